@@ -1,0 +1,62 @@
+"""mmrec: multimodal item understanding and generative recommendation, served over gRPC.
+
+`Client` and `mmrec.aio.AsyncClient` talk to a server and need the base install only. `Recommender` gives the same
+calls in process and needs ``pip install 'mmrec[all]'``. Everything is imported when it is first touched, so
+``import mmrec`` costs next to nothing and never loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmrec.aio import AsyncClient as AsyncClient
+    from mmrec.client import Client as Client
+    from mmrec.errors import MmrecError as MmrecError
+    from mmrec.recommender import Recommender as Recommender
+    from mmrec.types import (
+        EmbedResults as EmbedResults,
+        ItemEmbedding as ItemEmbedding,
+        ItemFailure as ItemFailure,
+        ItemInput as ItemInput,
+        ItemRecord as ItemRecord,
+        Recommendations as Recommendations,
+        RecommendRequest as RecommendRequest,
+        ScoredItem as ScoredItem,
+        SearchResults as SearchResults,
+        ServiceInfo as ServiceInfo,
+        Versions as Versions,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AsyncClient": "mmrec.aio",
+    "Client": "mmrec.client",
+    "EmbedResults": "mmrec.types",
+    "ItemEmbedding": "mmrec.types",
+    "ItemFailure": "mmrec.types",
+    "ItemInput": "mmrec.types",
+    "ItemRecord": "mmrec.types",
+    "MmrecError": "mmrec.errors",
+    "RecommendRequest": "mmrec.types",
+    "Recommendations": "mmrec.types",
+    "Recommender": "mmrec.recommender",
+    "ScoredItem": "mmrec.types",
+    "SearchResults": "mmrec.types",
+    "ServiceInfo": "mmrec.types",
+    "Versions": "mmrec.types",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'mmrec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
