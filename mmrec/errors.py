@@ -222,3 +222,7 @@ class InternalError(MmrecError):
     code = "INTERNAL"
     reason = "INTERNAL"
     exit_code = 1
+
+    def __init__(self, message: str, *, error_id: str = "") -> None:
+        super().__init__(message)
+        self.error_id = error_id

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_K",
+    "MAX_BATCH",
+    "MAX_BEAM_WIDTH",
     "MAX_HISTORY",
+    "MAX_ID_CHARS",
     "MAX_K",
+    "MAX_LIST_IDS",
     "MAX_PICTURE_BYTES",
     "MAX_TEXT_CHARS",
     "ChannelShare",
@@ -34,6 +38,7 @@ __all__ = [
     "ItemEmbedding",
     "ItemFailure",
     "ItemInput",
+    "ItemLookup",
     "ItemRecord",
     "Recommendation",
     "Recommendations",
@@ -44,6 +49,7 @@ __all__ = [
     "ServiceInfo",
     "SimilarRequest",
     "Versions",
+    "checked_item_ids",
     "read_picture",
 ]
 
@@ -53,6 +59,12 @@ MAX_K = 1000
 """More than this is coerced down to it."""
 MAX_HISTORY = 1000
 """Only the most recent this many history items are read."""
+MAX_BEAM_WIDTH = 2000
+"""More beams than this are coerced down to it."""
+MAX_BATCH = 1000
+"""Most items, ids or requests in one call that takes several."""
+MAX_LIST_IDS = 100_000
+"""Most ids in an allow or deny list."""
 MAX_ID_CHARS = 512
 MAX_TEXT_CHARS = 100_000
 """Longest text accepted, in characters. Encoders truncate much earlier; this guards memory."""
@@ -63,34 +75,70 @@ MAX_PICTURE_BYTES = 20 * 1024 * 1024
 # --- checks shared by the requests -------------------------------------------------------------------------------
 
 
+def _whole_number(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgumentError(f"{where} is {value!r:.80}; it must be a whole number, 0 or more", field=where)
+    return value
+
+
 def _checked_k(k: int) -> int:
-    if isinstance(k, bool) or not isinstance(k, int):
-        raise InvalidArgumentError(f"k is {k!r}; it must be a whole number, 0 or more", field="k")
-    if k < 0:
+    if _whole_number(k, "k") < 0:
         raise InvalidArgumentError(
             f"k is {k}; it must be 0 or more (0 means the default of {DEFAULT_K})", field="k"
         )
     return min(k or DEFAULT_K, MAX_K)
 
 
+def _checked_unicode(text: str, where: str) -> str:
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError as err:
+        raise InvalidArgumentError(
+            f"{where} holds half of a surrogate pair at character {err.start}, which is not text; mend its decoding",
+            field=where,
+        ) from None
+    return text
+
+
 def _checked_id(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise InvalidArgumentError(
-            f"{where} is {value!r} ({type(value).__name__}); ids are strings, so pass {str(value)!r}", field=where
+            f"{where} is {value!r:.80} ({type(value).__name__}); ids are strings, so pass {str(value)!r:.80}",
+            field=where,
         )
     if len(value) > MAX_ID_CHARS:
         raise InvalidArgumentError(
             f"{where} has {len(value)} characters; an id has at most {MAX_ID_CHARS}", field=where
         )
-    return value
+    return _checked_unicode(value, where)
 
 
-def _checked_ids(values: Sequence[str], where: str) -> tuple[str, ...]:
+def _checked_ids(
+    values: Sequence[str], where: str, *, last: int | None = None, most: int | None = None
+) -> tuple[str, ...]:
+    """Ids of a list: of all of it (refused when there are over `most`), or of its `last` so many entries."""
     if isinstance(values, str | bytes):
         raise InvalidArgumentError(
             f"{where} is the single string {values!r:.80}; pass a list of ids, as in [{values!r:.80}]", field=where
         )
-    return tuple(_checked_id(value, f"{where}[{i}]") for i, value in enumerate(values))
+    if not isinstance(values, Sequence):
+        try:
+            values = tuple(values)
+        except TypeError:
+            raise InvalidArgumentError(f"{where} is {values!r:.80}; pass a list of ids", field=where) from None
+    if most is not None and len(values) > most:
+        raise InvalidArgumentError(f"{where} has {len(values):,} ids; at most {most:,} are accepted", field=where)
+    first = max(0, len(values) - last) if last is not None else 0
+    return tuple(_checked_id(value, f"{where}[{first + i}]") for i, value in enumerate(values[first:]))
+
+
+def checked_item_ids(item_ids: Sequence[str]) -> tuple[str, ...]:
+    """Ids of a look-up.
+
+    Raises:
+        InvalidArgumentError: an entry is no string, or there are more than `MAX_BATCH`.
+    """
+    return _checked_ids(item_ids, "item_ids", most=MAX_BATCH)
 
 
 def _checked_text(text: str, where: str) -> str:
@@ -100,7 +148,7 @@ def _checked_text(text: str, where: str) -> str:
         raise InvalidArgumentError(
             f"{where} has {len(text):,} characters; at most {MAX_TEXT_CHARS:,} are accepted: shorten it", field=where
         )
-    return text
+    return _checked_unicode(text, where)
 
 
 def read_picture(picture: bytes | str | os.PathLike[str] | None, where: str = "image") -> bytes | None:
@@ -151,7 +199,8 @@ class RecommendRequest:
         allow: If not empty, only these items may be returned.
         deny: These items are never returned.
         include_seen: Whether items of the history may be returned again.
-        beam_width: Beams of the semantic-ID search; 0 lets the server choose (never narrower than k).
+        beam_width: Beams of the semantic-ID search; 0 lets the server choose (never narrower than k), more than
+            `MAX_BEAM_WIDTH` is coerced to it.
         explain: Whether to return each item's shares by channel and history item.
     """
 
@@ -166,14 +215,15 @@ class RecommendRequest:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", _checked_k(self.k))
-        object.__setattr__(self, "history", _checked_ids(self.history, "history")[-MAX_HISTORY:])
-        object.__setattr__(self, "allow", _checked_ids(self.allow, "allow"))
-        object.__setattr__(self, "deny", _checked_ids(self.deny, "deny"))
+        object.__setattr__(self, "history", _checked_ids(self.history, "history", last=MAX_HISTORY))
+        object.__setattr__(self, "allow", _checked_ids(self.allow, "allow", most=MAX_LIST_IDS))
+        object.__setattr__(self, "deny", _checked_ids(self.deny, "deny", most=MAX_LIST_IDS))
         _checked_id(self.user_id, "user_id")
-        if self.beam_width < 0:
+        if _whole_number(self.beam_width, "beam_width") < 0:
             raise InvalidArgumentError(
                 f"beam_width is {self.beam_width}; it must be 0 (the server chooses) or more", field="beam_width"
             )
+        object.__setattr__(self, "beam_width", min(self.beam_width, MAX_BEAM_WIDTH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +266,9 @@ class SearchRequest:
         _checked_text(self.text, "text")
         if not self.text.strip() and self.image is None:
             raise InvalidArgumentError("neither text nor image is given; pass at least one of them", field="text")
-        if not 0.0 <= self.text_weight <= 1.0:
+        if not isinstance(self.text_weight, int | float) or not 0.0 <= self.text_weight <= 1.0:
             raise InvalidArgumentError(
-                f"text_weight is {self.text_weight}; it must lie between 0 (picture alone) and 1 (words alone)",
+                f"text_weight is {self.text_weight!r:.80}; it must lie between 0 (picture alone) and 1 (words alone)",
                 field="text_weight",
             )
 
@@ -246,8 +296,9 @@ class ItemInput:
         object.__setattr__(self, "image", read_picture(self.image))
         _checked_text(self.title, "title")
         _checked_text(self.description, "description")
-        for name, value in self.attributes.items():
-            _checked_text(value, f"attributes[{name}]")
+        for i, (name, value) in enumerate(self.attributes.items()):
+            _checked_id(name, f"attributes[{i}].name")
+            _checked_text(value, f"attributes[{i}].value")
         if self.image is None and not (
             self.title.strip() or self.description.strip() or any(v.strip() for v in self.attributes.values())
         ):
@@ -271,7 +322,7 @@ class EmbedRequest:
     dimension: int = 0
 
     def __post_init__(self) -> None:
-        if self.dimension < 0:
+        if not 0 <= _whole_number(self.dimension, "dimension") <= 2**20:
             raise InvalidArgumentError(
                 f"dimension is {self.dimension}; it must be 0 (all) or a supported prefix", field="dimension"
             )
@@ -322,6 +373,21 @@ class ItemRecord:
     image: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     semantic_id: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLookup:
+    """Catalogue rows by id.
+
+    Attributes:
+        items: The rows that exist, in the asked order.
+        missing_ids: The ids that do not, in order of first appearance.
+        versions: What it was read from.
+    """
+
+    items: tuple[ItemRecord, ...]
+    missing_ids: tuple[str, ...] = ()
+    versions: Versions = Versions()
 
 
 @dataclass(frozen=True, slots=True)

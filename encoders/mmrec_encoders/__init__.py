@@ -1,0 +1,1 @@
+"""Pictures and words to vectors: image encoders, text encoders, fusion, and embedding whole catalogues."""

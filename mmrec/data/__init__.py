@@ -1,0 +1,1 @@
+"""Dataset folders: reading, checking, splitting, and importing the public formats into them."""

@@ -1,0 +1,1 @@
+"""Public formats turned into dataset folders, one module per format."""

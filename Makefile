@@ -1,0 +1,69 @@
+# Every target sets itself up on a machine that has Python and make, and reuses that set-up afterwards.
+#   PYTHON       interpreter the virtual environment is made from (3.11 or newer)
+#   VENV         folder of the virtual environment
+#   TORCH_INDEX  index to take torch and torchvision from, e.g. https://download.pytorch.org/whl/cpu for a build
+#                without CUDA (a tenth of the download); empty: the index pip is set up with
+#   ARGS         further arguments for demo, test and bench
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+ARGS ?=
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format protos bench clean
+
+help:
+	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
+	@echo 'make test     run the tests            make test ARGS="tests/data -k split"'
+	@echo 'make lint     ruff, mypy, import-linter, and whether mmrec/v1 is what protos/ gives'
+	@echo 'make format   put the code into ruff format'
+	@echo 'make protos   generate mmrec/v1 from protos/'
+	@echo 'make bench    run the benchmarks'
+	@echo 'make setup    only make $(VENV) and install into it; each of the above does this first'
+	@echo 'make clean    remove $(VENV) and every generated folder'
+
+setup: $(STAMP)
+
+# torch and torchvision are resolved in one go: their versions belong together, and a torch taken alone (from a folder
+# of wheels, say) may have no torchvision that fits it.
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo 'error: no $(PYTHON) here; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; \
+	  exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url $(TORCH_INDEX) torch torchvision)
+	@echo 'Installing into $(VENV); once, some minutes'
+	$(BIN)/python -m pip install --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/mmrec demo $(ARGS)
+
+test: $(STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_protos.py --check
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos: $(STAMP)
+	$(BIN)/python scripts/generate_protos.py
+
+bench: $(STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) demo-output dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

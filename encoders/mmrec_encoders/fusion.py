@@ -1,0 +1,226 @@
+"""One vector per item out of its picture vector and its words vector, in a space that pictures, words and
+items share.
+
+Two small projections and a gate. Either modality may be missing: a learned vector stands in for it and the
+gate is told. A text query is an item with words only, a picture query an item with a picture only. Any
+trained prefix of a fused vector, scaled to unit norm, is usable by itself (Kusupati et al. 2022, "Matryoshka
+Representation Learning", arXiv:2205.13147). Knows nothing about where the vectors come from;
+`fusion_training` makes the weights.
+"""
+
+# Axes: N items, I image dimensions, T text dimensions, D fused dimensions
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmrec.errors import BundleError, InvalidArgumentError
+from mmrec_encoders.protocols import Vectors
+from mmrec_encoders.weights import fingerprint_of, read_weights, unit_rows, write_weights
+
+__all__ = ["Fusion", "FusionShape", "ItemFeatures", "Projection", "check_features"]
+
+_KIND, _FORMAT = "fusion", 1
+_CHUNK = 8192
+
+
+class ItemFeatures(NamedTuple):
+    """Frozen encoder vectors of items.
+
+    Attributes:
+        image_NI: Picture vectors, zero rows where there is no picture. Shape: (N, I), float32.
+        has_image_N: Which items have a picture. Shape: (N,), bool.
+        text_NT: Words vectors, zero rows where there are no words. Shape: (N, T), float32.
+        has_text_N: Which items have words. Shape: (N,), bool.
+    """
+
+    image_NI: Vectors  # noqa: N815
+    has_image_N: npt.NDArray[np.bool_]  # noqa: N815
+    text_NT: Vectors  # noqa: N815
+    has_text_N: npt.NDArray[np.bool_]  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True)
+class FusionShape:
+    """Lengths of the vectors going in and coming out."""
+
+    image_dim: int
+    text_dim: int
+    dimension: int
+    prefixes: tuple[int, ...]
+
+
+class Fusion(nn.Module):
+    """The trained fusion.
+
+    Args:
+        image_dim: Length of a picture vector.
+        text_dim: Length of a words vector.
+        dimension: Length of a fused vector.
+        prefixes: Shorter lengths usable by themselves, ascending.
+    """
+
+    def __init__(
+        self, image_dim: int, text_dim: int, dimension: int = 256, prefixes: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__()
+        self.shape = FusionShape(image_dim, text_dim, dimension, tuple(prefixes))
+        self.image = Projection(image_dim, dimension)
+        self.text = Projection(text_dim, dimension)
+        self.no_image = nn.Parameter(torch.zeros(dimension))
+        self.no_text = nn.Parameter(torch.zeros(dimension))
+        self.gate = nn.Sequential(nn.Linear(2 * dimension + 2, 64), nn.GELU(), nn.Linear(64, dimension))
+
+    @property
+    def dimension(self) -> int:
+        """Length of a fused vector."""
+        return self.shape.dimension
+
+    @property
+    def prefixes(self) -> tuple[int, ...]:
+        """Shorter lengths usable by themselves, ascending."""
+        return self.shape.prefixes
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells fusions apart whose vectors must not be mixed."""
+        return fingerprint_of(_KIND, self.state_dict().items())
+
+    def forward(
+        self,
+        image_NI: torch.Tensor,
+        has_image_N: torch.Tensor,
+        text_NT: torch.Tensor,
+        has_text_N: torch.Tensor,
+    ) -> torch.Tensor:
+        """Fused vectors, not yet of unit norm. Shapes as in `ItemFeatures`; result: (N, D)."""
+        has_image, has_text = has_image_N[:, None], has_text_N[:, None]
+        image_ND = torch.where(has_image, self.image(image_NI), self.no_image)
+        text_ND = torch.where(has_text, self.text(text_NT), self.no_text)
+        flags = torch.cat([has_image, has_text], dim=1).to(image_ND.dtype)
+        gate_ND = self.gate(torch.cat([image_ND, text_ND, flags], dim=1)).sigmoid()
+        fused: torch.Tensor = gate_ND * image_ND + (1 - gate_ND) * text_ND
+        return fused
+
+    def fuse(self, features: ItemFeatures) -> Vectors:
+        """Fused vectors of items. Shape: (N, D), float32, unit norm.
+
+        Raises:
+            InvalidArgumentError: the vectors do not have the lengths this fusion was made for.
+        """
+        check_features(features)
+        given = (features.image_NI.shape[1], features.text_NT.shape[1])
+        if given != (self.shape.image_dim, self.shape.text_dim):
+            raise InvalidArgumentError(
+                f"picture and words vectors have lengths {given[0]} and {given[1]}; this fusion was "
+                f"trained for "
+                f"{self.shape.image_dim} and {self.shape.text_dim}: use the encoders it was trained with"
+            )
+        device = self.no_image.device
+        parts = [np.zeros((0, self.dimension), np.float32)]
+        with torch.inference_mode():
+            for at in range(0, len(features.image_NI), _CHUNK):
+                rows = [
+                    torch.from_numpy(np.ascontiguousarray(part[at : at + _CHUNK])).to(device)
+                    for part in features
+                ]
+                parts.append(unit_rows(self(*rows)))
+        return np.concatenate(parts)
+
+    def text_query(self, text_NT: Vectors) -> Vectors:
+        """Fused vectors of words alone. Shape: (N, T) to (N, D)."""
+        count = len(text_NT)
+        none = np.zeros((count, self.shape.image_dim), np.float32)
+        return self.fuse(ItemFeatures(none, np.zeros(count, np.bool_), text_NT, np.ones(count, np.bool_)))
+
+    def picture_query(self, image_NI: Vectors) -> Vectors:
+        """Fused vectors of pictures alone. Shape: (N, I) to (N, D)."""
+        count = len(image_NI)
+        none = np.zeros((count, self.shape.text_dim), np.float32)
+        return self.fuse(ItemFeatures(image_NI, np.ones(count, np.bool_), none, np.zeros(count, np.bool_)))
+
+    def shorten(self, fused_ND: Vectors, dimension: int) -> Vectors:
+        """The first ``dimension`` values of fused vectors, scaled to unit norm; 0 means all.
+
+        Raises:
+            InvalidArgumentError: the length is not one that was trained.
+        """
+        lengths = (*self.prefixes, self.dimension)
+        if dimension in (0, self.dimension):
+            return fused_ND
+        if dimension not in lengths:
+            raise InvalidArgumentError(
+                f"dimension is {dimension}; it must be 0 (all) or one of {', '.join(map(str, lengths))}",
+                field="dimension",
+            )
+        return unit_rows(torch.from_numpy(np.ascontiguousarray(fused_ND[:, :dimension])))
+
+    def save(self, path: Path) -> None:
+        """Write weights and shape into one safetensors file."""
+        shape = self.shape
+        described = {
+            "image_dim": shape.image_dim,
+            "text_dim": shape.text_dim,
+            "dimension": shape.dimension,
+            "prefixes": list(shape.prefixes),
+        }
+        write_weights(path, self.state_dict(), {"kind": _KIND, "format": _FORMAT, "shape": described})
+
+    @classmethod
+    def load(cls, path: Path, *, device: torch.device | None = None) -> Fusion:
+        """Read what `save` wrote.
+
+        Raises:
+            BundleError: the file is missing, damaged, or does not hold a fusion.
+        """
+        weights, description = read_weights(path, _KIND, _FORMAT)
+        try:
+            shape = description["shape"]
+            fusion = cls(shape["image_dim"], shape["text_dim"], shape["dimension"], tuple(shape["prefixes"]))
+            fusion.load_state_dict(weights)
+        except (KeyError, TypeError, RuntimeError) as err:
+            raise BundleError(
+                f"the weights in {path} do not fit the shape it names; make it again with mmrec fit"
+            ) from err
+        return fusion.eval().to(device or torch.device("cpu"))
+
+
+class Projection(nn.Module):
+    """A linear map, which keeps what is there, and a small correction that training may add."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(inputs))
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.wide = nn.Linear(outputs, 2 * outputs)
+        self.narrow = nn.Linear(2 * outputs, outputs)
+        nn.init.zeros_(self.narrow.weight)
+        nn.init.zeros_(self.narrow.bias)
+
+    def forward(self, rows_NI: torch.Tensor) -> torch.Tensor:
+        """Projected rows. Shape: (N, inputs) to (N, outputs)."""
+        straight = F.normalize(self.linear(rows_NI - self.mean), dim=1)
+        bent: torch.Tensor = straight + self.narrow(F.gelu(self.wide(straight)))
+        return bent
+
+
+def check_features(features: ItemFeatures) -> None:
+    """Refuse features whose parts are not of one length.
+
+    Raises:
+        InvalidArgumentError: they are not.
+    """
+    counts = [len(part) for part in features]
+    if len(set(counts)) != 1 or features.image_NI.ndim != 2 or features.text_NT.ndim != 2:
+        raise InvalidArgumentError(
+            f"features have {counts} rows of picture vectors, flags, words vectors and flags; the numbers "
+            f"must be equal"
+        )

@@ -1,0 +1,292 @@
+"""Trains the fusion on a catalogue's vectors and on which items follow each other in training histories.
+
+Four losses, each summed over every trained prefix. Modalities: the picture alone and the words alone of an
+item agree.
+Histories: items that follow each other agree. Dropout: an item with one modality taken away agrees with the
+whole item.
+Structure: neighbours by picture, by words and by both stay neighbours, so that an item that never was in
+training still lands right. Knows nothing about users; it sees pairs of items.
+"""
+
+# Axes: N items, B batch, P pairs, I image dimensions, T text dimensions, D fused dimensions
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from mmrec.device import resolve_device
+from mmrec.errors import InvalidArgumentError
+from mmrec.progress import NO_PROGRESS, Progress
+from mmrec_encoders.fusion import Fusion, ItemFeatures, Projection, check_features
+from mmrec_encoders.losses import agree, structure
+
+if TYPE_CHECKING:
+    from mmrec_encoders.protocols import Vectors
+
+__all__ = ["FusionConfig", "train_fusion"]
+
+
+@dataclass(frozen=True, slots=True)
+class FusionConfig:
+    """How the fusion is shaped and trained.
+
+    Attributes:
+        dimension: Length of a fused vector.
+        prefixes: Shorter lengths trained to be usable by themselves, ascending.
+        steps: Optimiser steps.
+        batch_size: Pairs, or items where there are no pairs, per step; at least 2.
+        learning_rate: Peak of the cosine schedule.
+        weight_decay: Of AdamW.
+        temperature: Of the contrastive losses.
+        structure_temperature: Of the loss that keeps neighbourhoods.
+        modality_dropout: Share of items in a batch that lose a modality when histories are learnt, 0 to 1.
+        modalities: Weight of picture-words agreement.
+        histories: Weight of the agreement of items that follow each other.
+        dropout: Weight of the agreement of a part of an item with the whole.
+        structure: Weight of keeping neighbourhoods.
+    """
+
+    dimension: int = 256
+    prefixes: tuple[int, ...] = (64, 128)
+    steps: int = 800
+    batch_size: int = 512
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    temperature: float = 0.1
+    structure_temperature: float = 0.1
+    modality_dropout: float = 0.3
+    modalities: float = 0.5
+    histories: float = 1.0
+    dropout: float = 0.5
+    structure: float = 1.0
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(set(self.prefixes)))
+        if ordered != tuple(self.prefixes) or (
+            ordered and not 0 < ordered[0] <= ordered[-1] < self.dimension
+        ):
+            raise InvalidArgumentError(
+                f"prefixes is {self.prefixes} and dimension is {self.dimension}; prefixes must ascend, "
+                f"each between 1 "
+                "and dimension - 1",
+                field="prefixes",
+            )
+        for name, low in (("dimension", 1), ("steps", 0), ("batch_size", 2)):
+            if getattr(self, name) < low:
+                raise InvalidArgumentError(
+                    f"{name} is {getattr(self, name)}; it must be at least {low}", field=name
+                )
+        for name in ("learning_rate", "temperature", "structure_temperature"):
+            if not getattr(self, name) > 0:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be over 0", field=name)
+        if not 0 <= self.modality_dropout <= 1:
+            raise InvalidArgumentError(
+                f"modality_dropout is {self.modality_dropout}; it must lie between 0 and 1",
+                field="modality_dropout",
+            )
+
+
+def train_fusion(
+    features: ItemFeatures,
+    pairs_P2: npt.NDArray[np.int64],
+    config: FusionConfig | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress = NO_PROGRESS,
+) -> Fusion:
+    """Train the fusion. The same seed gives the same fusion on the same kind of device.
+
+    Args:
+        features: Frozen encoder vectors of the catalogue.
+        pairs_P2: Items that follow each other in training histories, as catalogue rows; may be empty.
+            Shape: (P, 2), int64.
+        config: How to train.
+        seed: Of initialisation and order.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        progress: Told one unit per step.
+
+    Raises:
+        InvalidArgumentError: features of different lengths, or pairs that name items that are not there.
+    """
+    config = config or FusionConfig()
+    check_features(features)
+    pairs = np.asarray(pairs_P2, np.int64).reshape(-1, 2)
+    count = len(features.image_NI)
+    if len(pairs) and not 0 <= pairs.min() <= pairs.max() < count:
+        raise InvalidArgumentError(
+            f"pairs name items {pairs.min()} to {pairs.max()}; the catalogue has rows 0 to {count - 1}",
+            field="pairs",
+        )
+    target = resolve_device(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fusion = Fusion(
+            features.image_NI.shape[1], features.text_NT.shape[1], config.dimension, config.prefixes
+        )
+    _start_from_main_axes(fusion.image, features.image_NI[features.has_image_N])
+    _start_from_main_axes(fusion.text, features.text_NT[features.has_text_N])
+    fusion.to(target)
+    if count < 2 or config.steps == 0:
+        return fusion.eval()
+    run = _Run(config, fusion, features, pairs, seed, target)
+    progress.start("training the fusion", config.steps, "steps")
+    figure = 0.0
+    for step in range(config.steps):
+        loss = run.step(step)
+        if step % 20 == 19 or step == config.steps - 1:
+            figure = float(loss)
+            progress.say(f"loss {figure:.3f}")
+        progress.advance()
+    progress.finish(f"{config.steps} steps, loss {figure:.3f}")
+    return fusion.eval()
+
+
+def _start_from_main_axes(projection: Projection, rows: Vectors) -> None:
+    """Begin with the directions of largest variance, largest first: cosines, and prefixes, then mean much
+    already.
+    """
+    if len(rows) < 2:
+        return
+    mean = rows.mean(axis=0)
+    centred = (rows - mean).astype(np.float64)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    axes = axes[:, ::-1].T[: projection.linear.out_features]
+    # The sign of an axis is arbitrary and differs between linear algebra libraries.
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
+    with torch.no_grad():
+        projection.mean.copy_(torch.from_numpy(mean))
+        weight = projection.linear.weight
+        weight.zero_()
+        weight[: len(axes)] = torch.from_numpy(axes.astype(np.float32))
+
+
+class _Run:
+    """One training: optimiser, batches and losses."""
+
+    def __init__(
+        self,
+        config: FusionConfig,
+        fusion: Fusion,
+        features: ItemFeatures,
+        pairs: npt.NDArray[np.int64],
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.config, self.fusion, self.device = config, fusion, device
+        self.image_NI = torch.from_numpy(features.image_NI).to(device)
+        self.text_NT = torch.from_numpy(features.text_NT).to(device)
+        self.has_image_N = torch.from_numpy(features.has_image_N).to(device)
+        self.has_text_N = torch.from_numpy(features.has_text_N).to(device)
+        self.pairs = torch.from_numpy(pairs)
+        # A popular item is a wrong answer more often than others; its log share is taken off its logits.
+        shares = np.bincount(pairs.ravel(), minlength=len(features.image_NI)) + 1.0
+        self.log_share_N = torch.from_numpy(np.log(shares / shares.sum()).astype(np.float32)).to(device)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.optimiser = torch.optim.AdamW(
+            fusion.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, config.learning_rate, total_steps=max(2, config.steps + 1), pct_start=0.05
+        )
+        self.lengths = (*config.prefixes, config.dimension)
+
+    def step(self, number: int) -> torch.Tensor:
+        """One optimiser step; the loss."""
+        loss = self._content(self._draw(len(self.image_NI)))
+        if len(self.pairs) and self.config.histories:
+            pairs_B2 = self.pairs[self._draw(len(self.pairs))].to(self.device)
+            loss = loss + self.config.histories * self._histories(pairs_B2)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.schedule.step()
+        return loss.detach()
+
+    def _draw(self, count: int) -> torch.Tensor:
+        size = min(self.config.batch_size, count)
+        if count <= size * 4:
+            return torch.randperm(count, generator=self.generator)[:size]
+        return torch.randint(count, (size,), generator=self.generator)
+
+    def _fused(self, rows: torch.Tensor, image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        fused: torch.Tensor = self.fusion(self.image_NI[rows], image, self.text_NT[rows], text)
+        return fused
+
+    def _histories(self, pairs_B2: torch.Tensor) -> torch.Tensor:
+        """Items that follow each other agree, also when one of them shows a picture or words only."""
+        sides = []
+        for rows in pairs_B2.T:
+            image, text = self.has_image_N[rows], self.has_text_N[rows]
+            chance = torch.rand(len(rows), 2, generator=self.generator).to(self.device)
+            lose = (chance[:, 0] < self.config.modality_dropout) & image & text
+            sides.append(
+                self._fused(
+                    rows, image & ~(lose & (chance[:, 1] < 0.5)), text & ~(lose & (chance[:, 1] >= 0.5))
+                )
+            )
+        first, second = pairs_B2[:, 0], pairs_B2[:, 1]
+        loss = torch.zeros((), device=self.device)
+        for length in self.lengths:
+            left, right = (F.normalize(side[:, :length], dim=1) for side in sides)
+            for a, b, rows in ((left, right, second), (right, left, first)):
+                same_BB = rows[:, None] == rows[None, :]
+                loss = loss + 0.5 * agree(
+                    a,
+                    b,
+                    1 / self.config.temperature,
+                    same_BB=same_BB,
+                    bias_B=self.log_share_N[rows],
+                    symmetric=False,
+                )
+        return loss / len(self.lengths)
+
+    def _content(self, rows: torch.Tensor) -> torch.Tensor:
+        """Modalities agree, parts agree with the whole, and neighbourhoods stay."""
+        config = self.config
+        rows = rows.unique().to(self.device)  # type: ignore[no-untyped-call]
+        image, text = self.has_image_N[rows], self.has_text_N[rows]
+        none = torch.zeros_like(image)
+        both = image & text
+        whole = self._fused(rows, image, text)
+        by_image = self._fused(rows, image, none)
+        by_text = self._fused(rows, none, text)
+        image_BB, text_BB = self._cosines(self.image_NI[rows], image), self._cosines(self.text_NT[rows], text)
+        known = image.float()[:, None] * image.float() + text.float()[:, None] * text.float()
+        whole_BB = (image_BB + text_BB) / known.clamp(min=1.0)
+        same_BB = (text_BB > 0.999) | (image_BB > 0.999)
+        loss = torch.zeros((), device=self.device)
+        scale = 1 / config.temperature
+        for length in self.lengths:
+            whole_u, image_u, text_u = (
+                F.normalize(part[:, :length], dim=1) for part in (whole, by_image, by_text)
+            )
+            loss = loss + config.structure * structure(whole_u, whole_BB, config.structure_temperature)
+            for part_u, there, teacher_BB in ((image_u, image, image_BB), (text_u, text, text_BB)):
+                if int(there.sum()) < 2:
+                    continue
+                kept = teacher_BB[there][:, there]
+                loss = loss + config.structure / 2 * structure(
+                    part_u[there], kept, config.structure_temperature
+                )
+                loss = (
+                    loss
+                    + config.dropout / 2 * (1 - (part_u[there] * whole_u[there].detach()).sum(dim=1)).mean()
+                )
+            if int(both.sum()) > 1:
+                same = same_BB[both][:, both]
+                loss = loss + config.modalities * agree(image_u[both], text_u[both], scale, same_BB=same)
+        return loss / len(self.lengths)
+
+    @staticmethod
+    def _cosines(rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Cosine similarities around the batch's mean; 0 where a row is not there."""
+        mean = rows[there].mean(dim=0) if bool(there.any()) else rows.new_zeros(rows.shape[1])
+        unit = F.normalize(rows - mean, dim=1) * there[:, None]
+        return unit @ unit.T

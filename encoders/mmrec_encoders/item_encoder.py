@@ -1,0 +1,284 @@
+"""Items to vectors: the image encoder, the text encoder and the fusion that belong together, as one thing.
+
+Used in the same way for a whole catalogue, for items a client describes, and for searches, so that all of
+them land in one space. Knows nothing about users, codes or indexes.
+"""
+
+# Axes: N items, D fused dimensions
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mmrec.data.catalogue import OWN_COLUMNS, item_text
+from mmrec.data.pictures import decode_picture
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.types import ItemInput, ItemRecord
+from mmrec_encoders.fusion import Fusion, ItemFeatures
+from mmrec_encoders.picture_reading import PictureFailure, picture_batches
+from mmrec_encoders.protocols import ImageEncoder, TextEncoder, Vectors
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from mmrec.data.catalogue import Catalogue
+    from mmrec.data.pictures import PictureStore
+
+__all__ = ["FeatureResult", "ItemEncoder"]
+
+_TEXTS_AT_ONCE = 512
+
+
+class FeatureResult(NamedTuple):
+    """Frozen encoder vectors of a catalogue.
+
+    Attributes:
+        features: One row per item, in catalogue order.
+        failures: Pictures that could not be had; their items count as without a picture.
+    """
+
+    features: ItemFeatures
+    failures: tuple[PictureFailure, ...]
+
+
+class ItemEncoder:
+    """The encoders and the fusion of one bundle.
+
+    Args:
+        image: Encodes pictures; None for a catalogue without any.
+        text: Encodes words.
+        fusion: Joins the two; None until it is trained.
+        template: How an item's words are put together; see `mmrec.data.catalogue.item_text`.
+    """
+
+    def __init__(
+        self,
+        image: ImageEncoder | None,
+        text: TextEncoder,
+        fusion: Fusion | None = None,
+        template: str | None = None,
+    ) -> None:
+        self.image = image
+        self.text = text
+        self.fusion = fusion
+        self.template = template
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What vectors depend on, by part; vectors with equal fingerprints may be mixed."""
+        return {
+            "image": self.image.fingerprint if self.image else "",
+            "text": self.text.fingerprint,
+            "fusion": self.fusion.fingerprint if self.fusion else "",
+            "template": self.template or "",
+        }
+
+    def with_fusion(self, fusion: Fusion) -> ItemEncoder:
+        """The same encoders with a fusion."""
+        return ItemEncoder(self.image, self.text, fusion, self.template)
+
+    # --- whole catalogues -----------------------------------------------------------------------------------
+
+    def features(
+        self, catalogue: Catalogue, pictures: PictureStore, progress: Progress = NO_PROGRESS
+    ) -> FeatureResult:
+        """Encode pictures and words of a whole catalogue; a picture that cannot be had is a failure, not an
+        end.
+        """
+        text_NT, has_text_N = self.encode_words(catalogue, progress)
+        count = len(catalogue)
+        image_NI = np.zeros((count, self.image.dim if self.image else 1), np.float32)
+        has_image_N = np.zeros(count, np.bool_)
+        failures: list[PictureFailure] = []
+        if self.image is not None:
+            wanted = sum(bool(ref) for ref in catalogue.images)
+            progress.start("encoding pictures", wanted, "pictures")
+            for batch in picture_batches(catalogue.images, pictures, size=self.image.picture_size):
+                failures += [found for _, found in batch if isinstance(found, PictureFailure)]
+                read = [(row, found) for row, found in batch if not isinstance(found, PictureFailure)]
+                if read:
+                    rows = [row for row, _ in read]
+                    image_NI[rows] = self.image.encode([picture for _, picture in read])
+                    has_image_N[rows] = True
+                progress.advance(len(batch))
+            progress.finish(f"{int(has_image_N.sum())} pictures encoded, {len(failures)} unreadable")
+        return FeatureResult(ItemFeatures(image_NI, has_image_N, text_NT, has_text_N), tuple(failures))
+
+    def encode_words(
+        self, catalogue: Catalogue, progress: Progress = NO_PROGRESS
+    ) -> tuple[Vectors, np.typing.NDArray[np.bool_]]:
+        """Words vectors of a catalogue, zero rows for items without words, and which items have words.
+
+        Shape: (N, text dimensions), float32, and (N,), bool.
+        """
+        texts = catalogue.texts(self.template)
+        has_text_N = catalogue.has_words() & np.array([bool(text.strip()) for text in texts], np.bool_)
+        text_NT = np.zeros((len(catalogue), self.text.dim), np.float32)
+        # Neighbours of like length, so that little of a batch is padding.
+        order = np.array(sorted(np.flatnonzero(has_text_N), key=lambda row: len(texts[row])), np.int64)
+        progress.start("encoding words", len(order), "texts")
+        for at in range(0, len(order), _TEXTS_AT_ONCE):
+            rows = order[at : at + _TEXTS_AT_ONCE]
+            text_NT[rows] = self.text.encode([texts[row] for row in rows])
+            progress.advance(len(rows))
+        progress.finish(f"{len(order)} texts encoded")
+        return text_NT, has_text_N
+
+    # --- single items and searches --------------------------------------------------------------------------
+
+    def encode_inputs(self, items: Sequence[ItemInput]) -> list[Vectors | MmrecError]:
+        """Fused vectors of items as clients describe them, each with its own result or error.
+
+        Returns:
+            One entry per item, in the same order: a unit vector of shape (D,), or the error of that item
+            alone.
+
+        Raises:
+            FailedPreconditionError: the fusion is not trained.
+        """
+        fusion = self._trained()
+        results: list[Vectors | MmrecError | None] = [None] * len(items)
+        texts: dict[int, str] = {}
+        pictures: dict[int, Image] = {}
+        for row, item in enumerate(items):
+            try:
+                text = self._words(item)
+                if item.image is not None and (self.image is not None or not text):
+                    pictures[row] = self._decoded(item.image)
+                if text:
+                    texts[row] = text
+            except MmrecError as err:
+                results[row] = err
+        rows = sorted({*texts, *pictures} - {row for row, result in enumerate(results) if result is not None})
+        fused_ND = fusion.fuse(self._features(rows, texts, pictures, query=False))
+        for row, vector in zip(rows, fused_ND, strict=True):
+            results[row] = vector
+        nothing = InvalidArgumentError(
+            "the item has neither words nor a picture; give a title, a description or an image"
+        )
+        return [nothing if result is None else result for result in results]
+
+    def encode_query(self, text: str | None, image: bytes | None = None, text_weight: float = 0.5) -> Vectors:
+        """The fused vector of a search by words, by a picture, or by both.
+
+        Args:
+            text: Words to search by; None or blank for none.
+            image: An encoded picture; None for none.
+            text_weight: Share of the words when both are given, 0 to 1.
+
+        Returns:
+            Shape: (D,), unit norm.
+
+        Raises:
+            InvalidArgumentError: neither is given, or the weight is out of range.
+            InvalidImageError: the picture cannot be read.
+            FailedPreconditionError: the fusion is not trained, or a picture comes to a catalogue without
+                pictures.
+        """
+        fusion = self._trained()
+        if not 0.0 <= text_weight <= 1.0:
+            raise InvalidArgumentError(
+                f"text_weight is {text_weight}; it must lie between 0 (picture alone) and 1 (words alone)",
+                field="text_weight",
+            )
+        words = (text or "").strip()
+        if not words and image is None:
+            raise InvalidArgumentError(
+                "neither text nor image is given; pass at least one of them", field="text"
+            )
+        texts = {0: words} if words else {}
+        pictures = {1: self._decoded(image)} if image is not None else {}
+        rows = [*texts, *pictures]
+        vectors = fusion.fuse(self._features(rows, texts, pictures, query=True))
+        if len(rows) == 1:
+            return np.asarray(vectors[0], np.float32)
+        mixed = text_weight * vectors[0] + (1.0 - text_weight) * vectors[1]
+        norm = float(np.linalg.norm(mixed))
+        # Opposite vectors of equal weight cancel out; the words are then as good an answer as any.
+        result: Vectors = (mixed / norm if norm > 1e-6 else vectors[0]).astype(np.float32)
+        return result
+
+    def _trained(self) -> Fusion:
+        if self.fusion is None:
+            raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
+        return self.fusion
+
+    def _decoded(self, data: bytes) -> Image:
+        if self.image is None:
+            raise FailedPreconditionError(
+                "this catalogue was fitted without pictures, so a picture cannot be compared; use words"
+            )
+        return decode_picture(data, size_hint=self.image.picture_size)
+
+    def _words(self, item: ItemInput) -> str:
+        values = (item.title, item.description, *item.attributes.values())
+        if not any(value.strip() for value in values):
+            return ""
+        attributes = dict(item.attributes)
+        if self.template is not None:
+            # A column the client left out is an empty value, as it is in a table.
+            named = {name for _, name, _, _ in string.Formatter().parse(self.template) if name}
+            attributes |= dict.fromkeys(named - {*attributes, *OWN_COLUMNS}, "")
+        record = ItemRecord(item.item_id, item.title, item.description, attributes=attributes)
+        return item_text(record, self.template).strip()
+
+    def _features(
+        self, rows: Sequence[int], texts: dict[int, str], pictures: dict[int, Image], *, query: bool
+    ) -> ItemFeatures:
+        """Features of the given rows, some of which have a text and some a picture."""
+        has_image = np.array([row in pictures for row in rows], np.bool_)
+        has_text = np.array([row in texts for row in rows], np.bool_)
+        image_NI = np.zeros((len(rows), self.image.dim if self.image else 1), np.float32)
+        text_NT = np.zeros((len(rows), self.text.dim), np.float32)
+        if self.image is not None and has_image.any():
+            image_NI[has_image] = self.image.encode([pictures[row] for row in rows if row in pictures])
+        if has_text.any():
+            text_NT[has_text] = self.text.encode([texts[row] for row in rows if row in texts], query=query)
+        return ItemFeatures(image_NI, has_image, text_NT, has_text)
+
+    # --- on disk --------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` needs: weights trained here, and names with fingerprints of models that come from
+        elsewhere.
+
+        Raises:
+            FailedPreconditionError: an encoder is of a class that cannot be named in a file.
+        """
+        from mmrec_encoders.item_encoder_files import save_item_encoder
+
+        save_item_encoder(self, folder)
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        device: str = "auto",
+        dtype: str = "auto",
+        *,
+        image_model: str | None = None,
+        text_model: str | None = None,
+    ) -> ItemEncoder:
+        """Read what `save` wrote.
+
+        Args:
+            folder: The folder.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+            dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+            image_model: Where the image model is now, if it is not where it was; the same weights are
+                required.
+            text_model: Likewise for the text model.
+
+        Raises:
+            BundleError: a file is missing or damaged, or a model is not the one the folder was saved with.
+            ModelNotAvailableError: a model named in the folder can be neither found nor fetched.
+        """
+        from mmrec_encoders.item_encoder_files import load_item_encoder
+
+        return load_item_encoder(folder, device, dtype, image_model=image_model, text_model=text_model)

@@ -1,0 +1,149 @@
+"""An `ItemEncoder` as a folder: ``encoders.json``, and safetensors for the parts that were trained on the
+catalogue.
+
+Models from elsewhere are named, not copied; their fingerprints are kept and checked, so that vectors of one
+model are never compared with those of another.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mmrec.device import resolve_device
+from mmrec.errors import BundleError, FailedPreconditionError
+from mmrec_encoders.fusion import Fusion
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.open_clip_images import OpenClipImageEncoder
+from mmrec_encoders.presets import image_config
+from mmrec_encoders.protocols import ImageEncoder, TextEncoder
+from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+from mmrec_encoders.small_clip import SmallClipEncoder
+
+__all__ = ["load_item_encoder", "save_item_encoder"]
+
+_FORMAT = 1
+_DESCRIPTION, _IMAGE, _FUSION = "encoders.json", "image.safetensors", "fusion.safetensors"
+
+
+def save_item_encoder(encoder: ItemEncoder, folder: Path) -> None:
+    """Write ``encoder`` into ``folder``; see `ItemEncoder.save`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {
+        "format": _FORMAT,
+        "template": encoder.template,
+        "image": _describe_image(encoder.image),
+        "text": _describe_text(encoder.text),
+        "fusion": encoder.fusion.fingerprint if encoder.fusion else None,
+    }
+    if isinstance(encoder.image, SmallClipEncoder):
+        encoder.image.save(folder / _IMAGE)
+    if encoder.fusion:
+        encoder.fusion.save(folder / _FUSION)
+    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    (folder / _DESCRIPTION).write_text(text, encoding="utf-8")
+
+
+def _describe_image(image: ImageEncoder | None) -> dict[str, Any] | None:
+    if image is None:
+        return None
+    if isinstance(image, SmallClipEncoder):
+        return {"kind": "small-clip", "fingerprint": image.fingerprint}
+    if isinstance(image, OpenClipImageEncoder):
+        config = image.config
+        model = f"{config.model}@{config.pretrained}" if config.pretrained else config.model
+        return {"kind": "open-clip", "model": model, "fingerprint": image.fingerprint}
+    raise FailedPreconditionError(
+        f"an image encoder of class {type(image).__name__} cannot be saved; use an open_clip model or the "
+        f"small encoder"
+    )
+
+
+def _describe_text(text: TextEncoder) -> dict[str, Any]:
+    if isinstance(text, SentenceTextEncoder):
+        config = text.config
+        return {
+            "kind": "sentence-transformers",
+            "model": config.model,
+            "max_tokens": config.max_tokens,
+            "query_prompt": config.query_prompt,
+            "fingerprint": text.fingerprint,
+        }
+    raise FailedPreconditionError(
+        f"a text encoder of class {type(text).__name__} cannot be saved; use one that "
+        f"sentence-transformers loads"
+    )
+
+
+def load_item_encoder(
+    folder: Path, device: str, dtype: str, *, image_model: str | None, text_model: str | None
+) -> ItemEncoder:
+    """Read what `save_item_encoder` wrote; see `ItemEncoder.load`."""
+    path = folder / _DESCRIPTION
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        version = described["format"]
+    except (OSError, ValueError, TypeError, KeyError) as err:
+        raise BundleError(f"{path} is missing or damaged; make the bundle again with mmrec fit") from err
+    if version != _FORMAT:
+        raise BundleError(
+            f"{path} has format version {version!r}; this mmrec reads {_FORMAT}: use the mmrec that wrote it"
+        )
+    try:
+        image = _load_image(described["image"], folder, device, dtype, image_model)
+        text = _load_text(described["text"], device, dtype, text_model)
+        fusion = None
+        if described["fusion"]:
+            fusion = Fusion.load(folder / _FUSION, device=resolve_device(device))
+            _check("fusion", described["fusion"], fusion.fingerprint)
+        return ItemEncoder(image, text, fusion, described["template"])
+    except (KeyError, TypeError) as err:
+        raise BundleError(f"{path} lacks an entry; make the bundle again with mmrec fit") from err
+
+
+def _load_image(
+    described: dict[str, Any] | None, folder: Path, device: str, dtype: str, override: str | None
+) -> ImageEncoder | None:
+    if described is None:
+        return None
+    image: ImageEncoder
+    if described["kind"] == "small-clip":
+        image = SmallClipEncoder.load(folder / _IMAGE, device=device)
+    elif described["kind"] == "open-clip":
+        image = OpenClipImageEncoder(image_config(override or described["model"], device, dtype))
+    else:
+        raise BundleError(
+            f"the bundle names an image encoder of kind {described['kind']!r}, which this mmrec does not "
+            f"know; update mmrec"
+        )
+    _check("image encoder", described["fingerprint"], image.fingerprint)
+    return image
+
+
+def _load_text(described: dict[str, Any], device: str, dtype: str, override: str | None) -> TextEncoder:
+    if described["kind"] != "sentence-transformers":
+        raise BundleError(
+            f"the bundle names a text encoder of kind {described['kind']!r}, which this mmrec does not "
+            f"know; update mmrec"
+        )
+    text = SentenceTextEncoder(
+        SentenceTextConfig(
+            model=override or described["model"],
+            device=device,
+            dtype=dtype,
+            max_tokens=described["max_tokens"],
+            query_prompt=described["query_prompt"],
+        )
+    )
+    _check("text encoder", described["fingerprint"], text.fingerprint)
+    return text
+
+
+def _check(what: str, expected: str, found: str) -> None:
+    """Compare weights only: a model may have moved to a folder of another name."""
+    if expected.rpartition("@")[2] != found.rpartition("@")[2]:
+        raise BundleError(
+            f"the bundle was made with {what} {expected}, but {found} was found; "
+            "pass the model it was made with, or fit again"
+        )

@@ -1,0 +1,90 @@
+"""Contrastive losses of the small image encoder and of the fusion. Knows nothing about pictures or words."""
+
+# Axes: B rows of a batch, D dimensions, V views (2B)
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["agree", "structure", "two_views"]
+
+_NEVER = -1e4
+
+
+def agree(
+    left_BD: torch.Tensor,
+    right_BD: torch.Tensor,
+    scale: torch.Tensor | float,
+    *,
+    same_BB: torch.Tensor | None = None,
+    bias_B: torch.Tensor | None = None,
+    symmetric: bool = True,
+) -> torch.Tensor:
+    """InfoNCE: row b of both sides belongs together, other rows of the batch are the wrong answers.
+
+    Args:
+        left_BD: Unit rows. Shape: (B, D).
+        right_BD: Unit rows. Shape: (B, D).
+        scale: Inverse temperature.
+        same_BB: True where two different rows mean the same thing and are no wrong answer to one another.
+        bias_B: Subtracted from a right row's logits, e.g. its log frequency. Shape: (B,).
+        symmetric: Whether the left rows are searched from the right ones too.
+
+    Source: van den Oord et al. 2018, arXiv:1807.03748; the bias: Yi et al. 2019, "Sampling-bias-corrected
+    neural modeling for large corpus item recommendations".
+    """
+    import torch
+    import torch.nn.functional as F
+
+    logits_BB = scale * left_BD @ right_BD.T
+    if bias_B is not None:
+        logits_BB = logits_BB - bias_B
+    target_B = torch.arange(len(left_BD), device=left_BD.device)
+    if same_BB is not None:
+        off = same_BB & ~torch.eye(len(left_BD), dtype=torch.bool, device=left_BD.device)
+        logits_BB = logits_BB.masked_fill(off, _NEVER)
+    loss = F.cross_entropy(logits_BB, target_B)
+    if not symmetric:
+        return loss
+    return (loss + F.cross_entropy(logits_BB.T, target_B)) / 2
+
+
+def two_views(first_BD: torch.Tensor, second_BD: torch.Tensor, temperature: float) -> torch.Tensor:
+    """NT-Xent: the two views of a picture find each other among all 2B views.
+
+    Source: Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations",
+    arXiv:2002.05709.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    views_VD = F.normalize(torch.cat([first_BD, second_BD]), dim=1)
+    logits_VV = views_VD @ views_VD.T / temperature
+    logits_VV = logits_VV.masked_fill(
+        torch.eye(len(views_VD), dtype=torch.bool, device=views_VD.device), _NEVER
+    )
+    target_V = torch.arange(len(views_VD), device=views_VD.device).roll(len(first_BD))
+    return F.cross_entropy(logits_VV, target_V)
+
+
+def structure(student_BD: torch.Tensor, teacher_BB: torch.Tensor, temperature: float) -> torch.Tensor:
+    """How far the students' neighbourhoods are from the teacher's: KL divergence of softmaxed similarities.
+
+    Args:
+        student_BD: Unit rows. Shape: (B, D).
+        teacher_BB: Cosine similarities to keep. Shape: (B, B).
+        temperature: Of both softmaxes; small looks at near neighbours only.
+
+    Source: Fang et al. 2021, "SEED: Self-supervised Distillation For Visual Representation",
+    arXiv:2101.04731.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    self_BB = torch.eye(len(student_BD), dtype=torch.bool, device=student_BD.device)
+    student = F.log_softmax((student_BD @ student_BD.T / temperature).masked_fill(self_BB, _NEVER), dim=1)
+    teacher = F.log_softmax((teacher_BB / temperature).masked_fill(self_BB, _NEVER), dim=1)
+    return F.kl_div(student, teacher, reduction="batchmean", log_target=True)

@@ -1,0 +1,87 @@
+"""Named choices of encoders, and how a model is named in one string. Knows nothing about training.
+
+`embedded` needs no download: the packaged MiniLM for words and a small image encoder trained on the
+catalogue. `standard` takes an open_clip ViT-B-32 and Qwen3-Embedding-0.6B from the hub, the local cache or a
+folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mmrec.errors import InvalidArgumentError
+from mmrec_encoders.minilm import MINILM
+from mmrec_encoders.open_clip_images import OpenClipConfig, OpenClipImageEncoder
+from mmrec_encoders.protocols import ImageEncoder, TextEncoder
+from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+
+__all__ = ["PRESETS", "SMALL", "Encoders", "build_encoders", "image_config"]
+
+SMALL = "small"
+"""Names the small image encoder, trained on the catalogue."""
+PRESETS: dict[str, tuple[str, str]] = {
+    "embedded": (SMALL, MINILM),
+    "standard": ("ViT-B-32@laion2b_s34b_b79k", "Qwen/Qwen3-Embedding-0.6B"),
+}
+"""Image model and text model by preset."""
+
+
+class Encoders(NamedTuple):
+    """Frozen encoders.
+
+    Attributes:
+        image: None where it is to be trained on the catalogue (`small_clip_training.train_small_clip`).
+        text: Encodes words.
+    """
+
+    image: ImageEncoder | None
+    text: TextEncoder
+
+
+def build_encoders(
+    preset: str = "embedded",
+    device: str = "auto",
+    dtype: str = "auto",
+    image_model: str | None = None,
+    text_model: str | None = None,
+) -> Encoders:
+    """The encoders of a preset.
+
+    Args:
+        preset: ``embedded`` or ``standard``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        image_model: Instead of the preset's: `SMALL`, or what `image_config` reads.
+        text_model: Instead of the preset's: hub id, local folder, or `MINILM`.
+
+    Raises:
+        InvalidArgumentError: there is no such preset.
+        ModelNotAvailableError: a model can be neither found nor fetched.
+    """
+    if preset not in PRESETS:
+        raise InvalidArgumentError(
+            f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}", field="preset"
+        )
+    images, texts = PRESETS[preset]
+    images, texts = image_model or images, text_model or texts
+    text = SentenceTextEncoder(SentenceTextConfig(texts, device=device, dtype=dtype))
+    image = None if images == SMALL else OpenClipImageEncoder(image_config(images, device, dtype))
+    return Encoders(image, text)
+
+
+def image_config(model: str, device: str = "auto", dtype: str = "auto") -> OpenClipConfig:
+    """The configuration of an image model named in one string.
+
+    Args:
+        model: ``NAME@TAG`` or ``NAME@FILE`` for a built-in open_clip model, ``hf-hub:ORG/NAME``, ``local-
+            dir:FOLDER``, or a folder that holds an ``open_clip_config.json``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+    """
+    if (Path(model).expanduser() / "open_clip_config.json").is_file():
+        return OpenClipConfig(f"local-dir:{Path(model).expanduser()}", device=device, dtype=dtype)
+    if ":" in model.partition("@")[0]:
+        return OpenClipConfig(model, device=device, dtype=dtype)
+    name, _, weights = model.partition("@")
+    return OpenClipConfig(name, weights, device=device, dtype=dtype)

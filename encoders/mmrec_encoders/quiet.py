@@ -1,0 +1,33 @@
+"""Keeping other libraries' progress bars and chatter off the terminal while a model loads, and putting them
+back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["quiet_loading"]
+
+_LOGGERS = ("sentence_transformers", "transformers", "huggingface_hub", "open_clip", "root")
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """No bars and nothing under ERROR from the model libraries inside the block."""
+    from transformers.utils import logging as transformers_logging
+
+    bars = transformers_logging.is_progress_bar_enabled()
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,127 @@
+"""Unit rows, fingerprints of weights, and reading and writing tensors beside a JSON description.
+
+Knows nothing about what the tensors mean. Safetensors and JSON only: nothing here can run code from a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmrec.errors import BundleError, FailedPreconditionError
+from mmrec_encoders.protocols import Vectors
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["cast_weights", "fingerprint_of", "read_weights", "unit_rows", "write_weights"]
+
+
+def unit_rows(rows_ND: torch.Tensor) -> Vectors:
+    """Rows scaled to unit norm, as float32 on the CPU.
+
+    Args:
+        rows_ND: What a model gave. Shape: (N, D), any floating format.
+
+    Raises:
+        FailedPreconditionError: a value is not finite, which a too narrow number format can cause.
+    """
+    rows = rows_ND.detach().float().cpu().numpy()
+    if not np.isfinite(rows).all():
+        raise FailedPreconditionError(
+            "the model gave values that are not finite; pass dtype float32 (float16 overflows in some models)"
+        )
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.ascontiguousarray(rows / np.maximum(norms, 1e-12), dtype=np.float32)
+
+
+def fingerprint_of(name: str, tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """``name`` and 16 hex digits of the SHA-256 over names, shapes, formats and bytes of the tensors.
+
+    Call it before the weights are cast to the computing format, so that it is the same for every format.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for key, tensor in tensors:
+        digest.update(f"{key}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
+        # Viewed as bytes because numpy has no bfloat16.
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return f"{name}@{digest.hexdigest()[:16]}"
+
+
+def cast_weights(module: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Cast the parameters and leave the buffers: rotary tables lose their use when rounded to bfloat16."""
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+
+
+def write_weights(path: Path, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> None:
+    """Write tensors with a JSON description in the file's header; the file is there whole or not at all.
+
+    Args:
+        path: The ``.safetensors`` file.
+        tensors: Named tensors; moved to the CPU.
+        description: What JSON can hold.
+    """
+    from safetensors.torch import save
+
+    data = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"mmrec": json.dumps(description, sort_keys=True)},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_weights(
+    path: Path, kind: str, format_version: int
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors (on the CPU) and description of a file made by `write_weights`.
+
+    Args:
+        path: The ``.safetensors`` file.
+        kind: What ``description["kind"]`` must say.
+        format_version: What ``description["format"]`` must say.
+
+    Raises:
+        BundleError: the file is missing, damaged, of another kind, or of another format version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise BundleError(f"{path} is missing; make it again with mmrec fit")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            description = json.loads((file.metadata() or {}).get("mmrec", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError) as err:
+        raise BundleError(
+            f"{path} is damaged and cannot be read as safetensors; make it again with mmrec fit"
+        ) from err
+    if not isinstance(description, dict) or description.get("kind") != kind:
+        raise BundleError(
+            f"{path} does not hold {kind} weights written by mmrec; make it again with mmrec fit"
+        )
+    if description.get("format") != format_version:
+        raise BundleError(
+            f"{path} has format version {description.get('format')!r}; this mmrec reads {format_version}: "
+            "use the mmrec that wrote it, or make it again with mmrec fit"
+        )
+    return tensors, description

@@ -1,0 +1,22 @@
+"""The artefact on disk: what training makes and serving loads. Knows nothing of models or catalogues.
+
+A bundle root is a folder::
+
+    CURRENT                      one line: the version to load
+    versions/<version>/          immutable; the version is the UTC time of publication and a short content
+    hash
+        manifest.json            written last: size and sha256 of every other file
+        ...                      JSON, text, Parquet and safetensors files, in subfolders where wanted
+    .mmrec-staging/, .mmrec-lock belong to the writer; readers never look there
+
+`BundleWriter` publishes a version whole or not at all; `open_bundle` loads one whole or not at all. There is
+no pickle anywhere, and no byte of a file is parsed before its hash has been compared.
+"""
+
+from __future__ import annotations
+
+from mmrec.bundle.manifest import FORMAT, FileEntry, Manifest
+from mmrec.bundle.reader import Bundle, open_bundle
+from mmrec.bundle.writer import BundleWriter, prune_versions
+
+__all__ = ["FORMAT", "Bundle", "BundleWriter", "FileEntry", "Manifest", "open_bundle", "prune_versions"]

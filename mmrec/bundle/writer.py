@@ -1,0 +1,323 @@
+"""Publishing a bundle version whole or not at all. Knows nothing of what the files mean.
+
+Everything is written into a staging folder that readers never look at. `commit` hashes and syncs each file,
+writes the manifest last, renames the folder into ``versions/`` and then swaps ``CURRENT`` by rename: whenever
+the process or the machine dies, ``CURRENT`` names a complete version, the old one or the new. One writer at a
+time holds a file lock on the root, and what a dead one left in staging is removed by the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmrec.bundle.manifest import (
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    checked_file_name,
+    is_version,
+    render_manifest,
+)
+from mmrec.bundle.reader import CURRENT, VERSIONS, hash_file, list_files
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.types import Versions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["BundleWriter", "prune_versions"]
+
+STAGING = ".mmrec-staging"
+LOCK = ".mmrec-lock"
+
+
+def _ignore(step: str) -> None:
+    """Do nothing at a step."""
+
+
+class BundleWriter:
+    """Writes one version, inside its with block; leaving the block without `commit` publishes nothing.
+
+    Args:
+        root: The bundle root; made if it is not there.
+        preset: The preset it was fitted with.
+        name: Name of the bundle, usually the dataset's.
+        at: Called with the name of each step of the publication once it is reached: ``staged``, ``file``
+            (after each written file), ``before-manifest``, ``after-manifest``, ``before-rename``,
+            ``before-current``, ``after-current``.
+
+    Raises:
+        FailedPreconditionError: on entering, when another writer holds the root, or the folder cannot be
+            written.
+    """
+
+    def __init__(
+        self, root: str | os.PathLike[str], *, preset: str, name: str, at: Callable[[str], None] = _ignore
+    ) -> None:
+        self.root = Path(root)
+        self.preset = preset
+        self.name = name
+        self._at = at
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> BundleWriter:
+        with _clear_os_errors(self.root):
+            self._lock = _lock(self.root)
+            _remove_staging(self.root)
+            self._folder.mkdir(parents=True)
+        self._at("staged")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            try:
+                shutil.rmtree(self.root / STAGING, ignore_errors=True)
+            finally:
+                self._release()
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / STAGING / "version"
+
+    def path(self, name: str) -> Path:
+        """Where to write the file `name` of this version; its parent folders are made.
+
+        Raises:
+            InvalidArgumentError: the name is absolute, holds ``..`` or is the manifest's.
+            FailedPreconditionError: outside the with block, or after commit.
+        """
+        if self._lock is None:
+            raise FailedPreconditionError(
+                "this BundleWriter is not open; write inside its with block, before commit()"
+            )
+        path = self._folder / checked_file_name(name)
+        with _clear_os_errors(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a UTF-8 text file."""
+        path = self.path(name)
+        with _clear_os_errors(self.root):
+            path.write_text(text, encoding="utf-8", newline="\n")
+        self._at("file")
+
+    def write_json(self, name: str, obj: object) -> None:
+        """Write a JSON file.
+
+        Raises:
+            InvalidArgumentError: `obj` holds something JSON does not have, a NaN included.
+        """
+        try:
+            text = json.dumps(obj, indent=2, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as err:
+            raise InvalidArgumentError(f"{name} cannot be written as JSON: {err}") from err
+        self.write_text(name, text + "\n")
+
+    def write_tensors(self, name: str, tensors: Mapping[str, np.ndarray]) -> None:
+        """Write arrays of numbers as a safetensors file. Shapes are kept, 0-d included.
+
+        Raises:
+            InvalidArgumentError: an array holds something other than numbers or booleans.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
+
+        path = self.path(name)
+        plain = {key: np.asarray(value, order="C") for key, value in tensors.items()}
+        try:
+            with _clear_os_errors(self.root):
+                path.touch()
+                mode = path.stat().st_mode
+                save_file(plain, path)
+                path.chmod(mode)  # safetensors makes files that only their owner can read
+        except (SafetensorError, KeyError, TypeError, ValueError) as err:
+            path.unlink(missing_ok=True)
+            raise InvalidArgumentError(f"{name} cannot be written as safetensors: {err}") from err
+        self._at("file")
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write a table as Parquet."""
+        import pyarrow.parquet as pq
+
+        path = self.path(name)
+        with _clear_os_errors(self.root):
+            pq.write_table(table, path, compression="zstd")
+        self._at("file")
+
+    def commit(self, *, versions: Versions, parameters: Mapping[str, Any]) -> Path:
+        """Publish what was written and make it current.
+
+        Args:
+            versions: What replies made with this bundle will name.
+            parameters: What it was fitted with; any JSON object.
+
+        Returns:
+            The version folder.
+
+        Raises:
+            InvalidArgumentError: nothing was written, or the parameters are not JSON.
+            FailedPreconditionError: outside the with block, a second time, or the disk does not take it.
+        """
+        if self._lock is None:
+            raise FailedPreconditionError(
+                "this BundleWriter is not open; call commit() once, inside its with block"
+            )
+        with _clear_os_errors(self.root):
+            files = self._hash_and_sync()
+            self._at("before-manifest")
+            manifest = self._manifest(files, versions, parameters)
+            _write_synced(self._folder / MANIFEST, render_manifest(manifest))
+            self._at("after-manifest")
+            for folder, _, _ in os.walk(self._folder):
+                _sync(Path(folder))
+            target = self.root / VERSIONS / manifest.version
+            target.parent.mkdir(exist_ok=True)
+            self._at("before-rename")
+            self._folder.rename(target)
+            _sync(target.parent)
+            self._at("before-current")
+            pointer = self.root / STAGING / CURRENT
+            _write_synced(pointer, f"{manifest.version}\n".encode("ascii"))
+            pointer.replace(self.root / CURRENT)
+            _sync(self.root)
+            self._at("after-current")
+        shutil.rmtree(self.root / STAGING, ignore_errors=True)
+        self._release()
+        return target
+
+    def _hash_and_sync(self) -> dict[str, FileEntry]:
+        names = sorted(list_files(self._folder))
+        if not names:
+            raise InvalidArgumentError("nothing was written; a bundle holds at least one file")
+        files: dict[str, FileEntry] = {}
+        for name in names:
+            path = self._folder / checked_file_name(name)
+            if path.is_symlink() or not path.is_file():
+                raise InvalidArgumentError(
+                    f"{name!r} is no plain file; write the file itself into the bundle"
+                )
+            files[name] = hash_file(path)
+            _sync(path)
+        return files
+
+    def _manifest(
+        self, files: Mapping[str, FileEntry], versions: Versions, parameters: Mapping[str, Any]
+    ) -> Manifest:
+        listing = "".join(f"{entry.sha256} {name}\n" for name, entry in files.items())
+        content = hashlib.sha256(listing.encode("utf-8", errors="surrogatepass")).hexdigest()[:12]
+        now = datetime.now(UTC).replace(microsecond=0)
+        while (self.root / VERSIONS / (version := f"{now:%Y%m%dT%H%M%SZ}-{content}")).exists():
+            now += timedelta(seconds=1)  # the same content published twice within one second
+        return Manifest(
+            version=version,
+            name=self.name,
+            preset=self.preset,
+            created=now.isoformat(),
+            versions=versions,
+            parameters=parameters,
+            files=files,
+        )
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def prune_versions(root: str | os.PathLike[str], *, keep: int = 2) -> list[str]:
+    """Delete the oldest versions, never the current one. Nothing calls this by itself.
+
+    Args:
+        root: The bundle root.
+        keep: How many of the newest versions stay, 1 or more.
+
+    Returns:
+        The deleted versions, oldest first.
+
+    Raises:
+        FailedPreconditionError: a writer holds the root.
+    """
+    if keep < 1:
+        raise InvalidArgumentError(f"keep is {keep}; it must be 1 or more", field="keep")
+    root = Path(root)
+    with _clear_os_errors(root), _lock(root):
+        current = (root / CURRENT).read_text(encoding="ascii").strip() if (root / CURRENT).is_file() else ""
+        there = sorted(path.name for path in (root / VERSIONS).glob("*") if is_version(path.name))
+        old = [version for version in there[:-keep] if version != current]
+        _remove_staging(root)
+        for version in old:
+            (root / STAGING).mkdir(exist_ok=True)
+            # Out of sight in one step, so that a kill here leaves no version with files missing.
+            (root / VERSIONS / version).rename(root / STAGING / version)
+        _remove_staging(root)
+    return old
+
+
+def _lock(root: Path) -> IO[str]:
+    """Take the root for this writer; closing the file gives it back, and so does the end of the process."""
+    import fcntl
+
+    root.mkdir(parents=True, exist_ok=True)
+    file = (root / LOCK).open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        file.seek(0)
+        holder = file.read(32).strip()
+        file.close()
+        raise FailedPreconditionError(
+            f"another writer{f' (process {holder})' if holder else ''} holds the bundle folder "
+            f"{str(root)!r}; wait "
+            "until it is done, or write to another folder"
+        ) from err
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _remove_staging(root: Path) -> None:
+    if (root / STAGING).exists():
+        shutil.rmtree(root / STAGING)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Put a file or folder that is already written on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _clear_os_errors(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise FailedPreconditionError(
+            f"cannot write the bundle in {str(root)!r}: {err.strerror or err} "
+            f"({err.filename or 'no file'}); free or "
+            "choose another folder"
+        ) from err

@@ -1,0 +1,111 @@
+"""The command line's entry point: every way a command can end, and the exit status each becomes.
+
+Knows nothing about what the commands do; they are put together in `mmrec.cli.app`, one file each. typer is
+imported inside `main`: the base install has no typer, and gets one clear sentence instead of a traceback.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError
+
+__all__ = ["EXIT_CODES", "main"]
+
+EXIT_CODES = {
+    0: "done",
+    1: "a bug in mmrec; the traceback is in the log file that the message names",
+    2: "a flag, argument or request breaks a rule",
+    3: "the dataset, bundle, item or file does not exist or cannot be used",
+    4: "not possible here yet: an extra, model weights or device is missing, or a bundle is damaged",
+    5: "the server refused, is busy, is not reachable, or was too slow",
+    130: "interrupted with Ctrl-C",
+    141: "whoever read the output closed it early",
+}
+"""Exit statuses of every command, shown by ``mmrec --help`` and in the README."""
+
+_ENVIRONMENT = {
+    # Its worker threads and our process pools do not mix; batches are large enough without it.
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "GRPC_VERBOSITY": "ERROR",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and leave the process with its exit status.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+
+    Raises:
+        SystemExit: always, with one of `EXIT_CODES`.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # The only place where the environment is written: library code neither reads nor sets it.
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    _survive_narrow_encodings()
+    try:
+        from mmrec.cli.app import run
+
+        run(arguments)
+    except MmrecError as err:
+        _fail(_describe(err), err.exit_code)
+    except ModuleNotFoundError as err:
+        package = (err.name or "").partition(".")[0]
+        if package not in {"typer", "rich"}:
+            _fail(_describe_bug(debug="--debug" in arguments), 1)
+        missing = MissingExtraError(
+            f"the command line needs {package}, which is not installed; run: pip install 'mmrec[core]'"
+        )
+        _fail(_describe(missing), missing.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except Exception:
+        _fail(_describe_bug(debug="--debug" in arguments), 1)
+    sys.exit(0)
+
+
+def _survive_narrow_encodings() -> None:
+    """A title in a script that the terminal cannot show must not end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _describe(err: MmrecError) -> str:
+    lines = [f"error: {err.message}"]
+    if isinstance(err, InvalidArgumentError):
+        lines += [
+            f"  {violation.field}: {violation.description}"
+            for violation in err.violations
+            if violation.description != err.message
+        ]
+    return "\n".join(lines)
+
+
+def _describe_bug(*, debug: bool) -> str:
+    """Words for an exception nobody foresaw; call it inside the `except` block."""
+    kind = type(sys.exception()).__name__
+    if debug:
+        return f"{traceback.format_exc()}internal error: {kind}; this is a bug in mmrec"
+    handle, name = tempfile.mkstemp(prefix="mmrec-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(f"arguments: {sys.argv[1:]}\n\n{traceback.format_exc()}")
+    return (
+        f"internal error: {kind}; this is a bug in mmrec. The traceback is in {name} (--debug shows it here)"
+    )
+
+
+def _fail(message: str, status: int) -> None:
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    sys.exit(status)

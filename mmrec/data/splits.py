@@ -1,0 +1,152 @@
+"""Divides interactions into what may be learned from and what is asked. Knows nothing of models and metrics.
+
+Whatever is learned (weights, co-occurrence counts, popularity) may use `train` alone. Histories are what the
+model is shown at the time of the question, which for the test includes the validation event.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.data.interactions import Interactions
+from mmrec.errors import InvalidArgumentError
+
+__all__ = ["LeaveOneOut", "Split", "leave_one_out", "time_split"]
+
+
+class Split(NamedTuple):
+    """Questions with their answers. Q questions, one per user at most.
+
+    users_U: rows of the interactions' users, ascending. Shape: (Q,), int64.
+    histories: catalogue rows before the target, oldest first, one array per question; never empty.
+    targets_U: the catalogue row that came next. Shape: (Q,), int32.
+    """
+
+    users_U: npt.NDArray[np.int64]
+    histories: list[npt.NDArray[np.int32]]
+    targets_U: npt.NDArray[np.int32]
+
+
+class LeaveOneOut(NamedTuple):
+    """train: events to learn from, of the same users in the same rows.  validation, test: questions."""
+
+    train: Interactions
+    validation: Split
+    test: Split
+
+
+def leave_one_out(interactions: Interactions, min_events: int = 3) -> LeaveOneOut:
+    """Each user's last event is the test, the one before it the validation, the rest training.
+
+    Args:
+        interactions: All events.
+        min_events: Users with fewer stay in training with all their events; at least 3, so that every
+            question has a history.
+
+    Raises:
+        InvalidArgumentError: `min_events` is less than 3, or no user has that many events.
+    """
+    if min_events < 3:
+        raise InvalidArgumentError(
+            f"min_events is {min_events}; at least 3 are needed: history, validation and test",
+            field="min_events",
+        )
+    asked = interactions.lengths_U >= min_events
+    if not asked.any():
+        raise InvalidArgumentError(
+            f"none of the {interactions.users:,} users has {min_events} events; nothing can be held out",
+            field="min_events",
+        )
+    users = np.flatnonzero(asked)
+    ends = interactions.offsets_U[1:][users]
+    keep_E = np.ones(interactions.events, dtype=np.bool_)
+    keep_E[ends - 1] = False
+    keep_E[ends - 2] = False
+    return LeaveOneOut(
+        train=interactions.where(keep_E),
+        validation=_questions(interactions, users, ends - 2),
+        test=_questions(interactions, users, ends - 1),
+    )
+
+
+def time_split(
+    interactions: Interactions, validation_fraction: float = 0.1, test_fraction: float = 0.1
+) -> LeaveOneOut:
+    """Two moments divide the events of all users: train before the first, validation between, test after the
+    second.
+
+    A user's question in a period is the user's first event in it, asked with everything the user did before
+    the period. Users without an event before it are not asked. Meaningful for timestamps, not for positions.
+
+    Args:
+        interactions: All events.
+        validation_fraction: Share of the events between the two moments, in (0, 1). Events of the same second
+            are never divided, so it is met from below or above.
+        test_fraction: Share of the events after the second moment, in (0, 1).
+
+    Raises:
+        InvalidArgumentError: a fraction is out of range, their sum leaves no training events, or a period has
+            no question.
+    """
+    for name, value in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
+        if not 0.0 < value < 1.0:
+            raise InvalidArgumentError(
+                f"{name} is {value}; it must lie between 0 and 1, both excluded", field=name
+            )
+    both = validation_fraction + test_fraction
+    if both >= 1.0:
+        raise InvalidArgumentError(
+            f"validation_fraction + test_fraction is {both:g}; it must be below 1",
+            field="test_fraction",
+        )
+    if not interactions.events:
+        raise InvalidArgumentError("there are no events to split; add an events table")
+    moments = np.sort(interactions.times_E)
+    last = interactions.events - 1
+    first_cut, second_cut = (
+        moments[min(last, int(np.ceil(interactions.events * (1.0 - held))))] for held in (both, test_fraction)
+    )
+    train_E = interactions.times_E < first_cut
+    validation = _period(interactions, first_cut, second_cut)
+    test = _period(interactions, second_cut, None)
+    for name, split in (("validation", validation), ("test", test)):
+        if not len(split.users_U):
+            raise InvalidArgumentError(
+                f"no user has an event in the {name} period and one before it; use larger "
+                "fractions, or leave_one_out",
+                field=f"{name}_fraction",
+            )
+    return LeaveOneOut(train=interactions.where(train_E), validation=validation, test=test)
+
+
+def _period(interactions: Interactions, start: Any, end: Any) -> Split:
+    """Each user's first event in [start, end) with all events before `start` as its history."""
+    before_E = np.concatenate(([0], np.cumsum(interactions.times_E < start, dtype=np.int64)))
+    firsts = (
+        interactions.offsets_U[:-1]
+        + before_E[interactions.offsets_U[1:]]
+        - before_E[interactions.offsets_U[:-1]]
+    )
+    there = (firsts > interactions.offsets_U[:-1]) & (firsts < interactions.offsets_U[1:])
+    if end is not None:
+        there[there] = interactions.times_E[firsts[there]] < end
+    users = np.flatnonzero(there)
+    return _questions(interactions, users, firsts[users])
+
+
+def _questions(
+    interactions: Interactions, users: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]
+) -> Split:
+    """Questions whose answers are the events at these places."""
+    starts = interactions.offsets_U[:-1][users]
+    return Split(
+        users_U=users,
+        histories=[
+            interactions.items_E[start:end]
+            for start, end in zip(starts.tolist(), targets.tolist(), strict=True)
+        ],
+        targets_U=interactions.items_E[targets],
+    )

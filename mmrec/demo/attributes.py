@@ -1,0 +1,78 @@
+"""What a product of the demonstration can be: the words and colours its pictures and texts are made from.
+
+Colour and pattern are seen in the picture and said nowhere; material and occasion are said in the words and
+seen nowhere. Only the kind of product is in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["COLOURS", "KINDS", "MATERIALS", "OCCASIONS", "PATTERNS", "ItemTruth", "Taste"]
+
+COLOURS: dict[str, tuple[float, float, float, float]] = {
+    # Hue range in degrees, saturation and value in [0, 1].
+    "red": (-4, 6, 0.78, 0.82),
+    "orange": (22, 30, 0.84, 0.95),
+    "yellow": (46, 52, 0.78, 0.97),
+    "green": (112, 150, 0.58, 0.62),
+    "blue": (204, 222, 0.70, 0.78),
+    "purple": (266, 284, 0.52, 0.66),
+    "pink": (328, 342, 0.42, 0.96),
+}
+"""Colour families: seen, never said."""
+
+PATTERNS = ("plain", "stripes", "dots", "checks", "zigzag", "waves")
+"""Seen, never said, and nobody's taste: it is there to distract."""
+
+OCCASIONS = ("camping", "office", "beach", "wedding", "nursery", "gym", "Christmas")
+"""Said, never seen."""
+
+MATERIALS: dict[str, tuple[str, ...]] = {
+    "mug": ("stoneware", "enamel", "porcelain", "bamboo"),
+    "t-shirt": ("cotton", "linen", "merino", "hemp"),
+    "lamp": ("oak", "brass", "rice paper", "steel"),
+    "backpack": ("canvas", "leather", "waxed cotton", "nylon"),
+    "sneaker": ("suede", "canvas", "leather", "knitted"),
+    "armchair": ("oak", "rattan", "velvet", "beech"),
+    "umbrella": ("bamboo", "nylon", "ash wood", "pongee"),
+    "clock": ("walnut", "steel", "cork", "glass"),
+    "cushion": ("wool", "linen", "velvet", "cotton"),
+    "vase": ("glass", "stoneware", "terracotta", "copper"),
+    "bottle": ("steel", "glass", "aluminium", "copper"),
+    "beanie": ("wool", "cashmere", "alpaca", "cotton"),
+}
+"""Said, never seen."""
+
+KINDS = tuple(MATERIALS)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTruth:
+    """What a product is, as only its maker knows.
+
+    Attributes:
+        kind: One of `KINDS`; in the picture and in the words.
+        colour: One of `COLOURS`; in the picture only.
+        pattern: One of `PATTERNS`; in the picture only.
+        material: One of `MATERIALS`; in the words only.
+        occasion: One of `OCCASIONS`; in the words only.
+    """
+
+    kind: str
+    colour: str
+    pattern: str
+    material: str
+    occasion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """What a customer likes: one thing seen and one thing said."""
+
+    colour: str
+    occasion: str
+
+    def matches(self, item: ItemTruth) -> bool:
+        """Whether an item has both."""
+        return item.colour == self.colour and item.occasion == self.occasion

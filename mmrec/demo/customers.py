@@ -1,0 +1,126 @@
+"""Customers who buy by a taste of their own. Knows nothing about pictures, words or files.
+
+A taste is one colour family and one occasion. Most purchases have both, some have one of them, a few have
+neither. Four customers in ten change half of their taste once. Most products come to the shop during the year
+and sell best while they are new, so the last purchases are often of things that hardly anybody has bought yet:
+counting who bought what is not enough, and neither is the picture or the description alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from mmrec.demo.attributes import COLOURS, OCCASIONS, ItemTruth, Taste
+from mmrec.errors import InvalidArgumentError
+
+__all__ = ["CustomerConfig", "Histories", "make_histories"]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerConfig:
+    """How customers behave.
+
+    Attributes:
+        shortest: Fewest purchases of a customer.
+        longest: Most purchases of a customer.
+        both: Share of purchases that have both halves of the taste.
+        one: Share of purchases that have one half of it.
+        drift: Share of customers who change one half of their taste once.
+        late: Share of products that come to the shop during the year.
+        novelty: How many times better a product sells on its first day than later.
+        skew: Standard deviation of the logarithm of a product's popularity.
+    """
+
+    shortest: int = 6
+    longest: int = 10
+    both: float = 0.72
+    one: float = 0.16
+    drift: float = 0.4
+    late: float = 0.75
+    novelty: float = 15.0
+    skew: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 3 <= self.shortest <= self.longest:
+            raise InvalidArgumentError(
+                f"shortest is {self.shortest} and longest {self.longest}; 3 <= shortest <= longest"
+            )
+        if self.both + self.one > 1 or min(self.both, self.one) < 0:
+            raise InvalidArgumentError(
+                f"both is {self.both} and one {self.one}; they are shares whose sum is at most 1"
+            )
+
+
+class Histories(NamedTuple):
+    """Purchases of every customer.
+
+    Attributes:
+        items: Per customer, rows of the catalogue, oldest first, none twice.
+        times: Per customer, when, as a share of the year in [0, 1), ascending.
+        tastes: Per customer, the taste at the end of the history.
+    """
+
+    items: list[np.ndarray]
+    times: list[np.ndarray]
+    tastes: list[Taste]
+
+
+def make_histories(
+    catalogue: Sequence[ItemTruth], users: int, rng: np.random.Generator, config: CustomerConfig | None = None
+) -> Histories:
+    """Let customers shop for a year.
+
+    Args:
+        catalogue: What is in the shop; at least `config.longest` products.
+        users: How many customers.
+        rng: Source of chance.
+        config: How they behave.
+    """
+    config = config or CustomerConfig()
+    count = len(catalogue)
+    colours = list(COLOURS)
+    colour_N = np.array([colours.index(item.colour) for item in catalogue])
+    occasion_N = np.array([OCCASIONS.index(item.occasion) for item in catalogue])
+    weight_N = rng.lognormal(0, config.skew, count)
+    launch_N = np.where(rng.random(count) < config.late, rng.random(count), -1.0)
+    # Something of every kind of purchase is there from the first day on.
+    launch_N[rng.permutation(count)[: config.longest]] = -1.0
+
+    histories = Histories([], [], [])
+    for _ in range(users):
+        length = int(rng.integers(config.shortest, config.longest + 1))
+        times = np.sort(rng.random(length))
+        taste = [int(rng.integers(len(colours))), int(rng.integers(len(OCCASIONS)))]
+        turn = int(rng.integers(2, length - 1)) if rng.random() < config.drift else length
+        bought_N = np.zeros(count, dtype=bool)
+        rows = np.zeros(length, dtype=np.int64)
+        for step, now in enumerate(times):
+            if step == turn:
+                half, sizes = int(rng.integers(2)), (len(colours), len(OCCASIONS))
+                taste[half] = (taste[half] + int(rng.integers(1, sizes[half]))) % sizes[half]
+            there_N = (launch_N <= now) & ~bought_N
+            new_N = np.exp(-(now - launch_N) / 0.1) * (launch_N >= 0)
+            appeal_N = weight_N * (1 + config.novelty * new_N) * there_N
+            wanted_N = appeal_N * _mood(colour_N == taste[0], occasion_N == taste[1], rng.random(), config)
+            chances_N = wanted_N if wanted_N.any() else appeal_N
+            rows[step] = rng.choice(count, p=chances_N / chances_N.sum())
+            bought_N[rows[step]] = True
+        histories.items.append(rows)
+        histories.times.append(times)
+        histories.tastes.append(Taste(colours[taste[0]], OCCASIONS[taste[1]]))
+    return histories
+
+
+def _mood(seen_N: np.ndarray, said_N: np.ndarray, draw: float, config: CustomerConfig) -> np.ndarray:
+    """Which products a customer looks at this time."""
+    if draw < config.both:
+        return np.logical_and(seen_N, said_N)
+    if draw < config.both + config.one / 2:
+        return seen_N
+    if draw < config.both + config.one:
+        return said_N
+    return np.ones_like(seen_N)

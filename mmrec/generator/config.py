@@ -1,0 +1,103 @@
+"""What a generator is made of and how it is trained: two frozen values, checked when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mmrec.errors import InvalidArgumentError
+
+__all__ = ["Architecture", "GeneratorConfig", "TrainingConfig"]
+
+Architecture = Literal["llama", "qwen3", "mistral"]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorConfig:
+    """Shape of the LLM and its heads.
+
+    Attributes:
+        pretrained: Hub id or local folder of a Hugging Face decoder-only model, trained further with LoRA. Empty:
+            `architecture` with the sizes below, trained from scratch.
+        architecture: Hugging Face architecture of a model trained from scratch.
+        hidden: Width of the hidden state, a multiple of `heads`.
+        layers: Transformer layers.
+        heads: Attention heads.
+        decoder_layers: Layers of the semantic-ID head.
+        max_history: Most recent items that are read, one position each.
+        dropout: Applied to item tokens, attention and hidden states.
+        residual_dropout: Share of items whose learned residual is hidden in a training step, so that content alone
+            must serve them as it must serve cold items.
+        lora_rank: Rank of the LoRA matrices of a pretrained model.
+    """
+
+    pretrained: str = ""
+    architecture: Architecture = "llama"
+    hidden: int = 128
+    layers: int = 2
+    heads: int = 4
+    decoder_layers: int = 1
+    max_history: int = 50
+    dropout: float = 0.3
+    residual_dropout: float = 0.2
+    lora_rank: int = 16
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ("llama", "qwen3", "mistral"):
+            raise InvalidArgumentError(
+                f"architecture is {self.architecture!r}; it must be llama, qwen3 or mistral", field="architecture"
+            )
+        for name in ("hidden", "layers", "heads", "decoder_layers", "max_history", "lora_rank"):
+            if getattr(self, name) < 1:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)
+        if self.hidden % (2 * self.heads):
+            raise InvalidArgumentError(
+                f"hidden is {self.hidden} and heads {self.heads}; hidden must be a multiple of 2 x heads "
+                "(rotary positions turn pairs)",
+                field="hidden",
+            )
+        for name in ("dropout", "residual_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must lie in [0, 1)", field=name)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How the generator is trained.
+
+    Attributes:
+        epochs: Most passes over the training histories.
+        patience: Epochs without a better validation NDCG@10 after which training stops.
+        batch_positions: History positions per step.
+        learning_rate: Peak of AdamW's rate, reached after `warmup_steps` and lowered by a cosine.
+        weight_decay: Of AdamW, on matrices only.
+        warmup_steps: Steps over which the rate grows from zero.
+        semantic_id_weight: Weight of the semantic-ID loss beside the item loss.
+        label_smoothing: Of both losses, 0 to below 1.
+        validation_users: Most users the metric is measured on after each epoch.
+        max_minutes: Training stops after the epoch in which this much time has passed; 0 for no limit.
+    """
+
+    epochs: int = 60
+    patience: int = 6
+    batch_positions: int = 4096
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    semantic_id_weight: float = 0.5
+    label_smoothing: float = 0.0
+    validation_users: int = 2000
+    max_minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_positions", "validation_users"):
+            if getattr(self, name) < 1:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)
+        if self.learning_rate <= 0:
+            raise InvalidArgumentError(
+                f"learning_rate is {self.learning_rate}; it must be above 0", field="learning_rate"
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise InvalidArgumentError(
+                f"label_smoothing is {self.label_smoothing}; it must lie in [0, 1)", field="label_smoothing"
+            )

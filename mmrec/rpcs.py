@@ -1,0 +1,272 @@
+"""What happens in each call, as a table: from wire, split into engine requests, join their results, to wire.
+
+Unit of work: one RPC. The client, the server and the in-process transport all read this table, so none of
+them knows a call by name. Knows nothing of channels, threads or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from google.protobuf.message import Message
+
+from mmrec.calls import EmbedBatch, RecommendBatch, look_up, only
+from mmrec.errors import InternalError, MmrecError
+from mmrec.types import (
+    EmbedRequest,
+    EmbedResults,
+    Engine,
+    ItemLookup,
+    Recommendations,
+    RecommendRequest,
+    SearchRequest,
+    SearchResults,
+    ServiceInfo,
+    SimilarRequest,
+)
+from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
+from mmrec.wire import messages
+from mmrec.wire.values import parse
+
+__all__ = [
+    "BATCH_RECOMMEND",
+    "EMBED_ITEMS",
+    "ENGINE_CALLS",
+    "GET_ITEMS",
+    "GET_SERVICE_INFO",
+    "METHODS",
+    "RECOMMEND",
+    "RPCS",
+    "SEARCH_ITEMS",
+    "SERVICES",
+    "SIMILAR_ITEMS",
+    "Method",
+    "Rpc",
+    "work_of",
+]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Rpc(Generic[Q, R]):
+    """One RPC that is built.
+
+    Attributes:
+        path: Full name on the wire, ``/package.Service/Method``.
+        kind: Which call of the engine does the work: a key of `ENGINE_CALLS`.
+        request_type: Its request message.
+        reply_type: Its reply message.
+        request_to_wire: The request as a message.
+        request_from_wire: The request from a message; raises `MmrecError` for a bad one.
+        reply_to_wire: The reply as a message.
+        reply_from_wire: The reply from a message.
+        split: The requests to hand to the engine, possibly none.
+        join: The reply from the request and the engine's results; raises the error of a call that failed
+            whole.
+    """
+
+    path: str
+    kind: str
+    request_type: type[Message]
+    reply_type: type[Message]
+    request_to_wire: Callable[[Q], Message]
+    request_from_wire: Callable[[Any], Q]
+    reply_to_wire: Callable[[R], Message]
+    reply_from_wire: Callable[[Any], R]
+    split: Callable[[Q], list[Any]]
+    join: Callable[[Q, list[Any]], R]
+
+    def encode_request(self, request: Q) -> bytes:
+        """Bytes of a request."""
+        data: bytes = self.request_to_wire(request).SerializeToString()
+        return data
+
+    def decode_request(self, data: bytes) -> Q:
+        """A request from its bytes.
+
+        Raises:
+            MmrecError: they are no such request, or it breaks a rule.
+        """
+        return self.request_from_wire(parse(self.request_type, data))
+
+    def encode_reply(self, reply: R) -> bytes:
+        """Bytes of a reply."""
+        data: bytes = self.reply_to_wire(reply).SerializeToString()
+        return data
+
+    def decode_reply(self, data: bytes) -> R:
+        """A reply from its bytes.
+
+        Raises:
+            InternalError: they are no such reply.
+        """
+        try:
+            return self.reply_from_wire(parse(self.reply_type, data))
+        except MmrecError as err:
+            raise InternalError(
+                f"the reply to {self.path} cannot be read ({err.message}); is it an mmrec server, "
+                "of this version?"
+            ) from err
+
+
+def _itself(request: Any) -> list[Any]:
+    return [request]
+
+
+def _only(_: Any, results: list[Any]) -> Any:
+    return only(results)
+
+
+RECOMMEND: Rpc[RecommendRequest, Recommendations] = Rpc(
+    path="/mmrec.v1.RecommendationService/Recommend",
+    kind="recommend",
+    request_type=recommendation_pb2.RecommendRequest,
+    reply_type=recommendation_pb2.RecommendResponse,
+    request_to_wire=messages.recommend_request_to_wire,
+    request_from_wire=messages.recommend_request_from_wire,
+    reply_to_wire=messages.recommendations_to_wire,
+    reply_from_wire=messages.recommendations_from_wire,
+    split=_itself,
+    join=_only,
+)
+BATCH_RECOMMEND: Rpc[RecommendBatch, list[Recommendations | MmrecError]] = Rpc(
+    path="/mmrec.v1.RecommendationService/BatchRecommend",
+    kind="recommend",
+    request_type=recommendation_pb2.BatchRecommendRequest,
+    reply_type=recommendation_pb2.BatchRecommendResponse,
+    request_to_wire=messages.recommend_batch_to_wire,
+    request_from_wire=messages.recommend_batch_from_wire,
+    reply_to_wire=messages.recommend_results_to_wire,
+    reply_from_wire=messages.recommend_results_from_wire,
+    split=RecommendBatch.split,
+    join=RecommendBatch.join,
+)
+SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
+    path="/mmrec.v1.UnderstandingService/SimilarItems",
+    kind="similar",
+    request_type=understanding_pb2.SimilarItemsRequest,
+    reply_type=understanding_pb2.SimilarItemsResponse,
+    request_to_wire=messages.similar_request_to_wire,
+    request_from_wire=messages.similar_request_from_wire,
+    reply_to_wire=messages.similar_results_to_wire,
+    reply_from_wire=messages.search_results_from_wire,
+    split=_itself,
+    join=_only,
+)
+SEARCH_ITEMS: Rpc[SearchRequest, SearchResults] = Rpc(
+    path="/mmrec.v1.UnderstandingService/SearchItems",
+    kind="search",
+    request_type=understanding_pb2.SearchItemsRequest,
+    reply_type=understanding_pb2.SearchItemsResponse,
+    request_to_wire=messages.search_request_to_wire,
+    request_from_wire=messages.search_request_from_wire,
+    reply_to_wire=messages.search_results_to_wire,
+    reply_from_wire=messages.search_results_from_wire,
+    split=_itself,
+    join=_only,
+)
+EMBED_ITEMS: Rpc[EmbedBatch, EmbedResults] = Rpc(
+    path="/mmrec.v1.UnderstandingService/EmbedItems",
+    kind="embed",
+    request_type=understanding_pb2.EmbedItemsRequest,
+    reply_type=understanding_pb2.EmbedItemsResponse,
+    request_to_wire=messages.embed_batch_to_wire,
+    request_from_wire=messages.embed_batch_from_wire,
+    reply_to_wire=messages.embed_results_to_wire,
+    reply_from_wire=messages.embed_results_from_wire,
+    split=EmbedBatch.split,
+    join=EmbedBatch.join,
+)
+GET_ITEMS: Rpc[tuple[str, ...], ItemLookup] = Rpc(
+    path="/mmrec.v1.ItemService/GetItems",
+    kind="items",
+    request_type=item_pb2.GetItemsRequest,
+    reply_type=item_pb2.GetItemsResponse,
+    request_to_wire=messages.item_ids_to_wire,
+    request_from_wire=messages.item_ids_from_wire,
+    reply_to_wire=messages.item_lookup_to_wire,
+    reply_from_wire=messages.item_lookup_from_wire,
+    split=_itself,
+    join=_only,
+)
+GET_SERVICE_INFO: Rpc[None, ServiceInfo] = Rpc(
+    path="/mmrec.v1.SystemService/GetServiceInfo",
+    kind="info",
+    request_type=system_pb2.GetServiceInfoRequest,
+    reply_type=system_pb2.GetServiceInfoResponse,
+    request_to_wire=messages.info_request_to_wire,
+    request_from_wire=messages.info_request_from_wire,
+    reply_to_wire=messages.info_to_wire,
+    reply_from_wire=messages.info_from_wire,
+    split=_itself,
+    join=_only,
+)
+
+_BUILT: tuple[Rpc[Any, Any], ...] = (
+    RECOMMEND,
+    BATCH_RECOMMEND,
+    SIMILAR_ITEMS,
+    SEARCH_ITEMS,
+    EMBED_ITEMS,
+    GET_ITEMS,
+    GET_SERVICE_INFO,
+)
+RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _BUILT}
+"""Every RPC that is built, by path."""
+
+
+# --- the engine's side --------------------------------------------------------------------------------------
+
+
+def _look_ups(engine: Engine, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+    found: list[ItemLookup | MmrecError] = []
+    for item_ids in requests:
+        try:
+            found.append(look_up(engine, item_ids))
+        except MmrecError as err:
+            found.append(err)
+    return found
+
+
+ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
+    "recommend": lambda engine, requests: engine.recommend_many(requests),
+    "similar": lambda engine, requests: engine.similar_many(requests),
+    "search": lambda engine, requests: engine.search_many(requests),
+    "embed": lambda engine, requests: engine.embed_many(requests),
+    "items": _look_ups,
+    "info": lambda engine, requests: [engine.info()] * len(requests),
+}
+"""What does the work of each kind: as many results as requests, in the same order, each a value or error."""
+
+
+def work_of(request: Any) -> int:
+    """How much work one engine request is, in items to embed or else in requests."""
+    return max(1, len(request.items)) if isinstance(request, EmbedRequest) else 1
+
+
+# --- the whole contract, built or not -----------------------------------------------------------------------
+
+
+class Method(NamedTuple):
+    """An RPC of the contract."""
+
+    path: str
+    client_streaming: bool
+    server_streaming: bool
+
+
+SERVICES: Mapping[str, tuple[Method, ...]] = {
+    service.full_name: tuple(
+        Method(f"/{service.full_name}/{method.name}", method.client_streaming, method.server_streaming)
+        for method in service.methods
+    )
+    for module in (item_pb2, understanding_pb2, recommendation_pb2, system_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+}
+"""Every service of the contract with its RPCs."""
+METHODS: tuple[Method, ...] = tuple(method for methods in SERVICES.values() for method in methods)
+"""Every RPC of the contract."""

@@ -1,0 +1,1 @@
+"""The contract as generated Python: do not edit; run scripts/generate_protos.py."""

@@ -1,0 +1,462 @@
+"""Requests and replies as messages, both ways.
+
+Unit of work: one message. A request that sets a field which is not built yet is refused here. In a batch, an
+entry that cannot be read becomes its own error, told with its place: ``items[17].image``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from mmrec.calls import EmbedBatch, RecommendBatch, prefixed
+from mmrec.errors import MmrecError, NotImplementedYetError
+from mmrec.types import (
+    EmbedResults,
+    Fallback,
+    ItemEmbedding,
+    ItemFailure,
+    ItemLookup,
+    Recommendations,
+    RecommendRequest,
+    SearchRequest,
+    SearchResults,
+    ServiceInfo,
+    SimilarRequest,
+    checked_item_ids,
+)
+from mmrec.v1 import common_pb2, item_pb2, recommendation_pb2, system_pb2, understanding_pb2
+from mmrec.wire.status import error_from_status, error_to_status
+from mmrec.wire.values import (
+    item_from_wire,
+    item_input_from_wire,
+    item_input_to_wire,
+    item_to_wire,
+    pack_vector,
+    scored_item_from_wire,
+    scored_item_to_wire,
+    semantic_id_to_wire,
+    unpack_vector,
+    versions_from_wire,
+    versions_to_wire,
+)
+
+__all__ = [
+    "FIELDS_NOT_BUILT",
+    "embed_batch_from_wire",
+    "embed_batch_to_wire",
+    "embed_results_from_wire",
+    "embed_results_to_wire",
+    "info_from_wire",
+    "info_request_from_wire",
+    "info_request_to_wire",
+    "info_to_wire",
+    "item_ids_from_wire",
+    "item_ids_to_wire",
+    "item_lookup_from_wire",
+    "item_lookup_to_wire",
+    "recommend_batch_from_wire",
+    "recommend_batch_to_wire",
+    "recommend_request_from_wire",
+    "recommend_request_to_wire",
+    "recommend_results_from_wire",
+    "recommend_results_to_wire",
+    "recommendations_from_wire",
+    "recommendations_to_wire",
+    "search_request_from_wire",
+    "search_request_to_wire",
+    "search_results_from_wire",
+    "search_results_to_wire",
+    "similar_request_from_wire",
+    "similar_request_to_wire",
+    "similar_results_to_wire",
+]
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+FIELDS_NOT_BUILT: Mapping[str, tuple[str, ...]] = {
+    "GetItemsRequest": ("item_fields",),
+    "EmbedItemsRequest": ("modality", "validate_only"),
+    "SearchItemsRequest": (
+        "filter",
+        "filter_mode",
+        "vector",
+        "modality",
+        "page_token",
+        "item_fields",
+        "validate_only",
+    ),
+    "SimilarItemsRequest": ("filter", "filter_mode", "modality", "diversity", "item_fields"),
+    "RecommendRequest": (
+        "history_events",
+        "filter",
+        "filter_mode",
+        "instruction",
+        "diversity",
+        "exploration",
+        "popularity_damping",
+        "promotions",
+        "channel_weights",
+        "attribute_weights",
+        "context",
+        "explain_in_words",
+        "language",
+        "item_fields",
+        "expected_versions",
+        "validate_only",
+    ),
+}
+"""Request fields that the contract has and this version does not do: setting one is refused."""
+
+
+def _refuse_not_built(message: Message, where: str = "") -> None:
+    not_built = FIELDS_NOT_BUILT.get(message.DESCRIPTOR.name, ())
+    for descriptor, _ in message.ListFields():
+        if descriptor.name in not_built:
+            raise NotImplementedYetError(
+                f"{where}{descriptor.name} is set; this version does not do that yet: leave it unset"
+            )
+
+
+def _each(entries: Iterable[M], where: str, read: Callable[[M, str], T]) -> list[T | MmrecError]:
+    """Read every entry of a list by itself: a refused one becomes its error, told with its place."""
+    done: list[T | MmrecError] = []
+    for i, entry in enumerate(entries):
+        try:
+            done.append(read(entry, f"{where}[{i}]."))
+        except MmrecError as err:
+            done.append(prefixed(err, f"{where}[{i}]"))
+    return done
+
+
+# --- recommending -------------------------------------------------------------------------------------------
+
+_FALLBACK_TO_WIRE = {
+    Fallback.NONE: common_pb2.FALLBACK_NONE,
+    Fallback.POPULARITY: common_pb2.FALLBACK_POPULARITY,
+}
+_FALLBACK_FROM_WIRE = {number: fallback for fallback, number in _FALLBACK_TO_WIRE.items()}
+
+
+def recommend_request_to_wire(request: RecommendRequest) -> recommendation_pb2.RecommendRequest:
+    """`RecommendRequest` as a message."""
+    return recommendation_pb2.RecommendRequest(
+        history=request.history,
+        user_id=request.user_id,
+        k=request.k,
+        allow=request.allow,
+        deny=request.deny,
+        include_seen=request.include_seen,
+        beam_width=request.beam_width,
+        explain=request.explain,
+    )
+
+
+def recommend_request_from_wire(
+    message: recommendation_pb2.RecommendRequest, where: str = ""
+) -> RecommendRequest:
+    """`RecommendRequest` from a message.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set; the message names it after `where`.
+    """
+    _refuse_not_built(message, where)
+    return RecommendRequest(
+        history=message.history,
+        user_id=message.user_id,
+        k=message.k,
+        allow=message.allow,
+        deny=message.deny,
+        include_seen=message.include_seen,
+        beam_width=message.beam_width,
+        explain=message.explain,
+    )
+
+
+def recommendations_to_wire(reply: Recommendations) -> recommendation_pb2.RecommendResponse:
+    """`Recommendations` as a message."""
+    return recommendation_pb2.RecommendResponse(
+        recommendation_id=reply.recommendation_id,
+        items=[scored_item_to_wire(scored) for scored in reply.items],
+        missing_ids=reply.missing_ids,
+        fallback=_FALLBACK_TO_WIRE[reply.fallback],
+        versions=versions_to_wire(reply.versions),
+    )
+
+
+def recommendations_from_wire(message: recommendation_pb2.RecommendResponse) -> Recommendations:
+    """`Recommendations` from a message. A fallback this version does not know is read as NONE."""
+    return Recommendations(
+        recommendation_id=message.recommendation_id,
+        items=tuple(scored_item_from_wire(scored) for scored in message.items),
+        missing_ids=tuple(message.missing_ids),
+        fallback=_FALLBACK_FROM_WIRE.get(message.fallback, Fallback.NONE),
+        versions=versions_from_wire(message.versions),
+    )
+
+
+def recommend_batch_to_wire(batch: RecommendBatch) -> recommendation_pb2.BatchRecommendRequest:
+    """`RecommendBatch` as a message; entries that are already refused are left out."""
+    return recommendation_pb2.BatchRecommendRequest(
+        requests=[recommend_request_to_wire(request) for request in batch.split()]
+    )
+
+
+def recommend_batch_from_wire(message: recommendation_pb2.BatchRecommendRequest) -> RecommendBatch:
+    """`RecommendBatch` from a message; a bad request becomes its error, told as ``requests[3].k``.
+
+    Raises:
+        InvalidArgumentError: there are too many.
+    """
+    RecommendBatch(message.requests)  # refused by its length before anything is read
+    return RecommendBatch(tuple(_each(message.requests, "requests", recommend_request_from_wire)))
+
+
+def recommend_results_to_wire(
+    results: Sequence[Recommendations | MmrecError],
+) -> recommendation_pb2.BatchRecommendResponse:
+    """One entry per request: a list, or the status of what refused it."""
+    result = recommendation_pb2.BatchRecommendResult
+    return recommendation_pb2.BatchRecommendResponse(
+        results=[
+            result(error=error_to_status(entry))
+            if isinstance(entry, MmrecError)
+            else result(response=recommendations_to_wire(entry))
+            for entry in results
+        ]
+    )
+
+
+def recommend_results_from_wire(
+    message: recommendation_pb2.BatchRecommendResponse,
+) -> list[Recommendations | MmrecError]:
+    """One entry per request: a list, or the error that refused it."""
+    return [
+        error_from_status(entry.error)
+        if entry.WhichOneof("result") == "error"
+        else recommendations_from_wire(entry.response)
+        for entry in message.results
+    ]
+
+
+# --- search and similar -------------------------------------------------------------------------------------
+
+
+def similar_request_to_wire(request: SimilarRequest) -> understanding_pb2.SimilarItemsRequest:
+    """`SimilarRequest` as a message."""
+    return understanding_pb2.SimilarItemsRequest(item_id=request.item_id, k=request.k)
+
+
+def similar_request_from_wire(message: understanding_pb2.SimilarItemsRequest) -> SimilarRequest:
+    """`SimilarRequest` from a message.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
+    """
+    _refuse_not_built(message)
+    return SimilarRequest(item_id=message.item_id, k=message.k)
+
+
+def search_request_to_wire(request: SearchRequest) -> understanding_pb2.SearchItemsRequest:
+    """`SearchRequest` as a message."""
+    return understanding_pb2.SearchItemsRequest(
+        text=request.text, image=request.image, text_weight=request.text_weight, k=request.k
+    )
+
+
+def search_request_from_wire(message: understanding_pb2.SearchItemsRequest) -> SearchRequest:
+    """`SearchRequest` from a message.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
+    """
+    _refuse_not_built(message)
+    return SearchRequest(
+        text=message.text,
+        image=message.image if message.HasField("image") else None,
+        text_weight=message.text_weight if message.HasField("text_weight") else 0.5,
+        k=message.k,
+    )
+
+
+def search_results_to_wire(results: SearchResults) -> understanding_pb2.SearchItemsResponse:
+    """`SearchResults` as the reply of a search."""
+    return understanding_pb2.SearchItemsResponse(
+        items=[scored_item_to_wire(scored) for scored in results.items],
+        versions=versions_to_wire(results.versions),
+    )
+
+
+def similar_results_to_wire(results: SearchResults) -> understanding_pb2.SimilarItemsResponse:
+    """`SearchResults` as the reply of a similar-items call."""
+    return understanding_pb2.SimilarItemsResponse(
+        items=[scored_item_to_wire(scored) for scored in results.items],
+        versions=versions_to_wire(results.versions),
+    )
+
+
+def search_results_from_wire(
+    message: understanding_pb2.SearchItemsResponse | understanding_pb2.SimilarItemsResponse,
+) -> SearchResults:
+    """`SearchResults` from the reply of either."""
+    return SearchResults(
+        items=tuple(scored_item_from_wire(scored) for scored in message.items),
+        versions=versions_from_wire(message.versions),
+    )
+
+
+# --- embedding ----------------------------------------------------------------------------------------------
+
+
+def embed_batch_to_wire(batch: EmbedBatch) -> understanding_pb2.EmbedItemsRequest:
+    """`EmbedBatch` as a message; items that are already refused are left out."""
+    good = [item for item in batch.items if not isinstance(item, ItemFailure)]
+    return understanding_pb2.EmbedItemsRequest(
+        items=[item_input_to_wire(item) for item in good], dimension=batch.dimension
+    )
+
+
+def embed_batch_from_wire(message: understanding_pb2.EmbedItemsRequest) -> EmbedBatch:
+    """`EmbedBatch` from a message; a bad item becomes its failure, told as ``items[17].image``.
+
+    Raises:
+        InvalidArgumentError: there are too many, or the dimension is not a length.
+        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` or a dtype other than FLOAT32 is set.
+    """
+    _refuse_not_built(message)
+    if message.dtype not in (common_pb2.DTYPE_UNSPECIFIED, common_pb2.DTYPE_FLOAT32):
+        raise NotImplementedYetError(
+            f"dtype is {message.dtype}; this version sends FLOAT32 only: leave dtype unset"
+        )
+    EmbedBatch(message.items, message.dimension)  # refused by its length before anything is read
+    read = _each(message.items, "items", lambda item, _: item_input_from_wire(item))
+    items = tuple(
+        ItemFailure(sent.item_id, item) if isinstance(item, MmrecError) else item
+        for sent, item in zip(message.items, read, strict=True)
+    )
+    return EmbedBatch(items, message.dimension)
+
+
+def embed_results_to_wire(results: EmbedResults) -> understanding_pb2.EmbedItemsResponse:
+    """`EmbedResults` as a message."""
+    return understanding_pb2.EmbedItemsResponse(
+        results=[_embed_result_to_wire(entry) for entry in results.items],
+        versions=versions_to_wire(results.versions),
+    )
+
+
+def _embed_result_to_wire(entry: ItemEmbedding | ItemFailure) -> understanding_pb2.EmbedItemResult:
+    if isinstance(entry, ItemFailure):
+        return understanding_pb2.EmbedItemResult(item_id=entry.item_id, error=error_to_status(entry.error))
+    embedding = understanding_pb2.ItemEmbedding(
+        vector=pack_vector(entry.vector), semantic_id=semantic_id_to_wire(entry.semantic_id)
+    )
+    return understanding_pb2.EmbedItemResult(item_id=entry.item_id, embedding=embedding)
+
+
+def embed_results_from_wire(message: understanding_pb2.EmbedItemsResponse) -> EmbedResults:
+    """`EmbedResults` from a message.
+
+    Raises:
+        InvalidArgumentError: a vector cannot be read.
+    """
+    return EmbedResults(
+        items=tuple(
+            ItemFailure(entry.item_id, error_from_status(entry.error))
+            if entry.WhichOneof("result") == "error"
+            else ItemEmbedding(
+                entry.item_id,
+                unpack_vector(entry.embedding.vector),
+                tuple(entry.embedding.semantic_id.codes),
+            )
+            for entry in message.results
+        ),
+        versions=versions_from_wire(message.versions),
+    )
+
+
+# --- items and the service itself ---------------------------------------------------------------------------
+
+
+def item_ids_to_wire(item_ids: Sequence[str]) -> item_pb2.GetItemsRequest:
+    """Ids to look up, as a message."""
+    return item_pb2.GetItemsRequest(item_ids=item_ids)
+
+
+def item_ids_from_wire(message: item_pb2.GetItemsRequest) -> tuple[str, ...]:
+    """Ids to look up, from a message.
+
+    Raises:
+        InvalidArgumentError: there are too many, or one is too long.
+        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
+    """
+    _refuse_not_built(message)
+    return checked_item_ids(message.item_ids)
+
+
+def item_lookup_to_wire(found: ItemLookup) -> item_pb2.GetItemsResponse:
+    """`ItemLookup` as a message."""
+    return item_pb2.GetItemsResponse(
+        items=[item_to_wire(item) for item in found.items],
+        missing_ids=found.missing_ids,
+        versions=versions_to_wire(found.versions),
+    )
+
+
+def item_lookup_from_wire(message: item_pb2.GetItemsResponse) -> ItemLookup:
+    """`ItemLookup` from a message."""
+    return ItemLookup(
+        items=tuple(item_from_wire(item) for item in message.items),
+        missing_ids=tuple(message.missing_ids),
+        versions=versions_from_wire(message.versions),
+    )
+
+
+def info_request_to_wire(_: None) -> system_pb2.GetServiceInfoRequest:
+    """The request for `ServiceInfo`, which says nothing."""
+    return system_pb2.GetServiceInfoRequest()
+
+
+def info_request_from_wire(_: system_pb2.GetServiceInfoRequest) -> None:
+    """The request for `ServiceInfo`, which says nothing."""
+
+
+def info_to_wire(info: ServiceInfo) -> system_pb2.GetServiceInfoResponse:
+    """`ServiceInfo` as a message."""
+    return system_pb2.GetServiceInfoResponse(
+        info=system_pb2.ServiceInfo(
+            name=info.name,
+            versions=versions_to_wire(info.versions),
+            items=info.items,
+            users=info.users,
+            dimension=info.dimension,
+            prefixes=info.prefixes,
+            levels=info.levels,
+            codebook_size=info.codebook_size,
+            device=info.device,
+            preset=info.preset,
+        )
+    )
+
+
+def info_from_wire(message: system_pb2.GetServiceInfoResponse) -> ServiceInfo:
+    """`ServiceInfo` from a message."""
+    info = message.info
+    return ServiceInfo(
+        name=info.name,
+        versions=versions_from_wire(info.versions),
+        items=info.items,
+        users=info.users,
+        dimension=info.dimension,
+        prefixes=tuple(info.prefixes),
+        levels=info.levels,
+        codebook_size=info.codebook_size,
+        device=info.device,
+        preset=info.preset,
+    )

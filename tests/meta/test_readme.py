@@ -1,0 +1,98 @@
+"""What README.md shows is run here: the Python blocks, the `bash` blocks, and the tables beside their source.
+
+Blocks marked `sh` set things up, train or serve, and are not run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmrec.cli import EXIT_CODES, app
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ADDRESS = "localhost:50051"
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def after_the_demo(demo_dataset: Path, demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks as `make demo` leaves it."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "demo-output").mkdir()
+    (folder / "demo-output" / "dataset").symlink_to(demo_dataset, target_is_directory=True)
+    (folder / "demo-output" / "bundle").symlink_to(demo_bundle, target_is_directory=True)
+    return folder
+
+
+def _run(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_session_with_a_server_runs_as_written(
+    demo_server: str, after_the_demo: Path, child_environment: dict[str, str]
+) -> None:
+    (session,) = [block for block in _blocks("python") if "Client(" in block]
+    assert session.count(ADDRESS) == 1
+    printed = _run(
+        ["-c", session.replace(ADDRESS, demo_server)], after_the_demo, child_environment
+    ).splitlines()
+    assert printed[0] == "60 items"
+    assert len(printed) == 1 + 3 + 5
+
+
+def test_the_session_in_process_runs_as_written(
+    after_the_demo: Path, child_environment: dict[str, str]
+) -> None:
+    (session,) = [block for block in _blocks("python") if "Recommender" in block]
+    (printed,) = _run(["-c", session], after_the_demo, child_environment).splitlines()
+    assert len(ast.literal_eval(printed)) == 5
+
+
+@pytest.mark.parametrize("line", [line for block in _blocks("bash") for line in block.splitlines() if line])
+def test_a_command_of_the_readme_runs(
+    line: str, after_the_demo: Path, child_environment: dict[str, str]
+) -> None:
+    words = shlex.split(line, comments=True)
+    assert words[0] == "mmrec"
+    assert _run(["-m", *words], after_the_demo, child_environment) != ""
+
+
+def test_every_mmrec_command_of_the_readme_exists_with_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    for block in _blocks("sh"):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] != ["mmrec"]:
+                continue
+            with pytest.raises(SystemExit):
+                app.run([words[1], "--help"])
+            shown = capsys.readouterr().out
+            assert [word for word in words if word.startswith("--") and f"{word} " not in shown] == [], line
+
+
+def test_the_table_of_commands_has_them_all_in_order() -> None:
+    assert re.findall(r"^\| `mmrec (\w+)` \|", README, re.MULTILINE) == list(app.COMMANDS)
+
+
+def test_the_table_of_exit_codes_is_the_one_of_the_command_line() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", README, re.MULTILINE)
+    assert {int(code): words for code, words in rows} == EXIT_CODES
+
+
+def test_the_first_screen_has_the_two_commands_and_a_session() -> None:
+    first_screen = "\n".join(README.splitlines()[:45])
+    for shown in ("make demo", "make test", "pip install", "from mmrec import Client", "client.recommend("):
+        assert shown in first_screen
