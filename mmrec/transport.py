@@ -165,7 +165,7 @@ def metadata_for(token: str | None) -> tuple[tuple[str, str], ...]:
         or " " in token
     ):
         raise InvalidArgumentError(
-            "token is empty or has characters other than visible ASCII; pass the server's token without line ends",
+            "token is empty or has other characters than visible ASCII; pass it without line ends",
             field="token",
         )
     return (("authorization", f"Bearer {token}"),)
@@ -222,8 +222,8 @@ def error_from_rpc(
                 return error
     if code == "UNAVAILABLE":
         return UnavailableError(
-            f"no mmrec server answers at {target} ({message:.200}); start one with `mmrec serve BUNDLE`, or check "
-            "the address, TLS and network"
+            f"no mmrec server answers at {target} ({message:.200}); start one with "
+            "`mmrec serve BUNDLE`, or check the address, TLS and network"
         )
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceededError(
@@ -233,8 +233,8 @@ def error_from_rpc(
         return ResourceExhaustedError(f"{target}: {message:.200}; send or ask for less at once")
     if code == "UNIMPLEMENTED":
         return NotImplementedYetError(
-            f"the server at {target} does not have this call ({message:.200}); check that it is an mmrec server, "
-            "and its version"
+            f"the server at {target} does not have this call ({message:.200}); check that "
+            "it is an mmrec server, and its version"
         )
     return error_from_code(code, f"{target}: {message:.500}")
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before anything imports a Hugging Face library: the tests need no hub and must not wait for one.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+# A busy machine is slow, and nothing here asserts a time.
+settings.register_profile("mmrec", deadline=None, print_blob=True)
+settings.load_profile("mmrec")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,38 +79,28 @@ def demo_bundle(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def demo_server(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """HOST:PORT of an `mmrec serve` process with `demo_bundle`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """HOST:PORT of an `mmrec serve` process with `demo_bundle`, stopped with SIGTERM in the end."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with log.open("wb") as sink:
+    with log.open("wb") as errors:
         server = subprocess.Popen(
-            [sys.executable, "-m", "mmrec", "serve", str(demo_bundle), "--port", str(port)],
-            stdout=sink,
-            stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "mmrec", "serve", str(demo_bundle), "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=errors,
             env=subprocess_environment(),
+            text=True,
         )
+    assert server.stdout is not None
     try:
-        _wait_until_serving(f"127.0.0.1:{port}", server, log)
-        yield f"127.0.0.1:{port}"
-    finally:
+        # It says where it listens as soon as it answers, and closes stdout if it ends before.
+        address = server.stdout.readline().strip()
+        assert address, f"the server ended with {server.wait(timeout=30)}: {log.read_text()}"
+        yield address
         server.terminate()
+        assert server.wait(timeout=30) == 0, log.read_text()
+    finally:
+        server.kill()
         server.wait(timeout=30)
-
-
-def _wait_until_serving(target: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    from mmrec import Client, MmrecError
-
-    for _ in range(240):
-        assert server.poll() is None, f"the server ended with {server.returncode}: {log.read_text()}"
-        try:
-            with Client(target, timeout=2.0) as client:
-                client.info()
-            return
-        except MmrecError:
-            time.sleep(0.5)
-    raise AssertionError(f"the server did not answer: {log.read_text()}")
+        server.stdout.close()
 
 
 def subprocess_environment(**extra: str) -> dict[str, str]:

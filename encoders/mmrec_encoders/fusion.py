@@ -1,5 +1,4 @@
-"""One vector per item out of its picture vector and its words vector, in a space that pictures, words and
-items share.
+"""One vector per item out of a picture vector and a words vector, in a space that all of them share.
 
 Two small projections and a gate. Either modality may be missing: a learned vector stands in for it and the
 gate is told. A text query is an item with words only, a picture query an item with a picture only. Any
@@ -153,15 +152,23 @@ class Fusion(nn.Module):
         Raises:
             InvalidArgumentError: the length is not one that was trained.
         """
-        lengths = (*self.prefixes, self.dimension)
+        self.check_dimension(dimension)
         if dimension in (0, self.dimension):
             return fused_ND
-        if dimension not in lengths:
+        return unit_rows(torch.from_numpy(np.ascontiguousarray(fused_ND[:, :dimension])))
+
+    def check_dimension(self, dimension: int) -> None:
+        """Refuse a length that was not trained; 0 means all.
+
+        Raises:
+            InvalidArgumentError: it was not.
+        """
+        lengths = (*self.prefixes, self.dimension)
+        if dimension != 0 and dimension not in lengths:
             raise InvalidArgumentError(
                 f"dimension is {dimension}; it must be 0 (all) or one of {', '.join(map(str, lengths))}",
                 field="dimension",
             )
-        return unit_rows(torch.from_numpy(np.ascontiguousarray(fused_ND[:, :dimension])))
 
     def save(self, path: Path) -> None:
         """Write weights and shape into one safetensors file."""

@@ -149,9 +149,7 @@ def train_fusion(
 
 
 def _start_from_main_axes(projection: Projection, rows: Vectors) -> None:
-    """Begin with the directions of largest variance, largest first: cosines, and prefixes, then mean much
-    already.
-    """
+    """Begin with the directions of largest variance, largest first, so that cosines mean much already."""
     if len(rows) < 2:
         return
     mean = rows.mean(axis=0)

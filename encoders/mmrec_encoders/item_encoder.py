@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mmrec.data.catalogue import OWN_COLUMNS, item_text
 from mmrec.data.pictures import decode_picture
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mmrec.data.catalogue import Catalogue
     from mmrec.data.pictures import PictureStore
 
-__all__ = ["FeatureResult", "ItemEncoder"]
+__all__ = ["FeatureResult", "ItemEncoder", "PictureVectors", "WordsVectors"]
 
 _TEXTS_AT_ONCE = 512
 
@@ -44,6 +45,32 @@ class FeatureResult(NamedTuple):
     """
 
     features: ItemFeatures
+    failures: tuple[PictureFailure, ...]
+
+
+class WordsVectors(NamedTuple):
+    """Words of a catalogue, encoded.
+
+    Attributes:
+        text_NT: Zero rows for items without words. Shape: (N, T), float32.
+        has_text_N: Which items have words. Shape: (N,), bool.
+    """
+
+    text_NT: Vectors  # noqa: N815
+    has_text_N: npt.NDArray[np.bool_]  # noqa: N815
+
+
+class PictureVectors(NamedTuple):
+    """Pictures of a catalogue, encoded.
+
+    Attributes:
+        image_NI: Zero rows for items without a picture. Shape: (N, I), float32.
+        has_image_N: Which items have a picture. Shape: (N,), bool.
+        failures: Pictures that could not be had.
+    """
+
+    image_NI: Vectors  # noqa: N815
+    has_image_N: npt.NDArray[np.bool_]  # noqa: N815
     failures: tuple[PictureFailure, ...]
 
 
@@ -79,6 +106,11 @@ class ItemEncoder:
             "template": self.template or "",
         }
 
+    @property
+    def image_dim(self) -> int:
+        """Length of a picture vector; 1 without an image encoder."""
+        return self.image.dim if self.image else 1
+
     def with_fusion(self, fusion: Fusion) -> ItemEncoder:
         """The same encoders with a fusion."""
         return ItemEncoder(self.image, self.text, fusion, self.template)
@@ -88,35 +120,14 @@ class ItemEncoder:
     def features(
         self, catalogue: Catalogue, pictures: PictureStore, progress: Progress = NO_PROGRESS
     ) -> FeatureResult:
-        """Encode pictures and words of a whole catalogue; a picture that cannot be had is a failure, not an
-        end.
-        """
-        text_NT, has_text_N = self.encode_words(catalogue, progress)
-        count = len(catalogue)
-        image_NI = np.zeros((count, self.image.dim if self.image else 1), np.float32)
-        has_image_N = np.zeros(count, np.bool_)
-        failures: list[PictureFailure] = []
-        if self.image is not None:
-            wanted = sum(bool(ref) for ref in catalogue.images)
-            progress.start("encoding pictures", wanted, "pictures")
-            for batch in picture_batches(catalogue.images, pictures, size=self.image.picture_size):
-                failures += [found for _, found in batch if isinstance(found, PictureFailure)]
-                read = [(row, found) for row, found in batch if not isinstance(found, PictureFailure)]
-                if read:
-                    rows = [row for row, _ in read]
-                    image_NI[rows] = self.image.encode([picture for _, picture in read])
-                    has_image_N[rows] = True
-                progress.advance(len(batch))
-            progress.finish(f"{int(has_image_N.sum())} pictures encoded, {len(failures)} unreadable")
-        return FeatureResult(ItemFeatures(image_NI, has_image_N, text_NT, has_text_N), tuple(failures))
+        """Encode a whole catalogue; a picture that cannot be had is a failure, not an end."""
+        words = self.encode_words(catalogue, progress)
+        found = self.encode_pictures(catalogue, pictures, progress)
+        features = ItemFeatures(found.image_NI, found.has_image_N, words.text_NT, words.has_text_N)
+        return FeatureResult(features, found.failures)
 
-    def encode_words(
-        self, catalogue: Catalogue, progress: Progress = NO_PROGRESS
-    ) -> tuple[Vectors, np.typing.NDArray[np.bool_]]:
-        """Words vectors of a catalogue, zero rows for items without words, and which items have words.
-
-        Shape: (N, text dimensions), float32, and (N,), bool.
-        """
+    def encode_words(self, catalogue: Catalogue, progress: Progress = NO_PROGRESS) -> WordsVectors:
+        """Words vectors of a whole catalogue."""
         texts = catalogue.texts(self.template)
         has_text_N = catalogue.has_words() & np.array([bool(text.strip()) for text in texts], np.bool_)
         text_NT = np.zeros((len(catalogue), self.text.dim), np.float32)
@@ -128,7 +139,29 @@ class ItemEncoder:
             text_NT[rows] = self.text.encode([texts[row] for row in rows])
             progress.advance(len(rows))
         progress.finish(f"{len(order)} texts encoded")
-        return text_NT, has_text_N
+        return WordsVectors(text_NT, has_text_N)
+
+    def encode_pictures(
+        self, catalogue: Catalogue, pictures: PictureStore, progress: Progress = NO_PROGRESS
+    ) -> PictureVectors:
+        """Picture vectors of a whole catalogue; nothing is read when there is no image encoder."""
+        count = len(catalogue)
+        image_NI = np.zeros((count, self.image_dim), np.float32)
+        has_image_N = np.zeros(count, np.bool_)
+        failures: list[PictureFailure] = []
+        if self.image is None:
+            return PictureVectors(image_NI, has_image_N, ())
+        progress.start("encoding pictures", sum(bool(ref) for ref in catalogue.images), "pictures")
+        for batch in picture_batches(catalogue.images, pictures, size=self.image.picture_size):
+            failures += [found for _, found in batch if isinstance(found, PictureFailure)]
+            read = [(row, found) for row, found in batch if not isinstance(found, PictureFailure)]
+            if read:
+                rows = [row for row, _ in read]
+                image_NI[rows] = self.image.encode([picture for _, picture in read])
+                has_image_N[rows] = True
+            progress.advance(len(batch))
+        progress.finish(f"{int(has_image_N.sum())} pictures encoded, {len(failures)} unreadable")
+        return PictureVectors(image_NI, has_image_N, tuple(failures))
 
     # --- single items and searches --------------------------------------------------------------------------
 
@@ -234,7 +267,7 @@ class ItemEncoder:
         """Features of the given rows, some of which have a text and some a picture."""
         has_image = np.array([row in pictures for row in rows], np.bool_)
         has_text = np.array([row in texts for row in rows], np.bool_)
-        image_NI = np.zeros((len(rows), self.image.dim if self.image else 1), np.float32)
+        image_NI = np.zeros((len(rows), self.image_dim), np.float32)
         text_NT = np.zeros((len(rows), self.text.dim), np.float32)
         if self.image is not None and has_image.any():
             image_NI[has_image] = self.image.encode([pictures[row] for row in rows if row in pictures])
@@ -245,8 +278,7 @@ class ItemEncoder:
     # --- on disk --------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
-        """Write what `load` needs: weights trained here, and names with fingerprints of models that come from
-        elsewhere.
+        """Write what `load` needs: weights trained here, and names of models that come from elsewhere.
 
         Raises:
             FailedPreconditionError: an encoder is of a class that cannot be named in a file.

@@ -1,5 +1,4 @@
-"""An `ItemEncoder` as a folder: ``encoders.json``, and safetensors for the parts that were trained on the
-catalogue.
+"""An `ItemEncoder` as a folder: ``encoders.json``, and safetensors for what was trained on the catalogue.
 
 Models from elsewhere are named, not copied; their fingerprints are kept and checked, so that vectors of one
 model are never compared with those of another.

@@ -1,5 +1,4 @@
-"""Pictures to vectors with any open_clip model: a built-in name and tag, ``hf-hub:`` or ``local-dir:``, or a
-file.
+"""Pictures to vectors with any open_clip model: by name and tag, ``hf-hub:``, ``local-dir:``, or from a file.
 
 Only the image tower is run, in eval mode, with the preprocessing the model was trained with. Weights are read
 as safetensors, or by torch with ``weights_only``; a pickle that holds anything else is refused.

@@ -1,5 +1,6 @@
-"""What an encoder is: pictures or texts in, unit vectors out, under the batch law. Knows nothing about
-models.
+"""What an encoder is: pictures or texts in, unit vectors out, under the batch law.
+
+Knows nothing about models.
 
 The batch law: one vector per input, in the same order, and an input's vector does not depend on what else is
 in the call. Any object with these members will do; nothing has to be registered or inherited.

@@ -1,6 +1,4 @@
-"""Keeping other libraries' progress bars and chatter off the terminal while a model loads, and putting them
-back.
-"""
+"""Keeping other libraries' progress bars and chatter off the terminal while a model loads."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Texts to vectors with any model that sentence-transformers loads, LLM-based embedders with their pooling
-included.
+"""Texts to vectors with any model that sentence-transformers loads, LLM-based embedders included.
 
 The model is named by hub id, local folder, or `MINILM` for the packaged one. Code that comes with a model is
 never run. Knows nothing about items or templates.
@@ -24,8 +23,7 @@ from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
 __all__ = ["SentenceTextConfig", "SentenceTextEncoder"]
 
 _CHARS_PER_TOKEN = 64
-"""No tokenizer makes tokens longer than this on average, so characters beyond it are cut before tokenizing.
-"""
+"""No tokenizer makes longer tokens on average; characters beyond are cut before tokenizing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["TRAINING_SIZE", "SmallClipEncoder", "SmallClipShape", "build_tower", "shrink", "standardise"]
 
 TRAINING_SIZE = 72
-"""Pictures are kept for training at this many pixels a side, so that crops of 64 lose little. 15,552 bytes
-each.
-"""
+"""Side in pixels at which pictures are kept for training: 15,552 bytes each."""
 _KIND, _FORMAT = "small_clip", 1
 # Plain values instead of open_clip's CLIP statistics: nothing here starts from CLIP weights.
 _MEAN, _STD = 0.5, 0.25
@@ -68,8 +66,7 @@ class SmallClipShape:
 
 
 class SmallClipEncoder:
-    """An `ImageEncoder` over a trained small tower. Computes in float32: the model is too small to gain from
-    less.
+    """An `ImageEncoder` over a trained small tower; always in float32, being too small to gain from less.
 
     Args:
         shape: Shape of the tower.
@@ -168,9 +165,7 @@ def build_tower(shape: SmallClipShape) -> Any:
 
 
 def shrink(picture: Image, size: int) -> npt.NDArray[np.uint8]:
-    """The whole picture at ``size`` x ``size``; its shape is given up so that nothing is cut off. Shape: (3,
-    S, S).
-    """
+    """The whole picture, squeezed to ``size`` x ``size`` so that nothing is cut off. Shape: (3, S, S)."""
     from PIL import Image
 
     small = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)

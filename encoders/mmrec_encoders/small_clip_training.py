@@ -251,9 +251,7 @@ class _Run:
             group["lr"] = self.config.learning_rate * share
 
     def save(self, path: Path, identity: str, epochs_done: int) -> None:
-        """Everything a later process needs to go on. Order and views follow from the seed and the pass's
-        number.
-        """
+        """All that a later process needs to go on; order and views follow from the seed and the pass."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}

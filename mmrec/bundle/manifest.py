@@ -115,9 +115,7 @@ def render_manifest(manifest: Manifest) -> bytes:
     except (TypeError, ValueError, RecursionError) as err:
         raise InvalidArgumentError(f"the bundle's parameters cannot be written as JSON: {err}") from err
     if not unchanged:
-        raise InvalidArgumentError(
-            "the bundle's parameters have a key that is no string; JSON keys are strings"
-        )
+        raise InvalidArgumentError("the bundle's parameters have a key that is no string; JSON keys are strings")
     return text
 
 

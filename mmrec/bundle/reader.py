@@ -129,9 +129,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     """
     root = Path(path)
     if not root.is_dir():
-        raise NotFoundError(
-            f"there is no bundle folder {str(root)!r}; make one with `mmrec fit DATASET --out {root}`"
-        )
+        raise NotFoundError(f"there is no bundle folder {str(root)!r}; make one with `mmrec fit DATASET --out {root}`")
     if (root / MANIFEST).is_file():
         folder, expected = root, None
     else:
@@ -176,9 +174,7 @@ def _current_version(root: Path) -> str:
             f"`mmrec fit DATASET --out {root}`"
         ) from err
     except OSError as err:
-        raise BundleError(
-            f"{pointer} cannot be read ({err.strerror}); it must be a file with one version"
-        ) from err
+        raise BundleError(f"{pointer} cannot be read ({err.strerror}); it must be a file with one version") from err
     version = line.decode("utf-8", errors="replace").removesuffix("\n")
     if not is_version(version):
         raise BundleError(
@@ -204,9 +200,7 @@ def _read_manifest(path: Path) -> Manifest:
     except OSError as err:
         raise BundleError(f"{path} is missing or cannot be read ({err.strerror}): {_MEND}") from err
     if len(data) > MAX_MANIFEST_BYTES:
-        raise BundleError(
-            f"{path} has more than {MAX_MANIFEST_BYTES // 2**20} MiB; it is no manifest: {_MEND}"
-        )
+        raise BundleError(f"{path} has more than {MAX_MANIFEST_BYTES // 2**20} MiB; it is no manifest: {_MEND}")
     return parse_manifest(data, str(path))
 
 
@@ -218,8 +212,7 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
         raise BundleError(f"{folder / missing[0]} is missing ({len(missing)} missing in all): {_MEND}")
     if extra:
         raise BundleError(
-            f"{folder / extra[0]} does not belong to the bundle ({len(extra)} such files in all): delete "
-            f"it, or {_MEND}"
+            f"{folder / extra[0]} does not belong to the bundle ({len(extra)} such files in all): delete it, or {_MEND}"
         )
     for name, expected in manifest.files.items():
         path = folder / name

@@ -100,9 +100,7 @@ class BundleWriter:
             FailedPreconditionError: outside the with block, or after commit.
         """
         if self._lock is None:
-            raise FailedPreconditionError(
-                "this BundleWriter is not open; write inside its with block, before commit()"
-            )
+            raise FailedPreconditionError("this BundleWriter is not open; write inside its with block, before commit()")
         path = self._folder / checked_file_name(name)
         with _clear_os_errors(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,9 +171,7 @@ class BundleWriter:
             FailedPreconditionError: outside the with block, a second time, or the disk does not take it.
         """
         if self._lock is None:
-            raise FailedPreconditionError(
-                "this BundleWriter is not open; call commit() once, inside its with block"
-            )
+            raise FailedPreconditionError("this BundleWriter is not open; call commit() once, inside its with block")
         with _clear_os_errors(self.root):
             files = self._hash_and_sync()
             self._at("before-manifest")
@@ -207,16 +203,12 @@ class BundleWriter:
         for name in names:
             path = self._folder / checked_file_name(name)
             if path.is_symlink() or not path.is_file():
-                raise InvalidArgumentError(
-                    f"{name!r} is no plain file; write the file itself into the bundle"
-                )
+                raise InvalidArgumentError(f"{name!r} is no plain file; write the file itself into the bundle")
             files[name] = hash_file(path)
             _sync(path)
         return files
 
-    def _manifest(
-        self, files: Mapping[str, FileEntry], versions: Versions, parameters: Mapping[str, Any]
-    ) -> Manifest:
+    def _manifest(self, files: Mapping[str, FileEntry], versions: Versions, parameters: Mapping[str, Any]) -> Manifest:
         listing = "".join(f"{entry.sha256} {name}\n" for name, entry in files.items())
         content = hashlib.sha256(listing.encode("utf-8", errors="surrogatepass")).hexdigest()[:12]
         now = datetime.now(UTC).replace(microsecond=0)

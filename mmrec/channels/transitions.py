@@ -10,6 +10,7 @@ reaches items that never followed each other directly. No training: a floor that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,9 +66,7 @@ class TransitionGraph(NamedTuple):
 
     edges: sp.csr_array
 
-    def scores(
-        self, histories: list[npt.NDArray[np.int32]], config: TransitionConfig
-    ) -> npt.NDArray[np.float32]:
+    def scores(self, histories: Sequence[npt.NDArray[np.int32]], config: TransitionConfig) -> npt.NDArray[np.float32]:
         """Strength of every item after each history.
 
         Args:
@@ -82,7 +81,7 @@ class TransitionGraph(NamedTuple):
 
 
 def history_weights(
-    histories: list[npt.NDArray[np.int32]], items: int, *, decay: float, recent: int
+    histories: Sequence[npt.NDArray[np.int32]], items: int, *, decay: float, recent: int
 ) -> sp.csr_array:
     """Weight of each history item, 1 for the last and `decay` times less per step back. Shape: (B, N) CSR."""
     tails = [history[-recent:] for history in histories]

@@ -13,6 +13,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 
+from mmrec import __version__
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError
 
 __all__ = ["EXIT_CODES", "main"]
@@ -97,9 +98,13 @@ def _describe_bug(*, debug: bool) -> str:
     kind = type(sys.exception()).__name__
     if debug:
         return f"{traceback.format_exc()}internal error: {kind}; this is a bug in mmrec"
-    handle, name = tempfile.mkstemp(prefix="mmrec-", suffix=".log")
+    try:
+        handle, name = tempfile.mkstemp(prefix="mmrec-", suffix=".log")
+    except OSError:
+        return _describe_bug(debug=True)
+    # Not the arguments: a token may be among them, and people attach such files to bug reports.
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(f"arguments: {sys.argv[1:]}\n\n{traceback.format_exc()}")
+        log.write(f"mmrec {__version__}, Python {sys.version}\n\n{traceback.format_exc()}")
     return (
         f"internal error: {kind}; this is a bug in mmrec. The traceback is in {name} (--debug shows it here)"
     )

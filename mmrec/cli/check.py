@@ -53,7 +53,8 @@ def check(
         raise InvalidDatasetError(
             f"{report.errors:,} {'error' if report.errors == 1 else 'errors'} in the dataset {dataset!r}"
         )
-    out.note("no errors" if not report.warnings else f"no errors, {report.warnings:,} warnings")
+    warnings = f", {report.warnings:,} {'warning' if report.warnings == 1 else 'warnings'}"
+    out.note("no errors" + (warnings if report.warnings else ""))
 
 
 def _figures(report: CheckReport) -> list[tuple[str, str]]:
@@ -66,7 +67,7 @@ def _figures(report: CheckReport) -> list[tuple[str, str]]:
         ("first event", report.first or "-"),
         ("last event", report.last or "-"),
         ("order of events", report.time_column or "-"),
-        ("density", f"{report.density:.4%}"),
+        ("density", f"{report.density:.4%}" if report.events else "-"),
         ("errors", f"{report.errors:,}"),
         ("warnings", f"{report.warnings:,}"),
     ]

@@ -7,26 +7,28 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.options import (
+    CaOption,
     DeviceOption,
     DtypeOption,
     JsonFlag,
     QuietFlag,
     ServerOption,
     TimeoutOption,
+    TlsFlag,
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import open_engine
+from mmrec.cli.session import Place, open_engine
 
 __all__ = ["info"]
 
 
 def info(
-    bundle: Annotated[
-        str, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; none with --server.")
-    ] = "",
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
     server: ServerOption = "",
     token: TokenOption = "",
+    tls: TlsFlag = False,
+    ca: CaOption = "",
     timeout: TimeoutOption = 10.0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -41,8 +43,9 @@ def info(
         mmrec info bundle/
         mmrec info --server localhost:50051 --json
     """
+    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
     out = Output(json=json, quiet=quiet)
-    with open_engine(bundle, server, device=device, dtype=dtype, token=token, timeout=timeout) as engine:
+    with open_engine(place) as engine:
         found = engine.info()
     out.data(found)
     rows = [

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "CaOption",
     "DeviceOption",
     "DtypeOption",
     "JsonFlag",
@@ -14,6 +15,7 @@ __all__ = [
     "QuietFlag",
     "ServerOption",
     "TimeoutOption",
+    "TlsFlag",
     "TokenOption",
 ]
 
@@ -46,6 +48,10 @@ TokenOption = Annotated[
     typer.Option(
         "--token", envvar="MMREC_TOKEN", show_default=False, help="Token for --server, if it wants one."
     ),
+]
+TlsFlag = Annotated[bool, typer.Option("--tls", help="Speak TLS with --server.")]
+CaOption = Annotated[
+    str, typer.Option("--ca", metavar="FILE", help="Trust this authority (PEM); implies --tls.")
 ]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for --server's answer.")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.options import (
+    CaOption,
     DeviceOption,
     DtypeOption,
     JsonFlag,
@@ -14,10 +15,11 @@ from mmrec.cli.options import (
     QuietFlag,
     ServerOption,
     TimeoutOption,
+    TlsFlag,
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import open_engine, print_ranking, read_ids
+from mmrec.cli.session import Place, open_engine, print_ranking, read_ids
 from mmrec.errors import InvalidArgumentError
 from mmrec.types import DEFAULT_K, Fallback
 
@@ -29,9 +31,7 @@ _IDS_RULE = (
 
 
 def recommend(
-    bundle: Annotated[
-        str, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; none with --server.")
-    ] = "",
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
     history: Annotated[
         list[str] | None,
         typer.Option("--history", metavar="IDS", help=f"Items acted on, oldest first. {_IDS_RULE}"),
@@ -56,6 +56,8 @@ def recommend(
     ] = False,
     server: ServerOption = "",
     token: TokenOption = "",
+    tls: TlsFlag = False,
+    ca: CaOption = "",
     timeout: TimeoutOption = 10.0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -79,8 +81,9 @@ def recommend(
             "neither --history nor --user is given; name the customer with one of them or both "
             "(--history '' recommends to a stranger)"
         )
+    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
     out = Output(json=json, quiet=quiet)
-    with open_engine(bundle, server, device=device, dtype=dtype, token=token, timeout=timeout) as engine:
+    with open_engine(place) as engine:
         found = engine.recommend(
             read_ids(history or [], "--history"),
             user_id=user,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.options import (
+    CaOption,
     DeviceOption,
     DtypeOption,
     JsonFlag,
@@ -14,10 +15,11 @@ from mmrec.cli.options import (
     QuietFlag,
     ServerOption,
     TimeoutOption,
+    TlsFlag,
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import open_engine, print_ranking
+from mmrec.cli.session import Place, open_engine, print_ranking
 from mmrec.errors import InvalidArgumentError
 from mmrec.types import DEFAULT_K, SearchRequest, read_picture
 
@@ -25,9 +27,7 @@ __all__ = ["search"]
 
 
 def search(
-    bundle: Annotated[
-        str, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; none with --server.")
-    ] = "",
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
     text: Annotated[str, typer.Option("--text", metavar="WORDS", help="Words to search by.")] = "",
     picture: Annotated[
         str,
@@ -39,6 +39,8 @@ def search(
     k: KOption = DEFAULT_K,
     server: ServerOption = "",
     token: TokenOption = "",
+    tls: TlsFlag = False,
+    ca: CaOption = "",
     timeout: TimeoutOption = 10.0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -61,8 +63,9 @@ def search(
         raise InvalidArgumentError("neither --text nor --picture is given; pass at least one of them")
     # Made here too, so that a bad flag is refused before a bundle is loaded.
     checked = SearchRequest(text=text, image=read_picture(picture or None), text_weight=text_weight, k=k)
+    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
     out = Output(json=json, quiet=quiet)
-    with open_engine(bundle, server, device=device, dtype=dtype, token=token, timeout=timeout) as engine:
+    with open_engine(place) as engine:
         found = engine.search(checked.text, image=checked.image, text_weight=checked.text_weight, k=checked.k)
     out.data(found)
     sought = [f'"{text}"'] if text.strip() else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,40 +21,61 @@ if TYPE_CHECKING:
     from mmrec.client import Client
     from mmrec.recommender import Recommender
 
-__all__ = ["open_engine", "print_ranking", "read_ids"]
+__all__ = ["Place", "open_engine", "print_ranking", "read_ids"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who answers: a bundle folder loaded into this process, or a server.
+
+    Attributes:
+        bundle: Bundle folder; empty with a server.
+        server: Address of the server, ``host:port``; empty with a bundle.
+        token: The server's token; empty for none.
+        tls: Whether to speak TLS with the server, with the usual authorities.
+        ca: PEM file of the authority to trust instead; implies `tls`. Empty for none.
+        timeout: Seconds to wait for the server's answer, over 0.
+        device: Where to compute with a bundle.
+        dtype: Number format to compute in with a bundle.
+    """
+
+    bundle: str
+    server: str
+    token: str = ""
+    tls: bool = False
+    ca: str = ""
+    timeout: float = 10.0
+    device: str = "auto"
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        if bool(self.bundle) == bool(self.server):
+            both = f"both the bundle {self.bundle!r} and --server {self.server!r} are given"
+            raise InvalidArgumentError(
+                f"{both if self.bundle else 'neither a bundle nor --server is given'}; name exactly one of a "
+                "bundle folder and --server HOST:PORT"
+            )
 
 
 @contextmanager
-def open_engine(
-    bundle: str,
-    server: str,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    token: str = "",
-    timeout: float = 10.0,
-) -> Iterator[Client | Recommender]:
-    """The bundle in this process, or the server, whichever is named.
+def open_engine(place: Place) -> Iterator[Client | Recommender]:
+    """Whoever answers, for the length of a `with`.
 
     Raises:
-        InvalidArgumentError: both are named, or neither.
         BundleError: the bundle is damaged.
-        UnavailableError: the server cannot be reached.
+        DeviceNotAvailableError: the device is not here.
+        NotFoundError: the bundle folder or `ca` does not exist.
     """
-    if bool(bundle) == bool(server):
-        received = f"both {bundle!r} and --server {server!r} are" if bundle else "neither is"
-        raise InvalidArgumentError(
-            f"{received} given; name exactly one of a bundle folder and --server HOST:PORT"
-        )
-    if server:
-        from mmrec.client import Client
+    if place.server:
+        from mmrec.client import Client, Tls
 
-        with Client(server, token=token or None, timeout=timeout) as client:
+        tls = Tls(ca=place.ca) if place.ca else place.tls
+        with Client(place.server, token=place.token or None, tls=tls, timeout=place.timeout) as client:
             yield client
     else:
         from mmrec.recommender import Recommender
 
-        yield Recommender.load(Path(bundle), device=device, dtype=dtype)
+        yield Recommender.load(Path(place.bundle), device=place.device, dtype=place.dtype)
 
 
 def read_ids(values: Sequence[str], flag: str) -> list[str]:

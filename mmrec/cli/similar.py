@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.options import (
+    CaOption,
     DeviceOption,
     DtypeOption,
     JsonFlag,
@@ -14,10 +15,11 @@ from mmrec.cli.options import (
     QuietFlag,
     ServerOption,
     TimeoutOption,
+    TlsFlag,
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import open_engine, print_ranking
+from mmrec.cli.session import Place, open_engine, print_ranking
 from mmrec.errors import InvalidArgumentError
 from mmrec.types import DEFAULT_K
 
@@ -34,6 +36,8 @@ def similar(
     k: KOption = DEFAULT_K,
     server: ServerOption = "",
     token: TokenOption = "",
+    tls: TlsFlag = False,
+    ca: CaOption = "",
     timeout: TimeoutOption = 10.0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -52,8 +56,9 @@ def similar(
         InvalidArgumentError: there are more or fewer than one bundle (or server) and one item.
     """
     bundle, item = _bundle_and_item(names, server)
+    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
     out = Output(json=json, quiet=quiet)
-    with open_engine(bundle, server, device=device, dtype=dtype, token=token, timeout=timeout) as engine:
+    with open_engine(place) as engine:
         found = engine.similar(item, k)
     out.data(found)
     print_ranking(out, f"Similar to {item}", found.items)

@@ -95,7 +95,9 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
     first, last = _dates(interactions) if loaded.time_column == "timestamp" else ("", "")
     if last and 19_000_000 < interactions.times_E.min() <= interactions.times_E.max() < 21_000_000:
         message = "all timestamps are like 20240531, read as seconds since 1970; write dates as 2024-05-31"
-        problems.append(Problem("", 0, "timestamp", "doubtful timestamp", message, severity="warning"))
+        problems.append(
+            Problem(loaded.events_file, 0, "timestamp", "doubtful timestamp", message, severity="warning")
+        )
     return CheckReport(
         dataset=str(root),
         items=items,

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 __all__ = ["Parsed", "parse_positions", "parse_ratings", "parse_timestamps"]
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
-_WHOLE = r"^[+-]?\d{1,18}$"
+_WHOLE = r"^[+-]?(\d{1,18}|[1-8]\d{18})$"  # fits into 64 bits
 _MICRO = 1_000_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _ONE_MICROSECOND = datetime.timedelta(microseconds=1)
@@ -100,7 +100,7 @@ def _numbers(column: Any) -> tuple[_Numbers, npt.NDArray[np.bool_], npt.NDArray[
     if pa.types.is_integer(kind):
         empty = _mask(pc.is_null(column))
         if pa.types.is_uint64(kind):
-            column = pc.if_else(pc.less(column, 2**62), column, 2**62)
+            column = pc.min_element_wise(column, pa.scalar(2**62, pa.uint64()), skip_nulls=False)
         wholes = _int64(column.cast(pa.int64()))
         return (
             _Numbers(wholes.astype(np.float64), wholes, ~empty),

@@ -34,7 +34,8 @@ class Loaded(NamedTuple):
     Attributes:
         catalogue: Rows with a usable id; None when there is no usable items table.
         item_lines_N: Line of each catalogue row in the items table. Shape: (N,), int64.
-        items_file: Name of the items table.
+        items_file: Name of the items table; '' without one.
+        events_file: Name of the events table; '' without one.
         interactions: Usable events of known items.
         events: Rows of the events table, the unusable ones included.
         time_column: ``timestamp``, ``position``, or '' without events.
@@ -45,6 +46,7 @@ class Loaded(NamedTuple):
     catalogue: Catalogue | None
     item_lines_N: npt.NDArray[np.int64]
     items_file: str
+    events_file: str
     interactions: Interactions
     events: int
     time_column: str
@@ -79,6 +81,7 @@ def load_tables(root: Path) -> Loaded:
         catalogue=catalogue,
         item_lines_N=lines_N,
         items_file=items.file if items is not None else "",
+        events_file=events.file if events is not None else "",
         interactions=interactions,
         events=events.rows if events is not None else 0,
         time_column=time_column,

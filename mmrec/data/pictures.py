@@ -13,6 +13,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def _recognise(data: bytes) -> tuple[str, Callable[[io.BytesIO], Any]]:
     The classes are called directly: `Image.open` would also warn or fail at a process-wide limit of its own.
     """
     if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG", _jpeg
+        return "JPEG", _jpeg_class()
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         from PIL.PngImagePlugin import PngImageFile
 
@@ -124,9 +125,9 @@ def _recognise(data: bytes) -> tuple[str, Callable[[io.BytesIO], Any]]:
     raise InvalidImageError(f"the picture is {_foreign(data)}; give a {_ALLOWED} file")
 
 
-def _jpeg(file: io.BytesIO) -> Image.Image:
-    """A JPEG whose EXIF is left alone: Pillow would look for a resolution there and warn when it is
-    damaged."""
+@cache
+def _jpeg_class() -> Callable[[io.BytesIO], Any]:
+    """A reader of JPEGs that leaves EXIF alone: Pillow looks for a resolution there, and warns on damage."""
     from PIL.Image import Exif
     from PIL.JpegImagePlugin import JpegImageFile
 
@@ -134,7 +135,7 @@ def _jpeg(file: io.BytesIO) -> Image.Image:
         def getexif(self) -> Exif:
             return Exif()
 
-    return WithoutExif(file)
+    return WithoutExif
 
 
 def _foreign(data: bytes) -> str:

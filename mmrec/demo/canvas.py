@@ -35,9 +35,7 @@ def mix(first: RGB, second: RGB, share: float) -> RGB:
     return mixed[0], mixed[1], mixed[2]
 
 
-def paint_pattern(
-    pattern: str, ground: RGB, figure: RGB, pixels: int, *, period: float, angle: float
-) -> Image.Image:
+def paint_pattern(pattern: str, ground: RGB, figure: RGB, pixels: int, *, period: float, angle: float) -> Image.Image:
     """A square of patterned cloth.
 
     Args:
@@ -119,9 +117,7 @@ class Canvas:
         draw.rounded_rectangle(self._box(left, top, right, bottom), radius * self._unit, fill=255)
         return mask
 
-    def arc(
-        self, box: tuple[float, float, float, float], start: float, end: float, width: float
-    ) -> Image.Image:
+    def arc(self, box: tuple[float, float, float, float], start: float, end: float, width: float) -> Image.Image:
         """A bent bar along an ellipse; angles in degrees from three o'clock, clockwise."""
         mask, draw = self._blank()
         draw.arc(self._box(*box), start, end, fill=255, width=round(width * self._unit))
@@ -140,9 +136,7 @@ class Canvas:
     # --- paint
     # -------------------------------------------------------------------------------------------------
 
-    def paint(
-        self, mask: Image.Image, paint: Image.Image | RGB, *, shade: str = "side", edge: float = 0.55
-    ) -> None:
+    def paint(self, mask: Image.Image, paint: Image.Image | RGB, *, shade: str = "side", edge: float = 0.55) -> None:
         """Put paint where the mask is.
 
         Args:
@@ -172,9 +166,7 @@ class Canvas:
     def shadow(self, left: float, right: float, y: float, height: float = 7, strength: float = 0.42) -> None:
         """A soft shadow on the floor below a product that stands on the line y."""
         box = [round(value) for value in self._box(left, y - height / 2, right, y + height / 2)]
-        blot = (
-            _blot().resize((box[2] - box[0], box[3] - box[1]), _SMOOTH).point(lambda value: value * strength)
-        )
+        blot = _blot().resize((box[2] - box[0], box[3] - box[1]), _SMOOTH).point(lambda value: value * strength)
         self._image.paste((60, 52, 50), (box[0], box[1]), mask=blot)
 
     def _blank(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
@@ -191,18 +183,16 @@ class Canvas:
 def _curve(points: Sequence[Point], *, closed: bool = True, steps: int = 12) -> list[Point]:
     """A Catmull-Rom curve through the points."""
     knots = np.asarray(points, dtype=np.float64)
-    if closed:
-        knots = np.concatenate([knots[-1:], knots, knots[:2]])
-    else:
-        knots = np.concatenate([knots[:1], knots, knots[-1:]])
+    before, after = (knots[-1:], knots[:2]) if closed else (knots[:1], knots[-1:])
+    knots = np.concatenate([before, knots, after])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
     curve: list[Point] = []
-    for before, start, end, after in zip(knots, knots[1:], knots[2:], knots[3:], strict=False):
+    for prior, start, end, later in zip(knots, knots[1:], knots[2:], knots[3:], strict=False):
         bend = (
             2 * start
-            + (end - before) * t
-            + (2 * before - 5 * start + 4 * end - after) * t**2
-            + (3 * start - before - 3 * end + after) * t**3
+            + (end - prior) * t
+            + (2 * prior - 5 * start + 4 * end - later) * t**2
+            + (3 * start - prior - 3 * end + later) * t**3
         )
         curve.extend((float(x), float(y)) for x, y in bend / 2)
     if not closed:

@@ -2,8 +2,8 @@
 
 A taste is one colour family and one occasion. Most purchases have both, some have one of them, a few have
 neither. Four customers in ten change half of their taste once. Most products come to the shop during the year
-and sell best while they are new, so the last purchases are often of things that hardly anybody has bought yet:
-counting who bought what is not enough, and neither is the picture or the description alone.
+and sell best while they are new, so the last purchases are often of things that hardly anybody has bought
+yet: counting who bought what is not enough, and neither is the picture or the description alone.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def make_histories(
 def _mood(seen_N: np.ndarray, said_N: np.ndarray, draw: float, config: CustomerConfig) -> np.ndarray:
     """Which products a customer looks at this time."""
     if draw < config.both:
-        return np.logical_and(seen_N, said_N)
+        both_N: np.ndarray = seen_N & said_N
+        return both_N
     if draw < config.both + config.one / 2:
         return seen_N
     if draw < config.both + config.one:

@@ -100,9 +100,7 @@ def write_demo_dataset(
             {
                 "item_id": item_ids,
                 "title": titles,
-                "description": [
-                    text if has else None for text, has in zip(descriptions, has_words, strict=True)
-                ],
+                "description": [text if has else None for text, has in zip(descriptions, has_words, strict=True)],
                 "image": [f"{i}.jpg" if has else None for i, has in zip(item_ids, has_picture, strict=True)],
                 "category": [item.kind for item in catalogue],
             }
@@ -115,9 +113,7 @@ def write_demo_dataset(
     pq.write_table(_events(user_ids, item_ids, histories), folder / "events.parquet")
     first = [datetime.fromtimestamp(_second(times[0]), UTC).date().isoformat() for times in histories.times]
     pq.write_table(pa.table({"user_id": user_ids, "customer_since": first}), folder / "users.parquet")
-    return DemoTruth(
-        dict(zip(item_ids, catalogue, strict=True)), dict(zip(user_ids, histories.tastes, strict=True))
-    )
+    return DemoTruth(dict(zip(item_ids, catalogue, strict=True)), dict(zip(user_ids, histories.tastes, strict=True)))
 
 
 def _plan_items(count: int, rng: np.random.Generator) -> list[ItemTruth]:

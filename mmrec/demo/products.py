@@ -34,9 +34,7 @@ class _Dress:
     pale: RGB
 
 
-def draw_product(
-    kind: str, colour: str, pattern: str, rng: np.random.Generator, *, side: int = 160
-) -> Image.Image:
+def draw_product(kind: str, colour: str, pattern: str, rng: np.random.Generator, *, side: int = 160) -> Image.Image:
     """One product on a plain backdrop.
 
     Args:
@@ -55,9 +53,7 @@ def draw_product(
     figure = (_CREAM, pale, deep)[rng.integers(3)]
     canvas = Canvas(side, _BACKDROPS[rng.integers(len(_BACKDROPS))])
     angle = {"stripes": rng.choice([0.0, 90.0, 45.0]), "checks": rng.choice([0.0, 45.0])}.get(pattern, 0.0)
-    cloth = paint_pattern(
-        pattern, ground, figure, canvas.pixels, period=rng.uniform(9.5, 13.5), angle=float(angle)
-    )
+    cloth = paint_pattern(pattern, ground, figure, canvas.pixels, period=rng.uniform(9.5, 13.5), angle=float(angle))
     _DRAW[kind](canvas, _Dress(cloth, ground, deep, pale))
     return canvas.finish()
 
@@ -96,9 +92,7 @@ def _t_shirt(canvas: Canvas, dress: _Dress) -> None:
         canvas.paint(canvas.line(fold, 0.7), mix(dress.ground, dress.deep, 0.6), shade="flat", edge=0)
     # The neck: the inside of the back, and in front of it the collar, both cut to the shirt.
     shirt = canvas.polygon(outline)
-    canvas.paint(
-        ImageChops.multiply(shirt, canvas.ellipse(37, 4, 63, 25.5)), dress.pale, shade="flat", edge=0.3
-    )
+    canvas.paint(ImageChops.multiply(shirt, canvas.ellipse(37, 4, 63, 25.5)), dress.pale, shade="flat", edge=0.3)
     canvas.paint(ImageChops.multiply(shirt, canvas.ellipse(39.5, 4, 60.5, 22.5)), dress.deep, edge=0.4)
 
 
@@ -200,9 +194,7 @@ def _umbrella(canvas: Canvas, dress: _Dress) -> None:
     canvas.paint(canvas.polygon([*rim, *dome]), dress.cloth, shade="ball")
     for rib in range(1, 4):
         foot = 8 + 21 * rib
-        curve = [
-            (50 + (foot - 50) * math.sin(a), 55 - 43 * math.cos(a)) for a in np.linspace(0, math.pi / 2, 14)
-        ]
+        curve = [(50 + (foot - 50) * math.sin(a), 55 - 43 * math.cos(a)) for a in np.linspace(0, math.pi / 2, 14)]
         canvas.paint(canvas.line(curve, 0.7), dress.deep, shade="flat", edge=0)
     canvas.paint(canvas.rounded(48.8, 6, 51.2, 13, 1), _DARK, shade="flat")
 
@@ -225,9 +217,7 @@ def _cushion(canvas: Canvas, dress: _Dress) -> None:
     canvas.shadow(12, 88, 86)
     corners = [(11, 14), (50, 18.5), (89, 14), (85, 50), (89, 86), (50, 82), (11, 86), (15, 50)]
     outline = []
-    for (ax, ay), (mx, my), (bx, by) in zip(
-        corners[::2], corners[1::2], [*corners[2::2], corners[0]], strict=True
-    ):
+    for (ax, ay), (mx, my), (bx, by) in zip(corners[::2], corners[1::2], [*corners[2::2], corners[0]], strict=True):
         for t in np.linspace(0, 1, 16, endpoint=False):
             s = float(t)
             bx_, by_ = 2 * mx - (ax + bx) / 2, 2 * my - (ay + by) / 2

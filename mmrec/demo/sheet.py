@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -89,9 +90,7 @@ def draw_contact_sheet(rows: Sequence[SheetRow], path: Path, *, header: str = "m
         box = (_MARGIN - 14, top, _WIDTH - _MARGIN + 14, top + _ROW - 14)
         draw.rounded_rectangle(box, 10, fill=_CARD, outline=_LINE)
         label_font = _font(17)
-        draw.text(
-            (_MARGIN, top + 8), row.label, font=label_font, fill=_INK, stroke_width=0.4, stroke_fill=_INK
-        )
+        draw.text((_MARGIN, top + 8), row.label, font=label_font, fill=_INK, stroke_width=0.4, stroke_fill=_INK)
         after = _MARGIN + draw.textlength(row.label, font=label_font) + 14
         note = _shortened(draw, row.note, _font(14), _WIDTH - _MARGIN - after)
         draw.text((after, top + 10), note, font=_font(14), fill=_GREY)
@@ -135,9 +134,7 @@ def _draw_item(sheet: Image.Image, draw: ImageDraw.ImageDraw, item: SheetItem, x
         centre = (x + _TILE - 6, y + 6)
         draw.circle(centre, 11, fill=_GREEN, outline=_CARD, width=2)
         cx, cy = centre
-        draw.line(
-            [(cx - 5, cy), (cx - 1, cy + 4), (cx + 5, cy - 4)], fill=(255, 255, 255), width=3, joint="curve"
-        )
+        draw.line([(cx - 5, cy), (cx - 1, cy + 4), (cx + 5, cy - 4)], fill=(255, 255, 255), width=3, joint="curve")
     else:
         draw.rectangle(box, outline=_LINE)
     for number, line in enumerate(_lines(draw, item.title, _font(13), _TILE)):
@@ -149,6 +146,7 @@ def _draw_arrow(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
     draw.polygon([(x + 5, y - 11), (x + 19, y), (x + 5, y + 11)], fill=_GREY)
 
 
+@cache  # loading it takes longer than drawing a row
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
@@ -170,8 +168,9 @@ def _lines(
 def _shortened(
     draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float
 ) -> str:
-    if draw.textlength(text, font=font) <= width:
+    if len(text) < 500 and draw.textlength(text, font=font) <= width:
         return text
+    text = text[:500]
     while text and draw.textlength(f"{text}...", font=font) > width:
         text = text[:-1]
     return f"{text.rstrip()}..."

@@ -65,7 +65,7 @@ _MATERIAL = (
 )
 
 _CLOSING = (
-    "Each {kind} is checked by hand before it leaves us.",
+    "Each {kind} is inspected by hand before it leaves us.",
     "This {kind} comes with a two-year guarantee.",
     "Designed in a small studio.",
     "Arrives in recycled packaging.",

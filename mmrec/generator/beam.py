@@ -107,7 +107,9 @@ def exact_log_probs(head: SemanticIdHead, memory: Memory, index: DecodeIndex) ->
     for depth in range(index.levels):
         count = len(prefix_Vl)
         parent_V = torch.repeat_interleave(
-            torch.arange(count, device=device), index.child_begin[depth].diff(), output_size=len(index.child_code[depth])
+            torch.arange(count, device=device),
+            index.child_begin[depth].diff(),
+            output_size=len(index.child_code[depth]),
         )
         score_next_BV = score_BV[:, parent_V].clone()
         if index.fan_out[depth] > 1:

@@ -12,7 +12,7 @@ the probabilities of all items sum to one and nothing outside the catalogue has 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -65,17 +65,24 @@ class Generator(nn.Module):
         config: Sizes.
         table: The catalogue; kept as buffers that are not part of the weights.
         widths: Codes per level of a semantic ID.
+        backbone: A model and its hidden width, instead of the one `config` describes.
     """
 
     fused_ND: Tensor
     paths_NP: Tensor
     warm_N: Tensor
 
-    def __init__(self, config: GeneratorConfig, table: ItemTable, widths: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        table: ItemTable,
+        widths: tuple[int, ...],
+        backbone: tuple[Any, int] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.widths = widths
-        self.backbone, hidden = build_backbone(config)
+        self.backbone, hidden = backbone or build_backbone(config)
         items, dimension = table.fused_ND.shape
         self.project = nn.Linear(dimension, hidden)
         self.code_embedding = nn.ModuleList(nn.Embedding(width, hidden) for width in widths[:-1])

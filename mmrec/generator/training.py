@@ -156,9 +156,7 @@ def train_generator(
                 progress.advance(count)
         ndcg = _ndcg_at_10(model, validation, config.validation_users, device)
         count = max(totals[2], 1)
-        records.append(
-            EpochRecord(epoch, totals[0] / count, totals[1] / count, ndcg, time.monotonic() - epoch_start)
-        )
+        records.append(EpochRecord(epoch, totals[0] / count, totals[1] / count, ndcg, time.monotonic() - epoch_start))
         if best_epoch == 0 or ndcg > records[best_epoch - 1].ndcg_at_10 or not len(validation.targets_U):
             best_epoch, best = epoch, _weights(model)
         progress.say(
@@ -175,9 +173,7 @@ def train_generator(
     return TrainingResult(tuple(records), best_epoch)
 
 
-def _losses(
-    model: Generator, batch: Batch, index: DecodeIndex, nodes_PN: Tensor, config: TrainingConfig
-) -> _Losses:
+def _losses(model: Generator, batch: Batch, index: DecodeIndex, nodes_PN: Tensor, config: TrainingConfig) -> _Losses:
     tokens_NH = model.item_tokens()
     memory = model.read(batch.history_BT, batch.valid_BT, tokens_NH)
     target_X = batch.target_BT[batch.valid_BT]
@@ -274,9 +270,7 @@ def _save(
             old.unlink()
 
 
-def _load(
-    folder: Path, model: Generator, optimizer: torch.optim.Optimizer
-) -> tuple[_State, dict[str, Tensor]]:
+def _load(folder: Path, model: Generator, optimizer: torch.optim.Optimizer) -> tuple[_State, dict[str, Tensor]]:
     record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     tensors = load_file(folder / record["tensors"])
     part = {

@@ -155,8 +155,7 @@ def build_decode_index(semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int
         )
 
     child_begin = [
-        np.append(np.searchsorted(starts[depth + 1], starts[depth]), len(starts[depth + 1]))
-        for depth in range(levels)
+        np.append(np.searchsorted(starts[depth + 1], starts[depth]), len(starts[depth + 1])) for depth in range(levels)
     ]
     return DecodeIndex(
         items_N=torch.from_numpy(order_N.astype(np.int64)),

@@ -96,9 +96,7 @@ class ResidualQuantizer:
         return np.asarray(self.codebooks_LKD[levels, codes_NL].sum(axis=1), dtype=np.float32)
 
 
-def fit_quantizer(
-    embeddings_ND: npt.NDArray[np.float32], config: QuantizerConfig, *, seed: int
-) -> ResidualQuantizer:
+def fit_quantizer(embeddings_ND: npt.NDArray[np.float32], config: QuantizerConfig, *, seed: int) -> ResidualQuantizer:
     """Fit one codebook per level by k-means on the residuals of the levels before.
 
     Args:

@@ -91,7 +91,8 @@ class ItemServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpsertItems(self, request, context):
-        """Adds or replaces up to 1,000 items; they can be recommended within seconds. Not built yet: answers UNIMPLEMENTED.
+        """Adds or replaces up to 1,000 items; they can be recommended within seconds. Not built yet: answers
+        UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

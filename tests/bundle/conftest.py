@@ -22,9 +22,7 @@ def write_bundle(root: Path, *, mark: int = 1, at: Callable[[str], None] = lambd
         writer.write_tensors("fused.safetensors", {"fused_ND": np.full((2, 3), mark, np.float32)})
         writer.write_table("catalogue.parquet", pa.table({"item_id": ["007", "8"], "mark": [mark, mark]}))
         writer.write_text("model/card.md", f"# Tiny, mark {mark}\n")
-        return writer.commit(
-            versions=Versions("m1", "c1", "b1"), parameters={"mark": mark, "levels": [3, 256]}
-        )
+        return writer.commit(versions=Versions("m1", "c1", "b1"), parameters={"mark": mark, "levels": [3, 256]})
 
 
 @pytest.fixture

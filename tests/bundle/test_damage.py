@@ -26,9 +26,7 @@ def refused(path: Path, *words: str) -> str:
         open_bundle(path)
     for word in words:
         assert word in caught.value.message
-    assert re.search(
-        "make it again|make one with|delete it|versions that are there|must be", caught.value.message
-    )
+    assert re.search("make it again|make one with|delete it|versions that are there|must be", caught.value.message)
     return caught.value.message
 
 
@@ -163,9 +161,7 @@ def test_current_is_a_folder(root: Path) -> None:
     refused(root, "CURRENT", "cannot be read")
 
 
-HUGE = struct.pack("<Q", 10**15) + (
-    b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
-)
+HUGE = struct.pack("<Q", 10**15) + (b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}')
 
 
 def test_a_safetensors_header_that_claims_a_petabyte_is_refused_by_its_hash_before_it_is_parsed(
@@ -178,9 +174,7 @@ def test_a_safetensors_header_that_claims_a_petabyte_is_refused_by_its_hash_befo
 
 
 @pytest.mark.parametrize("header_bytes", [10**15, len(HUGE) - 8])
-def test_such_a_header_with_a_fitting_hash_is_an_error_and_no_allocation(
-    tmp_path: Path, header_bytes: int
-) -> None:
+def test_such_a_header_with_a_fitting_hash_is_an_error_and_no_allocation(tmp_path: Path, header_bytes: int) -> None:
     with BundleWriter(tmp_path, preset="p", name="n") as writer:
         writer.path("t.safetensors").write_bytes(struct.pack("<Q", header_bytes) + HUGE[8:])
         writer.commit(versions=Versions(), parameters={})

@@ -77,9 +77,7 @@ def test_killed_before_the_swap_the_old_version_still_loads_and_the_next_writer_
 
 
 @pytest.mark.parametrize(("step", "times"), BEFORE_THE_SWAP)
-def test_killed_during_the_first_publication_there_is_no_bundle(
-    tmp_path: Path, step: str, times: int
-) -> None:
+def test_killed_during_the_first_publication_there_is_no_bundle(tmp_path: Path, step: str, times: int) -> None:
     die_at(tmp_path / "b", step, times)
     with pytest.raises(BundleError, match="holds no published bundle"):
         open_bundle(tmp_path / "b")

@@ -18,9 +18,7 @@ GOLDEN = Path(__file__).parent / "golden" / "v1"
 def test_what_is_written_is_read_back(root: Path) -> None:
     bundle = open_bundle(root)
     assert bundle.read_json("metrics.json") == {"ndcg@10": 0.5}
-    np.testing.assert_array_equal(
-        bundle.read_tensors("fused.safetensors")["fused_ND"], np.ones((2, 3), np.float32)
-    )
+    np.testing.assert_array_equal(bundle.read_tensors("fused.safetensors")["fused_ND"], np.ones((2, 3), np.float32))
     assert bundle.read_table("catalogue.parquet").to_pydict() == {"item_id": ["007", "8"], "mark": [1, 1]}
     assert bundle.read_text("model/card.md") == "# Tiny, mark 1\n"
     assert bundle.manifest.name == "tiny"
@@ -49,9 +47,7 @@ def test_a_bundle_of_format_1_made_long_ago_still_opens() -> None:
     assert bundle.manifest.created == "2026-01-31T09:30:00+00:00"
     assert bundle.manifest.versions == Versions("m1", "c1", "b1")
     assert bundle.read_table("catalogue.parquet").to_pydict() == {"item_id": ["007", "8"], "mark": [1, 1]}
-    np.testing.assert_array_equal(
-        bundle.read_tensors("fused.safetensors")["fused_ND"], np.ones((2, 3), np.float32)
-    )
+    np.testing.assert_array_equal(bundle.read_tensors("fused.safetensors")["fused_ND"], np.ones((2, 3), np.float32))
     assert bundle.read_json("metrics.json") == {"ndcg@10": 0.5}
     assert bundle.read_text("model/card.md") == "# Tiny, mark 1\n"
 
@@ -133,19 +129,13 @@ def test_numbers_of_every_kind_and_shape_come_back_as_they_were(tmp_path: Path) 
         writer.write_tensors("t.safetensors", tensors)
         writer.commit(versions=Versions(), parameters={})
     back = open_bundle(tmp_path).read_tensors("t.safetensors")
-    assert {k: (v.shape, v.dtype) for k, v in back.items()} == {
-        k: (v.shape, v.dtype) for k, v in tensors.items()
-    }
+    assert {k: (v.shape, v.dtype) for k, v in back.items()} == {k: (v.shape, v.dtype) for k, v in tensors.items()}
     for name, array in tensors.items():
         np.testing.assert_array_equal(back[name], array)
 
 
-@pytest.mark.parametrize(
-    "value", [float("nan"), {"array": np.ones(2)}, {1: "a key that is no string"}, {"s": {1, 2}}]
-)
-def test_parameters_that_json_does_not_have_are_refused_and_nothing_is_published(
-    tmp_path: Path, value: object
-) -> None:
+@pytest.mark.parametrize("value", [float("nan"), {"array": np.ones(2)}, {1: "a key that is no string"}, {"s": {1, 2}}])
+def test_parameters_that_json_does_not_have_are_refused_and_nothing_is_published(tmp_path: Path, value: object) -> None:
     with BundleWriter(tmp_path, preset="p", name="n") as writer:
         writer.write_text("a.txt", "a")
         with pytest.raises(InvalidArgumentError, match="JSON"):

@@ -16,8 +16,9 @@ BLUE_RIBBON = (44, 96, 190)
 
 def shares(path: Path) -> dict[tuple[int, int, int], int]:
     with Image.open(path) as sheet:
-        colours, counts = np.unique(np.asarray(sheet).reshape(-1, 3), axis=0, return_counts=True)
-    return {(int(r), int(g), int(b)): int(n) for (r, g, b), n in zip(colours, counts, strict=True)}
+        pixels = np.asarray(sheet).astype(np.int64)
+    colours, counts = np.unique(pixels @ np.array([65536, 256, 1]), return_counts=True)
+    return {(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255): int(n) for c, n in zip(colours, counts, strict=True)}
 
 
 def test_a_row_per_customer_with_at_most_six_pictures_on_each_side(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""Content similarity: cosine of fused embeddings between an item and the recent history.
+
+Works on catalogue rows; knows nothing about how the embeddings were made.
+"""
+
+# Axes: N items, D dimensions, B customers
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.channels.transitions import history_weights
+from mmrec.errors import InvalidArgumentError
+
+__all__ = ["ContentConfig", "content_scores"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentConfig:
+    """How a history is read.
+
+    Attributes:
+        decay: Weight of a history item relative to the one after it, above 0 to 1.
+        recent: History items that are read, the most recent ones.
+    """
+
+    decay: float = 0.7
+    recent: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay <= 1 or self.recent < 1:
+            raise InvalidArgumentError(f"decay {self.decay} must lie in (0, 1] and recent {self.recent} be 1 or more")
+
+
+def content_scores(
+    histories: Sequence[npt.NDArray[np.int32]], embeddings_ND: npt.NDArray[np.float32], config: ContentConfig
+) -> npt.NDArray[np.float32]:
+    """Decayed sum of cosine similarities to the recent history items.
+
+    Args:
+        histories: Catalogue rows, oldest first.
+        embeddings_ND: Unit-norm fused embeddings. Shape: (N, D), float32.
+        config: See `ContentConfig`.
+
+    Returns:
+        Shape: (B, N), float32.
+    """
+    weights = history_weights(histories, len(embeddings_ND), decay=config.decay, recent=config.recent)
+    return np.asarray((weights @ embeddings_ND) @ embeddings_ND.T, dtype=np.float32)

@@ -1,0 +1,150 @@
+"""`mmrec demo`: the whole way on a catalogue of the project's own, from drawing it to asking a real
+server."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmrec.cli.options import DeviceOption, JsonFlag, QuietFlag
+from mmrec.cli.output import Output
+
+if TYPE_CHECKING:
+    from mmrec.data.dataset import Dataset
+    from mmrec.demo import DemoTruth
+    from mmrec.demo.visit import Visit
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where everything is written.")] = Path(
+        "demo-output"
+    ),
+    items: Annotated[int, typer.Option("--items", metavar="N", help="Products to draw, 50 or more.")] = 480,
+    users: Annotated[int, typer.Option("--users", metavar="N", help="Customers, 20 or more.")] = 700,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Source of everything drawn.")] = 7,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the server up until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port; 0 takes a free one.")] = 0,
+    device: DeviceOption = "auto",
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Draw a catalogue, learn from it, serve it, and show what is recommended.
+
+    Customers of the demonstration like a colour, which is seen in the pictures only, and an occasion, which
+    is said in the words only. Writes DIR/dataset, DIR/bundle, DIR/contact-sheet.png and DIR/server.log.
+
+    Example:
+        mmrec demo
+        mmrec demo --out /tmp/demo --keep --port 50051
+
+    Raises:
+        InvalidArgumentError: too few items or users.
+        FailedPreconditionError: the server does not start.
+    """
+    from mmrec.client import Client
+    from mmrec.data.dataset import read_dataset
+    from mmrec.demo import draw_contact_sheet, write_demo_dataset
+    from mmrec.demo.server import running_server
+    from mmrec.demo.visit import ask_for_customers, measure_matching, sheet_rows
+    from mmrec.errors import InvalidArgumentError
+
+    if users < 20:
+        raise InvalidArgumentError(f"users is {users}; the demonstration needs 20 or more", field="users")
+    screen = Output(json=json, quiet=quiet)
+    progress = screen.progress()
+    folder, bundle, sheet = out / "dataset", out / "bundle", out / "contact-sheet.png"
+    truth = write_demo_dataset(folder, items=items, users=users, seed=seed, progress=progress)
+    dataset = read_dataset(folder)
+    metrics = _fit_and_evaluate(folder, bundle, device, screen)
+
+    with running_server(bundle, out / "server.log", port=port, device=device) as server:
+        screen.note(f"the server is up at {server.address}; asking it over gRPC")
+        with Client(server.address, timeout=60) as client:
+            visits = ask_for_customers(client, dataset, truth)
+            matching = measure_matching(client, dataset, truth)
+        draw_contact_sheet(
+            sheet_rows(visits, dataset, truth),
+            sheet,
+            header="mmrec: what customers bought, and what comes next",
+        )
+        for visit in visits:
+            _print_visit(screen, visit, dataset, truth)
+        columns = [name for name in metrics[0] if name not in ("seen", "users")]
+        screen.table(
+            "Leave-one-out, whole catalogue, seen items removed",
+            columns,
+            [[row[name] for name in columns] for row in metrics if row["seen"] == "removed"],
+        )
+        screen.table(
+            f"Do the first {matching.first} recommendations have both the colour and the occasion? "
+            f"({matching.customers} customers)",
+            ["", "share that has both"],
+            [
+                ["recommended", f"{matching.recommended:.0%}"],
+                ["picked at random", f"{matching.chance:.0%}"],
+            ],
+        )
+        screen.data(
+            {
+                "rows": metrics,
+                "customers": visits,
+                "matching": matching,
+                "dataset": folder,
+                "bundle": bundle,
+                "contact_sheet": sheet,
+                "server": server,
+            }
+        )
+        screen.note(f"contact sheet with the pictures: {sheet}")
+        if keep:
+            screen.note(
+                f"the server stays up at {server.address} (process {server.pid}); try\n"
+                f'  mmrec search --server {server.address} --text "a mug for the campfire"\n'
+                "Ctrl-C here stops it"
+            )
+            _wait_for_interrupt()
+    screen.note("the server is stopped")
+
+
+def _fit_and_evaluate(folder: Path, bundle: Path, device: str, screen: Output) -> list[dict[str, object]]:
+    """Fit a bundle and measure it beside its parts and the floors."""
+    from mmrec.pipeline import evaluate_bundle, fit_dataset
+
+    fit_dataset(folder, bundle, device=device, progress=screen.progress())
+    report = evaluate_bundle(bundle, folder, device=device, progress=screen.progress())
+    return list(report.rows)
+
+
+def _print_visit(screen: Output, visit: Visit, dataset: Dataset, truth: DemoTruth) -> None:
+    """One customer's purchases and recommendations, with what their pictures show."""
+
+    def line(place: str, item_id: str, last: str) -> list[str]:
+        row, known = dataset.catalogue.row_of(item_id), truth.items[item_id]
+        title = dataset.catalogue.titles[row] if row is not None else item_id
+        fits = "yes" if truth.matches(visit.user_id, item_id) else ""
+        return [place, title, f"{known.colour}, {known.pattern}", fits, last]
+
+    bought = [line("bought", item_id, "") for item_id in visit.history]
+    offered = [
+        line(f"recommended {rank}", item_id, "really bought next" if item_id == visit.actual else "")
+        for rank, item_id in enumerate(visit.recommended, start=1)
+    ]
+    screen.table(
+        f"Customer {visit.user_id} likes {visit.taste.colour} and {visit.taste.occasion}",
+        ["", "product", "its picture shows", "has both", ""],
+        [*bought, *offered],
+    )
+
+
+def _wait_for_interrupt() -> None:
+    """Return on Ctrl-C, or on the SIGTERM by which a process manager ends this one."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,169 @@
+"""Writes dataset folders: tables in any of the formats, and the whole folder at once or not at all.
+
+Knows nothing of where the rows come from. Tables are written in batches, so that an importer holds a part of
+a large file at a time; the folder takes its name only when everything in it is written.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from mmrec.errors import InvalidArgumentError, InvalidDatasetError
+
+__all__ = ["FORMATS", "ImportSummary", "TableWriter", "dataset_folder", "write_table"]
+
+FORMATS = ("parquet", "csv", "tsv", "jsonl")
+_STEMS = ("items", "events", "users")
+
+
+class ImportSummary(NamedTuple):
+    """What an importer wrote.
+
+    out: the dataset folder.  items, users, events: rows written (users that have events).
+    dropped: rows of the source that could not be used.  notes: what a person should know about them.
+    """
+
+    out: Path
+    items: int
+    users: int
+    events: int
+    dropped: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class TableWriter:
+    """Writes one table in batches; the suffix of the path chooses the format.
+
+    Args:
+        path: Ends in ``.parquet``, ``.csv``, ``.tsv`` or ``.jsonl``.
+        columns: Names and pyarrow types of the columns, in order.
+    """
+
+    def __init__(self, path: Path, columns: Mapping[str, Any]) -> None:
+        self.rows = 0
+        self.schema = pa.schema(list(columns.items()))
+        self._suffix = path.suffix.removeprefix(".")
+        self._text = None
+        if self._suffix == "parquet":
+            self._arrow = pq.ParquetWriter(path, self.schema)
+        elif self._suffix == "csv":
+            self._arrow = pa_csv.CSVWriter(path, self.schema)
+        elif self._suffix in ("tsv", "jsonl"):
+            self._text = path.open("w", encoding="utf-8", newline="\n")
+            if self._suffix == "tsv":
+                self._text.write("\t".join(_tsv(name) for name in columns) + "\n")
+        else:
+            raise InvalidArgumentError(
+                f"{path.name!r} has no known table format; use one of {', '.join(FORMATS)}", field="format"
+            )
+
+    def write(self, batch: Any) -> None:
+        """Add rows: a pyarrow table or batch, or sequences by column name."""
+        if isinstance(batch, Mapping):
+            batch = pa.table({field.name: pa.array(batch[field.name], field.type) for field in self.schema})
+        elif isinstance(batch, pa.RecordBatch):
+            batch = pa.Table.from_batches([batch])
+        batch = batch.select(self.schema.names).cast(self.schema)
+        self.rows += batch.num_rows
+        if self._text is None:
+            self._arrow.write_table(batch)
+        elif self._suffix == "tsv":
+            columns = [column.to_pylist() for column in batch.columns]
+            self._text.writelines("\t".join(map(_tsv, row)) + "\n" for row in zip(*columns, strict=True))
+        else:
+            self._text.writelines(
+                json.dumps(
+                    {name: value for name, value in row.items() if value is not None}, ensure_ascii=False
+                )
+                + "\n"
+                for row in batch.to_pylist()
+            )
+
+    def close(self) -> None:
+        """Finish the file."""
+        (self._arrow if self._text is None else self._text).close()
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def write_table(path: Path, table: Any) -> None:
+    """Write a pyarrow table; the suffix of the path chooses the format."""
+    with TableWriter(path, {field.name: field.type for field in table.schema}) as writer:
+        writer.write(table)
+
+
+def _tsv(value: object) -> str:
+    """One value for a format that has no quoting: tabs and line breaks become spaces."""
+    text = "" if value is None else str(value)
+    return text.replace("\t", " ").replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
+
+
+@contextmanager
+def dataset_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to write into, which becomes `out` when the block ends well and is removed when it does not.
+
+    Args:
+        out: Where the dataset shall be.
+        overwrite: Replace the tables of a dataset that is there. Its pictures and other files stay.
+
+    Raises:
+        InvalidDatasetError: `out` is a file, holds something and `overwrite` is off, or holds something that
+            is no dataset.
+    """
+    _check_free(out, overwrite)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = out.parent / f".{out.name}.importing-{secrets.token_hex(4)}"
+    staging.mkdir()
+    try:
+        yield staging
+        if out.is_dir() and any(out.iterdir()):
+            _replace_tables(staging, out)
+        else:
+            staging.replace(out)  # rename takes the place of an empty folder
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise InvalidDatasetError(f"{str(out)!r} is a file; name a folder that does not exist yet")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise InvalidDatasetError(
+            f"{str(out)!r} is not empty; name another folder, or pass --overwrite to replace its tables"
+        )
+    if not _tables(out):
+        raise InvalidDatasetError(
+            f"{str(out)!r} holds files but no dataset, so --overwrite leaves it alone; name another folder"
+        )
+
+
+def _replace_tables(staging: Path, out: Path) -> None:
+    new = [path.name for path in staging.iterdir()]
+    for old in _tables(out):
+        if old.name not in new:
+            old.unlink()
+    for name in new:
+        (staging / name).replace(out / name)
+
+
+def _tables(folder: Path) -> Sequence[Path]:
+    return [path for path in folder.iterdir() if path.is_file() and path.name.split(".")[0] in _STEMS]

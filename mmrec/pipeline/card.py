@@ -1,0 +1,71 @@
+"""The model card: what a bundle is, what it was made from and how well it does, in words a person can read."""
+
+from __future__ import annotations
+
+from mmrec.data.dataset import Dataset
+from mmrec.generator.training import TrainingResult
+from mmrec.pipeline.config import FitConfig
+from mmrec.pipeline.evaluation import Evaluation
+from mmrec.recommender.artefact import Parts
+from mmrec.tokens.semantic_ids import collision_share
+from mmrec.types import Versions
+
+__all__ = ["model_card"]
+
+
+def model_card(
+    data: Dataset,
+    config: FitConfig,
+    parts: Parts,
+    evaluation: Evaluation,
+    training: TrainingResult,
+    versions: Versions,
+) -> str:
+    """Markdown text."""
+    pictures = sum(bool(ref) for ref in data.catalogue.images)
+    words = int(data.catalogue.has_words().sum())
+    shape = config.generator
+    backbone = shape.pretrained or f"{shape.architecture}, {shape.layers} layers, {shape.hidden} wide, from scratch"
+    levels = parts.semantic_ids_NP.shape[1]
+    lines = [
+        f"# {data.name}",
+        "",
+        f"Made by mmrec with the preset `{config.preset}`. Model `{versions.model}`, catalogue `{versions.catalogue}`, "
+        f"codebook `{versions.codebook}`.",
+        "",
+        "## What it was made from",
+        "",
+        f"- {len(data.catalogue):,} items, {pictures:,} with a picture, {words:,} with words",
+        f"- {data.interactions.events:,} events of {data.interactions.users:,} users; each user's last event is the "
+        "test, the one before it the validation, the rest is learned from",
+        "",
+        "## What it is",
+        "",
+        f"- LLM: {backbone}; histories of up to {shape.max_history} items, one position each",
+        f"- Fused embeddings: {parts.fused_ND.shape[1]} dimensions",
+        f"- Semantic IDs: {levels - 1} levels of {parts.quantizer.codebook_size} codes and one that tells collisions "
+        f"apart ({collision_share(parts.semantic_ids_NP):.1%} of items share their other codes with another)",
+        f"- Trained for {len(training.epochs)} epochs; epoch {training.best_epoch} is served",
+        "- Channel weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in parts.blend.weights.items()),
+        "",
+        "## How well it does",
+        "",
+        f"{evaluation.questions:,} test users, ranked among all {evaluation.items:,} items.",
+        "",
+        "| ranked by | seen items | Recall@5 | NDCG@5 | Recall@10 | NDCG@10 |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.name} | {row.seen} | {row.recall[5]:.4f} | {row.ndcg[5]:.4f} | {row.recall[10]:.4f} "
+        f"| {row.ndcg[10]:.4f} |"
+        for row in evaluation.rows
+    ]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "It knows what customers did in these events and nothing else. Popular items are recommended more often than "
+        "rare ones. Figures are of held-out last events, not of sales.",
+        "",
+    ]
+    return "\n".join(lines)

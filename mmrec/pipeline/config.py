@@ -1,0 +1,105 @@
+"""What `fit` does with a dataset, as one frozen value, and the presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from mmrec.channels.blend import BlendConfig
+from mmrec.errors import InvalidArgumentError
+from mmrec.generator.config import GeneratorConfig, TrainingConfig
+from mmrec.recommender.artefact import ChannelConfigs
+from mmrec.tokens.quantizer import QuantizerConfig
+from mmrec_encoders.fusion_training import FusionConfig
+from mmrec_encoders.small_clip_training import SmallClipConfig
+
+__all__ = ["PRESET_NAMES", "FitConfig", "Modality", "preset"]
+
+Modality = Literal["both", "picture", "words"]
+
+PRESET_NAMES = ("embedded", "standard")
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """How a dataset becomes a bundle.
+
+    Attributes:
+        preset: Where encoders and LLM come from: ``embedded`` (nothing is downloaded) or ``standard``.
+        image_model: Instead of the preset's image model.
+        text_model: Instead of the preset's text model.
+        template: How an item's words are put together, e.g. ``"{title} by {brand}"``; None for every column.
+        require: ``picture`` or ``words`` leaves out items without them; empty keeps all.
+        modality: Which of picture and words the fused embedding sees.
+        compare_modalities: Also fit with pictures alone and with words alone, and put both into the metrics.
+        seed: Of everything that is drawn.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        small_clip: The image encoder of ``embedded``.
+        fusion: The fused embedding.
+        quantizer: Semantic IDs.
+        generator: Shape of the LLM.
+        training: How the LLM is trained.
+        channels: How histories are counted and read.
+        blend: How channel weights are fitted.
+        beam_width: Beams of the semantic-ID search in service.
+    """
+
+    preset: str = "embedded"
+    image_model: str = ""
+    text_model: str = ""
+    template: str | None = None
+    require: Literal["", "picture", "words"] = ""
+    modality: Modality = "both"
+    compare_modalities: bool = False
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "auto"
+    small_clip: SmallClipConfig = field(default_factory=SmallClipConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    channels: ChannelConfigs = field(default_factory=ChannelConfigs)
+    blend: BlendConfig = field(default_factory=BlendConfig)
+    beam_width: int = 64
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESET_NAMES:
+            raise InvalidArgumentError(
+                f"preset is {self.preset!r}; it must be one of {', '.join(PRESET_NAMES)}", field="preset"
+            )
+        if self.modality not in ("both", "picture", "words"):
+            raise InvalidArgumentError(
+                f"modality is {self.modality!r}; it must be both, picture or words", field="modality"
+            )
+        if self.require not in ("", "picture", "words"):
+            raise InvalidArgumentError(
+                f"require is {self.require!r}; it must be empty, picture or words", field="require"
+            )
+        if self.beam_width < 1:
+            raise InvalidArgumentError(f"beam_width is {self.beam_width}; it must be 1 or more", field="beam_width")
+        if not 0 <= self.seed < 2**31:
+            raise InvalidArgumentError(f"seed is {self.seed}; it must lie in [0, 2^31)", field="seed")
+
+
+def preset(name: str, *, language_model: str = "") -> FitConfig:
+    """The configuration of a preset.
+
+    Args:
+        name: ``embedded`` or ``standard``.
+        language_model: Hub id or local folder of a pretrained LLM, instead of the preset's.
+
+    Raises:
+        InvalidArgumentError: there is no such preset.
+    """
+    config = FitConfig(preset=name)
+    pretrained = language_model or ("Qwen/Qwen3-0.6B" if name == "standard" else "")
+    if pretrained:
+        # A pretrained model wants smaller steps than one that starts from noise.
+        return replace(
+            config,
+            generator=replace(config.generator, pretrained=pretrained, dropout=0.1),
+            training=replace(config.training, learning_rate=2e-4, epochs=10, patience=3),
+        )
+    return config

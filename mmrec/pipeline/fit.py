@@ -1,0 +1,380 @@
+"""From a dataset folder to a bundle: embed, fuse, quantise, train, weigh, evaluate, publish.
+
+Each stage's result is kept in the work folder until the bundle is published, so that the same command after a kill goes
+on where it stopped and makes the same bundle.
+"""
+
+# Axes: N items, D fused dimensions, P levels of a semantic ID, U users
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import mmrec
+from mmrec.bundle import BundleWriter
+from mmrec.channels.blend import Blend
+from mmrec.channels.lexical import build_lexical_index
+from mmrec.channels.transitions import count_transitions
+from mmrec.data.dataset import Dataset, read_dataset
+from mmrec.data.interactions import Interactions
+from mmrec.data.splits import LeaveOneOut, leave_one_out
+from mmrec.device import resolve_device, resolve_dtype
+from mmrec.errors import InvalidDatasetError
+from mmrec.evaluation.metrics import MetricRow
+from mmrec.generator.model import Generator, ItemTable
+from mmrec.generator.training import EpochRecord, TrainingResult, ValidationSet, train_generator
+from mmrec.pipeline.card import model_card
+from mmrec.pipeline.config import FitConfig, Modality
+from mmrec.pipeline.evaluation import Evaluation, evaluate, fit_blends
+from mmrec.pipeline.work import WorkFolder, dataset_fingerprint
+from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.recommender.artefact import ENCODERS, Parts, write_parts
+from mmrec.recommender.ranker import Ranker
+from mmrec.tokens.decode_index import build_decode_index
+from mmrec.tokens.quantizer import ResidualQuantizer, fit_quantizer
+from mmrec.tokens.semantic_ids import assign_semantic_ids
+from mmrec.types import Versions
+from mmrec_encoders.fusion import Fusion, ItemFeatures
+from mmrec_encoders.fusion_training import train_fusion
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.picture_reading import load_small_pictures
+from mmrec_encoders.presets import build_encoders
+from mmrec_encoders.protocols import ImageEncoder
+from mmrec_encoders.small_clip import SmallClipEncoder
+from mmrec_encoders.small_clip_training import train_small_clip
+
+__all__ = ["FitResult", "fit_dataset"]
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What a fit made.
+
+    Attributes:
+        bundle: The bundle's root folder.
+        version: Folder of the published version.
+        evaluation: Metrics on the test questions.
+        epochs: Training curve of the LLM.
+        best_epoch: The one whose weights are served.
+        unreadable: Pictures that could not be read; their items have words only.
+        seconds: Wall time of this run by stage.
+    """
+
+    bundle: Path
+    version: Path
+    evaluation: Evaluation
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int
+    unreadable: int
+    seconds: dict[str, float]
+
+
+class _Encoded(NamedTuple):
+    encoder: ItemEncoder
+    features: ItemFeatures
+    unreadable: int
+
+
+class _Ranking(NamedTuple):
+    ranker: Ranker
+    fusion: Fusion
+    blends: dict[str, Blend]
+    training: TrainingResult
+
+
+class _Clock:
+    """Wall time by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        now = time.monotonic()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._since = now
+
+
+def fit_dataset(
+    dataset: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: FitConfig | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> FitResult:
+    """Fit a bundle on a dataset folder.
+
+    Args:
+        dataset: Folder with items, events and pictures.
+        out: Bundle folder; made if it is not there, and given a new version if it is.
+        config: What to do; None for the `embedded` preset.
+        progress: Told of every stage.
+
+    Raises:
+        InvalidDatasetError: the dataset cannot be used, or has too few events to hold any out.
+        FailedPreconditionError: another fit is writing to `out`.
+        ModelNotAvailableError: a model can be neither found nor fetched.
+    """
+    config = config or FitConfig()
+    resolve_dtype(config.dtype, resolve_device(config.device))
+    clock = _Clock()
+    data = read_dataset(dataset, require=config.require)
+    split = _split(data)
+    key = {
+        "mmrec": mmrec.__version__,
+        "dataset": dataset_fingerprint(data.root),
+        "config": asdict(config),
+        "device": str(resolve_device(config.device)),
+    }
+    with BundleWriter(out, preset=config.preset, name=data.name) as writer:
+        work = WorkFolder(Path(out) / ".fit", key)
+        clock.lap("read")
+        encoded = _encode(data, config, work, progress)
+        clock.lap("embed")
+        ranking = _rank(data, split, encoded, config, work, progress, clock)
+        evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
+        clock.lap("evaluate")
+        if config.compare_modalities:
+            rows = _modality_rows(data, split, encoded, config, work, progress)
+            evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
+            clock.lap("compare modalities")
+        version = _publish(writer, data, encoded, ranking, evaluation, config, key)
+        clock.lap("publish")
+    work.remove()
+    return FitResult(
+        bundle=Path(out),
+        version=version,
+        evaluation=evaluation,
+        epochs=ranking.training.epochs,
+        best_epoch=ranking.training.best_epoch,
+        unreadable=encoded.unreadable,
+        seconds=clock.seconds,
+    )
+
+
+def _split(data: Dataset) -> LeaveOneOut:
+    long_enough = int((data.interactions.lengths_U >= 3).sum()) if data.interactions.users else 0
+    if not long_enough:
+        raise InvalidDatasetError(
+            f"{data.root} has {data.interactions.events:,} usable events of {data.interactions.users:,} users, and no "
+            "user has 3; fit needs users with at least 3 events (one to learn from, one to validate, one to test): add "
+            "events, or use `mmrec embed` for a catalogue without any"
+        )
+    return leave_one_out(data.interactions)
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+def _encode(data: Dataset, config: FitConfig, work: WorkFolder, progress: Progress) -> _Encoded:
+    """Frozen vectors of all pictures and words; the small image encoder is trained on the way where it is wanted."""
+    encoders = build_encoders(
+        config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
+    )
+    has_pictures = any(data.catalogue.images)
+    image = encoders.image
+    if image is None and has_pictures:
+        image = _small_encoder(data, ItemEncoder(None, encoders.text, None, config.template), config, work, progress)
+    encoder = ItemEncoder(image if has_pictures else None, encoders.text, None, config.template)
+
+    def make() -> dict[str, npt.NDArray[Any]]:
+        result = encoder.features(data.catalogue, data.pictures, progress)
+        return {**result.features._asdict(), "unreadable": np.array([len(result.failures)])}
+
+    tensors = work.tensors("features", make)
+    count = int(tensors.pop("unreadable")[0])
+    return _Encoded(encoder, ItemFeatures(**tensors), count)
+
+
+def _small_encoder(
+    data: Dataset, words: ItemEncoder, config: FitConfig, work: WorkFolder, progress: Progress
+) -> ImageEncoder:
+    path = work.folder / "small-clip.safetensors"
+    if path.exists():
+        return SmallClipEncoder.load(path, device=config.device)
+    text_NT = work.tensors("words", lambda: {"text": words.encode_words(data.catalogue, progress)[0]})["text"]
+    small = load_small_pictures(data.catalogue, data.pictures, progress=progress)
+    encoder = train_small_clip(
+        small.pixels_M3HW,
+        text_NT[small.rows_M],
+        config.small_clip,
+        device=config.device,
+        seed=config.seed,
+        progress=progress,
+        checkpoint=work.folder / "small-clip.checkpoint",
+    )
+    temporary = path.with_suffix(".tmp")
+    encoder.save(temporary)
+    temporary.replace(path)
+    return encoder
+
+
+def _rank(
+    data: Dataset,
+    split: LeaveOneOut,
+    encoded: _Encoded,
+    config: FitConfig,
+    work: WorkFolder,
+    progress: Progress,
+    clock: _Clock,
+) -> _Ranking:
+    """Fuse, quantise, train and weigh."""
+    device = resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype, device)
+    features = _masked(encoded.features, config.modality)
+    path = work.folder / "fusion.safetensors"
+    if path.exists():
+        fusion = Fusion.load(path, device=device)
+    else:
+        pairs_P2 = _following_pairs(split.train)
+        fusion = train_fusion(
+            features, pairs_P2, config.fusion, seed=config.seed, device=config.device, progress=progress
+        )
+        temporary = path.with_suffix(".tmp")
+        fusion.save(temporary)
+        temporary.replace(path)
+    fused_ND = fusion.fuse(features)
+    clock.lap("fuse")
+
+    def tokenize() -> dict[str, npt.NDArray[Any]]:
+        quantizer = fit_quantizer(fused_ND, config.quantizer, seed=config.seed)
+        return {
+            "codebooks": quantizer.codebooks_LKD,
+            "semantic_ids": assign_semantic_ids(quantizer.encode(fused_ND)),
+        }
+
+    tokens = work.tensors("tokens", tokenize)
+    index = build_decode_index(tokens["semantic_ids"]).to(device)
+    clock.lap("quantise")
+
+    items = len(data.catalogue)
+    popularity_N = Ranker.popularity_of(split.train, items)
+    table = ItemTable(
+        torch.from_numpy(fused_ND),
+        torch.from_numpy(tokens["semantic_ids"].astype(np.int64)),
+        torch.from_numpy(popularity_N > 0),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        generator = Generator(config.generator, table, index.widths).to(device)
+    training = train_generator(
+        generator,
+        index,
+        [split.train.history(user) for user in range(split.train.users)],
+        ValidationSet(split.validation.histories, split.validation.targets_U),
+        config.training,
+        device=device,
+        dtype=dtype,
+        seed=config.seed,
+        progress=progress,
+        checkpoint=work.folder / "generator",
+    )
+    clock.lap("train")
+
+    parts = Parts(
+        catalogue=data.catalogue,
+        interactions=data.interactions,
+        fused_ND=fused_ND,
+        semantic_ids_NP=tokens["semantic_ids"],
+        quantizer=ResidualQuantizer(tokens["codebooks"]),
+        generator=generator,
+        transitions=count_transitions(split.train, items, config.channels.transitions),
+        lexical=build_lexical_index(data.catalogue.texts(config.template), config.channels.lexical),
+        popularity_N=popularity_N,
+        channels=config.channels,
+        blends={},
+        beam_width=config.beam_width,
+    )
+    ranker = Ranker(parts, device, dtype)
+    blends = fit_blends(ranker, split.validation, config.blend, progress)
+    ranker.parts = parts._replace(blends=blends)
+    clock.lap("weigh")
+    return _Ranking(ranker, fusion, blends, training)
+
+
+def _modality_rows(
+    data: Dataset,
+    split: LeaveOneOut,
+    encoded: _Encoded,
+    config: FitConfig,
+    work: WorkFolder,
+    progress: Progress,
+) -> list[MetricRow]:
+    """The whole recommender again with one modality hidden from it, words in the lexical channel included."""
+    rows = []
+    for modality, name in (("picture", "picture-only"), ("words", "words-only")):
+        own = replace(config, modality=modality)
+        hidden = data
+        if modality == "picture":
+            blank = ("",) * len(data.catalogue)
+            catalogue = dataclasses.replace(data.catalogue, titles=blank, descriptions=blank, attributes={})
+            hidden = dataclasses.replace(data, catalogue=catalogue)
+        ranking = _rank(hidden, split, encoded, own, work.sub(name), progress, _Clock())
+        result = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress, only_fused=True)
+        rows += [replace(row, name=name) for row in result.rows]
+    return rows
+
+
+def _masked(features: ItemFeatures, modality: Modality) -> ItemFeatures:
+    if modality == "picture":
+        return features._replace(has_text_N=np.zeros_like(features.has_text_N))
+    if modality == "words":
+        return features._replace(has_image_N=np.zeros_like(features.has_image_N))
+    return features
+
+
+def _following_pairs(train: Interactions) -> npt.NDArray[np.int64]:
+    """Items directly after one another in training histories. Shape: (pairs, 2), int64."""
+    same_user_E = train.users_E[1:] == train.users_E[:-1]
+    pairs = np.stack([train.items_E[:-1][same_user_E], train.items_E[1:][same_user_E]], axis=1)
+    return pairs.astype(np.int64)
+
+
+# --- publication ------------------------------------------------------------------------------------------------------
+
+
+def _publish(
+    writer: BundleWriter,
+    data: Dataset,
+    encoded: _Encoded,
+    ranking: _Ranking,
+    evaluation: Evaluation,
+    config: FitConfig,
+    key: dict[str, Any],
+) -> Path:
+    parts = ranking.ranker.parts
+    write_parts(writer, parts)
+    encoded.encoder.with_fusion(ranking.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
+    metrics = evaluation.as_json() | {
+        "best_epoch": ranking.training.best_epoch,
+        "epochs": [asdict(record) for record in ranking.training.epochs],
+    }
+    writer.write_json("metrics.json", metrics)
+    versions = Versions(
+        model=_short_hash(json.dumps(key, sort_keys=True)),
+        catalogue=_short_hash(key["dataset"]),
+        codebook=_short_hash(parts.quantizer.codebooks_LKD.tobytes()),
+    )
+    writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, ranking.training, versions))
+    return writer.commit(versions=versions, parameters={"config": asdict(config), "dataset": key["dataset"]})
+
+
+def _short_hash(content: str | bytes) -> str:
+    data = content.encode() if isinstance(content, str) else content
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def stage_table(seconds: dict[str, float]) -> Sequence[tuple[str, float]]:
+    """Stages with their wall time in seconds, the longest first."""
+    return sorted(seconds.items(), key=lambda entry: -entry[1])

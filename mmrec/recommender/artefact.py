@@ -1,0 +1,256 @@
+"""The parts of a recommender and where each lies in a bundle: the one place that knows the file names.
+
+Knows nothing about requests. Everything is Safetensors, Parquet, JSON or text.
+"""
+
+# Axes: N items, D fused dimensions, P levels of a semantic ID, U users
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import scipy.sparse as sp
+import torch
+from safetensors.torch import load_file, save_file
+
+from mmrec.bundle import Bundle, BundleWriter
+from mmrec.channels.blend import Blend
+from mmrec.channels.content import ContentConfig
+from mmrec.channels.lexical import LexicalConfig, LexicalIndex
+from mmrec.channels.transitions import TransitionConfig, TransitionGraph
+from mmrec.data.catalogue import Catalogue
+from mmrec.data.interactions import Interactions
+from mmrec.errors import BundleError
+from mmrec.generator.backbone import load_backbone, save_backbone
+from mmrec.generator.config import GeneratorConfig
+from mmrec.generator.model import Generator, ItemTable
+from mmrec.tokens.quantizer import ResidualQuantizer
+
+__all__ = ["ENCODERS", "ChannelConfigs", "Parts", "load_generator", "read_parts", "save_generator", "write_parts"]
+
+CATALOGUE = "catalogue.parquet"
+HISTORIES = "histories.parquet"
+EMBEDDINGS = "embeddings.safetensors"
+TOKENS = "tokens.safetensors"
+INDEX = "index.faiss"
+GENERATOR = "generator"
+CHANNELS = "channels.safetensors"
+SETTINGS = "settings.json"
+ENCODERS = "encoders"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelConfigs:
+    """How each counting channel reads a history."""
+
+    transitions: TransitionConfig = TransitionConfig()
+    lexical: LexicalConfig = LexicalConfig()
+    content: ContentConfig = ContentConfig()
+
+
+class Parts(NamedTuple):
+    """Everything a recommender ranks with.
+
+    Attributes:
+        catalogue: The items.
+        interactions: All events of all users, for stored histories and for evaluating.
+        fused_ND: Fused embeddings, unit norm. Shape: (N, D), float32.
+        semantic_ids_NP: Unique paths. Shape: (N, P), int32.
+        quantizer: Codebooks.
+        generator: The LLM and its heads.
+        transitions: Counted on training events only.
+        lexical: TF-IDF rows.
+        popularity_N: Training events per item. Shape: (N,), float32.
+        channels: How histories are read.
+        blends: Weights of the channels by what they rank for: ``fused`` is served.
+        beam_width: Beams of the semantic-ID search when a request does not say.
+    """
+
+    catalogue: Catalogue
+    interactions: Interactions
+    fused_ND: npt.NDArray[np.float32]
+    semantic_ids_NP: npt.NDArray[np.int32]
+    quantizer: ResidualQuantizer
+    generator: Generator
+    transitions: TransitionGraph
+    lexical: LexicalIndex
+    popularity_N: npt.NDArray[np.float32]
+    channels: ChannelConfigs
+    blends: Mapping[str, Blend]
+    beam_width: int
+
+    @property
+    def blend(self) -> Blend:
+        """The weights that are served."""
+        return self.blends["fused"]
+
+
+def write_parts(writer: BundleWriter, parts: Parts) -> None:
+    """Put every part into a bundle that is being written."""
+    writer.write_table(CATALOGUE, parts.catalogue.to_table())
+    writer.write_table(HISTORIES, _histories_table(parts.interactions))
+    writer.write_tensors(EMBEDDINGS, {"fused": parts.fused_ND})
+    writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP, "codebooks": parts.quantizer.codebooks_LKD})
+    index = faiss.IndexFlatIP(parts.fused_ND.shape[1])
+    index.add(np.ascontiguousarray(parts.fused_ND))
+    faiss.write_index(index, str(writer.path(INDEX)))
+    save_generator(parts.generator, writer.path(f"{GENERATOR}/heads.safetensors").parent)
+    tensors: dict[str, Any] = {"popularity": parts.popularity_N}
+    tensors |= _csr_tensors("transitions", parts.transitions.edges) | _csr_tensors("lexical", parts.lexical.rows)
+    writer.write_tensors(CHANNELS, tensors)
+    writer.write_json(
+        SETTINGS,
+        {
+            "channels": asdict(parts.channels),
+            "blends": {name: dict(blend.weights) for name, blend in parts.blends.items()},
+            "beam_width": parts.beam_width,
+            "generator": asdict(parts.generator.config),
+            "widths": list(parts.generator.widths),
+        },
+    )
+
+
+def read_parts(bundle: Bundle, device: torch.device) -> Parts:
+    """Read every part of a verified bundle.
+
+    Raises:
+        BundleError: a part is missing, or parts do not fit each other.
+    """
+    catalogue = Catalogue.from_table(bundle.read_table(CATALOGUE))
+    interactions = _read_histories(bundle.read_table(HISTORIES))
+    fused_ND = bundle.read_tensors(EMBEDDINGS)["fused"]
+    tokens = bundle.read_tensors(TOKENS)
+    channels = bundle.read_tensors(CHANNELS)
+    settings = bundle.read_json(SETTINGS)
+    items = len(catalogue)
+    for name, length in (
+        (EMBEDDINGS, len(fused_ND)),
+        (TOKENS, len(tokens["semantic_ids"])),
+        (CHANNELS, len(channels["popularity"])),
+    ):
+        if length != items:
+            raise BundleError(
+                f"{bundle.root}: {name} describes {length:,} items and {CATALOGUE} {items:,}; the parts come from "
+                "different bundles: fit again, or restore the bundle from its source"
+            )
+    popularity_N = channels["popularity"]
+    generator = load_generator(
+        bundle.path(f"{GENERATOR}/heads.safetensors").parent,
+        GeneratorConfig(**settings["generator"]),
+        ItemTable(
+            torch.from_numpy(fused_ND),
+            torch.from_numpy(tokens["semantic_ids"].astype(np.int64)),
+            torch.from_numpy(popularity_N > 0),
+        ),
+        tuple(settings["widths"]),
+    )
+    configs = settings["channels"]
+    return Parts(
+        catalogue=catalogue,
+        interactions=interactions,
+        fused_ND=fused_ND,
+        semantic_ids_NP=tokens["semantic_ids"],
+        quantizer=ResidualQuantizer(tokens["codebooks"]),
+        generator=generator.to(device).eval(),
+        transitions=TransitionGraph(_csr("transitions", channels)),
+        lexical=LexicalIndex(_csr("lexical", channels)),
+        popularity_N=popularity_N,
+        channels=ChannelConfigs(
+            TransitionConfig(**configs["transitions"]),
+            LexicalConfig(**configs["lexical"]),
+            ContentConfig(**configs["content"]),
+        ),
+        blends={name: Blend(weights) for name, weights in settings["blends"].items()},
+        beam_width=int(settings["beam_width"]),
+    )
+
+
+def read_index(bundle: Bundle, dimension: int, items: int) -> Any:
+    """The faiss index of a verified bundle (its hash is checked before faiss ever parses it).
+
+    Raises:
+        BundleError: it is of another size than the catalogue.
+    """
+    index = faiss.read_index(str(bundle.path(INDEX)))
+    if index.ntotal != items or index.d != dimension:
+        raise BundleError(
+            f"{bundle.root}: {INDEX} holds {index.ntotal:,} vectors of {index.d} dimensions, the catalogue has "
+            f"{items:,} of {dimension}; the parts come from different bundles: fit again"
+        )
+    return index
+
+
+def save_generator(generator: Generator, folder: Path) -> None:
+    """Write the LLM in Hugging Face layout and the heads beside it."""
+    save_backbone(generator.backbone, folder / "backbone")
+    heads = {
+        name: tensor.contiguous() for name, tensor in generator.state_dict().items() if not name.startswith("backbone.")
+    }
+    save_file(heads, folder / "heads.safetensors")
+
+
+def load_generator(folder: Path, config: GeneratorConfig, table: ItemTable, widths: tuple[int, ...]) -> Generator:
+    """Read what `save_generator` wrote, on the CPU.
+
+    Raises:
+        BundleError: the weights are of another shape than the catalogue and the configuration.
+    """
+    generator = Generator(config, table, widths, backbone=load_backbone(folder / "backbone"))
+    heads = load_file(folder / "heads.safetensors")
+    try:
+        wrong = generator.load_state_dict(heads, strict=False)
+    except RuntimeError as err:
+        raise BundleError(
+            f"{folder / 'heads.safetensors'}: the weights do not fit the catalogue; the parts come from different "
+            "bundles: fit again"
+        ) from err
+    missing = [name for name in wrong.missing_keys if not name.startswith("backbone.")]
+    if missing or wrong.unexpected_keys:
+        raise BundleError(
+            f"{folder / 'heads.safetensors'}: missing {missing[:3]}, unexpected {wrong.unexpected_keys[:3]}; it was "
+            "written by another version: fit again"
+        )
+    return generator
+
+
+def _csr_tensors(name: str, matrix: sp.csr_array) -> dict[str, npt.NDArray[Any]]:
+    return {
+        f"{name}.data": matrix.data.astype(np.float32),
+        f"{name}.indices": matrix.indices.astype(np.int32),
+        f"{name}.indptr": matrix.indptr.astype(np.int64),
+        f"{name}.shape": np.array(matrix.shape, dtype=np.int64),
+    }
+
+
+def _csr(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> sp.csr_array:
+    data, indices, indptr, shape = (tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr", "shape"))
+    return sp.csr_array((data, indices, indptr), shape=tuple(int(size) for size in shape))
+
+
+def _histories_table(interactions: Interactions) -> pa.Table:
+    columns = {
+        "user_id": pa.array(interactions.user_ids, pa.string()),
+        "items": pa.LargeListArray.from_arrays(interactions.offsets_U, pa.array(interactions.items_E)),
+        "times": pa.LargeListArray.from_arrays(interactions.offsets_U, pa.array(interactions.times_E)),
+    }
+    return pa.table(columns)
+
+
+def _read_histories(table: pa.Table) -> Interactions:
+    table = table.combine_chunks()
+    items = table["items"].combine_chunks()
+    times = table["times"].combine_chunks()
+    lengths = np.asarray(items.value_lengths()) if len(items) else np.empty(0, dtype=np.int64)
+    return Interactions(
+        user_ids=tuple(table["user_id"].to_pylist()),
+        offsets_U=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        items_E=np.array(items.flatten(), dtype=np.int32),
+        times_E=np.array(times.flatten(), dtype=np.int64),
+    )

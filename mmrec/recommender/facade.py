@@ -1,0 +1,302 @@
+"""`Recommender`: a bundle loaded into this process, with the same calls as the gRPC clients.
+
+Unit of work: a batch of requests of one kind. Knows nothing about gRPC.
+"""
+
+# Axes: B customers, N items, D fused dimensions
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.bundle import Bundle, open_bundle
+from mmrec.calls import EngineCalls
+from mmrec.device import resolve_device, resolve_dtype
+from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.recommender.artefact import ENCODERS, read_index, read_parts
+from mmrec.recommender.ranker import CHANNELS, Ranker, top_k
+from mmrec.types import (
+    ChannelShare,
+    EmbedRequest,
+    EmbedResults,
+    Fallback,
+    ItemEmbedding,
+    ItemFailure,
+    ItemInput,
+    ItemRecord,
+    Recommendations,
+    RecommendRequest,
+    ScoredItem,
+    SearchRequest,
+    SearchResults,
+    ServiceInfo,
+    SimilarRequest,
+)
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
+
+__all__ = ["Recommender"]
+
+SHARE_FLOOR = 1e-6
+"""Shares smaller than this are left out of an explanation."""
+
+
+class Recommender(EngineCalls):
+    """Recommends from a bundle. Make one with `Recommender.load`; call it from one thread at a time."""
+
+    def __init__(self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder) -> None:
+        self._bundle = bundle
+        self._ranker = ranker
+        self._encoder = encoder
+        self._parts = ranker.parts
+        self._index = read_index(bundle, self._parts.fused_ND.shape[1], ranker.items)
+
+    @classmethod
+    def load(cls, bundle: str | os.PathLike[str], *, device: str = "auto", dtype: str = "auto") -> Recommender:
+        """Verify a bundle and load it.
+
+        Args:
+            bundle: Bundle folder, or one version inside it.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+            dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+
+        Raises:
+            NotFoundError: there is no such folder.
+            BundleError: it is damaged, mixed or half-written.
+            DeviceNotAvailableError: the device is not on this machine.
+        """
+        where = resolve_device(device)
+        number_format = resolve_dtype(dtype, where)
+        opened = open_bundle(bundle)
+        ranker = Ranker(read_parts(opened, where), where, number_format)
+        encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
+        return cls(opened, ranker, encoder)
+
+    # --- recommend -------------------------------------------------------------------------------------------------
+
+    def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
+        """Recommend for several customers at once.
+
+        Every entry holds exactly ``min(k, eligible)`` items of the catalogue. A customer without any known history
+        item gets the most popular ones, and the reply says so.
+        """
+        histories, missing = [], []
+        for request in requests:
+            known, unknown = self._history(request)
+            histories.append(known)
+            missing.append(unknown)
+        eligible_BN = (
+            np.stack([self._eligible(request, history) for request, history in zip(requests, histories, strict=True)])
+            if requests
+            else np.zeros((0, self._ranker.items), dtype=bool)
+        )
+        results: list[Recommendations | MmrecError] = [
+            self._popular(request, eligible_N, unknown) if not len(history) else NotFoundError("")
+            for request, history, eligible_N, unknown in zip(requests, histories, eligible_BN, missing, strict=True)
+        ]
+        asked = [row for row, history in enumerate(histories) if len(history)]
+        for width in sorted({self._beam_width(requests[row]) for row in asked}):
+            group = [row for row in asked if self._beam_width(requests[row]) == width]
+            for chunk in self._ranker.chunks(len(group)):
+                rows = group[chunk.begin : chunk.end]
+                features = self._ranker.features([histories[row] for row in rows], eligible_BN[rows], beam_width=width)
+                scores_BN = self._parts.blend.score(features)
+                for place, row in enumerate(rows):
+                    results[row] = self._reply(
+                        requests[row],
+                        histories[row],
+                        scores_BN[place],
+                        {name: feature[place] for name, feature in features.items()},
+                        eligible_BN[row],
+                        missing[row],
+                    )
+        return results
+
+    def _beam_width(self, request: RecommendRequest) -> int:
+        return max(request.beam_width or self._parts.beam_width, request.k)
+
+    def _history(self, request: RecommendRequest) -> tuple[npt.NDArray[np.int32], list[str]]:
+        """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
+        catalogue = self._parts.catalogue
+        stored: npt.NDArray[np.int32] = np.empty(0, dtype=np.int32)
+        if request.user_id:
+            user = self._parts.interactions.user_index(request.user_id)
+            if user is not None:
+                stored = self._parts.interactions.history(user)
+        rows = [catalogue.row_of(item_id) for item_id in request.history]
+        given = np.array([row for row in rows if row is not None], dtype=np.int32)
+        mentioned = (*request.history, *request.allow, *request.deny)
+        missing = list(dict.fromkeys(item_id for item_id in mentioned if catalogue.row_of(item_id) is None))
+        return np.concatenate([stored, given]), missing
+
+    def _eligible(self, request: RecommendRequest, history: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        catalogue = self._parts.catalogue
+        eligible_N = np.full(self._ranker.items, not request.allow)
+        for listed, value in ((request.allow, True), (request.deny, False)):
+            rows = [row for item_id in listed if (row := catalogue.row_of(item_id)) is not None]
+            eligible_N[rows] = value
+        if not request.include_seen:
+            eligible_N[history] = False
+        return eligible_N
+
+    def _popular(
+        self, request: RecommendRequest, eligible_N: npt.NDArray[np.bool_], missing: list[str]
+    ) -> Recommendations:
+        scores_N = self._ranker.most_popular()
+        ranked = top_k(scores_N, eligible_N, request.k)
+        items = [
+            ScoredItem(
+                self._record(int(row)),
+                float(score),
+                (ChannelShare("popularity", float(score)),) if request.explain else (),
+            )
+            for row, score in zip(ranked.rows_K, ranked.scores_K, strict=True)
+        ]
+        return self._recommendations(items, missing, Fallback.POPULARITY)
+
+    def _reply(
+        self,
+        request: RecommendRequest,
+        history: npt.NDArray[np.int32],
+        scores_N: npt.NDArray[np.float32],
+        features: dict[str, npt.NDArray[np.float32]],
+        eligible_N: npt.NDArray[np.bool_],
+        missing: list[str],
+    ) -> Recommendations:
+        ranked = top_k(scores_N, eligible_N, request.k)
+        items = [
+            ScoredItem(
+                self._record(int(row)),
+                float(score),
+                self._shares(int(row), history, features) if request.explain else (),
+            )
+            for row, score in zip(ranked.rows_K, ranked.scores_K, strict=True)
+        ]
+        return self._recommendations(items, missing, Fallback.NONE)
+
+    def _shares(
+        self, row: int, history: npt.NDArray[np.int32], features: dict[str, npt.NDArray[np.float32]]
+    ) -> tuple[ChannelShare, ...]:
+        """Parts of a score, the largest first; they add up to it."""
+        shares = []
+        for channel in CHANNELS:
+            share = self._parts.blend.weights.get(channel, 0.0) * float(features[channel][row])
+            if abs(share) < SHARE_FLOOR:
+                continue
+            strongest = self._ranker.strongest_history_item(channel, history, row)
+            item_id = "" if strongest is None else self._parts.catalogue.item_ids[strongest]
+            shares.append(ChannelShare(channel, share, item_id))
+        return tuple(sorted(shares, key=lambda share: -share.share))
+
+    def _recommendations(self, items: list[ScoredItem], missing: list[str], fallback: Fallback) -> Recommendations:
+        return Recommendations(
+            recommendation_id=uuid.uuid4().hex,
+            items=tuple(items),
+            missing_ids=tuple(missing),
+            fallback=fallback,
+            versions=self._bundle.manifest.versions,
+        )
+
+    # --- find ------------------------------------------------------------------------------------------------------
+
+    def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
+        """Nearest items of several items by cosine of fused embeddings; the item itself is left out."""
+        results: list[SearchResults | MmrecError] = []
+        for request in requests:
+            row = self._parts.catalogue.row_of(request.item_id)
+            if row is None:
+                results.append(
+                    NotFoundError(
+                        f"the catalogue has no item {request.item_id!r}; it holds {self._ranker.items:,} items, ask "
+                        "with one of their ids"
+                    )
+                )
+                continue
+            results.append(self._nearest(self._parts.fused_ND[row], request.k, without=row))
+        return results
+
+    def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
+        """Nearest items to words, pictures, or both."""
+        results: list[SearchResults | MmrecError] = []
+        for request in requests:
+            try:
+                query_D = self._encoder.encode_query(request.text, request.image, request.text_weight)
+            except MmrecError as err:
+                results.append(err)
+                continue
+            results.append(self._nearest(query_D, request.k))
+        return results
+
+    def _nearest(self, query_D: npt.NDArray[np.float32], k: int, without: int | None = None) -> SearchResults:
+        wanted = min(k + (without is not None), self._ranker.items)
+        scores, rows = self._index.search(np.ascontiguousarray(query_D[None], dtype=np.float32), wanted)
+        found = [
+            ScoredItem(self._record(int(row)), float(np.clip(score, -1.0, 1.0)))
+            for score, row in zip(scores[0], rows[0], strict=True)
+            if row >= 0 and row != without
+        ]
+        return SearchResults(tuple(found[:k]), self._bundle.manifest.versions)
+
+    # --- embed -----------------------------------------------------------------------------------------------------
+
+    def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
+        """Fused embeddings and semantic IDs of described items, item by item."""
+        return [self._embed(request) for request in requests]
+
+    def _embed(self, request: EmbedRequest) -> EmbedResults | MmrecError:
+        fusion = self._encoder.fusion
+        lengths = (*fusion.prefixes, fusion.dimension) if fusion else ()
+        if request.dimension and request.dimension not in lengths:
+            return InvalidArgumentError(
+                f"dimension is {request.dimension}; this bundle's vectors may have {', '.join(map(str, lengths))} "
+                "dimensions, or 0 for all",
+                field="dimension",
+            )
+        good = [item for item in request.items if isinstance(item, ItemInput)]
+        vectors = iter(self._encoder.encode_inputs(good))
+        entries: list[ItemEmbedding | ItemFailure] = []
+        for item in request.items:
+            vector = next(vectors) if isinstance(item, ItemInput) else item
+            item_id = item.item_id if isinstance(item, ItemInput) else ""
+            if isinstance(vector, MmrecError):
+                entries.append(ItemFailure(item_id, vector))
+                continue
+            codes = self._parts.quantizer.encode(vector[None])[0]
+            if request.dimension and fusion:
+                vector = fusion.shorten(vector[None], request.dimension)[0]
+            entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
+        return EmbedResults(tuple(entries), self._bundle.manifest.versions)
+
+    # --- look up ---------------------------------------------------------------------------------------------------
+
+    def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
+        """Catalogue rows in the asked order, and the ids that are not there."""
+        rows = {item_id: self._parts.catalogue.row_of(item_id) for item_id in item_ids}
+        found = [self._record(row) for item_id in item_ids if (row := rows[item_id]) is not None]
+        return found, [item_id for item_id, row in rows.items() if row is None]
+
+    def info(self) -> ServiceInfo:
+        """What this recommender serves."""
+        fusion = self._encoder.fusion
+        return ServiceInfo(
+            name=self._bundle.manifest.name,
+            versions=self._bundle.manifest.versions,
+            items=self._ranker.items,
+            users=self._parts.interactions.users,
+            dimension=self._parts.fused_ND.shape[1],
+            prefixes=fusion.prefixes if fusion else (),
+            levels=self._parts.semantic_ids_NP.shape[1],
+            codebook_size=self._parts.quantizer.codebook_size,
+            device=str(self._ranker.device),
+            preset=self._bundle.manifest.preset,
+        )
+
+    def _record(self, row: int) -> ItemRecord:
+        record = self._parts.catalogue.record(row)
+        path = tuple(int(code) for code in self._parts.semantic_ids_NP[row])
+        return ItemRecord(record.item_id, record.title, record.description, record.image, record.attributes, path)

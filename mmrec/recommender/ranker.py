@@ -1,0 +1,208 @@
+"""From histories to ranked items: the LLM's two heads and the counting channels, blended into one score.
+
+Works on catalogue rows; knows nothing about item ids, requests or files. Used by the recommender and by evaluation, so
+that what is measured is what is served.
+"""
+
+# Axes: B customers, N items, W beams, K results
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mmrec.channels.content import content_scores
+from mmrec.channels.transitions import history_weights
+from mmrec.data.interactions import Interactions
+from mmrec.errors import InvalidArgumentError
+from mmrec.generator.batches import pad_histories
+from mmrec.generator.beam import BeamResult, beam_search
+from mmrec.generator.model import Memory
+from mmrec.recommender.artefact import Parts
+from mmrec.tokens.decode_index import build_decode_index
+
+__all__ = ["CHANNELS", "CustomerChunk", "Ranked", "Ranker", "top_k"]
+
+Histories = Sequence[npt.NDArray[np.int32]]
+
+CHANNELS = ("item-head", "semantic-id", "transitions", "lexical", "content", "popularity")
+"""Channels in the order of a blend."""
+
+SCORES_AT_ONCE = 4_000_000
+"""Scores per channel that are held at a time; bounds memory, changes nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerChunk:
+    """A slice of questions: rows `begin` to `end`."""
+
+    begin: int
+    end: int
+
+
+class Ranked(NamedTuple):
+    """One customer's results.
+
+    Attributes:
+        rows_K: Catalogue rows, best first; ties go to the lower row. Shape: (K,), int64.
+        scores_K: Shape: (K,), float32.
+    """
+
+    rows_K: npt.NDArray[np.int64]
+    scores_K: npt.NDArray[np.float32]
+
+
+class Ranker:
+    """Scores and ranks a catalogue for customers.
+
+    Args:
+        parts: What to rank with; the generator is on `device`.
+        device: Where the LLM computes.
+        dtype: Number format of its matrix products.
+    """
+
+    def __init__(self, parts: Parts, device: torch.device, dtype: torch.dtype) -> None:
+        self.parts = parts
+        self.device = device
+        self.dtype = dtype
+        self.items = len(parts.catalogue)
+        self.index = build_decode_index(parts.semantic_ids_NP, parts.generator.widths).to(device)
+        with torch.inference_mode():
+            self.tokens_NH = parts.generator.eval().item_tokens()
+        most = max(float(parts.popularity_N.max()), 1.0)
+        self._popularity_N = np.log1p(parts.popularity_N) / np.float32(math.log1p(most))
+
+    @classmethod
+    def popularity_of(cls, train: Interactions, items: int) -> npt.NDArray[np.float32]:
+        """Training events per item. Shape: (N,), float32."""
+        return np.bincount(train.items_E, minlength=items).astype(np.float32)
+
+    def chunks(self, questions: int) -> Iterator[CustomerChunk]:
+        """Slices of questions that fit in memory."""
+        size = max(1, SCORES_AT_ONCE // max(self.items, 1))
+        for begin in range(0, questions, size):
+            yield CustomerChunk(begin, min(begin + size, questions))
+
+    # --- the LLM ---------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def read(self, histories: Histories) -> Memory:
+        """Run the LLM over histories, none of them empty."""
+        history_BT, valid_BT = pad_histories(histories, self.parts.generator.config.max_history)
+        with self._autocast():
+            memory = self.parts.generator.read(history_BT.to(self.device), valid_BT.to(self.device), self.tokens_NH)
+        return Memory(memory.states_BTH.float(), memory.keys_BTH.float(), memory.valid_BT)
+
+    @torch.inference_mode()
+    def item_head(self, memory: Memory) -> npt.NDArray[np.float32]:
+        """Log-probability of every item by the item head. Shape: (B, N), float32."""
+        logits_BN = self.parts.generator.item_logits(memory.last(), self.tokens_NH).float()
+        return np.asarray(logits_BN.log_softmax(-1).cpu().numpy())
+
+    @torch.inference_mode()
+    def generate(self, memory: Memory, eligible_BN: npt.NDArray[np.bool_] | None = None, *, width: int) -> BeamResult:
+        """Generate semantic IDs by beam search among the eligible items (None: all)."""
+        batch = len(memory.valid_BT)
+        eligible = (
+            torch.ones(batch, self.items, dtype=torch.bool, device=self.device)
+            if eligible_BN is None
+            else torch.from_numpy(eligible_BN).to(self.device)
+        )
+        with self._autocast():
+            return beam_search(self.parts.generator.semantic_id_head, memory, eligible, self.index, width=width)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    # --- channels --------------------------------------------------------------------------------------------------
+
+    def features(
+        self,
+        histories: Histories,
+        eligible_BN: npt.NDArray[np.bool_] | None = None,
+        *,
+        beam_width: int = 0,
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """What every channel says of every item.
+
+        Args:
+            histories: Catalogue rows, oldest first, none of them empty.
+            eligible_BN: Items the beam search may generate; None for all. Shape: (B, N), bool.
+            beam_width: 0 takes the bundle's.
+
+        Returns:
+            By channel name. Each of shape (B, N), float32: log-probability for ``item-head``; log(1 + N p) for
+            ``semantic-id``, 0 for items that were not generated; log(1 + strength / mean strength) for
+            ``transitions``; decayed sums of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1.
+        """
+        parts = self.parts
+        memory = self.read(histories)
+        beams = self.generate(memory, eligible_BN, width=beam_width or parts.beam_width)
+        generated_BN = np.zeros((len(histories), self.items), dtype=np.float32)
+        rows_BW = beams.items_BW.cpu().numpy()
+        found_B, found_W = np.nonzero(rows_BW >= 0)
+        probability_BW = beams.log_probs_BW.float().exp().cpu().numpy()
+        generated_BN[found_B, rows_BW[found_B, found_W]] = np.log1p(self.items * probability_BW[found_B, found_W])
+        strength_BN = parts.transitions.scores(histories, parts.channels.transitions)
+        mean_B1 = np.maximum(strength_BN.mean(axis=1, keepdims=True), 1e-12)
+        return {
+            "item-head": self.item_head(memory),
+            "semantic-id": generated_BN,
+            "transitions": np.log1p(strength_BN / mean_B1),
+            "lexical": parts.lexical.scores(histories, parts.channels.lexical),
+            "content": content_scores(histories, parts.fused_ND, parts.channels.content),
+            "popularity": np.broadcast_to(self._popularity_N, generated_BN.shape),
+        }
+
+    def most_popular(self) -> npt.NDArray[np.float32]:
+        """Scores for a customer nothing is known of. Shape: (N,), float32."""
+        return self._popularity_N
+
+    def strongest_history_item(self, channel: str, history: npt.NDArray[np.int32], row: int) -> int | None:
+        """Catalogue row of the history item that a channel's score of `row` rests on most; None if on none."""
+        parts = self.parts
+        if channel == "transitions":
+            config = parts.channels.transitions
+            tail = history[-config.recent :]
+            strength = parts.transitions.edges[tail][:, [row]].toarray().ravel()
+        elif channel == "lexical":
+            config = parts.channels.lexical
+            tail = history[-config.recent :]
+            strength = (parts.lexical.rows[tail] @ parts.lexical.rows[[row]].T).toarray().ravel()
+        elif channel == "content":
+            config = parts.channels.content
+            tail = history[-config.recent :]
+            strength = parts.fused_ND[tail] @ parts.fused_ND[row]
+        else:
+            return None
+        weights = history_weights(
+            [np.arange(len(tail), dtype=np.int32)], len(tail), decay=config.decay, recent=len(tail)
+        )
+        support = weights.toarray().ravel() * strength
+        return int(tail[support.argmax()]) if len(tail) and support.max() > 0 else None
+
+
+def top_k(scores_N: npt.NDArray[np.float32], eligible_N: npt.NDArray[np.bool_], k: int) -> Ranked:
+    """The `k` best eligible items, or all of them when there are fewer; ties go to the lower row.
+
+    Args:
+        scores_N: Higher is better, never NaN. Shape: (N,), float32.
+        eligible_N: Shape: (N,), bool.
+        k: 1 or more.
+    """
+    if k < 1:
+        raise InvalidArgumentError(f"k is {k}; it must be 1 or more", field="k")
+    rows = np.flatnonzero(eligible_N)
+    scores = scores_N[rows]
+    if len(rows) > k:
+        threshold = np.partition(scores, len(rows) - k)[len(rows) - k]
+        rows = rows[scores >= threshold]
+        scores = scores_N[rows]
+    order = np.argsort(-scores, kind="stable")[:k]
+    return Ranked(rows[order].astype(np.int64), scores[order])

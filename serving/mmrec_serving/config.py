@@ -1,0 +1,79 @@
+"""How a server is set up: one frozen value, checked when it is made. Reads no files and no environment."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmrec.errors import InvalidArgumentError
+from mmrec.transport import metadata_for
+
+__all__ = ["ServerConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """How a server listens, how much it takes on, and how it stops.
+
+    Attributes:
+        host: Name or address to listen on; ``127.0.0.1`` is this machine alone, ``0.0.0.0`` every network.
+        port: Port to listen on, 0 to 65,535; 0 takes any free one.
+        max_queue: Calls that may wait for the engine, at least 1; more are answered RESOURCE_EXHAUSTED.
+        max_batch: Requests given to the engine at once, at least 1.
+        max_message_bytes: Largest message accepted, in bytes, at least 1,024.
+        token: What callers must send as ``authorization: Bearer TOKEN``; None: nothing. Visible ASCII.
+        tls_cert: PEM file of the server's certificate chain; None: no TLS.
+        tls_key: PEM file of its key; given exactly when `tls_cert` is.
+        client_ca: PEM file of the authorities that callers' certificates must come from (mTLS); None: no
+            mTLS.
+        grace_s: Seconds that running calls get to finish when the server stops, 0 or more.
+        reflection: Whether callers may ask which services there are.
+        max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new
+            replicas;
+            None: never.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 50051
+    max_queue: int = 256
+    max_batch: int = 32
+    max_message_bytes: int = 32 * 1024 * 1024
+    token: str | None = field(default=None, repr=False)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    grace_s: float = 10.0
+    reflection: bool = True
+    max_connection_age_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.host.strip():
+            raise InvalidArgumentError("host is empty; pass 127.0.0.1 or 0.0.0.0", field="host")
+        _whole("port", self.port, 0, 65_535)
+        _whole("max_queue", self.max_queue, 1, 1_000_000)
+        _whole("max_batch", self.max_batch, 1, 100_000)
+        _whole("max_message_bytes", self.max_message_bytes, 1024, 2**31 - 1)
+        metadata_for(self.token)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            given, missing = ("tls_key", "tls_cert") if self.tls_cert is None else ("tls_cert", "tls_key")
+            raise InvalidArgumentError(f"{given} is given without {missing}; give both", field=missing)
+        if self.client_ca is not None and self.tls_cert is None:
+            raise InvalidArgumentError(
+                "client_ca is given without tls_cert; mTLS needs both", field="tls_cert"
+            )
+        if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
+            raise InvalidArgumentError(f"grace_s is {self.grace_s}; it must be 0 or more", field="grace_s")
+        age = self.max_connection_age_s
+        if age is not None and not (math.isfinite(age) and 0 < age <= 1e6):
+            raise InvalidArgumentError(
+                f"max_connection_age_s is {age}; it must be over 0 and at most 1,000,000",
+                field="max_connection_age_s",
+            )
+
+
+def _whole(name: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidArgumentError(
+            f"{name} is {value!r}; it must be a whole number from {low:,} to {high:,}", field=name
+        )

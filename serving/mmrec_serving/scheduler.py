@@ -1,0 +1,323 @@
+"""One thread that does work in batches, and the queue before it. Knows neither gRPC nor torch.
+
+Unit of work: a job, which is one call's list of requests of one kind. While the thread is busy, jobs wait;
+when it is free, it takes whatever waits of the kind that has waited longest, up to a limit. Jobs of a single
+request go before those of many, and long jobs are done in parts, so that one large batch does not hold up
+everyone. A job whose caller has gone, or whose deadline has passed or cannot be met, is dropped before it
+costs anything.
+
+Nothing that goes wrong leaves a caller waiting: a failed batch is tried again request by request, so that one
+poisonous request fails alone, and if the thread itself ends, every job is failed and new ones are refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmrec.errors import (
+    DeadlineExceededError,
+    InternalError,
+    MmrecError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+from mmrec_serving.failures import conceal
+
+__all__ = ["Scheduler", "SchedulerLimits", "Work"]
+
+_log = logging.getLogger(__name__)
+
+Work = Callable[[list[Any]], list[Any]]
+"""Does the requests of a batch: as many results, in the same order, each a value or an `MmrecError`."""
+
+_REMEMBERED_BATCHES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerLimits:
+    """How much waits, and how much is done at once.
+
+    Attributes:
+        max_queue: Jobs that may wait, at least 1.
+        max_batch: Most work in a batch, in the unit of `weigh`; a single request may be over it.
+        weigh: How much work a request is, at least 1.
+    """
+
+    max_queue: int = 256
+    max_batch: int = 32
+    weigh: Callable[[Any], int] = lambda request: 1
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    kind: str
+    requests: Sequence[Any]
+    deadline: float | None
+    future: Future[list[Any]]
+    taken: int = 0
+    results: list[Any] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> bool:
+        return self.taken < len(self.requests)
+
+
+class Scheduler:
+    """Queue and worker thread.
+
+    Args:
+        prepare: Called first, in the worker thread; returns what does each kind of work. Until it is done,
+            jobs are refused with UNAVAILABLE.
+        limits: How much waits, and how much is done at once.
+        clock: Seconds, as deadlines count them.
+        on_end: Called from the worker thread when it ends without having been closed.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[], Mapping[str, Work]],
+        limits: SchedulerLimits | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._prepare = prepare
+        self._limits = limits or SchedulerLimits()
+        self._clock = clock
+        self._on_end = on_end
+        self._changed = threading.Condition()
+        self._single: deque[_Job] = deque()
+        self._bulk: deque[_Job] = deque()
+        self._running: list[tuple[_Job, int]] = []
+        self._works: Mapping[str, Work] | None = None
+        self._closing = False
+        self._ended = False
+        self._seconds: dict[str, deque[float]] = {}
+        self.ready: Future[None] = Future()
+        """Done when `prepare` is; holds its exception if it failed."""
+        self._thread = threading.Thread(target=self._main, name="mmrec-engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the worker thread."""
+        self._thread.start()
+
+    def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
+        """Put a job into the queue.
+
+        Args:
+            kind: Which of the kinds of work.
+            requests: At least one.
+            deadline: When its results are no longer wanted, in the clock's seconds; None: never.
+
+        Returns:
+            The results, one per request, values or errors. Cancelling it drops the job. Its exception is an
+            `MmrecError` when the job as a whole was dropped.
+
+        Raises:
+            UnavailableError: not ready yet, stopping, or the thread has ended.
+            ResourceExhaustedError: the queue is full.
+            DeadlineExceededError: the deadline has passed.
+        """
+        if deadline is not None and deadline <= self._clock():
+            raise DeadlineExceededError("the deadline had passed before the work was started")
+        job = _Job(kind, requests, deadline, Future())
+        with self._changed:
+            if self._ended:
+                raise UnavailableError(
+                    "the engine has stopped after a fault; the server must be started again"
+                )
+            if self._closing:
+                raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
+            if self._works is None:
+                raise UnavailableError("the server is still loading; try again", retry_after_s=1.0)
+            if len(self._single) + len(self._bulk) >= self._limits.max_queue:
+                self._drop_hopeless()
+            waiting = len(self._single) + len(self._bulk)
+            if waiting >= self._limits.max_queue:
+                raise ResourceExhaustedError(
+                    f"{waiting} calls are waiting already, which is the limit; try again later",
+                    retry_after_s=self._retry_after(kind, waiting),
+                )
+            (self._single if len(requests) == 1 else self._bulk).append(job)
+            self._changed.notify()
+        return job.future
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in the queue."""
+        with self._changed:
+            return len(self._single) + len(self._bulk)
+
+    @property
+    def alive(self) -> bool:
+        """Whether work is being done or could be."""
+        with self._changed:
+            return not self._ended
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Finish what waits, then end the thread. True when it ended within `timeout_s` seconds."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if not self._thread.is_alive():
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    # --- the worker thread ----------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        try:
+            works = self._prepare()
+        except BaseException as err:
+            self._end(err)
+            return
+        with self._changed:
+            self._works = works
+        self.ready.set_result(None)
+        try:
+            while batch := self._next_batch():
+                self._do(batch)
+        except BaseException as err:
+            _log.critical("the engine thread has ended", exc_info=err)
+            self._end(err)
+        else:
+            self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._changed:
+            self._ended = True
+            left = [job for job, _ in self._running] + [*self._single, *self._bulk]
+            self._single.clear()
+            self._bulk.clear()
+        for job in left:
+            _fail(job, UnavailableError("the engine stopped while this call was waiting; try again"))
+        if not self.ready.done():
+            # An exit that was meant for the engine's thread must not end the thread that waits here.
+            shown = error if isinstance(error, Exception) else InternalError("the engine ended while loading")
+            self.ready.set_exception(shown)
+        if error is not None:
+            self._on_end()
+
+    def _next_batch(self) -> list[tuple[_Job, int]]:
+        """Jobs of one kind, each with how many of its requests to do now; empty when it is time to end."""
+        with self._changed:
+            while True:
+                self._drop_hopeless()
+                if self._single or self._bulk:
+                    self._running = self._take()
+                    return self._running
+                if self._closing:
+                    return []
+                self._changed.wait()
+
+    def _take(self) -> list[tuple[_Job, int]]:
+        jobs = [*self._single, *self._bulk]
+        kind, room = jobs[0].kind, self._limits.max_batch
+        batch: list[tuple[_Job, int]] = []
+        for job in jobs:
+            if job.kind != kind:
+                continue
+            count = 0
+            for request in job.requests[job.taken :]:
+                weight = self._limits.weigh(request)
+                if weight > room and (batch or count):
+                    room = 0
+                    break
+                room -= weight
+                count += 1
+                if room <= 0:
+                    break
+            if count:
+                job.taken += count
+                batch.append((job, count))
+            if room <= 0:
+                break
+        for queue in (self._single, self._bulk):
+            kept = [job for job in queue if job.waiting]
+            queue.clear()
+            queue.extend(kept)
+        return batch
+
+    def _drop_hopeless(self) -> None:
+        """Forget jobs that nobody waits for, and fail those that cannot be done in time."""
+        now = self._clock()
+        for queue in (self._single, self._bulk):
+            kept = []
+            for job in queue:
+                if job.future.done():
+                    continue
+                if job.deadline is not None and job.deadline <= now:
+                    _fail(job, DeadlineExceededError("the deadline passed while the call was waiting"))
+                elif job.deadline is not None and job.deadline < now + self._least_seconds(job.kind):
+                    # Forget the oldest measurement: if everything is refused, nothing new would be measured.
+                    self._seconds[job.kind].popleft()
+                    _fail(
+                        job,
+                        DeadlineExceededError(
+                            f"{job.deadline - now:.3f} s are left, and even the fastest of the last batches "
+                            "took longer; pass a longer deadline"
+                        ),
+                    )
+                else:
+                    kept.append(job)
+            queue.clear()
+            queue.extend(kept)
+
+    def _least_seconds(self, kind: str) -> float:
+        return min(self._seconds.get(kind) or (0.0,))
+
+    def _retry_after(self, kind: str, waiting: int) -> float:
+        batches = waiting / self._limits.max_batch + 1
+        return min(10.0, max(0.1, batches * self._least_seconds(kind)))
+
+    def _do(self, batch: list[tuple[_Job, int]]) -> None:
+        kind = batch[0][0].kind
+        # `taken` already counts this batch's share.
+        requests = [
+            request for job, count in batch for request in job.requests[job.taken - count : job.taken]
+        ]
+        started = self._clock()
+        results = self._results(kind, requests)
+        self._seconds.setdefault(kind, deque(maxlen=_REMEMBERED_BATCHES)).append(self._clock() - started)
+        rest = iter(results)
+        for job, count in batch:
+            job.results += [next(rest) for _ in range(count)]
+            if len(job.results) == len(job.requests):
+                _finish(job)
+        with self._changed:
+            self._running = []
+
+    def _results(self, kind: str, requests: list[Any]) -> list[Any]:
+        assert self._works is not None
+        work = self._works[kind]
+        try:
+            results = work(requests)
+            if not isinstance(results, list) or len(results) != len(requests):
+                raise InternalError(
+                    f"{kind}: {len(requests)} requests were given, and not as many results came"
+                )
+        except Exception as err:
+            if len(requests) == 1:
+                return [conceal(err)]
+            _log.warning("a batch of %d %s requests failed; trying them one by one", len(requests), kind)
+            return [self._results(kind, [request])[0] for request in requests]
+        return [conceal(result) if isinstance(result, BaseException) else result for result in results]
+
+
+def _finish(job: _Job) -> None:
+    with suppress(InvalidStateError):  # cancelled meanwhile
+        job.future.set_result(job.results)
+
+
+def _fail(job: _Job, error: MmrecError) -> None:
+    with suppress(InvalidStateError):  # cancelled meanwhile
+        job.future.set_exception(error)

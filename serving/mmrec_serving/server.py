@@ -1,0 +1,296 @@
+"""The gRPC server around one engine: listening, loading, health, and stopping in order.
+
+It runs on grpc.aio: a waiting call is a coroutine, not a thread, so hundreds can wait for the one thread that
+does the work. The port is bound and health says NOT_SERVING while the engine loads; it says SERVING when the
+engine has answered its first request. Knows nothing of models: an engine is whatever has the calls of
+`mmrec.types.Engine`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
+from mmrec.rpcs import ENGINE_CALLS, SERVICES, work_of
+from mmrec.types import Engine, RecommendRequest
+from mmrec_serving.config import ServerConfig
+from mmrec_serving.guards import AuthInterceptor, ErrorInterceptor
+from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
+from mmrec_serving.services import service_handlers
+
+__all__ = ["BackgroundServer", "Server", "serve"]
+
+_log = logging.getLogger(__name__)
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def _prepared(engine_factory: Callable[[], Engine]) -> Mapping[str, Work]:
+    """Load the engine and let it answer once, so that no caller pays for what is lazy in it."""
+    engine = engine_factory()
+    engine.info()
+    for result in engine.recommend_many([RecommendRequest(k=1)]):
+        if isinstance(result, MmrecError):
+            raise result
+    return {kind: functools.partial(call, engine) for kind, call in ENGINE_CALLS.items()}
+
+
+class Server:
+    """One server. Use it inside one event loop: `start`, `ready`, then `stop`.
+
+    Args:
+        engine_factory: Makes the engine; called in the engine's own thread, where all its calls are made.
+        config: How to listen, how much to take on, how to stop.
+    """
+
+    def __init__(self, engine_factory: Callable[[], Engine], config: ServerConfig | None = None) -> None:
+        self.config = config or ServerConfig()
+        self.address = ""
+        """``host:port`` after `start`, with the actual port."""
+        self._draining = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._health = health.aio.HealthServicer()
+        self._scheduler = Scheduler(
+            functools.partial(_prepared, engine_factory),
+            SchedulerLimits(self.config.max_queue, self.config.max_batch, work_of),
+            on_end=self._engine_ended,
+        )
+        self._server: Any = None
+
+    async def start(self) -> str:
+        """Listen, and begin to load the engine. Returns the address.
+
+        Raises:
+            FailedPreconditionError: the port is taken, or host or TLS files are no good.
+            NotFoundError: a TLS file cannot be read.
+        """
+        config = self.config
+        self._loop = asyncio.get_running_loop()
+        interceptors: list[Any] = [ErrorInterceptor("/mmrec.")]
+        if config.token is not None:
+            interceptors.append(AuthInterceptor(config.token))
+        self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
+        self._server.add_generic_rpc_handlers(service_handlers(self._scheduler, lambda: self._draining))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        await self._set_health(_NOT_SERVING)
+        if config.reflection:
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
+        port = _bind(self._server, f"{host}:{config.port}", config)
+        await self._server.start()
+        self.address = f"{host}:{port}"
+        self._scheduler.start()
+        return self.address
+
+    async def ready(self) -> None:
+        """Wait until the engine is loaded and has answered once; from then on health says SERVING.
+
+        Raises:
+            Exception: whatever the loading raised.
+        """
+        await asyncio.shield(asyncio.wrap_future(self._scheduler.ready))
+        if not self._draining and self._scheduler.alive:
+            await self._set_health(_SERVING)
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Stop in order: health NOT_SERVING, new calls refused, `grace_s` seconds for running ones."""
+        self._draining = True
+        await self._set_health(_NOT_SERVING)
+        if self._server is not None:
+            await self._server.stop(self.config.grace_s if grace_s is None else grace_s)
+        # Nobody waits for a result any more; a batch that is running is not worth waiting for long.
+        await asyncio.to_thread(self._scheduler.close, 2.0)
+
+    async def _set_health(self, status: Any) -> None:
+        for service in ("", *SERVICES):
+            await self._health.set(service, status)
+
+    def _engine_ended(self) -> None:
+        """From the engine thread: it has ended by itself, so nothing can be served any more."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._set_health(_NOT_SERVING), loop)
+
+
+def _options(config: ServerConfig) -> list[tuple[str, Any]]:
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", config.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # a taken port must be an error, not a server that shares it
+    ]
+    if config.max_connection_age_s is not None:
+        options.append(("grpc.max_connection_age_ms", max(1, int(1000 * config.max_connection_age_s))))
+        options.append(("grpc.max_connection_age_grace_ms", int(1000 * config.grace_s)))
+    return options
+
+
+def _bind(server: Any, address: str, config: ServerConfig) -> int:
+    credentials = None
+    if config.tls_cert is not None and config.tls_key is not None:
+        pair = (_read(config.tls_key), _read(config.tls_cert))
+        client_ca = _read(config.client_ca) if config.client_ca is not None else None
+        credentials = grpc.ssl_server_credentials([pair], client_ca, client_ca is not None)
+    try:
+        port: int = (
+            server.add_insecure_port(address)
+            if credentials is None
+            else server.add_secure_port(address, credentials)
+        )
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise FailedPreconditionError(
+            f"cannot listen on {address}: the port is taken, it is not of this machine, or the TLS files "
+            "are no good; pass another port (0 takes any free one), or stop what uses it"
+        )
+    return port
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        raise NotFoundError(f"cannot read the TLS file {str(path)!r}: {err.strerror}") from err
+
+
+# --- running it ---------------------------------------------------------------------------------------------
+
+
+def serve(
+    engine_factory: Callable[[], Engine],
+    config: ServerConfig | None = None,
+    *,
+    on_listening: Callable[[str], None] = lambda address: None,
+    on_ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the grace at once.
+
+    Args:
+        engine_factory: Makes the engine.
+        config: How to listen, how much to take on, how to stop.
+        on_listening: Told the address when the port is bound.
+        on_ready: Told the address when the engine serves.
+
+    Raises:
+        MmrecError: the port cannot be bound, or the engine could not be loaded.
+    """
+    asyncio.run(_serve(engine_factory, config, on_listening, on_ready))
+
+
+async def _serve(
+    engine_factory: Callable[[], Engine],
+    config: ServerConfig | None,
+    on_listening: Callable[[str], None],
+    on_ready: Callable[[str], None],
+) -> None:
+    signals = 0
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        nonlocal signals
+        signals += 1
+        (first if signals == 1 else second).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    server = Server(engine_factory, config)
+    on_listening(await server.start())
+    ready = asyncio.ensure_future(server.ready())
+    stopping = asyncio.ensure_future(first.wait())
+    try:
+        await asyncio.wait((ready, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            await ready
+            on_ready(server.address)
+            await stopping
+    except BaseException:
+        await server.stop(0)
+        raise
+    finally:
+        ready.cancel()
+        stopping.cancel()
+    drained = asyncio.ensure_future(server.stop())
+    hurry = asyncio.ensure_future(second.wait())
+    await asyncio.wait((drained, hurry), return_when=asyncio.FIRST_COMPLETED)
+    if not drained.done():
+        await server.stop(0)
+    hurry.cancel()
+    await drained
+
+
+class BackgroundServer:
+    """A server in a thread of this process, for demos, notebooks and tests; a context manager.
+
+    Args:
+        engine_factory: Makes the engine.
+        config: As for `Server`; the default takes any free port of this machine.
+
+    Raises:
+        MmrecError: on entering: the port cannot be bound, or the engine could not be loaded.
+    """
+
+    def __init__(self, engine_factory: Callable[[], Engine], config: ServerConfig | None = None) -> None:
+        self._server = Server(engine_factory, config or ServerConfig(port=0))
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="mmrec-server", daemon=True)
+
+    @property
+    def target(self) -> str:
+        """Address to pass to `Client`."""
+        return self._server.address
+
+    def __enter__(self) -> BackgroundServer:
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Drain and end; does nothing the second time."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except BaseException as err:
+            self._error = err
+        finally:
+            self._started.set()
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await self._server.start()
+        try:
+            await self._server.ready()
+            self._started.set()
+            await self._stop.wait()
+        finally:
+            await self._server.stop()

@@ -1,0 +1,66 @@
+"""The services of the contract: from wire, to the scheduler, to wire.
+
+Unit of work: one call. What happens in each is in the table of `mmrec.rpcs`; an RPC of the contract that is
+not in it answers UNIMPLEMENTED. Knows nothing of engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import grpc
+
+from mmrec.errors import NotImplementedYetError, UnavailableError
+from mmrec.rpcs import RPCS, SERVICES, Method, Rpc
+from mmrec_serving.guards import handler_like
+from mmrec_serving.scheduler import Scheduler
+
+__all__ = ["service_handlers"]
+
+LARGE_MESSAGE_BYTES = 64 * 1024
+"""Requests over this, in bytes, are read in a thread, so that the others' calls go on meanwhile."""
+
+
+def service_handlers(scheduler: Scheduler, draining: Callable[[], bool]) -> list[Any]:
+    """One generic handler per service of the contract."""
+    return [
+        grpc.method_handlers_generic_handler(
+            service,
+            {method.path.rpartition("/")[2]: _handler(method, scheduler, draining) for method in methods},
+        )
+        for service, methods in SERVICES.items()
+    ]
+
+
+def _handler(method: Method, scheduler: Scheduler, draining: Callable[[], bool]) -> Any:
+    rpc = RPCS.get(method.path)
+
+    async def not_built(_: Any, context: Any) -> NoReturn:
+        raise NotImplementedYetError(
+            f"{method.path} is not built in this version; see its comment in the protos"
+        )
+
+    async def built(data: bytes, context: Any) -> bytes:
+        if draining():
+            raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
+        assert rpc is not None
+        return await _answer(rpc, data, context, scheduler)
+
+    return handler_like(not_built if rpc is None else built, method.client_streaming, method.server_streaming)
+
+
+async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Scheduler) -> bytes:
+    remaining = context.time_remaining()
+    deadline = None if remaining is None else time.monotonic() + remaining
+    large = len(data) > LARGE_MESSAGE_BYTES
+    request = await asyncio.to_thread(rpc.decode_request, data) if large else rpc.decode_request(data)
+    parts = rpc.split(request)
+    results: list[Any] = []
+    if parts:
+        results = await asyncio.wrap_future(scheduler.submit(rpc.kind, parts, deadline))
+    if large or len(parts) > 1:
+        return await asyncio.to_thread(lambda: rpc.encode_reply(rpc.join(request, results)))
+    return rpc.encode_reply(rpc.join(request, results))

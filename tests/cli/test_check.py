@@ -1,0 +1,82 @@
+"""`mmrec check`, run in this process through the program's own entry point."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmrec.cli import main
+
+
+def _status(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    (tmp_path / "items.csv").write_text("item_id,title\n1,One\n2,Two\n")
+    (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\nann,1,1000000000\nann,2,1100000000\n")
+    return tmp_path
+
+
+def test_a_sound_dataset(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status("check", str(dataset)) == 0
+    out, err = capsys.readouterr()
+    lines = {line.split("  ")[0]: line.split()[-1] for line in out.splitlines() if "  " in line}
+    assert lines["users"] == "1"
+    assert lines["items"] == "2"
+    assert lines["events"] == "2"
+    assert lines["first event"] == "2001-09-09"
+    assert lines["density"] == "100.0000%"
+    assert lines["errors"] == "0"
+    assert err.endswith("no errors\n")
+
+
+def test_errors_leave_status_3_and_name_their_rows(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,soon\nann,2,5\n")
+    assert _status("check", str(dataset), "--quiet") == 3
+    out, err = capsys.readouterr()
+    assert "events.csv:2" in out
+    assert "timestamp is 'soon'; a timestamp is" in out
+    assert err == f"error: 1 error in the dataset {str(dataset)!r}\n"
+
+
+def test_warnings_alone_leave_status_0(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,\nann,2,5\n")
+    assert _status("check", str(dataset)) == 0
+    assert "no errors, 1 warning\n" in capsys.readouterr().err
+
+
+def test_the_screen_is_capped_and_json_is_not(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"ann,missing-{i},5\n" for i in range(30))
+    (dataset / "events.csv").write_text("user_id,item_id,timestamp\n" + rows)
+    assert _status("check", str(dataset), "-q") == 3
+    out = capsys.readouterr().out
+    assert out.count("missing-") == 5
+    assert "and 25 more of this kind (unknown item)" in out
+    assert _status("check", str(dataset), "--json", "-q") == 3
+    report = json.loads(capsys.readouterr().out)
+    assert (report["errors"], len(report["problems"]), report["event_rows"]) == (30, 30, 30)
+    assert report["problems"][0] == {
+        "file": "events.csv",
+        "row": 2,
+        "column": "item_id",
+        "kind": "unknown item",
+        "message": "item_id 'missing-0' is not in the items table; add the item or drop the event",
+        "severity": "error",
+    }
+
+
+def test_an_empty_folder_is_reported_not_raised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status("check", str(tmp_path)) == 3
+    assert "there is no items table" in capsys.readouterr().out
+
+
+def test_no_such_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status("check", str(tmp_path / "nowhere")) == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: the dataset")

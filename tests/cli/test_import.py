@@ -1,0 +1,95 @@
+"""`mmrec import`, run in this process through the program's own entry point."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmrec.cli import main
+from mmrec.data.dataset import read_dataset
+
+
+def _status(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "ml-latest"
+    folder.mkdir()
+    (folder / "movies.csv").write_text('movieId,title,genres\n1,"Matrix, The (1999)",Action|Sci-Fi\n')
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n7,1,4.5,964982703\n")
+    return folder
+
+
+def test_movielens(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert _status("import", "movielens", str(source), "--out", str(out)) == 0
+    printed = capsys.readouterr()
+    assert "events" in printed.out
+    assert f"mmrec check {out}" in printed.err
+    assert read_dataset(out).catalogue.titles == ("Matrix, The (1999)",)
+    assert sorted(path.name for path in out.iterdir()) == ["events.parquet", "items.parquet"]
+
+
+def test_json(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert _status("import", "movielens", str(source), "-o", str(out), "--format", "tsv", "--json", "-q") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {
+        "out": str(out),
+        "items": 1,
+        "users": 1,
+        "events": 1,
+        "dropped": 0,
+        "notes": [],
+    }
+    assert printed.err == ""
+    assert (out / "items.tsv").read_text() == (
+        "item_id\ttitle\tyear\tgenres\n1\tMatrix, The (1999)\t1999\tAction|Sci-Fi\n"
+    )
+
+
+def test_a_folder_in_use_needs_overwrite(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("import", "movielens", str(source), "--out", str(tmp_path / "out"))
+    assert _status(*arguments) == 0
+    assert _status(*arguments) == 3
+    assert "pass --overwrite" in capsys.readouterr().err
+    assert _status(*arguments, "--overwrite", "--format", "csv") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["events.csv", "items.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("netflix", "x", "--out", "y"),
+            "the format is 'netflix'; it must be one of movielens, amazon, recbole",
+        ),
+        (("movielens", "x"), "--out is missing"),
+        (("movielens", "--out", "y"), "movielens takes one SOURCE"),
+        (("recbole", "x", "--reviews", "r", "--out", "y"), "recbole takes one SOURCE"),
+        (
+            ("amazon", "--reviews", "r", "--out", "y"),
+            "amazon takes no SOURCE but --reviews FILE and --metadata FILE",
+        ),
+        (("movielens", "x", "--out", "y", "--format", "xml"), "--format is 'xml'"),
+    ],
+)
+def test_arguments_that_do_not_fit(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _status("import", *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_source_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status("import", "recbole", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")) == 3
+    assert "does not exist" in capsys.readouterr().err

@@ -1,0 +1,30 @@
+"""Tiny encoders, each made once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmrec_encoders.minilm import MINILM
+from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape
+from mmrec_encoders.small_clip_training import SmallClipConfig, train_small_clip
+
+SHAPE = SmallClipShape(dim=32, width=4)
+
+
+@pytest.fixture(scope="session")
+def minilm() -> SentenceTextEncoder:
+    return SentenceTextEncoder(SentenceTextConfig(MINILM, device="cpu", batch_size=16))
+
+
+@pytest.fixture(scope="session")
+def small_clip() -> SmallClipEncoder:
+    """Trained for two passes, so that its normalisation statistics are not the initial ones."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (24, 3, 72, 72), dtype=np.uint8)
+    words = rng.normal(size=(24, 8)).astype(np.float32)
+    words /= np.linalg.norm(words, axis=1, keepdims=True)
+    return train_small_clip(
+        pictures, words, SmallClipConfig(shape=SHAPE, epochs=2, batch_size=8), device="cpu"
+    )

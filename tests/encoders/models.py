@@ -1,0 +1,111 @@
+"""Tiny models with random weights, in the folder layouts that real ones come in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+WORDS = ["a red mug", "green cushion with dots", "ein blauer Stuhl", "Instruct: find the item\nQuery: "]
+
+
+def byte_tokenizer(folder: Path, *, end: str, pad: str) -> None:
+    """A byte-level BPE tokenizer that ends each text with `end`, as Qwen3's embedders do."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=[end, pad], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    tokenizer.train_from_iterator(WORDS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, tokenizer.token_to_id(end))]
+    )
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=end, pad_token=pad, padding_side="left", model_max_length=512
+    )
+    wrapped.save_pretrained(folder)
+
+
+def qwen3_embedder(folder: Path) -> Path:
+    """A Qwen3 decoder with last-token pooling, left padding and a query prompt, saved by sentence-transformers."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from transformers import Qwen3Config, Qwen3Model
+
+    plain = folder / "plain"
+    byte_tokenizer(plain, end="<|endoftext|>", pad="<|pad|>")
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=400,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=512,
+    )
+    Qwen3Model(config).save_pretrained(plain)
+    transformer = Transformer(str(plain), max_seq_length=128)
+    pooling = Pooling(32, pooling_mode="lasttoken")
+    model = SentenceTransformer(
+        modules=[transformer, pooling, Normalize()],
+        device="cpu",
+        prompts={"query": "Instruct: find the item\nQuery: ", "document": ""},
+    )
+    model.save(str(folder / "embedder"), create_model_card=False)
+    return folder / "embedder"
+
+
+def bert_folder(folder: Path) -> Path:
+    """A BERT as the Hugging Face hub has it: no sentence-transformers files at all."""
+    from transformers import BertConfig, BertModel
+
+    byte_tokenizer(folder, end="[SEP]", pad="[PAD]")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=400,
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(folder)
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {
+                **json.loads((folder / "tokenizer_config.json").read_text()),
+                "padding_side": "right",
+                "model_max_length": 128,
+            }
+        )
+    )
+    return folder
+
+
+def open_clip_folder(folder: Path) -> Path:
+    """An open_clip ViT of a configuration of its own, with ``open_clip_config.json`` and safetensors."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    config = {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**config)
+    (folder / "open_clip_config.json").write_text(
+        json.dumps(
+            {"model_cfg": config, "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}
+        )
+    )
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder

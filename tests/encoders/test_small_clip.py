@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmrec.errors import BundleError, InvalidArgumentError
+from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape, shrink
+from tests.encoders.contracts import PICTURES, assert_cosines, assert_image_encoder
+
+
+def test_it_obeys_the_batch_law(small_clip: SmallClipEncoder) -> None:
+    assert (small_clip.dim, small_clip.picture_size) == (32, 64)
+    assert_image_encoder(small_clip)
+
+
+def test_a_saved_encoder_comes_back_the_same(small_clip: SmallClipEncoder, tmp_path: Path) -> None:
+    small_clip.save(tmp_path / "image.safetensors")
+    loaded = SmallClipEncoder.load(tmp_path / "image.safetensors", device="cpu")
+    assert loaded.fingerprint == small_clip.fingerprint
+    np.testing.assert_array_equal(loaded.encode(PICTURES), small_clip.encode(PICTURES))
+    assert [path.name for path in tmp_path.iterdir()] == ["image.safetensors"]
+
+
+@pytest.mark.parametrize("at", [0, 20, 200, -1])
+def test_a_damaged_file_is_refused_or_has_another_fingerprint(
+    small_clip: SmallClipEncoder, tmp_path: Path, at: int
+) -> None:
+    """A flip in the numbers themselves cannot be seen without the bundle's hashes; it must not go unnoticed there."""
+    path = tmp_path / "image.safetensors"
+    small_clip.save(path)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x10
+    path.write_bytes(data)
+    try:
+        assert SmallClipEncoder.load(path, device="cpu").fingerprint != small_clip.fingerprint
+    except BundleError as err:
+        assert "make it again with mmrec fit" in err.message
+
+
+@pytest.mark.parametrize("length", [0, 5, 300, 20_000])
+def test_a_cut_off_file_is_refused(small_clip: SmallClipEncoder, tmp_path: Path, length: int) -> None:
+    path = tmp_path / "image.safetensors"
+    small_clip.save(path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(BundleError, match="damaged"):
+        SmallClipEncoder.load(path, device="cpu")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"image\.safetensors is missing"):
+        SmallClipEncoder.load(tmp_path / "image.safetensors")
+
+
+def test_shrinking_keeps_the_whole_picture() -> None:
+    tall = Image.new("RGB", (10, 1000), (255, 0, 0))
+    tall.paste((0, 0, 255), (0, 500, 10, 1000))
+    small = shrink(tall, 64)
+    assert small.shape == (3, 64, 64)
+    assert small[:, 5, 5].tolist() == [255, 0, 0]
+    assert small[:, 60, 60].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"dim": 0}, "dim is 0"),
+        ({"width": 3}, "width is 3; it must be even"),
+        ({"layers": (1, 1, 0, 1)}, "layers is"),
+        ({"image_size": 48}, "multiple of 32"),
+    ],
+)
+def test_a_shape_that_breaks_a_rule_is_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        SmallClipShape(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+def test_the_gpu_agrees_with_the_cpu(small_clip: SmallClipEncoder, tmp_path: Path) -> None:
+    small_clip.save(tmp_path / "image.safetensors")
+    there = SmallClipEncoder.load(tmp_path / "image.safetensors", device="cuda")
+    assert_cosines(there.encode(PICTURES), small_clip.encode(PICTURES), 0.999)

@@ -1,0 +1,339 @@
+"""The scheduler with plain functions for work and a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from mmrec.errors import (
+    DeadlineExceededError,
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+from mmrec_serving.scheduler import Scheduler, SchedulerLimits
+
+WAIT_S = 30
+
+
+class Gate:
+    """Work that stops at the request "stop" until it is let through, and writes down what it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.reached = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self, requests: list[Any]) -> list[Any]:
+        self.batches.append(list(requests))
+        if "stop" in requests:
+            self.reached.set()
+            assert self.open.wait(WAIT_S)
+        return [f"{request}!" for request in requests]
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+Make = Callable[..., Scheduler]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made: list[Scheduler] = []
+
+    def build(works: Any, **limits: Any) -> Scheduler:
+        clock, on_end = limits.pop("clock", Clock()), limits.pop("on_end", lambda: None)
+        prepare = works if callable(works) else lambda: works
+        made.append(Scheduler(prepare, SchedulerLimits(**limits), clock=clock, on_end=on_end))
+        made[-1].start()
+        if not callable(works):
+            made[-1].ready.result(WAIT_S)
+        return made[-1]
+
+    yield build
+    for scheduler in made:
+        assert scheduler.close(WAIT_S)
+
+
+def _held(scheduler: Scheduler, gate: Gate, kind: str = "a") -> Future[list[Any]]:
+    """Keep the thread busy until the gate is opened."""
+    future = scheduler.submit(kind, ["stop"])
+    assert gate.reached.wait(WAIT_S)
+    return future
+
+
+def test_what_waits_while_the_engine_is_busy_becomes_one_batch(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate}, max_batch=4)
+    first = _held(scheduler, gate)
+    futures = [scheduler.submit("a", [n]) for n in range(6)]
+    gate.open.set()
+    assert first.result(WAIT_S) == ["stop!"]
+    assert [future.result(WAIT_S) for future in futures] == [[f"{n}!"] for n in range(6)]
+    assert gate.batches == [["stop"], [0, 1, 2, 3], [4, 5]]
+
+
+def test_a_batch_holds_one_kind_and_the_one_that_waits_longest_goes_first(make: Make) -> None:
+    gate, other = Gate(), Gate()
+    scheduler = make({"a": gate, "b": other})
+    _held(scheduler, gate)
+    futures = [scheduler.submit(kind, [n]) for n, kind in enumerate("baba")]
+    gate.open.set()
+    assert [future.result(WAIT_S) for future in futures] == [["0!"], ["1!"], ["2!"], ["3!"]]
+    assert other.batches == [[0, 2]]
+    assert gate.batches == [["stop"], [1, 3]]
+
+
+def test_single_requests_go_before_a_long_job_which_is_done_in_parts(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate}, max_batch=3)
+    _held(scheduler, gate)
+    long = scheduler.submit("a", [10, 11, 12, 13])
+    single = scheduler.submit("a", [0])
+    gate.open.set()
+    assert long.result(WAIT_S) == ["10!", "11!", "12!", "13!"]
+    assert single.result(WAIT_S) == ["0!"]
+    assert gate.batches == [["stop"], [0, 10, 11], [12, 13]]
+
+
+def test_heavy_requests_count_by_their_weight_and_one_that_is_too_heavy_goes_alone(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate}, max_batch=5, weigh=lambda r: r if isinstance(r, int) else 1)
+    _held(scheduler, gate)
+    futures = [scheduler.submit("a", [n]) for n in (3, 2, 9, 1)]
+    gate.open.set()
+    for future in futures:
+        future.result(WAIT_S)
+    assert gate.batches == [["stop"], [3, 2], [9], [1]]
+
+
+def test_cancelled_work_is_not_done(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate})
+    _held(scheduler, gate)
+    gone, stays = scheduler.submit("a", ["gone"]), scheduler.submit("a", ["stays"])
+    assert gone.cancel()
+    gate.open.set()
+    assert stays.result(WAIT_S) == ["stays!"]
+    assert gate.batches == [["stop"], ["stays"]]
+
+
+def test_cancelled_work_makes_room_in_a_full_queue(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate}, max_queue=1)
+    _held(scheduler, gate)
+    scheduler.submit("a", ["gone"]).cancel()
+    stays = scheduler.submit("a", ["stays"])
+    gate.open.set()
+    assert stays.result(WAIT_S) == ["stays!"]
+
+
+def test_work_cancelled_while_it_is_done_harms_nobody(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate})
+    assert _held(scheduler, gate).cancel()
+    gate.open.set()
+    assert scheduler.submit("a", [1]).result(WAIT_S) == ["1!"]
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate}, max_queue=2)
+    _held(scheduler, gate)
+    scheduler.submit("a", [1])
+    scheduler.submit("a", [2, 3])
+    with pytest.raises(ResourceExhaustedError, match="2 calls are waiting already") as refused:
+        scheduler.submit("a", [4])
+    assert refused.value.retry_after_s == 0.1
+    gate.open.set()
+
+
+def test_a_deadline_that_has_passed_is_refused_at_once(make: Make) -> None:
+    scheduler = make({"a": Gate()})
+    with pytest.raises(DeadlineExceededError, match="before the work was started"):
+        scheduler.submit("a", [1], deadline=99.9)
+
+
+def test_a_deadline_that_passes_in_the_queue_drops_the_work(make: Make) -> None:
+    gate, clock = Gate(), Clock()
+    scheduler = make({"a": gate}, clock=clock)
+    _held(scheduler, gate)
+    late = scheduler.submit("a", ["late"], deadline=101.0)
+    clock.now = 102.0
+    gate.open.set()
+    with pytest.raises(DeadlineExceededError, match="while the call was waiting"):
+        late.result(WAIT_S)
+    assert gate.batches == [["stop"]]
+
+
+def test_a_deadline_that_cannot_be_met_drops_the_work_until_that_is_measured_anew(make: Make) -> None:
+    clock, done = Clock(), []
+
+    def slow(requests: list[Any]) -> list[Any]:
+        done.append(requests)
+        clock.now += 5.0
+        return requests
+
+    scheduler = make({"a": slow}, clock=clock)
+    assert scheduler.submit("a", [1]).result(WAIT_S) == [1]
+    with pytest.raises(DeadlineExceededError, match=r"2\.000 s are left"):
+        scheduler.submit("a", [2], deadline=clock.now + 2.0).result(WAIT_S)
+    assert scheduler.submit("a", [3], deadline=clock.now + 2.0).result(WAIT_S) == [3]
+    assert done == [[1], [3]]
+
+
+def test_an_exception_becomes_an_id_and_work_goes_on(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    def work(requests: list[Any]) -> list[Any]:
+        return [1 / request for request in requests]
+
+    scheduler = make({"a": work})
+    (error,) = scheduler.submit("a", [0]).result(WAIT_S)
+    assert isinstance(error, InternalError)
+    assert error.error_id in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert "division" not in error.message
+    assert scheduler.submit("a", [2]).result(WAIT_S) == [0.5]
+
+
+def test_one_poisonous_request_does_not_harm_its_neighbours(make: Make) -> None:
+    gate = Gate()
+
+    def work(requests: list[Any]) -> list[Any]:
+        if "poison" in requests:
+            raise MemoryError
+        return gate(requests)
+
+    scheduler = make({"a": work})
+    _held(scheduler, gate)
+    futures = [scheduler.submit("a", [word]) for word in ("x", "poison", "y")]
+    gate.open.set()
+    x, poison, y = (future.result(WAIT_S)[0] for future in futures)
+    assert (x, y) == ("x!", "y!")
+    assert isinstance(poison, InternalError)
+
+
+@pytest.mark.parametrize("results", [[], [1, 2, 3], None, "ab"])
+def test_a_wrong_number_of_results_is_a_fault(make: Make, results: Any) -> None:
+    scheduler = make({"a": lambda requests: results})
+    (error,) = scheduler.submit("a", ["x"]).result(WAIT_S)
+    assert isinstance(error, InternalError)
+
+
+def test_errors_of_ours_in_the_results_are_handed_on_and_others_are_not(make: Make) -> None:
+    ours, theirs = NotFoundError("no item 7"), InternalError("swordfish")
+    scheduler = make({"a": lambda requests: [ours, theirs, ValueError("swordfish")]})
+    known, inner, foreign = scheduler.submit("a", [1, 2, 3]).result(WAIT_S)
+    assert known is ours
+    for error in (inner, foreign):
+        assert isinstance(error, InternalError)
+        assert error.error_id
+        assert "swordfish" not in error.message
+
+
+def test_an_error_of_ours_that_is_raised_is_the_answer(make: Make) -> None:
+    def work(requests: list[Any]) -> list[Any]:
+        raise InvalidArgumentError("no", field="k")
+
+    (error,) = make({"a": work}).submit("a", [1]).result(WAIT_S)
+    assert isinstance(error, InvalidArgumentError)
+
+
+class _End(BaseException):
+    pass
+
+
+def test_when_the_thread_ends_nobody_is_left_waiting(make: Make) -> None:
+    gate, ended = Gate(), threading.Event()
+
+    def work(requests: list[Any]) -> list[Any]:
+        gate(requests)
+        raise _End
+
+    scheduler = make({"a": work}, on_end=ended.set)
+    running = _held(scheduler, gate)
+    waiting = scheduler.submit("a", [1])
+    gate.open.set()
+    for future in (running, waiting):
+        with pytest.raises(UnavailableError):
+            future.result(WAIT_S)
+    assert ended.wait(WAIT_S)
+    assert not scheduler.alive
+    with pytest.raises(UnavailableError, match="after a fault"):
+        scheduler.submit("a", [1])
+
+
+def test_work_before_everything_is_loaded_is_refused(make: Make) -> None:
+    loaded = threading.Event()
+
+    def prepare() -> Any:
+        assert loaded.wait(WAIT_S)
+        return {"a": Gate()}
+
+    scheduler = make(prepare)
+    with pytest.raises(UnavailableError, match="still loading"):
+        scheduler.submit("a", [1])
+    loaded.set()
+    scheduler.ready.result(WAIT_S)
+    assert scheduler.submit("a", [1]).result(WAIT_S) == ["1!"]
+
+
+def test_what_loading_raises_is_told(make: Make) -> None:
+    def prepare() -> Any:
+        raise NotFoundError("no bundle")
+
+    with pytest.raises(NotFoundError, match="no bundle"):
+        make(prepare).ready.result(WAIT_S)
+
+
+def test_an_exit_while_loading_does_not_end_the_waiting_thread(make: Make) -> None:
+    def prepare() -> Any:
+        raise SystemExit(3)
+
+    with pytest.raises(InternalError):
+        make(prepare).ready.result(WAIT_S)
+
+
+def test_closing_finishes_what_waits_and_refuses_what_comes(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate})
+    _held(scheduler, gate)
+    waiting = scheduler.submit("a", [1])
+    assert not scheduler.close(0.0)
+    with pytest.raises(UnavailableError, match="stopping"):
+        scheduler.submit("a", [2])
+    gate.open.set()
+    assert waiting.result(WAIT_S) == ["1!"]
+    assert scheduler.close(WAIT_S)
+
+
+def test_all_work_is_done_in_one_thread(make: Make) -> None:
+    threads: set[int] = set()
+
+    def work(requests: list[Any]) -> list[Any]:
+        threads.add(threading.get_ident())
+        return requests
+
+    scheduler = make({"a": work, "b": work})
+    callers = [
+        threading.Thread(target=lambda kind=kind: scheduler.submit(kind, [1]).result(WAIT_S))
+        for kind in "abab"
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(threads) == 1

@@ -1,0 +1,80 @@
+"""Stopping a server that runs in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from mmrec.client import Client
+from mmrec.errors import MmrecError, UnavailableError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[str]]:
+    path = os.pathsep.join(str(ROOT / part) for part in ("", "encoders", "serving"))
+    started = subprocess.Popen(
+        [sys.executable, "-m", "tests.serving.serve_fake"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with started:
+        yield started
+        if started.poll() is None:
+            started.kill()
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_running_calls_finish_and_new_ones_are_refused(process: subprocess.Popen[str], number: int) -> None:
+    target = _line(process)
+    with Client(target) as client, ThreadPoolExecutor(1) as pool, grpc.insecure_channel(target) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        running = pool.submit(client.search, "trap: slow")
+        assert _line(process) == "busy"
+        process.send_signal(number)
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with Client(target) as late, pytest.raises(UnavailableError):
+            late.info()
+        assert len(running.result(30).items) == 10
+        watch.cancel()
+    assert process.wait(30) == 0
+    assert _line(process) == "stopped"
+
+
+def test_a_second_signal_ends_the_grace(process: subprocess.Popen[str]) -> None:
+    target = _line(process)
+    with Client(target) as client, ThreadPoolExecutor(1) as pool, grpc.insecure_channel(target) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        running = pool.submit(client.search, "trap: slow")
+        assert _line(process) == "busy"
+        process.send_signal(signal.SIGTERM)
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(MmrecError):
+            running.result(30)
+    assert process.wait(30) == 0
+
+
+def test_a_server_without_work_stops_by_itself(process: subprocess.Popen[str]) -> None:
+    _line(process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
