@@ -95,9 +95,7 @@ class AsyncGrpcTransport:
             reply: bytes = await self._calls[path](request, timeout=timeout, metadata=self._metadata)
         except grpc.aio.AioRpcError as err:
             trailer = tuple(err.trailing_metadata() or ())
-            raise error_from_rpc(
-                err.code().name, err.details() or "", trailer, self.target, timeout
-            ) from None
+            raise error_from_rpc(err.code().name, err.details() or "", trailer, self.target, timeout) from None
         except grpc.aio.UsageError:
             raise closed_error(self.target) from None
         return reply
@@ -200,9 +198,7 @@ class AsyncClient:
         """
         return await self._call(rpcs.BATCH_RECOMMEND, calls.recommend_batch(requests), timeout)
 
-    async def similar(
-        self, item_id: str, k: int = DEFAULT_K, *, timeout: float | None = None
-    ) -> SearchResults:
+    async def similar(self, item_id: str, k: int = DEFAULT_K, *, timeout: float | None = None) -> SearchResults:
         """Items nearest to an item of the catalogue, which is not among them.
 
         Raises:

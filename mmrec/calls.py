@@ -61,12 +61,8 @@ def prefixed(error: E, prefix: str) -> E:
     """The same error, told about an entry of a list: ``k`` becomes ``requests[3].k``."""
     if not isinstance(error, InvalidArgumentError):
         return error
-    violations = [
-        FieldViolation(f"{prefix}.{v.field}" if v.field else prefix, v.description) for v in error.violations
-    ]
-    return type(error)(
-        f"{prefix}: {error.message}", violations=violations or [FieldViolation(prefix, error.message)]
-    )
+    violations = [FieldViolation(f"{prefix}.{v.field}" if v.field else prefix, v.description) for v in error.violations]
+    return type(error)(f"{prefix}: {error.message}", violations=violations or [FieldViolation(prefix, error.message)])
 
 
 def only(results: Sequence[T | MmrecError]) -> T:
@@ -148,9 +144,7 @@ class EmbedBatch:
         versions = Versions()
         for part, result in zip(self.split(), results, strict=True):
             if isinstance(result, MmrecError):
-                done += [
-                    ItemFailure(item.item_id, result) for item in part.items if isinstance(item, ItemInput)
-                ]
+                done += [ItemFailure(item.item_id, result) for item in part.items if isinstance(item, ItemInput)]
             else:
                 _check_same_length(part.items, result.items)
                 done += result.items
@@ -166,9 +160,7 @@ class EmbedBatch:
             if isinstance(entry, ItemFailure):
                 entry = ItemFailure(entry.item_id, _placed(entry.error, f"items[{i}]", f"items[{sent}]"))
             entries[i] = entry
-        return EmbedResults(
-            tuple(entry for entry in entries if not isinstance(entry, ItemInput)), results.versions
-        )
+        return EmbedResults(tuple(entry for entry in entries if not isinstance(entry, ItemInput)), results.versions)
 
 
 def _check_same_length(asked: Sequence[object], got: Sequence[object]) -> None:
@@ -183,9 +175,7 @@ def _placed(result: T, place: str, sent_as: str = "") -> T:
     if sent_as and all(violation.field.startswith(sent_as) for violation in result.violations):
         if sent_as == place:
             return result
-        moved = [
-            FieldViolation(place + v.field.removeprefix(sent_as), v.description) for v in result.violations
-        ]
+        moved = [FieldViolation(place + v.field.removeprefix(sent_as), v.description) for v in result.violations]
         return type(result)(result.message.replace(sent_as, place, 1), violations=moved)
     return prefixed(result, place)
 
@@ -335,9 +325,7 @@ class EngineCalls:
         """Items nearest to words, to a picture, or to both; see `Client.search`."""
         return only(self.search_many([search_request(text, image, text_weight, k)]))
 
-    def embed(
-        self: Engine, items: Iterable[ItemInput | Mapping[str, object]], dimension: int = 0
-    ) -> EmbedResults:
+    def embed(self: Engine, items: Iterable[ItemInput | Mapping[str, object]], dimension: int = 0) -> EmbedResults:
         """Fused embeddings and semantic IDs of items; see `Client.embed`."""
         batch = embed_batch(items, dimension)
         parts = batch.split()

@@ -108,8 +108,7 @@ class Rpc(Generic[Q, R]):
             return self.reply_from_wire(parse(self.reply_type, data))
         except MmrecError as err:
             raise InternalError(
-                f"the reply to {self.path} cannot be read ({err.message}); is it an mmrec server, "
-                "of this version?"
+                f"the reply to {self.path} cannot be read ({err.message}); is it an mmrec server, of this version?"
             ) from err
 
 

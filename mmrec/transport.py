@@ -91,9 +91,7 @@ class Tls:
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):
             given, missing = ("key", "cert") if self.cert is None else ("cert", "key")
-            raise InvalidArgumentError(
-                f"tls has a {given} and no {missing}; give both, or neither", field=missing
-            )
+            raise InvalidArgumentError(f"tls has a {given} and no {missing}; give both, or neither", field=missing)
 
     def credentials(self) -> grpc.ChannelCredentials:
         """What gRPC needs.
@@ -157,13 +155,7 @@ def metadata_for(token: str | None) -> tuple[tuple[str, str], ...]:
     """
     if token is None:
         return ()
-    if (
-        not isinstance(token, str)
-        or not token
-        or not token.isascii()
-        or not token.isprintable()
-        or " " in token
-    ):
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
         raise InvalidArgumentError(
             "token is empty or has other characters than visible ASCII; pass it without line ends",
             field="token",
@@ -179,9 +171,7 @@ def checked_timeout(timeout: float | None, otherwise: float) -> float:
     """
     seconds = otherwise if timeout is None else timeout
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise InvalidArgumentError(
-            f"timeout is {seconds!r:.80}; it must be a number of seconds", field="timeout"
-        )
+        raise InvalidArgumentError(f"timeout is {seconds!r:.80}; it must be a number of seconds", field="timeout")
     if not (math.isfinite(seconds) and seconds > 0):
         raise InvalidArgumentError(
             f"timeout is {seconds}; it must be a finite number of seconds over 0: every call has a deadline",
@@ -197,9 +187,7 @@ def checked_target(target: str) -> str:
         InvalidArgumentError: it is no text, or empty.
     """
     if not isinstance(target, str) or not target.strip():
-        raise InvalidArgumentError(
-            f"target is {target!r:.80}; pass host:port, as in 'localhost:50051'", field="target"
-        )
+        raise InvalidArgumentError(f"target is {target!r:.80}; pass host:port, as in 'localhost:50051'", field="target")
     return target
 
 
@@ -313,9 +301,7 @@ class EngineTransport:
         with self._lock:
             results = ENGINE_CALLS[rpc.kind](self._engine, parts) if parts else []
         if len(results) != len(parts):
-            raise InternalError(
-                f"the engine was given {len(parts)} requests and returned {len(results)} results"
-            )
+            raise InternalError(f"the engine was given {len(parts)} requests and returned {len(results)} results")
         return rpc.encode_reply(rpc.join(asked, results))
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ arrays only.
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,13 +77,17 @@ MAX_PICTURE_BYTES = 20 * 1024 * 1024
 
 
 def _whole_number(value: object, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidArgumentError(f"{where} is {value!r:.80}; it must be a whole number, 0 or more", field=where)
-    return value
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]  # numpy's whole numbers count as well
+    except TypeError:
+        raise InvalidArgumentError(f"{where} is {value!r:.80}; it must be a whole number, 0 or more", field=where) from None
 
 
 def _checked_k(k: int) -> int:
-    if _whole_number(k, "k") < 0:
+    k = _whole_number(k, "k")
+    if k < 0:
         raise InvalidArgumentError(
             f"k is {k}; it must be 0 or more (0 means the default of {DEFAULT_K})", field="k"
         )
@@ -219,7 +224,8 @@ class RecommendRequest:
         object.__setattr__(self, "allow", _checked_ids(self.allow, "allow", most=MAX_LIST_IDS))
         object.__setattr__(self, "deny", _checked_ids(self.deny, "deny", most=MAX_LIST_IDS))
         _checked_id(self.user_id, "user_id")
-        if _whole_number(self.beam_width, "beam_width") < 0:
+        object.__setattr__(self, "beam_width", _whole_number(self.beam_width, "beam_width"))
+        if self.beam_width < 0:
             raise InvalidArgumentError(
                 f"beam_width is {self.beam_width}; it must be 0 (the server chooses) or more", field="beam_width"
             )
@@ -296,6 +302,11 @@ class ItemInput:
         object.__setattr__(self, "image", read_picture(self.image))
         _checked_text(self.title, "title")
         _checked_text(self.description, "description")
+        if not isinstance(self.attributes, Mapping):
+            raise InvalidArgumentError(
+                f"attributes is a {type(self.attributes).__name__}; it must be a mapping of names to text",
+                field="attributes",
+            )
         for i, (name, value) in enumerate(self.attributes.items()):
             _checked_id(name, f"attributes[{i}].name")
             _checked_text(value, f"attributes[{i}].value")
@@ -322,7 +333,8 @@ class EmbedRequest:
     dimension: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= _whole_number(self.dimension, "dimension") <= 2**20:
+        object.__setattr__(self, "dimension", _whole_number(self.dimension, "dimension"))
+        if not 0 <= self.dimension <= 2**20:
             raise InvalidArgumentError(
                 f"dimension is {self.dimension}; it must be 0 (all) or a supported prefix", field="dimension"
             )

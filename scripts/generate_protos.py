@@ -24,9 +24,7 @@ INIT = '"""The contract as generated Python: do not edit; run scripts/generate_p
 def include_paths() -> list[str]:
     """Folders protoc looks for imports in: ours, the well-known types, google/rpc."""
     well_known = str(files("grpc_tools") / "_proto")
-    spec = find_spec(
-        "google.rpc.status_pb2"
-    )  # google.rpc itself is a namespace package, without a folder of its own
+    spec = find_spec("google.rpc.status_pb2")  # google.rpc itself is a namespace package, without a folder of its own
     if spec is None or spec.origin is None:
         raise SystemExit("google.rpc is not installed; run: pip install googleapis-common-protos")
     return [str(ROOT / "protos"), well_known, str(Path(spec.origin).parents[2])]
@@ -56,9 +54,7 @@ def stale() -> list[str]:
         generate(Path(folder))
         fresh = {path.name: path.read_bytes() for path in (Path(folder) / "mmrec" / "v1").iterdir()}
     committed = {
-        path.name: path.read_bytes()
-        for path in (ROOT / "mmrec" / "v1").iterdir()
-        if path.suffix in {".py", ".pyi"}
+        path.name: path.read_bytes() for path in (ROOT / "mmrec" / "v1").iterdir() if path.suffix in {".py", ".pyi"}
     }
     return sorted(name for name in fresh | committed if fresh.get(name) != committed.get(name))
 

@@ -72,9 +72,23 @@ def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo_bundle(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle fitted on `demo_dataset` with the smallest settings that still train every part."""
+    from mmrec.generator.config import GeneratorConfig, TrainingConfig
     from mmrec.pipeline import FitConfig, fit_dataset
+    from mmrec.tokens.quantizer import QuantizerConfig
+    from mmrec_encoders.fusion_training import FusionConfig
+    from mmrec_encoders.small_clip_training import SmallClipConfig
 
-    return fit_dataset(demo_dataset, tmp_path_factory.mktemp("demo") / "bundle", FitConfig())
+    config = FitConfig(
+        small_clip=SmallClipConfig(epochs=2),
+        fusion=FusionConfig(steps=40),
+        quantizer=QuantizerConfig(codebook_size=8),
+        generator=GeneratorConfig(hidden=32, layers=1, heads=2),
+        training=TrainingConfig(epochs=2),
+        device="cpu",
+    )
+    bundle = tmp_path_factory.mktemp("demo") / "bundle"
+    fit_dataset(demo_dataset, bundle, config)
+    return bundle
 
 
 @pytest.fixture(scope="session")

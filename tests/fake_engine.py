@@ -65,9 +65,7 @@ class FakeEngine(EngineCalls):
         self._note("search", len(requests))
         for request in requests:
             self._spring(request.text)
-        return [
-            SearchResults(_nearest(len(request.text) % ITEMS, request.k), VERSIONS) for request in requests
-        ]
+        return [SearchResults(_nearest(len(request.text) % ITEMS, request.k), VERSIONS) for request in requests]
 
     def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
         self._note("embed", len(requests))
@@ -116,8 +114,7 @@ class FakeEngine(EngineCalls):
         return Recommendations(
             recommendation_id="r-1",
             items=tuple(
-                ScoredItem(_record(row), 1.0 / (rank + 1), shares)
-                for rank, row in enumerate(kept[: request.k])
+                ScoredItem(_record(row), 1.0 / (rank + 1), shares) for rank, row in enumerate(kept[: request.k])
             ),
             missing_ids=missing,
             fallback=Fallback.NONE if known else Fallback.POPULARITY,
@@ -133,9 +130,7 @@ class FakeEngine(EngineCalls):
 
 def _row(item_id: str) -> int | None:
     number = item_id.removeprefix("item-")
-    is_row = (
-        item_id.startswith("item-") and number.isascii() and number.isdigit() and str(int(number)) == number
-    )
+    is_row = item_id.startswith("item-") and number.isascii() and number.isdigit() and str(int(number)) == number
     return int(number) if is_row and int(number) < ITEMS else None
 
 
@@ -151,9 +146,7 @@ def _record(row: int) -> ItemRecord:
 
 
 def _nearest(row: int, k: int, itself: bool = True) -> tuple[ScoredItem, ...]:
-    others = sorted(
-        range(ITEMS), key=lambda other: (min((other - row) % ITEMS, (row - other) % ITEMS), other)
-    )
+    others = sorted(range(ITEMS), key=lambda other: (min((other - row) % ITEMS, (row - other) % ITEMS), other))
     return tuple(
         ScoredItem(_record(other), math.cos(2 * math.pi * (other - row) / ITEMS))
         for other in others[0 if itself else 1 :][:k]

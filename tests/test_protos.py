@@ -81,9 +81,7 @@ def test_fields_that_are_not_built_say_so(files: list[descriptor_pb2.FileDescrip
         for name, text in _comments(file).items()
         if "Not built yet: setting it is answered UNIMPLEMENTED." in text
     }
-    assert marked == {
-        f"{message}.{field}" for message, fields in FIELDS_NOT_BUILT.items() for field in fields
-    }
+    assert marked == {f"{message}.{field}" for message, fields in FIELDS_NOT_BUILT.items() for field in fields}
 
 
 def test_the_services_are_the_ones_of_the_contract() -> None:

@@ -62,8 +62,7 @@ class EmbedConfig:
         lengths = (0, *fusion.prefixes, fusion.dimension)
         if self.bundle is None and self.dimension not in lengths:
             raise InvalidArgumentError(
-                f"dimension is {self.dimension}; it must be one of {', '.join(map(str, lengths))} (0 "
-                f"means all)",
+                f"dimension is {self.dimension}; it must be one of {', '.join(map(str, lengths))} (0 means all)",
                 field="dimension",
             )
 
@@ -117,9 +116,7 @@ def embed_dataset(
     _check_target(out)
     data = read_dataset(dataset)
     encoder, features, failures = (
-        _train(data, config, progress)
-        if config.bundle is None
-        else _use(data, config, config.bundle, progress)
+        _train(data, config, progress) if config.bundle is None else _use(data, config, config.bundle, progress)
     )
     assert encoder.fusion is not None
     vectors_ND = encoder.fusion.shorten(encoder.fusion.fuse(features), config.dimension)
@@ -140,18 +137,14 @@ def _check_target(out: Path) -> None:
     if out.is_dir():
         raise InvalidArgumentError(f"out is {str(out)!r}, which is a folder; name a file in it", field="out")
     if not out.absolute().parent.is_dir():
-        raise NotFoundError(
-            f"the folder {str(out.absolute().parent)!r} to write into does not exist; make it first"
-        )
+        raise NotFoundError(f"the folder {str(out.absolute().parent)!r} to write into does not exist; make it first")
 
 
 _Embedded = tuple[ItemEncoder, ItemFeatures, tuple[PictureFailure, ...]]
 
 
 def _train(data: Dataset, config: EmbedConfig, progress: Progress) -> _Embedded:
-    encoders = build_encoders(
-        config.preset, config.device, config.dtype, config.image_model, config.text_model
-    )
+    encoders = build_encoders(config.preset, config.device, config.dtype, config.image_model, config.text_model)
     trained = train_item_encoder(
         data.catalogue,
         data.pictures,
@@ -179,9 +172,7 @@ def _use(data: Dataset, config: EmbedConfig, bundle: Path, progress: Progress) -
     return encoder, features, failures
 
 
-def _write(
-    out: Path, data: Dataset, vectors_ND: Vectors, features: ItemFeatures, fingerprints: dict[str, str]
-) -> None:
+def _write(out: Path, data: Dataset, vectors_ND: Vectors, features: ItemFeatures, fingerprints: dict[str, str]) -> None:
     count, length = vectors_ND.shape
     table = pa.table(
         {

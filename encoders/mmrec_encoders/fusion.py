@@ -41,10 +41,10 @@ class ItemFeatures(NamedTuple):
         has_text_N: Which items have words. Shape: (N,), bool.
     """
 
-    image_NI: Vectors  # noqa: N815
-    has_image_N: npt.NDArray[np.bool_]  # noqa: N815
-    text_NT: Vectors  # noqa: N815
-    has_text_N: npt.NDArray[np.bool_]  # noqa: N815
+    image_NI: Vectors
+    has_image_N: npt.NDArray[np.bool_]
+    text_NT: Vectors
+    has_text_N: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,15 @@ class Fusion(nn.Module):
         prefixes: Shorter lengths usable by themselves, ascending.
     """
 
-    def __init__(
-        self, image_dim: int, text_dim: int, dimension: int = 256, prefixes: tuple[int, ...] = ()
-    ) -> None:
+    def __init__(self, image_dim: int, text_dim: int, dimension: int = 256, prefixes: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.shape = FusionShape(image_dim, text_dim, dimension, tuple(prefixes))
         self.image = Projection(image_dim, dimension)
         self.text = Projection(text_dim, dimension)
         self.no_image = nn.Parameter(torch.zeros(dimension))
         self.no_text = nn.Parameter(torch.zeros(dimension))
-        self.gate = nn.Sequential(nn.Linear(2 * dimension + 2, 64), nn.GELU(), nn.Linear(64, dimension))
+        self.gate_in = nn.Linear(2 * dimension + 2, 64)
+        self.gate_out = nn.Linear(64, dimension)
 
     @property
     def dimension(self) -> int:
@@ -105,7 +104,8 @@ class Fusion(nn.Module):
         image_ND = torch.where(has_image, self.image(image_NI), self.no_image)
         text_ND = torch.where(has_text, self.text(text_NT), self.no_text)
         flags = torch.cat([has_image, has_text], dim=1).to(image_ND.dtype)
-        gate_ND = self.gate(torch.cat([image_ND, text_ND, flags], dim=1)).sigmoid()
+        seen_NG = F.gelu(self.gate_in(torch.cat([image_ND, text_ND, flags], dim=1)))
+        gate_ND = self.gate_out(seen_NG).sigmoid()
         fused: torch.Tensor = gate_ND * image_ND + (1 - gate_ND) * text_ND
         return fused
 
@@ -127,10 +127,7 @@ class Fusion(nn.Module):
         parts = [np.zeros((0, self.dimension), np.float32)]
         with torch.inference_mode():
             for at in range(0, len(features.image_NI), _CHUNK):
-                rows = [
-                    torch.from_numpy(np.ascontiguousarray(part[at : at + _CHUNK])).to(device)
-                    for part in features
-                ]
+                rows = [torch.from_numpy(np.ascontiguousarray(part[at : at + _CHUNK])).to(device) for part in features]
                 parts.append(unit_rows(self(*rows)))
         return np.concatenate(parts)
 
@@ -191,7 +188,8 @@ class Fusion(nn.Module):
         weights, description = read_weights(path, _KIND, _FORMAT)
         try:
             shape = description["shape"]
-            fusion = cls(shape["image_dim"], shape["text_dim"], shape["dimension"], tuple(shape["prefixes"]))
+            with torch.random.fork_rng(devices=[]):
+                fusion = cls(shape["image_dim"], shape["text_dim"], shape["dimension"], tuple(shape["prefixes"]))
             fusion.load_state_dict(weights)
         except (KeyError, TypeError, RuntimeError) as err:
             raise BundleError(
@@ -228,6 +226,5 @@ def check_features(features: ItemFeatures) -> None:
     counts = [len(part) for part in features]
     if len(set(counts)) != 1 or features.image_NI.ndim != 2 or features.text_NT.ndim != 2:
         raise InvalidArgumentError(
-            f"features have {counts} rows of picture vectors, flags, words vectors and flags; the numbers "
-            f"must be equal"
+            f"features have {counts} rows of picture vectors, flags, words vectors and flags; the numbers must be equal"
         )

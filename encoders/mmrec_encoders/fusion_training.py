@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FusionConfig", "train_fusion"]
 
+_SAMPLE = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class FusionConfig:
@@ -54,8 +56,8 @@ class FusionConfig:
 
     dimension: int = 256
     prefixes: tuple[int, ...] = (64, 128)
-    steps: int = 800
-    batch_size: int = 512
+    steps: int = 500
+    batch_size: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     temperature: float = 0.1
@@ -64,13 +66,11 @@ class FusionConfig:
     modalities: float = 0.5
     histories: float = 1.0
     dropout: float = 0.5
-    structure: float = 1.0
+    structure: float = 0.3
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(set(self.prefixes)))
-        if ordered != tuple(self.prefixes) or (
-            ordered and not 0 < ordered[0] <= ordered[-1] < self.dimension
-        ):
+        if ordered != tuple(self.prefixes) or (ordered and not 0 < ordered[0] <= ordered[-1] < self.dimension):
             raise InvalidArgumentError(
                 f"prefixes is {self.prefixes} and dimension is {self.dimension}; prefixes must ascend, "
                 f"each between 1 "
@@ -79,9 +79,7 @@ class FusionConfig:
             )
         for name, low in (("dimension", 1), ("steps", 0), ("batch_size", 2)):
             if getattr(self, name) < low:
-                raise InvalidArgumentError(
-                    f"{name} is {getattr(self, name)}; it must be at least {low}", field=name
-                )
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {low}", field=name)
         for name in ("learning_rate", "temperature", "structure_temperature"):
             if not getattr(self, name) > 0:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be over 0", field=name)
@@ -127,11 +125,10 @@ def train_fusion(
     target = resolve_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fusion = Fusion(
-            features.image_NI.shape[1], features.text_NT.shape[1], config.dimension, config.prefixes
-        )
+        fusion = Fusion(features.image_NI.shape[1], features.text_NT.shape[1], config.dimension, config.prefixes)
     _start_from_main_axes(fusion.image, features.image_NI[features.has_image_N])
     _start_from_main_axes(fusion.text, features.text_NT[features.has_text_N])
+    _balance_gate(fusion, features)
     fusion.to(target)
     if count < 2 or config.steps == 0:
         return fusion.eval()
@@ -163,6 +160,35 @@ def _start_from_main_axes(projection: Projection, rows: Vectors) -> None:
         weight = projection.linear.weight
         weight.zero_()
         weight[: len(axes)] = torch.from_numpy(axes.astype(np.float32))
+
+
+def _balance_gate(fusion: Fusion, features: ItemFeatures) -> None:
+    """Begin with a gate under which pictures and words tell items apart equally well.
+
+    Cosines of one encoder may spread several times wider than those of another; averaged as they are, they would
+    drown the other's.
+    """
+    spreads = []
+    for rows, there in ((features.image_NI, features.has_image_N), (features.text_NT, features.has_text_N)):
+        known = rows[there]
+        # Evenly spaced rows are enough for a standard deviation.
+        sample = torch.from_numpy(known[:: max(1, len(known) // _SAMPLE)])
+        spreads.append(float(_spread(_cosines(sample))) if len(sample) > 2 else 1.0)
+    with torch.no_grad():
+        fusion.gate_out.weight.mul_(0.1)
+        fusion.gate_out.bias.fill_(-0.5 * float(np.log(max(spreads[0], 1e-3) / max(spreads[1], 1e-3))))
+
+
+def _cosines(rows_BD: torch.Tensor) -> torch.Tensor:
+    """Cosine similarities around the rows' mean. Shape: (B, D) to (B, B)."""
+    unit_BD = F.normalize(rows_BD - rows_BD.mean(dim=0), dim=1)
+    return unit_BD @ unit_BD.T
+
+
+def _spread(cosines_BB: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of the similarities of different rows."""
+    off = ~torch.eye(len(cosines_BB), dtype=torch.bool, device=cosines_BB.device)
+    return cosines_BB[off].std()
 
 
 class _Run:
@@ -225,9 +251,7 @@ class _Run:
             chance = torch.rand(len(rows), 2, generator=self.generator).to(self.device)
             lose = (chance[:, 0] < self.config.modality_dropout) & image & text
             sides.append(
-                self._fused(
-                    rows, image & ~(lose & (chance[:, 1] < 0.5)), text & ~(lose & (chance[:, 1] >= 0.5))
-                )
+                self._fused(rows, image & ~(lose & (chance[:, 1] < 0.5)), text & ~(lose & (chance[:, 1] >= 0.5)))
             )
         first, second = pairs_B2[:, 0], pairs_B2[:, 1]
         loss = torch.zeros((), device=self.device)
@@ -255,36 +279,36 @@ class _Run:
         whole = self._fused(rows, image, text)
         by_image = self._fused(rows, image, none)
         by_text = self._fused(rows, none, text)
-        image_BB, text_BB = self._cosines(self.image_NI[rows], image), self._cosines(self.text_NT[rows], text)
+        image_BB, image_spread = self._known_cosines(self.image_NI[rows], image)
+        text_BB, text_spread = self._known_cosines(self.text_NT[rows], text)
         known = image.float()[:, None] * image.float() + text.float()[:, None] * text.float()
-        whole_BB = (image_BB + text_BB) / known.clamp(min=1.0)
+        # Brought to one spread, so that neither drowns the other.
+        narrow = torch.minimum(image_spread, text_spread)
+        whole_BB = (image_BB * (narrow / image_spread) + text_BB * (narrow / text_spread)) / known.clamp(min=1.0)
         same_BB = (text_BB > 0.999) | (image_BB > 0.999)
         loss = torch.zeros((), device=self.device)
         scale = 1 / config.temperature
         for length in self.lengths:
-            whole_u, image_u, text_u = (
-                F.normalize(part[:, :length], dim=1) for part in (whole, by_image, by_text)
-            )
+            whole_u, image_u, text_u = (F.normalize(part[:, :length], dim=1) for part in (whole, by_image, by_text))
             loss = loss + config.structure * structure(whole_u, whole_BB, config.structure_temperature)
             for part_u, there, teacher_BB in ((image_u, image, image_BB), (text_u, text, text_BB)):
                 if int(there.sum()) < 2:
                     continue
                 kept = teacher_BB[there][:, there]
-                loss = loss + config.structure / 2 * structure(
-                    part_u[there], kept, config.structure_temperature
-                )
-                loss = (
-                    loss
-                    + config.dropout / 2 * (1 - (part_u[there] * whole_u[there].detach()).sum(dim=1)).mean()
-                )
+                loss = loss + config.structure / 2 * structure(part_u[there], kept, config.structure_temperature)
+                loss = loss + config.dropout / 2 * (1 - (part_u[there] * whole_u[there].detach()).sum(dim=1)).mean()
             if int(both.sum()) > 1:
                 same = same_BB[both][:, both]
                 loss = loss + config.modalities * agree(image_u[both], text_u[both], scale, same_BB=same)
         return loss / len(self.lengths)
 
     @staticmethod
-    def _cosines(rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-        """Cosine similarities around the batch's mean; 0 where a row is not there."""
-        mean = rows[there].mean(dim=0) if bool(there.any()) else rows.new_zeros(rows.shape[1])
-        unit = F.normalize(rows - mean, dim=1) * there[:, None]
-        return unit @ unit.T
+    def _known_cosines(rows: torch.Tensor, there: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Similarities, 0 where a row is not there, and their spread over those that are."""
+        cosines_BB = rows.new_zeros(len(rows), len(rows))
+        if int(there.sum()) < 3:
+            return cosines_BB, rows.new_ones(())
+        known = _cosines(rows[there])
+        at = there.nonzero()[:, 0]
+        cosines_BB[at[:, None], at[None, :]] = known
+        return cosines_BB, _spread(known).clamp(min=1e-3)

@@ -56,8 +56,8 @@ class WordsVectors(NamedTuple):
         has_text_N: Which items have words. Shape: (N,), bool.
     """
 
-    text_NT: Vectors  # noqa: N815
-    has_text_N: npt.NDArray[np.bool_]  # noqa: N815
+    text_NT: Vectors
+    has_text_N: npt.NDArray[np.bool_]
 
 
 class PictureVectors(NamedTuple):
@@ -69,8 +69,8 @@ class PictureVectors(NamedTuple):
         failures: Pictures that could not be had.
     """
 
-    image_NI: Vectors  # noqa: N815
-    has_image_N: npt.NDArray[np.bool_]  # noqa: N815
+    image_NI: Vectors
+    has_image_N: npt.NDArray[np.bool_]
     failures: tuple[PictureFailure, ...]
 
 
@@ -117,9 +117,7 @@ class ItemEncoder:
 
     # --- whole catalogues -----------------------------------------------------------------------------------
 
-    def features(
-        self, catalogue: Catalogue, pictures: PictureStore, progress: Progress = NO_PROGRESS
-    ) -> FeatureResult:
+    def features(self, catalogue: Catalogue, pictures: PictureStore, progress: Progress = NO_PROGRESS) -> FeatureResult:
         """Encode a whole catalogue; a picture that cannot be had is a failure, not an end."""
         words = self.encode_words(catalogue, progress)
         found = self.encode_pictures(catalogue, pictures, progress)
@@ -222,9 +220,7 @@ class ItemEncoder:
             )
         words = (text or "").strip()
         if not words and image is None:
-            raise InvalidArgumentError(
-                "neither text nor image is given; pass at least one of them", field="text"
-            )
+            raise InvalidArgumentError("neither text nor image is given; pass at least one of them", field="text")
         texts = {0: words} if words else {}
         pictures = {1: self._decoded(image)} if image is not None else {}
         rows = [*texts, *pictures]

@@ -54,8 +54,7 @@ def _describe_image(image: ImageEncoder | None) -> dict[str, Any] | None:
         model = f"{config.model}@{config.pretrained}" if config.pretrained else config.model
         return {"kind": "open-clip", "model": model, "fingerprint": image.fingerprint}
     raise FailedPreconditionError(
-        f"an image encoder of class {type(image).__name__} cannot be saved; use an open_clip model or the "
-        f"small encoder"
+        f"an image encoder of class {type(image).__name__} cannot be saved; use an open_clip model or the small encoder"
     )
 
 
@@ -70,8 +69,7 @@ def _describe_text(text: TextEncoder) -> dict[str, Any]:
             "fingerprint": text.fingerprint,
         }
     raise FailedPreconditionError(
-        f"a text encoder of class {type(text).__name__} cannot be saved; use one that "
-        f"sentence-transformers loads"
+        f"a text encoder of class {type(text).__name__} cannot be saved; use one that sentence-transformers loads"
     )
 
 

@@ -63,9 +63,7 @@ def two_views(first_BD: torch.Tensor, second_BD: torch.Tensor, temperature: floa
 
     views_VD = F.normalize(torch.cat([first_BD, second_BD]), dim=1)
     logits_VV = views_VD @ views_VD.T / temperature
-    logits_VV = logits_VV.masked_fill(
-        torch.eye(len(views_VD), dtype=torch.bool, device=views_VD.device), _NEVER
-    )
+    logits_VV = logits_VV.masked_fill(torch.eye(len(views_VD), dtype=torch.bool, device=views_VD.device), _NEVER)
     target_V = torch.arange(len(views_VD), device=views_VD.device).roll(len(first_BD))
     return F.cross_entropy(logits_VV, target_V)
 

@@ -47,9 +47,7 @@ class OpenClipConfig:
         if not self.model:
             raise InvalidArgumentError("model is empty; pass an open_clip model name", field="model")
         if self.batch_size < 1:
-            raise InvalidArgumentError(
-                f"batch_size is {self.batch_size}; it must be at least 1", field="batch_size"
-            )
+            raise InvalidArgumentError(f"batch_size is {self.batch_size}; it must be at least 1", field="batch_size")
         if self.pretrained and ":" in self.model:
             raise InvalidArgumentError(
                 f"model is {self.model!r}, which names its own weights, and pretrained is "

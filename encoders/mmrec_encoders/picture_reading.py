@@ -50,8 +50,8 @@ class SmallPictures(NamedTuple):
         failures: Pictures that could not be had.
     """
 
-    pixels_M3HW: npt.NDArray[np.uint8]  # noqa: N815
-    rows_M: npt.NDArray[np.int64]  # noqa: N815
+    pixels_M3HW: npt.NDArray[np.uint8]
+    rows_M: npt.NDArray[np.int64]
     failures: tuple[PictureFailure, ...]
 
 
@@ -73,14 +73,8 @@ def picture_batches(
         try:
             data = pictures.read(refs[row])
             if data is None:
-                what = (
-                    "is a URL, and nothing is fetched"
-                    if is_url(refs[row])
-                    else "is not in the dataset folder"
-                )
-                return row, PictureFailure(
-                    row, f"the picture {refs[row]!r} {what}; put the file into images/"
-                )
+                what = "is a URL, and nothing is fetched" if is_url(refs[row]) else "is not in the dataset folder"
+                return row, PictureFailure(row, f"the picture {refs[row]!r} {what}; put the file into images/")
             return row, decode_picture(data, size_hint=size)
         except InvalidImageError as err:
             return row, PictureFailure(row, err.message)

@@ -60,9 +60,7 @@ def build_encoders(
         ModelNotAvailableError: a model can be neither found nor fetched.
     """
     if preset not in PRESETS:
-        raise InvalidArgumentError(
-            f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}", field="preset"
-        )
+        raise InvalidArgumentError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}", field="preset")
     images, texts = PRESETS[preset]
     images, texts = image_model or images, text_model or texts
     text = SentenceTextEncoder(SentenceTextConfig(texts, device=device, dtype=dtype))

@@ -51,9 +51,7 @@ class SentenceTextConfig:
             raise InvalidArgumentError("model is empty; pass a hub id or a local folder", field="model")
         for name in ("batch_size", "max_tokens"):
             if getattr(self, name) < 1:
-                raise InvalidArgumentError(
-                    f"{name} is {getattr(self, name)}; it must be at least 1", field=name
-                )
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least 1", field=name)
 
 
 class SentenceTextEncoder:
@@ -116,9 +114,7 @@ def _load(model: str) -> Any:
         with quiet_loading():
             from sentence_transformers import SentenceTransformer
     except ImportError as err:
-        raise MissingExtraError(
-            "sentence-transformers is not installed; run: pip install 'mmrec[encoders]'"
-        ) from err
+        raise MissingExtraError("sentence-transformers is not installed; run: pip install 'mmrec[encoders]'") from err
     name = str(minilm_folder()) if model == MINILM else model
     folder = Path(name).expanduser()
     local = folder.exists()

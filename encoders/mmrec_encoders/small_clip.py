@@ -91,7 +91,11 @@ class SmallClipEncoder:
         self.dim = shape.dim
         self.picture_size = shape.image_size
         self._batch_size = batch_size
-        tower = build_tower(shape)
+        import torch
+
+        # Drawn only to be replaced; the caller's generator must not notice.
+        with torch.random.fork_rng(devices=[]):
+            tower = build_tower(shape)
         try:
             tower.load_state_dict(weights)
         except RuntimeError as err:
@@ -134,9 +138,7 @@ class SmallClipEncoder:
         """
         weights, description = read_weights(path, _KIND, _FORMAT)
         try:
-            shape = SmallClipShape(
-                **{**description["shape"], "layers": tuple(description["shape"]["layers"])}
-            )
+            shape = SmallClipShape(**{**description["shape"], "layers": tuple(description["shape"]["layers"])})
         except (TypeError, KeyError, InvalidArgumentError) as err:
             raise BundleError(
                 f"{path} holds a configuration this mmrec cannot read; make it again with mmrec fit"

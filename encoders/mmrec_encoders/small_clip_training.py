@@ -73,9 +73,7 @@ class SmallClipConfig:
     def __post_init__(self) -> None:
         for name, low in (("epochs", 0), ("pictures", 0), ("batch_size", 2)):
             if getattr(self, name) < low:
-                raise InvalidArgumentError(
-                    f"{name} is {getattr(self, name)}; it must be at least {low}", field=name
-                )
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {low}", field=name)
         for name in ("learning_rate", "temperature", "min_area"):
             if not getattr(self, name) > 0:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be over 0", field=name)
@@ -161,9 +159,7 @@ def _tower_and_heads(config: SmallClipConfig, text_dim: int) -> Any:
             "tower": build_tower(config.shape),
             "picture_head": nn.Linear(dim, 128, bias=False),
             "text_head": nn.Linear(max(text_dim, 1), 128, bias=False),
-            "view_head": nn.Sequential(
-                nn.Linear(dim, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128)
-            ),
+            "view_head": nn.Sequential(nn.Linear(dim, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128)),
         }
     )
     model.register_parameter("log_scale", nn.Parameter(torch.tensor(math.log(1 / 0.07))))
@@ -218,10 +214,7 @@ class _Run:
 
         config, model = self.config, self.model
         size = config.shape.image_size
-        views = [
-            random_view(pixels, size, generator, min_area=config.min_area, colour=config.colour)
-            for _ in range(2)
-        ]
+        views = [random_view(pixels, size, generator, min_area=config.min_area, colour=config.colour) for _ in range(2)]
         inputs = standardise(torch.cat(views) * 255.0).contiguous(memory_format=torch.channels_last)
         image_VD = model["tower"](inputs)
         loss = torch.zeros((), device=self.device)
@@ -242,11 +235,7 @@ class _Run:
     def _set_rate(self, step: int) -> None:
         total = self.epochs * self.batches
         warm = max(1, total // 20)
-        share = (
-            (step + 1) / warm
-            if step < warm
-            else 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
-        )
+        share = (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * share
 
@@ -255,9 +244,7 @@ class _Run:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
-        write_weights(
-            path, tensors, {"kind": _KIND, "format": _FORMAT, "identity": identity, "epochs": epochs_done}
-        )
+        write_weights(path, tensors, {"kind": _KIND, "format": _FORMAT, "identity": identity, "epochs": epochs_done})
 
     def resume(self, path: Path, identity: str) -> int:
         """Passes already done according to the file; 0 where it is missing, damaged or of something else."""
@@ -272,9 +259,7 @@ class _Run:
             if name.startswith("optimiser."):
                 _, number, key = name.split(".", 2)
                 states.setdefault(int(number), {})[key] = value
-        self.model.load_state_dict(
-            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        )
+        self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         whole = self.optimiser.state_dict()
         self.optimiser.load_state_dict({"state": states, "param_groups": whole["param_groups"]})
         return int(description["epochs"])
@@ -293,8 +278,7 @@ def _identity(
 def _check(pictures: npt.NDArray[np.uint8], text: Vectors) -> None:
     if pictures.ndim != 4 or pictures.shape[1] != 3 or pictures.dtype != np.uint8:
         raise InvalidArgumentError(
-            f"pictures have shape {pictures.shape} and type {pictures.dtype}; they must be (N, 3, H, W) "
-            f"uint8",
+            f"pictures have shape {pictures.shape} and type {pictures.dtype}; they must be (N, 3, H, W) uint8",
             field="pictures",
         )
     if text.ndim != 2 or len(text) != len(pictures):

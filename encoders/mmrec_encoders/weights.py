@@ -90,9 +90,7 @@ def write_weights(path: Path, tensors: Mapping[str, torch.Tensor], description: 
         temporary.unlink(missing_ok=True)
 
 
-def read_weights(
-    path: Path, kind: str, format_version: int
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_weights(path: Path, kind: str, format_version: int) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors (on the CPU) and description of a file made by `write_weights`.
 
     Args:
@@ -112,13 +110,9 @@ def read_weights(
             description = json.loads((file.metadata() or {}).get("mmrec", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError) as err:
-        raise BundleError(
-            f"{path} is damaged and cannot be read as safetensors; make it again with mmrec fit"
-        ) from err
+        raise BundleError(f"{path} is damaged and cannot be read as safetensors; make it again with mmrec fit") from err
     if not isinstance(description, dict) or description.get("kind") != kind:
-        raise BundleError(
-            f"{path} does not hold {kind} weights written by mmrec; make it again with mmrec fit"
-        )
+        raise BundleError(f"{path} does not hold {kind} weights written by mmrec; make it again with mmrec fit")
     if description.get("format") != format_version:
         raise BundleError(
             f"{path} has format version {description.get('format')!r}; this mmrec reads {format_version}: "

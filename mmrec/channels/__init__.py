@@ -1,0 +1,1 @@
+"""Cheap, strong signals beside the LLM, and how all are blended."""

@@ -105,9 +105,7 @@ def _describe_bug(*, debug: bool) -> str:
     # Not the arguments: a token may be among them, and people attach such files to bug reports.
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
         log.write(f"mmrec {__version__}, Python {sys.version}\n\n{traceback.format_exc()}")
-    return (
-        f"internal error: {kind}; this is a bug in mmrec. The traceback is in {name} (--debug shows it here)"
-    )
+    return f"internal error: {kind}; this is a bug in mmrec. The traceback is in {name} (--debug shows it here)"
 
 
 def _fail(message: str, status: int) -> None:

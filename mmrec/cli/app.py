@@ -17,7 +17,18 @@ import typer
 
 import mmrec
 from mmrec.cli import EXIT_CODES
+from mmrec.cli.check import check
+from mmrec.cli.demo import demo
+from mmrec.cli.embed import embed
+from mmrec.cli.evaluate import evaluate
+from mmrec.cli.fit import fit
+from mmrec.cli.import_ import import_
+from mmrec.cli.info import info
 from mmrec.cli.progress import close_open_bars
+from mmrec.cli.recommend import recommend
+from mmrec.cli.search import search
+from mmrec.cli.serve import serve
+from mmrec.cli.similar import similar
 from mmrec.errors import MissingExtraError
 
 __all__ = ["COMMANDS", "build_app", "help_text", "run"]
@@ -28,30 +39,20 @@ _PROVIDERS = {
     "serving": ("grpc_health", "grpc_reflection"),
 }
 
-_ORDER = (
-    "demo",
-    "import",
-    "check",
-    "embed",
-    "fit",
-    "evaluate",
-    "recommend",
-    "similar",
-    "search",
-    "serve",
-    "info",
-)
-COMMANDS: dict[str, Callable[..., None]] = {}
-# Temporary while the commands are being written side by side; plain imports in the end.
-for _name in _ORDER:
-    _module = "import_" if _name == "import" else _name
-    try:
-        _loaded = __import__(f"mmrec.cli.{_module}", fromlist=["*"])
-    except ModuleNotFoundError as _err:
-        if _err.name != f"mmrec.cli.{_module}":
-            raise
-        continue
-    COMMANDS[_name] = getattr(_loaded, _module)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "import": import_,
+    "check": check,
+    "embed": embed,
+    "fit": fit,
+    "evaluate": evaluate,
+    "recommend": recommend,
+    "similar": similar,
+    "search": search,
+    "serve": serve,
+    "info": info,
+}
+"""Every command by name, in the order in which ``mmrec --help`` lists them."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -85,9 +86,7 @@ def build_app() -> typer.Typer:
 def _options(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", help="Print the version and exit.", is_eager=True, callback=lambda on: _version(on)
-        ),
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=lambda on: _version(on)),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
 ) -> None:

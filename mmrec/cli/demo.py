@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmrec.data.dataset import Dataset
     from mmrec.demo import DemoTruth
     from mmrec.demo.visit import Visit
+    from mmrec.pipeline import FitResult
 
 __all__ = ["demo"]
 
@@ -46,6 +47,7 @@ def demo(
         InvalidArgumentError: too few items or users.
         FailedPreconditionError: the server does not start.
     """
+    from mmrec.cli.tables import print_evaluation
     from mmrec.client import Client
     from mmrec.data.dataset import read_dataset
     from mmrec.demo import draw_contact_sheet, write_demo_dataset
@@ -60,7 +62,7 @@ def demo(
     folder, bundle, sheet = out / "dataset", out / "bundle", out / "contact-sheet.png"
     truth = write_demo_dataset(folder, items=items, users=users, seed=seed, progress=progress)
     dataset = read_dataset(folder)
-    metrics = _fit_and_evaluate(folder, bundle, device, screen)
+    result = _fit(folder, bundle, device, screen)
 
     with running_server(bundle, out / "server.log", port=port, device=device) as server:
         screen.note(f"the server is up at {server.address}; asking it over gRPC")
@@ -74,12 +76,7 @@ def demo(
         )
         for visit in visits:
             _print_visit(screen, visit, dataset, truth)
-        columns = [name for name in metrics[0] if name not in ("seen", "users")]
-        screen.table(
-            "Leave-one-out, whole catalogue, seen items removed",
-            columns,
-            [[row[name] for name in columns] for row in metrics if row["seen"] == "removed"],
-        )
+        print_evaluation(screen, result.evaluation)
         screen.table(
             f"Do the first {matching.first} recommendations have both the colour and the occasion? "
             f"({matching.customers} customers)",
@@ -91,13 +88,14 @@ def demo(
         )
         screen.data(
             {
-                "rows": metrics,
+                **result.evaluation.as_json(),
                 "customers": visits,
                 "matching": matching,
                 "dataset": folder,
                 "bundle": bundle,
                 "contact_sheet": sheet,
                 "server": server,
+                "seconds": result.seconds,
             }
         )
         screen.note(f"contact sheet with the pictures: {sheet}")
@@ -111,13 +109,12 @@ def demo(
     screen.note("the server is stopped")
 
 
-def _fit_and_evaluate(folder: Path, bundle: Path, device: str, screen: Output) -> list[dict[str, object]]:
-    """Fit a bundle and measure it beside its parts and the floors."""
-    from mmrec.pipeline import evaluate_bundle, fit_dataset
+def _fit(dataset: Path, bundle: Path, device: str, screen: Output) -> FitResult:
+    """A bundle, its figures, and the same with the pictures alone and with the words alone."""
+    from mmrec.pipeline import FitConfig, fit_dataset
 
-    fit_dataset(folder, bundle, device=device, progress=screen.progress())
-    report = evaluate_bundle(bundle, folder, device=device, progress=screen.progress())
-    return list(report.rows)
+    config = FitConfig(device=device, compare_modalities=True)
+    return fit_dataset(dataset, bundle, config, screen.progress())
 
 
 def _print_visit(screen: Output, visit: Visit, dataset: Dataset, truth: DemoTruth) -> None:

@@ -19,15 +19,11 @@ __all__ = [
     "TokenOption",
 ]
 
-JsonFlag = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")
-]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr.")]
 DeviceOption = Annotated[
     str,
-    typer.Option(
-        "--device", metavar="auto|cpu|cuda", help="Where to compute; auto takes a GPU if there is one."
-    ),
+    typer.Option("--device", metavar="auto|cpu|cuda", help="Where to compute; auto takes a GPU if there is one."),
 ]
 DtypeOption = Annotated[
     str,
@@ -39,20 +35,14 @@ DtypeOption = Annotated[
 ]
 ServerOption = Annotated[
     str,
-    typer.Option(
-        "--server", metavar="HOST:PORT", help="Ask a running `mmrec serve` instead of loading a bundle."
-    ),
+    typer.Option("--server", metavar="HOST:PORT", help="Ask a running `mmrec serve` instead of loading a bundle."),
 ]
 TokenOption = Annotated[
     str,
-    typer.Option(
-        "--token", envvar="MMREC_TOKEN", show_default=False, help="Token for --server, if it wants one."
-    ),
+    typer.Option("--token", envvar="MMREC_TOKEN", show_default=False, help="Token for --server, if it wants one."),
 ]
 TlsFlag = Annotated[bool, typer.Option("--tls", help="Speak TLS with --server.")]
-CaOption = Annotated[
-    str, typer.Option("--ca", metavar="FILE", help="Trust this authority (PEM); implies --tls.")
-]
+CaOption = Annotated[str, typer.Option("--ca", metavar="FILE", help="Trust this authority (PEM); implies --tls.")]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for --server's answer.")
 ]

@@ -25,9 +25,7 @@ from mmrec.types import DEFAULT_K, Fallback
 
 __all__ = ["recommend"]
 
-_IDS_RULE = (
-    """Commas separate ids; an id that holds a comma goes in double quotes: '"a,b",c'. May be repeated."""
-)
+_IDS_RULE = """Commas separate ids; an id that holds a comma goes in double quotes: '"a,b",c'. May be repeated."""
 
 
 def recommend(
@@ -98,6 +96,4 @@ def recommend(
     if found.fallback is not Fallback.NONE:
         out.note("no known item in the history: these are the most popular items")
     out.data(found)
-    print_ranking(
-        out, f"Recommended for user {user}" if user else "Recommended", found.items, explain=explain
-    )
+    print_ranking(out, f"Recommended for user {user}" if user else "Recommended", found.items, explain=explain)

@@ -25,9 +25,7 @@ def serve(
     max_queue: Annotated[
         int, typer.Option("--max-queue", metavar="N", help="Calls that may wait; more are refused.")
     ] = 256,
-    max_batch: Annotated[
-        int, typer.Option("--max-batch", metavar="N", help="Requests computed at once.")
-    ] = 32,
+    max_batch: Annotated[int, typer.Option("--max-batch", metavar="N", help="Requests computed at once.")] = 32,
     token_file: Annotated[
         str, typer.Option("--token-file", metavar="FILE", help="Callers must send the token in this file.")
     ] = "",
@@ -39,9 +37,7 @@ def serve(
         str,
         typer.Option("--client-ca", metavar="FILE", help="Callers need a certificate of this authority."),
     ] = "",
-    grace: Annotated[
-        float, typer.Option("--grace", metavar="SECONDS", help="For running calls when stopped.")
-    ] = 10.0,
+    grace: Annotated[float, typer.Option("--grace", metavar="SECONDS", help="For running calls when stopped.")] = 10.0,
     max_connection_age: Annotated[
         float,
         typer.Option("--max-connection-age", metavar="SECONDS", help="Renew connections; 0 for never."),
@@ -79,15 +75,14 @@ def serve(
         max_connection_age_s=max_connection_age or None,
     )
     if not Path(bundle).is_dir():
-        raise NotFoundError(
-            f"there is no bundle folder {bundle!r}; make one with: mmrec fit DATASET --out {bundle}"
-        )
+        raise NotFoundError(f"there is no bundle folder {bundle!r}; make one with: mmrec fit DATASET --out {bundle}")
 
     from mmrec.recommender import Recommender
     from mmrec_serving.server import serve as run_server
 
-    if not quiet:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # The ids of internal errors must be found in the log, so --quiet keeps warnings and errors.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("mmrec_serving").setLevel(logging.WARNING if quiet else logging.INFO)
     out = Output(json=json, quiet=quiet)
 
     def say_ready(address: str) -> None:
@@ -106,11 +101,7 @@ def _read_token(path: str) -> str:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as err:
-        raise NotFoundError(
-            f"cannot read a token from {path!r}: {getattr(err, 'strerror', 'not text')}"
-        ) from err
+        raise NotFoundError(f"cannot read a token from {path!r}: {getattr(err, 'strerror', 'not text')}") from err
     if not token:
-        raise InvalidArgumentError(
-            f"the token file {path!r} is empty; write the token into it", field="token_file"
-        )
+        raise InvalidArgumentError(f"the token file {path!r} is empty; write the token into it", field="token_file")
     return token

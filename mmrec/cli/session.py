@@ -116,7 +116,6 @@ def print_ranking(out: Output, title: str, items: Sequence[ScoredItem], *, expla
 def _why(scored: ScoredItem) -> str:
     largest_first = sorted(scored.shares, key=lambda share: -abs(share.share))
     return "; ".join(
-        f"{share.channel} {share.share:+.3f}"
-        + (f" from {share.history_item_id}" if share.history_item_id else "")
+        f"{share.channel} {share.share:+.3f}" + (f" from {share.history_item_id}" if share.history_item_id else "")
         for share in largest_first
     )

@@ -29,9 +29,7 @@ __all__ = ["similar"]
 def similar(
     names: Annotated[
         list[str],
-        typer.Argument(
-            metavar="[BUNDLE] ITEM", help="Bundle folder (none with --server), and the item's id."
-        ),
+        typer.Argument(metavar="[BUNDLE] ITEM", help="Bundle folder (none with --server), and the item's id."),
     ],
     k: KOption = DEFAULT_K,
     server: ServerOption = "",

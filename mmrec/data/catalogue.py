@@ -59,9 +59,7 @@ class Catalogue:
                     f"column {name!r} has {len(values)} values for {len(self.item_ids)} items; give one each"
                 )
         if len(self._rows) != len(self.item_ids) or "" in self._rows:
-            raise InvalidDatasetError(
-                "item ids must be unique and not empty; number the items or drop the copies"
-            )
+            raise InvalidDatasetError("item ids must be unique and not empty; number the items or drop the copies")
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -120,10 +118,7 @@ class Catalogue:
     @classmethod
     def from_table(cls, table: Any) -> Catalogue:
         """From a table with the column `item_id` and any others, all of them text (pyarrow Table)."""
-        columns = {
-            name: tuple(value or "" for value in table.column(name).to_pylist())
-            for name in table.column_names
-        }
+        columns = {name: tuple(value or "" for value in table.column(name).to_pylist()) for name in table.column_names}
         empty = ("",) * table.num_rows
         return cls(
             item_ids=columns["item_id"],

@@ -95,9 +95,7 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
     first, last = _dates(interactions) if loaded.time_column == "timestamp" else ("", "")
     if last and 19_000_000 < interactions.times_E.min() <= interactions.times_E.max() < 21_000_000:
         message = "all timestamps are like 20240531, read as seconds since 1970; write dates as 2024-05-31"
-        problems.append(
-            Problem(loaded.events_file, 0, "timestamp", "doubtful timestamp", message, severity="warning")
-        )
+        problems.append(Problem(loaded.events_file, 0, "timestamp", "doubtful timestamp", message, severity="warning"))
     return CheckReport(
         dataset=str(root),
         items=items,
@@ -126,12 +124,8 @@ def _check_pictures(root: Path, loaded: Loaded, problems: list[Problem], progres
     urls = [ref for ref in rows_of if is_url(ref)]
     if urls:
         count = sum(len(rows_of.pop(ref)) for ref in urls)
-        message = (
-            f"{count:,} pictures are URLs, which are not fetched; save them in images/ to have them used"
-        )
-        problems.append(
-            Problem(loaded.items_file, 0, "image", "picture not fetched", message, severity="warning")
-        )
+        message = f"{count:,} pictures are URLs, which are not fetched; save them in images/ to have them used"
+        problems.append(Problem(loaded.items_file, 0, "image", "picture not fetched", message, severity="warning"))
     if not rows_of:
         return 0
     sound = 0
@@ -161,9 +155,7 @@ def _looked_at(store: PictureStore, refs: Iterable[str]) -> Iterator[tuple[str, 
         try:
             data = store.read(ref)
             if data is None:
-                message = (
-                    f"image is {shown(ref)}, which is neither in images/ nor in images.zip; add the file"
-                )
+                message = f"image is {shown(ref)}, which is neither in images/ nor in images.zip; add the file"
                 return ref, ("missing picture", message)
             decode_picture(data, size_hint=_SMALL)
         except InvalidImageError as err:

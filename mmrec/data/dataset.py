@@ -63,17 +63,13 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
             read, or no item is left. The message names the first few problems with their rows.
     """
     if require not in ("", "picture", "words"):
-        raise InvalidArgumentError(
-            f"require is {require!r}; it must be '', 'picture' or 'words'", field="require"
-        )
+        raise InvalidArgumentError(f"require is {require!r}; it must be '', 'picture' or 'words'", field="require")
     root = Path(path)
     loaded = load_tables(root)
     raise_if_fatal(root, loaded.problems)
     catalogue, interactions = loaded.catalogue, loaded.interactions
     if catalogue is None:
-        raise InvalidDatasetError(
-            f"the dataset {str(root)!r} has no usable items table; see `mmrec check {root}`"
-        )
+        raise InvalidDatasetError(f"the dataset {str(root)!r} has no usable items table; see `mmrec check {root}`")
     pictures = PictureStore(root)
     if require:
         keep_N = (
@@ -84,8 +80,7 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
         if not keep_N.any():
             raise InvalidDatasetError(
                 f"no item of {str(root)!r} has {'a picture' if require == 'picture' else 'words'}; "
-                "fill the column "
-                + ("'image' and images/" if require == "picture" else "'title' or 'description'")
+                "fill the column " + ("'image' and images/" if require == "picture" else "'title' or 'description'")
             )
         new_rows_N = np.where(keep_N, np.cumsum(keep_N) - 1, -1)
         catalogue, interactions = catalogue.take(keep_N), interactions.restrict_items(new_rows_N)

@@ -53,13 +53,9 @@ class Interactions:
             or self.offsets_U[-1] != events
             or np.any(np.diff(self.offsets_U) < 0)
         ):
-            raise InvalidDatasetError(
-                "offsets_U must rise from 0 to the number of events, one entry more than users"
-            )
+            raise InvalidDatasetError("offsets_U must rise from 0 to the number of events, one entry more than users")
         if len(self.times_E) != events or (self.ratings_E is not None and len(self.ratings_E) != events):
-            raise InvalidDatasetError(
-                f"times_E and ratings_E must have one entry for each of the {events} events"
-            )
+            raise InvalidDatasetError(f"times_E and ratings_E must have one entry for each of the {events} events")
         for array in (self.offsets_U, self.items_E, self.times_E, self.ratings_E):
             if array is not None:
                 array.flags.writeable = False

@@ -62,14 +62,10 @@ def load_tables(root: Path) -> Loaded:
     """
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise NotFoundError(
-            f"the dataset {str(root)!r} {what}; give a folder that holds items.* and events.*"
-        )
+        raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds items.* and events.*")
     problems: list[Problem] = []
     items = _table(root, "items", ("item_id",), problems)
-    catalogue, lines_N = (
-        _read_items(items, problems) if items is not None else (None, np.zeros(0, dtype=np.int64))
-    )
+    catalogue, lines_N = _read_items(items, problems) if items is not None else (None, np.zeros(0, dtype=np.int64))
     events = _table(root, "events", ("user_id", "item_id"), problems, needed=False)
     interactions, time_column = Interactions.empty(), ""
     if events is not None:
@@ -99,9 +95,7 @@ def _table(
         problems.append(problem)
     if path is None:
         if needed and problem is None:
-            message = (
-                f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {_KINDS}"
-            )
+            message = f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {_KINDS}"
             problems.append(Problem("", 0, "", "missing table", message))
         return None
     table = read_table(path)
@@ -113,14 +107,10 @@ def _table(
             found = ", ".join(shown(name) for name in list(table.columns)[:20])
             message = f"there is no column {column!r}; the columns are {found}"
             problems.append(
-                Problem(
-                    table.file, 1 if table.file[-8:] != ".parquet" else 0, column, "missing column", message
-                )
+                Problem(table.file, 1 if table.file[-8:] != ".parquet" else 0, column, "missing column", message)
             )
         elif pa.types.is_floating(table.columns[column].type):
-            message = (
-                f"{column} holds decimal numbers; ids are strings, so cast the column to string or integer"
-            )
+            message = f"{column} holds decimal numbers; ids are strings, so cast the column to string or integer"
             problems.append(Problem(table.file, 0, column, "id type", message))
     return table if all(column in table.columns for column in columns) else None
 
@@ -135,14 +125,11 @@ def _read_items(table: Table, problems: list[Problem]) -> tuple[Catalogue | None
     for row, item_id in enumerate(ids):
         if not item_id.strip():
             keep[row] = False
-            problems.append(
-                table.problem(row, "item_id", "empty item id", "item_id is empty; every item needs an id")
-            )
+            problems.append(table.problem(row, "item_id", "empty item id", "item_id is empty; every item needs an id"))
         elif item_id in first:
             keep[row] = False
             message = (
-                f"item_id {shown(item_id)} was there before, at {table.lines[first[item_id]]}; "
-                "keep one row per item"
+                f"item_id {shown(item_id)} was there before, at {table.lines[first[item_id]]}; keep one row per item"
             )
             problems.append(table.problem(row, "item_id", "duplicate item id", message))
         else:
@@ -171,15 +158,11 @@ def _read_items(table: Table, problems: list[Problem]) -> tuple[Catalogue | None
 # --- events -------------------------------------------------------------------------------------------------
 
 
-def _read_events(
-    table: Table, catalogue: Catalogue | None, problems: list[Problem]
-) -> tuple[Interactions, str]:
+def _read_events(table: Table, catalogue: Catalogue | None, problems: list[Problem]) -> tuple[Interactions, str]:
     times = _times(table, "timestamp", parse_timestamps, problems)
     places = _times(table, "position", parse_positions, problems)
     if times is None and places is None:
-        message = (
-            "there is neither a column 'timestamp' nor 'position'; add one, so that events have an order"
-        )
+        message = "there is neither a column 'timestamp' nor 'position'; add one, so that events have an order"
         problems.append(Problem(table.file, 0, "timestamp", "missing column", message))
         return Interactions.empty(), ""
     keep = np.ones(table.rows, dtype=np.bool_)
@@ -195,9 +178,7 @@ def _read_events(
     items = table.text("item_id")
     nobody = np.asarray(pc.equal(users, ""), dtype=np.bool_)
     for row in np.flatnonzero(nobody).tolist():
-        problems.append(
-            table.problem(row, "user_id", "empty user id", "user_id is empty; every event needs a user")
-        )
+        problems.append(table.problem(row, "user_id", "empty user id", "user_id is empty; every event needs a user"))
     keep &= ~nobody
     rows = np.full(table.rows, -1, dtype=np.int64)
     if catalogue is not None:
@@ -206,9 +187,7 @@ def _read_events(
         for row in np.flatnonzero(rows < 0).tolist():
             item_id = items[row].as_py()
             if item_id:
-                message = (
-                    f"item_id {shown(item_id)} is not in the items table; add the item or drop the event"
-                )
+                message = f"item_id {shown(item_id)} is not in the items table; add the item or drop the event"
                 problems.append(table.problem(row, "item_id", "unknown item", message))
             else:
                 message = "item_id is empty; every event needs an item"
@@ -260,9 +239,7 @@ def _times(table: Table, column: str, parse: Any, problems: list[Problem]) -> Pa
             "each is kept and comes before the user's other events"
         )
         problems.append(
-            Problem(
-                table.file, int(table.lines[first]), column, f"empty {column}", message, severity="warning"
-            )
+            Problem(table.file, int(table.lines[first]), column, f"empty {column}", message, severity="warning")
         )
     return parsed
 
@@ -285,9 +262,7 @@ def _check_users(table: Table, problems: list[Problem]) -> None:
     first: dict[str, int] = {}
     for row, user_id in enumerate(table.text("user_id").to_pylist()):
         if not user_id:
-            problems.append(
-                table.problem(row, "user_id", "empty user id", "user_id is empty; every user needs an id")
-            )
+            problems.append(table.problem(row, "user_id", "empty user id", "user_id is empty; every user needs an id"))
         elif user_id in first:
             before = table.lines[first[user_id]]
             message = f"user_id {shown(user_id)} was there before, at {before}; keep one row per user"

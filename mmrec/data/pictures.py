@@ -173,8 +173,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise InvalidImageError(f"the picture is {width} x {height} pixels; it must have at least one")
     if width * height > max_pixels:
         raise InvalidImageError(
-            f"the picture is {width} x {height} pixels; at most {max_pixels:,} pixels are "
-            "decoded: scale it down"
+            f"the picture is {width} x {height} pixels; at most {max_pixels:,} pixels are decoded: scale it down"
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise InvalidImageError(
@@ -346,9 +345,7 @@ class PictureStore:
                 self._archive = zipfile.ZipFile(path)
             except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as err:
                 self._names = None
-                raise InvalidDatasetError(
-                    f"{str(path)!r} is not a readable zip archive; pack it again"
-                ) from err
+                raise InvalidDatasetError(f"{str(path)!r} is not a readable zip archive; pack it again") from err
             for info in self._archive.infolist():
                 if not info.is_dir():
                     self._names[info.filename.removeprefix("./").removeprefix("images/")] = info

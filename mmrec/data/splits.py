@@ -72,9 +72,7 @@ def leave_one_out(interactions: Interactions, min_events: int = 3) -> LeaveOneOu
     )
 
 
-def time_split(
-    interactions: Interactions, validation_fraction: float = 0.1, test_fraction: float = 0.1
-) -> LeaveOneOut:
+def time_split(interactions: Interactions, validation_fraction: float = 0.1, test_fraction: float = 0.1) -> LeaveOneOut:
     """Two moments divide the events of all users: train before the first, validation between, test after the
     second.
 
@@ -93,9 +91,7 @@ def time_split(
     """
     for name, value in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
         if not 0.0 < value < 1.0:
-            raise InvalidArgumentError(
-                f"{name} is {value}; it must lie between 0 and 1, both excluded", field=name
-            )
+            raise InvalidArgumentError(f"{name} is {value}; it must lie between 0 and 1, both excluded", field=name)
     both = validation_fraction + test_fraction
     if both >= 1.0:
         raise InvalidArgumentError(
@@ -115,8 +111,7 @@ def time_split(
     for name, split in (("validation", validation), ("test", test)):
         if not len(split.users_U):
             raise InvalidArgumentError(
-                f"no user has an event in the {name} period and one before it; use larger "
-                "fractions, or leave_one_out",
+                f"no user has an event in the {name} period and one before it; use larger fractions, or leave_one_out",
                 field=f"{name}_fraction",
             )
     return LeaveOneOut(train=interactions.where(train_E), validation=validation, test=test)
@@ -125,11 +120,7 @@ def time_split(
 def _period(interactions: Interactions, start: Any, end: Any) -> Split:
     """Each user's first event in [start, end) with all events before `start` as its history."""
     before_E = np.concatenate(([0], np.cumsum(interactions.times_E < start, dtype=np.int64)))
-    firsts = (
-        interactions.offsets_U[:-1]
-        + before_E[interactions.offsets_U[1:]]
-        - before_E[interactions.offsets_U[:-1]]
-    )
+    firsts = interactions.offsets_U[:-1] + before_E[interactions.offsets_U[1:]] - before_E[interactions.offsets_U[:-1]]
     there = (firsts > interactions.offsets_U[:-1]) & (firsts < interactions.offsets_U[1:])
     if end is not None:
         there[there] = interactions.times_E[firsts[there]] < end
@@ -137,16 +128,13 @@ def _period(interactions: Interactions, start: Any, end: Any) -> Split:
     return _questions(interactions, users, firsts[users])
 
 
-def _questions(
-    interactions: Interactions, users: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]
-) -> Split:
+def _questions(interactions: Interactions, users: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> Split:
     """Questions whose answers are the events at these places."""
     starts = interactions.offsets_U[:-1][users]
     return Split(
         users_U=users,
         histories=[
-            interactions.items_E[start:end]
-            for start, end in zip(starts.tolist(), targets.tolist(), strict=True)
+            interactions.items_E[start:end] for start, end in zip(starts.tolist(), targets.tolist(), strict=True)
         ],
         targets_U=interactions.items_E[targets],
     )

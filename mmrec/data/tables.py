@@ -104,34 +104,46 @@ def read_table(path: Path) -> Table:
 def _read_parquet(path: Path) -> Table:
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError):
+        names = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         message = "is not a readable Parquet file; write it again, or export it as CSV"
         return Table(path.name, problems=(Problem(path.name, 0, "", "unreadable table", message),))
-    problems = _header_problems(path.name, table.column_names)
+    problems = _header_problems(path.name, names)
     columns = {}
-    for name in dict.fromkeys(table.column_names):
-        column = table.column(table.column_names.index(name))
+    for name in dict.fromkeys(names):
+        column = table.column(names.index(name))
         try:
-            _as_text(column.slice(0, 1))
+            column.validate(full=True)  # reading does not look at the bytes of strings
             if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
                 column = column.cast(pa.large_string())
+            _as_text(column.slice(0, 1))
         except (pa.ArrowException, UnicodeDecodeError):
-            message = (
-                f"column {name!r} has the type {column.type}, which cannot be read as text; cast it to string"
-            )
-            problems.append(Problem(path.name, 0, name, "bad encoding", message))
+            problems.append(_undecodable(path.name, name, column))
             continue
         columns[name] = column
     lines = np.arange(1, table.num_rows + 1, dtype=np.int64)
     return Table(path.name, columns, table.num_rows, lines, tuple(problems))
 
 
+def _undecodable(file: str, name: str, column: Any) -> Problem:
+    """Why a Parquet column cannot be used as text, with the first row in the way where there is one."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = column.cast(pa.large_binary(), safe=False)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        for row, value in enumerate(column.to_pylist(), start=1):
+            try:
+                (value or b"").decode("utf-8")
+            except UnicodeDecodeError as err:
+                message = f"byte 0x{value[err.start]:02x} in {name!r} is not UTF-8; write the table again as UTF-8"
+                return Problem(file, row, name, "bad encoding", message)
+    message = f"column {name!r} has the type {column.type}, which cannot be read as text; cast it to string"
+    return Problem(file, 0, name, "bad encoding", message)
+
+
 def _as_text(column: Any) -> Any:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-        if isinstance(
-            column, pa.ChunkedArray
-        ):  # nothing in it, or too much text for one array of 32-bit offsets
+        if isinstance(column, pa.ChunkedArray):  # nothing in it, or too much text for one array of 32-bit offsets
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], type=column.type)
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -208,17 +220,13 @@ def _read_delimited_slow(name: str, data: bytes, delimiter: str) -> Table:
     for line, row in rows:
         if len(row) != len(header):
             message = f"the row has {len(row)} fields, the header has {len(header)}; " + (
-                "quote values that contain commas"
-                if delimiter == ","
-                else "a value may contain no tab or line break"
+                "quote values that contain commas" if delimiter == "," else "a value may contain no tab or line break"
             )
             problems.append(Problem(name, line, "", "malformed row", message))
             continue
         kept.append(row)
         lines.append(line)
-    columns = {
-        column: pa.array([row[i] for row in kept], type=pa.large_string()) for i, column in enumerate(header)
-    }
+    columns = {column: pa.array([row[i] for row in kept], type=pa.large_string()) for i, column in enumerate(header)}
     return Table(name, columns, len(kept), np.array(lines, dtype=np.int64), tuple(problems))
 
 
@@ -236,9 +244,7 @@ def _decoded_lines(name: str, data: bytes, problems: list[Problem]) -> Iterator[
             yield line.decode("utf-8", errors="replace")
 
 
-def _rows(
-    name: str, lines: Iterator[str], delimiter: str, problems: list[Problem]
-) -> Iterator[tuple[int, list[str]]]:
+def _rows(name: str, lines: Iterator[str], delimiter: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
     """Line of the start of each row, and its fields; blank lines are skipped."""
     if delimiter == "\t":
         for number, line in enumerate(lines, start=1):
@@ -297,9 +303,7 @@ def _read_jsonl(name: str, data: bytes) -> Table:
             problems.append(Problem(name, number, "", "malformed row", message))
             continue
         if not isinstance(record, dict):
-            message = (
-                f'{shown(line.strip(), 60)} is no object; each line must be one, as in {{"item_id": "7"}}'
-            )
+            message = f'{shown(line.strip(), 60)} is no object; each line must be one, as in {{"item_id": "7"}}'
             problems.append(Problem(name, number, "", "malformed row", message))
             continue
         for key, value in record.items():
@@ -307,9 +311,7 @@ def _read_jsonl(name: str, data: bytes) -> Table:
                 floats.add(key)
             text = _scalar_text(value)
             if not text.isascii() and not _encodable(text):
-                message = (
-                    f"{key!r} holds half of a surrogate pair, which is no text; write the whole character"
-                )
+                message = f"{key!r} holds half of a surrogate pair, which is no text; write the whole character"
                 problems.append(Problem(name, number, key, "bad encoding", message))
                 text = text.encode("utf-8", errors="replace").decode("utf-8")
             if key not in columns:

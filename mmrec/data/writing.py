@@ -83,10 +83,7 @@ class TableWriter:
             self._text.writelines("\t".join(map(_tsv, row)) + "\n" for row in zip(*columns, strict=True))
         else:
             self._text.writelines(
-                json.dumps(
-                    {name: value for name, value in row.items() if value is not None}, ensure_ascii=False
-                )
-                + "\n"
+                json.dumps({name: value for name, value in row.items() if value is not None}, ensure_ascii=False) + "\n"
                 for row in batch.to_pylist()
             )
 

@@ -1,0 +1,1 @@
+"""Metrics over a whole catalogue, and the floors of counting."""

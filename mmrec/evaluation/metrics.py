@@ -21,6 +21,9 @@ __all__ = ["CUTOFFS", "MetricRow", "Ranks", "rank_targets", "ranks_in_lists", "s
 CUTOFFS = (5, 10)
 """List lengths the tables report."""
 
+NOT_FOUND = np.iinfo(np.int32).max
+"""Items above a target that cannot be recommended at all."""
+
 
 class Ranks(NamedTuple):
     """Where the targets landed.
@@ -97,7 +100,7 @@ def rank_targets(
         for row, history in enumerate(histories):
             seen = np.unique(history)
             if targets_Q[row] in seen:
-                above_Q[row], tied_Q[row] = scores_QN.shape[1], 0
+                above_Q[row], tied_Q[row] = NOT_FOUND, 0
                 continue
             above_Q[row] -= (scores_QN[row, seen] > target_Q1[row]).sum()
             tied_Q[row] -= (scores_QN[row, seen] == target_Q1[row]).sum()
@@ -112,7 +115,7 @@ def ranks_in_lists(lists_QK: npt.NDArray[np.int64], targets_Q: npt.NDArray[np.in
         targets_Q: Shape: (Q,), int32.
     """
     hit_QK = lists_QK == targets_Q[:, None]
-    above_Q = np.where(hit_QK.any(1), hit_QK.argmax(1), np.iinfo(np.int32).max)
+    above_Q = np.where(hit_QK.any(1), hit_QK.argmax(1), NOT_FOUND)
     return Ranks(above_Q.astype(np.int64), np.zeros(len(targets_Q), dtype=np.int64))
 
 

@@ -1,0 +1,1 @@
+"""The LLM over fused item tokens: model, training, beam search."""

@@ -8,7 +8,7 @@ Knows nothing about requests. Everything is Safetensors, Parquet, JSON or text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,9 +50,9 @@ ENCODERS = "encoders"
 class ChannelConfigs:
     """How each counting channel reads a history."""
 
-    transitions: TransitionConfig = TransitionConfig()
-    lexical: LexicalConfig = LexicalConfig()
-    content: ContentConfig = ContentConfig()
+    transitions: TransitionConfig = field(default_factory=TransitionConfig)
+    lexical: LexicalConfig = field(default_factory=LexicalConfig)
+    content: ContentConfig = field(default_factory=ContentConfig)
 
 
 class Parts(NamedTuple):

@@ -155,9 +155,7 @@ def recommend_request_to_wire(request: RecommendRequest) -> recommendation_pb2.R
     )
 
 
-def recommend_request_from_wire(
-    message: recommendation_pb2.RecommendRequest, where: str = ""
-) -> RecommendRequest:
+def recommend_request_from_wire(message: recommendation_pb2.RecommendRequest, where: str = "") -> RecommendRequest:
     """`RecommendRequest` from a message.
 
     Raises:
@@ -331,9 +329,7 @@ def embed_batch_from_wire(message: understanding_pb2.EmbedItemsRequest) -> Embed
     """
     _refuse_not_built(message)
     if message.dtype not in (common_pb2.DTYPE_UNSPECIFIED, common_pb2.DTYPE_FLOAT32):
-        raise NotImplementedYetError(
-            f"dtype is {message.dtype}; this version sends FLOAT32 only: leave dtype unset"
-        )
+        raise NotImplementedYetError(f"dtype is {message.dtype}; this version sends FLOAT32 only: leave dtype unset")
     EmbedBatch(message.items, message.dimension)  # refused by its length before anything is read
     read = _each(message.items, "items", lambda item, _: item_input_from_wire(item))
     items = tuple(

@@ -84,20 +84,14 @@ def error_to_status(error: MmrecError) -> status_pb2.Status:
     message, metadata = error.message, {}
     if error.code == "INTERNAL":
         error_id = getattr(error, "error_id", "")
-        message = (
-            f"internal error {error_id}; the server's log has it under this id"
-            if error_id
-            else "internal error"
-        )
+        message = f"internal error {error_id}; the server's log has it under this id" if error_id else "internal error"
         metadata = {"error_id": error_id} if error_id else {}
     status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=_unicode(message))
     _add(status, error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
     if isinstance(error, InvalidArgumentError) and error.violations:
         bad = error_details_pb2.BadRequest()
         for violation in error.violations:
-            bad.field_violations.add(
-                field=_unicode(violation.field), description=_unicode(violation.description)
-            )
+            bad.field_violations.add(field=_unicode(violation.field), description=_unicode(violation.description))
         _add(status, bad)
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:

@@ -138,9 +138,7 @@ def pack_vector(vector: npt.NDArray[np.float32]) -> common_pb2.Vector:
     """
     import numpy as np
 
-    return common_pb2.Vector(
-        dtype=common_pb2.DTYPE_FLOAT32, data=np.ascontiguousarray(vector, dtype="<f4").tobytes()
-    )
+    return common_pb2.Vector(dtype=common_pb2.DTYPE_FLOAT32, data=np.ascontiguousarray(vector, dtype="<f4").tobytes())
 
 
 def unpack_vector(message: common_pb2.Vector) -> npt.NDArray[np.float32]:
@@ -160,9 +158,7 @@ def unpack_vector(message: common_pb2.Vector) -> npt.NDArray[np.float32]:
         common_pb2.DTYPE_BFLOAT16: "<u2",
     }.get(message.dtype)
     if storage is None:
-        raise InvalidArgumentError(
-            f"dtype is {message.dtype}; it must be 1, 2 or 3 of mmrec.v1.DType", field="dtype"
-        )
+        raise InvalidArgumentError(f"dtype is {message.dtype}; it must be 1, 2 or 3 of mmrec.v1.DType", field="dtype")
     size = np.dtype(storage).itemsize
     if len(message.data) % size:
         raise InvalidArgumentError(
@@ -183,9 +179,7 @@ def scored_item_to_wire(scored: ScoredItem) -> common_pb2.ScoredItem:
         item=item_to_wire(scored.item),
         score=scored.score,
         shares=[
-            common_pb2.ChannelShare(
-                channel=share.channel, share=share.share, history_item_id=share.history_item_id
-            )
+            common_pb2.ChannelShare(channel=share.channel, share=share.share, history_item_id=share.history_item_id)
             for share in scored.shares
         ],
     )
@@ -196,7 +190,5 @@ def scored_item_from_wire(message: common_pb2.ScoredItem) -> ScoredItem:
     return ScoredItem(
         item=item_from_wire(message.item),
         score=message.score,
-        shares=tuple(
-            ChannelShare(share.channel, share.share, share.history_item_id) for share in message.shares
-        ),
+        shares=tuple(ChannelShare(share.channel, share.share, share.history_item_id) for share in message.shares),
     )

@@ -59,9 +59,7 @@ class ServerConfig:
             given, missing = ("tls_key", "tls_cert") if self.tls_cert is None else ("tls_cert", "tls_key")
             raise InvalidArgumentError(f"{given} is given without {missing}; give both", field=missing)
         if self.client_ca is not None and self.tls_cert is None:
-            raise InvalidArgumentError(
-                "client_ca is given without tls_cert; mTLS needs both", field="tls_cert"
-            )
+            raise InvalidArgumentError("client_ca is given without tls_cert; mTLS needs both", field="tls_cert")
         if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
             raise InvalidArgumentError(f"grace_s is {self.grace_s}; it must be 0 or more", field="grace_s")
         age = self.max_connection_age_s

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from mmrec.errors import MmrecError, UnauthenticatedError
+from mmrec.errors import MmrecError, NotImplementedYetError, UnauthenticatedError
 from mmrec.wire.status import DETAILS_KEY, error_to_trailer
 from mmrec_serving.failures import conceal
 
@@ -52,8 +52,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """See `grpc.aio.ServerInterceptor`."""
         handler = await continuation(details)
-        if handler is None or not details.method.startswith(self._prefix):
+        if not details.method.startswith(self._prefix):
             return handler
+        if handler is None:
+            handler = handler_like(_unknown(details.method), False, False)
         inner = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         request_id = _request_id(details.invocation_metadata)
 
@@ -78,6 +80,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 _log.info("%s %s %.1f ms id=%s", details.method, code, 1000 * seconds, request_id)
 
         return handler_like(guarded, handler.request_streaming, handler.response_streaming)
+
+
+def _unknown(method: str) -> Behaviour:
+    async def refuse(_: Any, context: Any) -> NoReturn:
+        raise NotImplementedYetError(f"{method} is not in this version's contract; check the versions")
+
+    return refuse
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]

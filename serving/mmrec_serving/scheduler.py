@@ -131,9 +131,7 @@ class Scheduler:
         job = _Job(kind, requests, deadline, Future())
         with self._changed:
             if self._ended:
-                raise UnavailableError(
-                    "the engine has stopped after a fault; the server must be started again"
-                )
+                raise UnavailableError("the engine has stopped after a fault; the server must be started again")
             if self._closing:
                 raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
             if self._works is None:
@@ -282,9 +280,7 @@ class Scheduler:
     def _do(self, batch: list[tuple[_Job, int]]) -> None:
         kind = batch[0][0].kind
         # `taken` already counts this batch's share.
-        requests = [
-            request for job, count in batch for request in job.requests[job.taken - count : job.taken]
-        ]
+        requests = [request for job, count in batch for request in job.requests[job.taken - count : job.taken]]
         started = self._clock()
         results = self._results(kind, requests)
         self._seconds.setdefault(kind, deque(maxlen=_REMEMBERED_BATCHES)).append(self._clock() - started)
@@ -302,9 +298,7 @@ class Scheduler:
         try:
             results = work(requests)
             if not isinstance(results, list) or len(results) != len(requests):
-                raise InternalError(
-                    f"{kind}: {len(requests)} requests were given, and not as many results came"
-                )
+                raise InternalError(f"{kind}: {len(requests)} requests were given, and not as many results came")
         except Exception as err:
             if len(requests) == 1:
                 return [conceal(err)]

@@ -147,9 +147,7 @@ def _bind(server: Any, address: str, config: ServerConfig) -> int:
         credentials = grpc.ssl_server_credentials([pair], client_ca, client_ca is not None)
     try:
         port: int = (
-            server.add_insecure_port(address)
-            if credentials is None
-            else server.add_secure_port(address, credentials)
+            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
         )
     except RuntimeError:
         port = 0

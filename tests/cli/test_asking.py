@@ -56,9 +56,7 @@ def test_a_mistake_in_the_flags_ends_with_2(
 @pytest.mark.parametrize(
     "command", [["info"], ["similar", "p1"], ["search", "--text", "a"], ["recommend", "--user", "c"]]
 )
-def test_a_server_that_is_not_there_ends_with_5(
-    command: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_that_is_not_there_ends_with_5(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take the port meanwhile
         address = f"127.0.0.1:{closed.getsockname()[1]}"
@@ -106,9 +104,7 @@ def test_recommending_after_a_history_as_json(place: list[str], capsys: pytest.C
     assert {"p0001", "p0002", "p0003"} & set(ids) == set()
 
 
-def test_recommending_only_what_is_allowed_seen_or_not(
-    place: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recommending_only_what_is_allowed_seen_or_not(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["recommend", *place, "--history", "p0001", "--allow", "p0001,p0004", "--json", "--quiet"]
     seen_removed = json.loads(_run(asked, capsys)[1])
     seen_kept = json.loads(_run([*asked, "--include-seen"], capsys)[1])
@@ -116,9 +112,7 @@ def test_recommending_only_what_is_allowed_seen_or_not(
     assert sorted(scored["item"]["item_id"] for scored in seen_kept["items"]) == ["p0001", "p0004"]
 
 
-def test_a_stranger_gets_what_is_popular_and_is_told_so(
-    place: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = _run(["recommend", *place, "--history", "", "--json"], capsys)
     assert (status, err) == (0, "no known item in the history: these are the most popular items\n")
     assert json.loads(out)["fallback"] == "popularity"
@@ -132,9 +126,7 @@ def test_similar_items(place: list[str], capsys: pytest.CaptureFixture[str]) -> 
     found = json.loads(out)["items"]
     assert len(found) == 3
     assert "p0001" not in {scored["item"]["item_id"] for scored in found}
-    assert [scored["score"] for scored in found] == sorted(
-        (scored["score"] for scored in found), reverse=True
-    )
+    assert [scored["score"] for scored in found] == sorted((scored["score"] for scored in found), reverse=True)
 
 
 def test_similar_to_an_item_that_is_not_there(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

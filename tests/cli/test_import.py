@@ -55,9 +55,7 @@ def test_json(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     )
 
 
-def test_a_folder_in_use_needs_overwrite(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_in_use_needs_overwrite(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("import", "movielens", str(source), "--out", str(tmp_path / "out"))
     assert _status(*arguments) == 0
     assert _status(*arguments) == 3

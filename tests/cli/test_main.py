@@ -106,9 +106,7 @@ def test_help_loads_neither_torch_nor_any_other_heavy_module(child_environment: 
 
 
 def test_the_package_runs_as_a_module(child_environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mmrec", "--help"], env=child_environment, check=False, timeout=30
-    )
+    done = subprocess.run([sys.executable, "-m", "mmrec", "--help"], env=child_environment, check=False, timeout=30)
     assert done.returncode == 0
 
 
@@ -214,9 +212,7 @@ def test_a_missing_module_of_our_own_is_a_bug_and_not_a_missing_extra(
 def test_without_the_core_extra_one_sentence_says_what_to_install(
     package: str, child_environment: dict[str, str]
 ) -> None:
-    code = (
-        f"import sys; sys.modules[{package!r}] = None; from mmrec.cli import main; main(['info', 'bundle'])"
-    )
+    code = f"import sys; sys.modules[{package!r}] = None; from mmrec.cli import main; main(['info', 'bundle'])"
     done = subprocess.run(
         [sys.executable, "-c", code], env=child_environment, capture_output=True, text=True, check=False
     )

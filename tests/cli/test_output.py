@@ -126,9 +126,7 @@ def test_json_mode_prints_one_document_on_stdout(capsys: pytest.CaptureFixture[s
 
 
 def test_recommendations_as_json() -> None:
-    reply = Recommendations(
-        "r1", (ScoredItem(ItemRecord("7", "Brazil"), 0.5),), ("999",), Fallback.POPULARITY
-    )
+    reply = Recommendations("r1", (ScoredItem(ItemRecord("7", "Brazil"), 0.5),), ("999",), Fallback.POPULARITY)
     assert plain(reply) == {
         "recommendation_id": "r1",
         "items": [

@@ -26,9 +26,7 @@ def test_rows_are_found_by_id(catalogue: Catalogue) -> None:
 
 
 def test_a_record(catalogue: Catalogue) -> None:
-    assert catalogue.record(0) == ItemRecord(
-        "007", "Bond", "A spy.", "1.jpg", {"brand": "MI6", "tags": "spy|film"}, ()
-    )
+    assert catalogue.record(0) == ItemRecord("007", "Bond", "A spy.", "1.jpg", {"brand": "MI6", "tags": "spy|film"}, ())
 
 
 def test_texts_without_a_template(catalogue: Catalogue) -> None:

@@ -36,9 +36,7 @@ def test_timestamps(text: str, micros: int) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "text", ["yesterday", "2024-13-01", "1.2.3", "nan", "inf", "12:30", "1e999", "0x10", "٣"]
-)
+@pytest.mark.parametrize("text", ["yesterday", "2024-13-01", "1.2.3", "nan", "inf", "12:30", "1e999", "0x10", "٣"])
 def test_what_is_no_timestamp(text: str) -> None:
     assert parse_timestamps(pa.array([text])).bad.tolist() == [True]
 
@@ -59,9 +57,7 @@ def test_typed_times() -> None:
     day = 86_400_000_000
     assert parse_timestamps(pa.array([1], pa.date32())).values.tolist() == [day]
     assert parse_timestamps(pa.array([1000], pa.timestamp("ms"))).values.tolist() == [1_000_000]
-    assert parse_timestamps(pa.array([1], pa.timestamp("s", tz="Europe/Berlin"))).values.tolist() == [
-        1_000_000
-    ]
+    assert parse_timestamps(pa.array([1], pa.timestamp("s", tz="Europe/Berlin"))).values.tolist() == [1_000_000]
     assert parse_timestamps(pa.array([1.5])).values.tolist() == [1_500_000]
     assert parse_timestamps(pa.array([2**63], pa.uint64())).bad.tolist() == [False]
 

@@ -136,6 +136,14 @@ def test_parquet_integers_become_decimal_text(folder: Folder) -> None:
     assert data.interactions.times_E.tolist() == [1_700_000_000, 1_700_000_001]
 
 
+def test_bytes_in_parquet_that_are_no_utf8(folder: Folder) -> None:
+    root = folder({})
+    titles = pa.array([b"fine", b"caf\xe9"]).view(pa.string())
+    pq.write_table(pa.table({"item_id": ["1", "2"], "title": titles}), root / "items.parquet")
+    with pytest.raises(InvalidDatasetError, match=r"items.parquet:2: byte 0xe9 in 'title' is not UTF-8"):
+        read_dataset(root)
+
+
 def test_gzipped_tables(folder: Folder) -> None:
     root = folder({"items.tsv.gz": gzip.compress(b"item_id\ttitle\n1\tone\n")})
     assert read_dataset(root).catalogue.titles == ("one",)
@@ -152,9 +160,7 @@ def test_only_items_with_a_picture(folder: Folder, encoded: Callable[..., bytes]
 
 
 def test_only_items_with_words(folder: Folder) -> None:
-    data = read_dataset(
-        folder({"items.tsv": "item_id\ttitle\tcolour\n1\t\t\n2\t \tred\n3\tHat\t\n"}), require="words"
-    )
+    data = read_dataset(folder({"items.tsv": "item_id\ttitle\tcolour\n1\t\t\n2\t \tred\n3\tHat\t\n"}), require="words")
     assert data.catalogue.item_ids == ("2", "3")
 
 

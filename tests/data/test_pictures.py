@@ -216,9 +216,7 @@ def test_a_reference_names_the_same_picture_with_and_without_images(
         assert store.has(ref) == (data is not None)
 
 
-@pytest.mark.parametrize(
-    "ref", ["../secret", "images/../../secret", "/etc/passwd", "..\\secret", "C:\\secret", "a\0b"]
-)
+@pytest.mark.parametrize("ref", ["../secret", "images/../../secret", "/etc/passwd", "..\\secret", "C:\\secret", "a\0b"])
 def test_a_reference_out_of_the_dataset_is_refused(store: PictureStore, ref: str) -> None:
     with store:
         assert not store.has(ref)

@@ -16,9 +16,7 @@ from mmrec.errors import InvalidArgumentError
 
 _NO_SURROGATES = st.characters(blacklist_categories=("Cs",))
 _PLAIN = st.characters(blacklist_categories=("Cs",), blacklist_characters="\t\n\r")
-_ODD_IDS = st.sampled_from(
-    ["007", "7", " 7", "a b", "a,b", 'say "x"', "true", "NA", "null", "1e3", "ü", "日本", "0"]
-)
+_ODD_IDS = st.sampled_from(["007", "7", " 7", "a b", "a,b", 'say "x"', "true", "NA", "null", "1e3", "ü", "日本", "0"])
 
 
 def _texts(kind: str) -> st.SearchStrategy[str]:
@@ -39,9 +37,7 @@ def test_a_dataset_survives(kind: str, data: st.DataObject) -> None:
     )
     titles = [data.draw(_texts(kind)) for _ in ids]
     colours = [data.draw(_texts(kind)) for _ in ids]
-    events = data.draw(
-        st.lists(st.tuples(_ODD_IDS, st.sampled_from(ids), st.integers(-(10**9), 10**9)), max_size=8)
-    )
+    events = data.draw(st.lists(st.tuples(_ODD_IDS, st.sampled_from(ids), st.integers(-(10**9), 10**9)), max_size=8))
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_table(root / f"items.{kind}", pa.table({"item_id": ids, "title": titles, "colour": colours}))

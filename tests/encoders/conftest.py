@@ -25,6 +25,4 @@ def small_clip() -> SmallClipEncoder:
     pictures = rng.integers(0, 256, (24, 3, 72, 72), dtype=np.uint8)
     words = rng.normal(size=(24, 8)).astype(np.float32)
     words /= np.linalg.norm(words, axis=1, keepdims=True)
-    return train_small_clip(
-        pictures, words, SmallClipConfig(shape=SHAPE, epochs=2, batch_size=8), device="cpu"
-    )
+    return train_small_clip(pictures, words, SmallClipConfig(shape=SHAPE, epochs=2, batch_size=8), device="cpu")

@@ -103,9 +103,7 @@ def open_clip_folder(folder: Path) -> Path:
     torch.manual_seed(0)
     model = open_clip.CLIP(**config)
     (folder / "open_clip_config.json").write_text(
-        json.dumps(
-            {"model_cfg": config, "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}
-        )
+        json.dumps({"model_cfg": config, "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}})
     )
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return folder

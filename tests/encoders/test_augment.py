@@ -34,7 +34,6 @@ def test_without_chance_the_whole_picture_comes_back() -> None:
     views = random_view(pictures, 72, torch.Generator().manual_seed(3), min_area=1.0, colour=0.0)
     # Only the ratio and the flip are left; half of the views are mirrored.
     mirrored = [
-        float((v - p.flip(-1)).abs().mean()) < float((v - p).abs().mean())
-        for v, p in zip(views, pictures, strict=True)
+        float((v - p.flip(-1)).abs().mean()) < float((v - p).abs().mean()) for v, p in zip(views, pictures, strict=True)
     ]
     assert 0 < sum(mirrored) < 5

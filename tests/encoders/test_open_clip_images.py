@@ -50,15 +50,11 @@ def test_a_built_in_model_reads_its_weights_from_a_safetensors_file(tmp_path: Pa
     assert encoder.picture_size == 224
 
 
-def test_a_folder_with_an_open_clip_configuration_needs_no_schema(
-    folder: Path, encoder: OpenClipImageEncoder
-) -> None:
+def test_a_folder_with_an_open_clip_configuration_needs_no_schema(folder: Path, encoder: OpenClipImageEncoder) -> None:
     assert OpenClipImageEncoder(image_config(str(folder), device="cpu")).fingerprint == encoder.fingerprint
 
 
-def test_bfloat16_is_close_to_float32_and_has_the_same_fingerprint(
-    folder: Path, encoder: OpenClipImageEncoder
-) -> None:
+def test_bfloat16_is_close_to_float32_and_has_the_same_fingerprint(folder: Path, encoder: OpenClipImageEncoder) -> None:
     narrow = OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu", dtype="bfloat16"))
     assert narrow.fingerprint == encoder.fingerprint
     assert_cosines(narrow.encode(PICTURES), encoder.encode(PICTURES), 0.99)

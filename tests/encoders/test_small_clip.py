@@ -24,20 +24,24 @@ def test_a_saved_encoder_comes_back_the_same(small_clip: SmallClipEncoder, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["image.safetensors"]
 
 
-@pytest.mark.parametrize("at", [0, 20, 200, -1])
-def test_a_damaged_file_is_refused_or_has_another_fingerprint(
-    small_clip: SmallClipEncoder, tmp_path: Path, at: int
-) -> None:
-    """A flip in the numbers themselves cannot be seen without the bundle's hashes; it must not go unnoticed there."""
+@pytest.mark.parametrize("at", [0, 2, 20, 60])
+def test_a_damaged_header_is_refused(small_clip: SmallClipEncoder, tmp_path: Path, at: int) -> None:
     path = tmp_path / "image.safetensors"
     small_clip.save(path)
     data = bytearray(path.read_bytes())
-    data[at] ^= 0x10
+    data[at] ^= 0x80
     path.write_bytes(data)
-    try:
-        assert SmallClipEncoder.load(path, device="cpu").fingerprint != small_clip.fingerprint
-    except BundleError as err:
-        assert "make it again with mmrec fit" in err.message
+    with pytest.raises(BundleError, match="make it again with mmrec fit"):
+        SmallClipEncoder.load(path, device="cpu")
+
+
+def test_a_flipped_bit_in_the_numbers_shows_in_the_fingerprint(small_clip: SmallClipEncoder, tmp_path: Path) -> None:
+    path = tmp_path / "image.safetensors"
+    small_clip.save(path)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 0x01
+    path.write_bytes(data)
+    assert SmallClipEncoder.load(path, device="cpu").fingerprint != small_clip.fingerprint
 
 
 @pytest.mark.parametrize("length", [0, 5, 300, 20_000])

@@ -55,9 +55,7 @@ def test_a_command_has_a_file_with_one_public_function(name: str, project_root: 
     assert app.COMMANDS[name].__module__ == f"mmrec.cli.{module}"
 
 
-def test_the_help_of_a_command_has_an_example_whose_flags_exist(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_help_of_a_command_has_an_example_whose_flags_exist(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = _help(name, capsys)
     examples = re.findall(rf"^ +(?:\$ )?(mmrec {name}\b.*)$", shown, re.MULTILINE)
     assert examples, shown

@@ -24,9 +24,7 @@ HEAVY = (
 
 def _loaded(statement: str, among: tuple[str, ...], environment: dict[str, str]) -> str:
     code = f"{statement}\nimport sys\nprint(*sorted(set({among!r}) & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -47,25 +47,19 @@ def test_the_session_with_a_server_runs_as_written(
 ) -> None:
     (session,) = [block for block in _blocks("python") if "Client(" in block]
     assert session.count(ADDRESS) == 1
-    printed = _run(
-        ["-c", session.replace(ADDRESS, demo_server)], after_the_demo, child_environment
-    ).splitlines()
+    printed = _run(["-c", session.replace(ADDRESS, demo_server)], after_the_demo, child_environment).splitlines()
     assert printed[0] == "60 items"
     assert len(printed) == 1 + 3 + 5
 
 
-def test_the_session_in_process_runs_as_written(
-    after_the_demo: Path, child_environment: dict[str, str]
-) -> None:
+def test_the_session_in_process_runs_as_written(after_the_demo: Path, child_environment: dict[str, str]) -> None:
     (session,) = [block for block in _blocks("python") if "Recommender" in block]
     (printed,) = _run(["-c", session], after_the_demo, child_environment).splitlines()
     assert len(ast.literal_eval(printed)) == 5
 
 
 @pytest.mark.parametrize("line", [line for block in _blocks("bash") for line in block.splitlines() if line])
-def test_a_command_of_the_readme_runs(
-    line: str, after_the_demo: Path, child_environment: dict[str, str]
-) -> None:
+def test_a_command_of_the_readme_runs(line: str, after_the_demo: Path, child_environment: dict[str, str]) -> None:
     words = shlex.split(line, comments=True)
     assert words[0] == "mmrec"
     assert _run(["-m", *words], after_the_demo, child_environment) != ""

@@ -58,9 +58,7 @@ def _imported(tree: ast.Module) -> set[str]:
 
 def test_no_file_names_a_folder_of_one_persons_machine() -> None:
     # Put together here, so that this file does not contain them.
-    folders = re.compile(
-        "|".join(re.escape(f"/{name}/") for name in ("work", "root")) + r"|/home/\w+/|/Users/\w+/"
-    )
+    folders = re.compile("|".join(re.escape(f"/{name}/") for name in ("work", "root")) + r"|/home/\w+/|/Users/\w+/")
     found = {}
     for path in _project_files():
         try:

@@ -77,9 +77,7 @@ def test_violations_survive(message: str, violations: list[FieldViolation]) -> N
 
 @pytest.mark.parametrize("kind", [ResourceExhaustedError, UnavailableError])
 @pytest.mark.parametrize("seconds", [None, 0.0, 0.25, 10.0])
-def test_waiting_times_survive(
-    kind: type[ResourceExhaustedError | UnavailableError], seconds: float | None
-) -> None:
+def test_waiting_times_survive(kind: type[ResourceExhaustedError | UnavailableError], seconds: float | None) -> None:
     back = error_from_status(error_to_status(kind("m", retry_after_s=seconds)))
     assert isinstance(back, kind)
     assert back.retry_after_s == seconds

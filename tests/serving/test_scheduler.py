@@ -328,10 +328,7 @@ def test_all_work_is_done_in_one_thread(make: Make) -> None:
         return requests
 
     scheduler = make({"a": work, "b": work})
-    callers = [
-        threading.Thread(target=lambda kind=kind: scheduler.submit(kind, [1]).result(WAIT_S))
-        for kind in "abab"
-    ]
+    callers = [threading.Thread(target=lambda kind=kind: scheduler.submit(kind, [1]).result(WAIT_S)) for kind in "abab"]
     for caller in callers:
         caller.start()
     for caller in callers:

@@ -157,6 +157,12 @@ def test_a_call_that_is_not_built_says_so(server: BackgroundServer, method: Any)
     assert method.path in error.message
 
 
+def test_a_call_of_a_later_version_is_told_from_noise(server: BackgroundServer) -> None:
+    failure, error = _raw(server.target, "/mmrec.v1.RecommendationService/ReadMinds", b"")
+    assert failure.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert isinstance(error, NotImplementedYetError)
+
+
 @pytest.mark.parametrize("path", sorted(RPCS))
 def test_noise_in_place_of_a_message_is_refused(server: BackgroundServer, client: Client, path: str) -> None:
     failure, error = _raw(server.target, path, b"\xff\xfe noise")
@@ -460,9 +466,7 @@ def test_the_right_token_opens(guarded: BackgroundServer) -> None:
 
 
 @pytest.mark.parametrize(("token", "words"), [(None, "has no token"), ("s3creT", "is not the server's")])
-def test_a_missing_or_wrong_token_is_refused(
-    guarded: BackgroundServer, token: str | None, words: str
-) -> None:
+def test_a_missing_or_wrong_token_is_refused(guarded: BackgroundServer, token: str | None, words: str) -> None:
     with Client(guarded.target, token=token) as client, pytest.raises(UnauthenticatedError, match=words):
         client.info()
 

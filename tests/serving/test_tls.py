@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-days",
         "2",
         "-subj",
-        "/CN=test authority",
+        "/CN=authority",
     )
     (made / "names.cnf").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n", encoding="ascii")
     for name in ("server", "caller"):

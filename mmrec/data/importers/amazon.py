@@ -69,16 +69,11 @@ def import_amazon(
     with dataset_folder(out, overwrite=overwrite) as folder:
         ids, bad_items = _write_items(metadata, folder / f"items.{table_format}", progress)
         if not ids:
-            raise InvalidDatasetError(
-                f"{str(metadata)!r} has no item with a parent_asin; give the file called meta_*"
-            )
-        events, users, bad_reviews, unknown = _write_events(
-            reviews, folder / f"events.{table_format}", ids, progress
-        )
+            raise InvalidDatasetError(f"{str(metadata)!r} has no item with a parent_asin; give the file called meta_*")
+        events, users, bad_reviews, unknown = _write_events(reviews, folder / f"events.{table_format}", ids, progress)
         if not events:
             raise InvalidDatasetError(
-                f"{str(reviews)!r} has no review of an item of {str(metadata)!r}; "
-                "give both files of one category"
+                f"{str(reviews)!r} has no review of an item of {str(metadata)!r}; give both files of one category"
             )
     counts = (
         (bad_items, "lines of metadata without a parent_asin of their own"),

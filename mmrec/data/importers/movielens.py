@@ -12,6 +12,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -83,30 +84,37 @@ def import_movielens(
         NotFoundError: there is no such source.
         InvalidDatasetError: the source is no MovieLens release or is damaged, or `out` is not free.
     """
-    with _Source(source) as files, dataset_folder(out, overwrite=overwrite) as folder:
-        release = _release(files)
-        progress.start("films")
-        items = _items(files, release)
-        if not items["item_id"]:
-            raise InvalidDatasetError(f"{release.items} in {str(source)!r} has no films; download it again")
-        write_table(folder / f"items.{table_format}", _as_table(items))
-        progress.finish(f"{len(items['item_id']):,} films")
-        if release.users in files.names:
-            write_table(folder / f"users.{table_format}", _as_table(_users(files, release)))
-        progress.start("ratings", unit="ratings")
-        seen = pa.array([], pa.string())
-        with TableWriter(folder / f"events.{table_format}", _event_types()) as writer:
-            for batch in _ratings(files, release):
-                try:
-                    writer.write(batch)
-                except pa.ArrowInvalid as err:
-                    raise InvalidDatasetError(
-                        f"{release.events} has a rating or timestamp that is not a number; download it again"
-                    ) from err
-                seen = pc.unique(pa.concat_arrays([seen, pc.unique(batch.column("user_id"))]))
-                progress.advance(batch.num_rows)
-        progress.finish(f"{writer.rows:,} ratings")
-    return ImportSummary(out, len(items["item_id"]), len(seen), writer.rows)
+    try:
+        with _Source(source) as files, dataset_folder(out, overwrite=overwrite) as folder:
+            return _import(files, folder, table_format, progress)._replace(out=out)
+    except (zipfile.BadZipFile, zlib.error, csv.Error, EOFError) as err:
+        raise InvalidDatasetError(f"{str(source)!r} is damaged; download it again") from err
+
+
+def _import(files: _Source, folder: Path, table_format: str, progress: Progress) -> ImportSummary:
+    release = _release(files)
+    progress.start("films")
+    items = _items(files, release)
+    if not items["item_id"]:
+        raise InvalidDatasetError(f"{release.items} in {str(files.path)!r} has no films; download it again")
+    write_table(folder / f"items.{table_format}", _as_table(items))
+    progress.finish(f"{len(items['item_id']):,} films")
+    if release.users in files.names:
+        write_table(folder / f"users.{table_format}", _as_table(_users(files, release)))
+    progress.start("ratings", unit="ratings")
+    seen = pa.array([], pa.string())
+    with TableWriter(folder / f"events.{table_format}", _event_types()) as writer:
+        for batch in _ratings(files, release):
+            try:
+                writer.write(batch)
+            except pa.ArrowInvalid as err:
+                raise InvalidDatasetError(
+                    f"{release.events} has a rating or timestamp that is not a number; download it again"
+                ) from err
+            seen = pc.unique(pa.concat_arrays([seen, pc.unique(batch.column("user_id"))]))
+            progress.advance(batch.num_rows)
+    progress.finish(f"{writer.rows:,} ratings")
+    return ImportSummary(folder, len(items["item_id"]), len(seen), writer.rows)
 
 
 def _event_types() -> dict[str, Any]:
@@ -174,9 +182,7 @@ def _items(files: _Source, release: _Release) -> dict[str, list[str]]:
             genres = [genre for genre in fields[-1].split("|") if genre and genre != "(no genres listed)"]
             found = _YEAR.search(title)
             year = found[1] if found else ""
-        for column, value in zip(
-            columns.values(), (item_id, title.strip(), year, "|".join(genres)), strict=True
-        ):
+        for column, value in zip(columns.values(), (item_id, title.strip(), year, "|".join(genres)), strict=True):
             column.append(value)
     return columns
 
@@ -263,4 +269,7 @@ class _Source:
         if isinstance(place, Path):
             return place.open("rb")
         assert self._archive is not None  # names of archives are strings
-        return self._archive.open(place)
+        try:
+            return self._archive.open(place)
+        except RuntimeError as err:  # how zipfile says that a password is needed
+            raise InvalidDatasetError(f"{str(self.path)!r} is encrypted; unpack it and give the folder") from err

@@ -133,9 +133,7 @@ def _write_items(path: Path, table: Path, used: Any, notes: list[str]) -> int:
     known = pa.array([], pa.string())
     with TableWriter(table, dict.fromkeys(renamed, pa.string())) as writer:
         for batch in _batches(path) if path.is_file() else ():
-            values = [
-                _joined(batch.column(column.name), column, {title, "description"}) for column in columns
-            ]
+            values = [_joined(batch.column(column.name), column, {title, "description"}) for column in columns]
             writer.write(pa.table(dict(zip(renamed, values, strict=True))))
             known = pa.concat_arrays([known, batch.column("item_id")])
         bare = used.filter(pc.invert(pc.is_in(used, value_set=known)))
@@ -152,9 +150,7 @@ def _write_users(path: Path, table: Path) -> None:
     with TableWriter(table, {column.name: pa.string() for column in columns}) as writer:
         for batch in _batches(path):
             writer.write(
-                pa.table(
-                    {column.name: _joined(batch.column(column.name), column, set()) for column in columns}
-                )
+                pa.table({column.name: _joined(batch.column(column.name), column, set()) for column in columns})
             )
 
 
@@ -174,8 +170,7 @@ def _header(path: Path) -> list[_Column]:
     for column, field in zip(columns, line.split("\t"), strict=True):
         if not column.name or column.kind not in _TYPES:
             raise InvalidDatasetError(
-                f"{path.name}:1: the header holds {field!r}; a column is name:type, the type one of "
-                f"{', '.join(_TYPES)}"
+                f"{path.name}:1: the header holds {field!r}; a column is name:type, the type one of {', '.join(_TYPES)}"
             )
     if len({column.name for column in columns}) != len(columns):
         raise InvalidDatasetError(f"{path.name}:1: the header names a column twice; keep one of them")

@@ -94,9 +94,7 @@ def read_batches(
             ) from err
         if "Empty CSV" in str(err):
             return
-        raise InvalidDatasetError(
-            f"{name} is not readable as text in UTF-8; download the file again"
-        ) from err
+        raise InvalidDatasetError(f"{name} is not readable as text in UTF-8; download the file again") from err
 
 
 def read_json_lines(path: Path, stage: str, progress: Progress) -> Iterator[JsonLine]:

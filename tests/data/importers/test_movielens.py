@@ -63,7 +63,7 @@ LATEST = {
         '11,"American President, The (1995)",Comedy\n171631,"Pokémon ""Two"" ",(no genres listed)\n'
         "3,Babylon 5 (1994-1998),Sci-Fi\n"
     ),
-    "ratings.csv": "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n1,11,3.5,964981247\n7,3,0.5,964982224\n",
+    "ratings.csv": "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n1,11,3.5,964981247\n7,3,0.5,96498\n",
     "links.csv": "movieId,imdbId,tmdbId\n1,0114709,862\n",
     "tags.csv": "userId,movieId,tag,timestamp\n2,60756,funny,1445714994\n",
 }
@@ -94,9 +94,7 @@ def test_100k(tmp_path: Path) -> None:
 
 
 def test_1m(tmp_path: Path) -> None:
-    done = import_movielens(
-        _write(tmp_path / "ml-1m", ML_1M, "latin-1"), tmp_path / "out", table_format="csv"
-    )
+    done = import_movielens(_write(tmp_path / "ml-1m", ML_1M, "latin-1"), tmp_path / "out", table_format="csv")
     assert (done.items, done.users, done.events) == (2, 2, 3)
     data = read_dataset(done.out)
     assert data.catalogue.titles == ("Toy Story (1995)", "Misérables, Les (1995)")
@@ -152,3 +150,15 @@ def test_what_is_no_release(tmp_path: Path) -> None:
         import_movielens(tmp_path / "some.zip", tmp_path / "out")
     with pytest.raises(NotFoundError):
         import_movielens(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_a_damaged_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "ml.zip", "w") as archive:
+        for name, text in LATEST.items():
+            archive.writestr(name, text)
+    data = (tmp_path / "ml.zip").read_bytes()
+    for old, new in ((b"964982703", b"964982704"), (b"Babylon", b"BABYLON")):
+        (tmp_path / "ml.zip").write_bytes(data.replace(old, new))
+        with pytest.raises(InvalidDatasetError, match="damaged; download it again"):
+            import_movielens(tmp_path / "ml.zip", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["ml.zip"]

@@ -1,0 +1,43 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmrec.generator.batches import epoch_batches, pad_histories
+
+
+def test_histories_are_padded_on_the_right_and_cut_on_the_left() -> None:
+    history, valid = pad_histories([np.array([1, 2, 3, 4]), np.array([5]), np.array([], dtype=np.int32)], 3)
+    assert history.tolist() == [[2, 3, 4], [5, 0, 0], [0, 0, 0]]
+    assert valid.tolist() == [[True, True, True], [True, False, False], [False, False, False]]
+
+
+@given(
+    st.lists(st.integers(0, 25), min_size=0, max_size=12),
+    st.integers(1, 8),
+    st.integers(1, 64),
+    st.integers(0, 5),
+)
+def test_every_transition_comes_exactly_once(lengths: list[int], longest: int, positions: int, epoch: int) -> None:
+    histories = []
+    first = 0
+    for length in lengths:
+        histories.append(np.arange(first, first + length, dtype=np.int32))
+        first += length
+    seen = []
+    for batch in epoch_batches(histories, longest=longest, positions=positions, seed=1, epoch=epoch):
+        assert batch.history_BT.shape[1] <= longest
+        pairs = zip(batch.history_BT[batch.valid_BT].tolist(), batch.target_BT[batch.valid_BT].tolist(), strict=True)
+        seen += list(pairs)
+    expected = [(int(a), int(b)) for h in histories for a, b in zip(h[:-1], h[1:], strict=True)]
+    assert sorted(seen) == expected
+
+
+def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_others() -> None:
+    histories = [np.arange(30, dtype=np.int32) + 100 * u for u in range(9)]
+
+    def order(epoch: int) -> list[list[int]]:
+        batches = epoch_batches(histories, longest=7, positions=21, seed=0, epoch=epoch)
+        return [batch.history_BT.flatten().tolist() for batch in batches]
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
