@@ -8,14 +8,20 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from mmrec.pipeline import FitConfig
 
 # Before anything imports a Hugging Face library: the tests need no hub and must not wait for one.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# As the command line does; otherwise they draw bars on stderr, where tests look for our own words.
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 # A busy machine is slow, and nothing here asserts a time.
 settings.register_profile("mmrec", deadline=None, print_blob=True)
@@ -69,26 +75,27 @@ def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def demo_bundle(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle fitted on `demo_dataset` with the smallest settings that still train every part."""
+def quick_fit() -> FitConfig:
+    """The smallest settings that still train every part."""
     from mmrec.generator.config import GeneratorConfig, TrainingConfig
-    from mmrec.pipeline import FitConfig, fit_dataset
-    from mmrec.tokens.quantizer import QuantizerConfig
+    from mmrec.pipeline import FitConfig
     from mmrec_encoders.fusion_training import FusionConfig
     from mmrec_encoders.small_clip_training import SmallClipConfig
 
-    config = FitConfig(
-        small_clip=SmallClipConfig(epochs=2),
-        fusion=FusionConfig(steps=40),
-        quantizer=QuantizerConfig(codebook_size=8),
-        generator=GeneratorConfig(hidden=32, layers=1, heads=2),
+    return FitConfig(
+        small_clip=SmallClipConfig(epochs=1),
+        fusion=FusionConfig(steps=60),
+        generator=GeneratorConfig(hidden=32, layers=1, heads=2, max_history=20),
         training=TrainingConfig(epochs=2),
-        device="cpu",
     )
-    bundle = tmp_path_factory.mktemp("demo") / "bundle"
-    fit_dataset(demo_dataset, bundle, config)
-    return bundle
+
+
+@pytest.fixture(scope="session")
+def demo_bundle(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle fitted on `demo_dataset` by `quick_fit`."""
+    from mmrec.pipeline import fit_dataset
+
+    return fit_dataset(demo_dataset, tmp_path_factory.mktemp("demo") / "bundle", quick_fit()).bundle
 
 
 @pytest.fixture(scope="session")

@@ -72,8 +72,9 @@ class Fusion(nn.Module):
         self.shape = FusionShape(image_dim, text_dim, dimension, tuple(prefixes))
         self.image = Projection(image_dim, dimension)
         self.text = Projection(text_dim, dimension)
-        self.no_image = nn.Parameter(torch.zeros(dimension))
-        self.no_text = nn.Parameter(torch.zeros(dimension))
+        # Not zero, so that an item with neither has a direction from the start.
+        self.no_image = nn.Parameter(0.01 * torch.randn(dimension))
+        self.no_text = nn.Parameter(0.01 * torch.randn(dimension))
         self.gate_in = nn.Linear(2 * dimension + 2, 64)
         self.gate_out = nn.Linear(64, dimension)
 

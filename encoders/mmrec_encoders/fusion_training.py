@@ -66,7 +66,7 @@ class FusionConfig:
     modalities: float = 0.5
     histories: float = 1.0
     dropout: float = 0.5
-    structure: float = 0.3
+    structure: float = 0.5
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(set(self.prefixes)))

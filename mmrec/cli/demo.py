@@ -112,8 +112,10 @@ def demo(
 def _fit(dataset: Path, bundle: Path, device: str, screen: Output) -> FitResult:
     """A bundle, its figures, and the same with the pictures alone and with the words alone."""
     from mmrec.pipeline import FitConfig, fit_dataset
+    from mmrec_encoders.fusion_training import FusionConfig
 
-    config = FitConfig(device=device, compare_modalities=True)
+    # A catalogue this small is learnt in a quarter of the usual steps, and three times over: in a minute, not in five.
+    config = FitConfig(device=device, compare_modalities=True, fusion=FusionConfig(steps=200, batch_size=128))
     return fit_dataset(dataset, bundle, config, screen.progress())
 
 

@@ -38,7 +38,6 @@ from mmrec.types import (
     SimilarRequest,
 )
 from mmrec_encoders.item_encoder import ItemEncoder
-from mmrec_encoders.item_encoder_files import load_item_encoder
 
 __all__ = ["Recommender"]
 
@@ -74,7 +73,7 @@ class Recommender(EngineCalls):
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
         ranker = Ranker(read_parts(opened, where), where, number_format)
-        encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
+        encoder = ItemEncoder.load(opened.folder / ENCODERS, device=device, dtype=dtype)
         return cls(opened, ranker, encoder)
 
     # --- recommend -------------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, object]
 def test_training_on_the_gpu_ends_where_it_ends_on_the_cpu(
     shop: tuple[ItemFeatures, np.ndarray, np.ndarray],
 ) -> None:
-    features, colour, material = shop
+    features, _, _ = shop
     config = replace(CONFIG, steps=20)
     fusions: list[Fusion] = [train_fusion(features, NO_PAIRS, config, device=device) for device in ("cpu", "cuda")]
     cosines = (fusions[0].fuse(features) * fusions[1].fuse(features)).sum(axis=1)

@@ -88,6 +88,7 @@ def test_the_front_door_opens_on_every_name() -> None:
         "ItemEmbedding",
         "ItemFailure",
         "ItemInput",
+        "ItemLookup",
         "ItemRecord",
         "MmrecError",
         "RecommendRequest",
