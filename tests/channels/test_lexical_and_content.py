@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+
+from mmrec.channels.content import ContentConfig, content_scores
+from mmrec.channels.lexical import LexicalConfig, build_lexical_index
+
+FIRST = [np.array([0], dtype=np.int32)]
+
+
+def test_rare_shared_words_count_more_than_common_ones() -> None:
+    texts = ["garden lamp copper", "desk copper", "garden chair", "garden mug", "plain spoon", "garden rake"]
+    index = build_lexical_index(texts, LexicalConfig(max_document_share=1.0))
+    scores = index.scores(FIRST, LexicalConfig())[0]
+    assert scores[0] == pytest.approx(1.0, abs=1e-5)
+    assert scores[1] > scores[2] > 0
+    assert scores[4] == 0
+
+
+def test_a_catalogue_without_words_is_silent() -> None:
+    index = build_lexical_index(["", "", ""], LexicalConfig())
+    assert index.scores(FIRST, LexicalConfig()).tolist() == [[0, 0, 0]]
+
+
+def test_content_is_the_decayed_cosine_to_recent_items() -> None:
+    embeddings = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
+    history = [np.array([0, 1], dtype=np.int32)]
+    scores = content_scores(history, embeddings, ContentConfig(decay=0.5))[0]
+    assert scores.tolist() == pytest.approx([0.5, 1.0, 0.3 + 0.8])
