@@ -41,7 +41,9 @@ __all__ = [
     "Tls",
     "Transport",
     "channel_options",
+    "checked_target",
     "checked_timeout",
+    "closed_error",
     "error_from_rpc",
     "metadata_for",
 ]

@@ -12,6 +12,7 @@ training still lands right. Knows nothing about users; it sees pairs of items.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from mmrec_encoders.losses import agree, structure
 if TYPE_CHECKING:
     from mmrec_encoders.protocols import Vectors
 
-__all__ = ["FusionConfig", "train_fusion"]
+__all__ = ["FusionConfig", "steps_for", "train_fusion"]
 
 _SAMPLE = 1000
 
@@ -41,7 +42,8 @@ class FusionConfig:
     Attributes:
         dimension: Length of a fused vector.
         prefixes: Shorter lengths trained to be usable by themselves, ascending.
-        steps: Optimiser steps.
+        steps: Most optimiser steps.
+        passes: Most passes over the pairs, or over the items where they are more; a small catalogue gets fewer steps.
         batch_size: Pairs, or items where there are no pairs, per step; at least 2.
         learning_rate: Peak of the cosine schedule.
         weight_decay: Of AdamW.
@@ -57,6 +59,7 @@ class FusionConfig:
     dimension: int = 256
     prefixes: tuple[int, ...] = (64, 128)
     steps: int = 500
+    passes: int = 100
     batch_size: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -77,7 +80,7 @@ class FusionConfig:
                 "and dimension - 1",
                 field="prefixes",
             )
-        for name, low in (("dimension", 1), ("steps", 0), ("batch_size", 2)):
+        for name, low in (("dimension", 1), ("steps", 0), ("passes", 0), ("batch_size", 2)):
             if getattr(self, name) < low:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {low}", field=name)
         for name in ("learning_rate", "temperature", "structure_temperature"):
@@ -130,19 +133,28 @@ def train_fusion(
     _start_from_main_axes(fusion.text, features.text_NT[features.has_text_N])
     _balance_gate(fusion, features)
     fusion.to(target)
-    if count < 2 or config.steps == 0:
+    steps = steps_for(config, count, len(pairs))
+    if steps == 0:
         return fusion.eval()
-    run = _Run(config, fusion, features, pairs, seed, target)
-    progress.start("training the fusion", config.steps, "steps")
+    run = _Run(config, fusion, features, pairs, seed, target, steps)
+    progress.start("training the fusion", steps, "steps")
     figure = 0.0
-    for step in range(config.steps):
-        loss = run.step(step)
-        if step % 20 == 19 or step == config.steps - 1:
+    for step in range(steps):
+        loss = run.step()
+        if step % 20 == 19 or step == steps - 1:
             figure = float(loss)
             progress.say(f"loss {figure:.3f}")
         progress.advance()
-    progress.finish(f"{config.steps} steps, loss {figure:.3f}")
+    progress.finish(f"{steps} steps, loss {figure:.3f}")
     return fusion.eval()
+
+
+def steps_for(config: FusionConfig, items: int, pairs: int) -> int:
+    """Optimiser steps that the configuration allows for a catalogue; 0 where there is nothing to tell apart."""
+    if items < 2:
+        return 0
+    rows = max(items, pairs)
+    return min(config.steps, math.ceil(config.passes * rows / min(config.batch_size, rows)))
 
 
 def _start_from_main_axes(projection: Projection, rows: Vectors) -> None:
@@ -202,6 +214,7 @@ class _Run:
         pairs: npt.NDArray[np.int64],
         seed: int,
         device: torch.device,
+        steps: int,
     ) -> None:
         self.config, self.fusion, self.device = config, fusion, device
         self.image_NI = torch.from_numpy(features.image_NI).to(device)
@@ -217,11 +230,11 @@ class _Run:
             fusion.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, config.learning_rate, total_steps=max(2, config.steps + 1), pct_start=0.05
+            self.optimiser, config.learning_rate, total_steps=steps + 1, pct_start=0.05
         )
         self.lengths = (*config.prefixes, config.dimension)
 
-    def step(self, number: int) -> torch.Tensor:
+    def step(self) -> torch.Tensor:
         """One optimiser step; the loss."""
         loss = self._content(self._draw(len(self.image_NI)))
         if len(self.pairs) and self.config.histories:

@@ -43,7 +43,7 @@ class TransitionConfig:
     backward: float = 0.7
     degree_power: float = 0.5
     popularity_power: float = 0.25
-    two_hop: float = 0.25
+    two_hop: float = 0.4
     neighbours: int = 1000
     decay: float = 0.7
     recent: int = 10

@@ -15,7 +15,7 @@ __all__ = ["evaluate"]
 def evaluate(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder.")],
     dataset: Annotated[
-        str, typer.Argument(metavar="[DATASET]", help="Take the events from here instead of from the bundle.")
+        str, typer.Argument(metavar="DATASET", help="Take the events from here instead of from the bundle.")
     ] = "",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",

@@ -21,7 +21,7 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="movielens: folder or zip. recbole: folder or .inter file. amazon: none.",
             show_default=False,
         ),

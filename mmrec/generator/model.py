@@ -22,7 +22,7 @@ from mmrec.generator.backbone import build_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.tokens.decode_index import DecodeIndex
 
-__all__ = ["Generator", "ItemTable", "Memory", "SemanticIdHead"]
+__all__ = ["DecoderLayer", "Generator", "ItemTable", "Memory", "SemanticIdHead"]
 
 
 class ItemTable(NamedTuple):

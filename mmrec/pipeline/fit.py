@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -374,7 +373,3 @@ def _short_hash(content: str | bytes) -> str:
     data = content.encode() if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()[:12]
 
-
-def stage_table(seconds: dict[str, float]) -> Sequence[tuple[str, float]]:
-    """Stages with their wall time in seconds, the longest first."""
-    return sorted(seconds.items(), key=lambda entry: -entry[1])

@@ -8,7 +8,7 @@ import torch
 
 from mmrec.errors import InvalidArgumentError
 from mmrec_encoders.fusion import Fusion, ItemFeatures
-from mmrec_encoders.fusion_training import FusionConfig, train_fusion
+from mmrec_encoders.fusion_training import FusionConfig, steps_for, train_fusion
 from tests.encoders.test_fusion import random_features
 
 CONFIG = FusionConfig(dimension=32, prefixes=(8, 16), steps=120, batch_size=64)
@@ -143,6 +143,14 @@ def test_a_catalogue_without_pictures_or_words_is_trained_on_what_it_has(missing
         features = features._replace(has_text_N=nowhere, text_NT=np.zeros_like(features.text_NT))
     fusion = train_fusion(features, np.array([[0, 1], [1, 2]]), replace(CONFIG, steps=10), device="cpu")
     assert np.isfinite(fusion.fuse(features)).all()
+
+
+@pytest.mark.parametrize(
+    ("items", "pairs", "steps"),
+    [(0, 0, 0), (1, 1, 0), (12, 18, 100), (400, 0, 157), (300, 1000, 391), (1682, 98_114, 500)],
+)
+def test_a_small_catalogue_gets_fewer_steps(items: int, pairs: int, steps: int) -> None:
+    assert steps_for(FusionConfig(steps=500, passes=100, batch_size=256), items, pairs) == steps
 
 
 def test_pairs_of_items_that_are_not_there_are_refused() -> None:
