@@ -17,16 +17,38 @@ if TYPE_CHECKING:
     from mmrec.recommender import Recommender as Recommender
     from mmrec.types import (
         EmbedResults as EmbedResults,
+    )
+    from mmrec.types import (
         ItemEmbedding as ItemEmbedding,
+    )
+    from mmrec.types import (
         ItemFailure as ItemFailure,
+    )
+    from mmrec.types import (
         ItemInput as ItemInput,
+    )
+    from mmrec.types import (
         ItemLookup as ItemLookup,
+    )
+    from mmrec.types import (
         ItemRecord as ItemRecord,
+    )
+    from mmrec.types import (
         Recommendations as Recommendations,
+    )
+    from mmrec.types import (
         RecommendRequest as RecommendRequest,
+    )
+    from mmrec.types import (
         ScoredItem as ScoredItem,
+    )
+    from mmrec.types import (
         SearchResults as SearchResults,
+    )
+    from mmrec.types import (
         ServiceInfo as ServiceInfo,
+    )
+    from mmrec.types import (
         Versions as Versions,
     )
 

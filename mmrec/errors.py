@@ -89,9 +89,7 @@ class InvalidArgumentError(MmrecError):
     reason = "INVALID_ARGUMENT"
     exit_code = 2
 
-    def __init__(
-        self, message: str, *, field: str = "", violations: Sequence[FieldViolation] = ()
-    ) -> None:
+    def __init__(self, message: str, *, field: str = "", violations: Sequence[FieldViolation] = ()) -> None:
         super().__init__(message)
         own = (FieldViolation(field, message),) if field else ()
         self.violations: tuple[FieldViolation, ...] = tuple(violations) or own

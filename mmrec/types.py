@@ -41,9 +41,9 @@ __all__ = [
     "ItemInput",
     "ItemLookup",
     "ItemRecord",
+    "RecommendRequest",
     "Recommendation",
     "Recommendations",
-    "RecommendRequest",
     "ScoredItem",
     "SearchRequest",
     "SearchResults",
@@ -82,15 +82,15 @@ def _whole_number(value: object, where: str) -> int:
             raise TypeError
         return operator.index(value)  # type: ignore[arg-type]  # numpy's whole numbers count as well
     except TypeError:
-        raise InvalidArgumentError(f"{where} is {value!r:.80}; it must be a whole number, 0 or more", field=where) from None
+        raise InvalidArgumentError(
+            f"{where} is {value!r:.80}; it must be a whole number, 0 or more", field=where
+        ) from None
 
 
 def _checked_k(k: int) -> int:
     k = _whole_number(k, "k")
     if k < 0:
-        raise InvalidArgumentError(
-            f"k is {k}; it must be 0 or more (0 means the default of {DEFAULT_K})", field="k"
-        )
+        raise InvalidArgumentError(f"k is {k}; it must be 0 or more (0 means the default of {DEFAULT_K})", field="k")
     return min(k or DEFAULT_K, MAX_K)
 
 

@@ -61,7 +61,7 @@ class SmallClipConfig:
     shape: SmallClipShape = field(default_factory=SmallClipShape)
     epochs: int = 30
     pictures: int = 60_000
-    batch_size: int = 128
+    batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     words: float = 1.0

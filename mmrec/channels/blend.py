@@ -1,8 +1,8 @@
 """Blending channels: one score per item from what the LLM says and what counting says.
 
 Works on arrays of channel features; knows nothing about where they come from. The blend is a conditional logit: the
-probability of the next item is the softmax, over the catalogue, of a weighted sum of features. Its weights are fitted on
-validation questions only, by maximising the likelihood of the right answers under a small ridge, which is convex: no
+probability of the next item is the softmax, over the catalogue, of a weighted sum of features. Its weights are fitted
+on validation questions only, by maximising the likelihood of the right answers under a small ridge, which is convex: no
 seeds, no grid, the same data give the same weights.
 
 Source: McFadden 1974, "Conditional logit analysis of qualitative choice behavior".
@@ -54,6 +54,11 @@ class Blend:
 
     weights: Mapping[str, float]
 
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that weigh anything."""
+        return frozenset(name for name, weight in self.weights.items() if weight)
+
     def score(self, features: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """Weighted sum of features. Shapes: each (B, N), float32; returns the same."""
         total: npt.NDArray[np.float32] | None = None
@@ -81,8 +86,8 @@ class BlendSample(NamedTuple):
 def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
     """Weights that make the right answers most probable.
 
-    A channel whose weight comes out negative says nothing of use: it is set to zero and the rest fitted again, so
-    that each channel's share of a recommendation can be read as support.
+    Weights are never negative, so that each channel's share of a recommendation can be read as support; a channel that
+    says nothing the others do not say gets none.
 
     Args:
         sample: Validation questions.

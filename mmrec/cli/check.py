@@ -19,9 +19,7 @@ _SHOWN_PER_KIND = 5
 
 
 def check(
-    dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="Dataset folder, with items.* and events.*.")
-    ],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset folder, with items.* and events.*.")],
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:

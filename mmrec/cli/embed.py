@@ -64,8 +64,7 @@ def embed(
 
     if bundle and preset:
         raise InvalidArgumentError(
-            f"--preset is {preset!r} and --bundle is {bundle!r}, which brings its own encoders; drop one "
-            f"of them",
+            f"--preset is {preset!r} and --bundle is {bundle!r}, which brings its own encoders; drop one of them",
             field="preset",
         )
     sink = Output(json=json, quiet=quiet)

@@ -32,15 +32,11 @@ def import_(
     ] = "",
     reviews: Annotated[
         str,
-        typer.Option(
-            "--reviews", metavar="FILE", help="amazon: reviews, .jsonl or .jsonl.gz.", show_default=False
-        ),
+        typer.Option("--reviews", metavar="FILE", help="amazon: reviews, .jsonl or .jsonl.gz.", show_default=False),
     ] = "",
     metadata: Annotated[
         str,
-        typer.Option(
-            "--metadata", metavar="FILE", help="amazon: metadata, .jsonl or .jsonl.gz.", show_default=False
-        ),
+        typer.Option("--metadata", metavar="FILE", help="amazon: metadata, .jsonl or .jsonl.gz.", show_default=False),
     ] = "",
     table_format: Annotated[
         str, typer.Option("--format", metavar="parquet|csv|tsv|jsonl", help="Format of the tables.")
@@ -72,9 +68,7 @@ def import_(
     if kind == "movielens":
         from mmrec.data.importers.movielens import import_movielens
 
-        done = import_movielens(
-            Path(source), folder, progress, table_format=table_format, overwrite=overwrite
-        )
+        done = import_movielens(Path(source), folder, progress, table_format=table_format, overwrite=overwrite)
     elif kind == "recbole":
         from mmrec.data.importers.recbole import import_recbole
 
@@ -101,8 +95,6 @@ def _check_arguments(kind: str, source: str, out: str, reviews: str, metadata: s
         raise InvalidArgumentError("--out is missing; name the dataset folder to make, as in --out data/mine")
     if kind == "amazon":
         if source or not reviews or not metadata:
-            raise InvalidArgumentError(
-                "amazon takes no SOURCE but --reviews FILE and --metadata FILE; pass both"
-            )
+            raise InvalidArgumentError("amazon takes no SOURCE but --reviews FILE and --metadata FILE; pass both")
     elif not source or reviews or metadata:
         raise InvalidArgumentError(f"{kind} takes one SOURCE and neither --reviews nor --metadata")

@@ -125,7 +125,7 @@ class Generator(nn.Module):
 
     def item_logits(self, states_XH: Tensor, tokens_NH: Tensor) -> Tensor:
         """Item-head scores over the whole catalogue, before the softmax. Shape: (..., N)."""
-        return states_XH @ tokens_NH.T * tokens_NH.shape[1] ** -0.5
+        return torch.matmul(states_XH, tokens_NH.T) * float(tokens_NH.shape[1]) ** -0.5
 
 
 class SemanticIdHead(nn.Module):
@@ -182,7 +182,7 @@ class SemanticIdHead(nn.Module):
         _, codes_XC, exists_XC = index.children(nodes_X, depth)
         logits_XK = self.out[depth](state_XH).float()
         logits_XC = logits_XK.gather(-1, codes_XC).masked_fill(~exists_XC, float("-inf"))
-        return logits_XC.log_softmax(-1)
+        return torch.log_softmax(logits_XC, -1)
 
 
 class DecoderLayer(nn.Module):
@@ -208,7 +208,7 @@ class DecoderLayer(nn.Module):
         """One layer. Shapes as in `SemanticIdHead.forward`; returns (B, Q, l, H)."""
         x_BQlH = x_BQlH + self.drop(self._attend_path(self.path_norm(x_BQlH)))
         x_BQlH = x_BQlH + self.drop(self._attend_history(self.history_norm(x_BQlH), keys_BTH, visible_BQT))
-        return x_BQlH + self.drop(self.mlp(x_BQlH))
+        return torch.add(x_BQlH, self.drop(self.mlp(x_BQlH)))
 
     def _attend_path(self, x_BQlH: Tensor) -> Tensor:
         batch, queries, written, hidden = x_BQlH.shape

@@ -156,7 +156,9 @@ def train_generator(
                 progress.advance(count)
         ndcg = _ndcg_at_10(model, validation, config.validation_users, device)
         count = max(totals[2], 1)
-        records.append(EpochRecord(epoch, float(totals[0] / count), float(totals[1] / count), ndcg, time.monotonic() - epoch_start))
+        records.append(
+            EpochRecord(epoch, float(totals[0] / count), float(totals[1] / count), ndcg, time.monotonic() - epoch_start)
+        )
         if best_epoch == 0 or ndcg > records[best_epoch - 1].ndcg_at_10 or not len(validation.targets_U):
             best_epoch, best = epoch, _weights(model)
         progress.say(

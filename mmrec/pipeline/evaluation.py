@@ -69,7 +69,8 @@ def fit_blends(
 ) -> dict[str, Blend]:
     """Weights of every blend of `BLENDS`, fitted on validation questions."""
     count = len(validation.targets_U)
-    chosen = np.unique(np.linspace(0, count - 1, min(config.questions, count)).astype(int)) if count else []
+    # Evenly spread rather than the first ones: files are often sorted.
+    chosen = np.unique(np.linspace(0, max(count - 1, 0), min(config.questions, count)).astype(int))
     samples: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in BLENDS}
     progress.start("weigh channels", len(chosen), "users")
     for chunk in ranker.chunks(len(chosen)):

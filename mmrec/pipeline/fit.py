@@ -312,7 +312,8 @@ def _modality_rows(
 ) -> list[MetricRow]:
     """The whole recommender again with one modality hidden from it, words in the lexical channel included."""
     rows = []
-    for modality, name in (("picture", "picture-only"), ("words", "words-only")):
+    alone: tuple[tuple[Modality, str], ...] = (("picture", "picture-only"), ("words", "words-only"))
+    for modality, name in alone:
         own = replace(config, modality=modality)
         hidden = data
         if modality == "picture":
@@ -372,4 +373,3 @@ def _publish(
 def _short_hash(content: str | bytes) -> str:
     data = content.encode() if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()[:12]
-

@@ -33,7 +33,16 @@ from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.model import Generator, ItemTable
 from mmrec.tokens.quantizer import ResidualQuantizer
 
-__all__ = ["ENCODERS", "ChannelConfigs", "Parts", "load_generator", "read_index", "read_parts", "save_generator", "write_parts"]
+__all__ = [
+    "ENCODERS",
+    "ChannelConfigs",
+    "Parts",
+    "load_generator",
+    "read_index",
+    "read_parts",
+    "save_generator",
+    "write_parts",
+]
 
 CATALOGUE = "catalogue.parquet"
 HISTORIES = "histories.parquet"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from mmrec.bundle import Bundle, open_bundle
 from mmrec.calls import EngineCalls
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.errors import InternalError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.recommender.artefact import ENCODERS, read_index, read_parts
 from mmrec.recommender.ranker import CHANNELS, Ranker, top_k
 from mmrec.types import (
@@ -41,8 +42,27 @@ from mmrec_encoders.item_encoder import ItemEncoder
 
 __all__ = ["Recommender"]
 
+_NOT_RANKED = InternalError("a customer was left out of the ranking")
+"""Stands where a reply will be put; a caller who ever sees it has found a bug."""
+
 SHARE_FLOOR = 1e-6
 """Shares smaller than this are left out of an explanation."""
+
+
+class _Customer(NamedTuple):
+    """A request as catalogue rows.
+
+    Attributes:
+        request: As it came.
+        history: Stored and given, oldest first.
+        missing: Ids of the request that the catalogue lacks.
+        eligible_N: What may be returned. Shape: (N,), bool.
+    """
+
+    request: RecommendRequest
+    history: npt.NDArray[np.int32]
+    missing: list[str]
+    eligible_N: npt.NDArray[np.bool_]
 
 
 class Recommender(EngineCalls):
@@ -84,37 +104,50 @@ class Recommender(EngineCalls):
         Every entry holds exactly ``min(k, eligible)`` items of the catalogue. A customer without any known history
         item gets the most popular ones, and the reply says so.
         """
-        histories, missing = [], []
-        for request in requests:
-            known, unknown = self._history(request)
-            histories.append(known)
-            missing.append(unknown)
-        eligible_BN = (
-            np.stack([self._eligible(request, history) for request, history in zip(requests, histories, strict=True)])
-            if requests
-            else np.zeros((0, self._ranker.items), dtype=bool)
-        )
+        customers = [self._customer(request) for request in requests]
         results: list[Recommendations | MmrecError] = [
-            self._popular(request, eligible_N, unknown) if not len(history) else NotFoundError("")
-            for request, history, eligible_N, unknown in zip(requests, histories, eligible_BN, missing, strict=True)
+            self._popular(customer) if not len(customer.history) else _NOT_RANKED for customer in customers
         ]
-        asked = [row for row, history in enumerate(histories) if len(history)]
-        for width in sorted({self._beam_width(requests[row]) for row in asked}):
-            group = [row for row in asked if self._beam_width(requests[row]) == width]
+        known = [row for row, customer in enumerate(customers) if len(customer.history)]
+        for width in sorted({self._beam_width(requests[row]) for row in known}):
+            group = [row for row in known if self._beam_width(requests[row]) == width]
             for chunk in self._ranker.chunks(len(group)):
                 rows = group[chunk.begin : chunk.end]
-                features = self._ranker.features([histories[row] for row in rows], eligible_BN[rows], beam_width=width)
-                scores_BN = self._parts.blend.score(features)
-                for place, row in enumerate(rows):
-                    results[row] = self._reply(
-                        requests[row],
-                        histories[row],
-                        scores_BN[place],
-                        {name: feature[place] for name, feature in features.items()},
-                        eligible_BN[row],
-                        missing[row],
-                    )
+                replies = self._personal([customers[row] for row in rows], width)
+                for row, reply in zip(rows, replies, strict=True):
+                    results[row] = reply
         return results
+
+    def _personal(self, customers: Sequence[_Customer], width: int) -> list[Recommendations]:
+        """Replies to customers of whom something is known."""
+        blend = self._parts.blend
+        features = self._ranker.features(
+            [customer.history for customer in customers],
+            np.stack([customer.eligible_N for customer in customers]),
+            beam_width=width,
+            channels=blend.channels,
+        )
+        if not features:
+            return [self._popular(customer) for customer in customers]
+        scores_BN = blend.score(features)
+        replies = []
+        for place, customer in enumerate(customers):
+            own = {name: feature[place] for name, feature in features.items()}
+            ranked = top_k(scores_BN[place], customer.eligible_N, customer.request.k)
+            items = [
+                ScoredItem(
+                    self._record(int(row)),
+                    float(score),
+                    self._shares(int(row), customer.history, own) if customer.request.explain else (),
+                )
+                for row, score in zip(ranked.rows_K, ranked.scores_K, strict=True)
+            ]
+            replies.append(self._recommendations(items, customer.missing, Fallback.NONE))
+        return replies
+
+    def _customer(self, request: RecommendRequest) -> _Customer:
+        history, missing = self._history(request)
+        return _Customer(request, history, missing, self._eligible(request, history))
 
     def _beam_width(self, request: RecommendRequest) -> int:
         return max(request.beam_width or self._parts.beam_width, request.k)
@@ -143,40 +176,18 @@ class Recommender(EngineCalls):
             eligible_N[history] = False
         return eligible_N
 
-    def _popular(
-        self, request: RecommendRequest, eligible_N: npt.NDArray[np.bool_], missing: list[str]
-    ) -> Recommendations:
-        scores_N = self._ranker.most_popular()
-        ranked = top_k(scores_N, eligible_N, request.k)
+    def _popular(self, customer: _Customer) -> Recommendations:
+        """The most popular eligible items."""
+        ranked = top_k(self._ranker.most_popular(), customer.eligible_N, customer.request.k)
         items = [
             ScoredItem(
                 self._record(int(row)),
                 float(score),
-                (ChannelShare("popularity", float(score)),) if request.explain else (),
+                (ChannelShare("popularity", float(score)),) if customer.request.explain else (),
             )
             for row, score in zip(ranked.rows_K, ranked.scores_K, strict=True)
         ]
-        return self._recommendations(items, missing, Fallback.POPULARITY)
-
-    def _reply(
-        self,
-        request: RecommendRequest,
-        history: npt.NDArray[np.int32],
-        scores_N: npt.NDArray[np.float32],
-        features: dict[str, npt.NDArray[np.float32]],
-        eligible_N: npt.NDArray[np.bool_],
-        missing: list[str],
-    ) -> Recommendations:
-        ranked = top_k(scores_N, eligible_N, request.k)
-        items = [
-            ScoredItem(
-                self._record(int(row)),
-                float(score),
-                self._shares(int(row), history, features) if request.explain else (),
-            )
-            for row, score in zip(ranked.rows_K, ranked.scores_K, strict=True)
-        ]
-        return self._recommendations(items, missing, Fallback.NONE)
+        return self._recommendations(items, customer.missing, Fallback.POPULARITY)
 
     def _shares(
         self, row: int, history: npt.NDArray[np.int32], features: dict[str, npt.NDArray[np.float32]]
@@ -184,7 +195,9 @@ class Recommender(EngineCalls):
         """Parts of a score, the largest first; they add up to it."""
         shares = []
         for channel in CHANNELS:
-            share = self._parts.blend.weights.get(channel, 0.0) * float(features[channel][row])
+            if channel not in features:
+                continue
+            share = self._parts.blend.weights[channel] * float(features[channel][row])
             if abs(share) < SHARE_FLOOR:
                 continue
             strongest = self._ranker.strongest_history_item(channel, history, row)

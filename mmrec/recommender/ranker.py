@@ -9,7 +9,7 @@ that what is measured is what is served.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ import numpy.typing as npt
 import torch
 
 from mmrec.channels.content import content_scores
-from mmrec.channels.transitions import history_weights
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
@@ -76,7 +75,7 @@ class Ranker:
         with torch.inference_mode():
             self.tokens_NH = parts.generator.eval().item_tokens()
         most = max(float(parts.popularity_N.max()), 1.0)
-        self._popularity_N = np.log1p(parts.popularity_N) / np.float32(math.log1p(most))
+        self._popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
 
     @classmethod
     def popularity_of(cls, train: Interactions, items: int) -> npt.NDArray[np.float32]:
@@ -128,6 +127,7 @@ class Ranker:
         eligible_BN: npt.NDArray[np.bool_] | None = None,
         *,
         beam_width: int = 0,
+        channels: Collection[str] = CHANNELS,
     ) -> dict[str, npt.NDArray[np.float32]]:
         """What every channel says of every item.
 
@@ -135,6 +135,7 @@ class Ranker:
             histories: Catalogue rows, oldest first, none of them empty.
             eligible_BN: Items the beam search may generate; None for all. Shape: (B, N), bool.
             beam_width: 0 takes the bundle's.
+            channels: The ones that are wanted.
 
         Returns:
             By channel name. Each of shape (B, N), float32: log-probability for ``item-head``; log(1 + N p) for
@@ -142,23 +143,34 @@ class Ranker:
             ``transitions``; decayed sums of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1.
         """
         parts = self.parts
-        memory = self.read(histories)
-        beams = self.generate(memory, eligible_BN, width=beam_width or parts.beam_width)
-        generated_BN = np.zeros((len(histories), self.items), dtype=np.float32)
+        found: dict[str, npt.NDArray[np.float32]] = {}
+        if "item-head" in channels or "semantic-id" in channels:
+            memory = self.read(histories)
+            if "item-head" in channels:
+                found["item-head"] = self.item_head(memory)
+            if "semantic-id" in channels:
+                beams = self.generate(memory, eligible_BN, width=beam_width or parts.beam_width)
+                found["semantic-id"] = self._generated(beams)
+        if "transitions" in channels:
+            strength_BN = parts.transitions.scores(histories, parts.channels.transitions)
+            mean_B1 = np.maximum(strength_BN.mean(axis=1, keepdims=True), 1e-12)
+            found["transitions"] = np.log1p(strength_BN / mean_B1)
+        if "lexical" in channels:
+            found["lexical"] = parts.lexical.scores(histories, parts.channels.lexical)
+        if "content" in channels:
+            found["content"] = content_scores(histories, parts.fused_ND, parts.channels.content)
+        if "popularity" in channels:
+            found["popularity"] = np.broadcast_to(self._popularity_N, (len(histories), self.items))
+        return found
+
+    def _generated(self, beams: BeamResult) -> npt.NDArray[np.float32]:
+        """How much likelier than chance each generated item is, as log(1 + N p). Shape: (B, N), float32."""
         rows_BW = beams.items_BW.cpu().numpy()
-        found_B, found_W = np.nonzero(rows_BW >= 0)
         probability_BW = beams.log_probs_BW.float().exp().cpu().numpy()
+        generated_BN = np.zeros((len(rows_BW), self.items), dtype=np.float32)
+        found_B, found_W = np.nonzero(rows_BW >= 0)
         generated_BN[found_B, rows_BW[found_B, found_W]] = np.log1p(self.items * probability_BW[found_B, found_W])
-        strength_BN = parts.transitions.scores(histories, parts.channels.transitions)
-        mean_B1 = np.maximum(strength_BN.mean(axis=1, keepdims=True), 1e-12)
-        return {
-            "item-head": self.item_head(memory),
-            "semantic-id": generated_BN,
-            "transitions": np.log1p(strength_BN / mean_B1),
-            "lexical": parts.lexical.scores(histories, parts.channels.lexical),
-            "content": content_scores(histories, parts.fused_ND, parts.channels.content),
-            "popularity": np.broadcast_to(self._popularity_N, generated_BN.shape),
-        }
+        return generated_BN
 
     def most_popular(self) -> npt.NDArray[np.float32]:
         """Scores for a customer nothing is known of. Shape: (N,), float32."""
@@ -166,26 +178,26 @@ class Ranker:
 
     def strongest_history_item(self, channel: str, history: npt.NDArray[np.int32], row: int) -> int | None:
         """Catalogue row of the history item that a channel's score of `row` rests on most; None if on none."""
-        parts = self.parts
+        support = self._support(channel, history, row)
+        if support is None or not len(support) or support.max() <= 0:
+            return None
+        return int(history[-len(support) :][support.argmax()])
+
+    def _support(self, channel: str, history: npt.NDArray[np.int32], row: int) -> npt.NDArray[np.float64] | None:
+        """What each recent history item adds to a channel's score of `row`; None for a channel of the LLM."""
+        parts, channels = self.parts, self.parts.channels
         if channel == "transitions":
-            config = parts.channels.transitions
-            tail = history[-config.recent :]
+            decay, tail = channels.transitions.decay, history[-channels.transitions.recent :]
             strength = parts.transitions.edges[tail][:, [row]].toarray().ravel()
         elif channel == "lexical":
-            config = parts.channels.lexical
-            tail = history[-config.recent :]
+            decay, tail = channels.lexical.decay, history[-channels.lexical.recent :]
             strength = (parts.lexical.rows[tail] @ parts.lexical.rows[[row]].T).toarray().ravel()
         elif channel == "content":
-            config = parts.channels.content
-            tail = history[-config.recent :]
+            decay, tail = channels.content.decay, history[-channels.content.recent :]
             strength = parts.fused_ND[tail] @ parts.fused_ND[row]
         else:
             return None
-        weights = history_weights(
-            [np.arange(len(tail), dtype=np.int32)], len(tail), decay=config.decay, recent=len(tail)
-        )
-        support = weights.toarray().ravel() * strength
-        return int(tail[support.argmax()]) if len(tail) and support.max() > 0 else None
+        return np.asarray(strength * decay ** np.arange(len(tail) - 1, -1, -1.0), dtype=np.float64)
 
 
 def top_k(scores_N: npt.NDArray[np.float32], eligible_N: npt.NDArray[np.bool_], k: int) -> Ranked:

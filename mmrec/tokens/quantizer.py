@@ -50,7 +50,7 @@ class QuantizerConfig:
 
     def codes_for(self, items: int) -> int:
         """Codes per level for a catalogue of this many items, a power of two unless `codebook_size` caps it."""
-        wanted = 2 ** max(1, int(np.log2(max(items // ITEMS_PER_CODE, 2))))
+        wanted: int = 2 ** max(1, int(np.log2(max(items // ITEMS_PER_CODE, 2))))
         return min(self.codebook_size, wanted)
 
 

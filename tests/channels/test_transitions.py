@@ -10,7 +10,9 @@ PLAIN = TransitionConfig(degree_power=0.0, popularity_power=0.0, two_hop=0.0)
 
 def histories(*rows: list[int]) -> Interactions:
     users = [f"u{u}" for u, row in enumerate(rows) for _ in row]
-    return Interactions.from_columns(users, [i for row in rows for i in row], [t for row in rows for t in range(len(row))])
+    return Interactions.from_columns(
+        users, [i for row in rows for i in row], [t for row in rows for t in range(len(row))]
+    )
 
 
 def test_edges_weaken_with_distance_and_backwards() -> None:
@@ -49,13 +51,17 @@ def test_only_the_strongest_neighbours_are_kept() -> None:
 
 
 def test_scores_add_up_over_the_recent_history() -> None:
-    graph = count_transitions(histories([0, 1], [2, 3]), 4, TransitionConfig(two_hop=0, degree_power=0, popularity_power=0))
+    graph = count_transitions(
+        histories([0, 1], [2, 3]), 4, TransitionConfig(two_hop=0, degree_power=0, popularity_power=0)
+    )
     scores = graph.scores([np.array([2, 0], dtype=np.int32)], TransitionConfig(decay=0.5))
     assert scores[0].tolist() == pytest.approx([0, 1, 0, 0.5])
 
 
 def test_history_weights_decay_and_forget() -> None:
-    weights = history_weights([np.array([3, 1, 1], dtype=np.int32), np.array([], dtype=np.int32)], 4, decay=0.5, recent=3)
+    weights = history_weights(
+        [np.array([3, 1, 1], dtype=np.int32), np.array([], dtype=np.int32)], 4, decay=0.5, recent=3
+    )
     assert weights.toarray().tolist() == [[0, 1.5, 0, 0.25], [0, 0, 0, 0]]
 
 

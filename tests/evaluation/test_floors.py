@@ -6,7 +6,9 @@ from mmrec.evaluation.floors import item_knn, last_item_transitions, popularity
 
 def histories(*rows: list[int]) -> Interactions:
     users = [f"u{u}" for u, row in enumerate(rows) for _ in row]
-    return Interactions.from_columns(users, [i for row in rows for i in row], [t for row in rows for t in range(len(row))])
+    return Interactions.from_columns(
+        users, [i for row in rows for i in row], [t for row in rows for t in range(len(row))]
+    )
 
 
 TRAIN = histories([0, 1, 2], [0, 1, 3], [1, 2])

@@ -11,7 +11,8 @@ def ranks(above: int, tied: int = 0) -> Ranks:
 
 
 @pytest.mark.parametrize(
-    ("above", "recall", "ndcg"), [(0, 1.0, 1.0), (1, 1.0, 1 / math.log2(3)), (9, 1.0, 1 / math.log2(11)), (10, 0.0, 0.0)]
+    ("above", "recall", "ndcg"),
+    [(0, 1.0, 1.0), (1, 1.0, 1 / math.log2(3)), (9, 1.0, 1 / math.log2(11)), (10, 0.0, 0.0)],
 )
 def test_metrics_at_ten_without_ties(above: int, recall: float, ndcg: float) -> None:
     assert ranks(above).recall_at(10).tolist() == [recall]

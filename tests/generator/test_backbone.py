@@ -72,7 +72,7 @@ def test_a_model_from_scratch_comes_back_from_disk_the_same(architecture: str, t
 
 
 def test_when_a_model_is_neither_on_disk_nor_on_a_hub_that_answers() -> None:
-    with pytest.raises(ModelNotAvailableError, match="pass a folder that holds config.json"):
+    with pytest.raises(ModelNotAvailableError, match=r"pass a folder that holds config\.json"):
         build_backbone(GeneratorConfig(pretrained="nobody/no-such-model"))
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def test_every_transition_comes_exactly_once(lengths: list[int], longest: int, p
         assert batch.history_BT.shape[1] <= longest
         pairs = zip(batch.history_BT[batch.valid_BT].tolist(), batch.target_BT[batch.valid_BT].tolist(), strict=True)
         seen += list(pairs)
-    expected = [(int(a), int(b)) for h in histories for a, b in zip(h[:-1], h[1:], strict=True)]
+    expected = [(int(a), int(b)) for h in histories for a, b in pairwise(h)]
     assert sorted(seen) == expected
 
 

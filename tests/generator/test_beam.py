@@ -8,7 +8,6 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import beam_search, exact_log_probs
 from mmrec.generator.model import Generator, Memory
-
 from tests.generator.conftest import make_small
 
 

@@ -8,7 +8,6 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.generator.training import TrainingResult, ValidationSet, train_generator
 from mmrec.progress import NoProgress
-
 from tests.generator.conftest import Small, make_small
 
 CPU = torch.device("cpu")
@@ -60,7 +59,7 @@ def test_without_validation_the_last_epoch_is_kept() -> None:
     assert result.best_epoch == 3
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     pass
 
 
@@ -75,7 +74,7 @@ class _KillAfter(NoProgress):
 
     def advance(self, n: int = 1) -> None:
         if self.left < 0:
-            raise _Killed
+            raise _KilledError
 
 
 def test_training_that_was_killed_and_started_again_makes_the_same_model(tmp_path: Path) -> None:
@@ -84,7 +83,7 @@ def test_training_that_was_killed_and_started_again_makes_the_same_model(tmp_pat
     expected = train(whole, config)
 
     killed = make_small(12, dropout=0.2)
-    with pytest.raises(_Killed):
+    with pytest.raises(_KilledError):
         train(killed, config, checkpoint=tmp_path, progress=_KillAfter(2))
     again = make_small(12, dropout=0.2, seed=0)
     result = train(again, config, checkpoint=tmp_path)

@@ -136,7 +136,9 @@ def test_a_search_with_a_file_that_is_no_picture(recommender: mmrec.Recommender)
 
 
 def test_items_are_embedded_one_by_one_and_a_bad_one_does_not_spoil_the_rest(recommender: mmrec.Recommender) -> None:
-    found = recommender.embed([ItemInput("a", title="oak chair"), ItemInput("b", image=b"broken"), ItemInput("c", "mug")])
+    found = recommender.embed(
+        [ItemInput("a", title="oak chair"), ItemInput("b", image=b"broken"), ItemInput("c", "mug")]
+    )
     first, second, third = found.items
     assert isinstance(first, ItemEmbedding)
     assert first.vector.shape == (256,)

@@ -39,9 +39,7 @@ def test_a_node_is_open_exactly_when_an_eligible_item_lies_below_it(paths: np.nd
     for depth in range(paths.shape[1] + 1):
         prefixes = np.unique(paths[:, :depth], axis=0)
         nodes = torch.arange(len(index.item_begin[depth]) - 1)
-        expected = [
-            bool((eligible[0].numpy() & (paths[:, :depth] == prefix).all(axis=1)).any()) for prefix in prefixes
-        ]
+        expected = [bool((eligible[0].numpy() & (paths[:, :depth] == prefix).all(axis=1)).any()) for prefix in prefixes]
         assert index.eligible(nodes[None], depth, cumulative)[0].tolist() == expected
 
 

@@ -23,8 +23,6 @@ def test_paths_are_unique_and_start_with_the_codes(codes: np.ndarray) -> None:
     assert len(np.unique(paths, axis=0)) == len(codes)
 
 
-@given(
-    arrays(np.int32, st.tuples(st.integers(1, 40), st.just(2)), elements=st.integers(0, 2)), st.integers(0, 40)
-)
+@given(arrays(np.int32, st.tuples(st.integers(1, 40), st.just(2)), elements=st.integers(0, 2)), st.integers(0, 40))
 def test_an_item_keeps_its_id_when_items_are_appended(codes: np.ndarray, kept: int) -> None:
     assert np.array_equal(assign_semantic_ids(codes)[:kept], assign_semantic_ids(codes[:kept]))
