@@ -12,6 +12,7 @@ the probabilities of all items sum to one and nothing outside the catalogue has 
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -125,7 +126,7 @@ class Generator(nn.Module):
 
     def item_logits(self, states_XH: Tensor, tokens_NH: Tensor) -> Tensor:
         """Item-head scores over the whole catalogue, before the softmax. Shape: (..., N)."""
-        return torch.matmul(states_XH, tokens_NH.T) * float(tokens_NH.shape[1]) ** -0.5
+        return torch.matmul(states_XH, tokens_NH.T) / math.sqrt(tokens_NH.shape[1])
 
 
 class SemanticIdHead(nn.Module):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from mmrec.bundle import Bundle, open_bundle
 from mmrec.calls import EngineCalls
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InternalError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.recommender.artefact import ENCODERS, read_index, read_parts
 from mmrec.recommender.ranker import CHANNELS, Ranker, top_k
 from mmrec.types import (
@@ -41,9 +41,6 @@ from mmrec.types import (
 from mmrec_encoders.item_encoder import ItemEncoder
 
 __all__ = ["Recommender"]
-
-_NOT_RANKED = InternalError("a customer was left out of the ranking")
-"""Stands where a reply will be put; a caller who ever sees it has found a bug."""
 
 SHARE_FLOOR = 1e-6
 """Shares smaller than this are left out of an explanation."""
@@ -105,18 +102,14 @@ class Recommender(EngineCalls):
         item gets the most popular ones, and the reply says so.
         """
         customers = [self._customer(request) for request in requests]
-        results: list[Recommendations | MmrecError] = [
-            self._popular(customer) if not len(customer.history) else _NOT_RANKED for customer in customers
-        ]
+        replies = {row: self._popular(customer) for row, customer in enumerate(customers) if not len(customer.history)}
         known = [row for row, customer in enumerate(customers) if len(customer.history)]
         for width in sorted({self._beam_width(requests[row]) for row in known}):
             group = [row for row in known if self._beam_width(requests[row]) == width]
             for chunk in self._ranker.chunks(len(group)):
                 rows = group[chunk.begin : chunk.end]
-                replies = self._personal([customers[row] for row in rows], width)
-                for row, reply in zip(rows, replies, strict=True):
-                    results[row] = reply
-        return results
+                replies |= zip(rows, self._personal([customers[row] for row in rows], width), strict=True)
+        return [replies[row] for row in range(len(requests))]
 
     def _personal(self, customers: Sequence[_Customer], width: int) -> list[Recommendations]:
         """Replies to customers of whom something is known."""
