@@ -108,8 +108,7 @@ def train_small_clip(
             ``numpy.memmap``.
             Shape: (N, 3, 72, 72), uint8: 15,552 bytes each, 26 MB for 1,645 pictures, 566 MB for 36,358.
         text_NT: Unit vectors of the same items' words; a zero row for an item without words. Shape: (N, T).
-        config: How to train; the default takes 30 s for 400 pictures and 2-3 minutes for 1,645 on two CPU
-            cores.
+        config: How to train; the default takes about 70 s of one CPU core for 400 pictures, 290 s for 1,645.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: Of initialisation, order, and views.
         progress: Told one unit per picture.
