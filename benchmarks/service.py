@@ -41,9 +41,7 @@ def run(device: str) -> None:
             BackgroundServer(lambda: Recommender.load(bundle, device=device), ServerConfig(port=0)) as server,
             Client(server.target, timeout=60) as client,
         ):
-            rows += [
-                ("gRPC", callers, *_figures(lambda: client.recommend(history), callers)) for callers in (1, 8, 32)
-            ]
+            rows += [("gRPC", callers, *_figures(lambda: client.recommend(history), callers)) for callers in (1, 8, 32)]
     Report(
         "service",
         f"10 recommendations from 20 history items, 200 items, `embedded` preset, server and {CALLS} calls in one "

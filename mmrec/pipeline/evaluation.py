@@ -77,7 +77,7 @@ def fit_blends(
         rows = list(chosen[chunk.begin : chunk.end])
         histories = [validation.histories[row] for row in rows]
         eligible_BN = _unseen(histories, ranker.items)
-        features = ranker.features(histories, eligible_BN)
+        features = ranker.features(histories, eligible_BN).by_channel
         for place, row in enumerate(rows):
             target = int(validation.targets_U[row])
             if not eligible_BN[place, target]:
@@ -125,15 +125,14 @@ def evaluate(
         floor_scores = {name: score(histories) for name, score in floors.items()}
         for remove_seen in (True, False):
             eligible_BN = _unseen(histories, ranker.items) if remove_seen else None
-            features = ranker.features(histories, eligible_BN)
+            channels = blends["fused"].channels if only_fused else CHANNELS
+            features, generated_BW = ranker.features(histories, eligible_BN, channels=channels)
             scores = {"fused": blends["fused"].score(features)}
             if not only_fused:
                 scores |= {name: blends[name].score(features) for name in BLENDS}
                 scores |= {row: features[channel] for row, channel in PARTS.items()}
-                lists = ranker.generate(ranker.read(histories), eligible_BN, width=ranker.parts.beam_width)
-                gathered.setdefault(("semantic-id-beam", remove_seen), []).append(
-                    ranks_in_lists(lists.items_BW.cpu().numpy(), targets)
-                )
+            if generated_BW is not None and not only_fused:
+                gathered.setdefault(("semantic-id-beam", remove_seen), []).append(ranks_in_lists(generated_BW, targets))
             for name, score in (scores | floor_scores).items():
                 gathered.setdefault((name, remove_seen), []).append(
                     rank_targets(score, targets, histories, remove_seen=remove_seen)

@@ -119,7 +119,7 @@ class Recommender(EngineCalls):
             np.stack([customer.eligible_N for customer in customers]),
             beam_width=width,
             channels=blend.channels,
-        )
+        ).by_channel
         if not features:
             return [self._popular(customer) for customer in customers]
         scores_BN = blend.score(features)

@@ -26,7 +26,7 @@ from mmrec.generator.model import Memory
 from mmrec.recommender.artefact import Parts
 from mmrec.tokens.decode_index import build_decode_index
 
-__all__ = ["CHANNELS", "CustomerChunk", "Ranked", "Ranker", "top_k"]
+__all__ = ["CHANNELS", "CustomerChunk", "Features", "Ranked", "Ranker", "top_k"]
 
 Histories = Sequence[npt.NDArray[np.int32]]
 
@@ -55,6 +55,21 @@ class Ranked(NamedTuple):
 
     rows_K: npt.NDArray[np.int64]
     scores_K: npt.NDArray[np.float32]
+
+
+class Features(NamedTuple):
+    """What the channels say of every item.
+
+    Attributes:
+        by_channel: Each of shape (B, N), float32: log-probability for ``item-head``; log(1 + N p) for ``semantic-id``,
+            0 for items that were not generated; log(1 + strength / mean strength) for ``transitions``; decayed sums of
+            cosines for ``lexical`` and ``content``; log popularity scaled to 0..1.
+        generated_BW: Catalogue rows that the beam search generated, best first, -1 past the last; None when
+            ``semantic-id`` was not wanted. Shape: (B, W), int64.
+    """
+
+    by_channel: dict[str, npt.NDArray[np.float32]]
+    generated_BW: npt.NDArray[np.int64] | None
 
 
 class Ranker:
@@ -128,7 +143,7 @@ class Ranker:
         *,
         beam_width: int = 0,
         channels: Collection[str] = CHANNELS,
-    ) -> dict[str, npt.NDArray[np.float32]]:
+    ) -> Features:
         """What every channel says of every item.
 
         Args:
@@ -136,14 +151,10 @@ class Ranker:
             eligible_BN: Items the beam search may generate; None for all. Shape: (B, N), bool.
             beam_width: 0 takes the bundle's.
             channels: The ones that are wanted.
-
-        Returns:
-            By channel name. Each of shape (B, N), float32: log-probability for ``item-head``; log(1 + N p) for
-            ``semantic-id``, 0 for items that were not generated; log(1 + strength / mean strength) for
-            ``transitions``; decayed sums of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1.
         """
         parts = self.parts
         found: dict[str, npt.NDArray[np.float32]] = {}
+        generated_BW: npt.NDArray[np.int64] | None = None
         if "item-head" in channels or "semantic-id" in channels:
             memory = self.read(histories)
             if "item-head" in channels:
@@ -151,6 +162,7 @@ class Ranker:
             if "semantic-id" in channels:
                 beams = self.generate(memory, eligible_BN, width=beam_width or parts.beam_width)
                 found["semantic-id"] = self._generated(beams)
+                generated_BW = beams.items_BW.cpu().numpy()
         if "transitions" in channels:
             strength_BN = parts.transitions.scores(histories, parts.channels.transitions)
             mean_B1 = np.maximum(strength_BN.mean(axis=1, keepdims=True), 1e-12)
@@ -161,7 +173,7 @@ class Ranker:
             found["content"] = content_scores(histories, parts.fused_ND, parts.channels.content)
         if "popularity" in channels:
             found["popularity"] = np.broadcast_to(self._popularity_N, (len(histories), self.items))
-        return found
+        return Features(found, generated_BW)
 
     def _generated(self, beams: BeamResult) -> npt.NDArray[np.float32]:
         """How much likelier than chance each generated item is, as log(1 + N p). Shape: (B, N), float32."""
