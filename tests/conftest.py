@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Before anything imports a Hugging Face library: the tests need no hub and must not wait for one.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Servers and killed processes run beside the tests on the same cores; see mmrec.cli.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 # As the command line does; otherwise they draw bars on stderr, where tests look for our own words.
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"

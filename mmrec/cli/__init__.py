@@ -33,6 +33,8 @@ EXIT_CODES = {
 _ENVIRONMENT = {
     # Its worker threads and our process pools do not mix; batches are large enough without it.
     "TOKENIZERS_PARALLELISM": "false",
+    # Threads that wait by spinning starve each other as soon as two busy processes share the cores.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",

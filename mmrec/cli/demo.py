@@ -26,7 +26,7 @@ def demo(
         "demo-output"
     ),
     items: Annotated[int, typer.Option("--items", metavar="N", help="Products to draw, 50 or more.")] = 480,
-    users: Annotated[int, typer.Option("--users", metavar="N", help="Customers, 20 or more.")] = 700,
+    users: Annotated[int, typer.Option("--users", metavar="N", help="Customers, 20 or more.")] = 400,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Source of everything drawn.")] = 7,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the server up until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port; 0 takes a free one.")] = 0,
@@ -114,13 +114,11 @@ def _fit(dataset: Path, bundle: Path, device: str, screen: Output) -> FitResult:
     from mmrec.generator.config import TrainingConfig
     from mmrec.pipeline import FitConfig, fit_dataset
     from mmrec_encoders.fusion_training import FusionConfig
-    from mmrec_encoders.small_clip_training import SmallClipConfig
 
     # A few hundred products and a few thousand purchases, learnt three times over: many small steps in few passes.
     config = FitConfig(
         device=device,
         compare_modalities=True,
-        small_clip=SmallClipConfig(epochs=12),
         fusion=FusionConfig(steps=200, batch_size=128),
         training=TrainingConfig(epochs=16, patience=4, batch_positions=384, warmup_steps=20, learning_rate=2e-3),
     )

@@ -52,7 +52,7 @@ class DemoTruth:
 
 
 def write_demo_dataset(
-    folder: Path, *, items: int = 480, users: int = 700, seed: int = 7, progress: Progress = NO_PROGRESS
+    folder: Path, *, items: int = 480, users: int = 400, seed: int = 7, progress: Progress = NO_PROGRESS
 ) -> DemoTruth:
     """Draw a catalogue, let customers shop, and write both as a dataset folder.
 
