@@ -27,7 +27,6 @@ from mmrec.channels.blend import Blend
 from mmrec.channels.lexical import build_lexical_index
 from mmrec.channels.transitions import count_transitions
 from mmrec.data.dataset import Dataset, read_dataset
-from mmrec.data.interactions import Interactions
 from mmrec.data.splits import LeaveOneOut, leave_one_out
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidDatasetError
@@ -53,6 +52,7 @@ from mmrec_encoders.presets import build_encoders
 from mmrec_encoders.protocols import ImageEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder
 from mmrec_encoders.small_clip_training import train_small_clip
+from mmrec_encoders.training import following_pairs
 
 __all__ = ["FitResult", "fit_dataset"]
 
@@ -181,29 +181,38 @@ def _encode(data: Dataset, config: FitConfig, work: WorkFolder, progress: Progre
     encoders = build_encoders(
         config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
     )
-    has_pictures = any(data.catalogue.images)
+    words = ItemEncoder(None, encoders.text, None, config.template)
+    text = work.tensors("words", lambda: words.encode_words(data.catalogue, progress)._asdict())
     image = encoders.image
-    if image is None and has_pictures:
-        image = _small_encoder(data, ItemEncoder(None, encoders.text, None, config.template), config, work, progress)
-    encoder = ItemEncoder(image if has_pictures else None, encoders.text, None, config.template)
+    if not any(data.catalogue.images):
+        image = None
+    elif image is None:
+        image = _small_encoder(data, text["text_NT"], config, work, progress)
+    encoder = ItemEncoder(image, encoders.text, None, config.template)
 
-    def make() -> dict[str, npt.NDArray[Any]]:
-        result = encoder.features(data.catalogue, data.pictures, progress)
-        return {**result.features._asdict(), "unreadable": np.array([len(result.failures)])}
+    def encode_pictures() -> dict[str, npt.NDArray[Any]]:
+        encoded = encoder.encode_pictures(data.catalogue, data.pictures, progress)
+        return {
+            "image_NI": encoded.image_NI,
+            "has_image_N": encoded.has_image_N,
+            "unreadable": np.array([len(encoded.failures)]),
+        }
 
-    tensors = work.tensors("features", make)
-    count = int(tensors.pop("unreadable")[0])
-    return _Encoded(encoder, ItemFeatures(**tensors), count)
+    pictures = work.tensors("pictures", encode_pictures)
+    unreadable = int(pictures.pop("unreadable")[0])
+    return _Encoded(encoder, ItemFeatures(**pictures, **text), unreadable)
 
 
 def _small_encoder(
-    data: Dataset, words: ItemEncoder, config: FitConfig, work: WorkFolder, progress: Progress
-) -> ImageEncoder:
+    data: Dataset, text_NT: npt.NDArray[Any], config: FitConfig, work: WorkFolder, progress: Progress
+) -> ImageEncoder | None:
+    """The small image encoder, trained on the catalogue's own pictures and words; None if no picture can be read."""
     path = work.folder / "small-clip.safetensors"
     if path.exists():
         return SmallClipEncoder.load(path, device=config.device)
-    text_NT = work.tensors("words", lambda: {"text": words.encode_words(data.catalogue, progress)[0]})["text"]
     small = load_small_pictures(data.catalogue, data.pictures, progress=progress)
+    if not len(small.rows_M):
+        return None
     encoder = train_small_clip(
         small.pixels_M3HW,
         text_NT[small.rows_M],
@@ -236,7 +245,7 @@ def _rank(
     if path.exists():
         fusion = Fusion.load(path, device=device)
     else:
-        pairs_P2 = _following_pairs(split.train)
+        pairs_P2 = following_pairs(split.train)
         fusion = train_fusion(
             features, pairs_P2, config.fusion, seed=config.seed, device=config.device, progress=progress
         )
@@ -332,13 +341,6 @@ def _masked(features: ItemFeatures, modality: Modality) -> ItemFeatures:
     if modality == "words":
         return features._replace(has_image_N=np.zeros_like(features.has_image_N))
     return features
-
-
-def _following_pairs(train: Interactions) -> npt.NDArray[np.int64]:
-    """Items directly after one another in training histories. Shape: (pairs, 2), int64."""
-    same_user_E = train.users_E[1:] == train.users_E[:-1]
-    pairs = np.stack([train.items_E[:-1][same_user_E], train.items_E[1:][same_user_E]], axis=1)
-    return pairs.astype(np.int64)
 
 
 # --- publication ------------------------------------------------------------------------------------------------------

@@ -291,7 +291,7 @@ def _set(message: object, field: FieldDescriptor) -> None:
     if field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
         value = field.message_type.fields_by_name["value"]
         getattr(message, field.name)["x"] = "y" if value.type == FieldDescriptor.TYPE_STRING else 1.0
-    elif field.label == FieldDescriptor.LABEL_REPEATED:
+    elif hasattr(getattr(message, field.name), "add"):
         getattr(message, field.name).add()
     elif field.type == FieldDescriptor.TYPE_MESSAGE:
         getattr(message, field.name).SetInParent()
