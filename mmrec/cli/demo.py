@@ -4,6 +4,8 @@ server."""
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +31,10 @@ def demo(
     users: Annotated[int, typer.Option("--users", metavar="N", help="Customers, 20 or more.")] = 400,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Source of everything drawn.")] = 7,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the server up until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", metavar="N", help="0 takes any free port; unset: 50051 with --keep, else 0."),
+    ] = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -64,7 +69,9 @@ def demo(
     dataset = read_dataset(folder)
     result = _fit(folder, bundle, device, screen)
 
-    with running_server(bundle, out / "server.log", port=port, device=device) as server:
+    if port is None:
+        port = 50051 if keep else 0
+    with _ended_by_sigterm(), running_server(bundle, out / "server.log", port=port, device=device) as server:
         screen.note(f"the server is up at {server.address}; asking it over gRPC")
         with Client(server.address, timeout=60) as client:
             visits = ask_for_customers(client, dataset, truth)
@@ -146,9 +153,18 @@ def _print_visit(screen: Output, visit: Visit, dataset: Dataset, truth: DemoTrut
     )
 
 
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, so that the server inside never outlives this process."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _wait_for_interrupt() -> None:
-    """Return on Ctrl-C, or on the SIGTERM by which a process manager ends this one."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Return on Ctrl-C."""
     try:
         signal.pause()
     except KeyboardInterrupt:

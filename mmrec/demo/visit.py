@@ -124,6 +124,7 @@ def sheet_rows(visits: Sequence[Visit], dataset: Dataset, truth: DemoTruth) -> l
 
 
 def _purchases(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    """Item ids by user id, oldest first."""
+    """Item ids, oldest first, by user id in the order of the ids."""
     ids, events = dataset.catalogue.item_ids, dataset.interactions
-    return {user_id: tuple(ids[row] for row in events.history(user)) for user, user_id in enumerate(events.user_ids)}
+    named = sorted((user_id, user) for user, user_id in enumerate(events.user_ids))
+    return {user_id: tuple(ids[row] for row in events.history(user)) for user_id, user in named}
