@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, JsonFlag, QuietFlag
+from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def demo(
         typer.Option("--port", metavar="N", help="0 takes any free port; unset: 50051 with --keep, else 0."),
     ] = None,
     device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
@@ -67,11 +68,14 @@ def demo(
     folder, bundle, sheet = out / "dataset", out / "bundle", out / "contact-sheet.png"
     truth = write_demo_dataset(folder, items=items, users=users, seed=seed, progress=progress)
     dataset = read_dataset(folder)
-    result = _fit(folder, bundle, device, screen)
+    result = _fit(folder, bundle, device, dtype, screen)
 
     if port is None:
         port = 50051 if keep else 0
-    with _ended_by_sigterm(), running_server(bundle, out / "server.log", port=port, device=device) as server:
+    with (
+        _ended_by_sigterm(),
+        running_server(bundle, out / "server.log", port=port, device=device, dtype=dtype) as server,
+    ):
         screen.note(f"the server is up at {server.address}; asking it over gRPC")
         with Client(server.address, timeout=60) as client:
             visits = ask_for_customers(client, dataset, truth)
@@ -116,7 +120,7 @@ def demo(
     screen.note("the server is stopped")
 
 
-def _fit(dataset: Path, bundle: Path, device: str, screen: Output) -> FitResult:
+def _fit(dataset: Path, bundle: Path, device: str, dtype: str, screen: Output) -> FitResult:
     """A bundle, its figures, and the same with the pictures alone and with the words alone."""
     from mmrec.generator.config import TrainingConfig
     from mmrec.pipeline import FitConfig, fit_dataset
@@ -125,6 +129,7 @@ def _fit(dataset: Path, bundle: Path, device: str, screen: Output) -> FitResult:
     # A few hundred products and a few thousand purchases, learnt three times over: many small steps in few passes.
     config = FitConfig(
         device=device,
+        dtype=dtype,
         compare_modalities=True,
         fusion=FusionConfig(steps=200, batch_size=128),
         training=TrainingConfig(epochs=16, patience=4, batch_positions=384, warmup_steps=20, learning_rate=2e-3),

@@ -37,7 +37,13 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    bundle: Path, log: Path, *, port: int = 0, device: str = "auto", timeout_s: float = START_TIMEOUT_S
+    bundle: Path,
+    log: Path,
+    *,
+    port: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
     """Run ``mmrec serve BUNDLE`` for as long as the block lasts, then stop it as an operator would.
 
@@ -46,13 +52,15 @@ def running_server(
         log: File for everything the server says on stderr.
         port: Port to listen on; 0 takes a free one.
         device: Where the server computes.
+        dtype: Its number format.
         timeout_s: Seconds it may take to come up.
 
     Raises:
         FailedPreconditionError: it ended instead of starting; the message has its last words.
         UnavailableError: it did not come up in time.
     """
-    command = [sys.executable, "-m", "mmrec", "serve", str(bundle), "--port", str(port), "--device", device]
+    command = [sys.executable, "-m", "mmrec", "serve", str(bundle), "--port", str(port)]
+    command += ["--device", device, "--dtype", dtype]
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [*command, "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors

@@ -7,7 +7,14 @@ from typing import Literal
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["Architecture", "GeneratorConfig", "TrainingConfig"]
+__all__ = ["STEPS_PER_EPOCH", "Architecture", "GeneratorConfig", "TrainingConfig"]
+
+STEPS_PER_EPOCH = 24
+"""Fewest steps in a pass over a small set: one large step a pass learns next to nothing."""
+
+FEWEST_POSITIONS = 128
+"""A smaller step than this is mostly noise, however small the set."""
+
 
 Architecture = Literal["llama", "qwen3", "mistral"]
 
@@ -68,7 +75,8 @@ class TrainingConfig:
     Attributes:
         epochs: Most passes over the training histories.
         patience: Epochs without a better validation NDCG@10 after which training stops.
-        batch_positions: History positions per step.
+        batch_positions: Most history positions per step. A small set takes fewer, so that an epoch still has
+            `STEPS_PER_EPOCH` steps.
         learning_rate: Peak of AdamW's rate, reached after `warmup_steps` and lowered by a cosine.
         weight_decay: Of AdamW, on matrices only.
         warmup_steps: Steps over which the rate grows from zero.
@@ -88,6 +96,12 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     validation_users: int = 2000
     max_minutes: float = 0.0
+
+    def positions_for(self, transitions: int) -> int:
+        """History positions per step for a training set of this many transitions."""
+        return max(
+            min(self.batch_positions, transitions // STEPS_PER_EPOCH), min(FEWEST_POSITIONS, self.batch_positions)
+        )
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_positions", "validation_users"):

@@ -119,7 +119,8 @@ def train_generator(
         state, best = _load(checkpoint, model, optimizer)
     records, best_epoch = state
     transitions = sum(max(0, len(history) - 1) for history in histories)
-    steps_per_epoch = max(1, math.ceil(transitions / config.batch_positions))
+    positions = config.positions_for(transitions)
+    steps_per_epoch = max(1, math.ceil(transitions / positions))
     nodes_PN = _nodes_by_depth(index)
     started = time.monotonic() - sum(record.seconds for record in records)
 
@@ -136,7 +137,7 @@ def train_generator(
             batches = epoch_batches(
                 histories,
                 longest=model.config.max_history,
-                positions=config.batch_positions,
+                positions=positions,
                 seed=seed,
                 epoch=epoch,
             )

@@ -116,3 +116,8 @@ def test_a_generator_that_cannot_be_is_refused(field: str, value: object) -> Non
 def test_a_training_that_cannot_be_is_refused(field: str, value: float) -> None:
     with pytest.raises(InvalidArgumentError, match=field):
         TrainingConfig(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("transitions", "positions"), [(0, 128), (2_400, 128), (12_000, 500), (10**6, 4096)])
+def test_a_small_set_is_cut_into_smaller_steps(transitions: int, positions: int) -> None:
+    assert TrainingConfig().positions_for(transitions) == positions
