@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Servers and killed processes run beside the tests on the same cores; see mmrec.cli.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 # As the command line does; otherwise they draw bars on stderr, where tests look for our own words.
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"

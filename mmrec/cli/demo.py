@@ -125,13 +125,15 @@ def _fit(dataset: Path, bundle: Path, device: str, dtype: str, screen: Output) -
     from mmrec.generator.config import TrainingConfig
     from mmrec.pipeline import FitConfig, fit_dataset
     from mmrec_encoders.fusion_training import FusionConfig
+    from mmrec_encoders.small_clip_training import SmallClipConfig
 
     # A few hundred products and a few thousand purchases, learnt three times over: many small steps in few passes.
     config = FitConfig(
         device=device,
         dtype=dtype,
         compare_modalities=True,
-        fusion=FusionConfig(steps=200, batch_size=128),
+        small_clip=SmallClipConfig(epochs=24),
+        fusion=FusionConfig(steps=120, batch_size=128),
         training=TrainingConfig(epochs=16, patience=4, batch_positions=384, warmup_steps=20, learning_rate=2e-3),
     )
     return fit_dataset(dataset, bundle, config, screen.progress())

@@ -81,7 +81,9 @@ class TrainingConfig:
         weight_decay: Of AdamW, on matrices only.
         warmup_steps: Steps over which the rate grows from zero.
         semantic_id_weight: Weight of the semantic-ID loss beside the item loss.
-        label_smoothing: Of both losses, 0 to below 1.
+        semantic_id_share: Share of the places of each batch, drawn anew, that the semantic-ID head is trained on; its
+            decoder costs more per place than the LLM.
+        label_smoothing: Of the item loss, 0 to below 1.
         validation_users: Most users the metric is measured on after each epoch.
         max_minutes: Training stops after the epoch in which this much time has passed; 0 for no limit.
     """
@@ -93,6 +95,7 @@ class TrainingConfig:
     weight_decay: float = 0.05
     warmup_steps: int = 100
     semantic_id_weight: float = 0.5
+    semantic_id_share: float = 0.5
     label_smoothing: float = 0.0
     validation_users: int = 2000
     max_minutes: float = 0.0
@@ -110,6 +113,10 @@ class TrainingConfig:
         if self.learning_rate <= 0:
             raise InvalidArgumentError(
                 f"learning_rate is {self.learning_rate}; it must be above 0", field="learning_rate"
+            )
+        if not 0 < self.semantic_id_share <= 1:
+            raise InvalidArgumentError(
+                f"semantic_id_share is {self.semantic_id_share}; it must lie in (0, 1]", field="semantic_id_share"
             )
         if not 0 <= self.label_smoothing < 1:
             raise InvalidArgumentError(

@@ -5,7 +5,8 @@ catalogue, the semantic-ID head by cross-entropy over the codes that continue a 
 follows from (seed, epoch), so a run that is killed and started again makes the same model as one that was not.
 """
 
-# Axes: B windows, T places, X = B*T valid places, N items, H hidden width, P levels, C children
+# Axes: B windows, T places, Q drawn places, X valid places of all windows, N items, H hidden width, P levels,
+# C children
 
 from __future__ import annotations
 
@@ -184,12 +185,16 @@ def _losses(model: Generator, batch: Batch, index: DecodeIndex, nodes_PN: Tensor
     item_loss = F.cross_entropy(logits_XN.float(), target_X, label_smoothing=config.label_smoothing)
 
     places = batch.valid_BT.shape[1]
-    causal_TT = torch.ones(places, places, dtype=torch.bool, device=target_X.device).tril()
-    prefix_BTl = model.paths_NP[batch.target_BT][..., :-1]
-    state_BTlH = model.semantic_id_head(
-        prefix_BTl, memory.states_BTH, memory, causal_TT.expand(len(batch.valid_BT), -1, -1)
+    drawn_Q = torch.randperm(places)[: math.ceil(config.semantic_id_share * places)].sort().values.to(target_X.device)
+    valid_BQ, target_BQ = batch.valid_BT[:, drawn_Q], batch.target_BT[:, drawn_Q]
+    causal_QT = torch.arange(places, device=target_X.device) <= drawn_Q.unsqueeze(1)
+    state_BQlH = model.semantic_id_head(
+        model.paths_NP[target_BQ][..., :-1],
+        memory.states_BTH[:, drawn_Q],
+        memory,
+        causal_QT.expand(len(valid_BQ), -1, -1),
     )
-    state_XlH = state_BTlH[batch.valid_BT]
+    state_XlH, target_X = state_BQlH[valid_BQ], target_BQ[valid_BQ]
     path_loss = torch.zeros((), device=target_X.device)
     for depth in range(index.levels):
         if index.fan_out[depth] == 1:
