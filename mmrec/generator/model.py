@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmrec.errors import InvalidArgumentError
 from mmrec.generator.backbone import build_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.tokens.decode_index import DecodeIndex
@@ -67,6 +68,10 @@ class Generator(nn.Module):
         table: The catalogue; kept as buffers that are not part of the weights.
         widths: Codes per level of a semantic ID.
         backbone: A model and its hidden width, instead of the one `config` describes.
+
+    Raises:
+        InvalidArgumentError: the model's width is no multiple of `config.heads`.
+        ModelNotAvailableError: a pretrained model can be neither found nor fetched.
     """
 
     fused_ND: Tensor
@@ -84,6 +89,11 @@ class Generator(nn.Module):
         self.config = config
         self.widths = widths
         self.backbone, hidden = backbone or build_backbone(config)
+        if hidden % config.heads:
+            raise InvalidArgumentError(
+                f"the language model is {hidden} wide, which {config.heads} heads do not divide; choose another number",
+                field="heads",
+            )
         items, dimension = table.fused_ND.shape
         self.project = nn.Linear(dimension, hidden)
         self.code_embedding = nn.ModuleList(nn.Embedding(width, hidden) for width in widths[:-1])
