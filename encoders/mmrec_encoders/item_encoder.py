@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from mmrec.data.catalogue import OWN_COLUMNS, item_text
 from mmrec.data.pictures import decode_picture
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.types import ItemInput, ItemRecord
 from mmrec_encoders.fusion import Fusion, ItemFeatures
@@ -243,7 +243,11 @@ class ItemEncoder:
             raise FailedPreconditionError(
                 "this catalogue was fitted without pictures, so a picture cannot be compared; use words"
             )
-        return decode_picture(data, size_hint=self.image.picture_size)
+        try:
+            return decode_picture(data, size_hint=self.image.picture_size)
+        except InvalidImageError as err:
+            # The client's field is named here: a picture decoder does not know whose picture it reads.
+            raise InvalidImageError(err.message, field="image") from err
 
     def _words(self, item: ItemInput) -> str:
         values = (item.title, item.description, *item.attributes.values())

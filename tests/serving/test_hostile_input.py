@@ -52,14 +52,14 @@ def test_a_picture_of_one_pixel_is_a_picture(client: Client) -> None:
     [
         (JPEG[: len(JPEG) // 2], "damaged|truncated|cut"),
         (hundred_megapixel_png(), "pixels"),
-        (b"GIF89a" + b"\0" * 30, ""),
-        (b"%PDF-1.7 not a picture", ""),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", ""),
-        (b"\0" * 100_000, ""),
+        (b"GIF89a" + b"\0" * 30, None),
+        (b"%PDF-1.7 not a picture", None),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
+        (b"\0" * 100_000, None),
     ],
     ids=["truncated", "100-megapixels", "gif-header", "pdf", "svg", "zeros"],
 )
-def test_a_picture_that_cannot_be_read_safely_is_refused(client: Client, data: bytes, words: str) -> None:
+def test_a_picture_that_cannot_be_read_safely_is_refused(client: Client, data: bytes, words: str | None) -> None:
     with pytest.raises(InvalidImageError, match=words) as caught:
         client.search(image=data)
     assert "0x" not in caught.value.message
