@@ -1,6 +1,7 @@
 """What README.md shows is run here: the Python blocks, the `bash` blocks, and the tables beside their source.
 
-Blocks marked `sh` set things up, train or serve, and are not run.
+Of the blocks marked `sh`, the one from a release to a server is run on a release the test writes; `make` is not run
+from inside `make test`.
 """
 
 from __future__ import annotations
@@ -90,3 +91,37 @@ def test_the_first_screen_has_the_two_commands_and_a_session() -> None:
     first_screen = "\n".join(README.splitlines()[:45])
     for shown in ("make demo", "make test", "pip install", "from mmrec import Client", "client.recommend("):
         assert shown in first_screen
+
+
+@pytest.fixture
+def own_data(tmp_path: Path) -> Path:
+    """A folder with a MovieLens-100K release of twelve films and eight users."""
+    release = tmp_path / "ml-100k"
+    release.mkdir()
+    flags = "|".join("0" * 19)
+    films = "".join(f"{n}|Film {n} (199{n % 10})|01-Jan-1995||http://films/{n}|{flags}\n" for n in range(1, 13))
+    (release / "u.item").write_text(films, encoding="latin-1")
+    ratings = "".join(f"{u}\t{(u + n) % 12 + 1}\t{n % 5 + 1}\t{881250000 + n}\n" for u in range(1, 9) for n in range(6))
+    (release / "u.data").write_text(ratings, encoding="latin-1")
+    genres = "\n".join(f"genre{n}|{n}" for n in range(19))
+    (release / "u.genre").write_text(genres + "\n", encoding="latin-1")
+    (release / "u.user").write_text("".join(f"{u}|30|F|writer|12345\n" for u in range(1, 9)), encoding="latin-1")
+    return tmp_path
+
+
+def test_from_a_release_to_a_server_as_written(own_data: Path, child_environment: dict[str, str]) -> None:
+    (block,) = [block for block in _blocks("sh") if "mmrec import" in block]
+    *commands, serve = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert [words[1] for words in commands] == ["import", "check", "fit", "evaluate"]
+    for words in commands:
+        _run(["-m", *words], own_data, child_environment)
+    server = subprocess.Popen(
+        [sys.executable, "-m", *serve], cwd=own_data, env=child_environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline().strip().endswith(":50051")
+    finally:
+        server.terminate()
+        assert server.wait(timeout=60) == 0
+        server.stdout.close()
