@@ -138,6 +138,9 @@ def fit_dataset(
     }
     with BundleWriter(out, preset=config.preset, name=data.name) as writer:
         work = WorkFolder(Path(out) / ".fit", key)
+        if work.resumed:
+            progress.start("going on where an earlier fit stopped")
+            progress.finish()
         clock.lap("read")
         encoded = _encode(data, config, work, progress)
         clock.lap("embed")

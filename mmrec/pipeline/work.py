@@ -47,6 +47,10 @@ class WorkFolder:
     Args:
         folder: Made if it is not there; emptied if it belongs to another fit.
         key: What the results depend on; any JSON object.
+
+    Attributes:
+        folder: Where the results are.
+        resumed: Whether an earlier run of the same fit left results here.
     """
 
     def __init__(self, folder: Path, key: dict[str, Any]) -> None:
@@ -72,15 +76,6 @@ class WorkFolder:
                 path.unlink()
         made = {key: np.ascontiguousarray(value) for key, value in make().items()}
         replace_file(path, lambda temporary: save_file(made, temporary))
-        return made
-
-    def json(self, name: str, make: Callable[[], Any]) -> Any:
-        """Like `tensors`, for a JSON value."""
-        path = self.folder / f"{name}.json"
-        if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-        made = make()
-        replace_file(path, lambda temporary: temporary.write_text(json.dumps(made), encoding="utf-8"))
         return made
 
     def sub(self, name: str) -> WorkFolder:
