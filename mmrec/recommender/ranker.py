@@ -61,7 +61,7 @@ class Features(NamedTuple):
     """What the channels say of every item.
 
     Attributes:
-        by_channel: Each of shape (B, N), float32: log-probability for ``item-head``; log(1 + N p) for ``semantic-id``,
+        by_channel: Each of shape (B, N), float32: log(N p) for ``item-head``; log(1 + N p) for ``semantic-id``,
             0 for items that were not generated; log(1 + strength / mean strength) for ``transitions``; decayed sums of
             cosines for ``lexical`` and ``content``; log popularity scaled to 0..1.
         generated_BW: Catalogue rows that the beam search generated, best first, -1 past the last; None when
@@ -115,9 +115,9 @@ class Ranker:
 
     @torch.inference_mode()
     def item_head(self, memory: Memory) -> npt.NDArray[np.float32]:
-        """Log-probability of every item by the item head. Shape: (B, N), float32."""
+        """How much likelier than chance the item head holds each item, as log(N p). Shape: (B, N), float32."""
         logits_BN = self.parts.generator.item_logits(memory.last(), self.tokens_NH).float()
-        return np.asarray(logits_BN.log_softmax(-1).cpu().numpy())
+        return np.asarray((logits_BN.log_softmax(-1) + math.log(self.items)).cpu().numpy())
 
     @torch.inference_mode()
     def generate(self, memory: Memory, eligible_BN: npt.NDArray[np.bool_] | None = None, *, width: int) -> BeamResult:
