@@ -15,7 +15,8 @@ import numpy as np
 
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, MissingExtraError, ModelNotAvailableError
-from mmrec_encoders.protocols import Vectors
+from mmrec_encoders.preparation import ClipPreparation, check_pixels
+from mmrec_encoders.protocols import Pixels, Vectors
 from mmrec_encoders.quiet import quiet_loading
 from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
 
@@ -73,39 +74,59 @@ class OpenClipImageEncoder:
     """
 
     def __init__(self, config: OpenClipConfig) -> None:
+        import torch
+
         self.config = config
         self.device = resolve_device(config.device)
         self._dtype = resolve_dtype(config.dtype, self.device)
-        self._model, self._preprocess = _load(config)
+        self._model = _load(config)
+        self.preparation = ClipPreparation.of(self._model.visual.preprocess_cfg)
         name = config.model if not config.model.startswith("local-dir:") else Path(config.model).name
         self.fingerprint = fingerprint_of(name, self._model.visual.named_parameters())
         cast_weights(self._model, self._dtype)
         self._model.to(self.device)
-        size = self._model.visual.image_size
-        self.picture_size = int(min(size) if isinstance(size, tuple | list) else size)
-        self.dim = int(self._forward([_blank()]).shape[1])
+        self._mean, self._std = (
+            torch.tensor(values, device=self.device).view(1, 3, 1, 1)
+            for values in (self.preparation.mean, self.preparation.std)
+        )
+        self.picture_size = self.preparation.size
+        frame = (1, 3, self.preparation.height, self.preparation.width)
+        self.dim = int(self._forward(np.zeros(frame, np.uint8)).shape[1])
 
     def encode(self, pictures: Sequence[Image]) -> Vectors:
         """One unit vector per RGB picture, in the same order. Shape: (N, dim), float32."""
         step = self.config.batch_size
-        batches = [self._forward(pictures[at : at + step]) for at in range(0, len(pictures), step)]
+        batches = [
+            self._forward(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
+            for at in range(0, len(pictures), step)
+        ]
         return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
 
-    def _forward(self, pictures: Sequence[Image]) -> Vectors:
+    def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
+        """Like `encode`, for pictures that `preparation` made. Shape: (N, dim), float32.
+
+        Args:
+            pixels_N3HW: Shape: (N, 3, height, width), uint8.
+
+        Raises:
+            InvalidArgumentError: the pixels have another shape or type.
+        """
+        check_pixels(pixels_N3HW, self.preparation.height, self.preparation.width)
+        step = self.config.batch_size
+        batches = [self._forward(pixels_N3HW[at : at + step]) for at in range(0, len(pixels_N3HW), step)]
+        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
+
+    def _forward(self, pixels_N3HW: Pixels) -> Vectors:
         import torch
 
-        pixels_N3HW = torch.stack([self._preprocess(picture) for picture in pictures])
         with torch.inference_mode():
-            return unit_rows(self._model.encode_image(pixels_N3HW.to(self.device, self._dtype)))
+            bytes_N3HW = torch.from_numpy(pixels_N3HW).to(self.device)
+            # In float32 and then rounded once, as open_clip's own transform does.
+            inputs = ((bytes_N3HW.float() / 255.0 - self._mean) / self._std).to(self._dtype)
+            return unit_rows(self._model.encode_image(inputs))
 
 
-def _blank() -> Image:
-    from PIL import Image
-
-    return Image.new("RGB", (8, 8))
-
-
-def _load(config: OpenClipConfig) -> tuple[Any, Any]:
+def _load(config: OpenClipConfig) -> Any:
     try:
         import open_clip
     except ImportError as err:
@@ -119,11 +140,12 @@ def _load(config: OpenClipConfig) -> tuple[Any, Any]:
         )
     try:
         with quiet_loading():
-            model, preprocess = open_clip.create_model_from_pretrained(
+            model = open_clip.create_model_from_pretrained(
                 config.model,
                 pretrained=(str(file) if file.is_file() else config.pretrained) or None,
                 device="cpu",
                 weights_only=True,
+                return_transform=False,
             )
     except Exception as err:
         raise ModelNotAvailableError(
@@ -133,4 +155,4 @@ def _load(config: OpenClipConfig) -> tuple[Any, Any]:
             "(pretrained=FILE.safetensors), local-dir:FOLDER, or the preset 'embedded', which needs no "
             "download"
         ) from err
-    return model.eval(), preprocess
+    return model.eval()

@@ -17,10 +17,30 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ImageEncoder", "TextEncoder", "Vectors"]
+__all__ = ["ImageEncoder", "Pixels", "Preparation", "TextEncoder", "Vectors"]
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 """Rows of unit norm. Shape: (N, dim), float32."""
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""Pictures as bytes, one plane a colour. Shape: (N, 3, H, W), or (3, H, W) for one; uint8."""
+
+
+class Preparation(Protocol):
+    """What is done to a picture before a model looks at it; can be pickled, and needs no torch."""
+
+    @property
+    def size(self) -> int:
+        """Pixels that the shorter side of a picture should have at least; decoding more is wasted work."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells preparations apart that give a model other numbers."""
+        ...
+
+    def __call__(self, picture: Image) -> Pixels:
+        """One picture as the model looks at it; every picture comes out alike. Shape: (3, H, W), uint8."""
+        ...
 
 
 class ImageEncoder(Protocol):
@@ -37,8 +57,17 @@ class ImageEncoder(Protocol):
         ...
 
     @property
+    def preparation(self) -> Preparation:
+        """Makes the pixels of a picture; `encode` is `encode_pixels` of what it makes."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Tells encoders apart whose vectors must not be mixed; equal on every device and number format."""
+        ...
+
+    def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
+        """One unit vector per prepared picture, in the same order. Shape: (N, dim); (0, dim) for none."""
         ...
 
     def encode(self, pictures: Sequence[Image]) -> Vectors:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mmrec.device import resolve_device
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec_encoders.protocols import Vectors
+from mmrec_encoders.preparation import Squeeze, check_pixels, shrink
+from mmrec_encoders.protocols import Pixels, Vectors
 from mmrec_encoders.weights import fingerprint_of, read_weights, unit_rows, write_weights
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class SmallClipEncoder:
         self.shape = shape
         self.device = resolve_device(device)
         self.dim = shape.dim
-        self.picture_size = shape.image_size
+        self.preparation = Squeeze(shape.image_size)
+        self.picture_size = self.preparation.size
         self._batch_size = batch_size
         import torch
 
@@ -108,21 +109,41 @@ class SmallClipEncoder:
 
     def encode(self, pictures: Sequence[Image]) -> Vectors:
         """One unit vector per RGB picture, in the same order. Shape: (N, dim), float32."""
-        size = self.shape.image_size
         step = self._batch_size
         batches = [
-            self.encode_pixels(np.stack([shrink(picture, size) for picture in pictures[at : at + step]]))
+            self.encode_pixels(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
             for at in range(0, len(pictures), step)
         ]
         return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
 
-    def encode_pixels(self, pixels_N3HW: npt.NDArray[np.uint8]) -> Vectors:
-        """Like `encode`, for pictures already shrunk to ``image_size``. Shape: (N, 3, H, W), uint8."""
+    def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
+        """Like `encode`, for pictures that `preparation` made. Shape: (N, dim), float32.
+
+        Args:
+            pixels_N3HW: Shape: (N, 3, S, S), uint8, S being ``image_size``.
+
+        Raises:
+            InvalidArgumentError: the pixels have another shape or type.
+        """
         import torch
 
+        check_pixels(pixels_N3HW, self.shape.image_size, self.shape.image_size)
+        if not len(pixels_N3HW):
+            return np.zeros((0, self.dim), np.float32)
+        step = self._batch_size
         with torch.inference_mode():
-            inputs = standardise(torch.from_numpy(pixels_N3HW).to(self.device))
-            return unit_rows(self._tower(inputs.contiguous(memory_format=torch.channels_last)))
+            return np.concatenate(
+                [
+                    self._forward(torch.from_numpy(pixels_N3HW[at : at + step]))
+                    for at in range(0, len(pixels_N3HW), step)
+                ]
+            )
+
+    def _forward(self, pixels_N3HW: torch.Tensor) -> Vectors:
+        import torch
+
+        inputs = standardise(pixels_N3HW.to(self.device))
+        return unit_rows(self._tower(inputs.contiguous(memory_format=torch.channels_last)))
 
     def save(self, path: Path) -> None:
         """Write the weights and the shape into one safetensors file."""
@@ -164,14 +185,6 @@ def build_tower(shape: SmallClipShape) -> Any:
     )
     # Twice as fast on a CPU.
     return tower.to(memory_format=torch.channels_last)
-
-
-def shrink(picture: Image, size: int) -> npt.NDArray[np.uint8]:
-    """The whole picture, squeezed to ``size`` x ``size`` so that nothing is cut off. Shape: (3, S, S)."""
-    from PIL import Image
-
-    small = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.ascontiguousarray(np.asarray(small, dtype=np.uint8).transpose(2, 0, 1))
 
 
 def standardise(pixels: torch.Tensor) -> torch.Tensor:

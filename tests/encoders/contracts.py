@@ -61,7 +61,10 @@ def assert_text_encoder(encoder: TextEncoder) -> None:
 
 def assert_image_encoder(encoder: ImageEncoder) -> None:
     _assert_batch_law(encoder.encode, PICTURES, encoder.dim)
-    assert encoder.picture_size > 0
+    assert encoder.picture_size == encoder.preparation.size > 0
+    pixels = np.stack([encoder.preparation(picture) for picture in PICTURES])
+    np.testing.assert_array_equal(encoder.encode_pixels(pixels), encoder.encode(PICTURES))
+    assert encoder.encode_pixels(pixels[:0]).shape == (0, encoder.dim)
     assert "@" in encoder.fingerprint
 
 

@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(folder: Path) -> OpenClipImageEncoder:
-    return OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu", batch_size=16))
+    return OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu", dtype="float32", batch_size=16))
 
 
 def test_a_local_model_obeys_the_batch_law(encoder: OpenClipImageEncoder) -> None:

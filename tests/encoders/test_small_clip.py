@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape, shrink
+from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape
 from tests.encoders.contracts import PICTURES, assert_cosines, assert_image_encoder
 
 
@@ -56,15 +55,6 @@ def test_a_cut_off_file_is_refused(small_clip: SmallClipEncoder, tmp_path: Path,
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"image\.safetensors is missing"):
         SmallClipEncoder.load(tmp_path / "image.safetensors")
-
-
-def test_shrinking_keeps_the_whole_picture() -> None:
-    tall = Image.new("RGB", (10, 1000), (255, 0, 0))
-    tall.paste((0, 0, 255), (0, 500, 10, 1000))
-    small = shrink(tall, 64)
-    assert small.shape == (3, 64, 64)
-    assert small[:, 5, 5].tolist() == [255, 0, 0]
-    assert small[:, 60, 60].tolist() == [0, 0, 255]
 
 
 @pytest.mark.parametrize(
