@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mmrec.data.catalogue import Catalogue
     from mmrec.data.pictures import PictureStore
 
-__all__ = ["FeatureResult", "ItemEncoder", "PictureVectors", "WordsVectors"]
+__all__ = ["FeatureResult", "InputFeatures", "ItemEncoder", "PictureVectors", "WordsVectors"]
 
 _TEXTS_AT_ONCE = 512
 
@@ -72,6 +72,20 @@ class PictureVectors(NamedTuple):
     image_NI: Vectors
     has_image_N: npt.NDArray[np.bool_]
     failures: tuple[PictureFailure, ...]
+
+
+class InputFeatures(NamedTuple):
+    """Items as clients describe them, encoded.
+
+    Attributes:
+        rows: Places of the items that could be encoded, ascending. Length M.
+        features: One row for each of them.
+        errors: Why the others could not be, by their place.
+    """
+
+    rows: tuple[int, ...]
+    features: ItemFeatures
+    errors: dict[int, MmrecError]
 
 
 class ItemEncoder:
@@ -174,7 +188,15 @@ class ItemEncoder:
             FailedPreconditionError: the fusion is not trained.
         """
         fusion = self._trained()
-        results: list[Vectors | MmrecError | None] = [None] * len(items)
+        encoded = self.input_features(items)
+        results: list[Vectors | MmrecError] = [encoded.errors.get(row, _nothing()) for row in range(len(items))]
+        for row, vector in zip(encoded.rows, fusion.fuse(encoded.features), strict=True):
+            results[row] = vector
+        return results
+
+    def input_features(self, items: Sequence[ItemInput]) -> InputFeatures:
+        """Frozen encoder vectors of items as clients describe them; what cannot be encoded is an error of its own."""
+        errors: dict[int, MmrecError] = {}
         texts: dict[int, str] = {}
         pictures: dict[int, Image] = {}
         for row, item in enumerate(items):
@@ -185,15 +207,10 @@ class ItemEncoder:
                 if text:
                     texts[row] = text
             except MmrecError as err:
-                results[row] = err
-        rows = sorted({*texts, *pictures} - {row for row, result in enumerate(results) if result is not None})
-        fused_ND = fusion.fuse(self._features(rows, texts, pictures, query=False))
-        for row, vector in zip(rows, fused_ND, strict=True):
-            results[row] = vector
-        nothing = InvalidArgumentError(
-            "the item has neither words nor a picture; give a title, a description or an image"
-        )
-        return [nothing if result is None else result for result in results]
+                errors[row] = err
+        rows = sorted({*texts, *pictures} - {*errors})
+        errors |= {row: _nothing() for row in range(len(items)) if row not in errors and row not in rows}
+        return InputFeatures(tuple(rows), self._features(rows, texts, pictures, query=False), errors)
 
     def encode_query(self, text: str | None, image: bytes | None = None, text_weight: float = 0.5) -> Vectors:
         """The fused vector of a search by words, by a picture, or by both.
@@ -314,3 +331,7 @@ class ItemEncoder:
         from mmrec_encoders.item_encoder_files import load_item_encoder
 
         return load_item_encoder(folder, device, dtype, image_model=image_model, text_model=text_model)
+
+
+def _nothing() -> MmrecError:
+    return InvalidArgumentError("the item has neither words nor a picture; give a title, a description or an image")
