@@ -1,0 +1,36 @@
+"""What a run of the benchmarks was asked for, as one frozen value."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.report import ROOT
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Asked for on the command line.
+
+    Attributes:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        quick: Small sizes, to see that everything runs; the figures are not stored as results.
+        fresh: Measure every row again, also those that an earlier run of the same sizes has.
+        threads: Threads of every contender.
+        data: Folder of the real data sets.
+        adapted: A folder written by ``mmrec adapt``, instead of adapting here.
+        peers: Environment of the peers that cannot share this one.
+        seeds: Trainings that are averaged where training is quick.
+    """
+
+    device: str = "auto"
+    quick: bool = False
+    fresh: bool = False
+    threads: int = os.cpu_count() or 1
+    data: Path = ROOT.parent / "shared" / "data"
+    adapted: Path | None = None
+    peers: Path = ROOT / ".venv-peers"
+    seeds: int = 3
