@@ -1,4 +1,4 @@
-"""Finds the pictures of a dataset and decodes them safely. Knows nothing of items and models.
+"""Finds the pictures of a dataset and decodes them safely. Knows nothing of items, models and the network.
 
 A picture comes from a stranger until it is decoded: formats are an allow-list recognised by their first
 bytes, the size is read from the header and checked before any pixel is made, and whatever the decoder says is
@@ -23,7 +23,9 @@ from mmrec.types import MAX_PICTURE_BYTES
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["MAX_ASPECT", "MAX_PIXELS", "PictureStore", "decode_picture", "is_url"]
+    from mmrec.data.fetching import PictureFetcher
+
+__all__ = ["MAX_ASPECT", "MAX_PIXELS", "PictureStore", "decode_picture", "is_url", "picture_format"]
 
 MAX_PIXELS = 50_000_000
 """Largest picture decoded, in pixels."""
@@ -65,9 +67,8 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, size_hint: int 
         InvalidImageError: it is empty, of another format, damaged or cut short, over `max_pixels`, or more
             than `MAX_ASPECT` times longer than wide.
     """
-    if not data:
-        raise InvalidImageError(f"the picture is empty (0 bytes); give a {_ALLOWED} file")
-    name, opener = _recognise(data)
+    name = picture_format(data)
+    opener = _opener(name)
     width, height = _webp_size(data) if name == "WebP" else (1, 1)
     _check_size(width, height, max_pixels)
     try:
@@ -92,37 +93,56 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, size_hint: int 
 
 
 def is_url(ref: str) -> bool:
-    """Whether a reference is a URL (``https://``, ``data:``), which is never fetched."""
+    """Whether a reference is a URL (``https://``, ``data:``), which is fetched only by a store with a fetcher."""
     return bool(_URL.match(ref))
+
+
+def picture_format(data: bytes) -> str:
+    """JPEG, PNG, WebP, GIF or BMP, told from the first 512 bytes; whether the rest keeps the promise is not known.
+
+    Raises:
+        InvalidImageError: it is empty or something else. The message says what.
+    """
+    if not data:
+        raise InvalidImageError(f"the picture is empty (0 bytes); give a {_ALLOWED} file")
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WebP"
+    if data.startswith(b"BM"):
+        return "BMP"
+    raise InvalidImageError(f"the picture is {_foreign(data)}; give a {_ALLOWED} file")
 
 
 # --- recognising --------------------------------------------------------------------------------------------
 
 
-def _recognise(data: bytes) -> tuple[str, Callable[[io.BytesIO], Any]]:
-    """Name of the format and the Pillow class that reads it.
+def _opener(name: str) -> Callable[[io.BytesIO], Any]:
+    """The Pillow class that reads a format.
 
     The classes are called directly: `Image.open` would also warn or fail at a process-wide limit of its own.
     """
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG", _jpeg_class()
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if name == "JPEG":
+        return _jpeg_class()
+    if name == "PNG":
         from PIL.PngImagePlugin import PngImageFile
 
-        return "PNG", PngImageFile
-    if data.startswith((b"GIF87a", b"GIF89a")):
+        return PngImageFile
+    if name == "GIF":
         from PIL.GifImagePlugin import GifImageFile
 
-        return "GIF", GifImageFile
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return GifImageFile
+    if name == "WebP":
         from PIL.WebPImagePlugin import WebPImageFile
 
-        return "WebP", WebPImageFile
-    if data.startswith(b"BM"):
-        from PIL.BmpImagePlugin import BmpImageFile
+        return WebPImageFile
+    from PIL.BmpImagePlugin import BmpImageFile
 
-        return "BMP", BmpImageFile
-    raise InvalidImageError(f"the picture is {_foreign(data)}; give a {_ALLOWED} file")
+    return BmpImageFile
 
 
 @cache
@@ -250,20 +270,22 @@ class PictureStore:
 
     Args:
         root: The dataset folder.
+        fetcher: Fetches the references that are URLs; without one they are never fetched.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, fetcher: PictureFetcher | None = None) -> None:
         self.root = Path(root)
+        self.fetcher = fetcher
         self._lock = threading.Lock()
         self._archive: zipfile.ZipFile | None = None
         self._names: dict[str, zipfile.ZipInfo] | None = None
         self._pid = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root}
+        return {"root": self.root, "fetcher": self.fetcher}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["root"])  # type: ignore[misc]
+        self.__init__(state["root"], state["fetcher"])  # type: ignore[misc]
 
     def close(self) -> None:
         """Close the archive; the next read opens it again."""
@@ -284,11 +306,15 @@ class PictureStore:
             archive.close()
 
     def has(self, ref: str) -> bool:
-        """Whether the reference names a file that is there. Its content is not looked at.
+        """Whether the reference names a file that is there, or a URL that would be fetched.
+
+        Neither content nor network is looked at.
 
         Raises:
             InvalidDatasetError: ``images.zip`` is damaged.
         """
+        if self.fetcher is not None and is_url(ref):
+            return True
         try:
             names = _candidates(ref)
         except InvalidImageError:
@@ -301,13 +327,15 @@ class PictureStore:
             return any(name in self._entries() for name in names)
 
     def read(self, ref: str) -> bytes | None:
-        """The encoded bytes of a picture, or None when it is not there ('' and URLs never are).
+        """The encoded bytes of a picture, or None when it is not there ('' never is, nor a URL without a fetcher).
 
         Raises:
-            InvalidImageError: the reference leads out of the folder, or the file is over `MAX_PICTURE_BYTES`,
-                damaged in the archive, or not readable.
+            InvalidImageError: the reference leads out of the folder, the file is over `MAX_PICTURE_BYTES`,
+                damaged in the archive, or not readable, or the URL is not fetched.
             InvalidDatasetError: ``images.zip`` is damaged.
         """
+        if self.fetcher is not None and is_url(ref):
+            return self.fetcher.fetch(ref)
         names = _candidates(ref)
         for name in names:
             path = self.root / "images" / name
