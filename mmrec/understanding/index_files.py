@@ -1,0 +1,168 @@
+"""A vector index on disk: a JSON description, and for approximate kinds a faiss file that it vouches for.
+
+Knows nothing about searching. A faiss file names the sizes of what it holds, and a reader that believes it allocates
+them. So faiss sees a file only when its length and SHA-256 are those in the description, and is not allowed to allocate
+more than the file is long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import faiss
+
+from mmrec.errors import BundleError, NotFoundError
+
+if TYPE_CHECKING:
+    from mmrec.understanding.vector_index import IndexDescription
+
+__all__ = ["read_index", "write_index"]
+
+_FORMAT = 1
+_KINDS = {"exact": (), "hnsw": ("degree", "effort"), "ivf": ("effort", "lists")}
+_MOST_JSON_BYTES = 1_000_000
+_MEND = "build the index again"
+_limit_lock = threading.Lock()
+
+
+def write_index(folder: Path, name: str, description: IndexDescription, approximate: Any) -> list[Path]:
+    """Write the description and the index; returns the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document: dict[str, Any] = {"format": _FORMAT, **asdict(description), "file": None}
+    written = [folder / f"{name}.json"]
+    if approximate is not None:
+        path = folder / f"{name}.faiss"
+        faiss.write_index(approximate, str(path))
+        document["file"] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        written.append(path)
+    written[0].write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return written
+
+
+def read_index(folder: Path, name: str, items: int, dimension: int) -> tuple[IndexDescription, Any]:
+    """The description and the index, None for an exact one.
+
+    Raises:
+        NotFoundError: there is no description of this name.
+        BundleError: a file is damaged, or is of other vectors.
+    """
+    path = folder / f"{name}.json"
+    document = _read_document(path)
+    description = _described(path, document)
+    if (description.items, description.dimension) != (items, dimension):
+        raise BundleError(
+            f"{path} describes {description.items:,} vectors of {description.dimension} dimensions, and there are "
+            f"{items:,} of {dimension}; the parts come from different bundles: {_MEND}"
+        )
+    if description.kind == "exact":
+        return description, None
+    return description, _read_faiss(folder / f"{name}.faiss", document.get("file"), description)
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_JSON_BYTES)
+    except FileNotFoundError as err:
+        raise NotFoundError(f"there is no index description {str(path)!r}; {_MEND}") from err
+    except OSError as err:
+        raise BundleError(f"{path} cannot be read ({err.strerror}); {_MEND}") from err
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as err:
+        raise BundleError(f"{path} is not readable JSON; {_MEND}") from err
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise BundleError(f"{path} is no index description of format {_FORMAT}; {_MEND}")
+    return document
+
+
+def _described(path: Path, document: dict[str, Any]) -> IndexDescription:
+    from mmrec.understanding.vector_index import IndexDescription
+
+    try:
+        kind = document["kind"]
+        parameters = {str(key): _whole(value) for key, value in document["parameters"].items()}
+        if tuple(sorted(parameters)) != _KINDS[kind]:
+            raise ValueError("parameters")
+        return IndexDescription(
+            kind=kind,
+            items=_whole(document["items"]),
+            dimension=_whole(document["dimension"]),
+            parameters=parameters,
+            recall=_finite(document["recall"]),
+            target_recall=_finite(document["target_recall"]),
+            measured_queries=_whole(document["measured_queries"], least=0),
+            build_seconds=_finite(document["build_seconds"]),
+            index_bytes_per_item=_finite(document["index_bytes_per_item"]),
+            bytes_per_item=_finite(document["bytes_per_item"]),
+            why=str(document["why"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        raise BundleError(f"{path} lacks a field of an index description, or has a strange one; {_MEND}") from err
+
+
+def _whole(value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**40:
+        raise ValueError(value)
+    return value
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(value)
+    return float(value)
+
+
+def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
+    wanted = (vouched.get("bytes"), vouched.get("sha256")) if isinstance(vouched, dict) else (None, None)
+    try:
+        size = path.stat().st_size
+        found = (size, _digest(path) if size == wanted[0] else "")
+    except OSError as err:
+        raise BundleError(f"{path} cannot be read ({err.strerror}); {_MEND}") from err
+    if found != wanted:
+        raise BundleError(
+            f"{path} is not the file that was written with its description (size or hash differ); {_MEND}"
+        )
+    try:
+        with _limited(size):
+            index: Any = faiss.read_index(str(path))
+    except RuntimeError as err:
+        raise BundleError(f"{path} is not a readable faiss index; {_MEND}") from err
+    expected: type = faiss.IndexHNSWSQ if description.kind == "hnsw" else faiss.IndexIVFScalarQuantizer
+    if (
+        not isinstance(index, expected)
+        or (index.ntotal, index.d) != (description.items, description.dimension)
+        or index.metric_type != faiss.METRIC_INNER_PRODUCT
+        or (description.kind == "ivf" and index.nlist != description.parameters["lists"])
+    ):
+        raise BundleError(f"{path} holds another index than its description says; {_MEND}")
+    return index
+
+
+@contextmanager
+def _limited(size: int) -> Iterator[None]:
+    """While reading, no part may be larger than the whole file. Older versions of faiss have no such limit."""
+    if not hasattr(faiss, "set_deserialization_vector_byte_limit"):
+        yield
+        return
+    with _limit_lock:
+        before = faiss.get_deserialization_vector_byte_limit()
+        faiss.set_deserialization_vector_byte_limit(size)
+        try:
+            yield
+        finally:
+            faiss.set_deserialization_vector_byte_limit(before)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
