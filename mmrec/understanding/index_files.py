@@ -138,8 +138,9 @@ def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
     except RuntimeError as err:
         raise BundleError(f"{path} is not a readable faiss index; {_MEND}") from err
     expected: type = faiss.IndexHNSWSQ if description.kind == "hnsw" else faiss.IndexIVFScalarQuantizer
+    fits = isinstance(index, expected)
     if (
-        not isinstance(index, expected)
+        not fits
         or (index.ntotal, index.d) != (description.items, description.dimension)
         or index.metric_type != faiss.METRIC_INNER_PRODUCT
         or (description.kind == "ivf" and index.nlist != description.parameters["lists"])

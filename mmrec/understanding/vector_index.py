@@ -43,6 +43,8 @@ _FAISS: Any = faiss
 _RECALL_AT = 10
 _HNSW_DEGREE = 32
 _HNSW_BUILD_EFFORT = 80
+_HNSW_MOST_EFFORT = 16
+"""Walking more than one in this many vectors of a graph takes longer than an exact search."""
 _POINTS_PER_LIST = 64
 _GPU_MOST_RESULTS = 2048
 _GPU_MEMORY_SHARE = 0.5
@@ -174,14 +176,24 @@ class VectorIndex:
             eligible = int(np.count_nonzero(eligible_N))
         wanted = min(int(k), eligible)
         few = eligible_N is not None and eligible <= self._config.exact_up_to
-        if self._proposes(wanted) and not few and wanted:
+        if wanted and not few and self._proposes(wanted, eligible):
             return self._rescored(queries_QD, wanted, eligible_N, eligible)
         return nearest_exactly(self.vectors_ND, queries_QD, int(k), eligible_N)
 
-    def _proposes(self, wanted: int) -> bool:
+    def _proposes(self, wanted: int, eligible: int) -> bool:
+        """Whether candidates are to be had for less than an exact search costs."""
         if self._gpu is not None:
             return _candidates(wanted) <= _GPU_MOST_RESULTS
-        return self._approximate is not None
+        if self._approximate is None:
+            return False
+        return self.description.kind == "ivf" or self._effort(wanted, eligible) <= len(self) // _HNSW_MOST_EFFORT
+
+    def _effort(self, wanted: int, eligible: int) -> int:
+        """How hard to look for this many of those eligible; what was tuned is for ten of all."""
+        # The fewer are eligible, the further away the nearest of them are; and so is the hundredth nearest of all.
+        wider = len(self) / max(1, eligible)
+        harder = max(1.0, _candidates(wanted) / _candidates(_RECALL_AT))
+        return math.ceil(self.description.parameters["effort"] * wider * harder)
 
     def _rescored(
         self, queries_QD: Floats, wanted: int, eligible_N: npt.NDArray[np.bool_] | None, eligible: int
@@ -218,17 +230,12 @@ class VectorIndex:
             packed = np.packbits(eligible_N, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(packed), faiss.swig_ptr(packed))
         candidates = min(len(self), _candidates(wanted))
-        # The fewer are eligible, the further away the nearest of them are.
-        wider = len(self) / max(1, eligible)
-        parameters = self.description.parameters
-        # So are the hundredth nearest, and recall is measured at ten.
-        harder = max(1.0, candidates / _candidates(_RECALL_AT))
-        effort = math.ceil(parameters["effort"] * wider * harder)
+        effort = self._effort(wanted, eligible)
         if self.description.kind == "hnsw":
             how = _FAISS.SearchParametersHNSW(sel=selector, efSearch=min(max(effort, candidates), len(self)))
         else:
-            lists = parameters["lists"]
-            enough = math.ceil(8 * candidates * wider * lists / len(self))
+            lists = self.description.parameters["lists"]
+            enough = math.ceil(8 * candidates * lists / max(1, eligible))
             how = _FAISS.SearchParametersIVF(sel=selector, nprobe=min(max(effort, enough), lists))
         found: npt.NDArray[np.int64] = self._approximate.search(queries_QD, candidates, params=how)[1]
         return found
@@ -357,7 +364,7 @@ def _tuned(
     nearest = nearest_exactly(vectors_ND, vectors_ND[queries_Q], _RECALL_AT + 1)
     truth = _others(nearest, queries_Q)
     # More effort than a quarter of everything is no longer worth an index.
-    most = max(1, count // 16 if kind == "hnsw" else parameters["lists"] // 4)
+    most = max(1, count // _HNSW_MOST_EFFORT if kind == "hnsw" else parameters["lists"] // 4)
     effort = min(32 if kind == "hnsw" else 4, most)
     while True:
         description = IndexDescription(
