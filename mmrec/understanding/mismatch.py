@@ -1,0 +1,138 @@
+"""Items whose picture and words disagree: a shoe described as a lamp, a picture uploaded to the wrong item.
+
+Works on picture-only and words-only vectors of the shared space. A cosine alone does not say whether two things agree:
+short words are near everything, and a plain background is near nothing. So an item's picture is compared with other
+pictures under the same words, and its words with other words for the same picture: `fit` is the share of random others
+that fit worse, 1 for a pair that belongs together, 0.5 for one put together by chance. Worst first means lowest fit.
+"""
+
+# Axes: N items, B items with both, S sampled others, D shared dimensions, M items returned
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.errors import InvalidArgumentError
+from mmrec.understanding.nearest import Floats, check_vectors
+
+__all__ = ["MismatchConfig", "Mismatches", "find_mismatches"]
+
+_SCORES_AT_ONCE = 2**23
+
+
+@dataclass(frozen=True, slots=True)
+class MismatchConfig:
+    """How agreement is judged.
+
+    Attributes:
+        sample: Random others that a picture and its words are compared with, at least 1; all when there are fewer.
+            Bounds the work: one million items take a million times this many products.
+        seed: Of the sample.
+    """
+
+    sample: int = 2_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.sample < 1:
+            raise InvalidArgumentError(f"sample is {self.sample}; at least 1 other is needed", field="sample")
+
+
+class Mismatches(NamedTuple):
+    """Items with picture and words, the ones that agree least first.
+
+    Attributes:
+        rows_M: Rows of the items. Shape: (M,), int64.
+        agreement_M: Cosine of picture and words, -1 to 1. Shape: (M,), float32.
+        fit_M: Share of random other pictures that fit the words worse, and of other words that fit the picture worse,
+            the mean of both; 0 to 1. Shape: (M,), float32.
+        percentile_M: Share of the items that agree less, 0 for the worst, below 1. Shape: (M,), float32.
+    """
+
+    rows_M: npt.NDArray[np.int64]
+    agreement_M: Floats
+    fit_M: Floats
+    percentile_M: Floats
+
+
+def find_mismatches(
+    image_ND: npt.NDArray[np.floating],
+    text_ND: npt.NDArray[np.floating],
+    has_both_N: npt.NDArray[np.bool_] | None = None,
+    config: MismatchConfig | None = None,
+) -> Mismatches:
+    """Rank the items that have a picture and words by how badly the two fit each other.
+
+    Args:
+        image_ND: Of pictures alone, in the shared space; unit or zero rows. Shape: (N, D).
+        text_ND: Of words alone, likewise. Shape: (N, D).
+        has_both_N: Items to rank; None: those with two rows that are not zero. Shape: (N,), bool.
+        config: See `MismatchConfig`.
+
+    Returns:
+        Lowest fit first; of equal ones the lower cosine, then the lower row.
+
+    Raises:
+        InvalidArgumentError: shapes do not fit, or rows are not unit or zero rows.
+    """
+    config = config or MismatchConfig()
+    image_ND = check_vectors(image_ND, "image")
+    text_ND = check_vectors(text_ND, "text", dimension=image_ND.shape[1])
+    there_N = np.asarray(image_ND.any(axis=1))
+    if len(image_ND) != len(text_ND):
+        raise InvalidArgumentError(
+            f"there are {len(image_ND):,} picture vectors and {len(text_ND):,} words vectors; give one row per item",
+            field="text",
+        )
+    there_N &= text_ND.any(axis=1)
+    if has_both_N is not None:
+        has_both_N = np.asarray(has_both_N)
+        if has_both_N.shape != there_N.shape or has_both_N.dtype != np.bool_:
+            raise InvalidArgumentError(
+                f"has_both has shape {has_both_N.shape} and type {has_both_N.dtype}; it must be {len(there_N):,} "
+                "booleans, one per item",
+                field="has_both",
+            )
+        there_N &= has_both_N
+    rows_B = np.flatnonzero(there_N)
+    if not len(rows_B):
+        nothing = np.zeros(0, np.float32)
+        return Mismatches(rows_B, nothing, nothing, nothing)
+    image_BD, text_BD = image_ND[rows_B], text_ND[rows_B]
+    agreement_B = np.einsum("bd,bd->b", image_BD.astype(np.float64), text_BD.astype(np.float64)).astype(np.float32)
+    generator = np.random.default_rng(config.seed)
+    sample_S = np.sort(generator.choice(len(rows_B), min(config.sample, len(rows_B)), replace=False))
+    worse_pictures_B = _beaten(text_BD, image_BD[sample_S], sample_S, agreement_B)
+    worse_words_B = _beaten(image_BD, text_BD[sample_S], sample_S, agreement_B)
+    fit_B = ((worse_pictures_B + worse_words_B) / 2).astype(np.float32)
+    order_M = np.lexsort((rows_B, agreement_B, fit_B))
+    ranked = fit_B[order_M]
+    percentile_M = np.searchsorted(ranked, ranked, side="left") / len(ranked)
+    return Mismatches(rows_B[order_M], agreement_B[order_M], ranked, percentile_M.astype(np.float32))
+
+
+def _beaten(
+    own_BD: Floats, others_SD: Floats, sample_S: npt.NDArray[np.int64], agreement_B: Floats
+) -> npt.NDArray[np.float64]:
+    """Share of the sampled others, itself left out, that are less near than the item's own; a tie counts half.
+
+    Shape: (B,), float64; 0.5 where there is no other.
+    """
+    is_sampled_B = np.zeros(len(own_BD), np.int64)
+    is_sampled_B[sample_S] = 1
+    beaten_B = np.empty(len(own_BD), np.float64)
+    step = max(1, _SCORES_AT_ONCE // len(others_SD))
+    for at in range(0, len(own_BD), step):
+        scores_BS = own_BD[at : at + step] @ others_SD.T
+        own_B1 = agreement_B[at : at + step, None]
+        # Copies of one picture tie, but for rounding.
+        near_BS = np.abs(scores_BS - own_B1) <= 1e-5
+        lost = ((scores_BS < own_B1) & ~near_BS).sum(axis=1) + 0.5 * near_BS.sum(axis=1)
+        itself = is_sampled_B[at : at + step]
+        others = len(others_SD) - itself
+        beaten_B[at : at + step] = np.where(others > 0, (lost - 0.5 * itself) / np.maximum(others, 1), 0.5)
+    return beaten_B
