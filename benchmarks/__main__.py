@@ -1,17 +1,58 @@
-"""Runs benchmarks: ``python -m benchmarks [--device auto|cpu|cuda] [NAME ...]``."""
+"""Runs benchmarks: ``python -m benchmarks [NAME ...] [--quick]``."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import time
+from pathlib import Path
 
-from benchmarks import decode, service
+from benchmarks.options import Options
 
-BENCHMARKS = {"decode": decode.run, "service": service.run}
+BENCHMARKS = {
+    "decode": "constrained generation beside Hugging Face generate",
+    "service": "recommendations over gRPC beside the same in process",
+    "embed": "mmrec embed from JPEG files beside the bare forward pass, infinity-emb and plain loops",
+    "texts": "mmrec's text path beside SentenceTransformer.encode",
+    "vector-search": "search, recall and memory from 10,000 to 1,000,000 items beside plain faiss",
+    "fashion": "adapt, zero-shot labels, fill-in and duplicates on product photographs (data folder)",
+    "movielens": "fused embedding beside pictures alone and words alone (data folder)",
+}
+"""Module of the same name (a hyphen becomes an underscore), which has ``run(options)``."""
+BY_DEFAULT = ("decode", "service")
+"""What runs when nothing is named; the others take many minutes or need a data folder."""
 
-parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, print, and store under results/.")
-parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="which; none for all")
-parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-arguments = parser.parse_args()
-for name, run in BENCHMARKS.items():
-    if not arguments.names or name in arguments.names:
-        run(arguments.device)
+
+def main() -> None:
+    """Read the command line and run what it names, one after the other."""
+    default = Options()
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure, print, and store under benchmarks/results; a run that was cut short goes on.",
+        epilog="\n".join(f"  {name:14} {what}" for name, what in BENCHMARKS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one or more of the names below; none: {' '.join(BY_DEFAULT)}"
+    )
+    parser.add_argument("--device", default=default.device, help="auto, cpu or cuda")
+    parser.add_argument("--quick", action="store_true", help="small sizes: a rehearsal that stores no result")
+    parser.add_argument("--fresh", action="store_true", help="do not go on with the rows of a run that was cut short")
+    parser.add_argument("--threads", type=int, default=default.threads, help="of every contender; default: every core")
+    parser.add_argument("--data", type=Path, default=default.data, help="folder of the real data sets")
+    parser.add_argument("--adapted", type=Path, help="folder written by mmrec adapt, instead of adapting here")
+    parser.add_argument("--peers", type=Path, default=default.peers, help="environment with requirements-peers.txt")
+    parser.add_argument("--seeds", type=int, default=default.seeds, help="trainings averaged where they are quick")
+    given = vars(parser.parse_args())
+    names = given.pop("names") or BY_DEFAULT
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark is called {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    options = Options(**given)
+    for name in names:
+        start = time.monotonic()
+        importlib.import_module(f"benchmarks.{name.replace('-', '_')}").run(options)
+        print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,12 +16,12 @@ from typing import Any
 
 from benchmarks.report import ROOT
 
-__all__ = ["ChildFailed", "call", "run_script"]
+__all__ = ["ChildError", "call", "run_script"]
 
 _MARK = "measured: "
 
 
-class ChildFailed(RuntimeError):
+class ChildError(RuntimeError):
     """A measurement's process ended badly; the message holds the end of what it wrote."""
 
 
@@ -34,7 +34,7 @@ def call(function: str, threads: int, **arguments: Any) -> dict[str, Any]:
         **arguments: What JSON can hold.
 
     Raises:
-        ChildFailed: the process failed.
+        ChildError: the process failed.
     """
     return _run([sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)], threads)
 
@@ -43,7 +43,7 @@ def run_script(python: Path, script: Path, threads: int, **arguments: Any) -> di
     """Run a script that knows nothing of mmrec with another interpreter; it prints its dictionary as the last line.
 
     Raises:
-        ChildFailed: the process failed.
+        ChildError: the process failed.
     """
     return _run([str(python), str(script), json.dumps(arguments)], threads)
 
@@ -61,7 +61,7 @@ def _run(command: list[str], threads: int) -> dict[str, Any]:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
     if done.returncode or not lines:
-        raise ChildFailed(f"{command[1:4]} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
+        raise ChildError(f"{command[1:4]} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
     result: dict[str, Any] = json.loads(lines[-1].removeprefix(_MARK))
     return result
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import transformers
 
+from benchmarks.options import Options
 from benchmarks.report import Report
 from mmrec.device import resolve_device
 from mmrec.generator.batches import pad_histories
@@ -27,9 +28,9 @@ ITEMS, HISTORY, CODES, LEVELS, BEAM = 12_000, 50, 256, 3, 50
 HIDDEN, LAYERS, HEADS = 128, 4, 4
 
 
-def run(device: str) -> None:
+def run(options: Options) -> None:
     """Measure both and publish the table."""
-    where = resolve_device(device)
+    where = resolve_device(options.device)
     rng = np.random.default_rng(0)
     paths = assign_semantic_ids(rng.integers(0, CODES, size=(ITEMS, LEVELS)).astype(np.int32))
     ours, theirs = _ours(paths, where), _theirs(paths, where)

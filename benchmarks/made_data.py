@@ -35,7 +35,9 @@ def picture_dataset(count: int, size: int, seed: int = 0) -> Path:
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "images").mkdir(parents=True)
     with ProcessPoolExecutor() as pool:
-        list(pool.map(_write_picture, repeat(staging / "images"), range(count), repeat(size), repeat(seed), chunksize=8))
+        list(
+            pool.map(_write_picture, repeat(staging / "images"), range(count), repeat(size), repeat(seed), chunksize=8)
+        )
     lines = [json.dumps({"item_id": f"p{row:06d}", "image": f"{row:06d}.jpg"}) for row in range(count)]
     (staging / "items.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     staging.replace(folder)

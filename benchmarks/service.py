@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.options import Options
 from benchmarks.report import Report
 from mmrec.client import Client
 from mmrec.demo import write_demo_dataset
@@ -22,23 +23,23 @@ from mmrec_serving import BackgroundServer, ServerConfig
 CALLS = 400
 
 
-def run(device: str) -> None:
+def run(options: Options) -> None:
     """Measure and publish the table."""
     with tempfile.TemporaryDirectory() as folder:
         dataset = Path(folder) / "dataset"
         write_demo_dataset(dataset, items=200, users=200)
         config = FitConfig(
-            device=device,
+            device=options.device,
             small_clip=SmallClipConfig(epochs=1),
             fusion=FusionConfig(steps=50),
             training=TrainingConfig(epochs=1),
         )
         bundle = fit_dataset(dataset, Path(folder) / "bundle", config).bundle
-        recommender = Recommender.load(bundle, device=device)
+        recommender = Recommender.load(bundle, device=options.device)
         history = list(recommender.recommend([], k=20).item_ids)
         rows = [("in process", 1, *_figures(lambda: recommender.recommend(history), 1))]
         with (
-            BackgroundServer(lambda: Recommender.load(bundle, device=device), ServerConfig(port=0)) as server,
+            BackgroundServer(lambda: Recommender.load(bundle, device=options.device), ServerConfig(port=0)) as server,
             Client(server.target, timeout=60) as client,
         ):
             rows += [("gRPC", callers, *_figures(lambda: client.recommend(history), callers)) for callers in (1, 8, 32)]
