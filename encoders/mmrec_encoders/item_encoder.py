@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mmrec.data.catalogue import Catalogue
     from mmrec.data.pictures import PictureStore
 
-__all__ = ["FeatureResult", "InputFeatures", "ItemEncoder", "PictureVectors", "WordsVectors"]
+__all__ = ["FeatureResult", "InputFeatures", "ItemEncoder", "PictureVectors", "Query", "WordsVectors"]
 
 _TEXTS_AT_ONCE = 512
 
@@ -86,6 +86,20 @@ class InputFeatures(NamedTuple):
     rows: tuple[int, ...]
     features: ItemFeatures
     errors: dict[int, MmrecError]
+
+
+class Query(NamedTuple):
+    """A search.
+
+    Attributes:
+        text: Words to search by; blank for none.
+        image: An encoded picture; None for none.
+        text_weight: Share of the words when both are given, 0 to 1.
+    """
+
+    text: str = ""
+    image: bytes | None = None
+    text_weight: float = 0.5
 
 
 class ItemEncoder:
@@ -229,26 +243,39 @@ class ItemEncoder:
             FailedPreconditionError: the fusion is not trained, or a picture comes to a catalogue without
                 pictures.
         """
-        fusion = self._trained()
-        if not 0.0 <= text_weight <= 1.0:
-            raise InvalidArgumentError(
-                f"text_weight is {text_weight}; it must lie between 0 (picture alone) and 1 (words alone)",
-                field="text_weight",
-            )
-        words = (text or "").strip()
-        if not words and image is None:
-            raise InvalidArgumentError("neither text nor image is given; pass at least one of them", field="text")
-        texts = {0: words} if words else {}
-        pictures = {1: self._decoded(image)} if image is not None else {}
-        rows = [*texts, *pictures]
-        vectors = fusion.fuse(self._features(rows, texts, pictures, query=True))
-        if len(rows) == 1:
-            return np.asarray(vectors[0], np.float32)
-        mixed = text_weight * vectors[0] + (1.0 - text_weight) * vectors[1]
-        norm = float(np.linalg.norm(mixed))
-        # Opposite vectors of equal weight cancel out; the words are then as good an answer as any.
-        result: Vectors = (mixed / norm if norm > 1e-6 else vectors[0]).astype(np.float32)
+        result = self.encode_queries([Query(text or "", image, text_weight)])[0]
+        if isinstance(result, MmrecError):
+            raise result
         return result
+
+    def encode_queries(self, queries: Sequence[Query]) -> list[Vectors | MmrecError]:
+        """The fused vectors of several searches, each with its own result or error; see `encode_query`.
+
+        Raises:
+            FailedPreconditionError: the fusion is not trained.
+        """
+        fusion = self._trained()
+        results: list[Vectors | MmrecError | None] = [None] * len(queries)
+        # Two places for each search: its words and its picture.
+        texts: dict[int, str] = {}
+        pictures: dict[int, Image] = {}
+        for row, query in enumerate(queries):
+            try:
+                words = query.text.strip()
+                _check_query(words, query)
+                if query.image is not None:
+                    pictures[2 * row + 1] = self._decoded(query.image)
+                if words:
+                    texts[2 * row] = words
+            except MmrecError as err:
+                results[row] = err
+        places = sorted({*texts, *pictures})
+        fused = fusion.fuse(self._features(places, texts, pictures, query=True))
+        vectors = dict(zip(places, fused, strict=True))
+        for row, query in enumerate(queries):
+            if results[row] is None:
+                results[row] = _mixed(vectors.get(2 * row), vectors.get(2 * row + 1), query.text_weight)
+        return [result for result in results if result is not None]
 
     def _trained(self) -> Fusion:
         if self.fusion is None:
@@ -335,3 +362,25 @@ class ItemEncoder:
 
 def _nothing() -> MmrecError:
     return InvalidArgumentError("the item has neither words nor a picture; give a title, a description or an image")
+
+
+def _check_query(words: str, query: Query) -> None:
+    if not 0.0 <= query.text_weight <= 1.0:
+        raise InvalidArgumentError(
+            f"text_weight is {query.text_weight}; it must lie between 0 (picture alone) and 1 (words alone)",
+            field="text_weight",
+        )
+    if not words and query.image is None:
+        raise InvalidArgumentError("neither text nor image is given; pass at least one of them", field="text")
+
+
+def _mixed(words_D: Vectors | None, picture_D: Vectors | None, text_weight: float) -> Vectors:
+    """One unit vector of the one or two that are there. Shape: (D,)."""
+    if words_D is None or picture_D is None:
+        alone = picture_D if words_D is None else words_D
+        return np.asarray(alone, np.float32)
+    mixed = text_weight * words_D + (1.0 - text_weight) * picture_D
+    norm = float(np.linalg.norm(mixed))
+    # Opposite vectors of equal weight cancel out; the words are then as good an answer as any.
+    result: Vectors = (mixed / norm if norm > 1e-6 else words_D).astype(np.float32)
+    return result
