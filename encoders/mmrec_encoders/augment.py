@@ -23,6 +23,8 @@ def random_view(
     *,
     min_area: float = 0.35,
     colour: float = 0.2,
+    stretch: float = 0.29,
+    flip: float = 0.5,
 ) -> torch.Tensor:
     """One random view of every picture.
 
@@ -32,6 +34,8 @@ def random_view(
         generator: Source of chance, on the CPU, so that a seed means the same on every device.
         min_area: Smallest share of the picture a crop keeps, in (0, 1].
         colour: Largest relative change of brightness, contrast and saturation, in [0, 1).
+        stretch: Largest change of the proportions, as the natural logarithm of width over height.
+        flip: Share of the views that are mirrored, in [0, 1].
 
     Returns:
         Views in [0, 1]. Shape: (B, 3, S, S).
@@ -44,12 +48,12 @@ def random_view(
     def draw(low: float, high: float) -> torch.Tensor:
         return (low + (high - low) * torch.rand(batch, generator=generator)).to(device)
 
-    area, ratio = draw(min_area, 1.0), torch.exp(draw(-0.29, 0.29))
+    area, ratio = draw(min_area, 1.0), torch.exp(draw(-stretch, stretch))
     width = (area * ratio).sqrt().clamp(max=1.0)
     height = (area / ratio).sqrt().clamp(max=1.0)
-    flip = torch.where(draw(0.0, 1.0) < 0.5, -1.0, 1.0)
+    mirror = torch.where(draw(0.0, 1.0) < flip, -1.0, 1.0)
     theta = torch.zeros(batch, 2, 3, device=device)
-    theta[:, 0, 0], theta[:, 0, 2] = width * flip, (1.0 - width) * draw(-1.0, 1.0)
+    theta[:, 0, 0], theta[:, 0, 2] = width * mirror, (1.0 - width) * draw(-1.0, 1.0)
     theta[:, 1, 1], theta[:, 1, 2] = height, (1.0 - height) * draw(-1.0, 1.0)
     grid = F.affine_grid(theta, [batch, 3, size, size], align_corners=False)
     views = F.grid_sample(pixels_B3HW, grid, padding_mode="reflection", align_corners=False)

@@ -1,4 +1,4 @@
-"""Contrastive losses of the small image encoder and of the fusion. Knows nothing about pictures or words."""
+"""Contrastive losses of the image encoders and of the fusion. Knows nothing about encoders."""
 
 # Axes: B rows of a batch, D dimensions, V views (2B)
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["agree", "structure", "two_views"]
+__all__ = ["agree", "clip_loss", "siglip_loss", "structure", "two_views"]
 
 _NEVER = -1e4
 
@@ -86,3 +86,71 @@ def structure(student_BD: torch.Tensor, teacher_BB: torch.Tensor, temperature: f
     student = F.log_softmax((student_BD @ student_BD.T / temperature).masked_fill(self_BB, _NEVER), dim=1)
     teacher = F.log_softmax((teacher_BB / temperature).masked_fill(self_BB, _NEVER), dim=1)
     return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+
+
+def clip_loss(
+    pictures_BD: torch.Tensor,
+    words_BD: torch.Tensor,
+    scale: torch.Tensor | float,
+    *,
+    true_BB: torch.Tensor | None = None,
+    share: bool = False,
+) -> torch.Tensor:
+    """CLIP: each text finds its picture in the batch, and each picture its text, by softmax.
+
+    Args:
+        pictures_BD: Unit rows; row b belongs to text b. Shape: (B, D).
+        words_BD: Unit rows. Shape: (B, D).
+        scale: Inverse temperature.
+        true_BB: True at [t, p] where text t is true of picture p as well, though they are not a pair. The diagonal
+            is true whatever it holds. None: nothing but the pairs is true.
+        share: What becomes of such true non-pairs: right answers that share the weight with the pair itself, or
+            left out of the wrong answers.
+
+    Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision",
+    arXiv:2103.00020; shared right answers: Yang et al. 2022, "Unified Contrastive Learning in Image-Text-Label
+    Space", arXiv:2204.03610.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    if true_BB is None or not share:
+        return agree(words_BD, pictures_BD, scale, same_BB=true_BB)
+    logits_BB = scale * words_BD @ pictures_BD.T
+    right_BB = (true_BB | torch.eye(len(words_BD), dtype=torch.bool, device=words_BD.device)).to(logits_BB.dtype)
+    to_picture = F.cross_entropy(logits_BB, right_BB / right_BB.sum(dim=1, keepdim=True))
+    to_text = F.cross_entropy(logits_BB.T, right_BB.T / right_BB.T.sum(dim=1, keepdim=True))
+    return (to_picture + to_text) / 2
+
+
+def siglip_loss(
+    pictures_BD: torch.Tensor,
+    words_BD: torch.Tensor,
+    scale: torch.Tensor | float,
+    bias: torch.Tensor | float,
+    *,
+    true_BB: torch.Tensor | None = None,
+    share: bool = False,
+) -> torch.Tensor:
+    """SigLIP: whether a text and a picture belong together is a yes or no of its own for every couple in the batch.
+
+    Args:
+        pictures_BD: Unit rows; row b belongs to text b. Shape: (B, D).
+        words_BD: Unit rows. Shape: (B, D).
+        scale: Inverse temperature.
+        bias: Added to every logit; starts well below 0, for most couples do not belong together.
+        true_BB: As of `clip_loss`.
+        share: Whether true non-pairs are a yes, or are not asked about.
+
+    Source: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343, algorithm 1.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    logits_BB = scale * words_BD @ pictures_BD.T + bias
+    pair_BB = torch.eye(len(words_BD), dtype=torch.bool, device=words_BD.device)
+    yes_BB = pair_BB if true_BB is None or not share else pair_BB | true_BB
+    costs_BB = -F.logsigmoid(torch.where(yes_BB, logits_BB, -logits_BB))
+    if true_BB is not None and not share:
+        costs_BB = costs_BB.masked_fill(true_BB & ~pair_BB, 0.0)
+    return costs_BB.sum() / len(words_BD)

@@ -1,0 +1,207 @@
+"""The two sides of a small CLIP as encoders: pictures and words land in one space.
+
+`FOLDER` as an image model gives the aligned picture vectors, the ones that words can be compared with.
+`FOLDER@tower` gives the vector below the picture head: the head keeps what words speak of, so the vector below
+it says more of what only the picture shows, and cannot be compared with words. Knows nothing about training.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmrec.device import resolve_device
+from mmrec.errors import BundleError, InvalidArgumentError
+from mmrec_encoders.adapting.two_tower import picture_vectors, read_two_tower, words_vectors
+from mmrec_encoders.preparation import Squeeze, check_pixels
+from mmrec_encoders.protocols import Pixels, TextEncoder, Vectors
+from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+from mmrec_encoders.weights import fingerprint_of, unit_rows
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+__all__ = ["WEIGHTS", "AlignedPictures", "AlignedTexts", "describe_text", "small_clip_file"]
+
+WEIGHTS = "small_clip_pair.safetensors"
+"""Name of the file of weights in the folder that `mmrec adapt` writes."""
+_VECTORS = ("aligned", "tower")
+
+
+def small_clip_file(model: str) -> Path | None:
+    """The file of a small CLIP that `model` names: its folder, ``FOLDER@tower``, or the file; None if it is none."""
+    path = Path(model.removesuffix("@tower")).expanduser()
+    if path.name == WEIGHTS and path.is_file():
+        return path
+    return path / WEIGHTS if (path / WEIGHTS).is_file() else None
+
+
+class AlignedPictures:
+    """An `ImageEncoder` over the picture side of a small CLIP; always in float32, being too small to gain from less.
+
+    Args:
+        file: The weights.
+        vector: ``aligned`` or ``tower``; see the module.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        batch_size: Pictures per forward pass.
+
+    Raises:
+        BundleError: the file is missing, damaged, or not a small CLIP.
+    """
+
+    def __init__(self, file: Path, vector: str = "aligned", *, device: str = "auto", batch_size: int = 128) -> None:
+        if vector not in _VECTORS:
+            raise InvalidArgumentError(f"vector is {vector!r}; it must be aligned or tower", field="vector")
+        self.file = file
+        self.vector = vector
+        self.device = resolve_device(device)
+        self._batch_size = batch_size
+        self._module, shape, _ = read_two_tower(file)
+        self.dim = shape.dimension if vector == "aligned" else shape.tower.dim
+        self.preparation = Squeeze(shape.tower.image_size)
+        self.picture_size = self.preparation.size
+        parts = ("tower.", "picture_head.") if vector == "aligned" else ("tower.",)
+        weights = self._module.state_dict()
+        self.fingerprint = fingerprint_of(
+            f"small-clip-{vector}", ((name, value) for name, value in weights.items() if name.startswith(parts))
+        )
+        self._module.to(self.device)
+
+    def encode(self, pictures: Sequence[Image]) -> Vectors:
+        """One unit vector per RGB picture, in the same order. Shape: (N, dim), float32."""
+        step = self._batch_size
+        batches = [
+            self.encode_pixels(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
+            for at in range(0, len(pictures), step)
+        ]
+        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
+
+    def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
+        """Like `encode`, for pictures that `preparation` made. Shape: (N, dim), float32.
+
+        Raises:
+            InvalidArgumentError: the pixels have another shape or type.
+        """
+        import torch
+
+        check_pixels(pixels_N3HW, self.preparation.size, self.preparation.size)
+        step = self._batch_size
+        with torch.inference_mode():
+            batches = [
+                self._forward(torch.from_numpy(np.ascontiguousarray(pixels_N3HW[at : at + step])))
+                for at in range(0, len(pixels_N3HW), step)
+            ]
+        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
+
+    def _forward(self, pixels_N3HW: torch.Tensor) -> Vectors:
+        return unit_rows(picture_vectors(self._module, pixels_N3HW.to(self.device), below_head=self.vector == "tower"))
+
+    def save(self, path: Path) -> None:
+        """Copy the weights to `path`, so that they stay when the folder they came from goes."""
+        shutil.copyfile(self.file, path)
+
+    @classmethod
+    def of(cls, model: str, *, device: str = "auto") -> AlignedPictures:
+        """From the name of a model: a folder that `mmrec adapt` wrote, or that with ``@tower``.
+
+        Raises:
+            BundleError: there is no small CLIP.
+        """
+        file = small_clip_file(model)
+        if file is None:
+            raise BundleError(f"{model!r} holds no {WEIGHTS}; pass a folder that mmrec adapt wrote")
+        return cls(file, "tower" if model.endswith("@tower") else "aligned", device=device)
+
+
+class AlignedTexts:
+    """A `TextEncoder` that puts words into the space of `AlignedPictures`: a frozen encoder, and a head over it.
+
+    Args:
+        file: The weights.
+        base: The frozen encoder; None loads the one that the file names.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: Of the frozen encoder.
+
+    Raises:
+        BundleError: the file is missing or damaged, or the frozen encoder is not the one it was trained over.
+        ModelNotAvailableError: the frozen encoder can be neither found nor fetched.
+    """
+
+    def __init__(
+        self, file: Path, base: TextEncoder | None = None, *, device: str = "auto", dtype: str = "auto"
+    ) -> None:
+        import torch
+
+        self.file = file
+        self.device = resolve_device(device)
+        self._module, shape, described = read_two_tower(file)
+        self.base = base if base is not None else _load_text(described, device, dtype)
+        found, wanted = self.base.fingerprint, str(described.get("fingerprint", ""))
+        if found.rpartition("@")[2] != wanted.rpartition("@")[2]:
+            raise BundleError(
+                f"{file} was trained over the text encoder {wanted}, but {found} was found; pass the one it was "
+                "trained over, or adapt again"
+            )
+        self.dim = shape.dimension
+        heads = [(name, value) for name, value in self._module.state_dict().items() if name.startswith("text_")]
+        name = torch.tensor(list(wanted.rpartition("@")[2].encode()), dtype=torch.uint8)
+        self.fingerprint = fingerprint_of("small-clip-words", [*heads, ("base", name)])
+        self._module.to(self.device)
+
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+        """One unit vector per text, in the same order. Shape: (N, dim), float32."""
+        import torch
+
+        frozen_NT = self.base.encode(texts, query=query)
+        if not len(frozen_NT):
+            return np.zeros((0, self.dim), np.float32)
+        with torch.inference_mode():
+            return unit_rows(words_vectors(self._module, torch.from_numpy(frozen_NT).to(self.device)))
+
+    def save(self, path: Path) -> None:
+        """Copy the weights to `path`, so that they stay when the folder they came from goes."""
+        shutil.copyfile(self.file, path)
+
+
+def describe_text(text: TextEncoder) -> dict[str, Any]:
+    """What it takes to load a frozen text encoder again.
+
+    Raises:
+        InvalidArgumentError: it is of a class that cannot be named in a file.
+    """
+    if not isinstance(text, SentenceTextEncoder):
+        raise InvalidArgumentError(
+            f"a text encoder of class {type(text).__name__} cannot be adapted over; use one that "
+            "sentence-transformers loads",
+            field="text_model",
+        )
+    config = text.config
+    return {
+        "model": config.model,
+        "max_tokens": config.max_tokens,
+        "query_prompt": config.query_prompt,
+        "fingerprint": text.fingerprint,
+    }
+
+
+def _load_text(described: dict[str, Any], device: str, dtype: str) -> SentenceTextEncoder:
+    try:
+        config = SentenceTextConfig(
+            described["model"],
+            device=device,
+            dtype=dtype,
+            max_tokens=described["max_tokens"],
+            query_prompt=described["query_prompt"],
+        )
+    except KeyError as err:
+        raise BundleError(
+            f"the small CLIP does not say which text encoder it was trained over ({json.dumps(described)}); "
+            "make it again with mmrec adapt"
+        ) from err
+    return SentenceTextEncoder(config)
