@@ -13,16 +13,16 @@ import numpy as np
 
 from mmrec.data.dataset import Dataset
 from mmrec.progress import Progress
-from mmrec_encoders.adapting.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.pairs import Pairs
 from mmrec_encoders.adapting.pictures import KeptPictures, failures_file, keep_pictures, kept_failures
 from mmrec_encoders.adapting.prepared import Prepared, without_failures
 from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.small_trainee import SmallTrainee, encode_once
-from mmrec_encoders.adapting.two_tower import write_two_tower
+from mmrec_encoders.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text
 from mmrec_encoders.preparation import Squeeze
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+from mmrec_encoders.two_tower import write_two_tower
 
 __all__ = ["prepare_small"]
 

@@ -18,9 +18,9 @@ from mmrec.data.files import replace_file
 from mmrec.progress import Progress
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.pictures import KeptPictures
-from mmrec_encoders.adapting.two_tower import TwoTowerShape, build_two_tower, picture_vectors, words_vectors
 from mmrec_encoders.augment import random_view
 from mmrec_encoders.protocols import TextEncoder, Vectors
+from mmrec_encoders.two_tower import TwoTowerShape, build_two_tower, picture_vectors, words_vectors
 
 if TYPE_CHECKING:
     import torch

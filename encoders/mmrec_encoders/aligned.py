@@ -17,10 +17,10 @@ import numpy as np
 
 from mmrec.device import resolve_device
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec_encoders.adapting.two_tower import picture_vectors, read_two_tower, words_vectors
 from mmrec_encoders.preparation import Squeeze, check_pixels
 from mmrec_encoders.protocols import Pixels, TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+from mmrec_encoders.two_tower import picture_vectors, read_two_tower, words_vectors
 from mmrec_encoders.weights import fingerprint_of, unit_rows
 
 if TYPE_CHECKING:
