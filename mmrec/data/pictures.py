@@ -1,8 +1,8 @@
 """Finds the pictures of a dataset and decodes them safely. Knows nothing of items, models and the network.
 
 A picture comes from a stranger until it is decoded: formats are an allow-list recognised by their first
-bytes, the size is read from the header and checked before any pixel is made, and whatever the decoder says is
-replaced by our own words.
+bytes, only what makes up the pixels reaches the decoder, the size is read from the header and checked before any
+pixel is made, and whatever the decoder says is replaced by our own words.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from mmrec.data.containers import only_pixels
 from mmrec.errors import InvalidDatasetError, InvalidImageError
 from mmrec.types import MAX_PICTURE_BYTES
 
@@ -68,11 +69,12 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, size_hint: int 
             than `MAX_ASPECT` times longer than wide.
     """
     name = picture_format(data)
-    opener = _opener(name)
-    width, height = _webp_size(data) if name == "WebP" else (1, 1)
-    _check_size(width, height, max_pixels)
     try:
-        picture = opener(io.BytesIO(data))
+        pixels = only_pixels(name, data)
+        _check_size(pixels.width, pixels.height, max_pixels)
+        picture = _opener(name)(io.BytesIO(pixels.data))
+    except InvalidImageError:
+        raise
     except Exception as err:
         # Pillow's own text can hold heap addresses; it stays in the chained error and out of the message.
         raise InvalidImageError(f"the picture starts like a {name} file, but its header is damaged") from err
@@ -175,19 +177,6 @@ def _foreign(data: bytes) -> str:
     return "text" if text.isprintable() or "\n" in text else "of an unknown format"
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Size in a WebP header; needed before the decoder, which makes its canvas when it is created."""
-    kind = data[12:16]
-    if kind == b"VP8 " and len(data) >= 30:
-        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
-    if kind == b"VP8X" and len(data) >= 30:
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if kind == b"VP8L" and len(data) >= 25:
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
-    raise InvalidImageError("the picture starts like a WebP file, but its header is damaged")
-
-
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise InvalidImageError(f"the picture is {width} x {height} pixels; it must have at least one")
@@ -215,7 +204,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
         grey = np.asarray(picture)
         return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
+        layer = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         ground = Image.new("RGB", layer.size, (255, 255, 255))
         ground.paste(layer, mask=layer.getchannel("A"))
         return ground
