@@ -25,6 +25,7 @@ from mmrec_encoders.adapting.folder import WORK, finished, open_folder, publish,
 from mmrec_encoders.adapting.loop import Training
 from mmrec_encoders.adapting.pairs import Pairs, data_hash, find_pairs
 from mmrec_encoders.adapting.prepared import Prepared
+from mmrec_encoders.adapting.pretrained import prepare_open_clip
 from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.report import AdaptReport, figures_from_json, report_from_json, report_page
 from mmrec_encoders.adapting.scoring import HeldOutFigures, score
@@ -129,7 +130,8 @@ def _adapt(job: _Job, stop: StopRequest, stack: ExitStack) -> None:
             job.progress.start("going on where an earlier run stopped")
             job.progress.finish()
     job.processes.wait()
-    prepared = prepare_small(job.data, job.pairs, work, job.config, job.processes, job.progress)
+    prepare = prepare_small if job.config.mode == "small" else prepare_open_clip
+    prepared = prepare(job.data, job.pairs, work, job.config, job.processes, job.progress)
     stack.callback(prepared.close)
     _check_left(prepared.pairs, job.batch * job.config.accumulate * job.processes.count)
     trainee, pairs = prepared.trainee, prepared.pairs
