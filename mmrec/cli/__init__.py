@@ -27,6 +27,7 @@ EXIT_CODES = {
     5: "the server refused, is busy, is not reachable, or was too slow",
     130: "interrupted with Ctrl-C",
     141: "whoever read the output closed it early",
+    143: "stopped by SIGTERM at a place to go on from; the same command goes on",
 }
 """Exit statuses of every command, shown by ``mmrec --help`` and in the README."""
 

@@ -1,7 +1,13 @@
-"""`mmrec embed`: one vector per item of a dataset, in a Parquet file."""
+"""`mmrec embed`: one vector per item of a dataset, in a folder of Parquet files."""
 
 from __future__ import annotations
 
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,17 +20,22 @@ from mmrec.errors import InvalidArgumentError
 __all__ = ["embed"]
 
 _SHOWN = 20
+_STOPPED = 143
 
 
 def embed(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Parquet file to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write.")],
     bundle: Annotated[
         str,
         typer.Option("--bundle", metavar="BUNDLE", help="Use this bundle's encoders; none: train new ones."),
     ] = "",
+    encoders: Annotated[
+        str,
+        typer.Option("--encoders", metavar="FOLDER", help="Use these encoders, such as OUT/_encoders of a run before."),
+    ] = "",
     preset: Annotated[
-        str, typer.Option("--preset", metavar="embedded|standard", help="Encoders to train with. [embedded]")
+        str, typer.Option("--preset", metavar="embedded|standard", help="Encoders to start from. [embedded]")
     ] = "",
     image_model: Annotated[
         str,
@@ -38,9 +49,48 @@ def embed(
         str,
         typer.Option("--text-model", metavar="MODEL", help="Another text model: hub id or local folder."),
     ] = "",
+    template: Annotated[
+        str,
+        typer.Option("--template", metavar="TEXT", help="Words of an item, as in '{title} by {brand}'. [all columns]"),
+    ] = "",
+    vectors: Annotated[
+        str,
+        typer.Option("--vectors", metavar="fused|image|text", help="Both sides fused, or one frozen side alone."),
+    ] = "fused",
     dimension: Annotated[
         int, typer.Option("--dimension", metavar="64|128|256", help="Length of a vector; 0: all of it.")
     ] = 0,
+    store: Annotated[
+        str, typer.Option("--store", metavar="float32|float16", help="Number format in the files.")
+    ] = "float32",
+    shard_rows: Annotated[
+        int, typer.Option("--shard-rows", metavar="N", help="Rows per file; a kill costs one file at most.")
+    ] = 4096,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", help="Processes that decode pictures; -1: as suits the machine.")
+    ] = -1,
+    cache: Annotated[
+        str,
+        typer.Option("--cache", metavar="FOLDER", help="Vectors computed before. [OUT/.cache]"),
+    ] = "",
+    fetch_urls: Annotated[
+        bool, typer.Option("--fetch-urls", help="Fetch pictures that are URLs, from --allow-host only.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", metavar="HOST", help="A host to fetch from: cdn.example.com, *.example.com, or *."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what another job wrote to the folder.")
+    ] = False,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="local|ray", help="This machine, or Ray Data on a cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str, typer.Option("--ray-address", metavar="ADDRESS", help="Ray cluster; none: one on this machine.")
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", help="Seed of training.")] = 0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -49,47 +99,112 @@ def embed(
 ) -> None:
     """Turn every item into one vector made of its picture and its words.
 
-    Without --bundle, encoders are trained on the dataset first: pictures and words of the same item agree,
-    and so do items that follow each other in the events. Pictures that cannot be read are reported, and their
-    items are embedded from their words.
+    Without --bundle or --encoders, encoders are trained on the dataset first: pictures and words of the same item
+    agree, and so do items that follow each other in the events. They are kept in the folder.
+
+    Each picture and text is computed once. A run that was killed goes on when the same command is given again, and
+    tomorrow's run computes what has changed since. On SIGTERM the shard in work is finished first. What cannot be
+    used is in _dead-letter.jsonl with the reason, and the rest goes on.
 
     Example:
-        mmrec embed shop/ --out vectors.parquet
-        mmrec embed shop/ --out vectors.parquet --bundle bundle/ --dimension 64
+        mmrec embed shop/ --out vectors/
+        mmrec embed shop/ --out vectors/ --bundle bundle/ --dimension 64 --store float16
+        mmrec embed shop/ --out vectors/ --bundle bundle/ --fetch-urls --allow-host cdn.example.com
 
     Raises:
-        InvalidArgumentError: --preset with --bundle, which brings its own encoders.
+        InvalidArgumentError: flags that exclude each other.
     """
-    from mmrec_encoders.batch import EmbedConfig, embed_dataset
+    from mmrec_encoders.embedding.config import EmbedConfig
+    from mmrec_encoders.embedding.job import embed_dataset
 
-    if bundle and preset:
+    for name, value in (("--bundle", bundle), ("--encoders", encoders)):
+        if value and preset:
+            raise InvalidArgumentError(
+                f"--preset is {preset!r} and {name} is {value!r}, which brings its own encoders; drop one of them",
+                field="preset",
+            )
+    if ray_address and engine != "ray":
         raise InvalidArgumentError(
-            f"--preset is {preset!r} and --bundle is {bundle!r}, which brings its own encoders; drop one of them",
-            field="preset",
+            f"--ray-address is {ray_address!r}, but --engine is {engine!r}; pass --engine ray", field="ray-address"
+        )
+    fetch = None
+    if fetch_urls:
+        from mmrec.data.fetching import FetchConfig
+
+        fetch = FetchConfig(tuple(allow_host or ()))
+    elif allow_host:
+        raise InvalidArgumentError(
+            f"--allow-host is {allow_host[0]!r}, but nothing is fetched without --fetch-urls; pass it too",
+            field="allow-host",
         )
     sink = Output(json=json, quiet=quiet)
     config = EmbedConfig(
         bundle=Path(bundle) if bundle else None,
+        encoders=Path(encoders) if encoders else None,
         preset=preset or "embedded",
         image_model=image_model or None,
         text_model=text_model or None,
+        template=template or None,
+        vectors=vectors,
+        dimension=dimension,
+        store=store,
+        shard_rows=shard_rows,
+        workers=None if workers == -1 else workers,
+        cache=Path(cache) if cache else None,
+        fetch=fetch,
+        overwrite=overwrite,
+        engine=engine,
+        ray_address=ray_address,
         device=device,
         dtype=dtype,
-        dimension=dimension,
         seed=seed,
     )
-    summary = embed_dataset(dataset, out, config, sink.progress())
-    for item_id, message in summary.unreadable[:_SHOWN]:
-        sink.note(f"item {item_id}: {message}")
-    if len(summary.unreadable) > _SHOWN:
-        sink.note(f"and {len(summary.unreadable) - _SHOWN} more; mmrec check {dataset} lists all of them")
+    with _stop_on_sigterm(sink) as stop:
+        summary = embed_dataset(dataset, out, config, sink.progress(), stop=stop.is_set, note=sink.note)
+    for letter in summary.examples[:_SHOWN]:
+        sink.note(f"item {letter.item_id or '?'} (row {letter.row}): {letter.reason}")
+    if summary.failed > _SHOWN:
+        sink.note(f"and {summary.failed - _SHOWN:,} more; {out / '_dead-letter.jsonl'} has all of them")
+    sink.note(summary.work)
     sink.data(summary)
     rows = [
-        ("file", str(summary.path)),
-        ("items", f"{summary.items:,}"),
+        ("folder", str(summary.path)),
+        ("rows", f"{summary.rows:,}"),
+        ("items with a vector", f"{summary.items:,}"),
         ("with a picture", f"{summary.with_picture:,}"),
         ("with words", f"{summary.with_words:,}"),
-        ("unreadable pictures", f"{len(summary.unreadable):,}"),
+        ("dead letters", f"{summary.failed:,}"),
         ("vector length", str(summary.dimension)),
+        ("shards", f"{summary.shards:,}"),
+        ("shards written", f"{summary.shards_written:,}"),
+        ("pictures encoded", f"{summary.counts.pictures_encoded:,}"),
+        ("texts encoded", f"{summary.counts.texts_encoded:,}"),
     ]
     sink.table("", ("what", "value"), rows)
+    if not summary.finished:
+        sink.note(f"stopped after {summary.shards:,} shards; to go on, run the same command again:\n  {_command()}")
+        raise typer.Exit(_STOPPED)
+
+
+@contextmanager
+def _stop_on_sigterm(sink: Output) -> Iterator[threading.Event]:
+    """An event that the first SIGTERM sets; a second one ends the process as it always would."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def on_signal(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+        sink.note("SIGTERM: finishing the shard in work; a second one ends at once")
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _command() -> str:
+    return shlex.join(["mmrec", *sys.argv[1:]])

@@ -22,7 +22,7 @@ from mmrec.data.problems import Problem, shown
 from mmrec.data.tables import SUFFIXES, Table, find_table, read_table
 from mmrec.errors import NotFoundError
 
-__all__ = ["Loaded", "load_tables"]
+__all__ = ["Loaded", "load_tables", "read_events"]
 
 _KINDS = ", ".join(SUFFIXES[:4])
 _MICROSECONDS = 1_000_000
@@ -69,7 +69,7 @@ def load_tables(root: Path) -> Loaded:
     events = _table(root, "events", ("user_id", "item_id"), problems, needed=False)
     interactions, time_column = Interactions.empty(), ""
     if events is not None:
-        interactions, time_column = _read_events(events, catalogue, problems)
+        interactions, time_column = read_events(events, catalogue, problems)
     users = _table(root, "users", ("user_id",), problems, needed=False)
     if users is not None:
         _check_users(users, problems)
@@ -158,7 +158,14 @@ def _read_items(table: Table, problems: list[Problem]) -> tuple[Catalogue | None
 # --- events -------------------------------------------------------------------------------------------------
 
 
-def _read_events(table: Table, catalogue: Catalogue | None, problems: list[Problem]) -> tuple[Interactions, str]:
+def read_events(table: Table, catalogue: Catalogue | None, problems: list[Problem]) -> tuple[Interactions, str]:
+    """Usable events of a catalogue's items, and what orders them: ``timestamp``, ``position``, or '' for none.
+
+    Args:
+        table: The events table.
+        catalogue: The items.
+        problems: What is wrong with the table is added here.
+    """
     times = _times(table, "timestamp", parse_timestamps, problems)
     places = _times(table, "position", parse_positions, problems)
     if times is None and places is None:

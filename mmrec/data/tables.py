@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +30,24 @@ import pyarrow.parquet as pq
 
 from mmrec.data.problems import Problem, shown
 
-__all__ = ["SUFFIXES", "Table", "find_table", "read_table"]
+__all__ = [
+    "MAX_FIELD_CHARS",
+    "SUFFIXES",
+    "JsonRow",
+    "Table",
+    "as_text",
+    "encoding_problem",
+    "field_count_problem",
+    "find_table",
+    "header_problems",
+    "json_row",
+    "read_table",
+    "unmatched_quotes",
+]
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 
-_MAX_FIELD_CHARS = 2**24
+MAX_FIELD_CHARS = 2**24
 _BLOCK_BYTES = 2**24
 
 
@@ -58,7 +71,7 @@ class Table:
 
     def text(self, name: str) -> Any:
         """A column as text, '' where there is no value. Shape: (rows,), pyarrow strings."""
-        return _as_text(self.columns[name])
+        return as_text(self.columns[name])
 
     def problem(self, row: int, column: str, kind: str, message: str) -> Problem:
         """An error found in the row with this index."""
@@ -108,7 +121,7 @@ def _read_parquet(path: Path) -> Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         message = "is not a readable Parquet file; write it again, or export it as CSV"
         return Table(path.name, problems=(Problem(path.name, 0, "", "unreadable table", message),))
-    problems = _header_problems(path.name, names)
+    problems = header_problems(path.name, names)
     columns = {}
     for name in dict.fromkeys(names):
         column = table.column(names.index(name))
@@ -116,7 +129,7 @@ def _read_parquet(path: Path) -> Table:
             column.validate(full=True)  # reading does not look at the bytes of strings
             if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
                 column = column.cast(pa.large_string())
-            _as_text(column.slice(0, 1))
+            as_text(column.slice(0, 1))
         except (pa.ArrowException, UnicodeDecodeError):
             problems.append(_undecodable(path.name, name, column))
             continue
@@ -140,14 +153,15 @@ def _undecodable(file: str, name: str, column: Any) -> Problem:
     return Problem(file, 0, name, "bad encoding", message)
 
 
-def _as_text(column: Any) -> Any:
+def as_text(column: Any) -> Any:
+    """A pyarrow column as text, '' where there is no value. Shape: (rows,), large strings."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):  # nothing in it, or too much text for one array of 32-bit offsets
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], type=column.type)
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _as_text(column.dictionary_decode())
+        return as_text(column.dictionary_decode())
     if pa.types.is_floating(kind) or pa.types.is_nested(kind) or pa.types.is_temporal(kind):
         return pa.array([_scalar_text(value) for value in column.to_pylist()], type=pa.large_string())
     return pc.fill_null(column.cast(pa.large_string()), "")
@@ -182,7 +196,7 @@ def _read_delimited_fast(name: str, data: bytes, delimiter: str) -> Table | None
     try:
         header = data[: header_end if header_end >= 0 else len(data)].decode("utf-8").removesuffix("\r")
         names = _split(header, delimiter)
-        if not header or (quoted and header.count('"') % 2) or _header_problems(name, names):
+        if not header or (quoted and header.count('"') % 2) or header_problems(name, names):
             return None
         table = pa_csv.read_csv(
             pa.BufferReader(data),
@@ -214,15 +228,12 @@ def _read_delimited_slow(name: str, data: bytes, delimiter: str) -> Table:
         )
         return Table(name, problems=tuple(problems))
     header = [column.strip() for column in header]
-    problems += _header_problems(name, header)
+    problems += header_problems(name, header)
     kept: list[list[str]] = []
     lines: list[int] = []
     for line, row in rows:
         if len(row) != len(header):
-            message = f"the row has {len(row)} fields, the header has {len(header)}; " + (
-                "quote values that contain commas" if delimiter == "," else "a value may contain no tab or line break"
-            )
-            problems.append(Problem(name, line, "", "malformed row", message))
+            problems.append(field_count_problem(name, line, len(row), len(header), delimiter))
             continue
         kept.append(row)
         lines.append(line)
@@ -236,11 +247,7 @@ def _decoded_lines(name: str, data: bytes, problems: list[Problem]) -> Iterator[
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as err:
-            message = (
-                f"byte 0x{line[err.start]:02x} at position {err.start + 1} of the line is not UTF-8; "
-                "save the file as UTF-8"
-            )
-            problems.append(Problem(name, number, "", "bad encoding", message))
+            problems.append(encoding_problem(name, number, line, err))
             yield line.decode("utf-8", errors="replace")
 
 
@@ -252,7 +259,7 @@ def _rows(name: str, lines: Iterator[str], delimiter: str, problems: list[Proble
             if stripped:
                 yield number, stripped.split("\t")
         return
-    csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD_CHARS))
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARS))
     reader = csv.reader(lines, strict=True)
     while True:
         start = reader.line_num + 1
@@ -261,8 +268,7 @@ def _rows(name: str, lines: Iterator[str], delimiter: str, problems: list[Proble
         except StopIteration:
             return
         except csv.Error:
-            message = 'the quotes of the row that starts here do not match; write a quote inside quotes as ""'
-            problems.append(Problem(name, start, "", "malformed row", message))
+            problems.append(unmatched_quotes(name, start))
             return
         if row:
             yield start, row
@@ -273,7 +279,28 @@ def _split(header: str, delimiter: str) -> list[str]:
     return [column.strip() for column in fields]
 
 
-def _header_problems(name: str, header: Sequence[str]) -> list[Problem]:
+def field_count_problem(name: str, line: int, fields: int, columns: int, delimiter: str) -> Problem:
+    """A row that has not as many fields as the header has columns."""
+    message = f"the row has {fields} fields, the header has {columns}; " + (
+        "quote values that contain commas" if delimiter == "," else "a value may contain no tab or line break"
+    )
+    return Problem(name, line, "", "malformed row", message)
+
+
+def unmatched_quotes(name: str, line: int) -> Problem:
+    """A row of CSV whose quotes do not match."""
+    message = 'the quotes of the row that starts here do not match; write a quote inside quotes as ""'
+    return Problem(name, line, "", "malformed row", message)
+
+
+def encoding_problem(name: str, number: int, line: bytes, err: UnicodeDecodeError) -> Problem:
+    """A line that is not UTF-8."""
+    place = f"byte 0x{line[err.start]:02x} at position {err.start + 1} of the line"
+    return Problem(name, number, "", "bad encoding", f"{place} is not UTF-8; save the file as UTF-8")
+
+
+def header_problems(name: str, header: Sequence[str]) -> list[Problem]:
+    """What is wrong with the names of the columns of a table."""
     problems = []
     for column in dict.fromkeys(header):
         if not column:
@@ -296,24 +323,12 @@ def _read_jsonl(name: str, data: bytes) -> Table:
     for number, line in enumerate(_decoded_lines(name, data, problems), start=1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            message = f"{shown(line.strip(), 60)} is not JSON; each line must be one object"
-            problems.append(Problem(name, number, "", "malformed row", message))
+        row = json_row(name, number, line)
+        problems += row.problems
+        if row.values is None:
             continue
-        if not isinstance(record, dict):
-            message = f'{shown(line.strip(), 60)} is no object; each line must be one, as in {{"item_id": "7"}}'
-            problems.append(Problem(name, number, "", "malformed row", message))
-            continue
-        for key, value in record.items():
-            if isinstance(value, float) and not math.isnan(value):
-                floats.add(key)
-            text = _scalar_text(value)
-            if not text.isascii() and not _encodable(text):
-                message = f"{key!r} holds half of a surrogate pair, which is no text; write the whole character"
-                problems.append(Problem(name, number, key, "bad encoding", message))
-                text = text.encode("utf-8", errors="replace").decode("utf-8")
+        floats |= row.floats
+        for key, text in row.values.items():
             if key not in columns:
                 columns[key] = [""] * len(lines)
             columns[key].append(text)
@@ -327,6 +342,42 @@ def _read_jsonl(name: str, data: bytes) -> Table:
             problems.append(Problem(name, 0, key, "id type", message))
     arrays = {key: pa.array(values, type=pa.large_string()) for key, values in columns.items()}
     return Table(name, arrays, len(lines), np.array(lines, dtype=np.int64), tuple(problems))
+
+
+class JsonRow(NamedTuple):
+    """One line of a JSON Lines table.
+
+    values: text by column; None when the line is no object.  floats: columns that hold a decimal number.
+    problems: what is wrong with it.
+    """
+
+    values: dict[str, str] | None
+    floats: frozenset[str]
+    problems: tuple[Problem, ...]
+
+
+def json_row(name: str, number: int, line: str) -> JsonRow:
+    """Parse one line; what is wrong with it is in `JsonRow.problems`, nothing is raised."""
+    nothing: frozenset[str] = frozenset()
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        message = f"{shown(line.strip(), 60)} is not JSON; each line must be one object"
+        return JsonRow(None, nothing, (Problem(name, number, "", "malformed row", message),))
+    if not isinstance(record, dict):
+        message = f'{shown(line.strip(), 60)} is no object; each line must be one, as in {{"item_id": "7"}}'
+        return JsonRow(None, nothing, (Problem(name, number, "", "malformed row", message),))
+    values: dict[str, str] = {}
+    floats = {key for key, value in record.items() if isinstance(value, float) and not math.isnan(value)}
+    problems: list[Problem] = []
+    for key, value in record.items():
+        text = _scalar_text(value)
+        if not text.isascii() and not _encodable(text):
+            message = f"{key!r} holds half of a surrogate pair, which is no text; write the whole character"
+            problems.append(Problem(name, number, key, "bad encoding", message))
+            text = text.encode("utf-8", errors="replace").decode("utf-8")
+        values[key] = text
+    return JsonRow(values, frozenset(floats), tuple(problems))
 
 
 def _encodable(text: str) -> bool:

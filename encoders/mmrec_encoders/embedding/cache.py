@@ -1,0 +1,238 @@
+"""Vectors by what they were computed from, in one SQLite file, so that nothing is computed twice.
+
+A key is the SHA-256 of a picture's bytes or of a text, hashed together with the fingerprint of the model and of the
+preparation; a value is the float32 vector and its checksum. One process writes; the processes that decode pictures
+read, to leave out what is known. A file that is damaged, or is not a cache, is set aside with a note and a new one
+is begun: everything in it can be computed again. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.errors import FailedPreconditionError
+
+__all__ = ["CACHE_FILE", "CachedVector", "VectorCache", "content_of", "vector_key"]
+
+CACHE_FILE = "cache.sqlite"
+_APPLICATION, _VERSION = 0x6D6D7263, 1
+_MOST_ASKED = 500
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_WAIT_S = 60.0
+
+T = TypeVar("T")
+
+
+class CachedVector(NamedTuple):
+    """What the cache holds for one key.
+
+    Attributes:
+        vector: Shape: (dim,), float32.
+        earlier: Whether it was there before this cache object was opened.
+    """
+
+    vector: npt.NDArray[np.float32]
+    earlier: bool
+
+
+def content_of(data: bytes) -> bytes:
+    """What stands for a picture or a text: 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def vector_key(content: bytes, fingerprint: str) -> bytes:
+    """Key of the vector that the model and preparation of this fingerprint make of a content."""
+    return hashlib.sha256(content + fingerprint.encode()).digest()
+
+
+class VectorCache:
+    """The cache in one folder.
+
+    Args:
+        folder: Made if it is missing; holds `CACHE_FILE`.
+        read_only: For processes that only ask which keys are known.
+        note: Told when a file had to be set aside.
+
+    Raises:
+        FailedPreconditionError: the folder cannot be written to, or the disk is full.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False, note: Callable[[str], None] | None = None) -> None:
+        self.path = folder / CACHE_FILE
+        self._read_only = read_only
+        self._note = note or (lambda _: None)
+        self._db: sqlite3.Connection | None = None
+        self._first_new = 1
+        if read_only:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise self._unusable(err.strerror or "it cannot be made") from err
+        self._guarded(self._begin)
+
+    def __enter__(self) -> VectorCache:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def known(self, key: bytes) -> bool:
+        """Whether there is a vector; False where the file cannot be asked."""
+        try:
+            found = self._open().execute("SELECT 1 FROM vectors WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error:
+            self.close()
+            return False
+        return found is not None
+
+    def get(self, keys: Sequence[bytes], dim: int) -> dict[bytes, CachedVector]:
+        """The vectors of those keys that are known; one of another length, or damaged, is not."""
+
+        def ask() -> dict[bytes, CachedVector]:
+            found: dict[bytes, CachedVector] = {}
+            for at in range(0, len(keys), _MOST_ASKED):
+                part = keys[at : at + _MOST_ASKED]
+                marks = ",".join("?" * len(part))
+                rows = self._open().execute(f"SELECT key, rowid, vector FROM vectors WHERE key IN ({marks})", part)
+                for key, rowid, blob in rows:
+                    vector = _unpacked(blob, dim)
+                    if vector is not None:
+                        found[key] = CachedVector(vector, rowid < self._first_new)
+            return found
+
+        return self._guarded(ask)
+
+    def put(
+        self,
+        entries: Iterable[tuple[bytes, npt.NDArray[np.float32]]],
+        midway: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Add vectors in one transaction: after a kill all of them are there, or none.
+
+        Args:
+            entries: Key and vector.
+            midway: Called inside the transaction; for tests that kill.
+
+        Raises:
+            FailedPreconditionError: the disk is full, or the file cannot be written.
+        """
+        rows = [(key, _packed(vector)) for key, vector in entries]
+
+        def write() -> None:
+            db = self._open()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.executemany("INSERT OR REPLACE INTO vectors (key, vector) VALUES (?, ?)", rows[: len(rows) // 2])
+                midway()
+                db.executemany("INSERT OR REPLACE INTO vectors (key, vector) VALUES (?, ?)", rows[len(rows) // 2 :])
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+        self._guarded(write)
+
+    def __len__(self) -> int:
+        return self._guarded(lambda: int(self._open().execute("SELECT count(*) FROM vectors").fetchone()[0]))
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            if self._read_only:
+                self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_S)
+            else:
+                self._db = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+                self._db.execute("PRAGMA journal_mode = WAL")
+                # A vector that is told to be there must be there after a power cut too: shards rely on it.
+                self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA cache_size = -16384")
+        return self._db
+
+    def _begin(self) -> None:
+        db = self._open()
+        application = int(db.execute("PRAGMA application_id").fetchone()[0])
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        if tables and (application, version) != (_APPLICATION, _VERSION):
+            self._set_aside("is not a cache that this mmrec wrote")
+            db = self._open()
+        db.execute("BEGIN IMMEDIATE")
+        # AUTOINCREMENT: a row that replaces another counts as new.
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS vectors"
+            " (id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, vector BLOB NOT NULL)"
+        )
+        db.execute(f"PRAGMA application_id = {_APPLICATION}")
+        db.execute(f"PRAGMA user_version = {_VERSION}")
+        db.execute("COMMIT")
+        self._first_new = int(db.execute("SELECT coalesce(max(id), 0) FROM vectors").fetchone()[0]) + 1
+
+    def _guarded(self, action: Callable[[], T]) -> T:
+        """`action`; where the file turns out to be damaged, once more on a new one."""
+        try:
+            return action()
+        except sqlite3.Error as err:
+            if _code(err) not in _DAMAGE:
+                raise self._unusable(str(err)) from err
+        self._set_aside("is damaged")
+        try:
+            if action != self._begin:
+                self._begin()
+            return action()
+        except sqlite3.Error as err:
+            raise self._unusable(str(err)) from err
+
+    def _set_aside(self, why: str) -> None:
+        self.close()
+        number = 1
+        while (aside := self.path.with_name(f"cache.damaged-{number}.sqlite")).exists():
+            number += 1
+        try:
+            self.path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(CACHE_FILE + suffix).unlink(missing_ok=True)
+        except OSError as err:
+            raise self._unusable(err.strerror or "it cannot be renamed") from err
+        self._note(f"the cache {str(self.path)!r} {why}; it was renamed to {aside.name} and a new one is begun")
+
+    def _unusable(self, why: str) -> FailedPreconditionError:
+        return FailedPreconditionError(
+            f"the cache {str(self.path)!r} cannot be used: {why}; make room or give it a folder that can be written to,"
+            " then run the same command again: it goes on where it was"
+        )
+
+
+def _code(err: sqlite3.Error) -> int:
+    return int(getattr(err, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _packed(vector: npt.NDArray[np.float32]) -> bytes:
+    data = np.ascontiguousarray(vector, dtype="<f4").tobytes()
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+def _unpacked(blob: bytes, dim: int) -> npt.NDArray[np.float32] | None:
+    if not isinstance(blob, bytes) or len(blob) != 4 * dim + 4:
+        return None
+    data = blob[:-4]
+    if zlib.crc32(data) != int.from_bytes(blob[-4:], "little"):
+        return None
+    return np.frombuffer(data, dtype="<f4").astype(np.float32, copy=False)

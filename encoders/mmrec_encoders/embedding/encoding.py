@@ -1,0 +1,346 @@
+"""One window of a catalogue to vectors: what is known is looked up, the rest is computed, once each.
+
+A pure function of the window, its decoded pictures, the encoders and what is known; the same for every engine.
+Inside a window equal pictures and equal texts are computed once. What is computed anew depends on nothing but the
+window and what was known before it, batch by batch, which is why doing a window again gives the same bits. Knows
+nothing about files and processes.
+"""
+
+# Axes: N items of the window, D dimensions of a result, I of pictures, T of texts, M pictures of a chunk
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec_encoders.embedding.cache import CachedVector, content_of, vector_key
+from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
+from mmrec_encoders.embedding.pictures import PictureResult, PictureTask
+from mmrec_encoders.embedding.pool import DecodedChunk
+from mmrec_encoders.embedding.windows import DeadLetter, WindowJob, input_hash
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.protocols import Pixels, Vectors
+
+__all__ = ["Counts", "EncodeSettings", "EncodedWindow", "Lookup", "encode_window"]
+
+Lookup = Callable[[Sequence[bytes], int], dict[bytes, CachedVector]]
+"""Gives the known ones of some keys, whose vectors have this length."""
+Again = Callable[[Sequence[PictureTask]], DecodedChunk]
+
+_CHARS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """What is made of a window.
+
+    Attributes:
+        vectors: ``fused``, ``image`` or ``text``.
+        dimension: Length of a fused vector; 0 for all of it.
+        image_fingerprint: Of image model, preparation and number format, as `cache.vector_key` takes it.
+        text_fingerprint: Of text model and number format.
+        batch_pictures: Pictures per call of the encoder.
+        batch_tokens: About how many tokens per call of the encoder.
+    """
+
+    vectors: str
+    dimension: int
+    image_fingerprint: str
+    text_fingerprint: str
+    batch_pictures: int
+    batch_tokens: int
+
+
+class Counts(NamedTuple):
+    """Where the vectors of a window came from, in items' pictures and texts.
+
+    Attributes:
+        pictures_encoded: Computed now.
+        pictures_repeated: Like one that this run computed.
+        pictures_known: From earlier runs.
+        texts_encoded: Computed now.
+        texts_repeated: Like one that this run computed.
+        texts_known: From earlier runs.
+    """
+
+    pictures_encoded: int = 0
+    pictures_repeated: int = 0
+    pictures_known: int = 0
+    texts_encoded: int = 0
+    texts_repeated: int = 0
+    texts_known: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """The sums."""
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class EncodedWindow(NamedTuple):
+    """A window that is done. N items, those without a vector left out.
+
+    Attributes:
+        number: Of the window.
+        input: See `windows.input_hash`.
+        item_ids: Length N.
+        vectors_ND: Unit norm. Shape: (N, D), float32.
+        has_picture_N: Whether a picture is in it. Shape: (N,), bool.
+        has_words_N: Whether words are in it. Shape: (N,), bool.
+        dead_letters: What could not be used, in the order of the table.
+        fresh: Key and vector of everything computed now, for the cache.
+        counts: Where the vectors came from.
+    """
+
+    number: int
+    input: str
+    item_ids: tuple[str, ...]
+    vectors_ND: Vectors
+    has_picture_N: npt.NDArray[np.bool_]
+    has_words_N: npt.NDArray[np.bool_]
+    dead_letters: tuple[DeadLetter, ...]
+    fresh: tuple[tuple[bytes, npt.NDArray[np.float32]], ...]
+    counts: Counts
+
+
+def encode_window(
+    job: WindowJob,
+    decoded: Iterable[DecodedChunk],
+    encoder: ItemEncoder,
+    settings: EncodeSettings,
+    lookup: Lookup,
+    again: Again,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+    failpoint: Failpoint = no_failpoint,
+) -> EncodedWindow:
+    """Encode one window.
+
+    Args:
+        job: The window.
+        decoded: Its pictures, chunk by chunk in the order of `windows.chunks_of`.
+        encoder: With its fusion, where `settings.vectors` is ``fused``.
+        settings: What is made.
+        lookup: Asks what is known.
+        again: Decodes pictures whose pixels are missing although nobody knows their vector, which happens when the
+            cache is lost under a running job.
+        advance: Told how many texts and pictures more are done.
+        failpoint: For tests.
+    """
+    texts = _Texts(job, encoder, settings, lookup)
+    texts.encode(advance)
+    failpoint("after-texts")
+    pictures = _Pictures(encoder, settings, lookup, again, failpoint)
+    for chunk in decoded:
+        failpoint("after-decode")
+        pictures.add(chunk, job)
+        advance(len(chunk.results))
+    pictures.flush()
+    failpoint("after-pictures")
+    counts = Counts(*pictures.counts(), *texts.counts())
+    return _joined(job, encoder, settings, pictures, texts, counts)
+
+
+class _Texts:
+    """The words of a window."""
+
+    def __init__(self, job: WindowJob, encoder: ItemEncoder, settings: EncodeSettings, lookup: Lookup) -> None:
+        self._encoder = encoder.text
+        self._settings = settings
+        self._texts = job.texts
+        self.rows = [row for row, text in enumerate(job.texts) if text]
+        self.keys = {
+            row: vector_key(content_of(job.texts[row].encode()), settings.text_fingerprint) for row in self.rows
+        }
+        wanted = list(dict.fromkeys(self.keys.values()))
+        self._known = lookup(wanted, encoder.text.dim) if wanted else {}
+        self.fresh: dict[bytes, npt.NDArray[np.float32]] = {}
+
+    def encode(self, advance: Callable[[int], None]) -> None:
+        first: dict[bytes, str] = {}
+        for row in self.rows:
+            if self.keys[row] not in self._known:
+                first.setdefault(self.keys[row], self._texts[row])
+        advance(len(self.rows) - len(first))
+        # Neighbours of like length, so that little of a batch is padding; the order depends on the texts alone.
+        ordered = sorted(first.items(), key=lambda entry: (len(entry[1]), entry[0]))
+        for batch in _token_batches(ordered, self._settings.batch_tokens):
+            vectors = self._encoder.encode([text for _, text in batch])
+            self.fresh.update(zip((key for key, _ in batch), vectors, strict=True))
+            advance(len(batch))
+
+    def vector(self, row: int) -> npt.NDArray[np.float32]:
+        key = self.keys[row]
+        return self.fresh[key] if key in self.fresh else self._known[key].vector
+
+    def counts(self) -> tuple[int, int, int]:
+        return _counted(self.keys, self.fresh, self._known)
+
+
+class _Pictures:
+    """The pictures of a window."""
+
+    def __init__(
+        self, encoder: ItemEncoder, settings: EncodeSettings, lookup: Lookup, again: Again, failpoint: Failpoint
+    ) -> None:
+        self._encoder = encoder.image
+        self._settings = settings
+        self._lookup = lookup
+        self._again = again
+        self._failpoint = failpoint
+        self._known: dict[bytes, CachedVector] = {}
+        self._waiting: list[tuple[bytes, Pixels]] = []
+        self.fresh: dict[bytes, npt.NDArray[np.float32]] = {}
+        self.keys: dict[int, bytes] = {}
+        self.results: list[PictureResult] = []
+
+    def add(self, chunk: DecodedChunk, job: WindowJob) -> None:
+        self.results += chunk.results
+        if self._encoder is None:
+            return
+        read = [result for result in chunk.results if not result.reason]
+        keys = {result.row: vector_key(result.content, self._settings.image_fingerprint) for result in read}
+        self.keys |= keys
+        waiting = {key for key, _ in self._waiting}
+        new = [key for key in dict.fromkeys(keys.values()) if key not in self.fresh and key not in waiting]
+        if new:
+            self._known |= self._lookup(new, self._encoder.dim)
+        lost: dict[bytes, PictureResult] = {}
+        for result in read:
+            key = keys[result.row]
+            if key in self._known or key in self.fresh or key in waiting:
+                continue
+            if result.place < 0:
+                lost.setdefault(key, result)
+                continue
+            waiting.add(key)
+            self._waiting.append((key, chunk.pixels_M3HW[result.place]))
+        if lost:
+            self._decode_again(lost, job)
+        while len(self._waiting) >= self._settings.batch_pictures:
+            self._encode(self._settings.batch_pictures)
+
+    def flush(self) -> None:
+        if self._waiting:
+            self._encode(len(self._waiting))
+
+    def _decode_again(self, lost: dict[bytes, PictureResult], job: WindowJob) -> None:
+        by_row = {task.row: task for task in job.tasks}
+        chunk = self._again([by_row[result.row] for result in lost.values()])
+        for key, result in zip(lost, chunk.results, strict=True):
+            if result.reason or vector_key(result.content, self._settings.image_fingerprint) != key:
+                reason = result.reason or "the picture changed while it was read; run the same command again"
+                self._give_up(key, reason)
+            else:
+                self._waiting.append((key, chunk.pixels_M3HW[result.place]))
+
+    def _give_up(self, key: bytes, reason: str) -> None:
+        rows = {row for row, found in self.keys.items() if found == key}
+        for row in rows:
+            del self.keys[row]
+        self.results = [
+            PictureResult(result.row, b"", -1, reason) if result.row in rows else result for result in self.results
+        ]
+
+    def _encode(self, count: int) -> None:
+        assert self._encoder is not None  # nothing waits without one
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        vectors = self._encoder.encode_pixels(np.stack([pixels for _, pixels in batch]))
+        self.fresh.update(zip((key for key, _ in batch), vectors, strict=True))
+        self._failpoint("mid-pictures")
+
+    def vector(self, row: int) -> npt.NDArray[np.float32]:
+        key = self.keys[row]
+        return self.fresh[key] if key in self.fresh else self._known[key].vector
+
+    def counts(self) -> tuple[int, int, int]:
+        return _counted(self.keys, self.fresh, self._known)
+
+
+def _counted(
+    keys: dict[int, bytes], fresh: dict[bytes, npt.NDArray[np.float32]], known: dict[bytes, CachedVector]
+) -> tuple[int, int, int]:
+    earlier = sum(key not in fresh and known[key].earlier for key in keys.values())
+    return len(fresh), len(keys) - len(fresh) - earlier, earlier
+
+
+def _token_batches(ordered: Sequence[tuple[bytes, str]], budget: int) -> Iterable[Sequence[tuple[bytes, str]]]:
+    """Texts in order, about `budget` tokens together, padding included; at least one each."""
+    start = 0
+    for end in range(1, len(ordered) + 1):
+        longest = len(ordered[min(end, len(ordered) - 1)][1]) // _CHARS_PER_TOKEN + 1
+        if end == len(ordered) or longest * (end + 1 - start) > budget:
+            yield ordered[start:end]
+            start = end
+
+
+def _joined(
+    job: WindowJob,
+    encoder: ItemEncoder,
+    settings: EncodeSettings,
+    pictures: _Pictures,
+    texts: _Texts,
+    counts: Counts,
+) -> EncodedWindow:
+    """The window's rows, and what could not be used."""
+    count = len(job.item_ids)
+    has_picture_N, has_words_N = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    has_picture_N[list(pictures.keys)] = True
+    has_words_N[texts.rows] = True
+    usable_N = {"image": has_picture_N, "text": has_words_N, "fused": has_picture_N | has_words_N}[settings.vectors]
+    rows = np.flatnonzero(usable_N)
+    image_NI = np.zeros((len(rows), encoder.image_dim), np.float32)
+    text_NT = np.zeros((len(rows), encoder.text.dim), np.float32)
+    for place, row in enumerate(rows.tolist()):
+        if has_picture_N[row]:
+            image_NI[place] = pictures.vector(row)
+        if has_words_N[row]:
+            text_NT[place] = texts.vector(row)
+    if settings.vectors == "fused":
+        assert encoder.fusion is not None  # whoever loads the encoder has seen to it
+        fused_ND = encoder.fusion.fuse(ItemFeatures(image_NI, has_picture_N[rows], text_NT, has_words_N[rows]))
+        vectors_ND = encoder.fusion.shorten(fused_ND, settings.dimension)
+    else:
+        vectors_ND = image_NI if settings.vectors == "image" else text_NT
+    return EncodedWindow(
+        number=job.number,
+        input=input_hash(job, pictures.results),
+        item_ids=tuple(job.item_ids[row] for row in rows),
+        vectors_ND=vectors_ND,
+        has_picture_N=has_picture_N[rows],
+        has_words_N=has_words_N[rows],
+        dead_letters=_dead_letters(job, settings.vectors, pictures.results, usable_N),
+        fresh=(*texts.fresh.items(), *pictures.fresh.items()),
+        counts=counts,
+    )
+
+
+_NOTHING = {
+    "image": ("image", "the item has no picture to make a vector of; fill the column image"),
+    "text": ("title", "the item has no words to make a vector of; fill the column title"),
+    "fused": ("", "the item has neither words nor a picture; fill one of title, description and image"),
+}
+
+
+def _dead_letters(
+    job: WindowJob, vectors: str, results: Sequence[PictureResult], usable_N: npt.NDArray[np.bool_]
+) -> tuple[DeadLetter, ...]:
+    letters = list(job.failures)
+    failed = set()
+    for result in results:
+        if result.reason:
+            failed.add(result.row)
+            embedded = bool(usable_N[result.row])
+            letters.append(
+                DeadLetter(job.item_ids[result.row], job.lines[result.row], "image", result.reason, embedded)
+            )
+    field, reason = _NOTHING[vectors]
+    letters += [
+        DeadLetter(job.item_ids[row], job.lines[row], field, reason, False)
+        for row in np.flatnonzero(~usable_N).tolist()
+        if row not in failed
+    ]
+    return tuple(sorted(letters, key=lambda letter: letter.row))

@@ -1,0 +1,153 @@
+"""Runs the windows of a job on this machine: worker processes decode ahead while the model computes.
+
+One window is encoded at a time, in order; the pictures of the next are read and decoded meanwhile. Knows nothing
+about files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmrec_encoders.embedding.encoding import EncodedWindow, EncodeSettings, Lookup, encode_window
+from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
+from mmrec_encoders.embedding.pictures import DecodeSetup, PictureTask
+from mmrec_encoders.embedding.pool import DecodedChunk, DecodePool
+from mmrec_encoders.embedding.windows import WindowJob, chunks_of
+from mmrec_encoders.item_encoder import ItemEncoder
+
+__all__ = ["JobPlan", "encoded_windows", "suitable_workers"]
+
+_MOST_WORKERS = 16
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What an engine needs to know of a job.
+
+    Attributes:
+        encoder: The encoders.
+        settings: How windows are encoded.
+        setup: How pictures are decoded; None where none are wanted.
+        job: The job's description, as it goes into every shard.
+    """
+
+    encoder: ItemEncoder
+    settings: EncodeSettings
+    setup: DecodeSetup | None
+    job: dict[str, Any]
+
+
+class _Mark(NamedTuple):
+    """Whether a chunk is the last of its window."""
+
+    last: bool
+
+
+def encoded_windows(
+    plan: JobPlan,
+    jobs: Iterator[WindowJob],
+    lookup: Lookup,
+    *,
+    workers: int,
+    advance: Callable[[WindowJob, int], None] = lambda *_: None,
+    failpoint: Failpoint = no_failpoint,
+) -> Iterator[tuple[WindowJob, EncodedWindow]]:
+    """Every window, encoded, in order.
+
+    Args:
+        plan: The job.
+        jobs: Its windows; read a little ahead.
+        lookup: Asks the cache, which must have taken in one window before the next is asked for.
+        workers: Processes that decode; 0 for none.
+        advance: Told how many texts and pictures more of a window are done.
+        failpoint: For tests.
+    """
+    setup = plan.setup
+    if setup is None:
+        for job in jobs:
+            failpoint("after-read")
+            yield (
+                job,
+                encode_window(
+                    job,
+                    (),
+                    plan.encoder,
+                    plan.settings,
+                    lookup,
+                    _nothing_again,
+                    advance=_of(advance, job),
+                    failpoint=failpoint,
+                ),
+            )
+        return
+    ahead: deque[WindowJob] = deque()
+
+    def chunks() -> Iterator[tuple[_Mark, tuple[PictureTask, ...]]]:
+        for job in jobs:
+            failpoint("after-read")
+            ahead.append(job)
+            parts = list(chunks_of(job, plan.settings.batch_pictures))
+            yield from ((_Mark(number == len(parts)), part) for number, part in enumerate(parts, start=1))
+
+    with ExitStack() as stack:
+        pool = stack.enter_context(DecodePool(setup, workers, plan.settings.batch_pictures))
+        # In this process, and without asking the cache, which has already said no.
+        here = DecodePool(DecodeSetup(setup.root, setup.preparation, "", None, setup.fetcher), 0, 1)
+        failpoint("after-decoders-started")
+        stream = pool.map(chunks())
+        for mark, first in stream:
+            job = ahead.popleft()
+
+            def again(tasks: Any) -> DecodedChunk:
+                found = [chunk for _, chunk in here.map((None, (task,)) for task in tasks)]
+                results = [
+                    result._replace(place=place if result.place >= 0 else -1)
+                    for place, chunk in enumerate(found)
+                    for result in chunk.results
+                ]
+                blank = np.zeros((1, *pool.layout.shape), np.uint8)
+                pixels = [chunk.pixels_M3HW if len(chunk.pixels_M3HW) else blank for chunk in found]
+                return DecodedChunk(tuple(results), np.concatenate(pixels))
+
+            yield (
+                job,
+                encode_window(
+                    job,
+                    _window(mark, first, stream),
+                    plan.encoder,
+                    plan.settings,
+                    lookup,
+                    again,
+                    advance=_of(advance, job),
+                    failpoint=failpoint,
+                ),
+            )
+
+
+def suitable_workers(on_gpu: bool) -> int:
+    """Processes that decode, for this machine: half of the cores beside a CPU model, all but one beside a GPU."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_MOST_WORKERS, cores - 1 if on_gpu else cores // 2))
+
+
+def _of(advance: Callable[[WindowJob, int], None], job: WindowJob) -> Callable[[int], None]:
+    return lambda count: advance(job, count)
+
+
+def _window(mark: _Mark, first: DecodedChunk, rest: Iterator[tuple[_Mark, DecodedChunk]]) -> Iterator[DecodedChunk]:
+    """The chunks of one window, the first of which has been read."""
+    yield first
+    while not mark.last:
+        mark, chunk = next(rest)
+        yield chunk
+
+
+def _nothing_again(tasks: object) -> DecodedChunk:
+    raise AssertionError("no picture was wanted")

@@ -1,0 +1,168 @@
+"""Pictures of items to the bytes a model looks at: read or fetched, hashed, decoded, prepared.
+
+The unit of work is a list of tasks. A picture that cannot be had is a result with its reason, and the others go on;
+one whose vector is known already is not decoded. Runs in small processes of its own: imports no torch, and knows
+nothing about models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from mmrec.data.pictures import PictureStore, decode_picture, is_url
+from mmrec.errors import InvalidImageError
+from mmrec.types import MAX_PICTURE_BYTES
+from mmrec_encoders.embedding.cache import VectorCache, content_of, vector_key
+from mmrec_encoders.protocols import Pixels, Preparation
+
+__all__ = ["DecodeSetup", "Fetcher", "PictureDecoder", "PictureResult", "PictureTask", "missing_picture"]
+
+_FETCHES = 16
+"""URLs that one process fetches at a time."""
+
+
+class Fetcher(Protocol):
+    """Fetches pictures by URL; can be pickled. See `mmrec.data.fetching.PictureFetcher`."""
+
+    def fetch(self, url: str) -> bytes:
+        """The encoded bytes. Raises `InvalidImageError`."""
+        ...
+
+
+class PictureTask(NamedTuple):
+    """One picture that is wanted.
+
+    Attributes:
+        row: Of the item in its window; comes back in the result.
+        ref: Path inside the dataset folder, or URL.
+        data: The encoded picture, where it is in the table itself.
+    """
+
+    row: int
+    ref: str
+    data: bytes | None = None
+
+
+class PictureResult(NamedTuple):
+    """What became of one task.
+
+    Attributes:
+        row: Of the task.
+        content: What stands for the encoded bytes, 32 bytes; empty when they could not be had.
+        place: Row of the pixels that were made; -1 when none were, because the vector is known or there is a reason.
+        reason: Why there is no picture; empty for none.
+    """
+
+    row: int
+    content: bytes
+    place: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class DecodeSetup:
+    """All that decoding depends on; can be pickled.
+
+    Attributes:
+        root: The dataset folder.
+        preparation: What is done to a decoded picture.
+        fingerprint: Of model and preparation, as `cache.vector_key` takes it.
+        cache: Folder of the cache that is asked what is known; None asks nothing.
+        fetcher: Fetches URLs; None fetches none.
+    """
+
+    root: Path
+    preparation: Preparation
+    fingerprint: str
+    cache: Path | None = None
+    fetcher: Fetcher | None = None
+
+
+class PictureDecoder:
+    """Works through tasks.
+
+    Args:
+        setup: What it depends on.
+    """
+
+    def __init__(self, setup: DecodeSetup) -> None:
+        self._setup = setup
+        self._store = PictureStore(setup.root)
+        self._cache = None if setup.cache is None else VectorCache(setup.cache, read_only=True)
+
+    def decode(
+        self, tasks: Sequence[PictureTask], pixels_N3HW: Pixels, begun: Callable[[int], None] = lambda _: None
+    ) -> list[PictureResult]:
+        """One result per task, in the same order.
+
+        Args:
+            tasks: What is wanted.
+            pixels_N3HW: Where prepared pictures are written, from the first row on; at least one row per task.
+            begun: Told the index of each task before it is looked at.
+
+        Raises:
+            InvalidDatasetError: ``images.zip`` is damaged.
+        """
+        results: list[PictureResult] = []
+        places: dict[bytes, int] = {}
+        reasons: dict[bytes, str] = {}
+        for index, (task, data) in enumerate(zip(tasks, self._read(tasks, begun), strict=True)):
+            begun(index)
+            if isinstance(data, str):
+                results.append(PictureResult(task.row, b"", -1, data))
+                continue
+            content = content_of(data)
+            if content in reasons:
+                results.append(PictureResult(task.row, content, -1, reasons[content]))
+                continue
+            if content not in places and not self._known(content):
+                try:
+                    picture = decode_picture(data, size_hint=self._setup.preparation.size)
+                    pixels_N3HW[len(places)] = self._setup.preparation(picture)
+                except InvalidImageError as err:
+                    reasons[content] = err.message
+                except MemoryError:
+                    reasons[content] = "the picture needs more memory than there is; scale it down"
+                else:
+                    places[content] = len(places)
+            place = places.get(content, -1)
+            results.append(PictureResult(task.row, content, place, reasons.get(content, "")))
+        return results
+
+    def _known(self, content: bytes) -> bool:
+        return self._cache is not None and self._cache.known(vector_key(content, self._setup.fingerprint))
+
+    def _read(self, tasks: Sequence[PictureTask], begun: Callable[[int], None]) -> Iterator[bytes | str]:
+        """The encoded bytes of each task, or why there are none."""
+        if self._setup.fetcher is None or not any(task.data is None and is_url(task.ref) for task in tasks):
+            for index, task in enumerate(tasks):
+                begun(index)
+                yield self._read_one(task)
+            return
+        with ThreadPoolExecutor(_FETCHES, thread_name_prefix="mmrec-fetch") as pool:
+            yield from pool.map(self._read_one, tasks)
+
+    def _read_one(self, task: PictureTask) -> bytes | str:
+        try:
+            if task.data is not None:
+                if len(task.data) > MAX_PICTURE_BYTES:
+                    size = f"{len(task.data):,} bytes; at most {MAX_PICTURE_BYTES:,} are read"
+                    return f"the picture in the table has {size}: scale it down"
+                return task.data
+            if self._setup.fetcher is not None and is_url(task.ref):
+                return self._setup.fetcher.fetch(task.ref)
+            data = self._store.read(task.ref)
+        except InvalidImageError as err:
+            return err.message
+        return missing_picture(task.ref) if data is None else data
+
+
+def missing_picture(ref: str) -> str:
+    """Why a reference that the dataset folder does not have gives no picture."""
+    if is_url(ref):
+        return f"the picture {ref!r} is a URL, and nothing is fetched; put the file into images/"
+    return f"the picture {ref!r} is not in the dataset folder; put the file into images/"

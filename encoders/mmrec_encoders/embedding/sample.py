@@ -1,0 +1,156 @@
+"""A bounded part of a catalogue to train encoders on: items drawn evenly, and which of them follow each other.
+
+Memory does not grow with the catalogue: at most so many items are held, and at most so many events of theirs. A
+catalogue that fits is taken whole, in its order. Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.data.loading import read_events
+from mmrec.data.pictures import PictureStore, is_url
+from mmrec.data.problems import Problem
+from mmrec.data.rows import RowStream
+from mmrec.data.streaming import ItemStream, StreamedItem, open_table
+from mmrec.data.tables import Table, find_table
+from mmrec_encoders.embedding.pictures import Fetcher
+from mmrec_encoders.training import following_pairs
+
+__all__ = ["MOST_EVENTS", "Sample", "SamplePictures", "draw_sample"]
+
+MOST_EVENTS = 2_000_000
+"""Events of the sampled items that are read, from the start of the table; about 100 bytes of memory each."""
+_EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position")
+_BATCH = 65_536
+_IN_TABLE = "\0in the table/"
+
+
+class Sample(NamedTuple):
+    """Items to train on.
+
+    Attributes:
+        catalogue: In the order of the table.
+        pictures: Where their pictures are.
+        pairs_P2: Rows of items that follow each other. Shape: (P, 2), int64.
+    """
+
+    catalogue: Catalogue
+    pictures: SamplePictures
+    pairs_P2: npt.NDArray[np.int64]
+
+
+class SamplePictures(PictureStore):
+    """The pictures of a dataset folder, of its table, and of the web, the last two kept in a folder meanwhile.
+
+    Args:
+        root: The dataset folder.
+        kept: A folder of this object's own.
+        fetcher: Fetches URLs; None fetches none.
+    """
+
+    def __init__(self, root: Path, kept: Path, fetcher: Fetcher | None) -> None:
+        super().__init__(root)
+        self._kept = kept
+        self._fetcher = fetcher
+
+    def keep(self, line: int, data: bytes) -> str:
+        """Take in a picture of the table; the reference to read it by."""
+        ref = f"{_IN_TABLE}{line}"
+        self._file(ref).write_bytes(data)
+        return ref
+
+    def read(self, ref: str) -> bytes | None:
+        """See `PictureStore.read`."""
+        if ref.startswith(_IN_TABLE):
+            return self._file(ref).read_bytes()
+        if self._fetcher is None or not is_url(ref):
+            return super().read(ref)
+        file = self._file(ref)
+        if not file.is_file():
+            file.write_bytes(self._fetcher.fetch(ref))
+        return file.read_bytes()
+
+    def _file(self, ref: str) -> Path:
+        return self._kept / hashlib.sha256(ref.encode()).hexdigest()
+
+
+def draw_sample(
+    root: Path, most: int, seed: int, kept: Path, fetcher: Fetcher | None = None, scratch: Path | None = None
+) -> Sample:
+    """Draw items evenly from the whole catalogue. The same seed draws the same.
+
+    Args:
+        root: The dataset folder.
+        most: Most items.
+        seed: Of the draw.
+        kept: An empty folder for pictures that have to be kept meanwhile.
+        fetcher: Fetches URLs; None fetches none.
+        scratch: See `ItemStream.windows`.
+    """
+    stream = ItemStream(root, 1024)
+    count = sum(len(window.items) for window in stream.windows(scratch))
+    chosen = None if count <= most else sorted(random.Random(seed).sample(range(count), most))
+    pictures = SamplePictures(root, kept, fetcher)
+    items = []
+    wanted = iter(chosen or ())
+    following = next(wanted, -1)
+    number = 0
+    for window in stream.windows(scratch):
+        for item in window.items:
+            if chosen is None or number == following:
+                ref = pictures.keep(item.line, item.picture) if item.picture is not None else item.image
+                items.append(item._replace(image=ref, picture=None))
+                following = next(wanted, -1)
+            number += 1
+    catalogue = _catalogue(items, stream.columns)
+    return Sample(catalogue, pictures, _pairs(root, catalogue))
+
+
+def _catalogue(items: list[StreamedItem], columns: tuple[str, ...]) -> Catalogue:
+    return Catalogue(
+        item_ids=tuple(item.item_id for item in items),
+        titles=tuple(item.title for item in items),
+        descriptions=tuple(item.description for item in items),
+        images=tuple(item.image for item in items),
+        attributes={
+            name: tuple(item.attributes.get(name, "") for item in items) for name in columns if name not in OWN_COLUMNS
+        },
+    )
+
+
+def _pairs(root: Path, catalogue: Catalogue) -> npt.NDArray[np.int64]:
+    path, _ = find_table(root, "events")
+    if path is None:
+        return np.zeros((0, 2), np.int64)
+    table = _events(open_table(root, "events", ("user_id", "item_id")), catalogue)
+    problems: list[Problem] = []
+    interactions, _ = read_events(table, catalogue, problems)
+    return following_pairs(interactions)
+
+
+def _events(stream: RowStream, catalogue: Catalogue) -> Table:
+    """The first events of these items that can be read."""
+    parts: dict[str, list[Any]] = {name: [] for name in _EVENT_COLUMNS if name in (stream.columns or _EVENT_COLUMNS)}
+    usable = (
+        row.values
+        for row in stream
+        if row.problem is None and catalogue.row_of(row.values.get("item_id", "")) is not None
+    )
+    rows = islice(usable, MOST_EVENTS)
+    count = 0
+    while batch := list(islice(rows, _BATCH)):
+        count += len(batch)
+        for name, column in parts.items():
+            column.append(pa.array([values.get(name, "") for values in batch], pa.large_string()))
+    columns = {name: pa.chunked_array(column, pa.large_string()) for name, column in parts.items()}
+    return Table(stream.path.name, columns, count, np.arange(1, count + 1, dtype=np.int64))

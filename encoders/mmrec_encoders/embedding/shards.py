@@ -1,0 +1,141 @@
+"""One shard of vectors as the bytes of a Parquet file, and back. Knows nothing of where the vectors come from.
+
+The same rows give the same bytes with the same pyarrow. What could not be used is in the file's metadata, so that a
+shard and its dead letters are there together or not at all.
+"""
+
+# Axes: N items, D dimensions
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmrec_encoders.embedding.encoding import EncodedWindow
+from mmrec_encoders.embedding.windows import DeadLetter
+
+__all__ = ["METADATA_KEY", "STORES", "Shard", "read_shard", "shard_bytes"]
+
+METADATA_KEY = b"mmrec"
+"""Key of the Parquet schema's metadata; its value is a JSON object."""
+STORES = ("float32", "float16")
+_LETTERS_KEY = b"mmrec.dead_letters"
+_FORMAT = 2
+
+
+class Shard(NamedTuple):
+    """What a shard file says of itself.
+
+    Attributes:
+        number: From 0.
+        input: What its vectors were made of; see `windows.input_hash`.
+        job: The job's description: fingerprints, dimension, store and so on.
+        items: Rows.
+        with_picture: Rows whose vector has a picture in it.
+        with_words: Rows whose vector has words in it.
+        dead_letters: What could not be used.
+        size: Bytes of the file.
+        sha256: Of the file, 64 hex digits.
+    """
+
+    number: int
+    input: str
+    job: Mapping[str, Any]
+    items: int
+    with_picture: int
+    with_words: int
+    dead_letters: tuple[DeadLetter, ...]
+    size: int
+    sha256: str
+
+
+def shard_bytes(window: EncodedWindow, job: Mapping[str, Any]) -> bytes:
+    """The Parquet file of a window.
+
+    Columns: `item_id` (string), `embedding` (fixed-size list of float32 or float16, unit norm), `has_picture` and
+    `has_words` (bool).
+
+    Args:
+        window: Its rows.
+        job: What the vectors depend on; has at least `store`. Goes into the metadata.
+    """
+    count, length = window.vectors_ND.shape
+    kind = pa.float16() if job["store"] == "float16" else pa.float32()
+    values = np.ravel(window.vectors_ND).astype(np.float16 if job["store"] == "float16" else np.float32)
+    note = {
+        **job,
+        "format": _FORMAT,
+        "shard": window.number,
+        "items": count,
+        "dimension": length,
+        "with_picture": int(window.has_picture_N.sum()),
+        "with_words": int(window.has_words_N.sum()),
+        "input": window.input,
+    }
+    letters = [letter._asdict() for letter in window.dead_letters]
+    schema = pa.schema(
+        [
+            ("item_id", pa.string()),
+            ("embedding", pa.list_(kind, length)),
+            ("has_picture", pa.bool_()),
+            ("has_words", pa.bool_()),
+        ],
+        metadata={
+            METADATA_KEY: json.dumps(note, sort_keys=True).encode(),
+            _LETTERS_KEY: json.dumps(letters).encode(),
+        },
+    )
+    table = pa.table(
+        [
+            pa.array(window.item_ids, pa.string()),
+            pa.FixedSizeListArray.from_arrays(pa.array(values, kind), length),
+            pa.array(window.has_picture_N),
+            pa.array(window.has_words_N),
+        ],
+        schema=schema,
+    )
+    sink = pa.BufferOutputStream()
+    # Floats of a unit vector do not compress.
+    pq.write_table(
+        table,
+        sink,
+        version="2.6",
+        compression="NONE",
+        use_dictionary=False,
+        write_statistics=["item_id"],
+        write_page_checksum=True,
+        row_group_size=max(count, 1),
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def read_shard(path: Path) -> Shard | None:
+    """What a shard says of itself, every page checked; None for a file that is missing, damaged or no shard."""
+    try:
+        data = path.read_bytes()
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        note = json.loads(table.schema.metadata[METADATA_KEY])
+        letters = tuple(DeadLetter(**letter) for letter in json.loads(table.schema.metadata[_LETTERS_KEY]))
+        if note.pop("format") != _FORMAT or table.num_rows != note["items"]:
+            return None
+        return Shard(
+            number=note.pop("shard"),
+            input=note.pop("input"),
+            items=note.pop("items"),
+            with_picture=note.pop("with_picture"),
+            with_words=note.pop("with_words"),
+            job=note,
+            dead_letters=letters,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,219 @@
+"""The encoders of an embedding job: loaded from a bundle or a folder, built as they are, or trained first.
+
+Encoders that are trained for a job are saved in its output folder before anything is embedded, so that a job that
+goes on after a kill, or tomorrow, uses the same ones. Knows nothing about shards.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mmrec.bundle import open_bundle
+from mmrec.device import resolve_device, resolve_dtype
+from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from mmrec.progress import Progress
+from mmrec_encoders.embedding.config import EmbedConfig
+from mmrec_encoders.embedding.encoding import EncodeSettings
+from mmrec_encoders.embedding.failpoints import Failpoint
+from mmrec_encoders.embedding.folder import OutputFolder, refuse_differences
+from mmrec_encoders.embedding.pictures import Fetcher
+from mmrec_encoders.embedding.sample import draw_sample
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.minilm import MINILM
+from mmrec_encoders.presets import PRESETS, SMALL, build_encoders
+from mmrec_encoders.sentence_texts import SentenceTextEncoder
+from mmrec_encoders.training import train_item_encoder
+
+__all__ = ["describe_job", "load_encoder", "settings_of", "train_encoder"]
+
+_RECIPE = "recipe.json"
+_CPU_PIXELS, _GPU_PIXELS = 32 * 224 * 224, 256 * 224 * 224
+_CPU_TOKENS, _GPU_TOKENS = 2**14, 2**17
+
+
+def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncoder:
+    """The encoders of a job, without training anything.
+
+    Args:
+        config: What embeds.
+        trained: Where encoders trained for the job are; needed where `config.trains`.
+
+    Raises:
+        NotFoundError: the bundle does not exist.
+        BundleError: it is damaged, or its models are not the ones it was made with.
+        ModelNotAvailableError: a model can be neither found nor fetched.
+        InvalidArgumentError: the encoders do not have what is asked for.
+    """
+    folder = trained if config.trains else config.encoders
+    if config.bundle is not None:
+        folder = open_bundle(config.bundle).folder / "encoders"
+    elif config.encoders is not None and not config.encoders.is_dir():
+        raise NotFoundError(f"the encoders {str(config.encoders)!r} are no folder; give one that holds encoders.json")
+    if folder is None:
+        return _frozen(config)
+    encoder = ItemEncoder.load(
+        folder, config.device, config.dtype, image_model=config.image_model, text_model=config.text_model
+    )
+    if not config.trains and config.template is not None and config.template != encoder.template:
+        if config.vectors == "fused":
+            raise InvalidArgumentError(
+                f"template is {config.template!r}, but the encoders in {str(folder)!r} were trained with "
+                f"{encoder.template!r}; leave it out",
+                field="template",
+            )
+        encoder.template = config.template
+    if config.vectors == "fused":
+        if encoder.fusion is None:
+            raise BundleError(
+                f"the encoders in {str(folder)!r} have no fusion; run mmrec fit, or ask for vectors image"
+            )
+        encoder.fusion.check_dimension(config.dimension)
+    if config.vectors == "image" and encoder.image is None:
+        raise InvalidArgumentError(
+            f"vectors is 'image', but the encoders in {str(folder)!r} were made for a catalogue without pictures",
+            field="vectors",
+        )
+    return encoder
+
+
+def _frozen(config: EmbedConfig) -> ItemEncoder:
+    """One encoder as it is, for vectors of its side; the other is the cheapest there is, and is not used."""
+    if config.vectors == "text":
+        encoders = build_encoders(config.preset, config.device, config.dtype, SMALL, config.text_model)
+        return ItemEncoder(None, encoders.text, None, config.template)
+    if (config.image_model or PRESETS.get(config.preset, (SMALL,))[0]) == SMALL:
+        raise InvalidArgumentError(
+            "vectors is 'image', but the small image encoder has to be trained first; pass a bundle, a folder of "
+            "encoders, or an image model",
+            field="vectors",
+        )
+    encoders = build_encoders(config.preset, config.device, config.dtype, config.image_model, MINILM)
+    return ItemEncoder(encoders.image, encoders.text, None, config.template)
+
+
+def train_encoder(
+    dataset: Path,
+    config: EmbedConfig,
+    folder: OutputFolder,
+    fetcher: Fetcher | None,
+    progress: Progress,
+    failpoint: Failpoint,
+) -> ItemEncoder:
+    """Encoders trained on the catalogue, or those that this job trained before.
+
+    Raises:
+        InvalidArgumentError: the folder has encoders that were trained otherwise.
+    """
+    recipe = _recipe(config)
+    if folder.encoders.is_dir():
+        try:
+            found = json.loads((folder.encoders / _RECIPE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as err:
+            raise BundleError(
+                f"{str(folder.encoders / _RECIPE)!r} is missing or damaged; pass --overwrite to train again"
+            ) from err
+        refuse_differences(folder.path, found, recipe)
+        return load_encoder(replace(config, image_model=None, text_model=None), folder.encoders)
+    failpoint("before-training")
+    encoders = build_encoders(config.preset, config.device, config.dtype, config.image_model, config.text_model)
+    kept, made = folder.path / ".sample.tmp", folder.path / ".encoders.tmp"
+    try:
+        kept.mkdir()
+        sample = draw_sample(
+            dataset, config.training_items, config.seed, kept, fetcher, folder.path / ".training-ids.tmp"
+        )
+        training = config.training
+        if config.template is not None:
+            training = replace(training, template=config.template)
+        trained = train_item_encoder(
+            sample.catalogue,
+            sample.pictures,
+            sample.pairs_P2,
+            encoders,
+            training,
+            device=config.device,
+            seed=config.seed,
+            progress=progress,
+        )
+        sample.pictures.close()
+        trained.encoder.save(made)
+        (made / _RECIPE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as err:
+        raise FailedPreconditionError(
+            f"cannot write {str(made)!r}: {err.strerror or 'the disk refused'}; make room or give a folder that can be "
+            "written to, then run the same command again"
+        ) from err
+    finally:
+        shutil.rmtree(kept, ignore_errors=True)
+    failpoint("before-encoders-renamed")
+    folder.keep_encoders(made)
+    return trained.encoder
+
+
+def _recipe(config: EmbedConfig) -> dict[str, Any]:
+    """All that training depends on, but for the catalogue."""
+    images, texts = PRESETS.get(config.preset, ("", ""))
+    training = asdict(config.training)
+    training["template"] = config.template if config.template is not None else config.training.template
+    recipe = {
+        "image_model": config.image_model or images,
+        "text_model": config.text_model or texts,
+        "seed": config.seed,
+        "training_items": config.training_items,
+        "training": training,
+    }
+    # As it will be read back: tuples become lists.
+    plain: dict[str, Any] = json.loads(json.dumps(recipe))
+    return plain
+
+
+def settings_of(encoder: ItemEncoder, config: EmbedConfig) -> EncodeSettings:
+    """How windows are encoded."""
+    device = resolve_device(config.device)
+    dtype = str(resolve_dtype(config.dtype, device)).removeprefix("torch.")
+    on_gpu = device.type != "cpu"
+    image, text = encoder.image, encoder.text
+    pictures = 0
+    if image is not None:
+        side = image.preparation.size
+        pixels = config.batch_pixels or (_GPU_PIXELS if on_gpu else _CPU_PIXELS)
+        pictures = max(1, pixels // (side * side))
+    limit = text.config.max_tokens if isinstance(text, SentenceTextEncoder) else 0
+    return EncodeSettings(
+        vectors=config.vectors,
+        dimension=config.dimension,
+        image_fingerprint=f"{image.fingerprint}|{image.preparation.fingerprint}|{dtype}" if image is not None else "",
+        text_fingerprint=f"{text.fingerprint}|{limit}|{dtype}",
+        batch_pictures=pictures,
+        batch_tokens=config.batch_tokens or (_GPU_TOKENS if on_gpu else _CPU_TOKENS),
+    )
+
+
+def describe_job(encoder: ItemEncoder, config: EmbedConfig) -> dict[str, Any]:
+    """What the files of a job depend on, but for the catalogue: equal descriptions can share a folder."""
+    dtype = str(resolve_dtype(config.dtype, resolve_device(config.device))).removeprefix("torch.")
+    uses_image, uses_text = config.vectors in ("fused", "image"), config.vectors in ("fused", "text")
+    fingerprints = {**encoder.fingerprints}
+    fingerprints["preparation"] = encoder.image.preparation.fingerprint if encoder.image is not None else ""
+    if not uses_image:
+        fingerprints["image"] = fingerprints["preparation"] = ""
+    if not uses_text:
+        fingerprints["text"] = fingerprints["template"] = ""
+    if config.vectors == "fused":
+        assert encoder.fusion is not None  # `load_encoder` and `train_encoder` have seen to it
+        dimension = config.dimension or encoder.fusion.dimension
+    else:
+        fingerprints["fusion"] = ""
+        dimension = encoder.image_dim if config.vectors == "image" else encoder.text.dim
+    return {
+        "vectors": config.vectors,
+        "dimension": dimension,
+        "store": config.store,
+        "shard_rows": config.shard_rows,
+        "dtype": dtype,
+        "fingerprints": fingerprints,
+    }

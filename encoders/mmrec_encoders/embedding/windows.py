@@ -1,0 +1,135 @@
+"""A window of catalogue rows as work: the text of each item, the pictures that are wanted, the rows given up.
+
+Pure functions of a window and a few settings, the same for every engine. Knows nothing about models and processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import string
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from mmrec.data.catalogue import OWN_COLUMNS, Catalogue, item_text
+from mmrec.data.streaming import ItemWindow, StreamedItem
+from mmrec.types import ItemRecord
+from mmrec_encoders.embedding.pictures import PictureResult, PictureTask
+
+__all__ = ["DeadLetter", "WindowJob", "check_template", "chunks_of", "input_hash", "plan_window", "words_of"]
+
+
+class DeadLetter(NamedTuple):
+    """A row, or the picture of a row, that could not be used.
+
+    Attributes:
+        item_id: '' where it cannot be told.
+        row: Line of the items table (text formats) or row (Parquet, from 1).
+        field: Column at fault; '' for the whole row.
+        reason: What was found, the rule, and the mend.
+        embedded: Whether the item has a vector all the same, made of the rest of it.
+    """
+
+    item_id: str
+    row: int
+    field: str
+    reason: str
+    embedded: bool
+
+
+class WindowJob(NamedTuple):
+    """What is to be done for one shard. N items.
+
+    Attributes:
+        number: Of the window and the shard, from 0.
+        rows: Rows of the table it stands for.
+        item_ids: Length N.
+        lines: Line of each item in the table. Length N.
+        texts: Words of each item; '' for none. Length N.
+        tasks: Pictures that are wanted; each names the row of its item, 0 to N - 1, ascending.
+        failures: Rows that are no items.
+    """
+
+    number: int
+    rows: int
+    item_ids: tuple[str, ...]
+    lines: tuple[int, ...]
+    texts: tuple[str, ...]
+    tasks: tuple[PictureTask, ...]
+    failures: tuple[DeadLetter, ...]
+
+
+def plan_window(
+    window: ItemWindow, template: str | None = None, *, pictures: bool = True, words: bool = True
+) -> WindowJob:
+    """The work of one window.
+
+    Args:
+        window: Rows of the catalogue.
+        template: How an item's words are put together; see `mmrec.data.catalogue.item_text`.
+        pictures: Whether pictures are wanted.
+        words: Whether texts are wanted.
+    """
+    items = window.items
+    return WindowJob(
+        number=window.number,
+        rows=window.rows,
+        item_ids=tuple(item.item_id for item in items),
+        lines=tuple(item.line for item in items),
+        texts=tuple(words_of(item, template) if words else "" for item in items),
+        tasks=tuple(
+            PictureTask(row, item.image, item.picture)
+            for row, item in enumerate(items)
+            if pictures and (item.image or item.picture is not None)
+        ),
+        failures=tuple(
+            DeadLetter(failure.item_id, failure.line, failure.field, failure.message, False)
+            for failure in window.failures
+        ),
+    )
+
+
+def chunks_of(job: WindowJob, size: int) -> Iterator[tuple[PictureTask, ...]]:
+    """The pictures of a job, `size` at a time; one empty chunk where it has none."""
+    for at in range(0, max(len(job.tasks), 1), size):
+        yield job.tasks[at : at + size]
+
+
+def words_of(item: StreamedItem, template: str | None) -> str:
+    """The text of one item; '' where it has neither a title, a description nor an attribute."""
+    if not any(value.strip() for value in (item.title, item.description, *item.attributes.values())):
+        return ""
+    attributes = dict(item.attributes)
+    if template is not None:
+        # In JSON Lines a column can come up in a later row.
+        named = {name for _, name, _, _ in string.Formatter().parse(template) if name}
+        attributes |= dict.fromkeys(named - {*attributes, *OWN_COLUMNS}, "")
+    record = ItemRecord(item.item_id, item.title, item.description, item.image, attributes)
+    text = item_text(record, template)
+    return text if text.strip() else ""
+
+
+def check_template(template: str | None, columns: Sequence[str]) -> None:
+    """Refuse a template that names a column which is not there.
+
+    Raises:
+        InvalidArgumentError: it does, or it is no format string.
+    """
+    attributes = {name: () for name in columns if name not in OWN_COLUMNS}
+    Catalogue((), (), (), (), attributes).texts(template)
+
+
+def input_hash(job: WindowJob, results: Sequence[PictureResult]) -> str:
+    """What the vectors of a window are made of, as 64 hex digits: ids, texts, contents of pictures, failures.
+
+    Args:
+        job: The window.
+        results: What became of its tasks, in order.
+    """
+    digest = hashlib.sha256()
+    found = {result.row: result.reason or result.content.hex() for result in results}
+    for row, (item_id, line, text) in enumerate(zip(job.item_ids, job.lines, job.texts, strict=True)):
+        digest.update(json.dumps([item_id, line, text, found.get(row)]).encode())
+    for failure in job.failures:
+        digest.update(json.dumps(failure).encode())
+    return digest.hexdigest()

@@ -1,0 +1,250 @@
+"""Items of a dataset folder in windows of a fixed number of rows, so that memory does not grow with the catalogue.
+
+A row that cannot be an item (no id, an id that was there before, text that is too long, bytes that are no UTF-8, a
+wrong number of fields) is handed on as a failure with its line, and the others go on. Ids that were seen are kept
+in a temporary SQLite file, about 60 bytes each on disk and a fixed few megabytes in memory. Knows nothing of
+events, pictures and models.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from mmrec.data.catalogue import OWN_COLUMNS
+from mmrec.data.problems import Problem, shown
+from mmrec.data.rows import RawRow, RowStream
+from mmrec.data.tables import SUFFIXES, find_table
+from mmrec.errors import InvalidArgumentError, InvalidDatasetError, NotFoundError
+from mmrec.types import MAX_ID_CHARS, MAX_TEXT_CHARS
+
+__all__ = ["ItemStream", "ItemWindow", "RowFailure", "StreamedItem", "open_table"]
+
+_KINDS = ", ".join(SUFFIXES[:4])
+_MOST_ASKED = 500
+
+
+class StreamedItem(NamedTuple):
+    """One item.
+
+    Attributes:
+        line: Line of the items table (text formats, the header is line 1) or row (Parquet, from 1).
+        item_id: Not empty, and the first with this id.
+        title: '' for none.
+        description: '' for none.
+        image: Reference to a picture; '' for none.
+        attributes: Every further column, in the order in which the table names them.
+        picture: An encoded picture in the table itself; None for none.
+    """
+
+    line: int
+    item_id: str
+    title: str
+    description: str
+    image: str
+    attributes: Mapping[str, str]
+    picture: bytes | None = None
+
+
+class RowFailure(NamedTuple):
+    """A row that is no item.
+
+    Attributes:
+        line: As in `StreamedItem`.
+        item_id: What it calls itself; '' where that cannot be told.
+        field: Column at fault; '' for the whole row.
+        message: What was found, the rule, and the mend.
+    """
+
+    line: int
+    item_id: str
+    field: str
+    message: str
+
+
+class ItemWindow(NamedTuple):
+    """Rows that stand together in the table.
+
+    Attributes:
+        number: From 0.
+        items: The usable rows, in order.
+        failures: The others, in order.
+    """
+
+    number: int
+    items: tuple[StreamedItem, ...]
+    failures: tuple[RowFailure, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table."""
+        return len(self.items) + len(self.failures)
+
+
+class ItemStream:
+    """The items of a dataset folder.
+
+    Args:
+        root: The dataset folder.
+        window_rows: Rows of the table in a window, the unusable ones included; at least 1.
+
+    Attributes:
+        file: Name of the items table.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        InvalidDatasetError: there is no items table, or it cannot be read, or has no `item_id`; while iterating,
+            it is empty or breaks off.
+    """
+
+    def __init__(self, root: Path, window_rows: int) -> None:
+        if window_rows < 1:
+            raise InvalidArgumentError(f"window_rows is {window_rows}; it must be at least 1", field="window_rows")
+        self._rows = open_table(root, "items", ("item_id",))
+        self._window_rows = window_rows
+        self._known: dict[str, None] = {}
+        self.file = self._rows.path.name
+        for name in self._rows.columns or ():
+            self._known.setdefault(name)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns seen so far; in JSON Lines, where rows bring their own, more can come."""
+        return tuple(self._known)
+
+    def estimate(self) -> int:
+        """About how many rows there are: exact in Parquet, an upper bound elsewhere. Reads the file once."""
+        return self._rows.estimate()
+
+    def windows(self, scratch: Path | None = None) -> Iterator[ItemWindow]:
+        """All windows, from the first.
+
+        Args:
+            scratch: Where the ids that were seen are kept meanwhile; replaced if it is there. None: a temporary
+                file of the system's.
+        """
+        with _SeenIds(scratch) as seen:
+            number, rows = 0, []
+            for row in self._rows:
+                rows.append(row)
+                if len(rows) == self._window_rows:
+                    yield self._window(number, rows, seen)
+                    number, rows = number + 1, []
+            if rows:
+                yield self._window(number, rows, seen)
+            elif number == 0:
+                raise InvalidDatasetError(
+                    f"the table {str(self._rows.path)!r} has no rows; a catalogue needs at least one item"
+                )
+
+    def _window(self, number: int, rows: list[RawRow], seen: _SeenIds) -> ItemWindow:
+        failures: dict[int, RowFailure] = {}
+        for index, row in enumerate(rows):
+            for name in row.values:
+                self._known.setdefault(name)
+            problem = row.problem or _problem_of(row)
+            if problem is not None:
+                item_id = row.values.get("item_id", "")[:MAX_ID_CHARS]
+                failures[index] = RowFailure(row.line, item_id, problem.column, problem.message)
+        usable = [(index, row) for index, row in enumerate(rows) if index not in failures]
+        first_lines = seen.add([(row.values["item_id"], row.line) for _, row in usable])
+        items = []
+        attributes = [name for name in self._known if name not in OWN_COLUMNS]
+        for (index, row), first in zip(usable, first_lines, strict=True):
+            values = row.values
+            if first != row.line:
+                message = f"item_id {shown(values['item_id'])} was there before, at {first}; keep one row per item"
+                failures[index] = RowFailure(row.line, values["item_id"], "item_id", message)
+                continue
+            items.append(
+                StreamedItem(
+                    row.line,
+                    values["item_id"],
+                    values.get("title", ""),
+                    values.get("description", ""),
+                    values.get("image", ""),
+                    {name: values.get(name, "") for name in attributes},
+                    row.picture,
+                )
+            )
+        return ItemWindow(number, tuple(items), tuple(failures[index] for index in sorted(failures)))
+
+
+def open_table(root: Path, stem: str, needed: tuple[str, ...]) -> RowStream:
+    """The table of this name, with its columns checked where the file names them at its start.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        InvalidDatasetError: there is no such table, or two, or it cannot be read, or a column is missing.
+    """
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds {stem}.*")
+    path, problem = find_table(root, stem)
+    if problem is not None:
+        raise InvalidDatasetError(f"the dataset {str(root)!r} cannot be used: {problem.message}")
+    if path is None:
+        raise InvalidDatasetError(
+            f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {_KINDS}"
+        )
+    rows = RowStream(path)
+    for column in needed if rows.columns is not None else ():
+        if column not in (rows.columns or ()):
+            found = ", ".join(shown(name) for name in (rows.columns or ())[:20])
+            raise InvalidDatasetError(f"the table {str(path)!r} has no column {column!r}; the columns are {found}")
+    return rows
+
+
+def _problem_of(row: RawRow) -> Problem | None:
+    """Why a row that could be read is no item."""
+    item_id = row.values.get("item_id", "")
+    if not item_id.strip():
+        return Problem("", row.line, "item_id", "empty item id", "item_id is empty; every item needs an id")
+    if len(item_id) > MAX_ID_CHARS:
+        message = f"item_id has {len(item_id):,} characters; an id has at most {MAX_ID_CHARS}: shorten it"
+        return Problem("", row.line, "item_id", "long item id", message)
+    for name, value in row.values.items():
+        if len(value) > MAX_TEXT_CHARS:
+            message = f"{name} has {len(value):,} characters; at most {MAX_TEXT_CHARS:,} are accepted: shorten it"
+            return Problem("", row.line, name, "long text", message)
+    return None
+
+
+class _SeenIds:
+    """Ids and the line of each, on disk."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.unlink(missing_ok=True)
+        self._path = path
+        # '' is a temporary file of SQLite's own.
+        self._db = sqlite3.connect("" if path is None else path, isolation_level=None)
+        for line in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "PRAGMA cache_size = -16384",
+            "CREATE TABLE ids (id TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID",
+        ):
+            self._db.execute(line)
+
+    def __enter__(self) -> _SeenIds:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def add(self, entries: list[tuple[str, int]]) -> list[int]:
+        """The line at which each id was first, its own line for a new one."""
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", entries)
+        self._db.execute("COMMIT")
+        lines: dict[str, int] = {}
+        for at in range(0, len(entries), _MOST_ASKED):
+            part = [item_id for item_id, _ in entries[at : at + _MOST_ASKED]]
+            marks = ",".join("?" * len(part))
+            lines.update(self._db.execute(f"SELECT id, line FROM ids WHERE id IN ({marks})", part))
+        return [lines[item_id] for item_id, _ in entries]
