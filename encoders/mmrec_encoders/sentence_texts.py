@@ -1,29 +1,45 @@
-"""Texts to vectors with any model that sentence-transformers loads, LLM-based embedders included.
+"""Texts to vectors with any model that sentence-transformers or transformers loads, LLM-based embedders included.
 
-The model is named by hub id, local folder, or `MINILM` for the packaged one. Code that comes with a model is
-never run. Knows nothing about items or templates.
+The model is named by hub id, local folder, or `MINILM` for the packaged one. Texts are tokenised once, sorted by
+their real length and run in batches of about equally many tokens; a text's vector does not depend on its
+neighbours. Knows nothing about items or templates.
 """
+
+# Axes: N texts, B texts of one batch, T tokens, D dimensions
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError, ModelNotAvailableError
-from mmrec_encoders.minilm import MINILM, minilm_folder
+from mmrec.errors import InvalidArgumentError
+from mmrec_encoders.compiling import compiled, compiling
 from mmrec_encoders.protocols import Vectors
-from mmrec_encoders.quiet import quiet_loading
+from mmrec_encoders.sentence_models import POOLINGS, load_text_model, short_name
+from mmrec_encoders.text_batches import token_batches
 from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["SentenceTextConfig", "SentenceTextEncoder"]
 
 _CHARS_PER_TOKEN = 64
 """No tokenizer makes longer tokens on average; characters beyond are cut before tokenizing."""
+_WINDOW = 16384
+"""Texts tokenised at a time, which bounds the memory of a call."""
+# Tokens of a pass, and padding in it that is cheaper than a pass of its own. A CPU works out of its caches; a
+# GPU wants to be filled, and starting a pass there costs as much as thousands of tokens.
+_CPU_TOKENS, _GPU_TOKENS = (2048, 64), (16384, 4096)
+_FALLBACK_BATCH = 64
+_DEFAULT_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +50,42 @@ class SentenceTextConfig:
         model: Hub id, local folder, or `MINILM`.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        batch_size: Texts per forward pass, at least 1.
+        batch_size: Most texts per forward pass, at least 1.
+        token_budget: Most tokens per forward pass, padding included; 0 chooses by device.
         max_tokens: Longer texts are cut to this many tokens; never more than the model takes.
         query_prompt: Put before searches; None takes the model's own prompt named ``query``, if it has one.
+        document_prompt: Put before item texts; None takes the model's own prompt named ``document`` or
+            ``passage``, if it has one.
+        pooling: How token vectors become one: ``mean``, ``cls``, ``last``, or empty for what the model says
+            (for a plain Hugging Face model: ``last`` for a decoder, ``mean`` for an encoder).
+        end_token: Whether the end-of-text token closes each text; None leaves it to the tokenizer's
+            configuration.
+        compile: Compile the model with `torch.compile`; the first calls are then slow.
     """
 
     model: str
     device: str = "auto"
     dtype: str = "auto"
-    batch_size: int = 64
-    max_tokens: int = 512
+    batch_size: int = 512
+    token_budget: int = 0
+    max_tokens: int = _DEFAULT_TOKENS
     query_prompt: str | None = None
+    document_prompt: str | None = None
+    pooling: str = ""
+    end_token: bool | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if not self.model:
             raise InvalidArgumentError("model is empty; pass a hub id or a local folder", field="model")
-        for name in ("batch_size", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least 1", field=name)
+        for name, least in (("batch_size", 1), ("max_tokens", 1), ("token_budget", 0)):
+            if getattr(self, name) < least:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {least}", field=name)
+        if self.pooling not in POOLINGS:
+            raise InvalidArgumentError(
+                f"pooling is {self.pooling!r}; it must be mean, cls, last, or empty for the model's own",
+                field="pooling",
+            )
 
 
 class SentenceTextEncoder:
@@ -60,24 +94,41 @@ class SentenceTextEncoder:
     Raises:
         ModelNotAvailableError: the model is neither on disk nor to be had from the hub, or cannot be loaded.
         DeviceNotAvailableError: the device is not here.
+        InvalidArgumentError: the model cannot do what the configuration asks for.
+        FailedPreconditionError: it is to be compiled, and there is no compiler.
     """
 
     def __init__(self, config: SentenceTextConfig) -> None:
         self.config = config
         self.device = resolve_device(config.device)
         dtype = resolve_dtype(config.dtype, self.device)
-        self._model = _load(config.model)
-        self.fingerprint = fingerprint_of(_short(config.model), self._model.named_parameters())
+        loaded = load_text_model(config.model, config.pooling)
+        self._model = loaded.model
+        name = short_name(config.model) + _settings(config)
+        self.fingerprint = fingerprint_of(name, self._model.named_parameters())
         cast_weights(self._model, dtype)
         self._model.to(self.device)
         limit = self._model.max_seq_length
         self._max_tokens = config.max_tokens if limit is None else min(int(limit), config.max_tokens)
         self._model.max_seq_length = self._max_tokens
         prompts: dict[str, str] = self._model.prompts or {}
-        own = prompts.get("query") or None
-        self._query_prompt = own if config.query_prompt is None else (config.query_prompt or None)
-        self._document_prompt = prompts.get("document") or prompts.get("passage") or None
-        self.dim = int(self._model.encode(["a"], show_progress_bar=False).shape[1])
+        own_query, own_document = prompts.get("query"), prompts.get("document") or prompts.get("passage")
+        self._query_prompt = (own_query if config.query_prompt is None else config.query_prompt) or ""
+        self._document_prompt = (own_document if config.document_prompt is None else config.document_prompt) or ""
+        self._direct = _can_tokenise(self._model, plain=loaded.plain)
+        self._end = _end_token(self._model.tokenizer, config.end_token) if self._direct else None
+        # Positions count from the first real token, whatever stands before it.
+        self._places = self._direct and self._model.tokenizer.padding_side == "left" and _takes_positions(self._model)
+        if config.end_token and not self._direct:
+            raise InvalidArgumentError(
+                f"end_token is set, but text model {config.model!r} has no fast tokenizer to add it; leave it unset",
+                field="end_token",
+            )
+        if config.compile:
+            transformer = self._model[0].auto_model
+            transformer.forward = compiled(transformer.forward)
+        # Two texts: a compiled pass for a single one would be another pass.
+        self.dim = int(self.encode(["a", "b"]).shape[1])
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         """One unit vector per text, in the same order. Shape: (N, dim), float32."""
@@ -87,16 +138,93 @@ class SentenceTextEncoder:
             raise InvalidArgumentError("texts is a single string; pass a list of strings", field="texts")
         if not texts:
             return np.zeros((0, self.dim), np.float32)
-        # sentence-transformers sorts by length, so a batch is hardly padded, and restores the order.
+        prompt = self._query_prompt if query else self._document_prompt
+        # Excluding the prompt from the pooling is left to sentence-transformers.
+        excluded = prompt and any(getattr(module, "include_prompt", True) is False for module in self._model)
+        run = self._encode_direct if self._direct and not excluded else self._encode_plainly
         with torch.inference_mode():
-            rows = self._model.encode(
-                [self._clean(text) for text in texts],
-                prompt=self._query_prompt if query else self._document_prompt,
-                batch_size=self.config.batch_size,
-                show_progress_bar=False,
-                convert_to_tensor=True,
-            )
-        return unit_rows(rows)
+            rows = [
+                unit_rows(run([self._clean(text) for text in texts[at : at + _WINDOW]], prompt))
+                for at in range(0, len(texts), _WINDOW)
+            ]
+        return np.concatenate(rows)
+
+    def _encode_plainly(self, texts: list[str], prompt: str) -> torch.Tensor:
+        """By sentence-transformers' own loop, for models whose inputs are more than tokens. Shape: (N, D)."""
+        rows: torch.Tensor = self._model.encode(
+            texts,
+            prompt=prompt or None,
+            batch_size=min(self.config.batch_size, _FALLBACK_BATCH),
+            show_progress_bar=False,
+            convert_to_tensor=True,
+        )
+        return rows
+
+    def _encode_direct(self, texts: list[str], prompt: str) -> torch.Tensor:
+        """By real lengths. Shape: (N, D)."""
+        import torch
+
+        tokens = self._tokenise([prompt + text for text in texts] if prompt else texts)
+        lengths_N = np.array([len(ids) for ids in tokens], np.int64)
+        budget, padding = _CPU_TOKENS if self.device.type == "cpu" else _GPU_TOKENS
+        batches = token_batches(
+            lengths_N,
+            token_budget=self.config.token_budget or budget,
+            batch_size=self.config.batch_size,
+            padding_allowed=padding,
+        )
+        rows_ND: torch.Tensor | None = None
+        for rows_B in batches:
+            vectors_BD = self._forward([tokens[row] for row in rows_B])
+            if rows_ND is None:
+                rows_ND = vectors_BD.new_empty((len(texts), vectors_BD.shape[1]))
+            rows_ND[torch.from_numpy(rows_B).to(self.device)] = vectors_BD
+        assert rows_ND is not None
+        return rows_ND
+
+    def _tokenise(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of each text, cut to the limit, at least one each."""
+        tokenizer = self._model.tokenizer
+        room = self._max_tokens - (self._end is not None)
+        ids: list[list[int]] = tokenizer(
+            texts, truncation=True, max_length=max(1, room), padding=False, return_attention_mask=False
+        )["input_ids"]
+        if self._end is not None:
+            return [[*row, self._end] for row in ids]
+        # Without tokens of its own around a text, nothing would be left of an empty one.
+        filler = next((t for t in (tokenizer.eos_token_id, tokenizer.pad_token_id) if t is not None), 0)
+        return [row or [filler] for row in ids]
+
+    def _forward(self, tokens_B: list[list[int]]) -> torch.Tensor:
+        """Vectors of one batch. Shape: (B, D)."""
+        import torch
+
+        lone = self.config.compile and len(tokens_B) == 1
+        if lone:  # see __init__
+            tokens_B = tokens_B * 2
+        tokenizer = self._model.tokenizer
+        left = tokenizer.padding_side == "left"
+        longest = max(map(len, tokens_B))
+        ids_BT = np.full((len(tokens_B), longest), tokenizer.pad_token_id or 0, np.int64)
+        mask_BT = np.zeros_like(ids_BT)
+        for row, ids in enumerate(tokens_B):
+            at = slice(longest - len(ids), longest) if left else slice(0, len(ids))
+            ids_BT[row, at], mask_BT[row, at] = ids, 1
+        features: dict[str, Any] = {
+            "input_ids": torch.from_numpy(ids_BT).to(self.device),
+            "attention_mask": torch.from_numpy(mask_BT).to(self.device),
+            "modality": "text",
+        }
+        if "token_type_ids" in tokenizer.model_input_names:
+            features["token_type_ids"] = torch.zeros_like(features["input_ids"])
+        if self._places:
+            features["position_ids"] = (features["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        if self.config.compile:
+            with compiling():
+                vectors_BD: torch.Tensor = self._model(features)["sentence_embedding"]
+        else:
+            vectors_BD = self._model(features)["sentence_embedding"]
+        return vectors_BD[:1] if lone else vectors_BD
 
     def _clean(self, text: str) -> str:
         cut = text[: self._max_tokens * _CHARS_PER_TOKEN]
@@ -104,47 +232,43 @@ class SentenceTextEncoder:
         return cut.encode("utf-8", "replace").decode("utf-8")
 
 
-def _short(model: str) -> str:
-    """The model's name without the folders of this machine."""
-    return Path(model).name if Path(model).is_dir() else model
+def _settings(config: SentenceTextConfig) -> str:
+    """What of the configuration changes item vectors, in a few characters; empty for the model as it comes."""
+    changed: dict[str, Any] = {
+        "max_tokens": None if config.max_tokens == _DEFAULT_TOKENS else config.max_tokens,
+        "document_prompt": config.document_prompt,
+        "pooling": config.pooling or None,
+        "end_token": config.end_token,
+    }
+    kept = {name: value for name, value in changed.items() if value is not None}
+    return "+" + hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8] if kept else ""
 
 
-def _load(model: str) -> Any:
-    try:
-        with quiet_loading():
-            from sentence_transformers import SentenceTransformer
-    except ImportError as err:
-        raise MissingExtraError("sentence-transformers is not installed; run: pip install 'mmrec[encoders]'") from err
-    name = str(minilm_folder()) if model == MINILM else model
-    folder = Path(name).expanduser()
-    local = folder.exists()
-    if not local and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise ModelNotAvailableError(
-            f"text model {model!r} is not a folder here; pass a folder that holds the model, a hub id "
-            f"such as "
-            "Qwen/Qwen3-Embedding-0.6B, or the preset 'embedded', which needs no download"
+def _can_tokenise(model: Any, *, plain: bool) -> bool:
+    """Whether the model takes tokens and nothing else, so that it can be run on batches made here."""
+    first = model[0]
+    if type(first).__name__ != "Transformer" or not getattr(first.tokenizer, "is_fast", False):
+        return False
+    modalities = getattr(first, "modality_config", {"text": {}})
+    # A chat template in front of the text is sentence-transformers' to apply. A plain model's template is for
+    # talk, not for embedding.
+    return "text" in modalities and (plain or "message" not in modalities)
+
+
+def _takes_positions(model: Any) -> bool:
+    return "position_ids" in inspect.signature(model[0].auto_model.forward).parameters
+
+
+def _end_token(tokenizer: Any, wanted: bool | None) -> int | None:
+    """The token to put behind each text; None where the tokenizer does it, or none is wanted."""
+    if wanted is False:
+        return None
+    end = tokenizer.eos_token_id
+    if wanted and end is None:
+        raise InvalidArgumentError(
+            "end_token is set, but the tokenizer has no end token; leave it unset", field="end_token"
         )
-    try:
-        with quiet_loading():
-            loaded = SentenceTransformer(
-                str(folder) if local else name,
-                device="cpu",
-                trust_remote_code=False,
-                local_files_only=local,
-                # As stored: cast later, so that the fingerprint does not depend on the computing format.
-                model_kwargs={"dtype": "auto"},
-            )
-    except MmrecError:
-        raise
-    except Exception as err:
-        if local:
-            raise ModelNotAvailableError(
-                f"the folder {name!r} cannot be loaded as a text model ({type(err).__name__}); check that "
-                f"the download "
-                "is whole (config.json, tokenizer and *.safetensors), or pass the preset 'embedded'"
-            ) from err
-        raise ModelNotAvailableError(
-            f"text model {model!r} is not on this machine and cannot be fetched from the Hugging Face hub; "
-            "pass a local folder that holds it, or the preset 'embedded', which needs no download"
-        ) from err
-    return loaded.eval()
+    # Fast tokenizers do not always do what this entry of their configuration says.
+    asked = wanted or bool(tokenizer.init_kwargs.get("add_eos_token", False))
+    ends = tokenizer("a")["input_ids"][-1:] == [end]
+    return int(end) if asked and end is not None and not ends else None

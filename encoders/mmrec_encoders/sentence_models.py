@@ -1,0 +1,144 @@
+"""Finds and loads text embedders: packaged, in a folder, in the hub's cache, or from the hub.
+
+A model with sentence-transformers files says itself how its token vectors become one vector. A plain Hugging
+Face model does not, and gets what its attention asks for: the last token's vector where a token sees only what
+stands before it (decoders such as Qwen3 and Mistral), the mean of all where it sees everything. Code that comes
+with a model is never run. Knows nothing about batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError, ModelNotAvailableError
+from mmrec_encoders.minilm import MINILM, minilm_folder
+from mmrec_encoders.quiet import quiet_loading
+
+__all__ = ["POOLINGS", "LoadedText", "load_text_model", "short_name"]
+
+POOLINGS = ("", "mean", "cls", "last")
+"""How token vectors become one: as the model says, their mean, the first one, or the last one."""
+_MODES = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
+
+
+class LoadedText(NamedTuple):
+    """A text embedder on the CPU, its weights as stored.
+
+    Attributes:
+        model: The SentenceTransformer, in eval mode.
+        plain: Whether it came without sentence-transformers files, so that the pooling was chosen here.
+    """
+
+    model: Any
+    plain: bool
+
+
+def short_name(model: str) -> str:
+    """The model's name without the folders of this machine."""
+    return Path(model).expanduser().name if Path(model).expanduser().is_dir() else model
+
+
+def load_text_model(name: str, pooling: str = "") -> LoadedText:
+    """Load a text embedder.
+
+    Args:
+        name: Hub id, local folder, or `MINILM`.
+        pooling: One of `POOLINGS`.
+
+    Raises:
+        MissingExtraError: sentence-transformers is not installed.
+        ModelNotAvailableError: the model is neither on disk nor to be had from the hub, or cannot be loaded.
+        InvalidArgumentError: a pooling is asked of a model that does not pool token vectors.
+    """
+    try:
+        with quiet_loading():
+            from sentence_transformers import SentenceTransformer
+    except ImportError as err:
+        raise MissingExtraError("sentence-transformers is not installed; run: pip install 'mmrec[encoders]'") from err
+    found = str(minilm_folder()) if name == MINILM else name
+    folder = Path(found).expanduser()
+    local = folder.exists()
+    if not local and (found.startswith((".", "/", "~")) or found.count("/") > 1):
+        raise ModelNotAvailableError(
+            f"text model {name!r} is not a folder here; pass a folder that holds the model, a hub id "
+            f"such as Qwen/Qwen3-Embedding-0.6B, or the preset 'embedded', which needs no download"
+        )
+    with _our_words(name, local), quiet_loading():
+        model = SentenceTransformer(
+            str(folder) if local else found,
+            device="cpu",
+            trust_remote_code=False,
+            local_files_only=local,
+            # As stored: cast later, so that the fingerprint does not depend on the computing format.
+            model_kwargs={"dtype": "auto"},
+        ).eval()
+    plain = not _has_modules_file(found, folder, local)
+    if plain or pooling:
+        with _our_words(name, local):
+            _set_pooling(model, name, pooling, plain)
+    return LoadedText(model, plain)
+
+
+@contextmanager
+def _our_words(name: str, local: bool) -> Iterator[None]:
+    try:
+        yield
+    except MmrecError:
+        raise
+    except Exception as err:
+        if local:
+            raise ModelNotAvailableError(
+                f"the folder {name!r} cannot be loaded as a text model ({type(err).__name__}); check that the "
+                "download is whole (config.json, tokenizer and *.safetensors), or pass the preset 'embedded'"
+            ) from err
+        raise ModelNotAvailableError(
+            f"text model {name!r} is not on this machine and cannot be fetched from the Hugging Face hub; "
+            "pass a local folder that holds it, or the preset 'embedded', which needs no download"
+        ) from err
+
+
+def _has_modules_file(found: str, folder: Path, local: bool) -> bool:
+    if local:
+        return (folder / "modules.json").is_file()
+    from huggingface_hub import try_to_load_from_cache
+
+    # The loading above has put it there if the hub has it.
+    return isinstance(try_to_load_from_cache(found, "modules.json"), str)
+
+
+def _set_pooling(model: Any, name: str, pooling: str, plain: bool) -> None:
+    """Pool as asked for, or as the attention of a plain model asks for."""
+    layer = next((module for module in model if type(module).__name__ == "Pooling"), None)
+    if layer is None:
+        if pooling:
+            raise InvalidArgumentError(
+                f"pooling is {pooling!r}, but text model {name!r} does not pool token vectors; leave pooling empty",
+                field="pooling",
+            )
+        return
+    chosen = pooling or ("last" if _looks_back_only(model[0].auto_model) else "mean")
+    # Made anew because older releases keep one flag for each mode.
+    at = list(model).index(layer)
+    model[at] = _pooling_layer(type(layer), int(model[0].auto_model.config.hidden_size), chosen)
+    if plain and chosen == "last":
+        # As the families do that pool there: the last place of every row is then a real token.
+        model.tokenizer.padding_side = "left"
+
+
+def _pooling_layer(kind: Any, dimension: int, pooling: str) -> Any:
+    return kind(dimension, pooling_mode=_MODES[pooling])
+
+
+def _looks_back_only(transformer: Any) -> bool:
+    """Whether a token's vector depends on no later token, found by trying: configurations do not tell it all."""
+    import torch
+
+    size = int(transformer.config.get_text_config().vocab_size)
+    ids = torch.arange(5).remainder(size).repeat(2, 1)
+    ids[1, -1] = (ids[1, -1] + 7) % size
+    with torch.inference_mode():
+        first, second = transformer(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, :-1]
+    return bool(torch.allclose(first.float(), second.float(), atol=1e-4, rtol=1e-4))
