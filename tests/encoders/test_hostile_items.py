@@ -1,0 +1,44 @@
+"""Items whose pictures are hostile fail one by one, and their neighbours do not notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mmrec.errors import InvalidImageError
+from mmrec.types import ItemInput
+from mmrec_encoders.item_encoder import ItemEncoder
+from tests.data.hostile_pictures import hostile_pictures
+from tests.data.picture_parts import png
+from tests.data.sound_pictures import sound_pictures
+
+
+def test_every_hostile_picture_is_an_error_of_its_own_item(encoder_bundle: Path) -> None:
+    encoder = _encoder(encoder_bundle)
+    good = ItemInput("good", "Mug 1", "A mug of clay.", png())
+    items = [
+        ItemInput(name, f"Mug {number}", image=data) for number, (name, data) in enumerate(hostile_pictures().items())
+    ]
+    results = encoder.encode_inputs([good, *items, good])
+    assert [type(result) for result in results] == [np.ndarray, *[InvalidImageError] * len(items), np.ndarray]
+    (alone,) = encoder.encode_inputs([good])
+    for result in (results[0], results[-1]):
+        np.testing.assert_allclose(result, alone, atol=1e-5)
+    for result in results[1:-1]:
+        assert isinstance(result, InvalidImageError)
+        assert [violation.field for violation in result.violations] == ["image"]
+
+
+def test_every_odd_but_sound_picture_gets_a_vector(encoder_bundle: Path) -> None:
+    encoder = _encoder(encoder_bundle)
+    items = [ItemInput(name, image=sound.data) for name, sound in sound_pictures().items()]
+    results = encoder.encode_inputs(items)
+    assert [
+        item.item_id for item, result in zip(items, results, strict=True) if not isinstance(result, np.ndarray)
+    ] == []
+
+
+def _encoder(bundle: Path) -> ItemEncoder:
+    (folder,) = bundle.glob("versions/*/encoders")
+    return ItemEncoder.load(folder, device="cpu")
