@@ -12,6 +12,7 @@ from typing import Any
 
 from mmrec.device import resolve_device
 from mmrec.errors import BundleError, FailedPreconditionError
+from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.fusion import Fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
@@ -24,6 +25,7 @@ __all__ = ["load_item_encoder", "save_item_encoder"]
 
 _FORMAT = 1
 _DESCRIPTION, _IMAGE, _FUSION = "encoders.json", "image.safetensors", "fusion.safetensors"
+_WORDS = "words.safetensors"
 
 
 def save_item_encoder(encoder: ItemEncoder, folder: Path) -> None:
@@ -36,8 +38,10 @@ def save_item_encoder(encoder: ItemEncoder, folder: Path) -> None:
         "text": _describe_text(encoder.text),
         "fusion": encoder.fusion.fingerprint if encoder.fusion else None,
     }
-    if isinstance(encoder.image, SmallClipEncoder):
+    if isinstance(encoder.image, SmallClipEncoder | AlignedPictures):
         encoder.image.save(folder / _IMAGE)
+    if isinstance(encoder.text, AlignedTexts):
+        encoder.text.save(folder / _WORDS)
     if encoder.fusion:
         encoder.fusion.save(folder / _FUSION)
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
@@ -49,6 +53,8 @@ def _describe_image(image: ImageEncoder | None) -> dict[str, Any] | None:
         return None
     if isinstance(image, SmallClipEncoder):
         return {"kind": "small-clip", "fingerprint": image.fingerprint}
+    if isinstance(image, AlignedPictures):
+        return {"kind": "aligned-pictures", "vector": image.vector, "fingerprint": image.fingerprint}
     if isinstance(image, OpenClipImageEncoder):
         config = image.config
         model = f"{config.model}@{config.pretrained}" if config.pretrained else config.model
@@ -59,6 +65,8 @@ def _describe_image(image: ImageEncoder | None) -> dict[str, Any] | None:
 
 
 def _describe_text(text: TextEncoder) -> dict[str, Any]:
+    if isinstance(text, AlignedTexts):
+        return {"kind": "aligned-words", "base": _describe_text(text.base), "fingerprint": text.fingerprint}
     if isinstance(text, SentenceTextEncoder):
         config = text.config
         return {
@@ -89,7 +97,7 @@ def load_item_encoder(
         )
     try:
         image = _load_image(described["image"], folder, device, dtype, image_model)
-        text = _load_text(described["text"], device, dtype, text_model)
+        text = _load_text(described["text"], folder, device, dtype, text_model)
         fusion = None
         if described["fusion"]:
             fusion = Fusion.load(folder / _FUSION, device=resolve_device(device))
@@ -107,6 +115,8 @@ def _load_image(
     image: ImageEncoder
     if described["kind"] == "small-clip":
         image = SmallClipEncoder.load(folder / _IMAGE, device=device)
+    elif described["kind"] == "aligned-pictures":
+        image = AlignedPictures(folder / _IMAGE, described["vector"], device=device)
     elif described["kind"] == "open-clip":
         image = OpenClipImageEncoder(image_config(override or described["model"], device, dtype))
     else:
@@ -118,7 +128,12 @@ def _load_image(
     return image
 
 
-def _load_text(described: dict[str, Any], device: str, dtype: str, override: str | None) -> TextEncoder:
+def _load_text(described: dict[str, Any], folder: Path, device: str, dtype: str, override: str | None) -> TextEncoder:
+    if described["kind"] == "aligned-words":
+        base = _load_text(described["base"], folder, device, dtype, override)
+        words = AlignedTexts(folder / _WORDS, base, device=device)
+        _check("text encoder", described["fingerprint"], words.fingerprint)
+        return words
     if described["kind"] != "sentence-transformers":
         raise BundleError(
             f"the bundle names a text encoder of kind {described['kind']!r}, which this mmrec does not "

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.errors import InvalidArgumentError
+from mmrec_encoders.aligned import AlignedPictures, AlignedTexts, small_clip_file
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.open_clip_images import OpenClipConfig, OpenClipImageEncoder
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
@@ -52,8 +53,10 @@ def build_encoders(
         preset: ``embedded`` or ``standard``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        image_model: Instead of the preset's: `SMALL`, or what `image_config` reads.
-        text_model: Instead of the preset's: hub id, local folder, or `MINILM`.
+        image_model: Instead of the preset's: `SMALL`, what `image_config` reads, or a folder that `mmrec adapt` wrote
+            (``FOLDER@tower`` for the vectors of a small CLIP below its head).
+        text_model: Instead of the preset's: hub id, local folder, `MINILM`, or ``clip:FOLDER`` for the words side of
+            a small CLIP.
 
     Raises:
         InvalidArgumentError: there is no such preset.
@@ -63,9 +66,21 @@ def build_encoders(
         raise InvalidArgumentError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}", field="preset")
     images, texts = PRESETS[preset]
     images, texts = image_model or images, text_model or texts
-    text = SentenceTextEncoder(SentenceTextConfig(texts, device=device, dtype=dtype))
-    image = None if images == SMALL else OpenClipImageEncoder(image_config(images, device, dtype))
-    return Encoders(image, text)
+    image = None if images == SMALL else _image_encoder(images, device, dtype)
+    return Encoders(image, _text_encoder(texts, device, dtype))
+
+
+def _image_encoder(model: str, device: str, dtype: str) -> ImageEncoder:
+    if small_clip_file(model):
+        return AlignedPictures.of(model, device=device)
+    return OpenClipImageEncoder(image_config(model, device, dtype))
+
+
+def _text_encoder(model: str, device: str, dtype: str) -> TextEncoder:
+    small = small_clip_file(model.removeprefix("clip:")) if model.startswith("clip:") else None
+    if small:
+        return AlignedTexts(small, device=device, dtype=dtype)
+    return SentenceTextEncoder(SentenceTextConfig(model, device=device, dtype=dtype))
 
 
 def image_config(model: str, device: str = "auto", dtype: str = "auto") -> OpenClipConfig:

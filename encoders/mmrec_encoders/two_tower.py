@@ -122,7 +122,7 @@ def read_two_tower(path: Path) -> tuple[Any, TwoTowerShape, dict[str, Any]]:
     """
     import torch
 
-    weights, description = read_weights(path, _KIND, _FORMAT)
+    weights, description = read_weights(path, _KIND, _FORMAT, maker="mmrec adapt")
     try:
         shape = _shape(description["shape"])
         with torch.random.fork_rng(devices=[]):

@@ -90,13 +90,16 @@ def write_weights(path: Path, tensors: Mapping[str, torch.Tensor], description: 
         temporary.unlink(missing_ok=True)
 
 
-def read_weights(path: Path, kind: str, format_version: int) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_weights(
+    path: Path, kind: str, format_version: int, *, maker: str = "mmrec fit"
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors (on the CPU) and description of a file made by `write_weights`.
 
     Args:
         path: The ``.safetensors`` file.
         kind: What ``description["kind"]`` must say.
         format_version: What ``description["format"]`` must say.
+        maker: The command that makes such files, for the message.
 
     Raises:
         BundleError: the file is missing, damaged, of another kind, or of another format version.
@@ -104,18 +107,18 @@ def read_weights(path: Path, kind: str, format_version: int) -> tuple[dict[str, 
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise BundleError(f"{path} is missing; make it again with mmrec fit")
+        raise BundleError(f"{path} is missing; make it again with {maker}")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             description = json.loads((file.metadata() or {}).get("mmrec", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError) as err:
-        raise BundleError(f"{path} is damaged and cannot be read as safetensors; make it again with mmrec fit") from err
+        raise BundleError(f"{path} is damaged and cannot be read as safetensors; make it again with {maker}") from err
     if not isinstance(description, dict) or description.get("kind") != kind:
-        raise BundleError(f"{path} does not hold {kind} weights written by mmrec; make it again with mmrec fit")
+        raise BundleError(f"{path} does not hold {kind} weights written by mmrec; make it again with {maker}")
     if description.get("format") != format_version:
         raise BundleError(
             f"{path} has format version {description.get('format')!r}; this mmrec reads {format_version}: "
-            "use the mmrec that wrote it, or make it again with mmrec fit"
+            f"use the mmrec that wrote it, or make it again with {maker}"
         )
     return tensors, description

@@ -1,7 +1,16 @@
 """Training encoders contrastively on a catalogue's own pairs of pictures and words."""
 
 from mmrec_encoders.adapting.config import AdaptConfig, SmallTowers, Views, adapt_preset
+from mmrec_encoders.adapting.processes import in_main_process
 from mmrec_encoders.adapting.report import AdaptReport
 from mmrec_encoders.adapting.run import adapt_encoders
 
-__all__ = ["AdaptConfig", "AdaptReport", "SmallTowers", "Views", "adapt_encoders", "adapt_preset"]
+__all__ = [
+    "AdaptConfig",
+    "AdaptReport",
+    "SmallTowers",
+    "Views",
+    "adapt_encoders",
+    "adapt_preset",
+    "in_main_process",
+]

@@ -188,6 +188,12 @@ class AdaptConfig:
                 "ViT-B-32@laion2b_s34b_b79k or a folder, or take mode small, which starts from nothing",
                 field="image_model",
             )
+        if self.mode != "small" and self.text_model != MINILM:
+            raise InvalidArgumentError(
+                f"text_model is {self.text_model!r}, but mode {self.mode} trains the text tower of the image model; "
+                "take mode small, or drop the model",
+                field="text_model",
+            )
         if self.mode == "small" and self.image_model:
             raise InvalidArgumentError(
                 f"image_model is {self.image_model!r}, but mode small trains an image tower of its own; "

@@ -16,7 +16,7 @@ from mmrec.device import resolve_device
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "in_main_process"]
 
 _PATIENCE = timedelta(hours=12)
 """How long the others wait while the first one reads pictures and writes results."""
@@ -98,3 +98,8 @@ class Processes:
 
         found = reduce(torch.tensor([float(stop), seconds], dtype=torch.float64, device=self.device), "max").tolist()
         return bool(found[0]), float(found[1])
+
+
+def in_main_process(device: str = "auto") -> bool:
+    """Whether this process is the one of its group that writes and speaks."""
+    return Processes(device).is_main

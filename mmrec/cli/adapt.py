@@ -1,0 +1,157 @@
+"""`mmrec adapt`: train encoders on a catalogue's own pictures and words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.output import Output
+
+if TYPE_CHECKING:
+    from mmrec_encoders.adapting import AdaptReport
+
+__all__ = ["adapt"]
+
+_SHOWN = 20
+
+
+def adapt(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder: items with words and pictures.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the adapted encoders.")],
+    mode: Annotated[
+        str,
+        typer.Option(
+            "--mode",
+            metavar="small|full|locked-image",
+            help="A small CLIP from scratch, or a pretrained CLIP: both towers, or its text tower alone.",
+        ),
+    ] = "small",
+    image_model: Annotated[
+        str,
+        typer.Option(
+            "--image-model",
+            metavar="MODEL",
+            help="The pretrained open_clip model: NAME@TAG, NAME@FILE, hf-hub:ORG/NAME, or a folder.",
+        ),
+    ] = "",
+    text_model: Annotated[
+        str,
+        typer.Option("--text-model", metavar="MODEL", help="The frozen text encoder of a small CLIP. [MiniLM]"),
+    ] = "",
+    loss: Annotated[str, typer.Option("--loss", metavar="clip|siglip", help="Softmax or sigmoid.")] = "clip",
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Passes over the pairs. [the mode's]")] = -1,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", metavar="N", help="Pairs computed at a time; 0: the mode's.")
+    ] = 0,
+    accumulate: Annotated[
+        int,
+        typer.Option("--accumulate", metavar="N", help="Batches compared with each other in one step. [1]"),
+    ] = 1,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", metavar="R", help="Peak of the schedule. [the mode's]")
+    ] = -1.0,
+    max_minutes: Annotated[
+        float, typer.Option("--max-minutes", metavar="M", help="Stop after so long, preparation included; 0: no limit.")
+    ] = 0.0,
+    hold_out: Annotated[
+        float, typer.Option("--hold-out", metavar="SHARE", help="Share of the titles to score on and never train on.")
+    ] = 0.1,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", metavar="COLUMN[,COLUMN]", help="Columns to classify by; none: the fitting ones."),
+    ] = None,
+    template: Annotated[
+        str, typer.Option("--template", metavar="TEXT", help="Item words from columns: '{title} by {brand}'.")
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same machine: same encoders.")] = 0,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Train encoders so that the pictures and words of this catalogue find each other.
+
+    Reports how well titles that were never trained on find their pictures, and back, before and after. The folder is
+    what --image-model of fit and embed takes. Started again after a kill, the same command goes on where it stopped.
+    On several GPUs, start it with accelerate launch -m or torchrun -m.
+
+    Example:
+        mmrec adapt data/shop --out adapted/
+        mmrec fit data/shop --out bundle/ --image-model adapted/
+        mmrec adapt data/shop --out tuned/ --mode full --image-model ViT-B-32@laion2b_s34b_b79k
+        torchrun --nproc-per-node 4 -m mmrec adapt data/shop --out adapted/
+    """
+    from mmrec_encoders.adapting import adapt_encoders, adapt_preset, in_main_process
+    from mmrec_encoders.minilm import MINILM
+
+    changes: dict[str, object] = {"epochs": epochs} if epochs != -1 else {}
+    if learning_rate != -1.0:
+        changes["learning_rate"] = learning_rate
+    config = adapt_preset(
+        mode,
+        **changes,
+        image_model=image_model,
+        text_model=text_model or MINILM,
+        loss=loss,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        max_minutes=max_minutes,
+        hold_out=hold_out,
+        labels=tuple(name.strip() for entry in labels or () for name in entry.split(",") if name.strip()),
+        template=template,
+        seed=seed,
+        device=device,
+        dtype=dtype,
+    )
+    # In a group of processes one speaks for all.
+    speaks = in_main_process(device)
+    output = Output(json=json, quiet=quiet or not speaks)
+    report = adapt_encoders(dataset, out, config, output.progress())
+    if not speaks:
+        return
+    for item_id, message in report.unreadable[:_SHOWN]:
+        output.note(f"item {item_id}: {message}")
+    if len(report.unreadable) > _SHOWN:
+        output.note(f"and {len(report.unreadable) - _SHOWN} more; mmrec check {dataset} lists all of them")
+    output.data(report)
+    _print(output, report)
+    output.note(f"wrote {out}; use it with: mmrec fit {dataset} --out bundle/ --image-model {out}")
+
+
+def _print(output: Output, report: AdaptReport) -> None:
+    from mmrec_encoders.adapting.report import DIRECTIONS
+
+    rows = []
+    for name, words in DIRECTIONS.items():
+        before, after = getattr(report.before, name), getattr(report.after, name)
+        asked = f"{after.queries:,} among {after.candidates:,}"
+        rows += [
+            (words, asked, when, found.recall_1, found.recall_5, found.recall_10, f"{found.median_rank:,.1f}")
+            for when, found in (("before", before), ("after", after))
+        ]
+    columns = ("search", "held-out queries", "", "R@1", "R@5", "R@10", "median rank")
+    output.table("Retrieval on titles that were never trained on", columns, rows)
+    old = {label.column: label.accuracy for label in report.before.labels}
+    if report.after.labels:
+        output.table(
+            "Zero-shot labels of held-out pictures",
+            ("column", "labels", "pictures", "always the commonest", "before", "after"),
+            [
+                (label.column, label.labels, label.pictures, label.commonest, old.get(label.column), label.accuracy)
+                for label in report.after.labels
+            ],
+        )
+    output.table(
+        "Training",
+        ("what", "value"),
+        [
+            ("training pairs", f"{report.pairs:,}"),
+            ("pairs compared in a step", f"{report.batch:,}"),
+            ("steps", f"{report.steps:,}"),
+            ("unreadable pictures", f"{len(report.unreadable):,}"),
+            ("minutes", f"{report.seconds / 60:.1f}"),
+        ],
+    )
