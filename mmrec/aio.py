@@ -31,15 +31,24 @@ from mmrec.transport import (
 )
 from mmrec.types import (
     DEFAULT_K,
+    DEFAULT_PAGE,
+    DEFAULT_TAGS,
+    DuplicateGroups,
     EmbedResults,
     Engine,
+    FilterMode,
     ItemInput,
     ItemLookup,
+    Mismatches,
+    Modality,
+    NumberFormat,
     Recommendations,
     RecommendRequest,
+    SearchRequest,
     SearchResults,
     ServiceInfo,
     SimilarRequest,
+    TagResults,
     checked_item_ids,
 )
 
@@ -198,14 +207,48 @@ class AsyncClient:
         """
         return await self._call(rpcs.BATCH_RECOMMEND, calls.recommend_batch(requests), timeout)
 
-    async def similar(self, item_id: str, k: int = DEFAULT_K, *, timeout: float | None = None) -> SearchResults:
+    async def similar(
+        self,
+        item_id: str,
+        k: int = DEFAULT_K,
+        *,
+        modality: Modality | str = Modality.FUSED,
+        filter: str = "",
+        filter_mode: FilterMode | str = FilterMode.STRICT,
+        diversity: float = 0.0,
+        item_fields: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> SearchResults:
         """Items nearest to an item of the catalogue, which is not among them.
+
+        Args:
+            item_id: The item to start from.
+            k: How many items, 1 to 1,000; 0 means 10.
+            modality: Which side of the items to compare: ``fused``, ``picture`` or ``words``; items without that side
+                are not found.
+            filter: AIP-160 condition over the columns, as in ``colour = "red" AND price < 50``.
+            filter_mode: ``strict``, or ``relaxed`` to fill up with items that do not pass when fewer than `k` do.
+            diversity: 0 (nearest first) to 1 (as different from each other as possible).
+            item_fields: Fields of the rows to return besides the id; empty for all.
+            timeout: Seconds this call may take; None: the client's own.
 
         Raises:
             NotFoundError: the catalogue does not have it.
             MmrecError: another of the classes of `mmrec.errors`.
         """
-        return await self._call(rpcs.SIMILAR_ITEMS, SimilarRequest(item_id=item_id, k=k), timeout)
+        request = calls.similar_request(item_id, k, modality, filter, filter_mode, diversity, item_fields)
+        return await self._call(rpcs.SIMILAR_ITEMS, request, timeout)
+
+    async def similar_many(
+        self, requests: Iterable[SimilarRequest], *, timeout: float | None = None
+    ) -> list[SearchResults | MmrecError]:
+        """Items nearest to each of several items, at most 1,000: one entry per request, a list or the error of that
+        request.
+
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
+        return await self._call(rpcs.BATCH_SIMILAR_ITEMS, calls.similar_batch(requests), timeout)
 
     async def search(
         self,
@@ -213,29 +256,72 @@ class AsyncClient:
         *,
         image: bytes | str | os.PathLike[str] | None = None,
         text_weight: float = 0.5,
+        item_id: str = "",
+        item_weight: float = 0.5,
+        vector: Iterable[float] | None = None,
         k: int = DEFAULT_K,
+        modality: Modality | str = Modality.FUSED,
+        filter: str = "",
+        filter_mode: FilterMode | str = FilterMode.STRICT,
+        page_token: str = "",
+        item_fields: Iterable[str] = (),
         timeout: float | None = None,
     ) -> SearchResults:
-        """Items nearest to words, to a picture, or to both.
+        """Items nearest to words, to a picture, to an item, to several of them at once, or to a vector.
 
         Args:
             text: Words to search by.
             image: Encoded picture (JPEG, PNG, WebP, GIF, BMP) or the path of one.
-            text_weight: Share of the words when both are given, 0 to 1.
-            k: How many items, 1 to 1,000; 0 means 10.
+            text_weight: Share of the words when words and a picture are given, 0 to 1.
+            item_id: An item of the catalogue to search by, never among the results.
+            item_weight: Share of the item when words or a picture are given too, 0 to 1: "the same in blue".
+            vector: A vector as `embed` returns it, given alone. Shape: (D,).
+            k: How many items a page, 1 to 1,000; 0 means 10.
+            modality: Which side of the items to compare: ``fused``, ``picture`` or ``words``; items without that side
+                are not found.
+            filter: AIP-160 condition over the columns, as in ``colour = "red" AND price < 50``.
+            filter_mode: ``strict``, or ``relaxed`` to fill up with items that do not pass when fewer than `k` do.
+            page_token: `next_page_token` of the page before, with the same arguments otherwise.
+            item_fields: Fields of the rows to return besides the id; empty for all.
             timeout: Seconds this call may take; None: the client's own.
 
         Raises:
             InvalidImageError: the picture cannot be read.
             MmrecError: another of the classes of `mmrec.errors`.
         """
-        return await self._call(rpcs.SEARCH_ITEMS, calls.search_request(text, image, text_weight, k), timeout)
+        request = calls.search_request(
+            text,
+            image,
+            text_weight,
+            item_id,
+            item_weight,
+            vector,
+            k,
+            modality,
+            filter,
+            filter_mode,
+            page_token,
+            item_fields,
+        )
+        return await self._call(rpcs.SEARCH_ITEMS, request, timeout)
+
+    async def search_many(
+        self, requests: Iterable[SearchRequest], *, timeout: float | None = None
+    ) -> list[SearchResults | MmrecError]:
+        """Several searches, at most 1,000: one entry per search, a list or the error of that search.
+
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
+        return await self._call(rpcs.BATCH_SEARCH_ITEMS, calls.search_batch(requests), timeout)
 
     async def embed(
         self,
         items: Iterable[ItemInput | Mapping[str, object]],
         dimension: int = 0,
         *,
+        modality: Modality | str = Modality.FUSED,
+        dtype: NumberFormat | str = NumberFormat.FLOAT32,
         timeout: float | None = None,
     ) -> EmbedResults:
         """Fused embeddings and semantic IDs of items, known or not, at most 1,000.
@@ -243,6 +329,10 @@ class AsyncClient:
         Args:
             items: Items, or mappings with the fields of `ItemInput`.
             dimension: Length of the vectors: 0 for all, else one of `ServiceInfo.prefixes`.
+            modality: Which side of the items to embed: ``fused``, ``picture`` or ``words``; an item without it fails
+                by itself.
+            dtype: What the numbers are rounded to, ``float32``, ``float16`` or ``bfloat16``; the vectors are float32
+                all the same.
             timeout: Seconds this call may take; None: the client's own.
 
         Returns:
@@ -251,10 +341,106 @@ class AsyncClient:
         Raises:
             MmrecError: the call failed as a whole.
         """
-        batch = calls.embed_batch(items, dimension)
+        batch = calls.embed_batch(items, dimension, modality, dtype)
         if not batch.split():
             return batch.join([])
         return batch.rejoin(await self._call(rpcs.EMBED_ITEMS, batch, timeout))
+
+    async def tag(
+        self,
+        items: Iterable[ItemInput | Mapping[str, object]] = (),
+        *,
+        item_ids: Iterable[str] = (),
+        labels: Iterable[str] = (),
+        column: str = "",
+        templates: Iterable[str] = (),
+        k: int = DEFAULT_TAGS,
+        min_score: float = 0.0,
+        modality: Modality | str = Modality.FUSED,
+        timeout: float | None = None,
+    ) -> TagResults:
+        """Labels that fit items, with probabilities; at most 1,000 items and ids.
+
+        Args:
+            items: Items, or mappings with the fields of `ItemInput`.
+            item_ids: Items of the catalogue, answered after those of `items`.
+            labels: The labels to choose from, at most 10,000; none with `column`.
+            column: A column of the catalogue whose values are the labels, with probabilities calibrated on the items
+                that have one; what an item itself has in it is not looked at.
+            templates: Sentences with ``{label}`` (and ``{column}``) that labels are put into; none: the server's own.
+            k: How many labels per item, 1 to 1,000; 0 means 5.
+            min_score: Labels with a lower probability are left out, 0 to 1.
+            modality: Which side of the items to look at: ``fused`` (both), ``picture`` or ``words``.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Returns:
+            One entry per item: its labels, best first, or why that item failed.
+
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
+        batch = calls.tag_batch(items, item_ids, labels, column, templates, k, min_score, modality)
+        if not batch.split():
+            return batch.join([])
+        return batch.rejoin(await self._call(rpcs.TAG_ITEMS, batch, timeout))
+
+    async def duplicates(
+        self,
+        item_ids: Iterable[str] = (),
+        *,
+        min_similarity: float | None = None,
+        filter: str = "",
+        modality: Modality | str = Modality.FUSED,
+        page_size: int = DEFAULT_PAGE,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> DuplicateGroups:
+        """Things that are in the catalogue twice.
+
+        Args:
+            item_ids: Only groups with one of these items; empty for the whole catalogue.
+            min_similarity: Cosine from which on two pictures, or two texts, are the same, over 0 to 1; None: one for
+                each is chosen from the catalogue, and the reply says how.
+            filter: AIP-160 condition over the columns: only items that pass it are told.
+            modality: What must be alike: ``picture``, ``words``, or either (``fused``).
+            page_size: Groups a page, 1 to 1,000; 0 means 100.
+            page_token: `next_page_token` of the page before, with the same arguments otherwise.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = calls.duplicates_request(item_ids, min_similarity, filter, modality, page_size, page_token)
+        return await self._call(rpcs.FIND_DUPLICATES, request, timeout)
+
+    async def mismatches(
+        self,
+        item_ids: Iterable[str] = (),
+        *,
+        max_agreement: float | None = None,
+        filter: str = "",
+        page_size: int = DEFAULT_PAGE,
+        page_token: str = "",
+        item_fields: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> Mismatches:
+        """Items whose picture and words do not agree, worst first.
+
+        Args:
+            item_ids: Only these items; empty for the whole catalogue.
+            max_agreement: Cosine of picture and words below which they do not agree, -1 to 1; None: the 1% of the
+                catalogue that fit worst, or every one of `item_ids`.
+            filter: AIP-160 condition over the columns.
+            page_size: Items a page, 1 to 1,000; 0 means 100.
+            page_token: `next_page_token` of the page before, with the same arguments otherwise.
+            item_fields: Fields of the rows to return besides the id; empty for all.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = calls.mismatch_request(item_ids, max_agreement, filter, page_size, page_token, item_fields)
+        return await self._call(rpcs.FIND_MISMATCHES, request, timeout)
 
     async def items(self, item_ids: Sequence[str], *, timeout: float | None = None) -> ItemLookup:
         """Catalogue rows by id, at most 1,000; unknown ids come back in `missing_ids`.

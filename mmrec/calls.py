@@ -1,191 +1,64 @@
-"""The calls of the SDK without any I/O: from keyword arguments to requests, and from batches of results to
-replies.
+"""The calls of the SDK without any I/O: from keyword arguments to requests.
 
-Unit of work: one call. `Client` and `AsyncClient` use these functions before and after they send something,
-and `EngineCalls` gives the same methods, in process, to any class that implements `mmrec.types.Engine`. Knows
-nothing of protobuf, gRPC or models.
+Unit of work: one call. `Client` and `AsyncClient` use these functions before they send something, and `EngineCalls`
+gives the same methods, in process, to any class that implements `mmrec.types.Engine`. Knows nothing of protobuf, gRPC
+or models.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TypeVar
 
-from mmrec.errors import FieldViolation, InternalError, InvalidArgumentError, MmrecError
+from mmrec.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, only, prefixed
+from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.types import (
     DEFAULT_K,
-    MAX_BATCH,
-    EmbedRequest,
+    DEFAULT_PAGE,
+    DEFAULT_TAGS,
+    DuplicateGroups,
+    DuplicatesRequest,
     EmbedResults,
     Engine,
-    ItemEmbedding,
+    FilterMode,
     ItemFailure,
     ItemInput,
     ItemLookup,
+    Mismatches,
+    MismatchRequest,
+    Modality,
+    NumberFormat,
     Recommendations,
     RecommendRequest,
     SearchRequest,
     SearchResults,
     SimilarRequest,
-    Versions,
+    TagRequest,
+    TagResults,
     checked_item_ids,
     read_picture,
 )
 
 __all__ = [
-    "EMBED_CHUNK",
-    "EmbedBatch",
     "EngineCalls",
-    "RecommendBatch",
+    "duplicates_request",
     "embed_batch",
     "look_up",
-    "only",
-    "prefixed",
+    "mismatch_request",
     "recommend_batch",
     "recommend_request",
+    "search_batch",
     "search_request",
+    "similar_batch",
+    "similar_request",
+    "tag_batch",
 ]
 
 T = TypeVar("T")
-E = TypeVar("E", bound=MmrecError)
-
-EMBED_CHUNK = 32
-"""Most items handed to the engine in one `EmbedRequest`, so that a large batch lets other work in between."""
 
 _ITEM_FIELDS = tuple(field.name for field in fields(ItemInput))
-
-
-def prefixed(error: E, prefix: str) -> E:
-    """The same error, told about an entry of a list: ``k`` becomes ``requests[3].k``."""
-    if not isinstance(error, InvalidArgumentError):
-        return error
-    violations = [FieldViolation(f"{prefix}.{v.field}" if v.field else prefix, v.description) for v in error.violations]
-    return type(error)(f"{prefix}: {error.message}", violations=violations or [FieldViolation(prefix, error.message)])
-
-
-def only(results: Sequence[T | MmrecError]) -> T:
-    """The one result of a batch of one.
-
-    Raises:
-        MmrecError: the entry is an error.
-    """
-    if len(results) != 1:
-        raise InternalError(f"one request was made and {len(results)} results came back")
-    result = results[0]
-    if isinstance(result, MmrecError):
-        raise result
-    return result
-
-
-# --- batches: what can be done goes to the engine, what cannot keeps its place ------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RecommendBatch:
-    """Requests of which some may already be refused.
-
-    Raises:
-        InvalidArgumentError: there are more than `MAX_BATCH`.
-    """
-
-    requests: tuple[RecommendRequest | MmrecError, ...]
-
-    def __post_init__(self) -> None:
-        _check_length(self.requests, "requests")
-
-    def split(self) -> list[RecommendRequest]:
-        """The requests for the engine."""
-        return [request for request in self.requests if not isinstance(request, MmrecError)]
-
-    def join(self, results: Sequence[Recommendations | MmrecError]) -> list[Recommendations | MmrecError]:
-        """One entry per request: the engine's result, or the error that refused it."""
-        rest = iter(results)
-        return [
-            request if isinstance(request, MmrecError) else _placed(next(rest), f"requests[{i}]")
-            for i, request in enumerate(self.requests)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedBatch:
-    """Items of which some may already be refused.
-
-    Raises:
-        InvalidArgumentError: there are more than `MAX_BATCH`, or the dimension is not a length.
-    """
-
-    items: tuple[ItemInput | ItemFailure, ...]
-    dimension: int = 0
-
-    def __post_init__(self) -> None:
-        _check_length(self.items, "items")
-        EmbedRequest((), self.dimension)
-
-    def split(self) -> list[EmbedRequest]:
-        """The good items for the engine, at most `EMBED_CHUNK` a request."""
-        good = tuple(item for item in self.items if not isinstance(item, ItemFailure))
-        return [
-            EmbedRequest(good[start : start + EMBED_CHUNK], self.dimension)
-            for start in range(0, len(good), EMBED_CHUNK)
-        ]
-
-    def join(self, results: Sequence[EmbedResults | MmrecError]) -> EmbedResults:
-        """One entry per item, in order.
-
-        Raises:
-            MmrecError: nothing at all could be done; the error of the first part.
-        """
-        errors = [result for result in results if isinstance(result, MmrecError)]
-        if errors and len(errors) == len(results):
-            raise errors[0]
-        done: list[ItemEmbedding | ItemFailure] = []
-        versions = Versions()
-        for part, result in zip(self.split(), results, strict=True):
-            if isinstance(result, MmrecError):
-                done += [ItemFailure(item.item_id, result) for item in part.items if isinstance(item, ItemInput)]
-            else:
-                _check_same_length(part.items, result.items)
-                done += result.items
-                versions = result.versions
-        return self.rejoin(EmbedResults(tuple(done), versions))
-
-    def rejoin(self, results: EmbedResults) -> EmbedResults:
-        """The results of the good items, with every failure back in its place and told with it."""
-        good = [i for i, item in enumerate(self.items) if not isinstance(item, ItemFailure)]
-        _check_same_length(good, results.items)
-        entries: list[ItemEmbedding | ItemFailure | ItemInput] = list(self.items)
-        for sent, (i, entry) in enumerate(zip(good, results.items, strict=True)):
-            if isinstance(entry, ItemFailure):
-                entry = ItemFailure(entry.item_id, _placed(entry.error, f"items[{i}]", f"items[{sent}]"))
-            entries[i] = entry
-        return EmbedResults(tuple(entry for entry in entries if not isinstance(entry, ItemInput)), results.versions)
-
-
-def _check_same_length(asked: Sequence[object], got: Sequence[object]) -> None:
-    if len(asked) != len(got):
-        raise InternalError(f"{len(asked)} items were asked for and {len(got)} came back")
-
-
-def _placed(result: T, place: str, sent_as: str = "") -> T:
-    """An entry's error told with its place in the caller's list; any other result as it is."""
-    if not isinstance(result, InvalidArgumentError):
-        return result
-    if sent_as and all(violation.field.startswith(sent_as) for violation in result.violations):
-        if sent_as == place:
-            return result
-        moved = [FieldViolation(place + v.field.removeprefix(sent_as), v.description) for v in result.violations]
-        return type(result)(result.message.replace(sent_as, place, 1), violations=moved)
-    return prefixed(result, place)
-
-
-def _check_length(entries: Sequence[object], field: str) -> None:
-    if len(entries) > MAX_BATCH:
-        raise InvalidArgumentError(
-            f"{field} has {len(entries):,} entries; at most {MAX_BATCH:,} are accepted: send them in parts",
-            field=field,
-        )
 
 
 # --- from keyword arguments to requests ---------------------------------------------------------------------
@@ -197,14 +70,36 @@ def recommend_batch(requests: Iterable[RecommendRequest]) -> RecommendBatch:
     Raises:
         InvalidArgumentError: an entry is no `RecommendRequest`, or there are more than `MAX_BATCH`.
     """
+    return RecommendBatch(_of_kind(requests, RecommendRequest))
+
+
+def search_batch(requests: Iterable[SearchRequest]) -> SearchBatch:
+    """Several searches.
+
+    Raises:
+        InvalidArgumentError: an entry is no `SearchRequest`, or there are more than `MAX_BATCH`.
+    """
+    return SearchBatch(_of_kind(requests, SearchRequest))
+
+
+def similar_batch(requests: Iterable[SimilarRequest]) -> SimilarBatch:
+    """Several items to find others like.
+
+    Raises:
+        InvalidArgumentError: an entry is no `SimilarRequest`, or there are more than `MAX_BATCH`.
+    """
+    return SimilarBatch(_of_kind(requests, SimilarRequest))
+
+
+def _of_kind(requests: Iterable[T], kind: type[T]) -> tuple[T, ...]:
     batch = tuple(requests)
     for i, request in enumerate(batch):
-        if not isinstance(request, RecommendRequest):
+        if not isinstance(request, kind):
             raise InvalidArgumentError(
-                f"requests[{i}] is a {type(request).__name__}; pass mmrec.RecommendRequest values",
+                f"requests[{i}] is a {type(request).__name__}; pass mmrec.{kind.__name__} values",
                 field=f"requests[{i}]",
             )
-    return RecommendBatch(batch)
+    return batch
 
 
 def recommend_request(
@@ -233,27 +128,157 @@ def recommend_request(
 
 
 def search_request(
-    text: str, image: bytes | str | os.PathLike[str] | None, text_weight: float, k: int
+    text: str,
+    image: bytes | str | os.PathLike[str] | None,
+    text_weight: float,
+    item_id: str,
+    item_weight: float,
+    vector: Iterable[float] | None,
+    k: int,
+    modality: Modality | str,
+    filter: str,
+    filter_mode: FilterMode | str,
+    page_token: str,
+    item_fields: Iterable[str],
 ) -> SearchRequest:
-    """A search by words, by a picture given as bytes or as a path, or by both.
+    """A search by words, by a picture given as bytes or as a path, by an item, by several of them, or by a vector.
 
     Raises:
         InvalidArgumentError: nothing to search by, or a value breaks a rule.
         NotFoundError: the picture file cannot be read.
     """
-    return SearchRequest(text=text, image=read_picture(image), text_weight=text_weight, k=k)
+    return SearchRequest(
+        text=text,
+        image=read_picture(image),
+        text_weight=text_weight,
+        k=k,
+        item_id=item_id,
+        item_weight=item_weight,
+        vector=() if vector is None else vector,  # type: ignore[arg-type]  # the request makes tuples and members
+        modality=modality,  # type: ignore[arg-type]
+        filter=filter,
+        filter_mode=filter_mode,  # type: ignore[arg-type]
+        page_token=page_token,
+        item_fields=item_fields,  # type: ignore[arg-type]
+    )
 
 
-def embed_batch(items: Iterable[ItemInput | Mapping[str, object]], dimension: int) -> EmbedBatch:
+def similar_request(
+    item_id: str,
+    k: int,
+    modality: Modality | str,
+    filter: str,
+    filter_mode: FilterMode | str,
+    diversity: float,
+    item_fields: Iterable[str],
+) -> SimilarRequest:
+    """A request for items like another.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+    """
+    return SimilarRequest(
+        item_id=item_id,
+        k=k,
+        modality=modality,  # type: ignore[arg-type]  # the request makes tuples and members
+        filter=filter,
+        filter_mode=filter_mode,  # type: ignore[arg-type]
+        diversity=diversity,
+        item_fields=item_fields,  # type: ignore[arg-type]
+    )
+
+
+def tag_batch(
+    items: Iterable[ItemInput | Mapping[str, object]],
+    item_ids: Iterable[str],
+    labels: Iterable[str],
+    column: str,
+    templates: Iterable[str],
+    k: int,
+    min_score: float,
+    modality: Modality | str,
+) -> TagBatch:
+    """Items to tag. A described one that breaks a rule keeps its place as an `ItemFailure`; the others are done.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule, or there are too many items.
+    """
+    question = TagRequest(
+        labels=labels,  # type: ignore[arg-type]  # the request makes tuples and members
+        column=column,
+        templates=templates,  # type: ignore[arg-type]
+        k=k,
+        min_score=min_score,
+        modality=modality,  # type: ignore[arg-type]
+    )
+    return TagBatch(question, _item_inputs(items), checked_item_ids(item_ids))  # type: ignore[arg-type]
+
+
+def duplicates_request(
+    item_ids: Iterable[str],
+    min_similarity: float | None,
+    filter: str,
+    modality: Modality | str,
+    page_size: int,
+    page_token: str,
+) -> DuplicatesRequest:
+    """A request for things that are in the catalogue twice.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+    """
+    return DuplicatesRequest(
+        item_ids=item_ids,  # type: ignore[arg-type]  # the request makes tuples and members
+        min_similarity=min_similarity,
+        filter=filter,
+        modality=modality,  # type: ignore[arg-type]
+        page_size=page_size,
+        page_token=page_token,
+    )
+
+
+def mismatch_request(
+    item_ids: Iterable[str],
+    max_agreement: float | None,
+    filter: str,
+    page_size: int,
+    page_token: str,
+    item_fields: Iterable[str],
+) -> MismatchRequest:
+    """A request for items whose picture and words do not agree.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+    """
+    return MismatchRequest(
+        item_ids=item_ids,  # type: ignore[arg-type]  # the request makes tuples
+        max_agreement=max_agreement,
+        filter=filter,
+        page_size=page_size,
+        page_token=page_token,
+        item_fields=item_fields,  # type: ignore[arg-type]
+    )
+
+
+def embed_batch(
+    items: Iterable[ItemInput | Mapping[str, object]],
+    dimension: int,
+    modality: Modality | str = Modality.FUSED,
+    dtype: NumberFormat | str = NumberFormat.FLOAT32,
+) -> EmbedBatch:
     """Items to embed. One that breaks a rule keeps its place as an `ItemFailure`; the others are done.
 
     Raises:
         InvalidArgumentError: an entry is neither an `ItemInput` nor a mapping of its fields, or there are too
             many.
     """
+    return EmbedBatch(_item_inputs(items), dimension, modality, dtype)  # type: ignore[arg-type]
+
+
+def _item_inputs(items: Iterable[ItemInput | Mapping[str, object]]) -> tuple[ItemInput | ItemFailure, ...]:
     if isinstance(items, str | bytes | Mapping | ItemInput):
         raise InvalidArgumentError(f"items is a {type(items).__name__}; pass a list of items", field="items")
-    return EmbedBatch(tuple(_item_input(item, f"items[{i}]") for i, item in enumerate(items)), dimension)
+    return tuple(_item_input(item, f"items[{i}]") for i, item in enumerate(items))
 
 
 def _item_input(item: ItemInput | Mapping[str, object], where: str) -> ItemInput | ItemFailure:
@@ -289,8 +314,8 @@ def look_up(engine: Engine, item_ids: Sequence[str]) -> ItemLookup:
 class EngineCalls:
     """The methods of `Client`, in process, for a class that implements `Engine`.
 
-    `recommend_many` and `info` are the engine's own. There is no deadline: the work is done by the caller's
-    thread.
+    `recommend_many`, `search_many`, `similar_many` and `info` are the engine's own. There is no deadline: the work is
+    done by the caller's thread.
     """
 
     __slots__ = ()
@@ -310,9 +335,20 @@ class EngineCalls:
         request = recommend_request(history, user_id, k, allow, deny, include_seen, explain)
         return only(self.recommend_many([request]))
 
-    def similar(self: Engine, item_id: str, k: int = DEFAULT_K) -> SearchResults:
+    def similar(
+        self: Engine,
+        item_id: str,
+        k: int = DEFAULT_K,
+        *,
+        modality: Modality | str = Modality.FUSED,
+        filter: str = "",
+        filter_mode: FilterMode | str = FilterMode.STRICT,
+        diversity: float = 0.0,
+        item_fields: Iterable[str] = (),
+    ) -> SearchResults:
         """Items nearest to an item of the catalogue; see `Client.similar`."""
-        return only(self.similar_many([SimilarRequest(item_id=item_id, k=k)]))
+        request = similar_request(item_id, k, modality, filter, filter_mode, diversity, item_fields)
+        return only(self.similar_many([request]))
 
     def search(
         self: Engine,
@@ -320,16 +356,90 @@ class EngineCalls:
         *,
         image: bytes | str | os.PathLike[str] | None = None,
         text_weight: float = 0.5,
+        item_id: str = "",
+        item_weight: float = 0.5,
+        vector: Iterable[float] | None = None,
         k: int = DEFAULT_K,
+        modality: Modality | str = Modality.FUSED,
+        filter: str = "",
+        filter_mode: FilterMode | str = FilterMode.STRICT,
+        page_token: str = "",
+        item_fields: Iterable[str] = (),
     ) -> SearchResults:
-        """Items nearest to words, to a picture, or to both; see `Client.search`."""
-        return only(self.search_many([search_request(text, image, text_weight, k)]))
+        """Items nearest to words, to a picture, to an item, or to several of them; see `Client.search`."""
+        request = search_request(
+            text,
+            image,
+            text_weight,
+            item_id,
+            item_weight,
+            vector,
+            k,
+            modality,
+            filter,
+            filter_mode,
+            page_token,
+            item_fields,
+        )
+        return only(self.search_many([request]))
 
-    def embed(self: Engine, items: Iterable[ItemInput | Mapping[str, object]], dimension: int = 0) -> EmbedResults:
+    def embed(
+        self: Engine,
+        items: Iterable[ItemInput | Mapping[str, object]],
+        dimension: int = 0,
+        *,
+        modality: Modality | str = Modality.FUSED,
+        dtype: NumberFormat | str = NumberFormat.FLOAT32,
+    ) -> EmbedResults:
         """Fused embeddings and semantic IDs of items; see `Client.embed`."""
-        batch = embed_batch(items, dimension)
+        batch = embed_batch(items, dimension, modality, dtype)
         parts = batch.split()
         return batch.join(self.embed_many(parts) if parts else [])
+
+    def tag(
+        self: Engine,
+        items: Iterable[ItemInput | Mapping[str, object]] = (),
+        *,
+        item_ids: Iterable[str] = (),
+        labels: Iterable[str] = (),
+        column: str = "",
+        templates: Iterable[str] = (),
+        k: int = DEFAULT_TAGS,
+        min_score: float = 0.0,
+        modality: Modality | str = Modality.FUSED,
+    ) -> TagResults:
+        """Labels that fit items, with probabilities; see `Client.tag`."""
+        batch = tag_batch(items, item_ids, labels, column, templates, k, min_score, modality)
+        parts = batch.split()
+        return batch.join(self.tag_many(parts) if parts else [])
+
+    def duplicates(
+        self: Engine,
+        item_ids: Iterable[str] = (),
+        *,
+        min_similarity: float | None = None,
+        filter: str = "",
+        modality: Modality | str = Modality.FUSED,
+        page_size: int = DEFAULT_PAGE,
+        page_token: str = "",
+    ) -> DuplicateGroups:
+        """Things that are in the catalogue twice; see `Client.duplicates`."""
+        request = duplicates_request(item_ids, min_similarity, filter, modality, page_size, page_token)
+        return only(self.duplicates_many([request]))
+
+    def mismatches(
+        self: Engine,
+        item_ids: Iterable[str] = (),
+        *,
+        max_agreement: float | None = None,
+        filter: str = "",
+        page_size: int = DEFAULT_PAGE,
+        page_token: str = "",
+        item_fields: Iterable[str] = (),
+    ) -> Mismatches:
+        """Items whose picture and words do not agree; see `Client.mismatches`."""
+        request = mismatch_request(item_ids, max_agreement, filter, page_size, page_token, item_fields)
+        return only(self.mismatches_many([request]))
 
     def items(self: Engine, item_ids: Sequence[str]) -> ItemLookup:
         """Catalogue rows by id; see `Client.items`."""

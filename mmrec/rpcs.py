@@ -12,28 +12,39 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
-from mmrec.calls import EmbedBatch, RecommendBatch, look_up, only
+from mmrec.batches import LABEL_CHUNK, EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, only
+from mmrec.calls import look_up
 from mmrec.errors import InternalError, MmrecError
 from mmrec.types import (
+    DuplicateGroups,
+    DuplicatesRequest,
     EmbedRequest,
     EmbedResults,
     Engine,
     ItemLookup,
+    Mismatches,
+    MismatchRequest,
     Recommendations,
     RecommendRequest,
     SearchRequest,
     SearchResults,
     ServiceInfo,
     SimilarRequest,
+    TagRequest,
+    TagResults,
 )
 from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
-from mmrec.wire import messages
+from mmrec.wire import messages, questions
 from mmrec.wire.values import parse
 
 __all__ = [
     "BATCH_RECOMMEND",
+    "BATCH_SEARCH_ITEMS",
+    "BATCH_SIMILAR_ITEMS",
     "EMBED_ITEMS",
     "ENGINE_CALLS",
+    "FIND_DUPLICATES",
+    "FIND_MISMATCHES",
     "GET_ITEMS",
     "GET_SERVICE_INFO",
     "METHODS",
@@ -42,6 +53,7 @@ __all__ = [
     "SEARCH_ITEMS",
     "SERVICES",
     "SIMILAR_ITEMS",
+    "TAG_ITEMS",
     "Method",
     "Rpc",
     "work_of",
@@ -149,22 +161,82 @@ SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
     kind="similar",
     request_type=understanding_pb2.SimilarItemsRequest,
     reply_type=understanding_pb2.SimilarItemsResponse,
-    request_to_wire=messages.similar_request_to_wire,
-    request_from_wire=messages.similar_request_from_wire,
-    reply_to_wire=messages.similar_results_to_wire,
-    reply_from_wire=messages.search_results_from_wire,
+    request_to_wire=questions.similar_request_to_wire,
+    request_from_wire=questions.similar_request_from_wire,
+    reply_to_wire=questions.similar_results_to_wire,
+    reply_from_wire=questions.similar_results_from_wire,
     split=_itself,
     join=_only,
+)
+BATCH_SIMILAR_ITEMS: Rpc[SimilarBatch, list[SearchResults | MmrecError]] = Rpc(
+    path="/mmrec.v1.UnderstandingService/BatchSimilarItems",
+    kind="similar",
+    request_type=understanding_pb2.BatchSimilarItemsRequest,
+    reply_type=understanding_pb2.BatchSimilarItemsResponse,
+    request_to_wire=questions.similar_batch_to_wire,
+    request_from_wire=questions.similar_batch_from_wire,
+    reply_to_wire=questions.similar_batch_results_to_wire,
+    reply_from_wire=questions.similar_batch_results_from_wire,
+    split=SimilarBatch.split,
+    join=SimilarBatch.join,
 )
 SEARCH_ITEMS: Rpc[SearchRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SearchItems",
     kind="search",
     request_type=understanding_pb2.SearchItemsRequest,
     reply_type=understanding_pb2.SearchItemsResponse,
-    request_to_wire=messages.search_request_to_wire,
-    request_from_wire=messages.search_request_from_wire,
-    reply_to_wire=messages.search_results_to_wire,
-    reply_from_wire=messages.search_results_from_wire,
+    request_to_wire=questions.search_request_to_wire,
+    request_from_wire=questions.search_request_from_wire,
+    reply_to_wire=questions.search_results_to_wire,
+    reply_from_wire=questions.search_results_from_wire,
+    split=_itself,
+    join=_only,
+)
+BATCH_SEARCH_ITEMS: Rpc[SearchBatch, list[SearchResults | MmrecError]] = Rpc(
+    path="/mmrec.v1.UnderstandingService/BatchSearchItems",
+    kind="search",
+    request_type=understanding_pb2.BatchSearchItemsRequest,
+    reply_type=understanding_pb2.BatchSearchItemsResponse,
+    request_to_wire=questions.search_batch_to_wire,
+    request_from_wire=questions.search_batch_from_wire,
+    reply_to_wire=questions.search_batch_results_to_wire,
+    reply_from_wire=questions.search_batch_results_from_wire,
+    split=SearchBatch.split,
+    join=SearchBatch.join,
+)
+TAG_ITEMS: Rpc[TagBatch, TagResults] = Rpc(
+    path="/mmrec.v1.UnderstandingService/TagItems",
+    kind="tag",
+    request_type=understanding_pb2.TagItemsRequest,
+    reply_type=understanding_pb2.TagItemsResponse,
+    request_to_wire=questions.tag_batch_to_wire,
+    request_from_wire=questions.tag_batch_from_wire,
+    reply_to_wire=questions.tag_results_to_wire,
+    reply_from_wire=questions.tag_results_from_wire,
+    split=TagBatch.split,
+    join=TagBatch.join,
+)
+FIND_DUPLICATES: Rpc[DuplicatesRequest, DuplicateGroups] = Rpc(
+    path="/mmrec.v1.UnderstandingService/FindDuplicates",
+    kind="duplicates",
+    request_type=understanding_pb2.FindDuplicatesRequest,
+    reply_type=understanding_pb2.FindDuplicatesResponse,
+    request_to_wire=questions.duplicates_request_to_wire,
+    request_from_wire=questions.duplicates_request_from_wire,
+    reply_to_wire=questions.duplicate_groups_to_wire,
+    reply_from_wire=questions.duplicate_groups_from_wire,
+    split=_itself,
+    join=_only,
+)
+FIND_MISMATCHES: Rpc[MismatchRequest, Mismatches] = Rpc(
+    path="/mmrec.v1.UnderstandingService/FindMismatches",
+    kind="mismatches",
+    request_type=understanding_pb2.FindMismatchesRequest,
+    reply_type=understanding_pb2.FindMismatchesResponse,
+    request_to_wire=questions.mismatch_request_to_wire,
+    request_from_wire=questions.mismatch_request_from_wire,
+    reply_to_wire=questions.mismatches_to_wire,
+    reply_from_wire=questions.mismatches_from_wire,
     split=_itself,
     join=_only,
 )
@@ -209,7 +281,12 @@ _BUILT: tuple[Rpc[Any, Any], ...] = (
     RECOMMEND,
     BATCH_RECOMMEND,
     SIMILAR_ITEMS,
+    BATCH_SIMILAR_ITEMS,
     SEARCH_ITEMS,
+    BATCH_SEARCH_ITEMS,
+    TAG_ITEMS,
+    FIND_DUPLICATES,
+    FIND_MISMATCHES,
     EMBED_ITEMS,
     GET_ITEMS,
     GET_SERVICE_INFO,
@@ -236,15 +313,33 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     "similar": lambda engine, requests: engine.similar_many(requests),
     "search": lambda engine, requests: engine.search_many(requests),
     "embed": lambda engine, requests: engine.embed_many(requests),
+    "tag": lambda engine, requests: engine.tag_many(requests),
+    "duplicates": lambda engine, requests: engine.duplicates_many(requests),
+    "mismatches": lambda engine, requests: engine.mismatches_many(requests),
     "items": _look_ups,
     "info": lambda engine, requests: [engine.info()] * len(requests),
 }
 """What does the work of each kind: as many results as requests, in the same order, each a value or error."""
 
 
+_WHOLE_CATALOGUE = 1_000
+"""What a question about the whole catalogue weighs: more than any batch, so it is done by itself."""
+
+
 def work_of(request: Any) -> int:
     """How much work one engine request is, in items to embed or else in requests."""
-    return max(1, len(request.items)) if isinstance(request, EmbedRequest) else 1
+    if isinstance(request, EmbedRequest):
+        return max(1, len(request.items))
+    if isinstance(request, TagRequest):
+        # One that makes labels ready encodes up to LABEL_CHUNK short sentences, about as much as 16 items.
+        return max(1, len(request.items) + len(request.item_ids)) if _has_items(request) else LABEL_CHUNK // 4
+    if isinstance(request, DuplicatesRequest | MismatchRequest):
+        return _WHOLE_CATALOGUE
+    return 1
+
+
+def _has_items(request: TagRequest) -> bool:
+    return bool(request.items or request.item_ids)
 
 
 # --- the whole contract, built or not -----------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,18 +17,27 @@ from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.transport import EngineTransport
 from mmrec.types import (
     MAX_K,
+    DuplicateGroups,
+    DuplicatesRequest,
     EmbedRequest,
     EmbedResults,
     Engine,
     Fallback,
+    FilterMode,
     ItemEmbedding,
     ItemFailure,
     ItemInput,
+    ItemTags,
+    Mismatches,
+    MismatchRequest,
+    Modality,
     Recommendations,
     RecommendRequest,
     SearchRequest,
     SearchResults,
     SimilarRequest,
+    TagRequest,
+    TagResults,
 )
 
 NOT_THERE = "no such item \u2603"
@@ -39,8 +49,13 @@ class Calls(Protocol):
     recommend: Callable[..., Recommendations]
     recommend_many: Callable[..., list[Recommendations | MmrecError]]
     similar: Callable[..., SearchResults]
+    similar_many: Callable[..., list[SearchResults | MmrecError]]
     search: Callable[..., SearchResults]
+    search_many: Callable[..., list[SearchResults | MmrecError]]
     embed: Callable[..., EmbedResults]
+    tag: Callable[..., TagResults]
+    duplicates: Callable[..., DuplicateGroups]
+    mismatches: Callable[..., Mismatches]
     items: Callable[..., Any]
     info: Callable[..., Any]
 
@@ -149,10 +164,180 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert isinstance(bad.error, InvalidArgumentError)
     assert embedded[1].items == ()
 
+    assert_finding_contract(engine, known)
+    assert_tagging_contract(engine, known)
+    assert_checking_contract(engine, known)
+
     items, missing = engine.get_items([second, NOT_THERE, first, NOT_THERE])
     assert [item.item_id for item in items] == [second, first]
     assert missing == [NOT_THERE]
     assert all(len(item.semantic_id) == info.levels for item in items)
+
+
+def assert_finding_contract(engine: Engine, known: list[str]) -> None:
+    """Filters, sides, pages, items and vectors to search by."""
+    first, second, third = known[:3]
+    total = engine.info().items
+    those = f'item_id IN ("{first}", "{second}", "{third}")'
+    strict, relaxed, none, broken, diverse, sparse = engine.similar_many(
+        [
+            SimilarRequest(first, MAX_K, filter=those),
+            SimilarRequest(first, 4, filter=those, filter_mode=FilterMode.RELAXED),
+            SimilarRequest(first, 5, filter=f'item_id = "{first}"'),
+            SimilarRequest(first, 5, filter="item_id ="),
+            SimilarRequest(first, total, diversity=0.5),
+            SimilarRequest(first, 2, item_fields=("title",)),
+        ]
+    )
+    assert isinstance(strict, SearchResults)
+    assert sorted(strict.item_ids) == sorted([second, third])
+    assert strict.fallback is Fallback.NONE
+    assert isinstance(relaxed, SearchResults)
+    assert relaxed.item_ids[:2] == strict.item_ids
+    assert len(set(relaxed.item_ids) - {first}) == 4
+    assert relaxed.fallback is Fallback.FILTER_RELAXED
+    assert isinstance(none, SearchResults)
+    assert none.items == ()
+    assert isinstance(broken, InvalidArgumentError)
+    assert [violation.field for violation in broken.violations] == ["filter"]
+    assert isinstance(diverse, SearchResults)
+    assert len(set(diverse.item_ids) - {first}) == total - 1
+    assert isinstance(sparse, SearchResults)
+    assert all(scored.item.item_id and not scored.item.semantic_id for scored in sparse.items)
+
+    whole = engine.search_many([SearchRequest("red shoes", k=MAX_K, filter=f'item_id != "{first}"')])[0]
+    assert isinstance(whole, SearchResults)
+    assert whole.next_page_token == ""
+    assert len(whole.items) == total - 1
+    request = SearchRequest("red shoes", k=2, filter=f'item_id != "{first}"')
+    paged: list[str] = []
+    for _ in range(3):
+        page = engine.search_many([request])[0]
+        assert isinstance(page, SearchResults)
+        paged += page.item_ids
+        request = replace(request, page_token=page.next_page_token)
+    assert paged == list(whole.item_ids[:6])
+    for bad in (replace(request, text="blue shoes"), replace(request, page_token="?"), replace(request, filter="")):
+        refused = engine.search_many([bad])[0]
+        assert isinstance(refused, InvalidArgumentError)
+        assert [violation.field for violation in refused.violations] == ["page_token"]
+
+    vector = engine.embed_many([EmbedRequest((ItemInput("a", "red shoes"),))])[0]
+    assert isinstance(vector, EmbedResults)
+    assert isinstance(vector.items[0], ItemEmbedding)
+    by_vector, too_short, by_item, both, not_there = engine.search_many(
+        [
+            SearchRequest(vector=tuple(vector.items[0].vector.tolist()), k=3),
+            SearchRequest(vector=(1.0,)),
+            SearchRequest(item_id=first, k=MAX_K),
+            SearchRequest("red", item_id=first, item_weight=0.5, k=3),
+            SearchRequest(item_id=NOT_THERE),
+        ]
+    )
+    assert isinstance(by_vector, SearchResults)
+    assert len(by_vector.items) == 3
+    assert isinstance(too_short, InvalidArgumentError)
+    assert isinstance(by_item, SearchResults)
+    assert len(by_item.items) == total - 1
+    assert first not in by_item.item_ids
+    assert isinstance(both, SearchResults)
+    assert first not in both.item_ids
+    assert isinstance(not_there, NotFoundError)
+    for modality in Modality:
+        side = engine.search_many([SearchRequest("red shoes", k=MAX_K, modality=modality)])[0]
+        assert isinstance(side, SearchResults)
+        assert_ranked(side.items, at_most=total)
+
+
+def assert_tagging_contract(engine: Engine, known: list[str]) -> None:
+    """Probabilities, places of failures, columns."""
+    first, second = known[:2]
+    labels = ("shoe", "hat", "a very long label")
+    column = next(iter(engine.get_items([first])[0][0].attributes))
+    ready, tagged, few, by_column, unknown, empty_column = engine.tag_many(
+        [
+            TagRequest(labels=labels),
+            TagRequest((ItemInput("a", "red shoes"), ItemInput("b", "hat", image=b"no picture")), labels=labels, k=9),
+            TagRequest((ItemInput("a", "red shoes"),), labels=labels, k=1, min_score=0.01),
+            TagRequest(item_ids=(first, NOT_THERE, second, first), column=column),
+            TagRequest((ItemInput("a", "red shoes"),), column="no such column"),
+            TagRequest(column=column),
+        ]
+    )
+    assert isinstance(ready, TagResults)
+    assert ready.items == ()
+    assert isinstance(tagged, TagResults)
+    good, bad = tagged.items
+    assert isinstance(good, ItemTags)
+    assert sorted(tag.label for tag in good.tags) == sorted(labels)
+    assert sum(tag.score for tag in good.tags) == pytest.approx(1.0, abs=1e-4)
+    assert [tag.score for tag in good.tags] == sorted((tag.score for tag in good.tags), reverse=True)
+    assert isinstance(bad, ItemFailure)
+    assert isinstance(bad.error, InvalidArgumentError)
+    assert not tagged.calibration.calibrated
+    assert isinstance(few, TagResults)
+    assert isinstance(few.items[0], ItemTags)
+    assert few.items[0].tags == good.tags[:1]
+    assert isinstance(by_column, TagResults)
+    assert [entry.item_id for entry in by_column.items] == [first, second, first]
+    assert by_column.missing_ids == (NOT_THERE,)
+    assert by_column.calibration.temperature > 0
+    assert isinstance(unknown, InvalidArgumentError)
+    assert isinstance(empty_column, TagResults)
+
+
+def assert_checking_contract(engine: Engine, known: list[str]) -> None:
+    """Duplicates and mismatches: pages, filters, ids that are not there."""
+    every = engine.duplicates_many([DuplicatesRequest(page_size=MAX_K)])[0]
+    assert isinstance(every, DuplicateGroups)
+    assert every.total == len(every.groups)
+    assert every.explanation
+    assert all(len(set(group.item_ids)) == len(group.item_ids) > 1 for group in every.groups)
+    alike = [group.similarity for group in every.groups]
+    assert alike == sorted(alike, reverse=True)
+    ghosts, nothing, bad_token, bad_filter = engine.duplicates_many(
+        [
+            DuplicatesRequest(item_ids=(NOT_THERE,)),
+            DuplicatesRequest(filter='item_id = "no such id"'),
+            DuplicatesRequest(page_token="?"),
+            DuplicatesRequest(filter="("),
+        ]
+    )
+    assert isinstance(ghosts, DuplicateGroups)
+    assert (ghosts.groups, ghosts.missing_ids) == ((), (NOT_THERE,))
+    assert isinstance(nothing, DuplicateGroups)
+    assert nothing.groups == ()
+    assert isinstance(bad_token, InvalidArgumentError)
+    assert isinstance(bad_filter, InvalidArgumentError)
+
+    worst = engine.mismatches_many([MismatchRequest(max_agreement=1.0, page_size=MAX_K)])[0]
+    assert isinstance(worst, Mismatches)
+    assert worst.total == len(worst.items)
+    places = [entry.percentile for entry in worst.items]
+    assert places == sorted(places)
+    paged, token = [], ""
+    while True:
+        page = engine.mismatches_many([MismatchRequest(max_agreement=1.0, page_size=1, page_token=token)])[0]
+        assert isinstance(page, Mismatches)
+        paged += [entry.item_id for entry in page.items]
+        token = page.next_page_token
+        if not token or len(paged) == 5:
+            break
+    assert paged == [entry.item_id for entry in worst.items][:5]
+    one, filtered, broken = engine.mismatches_many(
+        [
+            MismatchRequest(item_ids=(worst.items[-1].item_id, NOT_THERE)),
+            MismatchRequest(max_agreement=1.0, filter=f'item_id = "{worst.items[0].item_id}"', item_fields=("title",)),
+            MismatchRequest(page_token="?"),
+        ]
+    )
+    assert isinstance(one, Mismatches)
+    assert [entry.item_id for entry in one.items] == [worst.items[-1].item_id]
+    assert one.missing_ids == (NOT_THERE,)
+    assert isinstance(filtered, Mismatches)
+    assert [entry.item_id for entry in filtered.items] == [worst.items[0].item_id]
+    assert filtered.items[0].item.semantic_id == ()
+    assert isinstance(broken, InvalidArgumentError)
 
 
 def assert_ranked(items: tuple[Any, ...], *, at_most: int) -> None:
@@ -185,7 +370,9 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, ItemFailure):
         return (value.item_id, _comparable(value.error))
     if isinstance(value, EmbedResults):
-        return (_comparable(value.items), value.versions)
+        return (_comparable(value.items), value.versions, value.dtype if value.items else None)
+    if isinstance(value, TagResults):
+        return (_comparable(value.items), value.missing_ids, value.calibration, value.versions)
     if isinstance(value, Recommendations):
         return (value.items, value.missing_ids, value.fallback, value.versions)
     return value
@@ -230,6 +417,77 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.embed([7]),
         lambda c: c.embed("hat"),
         lambda c: c.embed([{"title": "hat"}], dimension=-1),
+        lambda c: c.embed([{"title": "red shoes"}], modality="words"),
+        lambda c: c.embed([{"title": "red shoes"}], modality="picture"),
+        lambda c: c.embed([{"title": "red shoes"}, {"title": "hat"}], dtype="float16"),
+        lambda c: c.embed([{"title": "red shoes"}], dtype="bfloat16"),
+        lambda c: c.embed([{"title": "red shoes"}], dtype="float8"),
+        lambda c: c.similar(first, 3, filter=f'item_id != "{second}"'),
+        lambda c: c.similar(first, 3, filter=f'item_id = "{second}"', filter_mode="relaxed"),
+        lambda c: c.similar(first, 3, modality="words", diversity=0.3, item_fields=["title"]),
+        lambda c: c.similar(first, filter="no_such_column = 1"),
+        lambda c: c.similar(first, filter=")("),
+        lambda c: c.similar(first, modality="smell"),
+        lambda c: c.similar(first, diversity=1.5),
+        lambda c: c.similar(first, item_fields=["colour"]),
+        lambda c: c.similar(first, item_fields="title"),
+        lambda c: c.similar_many([SimilarRequest(first, 2), SimilarRequest(NOT_THERE)]),
+        lambda c: c.similar_many([]),
+        lambda c: c.search(item_id=first, k=2),
+        lambda c: c.search("blue", item_id=first, item_weight=0.4, k=2),
+        lambda c: c.search(item_id=NOT_THERE),
+        lambda c: c.search(item_id=first, item_weight=2),
+        lambda c: c.search(vector=[1, 2, 3, 4, 5]),
+        lambda c: c.search(vector=[0.0, 0.0]),
+        lambda c: c.search(vector=[float("nan")]),
+        lambda c: c.search(vector="abc"),
+        lambda c: c.search("x", vector=[1.0]),
+        lambda c: c.search("x", k=3, filter=f'item_id != "{first}"', item_fields=["title", "attributes"]),
+        lambda c: c.search("x", filter="x" * 10_001),
+        lambda c: c.search("x", filter_mode="lenient"),
+        lambda c: c.search("x", modality="picture", k=3),
+        lambda c: c.search("x", page_token="not one of ours"),
+        lambda c: c.search("x", k=2, page_token=c.search("x", k=2).next_page_token),
+        lambda c: c.search_many([SearchRequest("x", k=2), SearchRequest(item_id=first, k=1)]),
+        lambda c: c.search_many([]),
+        lambda c: c.tag([{"item_id": "a", "title": "red shoes"}, ItemInput("b", "hat")], labels=["shoe", "hat"]),
+        lambda c: c.tag(
+            [{"item_id": "a"}, {"item_id": "b", "title": "hat", "image": b"no picture"}, {"title": "hat"}],
+            item_ids=[second, NOT_THERE],
+            labels=["shoe", "hat"],
+            templates=["a {label}"],
+        ),
+        lambda c: c.tag([{"title": "hat"}], labels=[f"label {n}" for n in range(300)], k=2, min_score=0.001),
+        lambda c: c.tag(item_ids=[first] * 40, labels=["shoe", "hat"], modality="words"),
+        lambda c: c.tag(labels=["shoe"]),
+        lambda c: c.tag([], labels=["shoe"]),
+        lambda c: c.tag([{"title": "hat"}]),
+        lambda c: c.tag([{"title": "hat"}], labels=["a"], column="b"),
+        lambda c: c.tag([{"title": "hat"}], labels=["a", "a"]),
+        lambda c: c.tag([{"title": "hat"}], labels=["a", " "]),
+        lambda c: c.tag([{"title": "hat"}], labels=[7]),
+        lambda c: c.tag([{"title": "hat"}], labels="ab"),
+        lambda c: c.tag([{"title": "hat"}], labels=["x"] * 10_001),
+        lambda c: c.tag([{"title": "hat"}], labels=["a"], templates=["no place"]),
+        lambda c: c.tag([{"title": "hat"}], labels=["a"], k=-1),
+        lambda c: c.tag([{"title": "hat"}], labels=["a"], min_score=1.1),
+        lambda c: c.tag([{"title": "hat"}], column="no such column"),
+        lambda c: c.tag([7], labels=["a"]),
+        lambda c: c.tag([{"title": "hat"}] * 600, item_ids=[first] * 600, labels=["a"]),
+        lambda c: c.duplicates(),
+        lambda c: c.duplicates([first, NOT_THERE], page_size=1),
+        lambda c: c.duplicates(min_similarity=0.98, modality="words", filter=f'item_id != "{first}"'),
+        lambda c: c.duplicates(min_similarity=0),
+        lambda c: c.duplicates(min_similarity=1.01),
+        lambda c: c.duplicates(page_size=-1),
+        lambda c: c.duplicates(page_token="not one of ours"),
+        lambda c: c.duplicates(filter="("),
+        lambda c: c.mismatches(),
+        lambda c: c.mismatches([first, NOT_THERE], item_fields=["title"]),
+        lambda c: c.mismatches(max_agreement=1.0, page_size=2),
+        lambda c: c.mismatches(max_agreement=-2),
+        lambda c: c.mismatches(first),
+        lambda c: c.mismatches(page_token="\ud800"),
         lambda c: c.items([second, NOT_THERE, first]),
         lambda c: c.items([]),
         lambda c: c.items([first] * 1001),

@@ -1,8 +1,10 @@
 """A small real engine for tests: 20 items on a circle, answers that can be worked out by hand, and some
 traps.
 
-Item i is ``item-i``; its embedding is the point at i/20 of a turn. A recommendation continues the circle from
-the last known item of the history. The length of a search's words names an item; some words are traps.
+Item i is ``item-i``; its embedding is the point at i/20 of a turn, and only even items have a picture. A
+recommendation continues the circle from the last known item of the history. The length of a search's words names an
+item, and that of a label a point; some words are traps. Items 0 and 1 are the same thing, and so are 4, 5 and 6;
+pictures and words of 7 and 3 do not agree.
 """
 
 from __future__ import annotations
@@ -10,21 +12,35 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from mmrec.calls import EngineCalls
-from mmrec.errors import InvalidImageError, MmrecError, NotFoundError
+from mmrec.data.catalogue import Catalogue
+from mmrec.data.filters import CatalogueFilter
+from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
+from mmrec.paging import next_page_token, page_of, page_start
 from mmrec.types import (
     ChannelShare,
+    DuplicateGroup,
+    DuplicateGroups,
+    DuplicatesRequest,
     EmbedRequest,
     EmbedResults,
+    Evidence,
     Fallback,
+    FilterMode,
     ItemEmbedding,
     ItemFailure,
     ItemInput,
     ItemRecord,
+    ItemTags,
+    Mismatch,
+    Mismatches,
+    MismatchRequest,
+    Modality,
     Recommendations,
     RecommendRequest,
     ScoredItem,
@@ -32,11 +48,17 @@ from mmrec.types import (
     SearchResults,
     ServiceInfo,
     SimilarRequest,
+    Tag,
+    TagCalibration,
+    TagRequest,
+    TagResults,
     Versions,
 )
 
 ITEMS = 20
 VERSIONS = Versions(model="m1", catalogue="c1", codebook="b1")
+GROUPS = (((0, 1), 0.99, Evidence.BOTH), ((4, 5, 6), 0.97, Evidence.PICTURE))
+DISAGREEING = ((7, -0.5, 0.0, 0.1), (3, 0.0, 0.5, 0.4))
 TRAPS = ("trap: raise", "trap: exit", "trap: wait", "trap: slow")
 
 
@@ -59,17 +81,32 @@ class FakeEngine(EngineCalls):
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         self._note("similar", len(requests))
-        return [self._similar(request) for request in requests]
+        return [_answered(_similar, request) for request in requests]
 
     def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
         self._note("search", len(requests))
         for request in requests:
             self._spring(request.text)
-        return [SearchResults(_nearest(len(request.text) % ITEMS, request.k), VERSIONS) for request in requests]
+        return [_answered(_search, request) for request in requests]
 
     def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
         self._note("embed", len(requests))
-        return [EmbedResults(tuple(_embed(item) for item in request.items), VERSIONS) for request in requests]
+        return [
+            EmbedResults(tuple(_embed(item, request.modality) for item in request.items), VERSIONS)
+            for request in requests
+        ]
+
+    def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
+        self._note("tag", len(requests))
+        return [_answered(_tag, request) for request in requests]
+
+    def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
+        self._note("duplicates", len(requests))
+        return [_answered(_duplicates, request) for request in requests]
+
+    def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
+        self._note("mismatches", len(requests))
+        return [_answered(_mismatches, request) for request in requests]
 
     def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
         rows = [_row(item_id) for item_id in item_ids]
@@ -121,11 +158,12 @@ class FakeEngine(EngineCalls):
             versions=VERSIONS,
         )
 
-    def _similar(self, request: SimilarRequest) -> SearchResults | MmrecError:
-        row = _row(request.item_id)
-        if row is None:
-            return NotFoundError(f"item {request.item_id!r} is not in the catalogue; check the id")
-        return SearchResults(_nearest(row, request.k, itself=False), VERSIONS)
+
+def _answered(answer: Callable[[Any], Any], request: Any) -> Any:
+    try:
+        return answer(request)
+    except MmrecError as err:
+        return err
 
 
 def _row(item_id: str) -> int | None:
@@ -140,23 +178,156 @@ def _record(row: int) -> ItemRecord:
         f"Item {row}",
         "Ein Ding, schön",
         f"images/{row}.jpg",
-        {"b": "2", "a": "1"},
+        {"b": "2", "a": "1", "half": "first" if row < ITEMS // 2 else "second half"},
         (row, 255, 0),
     )
 
 
-def _nearest(row: int, k: int, itself: bool = True) -> tuple[ScoredItem, ...]:
-    others = sorted(range(ITEMS), key=lambda other: (min((other - row) % ITEMS, (row - other) % ITEMS), other))
-    return tuple(
-        ScoredItem(_record(other), math.cos(2 * math.pi * (other - row) / ITEMS))
-        for other in others[0 if itself else 1 :][:k]
-    )
+def _present(row: int, modality: Modality) -> bool:
+    return modality is not Modality.PICTURE or row % 2 == 0
 
 
-def _embed(item: ItemInput | MmrecError) -> ItemEmbedding | ItemFailure:
+def _known_row(item_id: str, modality: Modality) -> int:
+    row = _row(item_id)
+    if row is None:
+        raise NotFoundError(f"item {item_id!r} is not in the catalogue; check the id")
+    if not _present(row, modality):
+        raise InvalidArgumentError(f"item {item_id!r} has no picture; compare its words", field="modality")
+    return row
+
+
+def _passing(condition: str) -> list[bool]:
+    return list(_FILTERS.bitmap(condition))
+
+
+def _similar(request: SimilarRequest) -> SearchResults:
+    row = _known_row(request.item_id, request.modality)
+    items, relaxed, _ = _nearest(float(row), request, row, 0, request.k)
+    return SearchResults(items, VERSIONS, "", relaxed)
+
+
+def _search(request: SearchRequest) -> SearchResults:
+    if request.vector and len(request.vector) != 2:
+        raise InvalidArgumentError(f"vector has {len(request.vector)} numbers; it must have 2", field="vector")
+    without = _known_row(request.item_id, request.modality) if request.item_id else None
+    if request.vector:
+        place = math.atan2(request.vector[1], request.vector[0]) * ITEMS / (2 * math.pi)
+    else:
+        place = float(len(request.text) % ITEMS) if without is None else float(without)
+    start = page_start(request, VERSIONS.catalogue)
+    items, relaxed, total = _nearest(place, request, without, start, request.k)
+    end = start + len(items)
+    token = next_page_token(request, VERSIONS.catalogue, end) if end < total else ""
+    return SearchResults(items, VERSIONS, token, relaxed)
+
+
+def _nearest(
+    place: float, request: SearchRequest | SimilarRequest, without: int | None, start: int, k: int
+) -> tuple[tuple[ScoredItem, ...], Fallback, int]:
+    passing = _passing(request.filter)
+    rows = [row for row in range(ITEMS) if row != without and _present(row, request.modality)]
+    best_first = sorted(rows, key=lambda row: (not passing[row], -round(_cosine(row - place), 9), row))
+    allowed = [row for row in best_first if passing[row] or request.filter_mode is FilterMode.RELAXED]
+    page = allowed[start : start + k]
+    relaxed = any(not passing[row] for row in page)
+    items = tuple(ScoredItem(_fields(_record(row), request.item_fields), _cosine(row - place)) for row in page)
+    return items, Fallback.FILTER_RELAXED if relaxed else Fallback.NONE, len(allowed)
+
+
+def _cosine(steps: float) -> float:
+    return math.cos(2 * math.pi * steps / ITEMS)
+
+
+def _fields(record: ItemRecord, names: tuple[str, ...]) -> ItemRecord:
+    wanted = {name: getattr(record, name) for name in names}
+    return ItemRecord(**{"item_id": record.item_id, **wanted}) if names else record
+
+
+def _embed(item: ItemInput | MmrecError, modality: Modality) -> ItemEmbedding | ItemFailure:
     assert isinstance(item, ItemInput)
     if item.image is not None and not item.image.startswith(b"\xff\xd8"):
         return ItemFailure(item.item_id, InvalidImageError("the picture is no JPEG", field="image"))
+    if modality is Modality.PICTURE and item.image is None:
+        return ItemFailure(item.item_id, InvalidArgumentError("the item has no picture", field="modality"))
     angle = 2 * math.pi * len(item.title) / ITEMS
     vector = np.array([math.cos(angle), math.sin(angle)], dtype=np.float32)
     return ItemEmbedding(item.item_id, vector, (len(item.title), 7))
+
+
+def _tag(request: TagRequest) -> TagResults:
+    labels = request.labels
+    if request.column:
+        if request.column not in _CATALOGUE.attributes:
+            raise InvalidArgumentError(f"there is no column {request.column!r}", field="column")
+        labels = tuple(dict.fromkeys(_CATALOGUE.attributes[request.column]))
+    entries: list[ItemTags | ItemFailure] = []
+    for item in request.items:
+        embedded = _embed(item, request.modality)
+        assert isinstance(item, ItemInput)
+        tagged = ItemTags(item.item_id, _tags(len(item.title), labels, request))
+        entries.append(embedded if isinstance(embedded, ItemFailure) else tagged)
+    rows = {item_id: _row(item_id) for item_id in request.item_ids}
+    entries += [ItemTags(i, _tags(row, labels, request)) for i in request.item_ids if (row := rows[i]) is not None]
+    missing = tuple(item_id for item_id, row in rows.items() if row is None)
+    calibration = TagCalibration(bool(request.column), 0.5, 4, 0.75, 0.125) if request.column else TagCalibration()
+    return TagResults(tuple(entries), missing, calibration, VERSIONS)
+
+
+def _tags(row: int, labels: Sequence[str], request: TagRequest) -> tuple[Tag, ...]:
+    strengths = [math.exp(_cosine(row - len(label))) for label in labels]
+    ranked = sorted(zip(strengths, labels, strict=True), key=lambda pair: -pair[0])[: request.k]
+    tags = [Tag(label, strength / sum(strengths)) for strength, label in ranked]
+    return tuple(tag for tag in tags if tag.score >= request.min_score)
+
+
+def _asked(item_ids: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
+    missing = tuple(dict.fromkeys(item_id for item_id in item_ids if _row(item_id) is None))
+    return set(item_ids) - set(missing), missing
+
+
+def _duplicates(request: DuplicatesRequest) -> DuplicateGroups:
+    wanted, missing = _asked(request.item_ids)
+    told = {f"item-{row}" for row, passes in enumerate(_passing(request.filter)) if passes}
+    groups = []
+    for rows, similarity, evidence in GROUPS:
+        ids = tuple(f"item-{row}" for row in rows if f"item-{row}" in told)
+        fits = request.modality is not Modality.WORDS or evidence is Evidence.BOTH
+        alike = similarity >= (request.min_similarity or 0.9)
+        if len(ids) > 1 and fits and alike and (not request.item_ids or wanted & set(ids)):
+            groups.append(DuplicateGroup(ids, similarity, evidence))
+    page = page_of(request, VERSIONS.catalogue, groups)
+    return DuplicateGroups(
+        tuple(page.entries), missing, len(groups), 0.9, None, "drawn by hand", page.next_page_token, VERSIONS
+    )
+
+
+def _mismatches(request: MismatchRequest) -> Mismatches:
+    wanted, missing = _asked(request.item_ids)
+    passing = _passing(request.filter)
+    found = [
+        Mismatch(_fields(_record(row), request.item_fields), agreement, percentile, fit)
+        for row, agreement, percentile, fit in DISAGREEING
+        if passing[row]
+        and (not request.item_ids or f"item-{row}" in wanted)
+        and (request.max_agreement is None or agreement < request.max_agreement)
+    ]
+    page = page_of(request, VERSIONS.catalogue, found)
+    return Mismatches(
+        tuple(page.entries),
+        missing,
+        len(found),
+        request.max_agreement,
+        "known by heart",
+        page.next_page_token,
+        VERSIONS,
+    )
+
+
+_CATALOGUE = Catalogue(
+    item_ids=tuple(f"item-{row}" for row in range(ITEMS)),
+    titles=tuple(_record(row).title for row in range(ITEMS)),
+    descriptions=("Ein Ding, schön",) * ITEMS,
+    images=tuple(_record(row).image for row in range(ITEMS)),
+    attributes={name: tuple(_record(row).attributes[name] for row in range(ITEMS)) for name in _record(0).attributes},
+)
+_FILTERS = CatalogueFilter(_CATALOGUE)

@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 
 from mmrec.rpcs import METHODS, RPCS, SERVICES
-from mmrec.wire.messages import FIELDS_NOT_BUILT
+from mmrec.wire.reading import FIELDS_NOT_BUILT
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("common", "item", "recommendation", "system", "understanding")

@@ -89,6 +89,7 @@ class _Encoded(NamedTuple):
 class _Ranking(NamedTuple):
     ranker: Ranker
     fusion: Fusion
+    features: ItemFeatures
     blends: dict[str, Blend]
     training: TrainingResult
 
@@ -151,7 +152,7 @@ def fit_dataset(
             rows = _modality_rows(data, split, encoded, config, work, progress)
             evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
             clock.lap("compare modalities")
-        version = _publish(writer, data, encoded, ranking, evaluation, config, key)
+        version = _publish(writer, data, encoded, ranking, evaluation, config, key, progress)
         clock.lap("publish")
     work.remove()
     return FitResult(
@@ -311,7 +312,7 @@ def _rank(
     blends = fit_blends(ranker, split.validation, config.blend, progress)
     ranker.parts = parts._replace(blends=blends)
     clock.lap("weigh")
-    return _Ranking(ranker, fusion, blends, training)
+    return _Ranking(ranker, fusion, features, blends, training)
 
 
 def _modality_rows(
@@ -357,13 +358,15 @@ def _publish(
     evaluation: Evaluation,
     config: FitConfig,
     key: dict[str, Any],
+    progress: Progress,
 ) -> Path:
     parts = ranking.ranker.parts
-    write_parts(writer, parts)
+    index = write_parts(writer, parts, ranking.features, progress)
     encoded.encoder.with_fusion(ranking.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
     metrics = evaluation.as_json() | {
         "best_epoch": ranking.training.best_epoch,
         "epochs": [asdict(record) for record in ranking.training.epochs],
+        "index": asdict(index),
     }
     writer.write_json("metrics.json", metrics)
     versions = Versions(

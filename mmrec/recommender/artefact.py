@@ -3,21 +3,22 @@
 Knows nothing about requests. Everything is Safetensors, Parquet, JSON or text.
 """
 
-# Axes: N items, D fused dimensions, P levels of a semantic ID, U users
+# Axes: N items, D fused dimensions, I picture dimensions, T words dimensions, P levels of a semantic ID, U users
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from mmrec.bundle import Bundle, BundleWriter
@@ -31,13 +32,17 @@ from mmrec.errors import BundleError
 from mmrec.generator.backbone import load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.model import Generator, ItemTable
+from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.tokens.quantizer import ResidualQuantizer
+from mmrec.understanding.vector_index import IndexConfig, IndexDescription, VectorIndex, build_vector_index
+from mmrec_encoders.fusion import ItemFeatures
 
 __all__ = [
     "ENCODERS",
     "ChannelConfigs",
     "Parts",
     "load_generator",
+    "read_features",
     "read_index",
     "read_parts",
     "save_generator",
@@ -48,7 +53,7 @@ CATALOGUE = "catalogue.parquet"
 HISTORIES = "histories.parquet"
 EMBEDDINGS = "embeddings.safetensors"
 TOKENS = "tokens.safetensors"
-INDEX = "index.faiss"
+INDEX = "index"
 GENERATOR = "generator"
 CHANNELS = "channels.safetensors"
 SETTINGS = "settings.json"
@@ -101,15 +106,32 @@ class Parts(NamedTuple):
         return self.blends["fused"]
 
 
-def write_parts(writer: BundleWriter, parts: Parts) -> None:
-    """Put every part into a bundle that is being written."""
+def write_parts(
+    writer: BundleWriter, parts: Parts, features: ItemFeatures, progress: Progress = NO_PROGRESS
+) -> IndexDescription:
+    """Put every part into a bundle that is being written, and what the encoders said of each item.
+
+    Returns:
+        What the index over the fused embeddings is, with its measured recall.
+    """
     writer.write_table(CATALOGUE, parts.catalogue.to_table())
     writer.write_table(HISTORIES, _histories_table(parts.interactions))
-    writer.write_tensors(EMBEDDINGS, {"fused": parts.fused_ND})
+    writer.write_tensors(
+        EMBEDDINGS,
+        {
+            "fused": parts.fused_ND,
+            "image": features.image_NI,
+            "has_image": features.has_image_N,
+            "text": features.text_NT,
+            "has_text": features.has_text_N,
+        },
+    )
     writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP, "codebooks": parts.quantizer.codebooks_LKD})
-    index = faiss.IndexFlatIP(parts.fused_ND.shape[1])
-    index.add(np.ascontiguousarray(parts.fused_ND))
-    faiss.write_index(index, str(writer.path(INDEX)))
+    index = build_vector_index(parts.fused_ND, IndexConfig(gpu="never"), progress)
+    built = index.description
+    # The same fit must make the same files, and how long it took is not the same.
+    index.description = replace(built, build_seconds=0.0)
+    index.save(writer.path(f"{INDEX}.json").parent, INDEX)
     save_generator(parts.generator, writer.path(f"{GENERATOR}/heads.safetensors").parent)
     tensors: dict[str, Any] = {"popularity": parts.popularity_N}
     tensors |= _csr_tensors("transitions", parts.transitions.edges) | _csr_tensors("lexical", parts.lexical.rows)
@@ -124,6 +146,7 @@ def write_parts(writer: BundleWriter, parts: Parts) -> None:
             "widths": list(parts.generator.widths),
         },
     )
+    return built
 
 
 def read_parts(bundle: Bundle, device: torch.device) -> Parts:
@@ -134,7 +157,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     """
     catalogue = Catalogue.from_table(bundle.read_table(CATALOGUE))
     interactions = _read_histories(bundle.read_table(HISTORIES))
-    fused_ND = bundle.read_tensors(EMBEDDINGS)["fused"]
+    fused_ND = _read_tensor(bundle, EMBEDDINGS, "fused")
     tokens = bundle.read_tensors(TOKENS)
     channels = bundle.read_tensors(CHANNELS)
     settings = bundle.read_json(SETTINGS)
@@ -181,19 +204,56 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     )
 
 
-def read_index(bundle: Bundle, dimension: int, items: int) -> Any:
-    """The faiss index of a verified bundle (its hash is checked before faiss ever parses it).
+def read_features(bundle: Bundle) -> ItemFeatures | None:
+    """What the encoders said of each item; None for a bundle that was made before bundles held it.
 
     Raises:
-        BundleError: it is of another size than the catalogue.
+        BundleError: the vectors do not fit each other.
     """
-    index = faiss.read_index(str(bundle.path(INDEX)))
-    if index.ntotal != items or index.d != dimension:
+    with _opened(bundle, EMBEDDINGS) as file:
+        names = set(file.keys())
+        if not {"image", "has_image", "text", "has_text"} <= names:
+            return None
+        features = ItemFeatures(*(file.get_tensor(name) for name in ("image", "has_image", "text", "has_text")))
+        items = file.get_slice("fused").get_shape()[0]
+    if {len(part) for part in features} != {items}:
         raise BundleError(
-            f"{bundle.root}: {INDEX} holds {index.ntotal:,} vectors of {index.d} dimensions, the catalogue has "
-            f"{items:,} of {dimension}; the parts come from different bundles: fit again"
+            f"{bundle.root}: {EMBEDDINGS} has {[len(part) for part in features]} vectors of pictures and words for "
+            f"{items:,} items; the parts come from different bundles: fit again"
         )
-    return index
+    return features
+
+
+def read_index(bundle: Bundle, fused_ND: npt.NDArray[np.float32], device: torch.device) -> VectorIndex:
+    """The index over the fused embeddings of a verified bundle (hashes are checked before faiss parses anything).
+
+    Raises:
+        BundleError: it is of other vectors than the catalogue.
+    """
+    config = IndexConfig(gpu="auto" if device.type == "cuda" else "never")
+    if f"{INDEX}.json" not in bundle.manifest.files:
+        # Older bundles hold a flat copy of the vectors instead, which says nothing that the vectors do not.
+        return build_vector_index(fused_ND, replace(config, exact_up_to=len(fused_ND)))
+    return VectorIndex.load(bundle.path(f"{INDEX}.json").parent, fused_ND, INDEX, config)
+
+
+def _read_tensor(bundle: Bundle, name: str, key: str) -> npt.NDArray[Any]:
+    """One tensor of a file whose others are not wanted in memory."""
+    with _opened(bundle, name) as file:
+        if key not in file.keys():  # noqa: SIM118  # it is no dictionary
+            raise BundleError(f"{bundle.root}: {name} has no {key!r}; it was written by another version: fit again")
+        tensor: npt.NDArray[Any] = file.get_tensor(key)
+        return tensor
+
+
+@contextmanager
+def _opened(bundle: Bundle, name: str) -> Iterator[Any]:
+    path = bundle.path(name)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (OSError, SafetensorError) as err:
+        raise BundleError(f"{path} is not a readable safetensors file: copy the bundle afresh, or fit again") from err
 
 
 def save_generator(generator: Generator, folder: Path) -> None:

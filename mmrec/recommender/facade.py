@@ -17,12 +17,19 @@ import numpy.typing as npt
 
 from mmrec.bundle import Bundle, open_bundle
 from mmrec.calls import EngineCalls
+from mmrec.data.filters import CatalogueFilter
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.recommender.artefact import ENCODERS, read_index, read_parts
+from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts
+from mmrec.recommender.checking import Checker
+from mmrec.recommender.finding import Finder
 from mmrec.recommender.ranker import CHANNELS, Ranker, top_k
+from mmrec.recommender.sides import CatalogueSides, item_side, no_side
+from mmrec.recommender.tagging import Tagger
 from mmrec.types import (
     ChannelShare,
+    DuplicateGroups,
+    DuplicatesRequest,
     EmbedRequest,
     EmbedResults,
     Fallback,
@@ -30,6 +37,9 @@ from mmrec.types import (
     ItemFailure,
     ItemInput,
     ItemRecord,
+    Mismatches,
+    MismatchRequest,
+    Modality,
     Recommendations,
     RecommendRequest,
     ScoredItem,
@@ -37,8 +47,11 @@ from mmrec.types import (
     SearchResults,
     ServiceInfo,
     SimilarRequest,
+    TagRequest,
+    TagResults,
 )
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.protocols import Vectors
 
 __all__ = ["Recommender"]
 
@@ -70,7 +83,13 @@ class Recommender(EngineCalls):
         self._ranker = ranker
         self._encoder = encoder
         self._parts = ranker.parts
-        self._index = read_index(bundle, self._parts.fused_ND.shape[1], ranker.items)
+        catalogue, fused_ND = self._parts.catalogue, self._parts.fused_ND
+        index = read_index(bundle, fused_ND, ranker.device)
+        sides = CatalogueSides(fused_ND, index, encoder, lambda: read_features(bundle))
+        filters, versions = CatalogueFilter(catalogue), bundle.manifest.versions
+        self._finder = Finder(catalogue, sides, filters, self._record, versions)
+        self._tagger = Tagger(catalogue, sides, versions)
+        self._checker = Checker(catalogue, sides, filters, self._record, versions)
 
     @classmethod
     def load(cls, bundle: str | os.PathLike[str], *, device: str = "auto", dtype: str = "auto") -> Recommender:
@@ -207,45 +226,27 @@ class Recommender(EngineCalls):
             versions=self._bundle.manifest.versions,
         )
 
-    # --- find ------------------------------------------------------------------------------------------------------
+    # --- ask about items -------------------------------------------------------------------------------------------
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
-        """Nearest items of several items by cosine of fused embeddings; the item itself is left out."""
-        results: list[SearchResults | MmrecError] = []
-        for request in requests:
-            row = self._parts.catalogue.row_of(request.item_id)
-            if row is None:
-                results.append(
-                    NotFoundError(
-                        f"the catalogue has no item {request.item_id!r}; it holds {self._ranker.items:,} items, ask "
-                        "with one of their ids"
-                    )
-                )
-                continue
-            results.append(self._nearest(self._parts.fused_ND[row], request.k, without=row))
-        return results
+        """Nearest items of several items; the item itself is left out."""
+        return self._finder.similar_many(requests)
 
     def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
-        """Nearest items to words, pictures, or both."""
-        results: list[SearchResults | MmrecError] = []
-        for request in requests:
-            try:
-                query_D = self._encoder.encode_query(request.text, request.image, request.text_weight)
-            except MmrecError as err:
-                results.append(err)
-                continue
-            results.append(self._nearest(query_D, request.k))
-        return results
+        """Nearest items to words, pictures, items, several of them, or vectors."""
+        return self._finder.search_many(requests)
 
-    def _nearest(self, query_D: npt.NDArray[np.float32], k: int, without: int | None = None) -> SearchResults:
-        wanted = min(k + (without is not None), self._ranker.items)
-        scores, rows = self._index.search(np.ascontiguousarray(query_D[None], dtype=np.float32), wanted)
-        found = [
-            ScoredItem(self._record(int(row)), float(np.clip(score, -1.0, 1.0)))
-            for score, row in zip(scores[0], rows[0], strict=True)
-            if row >= 0 and row != without
-        ]
-        return SearchResults(tuple(found[:k]), self._bundle.manifest.versions)
+    def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
+        """Labels of several batches of items, with probabilities."""
+        return self._tagger.tag_many(requests)
+
+    def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
+        """Things that are in the catalogue twice."""
+        return self._checker.duplicates_many(requests)
+
+    def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
+        """Items whose picture and words do not agree, worst first."""
+        return self._checker.mismatches_many(requests)
 
     # --- embed -----------------------------------------------------------------------------------------------------
 
@@ -263,7 +264,7 @@ class Recommender(EngineCalls):
                 field="dimension",
             )
         good = [item for item in request.items if isinstance(item, ItemInput)]
-        vectors = iter(self._encoder.encode_inputs(good))
+        vectors = iter(self._side_vectors(good, request.modality))
         entries: list[ItemEmbedding | ItemFailure] = []
         for item in request.items:
             vector = next(vectors) if isinstance(item, ItemInput) else item
@@ -276,6 +277,19 @@ class Recommender(EngineCalls):
                 vector = fusion.shorten(vector[None], request.dimension)[0]
             entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
         return EmbedResults(tuple(entries), self._bundle.manifest.versions)
+
+    def _side_vectors(self, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
+        """One side of described items, each a vector or an error of its own."""
+        if modality is Modality.FUSED or self._encoder.fusion is None:
+            return self._encoder.encode_inputs(items)
+        encoded = self._encoder.input_features(items)
+        features = item_side(encoded.features, modality)
+        has_side_M = features.has_image_N if modality is Modality.PICTURE else features.has_text_N
+        vectors_MD = self._encoder.fusion.fuse(features)
+        results: dict[int, Vectors | MmrecError] = dict(encoded.errors)
+        for place, row in enumerate(encoded.rows):
+            results[row] = vectors_MD[place] if has_side_M[place] else no_side(modality)
+        return [results[row] for row in range(len(items))]
 
     # --- look up ---------------------------------------------------------------------------------------------------
 

@@ -27,15 +27,17 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from mmrec.v1 import common_pb2 as mmrec_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmmrec/v1/understanding.proto\x12\x08mmrec.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x15mmrec/v1/common.proto\"\xa7\x01\n\x11\x45mbedItemsRequest\x12\"\n\x05items\x18\x01 \x03(\x0b\x32\x13.mmrec.v1.ItemInput\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x1e\n\x05\x64type\x18\x03 \x01(\x0e\x32\x0f.mmrec.v1.DType\x12$\n\x08modality\x18\x04 \x01(\x0e\x32\x12.mmrec.v1.Modality\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\\\n\rItemEmbedding\x12 \n\x06vector\x18\x01 \x01(\x0b\x32\x10.mmrec.v1.Vector\x12)\n\x0bsemantic_id\x18\x02 \x01(\x0b\x32\x14.mmrec.v1.SemanticId\"\x7f\n\x0f\x45mbedItemResult\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12,\n\tembedding\x18\x02 \x01(\x0b\x32\x17.mmrec.v1.ItemEmbeddingH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"f\n\x12\x45mbedItemsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.mmrec.v1.EmbedItemResult\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\"\xd4\x02\n\x12SearchItemsRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\x05image\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x18\n\x0btext_weight\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12)\n\x0b\x66ilter_mode\x18\x06 \x01(\x0e\x32\x14.mmrec.v1.FilterMode\x12 \n\x06vector\x18\x07 \x01(\x0b\x32\x10.mmrec.v1.Vector\x12$\n\x08modality\x18\x08 \x01(\x0e\x32\x12.mmrec.v1.Modality\x12\x12\n\npage_token\x18\t \x01(\t\x12/\n\x0bitem_fields\x18\n \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rvalidate_only\x18\x0b \x01(\x08\x42\x08\n\x06_imageB\x0e\n\x0c_text_weight\"y\n\x13SearchItemsResponse\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.mmrec.v1.ScoredItem\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xd6\x01\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\t\n\x01k\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12)\n\x0b\x66ilter_mode\x18\x04 \x01(\x0e\x32\x14.mmrec.v1.FilterMode\x12$\n\x08modality\x18\x05 \x01(\x0e\x32\x12.mmrec.v1.Modality\x12\x11\n\tdiversity\x18\x06 \x01(\x01\x12/\n\x0bitem_fields\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"a\n\x14SimilarItemsResponse\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.mmrec.v1.ScoredItem\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\"k\n\x0fTagItemsRequest\x12\"\n\x05items\x18\x01 \x03(\x0b\x32\x13.mmrec.v1.ItemInput\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x11\n\tmin_score\x18\x04 \x01(\x01\"\xfe\x01\n\x10TagItemsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mmrec.v1.TagItemsResponse.Result\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\x1a#\n\x03Tag\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x1ak\n\x06Result\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12,\n\x04tags\x18\x02 \x03(\x0b\x32\x1e.mmrec.v1.TagItemsResponse.Tag\x12\"\n\x06status\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"\x90\x01\n\x15\x46indDuplicatesRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x1b\n\x0emin_similarity\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\tB\x11\n\x0f_min_similarity\"\xd3\x01\n\x16\x46indDuplicatesResponse\x12\x36\n\x06groups\x18\x01 \x03(\x0b\x32&.mmrec.v1.FindDuplicatesResponse.Group\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12$\n\x08versions\x18\x04 \x01(\x0b\x32\x12.mmrec.v1.Versions\x1a-\n\x05Group\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\"\x8e\x01\n\x15\x46indMismatchesRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x1a\n\rmax_agreement\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\tB\x10\n\x0e_max_agreement\"\xe8\x01\n\x16\x46indMismatchesResponse\x12=\n\nmismatches\x18\x01 \x03(\x0b\x32).mmrec.v1.FindMismatchesResponse.Mismatch\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12$\n\x08versions\x18\x04 \x01(\x0b\x32\x12.mmrec.v1.Versions\x1a;\n\x08Mismatch\x12\x1c\n\x04item\x18\x01 \x01(\x0b\x32\x0e.mmrec.v1.Item\x12\x11\n\tagreement\x18\x02 \x01(\x01*_\n\x08Modality\x12\x18\n\x14MODALITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eMODALITY_FUSED\x10\x01\x12\x12\n\x0eMODALITY_IMAGE\x10\x02\x12\x11\n\rMODALITY_TEXT\x10\x03\x32\xe7\x03\n\x14UnderstandingService\x12G\n\nEmbedItems\x12\x1b.mmrec.v1.EmbedItemsRequest\x1a\x1c.mmrec.v1.EmbedItemsResponse\x12J\n\x0bSearchItems\x12\x1c.mmrec.v1.SearchItemsRequest\x1a\x1d.mmrec.v1.SearchItemsResponse\x12M\n\x0cSimilarItems\x12\x1d.mmrec.v1.SimilarItemsRequest\x1a\x1e.mmrec.v1.SimilarItemsResponse\x12\x41\n\x08TagItems\x12\x19.mmrec.v1.TagItemsRequest\x1a\x1a.mmrec.v1.TagItemsResponse\x12S\n\x0e\x46indDuplicates\x12\x1f.mmrec.v1.FindDuplicatesRequest\x1a .mmrec.v1.FindDuplicatesResponse\x12S\n\x0e\x46indMismatches\x12\x1f.mmrec.v1.FindMismatchesRequest\x1a .mmrec.v1.FindMismatchesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmmrec/v1/understanding.proto\x12\x08mmrec.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x15mmrec/v1/common.proto\"\xa7\x01\n\x11\x45mbedItemsRequest\x12\"\n\x05items\x18\x01 \x03(\x0b\x32\x13.mmrec.v1.ItemInput\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x1e\n\x05\x64type\x18\x03 \x01(\x0e\x32\x0f.mmrec.v1.DType\x12$\n\x08modality\x18\x04 \x01(\x0e\x32\x12.mmrec.v1.Modality\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\\\n\rItemEmbedding\x12 \n\x06vector\x18\x01 \x01(\x0b\x32\x10.mmrec.v1.Vector\x12)\n\x0bsemantic_id\x18\x02 \x01(\x0b\x32\x14.mmrec.v1.SemanticId\"\x7f\n\x0f\x45mbedItemResult\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12,\n\tembedding\x18\x02 \x01(\x0b\x32\x17.mmrec.v1.ItemEmbeddingH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"f\n\x12\x45mbedItemsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.mmrec.v1.EmbedItemResult\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\"\x8f\x03\n\x12SearchItemsRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\x05image\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x18\n\x0btext_weight\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12)\n\x0b\x66ilter_mode\x18\x06 \x01(\x0e\x32\x14.mmrec.v1.FilterMode\x12 \n\x06vector\x18\x07 \x01(\x0b\x32\x10.mmrec.v1.Vector\x12$\n\x08modality\x18\x08 \x01(\x0e\x32\x12.mmrec.v1.Modality\x12\x12\n\npage_token\x18\t \x01(\t\x12/\n\x0bitem_fields\x18\n \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rvalidate_only\x18\x0b \x01(\x08\x12\x0f\n\x07item_id\x18\x0c \x01(\t\x12\x18\n\x0bitem_weight\x18\r \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_imageB\x0e\n\x0c_text_weightB\x0e\n\x0c_item_weight\"\x9f\x01\n\x13SearchItemsResponse\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.mmrec.v1.ScoredItem\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12$\n\x08\x66\x61llback\x18\x04 \x01(\x0e\x32\x12.mmrec.v1.Fallback\"I\n\x17\x42\x61tchSearchItemsRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.mmrec.v1.SearchItemsRequest\"z\n\x16\x42\x61tchSearchItemsResult\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.mmrec.v1.SearchItemsResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"M\n\x18\x42\x61tchSearchItemsResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .mmrec.v1.BatchSearchItemsResult\"\xd6\x01\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\t\n\x01k\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12)\n\x0b\x66ilter_mode\x18\x04 \x01(\x0e\x32\x14.mmrec.v1.FilterMode\x12$\n\x08modality\x18\x05 \x01(\x0e\x32\x12.mmrec.v1.Modality\x12\x11\n\tdiversity\x18\x06 \x01(\x01\x12/\n\x0bitem_fields\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\x87\x01\n\x14SimilarItemsResponse\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.mmrec.v1.ScoredItem\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\x12$\n\x08\x66\x61llback\x18\x03 \x01(\x0e\x32\x12.mmrec.v1.Fallback\"K\n\x18\x42\x61tchSimilarItemsRequest\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.mmrec.v1.SimilarItemsRequest\"|\n\x17\x42\x61tchSimilarItemsResult\x12\x32\n\x08response\x18\x01 \x01(\x0b\x32\x1e.mmrec.v1.SimilarItemsResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"O\n\x19\x42\x61tchSimilarItemsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mmrec.v1.BatchSimilarItemsResult\"\xc6\x01\n\x0fTagItemsRequest\x12\"\n\x05items\x18\x01 \x03(\x0b\x32\x13.mmrec.v1.ItemInput\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x11\n\tmin_score\x18\x04 \x01(\x01\x12\x10\n\x08item_ids\x18\x05 \x03(\t\x12\x0e\n\x06\x63olumn\x18\x06 \x01(\t\x12\x11\n\ttemplates\x18\x07 \x03(\t\x12$\n\x08modality\x18\x08 \x01(\x0e\x32\x12.mmrec.v1.Modality\"\xc2\x02\n\x10TagItemsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mmrec.v1.TagItemsResponse.Result\x12$\n\x08versions\x18\x02 \x01(\x0b\x32\x12.mmrec.v1.Versions\x12\x13\n\x0bmissing_ids\x18\x03 \x03(\t\x12-\n\x0b\x63\x61libration\x18\x04 \x01(\x0b\x32\x18.mmrec.v1.TagCalibration\x1a#\n\x03Tag\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x1ak\n\x06Result\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12,\n\x04tags\x18\x02 \x03(\x0b\x32\x1e.mmrec.v1.TagItemsResponse.Tag\x12\"\n\x06status\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"\xa1\x01\n\x0eTagCalibration\x12\x12\n\ncalibrated\x18\x01 \x01(\x08\x12\x13\n\x0btemperature\x18\x02 \x01(\x01\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x15\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11\x63\x61libration_error\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_accuracyB\x14\n\x12_calibration_error\"\xb6\x01\n\x15\x46indDuplicatesRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x1b\n\x0emin_similarity\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12$\n\x08modality\x18\x06 \x01(\x0e\x32\x12.mmrec.v1.ModalityB\x11\n\x0f_min_similarity\"\x8a\x03\n\x16\x46indDuplicatesResponse\x12\x36\n\x06groups\x18\x01 \x03(\x0b\x32&.mmrec.v1.FindDuplicatesResponse.Group\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12$\n\x08versions\x18\x04 \x01(\x0b\x32\x12.mmrec.v1.Versions\x12\x1e\n\x11picture_threshold\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0fwords_threshold\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0b\x65xplanation\x18\x07 \x01(\t\x12\x12\n\ntotal_size\x18\x08 \x01(\x03\x1aS\n\x05Group\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\x12$\n\x08\x65vidence\x18\x03 \x01(\x0e\x32\x12.mmrec.v1.EvidenceB\x14\n\x12_picture_thresholdB\x12\n\x10_words_threshold\"\xbf\x01\n\x15\x46indMismatchesRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x1a\n\rmax_agreement\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12/\n\x0bitem_fields\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x10\n\x0e_max_agreement\"\xd8\x02\n\x16\x46indMismatchesResponse\x12=\n\nmismatches\x18\x01 \x03(\x0b\x32).mmrec.v1.FindMismatchesResponse.Mismatch\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12$\n\x08versions\x18\x04 \x01(\x0b\x32\x12.mmrec.v1.Versions\x12\x16\n\tthreshold\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\x12\x12\n\ntotal_size\x18\x07 \x01(\x03\x1a\\\n\x08Mismatch\x12\x1c\n\x04item\x18\x01 \x01(\x0b\x32\x0e.mmrec.v1.Item\x12\x11\n\tagreement\x18\x02 \x01(\x01\x12\x12\n\npercentile\x18\x03 \x01(\x01\x12\x0b\n\x03\x66it\x18\x04 \x01(\x01\x42\x0c\n\n_threshold*_\n\x08Modality\x12\x18\n\x14MODALITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eMODALITY_FUSED\x10\x01\x12\x12\n\x0eMODALITY_IMAGE\x10\x02\x12\x11\n\rMODALITY_TEXT\x10\x03*a\n\x08\x45vidence\x12\x18\n\x14\x45VIDENCE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VIDENCE_PICTURE\x10\x01\x12\x12\n\x0e\x45VIDENCE_WORDS\x10\x02\x12\x11\n\rEVIDENCE_BOTH\x10\x03\x32\xa0\x05\n\x14UnderstandingService\x12G\n\nEmbedItems\x12\x1b.mmrec.v1.EmbedItemsRequest\x1a\x1c.mmrec.v1.EmbedItemsResponse\x12J\n\x0bSearchItems\x12\x1c.mmrec.v1.SearchItemsRequest\x1a\x1d.mmrec.v1.SearchItemsResponse\x12Y\n\x10\x42\x61tchSearchItems\x12!.mmrec.v1.BatchSearchItemsRequest\x1a\".mmrec.v1.BatchSearchItemsResponse\x12M\n\x0cSimilarItems\x12\x1d.mmrec.v1.SimilarItemsRequest\x1a\x1e.mmrec.v1.SimilarItemsResponse\x12\\\n\x11\x42\x61tchSimilarItems\x12\".mmrec.v1.BatchSimilarItemsRequest\x1a#.mmrec.v1.BatchSimilarItemsResponse\x12\x41\n\x08TagItems\x12\x19.mmrec.v1.TagItemsRequest\x1a\x1a.mmrec.v1.TagItemsResponse\x12S\n\x0e\x46indDuplicates\x12\x1f.mmrec.v1.FindDuplicatesRequest\x1a .mmrec.v1.FindDuplicatesResponse\x12S\n\x0e\x46indMismatches\x12\x1f.mmrec.v1.FindMismatchesRequest\x1a .mmrec.v1.FindMismatchesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mmrec.v1.understanding_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODALITY']._serialized_start=2510
-  _globals['_MODALITY']._serialized_end=2605
+  _globals['_MODALITY']._serialized_start=3915
+  _globals['_MODALITY']._serialized_end=4010
+  _globals['_EVIDENCE']._serialized_start=4012
+  _globals['_EVIDENCE']._serialized_end=4109
   _globals['_EMBEDITEMSREQUEST']._serialized_start=125
   _globals['_EMBEDITEMSREQUEST']._serialized_end=292
   _globals['_ITEMEMBEDDING']._serialized_start=294
@@ -45,33 +47,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDITEMSRESPONSE']._serialized_start=517
   _globals['_EMBEDITEMSRESPONSE']._serialized_end=619
   _globals['_SEARCHITEMSREQUEST']._serialized_start=622
-  _globals['_SEARCHITEMSREQUEST']._serialized_end=962
-  _globals['_SEARCHITEMSRESPONSE']._serialized_start=964
-  _globals['_SEARCHITEMSRESPONSE']._serialized_end=1085
-  _globals['_SIMILARITEMSREQUEST']._serialized_start=1088
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=1302
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=1304
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1401
-  _globals['_TAGITEMSREQUEST']._serialized_start=1403
-  _globals['_TAGITEMSREQUEST']._serialized_end=1510
-  _globals['_TAGITEMSRESPONSE']._serialized_start=1513
-  _globals['_TAGITEMSRESPONSE']._serialized_end=1767
-  _globals['_TAGITEMSRESPONSE_TAG']._serialized_start=1623
-  _globals['_TAGITEMSRESPONSE_TAG']._serialized_end=1658
-  _globals['_TAGITEMSRESPONSE_RESULT']._serialized_start=1660
-  _globals['_TAGITEMSRESPONSE_RESULT']._serialized_end=1767
-  _globals['_FINDDUPLICATESREQUEST']._serialized_start=1770
-  _globals['_FINDDUPLICATESREQUEST']._serialized_end=1914
-  _globals['_FINDDUPLICATESRESPONSE']._serialized_start=1917
-  _globals['_FINDDUPLICATESRESPONSE']._serialized_end=2128
-  _globals['_FINDDUPLICATESRESPONSE_GROUP']._serialized_start=2083
-  _globals['_FINDDUPLICATESRESPONSE_GROUP']._serialized_end=2128
-  _globals['_FINDMISMATCHESREQUEST']._serialized_start=2131
-  _globals['_FINDMISMATCHESREQUEST']._serialized_end=2273
-  _globals['_FINDMISMATCHESRESPONSE']._serialized_start=2276
-  _globals['_FINDMISMATCHESRESPONSE']._serialized_end=2508
-  _globals['_FINDMISMATCHESRESPONSE_MISMATCH']._serialized_start=2449
-  _globals['_FINDMISMATCHESRESPONSE_MISMATCH']._serialized_end=2508
-  _globals['_UNDERSTANDINGSERVICE']._serialized_start=2608
-  _globals['_UNDERSTANDINGSERVICE']._serialized_end=3095
+  _globals['_SEARCHITEMSREQUEST']._serialized_end=1021
+  _globals['_SEARCHITEMSRESPONSE']._serialized_start=1024
+  _globals['_SEARCHITEMSRESPONSE']._serialized_end=1183
+  _globals['_BATCHSEARCHITEMSREQUEST']._serialized_start=1185
+  _globals['_BATCHSEARCHITEMSREQUEST']._serialized_end=1258
+  _globals['_BATCHSEARCHITEMSRESULT']._serialized_start=1260
+  _globals['_BATCHSEARCHITEMSRESULT']._serialized_end=1382
+  _globals['_BATCHSEARCHITEMSRESPONSE']._serialized_start=1384
+  _globals['_BATCHSEARCHITEMSRESPONSE']._serialized_end=1461
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=1464
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=1678
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=1681
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1816
+  _globals['_BATCHSIMILARITEMSREQUEST']._serialized_start=1818
+  _globals['_BATCHSIMILARITEMSREQUEST']._serialized_end=1893
+  _globals['_BATCHSIMILARITEMSRESULT']._serialized_start=1895
+  _globals['_BATCHSIMILARITEMSRESULT']._serialized_end=2019
+  _globals['_BATCHSIMILARITEMSRESPONSE']._serialized_start=2021
+  _globals['_BATCHSIMILARITEMSRESPONSE']._serialized_end=2100
+  _globals['_TAGITEMSREQUEST']._serialized_start=2103
+  _globals['_TAGITEMSREQUEST']._serialized_end=2301
+  _globals['_TAGITEMSRESPONSE']._serialized_start=2304
+  _globals['_TAGITEMSRESPONSE']._serialized_end=2626
+  _globals['_TAGITEMSRESPONSE_TAG']._serialized_start=2482
+  _globals['_TAGITEMSRESPONSE_TAG']._serialized_end=2517
+  _globals['_TAGITEMSRESPONSE_RESULT']._serialized_start=2519
+  _globals['_TAGITEMSRESPONSE_RESULT']._serialized_end=2626
+  _globals['_TAGCALIBRATION']._serialized_start=2629
+  _globals['_TAGCALIBRATION']._serialized_end=2790
+  _globals['_FINDDUPLICATESREQUEST']._serialized_start=2793
+  _globals['_FINDDUPLICATESREQUEST']._serialized_end=2975
+  _globals['_FINDDUPLICATESRESPONSE']._serialized_start=2978
+  _globals['_FINDDUPLICATESRESPONSE']._serialized_end=3372
+  _globals['_FINDDUPLICATESRESPONSE_GROUP']._serialized_start=3247
+  _globals['_FINDDUPLICATESRESPONSE_GROUP']._serialized_end=3330
+  _globals['_FINDMISMATCHESREQUEST']._serialized_start=3375
+  _globals['_FINDMISMATCHESREQUEST']._serialized_end=3566
+  _globals['_FINDMISMATCHESRESPONSE']._serialized_start=3569
+  _globals['_FINDMISMATCHESRESPONSE']._serialized_end=3913
+  _globals['_FINDMISMATCHESRESPONSE_MISMATCH']._serialized_start=3807
+  _globals['_FINDMISMATCHESRESPONSE_MISMATCH']._serialized_end=3899
+  _globals['_UNDERSTANDINGSERVICE']._serialized_start=4112
+  _globals['_UNDERSTANDINGSERVICE']._serialized_end=4784
 # @@protoc_insertion_point(module_scope)

@@ -45,10 +45,20 @@ class UnderstandingServiceStub(object):
                 request_serializer=mmrec_dot_v1_dot_understanding__pb2.SearchItemsRequest.SerializeToString,
                 response_deserializer=mmrec_dot_v1_dot_understanding__pb2.SearchItemsResponse.FromString,
                 _registered_method=True)
+        self.BatchSearchItems = channel.unary_unary(
+                '/mmrec.v1.UnderstandingService/BatchSearchItems',
+                request_serializer=mmrec_dot_v1_dot_understanding__pb2.BatchSearchItemsRequest.SerializeToString,
+                response_deserializer=mmrec_dot_v1_dot_understanding__pb2.BatchSearchItemsResponse.FromString,
+                _registered_method=True)
         self.SimilarItems = channel.unary_unary(
                 '/mmrec.v1.UnderstandingService/SimilarItems',
                 request_serializer=mmrec_dot_v1_dot_understanding__pb2.SimilarItemsRequest.SerializeToString,
                 response_deserializer=mmrec_dot_v1_dot_understanding__pb2.SimilarItemsResponse.FromString,
+                _registered_method=True)
+        self.BatchSimilarItems = channel.unary_unary(
+                '/mmrec.v1.UnderstandingService/BatchSimilarItems',
+                request_serializer=mmrec_dot_v1_dot_understanding__pb2.BatchSimilarItemsRequest.SerializeToString,
+                response_deserializer=mmrec_dot_v1_dot_understanding__pb2.BatchSimilarItemsResponse.FromString,
                 _registered_method=True)
         self.TagItems = channel.unary_unary(
                 '/mmrec.v1.UnderstandingService/TagItems',
@@ -79,7 +89,14 @@ class UnderstandingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SearchItems(self, request, context):
-        """Finds the items nearest to words, to a picture, or to both.
+        """Finds the items nearest to words, to a picture, to an item, to a vector, or to several of them at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchSearchItems(self, request, context):
+        """Up to 1,000 searches. Each one succeeds or fails by itself; online calls go first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,22 +109,29 @@ class UnderstandingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchSimilarItems(self, request, context):
+        """The items nearest to each of up to 1,000 items. Each request succeeds or fails by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TagItems(self, request, context):
-        """Says which of some labels fit items. Not built yet: answers UNIMPLEMENTED.
+        """Says which of some labels fit items, with probabilities. Each item succeeds or fails by itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FindDuplicates(self, request, context):
-        """Finds items of the catalogue that are the same thing twice. Not built yet: answers UNIMPLEMENTED.
+        """Finds items of the catalogue that are the same thing twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FindMismatches(self, request, context):
-        """Finds items whose picture and words do not agree. Not built yet: answers UNIMPLEMENTED.
+        """Finds items of the catalogue whose picture and words do not agree, worst first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,10 +150,20 @@ def add_UnderstandingServiceServicer_to_server(servicer, server):
                     request_deserializer=mmrec_dot_v1_dot_understanding__pb2.SearchItemsRequest.FromString,
                     response_serializer=mmrec_dot_v1_dot_understanding__pb2.SearchItemsResponse.SerializeToString,
             ),
+            'BatchSearchItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSearchItems,
+                    request_deserializer=mmrec_dot_v1_dot_understanding__pb2.BatchSearchItemsRequest.FromString,
+                    response_serializer=mmrec_dot_v1_dot_understanding__pb2.BatchSearchItemsResponse.SerializeToString,
+            ),
             'SimilarItems': grpc.unary_unary_rpc_method_handler(
                     servicer.SimilarItems,
                     request_deserializer=mmrec_dot_v1_dot_understanding__pb2.SimilarItemsRequest.FromString,
                     response_serializer=mmrec_dot_v1_dot_understanding__pb2.SimilarItemsResponse.SerializeToString,
+            ),
+            'BatchSimilarItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSimilarItems,
+                    request_deserializer=mmrec_dot_v1_dot_understanding__pb2.BatchSimilarItemsRequest.FromString,
+                    response_serializer=mmrec_dot_v1_dot_understanding__pb2.BatchSimilarItemsResponse.SerializeToString,
             ),
             'TagItems': grpc.unary_unary_rpc_method_handler(
                     servicer.TagItems,
@@ -213,6 +247,33 @@ class UnderstandingService(object):
             _registered_method=True)
 
     @staticmethod
+    def BatchSearchItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mmrec.v1.UnderstandingService/BatchSearchItems',
+            mmrec_dot_v1_dot_understanding__pb2.BatchSearchItemsRequest.SerializeToString,
+            mmrec_dot_v1_dot_understanding__pb2.BatchSearchItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SimilarItems(request,
             target,
             options=(),
@@ -229,6 +290,33 @@ class UnderstandingService(object):
             '/mmrec.v1.UnderstandingService/SimilarItems',
             mmrec_dot_v1_dot_understanding__pb2.SimilarItemsRequest.SerializeToString,
             mmrec_dot_v1_dot_understanding__pb2.SimilarItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSimilarItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mmrec.v1.UnderstandingService/BatchSimilarItems',
+            mmrec_dot_v1_dot_understanding__pb2.BatchSimilarItemsRequest.SerializeToString,
+            mmrec_dot_v1_dot_understanding__pb2.BatchSimilarItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

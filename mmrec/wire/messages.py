@@ -1,4 +1,4 @@
-"""Requests and replies as messages, both ways.
+"""Requests and replies as messages, both ways: recommending, embedding, items, the service itself.
 
 Unit of work: one message. A request that sets a field which is not built yet is refused here. In a batch, an
 entry that cannot be read becomes its own error, told with its place: ``items[17].image``.
@@ -6,34 +6,33 @@ entry that cannot be read becomes its own error, told with its place: ``items[17
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-from google.protobuf.message import Message
-
-from mmrec.calls import EmbedBatch, RecommendBatch, prefixed
-from mmrec.errors import MmrecError, NotImplementedYetError
+from mmrec.batches import EmbedBatch, RecommendBatch
+from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.types import (
     EmbedResults,
-    Fallback,
     ItemEmbedding,
     ItemFailure,
     ItemLookup,
+    NumberFormat,
     Recommendations,
     RecommendRequest,
-    SearchRequest,
-    SearchResults,
     ServiceInfo,
-    SimilarRequest,
     checked_item_ids,
 )
 from mmrec.v1 import common_pb2, item_pb2, recommendation_pb2, system_pb2, understanding_pb2
+from mmrec.wire.reading import read_each, refuse_not_built
 from mmrec.wire.status import error_from_status, error_to_status
 from mmrec.wire.values import (
+    fallback_from_wire,
+    fallback_to_wire,
     item_from_wire,
-    item_input_from_wire,
     item_input_to_wire,
+    item_inputs_from_wire,
     item_to_wire,
+    modality_from_wire,
+    modality_to_wire,
     pack_vector,
     scored_item_from_wire,
     scored_item_to_wire,
@@ -44,7 +43,6 @@ from mmrec.wire.values import (
 )
 
 __all__ = [
-    "FIELDS_NOT_BUILT",
     "embed_batch_from_wire",
     "embed_batch_to_wire",
     "embed_results_from_wire",
@@ -65,80 +63,9 @@ __all__ = [
     "recommend_results_to_wire",
     "recommendations_from_wire",
     "recommendations_to_wire",
-    "search_request_from_wire",
-    "search_request_to_wire",
-    "search_results_from_wire",
-    "search_results_to_wire",
-    "similar_request_from_wire",
-    "similar_request_to_wire",
-    "similar_results_to_wire",
 ]
 
-M = TypeVar("M", bound=Message)
-T = TypeVar("T")
-
-FIELDS_NOT_BUILT: Mapping[str, tuple[str, ...]] = {
-    "GetItemsRequest": ("item_fields",),
-    "EmbedItemsRequest": ("modality", "validate_only"),
-    "SearchItemsRequest": (
-        "filter",
-        "filter_mode",
-        "vector",
-        "modality",
-        "page_token",
-        "item_fields",
-        "validate_only",
-    ),
-    "SimilarItemsRequest": ("filter", "filter_mode", "modality", "diversity", "item_fields"),
-    "RecommendRequest": (
-        "history_events",
-        "filter",
-        "filter_mode",
-        "instruction",
-        "diversity",
-        "exploration",
-        "popularity_damping",
-        "promotions",
-        "channel_weights",
-        "attribute_weights",
-        "context",
-        "explain_in_words",
-        "language",
-        "item_fields",
-        "expected_versions",
-        "validate_only",
-    ),
-}
-"""Request fields that the contract has and this version does not do: setting one is refused."""
-
-
-def _refuse_not_built(message: Message, where: str = "") -> None:
-    not_built = FIELDS_NOT_BUILT.get(message.DESCRIPTOR.name, ())
-    for descriptor, _ in message.ListFields():
-        if descriptor.name in not_built:
-            raise NotImplementedYetError(
-                f"{where}{descriptor.name} is set; this version does not do that yet: leave it unset"
-            )
-
-
-def _each(entries: Iterable[M], where: str, read: Callable[[M, str], T]) -> list[T | MmrecError]:
-    """Read every entry of a list by itself: a refused one becomes its error, told with its place."""
-    done: list[T | MmrecError] = []
-    for i, entry in enumerate(entries):
-        try:
-            done.append(read(entry, f"{where}[{i}]."))
-        except MmrecError as err:
-            done.append(prefixed(err, f"{where}[{i}]"))
-    return done
-
-
 # --- recommending -------------------------------------------------------------------------------------------
-
-_FALLBACK_TO_WIRE = {
-    Fallback.NONE: common_pb2.FALLBACK_NONE,
-    Fallback.POPULARITY: common_pb2.FALLBACK_POPULARITY,
-}
-_FALLBACK_FROM_WIRE = {number: fallback for fallback, number in _FALLBACK_TO_WIRE.items()}
 
 
 def recommend_request_to_wire(request: RecommendRequest) -> recommendation_pb2.RecommendRequest:
@@ -162,7 +89,7 @@ def recommend_request_from_wire(message: recommendation_pb2.RecommendRequest, wh
         InvalidArgumentError: a value breaks a rule.
         NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set; the message names it after `where`.
     """
-    _refuse_not_built(message, where)
+    refuse_not_built(message, where)
     return RecommendRequest(
         history=message.history,
         user_id=message.user_id,
@@ -181,7 +108,7 @@ def recommendations_to_wire(reply: Recommendations) -> recommendation_pb2.Recomm
         recommendation_id=reply.recommendation_id,
         items=[scored_item_to_wire(scored) for scored in reply.items],
         missing_ids=reply.missing_ids,
-        fallback=_FALLBACK_TO_WIRE[reply.fallback],
+        fallback=fallback_to_wire(reply.fallback),
         versions=versions_to_wire(reply.versions),
     )
 
@@ -192,7 +119,7 @@ def recommendations_from_wire(message: recommendation_pb2.RecommendResponse) -> 
         recommendation_id=message.recommendation_id,
         items=tuple(scored_item_from_wire(scored) for scored in message.items),
         missing_ids=tuple(message.missing_ids),
-        fallback=_FALLBACK_FROM_WIRE.get(message.fallback, Fallback.NONE),
+        fallback=fallback_from_wire(message.fallback),
         versions=versions_from_wire(message.versions),
     )
 
@@ -211,7 +138,7 @@ def recommend_batch_from_wire(message: recommendation_pb2.BatchRecommendRequest)
         InvalidArgumentError: there are too many.
     """
     RecommendBatch(message.requests)  # refused by its length before anything is read
-    return RecommendBatch(tuple(_each(message.requests, "requests", recommend_request_from_wire)))
+    return RecommendBatch(tuple(read_each(message.requests, "requests", recommend_request_from_wire)))
 
 
 def recommend_results_to_wire(
@@ -241,82 +168,25 @@ def recommend_results_from_wire(
     ]
 
 
-# --- search and similar -------------------------------------------------------------------------------------
-
-
-def similar_request_to_wire(request: SimilarRequest) -> understanding_pb2.SimilarItemsRequest:
-    """`SimilarRequest` as a message."""
-    return understanding_pb2.SimilarItemsRequest(item_id=request.item_id, k=request.k)
-
-
-def similar_request_from_wire(message: understanding_pb2.SimilarItemsRequest) -> SimilarRequest:
-    """`SimilarRequest` from a message.
-
-    Raises:
-        InvalidArgumentError: a value breaks a rule.
-        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
-    """
-    _refuse_not_built(message)
-    return SimilarRequest(item_id=message.item_id, k=message.k)
-
-
-def search_request_to_wire(request: SearchRequest) -> understanding_pb2.SearchItemsRequest:
-    """`SearchRequest` as a message."""
-    return understanding_pb2.SearchItemsRequest(
-        text=request.text, image=request.image, text_weight=request.text_weight, k=request.k
-    )
-
-
-def search_request_from_wire(message: understanding_pb2.SearchItemsRequest) -> SearchRequest:
-    """`SearchRequest` from a message.
-
-    Raises:
-        InvalidArgumentError: a value breaks a rule.
-        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
-    """
-    _refuse_not_built(message)
-    return SearchRequest(
-        text=message.text,
-        image=message.image if message.HasField("image") else None,
-        text_weight=message.text_weight if message.HasField("text_weight") else 0.5,
-        k=message.k,
-    )
-
-
-def search_results_to_wire(results: SearchResults) -> understanding_pb2.SearchItemsResponse:
-    """`SearchResults` as the reply of a search."""
-    return understanding_pb2.SearchItemsResponse(
-        items=[scored_item_to_wire(scored) for scored in results.items],
-        versions=versions_to_wire(results.versions),
-    )
-
-
-def similar_results_to_wire(results: SearchResults) -> understanding_pb2.SimilarItemsResponse:
-    """`SearchResults` as the reply of a similar-items call."""
-    return understanding_pb2.SimilarItemsResponse(
-        items=[scored_item_to_wire(scored) for scored in results.items],
-        versions=versions_to_wire(results.versions),
-    )
-
-
-def search_results_from_wire(
-    message: understanding_pb2.SearchItemsResponse | understanding_pb2.SimilarItemsResponse,
-) -> SearchResults:
-    """`SearchResults` from the reply of either."""
-    return SearchResults(
-        items=tuple(scored_item_from_wire(scored) for scored in message.items),
-        versions=versions_from_wire(message.versions),
-    )
-
-
 # --- embedding ----------------------------------------------------------------------------------------------
+
+
+_DTYPE_TO_WIRE = {
+    NumberFormat.FLOAT32: common_pb2.DTYPE_FLOAT32,
+    NumberFormat.FLOAT16: common_pb2.DTYPE_FLOAT16,
+    NumberFormat.BFLOAT16: common_pb2.DTYPE_BFLOAT16,
+}
+_DTYPE_FROM_WIRE = {number: dtype for dtype, number in _DTYPE_TO_WIRE.items()}
 
 
 def embed_batch_to_wire(batch: EmbedBatch) -> understanding_pb2.EmbedItemsRequest:
     """`EmbedBatch` as a message; items that are already refused are left out."""
     good = [item for item in batch.items if not isinstance(item, ItemFailure)]
     return understanding_pb2.EmbedItemsRequest(
-        items=[item_input_to_wire(item) for item in good], dimension=batch.dimension
+        items=[item_input_to_wire(item) for item in good],
+        dimension=batch.dimension,
+        modality=modality_to_wire(batch.modality),
+        dtype=_DTYPE_TO_WIRE[batch.dtype],
     )
 
 
@@ -324,44 +194,42 @@ def embed_batch_from_wire(message: understanding_pb2.EmbedItemsRequest) -> Embed
     """`EmbedBatch` from a message; a bad item becomes its failure, told as ``items[17].image``.
 
     Raises:
-        InvalidArgumentError: there are too many, or the dimension is not a length.
-        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` or a dtype other than FLOAT32 is set.
+        InvalidArgumentError: there are too many, the dimension is not a length, or the dtype or the modality is none.
+        NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
     """
-    _refuse_not_built(message)
-    if message.dtype not in (common_pb2.DTYPE_UNSPECIFIED, common_pb2.DTYPE_FLOAT32):
-        raise NotImplementedYetError(f"dtype is {message.dtype}; this version sends FLOAT32 only: leave dtype unset")
+    refuse_not_built(message)
+    if message.dtype not in (common_pb2.DTYPE_UNSPECIFIED, *_DTYPE_FROM_WIRE):
+        raise InvalidArgumentError(f"dtype is {message.dtype}; it must be one of mmrec.v1.DType", field="dtype")
+    dtype = _DTYPE_FROM_WIRE.get(message.dtype, NumberFormat.FLOAT32)
+    modality = modality_from_wire(message.modality)
     EmbedBatch(message.items, message.dimension)  # refused by its length before anything is read
-    read = _each(message.items, "items", lambda item, _: item_input_from_wire(item))
-    items = tuple(
-        ItemFailure(sent.item_id, item) if isinstance(item, MmrecError) else item
-        for sent, item in zip(message.items, read, strict=True)
-    )
-    return EmbedBatch(items, message.dimension)
+    return EmbedBatch(item_inputs_from_wire(message.items), message.dimension, modality, dtype)
 
 
 def embed_results_to_wire(results: EmbedResults) -> understanding_pb2.EmbedItemsResponse:
     """`EmbedResults` as a message."""
     return understanding_pb2.EmbedItemsResponse(
-        results=[_embed_result_to_wire(entry) for entry in results.items],
+        results=[_embed_result_to_wire(entry, results.dtype) for entry in results.items],
         versions=versions_to_wire(results.versions),
     )
 
 
-def _embed_result_to_wire(entry: ItemEmbedding | ItemFailure) -> understanding_pb2.EmbedItemResult:
+def _embed_result_to_wire(entry: ItemEmbedding | ItemFailure, dtype: NumberFormat) -> understanding_pb2.EmbedItemResult:
     if isinstance(entry, ItemFailure):
         return understanding_pb2.EmbedItemResult(item_id=entry.item_id, error=error_to_status(entry.error))
     embedding = understanding_pb2.ItemEmbedding(
-        vector=pack_vector(entry.vector), semantic_id=semantic_id_to_wire(entry.semantic_id)
+        vector=pack_vector(entry.vector, _DTYPE_TO_WIRE[dtype]), semantic_id=semantic_id_to_wire(entry.semantic_id)
     )
     return understanding_pb2.EmbedItemResult(item_id=entry.item_id, embedding=embedding)
 
 
 def embed_results_from_wire(message: understanding_pb2.EmbedItemsResponse) -> EmbedResults:
-    """`EmbedResults` from a message.
+    """`EmbedResults` from a message. The number format is that of the first vector.
 
     Raises:
         InvalidArgumentError: a vector cannot be read.
     """
+    sent = [entry.embedding.vector.dtype for entry in message.results if entry.WhichOneof("result") == "embedding"]
     return EmbedResults(
         items=tuple(
             ItemFailure(entry.item_id, error_from_status(entry.error))
@@ -374,6 +242,7 @@ def embed_results_from_wire(message: understanding_pb2.EmbedItemsResponse) -> Em
             for entry in message.results
         ),
         versions=versions_from_wire(message.versions),
+        dtype=_DTYPE_FROM_WIRE.get(sent[0], NumberFormat.FLOAT32) if sent else NumberFormat.FLOAT32,
     )
 
 
@@ -392,7 +261,7 @@ def item_ids_from_wire(message: item_pb2.GetItemsRequest) -> tuple[str, ...]:
         InvalidArgumentError: there are too many, or one is too long.
         NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
     """
-    _refuse_not_built(message)
+    refuse_not_built(message)
     return checked_item_ids(message.item_ids)
 
 

@@ -5,24 +5,41 @@ Knows nothing of requests, replies or errors' own form on the wire.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from mmrec.errors import InvalidArgumentError
-from mmrec.types import ChannelShare, ItemInput, ItemRecord, ScoredItem, Versions
-from mmrec.v1 import common_pb2
+from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.types import (
+    ChannelShare,
+    Fallback,
+    ItemFailure,
+    ItemInput,
+    ItemRecord,
+    Modality,
+    ScoredItem,
+    Versions,
+)
+from mmrec.v1 import common_pb2, understanding_pb2
+from mmrec.wire.reading import read_each
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 __all__ = [
+    "fallback_from_wire",
+    "fallback_to_wire",
     "item_from_wire",
     "item_input_from_wire",
     "item_input_to_wire",
+    "item_inputs_from_wire",
     "item_to_wire",
+    "modality_from_wire",
+    "modality_to_wire",
+    "pack_numbers",
     "pack_vector",
     "parse",
     "scored_item_from_wire",
@@ -130,15 +147,79 @@ def item_input_from_wire(message: common_pb2.ItemInput) -> ItemInput:
     )
 
 
-def pack_vector(vector: npt.NDArray[np.float32]) -> common_pb2.Vector:
-    """Numbers as little-endian float32.
+def item_inputs_from_wire(messages: Sequence[common_pb2.ItemInput]) -> tuple[ItemInput | ItemFailure, ...]:
+    """Described items from messages; a bad one becomes its failure, told as ``items[17].image``."""
+    read = read_each(messages, "items", lambda item, _: item_input_from_wire(item))
+    return tuple(
+        ItemFailure(sent.item_id, item) if isinstance(item, MmrecError) else item
+        for sent, item in zip(messages, read, strict=True)
+    )
+
+
+_MODALITY_TO_WIRE = {
+    Modality.FUSED: understanding_pb2.MODALITY_FUSED,
+    Modality.PICTURE: understanding_pb2.MODALITY_IMAGE,
+    Modality.WORDS: understanding_pb2.MODALITY_TEXT,
+}
+_MODALITY_FROM_WIRE: dict[int, Modality] = {number: modality for modality, number in _MODALITY_TO_WIRE.items()}
+
+
+def modality_to_wire(modality: Modality) -> understanding_pb2.Modality:
+    """`Modality` as a number."""
+    return _MODALITY_TO_WIRE[modality]
+
+
+def modality_from_wire(number: int) -> Modality:
+    """`Modality` from a number; unset is FUSED.
+
+    Raises:
+        InvalidArgumentError: this version does not know it.
+    """
+    if number not in (understanding_pb2.MODALITY_UNSPECIFIED, *_MODALITY_FROM_WIRE):
+        raise InvalidArgumentError(f"modality is {number}; it must be one of mmrec.v1.Modality", field="modality")
+    return _MODALITY_FROM_WIRE.get(number, Modality.FUSED)
+
+
+_FALLBACK_TO_WIRE = {
+    Fallback.NONE: common_pb2.FALLBACK_NONE,
+    Fallback.POPULARITY: common_pb2.FALLBACK_POPULARITY,
+    Fallback.FILTER_RELAXED: common_pb2.FALLBACK_FILTER_RELAXED,
+}
+_FALLBACK_FROM_WIRE: dict[int, Fallback] = {number: fallback for fallback, number in _FALLBACK_TO_WIRE.items()}
+
+
+def fallback_to_wire(fallback: Fallback) -> common_pb2.Fallback:
+    """`Fallback` as a number."""
+    return _FALLBACK_TO_WIRE[fallback]
+
+
+def fallback_from_wire(number: int) -> Fallback:
+    """`Fallback` from a number; one that this version does not know is read as NONE."""
+    return _FALLBACK_FROM_WIRE.get(number, Fallback.NONE)
+
+
+def pack_vector(
+    vector: npt.NDArray[np.float32], dtype: common_pb2.DType = common_pb2.DTYPE_FLOAT32
+) -> common_pb2.Vector:
+    """Numbers, little-endian.
 
     Args:
-        vector: Shape: (D,), float32.
+        vector: Shape: (D,), float32; rounded already to what `dtype` can hold.
+        dtype: FLOAT32, FLOAT16 or BFLOAT16.
     """
     import numpy as np
 
-    return common_pb2.Vector(dtype=common_pb2.DTYPE_FLOAT32, data=np.ascontiguousarray(vector, dtype="<f4").tobytes())
+    numbers = np.ascontiguousarray(vector, dtype="<f4")
+    if dtype == common_pb2.DTYPE_FLOAT16:
+        return common_pb2.Vector(dtype=dtype, data=numbers.astype("<f2").tobytes())
+    if dtype == common_pb2.DTYPE_BFLOAT16:
+        return common_pb2.Vector(dtype=dtype, data=(numbers.view("<u4") >> np.uint32(16)).astype("<u2").tobytes())
+    return common_pb2.Vector(dtype=common_pb2.DTYPE_FLOAT32, data=numbers.tobytes())
+
+
+def pack_numbers(numbers: Sequence[float]) -> common_pb2.Vector:
+    """A list of numbers as little-endian float32."""
+    return common_pb2.Vector(dtype=common_pb2.DTYPE_FLOAT32, data=struct.pack(f"<{len(numbers)}f", *numbers))
 
 
 def unpack_vector(message: common_pb2.Vector) -> npt.NDArray[np.float32]:

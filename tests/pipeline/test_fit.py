@@ -61,7 +61,7 @@ def test_the_bundle_says_what_it_is(demo_bundle: Path) -> None:
     assert "| fused | removed |" in card
     names = set(bundle.manifest.files)
     assert {"catalogue.parquet", "histories.parquet", "embeddings.safetensors", "tokens.safetensors"} <= names
-    assert {"index.faiss", "channels.safetensors", "settings.json", "metrics.json", "MODEL_CARD.md"} <= names
+    assert {"index.json", "channels.safetensors", "settings.json", "metrics.json", "MODEL_CARD.md"} <= names
     assert {"generator/backbone/config.json", "generator/backbone/model.safetensors"} <= names
     assert not [name for name in names if name.endswith((".pt", ".pkl", ".bin", ".npy", ".npz"))]
 

@@ -24,7 +24,21 @@ def test_calls_are_the_same_in_process_and_through_both_clients_and_a_server() -
         assert_twins(engine, KNOWN, server.target)
 
 
-PUBLIC = ["close", "embed", "info", "items", "recommend", "recommend_many", "search", "similar"]
+PUBLIC = [
+    "close",
+    "duplicates",
+    "embed",
+    "info",
+    "items",
+    "mismatches",
+    "recommend",
+    "recommend_many",
+    "search",
+    "search_many",
+    "similar",
+    "similar_many",
+    "tag",
+]
 
 
 def test_both_clients_have_the_same_methods() -> None:
@@ -39,7 +53,9 @@ def test_both_clients_take_the_same_arguments_and_say_the_same(name: str) -> Non
     assert blocking.__doc__ == awaited.__doc__
 
 
-@pytest.mark.parametrize("name", ["embed", "items", "recommend", "search", "similar"])
+@pytest.mark.parametrize(
+    "name", ["duplicates", "embed", "items", "mismatches", "recommend", "search", "similar", "tag"]
+)
 def test_the_calls_in_process_take_the_arguments_of_the_client_but_for_the_timeout(name: str) -> None:
     client = dict(inspect.signature(getattr(Client, name)).parameters)
     client.pop("timeout")

@@ -8,18 +8,30 @@ from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmrec.calls import EmbedBatch, RecommendBatch
+from mmrec.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotImplementedYetError
 from mmrec.rpcs import EMBED_ITEMS, METHODS, RPCS
 from mmrec.types import (
+    ITEM_FIELDS,
     ChannelShare,
+    DuplicateGroup,
+    DuplicateGroups,
+    DuplicatesRequest,
     EmbedResults,
+    Evidence,
     Fallback,
+    FilterMode,
     ItemEmbedding,
     ItemFailure,
     ItemInput,
     ItemLookup,
     ItemRecord,
+    ItemTags,
+    Mismatch,
+    Mismatches,
+    MismatchRequest,
+    Modality,
+    NumberFormat,
     Recommendations,
     RecommendRequest,
     ScoredItem,
@@ -27,11 +39,15 @@ from mmrec.types import (
     SearchResults,
     ServiceInfo,
     SimilarRequest,
+    Tag,
+    TagCalibration,
+    TagRequest,
+    TagResults,
     Versions,
 )
 from mmrec.v1 import common_pb2, recommendation_pb2, understanding_pb2
-from mmrec.wire import messages
-from mmrec.wire.messages import FIELDS_NOT_BUILT
+from mmrec.wire import messages, questions
+from mmrec.wire.reading import FIELDS_NOT_BUILT
 from mmrec.wire.values import pack_vector, unpack_vector
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -52,7 +68,80 @@ recommend_requests = st.builds(
     RecommendRequest, id_lists, ids, ks, id_lists, id_lists, st.booleans(), ks, st.booleans()
 )
 recommendations = st.builds(Recommendations, ids, ranked, id_lists, st.sampled_from(Fallback), versions)
-search_results = st.builds(SearchResults, ranked, versions)
+fallbacks = st.sampled_from(Fallback)
+similar_results = st.builds(SearchResults, ranked, versions, st.just(""), fallbacks)
+search_results = st.builds(SearchResults, ranked, versions, words, fallbacks)
+modalities = st.sampled_from(Modality)
+modes = st.sampled_from(FilterMode)
+shares_of_one = st.floats(0, 1)
+item_fields = st.lists(st.sampled_from(ITEM_FIELDS), unique=True, max_size=4).map(tuple)
+similar_requests = st.builds(SimilarRequest, ids.filter(bool), ks, modalities, words, modes, shares_of_one, item_fields)
+described = st.builds(
+    SearchRequest,
+    text=words.map(lambda w: w + "x"),
+    image=pictures,
+    text_weight=shares_of_one,
+    k=ks,
+    item_id=ids,
+    item_weight=shares_of_one,
+    modality=modalities,
+    filter=words,
+    filter_mode=modes,
+    page_token=words,
+    item_fields=item_fields,
+)
+by_vector = st.builds(
+    SearchRequest, vector=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1).filter(any)
+)
+search_requests = described | by_vector
+labels = st.lists(words.map(lambda w: w + "x"), unique=True, max_size=5).map(tuple)
+templates = st.lists(words.map(lambda w: w + "{label}"), max_size=3).map(tuple)
+tag_questions = st.builds(
+    TagRequest,
+    labels=labels.filter(bool),
+    templates=templates,
+    k=ks,
+    min_score=shares_of_one,
+    modality=modalities,
+) | st.builds(TagRequest, column=words.filter(bool), templates=templates)
+tags = st.lists(st.builds(Tag, words, numbers), max_size=4).map(tuple)
+calibrations = st.builds(
+    TagCalibration,
+    st.booleans(),
+    numbers,
+    st.integers(0, 2**60),
+    st.none() | numbers,
+    st.none() | numbers,
+)
+tag_results = st.builds(
+    TagResults, st.lists(st.builds(ItemTags, ids, tags), max_size=3).map(tuple), id_lists, calibrations, versions
+)
+duplicates_requests = st.builds(
+    DuplicatesRequest, id_lists, st.none() | st.floats(0.001, 1), words, modalities, ks, words
+)
+groups = st.builds(DuplicateGroup, id_lists, numbers, st.none() | st.sampled_from(Evidence))
+duplicate_groups = st.builds(
+    DuplicateGroups,
+    st.lists(groups, max_size=3).map(tuple),
+    id_lists,
+    st.integers(0, 2**60),
+    st.none() | numbers,
+    st.none() | numbers,
+    words,
+    words,
+    versions,
+)
+mismatch_requests = st.builds(MismatchRequest, id_lists, st.none() | st.floats(-1, 1), words, ks, words, item_fields)
+mismatches = st.builds(
+    Mismatches,
+    st.lists(st.builds(Mismatch, records, numbers, numbers, numbers), max_size=3).map(tuple),
+    id_lists,
+    st.integers(0, 2**60),
+    st.none() | numbers,
+    words,
+    words,
+    versions,
+)
 whole_numbers = st.integers(0, 2**31 - 1)
 
 SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
@@ -62,13 +151,27 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
         st.lists(recommendations, max_size=3),
     ),
     "/mmrec.v1.UnderstandingService/SimilarItems": (
-        st.builds(SimilarRequest, ids.filter(bool), ks),
-        search_results,
+        similar_requests,
+        similar_results,
+    ),
+    "/mmrec.v1.UnderstandingService/BatchSimilarItems": (
+        st.lists(similar_requests, max_size=3).map(tuple).map(SimilarBatch),
+        st.lists(similar_results, max_size=3),
     ),
     "/mmrec.v1.UnderstandingService/SearchItems": (
-        st.builds(SearchRequest, words.map(lambda w: w + "x"), pictures, st.floats(0, 1), ks),
+        search_requests,
         search_results,
     ),
+    "/mmrec.v1.UnderstandingService/BatchSearchItems": (
+        st.lists(search_requests, max_size=3).map(tuple).map(SearchBatch),
+        st.lists(search_results, max_size=3),
+    ),
+    "/mmrec.v1.UnderstandingService/TagItems": (
+        st.builds(TagBatch, tag_questions, st.lists(inputs, max_size=3).map(tuple), id_lists),
+        tag_results,
+    ),
+    "/mmrec.v1.UnderstandingService/FindDuplicates": (duplicates_requests, duplicate_groups),
+    "/mmrec.v1.UnderstandingService/FindMismatches": (mismatch_requests, mismatches),
     "/mmrec.v1.ItemService/GetItems": (
         id_lists,
         st.builds(ItemLookup, st.lists(records, max_size=3).map(tuple), id_lists, versions),
@@ -111,9 +214,11 @@ def test_every_built_call_is_among_the_samples() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(inputs, max_size=3).map(tuple), st.integers(0, 2**20))
-def test_items_to_embed_survive_the_wire(items: tuple[ItemInput, ...], dimension: int) -> None:
-    batch = EmbedBatch(items, dimension)
+@given(st.lists(inputs, max_size=3).map(tuple), st.integers(0, 2**20), modalities, st.sampled_from(NumberFormat))
+def test_items_to_embed_survive_the_wire(
+    items: tuple[ItemInput, ...], dimension: int, modality: Modality, dtype: NumberFormat
+) -> None:
+    batch = EmbedBatch(items, dimension, modality, dtype)
     decoded = EMBED_ITEMS.decode_request(EMBED_ITEMS.encode_request(batch))
     assert decoded == batch
     assert [list(i.attributes) for i in decoded.items if isinstance(i, ItemInput)] == [
@@ -181,17 +286,17 @@ def test_whatever_the_bytes_only_our_errors_come_out(path: str) -> None:
 def test_an_empty_picture_is_refused_and_not_taken_for_none() -> None:
     message = understanding_pb2.SearchItemsRequest(text="shoes", image=b"")
     with pytest.raises(InvalidImageError, match="0 bytes"):
-        messages.search_request_from_wire(message)
+        questions.search_request_from_wire(message)
 
 
 def test_unset_weight_and_k_have_their_defaults() -> None:
-    request = messages.search_request_from_wire(understanding_pb2.SearchItemsRequest(text="shoes"))
+    request = questions.search_request_from_wire(understanding_pb2.SearchItemsRequest(text="shoes"))
     assert (request.text_weight, request.k) == (0.5, 10)
 
 
 def test_a_weight_of_zero_is_not_taken_for_unset() -> None:
     message = understanding_pb2.SearchItemsRequest(text="shoes", text_weight=0.0)
-    assert messages.search_request_from_wire(message).text_weight == 0.0
+    assert questions.search_request_from_wire(message).text_weight == 0.0
 
 
 def test_a_long_history_is_cut_to_the_most_recent_items() -> None:
@@ -264,13 +369,138 @@ def test_a_batch_of_too_many_is_refused_whole(count: int) -> None:
         )
 
 
-def test_half_precision_vectors_are_refused_until_they_are_built() -> None:
-    with pytest.raises(NotImplementedYetError, match="dtype is 2"):
-        messages.embed_batch_from_wire(understanding_pb2.EmbedItemsRequest(dtype=common_pb2.DTYPE_FLOAT16))
+@pytest.mark.parametrize(
+    ("dtype", "numbers"),
+    [
+        (NumberFormat.FLOAT32, [1 / 3, -2.0, 1e-40, 3e38]),
+        # To the nearest, halves to even; what is too small for the format is 0, what is too large infinite.
+        (NumberFormat.FLOAT16, [0.333251953125, -2.0, 0.0, float("inf")]),
+        (NumberFormat.BFLOAT16, [0.333984375, -2.0, 9.1835e-41, 3.00405527e38]),
+    ],
+)
+def test_vectors_are_rounded_in_process_as_they_are_on_the_wire(dtype: NumberFormat, numbers: list[float]) -> None:
+    vector = np.array([1 / 3, -2.0, 1e-40, 3e38], dtype=np.float32)
+    batch = EmbedBatch((ItemInput("a", "hat"),), 0, Modality.FUSED, dtype)
+    with np.errstate(over="ignore"):
+        here = batch.join([EmbedResults((ItemEmbedding("a", vector),))])
+        there = EMBED_ITEMS.decode_reply(EMBED_ITEMS.encode_reply(here))
+    assert there.dtype is dtype
+    entries = (here.items[0], there.items[0])
+    assert all(isinstance(entry, ItemEmbedding) for entry in entries)
+    rounded, travelled = (entry.vector for entry in entries if isinstance(entry, ItemEmbedding))
+    assert rounded.tolist() == pytest.approx(numbers, rel=1e-4)
+    assert travelled.tobytes() == rounded.tobytes()
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_bfloat16_is_the_nearest(number: float) -> None:
+    batch = EmbedBatch((ItemInput("a", "hat"),), 0, Modality.FUSED, NumberFormat.BFLOAT16)
+    entry = batch.join([EmbedResults((ItemEmbedding("a", np.array([number], np.float32)),))]).items[0]
+    assert isinstance(entry, ItemEmbedding)
+    bits = int(np.array([number], np.float32).view(np.uint32)[0])
+    below = np.array([bits & 0xFFFF0000], np.uint32).view(np.float32)[0]
+    above = np.array([(bits & 0xFFFF0000) + 0x10000 & 0xFFFFFFFF], np.uint32).view(np.float32)[0]
+    nearest = abs(float(entry.vector[0]) - number)
+    assert nearest <= abs(float(below) - number)
+    assert not np.isfinite(above) or nearest <= abs(float(above) - number)
+
+
+def test_a_dtype_of_a_later_version_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="dtype is 9"):
+        messages.embed_batch_from_wire(understanding_pb2.EmbedItemsRequest(dtype=9))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("modality", 9), ("filter_mode", 9), ("item_weight", 1.5), ("item_weight", float("nan"))]
+)
+def test_a_choice_of_a_later_version_is_refused(field: str, value: float) -> None:
+    message = understanding_pb2.SearchItemsRequest(text="shoes", **{field: value})
+    with pytest.raises(InvalidArgumentError) as refused:
+        questions.search_request_from_wire(message)
+    assert [violation.field for violation in refused.value.violations] == [field]
+
+
+@pytest.mark.parametrize(
+    ("vector", "field"),
+    [
+        (common_pb2.Vector(), "vector.dtype"),
+        (common_pb2.Vector(dtype=1, data=b"123"), "vector.data"),
+        (common_pb2.Vector(dtype=1), "vector"),
+        (common_pb2.Vector(dtype=1, data=b"\0\0\xc0\x7f"), "vector"),
+        (common_pb2.Vector(dtype=1, data=b"\0\0\0\0"), "vector"),
+        (common_pb2.Vector(dtype=2, data=b"\x00\x3c" * 65_537), "vector"),
+    ],
+    ids=["no dtype", "half a number", "empty", "nan", "no direction", "too long"],
+)
+def test_a_vector_that_cannot_be_searched_by_is_refused_by_field(vector: common_pb2.Vector, field: str) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        questions.search_request_from_wire(understanding_pb2.SearchItemsRequest(vector=vector))
+    assert [violation.field for violation in refused.value.violations] == [field]
+
+
+def test_unset_weights_of_an_item_and_of_words_are_a_half_and_zero_is_zero() -> None:
+    unset = questions.search_request_from_wire(understanding_pb2.SearchItemsRequest(text="x", item_id="a"))
+    assert (unset.item_weight, unset.text_weight) == (0.5, 0.5)
+    zero = questions.search_request_from_wire(
+        understanding_pb2.SearchItemsRequest(text="x", item_id="a", item_weight=0.0)
+    )
+    assert zero.item_weight == 0.0
+
+
+def test_a_field_mask_with_a_field_that_items_do_not_have_is_refused() -> None:
+    message = understanding_pb2.SimilarItemsRequest(item_id="a")
+    message.item_fields.paths.extend(["title", "colour"])
+    with pytest.raises(InvalidArgumentError) as refused:
+        questions.similar_request_from_wire(message)
+    assert [violation.field for violation in refused.value.violations] == ["item_fields[1]"]
+
+
+def test_a_bad_search_of_a_batch_keeps_its_place_and_says_it() -> None:
+    message = understanding_pb2.BatchSearchItemsRequest(
+        requests=[
+            understanding_pb2.SearchItemsRequest(text="shoes"),
+            understanding_pb2.SearchItemsRequest(text="shoes", k=-1),
+            understanding_pb2.SearchItemsRequest(text="shoes", validate_only=True),
+        ]
+    )
+    good, bad, not_built = questions.search_batch_from_wire(message).requests
+    assert good == SearchRequest("shoes")
+    assert isinstance(bad, InvalidArgumentError)
+    assert bad.violations[0].field == "requests[1].k"
+    assert isinstance(not_built, NotImplementedYetError)
+    assert not_built.message.startswith("requests[2].validate_only is set")
+
+
+def test_labels_are_made_ready_in_parts_before_the_items() -> None:
+    question = TagRequest(labels=[f"label {n}" for n in range(100)], templates=["a {label}", "one {label}"])
+    items = tuple(ItemInput(str(n), "hat") for n in range(40))
+    parts = TagBatch(question, items, ("a", "b")).split()
+    assert [(len(part.labels), len(part.items), len(part.item_ids)) for part in parts] == [
+        (32, 0, 0),
+        (32, 0, 0),
+        (32, 0, 0),
+        (4, 0, 0),
+        (100, 32, 0),
+        (100, 8, 0),
+        (100, 0, 2),
+    ]
+    assert TagBatch(question).split() == []
+
+
+def test_a_part_that_failed_costs_its_own_items_only() -> None:
+    question = TagRequest(labels=("a", "b"))
+    batch = TagBatch(question, tuple(ItemInput(str(n), "hat") for n in range(33)), ("x",))
+    fine = TagResults(tuple(ItemTags(str(n), ()) for n in range(32)))
+    refused = InvalidArgumentError("no")
+    joined = batch.join([fine, refused, TagResults((ItemTags("x", ()),))])
+    assert [entry.item_id for entry in joined.items] == [*(str(n) for n in range(33)), "x"]
+    assert [entry.item_id for entry in joined.items if isinstance(entry, ItemFailure)] == ["32"]
+    with pytest.raises(InvalidArgumentError, match="no"):
+        batch.join([refused, refused, refused])
 
 
 def test_a_fallback_of_a_later_version_is_read_as_none() -> None:
-    message = recommendation_pb2.RecommendResponse(fallback=common_pb2.FALLBACK_FILTER_RELAXED)
+    message = recommendation_pb2.RecommendResponse(fallback=99)
     assert messages.recommendations_from_wire(message).fallback is Fallback.NONE
 
 

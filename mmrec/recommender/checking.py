@@ -1,0 +1,191 @@
+"""Questions about the catalogue's own quality: what is in it twice, and whose picture and words do not agree.
+
+Unit of work: one request; the work on the whole catalogue is done once for each way of asking, and kept. Knows nothing
+about gRPC, customers or ranking.
+"""
+
+# Axes: N items, M items found
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from mmrec.data.catalogue import Catalogue
+from mmrec.data.filters import CatalogueFilter
+from mmrec.errors import MmrecError
+from mmrec.paging import page_of
+from mmrec.recommender.finding import only_fields
+from mmrec.recommender.sides import CatalogueSides
+from mmrec.types import (
+    DuplicateGroup,
+    DuplicateGroups,
+    DuplicatesRequest,
+    Evidence,
+    ItemRecord,
+    Mismatch,
+    Mismatches,
+    MismatchRequest,
+    Modality,
+    Versions,
+)
+from mmrec.understanding import mismatch
+
+if TYPE_CHECKING:
+    from mmrec.understanding.duplicates import Duplicates
+
+__all__ = ["Checker"]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+_WORST_SHARE = 0.01
+"""Share of the catalogue that counts as not agreeing when nobody says from where on."""
+_KEPT_ANSWERS = 8
+
+
+class Checker:
+    """Looks for what is wrong in one catalogue.
+
+    Args:
+        catalogue: The items.
+        sides: Their vectors.
+        filters: Conditions over the catalogue's columns.
+        record: A row as clients see it.
+        versions: What replies are made with.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        sides: CatalogueSides,
+        filters: CatalogueFilter,
+        record: Callable[[int], ItemRecord],
+        versions: Versions,
+    ) -> None:
+        self._catalogue = catalogue
+        self._sides = sides
+        self._filters = filters
+        self._record = record
+        self._versions = versions
+        self._duplicates: OrderedDict[tuple[float | None, Modality], Duplicates] = OrderedDict()
+
+    # --- duplicates -----------------------------------------------------------------------------------------------
+
+    def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
+        """Groups of items that are the same thing."""
+        return [_caught(self._groups, request) for request in requests]
+
+    def _groups(self, request: DuplicatesRequest) -> DuplicateGroups:
+        rows, missing = self._rows(request.item_ids)
+        told_N = self._filters.bitmap(request.filter)
+        found = self._found(request.min_similarity, request.modality)
+        groups = []
+        for group in found.groups:
+            members = [row for row in group.rows if told_N[row]]
+            if len(members) > 1 and (not request.item_ids or rows.intersection(members)):
+                ids = tuple(self._catalogue.item_ids[row] for row in members)
+                groups.append(DuplicateGroup(ids, group.similarity, Evidence(group.by)))
+        page = page_of(request, self._versions.catalogue, groups)
+        thresholds = found.thresholds
+        return DuplicateGroups(
+            groups=tuple(page.entries),
+            missing_ids=missing,
+            total=len(groups),
+            picture_threshold=None if request.modality is Modality.WORDS else thresholds.picture,
+            words_threshold=None if request.modality is Modality.PICTURE else thresholds.words,
+            explanation=thresholds.why,
+            next_page_token=page.next_page_token,
+            versions=self._versions,
+        )
+
+    def _found(self, least: float | None, modality: Modality) -> Duplicates:
+        from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, find_duplicates
+
+        key = (least, modality)
+        if key not in self._duplicates:
+            features = self._sides.features
+            nothing_N = np.zeros(len(self._catalogue), np.bool_)
+            self._duplicates[key] = find_duplicates(
+                DuplicateFeatures(
+                    image_NI=features.image_NI,
+                    has_image_N=nothing_N if modality is Modality.WORDS else features.has_image_N,
+                    text_NT=features.text_NT,
+                    has_text_N=nothing_N if modality is Modality.PICTURE else features.has_text_N,
+                    texts=self._texts,
+                ),
+                DuplicateConfig(min_picture=least, min_words=least),
+            )
+        self._duplicates.move_to_end(key)
+        while len(self._duplicates) > _KEPT_ANSWERS:
+            self._duplicates.popitem(last=False)
+        return self._duplicates[key]
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return self._catalogue.texts(self._sides.encoder.template)
+
+    # --- mismatches -----------------------------------------------------------------------------------------------
+
+    def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
+        """Items whose picture and words do not agree, worst first."""
+        return [_caught(self._mismatches, request) for request in requests]
+
+    def _mismatches(self, request: MismatchRequest) -> Mismatches:
+        rows, missing = self._rows(request.item_ids)
+        ranked = self._ranked
+        keep_M = self._filters.bitmap(request.filter)[ranked.rows_M]
+        if request.item_ids:
+            keep_M &= np.isin(ranked.rows_M, sorted(rows))
+        if request.max_agreement is not None:
+            keep_M &= ranked.agreement_M < request.max_agreement
+            why = f"items whose picture and words have a cosine below {request.max_agreement:g}, as asked"
+        elif request.item_ids:
+            why = "every asked item that has a picture and words"
+        else:
+            keep_M &= ranked.percentile_M < _WORST_SHARE
+            why = f"the {_WORST_SHARE:.0%} of the items with a picture and words that fit each other worst"
+        page = page_of(request, self._versions.catalogue, np.flatnonzero(keep_M).tolist())
+        return Mismatches(
+            items=tuple(
+                Mismatch(
+                    only_fields(self._record(int(ranked.rows_M[place])), request.item_fields),
+                    float(np.clip(ranked.agreement_M[place], -1.0, 1.0)),
+                    float(ranked.percentile_M[place]),
+                    float(ranked.fit_M[place]),
+                )
+                for place in page.entries
+            ),
+            missing_ids=missing,
+            total=int(np.count_nonzero(keep_M)),
+            threshold=request.max_agreement,
+            explanation=(
+                f"{why}; {len(ranked.rows_M):,} of {len(self._catalogue):,} items have both. Worst first by fit: the "
+                "share of other pictures under the same words, and of other words for the same picture, that fit worse"
+            ),
+            next_page_token=page.next_page_token,
+            versions=self._versions,
+        )
+
+    @cached_property
+    def _ranked(self) -> mismatch.Mismatches:
+        return mismatch.find_mismatches(self._sides.picture_ND, self._sides.words_ND)
+
+    # --- shared ---------------------------------------------------------------------------------------------------
+
+    def _rows(self, item_ids: Sequence[str]) -> tuple[set[int], tuple[str, ...]]:
+        """Catalogue rows of ids, and the ids that are not there."""
+        rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
+        known = {row for row in rows.values() if row is not None}
+        return known, tuple(item_id for item_id, row in rows.items() if row is None)
+
+
+def _caught(answer: Callable[[Q], R], request: Q) -> R | MmrecError:
+    try:
+        return answer(request)
+    except MmrecError as err:
+        return err

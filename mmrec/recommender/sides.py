@@ -1,0 +1,144 @@
+"""The catalogue's vectors by side: fused, pictures alone, words alone, and what the encoders said before fusing.
+
+Unit of work: one side of the whole catalogue, made when it is first asked for and kept. Knows nothing about requests.
+"""
+
+# Axes: N items, D fused dimensions, I picture dimensions, T words dimensions
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.types import Modality
+from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
+from mmrec_encoders.fusion import Fusion, ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.protocols import Vectors
+
+__all__ = ["CatalogueSides", "item_side", "no_side"]
+
+
+class CatalogueSides:
+    """Every item of the catalogue, seen from its sides.
+
+    Args:
+        fused_ND: Picture and words together. Shape: (N, D), float32, unit norm.
+        index: An index over them.
+        encoder: The encoders and the fusion they were made with.
+        read_features: Reads what the encoders said of each item, when it is first asked for; None where the bundle
+            does not hold it.
+
+    Attributes:
+        fused_ND: As given.
+        encoder: As given.
+    """
+
+    def __init__(
+        self,
+        fused_ND: Vectors,
+        index: VectorIndex,
+        encoder: ItemEncoder,
+        read_features: Callable[[], ItemFeatures | None],
+    ) -> None:
+        self.fused_ND = fused_ND
+        self.encoder = encoder
+        self._read_features = read_features
+        self._indexes: dict[Modality, VectorIndex] = {Modality.FUSED: index}
+
+    @property
+    def items(self) -> int:
+        """Items in the catalogue."""
+        return len(self.fused_ND)
+
+    @cached_property
+    def features(self) -> ItemFeatures:
+        """What the encoders said of each item.
+
+        Raises:
+            FailedPreconditionError: the bundle does not hold it.
+        """
+        features = self._read_features()
+        if features is None:
+            raise FailedPreconditionError(
+                "this bundle was made before bundles held the vectors of pictures and of words, so the two cannot be "
+                "looked at by themselves: fit again with `mmrec fit DATASET --out BUNDLE`"
+            )
+        return features
+
+    @property
+    def fusion(self) -> Fusion:
+        """What joins pictures and words.
+
+        Raises:
+            FailedPreconditionError: there is none.
+        """
+        if self.encoder.fusion is None:
+            raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
+        return self.encoder.fusion
+
+    @cached_property
+    def picture_ND(self) -> Vectors:
+        """Pictures alone, in the space that all sides share; zero rows where there is none. Shape: (N, D)."""
+        features = self.features
+        return _placed(self.fusion.picture_query(features.image_NI[features.has_image_N]), features.has_image_N)
+
+    @cached_property
+    def words_ND(self) -> Vectors:
+        """Words alone, in the space that all sides share; zero rows where there are none. Shape: (N, D)."""
+        features = self.features
+        return _placed(self.fusion.text_query(features.text_NT[features.has_text_N]), features.has_text_N)
+
+    def vectors(self, modality: Modality) -> Vectors:
+        """One side of every item. Shape: (N, D).
+
+        Raises:
+            FailedPreconditionError: the bundle holds fused vectors only.
+        """
+        if modality is Modality.PICTURE:
+            return self.picture_ND
+        return self.words_ND if modality is Modality.WORDS else self.fused_ND
+
+    def present(self, modality: Modality) -> npt.NDArray[np.bool_] | None:
+        """Which items have this side; None for all of them. Shape: (N,), bool."""
+        if modality is Modality.FUSED:
+            return None
+        features = self.features
+        return features.has_image_N if modality is Modality.PICTURE else features.has_text_N
+
+    def index(self, modality: Modality) -> VectorIndex:
+        """An index over one side, exact unless it is the fused one."""
+        if modality not in self._indexes:
+            vectors_ND = self.vectors(modality)
+            self._indexes[modality] = build_vector_index(vectors_ND, IndexConfig(exact_up_to=len(vectors_ND)))
+        return self._indexes[modality]
+
+
+def item_side(features: ItemFeatures, modality: Modality) -> ItemFeatures:
+    """The features of items with one side hidden, so that fusing them gives the other side alone."""
+    if modality is Modality.PICTURE:
+        return features._replace(has_text_N=np.zeros_like(features.has_text_N))
+    if modality is Modality.WORDS:
+        return features._replace(has_image_N=np.zeros_like(features.has_image_N))
+    return features
+
+
+def no_side(modality: Modality) -> MmrecError:
+    """Why an item cannot be looked at from a side."""
+    what = {Modality.PICTURE: "no picture", Modality.WORDS: "no words", Modality.FUSED: "neither words nor a picture"}
+    return InvalidArgumentError(
+        f"modality is {modality.value} and the item has {what[modality]}; look at its other side, or give what is "
+        "missing",
+        field="modality",
+    )
+
+
+def _placed(rows_MD: Vectors, present_N: npt.NDArray[np.bool_]) -> Vectors:
+    """Rows of the items that have a side, with zero rows for the others."""
+    placed = np.zeros((len(present_N), rows_MD.shape[1]), np.float32)
+    placed[present_N] = rows_MD
+    return placed

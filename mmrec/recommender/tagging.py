@@ -1,0 +1,342 @@
+"""Tags: requests in, labels with probabilities out, for items described or of the catalogue.
+
+Labels may be many, and so may be the values of a column. Their vectors are kept, and a request without items only makes
+labels ready: all of those it names, or a bounded part of a column's, so that other calls get their turn in between.
+The probabilities of a column's values are calibrated on items of the catalogue that have one, seen without it.
+
+Unit of work: a batch of requests. Knows nothing about gRPC.
+"""
+
+# Axes: N items, L labels, D shared dimensions, M items at hand
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.batches import COLUMN_STEPS, LABEL_CHUNK
+from mmrec.data.catalogue import Catalogue, item_text
+from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.recommender.sides import CatalogueSides, item_side, no_side
+from mmrec.types import (
+    ItemFailure,
+    ItemInput,
+    ItemTags,
+    Modality,
+    Tag,
+    TagCalibration,
+    TagRequest,
+    TagResults,
+    Versions,
+)
+from mmrec.understanding.calibration import fit_temperature
+from mmrec.understanding.tagging import (
+    DEFAULT_TEMPERATURE,
+    DEFAULT_TEMPLATES,
+    SharedVectors,
+    column_labels,
+    label_scores,
+    label_vectors,
+    split_entries,
+    tag_vectors,
+)
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.protocols import Vectors
+
+__all__ = ["Tagger"]
+
+KEPT_LABELS = 25_000
+"""Label vectors that are kept, so that two of the largest label sets fit."""
+CALIBRATION_ROWS = 256
+"""Items of the catalogue that a column's probabilities are calibrated on, at most."""
+LEAST_CALIBRATION_ROWS = 20
+"""With fewer, the temperature is the default one."""
+_ROWS_AT_ONCE = 32
+
+
+class _Labels(NamedTuple):
+    """A label set and the sentences around it: what vectors of labels depend on."""
+
+    column: str
+    templates: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Column:
+    """How far a column's labels are.
+
+    Attributes:
+        labels: Its values, the most frequent first.
+        rows: Catalogue rows to calibrate on. Shape: (M,), int64.
+        targets: The place of each one's own value in `labels`. Shape: (M,), int64.
+        seen: Features of the first so many of them, without the column.
+        calibrations: By the side of the items that was looked at.
+    """
+
+    labels: tuple[str, ...]
+    rows: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    seen: list[ItemFeatures] = field(default_factory=list)
+    calibrations: dict[tuple[Modality, tuple[str, ...]], TagCalibration] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        return sum(len(part.has_text_N) for part in self.seen)
+
+
+class Tagger:
+    """Tags items.
+
+    Args:
+        catalogue: The items whose columns can be asked for.
+        sides: Their vectors, and the encoders.
+        versions: What replies are made with.
+    """
+
+    def __init__(self, catalogue: Catalogue, sides: CatalogueSides, versions: Versions) -> None:
+        self._catalogue = catalogue
+        self._sides = sides
+        self._versions = versions
+        self._kept: OrderedDict[tuple[_Labels, str], Vectors] = OrderedDict()
+        self._columns: dict[str, _Column] = {}
+
+    def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
+        """Labels of several batches of items; a request without items makes its labels ready, in part."""
+        results: list[TagResults | MmrecError] = []
+        for request in requests:
+            try:
+                results.append(self._tag(request))
+            except MmrecError as err:
+                results.append(err)
+        return results
+
+    def _tag(self, request: TagRequest) -> TagResults:
+        column = self._column(request.column) if request.column else None
+        if not request.items and not request.item_ids:
+            if column is None:
+                self._vectors(request.labels, _named(request))
+            else:
+                self._step(column, request)
+            return TagResults((), versions=self._versions)
+        labels = request.labels if column is None else column.labels
+        labels_LD = self._vectors(labels, _named(request))
+        calibration = TagCalibration(False, DEFAULT_TEMPERATURE)
+        if column is not None:
+            calibration = self._calibration(column, request, labels_LD)
+        described = self._described(request, labels, labels_LD, calibration.temperature)
+        known, missing = self._known(request, labels, labels_LD, calibration.temperature)
+        return TagResults((*described, *known), missing, calibration, self._versions)
+
+    # --- items ----------------------------------------------------------------------------------------------------
+
+    def _described(
+        self, request: TagRequest, labels: tuple[str, ...], labels_LD: Vectors, temperature: float
+    ) -> list[ItemTags | ItemFailure]:
+        items = [_without(item, request.column) for item in request.items if isinstance(item, ItemInput)]
+        good = [item for item in items if isinstance(item, ItemInput)]
+        encoded = self._sides.encoder.input_features(good)
+        ids = [good[row].item_id for row in encoded.rows]
+        tagged = iter(self._tagged(request, ids, encoded.features, labels, labels_LD, temperature))
+        by_place = {row: next(tagged) for row in encoded.rows}
+        by_place |= {row: ItemFailure(good[row].item_id, err) for row, err in encoded.errors.items()}
+        rest = iter([by_place[row] for row in range(len(good))])
+        seen = iter(items)
+        entries: list[ItemTags | ItemFailure] = []
+        for sent in request.items:
+            if not isinstance(sent, ItemInput):
+                entries.append(ItemFailure("", sent))
+                continue
+            item = next(seen)
+            entries.append(next(rest) if isinstance(item, ItemInput) else ItemFailure(sent.item_id, item))
+        return entries
+
+    def _known(
+        self, request: TagRequest, labels: tuple[str, ...], labels_LD: Vectors, temperature: float
+    ) -> tuple[list[ItemTags | ItemFailure], tuple[str, ...]]:
+        rows = {item_id: self._catalogue.row_of(item_id) for item_id in request.item_ids}
+        missing = tuple(item_id for item_id, row in rows.items() if row is None)
+        ids = [item_id for item_id in request.item_ids if rows[item_id] is not None]
+        if not ids:
+            return [], missing
+        at_M = np.array([rows[item_id] for item_id in ids], np.int64)
+        features = self._features_without(at_M, request.column)
+        return self._tagged(request, ids, features, labels, labels_LD, temperature), missing
+
+    def _tagged(
+        self,
+        request: TagRequest,
+        ids: Sequence[str],
+        features: ItemFeatures,
+        labels: tuple[str, ...],
+        labels_LD: Vectors,
+        temperature: float,
+    ) -> list[ItemTags | ItemFailure]:
+        """Labels of items whose features are at hand."""
+        if not ids:
+            return []
+        found = tag_vectors(
+            self._shared(features, request.modality), labels, labels_LD, temperature=temperature, k=request.k
+        )
+        present_M = _present(features, request.modality)
+        return [
+            ItemTags(item_id, tuple(Tag(*pair) for pair in found.of(row, min_probability=request.min_score)))
+            if present_M[row]
+            else ItemFailure(item_id, no_side(request.modality))
+            for row, item_id in enumerate(ids)
+        ]
+
+    def _shared(self, features: ItemFeatures, modality: Modality) -> SharedVectors:
+        """The vectors of items that are to be looked at; zero rows for what an item lacks."""
+        fusion = self._sides.fusion
+        if modality is not Modality.FUSED:
+            alone_MD = fusion.fuse(item_side(features, modality))
+            alone_MD[~_present(features, modality)] = 0.0
+            return SharedVectors(alone_MD)
+        sides = []
+        for side in (Modality.PICTURE, Modality.WORDS):
+            alone_MD = fusion.fuse(item_side(features, side))
+            alone_MD[~_present(features, side)] = 0.0
+            sides.append(alone_MD)
+        return SharedVectors(fusion.fuse(features), *sides)
+
+    def _features_without(self, rows_M: npt.NDArray[np.int64], column: str) -> ItemFeatures:
+        """Features of catalogue items, as if they had no value in a column."""
+        features = ItemFeatures._make(np.array(part[rows_M]) for part in self._sides.features)
+        if not column:
+            return features
+        values = self._catalogue.attributes[column]
+        changed = [place for place, row in enumerate(rows_M) if values[row].strip() and features.has_text_N[place]]
+        if not changed:
+            return features
+        encoder = self._sides.encoder
+        texts = {}
+        for place in changed:
+            record = self._catalogue.record(int(rows_M[place]))
+            blank = replace(record, attributes={**record.attributes, column: ""})
+            texts[place] = item_text(blank, encoder.template).strip()
+        left = [place for place in changed if texts[place]]
+        features.has_text_N[changed] = False
+        features.text_NT[changed] = 0.0
+        if left:
+            features.has_text_N[left] = True
+            features.text_NT[left] = encoder.text.encode([texts[place] for place in left])
+        return features
+
+    # --- labels ---------------------------------------------------------------------------------------------------
+
+    def _vectors(self, labels: Sequence[str], named: _Labels, most: int | None = None) -> Vectors:
+        """Vectors of labels, those not yet known encoded now, or `most` of them. Shape: (L, D), L the known ones."""
+        unknown = [label for label in labels if (named, label) not in self._kept]
+        todo = unknown if most is None else unknown[:most]
+        if todo:
+            made_LD = label_vectors(todo, self._encode, column=named.column, templates=named.templates)
+            self._kept |= {(named, label): row for label, row in zip(todo, made_LD, strict=True)}
+        known = [label for label in labels if (named, label) in self._kept]
+        for label in known:
+            self._kept.move_to_end((named, label))
+        vectors = [self._kept[named, label] for label in known]
+        while len(self._kept) > KEPT_LABELS:
+            self._kept.popitem(last=False)
+        return np.stack(vectors) if vectors else np.zeros((0, self._sides.fused_ND.shape[1]), np.float32)
+
+    def _encode(self, texts: list[str]) -> Vectors:
+        return self._sides.fusion.text_query(self._sides.encoder.text.encode(texts, query=True))
+
+    # --- columns --------------------------------------------------------------------------------------------------
+
+    def _column(self, name: str) -> _Column:
+        if name in self._columns:
+            return self._columns[name]
+        values = self._catalogue.attributes.get(name)
+        if values is None:
+            columns = ", ".join(self._catalogue.attributes) or "none"
+            raise InvalidArgumentError(
+                f"column is {name!r:.80}, which the catalogue does not have; its columns are {columns}", field="column"
+            )
+        labels = column_labels(values)
+        if not labels:
+            raise InvalidArgumentError(
+                f"column {name!r} has no value in any item, so there is nothing to choose from; pass labels",
+                field="column",
+            )
+        places = {label: place for place, label in enumerate(labels)}
+        entries = [split_entries(value) for value in values]
+        rows = np.array([row for row, own in enumerate(entries) if len(own) == 1 and own[0] in places], np.int64)
+        if len(rows) > CALIBRATION_ROWS:
+            rows = np.sort(np.random.default_rng(0).choice(rows, CALIBRATION_ROWS, replace=False))
+        targets = np.array([places[entries[row][0]] for row in rows], np.int64)
+        if len(rows) < LEAST_CALIBRATION_ROWS:
+            rows, targets = rows[:0], targets[:0]
+        self._columns[name] = _Column(labels, rows, targets)
+        return self._columns[name]
+
+    def _step(self, column: _Column, request: TagRequest) -> None:
+        """A bounded part of what a column needs: label vectors first, then the items to calibrate on."""
+        named = _named(request)
+        sentences = LABEL_CHUNK // len(named.templates)
+        most = max(1, sentences, -(-len(column.labels) // COLUMN_STEPS))
+        if len(self._vectors(column.labels, named, most)) < len(column.labels):
+            return
+        self._see(column, request.column)
+
+    def _see(self, column: _Column, name: str) -> bool:
+        """Encode the next items to calibrate on; whether there were any left."""
+        rows_M = column.rows[column.done : column.done + _ROWS_AT_ONCE]
+        if len(rows_M):
+            column.seen.append(self._features_without(rows_M, name))
+        return bool(len(rows_M))
+
+    def _calibration(self, column: _Column, request: TagRequest, labels_LD: Vectors) -> TagCalibration:
+        key = (request.modality, request.templates)
+        if key not in column.calibrations:
+            while self._see(column, request.column):
+                pass
+            column.calibrations[key] = self._fitted(column, request.modality, labels_LD)
+        return column.calibrations[key]
+
+    def _fitted(self, column: _Column, modality: Modality, labels_LD: Vectors) -> TagCalibration:
+        """The temperature that fits the items at hand, fitted on half of them and measured on the other half."""
+        default = TagCalibration(False, DEFAULT_TEMPERATURE)
+        if not column.seen:
+            return default
+        features = ItemFeatures._make(np.concatenate(parts) for parts in zip(*column.seen, strict=True))
+        keep = np.flatnonzero(_present(features, modality))
+        # Items of one title are one thing in several sizes: they must not be on both sides.
+        groups = [self._catalogue.titles[row] or self._catalogue.item_ids[row] for row in column.rows[keep]]
+        if len(keep) < LEAST_CALIBRATION_ROWS or len(set(groups)) < LEAST_CALIBRATION_ROWS or len(column.labels) < 2:
+            return default
+        chosen = ItemFeatures._make(part[keep] for part in features)
+        scores_ML = label_scores(self._shared(chosen, modality), labels_LD)
+        found = fit_temperature(scores_ML, column.targets[keep], groups)
+        return TagCalibration(True, found.temperature, found.rows, found.accuracy, found.ece)
+
+
+def _named(request: TagRequest) -> _Labels:
+    templates = request.templates or DEFAULT_TEMPLATES
+    return _Labels(request.column, templates)
+
+
+def _without(item: ItemInput, column: str) -> ItemInput | MmrecError:
+    """A described item as if it had no value in a column."""
+    if not column or column not in item.attributes:
+        return item
+    try:
+        return replace(item, attributes={name: value for name, value in item.attributes.items() if name != column})
+    except MmrecError:
+        return InvalidArgumentError(
+            f"item {item.item_id!r} has nothing but the column {column!r}, which is what is asked; give a picture or "
+            "other words",
+            field="attributes",
+        )
+
+
+def _present(features: ItemFeatures, modality: Modality) -> npt.NDArray[np.bool_]:
+    """Which items have the side that is looked at. Shape: (M,), bool."""
+    if modality is Modality.FUSED:
+        return np.asarray(features.has_image_N | features.has_text_N)
+    return features.has_image_N if modality is Modality.PICTURE else features.has_text_N
