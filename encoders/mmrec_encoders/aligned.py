@@ -20,7 +20,7 @@ from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec_encoders.preparation import Squeeze, check_pixels
 from mmrec_encoders.protocols import Pixels, TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
-from mmrec_encoders.two_tower import picture_vectors, read_two_tower, words_vectors
+from mmrec_encoders.two_tower import picture_vectors, pieces_of, read_two_tower, words_vectors
 from mmrec_encoders.weights import fingerprint_of, unit_rows
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ __all__ = ["WEIGHTS", "AlignedPictures", "AlignedTexts", "describe_text", "small
 WEIGHTS = "small_clip_pair.safetensors"
 """Name of the file of weights in the folder that `mmrec adapt` writes."""
 _VECTORS = ("aligned", "tower")
+# What of a text encoder's configuration its vectors depend on.
+_TEXT_SETTINGS = ("model", "max_tokens", "query_prompt", "document_prompt", "pooling", "end_token")
 
 
 def small_clip_file(model: str) -> Path | None:
@@ -149,6 +151,9 @@ class AlignedTexts:
                 "trained over, or adapt again"
             )
         self.dim = shape.dimension
+        self._pieces = shape.text_words
+        if self._pieces and not isinstance(self.base, SentenceTextEncoder):
+            raise BundleError(f"{file} needs a text encoder with a tokenizer; pass the one it was trained over")
         heads = [(name, value) for name, value in self._module.state_dict().items() if name.startswith("text_")]
         name = torch.tensor(list(wanted.rpartition("@")[2].encode()), dtype=torch.uint8)
         self.fingerprint = fingerprint_of("small-clip-words", [*heads, ("base", name)])
@@ -161,8 +166,11 @@ class AlignedTexts:
         frozen_NT = self.base.encode(texts, query=query)
         if not len(frozen_NT):
             return np.zeros((0, self.dim), np.float32)
+        pieces_NL = None
+        if self._pieces and isinstance(self.base, SentenceTextEncoder):
+            pieces_NL = torch.from_numpy(pieces_of(self.base.tokens(texts), self._pieces)).to(self.device)
         with torch.inference_mode():
-            return unit_rows(words_vectors(self._module, torch.from_numpy(frozen_NT).to(self.device)))
+            return unit_rows(words_vectors(self._module, torch.from_numpy(frozen_NT).to(self.device), pieces_NL))
 
     def save(self, path: Path) -> None:
         """Copy the weights to `path`, so that they stay when the folder they came from goes."""
@@ -181,27 +189,15 @@ def describe_text(text: TextEncoder) -> dict[str, Any]:
             "sentence-transformers loads",
             field="text_model",
         )
-    config = text.config
-    return {
-        "model": config.model,
-        "max_tokens": config.max_tokens,
-        "query_prompt": config.query_prompt,
-        "fingerprint": text.fingerprint,
-    }
+    return {name: getattr(text.config, name) for name in _TEXT_SETTINGS} | {"fingerprint": text.fingerprint}
 
 
 def _load_text(described: dict[str, Any], device: str, dtype: str) -> SentenceTextEncoder:
     try:
-        config = SentenceTextConfig(
-            described["model"],
-            device=device,
-            dtype=dtype,
-            max_tokens=described["max_tokens"],
-            query_prompt=described["query_prompt"],
-        )
+        settings = {name: described[name] for name in _TEXT_SETTINGS}
     except KeyError as err:
         raise BundleError(
             f"the small CLIP does not say which text encoder it was trained over ({json.dumps(described)}); "
             "make it again with mmrec adapt"
         ) from err
-    return SentenceTextEncoder(config)
+    return SentenceTextEncoder(SentenceTextConfig(**settings, device=device, dtype=dtype))

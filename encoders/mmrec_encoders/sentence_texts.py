@@ -149,6 +149,18 @@ class SentenceTextEncoder:
             ]
         return np.concatenate(rows)
 
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token numbers of each text without a prompt, cut to the model's limit; at least one each.
+
+        Raises:
+            InvalidArgumentError: the model takes more than tokens.
+        """
+        if not self._direct:
+            raise InvalidArgumentError(
+                f"text model {self.config.model!r} has no fast tokenizer whose tokens could be had", field="text_model"
+            )
+        return self._tokenise([self._clean(text) for text in texts]) if texts else []
+
     def _encode_plainly(self, texts: list[str], prompt: str) -> torch.Tensor:
         """By sentence-transformers' own loop, for models whose inputs are more than tokens. Shape: (N, D)."""
         rows: torch.Tensor = self._model.encode(

@@ -4,14 +4,18 @@ Knows nothing about training, and nothing about which text encoder the words vec
 description is kept beside the weights.
 """
 
-# Axes: B batch, T dimensions of the frozen words vectors, D dimensions of the shared space
+# Axes: N texts, B batch, L word pieces, T dimensions of the frozen words vectors, D dimensions of the shared space
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec_encoders.small_clip import SmallClipShape, build_tower, standardise
@@ -20,9 +24,19 @@ from mmrec_encoders.weights import read_weights, write_weights
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TwoTowerShape", "build_two_tower", "picture_vectors", "read_two_tower", "words_vectors", "write_two_tower"]
+__all__ = [
+    "TwoTowerShape",
+    "build_two_tower",
+    "picture_vectors",
+    "pieces_of",
+    "read_two_tower",
+    "words_vectors",
+    "write_two_tower",
+]
 
 _KIND, _FORMAT = "two_tower", 1
+MOST_PIECES = 128
+"""Word pieces of a text beyond these are left to the frozen encoder."""
 _SCALE, _SIGLIP_SCALE, _SIGLIP_BIAS = math.log(1 / 0.07), math.log(10.0), -10.0
 """Starting values of the papers."""
 
@@ -36,12 +50,14 @@ class TwoTowerShape:
         text_dim: Length of the frozen words vectors.
         dimension: Length of the vectors in the shared space.
         text_hidden: Width of the text head's hidden layer; 0 for a plain projection.
+        text_words: How many word pieces have a learned vector of their own; 0 for none.
     """
 
     tower: SmallClipShape
     text_dim: int
     dimension: int
     text_hidden: int
+    text_words: int = 0
 
 
 def build_two_tower(shape: TwoTowerShape, *, dropout: float = 0.0, sigmoid: bool = False) -> Any:
@@ -67,6 +83,11 @@ def build_two_tower(shape: TwoTowerShape, *, dropout: float = 0.0, sigmoid: bool
         module["text_deep"] = nn.Sequential(
             nn.Linear(shape.text_dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
         )
+    if shape.text_words:
+        # One more than there are, for the places that pad.
+        pieces = nn.EmbeddingBag(shape.text_words + 1, dim, mode="mean", padding_idx=shape.text_words)
+        nn.init.normal_(pieces.weight, std=0.1)
+        module["text_words"] = pieces
     module.register_parameter("log_scale", nn.Parameter(torch.tensor(_SIGLIP_SCALE if sigmoid else _SCALE)))
     module.register_parameter("bias", nn.Parameter(torch.tensor(_SIGLIP_BIAS if sigmoid else 0.0)))
     return module
@@ -91,14 +112,43 @@ def picture_vectors(module: Any, inputs_B3HW: torch.Tensor, *, below_head: bool 
     return F.normalize((rows if below_head else module["picture_head"](rows)).float(), dim=1)
 
 
-def words_vectors(module: Any, frozen_BT: torch.Tensor) -> torch.Tensor:
-    """Unit vectors of words in the shared space, from the frozen encoder's. Shape: (B, D), float32."""
+def words_vectors(module: Any, frozen_BT: torch.Tensor, pieces_BL: torch.Tensor | None = None) -> torch.Tensor:
+    """Unit vectors of words in the shared space.
+
+    Args:
+        module: What `build_two_tower` made.
+        frozen_BT: The frozen encoder's vectors. Shape: (B, T).
+        pieces_BL: Their word pieces as `pieces_of` gives them, where pieces have vectors. Shape: (B, L), int64.
+
+    Returns:
+        Shape: (B, D), float32.
+    """
     import torch.nn.functional as F
 
     rows = module["text_head"](frozen_BT)
     if "text_deep" in module:
         rows = rows + module["text_deep"](frozen_BT)
+    if pieces_BL is not None and "text_words" in module:
+        rows = rows + module["text_words"](pieces_BL)
     return F.normalize(rows.float(), dim=1)
+
+
+def pieces_of(tokens: Sequence[Sequence[int]], count: int) -> npt.NDArray[np.int64]:
+    """Word pieces of texts, padded.
+
+    Args:
+        tokens: Token numbers of each text.
+        count: How many pieces have a vector; a tokenizer with more lets some share one.
+
+    Returns:
+        Shape: (N, L), int64; L is at most `MOST_PIECES`, and `count` stands for nothing.
+    """
+    longest = min(MOST_PIECES, max((len(row) for row in tokens), default=1))
+    pieces_NL = np.full((len(tokens), longest), count, np.int64)
+    for place, row in enumerate(tokens):
+        cut = row[:longest]
+        pieces_NL[place, : len(cut)] = np.asarray(cut, np.int64) % count
+    return pieces_NL
 
 
 def write_two_tower(path: Path, module: Any, shape: TwoTowerShape, text: dict[str, Any]) -> None:

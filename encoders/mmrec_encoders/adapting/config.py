@@ -58,6 +58,8 @@ class SmallTowers:
         dimension: Length of the vectors in the space that pictures and words share.
         text_hidden: Width of the text head's hidden layer; 0 for a plain projection.
         text_dropout: Share of the hidden values dropped in training.
+        text_words: How many word pieces have a learned vector of their own, whose mean is added to what the head
+            makes of the frozen vector: names and colours that the frozen encoder hardly tells apart. 0 for none.
     """
 
     shape: SmallClipShape = field(default_factory=SmallClipShape)
@@ -65,6 +67,7 @@ class SmallTowers:
     dimension: int = 256
     text_hidden: int = 512
     text_dropout: float = 0.0
+    text_words: int = 32_768
 
     def __post_init__(self) -> None:
         if self.keep_size < self.shape.image_size:
@@ -74,8 +77,9 @@ class SmallTowers:
             )
         if self.dimension < 1:
             raise InvalidArgumentError(f"dimension is {self.dimension}; it must be at least 1", field="dimension")
-        if self.text_hidden < 0:
-            raise InvalidArgumentError(f"text_hidden is {self.text_hidden}; it must be 0 or more", field="text_hidden")
+        for name in ("text_hidden", "text_words"):
+            if getattr(self, name) < 0:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 0 or more", field=name)
         if not 0 <= self.text_dropout < 1:
             raise InvalidArgumentError(
                 f"text_dropout is {self.text_dropout}; it must be at least 0 and below 1", field="text_dropout"

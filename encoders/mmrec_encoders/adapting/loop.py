@@ -240,7 +240,7 @@ class Training:
         def pictures() -> torch.Tensor:
             return self.trainee.view(read, torch.Generator().manual_seed(seed))
 
-        return Chunk(pictures, self.trainee.word_inputs(texts_G[at]), seed)
+        return Chunk(pictures, self.trainee.word_inputs(texts_G[at]), self._chunk, seed)
 
     def _loss(self, true_GG: torch.Tensor, pictures_GD: torch.Tensor, words_GD: torch.Tensor) -> torch.Tensor:
         log_scale, *bias = self.trainee.loss_parameters

@@ -44,7 +44,8 @@ class Processes:
             warnings.simplefilter("ignore", UserWarning)
             state: Any = PartialState(cpu=own.type == "cpu", timeout=_PATIENCE)
         self.index, self.count = int(state.process_index), int(state.num_processes)
-        self.device: torch.device = own if self.count == 1 else state.device
+        # On a CPU it numbers the device, which is one and the same.
+        self.device: torch.device = own if self.count == 1 or own.type == "cpu" else state.device
         self._state = state
         if self.count == 1 and not found_state:
             # The state is one for the whole interpreter; whoever comes after us may want a GPU.

@@ -18,7 +18,7 @@ from mmrec_encoders.adapting.pairs import Pairs
 from mmrec_encoders.adapting.pictures import KeptPictures, failures_file, keep_pictures, kept_failures
 from mmrec_encoders.adapting.prepared import Prepared, without_failures
 from mmrec_encoders.adapting.processes import Processes
-from mmrec_encoders.adapting.small_trainee import SmallTrainee, encode_once
+from mmrec_encoders.adapting.small_trainee import SmallTrainee, encode_once, split_once
 from mmrec_encoders.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text
 from mmrec_encoders.preparation import Squeeze
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
@@ -26,7 +26,7 @@ from mmrec_encoders.two_tower import write_two_tower
 
 __all__ = ["prepare_small"]
 
-_TRAINING, _HELD, _TEXTS = "pictures.npy", "held.npy", "texts.npy"
+_TRAINING, _HELD, _TEXTS, _PIECES = "pictures.npy", "held.npy", "texts.npy", "pieces.npy"
 
 
 def prepare_small(
@@ -59,6 +59,9 @@ def prepare_small(
     readable_M = np.ones(len(pairs.held_M), np.bool_)
     readable_M[[failure.row for failure in failures]] = False
     if processes.is_main and not (work / _TEXTS).is_file():
+        if towers.text_words:
+            split_once(work / _PIECES, left.train.texts, text, towers.text_words)
+        # Last: it says that the words are done.
         encode_once(work / _TEXTS, left.train.texts, text, progress)
     processes.wait()
     trainee = SmallTrainee(
@@ -67,6 +70,7 @@ def prepare_small(
         KeptPictures(work / _TRAINING, (np.cumsum(~pairs.held_M) - 1)[readable_M]),
         KeptPictures(work / _HELD, (np.cumsum(pairs.held_M) - 1)[readable_M]),
         np.load(work / _TEXTS, mmap_mode="r"),
+        np.load(work / _PIECES, mmap_mode="r") if towers.text_words else None,
         processes.device,
     )
 

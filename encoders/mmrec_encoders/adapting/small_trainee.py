@@ -20,12 +20,13 @@ from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.pictures import KeptPictures
 from mmrec_encoders.augment import random_view
 from mmrec_encoders.protocols import TextEncoder, Vectors
-from mmrec_encoders.two_tower import TwoTowerShape, build_two_tower, picture_vectors, words_vectors
+from mmrec_encoders.sentence_texts import SentenceTextEncoder
+from mmrec_encoders.two_tower import TwoTowerShape, build_two_tower, picture_vectors, pieces_of, words_vectors
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SmallTrainee", "encode_once"]
+__all__ = ["SmallTrainee", "encode_once", "split_once"]
 
 _TEXTS_AT_ONCE = 2048
 _EVAL_BATCH = 256
@@ -40,29 +41,31 @@ class SmallTrainee:
         training: Pictures of the training pairs, at ``keep_size``.
         held: Pictures of the held-out pairs, as the encoder in use looks at them.
         frozen_UT: Frozen vectors of the training texts; an array or a ``numpy.memmap``. Shape: (U, T), float32.
+        pieces_UL: Their word pieces, where those have vectors. Shape: (U, L), int32.
         device: Where it is trained.
     """
 
     def __init__(
         self,
         config: AdaptConfig,
-        text: TextEncoder,
+        text: SentenceTextEncoder,
         training: KeptPictures,
         held: KeptPictures,
         frozen_UT: npt.NDArray[np.float32],
+        pieces_UL: npt.NDArray[np.int32] | None,
         device: torch.device,
     ) -> None:
         import torch
 
         towers = config.towers
-        self.shape = TwoTowerShape(towers.shape, text.dim, towers.dimension, towers.text_hidden)
+        self.shape = TwoTowerShape(towers.shape, text.dim, towers.dimension, towers.text_hidden, towers.text_words)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             module = build_two_tower(self.shape, dropout=towers.text_dropout, sigmoid=config.loss == "siglip")
         self.module: Any = module.to(device)
         self.text = text
         self._config, self._device = config, device
-        self._training, self._held, self._frozen_UT = training, held, frozen_UT
+        self._training, self._held, self._frozen_UT, self._pieces_UL = training, held, frozen_UT, pieces_UL
         self._known: dict[str, npt.NDArray[np.float32]] = {}
 
     @property
@@ -96,19 +99,22 @@ class SmallTrainee:
             flip=views.flip,
         )
 
-    def word_inputs(self, texts_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Frozen vectors of training texts. Shape: (B, T), float32."""
+    def word_inputs(self, texts_B: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Frozen vectors and word pieces of training texts. Shapes: (B, T), float32, and (B, L), int64."""
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(self._frozen_UT[texts_B])).to(self._device)
+        frozen = torch.from_numpy(np.ascontiguousarray(self._frozen_UT[texts_B])).to(self._device)
+        if self._pieces_UL is None:
+            return frozen, None
+        return frozen, torch.from_numpy(self._pieces_UL[texts_B].astype(np.int64)).to(self._device)
 
     def pictures(self, inputs: torch.Tensor) -> torch.Tensor:
         """Unit vectors in the shared space. Shape: (B, D), float32."""
         return picture_vectors(self.module, inputs)
 
-    def words(self, inputs: torch.Tensor) -> torch.Tensor:
+    def words(self, inputs: tuple[torch.Tensor, torch.Tensor | None]) -> torch.Tensor:
         """Unit vectors in the shared space. Shape: (B, D), float32."""
-        return words_vectors(self.module, inputs)
+        return words_vectors(self.module, *inputs)
 
     # --- scoring --------------------------------------------------------------------------------------------------
 
@@ -129,8 +135,11 @@ class SmallTrainee:
         new = sorted({*texts} - {*self._known}, key=len)
         if new:
             self._known |= dict(zip(new, self.text.encode(new), strict=True))
-        frozen = np.stack([self._known[text] for text in texts])
-        return self.words(torch.from_numpy(frozen).to(self._device)).float().cpu().numpy()
+        frozen = torch.from_numpy(np.stack([self._known[text] for text in texts])).to(self._device)
+        pieces = None
+        if self.shape.text_words:
+            pieces = torch.from_numpy(pieces_of(self.text.tokens(texts), self.shape.text_words)).to(self._device)
+        return self.words((frozen, pieces)).float().cpu().numpy()
 
 
 def encode_once(path: Path, texts: Sequence[str], text: TextEncoder, progress: Progress) -> None:
@@ -148,3 +157,23 @@ def encode_once(path: Path, texts: Sequence[str], text: TextEncoder, progress: P
 
     replace_file(path, write)
     progress.finish(f"{len(texts):,} texts encoded")
+
+
+def split_once(path: Path, texts: Sequence[str], text: SentenceTextEncoder, count: int) -> None:
+    """Write the word pieces of the training texts to `path`, likewise; see `pieces_of`."""
+    parts = [
+        pieces_of(text.tokens(texts[at : at + _TEXTS_AT_ONCE]), count).astype(np.int32)
+        for at in range(0, len(texts), _TEXTS_AT_ONCE)
+    ]
+    longest = max(part.shape[1] for part in parts)
+
+    def write(temporary: Path) -> None:
+        file = np.lib.format.open_memmap(temporary, "w+", np.int32, (len(texts), longest))
+        file[:] = count
+        at = 0
+        for part in parts:
+            file[at : at + len(part), : part.shape[1]] = part
+            at += len(part)
+        file.flush()
+
+    replace_file(path, write)

@@ -45,7 +45,7 @@ class Model(Protocol):
         """Unit vectors. Shape: (B, D), float32."""
         ...
 
-    def words(self, inputs: torch.Tensor) -> torch.Tensor:
+    def words(self, inputs: Any) -> torch.Tensor:
         """Unit vectors. Shape: (B, D), float32."""
         ...
 
@@ -55,12 +55,14 @@ class Chunk(NamedTuple):
 
     Attributes:
         pictures: Makes the inputs of the picture tower, the same ones each time it is called.
-        words: Inputs of the words tower. Shape: (B, ...).
+        words: Inputs of the words tower.
+        size: How many pairs it holds.
         seed: Of whatever the towers leave to chance, so that a second pass is the first one again.
     """
 
     pictures: Callable[[], torch.Tensor]
-    words: torch.Tensor
+    words: Any
+    size: int
     seed: int
 
 
@@ -108,7 +110,7 @@ def contrastive_step(
     grads = torch.autograd.grad(scale_loss(loss), [*leaves, *trained])
     for number, chunk in enumerate(chunks):
         pair = vectors[0] if len(chunks) == 1 else forward(chunk)
-        at = (processes.index * len(chunks) + number) * len(chunk.words)
+        at = (processes.index * len(chunks) + number) * chunk.size
         parts = [
             (vector, grad[at : at + len(vector)])
             for vector, grad in zip(pair, grads[:2], strict=True)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,6 @@ class Trainee(Model, Scored, Protocol):
         """Inputs of the picture tower; chance comes from the generator alone."""
         ...
 
-    def word_inputs(self, texts_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Inputs of the words tower. Shape: (B, ...)."""
+    def word_inputs(self, texts_B: npt.NDArray[np.int64]) -> Any:
+        """Inputs of the words tower for training texts."""
         ...
