@@ -1,0 +1,489 @@
+"""Items that are one product twice: near-identical pictures, near-identical words, or both.
+
+Works on frozen vectors of pictures and words, on the words themselves, and where there are thumbnails on pixels; knows
+nothing about encoders and files. Candidates are the nearest neighbours by picture, by words and by both together, found
+by `mmrec.understanding.vector_index`, so the work grows with the catalogue and not with its square. A candidate pair is
+then judged:
+
+- Both have a picture, and thumbnails are at hand: one is laid over the other (`mmrec.understanding.picture_match`).
+  They are one product when what is left is at most `max_difference` grey levels and the words agree, or at most half of
+  that whatever the words say.
+- Both have a picture, without thumbnails: the cosine of the picture vectors decides, against thresholds read off the
+  catalogue itself. Pictures of items whose words have little in common show how near different products come.
+- One has no picture: the words must be nearly the same.
+
+Words that each name a number which the other does not (shade 03 and 05) speak against a pair in every case. Pairs join
+into groups strongest first, and two groups join only if half of the pairs between them hold: no chain of look-alikes.
+"""
+
+# Axes: N items, P pairs, I picture dimensions, T words dimensions, K neighbours, H height, W width
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.errors import InvalidArgumentError
+from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.understanding.nearest import Floats, check_vectors
+from mmrec.understanding.picture_match import NOT_ALIGNED, match_pictures
+from mmrec.understanding.vector_index import IndexConfig, build_vector_index
+from mmrec.understanding.words_match import WordsMatcher
+
+__all__ = [
+    "DuplicateConfig",
+    "DuplicateFeatures",
+    "DuplicateGroup",
+    "DuplicateThresholds",
+    "Duplicates",
+    "find_duplicates",
+]
+
+Rows = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+By = Literal["picture", "words", "both"]
+
+_WORDS_AGREE = 0.4
+_WORDS_SAME = 0.9
+_WORDS_DIFFER = 0.2
+_COSINE_AGREE = 0.85
+_COSINE_SAME = 0.98
+_COSINE_DIFFER = 0.5
+_FALSE_PER_1000 = 5.0
+_JOIN_SHARE = 0.5
+_QUERIES_AT_ONCE = 8_192
+_PAIRS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateConfig:
+    """What counts as a duplicate.
+
+    Attributes:
+        min_picture: Cosine of picture vectors from which on pictures are near-identical whatever the words, above 0 to
+            1; None: read off the catalogue. Not used for pairs with thumbnails.
+        max_difference: Grey levels that may be left when thumbnails are laid over each other and the words agree, 0 to
+            255.
+        neighbours: Nearest neighbours of each item that are looked at, by each of the three searches, at least 1.
+        max_group: Most items of a group, at least 2.
+        seed: Of the search for neighbours.
+    """
+
+    min_picture: float | None = None
+    max_difference: float = 8.0
+    neighbours: int = 8
+    max_group: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.min_picture is not None and not 0 < self.min_picture <= 1:
+            raise InvalidArgumentError(
+                f"min_picture is {self.min_picture}; the cosine of near-identical pictures lies above 0, up to 1",
+                field="min_picture",
+            )
+        if not 0 <= self.max_difference <= NOT_ALIGNED:
+            raise InvalidArgumentError(
+                f"max_difference is {self.max_difference}; grey levels lie between 0 and 255", field="max_difference"
+            )
+        if self.neighbours < 1 or self.max_group < 2:
+            raise InvalidArgumentError(
+                f"neighbours and max_group are {self.neighbours} and {self.max_group}; they must be at least 1 and 2",
+                field="neighbours",
+            )
+
+
+class DuplicateFeatures(NamedTuple):
+    """What is known of the items.
+
+    Attributes:
+        image_NI: Picture vectors of an encoder, unit rows, zero rows where there is no picture. Shape: (N, I), float32.
+        text_NT: Words vectors, likewise. Shape: (N, T), float32.
+        texts: The words that name an item (its title), empty for none; None: not at hand. Length N.
+        pixels_N3HW: Thumbnails, `THUMBNAIL_SIDE` pixels a side; may be a memory map. Rows of items without a picture
+            are not read. None: not at hand. Shape: (N, 3, H, W), uint8.
+    """
+
+    image_NI: Floats
+    text_NT: Floats
+    texts: Sequence[str] | None = None
+    pixels_N3HW: npt.NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Items that are one product.
+
+    Attributes:
+        rows: At least two, ascending.
+        similarity: Lowest of the links that hold the group together: cosine of pictures, or, where one has none, the
+            share of words in common. 0 to 1.
+        difference: Most grey levels left in a link compared by thumbnails; None without one.
+        by: What the links rest on.
+    """
+
+    rows: tuple[int, ...]
+    similarity: float
+    difference: float | None
+    by: By
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateThresholds:
+    """What decided, and why.
+
+    Attributes:
+        picture_same: Cosine of pictures from which on the words do not matter.
+        picture_close: Cosine of pictures from which on it is enough that the words agree.
+        max_difference: Grey levels for pairs with thumbnails and words that agree.
+        words_agree: Share of words in common (or cosine, without texts) from which on words agree.
+        words_same: The same for pairs of which one has no picture.
+        expected_false_per_1000: Items of 1,000 expected to have a different product's picture beyond `picture_same`.
+        why: All of it in words.
+    """
+
+    picture_same: float
+    picture_close: float
+    max_difference: float
+    words_agree: float
+    words_same: float
+    expected_false_per_1000: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Duplicates of a catalogue.
+
+    Attributes:
+        groups: Most alike first.
+        thresholds: What decided.
+        compared: Pairs that were judged.
+    """
+
+    groups: tuple[DuplicateGroup, ...]
+    thresholds: DuplicateThresholds
+    compared: int
+
+
+class _Pairs(NamedTuple):
+    """Candidate pairs, first below second, and what is known of each."""
+
+    first_P: Rows
+    second_P: Rows
+    picture_P: Floats
+    """Cosine of the pictures; NaN where one has none."""
+    words_P: Floats
+    """Share of words in common, or cosine without texts; 0 where one has none."""
+    agree_P: Flags
+    same_P: Flags
+    contradict_P: Flags
+
+
+def find_duplicates(
+    features: DuplicateFeatures, config: DuplicateConfig | None = None, progress: Progress = NO_PROGRESS
+) -> Duplicates:
+    """Find the groups of items that are one product.
+
+    Args:
+        features: What is known of the items.
+        config: See `DuplicateConfig`.
+        progress: Told how far it is.
+
+    Raises:
+        InvalidArgumentError: shapes do not fit, or vectors are not unit or zero rows.
+    """
+    config = config or DuplicateConfig()
+    features = _checked(features)
+    judge = _Judge(features, config)
+    first_P, second_P = _candidates(features, config, progress)
+    pairs = judge.look_at(first_P, second_P)
+    thresholds = judge.settle(pairs)
+    progress.start("comparing pairs", len(first_P), "pairs")
+    strength_P = judge.strengths(pairs, progress)
+    progress.finish(f"{len(first_P):,} pairs compared")
+    groups = _groups(judge, pairs, strength_P, config.max_group)
+    return Duplicates(groups, thresholds, len(first_P))
+
+
+class _Judge:
+    """Says of pairs whether they are one product, and how strongly."""
+
+    def __init__(self, features: DuplicateFeatures, config: DuplicateConfig) -> None:
+        self._features = features
+        self._config = config
+        self._has_image_N: Flags = np.asarray(features.image_NI.any(axis=1))
+        self._has_text_N: Flags = np.asarray(features.text_NT.any(axis=1))
+        self._words = None if features.texts is None else WordsMatcher(features.texts)
+        self._same, self._close, self._floor = 1.0, 1.0, 0.0
+        self.difference: dict[tuple[int, int], float] = {}
+
+    def look_at(self, first_P: Rows, second_P: Rows) -> _Pairs:
+        """Everything but pixels."""
+        features = self._features
+        picture_P = _cosines(features.image_NI, first_P, second_P)
+        picture_P[~(self._has_image_N[first_P] & self._has_image_N[second_P])] = np.nan
+        cosine_P = _cosines(features.text_NT, first_P, second_P)
+        if self._words is None:
+            words_P, contradict_P = np.maximum(cosine_P, 0.0), np.zeros(len(first_P), np.bool_)
+            agree_P, same_P = cosine_P >= _COSINE_AGREE, cosine_P >= _COSINE_SAME
+        else:
+            words_P, contradict_P = self._words.match(first_P, second_P)
+            agree_P = (words_P >= _WORDS_AGREE) | (cosine_P >= _COSINE_AGREE)
+            same_P = words_P >= _WORDS_SAME
+        # Without words there is nothing to disagree with.
+        silent_P = ~(self._has_text_N[first_P] & self._has_text_N[second_P])
+        return _Pairs(first_P, second_P, picture_P, words_P, agree_P | silent_P, same_P & ~silent_P, contradict_P)
+
+    def settle(self, pairs: _Pairs) -> DuplicateThresholds:
+        """Read the thresholds off the pairs of items whose words have little in common."""
+        config = self._config
+        with_texts = self._words is not None
+        differ_P = pairs.words_P < (_WORDS_DIFFER if with_texts else _COSINE_DIFFER)
+        differ_P &= self._has_text_N[pairs.first_P] & self._has_text_N[pairs.second_P] & ~np.isnan(pairs.picture_P)
+        nearest_N = _best_per_item(pairs, pairs.picture_P, differ_P, len(self._has_image_N))
+        nearest = nearest_N[np.isfinite(nearest_N)]
+        any_N = _best_per_item(pairs, pairs.picture_P, ~np.isnan(pairs.picture_P), len(self._has_image_N))
+        measured = any_N[np.isfinite(any_N)]
+        enough = len(nearest) >= 200
+        self._same = float(np.quantile(nearest, 1 - _FALSE_PER_1000 / 1000)) if enough else 0.98
+        self._same = min(self._same, 0.9995)
+        self._close = float(np.quantile(nearest, 0.9)) if enough else 0.95
+        if config.min_picture is not None:
+            self._same = config.min_picture
+        self._close = min(self._close, self._same)
+        # Below this no pair is worth laying its pictures over each other.
+        self._floor = float(np.quantile(measured, 0.1)) if len(measured) else 0.0
+        expected = 1000.0 * float((nearest >= self._same).mean()) if len(nearest) else 0.0
+        source = (
+            f"of {len(nearest):,} items compared with their nearest picture among items whose words differ"
+            if enough
+            else f"a default, for only {len(nearest):,} items have a neighbour by picture whose words differ"
+        )
+        given = "given" if config.min_picture is not None else f"exceeded by {expected:.1f} in 1,000 {source}"
+        words = "share of words in common, rare ones counting more" if with_texts else "cosine of the words"
+        why = (
+            f"pictures are near-identical from a cosine of {self._same:.4f} on ({given}), or from {self._close:.4f} on "
+            f"where the words agree; words agree from {_WORDS_AGREE if with_texts else _COSINE_AGREE} on and are the "
+            f"same from {_WORDS_SAME if with_texts else _COSINE_SAME} on ({words})"
+        )
+        if self._features.pixels_N3HW is not None:
+            why += (
+                f"; pictures with a thumbnail are laid over each other instead, and may then differ by "
+                f"{config.max_difference:g} of 255 grey levels at 98% of places where the words agree, by "
+                f"{config.max_difference / 2:g} where they do not"
+            )
+        return DuplicateThresholds(
+            picture_same=self._same,
+            picture_close=self._close,
+            max_difference=config.max_difference,
+            words_agree=_WORDS_AGREE if with_texts else _COSINE_AGREE,
+            words_same=_WORDS_SAME if with_texts else _COSINE_SAME,
+            expected_false_per_1000=expected,
+            why=why,
+        )
+
+    def strengths(self, pairs: _Pairs, progress: Progress = NO_PROGRESS) -> Floats:
+        """How sure it is that a pair is one product, above 0 to 2; 0: it is not. Shape: (P,), float32."""
+        pictured_P = ~np.isnan(pairs.picture_P)
+        strength_P = np.zeros(len(pairs.first_P), np.float32)
+        by_words_P = ~pictured_P & pairs.same_P
+        strength_P[by_words_P] = pairs.words_P[by_words_P]
+        if self._features.pixels_N3HW is None:
+            near_P = pictured_P & ((pairs.picture_P >= self._same) | ((pairs.picture_P >= self._close) & pairs.agree_P))
+            strength_P[near_P] = np.maximum(pairs.picture_P[near_P], 1e-3)
+            progress.advance(len(strength_P))
+        else:
+            worth_P = pictured_P & (pairs.picture_P >= np.where(pairs.agree_P, self._floor, self._close))
+            worth_P &= ~pairs.contradict_P
+            difference_P = self._differences(pairs, np.flatnonzero(worth_P), progress)
+            allowed_P = self._config.max_difference * np.where(pairs.agree_P, 1.0, 0.5)
+            near_P = difference_P <= allowed_P
+            strength_P[near_P] = 2.0 - difference_P[near_P] / NOT_ALIGNED
+        strength_P[pairs.contradict_P] = 0.0
+        return strength_P
+
+    def _differences(self, pairs: _Pairs, worth: Rows, progress: Progress) -> Floats:
+        pixels = self._features.pixels_N3HW
+        assert pixels is not None
+        found_P = np.full(len(pairs.first_P), np.inf, np.float32)
+        progress.advance(len(found_P) - len(worth))
+        for at in range(0, len(worth), _PAIRS_AT_ONCE):
+            rows = worth[at : at + _PAIRS_AT_ONCE]
+            first_P, second_P = pairs.first_P[rows], pairs.second_P[rows]
+            found_P[rows] = match_pictures(np.asarray(pixels[first_P]), np.asarray(pixels[second_P]))
+            kept = found_P[rows] <= self._config.max_difference
+            self.difference.update(
+                zip(
+                    zip(first_P[kept].tolist(), second_P[kept].tolist(), strict=True),
+                    found_P[rows][kept].tolist(),
+                    strict=True,
+                )
+            )
+            progress.advance(len(rows))
+        return found_P
+
+
+# --- candidates -------------------------------------------------------------------------------------------------------
+
+
+def _checked(features: DuplicateFeatures) -> DuplicateFeatures:
+    image_NI = check_vectors(features.image_NI, "image")
+    text_NT = check_vectors(features.text_NT, "text")
+    count = len(image_NI)
+    for name, part in (("text", text_NT), ("texts", features.texts), ("pixels", features.pixels_N3HW)):
+        if part is not None and len(part) != count:
+            raise InvalidArgumentError(
+                f"there are {len(part):,} rows of {name} for {count:,} picture vectors; give one per item", field=name
+            )
+    pixels = features.pixels_N3HW
+    if pixels is not None and (pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != np.uint8):
+        raise InvalidArgumentError(
+            f"pixels have shape {pixels.shape} and type {pixels.dtype}; they must be uint8 (items, 3, height, width)",
+            field="pixels",
+        )
+    return DuplicateFeatures(image_NI, text_NT, features.texts, pixels)
+
+
+def _candidates(features: DuplicateFeatures, config: DuplicateConfig, progress: Progress) -> tuple[Rows, Rows]:
+    """Pairs of neighbours by picture, by words, and by both together; each pair once, first below second."""
+    has_image_N: Flags = np.asarray(features.image_NI.any(axis=1))
+    has_text_N: Flags = np.asarray(features.text_NT.any(axis=1))
+    both_N = has_image_N & has_text_N
+    joint_NJ = np.concatenate([features.image_NI, features.text_NT], axis=1) / np.float32(np.sqrt(2))
+    keys = [np.zeros(0, np.int64)]
+    count = len(has_image_N)
+    for name, vectors, rows in (
+        ("picture", features.image_NI, np.flatnonzero(has_image_N)),
+        ("words", features.text_NT, np.flatnonzero(has_text_N)),
+        ("picture and words", joint_NJ, np.flatnonzero(both_N)),
+    ):
+        if len(rows) < 2:
+            continue
+        own: Floats = np.ascontiguousarray(vectors[rows], np.float32)
+        index = build_vector_index(own, IndexConfig(exact_up_to=20_000, hnsw_up_to=0, seed=config.seed), progress)
+        progress.start(f"neighbours by {name}", len(rows), "items")
+        for at in range(0, len(rows), _QUERIES_AT_ONCE):
+            queries = own[at : at + _QUERIES_AT_ONCE]
+            found_QK = index.search(queries, config.neighbours + 1).rows_QK
+            asked_QK = np.broadcast_to(np.arange(at, at + len(queries))[:, None], found_QK.shape)
+            keys.append(_keys(rows[asked_QK.ravel()], rows[found_QK.ravel()], count))
+            progress.advance(len(queries))
+        progress.finish()
+        # Copies in great number would hide each other from a few neighbours: each is paired with the next, too.
+        order = np.lexsort(own.T[: min(8, own.shape[1])])
+        equal = (own[order[1:]] == own[order[:-1]]).all(axis=1)
+        keys.append(_keys(rows[order[:-1][equal]], rows[order[1:][equal]], count))
+    pairs = np.unique(np.concatenate(keys))
+    return pairs // max(count, 1), pairs % max(count, 1)
+
+
+def _keys(one: Rows, two: Rows, count: int) -> Rows:
+    different = one != two
+    one, two = one[different], two[different]
+    return np.unique(np.minimum(one, two) * count + np.maximum(one, two))
+
+
+def _cosines(vectors: Floats, first_P: Rows, second_P: Rows) -> Floats:
+    found_P = np.empty(len(first_P), np.float32)
+    for at in range(0, len(first_P), _PAIRS_AT_ONCE):
+        here = slice(at, at + _PAIRS_AT_ONCE)
+        found_P[here] = np.einsum("pd,pd->p", vectors[first_P[here]], vectors[second_P[here]])
+    return np.clip(found_P, -1.0, 1.0)
+
+
+def _best_per_item(pairs: _Pairs, values_P: Floats, chosen_P: Flags, count: int) -> npt.NDArray[np.float64]:
+    """Highest value of an item's chosen pairs; -inf for an item without one. Shape: (N,), float64."""
+    best_N = np.full(count, -np.inf)
+    for side_P in (pairs.first_P, pairs.second_P):
+        np.maximum.at(best_N, side_P[chosen_P], values_P[chosen_P].astype(np.float64))
+    return best_N
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+
+def _groups(judge: _Judge, pairs: _Pairs, strength_P: Floats, max_group: int) -> tuple[DuplicateGroup, ...]:
+    """Join the pairs that hold, strongest first; of equal ones the lower rows first."""
+    held = np.flatnonzero(strength_P > 0)
+    held = held[np.lexsort((pairs.second_P[held], pairs.first_P[held], -strength_P[held]))]
+    holds = {
+        (first, second)
+        for first, second in zip(pairs.first_P[held].tolist(), pairs.second_P[held].tolist(), strict=True)
+    }
+    judged = {(first, second) for first, second in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)}
+    group_of: dict[int, int] = {}
+    members: dict[int, list[int]] = {}
+    links: dict[int, list[int]] = {}
+    for place in held.tolist():
+        first, second = int(pairs.first_P[place]), int(pairs.second_P[place])
+        one, two = group_of.get(first), group_of.get(second)
+        left = [first] if one is None else members[one]
+        right = [second] if two is None else members[two]
+        if one is not None and one == two:
+            links[one].append(place)
+            continue
+        if len(left) + len(right) > max_group or not _belong(judge, left, right, holds, judged):
+            continue
+        target = min(first, second) if one is None and two is None else one if one is not None else two
+        assert target is not None
+        joined = sorted(left + right)
+        together = (
+            [*links.pop(one, []), *links.pop(two, []), place]
+            if one is not None and two is not None
+            else [
+                *links.pop(target, []),
+                place,
+            ]
+        )
+        for gone in (one, two):
+            if gone is not None:
+                members.pop(gone, None)
+        members[target], links[target] = joined, together
+        for row in joined:
+            group_of[row] = target
+    found = [_described(judge, pairs, members[name], links[name]) for name in members]
+    return tuple(sorted(found, key=lambda group: (-group.similarity, group.rows)))
+
+
+def _belong(
+    judge: _Judge, left: list[int], right: list[int], holds: set[tuple[int, int]], judged: set[tuple[int, int]]
+) -> bool:
+    """Whether at least half of the pairs between two groups hold; pairs that were no candidates are judged now."""
+    between = [(min(one, two), max(one, two)) for one in left for two in right]
+    new = np.array([pair for pair in between if pair not in judged], np.int64).reshape(-1, 2)
+    if len(new):
+        strength = judge.strengths(judge.look_at(new[:, 0], new[:, 1]))
+        judged.update((int(one), int(two)) for one, two in new.tolist())
+        holds.update(
+            (int(one), int(two)) for (one, two), value in zip(new.tolist(), strength, strict=True) if value > 0
+        )
+    return sum(pair in holds for pair in between) >= _JOIN_SHARE * len(between)
+
+
+def _described(judge: _Judge, pairs: _Pairs, rows: list[int], links: list[int]) -> DuplicateGroup:
+    picture = pairs.picture_P[links]
+    pictured = ~np.isnan(picture)
+    similarity = np.where(pictured, picture, pairs.words_P[links])
+    differences = [
+        judge.difference[pair]
+        for pair in zip(pairs.first_P[links].tolist(), pairs.second_P[links].tolist(), strict=True)
+        if pair in judge.difference
+    ]
+    by: By = (
+        "words" if not pictured.any() else "both" if pairs.agree_P[links].all() and _worded(pairs, links) else "picture"
+    )
+    return DuplicateGroup(
+        rows=tuple(rows),
+        similarity=float(np.clip(similarity.min(), 0.0, 1.0)),
+        difference=max(differences) if differences else None,
+        by=by,
+    )
+
+
+def _worded(pairs: _Pairs, links: list[int]) -> bool:
+    """Whether words had a say in every link."""
+    return bool((pairs.words_P[links] > 0).all())
