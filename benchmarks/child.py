@@ -25,18 +25,19 @@ class ChildError(RuntimeError):
     """A measurement's process ended badly; the message holds the end of what it wrote."""
 
 
-def call(function: str, threads: int, **arguments: Any) -> dict[str, Any]:
+def call(function: str, threads: int, *, as_command: bool = False, **arguments: Any) -> dict[str, Any]:
     """Call ``module:function`` in a fresh process of this interpreter.
 
     Args:
         function: As ``benchmarks.embed_rows:forward``.
         threads: Threads of its libraries.
+        as_command: Whether the environment is as mmrec's command line sets it up for itself.
         **arguments: What JSON can hold.
 
     Raises:
         ChildError: the process failed.
     """
-    return _run([sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)], threads)
+    return _run([sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)], threads, as_command)
 
 
 def run_script(python: Path, script: Path, threads: int, **arguments: Any) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def run_script(python: Path, script: Path, threads: int, **arguments: Any) -> di
     return _run([str(python), str(script), json.dumps(arguments)], threads)
 
 
-def _run(command: list[str], threads: int) -> dict[str, Any]:
+def _run(command: list[str], threads: int, as_command: bool = False) -> dict[str, Any]:
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -59,6 +60,8 @@ def _run(command: list[str], threads: int) -> dict[str, Any]:
         "TOKENIZERS_PARALLELISM": "true",
         "INFINITY_ANONYMOUS_USAGE_STATS": "0",
     }
+    if as_command:
+        environment |= {"TOKENIZERS_PARALLELISM": "false", "GOMP_SPINCOUNT": "20000"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
     if done.returncode or not lines:

@@ -1,6 +1,7 @@
 """Embeds JPEG files with infinity-emb in its own environment; knows nothing of mmrec and imports nothing of it.
 
-Run as ``python infinity_peer.py JSON`` with the keys model, files, batch_size; prints one line of JSON.
+Run as ``python infinity_peer.py JSON`` with the keys model, files, device, batch_size, repeats; prints
+one line of JSON.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-async def _embed(model: str, files: list[str], batch_size: int, repeats: int) -> dict[str, object]:
+async def _embed(model: str, files: list[str], device: str, batch_size: int, repeats: int) -> dict[str, object]:
     from infinity_emb import AsyncEmbeddingEngine, EngineArgs
 
     start = time.perf_counter()
@@ -19,8 +20,8 @@ async def _embed(model: str, files: list[str], batch_size: int, repeats: int) ->
         EngineArgs(
             model_name_or_path=model,
             engine="torch",
-            device="cpu",
-            dtype="float32",  # what it computes in on a CPU, whatever is asked for
+            device=device,
+            dtype="auto",  # float32 on a CPU, whatever is asked for
             batch_size=batch_size,
             model_warmup=False,
             trust_remote_code=False,

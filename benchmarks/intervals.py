@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RESAMPLES", "Estimate", "mean_estimate", "resample_weights", "shown"]
+__all__ = ["RESAMPLES", "Estimate", "mean_estimate", "resample_weights", "share_estimate", "shown"]
 
 RESAMPLES = 2000
 
@@ -55,3 +55,11 @@ def shown(estimate: Estimate, *, sign: bool = False) -> str:
     """As it stands in a table: ``0.412 [0.398, 0.427]``."""
     plus = "+" if sign else ""
     return f"{estimate.value:{plus}.3f} [{estimate.low:{plus}.3f}, {estimate.high:{plus}.3f}]"
+
+
+def share_estimate(share: float, units: int) -> Estimate:
+    """A share of so many units that were asked once each, and its interval after Wilson."""
+    z = 1.959964
+    centre = (share + z * z / (2 * units)) / (1 + z * z / units)
+    half = z * np.sqrt(share * (1 - share) / units + z * z / (4 * units * units)) / (1 + z * z / units)
+    return Estimate(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)))
