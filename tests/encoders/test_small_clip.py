@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape
+from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape, build_tower
 from tests.encoders.contracts import PICTURES, assert_cosines, assert_image_encoder
 
 
@@ -21,6 +21,21 @@ def test_a_saved_encoder_comes_back_the_same(small_clip: SmallClipEncoder, tmp_p
     assert loaded.fingerprint == small_clip.fingerprint
     np.testing.assert_array_equal(loaded.encode(PICTURES), small_clip.encode(PICTURES))
     assert [path.name for path in tmp_path.iterdir()] == ["image.safetensors"]
+
+
+def test_a_plain_resnet_obeys_the_batch_law_and_comes_back_the_same(tmp_path: Path) -> None:
+    shape = SmallClipShape(dim=24, width=4, layers=(1, 1, 2, 1), network="resnet")
+    encoder = SmallClipEncoder(shape, build_tower(shape).state_dict(), device="cpu")
+    assert_image_encoder(encoder)
+    encoder.save(tmp_path / "image.safetensors")
+    loaded = SmallClipEncoder.load(tmp_path / "image.safetensors", device="cpu")
+    assert loaded.shape == shape
+    np.testing.assert_array_equal(loaded.encode(PICTURES), encoder.encode(PICTURES))
+
+
+def test_an_unknown_network_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="network is 'vit'; it must be one of modified-resnet, resnet"):
+        SmallClipShape(network="vit")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("at", [0, 2, 20, 60])

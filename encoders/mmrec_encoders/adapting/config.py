@@ -62,7 +62,9 @@ class SmallTowers:
             makes of the frozen vector: names and colours that the frozen encoder hardly tells apart. 0 for none.
     """
 
-    shape: SmallClipShape = field(default_factory=SmallClipShape)
+    shape: SmallClipShape = field(
+        default_factory=lambda: SmallClipShape(width=32, layers=(1, 1, 2, 1), network="resnet")
+    )
     keep_size: int = 72
     dimension: int = 256
     text_hidden: int = 512
