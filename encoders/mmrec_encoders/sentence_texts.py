@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmrec.device import resolve_device, resolve_dtype
+from mmrec.device import cpu_multiplies_bfloat16, resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError
 from mmrec_encoders.compiling import compiled, compiling
 from mmrec_encoders.protocols import Vectors
@@ -119,14 +119,19 @@ class SentenceTextEncoder:
         self._end = _end_token(self._model.tokenizer, config.end_token) if self._direct else None
         # Positions count from the first real token, whatever stands before it.
         self._places = self._direct and self._model.tokenizer.padding_side == "left" and _takes_positions(self._model)
+        if config.compile and type(self._model[0]).__name__ != "Transformer":
+            raise InvalidArgumentError(
+                f"compile is set, but text model {config.model!r} holds no transformer; leave it off", field="compile"
+            )
         if config.end_token and not self._direct:
             raise InvalidArgumentError(
                 f"end_token is set, but text model {config.model!r} has no fast tokenizer to add it; leave it unset",
                 field="end_token",
             )
         if config.compile:
-            transformer = self._model[0].auto_model
-            transformer.forward = compiled(transformer.forward)
+            _compile(self._model)
+        elif self.device.type == "cpu":
+            _speed_up(self._model, dtype)
         # Two texts: a compiled pass for a single one would be another pass.
         self.dim = int(self.encode(["a", "b"]).shape[1])
 
@@ -265,6 +270,26 @@ def _can_tokenise(model: Any, *, plain: bool) -> bool:
     # A chat template in front of the text is sentence-transformers' to apply. A plain model's template is for
     # talk, not for embedding.
     return "text" in modalities and (plain or "message" not in modalities)
+
+
+def _compile(model: Any) -> None:
+    # The method and not the module, because sentence-transformers calls it by its name.
+    transformer = model[0].auto_model
+    transformer.forward = compiled(transformer.forward)
+
+
+def _speed_up(model: Any, dtype: torch.dtype) -> None:
+    import torch
+
+    from mmrec_encoders.cpu_speed import speed_up_linears
+
+    # torch's fused attention multiplies bfloat16 as float32 on a CPU; two plain products are twice as fast.
+    attention = getattr(getattr(model[0], "auto_model", None), "set_attn_implementation", None)
+    if attention is not None and dtype == torch.bfloat16 and cpu_multiplies_bfloat16():
+        attention("eager")
+    # float16 is emulated by every kernel.
+    if dtype != torch.float16:
+        speed_up_linears(model)
 
 
 def _takes_positions(model: Any) -> bool:
