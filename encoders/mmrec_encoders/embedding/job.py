@@ -18,6 +18,7 @@ from mmrec.progress import NO_PROGRESS, Progress
 from mmrec_encoders.embedding.cache import VectorCache
 from mmrec_encoders.embedding.committing import Committer
 from mmrec_encoders.embedding.config import EmbedConfig, EmbedSummary
+from mmrec_encoders.embedding.encoding import EncodedWindow
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.folder import CACHE, OutputFolder
 from mmrec_encoders.embedding.local_engine import JobPlan, encoded_windows, suitable_workers
@@ -65,8 +66,14 @@ def embed_dataset(
         FailedPreconditionError: another process writes to the folder, it cannot be written to, or the disk is full.
         BundleError: the bundle is damaged.
         ModelNotAvailableError: a model can be neither found nor fetched.
+        MissingExtraError: the engine is ray, and Ray is not installed.
+        UnavailableError: its cluster cannot be reached, or was lost.
     """
     config = config or EmbedConfig()
+    if config.engine == "ray":
+        from mmrec_encoders.embedding.ray_engine import check_ray
+
+        check_ray(config.ray_address)
     stream = ItemStream(dataset, config.shard_rows)
     if config.template is not None and stream.columns:
         check_template(config.template, stream.columns)
@@ -91,9 +98,12 @@ def embed_dataset(
             plan = JobPlan(encoder, settings_of(encoder, config), setup, job)
             committer = Committer(folder, cache, job, failpoint)
             meter = _Meter(progress, stream.estimate())
-            finished = _run(
-                plan, _jobs(stream, encoder, config, folder), committer, cache, config, meter, stop, failpoint
-            )
+            if config.engine == "ray":
+                windows = _on_ray(plan, config, dataset, folder, cache_folder)
+            else:
+                jobs = _jobs(stream, encoder, config, folder)
+                windows = _here(plan, jobs, cache, config, meter, failpoint)
+            finished = _run(windows, committer, meter, stop)
             if finished:
                 folder.finish(committer.shards, job)
             meter.finish()
@@ -115,20 +125,9 @@ def embed_dataset(
 
 
 def _run(
-    plan: JobPlan,
-    jobs: Iterator[WindowJob],
-    committer: Committer,
-    cache: VectorCache,
-    config: EmbedConfig,
-    meter: _Meter,
-    stop: Callable[[], bool],
-    failpoint: Failpoint,
+    windows: Iterator[tuple[WindowJob, EncodedWindow]], committer: Committer, meter: _Meter, stop: Callable[[], bool]
 ) -> bool:
     """Every window to its shard; False when it was stopped before the last."""
-    workers = config.workers
-    if workers is None:
-        workers = suitable_workers(resolve_device(config.device).type != "cpu")
-    windows = encoded_windows(plan, jobs, cache.get, workers=workers, advance=meter.part, failpoint=failpoint)
     try:
         for job, window in windows:
             committer.commit(window)
@@ -138,6 +137,37 @@ def _run(
     finally:
         windows.close()  # type: ignore[attr-defined]
     return True
+
+
+def _here(
+    plan: JobPlan,
+    jobs: Iterator[WindowJob],
+    cache: VectorCache,
+    config: EmbedConfig,
+    meter: _Meter,
+    failpoint: Failpoint,
+) -> Iterator[tuple[WindowJob, EncodedWindow]]:
+    workers = config.workers
+    if workers is None:
+        workers = suitable_workers(resolve_device(config.device).type != "cpu")
+    return encoded_windows(plan, jobs, cache.get, workers=workers, advance=meter.part, failpoint=failpoint)
+
+
+def _on_ray(
+    plan: JobPlan, config: EmbedConfig, dataset: Path, folder: OutputFolder, cache: Path
+) -> Iterator[tuple[WindowJob, EncodedWindow]]:
+    from mmrec_encoders.embedding import ray_engine
+    from mmrec_encoders.embedding.ray_stages import WindowSource
+
+    source = WindowSource(
+        dataset.absolute(),
+        config.shard_rows,
+        plan.encoder.template,
+        pictures=plan.setup is not None,
+        words=config.vectors != "image",
+    )
+    trained = folder.encoders.absolute() if config.trains else None
+    return ray_engine.encoded_windows(plan, config, source, encoders=trained, cache=cache)
 
 
 def _jobs(stream: ItemStream, encoder: ItemEncoder, config: EmbedConfig, folder: OutputFolder) -> Iterator[WindowJob]:
