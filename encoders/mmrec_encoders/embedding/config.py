@@ -44,7 +44,8 @@ class EmbedConfig:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Number format of computing: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         batch_pixels: Pixels per pass of the image model; 0 for what suits the device.
-        batch_tokens: About how many tokens per call of the text model; 0 for what suits the device.
+        batch_tokens: About how many tokens per call of the text encoder, which has a budget of its own for one pass;
+            0 for what suits the device.
         seed: Of training.
         training: How to train when there is no bundle.
         training_items: Most items that are trained on, drawn from the whole catalogue; about 20 kB of memory each.

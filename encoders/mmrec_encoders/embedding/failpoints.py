@@ -16,11 +16,11 @@ Failpoint: TypeAlias = Callable[[str], None]
 
 FAILPOINTS: Final = (
     "after-lock",
-    "before-job-description",
-    "mid-job-description",
     "before-training",
     "before-encoders-renamed",
     "after-encoders",
+    "before-job-description",
+    "mid-job-description",
     "after-decoders-started",
     "after-read",
     "after-texts",

@@ -25,14 +25,14 @@ from mmrec_encoders.embedding.sample import draw_sample
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.presets import PRESETS, SMALL, build_encoders
-from mmrec_encoders.sentence_texts import SentenceTextEncoder
 from mmrec_encoders.training import train_item_encoder
 
 __all__ = ["describe_job", "load_encoder", "settings_of", "train_encoder"]
 
 _RECIPE = "recipe.json"
 _CPU_PIXELS, _GPU_PIXELS = 32 * 224 * 224, 256 * 224 * 224
-_CPU_TOKENS, _GPU_TOKENS = 2**14, 2**17
+# Per call; the encoder cuts it into passes by a budget of its own.
+_CPU_TOKENS, _GPU_TOKENS = 2**17, 2**20
 
 
 def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncoder:
@@ -182,12 +182,11 @@ def settings_of(encoder: ItemEncoder, config: EmbedConfig) -> EncodeSettings:
         side = image.preparation.size
         pixels = config.batch_pixels or (_GPU_PIXELS if on_gpu else _CPU_PIXELS)
         pictures = max(1, pixels // (side * side))
-    limit = text.config.max_tokens if isinstance(text, SentenceTextEncoder) else 0
     return EncodeSettings(
         vectors=config.vectors,
         dimension=config.dimension,
         image_fingerprint=f"{image.fingerprint}|{image.preparation.fingerprint}|{dtype}" if image is not None else "",
-        text_fingerprint=f"{text.fingerprint}|{limit}|{dtype}",
+        text_fingerprint=f"{text.fingerprint}|{dtype}",
         batch_pictures=pictures,
         batch_tokens=config.batch_tokens or (_GPU_TOKENS if on_gpu else _CPU_TOKENS),
     )
