@@ -104,7 +104,10 @@ class VectorCache:
         return found is not None
 
     def get(self, keys: Sequence[bytes], dim: int) -> dict[bytes, CachedVector]:
-        """The vectors of those keys that are known; one of another length, or damaged, is not."""
+        """The vectors of those keys that are known; one of another length, or damaged, is not.
+
+        A reader knows nothing where the file cannot be asked.
+        """
 
         def ask() -> dict[bytes, CachedVector]:
             found: dict[bytes, CachedVector] = {}
@@ -118,7 +121,13 @@ class VectorCache:
                         found[key] = CachedVector(vector, rowid < self._first_new)
             return found
 
-        return self._guarded(ask)
+        if not self._read_only:
+            return self._guarded(ask)
+        try:
+            return ask()
+        except sqlite3.Error:
+            self.close()
+            return {}
 
     def put(
         self,
@@ -164,6 +173,7 @@ class VectorCache:
                 # A vector that is told to be there must be there after a power cut too: shards rely on it.
                 self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA cache_size = -16384")
+            self._db.text_factory = bytes  # a damaged vector may look like text
         return self._db
 
     def _begin(self) -> None:

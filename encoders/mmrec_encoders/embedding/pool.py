@@ -112,14 +112,17 @@ class _Worker:
             os.close(file)
             theirs.close()
         self.pipe = Connection(ours.detach())
-        self.pipe.send((setup, layout))
+        self._send((setup, layout))
 
     def give(self, work: _Work[object]) -> None:
         slot = self.free.pop()
         self.given.append((slot, work))
+        self._send(Order(slot, work.open_tasks()))
+
+    def _send(self, message: object) -> None:
         # A dead worker is noticed, with everything it had, when its answers are read.
         with contextlib.suppress(ConnectionError):
-            self.pipe.send(Order(slot, work.open_tasks()))
+            self.pipe.send(message)
 
     def close(self) -> None:
         self.pipe.close()
@@ -278,8 +281,8 @@ class DecodePool:
     def _started(self) -> _Worker:
         try:
             return _Worker(self._setup, self.layout)
-        except (OSError, EOFError) as err:
-            raise self._cannot_start(getattr(err, "strerror", None) or "the pipe closed") from err
+        except OSError as err:
+            raise self._cannot_start(err.strerror or "the system refused") from err
 
     def _cannot_start(self, why: str) -> FailedPreconditionError:
         return FailedPreconditionError(
