@@ -311,8 +311,9 @@ class Client:
 
         Args:
             item_ids: Only groups with one of these items; empty for the whole catalogue.
-            min_similarity: Cosine from which on two pictures, or two texts, are the same, over 0 to 1; None: one for
-                each is chosen from the catalogue, and the reply says how.
+            min_similarity: Cosine from which on two pictures are the same whatever the words, over 0 to 1; when the
+                words alone are looked at, the least share of words in common. None: chosen from the catalogue, and the
+                reply says how.
             filter: AIP-160 condition over the columns: only items that pass it are told.
             modality: What must be alike: ``picture``, ``words``, or either (``fused``).
             page_size: Groups a page, 1 to 1,000; 0 means 100.

@@ -353,8 +353,8 @@ class DuplicatesRequest:
 
     Attributes:
         item_ids: Only groups with one of these items; empty for the whole catalogue.
-        min_similarity: Cosine from which on two pictures, or two texts, are the same, over 0 to 1; None: one for each
-            is chosen from the catalogue.
+        min_similarity: Cosine from which on two pictures are the same whatever the words, over 0 to 1; when the words
+            alone are looked at, the least share of words in common. None: chosen from the catalogue.
         filter: AIP-160 condition over the columns: only items that pass it are told.
         modality: What must be alike: the picture, the words, or either (FUSED).
         page_size: Groups a page; 0 means `DEFAULT_PAGE`, more than `MAX_K` is coerced to it.
@@ -390,7 +390,8 @@ class DuplicateGroup:
 
     Attributes:
         item_ids: At least two, in the order of the catalogue.
-        similarity: The lowest cosine that holds the group together.
+        similarity: The lowest of the likenesses that hold the group together: cosine of two pictures, or, where one
+            item has none, share of words in common; 0 to 1.
         evidence: What they were told by; None: not known.
     """
 
@@ -407,8 +408,10 @@ class DuplicateGroups:
         groups: Most alike first.
         missing_ids: Ids of the request that the catalogue does not have, in order of first appearance.
         total: Groups over all pages.
-        picture_threshold: Cosine from which on two pictures count as the same; None: pictures were not compared.
-        words_threshold: Likewise for words.
+        picture_threshold: Cosine from which on two pictures count as the same whatever the words; None: pictures were
+            not compared.
+        words_threshold: Share of words in common from which on items count as the same where one has no picture; None:
+            words were not compared.
         explanation: How the thresholds were chosen, and what they let through, for people.
         next_page_token: Pass it to get the next page; empty: this was the last one.
         versions: What it was made with.

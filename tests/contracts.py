@@ -457,7 +457,7 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
             labels=["shoe", "hat"],
             templates=["a {label}"],
         ),
-        lambda c: c.tag([{"title": "hat"}], labels=[f"label {n}" for n in range(300)], k=2, min_score=0.001),
+        lambda c: c.tag([{"title": "hat"}], labels=[f"label {n}" for n in range(70)], k=2, min_score=0.001),
         lambda c: c.tag(item_ids=[first] * 40, labels=["shoe", "hat"], modality="words"),
         lambda c: c.tag(labels=["shoe"]),
         lambda c: c.tag([], labels=["shoe"]),

@@ -19,16 +19,19 @@ import mmrec
 from mmrec.cli import EXIT_CODES
 from mmrec.cli.check import check
 from mmrec.cli.demo import demo
+from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
 from mmrec.cli.evaluate import evaluate
 from mmrec.cli.fit import fit
 from mmrec.cli.import_ import import_
 from mmrec.cli.info import info
+from mmrec.cli.mismatch import mismatch
 from mmrec.cli.progress import close_open_bars
 from mmrec.cli.recommend import recommend
 from mmrec.cli.search import search
 from mmrec.cli.serve import serve
 from mmrec.cli.similar import similar
+from mmrec.cli.tag import tag
 from mmrec.errors import MissingExtraError
 
 __all__ = ["COMMANDS", "build_app", "help_text", "run"]
@@ -49,6 +52,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "similar": similar,
     "search": search,
+    "tag": tag,
+    "duplicates": duplicates,
+    "mismatch": mismatch,
     "serve": serve,
     "info": info,
 }

@@ -10,9 +10,12 @@ __all__ = [
     "CaOption",
     "DeviceOption",
     "DtypeOption",
+    "FilterOption",
     "JsonFlag",
     "KOption",
+    "ModalityOption",
     "QuietFlag",
+    "RelaxedFlag",
     "ServerOption",
     "TimeoutOption",
     "TlsFlag",
@@ -47,3 +50,14 @@ TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for --server's answer.")
 ]
 KOption = Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many items.")]
+FilterOption = Annotated[
+    str,
+    typer.Option("--filter", metavar="CONDITION", help="""Only these items, as in 'colour = "red" AND price < 50'."""),
+]
+RelaxedFlag = Annotated[
+    bool, typer.Option("--relaxed", help="When too few items pass --filter, fill up with the best of the others.")
+]
+ModalityOption = Annotated[
+    str,
+    typer.Option("--modality", metavar="fused|picture|words", help="Which side of the items to look at."),
+]

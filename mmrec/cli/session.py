@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmrec.errors import InvalidArgumentError
-from mmrec.types import ScoredItem
+from mmrec.errors import InvalidArgumentError, NotFoundError
+from mmrec.types import Fallback, ScoredItem, SearchResults
 
 if TYPE_CHECKING:
     from mmrec.cli.output import Output
     from mmrec.client import Client
     from mmrec.recommender import Recommender
 
-__all__ = ["Place", "open_engine", "print_ranking", "read_ids"]
+__all__ = ["Place", "holds_dataset", "note_fallback", "open_engine", "print_ranking", "read_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,24 @@ def open_engine(place: Place) -> Iterator[Client | Recommender]:
         yield Recommender.load(Path(place.bundle), device=place.device, dtype=place.dtype)
 
 
+def holds_dataset(folder: Path) -> bool:
+    """Whether a folder is a dataset rather than a bundle.
+
+    Raises:
+        NotFoundError: there is no such folder, or it is neither.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no folder {str(folder)!r}; name a bundle or a dataset folder")
+    if (folder / "CURRENT").is_file() or (folder / "manifest.json").is_file():
+        return False
+    if any((folder / f"items.{kind}").is_file() for kind in ("parquet", "csv", "tsv", "jsonl")):
+        return True
+    raise NotFoundError(
+        f"{str(folder)!r} is neither a bundle (it has no file CURRENT) nor a dataset (it has no items table: "
+        "items.parquet, .csv, .tsv or .jsonl); name the folder itself"
+    )
+
+
 def read_ids(values: Sequence[str], flag: str) -> list[str]:
     """The ids in a flag that may be repeated: commas separate, double quotes protect a comma inside an id.
 
@@ -101,6 +119,12 @@ def read_ids(values: Sequence[str], flag: str) -> list[str]:
             raise InvalidArgumentError(f"{flag} is {value!r}, with an empty id in it; remove the extra comma")
         ids += found
     return ids
+
+
+def note_fallback(out: Output, found: SearchResults) -> None:
+    """Say on stderr that a list goes beyond its filter."""
+    if found.fallback is Fallback.FILTER_RELAXED:
+        out.note("too few items pass the filter: the last ones come from outside it")
 
 
 def print_ranking(out: Output, title: str, items: Sequence[ScoredItem], *, explain: bool = False) -> None:

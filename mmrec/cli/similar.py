@@ -10,18 +10,21 @@ from mmrec.cli.options import (
     CaOption,
     DeviceOption,
     DtypeOption,
+    FilterOption,
     JsonFlag,
     KOption,
+    ModalityOption,
     QuietFlag,
+    RelaxedFlag,
     ServerOption,
     TimeoutOption,
     TlsFlag,
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, open_engine, print_ranking
+from mmrec.cli.session import Place, note_fallback, open_engine, print_ranking
 from mmrec.errors import InvalidArgumentError
-from mmrec.types import DEFAULT_K
+from mmrec.types import DEFAULT_K, FilterMode, SimilarRequest
 
 __all__ = ["similar"]
 
@@ -32,6 +35,12 @@ def similar(
         typer.Argument(metavar="[BUNDLE] ITEM", help="Bundle folder (none with --server), and the item's id."),
     ],
     k: KOption = DEFAULT_K,
+    filter: FilterOption = "",
+    relaxed: RelaxedFlag = False,
+    modality: ModalityOption = "fused",
+    diversity: Annotated[
+        float, typer.Option("--diversity", metavar="0..1", help="0: nearest first; 1: as different as possible.")
+    ] = 0.0,
     server: ServerOption = "",
     token: TokenOption = "",
     tls: TlsFlag = False,
@@ -44,20 +53,32 @@ def similar(
 ) -> None:
     """List the items whose picture and words are nearest to an item's.
 
-    The score is the cosine similarity of the fused embeddings, -1 to 1.
+    The score is the cosine similarity of the fused embeddings, -1 to 1; with --modality that of the pictures alone
+    or of the words alone, among the items that have them.
 
     Example:
-        mmrec similar bundle/ 50 --k 5
-        mmrec similar 50 --server localhost:50051
+        mmrec similar bundle/ 50 --k 5 --filter 'title != "Star Wars"'
+        mmrec similar 50 --server localhost:50051 --modality picture
 
     Raises:
-        InvalidArgumentError: there are more or fewer than one bundle (or server) and one item.
+        InvalidArgumentError: there are more or fewer than one bundle (or server) and one item, or a flag breaks a rule.
     """
     bundle, item = _bundle_and_item(names, server)
+    mode = FilterMode.RELAXED if relaxed else FilterMode.STRICT
+    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    asked = SimilarRequest(item, k, modality, filter, mode, diversity)  # type: ignore[arg-type]
     place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
     out = Output(json=json, quiet=quiet)
     with open_engine(place) as engine:
-        found = engine.similar(item, k)
+        found = engine.similar(
+            item,
+            asked.k,
+            modality=asked.modality,
+            filter=asked.filter,
+            filter_mode=asked.filter_mode,
+            diversity=asked.diversity,
+        )
+    note_fallback(out, found)
     out.data(found)
     print_ranking(out, f"Similar to {item}", found.items)
 

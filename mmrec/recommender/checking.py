@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -34,9 +34,7 @@ from mmrec.types import (
     Versions,
 )
 from mmrec.understanding import mismatch
-
-if TYPE_CHECKING:
-    from mmrec.understanding.duplicates import Duplicates
+from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, Duplicates, find_duplicates
 
 __all__ = ["Checker"]
 
@@ -83,9 +81,13 @@ class Checker:
     def _groups(self, request: DuplicatesRequest) -> DuplicateGroups:
         rows, missing = self._rows(request.item_ids)
         told_N = self._filters.bitmap(request.filter)
-        found = self._found(request.min_similarity, request.modality)
+        # The least likeness of words is asked of the groups: the words' own threshold says what may be one.
+        least = None if request.modality is Modality.WORDS else request.min_similarity
+        found = self._found(least, request.modality)
         groups = []
         for group in found.groups:
+            if request.modality is Modality.WORDS and group.similarity < (request.min_similarity or 0.0):
+                continue
             members = [row for row in group.rows if told_N[row]]
             if len(members) > 1 and (not request.item_ids or rows.intersection(members)):
                 ids = tuple(self._catalogue.item_ids[row] for row in members)
@@ -96,38 +98,32 @@ class Checker:
             groups=tuple(page.entries),
             missing_ids=missing,
             total=len(groups),
-            picture_threshold=None if request.modality is Modality.WORDS else thresholds.picture,
-            words_threshold=None if request.modality is Modality.PICTURE else thresholds.words,
+            picture_threshold=None if request.modality is Modality.WORDS else thresholds.picture_same,
+            words_threshold=None if request.modality is Modality.PICTURE else thresholds.words_same,
             explanation=thresholds.why,
             next_page_token=page.next_page_token,
             versions=self._versions,
         )
 
     def _found(self, least: float | None, modality: Modality) -> Duplicates:
-        from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, find_duplicates
-
         key = (least, modality)
         if key not in self._duplicates:
             features = self._sides.features
-            nothing_N = np.zeros(len(self._catalogue), np.bool_)
+            nothing = np.zeros_like
+            words_only, picture_only = modality is Modality.WORDS, modality is Modality.PICTURE
             self._duplicates[key] = find_duplicates(
                 DuplicateFeatures(
-                    image_NI=features.image_NI,
-                    has_image_N=nothing_N if modality is Modality.WORDS else features.has_image_N,
-                    text_NT=features.text_NT,
-                    has_text_N=nothing_N if modality is Modality.PICTURE else features.has_text_N,
-                    texts=self._texts,
+                    image_NI=nothing(features.image_NI) if words_only else features.image_NI,
+                    text_NT=nothing(features.text_NT) if picture_only else features.text_NT,
+                    # Titles name a thing; descriptions of different things often are the same text.
+                    texts=None if picture_only else self._catalogue.titles,
                 ),
-                DuplicateConfig(min_picture=least, min_words=least),
+                DuplicateConfig(min_picture=least),
             )
         self._duplicates.move_to_end(key)
         while len(self._duplicates) > _KEPT_ANSWERS:
             self._duplicates.popitem(last=False)
         return self._duplicates[key]
-
-    @cached_property
-    def _texts(self) -> list[str]:
-        return self._catalogue.texts(self._sides.encoder.template)
 
     # --- mismatches -----------------------------------------------------------------------------------------------
 

@@ -40,6 +40,10 @@ def place(request: pytest.FixtureRequest) -> list[str]:
         (["search", "bundle"], "neither --text nor --picture is given"),
         (["search", "bundle", "--text", "a", "--text-weight", "2"], "text_weight is 2.0"),
         (["search", "bundle", "--text", "a", "--k", "-1"], "k is -1"),
+        (["search", "bundle", "--text", "a", "--item-weight", "2"], "item_weight is 2.0"),
+        (["search", "bundle", "--text", "a", "--modality", "smell"], "modality is 'smell'"),
+        (["similar", "bundle", "p0001", "--modality", "smell"], "modality is 'smell'"),
+        (["similar", "bundle", "p0001", "--diversity", "-1"], "diversity is -1.0"),
         (["search", "bundle", "--text", "a" * 100_001], "100,001 characters"),
         (["info"], "neither a bundle nor --server is given"),
     ],
@@ -164,6 +168,88 @@ def test_searching_by_a_file_that_is_no_picture(
     status, out, err = _run(["search", *place, "--picture", str(tmp_path / "words.jpg")], capsys)
     assert (status, out) == (2, "")
     assert err.startswith("error: ")
+
+
+def test_searching_by_an_item_among_those_that_pass_a_filter(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    among = 'item_id IN ("p0001", "p0002", "p0003")'
+    asked = ["search", *place, "--item", "p0001", "--text", "blue", "--filter", among]
+    status, out, err = _run([*asked, "--json"], capsys)
+    assert (status, err) == (0, "")
+    assert sorted(scored["item"]["item_id"] for scored in json.loads(out)["items"]) == ["p0002", "p0003"]
+    status, out, err = _run([*asked, "--relaxed", "--k", "4"], capsys)
+    assert (status, err) == (0, "too few items pass the filter: the last ones come from outside it\n")
+    assert out.splitlines()[0] == 'Nearest to "blue" and item p0001'
+    assert len(out.splitlines()) == 3 + 4
+
+
+def test_pages_of_a_search_add_up(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["search", *place, "--text", "a lamp", "--modality", "words", "--json"]
+    first = json.loads(_run([*asked, "--k", "2"], capsys)[1])
+    second = json.loads(_run([*asked, "--k", "2", "--page-token", first["next_page_token"]], capsys)[1])
+    whole = json.loads(_run([*asked, "--k", "4"], capsys)[1])
+    assert first["items"] + second["items"] == whole["items"]
+
+
+def test_similar_pictures_within_a_filter(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    names = [*place, "p0001"] if place[0] != "--server" else ["p0001", *place]
+    asked = ["similar", *names, "--modality", "picture", "--diversity", "0.3", "--json"]
+    status, out, err = _run([*asked, "--filter", 'category != "lamp"'], capsys)
+    assert (status, err) == (0, "")
+    assert len(json.loads(out)["items"]) == 10
+    assert all(scored["item"]["attributes"]["category"] != "lamp" for scored in json.loads(out)["items"])
+    status, out, err = _run([*asked, "--filter", "colour = 1"], capsys)
+    assert (status, out) == (2, "")
+    assert "'colour'" in err
+
+
+def test_many_searches_from_a_file(
+    place: list[str], demo_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = sorted((demo_dataset / "images").iterdir())[0]
+    (tmp_path / "a.jpg").write_bytes(picture.read_bytes())
+    lines = [
+        {"text": "a lamp"},
+        {"picture": "a.jpg", "k": 1},
+        {"item": "nonsense"},
+        {"text": "a mug", "item": "p0001", "filter": 'category = "mug"', "relaxed": True, "modality": "words"},
+    ]
+    file = tmp_path / "searches.jsonl"
+    file.write_text("\n\n".join(map(json.dumps, lines)), encoding="utf-8")
+    status, out, err = _run(["search", *place, "--queries", str(file), "--k", "3", "--json"], capsys)
+    assert status == 0
+    assert err.startswith("search 3: ")
+    first, second, third, fourth = json.loads(out)["results"]
+    assert [len(found["items"]) for found in (first, second, fourth)] == [3, 1, 3]
+    assert third["error"]["code"] == "NOT_FOUND"
+    status, out, _ = _run(["search", *place, "--queries", str(file), "--k", "3"], capsys)
+    assert status == 0
+    assert out.splitlines()[0] == "4 searches"
+    assert len(out.splitlines()) == 3 + 7
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "message"),
+    [
+        ("", 2, "holds no search"),
+        ('{"text": "a"}\nnonsense', 2, "searches.jsonl, line 2: 'nonsense' is no JSON object"),
+        ('{"text": "a", "colour": "red"}', 2, "'colour' is none of text, picture"),
+        ('{"text": 7}', 2, "line 1: text is 7"),
+        ('{"text": "a", "k": "3"}', 2, "line 1: k is '3'"),
+        ('{"text": "a", "k": -1}', 2, "line 1: k is -1"),
+        ('{"k": 3}', 2, "line 1: neither text nor image is given"),
+        ('{"picture": "none.jpg"}', 3, "none.jpg"),
+    ],
+)
+def test_a_file_of_searches_that_cannot_be_used_is_told_by_line(
+    text: str, status: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "searches.jsonl"
+    file.write_text(text, encoding="utf-8")
+    code, out, err = _run(["search", "bundle", "--queries", str(file)], capsys)
+    assert (code, out) == (status, "")
+    assert message in err
 
 
 def test_info(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,10 +23,26 @@ NAMES = (
     "recommend",
     "similar",
     "search",
+    "tag",
+    "duplicates",
+    "mismatch",
     "serve",
     "info",
 )
-COMPUTING = ("demo", "embed", "fit", "evaluate", "recommend", "similar", "search", "serve", "info")
+COMPUTING = (
+    "demo",
+    "embed",
+    "fit",
+    "evaluate",
+    "recommend",
+    "similar",
+    "search",
+    "tag",
+    "duplicates",
+    "mismatch",
+    "serve",
+    "info",
+)
 
 
 @pytest.fixture(params=NAMES)

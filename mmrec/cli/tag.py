@@ -1,0 +1,251 @@
+"""`mmrec tag`: labels that fit items, and the missing values of a dataset's column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mmrec.cli.options import (
+    CaOption,
+    DeviceOption,
+    DtypeOption,
+    JsonFlag,
+    ModalityOption,
+    QuietFlag,
+    ServerOption,
+    TimeoutOption,
+    TlsFlag,
+    TokenOption,
+)
+from mmrec.cli.output import Output
+from mmrec.cli.session import Place, holds_dataset, open_engine, read_ids
+from mmrec.errors import InvalidArgumentError, NotFoundError
+from mmrec.types import DEFAULT_TAGS, ItemFailure, ItemInput, Modality, TagRequest, TagResults, read_picture
+
+if TYPE_CHECKING:
+    from mmrec.pipeline.column import FilledColumn
+
+__all__ = ["tag"]
+
+_SHOWN = 20
+
+
+def tag(
+    place: Annotated[
+        str, typer.Argument(metavar="BUNDLE|DATASET", help="Bundle folder or dataset folder; none with --server.")
+    ] = "",
+    column: Annotated[
+        str, typer.Option("--column", metavar="NAME", help="The labels are this column's values; DATASET: fill it in.")
+    ] = "",
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", metavar="LABELS", help="The labels, separated by commas. May be repeated."),
+    ] = None,
+    labels_file: Annotated[str, typer.Option("--labels-file", metavar="FILE", help="The labels, one a line.")] = "",
+    items: Annotated[
+        list[str] | None, typer.Option("--items", metavar="IDS", help="Items of the catalogue, separated by commas.")
+    ] = None,
+    text: Annotated[str, typer.Option("--text", metavar="WORDS", help="Words of an item to tag.")] = "",
+    picture: Annotated[str, typer.Option("--picture", metavar="FILE", help="Picture of an item to tag.")] = "",
+    template: Annotated[
+        list[str] | None,
+        typer.Option("--template", metavar="TEXT", help="Sentence with {label}, instead of ours. May be repeated."),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many labels per item.")] = DEFAULT_TAGS,
+    min_score: Annotated[
+        float, typer.Option("--min-score", metavar="0..1", help="Leave out labels that are less probable.")
+    ] = 0.0,
+    modality: ModalityOption = "fused",
+    bundle: Annotated[
+        str, typer.Option("--bundle", metavar="BUNDLE", help="DATASET: use this bundle's encoders. [train new ones]")
+    ] = "",
+    encoders: Annotated[
+        str,
+        typer.Option("--encoders", metavar="FOLDER", help="DATASET: use these encoders, as mmrec embed leaves them."),
+    ] = "",
+    min_confidence: Annotated[
+        float, typer.Option("--min-confidence", metavar="0..1", help="DATASET: leave what is less sure empty.")
+    ] = 0.0,
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", metavar="FILE", help="DATASET: write here, as .parquet, .csv, .tsv or .jsonl."),
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="DATASET: of training and of what is held out.")] = 0,
+    server: ServerOption = "",
+    token: TokenOption = "",
+    tls: TlsFlag = False,
+    ca: CaOption = "",
+    timeout: TimeoutOption = 60.0,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Say which labels fit items, or fill in the missing values of a dataset's column.
+
+    With a bundle or --server: the labels of --labels, --labels-file or --column are compared with the picture and words
+    of --items, --text and --picture. Probabilities of a column's values are calibrated on items that have one.
+
+    With a dataset: items that have a value in --column teach it, and the others get one with a confidence, which is
+    checked on items held out; --labels are values to choose from beside those that the column has.
+
+    Example:
+        mmrec tag bundle/ --items p0001,p0002 --labels "red,blue,dark green"
+        mmrec tag --server localhost:50051 --picture shoe.jpg --column category --k 3
+        mmrec tag shop/ --column colour --out colours.csv --min-confidence 0.8
+
+    Raises:
+        InvalidArgumentError: a flag breaks a rule, or belongs to the other use.
+        NotFoundError: a file cannot be read, or the folder is neither a bundle nor a dataset.
+    """
+    listed = (*read_ids(labels or [], "--labels"), *(_lines(Path(labels_file)) if labels_file else ()))
+    sink = Output(json=json, quiet=quiet)
+    if place and not server and holds_dataset(Path(place)):
+        _refuse(
+            {"--items": items, "--text": text, "--picture": picture, "--template": template, "--min-score": min_score},
+            f"{place} is a dataset folder, whose column is filled in",
+            "a bundle or --server",
+        )
+        _fill_in(
+            Path(place), column, listed, modality, bundle, encoders, min_confidence, out, seed, k, device, dtype, sink
+        )
+        return
+    _refuse(
+        {"--bundle": bundle, "--encoders": encoders, "--min-confidence": min_confidence, "--out": out},
+        f"{place or server} is no dataset folder",
+        "a dataset folder",
+    )
+    where = Place(place, server, token, tls, ca, timeout, device, dtype)
+    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    asked = TagRequest(
+        labels=listed,
+        column=column,
+        templates=tuple(template or ()),
+        k=k,
+        min_score=min_score,
+        modality=modality,  # type: ignore[arg-type]  # the request makes members of words
+    )
+    image = read_picture(picture or None, "picture")
+    described = [ItemInput(item_id=picture or "", title=text, image=image)] if text.strip() or image else []
+    ids = read_ids(items or [], "--items")
+    if not described and not ids:
+        raise InvalidArgumentError("none of --items, --text and --picture is given; say what to tag")
+    with open_engine(where) as engine:
+        found = engine.tag(
+            described,
+            item_ids=ids,
+            labels=asked.labels,
+            column=asked.column,
+            templates=asked.templates,
+            k=asked.k,
+            min_score=asked.min_score,
+            modality=asked.modality,
+        )
+    _print_tags(sink, found)
+
+
+def _refuse(flags: dict[str, object], why: str, instead: str) -> None:
+    given = [name for name, value in flags.items() if value]
+    if given:
+        raise InvalidArgumentError(f"{given[0]} is given, but {why}; leave it out, or name {instead}")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as err:
+        why = getattr(err, "strerror", "it is not UTF-8")
+        raise NotFoundError(f"cannot read labels from {str(path)!r}: {why}") from err
+
+
+def _print_tags(out: Output, found: TagResults) -> None:
+    if found.missing_ids:
+        out.note(f"not in the catalogue, skipped: {', '.join(found.missing_ids)}")
+    failures = [entry for entry in found.items if isinstance(entry, ItemFailure)]
+    if failures and len(failures) == len(found.items):
+        raise failures[0].error
+    for failure in failures:
+        out.note(failure.error.message)
+    out.data(found)
+    calibration = found.calibration
+    worth = "not calibrated: they order the labels"
+    if calibration.calibrated and calibration.accuracy is not None and calibration.calibration_error is not None:
+        worth = (
+            f"calibrated; of {calibration.rows:,} items with a value {calibration.accuracy:.0%} got it first, and "
+            f"probabilities were off by {calibration.calibration_error:.3f}"
+        )
+    rows = [
+        (entry.item_id, rank, tag.label, float(tag.score))
+        for entry in found.items
+        if not isinstance(entry, ItemFailure)
+        for rank, tag in enumerate(entry.tags, start=1)
+    ]
+    out.table(f"Labels, with probabilities ({worth})", ("item", "rank", "label", "probability"), rows)
+
+
+# --- a column of a dataset ------------------------------------------------------------------------------------------
+
+
+def _fill_in(
+    dataset: Path,
+    column: str,
+    labels: tuple[str, ...],
+    modality: str,
+    bundle: str,
+    encoders: str,
+    min_confidence: float,
+    out: str,
+    seed: int,
+    k: int,
+    device: str,
+    dtype: str,
+    sink: Output,
+) -> None:
+    if not column:
+        raise InvalidArgumentError("--column is not given; name the column to fill in", field="column")
+    # Flags are checked before anything heavy is imported.
+    sides: dict[str, Literal["both", "picture", "words"]] = {"fused": "both", "picture": "picture", "words": "words"}
+    if modality not in sides:
+        words = ", ".join(str(side.value) for side in Modality)
+        raise InvalidArgumentError(f"modality is {modality!r:.80}; it must be one of {words}", field="modality")
+    from mmrec.pipeline.column import FillSource, fill_dataset_column, write_filled
+
+    source = FillSource(bundle=bundle, encoders=encoders, device=device, dtype=dtype, seed=seed)
+    filled = fill_dataset_column(
+        dataset,
+        column,
+        source,
+        labels=labels,
+        modality=sides[modality],
+        min_confidence=min_confidence,
+        top_k=k,
+        out=Path(out) if out else None,
+        progress=sink.progress(),
+    )
+    if out:
+        write_filled(filled, Path(out))
+    _print_filled(sink, filled, out)
+
+
+def _print_filled(sink: Output, filled: FilledColumn, out: str) -> None:
+    sink.data(filled.as_json(values=not out))
+    rows = [("items", f"{len(filled.item_ids):,}")]
+    rows += [(name, f"{count:,}") for name, count in filled.counts.items()]
+    report = filled.result.report
+    if report is None:
+        sink.note("too few items have a value to hold any out, so how good the filled ones are is not known")
+    else:
+        rows += [
+            ("right of those held out", f"{report.accuracy:.1%} of {report.rows:,}"),
+            ("calibration error", f"{report.ece:.3f}"),
+        ]
+    if out:
+        rows.append(("file", out))
+    sink.table(f"Column {filled.result.column}", ("what", "value"), rows)
+    shown = [] if out else [row for row in filled.rows() if row[2] == "filled"]
+    if shown:
+        more = f" (the first {_SHOWN} of {len(shown):,}; --out writes all)" if len(shown) > _SHOWN else ""
+        columns = ("item", "value", "confidence")
+        sink.table(f"Filled in{more}", columns, [(item, value, sure) for item, value, _, sure in shown[:_SHOWN]])
