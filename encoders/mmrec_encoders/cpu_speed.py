@@ -46,7 +46,7 @@ def _multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
 
 def _works() -> bool:
     """Whether the kernel is there and computes what it should."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     rows = torch.arange(2 * 3 * 8, dtype=torch.float32).view(2, 3, 8).sin()
     weight, bias = torch.arange(40, dtype=torch.float32).view(5, 8).cos(), torch.ones(5)

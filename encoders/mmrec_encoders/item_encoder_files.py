@@ -13,10 +13,12 @@ from typing import Any
 from mmrec.device import resolve_device
 from mmrec.errors import BundleError, FailedPreconditionError
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
+from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.fusion import Fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
-from mmrec_encoders.presets import image_config
+from mmrec_encoders.open_clip_models import OpenClipConfig, open_clip_config
+from mmrec_encoders.presets import CLIP
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder
@@ -26,6 +28,8 @@ __all__ = ["load_item_encoder", "save_item_encoder"]
 _FORMAT = 1
 _DESCRIPTION, _IMAGE, _FUSION = "encoders.json", "image.safetensors", "fusion.safetensors"
 _WORDS = "words.safetensors"
+# What of a text encoder's configuration changes its vectors. Folders of older releases lack the later ones.
+_TEXT_SETTINGS, _LATER_TEXT_SETTINGS = ("max_tokens", "query_prompt"), ("document_prompt", "pooling", "end_token")
 
 
 def save_item_encoder(encoder: ItemEncoder, folder: Path) -> None:
@@ -56,28 +60,28 @@ def _describe_image(image: ImageEncoder | None) -> dict[str, Any] | None:
     if isinstance(image, AlignedPictures):
         return {"kind": "aligned-pictures", "vector": image.vector, "fingerprint": image.fingerprint}
     if isinstance(image, OpenClipImageEncoder):
-        config = image.config
-        model = f"{config.model}@{config.pretrained}" if config.pretrained else config.model
-        return {"kind": "open-clip", "model": model, "fingerprint": image.fingerprint}
+        return {"kind": "open-clip", "model": _named(image.config), "fingerprint": image.fingerprint}
     raise FailedPreconditionError(
         f"an image encoder of class {type(image).__name__} cannot be saved; use an open_clip model or the small encoder"
     )
 
 
+def _named(config: OpenClipConfig) -> str:
+    """The model in one string, as `open_clip_config` reads it."""
+    return f"{config.model}@{config.pretrained}" if config.pretrained else config.model
+
+
 def _describe_text(text: TextEncoder) -> dict[str, Any]:
+    if isinstance(text, ClipTextEncoder):
+        return {"kind": "open-clip", "model": _named(text.config), "fingerprint": text.fingerprint}
     if isinstance(text, AlignedTexts):
         return {"kind": "aligned-words", "base": _describe_text(text.base), "fingerprint": text.fingerprint}
     if isinstance(text, SentenceTextEncoder):
-        config = text.config
-        return {
-            "kind": "sentence-transformers",
-            "model": config.model,
-            "max_tokens": config.max_tokens,
-            "query_prompt": config.query_prompt,
-            "fingerprint": text.fingerprint,
-        }
+        settings = {name: getattr(text.config, name) for name in ("model", *_TEXT_SETTINGS, *_LATER_TEXT_SETTINGS)}
+        return {"kind": "sentence-transformers", **settings, "fingerprint": text.fingerprint}
     raise FailedPreconditionError(
-        f"a text encoder of class {type(text).__name__} cannot be saved; use one that sentence-transformers loads"
+        f"a text encoder of class {type(text).__name__} cannot be saved; use one that sentence-transformers or "
+        "open_clip loads"
     )
 
 
@@ -118,7 +122,7 @@ def _load_image(
     elif described["kind"] == "aligned-pictures":
         image = AlignedPictures(folder / _IMAGE, described["vector"], device=device)
     elif described["kind"] == "open-clip":
-        image = OpenClipImageEncoder(image_config(override or described["model"], device, dtype))
+        image = OpenClipImageEncoder(open_clip_config(override or described["model"], device, dtype))
     else:
         raise BundleError(
             f"the bundle names an image encoder of kind {described['kind']!r}, which this mmrec does not "
@@ -134,19 +138,20 @@ def _load_text(described: dict[str, Any], folder: Path, device: str, dtype: str,
         words = AlignedTexts(folder / _WORDS, base, device=device)
         _check("text encoder", described["fingerprint"], words.fingerprint)
         return words
+    if described["kind"] == "open-clip":
+        model = (override or described["model"]).removeprefix(CLIP)
+        clip = ClipTextEncoder(open_clip_config(model, device, dtype))
+        _check("text encoder", described["fingerprint"], clip.fingerprint)
+        return clip
     if described["kind"] != "sentence-transformers":
         raise BundleError(
             f"the bundle names a text encoder of kind {described['kind']!r}, which this mmrec does not "
             f"know; update mmrec"
         )
+    settings = {name: described[name] for name in _TEXT_SETTINGS}
+    settings |= {name: described[name] for name in _LATER_TEXT_SETTINGS if name in described}
     text = SentenceTextEncoder(
-        SentenceTextConfig(
-            model=override or described["model"],
-            device=device,
-            dtype=dtype,
-            max_tokens=described["max_tokens"],
-            query_prompt=described["query_prompt"],
-        )
+        SentenceTextConfig(override or described["model"], device=device, dtype=dtype, **settings)
     )
     _check("text encoder", described["fingerprint"], text.fingerprint)
     return text

@@ -1,68 +1,30 @@
-"""Pictures to vectors with any open_clip model: by name and tag, ``hf-hub:``, ``local-dir:``, or from a file.
+"""Pictures to vectors with the image tower of any open_clip model, with the preprocessing it was trained with.
 
-Only the image tower is run, in eval mode, with the preprocessing the model was trained with. Weights are read
-as safetensors, or by torch with ``weights_only``; a pickle that holds anything else is refused.
+Only the image tower is kept, in eval mode. How models are named and found is `open_clip_models`' affair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InvalidArgumentError, MissingExtraError, ModelNotAvailableError
+from mmrec_encoders.compiling import compiled, compiling
+from mmrec_encoders.open_clip_models import OpenClipConfig, load_open_clip, short_name
 from mmrec_encoders.preparation import ClipPreparation, check_pixels
 from mmrec_encoders.protocols import Pixels, Vectors
-from mmrec_encoders.quiet import quiet_loading
 from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
 __all__ = ["OpenClipConfig", "OpenClipImageEncoder"]
 
-
-@dataclass(frozen=True, slots=True)
-class OpenClipConfig:
-    """Which open_clip model, and how it is run.
-
-    Attributes:
-        model: Built-in name (``ViT-B-32``), ``hf-hub:org/name`` or ``local-dir:/folder``.
-        pretrained: Tag (``laion2b_s34b_b79k``) or weights file for a built-in name; empty with a schema.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        batch_size: Pictures per forward pass, at least 1.
-    """
-
-    model: str
-    pretrained: str = ""
-    device: str = "auto"
-    dtype: str = "auto"
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        if not self.model:
-            raise InvalidArgumentError("model is empty; pass an open_clip model name", field="model")
-        if self.batch_size < 1:
-            raise InvalidArgumentError(f"batch_size is {self.batch_size}; it must be at least 1", field="batch_size")
-        if self.pretrained and ":" in self.model:
-            raise InvalidArgumentError(
-                f"model is {self.model!r}, which names its own weights, and pretrained is "
-                f"{self.pretrained!r}; "
-                "leave pretrained empty",
-                field="pretrained",
-            )
-        if not self.pretrained and ":" not in self.model:
-            raise InvalidArgumentError(
-                f"model is {self.model!r} and pretrained is empty: the weights would be random; pass a "
-                f"tag such as "
-                "laion2b_s34b_b79k or a weights file",
-                field="pretrained",
-            )
+# Pixels of a pass: 32 pictures of 224 x 224 on a CPU, 256 on a GPU.
+_CPU_PIXELS, _GPU_PIXELS = 32 * 224 * 224, 256 * 224 * 224
 
 
 class OpenClipImageEncoder:
@@ -71,6 +33,7 @@ class OpenClipImageEncoder:
     Raises:
         ModelNotAvailableError: the model is unknown, or its weights can be neither read nor fetched.
         DeviceNotAvailableError: the device is not here.
+        FailedPreconditionError: it is to be compiled, and there is no compiler.
     """
 
     def __init__(self, config: OpenClipConfig) -> None:
@@ -79,25 +42,34 @@ class OpenClipImageEncoder:
         self.config = config
         self.device = resolve_device(config.device)
         self._dtype = resolve_dtype(config.dtype, self.device)
-        self._model = _load(config)
-        self.preparation = ClipPreparation.of(self._model.visual.preprocess_cfg)
-        name = config.model if not config.model.startswith("local-dir:") else Path(config.model).name
-        self.fingerprint = fingerprint_of(name, self._model.visual.named_parameters())
-        cast_weights(self._model, self._dtype)
-        self._model.to(self.device)
+        tower = load_open_clip(config).visual
+        self.preparation = ClipPreparation.of(tower.preprocess_cfg)
+        self.picture_size = self.preparation.size
+        self.fingerprint = fingerprint_of(short_name(config), tower.named_parameters())
+        cast_weights(tower, self._dtype)
+        self._tower = tower.to(self.device)
+        if config.compile:
+            self._tower.forward = compiled(self._tower.forward)
+        elif self.device.type == "cpu" and self._dtype != torch.float16:
+            from mmrec_encoders.cpu_speed import speed_up_linears
+
+            speed_up_linears(self._tower)
         self._mean, self._std = (
-            torch.tensor(values, device=self.device).view(1, 3, 1, 1)
+            torch.tensor(values, device=self.device).view(1, 3, 1, 1) * 255.0
             for values in (self.preparation.mean, self.preparation.std)
         )
-        self.picture_size = self.preparation.size
-        frame = (1, 3, self.preparation.height, self.preparation.width)
-        self.dim = int(self._forward(np.zeros(frame, np.uint8)).shape[1])
+        pixels = config.pixel_budget or (_CPU_PIXELS if self.device.type == "cpu" else _GPU_PIXELS)
+        frame = self.preparation.height * self.preparation.width
+        self.batch_size = config.batch_size or max(1, pixels // frame)
+        # Two pictures: a compiled pass for a single one would be another pass.
+        blank = np.zeros((2, 3, self.preparation.height, self.preparation.width), np.uint8)
+        self.dim = int(self._encode(blank).shape[1])
 
     def encode(self, pictures: Sequence[Image]) -> Vectors:
         """One unit vector per RGB picture, in the same order. Shape: (N, dim), float32."""
-        step = self.config.batch_size
+        step = self.batch_size
         batches = [
-            self._forward(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
+            self._encode(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
             for at in range(0, len(pictures), step)
         ]
         return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
@@ -112,47 +84,29 @@ class OpenClipImageEncoder:
             InvalidArgumentError: the pixels have another shape or type.
         """
         check_pixels(pixels_N3HW, self.preparation.height, self.preparation.width)
-        step = self.config.batch_size
-        batches = [self._forward(pixels_N3HW[at : at + step]) for at in range(0, len(pixels_N3HW), step)]
+        step = self.batch_size
+        batches = [self._encode(pixels_N3HW[at : at + step]) for at in range(0, len(pixels_N3HW), step)]
         return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
 
-    def _forward(self, pixels_N3HW: Pixels) -> Vectors:
+    def _encode(self, pixels_N3HW: Pixels) -> Vectors:
+        """Vectors of one batch. Shape: (N, dim), float32."""
         import torch
 
+        lone = self.config.compile and len(pixels_N3HW) == 1
         with torch.inference_mode():
-            bytes_N3HW = torch.from_numpy(pixels_N3HW).to(self.device)
-            # In float32 and then rounded once, as open_clip's own transform does.
-            inputs = ((bytes_N3HW.float() / 255.0 - self._mean) / self._std).to(self._dtype)
-            return unit_rows(self._model.encode_image(inputs))
+            # Read-only memory, such as a shared or a mapped one, is only read here.
+            bytes_N3HW = torch.from_numpy(pixels_N3HW if pixels_N3HW.flags.writeable else pixels_N3HW.copy())
+            rows_ND = self._forward(bytes_N3HW.repeat(2, 1, 1, 1) if lone else bytes_N3HW)
+            return unit_rows(rows_ND[:1] if lone else rows_ND)
 
-
-def _load(config: OpenClipConfig) -> Any:
-    try:
-        import open_clip
-    except ImportError as err:
-        raise MissingExtraError("open_clip is not installed; run: pip install 'mmrec[encoders]'") from err
-    file = Path(config.pretrained).expanduser()
-    where = f"{config.model} {config.pretrained}".strip()
-    if config.pretrained.endswith((".safetensors", ".pt", ".bin")) and not file.is_file():
-        raise ModelNotAvailableError(
-            f"the weights file {config.pretrained!r} of image model {config.model} does not exist; "
-            "pass an existing file, or the preset 'embedded', which needs no download"
-        )
-    try:
-        with quiet_loading():
-            model = open_clip.create_model_from_pretrained(
-                config.model,
-                pretrained=(str(file) if file.is_file() else config.pretrained) or None,
-                device="cpu",
-                weights_only=True,
-                return_transform=False,
-            )
-    except Exception as err:
-        raise ModelNotAvailableError(
-            f"image model {where!r} cannot be loaded ({type(err).__name__}): it is unknown to open_clip, "
-            f"or its weights "
-            "are damaged, or not on this machine and the hub cannot be reached; pass a weights file "
-            "(pretrained=FILE.safetensors), local-dir:FOLDER, or the preset 'embedded', which needs no "
-            "download"
-        ) from err
-    return model.eval()
+    def _forward(self, bytes_N3HW: torch.Tensor) -> torch.Tensor:
+        # In float32 and then rounded once, as open_clip's own transform does.
+        inputs_N3HW = bytes_N3HW.to(self.device).float().sub_(self._mean).div_(self._std).to(self._dtype)
+        if self.config.compile:
+            with compiling():
+                found = self._tower(inputs_N3HW)
+        else:
+            found = self._tower(inputs_N3HW)
+        # Some towers give their patches too.
+        rows_ND: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        return rows_ND

@@ -7,20 +7,23 @@ folder.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.errors import InvalidArgumentError
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts, small_clip_file
+from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.minilm import MINILM
-from mmrec_encoders.open_clip_images import OpenClipConfig, OpenClipImageEncoder
+from mmrec_encoders.open_clip_images import OpenClipImageEncoder
+from mmrec_encoders.open_clip_models import OpenClipConfig, open_clip_config
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 
-__all__ = ["PRESETS", "SMALL", "Encoders", "build_encoders", "image_config"]
+__all__ = ["CLIP", "PRESETS", "SMALL", "Encoders", "build_encoders", "image_config"]
 
 SMALL = "small"
 """Names the small image encoder, trained on the catalogue."""
+CLIP = "clip:"
+"""In front of an open_clip model or of a folder that `mmrec adapt` wrote: its words side."""
 PRESETS: dict[str, tuple[str, str]] = {
     "embedded": (SMALL, MINILM),
     "standard": ("ViT-B-32@laion2b_s34b_b79k", "Qwen/Qwen3-Embedding-0.6B"),
@@ -55,8 +58,8 @@ def build_encoders(
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         image_model: Instead of the preset's: `SMALL`, what `image_config` reads, or a folder that `mmrec adapt` wrote
             (``FOLDER@tower`` for the vectors of a small CLIP below its head).
-        text_model: Instead of the preset's: hub id, local folder, `MINILM`, or ``clip:FOLDER`` for the words side of
-            a small CLIP.
+        text_model: Instead of the preset's: hub id, local folder, `MINILM`, or ``clip:`` and an open_clip model
+            (``clip:ViT-B-32@laion2b_s34b_b79k``) or a small CLIP's folder for its words side.
 
     Raises:
         InvalidArgumentError: there is no such preset.
@@ -77,24 +80,14 @@ def _image_encoder(model: str, device: str, dtype: str) -> ImageEncoder:
 
 
 def _text_encoder(model: str, device: str, dtype: str) -> TextEncoder:
-    small = small_clip_file(model.removeprefix("clip:")) if model.startswith("clip:") else None
+    small = small_clip_file(model.removeprefix(CLIP)) if model.startswith(CLIP) else None
     if small:
         return AlignedTexts(small, device=device, dtype=dtype)
+    if model.startswith(CLIP):
+        return ClipTextEncoder(open_clip_config(model.removeprefix(CLIP), device, dtype))
     return SentenceTextEncoder(SentenceTextConfig(model, device=device, dtype=dtype))
 
 
 def image_config(model: str, device: str = "auto", dtype: str = "auto") -> OpenClipConfig:
-    """The configuration of an image model named in one string.
-
-    Args:
-        model: ``NAME@TAG`` or ``NAME@FILE`` for a built-in open_clip model, ``hf-hub:ORG/NAME``, ``local-
-            dir:FOLDER``, or a folder that holds an ``open_clip_config.json``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-    """
-    if (Path(model).expanduser() / "open_clip_config.json").is_file():
-        return OpenClipConfig(f"local-dir:{Path(model).expanduser()}", device=device, dtype=dtype)
-    if ":" in model.partition("@")[0]:
-        return OpenClipConfig(model, device=device, dtype=dtype)
-    name, _, weights = model.partition("@")
-    return OpenClipConfig(name, weights, device=device, dtype=dtype)
+    """The configuration of an image model named in one string; see `open_clip_models.open_clip_config`."""
+    return open_clip_config(model, device, dtype)

@@ -18,7 +18,7 @@ SHAPE = SmallClipShape(dim=32, width=4)
 
 @pytest.fixture(scope="session")
 def minilm() -> SentenceTextEncoder:
-    return SentenceTextEncoder(SentenceTextConfig(MINILM, device="cpu", batch_size=16))
+    return SentenceTextEncoder(SentenceTextConfig(MINILM, device="cpu", dtype="float32", batch_size=16))
 
 
 @pytest.fixture(scope="session")

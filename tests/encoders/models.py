@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -11,8 +12,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 WORDS = ["a red mug", "green cushion with dots", "ein blauer Stuhl", "Instruct: find the item\nQuery: "]
 
 
-def byte_tokenizer(folder: Path, *, end: str, pad: str) -> None:
-    """A byte-level BPE tokenizer that ends each text with `end`, as Qwen3's embedders do."""
+def byte_tokenizer(folder: Path, *, end: str, pad: str, ends: bool = True) -> None:
+    """A byte-level BPE tokenizer that ends each text with `end`, as Qwen3's embedders do, or does not."""
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
@@ -22,9 +23,10 @@ def byte_tokenizer(folder: Path, *, end: str, pad: str) -> None:
         vocab_size=400, special_tokens=[end, pad], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
     tokenizer.train_from_iterator(WORDS, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {end}", special_tokens=[(end, tokenizer.token_to_id(end))]
-    )
+    if ends:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"$A {end}", special_tokens=[(end, tokenizer.token_to_id(end))]
+        )
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=end, pad_token=pad, padding_side="left", model_max_length=512
     )
@@ -35,22 +37,8 @@ def qwen3_embedder(folder: Path) -> Path:
     """A Qwen3 decoder with last-token pooling, left padding and a query prompt, saved by sentence-transformers."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Normalize, Pooling, Transformer
-    from transformers import Qwen3Config, Qwen3Model
 
-    plain = folder / "plain"
-    byte_tokenizer(plain, end="<|endoftext|>", pad="<|pad|>")
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=400,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=512,
-    )
-    Qwen3Model(config).save_pretrained(plain)
+    plain = qwen3_plain(folder / "plain")
     transformer = Transformer(str(plain), max_seq_length=128)
     pooling = Pooling(32, pooling_mode="lasttoken")
     model = SentenceTransformer(
@@ -60,6 +48,43 @@ def qwen3_embedder(folder: Path) -> Path:
     )
     model.save(str(folder / "embedder"), create_model_card=False)
     return folder / "embedder"
+
+
+DECODER = {
+    "vocab_size": 400,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 512,
+    # Wider than the usual 0.02, so that the attention of so small a model matters.
+    "initializer_range": 0.3,
+}
+
+
+def qwen3_plain(folder: Path) -> Path:
+    """A Qwen3 decoder as the Hugging Face hub has it: no sentence-transformers files."""
+    from transformers import Qwen3Config, Qwen3Model
+
+    byte_tokenizer(folder, end="<|endoftext|>", pad="<|pad|>")
+    torch.manual_seed(0)
+    Qwen3Model(Qwen3Config(**DECODER)).save_pretrained(folder)
+    return folder
+
+
+def mistral_plain(folder: Path, *, add_eos_token: bool = True) -> Path:
+    """A Mistral decoder in E5-Mistral's layout: the configuration asks for an end token, the tokenizer adds none."""
+    from transformers import MistralConfig, MistralModel
+
+    byte_tokenizer(folder, end="</s>", pad="<unk>", ends=False)
+    path = folder / "tokenizer_config.json"
+    settings = {**json.loads(path.read_text()), "add_eos_token": add_eos_token, "padding_side": "right"}
+    path.write_text(json.dumps(settings))
+    torch.manual_seed(1)
+    MistralModel(MistralConfig(**DECODER)).save_pretrained(folder)
+    return folder
 
 
 def bert_folder(folder: Path) -> Path:
@@ -107,3 +132,13 @@ def open_clip_folder(folder: Path) -> Path:
     )
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return folder
+
+
+def hub_cache(root: Path, repo: str, folder: Path) -> Path:
+    """A Hugging Face cache that holds a folder's files as a repository, as after a download."""
+    base = root / f"models--{repo.replace('/', '--')}"
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    shutil.copytree(folder, base / "snapshots" / revision)
+    (base / "refs").mkdir()
+    (base / "refs" / "main").write_text(revision)
+    return root

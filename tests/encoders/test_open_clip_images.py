@@ -102,7 +102,8 @@ def test_a_pickle_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> None
         ({"model": ""}, "model is empty"),
         ({"model": "ViT-B-32"}, "the weights would be random"),
         ({"model": "hf-hub:a/b", "pretrained": "openai"}, "leave pretrained empty"),
-        ({"model": "ViT-B-32", "pretrained": "openai", "batch_size": 0}, "batch_size is 0"),
+        ({"model": "ViT-B-32", "pretrained": "openai", "batch_size": -1}, "batch_size is -1"),
+        ({"model": "ViT-B-32", "pretrained": "openai", "pixel_budget": -1}, "pixel_budget is -1"),
     ],
 )
 def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, object], message: str) -> None:

@@ -34,7 +34,7 @@ from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.texts import draw_texts, true_texts
 from mmrec_encoders.losses import siglip_loss
 from mmrec_encoders.open_clip_images import OpenClipConfig
-from mmrec_encoders.open_clip_images import _load as load_open_clip
+from mmrec_encoders.open_clip_models import load_open_clip
 from mmrec_encoders.preparation import ClipPreparation
 from mmrec_encoders.presets import image_config
 from mmrec_encoders.quiet import quiet_loading

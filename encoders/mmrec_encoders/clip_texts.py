@@ -1,0 +1,160 @@
+"""Texts to vectors with the text tower of any open_clip model, in the space of its picture vectors.
+
+Only the text tower is kept. How models are named and found is `open_clip_models`' affair.
+"""
+
+# Axes: N texts, B texts of one batch, T tokens, D dimensions
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmrec.device import resolve_device, resolve_dtype
+from mmrec.errors import InvalidArgumentError
+from mmrec_encoders.compiling import compiled, compiling
+from mmrec_encoders.open_clip_models import OpenClipConfig, load_open_clip, load_tokenizer, short_name
+from mmrec_encoders.protocols import Vectors
+from mmrec_encoders.text_batches import token_batches
+from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ClipTextEncoder"]
+
+_CHARS_PER_TOKEN = 64
+_CPU_TOKENS, _GPU_TOKENS = (2048, 64), (16384, 4096)
+_WINDOW = 4096
+_MOST_TEXTS = 512
+
+
+class ClipTextEncoder:
+    """A `TextEncoder` over the text side of an open_clip model. Searches and items are alike to it.
+
+    Raises:
+        ModelNotAvailableError: the model is unknown, or its weights or its tokenizer can be neither read nor
+            fetched.
+        InvalidArgumentError: the model has no text side.
+        DeviceNotAvailableError: the device is not here.
+        FailedPreconditionError: it is to be compiled, and there is no compiler.
+    """
+
+    def __init__(self, config: OpenClipConfig) -> None:
+        import torch
+
+        self.config = config
+        self.device = resolve_device(config.device)
+        dtype = resolve_dtype(config.dtype, self.device)
+        self._tokenizer = load_tokenizer(config)
+        model = load_open_clip(config)
+        if not hasattr(model, "encode_text"):
+            raise InvalidArgumentError(
+                f"open_clip model {config.model!r} has no text side; name a CLIP model", field="model"
+            )
+        for unused in ("visual", "text_decoder"):
+            if hasattr(model, unused):
+                delattr(model, unused)
+        self.fingerprint = fingerprint_of(short_name(config), model.named_parameters())
+        cast_weights(model, dtype)
+        self._model = model.to(self.device)
+        if self.device.type == "cpu" and dtype != torch.float16 and not config.compile:
+            from mmrec_encoders.cpu_speed import speed_up_linears
+
+            speed_up_linears(self._model)
+        self._short = _shortened(self._model)
+        run: Callable[..., Any] = self._run_short if self._short is not None else self._model.encode_text
+        self._run = compiled(run) if config.compile else run
+        self._context = int(self._tokenizer.context_length or self._model.context_length)
+        # Two texts: a compiled pass for a single one would be another pass.
+        self.dim = int(self.encode(["a", "b"]).shape[1])
+
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+        """One unit vector per text, in the same order. Shape: (N, dim), float32."""
+        import torch
+
+        if isinstance(texts, str):
+            raise InvalidArgumentError("texts is a single string; pass a list of strings", field="texts")
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
+        with torch.inference_mode():
+            windows = [
+                unit_rows(self._encode([self._clean(text) for text in texts[at : at + _WINDOW]]))
+                for at in range(0, len(texts), _WINDOW)
+            ]
+        return np.concatenate(windows)
+
+    def _encode(self, texts: list[str]) -> torch.Tensor:
+        """By real lengths. Shape: (N, D)."""
+        import torch
+
+        tokens_NT = self._tokenizer(texts)
+        # What stands behind the end changes nothing where tokens only look back; elsewhere nothing is cut off.
+        whole = torch.full((len(texts),), tokens_NT.shape[1])
+        lengths_N = tokens_NT.argmax(1) + 1 if self._short is not None else whole
+        budget, padding = _CPU_TOKENS if self.device.type == "cpu" else _GPU_TOKENS
+        batches = token_batches(
+            lengths_N.numpy(),
+            token_budget=budget,
+            batch_size=self.config.batch_size or _MOST_TEXTS,
+            padding_allowed=padding,
+        )
+        rows_ND: torch.Tensor | None = None
+        for at in batches:
+            rows_B = torch.from_numpy(at)
+            tokens_BT = tokens_NT[rows_B, : int(lengths_N[rows_B].max())].to(self.device)
+            vectors_BD = self._forward(tokens_BT)
+            if rows_ND is None:
+                rows_ND = vectors_BD.new_empty((len(texts), vectors_BD.shape[1]))
+            rows_ND[rows_B.to(self.device)] = vectors_BD
+        assert rows_ND is not None
+        return rows_ND
+
+    def _forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+        if not self.config.compile:
+            rows_BD: torch.Tensor = self._run(tokens_BT)
+            return rows_BD
+        lone = len(tokens_BT) == 1
+        with compiling():
+            rows_BD = self._run(tokens_BT.repeat(2, 1) if lone else tokens_BT)
+        return rows_BD[:1] if lone else rows_BD
+
+    def _run_short(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+        """What ``encode_text`` gives, without the places behind the last end. Shape: (B, D)."""
+        import torch
+
+        tower, length = self._short, tokens_BT.shape[1]
+        assert tower is not None
+        dtype = tower.transformer.get_cast_dtype()
+        x = tower.token_embedding(tokens_BT).to(dtype) + tower.positional_embedding[:length].to(dtype)
+        x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
+        x = x[torch.arange(len(x), device=x.device), tokens_BT.argmax(dim=-1)]
+        projection = tower.text_projection
+        if projection is not None:
+            x = projection(x) if isinstance(projection, torch.nn.Linear) else x @ projection
+        rows_BD: torch.Tensor = x
+        return rows_BD
+
+    def _clean(self, text: str) -> str:
+        cut = text[: self._context * _CHARS_PER_TOKEN]
+        # Tokenizers refuse halves of surrogate pairs, which JSON and file names can carry.
+        return cut.encode("utf-8", "replace").decode("utf-8")
+
+
+def _shortened(model: Any) -> Any:
+    """The tower whose texts may be cut behind their end: causal, and read at the end token. None otherwise."""
+    tower = getattr(model, "text", model)
+    pooling = getattr(tower, "pool_type", None) or getattr(tower, "text_pool_type", None)
+    parts = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
+    if (
+        pooling != "argmax"
+        or getattr(tower, "attn_mask", None) is None
+        or getattr(tower, "cls_emb", None) is not None
+        or getattr(tower, "use_pad_mask", False)
+        or getattr(tower, "output_tokens", False)
+        or not all(hasattr(tower, part) for part in parts)
+    ):
+        return None
+    return tower
