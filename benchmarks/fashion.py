@@ -7,19 +7,27 @@ tables; it is made here, or given.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.fashion_data import write_subset
+from benchmarks.fashion_duplicates import measure_duplicates
+from benchmarks.fashion_filling import HeldOut, measure_filling
 from benchmarks.intervals import share_estimate, shown
 from benchmarks.options import Options
 from benchmarks.progress import Lines
 from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
-from mmrec.data.dataset import read_dataset
+from mmrec.data.dataset import Dataset, read_dataset
 from mmrec_encoders.adapting import adapt_encoders, adapt_preset
+from mmrec_encoders.adapting.pairs import find_pairs
+from mmrec_encoders.aligned import AlignedPictures
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.minilm import MINILM
+from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 
 FOLDER = "fashion"
 AIMS = {
@@ -46,7 +54,24 @@ def run(options: Options) -> None:
     dataset = _dataset(folder) if options.quick else folder
     adapted = options.adapted or _adapt(dataset, WORK / f"adapted-fashion{suffix}", options, rows)
     _report_adaptation(adapted, f"fashion-adapt{suffix}", hashes, options)
+    data = read_dataset(dataset, require="picture")
+    text = SentenceTextEncoder(SentenceTextConfig(MINILM, device=options.device))
+    encoder = ItemEncoder(AlignedPictures.of(str(adapted), device=options.device), text)
+    work = WORK / rows.path.stem
+    work.mkdir(parents=True, exist_ok=True)
+    held = HeldOut.of(data, _held_ids(data, adapted))
+    measure_filling(data, encoder, held, f"fashion-fill-in{suffix}", hashes, options, rows, work)
+    measure_duplicates(data, encoder, f"fashion-duplicates{suffix}", hashes, options, rows, work)
     rows.finish()
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _held_ids(data: Dataset, adapted: Path) -> set[str]:
+    """Items whose titles the adaptation held out."""
+    described = json.loads((adapted / "adapt.json").read_text(encoding="utf-8"))
+    config = {name: described["config"][name] for name in ("hold_out", "max_held_out", "seed")}
+    pairs = find_pairs(data, adapt_preset(described["mode"], **config))
+    return {pairs.catalogue.item_ids[row] for row in pairs.held_rows.tolist()}
 
 
 def _dataset(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RESAMPLES", "Estimate", "mean_estimate", "resample_weights", "share_estimate", "shown"]
+__all__ = ["RESAMPLES", "Estimate", "mean_estimate", "ratio_estimate", "resample_weights", "share_estimate", "shown"]
 
 RESAMPLES = 2000
 
@@ -63,3 +63,11 @@ def share_estimate(share: float, units: int) -> Estimate:
     centre = (share + z * z / (2 * units)) / (1 + z * z / units)
     half = z * np.sqrt(share * (1 - share) / units + z * z / (4 * units * units)) / (1 + z * z / units)
     return Estimate(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+
+
+def ratio_estimate(
+    sums_U: npt.NDArray[np.floating], counts_U: npt.NDArray[np.floating], weights_RU: npt.NDArray[np.int64]
+) -> Estimate:
+    """A mean over questions of which each unit has several, and its interval over units."""
+    resampled_R = (weights_RU @ sums_U) / np.maximum(weights_RU @ counts_U, 1e-12)
+    return Estimate.of(float(sums_U.sum() / counts_U.sum()), resampled_R)

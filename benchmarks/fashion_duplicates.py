@@ -1,0 +1,195 @@
+"""Copies planted among product photographs: how many of them are found, and how much else is called a copy.
+
+Counted by pairs. Two items are one product when one is a copy of the other, when both are copies of one, or when their
+picture files show the very same pixels, which the catalogue has of itself; the last are counted apart.
+"""
+
+# Axes: N items
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.fashion_data import KINDS, plant_copies
+from benchmarks.intervals import share_estimate, shown
+from benchmarks.options import Options
+from benchmarks.progress import Lines
+from benchmarks.report import Report
+from benchmarks.rows import Rows
+from mmrec.data.dataset import Dataset, read_dataset
+from mmrec.data.pictures import decode_picture
+from mmrec.understanding.duplicates import DuplicateFeatures, Duplicates, find_duplicates
+from mmrec.understanding.picture_match import THUMBNAIL_SIDE
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.preparation import Squeeze
+
+__all__ = ["measure_duplicates"]
+
+ITEMS, COPIES, SEED = 6000, 600, 11
+QUICK_ITEMS, QUICK_COPIES = 1500, 120
+WAYS = ("vectors, titles and thumbnails", "vectors and titles")
+Pair = tuple[str, str]
+
+
+def measure_duplicates(
+    data: Dataset, encoder: ItemEncoder, name: str, hashes: dict[str, str], options: Options, rows: Rows, work: Path
+) -> None:
+    """Measure and publish the table."""
+    items, copies = (QUICK_ITEMS, QUICK_COPIES) if options.quick else (ITEMS, COPIES)
+    drawn = np.random.default_rng(SEED).choice(len(data.catalogue), items, replace=False)
+    planted = plant_copies(data, np.sort(drawn).tolist(), copies, work / f"planted-{items}-{copies}", SEED)
+    table, details = [], []
+    for way in WAYS:
+        row = rows.measure(
+            f"duplicates by {way}",
+            lambda w=way: _counted(planted.folder, encoder, planted.originals, planted.copies, planted.kinds, w, work),
+        )
+        found, called, same = row["found"], row["pairs called"], row["pairs with the same pixels"]
+        true = row["true pairs called"]
+        table.append(
+            (
+                way,
+                "all",
+                shown(share_estimate(found / copies, copies)),
+                shown(share_estimate(true / max(1, called - same), max(1, called - same))),
+                called,
+                true,
+                same,
+                row["seconds"],
+            )
+        )
+        for kind in KINDS:
+            have, of = row["found by kind"][kind]
+            table.append(
+                (way, kind, shown(share_estimate(have / max(1, of), max(1, of))), None, None, None, None, None)
+            )
+        details.append({"way": way, **row})
+    Report(
+        name,
+        f"{copies} copies planted among {items:,} items of the catalogue, found with the library's defaults from the "
+        "adapted encoder's picture vectors, MiniLM's words vectors and titles. Pairs inside a group count; "
+        "95% intervals after Wilson. Pairs of the catalogue's own items whose pictures have the very same pixels are "
+        "neither right nor wrong and left out of precision.",
+        (
+            "from",
+            "copies",
+            "recall",
+            "precision",
+            "pairs called",
+            "of them planted",
+            "of them the same pixels",
+            "seconds",
+        ),
+        table,
+        data=hashes,
+        details={"rows": details},
+        notes=["Aim: precision and recall of at least 0.95."],
+        rehearsal=options.quick,
+    ).publish()
+
+
+def _counted(
+    folder: Path, encoder: ItemEncoder, originals: list[str], copies: list[str], kinds: list[str], way: str, work: Path
+) -> dict[str, Any]:
+    import time
+
+    data = read_dataset(folder)
+    features = encoder.features(data.catalogue, data.pictures, Lines()).features
+    pixels = None
+    if way == WAYS[0]:
+        pixels = _thumbnails(data)
+    start = time.perf_counter()
+    duplicates = find_duplicates(
+        DuplicateFeatures(
+            image_NI=features.image_NI, text_NT=features.text_NT, texts=data.catalogue.titles, pixels_N3HW=pixels
+        ),
+        progress=Lines(),
+    )
+    seconds = time.perf_counter() - start
+    called = _pairs(duplicates, data.catalogue.item_ids)
+    planted = _planted_pairs(originals, copies)
+    same = _same_pixels(data) - planted
+    # A copy of an item is a copy of the item's own double, too.
+    doubles = {pair for pair in called if _linked(pair, originals, copies, same)}
+    true, twins = called & (planted | doubles), (called & same) - planted - doubles
+    wrong = called - true - twins
+    _write_wrong(work / f"wrong-{way}.txt".replace(" ", "-"), wrong, data)
+    by_kind: dict[str, list[int]] = {kind: [0, 0] for kind in KINDS}
+    for original, copy, kind in zip(originals, copies, kinds, strict=True):
+        by_kind[kind][0] += _pair(original, copy) in called
+        by_kind[kind][1] += 1
+    return {
+        "found": sum(found for found, _ in by_kind.values()),
+        "found by kind": by_kind,
+        "pairs called": len(called),
+        "true pairs called": len(true),
+        "pairs with the same pixels": len(twins),
+        "wrong pairs called": len(wrong),
+        "wrong pairs with a copy": sum(bool({*pair} & {*copies}) for pair in wrong),
+        "wrong pairs with one title": sum(_one_title(pair, data) for pair in wrong),
+        "groups": len(duplicates.groups),
+        "thresholds": duplicates.thresholds.why,
+        "seconds": seconds,
+    }
+
+
+def _thumbnails(data: Dataset) -> np.ndarray:
+    squeeze = Squeeze(THUMBNAIL_SIDE)
+    found = np.zeros((len(data.catalogue), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    for row, ref in enumerate(data.catalogue.images):
+        encoded = data.pictures.read(ref)
+        if encoded is not None:
+            found[row] = squeeze(decode_picture(encoded, size_hint=THUMBNAIL_SIDE))
+    return found
+
+
+def _pair(one: str, two: str) -> Pair:
+    return (one, two) if one < two else (two, one)
+
+
+def _pairs(duplicates: Duplicates, item_ids: tuple[str, ...]) -> set[Pair]:
+    return {
+        _pair(item_ids[one], item_ids[two]) for group in duplicates.groups for one, two in combinations(group.rows, 2)
+    }
+
+
+def _planted_pairs(originals: list[str], copies: list[str]) -> set[Pair]:
+    return {_pair(original, copy) for original, copy in zip(originals, copies, strict=True)}
+
+
+def _same_pixels(data: Dataset) -> set[Pair]:
+    """Pairs of items whose pictures decode to the very same pixels."""
+    by_pixels: dict[bytes, list[str]] = defaultdict(list)
+    for item_id, ref in zip(data.catalogue.item_ids, data.catalogue.images, strict=True):
+        encoded = data.pictures.read(ref)
+        if encoded is not None:
+            picture = decode_picture(encoded)
+            by_pixels[hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).digest()].append(item_id)
+    return {_pair(one, two) for ids in by_pixels.values() for one, two in combinations(ids, 2)}
+
+
+def _linked(pair: Pair, originals: list[str], copies: list[str], same: set[Pair]) -> bool:
+    """Whether one of the pair is a copy of an item that has the very pixels of the other."""
+    original_of = dict(zip(copies, originals, strict=True))
+    one, two = (original_of.get(item, item) for item in pair)
+    return pair != (one, two) and (one == two or _pair(one, two) in same)
+
+
+def _one_title(pair: Pair, data: Dataset) -> bool:
+    titles = {data.catalogue.titles[row] for item in pair if (row := data.catalogue.row_of(item)) is not None}
+    return len(titles) == 1
+
+
+def _write_wrong(path: Path, wrong: set[Pair], data: Dataset) -> None:
+    """For a person to look at, in the work folder: the data is not ours to show."""
+    lines = []
+    for pair in sorted(wrong):
+        rows = [data.catalogue.row_of(item) for item in pair]
+        lines.append("\t".join([*pair, *(data.catalogue.titles[row] for row in rows if row is not None)]))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
