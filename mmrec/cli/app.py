@@ -17,6 +17,7 @@ import typer
 
 import mmrec
 from mmrec.cli import EXIT_CODES
+from mmrec.cli.adapt import adapt
 from mmrec.cli.check import check
 from mmrec.cli.demo import demo
 from mmrec.cli.duplicates import duplicates
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "import": import_,
     "check": check,
+    "adapt": adapt,
     "embed": embed,
     "fit": fit,
     "evaluate": evaluate,
