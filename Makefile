@@ -3,17 +3,19 @@
 #   VENV         folder of the virtual environment
 #   TORCH_INDEX  index to take torch and torchvision from, e.g. https://download.pytorch.org/whl/cpu for a build
 #                without CUDA (a tenth of the download); empty: the index pip is set up with
+#   PEERS        folder of the virtual environment of the programs that bench-embed compares with
 #   ARGS         further arguments for demo, test and bench
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 ARGS ?=
+PEERS ?= .venv-peers
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format protos bench clean
+.PHONY: help setup demo test lint format protos bench bench-embed clean
 
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
@@ -21,7 +23,8 @@ help:
 	@echo 'make lint     ruff, mypy, import-linter, and whether mmrec/v1 is what protos/ gives'
 	@echo 'make format   put the code into ruff format'
 	@echo 'make protos   generate mmrec/v1 from protos/'
-	@echo 'make bench    run the benchmarks'
+	@echo 'make bench    measure decoding and serving'
+	@echo 'make bench-embed   measure embedding, search, adapting and understanding beside their peers (over an hour)'
 	@echo 'make setup    only make $(VENV) and install into it; each of the above does this first'
 	@echo 'make clean    remove $(VENV) and every generated folder'
 
@@ -64,6 +67,15 @@ protos: $(STAMP)
 bench: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks $(ARGS)
 
+bench-embed: $(STAMP) $(PEERS)/installed.stamp
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks embed texts vector-search movielens fashion --peers $(PEERS) $(ARGS)
+
+# An environment of its own: the peers want older versions of the same libraries.
+$(PEERS)/installed.stamp: benchmarks/requirements-peers.txt
+	test -x $(PEERS)/bin/pip || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --requirement $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo-output dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) demo-output dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
