@@ -58,10 +58,18 @@ def fingerprint_of(name: str, tensors: Iterable[tuple[str, torch.Tensor]]) -> st
 
 
 def cast_weights(module: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Cast the parameters and leave the buffers: rotary tables lose their use when rounded to bfloat16."""
-    for parameter in module.parameters():
-        if parameter.is_floating_point():
-            parameter.data = parameter.data.to(dtype)
+    """Cast the parameters and leave the buffers: rotary tables lose their use when rounded to bfloat16.
+
+    Batch normalisation stays whole in float32, as its statistics do: it takes narrow inputs, but no mixture.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            continue
+        for parameter in layer.parameters(recurse=False):
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(dtype)
 
 
 def write_weights(path: Path, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -34,20 +35,24 @@ def byte_tokenizer(folder: Path, *, end: str, pad: str, ends: bool = True) -> No
 
 
 def qwen3_embedder(folder: Path) -> Path:
-    """A Qwen3 decoder with last-token pooling, left padding and a query prompt, saved by sentence-transformers."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
-
-    plain = qwen3_plain(folder / "plain")
-    transformer = Transformer(str(plain), max_seq_length=128)
-    pooling = Pooling(32, pooling_mode="lasttoken")
-    model = SentenceTransformer(
-        modules=[transformer, pooling, Normalize()],
-        device="cpu",
-        prompts={"query": "Instruct: find the item\nQuery: ", "document": ""},
-    )
-    model.save(str(folder / "embedder"), create_model_card=False)
-    return folder / "embedder"
+    """A Qwen3 decoder with last-token pooling, left padding and a query prompt, in the files of Qwen3-Embedding."""
+    qwen3_plain(folder)
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    described = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (path, kind) in enumerate(modules)
+    ]
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_lasttoken": True, "include_prompt": True}
+    prompts = {"query": "Instruct: find the item\nQuery: ", "document": ""}
+    for name, content in (
+        ("modules.json", described),
+        ("1_Pooling/config.json", pooling),
+        ("sentence_bert_config.json", {"max_seq_length": 128, "do_lower_case": False}),
+        ("config_sentence_transformers.json", {"prompts": prompts, "default_prompt_name": None}),
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(content))
+    return folder
 
 
 DECODER = {
@@ -114,19 +119,44 @@ def bert_folder(folder: Path) -> Path:
     return folder
 
 
+_TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+VIT = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+    "text_cfg": _TEXT,
+}
+RESNET = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
+    "text_cfg": _TEXT,
+}
+
+
 def open_clip_folder(folder: Path) -> Path:
     """An open_clip ViT of a configuration of its own, with ``open_clip_config.json`` and safetensors."""
+    return _open_clip_folder(folder, VIT)
+
+
+def open_clip_resnet_folder(folder: Path) -> Path:
+    """Likewise with convolutions, whose normalisation keeps statistics beside its weights."""
+    return _open_clip_folder(folder, RESNET)
+
+
+def _open_clip_folder(folder: Path, config: dict[str, Any]) -> Path:
     import open_clip
     from safetensors.torch import save_file
 
-    config = {
-        "embed_dim": 32,
-        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
-        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-    }
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     model = open_clip.CLIP(**config)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):  # as after a training: otherwise pictures hardly differ
+            for values, low, high in (
+                (layer.weight, 0.5, 2.0),
+                (layer.running_mean, -0.1, 0.1),
+                (layer.running_var, 0.1, 0.2),
+            ):
+                torch.nn.init.uniform_(values, low, high)
     (folder / "open_clip_config.json").write_text(
         json.dumps({"model_cfg": config, "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}})
     )
