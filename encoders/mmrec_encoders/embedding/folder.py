@@ -61,6 +61,7 @@ class OutputFolder:
         self._failpoint = failpoint
         self._lock = FileLock(path / LOCK)
         self._made = False
+        self._hashes: dict[str, str] = {}
 
     def __enter__(self) -> OutputFolder:
         if self.path.exists() and not self.path.is_dir():
@@ -83,6 +84,7 @@ class OutputFolder:
         except OSError as err:
             self._lock.release()
             raise self._unwritable(self.path, err) from err
+        self._hashes = self._listed()
         return self
 
     def __exit__(
@@ -109,11 +111,20 @@ class OutputFolder:
                 field="out",
             )
 
+    def _listed(self) -> dict[str, str]:
+        """Hashes of the shards that the manifest lists, if there is one."""
+        try:
+            manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+            return {str(entry["file"]): str(entry["sha256"]) for entry in manifest["shards"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
     # --- the job --------------------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """Remove what an earlier job left, its cache excepted."""
         self._remove(MANIFEST)
+        self._hashes = {}
         for number in self.shard_numbers():
             self._remove(shard_name(number))
         for name in (DEAD_LETTERS, ENCODERS, JOB):
@@ -162,7 +173,10 @@ class OutputFolder:
 
     def shard(self, number: int) -> Shard | None:
         """The shard that is there; None when it is missing or damaged."""
-        return read_shard(self.path / shard_name(number))
+        found = read_shard(self.path / shard_name(number))
+        if found is not None and self._hashes.get(shard_name(number), found.sha256) != found.sha256:
+            return None
+        return found
 
     def shard_numbers(self) -> list[int]:
         """Numbers of the shard files, ascending."""
@@ -172,6 +186,7 @@ class OutputFolder:
     def commit(self, number: int, data: bytes) -> None:
         """Put a shard in its place. The manifest goes first, for it no longer says what is here."""
         self._remove(MANIFEST)
+        self._hashes.pop(shard_name(number), None)
         self._failpoint("before-shard-write")
         self._write(shard_name(number), [data], "mid-shard-write", "before-shard-rename")
         self._failpoint("after-shard-rename")

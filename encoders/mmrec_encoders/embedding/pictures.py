@@ -94,6 +94,12 @@ class PictureDecoder:
         self._store = PictureStore(setup.root)
         self._cache = None if setup.cache is None else VectorCache(setup.cache, read_only=True)
 
+    def close(self) -> None:
+        """Close the archive and the cache."""
+        self._store.close()
+        if self._cache is not None:
+            self._cache.close()
+
     def decode(
         self, tasks: Sequence[PictureTask], pixels_N3HW: Pixels, begun: Callable[[int], None] = lambda _: None
     ) -> list[PictureResult]:

@@ -219,12 +219,15 @@ class DecodePool:
 
     def _map_here(self, chunks: Iterable[tuple[K, tuple[PictureTask, ...]]]) -> Iterator[tuple[K, DecodedChunk]]:
         decoder = PictureDecoder(self._setup)
-        for key, tasks in chunks:
-            work = _Work(key, tasks)
-            pixels = np.empty((len(tasks), *self.layout.shape), np.uint8)
-            work.finish(decoder.decode(tasks, pixels), pixels)
-            assert work.done is not None
-            yield key, work.done
+        try:
+            for key, tasks in chunks:
+                work = _Work(key, tasks)
+                pixels = np.empty((len(tasks), *self.layout.shape), np.uint8)
+                work.finish(decoder.decode(tasks, pixels), pixels)
+                assert work.done is not None  # it has just been
+                yield key, work.done
+        finally:
+            decoder.close()
 
     def _empty(self) -> DecodedChunk:
         return DecodedChunk((), np.empty((0, *self.layout.shape), np.uint8))

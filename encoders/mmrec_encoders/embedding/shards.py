@@ -27,6 +27,7 @@ METADATA_KEY = b"mmrec"
 """Key of the Parquet schema's metadata; its value is a JSON object."""
 STORES = ("float32", "float16")
 _LETTERS_KEY = b"mmrec.dead_letters"
+_DIGEST_KEY = b"mmrec.sha256"
 _FORMAT = 2
 
 
@@ -79,7 +80,14 @@ def shard_bytes(window: EncodedWindow, job: Mapping[str, Any]) -> bytes:
         "with_words": int(window.has_words_N.sum()),
         "input": window.input,
     }
-    letters = [letter._asdict() for letter in window.dead_letters]
+    letters = json.dumps([letter._asdict() for letter in window.dead_letters]).encode()
+    columns = [
+        pa.array(window.item_ids, pa.string()),
+        pa.FixedSizeListArray.from_arrays(pa.array(values, kind), length),
+        pa.array(window.has_picture_N),
+        pa.array(window.has_words_N),
+    ]
+    described = json.dumps(note, sort_keys=True).encode()
     schema = pa.schema(
         [
             ("item_id", pa.string()),
@@ -88,19 +96,12 @@ def shard_bytes(window: EncodedWindow, job: Mapping[str, Any]) -> bytes:
             ("has_words", pa.bool_()),
         ],
         metadata={
-            METADATA_KEY: json.dumps(note, sort_keys=True).encode(),
-            _LETTERS_KEY: json.dumps(letters).encode(),
+            METADATA_KEY: described,
+            _LETTERS_KEY: letters,
+            _DIGEST_KEY: _digest(columns, described, letters).encode(),
         },
     )
-    table = pa.table(
-        [
-            pa.array(window.item_ids, pa.string()),
-            pa.FixedSizeListArray.from_arrays(pa.array(values, kind), length),
-            pa.array(window.has_picture_N),
-            pa.array(window.has_words_N),
-        ],
-        schema=schema,
-    )
+    table = pa.table(columns, schema=schema)
     sink = pa.BufferOutputStream()
     # Floats of a unit vector do not compress.
     pq.write_table(
@@ -118,12 +119,19 @@ def shard_bytes(window: EncodedWindow, job: Mapping[str, Any]) -> bytes:
 
 
 def read_shard(path: Path) -> Shard | None:
-    """What a shard says of itself, every page checked; None for a file that is missing, damaged or no shard."""
+    """What a shard says of itself; None for a file that is missing, damaged or no shard."""
     try:
         data = path.read_bytes()
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
-        note = json.loads(table.schema.metadata[METADATA_KEY])
-        letters = tuple(DeadLetter(**letter) for letter in json.loads(table.schema.metadata[_LETTERS_KEY]))
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        # Of the file, as other readers see it; pyarrow's schema has a copy of its own.
+        metadata = file.metadata.metadata
+        table = file.read()
+        described, lettered = metadata[METADATA_KEY], metadata[_LETTERS_KEY]
+        columns = [column.combine_chunks() for column in table.columns]
+        if _digest(columns, described, lettered).encode() != metadata[_DIGEST_KEY]:
+            return None
+        note = json.loads(described)
+        letters = tuple(DeadLetter(**letter) for letter in json.loads(lettered))
         if note.pop("format") != _FORMAT or table.num_rows != note["items"]:
             return None
         return Shard(
@@ -139,3 +147,16 @@ def read_shard(path: Path) -> Shard | None:
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         return None
+
+
+def _digest(columns: list[Any], *metadata: bytes) -> str:
+    """Of what the columns hold, whatever pages and buffers it is laid out in."""
+    digest = hashlib.sha256()
+    item_ids, embedding, *flags = columns
+    digest.update(json.dumps(item_ids.to_pylist()).encode())
+    digest.update(np.ascontiguousarray(embedding.flatten().to_numpy(zero_copy_only=False)).tobytes())
+    for flag in flags:
+        digest.update(flag.to_numpy(zero_copy_only=False).tobytes())
+    for data in metadata:
+        digest.update(data)
+    return digest.hexdigest()

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.fusion_training import FusionConfig, train_fusion
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.open_clip_images import OpenClipConfig, OpenClipImageEncoder
+from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from tests.encoders.contracts import drawn
 from tests.encoders.models import bert_folder, open_clip_folder
 
@@ -51,3 +60,56 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return open_clip_folder(tmp_path_factory.mktemp("models") / "clip")
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory: pytest.TempPathFactory, image_model: Path, text_model: Path) -> Path:
+    """A folder of encoders with a fusion: 32 and 24 dimensions in, 16 out, of which 8 are usable alone."""
+    features = ItemFeatures(_unit(40, 32, seed=1), np.ones(40, np.bool_), _unit(40, 24, seed=2), np.arange(40) % 5 != 0)
+    fusion = train_fusion(
+        features,
+        np.zeros((0, 2), np.int64),
+        FusionConfig(dimension=16, prefixes=(8,), steps=5, batch_size=8),
+        device="cpu",
+    )
+    image = OpenClipImageEncoder(OpenClipConfig(f"local-dir:{image_model}", device="cpu", dtype="float32"))
+    text = SentenceTextEncoder(SentenceTextConfig(str(text_model), device="cpu", dtype="float32"))
+    folder = tmp_path_factory.mktemp("models") / "encoders"
+    ItemEncoder(image, text, fusion).save(folder)
+    return folder
+
+
+def _unit(rows: int, length: int, seed: int) -> npt.NDArray[np.float32]:
+    vectors = np.random.default_rng(seed).normal(size=(rows, length)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _mount(*arguments: str) -> str:
+    """What went wrong; empty when nothing did."""
+    try:
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    except OSError as err:
+        return str(err)
+    return "" if done.returncode == 0 else done.stderr.strip() or "mount failed"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    problem = _mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder))
+    if problem:
+        pytest.skip(f"no small file system can be mounted here: {problem}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def remount(small_disk: Path) -> Callable[[str], None]:
+    """Makes `small_disk` read-only, or writable again."""
+
+    def change(mode: str) -> None:
+        assert _mount("-o", f"remount,{mode}", str(small_disk)) == ""
+
+    return change
