@@ -95,7 +95,9 @@ def measure_filling(
                     "right": found.astype(int).tolist(),
                 }
 
-            row = rows.measure(f"{COLUMN} by {modality}, words: {words}", fill)
+            # Which words there are does not matter to pictures alone.
+            label = f"{COLUMN} by {modality}" + ("" if modality == "picture" else f", words: {words}")
+            row = rows.measure(label, fill)
             right[modality] = np.bincount(place_H, weights=np.array(row["right"], np.float64))
             details.append({"words": words, "modality": modality, **{k: v for k, v in row.items() if k != "right"}})
         own = [ratio_estimate(right[modality], counts_U, weights_RU) for modality in MODALITIES]
