@@ -6,8 +6,8 @@ by `mmrec.understanding.vector_index`, so the work grows with the catalogue and 
 then judged:
 
 - Both have a picture, and thumbnails are at hand: one is laid over the other (`mmrec.understanding.picture_match`).
-  They are one product when what is left is at most `max_difference` grey levels and the words agree, or at most half of
-  that whatever the words say.
+  They are one product when what is left is at most `max_difference` grey levels where the words are the same, down to
+  half of that where they have little in common.
 - Both have a picture, without thumbnails: the cosine of the picture vectors decides, against thresholds read off the
   catalogue itself. Pictures of items whose words have little in common show how near different products come.
 - One has no picture: the words must be nearly the same.
@@ -30,7 +30,7 @@ import numpy.typing as npt
 from mmrec.errors import InvalidArgumentError
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.understanding.nearest import Floats, check_vectors
-from mmrec.understanding.picture_match import NOT_ALIGNED, match_pictures
+from mmrec.understanding.picture_match import NOT_ALIGNED, PictureMatcher
 from mmrec.understanding.vector_index import IndexConfig, build_vector_index
 from mmrec.understanding.words_match import WordsMatcher
 
@@ -56,7 +56,12 @@ _COSINE_DIFFER = 0.5
 _FALSE_PER_1000 = 5.0
 _JOIN_SHARE = 0.5
 _QUERIES_AT_ONCE = 8_192
+_PICTURES_AT_ONCE = 1_024
+_CUTTING_NEIGHBOURS = 2
 _PAIRS_AT_ONCE = 16_384
+_CLOSE_WORDS = (5, 22.0)
+_CLOSE_ANYHOW = (2, 8.0)
+"""Of an item's pairs, how many are compared closely and up to which rough difference: where words agree, and not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +71,15 @@ class DuplicateConfig:
     Attributes:
         min_picture: Cosine of picture vectors from which on pictures are near-identical whatever the words, above 0 to
             1; None: read off the catalogue. Not used for pairs with thumbnails.
-        max_difference: Grey levels that may be left when thumbnails are laid over each other and the words agree, 0 to
-            255.
+        max_difference: Grey levels that may be left when thumbnails are laid over each other and words are the same, 0
+            to 255; half as many where they do not. See `PictureMatcher.match`.
         neighbours: Nearest neighbours of each item that are looked at, by each of the three searches, at least 1.
         max_group: Most items of a group, at least 2.
         seed: Of the search for neighbours.
     """
 
     min_picture: float | None = None
-    max_difference: float = 8.0
+    max_difference: float = 10.0
     neighbours: int = 8
     max_group: int = 100
     seed: int = 0
@@ -138,7 +143,7 @@ class DuplicateThresholds:
     Attributes:
         picture_same: Cosine of pictures from which on the words do not matter.
         picture_close: Cosine of pictures from which on it is enough that the words agree.
-        max_difference: Grey levels for pairs with thumbnails and words that agree.
+        max_difference: Grey levels for pairs with thumbnails and the same words.
         words_agree: Share of words in common (or cosine, without texts) from which on words agree.
         words_same: The same for pairs of which one has no picture.
         expected_false_per_1000: Items of 1,000 expected to have a different product's picture beyond `picture_same`.
@@ -180,6 +185,7 @@ class _Pairs(NamedTuple):
     """Share of words in common, or cosine without texts; 0 where one has none."""
     agree_P: Flags
     same_P: Flags
+    silent_P: Flags
     contradict_P: Flags
 
 
@@ -199,11 +205,11 @@ def find_duplicates(
     config = config or DuplicateConfig()
     features = _checked(features)
     judge = _Judge(features, config)
-    first_P, second_P = _candidates(features, config, progress)
+    first_P, second_P = _candidates(features, judge.matcher, config, progress)
     pairs = judge.look_at(first_P, second_P)
     thresholds = judge.settle(pairs)
-    progress.start("comparing pairs", len(first_P), "pairs")
-    strength_P = judge.strengths(pairs, progress)
+    progress.start("comparing pairs")
+    strength_P = judge.strengths(pairs)
     progress.finish(f"{len(first_P):,} pairs compared")
     groups = _groups(judge, pairs, strength_P, config.max_group)
     return Duplicates(groups, thresholds, len(first_P))
@@ -218,7 +224,10 @@ class _Judge:
         self._has_image_N: Flags = np.asarray(features.image_NI.any(axis=1))
         self._has_text_N: Flags = np.asarray(features.text_NT.any(axis=1))
         self._words = None if features.texts is None else WordsMatcher(features.texts)
-        self._same, self._close, self._floor = 1.0, 1.0, 0.0
+        self.matcher = None if features.pixels_N3HW is None else PictureMatcher(features.pixels_N3HW, self._has_image_N)
+        with_texts = self._words is not None
+        self._agree, self._alike = (_WORDS_AGREE, _WORDS_SAME) if with_texts else (_COSINE_AGREE, _COSINE_SAME)
+        self._same, self._close = 1.0, 1.0
         self.difference: dict[tuple[int, int], float] = {}
 
     def look_at(self, first_P: Rows, second_P: Rows) -> _Pairs:
@@ -236,7 +245,9 @@ class _Judge:
             same_P = words_P >= _WORDS_SAME
         # Without words there is nothing to disagree with.
         silent_P = ~(self._has_text_N[first_P] & self._has_text_N[second_P])
-        return _Pairs(first_P, second_P, picture_P, words_P, agree_P | silent_P, same_P & ~silent_P, contradict_P)
+        return _Pairs(
+            first_P, second_P, picture_P, words_P, agree_P | silent_P, same_P & ~silent_P, silent_P, contradict_P
+        )
 
     def settle(self, pairs: _Pairs) -> DuplicateThresholds:
         """Read the thresholds off the pairs of items whose words have little in common."""
@@ -246,8 +257,6 @@ class _Judge:
         differ_P &= self._has_text_N[pairs.first_P] & self._has_text_N[pairs.second_P] & ~np.isnan(pairs.picture_P)
         nearest_N = _best_per_item(pairs, pairs.picture_P, differ_P, len(self._has_image_N))
         nearest = nearest_N[np.isfinite(nearest_N)]
-        any_N = _best_per_item(pairs, pairs.picture_P, ~np.isnan(pairs.picture_P), len(self._has_image_N))
-        measured = any_N[np.isfinite(any_N)]
         enough = len(nearest) >= 200
         self._same = float(np.quantile(nearest, 1 - _FALSE_PER_1000 / 1000)) if enough else 0.98
         self._same = min(self._same, 0.9995)
@@ -255,8 +264,6 @@ class _Judge:
         if config.min_picture is not None:
             self._same = config.min_picture
         self._close = min(self._close, self._same)
-        # Below this no pair is worth laying its pictures over each other.
-        self._floor = float(np.quantile(measured, 0.1)) if len(measured) else 0.0
         expected = 1000.0 * float((nearest >= self._same).mean()) if len(nearest) else 0.0
         source = (
             f"of {len(nearest):,} items compared with their nearest picture among items whose words differ"
@@ -270,11 +277,11 @@ class _Judge:
             f"where the words agree; words agree from {_WORDS_AGREE if with_texts else _COSINE_AGREE} on and are the "
             f"same from {_WORDS_SAME if with_texts else _COSINE_SAME} on ({words})"
         )
-        if self._features.pixels_N3HW is not None:
+        if self.matcher is not None:
             why += (
                 f"; pictures with a thumbnail are laid over each other instead, and may then differ by "
-                f"{config.max_difference:g} of 255 grey levels at 98% of places where the words agree, by "
-                f"{config.max_difference / 2:g} where they do not"
+                f"{config.max_difference / 2:g} of 255 grey levels at 98% of places whatever the words, rising to "
+                f"{config.max_difference:g} where they are the same"
             )
         return DuplicateThresholds(
             picture_same=self._same,
@@ -286,44 +293,40 @@ class _Judge:
             why=why,
         )
 
-    def strengths(self, pairs: _Pairs, progress: Progress = NO_PROGRESS) -> Floats:
+    def strengths(self, pairs: _Pairs, *, all_closely: bool = False) -> Floats:
         """How sure it is that a pair is one product, above 0 to 2; 0: it is not. Shape: (P,), float32."""
         pictured_P = ~np.isnan(pairs.picture_P)
         strength_P = np.zeros(len(pairs.first_P), np.float32)
         by_words_P = ~pictured_P & pairs.same_P
         strength_P[by_words_P] = pairs.words_P[by_words_P]
-        if self._features.pixels_N3HW is None:
+        if self.matcher is None:
             near_P = pictured_P & ((pairs.picture_P >= self._same) | ((pairs.picture_P >= self._close) & pairs.agree_P))
             strength_P[near_P] = np.maximum(pairs.picture_P[near_P], 1e-3)
-            progress.advance(len(strength_P))
         else:
-            worth_P = pictured_P & (pairs.picture_P >= np.where(pairs.agree_P, self._floor, self._close))
-            worth_P &= ~pairs.contradict_P
-            difference_P = self._differences(pairs, np.flatnonzero(worth_P), progress)
-            allowed_P = self._config.max_difference * np.where(pairs.agree_P, 1.0, 0.5)
+            difference_P = self._differences(self.matcher, pairs, pictured_P & ~pairs.contradict_P, all_closely)
+            # The more the words have in common, the more the pictures may differ.
+            more_P = np.clip((pairs.words_P - self._agree) / (self._alike - self._agree), 0.0, 1.0)
+            more_P[pairs.silent_P] = 1.0
+            allowed_P = self._config.max_difference * (0.5 + 0.5 * more_P)
             near_P = difference_P <= allowed_P
             strength_P[near_P] = 2.0 - difference_P[near_P] / NOT_ALIGNED
         strength_P[pairs.contradict_P] = 0.0
         return strength_P
 
-    def _differences(self, pairs: _Pairs, worth: Rows, progress: Progress) -> Floats:
-        pixels = self._features.pixels_N3HW
-        assert pixels is not None
+    def _differences(self, matcher: PictureMatcher, pairs: _Pairs, worth_P: Flags, all_closely: bool) -> Floats:
+        """Grey levels left of the pairs that are worth it; infinite for the others. Shape: (P,), float32."""
         found_P = np.full(len(pairs.first_P), np.inf, np.float32)
-        progress.advance(len(found_P) - len(worth))
-        for at in range(0, len(worth), _PAIRS_AT_ONCE):
-            rows = worth[at : at + _PAIRS_AT_ONCE]
+        for chosen_P, (worth, give_up) in (
+            (worth_P & pairs.agree_P, _CLOSE_WORDS),
+            (worth_P & ~pairs.agree_P, _CLOSE_ANYHOW),
+        ):
+            rows = np.flatnonzero(chosen_P)
+            many = len(rows) if all_closely else worth
             first_P, second_P = pairs.first_P[rows], pairs.second_P[rows]
-            found_P[rows] = match_pictures(np.asarray(pixels[first_P]), np.asarray(pixels[second_P]))
+            found_P[rows] = matcher.match(first_P, second_P, worth=many, give_up=give_up)
             kept = found_P[rows] <= self._config.max_difference
-            self.difference.update(
-                zip(
-                    zip(first_P[kept].tolist(), second_P[kept].tolist(), strict=True),
-                    found_P[rows][kept].tolist(),
-                    strict=True,
-                )
-            )
-            progress.advance(len(rows))
+            links = zip(first_P[kept].tolist(), second_P[kept].tolist(), strict=True)
+            self.difference.update(zip(links, found_P[rows][kept].tolist(), strict=True))
         return found_P
 
 
@@ -339,17 +342,16 @@ def _checked(features: DuplicateFeatures) -> DuplicateFeatures:
             raise InvalidArgumentError(
                 f"there are {len(part):,} rows of {name} for {count:,} picture vectors; give one per item", field=name
             )
-    pixels = features.pixels_N3HW
-    if pixels is not None and (pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != np.uint8):
-        raise InvalidArgumentError(
-            f"pixels have shape {pixels.shape} and type {pixels.dtype}; they must be uint8 (items, 3, height, width)",
-            field="pixels",
-        )
-    return DuplicateFeatures(image_NI, text_NT, features.texts, pixels)
+    return DuplicateFeatures(image_NI, text_NT, features.texts, features.pixels_N3HW)
 
 
-def _candidates(features: DuplicateFeatures, config: DuplicateConfig, progress: Progress) -> tuple[Rows, Rows]:
-    """Pairs of neighbours by picture, by words, and by both together; each pair once, first below second."""
+def _candidates(
+    features: DuplicateFeatures, matcher: PictureMatcher | None, config: DuplicateConfig, progress: Progress
+) -> tuple[Rows, Rows]:
+    """Pairs of neighbours by picture, by words, by both together, and by cuttings of thumbnails.
+
+    Each pair once, first below second.
+    """
     has_image_N: Flags = np.asarray(features.image_NI.any(axis=1))
     has_text_N: Flags = np.asarray(features.text_NT.any(axis=1))
     both_N = has_image_N & has_text_N
@@ -364,7 +366,7 @@ def _candidates(features: DuplicateFeatures, config: DuplicateConfig, progress: 
         if len(rows) < 2:
             continue
         own: Floats = np.ascontiguousarray(vectors[rows], np.float32)
-        index = build_vector_index(own, IndexConfig(exact_up_to=20_000, hnsw_up_to=0, seed=config.seed), progress)
+        index = build_vector_index(own, _search_config(config), progress)
         progress.start(f"neighbours by {name}", len(rows), "items")
         for at in range(0, len(rows), _QUERIES_AT_ONCE):
             queries = own[at : at + _QUERIES_AT_ONCE]
@@ -377,8 +379,33 @@ def _candidates(features: DuplicateFeatures, config: DuplicateConfig, progress: 
         order = np.lexsort(own.T[: min(8, own.shape[1])])
         equal = (own[order[1:]] == own[order[:-1]]).all(axis=1)
         keys.append(_keys(rows[order[:-1][equal]], rows[order[1:][equal]], count))
+    if matcher is not None and len(matcher.rows) > 1:
+        keys.append(_by_cuttings(matcher, count, config, progress))
     pairs = np.unique(np.concatenate(keys))
     return pairs // max(count, 1), pairs % max(count, 1)
+
+
+def _by_cuttings(matcher: PictureMatcher, count: int, config: DuplicateConfig, progress: Progress) -> Rows:
+    """Pairs of a picture and the pictures nearest to it or a cutting of it, as keys."""
+    rows = matcher.rows
+    index = build_vector_index(matcher.sketches(rows), _search_config(config), progress)
+    progress.start("neighbours by cuttings", len(rows), "pictures")
+    keys = [np.zeros(0, np.int64)]
+    for at in range(0, len(rows), _PICTURES_AT_ONCE):
+        asked = rows[at : at + _PICTURES_AT_ONCE]
+        queries = matcher.sketches(asked, cut=True)
+        found_QK = index.search(queries, _CUTTING_NEIGHBOURS + 1).rows_QK
+        each = len(queries) // len(asked)
+        asked_QK = np.broadcast_to(np.repeat(asked, each)[:, None], found_QK.shape)
+        keys.append(_keys(asked_QK.ravel(), rows[found_QK.ravel()], count))
+        progress.advance(len(asked))
+    progress.finish()
+    return np.unique(np.concatenate(keys))
+
+
+def _search_config(config: DuplicateConfig) -> IndexConfig:
+    """Many searches at once: an index pays off earlier than for one at a time."""
+    return IndexConfig(exact_up_to=20_000, hnsw_up_to=0, target_recall=0.95, seed=config.seed)
 
 
 def _keys(one: Rows, two: Rows, count: int) -> Rows:
@@ -456,7 +483,7 @@ def _belong(
     between = [(min(one, two), max(one, two)) for one in left for two in right]
     new = np.array([pair for pair in between if pair not in judged], np.int64).reshape(-1, 2)
     if len(new):
-        strength = judge.strengths(judge.look_at(new[:, 0], new[:, 1]))
+        strength = judge.strengths(judge.look_at(new[:, 0], new[:, 1]), all_closely=True)
         judged.update((int(one), int(two)) for one, two in new.tolist())
         holds.update(
             (int(one), int(two)) for (one, two), value in zip(new.tolist(), strength, strict=True) if value > 0

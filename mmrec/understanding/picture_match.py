@@ -11,15 +11,18 @@ product leaves much somewhere. The result has a unit: grey levels of 255.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["NOT_ALIGNED", "THUMBNAIL_SIDE", "match_pictures"]
+__all__ = ["NOT_ALIGNED", "THUMBNAIL_SIDE", "PictureMatcher"]
 
 Floats = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 THUMBNAIL_SIDE = 48
 """Pixels a side of a thumbnail that shows enough: more takes longer and decides no better."""
@@ -28,93 +31,197 @@ NOT_ALIGNED = 255.0
 
 _SIDE = 32
 _COARSE_SIDE = 16
+_SKETCH_SIDE = 8
 _BLUR = 5
 _WORST = 0.98
 _MOST_CUT = 0.3
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 _MARGINS = (0.0, 0.06, 0.12, 0.18)
-_GIVE_UP = 36.0
-"""Root mean square, in grey levels, of a rough comparison above which two pictures cannot be one."""
+_USUAL_CONTRAST = 64.0
+_LEAST_CONTRAST = 4.0
+_FAR = 14.0
+"""Root mean square left of a pair aligned at few pixels above which aligning it better is in vain."""
 _PAIRS_AT_ONCE = 256
+_ROWS_AT_ONCE = 512
 
 
-def match_pictures(first_P3HW: npt.NDArray[np.uint8], second_P3HW: npt.NDArray[np.uint8]) -> Floats:
-    """What is left of the difference of each pair once one picture is laid over the other as well as it can be.
+def _grid() -> tuple[tuple[float, float, float, float], ...]:
+    """Frames that a cutting is looked for in: left, top, right, bottom as shares of the picture."""
+    frames = []
+    for margin in _MARGINS:
+        shifts = (0.0,) if not margin else (0.0, -margin / 2, margin / 2)
+        frames += [(margin + x, margin + y, 1 - margin + x, 1 - margin + y) for x in shifts for y in shifts]
+    return tuple(frames)
+
+
+_FRAMES = _grid()
+
+
+class PictureMatcher:
+    """Compares pictures of a catalogue, of which it keeps a sketch of 8 x 8 pixels each.
 
     Args:
-        first_P3HW: Thumbnails of the whole pictures, whatever their proportions; `THUMBNAIL_SIDE` pixels a side are
-            enough, 32 the least. Shape: (P, 3, H, W), uint8.
-        second_P3HW: The other picture of each pair. Same shape.
-
-    Returns:
-        Grey levels, 0 (equal) to 255: 98% of the places differ by no more. A copy that was compressed hard, or had 15%
-        cut off at each side, has less than 8; other products have 20 and more, unless they look the same. Pairs that
-        are far apart in a rough comparison get `NOT_ALIGNED`. Shape: (P,), float32.
+        pixels_N3HW: Thumbnails of the whole pictures, whatever their proportions; `THUMBNAIL_SIDE` pixels a side are
+            enough, 32 the least. May be a memory map. Shape: (N, 3, H, W), uint8.
+        has_image_N: Which rows hold a picture; the others are not read. Shape: (N,), bool.
 
     Raises:
-        InvalidArgumentError: the shapes differ, or they are not pictures of 32 pixels a side or more.
+        InvalidArgumentError: they are not such thumbnails, or the lengths differ.
     """
-    shape = first_P3HW.shape
-    if shape != second_P3HW.shape or len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < _SIDE:
-        raise InvalidArgumentError(
-            f"pictures have shapes {shape} and {second_P3HW.shape}; both must be (pairs, 3, height, width), each side "
-            f"{_SIDE} or more",
-            field="pixels",
-        )
-    left_P = np.empty(shape[0], np.float32)
-    for at in range(0, shape[0], _PAIRS_AT_ONCE):
-        first = first_P3HW[at : at + _PAIRS_AT_ONCE].astype(np.float32)
-        second = second_P3HW[at : at + _PAIRS_AT_ONCE].astype(np.float32)
-        left_P[at : at + len(first)] = _match(first, second)
-    return left_P
 
+    def __init__(self, pixels_N3HW: npt.NDArray[np.uint8], has_image_N: npt.NDArray[np.bool_]) -> None:
+        shape = pixels_N3HW.shape
+        if len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < _SIDE or pixels_N3HW.dtype != np.uint8:
+            raise InvalidArgumentError(
+                f"pixels have shape {shape} and type {pixels_N3HW.dtype}; they must be uint8 (items, 3, height, "
+                f"width), each side {_SIDE} or more",
+                field="pixels",
+            )
+        if has_image_N.shape != shape[:1]:
+            raise InvalidArgumentError(
+                f"there are {shape[0]:,} thumbnails and {len(has_image_N):,} flags; give one each", field="pixels"
+            )
+        self._pixels = pixels_N3HW
+        self.rows = np.flatnonzero(has_image_N)
+        self._sketches = np.zeros((shape[0], 3 * _SKETCH_SIDE**2), np.float32)
+        for at in range(0, len(self.rows), _ROWS_AT_ONCE):
+            rows = self.rows[at : at + _ROWS_AT_ONCE]
+            self._sketches[rows] = self._cuttings(rows, (_WHOLE,))[:, 0]
 
-def _match(first_P3HW: Floats, second_P3HW: Floats) -> Floats:
-    left_P = np.full(len(first_P3HW), NOT_ALIGNED, np.float32)
-    one_frame_P4, one_P = _roughly(first_P3HW, second_P3HW)
-    two_frame_P4, two_P = _roughly(second_P3HW, first_P3HW)
-    close = np.flatnonzero(np.minimum(one_P, two_P) <= _GIVE_UP)
-    if not len(close):
+    def sketches(self, rows: Rows, *, cut: bool = False) -> Floats:
+        """Unit vectors by which a picture and its cuttings can be searched for; zero for a blank one.
+
+        Args:
+            rows: Rows of pictures. Shape: (R,).
+            cut: Of the whole picture and of cuttings of it, one after the other, rather than of the whole alone.
+
+        Returns:
+            Shape: (R, D), or with `cut` (R * C, D), float32.
+        """
+        if not cut:
+            return _unit(self._sketches[rows])
+        return _unit(self._cuttings(rows, _FRAMES[::_SEARCHED_STEP]).reshape(-1, self._sketches.shape[1]))
+
+    def match(self, first_P: Rows, second_P: Rows, *, worth: int, give_up: float = NOT_ALIGNED) -> Floats:
+        """What is left of the difference of each pair once one picture is laid over the other as well as it can be.
+
+        Args:
+            first_P: Rows of pictures. Shape: (P,).
+            second_P: The other picture of each pair.
+            worth: Of all pairs of a picture, so many that differ least roughly are compared closely.
+            give_up: Grey levels of a rough difference from which on pairs are not.
+
+        Returns:
+            Grey levels of a picture of usual contrast, 0 (equal) to 255: 98% of the places differ by no more. A copy
+            that was compressed, or had 15% cut off at each side, has less than 10; other products have 20 and more,
+            unless they look the same. Pairs not compared closely get `NOT_ALIGNED`. Shape: (P,), float32.
+        """
+        left_P = np.full(len(first_P), NOT_ALIGNED, np.float32)
+        one_P, one_frame_P = self._roughly(first_P, second_P)
+        two_P, two_frame_P = self._roughly(second_P, first_P)
+        rough_P = np.minimum(one_P, two_P)
+        chosen = np.flatnonzero(_among_best(first_P, second_P, rough_P, worth) & (rough_P < give_up))
+        frames = np.array(_FRAMES)
+        for at in range(0, len(chosen), _PAIRS_AT_ONCE):
+            pairs = chosen[at : at + _PAIRS_AT_ONCE]
+            # The one of which the other is a cutting comes first.
+            swap = two_P[pairs] < one_P[pairs]
+            whole = np.where(swap, second_P[pairs], first_P[pairs])
+            part = np.where(swap, first_P[pairs], second_P[pairs])
+            frame_P4 = frames[np.where(swap, two_frame_P[pairs], one_frame_P[pairs])]
+            left_P[pairs] = _closely(self._read(whole), self._read(part), frame_P4)
         return left_P
-    # The one of which the other is a cutting comes first.
-    swap_P = two_P[close] < one_P[close]
-    swapped = swap_P[:, None, None, None]
-    whole = np.where(swapped, second_P3HW[close], first_P3HW[close])
-    part = np.where(swapped, first_P3HW[close], second_P3HW[close])
-    frame_P4 = np.where(swap_P[:, None], two_frame_P4[close], one_frame_P4[close])
-    frame_P4 = _adjusted(_halved(whole), _halved(part), frame_P4, _COARSE_SIDE)
-    frame_P4 = _adjusted(whole, part, frame_P4, _SIDE)
-    difference = _centred(_framed(whole, frame_P4, _SIDE)) - _centred(_framed(part, _frames(len(part), _WHOLE), _SIDE))
+
+    def _read(self, rows: Rows) -> Floats:
+        return np.asarray(self._pixels[rows], np.float32)
+
+    def _cuttings(self, rows: Rows, frames: Sequence[tuple[float, float, float, float]]) -> Floats:
+        """Sketches of cuttings, each colour less its mean. Shape: (R, frames, D), float32."""
+        small = _halved(self._read(rows))
+        # One frame for all pictures, so one pair of weights does.
+        cut = [_centred(_framed(small, np.array([frame]), _SKETCH_SIDE)) for frame in frames]
+        return np.stack(cut, axis=1).reshape(len(rows), len(frames), -1)
+
+    def _roughly(self, whole_P: Rows, part_P: Rows) -> tuple[Floats, Rows]:
+        """Difference of the sketches in the best frame, in grey levels of usual contrast, and that frame."""
+        best_P = np.empty(len(whole_P), np.float32)
+        frame_P = np.empty(len(whole_P), np.int64)
+        order = np.argsort(whole_P, kind="stable")
+        rows, starts = np.unique(whole_P[order], return_index=True)
+        ends = np.append(starts[1:], len(order))
+        for at in range(0, len(rows), _ROWS_AT_ONCE):
+            block = slice(at, at + _ROWS_AT_ONCE)
+            pairs = order[starts[block][0] : ends[block][-1]]
+            cuttings_RCD = self._cuttings(rows[block], _FRAMES)
+            place = np.searchsorted(rows[block], whole_P[pairs])
+            for inner in range(0, len(pairs), 4 * _PAIRS_AT_ONCE):
+                some = pairs[inner : inner + 4 * _PAIRS_AT_ONCE]
+                target = self._sketches[part_P[some]]
+                left = cuttings_RCD[place[inner : inner + len(some)]] - target[:, None]
+                squares = np.einsum("pcd,pcd->pc", left, left) / left.shape[2]
+                frame_P[some] = squares.argmin(axis=1)
+                contrast = np.sqrt(np.square(target).mean(axis=1))
+                best_P[some] = np.sqrt(squares.min(axis=1)) * _usual(contrast)
+        return best_P, frame_P
+
+
+_SEARCHED_STEP = 3
+"""One in so many cuttings is searched with; a sketch is too coarse to tell their neighbours apart."""
+
+
+def _among_best(first_P: Rows, second_P: Rows, rough_P: Floats, worth: int) -> npt.NDArray[np.bool_]:
+    """Which pairs are among the `worth` best of either picture. Shape: (P,), bool."""
+    chosen_P = np.zeros(len(first_P), np.bool_)
+    for side_P in (first_P, second_P):
+        order = np.lexsort((rough_P, side_P))
+        starts = np.flatnonzero(np.diff(side_P[order], prepend=-1))
+        rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+        chosen_P[order[rank < worth]] = True
+    return chosen_P
+
+
+def _closely(whole_P3HW: Floats, part_P3HW: Floats, frame_P4: Frames) -> Floats:
+    """What is left at the worst places once the frame is adjusted."""
+    left_P = np.full(len(whole_P3HW), NOT_ALIGNED, np.float32)
+    half_whole, half_part = _halved(whole_P3HW), _halved(part_P3HW)
+    frame_P4 = _adjusted(half_whole, half_part, frame_P4, _COARSE_SIDE)
+    difference, usual_P = _difference(half_whole, half_part, frame_P4, _COARSE_SIDE)
+    near = np.flatnonzero(np.sqrt(np.square(difference).mean(axis=(1, 2, 3))) * usual_P <= _FAR)
+    if not len(near):
+        return left_P
+    whole, part = whole_P3HW[near], part_P3HW[near]
+    difference, usual_P = _difference(whole, part, _adjusted(whole, part, frame_P4[near], _SIDE), _SIDE)
     worst_PSS = np.abs(_blurred(difference)).max(axis=1)
-    left_P[close] = np.quantile(worst_PSS.reshape(len(close), -1), _WORST, axis=1)
+    worst_P = np.quantile(worst_PSS.reshape(len(near), -1), _WORST, axis=1)
+    left_P[near] = np.minimum(worst_P * usual_P, NOT_ALIGNED)
     return left_P
 
 
-def _roughly(whole_P3HW: Floats, part_P3HW: Floats) -> tuple[Frames, Floats]:
-    """The best frame of a grid at few pixels, and the root mean square that it leaves."""
-    count = len(whole_P3HW)
-    small_whole = _halved(whole_P3HW)
-    target = _centred(_framed(_halved(part_P3HW), _frames(count, _WHOLE), _COARSE_SIDE))
-    best_P = np.full(count, np.inf, np.float32)
-    frame_P4 = _frames(count, _WHOLE)
-    for margin in _MARGINS:
-        shifts = (0.0,) if not margin else (-margin / 2, 0.0, margin / 2)
-        for x in shifts:
-            for y in shifts:
-                frame = (margin + x, margin + y, 1 - margin + x, 1 - margin + y)
-                # One frame for all pairs, so one pair of weights does.
-                found = _centred(_framed(small_whole, _frames(1, frame), _COARSE_SIDE)) - target
-                left_P = np.sqrt(np.square(found).mean(axis=(1, 2, 3)))
-                better = left_P < best_P
-                best_P[better] = left_P[better]
-                frame_P4[better] = frame
-    return frame_P4, best_P
+def _difference(whole_P3HW: Floats, part_P3HW: Floats, frame_P4: Frames, side: int) -> tuple[Floats, Floats]:
+    """What is left in the frames, and by what to multiply it. Shapes: (P, 3, S, S), (P,)."""
+    target = _centred(_framed(part_P3HW, np.array([_WHOLE]), side))
+    contrast_P = np.sqrt(np.square(target).mean(axis=(1, 2, 3)))
+    return _centred(_framed(whole_P3HW, frame_P4, side)) - target, _usual(contrast_P)
+
+
+def _usual(contrast: Floats) -> Floats:
+    """By what to multiply a difference: two pale pictures differ less, however different they are.
+
+    The root, for compression does its damage whatever the contrast.
+    """
+    return np.asarray(np.sqrt(_USUAL_CONTRAST / np.maximum(contrast, _LEAST_CONTRAST)), np.float32)
+
+
+def _unit(rows_RD: Floats) -> Floats:
+    norm = np.linalg.norm(rows_RD, axis=1, keepdims=True)
+    # Less than rounding leaves of a blank picture is nothing.
+    return np.asarray(np.where(norm > 1.0, rows_RD / np.maximum(norm, 1e-6), 0.0), np.float32)
 
 
 def _adjusted(whole_P3HW: Floats, part_P3HW: Floats, frame_P4: Frames, side: int, rounds: int = 3) -> Frames:
     """The frame whose edges were moved until the sum of squares no longer falls (Levenberg-Marquardt)."""
     count = len(whole_P3HW)
-    target = _centred(_framed(part_P3HW, _frames(count, _WHOLE), side))
+    target = _centred(_framed(part_P3HW, np.array([_WHOLE]), side))
 
     def left_over(frames: Frames) -> Floats:
         return (_centred(_framed(whole_P3HW, frames, side)) - target).reshape(count, -1)
@@ -145,11 +252,6 @@ def _adjusted(whole_P3HW: Floats, part_P3HW: Floats, frame_P4: Frames, side: int
         frame_P4[better], left_PD[better], best_P[better] = tried_P4[better], tried_PD[better], found_P[better]
         damping_P = np.where(better, 0.3 * damping_P, 4.0 * damping_P)
     return frame_P4
-
-
-def _frames(count: int, frame: tuple[float, float, float, float]) -> Frames:
-    """One frame for every pair: left, top, right, bottom as shares of the picture. Shape: (P, 4)."""
-    return np.tile(np.array(frame), (count, 1))
 
 
 def _halved(picture_P3HW: Floats) -> Floats:
