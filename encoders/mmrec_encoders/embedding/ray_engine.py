@@ -16,6 +16,7 @@ import contextlib
 import logging
 import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -43,6 +44,7 @@ from mmrec_encoders.embedding.ray_stages import (
     Parcel,
     Row,
     WindowSource,
+    ask_known,
     decode_tasks,
     decode_window,
     read_windows,
@@ -54,8 +56,12 @@ from mmrec_encoders.item_encoder import ItemEncoder
 __all__ = ["WindowEncoder", "check_ray", "encoded_windows"]
 
 _ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
-_SHARE = 0.5
-"""Of a CPU that each process asks for where models run on CPUs, so that a machine with one CPU can do both."""
+_PATIENCE_S = 5.0
+_DECODE_RETRIES = 5
+"""Deaths of processes that decode one window, after which it is not the machines; Ray Data alone would never stop."""
+_DECODE_SHARE, _ENCODE_SHARE = 0.5, 0.4
+"""Of a CPU, where models run on CPUs too, so that a machine with one CPU can do both. Stages that ask for the same are
+fused by Ray into one, in which a picture would be decoded while the model waits."""
 
 
 def check_ray(address: str) -> None:
@@ -64,6 +70,7 @@ def check_ray(address: str) -> None:
     Raises:
         MissingExtraError: Ray is not installed.
         InvalidArgumentError: the address is none.
+        UnavailableError: nothing answers there.
     """
     _ray()
     if address and not _ADDRESS.fullmatch(address):
@@ -73,6 +80,24 @@ def check_ray(address: str) -> None:
             f"'' for a cluster of this machine alone: {hint}",
             field="ray_address",
         )
+    if address not in ("", "auto"):
+        _knock(address)
+
+
+def _knock(address: str) -> None:
+    """See whether anything listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
+    except (OSError, OverflowError) as err:
+        raise _unreachable(address) from err
+
+
+def _unreachable(address: str) -> UnavailableError:
+    where = f"the Ray cluster at {address!r} cannot be reached" if address else "Ray does not start here"
+    return UnavailableError(
+        f"{where}; start one with `ray start --head` and give its HOST:PORT, or use the engine local"
+    )
 
 
 def encoded_windows(
@@ -172,10 +197,6 @@ class WindowEncoder:
         return decode_tasks(PictureDecoder(setup), setup, tasks)
 
 
-def _is_known(actor: Any, key: bytes) -> bool:
-    return bool(_ray().get(actor.known.remote(key)))
-
-
 def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders: Path | None, known: Any) -> Any:
     """The lazy Ray dataset of encoded windows."""
     import torch
@@ -197,7 +218,6 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
     setup = None if plan.setup is None else replace(plan.setup, root=plan.setup.root.absolute())
     machines = sum(1 for node in ray.nodes() if node["Alive"])
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=int(resources["GPU"]) if on_gpu else max(machines, 1))
-    # Without CPUs of its own and with a differing request from stage to stage, so that none are fused.
     rows = ray.data.from_items([{"start": 0}], override_num_blocks=1)
     rows = rows.flat_map(read_windows, fn_kwargs={"source": source}, num_cpus=0)
     if setup is not None:
@@ -206,9 +226,10 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
             fn_kwargs={
                 "setup": setup,
                 "batch_pictures": plan.settings.batch_pictures,
-                "is_known": partial(_is_known, known),
+                "is_known": partial(ask_known, known),
             },
-            num_cpus=1 if on_gpu else _SHARE,
+            ray_remote_args_fn=_few_retries,
+            num_cpus=1 if on_gpu else _DECODE_SHARE,
         )
     return rows.map(
         WindowEncoder,
@@ -221,8 +242,12 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
         },
         compute=pool,
         num_gpus=1 if on_gpu else None,
-        num_cpus=None if on_gpu else _SHARE,
+        num_cpus=None if on_gpu else _ENCODE_SHARE,
     )
+
+
+def _few_retries() -> dict[str, Any]:
+    return {"max_retries": _DECODE_RETRIES}
 
 
 def _absolute(config: EmbedConfig) -> EmbedConfig:
@@ -267,10 +292,7 @@ def _connected(address: str) -> Iterator[None]:
             )
         except Exception as err:
             # Ray says a dozen things of several classes here, some with paths and none with a mend.
-            where = f"the Ray cluster at {address!r} cannot be reached" if address else "Ray does not start here"
-            raise UnavailableError(
-                f"{where}; start one with `ray start --head` and give its HOST:PORT, or use the engine local"
-            ) from err
+            raise _unreachable(address) from err
     try:
         yield
     finally:
@@ -295,7 +317,8 @@ def _own_signals() -> Iterator[None]:
 def _quiet_data() -> Iterator[None]:
     """Datasets made inside show no bars, and pass on every window by itself."""
     context = _ray().data.DataContext.get_current()
-    wanted: dict[str, Any] = {"enable_progress_bars": False, "print_on_execution_start": False, "target_max_block_size": 1}
+    wanted: dict[str, Any] = {"enable_progress_bars": False, "print_on_execution_start": False}
+    wanted["target_max_block_size"] = 1
     before = {name: getattr(context, name, None) for name in wanted}
     logger = logging.getLogger("ray.data")
     level = logger.level

@@ -23,7 +23,7 @@ from mmrec_encoders.embedding.windows import WindowJob, check_template, chunks_o
 if TYPE_CHECKING:
     from mmrec_encoders.embedding.encoding import EncodedWindow
 
-__all__ = ["KnownVectors", "Parcel", "WindowSource", "decode_tasks", "decode_window", "read_windows"]
+__all__ = ["KnownVectors", "Parcel", "WindowSource", "ask_known", "decode_tasks", "decode_window", "read_windows"]
 
 Row = dict[str, Any]
 
@@ -81,6 +81,13 @@ class KnownVectors:
     def get(self, keys: Sequence[bytes], dim: int) -> dict[bytes, CachedVector]:
         """The known ones of some keys, whose vectors have this length."""
         return self._cache.get(keys, dim)
+
+
+def ask_known(actor: Any, key: bytes) -> bool:
+    """Whether a `KnownVectors` actor knows a key."""
+    import ray
+
+    return bool(ray.get(actor.known.remote(key)))
 
 
 def read_windows(_: Row, source: WindowSource) -> Iterator[Row]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mmrec.errors import InvalidArgumentError, InvalidDatasetError, MissingExtraError
+from mmrec.data.fetching import FetchConfig
+from mmrec.errors import InvalidArgumentError, InvalidDatasetError, MissingExtraError, UnavailableError
 from mmrec_encoders.embedding.config import EmbedConfig, EmbedSummary
 from mmrec_encoders.embedding.job import embed_dataset
+from tests.data.raw_server import RawServer, reply
 from tests.encoders.embedding.conftest import write_catalogue
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
@@ -38,7 +43,10 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         options = {"num_cpus": 1, "object_store_memory": STORE}
-        self.cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
+        # A node that is gone is noticed in seconds instead of half a minute.
+        noticed = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 1000}
+        head = {**options, "include_dashboard": False, "_system_config": noticed}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
         ray.init(address=self.cluster.address, log_to_driver=False, logging_level="ERROR")
         self.second = self.cluster.add_node(**options)
         self.cluster.wait_for_nodes()
@@ -57,6 +65,13 @@ class Nodes:
                 if parent in nodes and title.startswith("ray::"):
                     found[int(folder.name)] = title.strip("\0")
         return found
+
+    def kill_one(self, stage: str) -> str:
+        """Kill one process of a stage, and tell whether it had loaded torch."""
+        pid = next(pid for pid, title in self.workers().items() if title.startswith(f"ray::{stage}"))
+        loaded = "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+        os.kill(pid, signal.SIGKILL)
+        return f"{stage} {'with' if loaded else 'without'} torch"
 
 
 @pytest.fixture(scope="module")
@@ -79,27 +94,62 @@ def nodes() -> Iterator[Nodes]:
             running.cluster.shutdown()
 
 
+class Gates(NamedTuple):
+    """Hold back the pictures of later shards until something has happened."""
+
+    workers_killed: threading.Event
+    node_gone: threading.Event
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_catalogue(tmp_path_factory.mktemp("ray") / "catalogue", 30)
+def gates() -> Gates:
+    return Gates(threading.Event(), threading.Event())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, gates: Gates) -> Iterator[Path]:
+    """Thirty items; from row 12 on pictures are fetched, and their server waits at the gates."""
+    root = write_catalogue(tmp_path_factory.mktemp("ray") / "catalogue", 30)
+    with RawServer() as server:
+        rows = (root / "items.tsv").read_text(encoding="utf-8").splitlines()
+        for number in range(12, 30):
+            rows[number + 1] = rows[number + 1].removesuffix(f"{number}.png") + server.url(f"/{number}", "127.0.0.1")
+            data = reply((root / "images" / f"{number}.png").read_bytes())
+            server.paths[f"/{number}"] = _behind(gates[number >= 24], data)
+        (root / "items.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        yield root
+
+
+def _behind(gate: threading.Event, data: bytes) -> Callable[[], Iterator[bytes]]:
+    def pieces() -> Iterator[bytes]:
+        gate.wait(120)
+        yield data
+
+    return pieces
 
 
 @pytest.fixture(scope="module")
 def config(encoder_bundle: Path) -> EmbedConfig:
-    return EmbedConfig(bundle=encoder_bundle, shard_rows=3, workers=0, device="cpu", dtype="float32")
+    fetch = FetchConfig(("127.0.0.1",), tuple(range(1024, 65536)), ("127.0.0.1/32",), timeout_s=200)
+    return EmbedConfig(bundle=encoder_bundle, shard_rows=3, workers=0, device="cpu", dtype="float32", fetch=fetch)
 
 
 @pytest.fixture(scope="module")
-def local(folder: Path, config: EmbedConfig) -> tuple[Path, EmbedSummary]:
+def local(folder: Path, config: EmbedConfig, gates: Gates) -> tuple[Path, EmbedSummary]:
     import torch
+
+    for gate in gates:
+        gate.set()
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         out = folder.parent / "local"
-        yield out, embed_dataset(folder, out, config)
+        return out, embed_dataset(folder, out, config)
     finally:
         torch.set_num_threads(threads)
+        for gate in gates:
+            gate.clear()
 
 
 def _assert_same(out: Path, there: Path) -> None:
@@ -116,71 +166,61 @@ def _assert_same(out: Path, there: Path) -> None:
         np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
 
 
-# In this order: the last one takes the second node away.
-
-
-def test_the_output_is_the_local_engines_row_for_row(
-    nodes: Nodes, folder: Path, config: EmbedConfig, local: tuple[Path, EmbedSummary]
+def test_when_workers_and_then_a_node_die_half_way_the_output_is_the_local_engines(
+    nodes: Nodes, folder: Path, config: EmbedConfig, local: tuple[Path, EmbedSummary], gates: Gates
 ) -> None:
     there, wanted = local
     out = folder.parent / "ray"
-    summary = embed_dataset(folder, out, replace(config, engine="ray"))
-    _assert_same(out, there)
-    assert (summary.rows, summary.items, summary.shards, summary.failed) == (30, 28, 10, wanted.failed)
-    assert (summary.with_picture, summary.with_words) == (wanted.with_picture, wanted.with_words)
-    assert summary.finished
-    # No shard of the first three rows repeats another's, so its batches are the same, and its bits with them.
-    assert (out / "part-00000.parquet").read_bytes() == (there / "part-00000.parquet").read_bytes()
-
-
-def test_a_second_run_computes_nothing_and_leaves_the_files_alone(
-    nodes: Nodes, folder: Path, config: EmbedConfig
-) -> None:
-    out = folder.parent / "ray"
-    before = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
-    summary = embed_dataset(folder, out, replace(config, engine="ray"))
-    assert (summary.shards, summary.shards_written) == (10, 0)
-    assert (summary.counts.pictures_encoded, summary.counts.texts_encoded) == (0, 0)
-    assert {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")} == before
-
-
-def test_an_error_of_a_stage_is_raised_as_what_it_is(
-    nodes: Nodes, folder: Path, config: EmbedConfig, tmp_path: Path
-) -> None:
-    (tmp_path / "catalogue").mkdir()
-    (tmp_path / "catalogue" / "items.tsv").write_text("item_id\ttitle\n", encoding="utf-8")
-    with pytest.raises(InvalidDatasetError, match="has no rows"):
-        embed_dataset(tmp_path / "catalogue", tmp_path / "out", replace(config, engine="ray"))
-
-
-def test_workers_and_then_a_node_die_half_way(
-    nodes: Nodes, folder: Path, config: EmbedConfig, local: tuple[Path, EmbedSummary]
-) -> None:
-    out = folder.parent / "killed"
     killed: list[str] = []
     shards = [0]
 
     def half_way() -> bool:
         shards[0] += 1
         if shards[0] == 3:
-            for stage in ("MapWorker(Map(WindowEncoder))", "Map(decode_window)", "IDLE"):
-                for pid, title in nodes.workers().items():
-                    if stage in title:
-                        os.kill(pid, signal.SIGKILL)
-                        killed.append(title)
-                        break
-        if shards[0] == 5:
+            # Shards 4 to 7 wait at the gate, so there is one in work at either stage or on its way between them.
+            killed.append(nodes.kill_one("MapWorker(Map(WindowEncoder))"))
+            killed.append(nodes.kill_one("Map(decode_window)"))
+            gates.workers_killed.set()
+        if shards[0] == 6:
             nodes.cluster.remove_node(nodes.second, allow_graceful=False)
-            killed.append("node")
+            killed.append("a node")
+            gates.node_gone.set()
         return False
 
     summary = embed_dataset(folder, out, replace(config, engine="ray"), stop=half_way)
-    assert summary.finished
-    assert [title for title in killed if "WindowEncoder" in title]
-    assert len(killed) >= 3
-    assert killed[-1] == "node"
+    assert killed == ["MapWorker(Map(WindowEncoder)) with torch", "Map(decode_window) without torch", "a node"]
     assert len([node for node in ray.nodes() if node["Alive"]]) == 1
-    _assert_same(out, local[0])
+    assert summary.finished
+    assert (summary.rows, summary.items, summary.shards, summary.failed) == (30, 28, 10, wanted.failed)
+    assert (summary.with_picture, summary.with_words) == (wanted.with_picture, wanted.with_words)
+    _assert_same(out, there)
+    # The first rows repeat nothing of another shard, so their batches are the same, and the bits with them.
+    assert (out / "part-00000.parquet").read_bytes() == (there / "part-00000.parquet").read_bytes()
+
+
+def test_by_address_a_second_run_computes_nothing_and_leaves_the_files_alone(
+    nodes: Nodes, folder: Path, config: EmbedConfig
+) -> None:
+    ray.shutdown()
+    out = folder.parent / "ray"
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
+    handler = signal.getsignal(signal.SIGTERM)
+    summary = embed_dataset(folder, out, replace(config, engine="ray", ray_address=nodes.cluster.address))
+    assert (summary.shards, summary.shards_written) == (10, 0)
+    assert (summary.counts.pictures_encoded, summary.counts.texts_encoded) == (0, 0)
+    assert {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")} == before
+    assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_a_cluster_of_this_machine_alone_raises_a_stages_error_as_what_it_is(
+    config: EmbedConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "catalogue").mkdir()
+    (tmp_path / "catalogue" / "items.tsv").write_text("item_id\ttitle\n", encoding="utf-8")
+    with pytest.raises(InvalidDatasetError, match="has no rows"):
+        embed_dataset(tmp_path / "catalogue", tmp_path / "out", replace(config, engine="ray"))
+    assert not ray.is_initialized()
 
 
 # --- without a cluster ----------------------------------------------------------------------------------------
@@ -193,6 +233,13 @@ def test_an_address_that_is_none_is_refused_before_anything_is_done(
     with pytest.raises(InvalidArgumentError, match="must be HOST:PORT"):
         embed_dataset(folder, tmp_path / "out", replace(config, engine="ray", ray_address=address))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_not_waited_for(folder: Path, config: EmbedConfig, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with pytest.raises(UnavailableError, match=f"'127.0.0.1:{port}' cannot be reached; start one with `ray start"):
+        embed_dataset(folder, tmp_path / "out", replace(config, engine="ray", ray_address=f"127.0.0.1:{port}"))
 
 
 def test_without_ray_the_extra_is_named(
