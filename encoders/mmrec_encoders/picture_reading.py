@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.pictures import PictureStore, decode_picture, is_url
+from mmrec.data.pictures import PictureStore, decode_picture
 from mmrec.errors import InvalidImageError
 from mmrec.progress import NO_PROGRESS, Progress
+from mmrec_encoders.embedding.pictures import missing_picture
 from mmrec_encoders.small_clip import TRAINING_SIZE, shrink
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ def picture_batches(
         try:
             data = pictures.read(refs[row])
             if data is None:
-                what = "is a URL, and nothing is fetched" if is_url(refs[row]) else "is not in the dataset folder"
-                return row, PictureFailure(row, f"the picture {refs[row]!r} {what}; put the file into images/")
+                return row, PictureFailure(row, missing_picture(refs[row]))
             return row, decode_picture(data, size_hint=size)
         except InvalidImageError as err:
             return row, PictureFailure(row, err.message)
