@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from mmrec_encoders.augment import random_view
@@ -37,3 +38,12 @@ def test_without_chance_the_whole_picture_comes_back() -> None:
         float((v - p.flip(-1)).abs().mean()) < float((v - p).abs().mean()) for v, p in zip(views, pictures, strict=True)
     ]
     assert 0 < sum(mirrored) < 5
+
+
+@pytest.mark.parametrize(("flip", "mirrored"), [(0.0, False), (1.0, True)])
+def test_none_or_all_of_the_views_are_mirrored(flip: float, mirrored: bool) -> None:
+    pixels = torch.zeros(6, 3, 16, 16)
+    pixels[..., :8] = 1.0
+    views = random_view(pixels, 16, torch.Generator().manual_seed(0), min_area=1.0, colour=0.0, stretch=0.0, flip=flip)
+    expected = pixels.flip(3) if mirrored else pixels
+    torch.testing.assert_close(views, expected, atol=1e-5, rtol=0)

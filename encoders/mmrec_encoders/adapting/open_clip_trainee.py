@@ -59,6 +59,7 @@ class OpenClipTrainee:
         import torch
 
         self.module = model
+        self.share = config.share
         self._config, self._preparation, self._tokenize, self._device = config, preparation, tokenize, device
         self._training, self._held, self._frozen_MD, self._tokens_UL = training, held, frozen_MD, tokens_UL
         self._mean, self._std = (

@@ -99,9 +99,14 @@ def prepare_open_clip(
         _tokens(left.train.texts, tokenize, progress),
         processes.device,
     )
-    if config.loss == "siglip" and model_cfg.get("init_logit_bias") is None:
+    fresh_bias = config.loss == "siglip" and model_cfg.get("init_logit_bias") is None
+    if fresh_bias:
+        # open_clip gives a model a bias where its configuration says so; the number is written over by the weights.
         model_cfg["init_logit_bias"] = -10.0
-        _calibrate(trainee, left)
+
+    def calibrate(step: int) -> None:
+        if fresh_bias:
+            _calibrate(trainee, left, step, config.seed)
 
     def save(folder: Path) -> dict[str, str]:
         write_open_clip(folder, model, model_cfg, tokenize)
@@ -116,7 +121,7 @@ def prepare_open_clip(
         training.close()
         held.close()
 
-    return Prepared(trainee, left, unreadable, save, close)
+    return Prepared(trainee, left, unreadable, save, close, calibrate)
 
 
 def write_open_clip(folder: Path, model: Any, model_cfg: dict[str, Any], tokenize: Any) -> None:
@@ -256,38 +261,48 @@ def _encode_frozen(
     progress.finish(f"{len(own):,} pictures encoded")
 
 
-def _calibrate(trainee: OpenClipTrainee, pairs: Pairs) -> None:
+def _calibrate(trainee: OpenClipTrainee, pairs: Pairs, step: int, seed: int) -> None:
     """Scale and bias of the sigmoid loss that suit the vectors as they are.
 
     A model that was trained with the softmax loss has no bias, and a bias that is far off takes longer to mend than a
-    fine-tuning lasts. Two numbers are fitted to some training pairs; nothing else changes.
+    fine-tuning lasts. Two numbers are fitted to some steps' worth of training pairs; nothing else changes.
     """
     import torch
 
-    rows = pairs.training_rows[:_CALIBRATION]
-    texts = draw_texts(pairs.train, rows, np.zeros(len(rows)))
-    true = torch.from_numpy(true_texts(pairs.train.ids_NS[rows], texts)).to(trainee.module.logit_scale.device)
+    rng = np.random.default_rng(seed)
+    # Whole steps, because how many couples belong together depends on how many are compared.
+    steps = max(1, min(_CALIBRATION, len(pairs.training_rows)) // step)
+    rows = rng.permutation(pairs.training_rows)[: steps * step]
+    texts = draw_texts(pairs.train, rows, rng.random(len(rows)))
     trainee.module.eval()
     with torch.no_grad():
-        views = [
-            trainee.pictures(trainee.view(trainee.read(part), torch.Generator().manual_seed(0)))
+        pictures = [
+            trainee.pictures(trainee.view(trainee.read(part), torch.Generator().manual_seed(seed)))
             for part in np.array_split(rows, max(1, len(rows) // _FROZEN_BATCH))
         ]
         words = [
             trainee.words(trainee.word_inputs(part))
             for part in np.array_split(texts, max(1, len(texts) // _FROZEN_BATCH))
         ]
-        pictures_ND, words_ND = torch.cat(views), torch.cat(words)
+        sides = [torch.cat(side).split(step) for side in (pictures, words)]
+    true = [
+        torch.from_numpy(true_texts(pairs.train.ids_NS[part], drawn)).to(sides[0][0].device)
+        for part, drawn in zip(np.split(rows, steps), np.split(texts, steps), strict=True)
+    ]
     scale = trainee.module.logit_scale.detach().reshape(()).clone().requires_grad_()
     # Half-way between what belongs together and what does not.
-    scores = words_ND @ pictures_ND.T
+    scores = sides[1][0] @ sides[0][0].T
     middle = (scores.diagonal().mean() + scores.mean()) / 2
     bias = (-scale.detach().exp() * middle).clone().requires_grad_()
     search = torch.optim.LBFGS([scale, bias], max_iter=50, line_search_fn="strong_wolfe")
 
     def cost() -> torch.Tensor:
         search.zero_grad()
-        loss = siglip_loss(pictures_ND, words_ND, scale.exp(), bias, true_BB=true, share=True)
+        losses = [
+            siglip_loss(picture, word, scale.exp(), bias, true_BB=same, share=trainee.share)
+            for picture, word, same in zip(*sides, true, strict=True)
+        ]
+        loss = torch.stack(losses).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

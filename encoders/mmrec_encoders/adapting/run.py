@@ -135,6 +135,7 @@ def _adapt(job: _Job, stop: StopRequest, stack: ExitStack) -> None:
     stack.callback(prepared.close)
     _check_left(prepared.pairs, job.batch * job.config.accumulate * job.processes.count)
     trainee, pairs = prepared.trainee, prepared.pairs
+    prepared.calibrate(job.batch * job.config.accumulate * job.processes.count)
 
     def held_out(columns: tuple[str, ...] = ()) -> HeldOutFigures:
         import torch
@@ -198,12 +199,12 @@ def _batch_size(config: AdaptConfig, pairs: int, processes: Processes) -> int:
 
 
 def _check_left(pairs: Pairs, step: int) -> None:
-    """After the unreadable pictures are known."""
-    training, held = len(pairs.training_rows), len(pairs.held_rows)
-    if training < step or held < 1:
+    """Once the unreadable pictures are known."""
+    training = len(pairs.training_rows)
+    if training < step:
         raise InvalidDatasetError(
-            f"{training:,} training pairs and {held:,} held-out pairs have a picture that can be read, but a step "
-            f"takes {step:,}; mend the pictures (mmrec check names them), or pass a smaller batch"
+            f"{training:,} training pairs have a picture that can be read, but a step takes {step:,}; mend the "
+            "pictures (mmrec check names them), or pass a smaller batch"
         )
 
 

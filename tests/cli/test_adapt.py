@@ -1,0 +1,96 @@
+"""`mmrec adapt`, as a person calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmrec.cli import app, main
+from mmrec.cli.adapt import adapt
+from mmrec.data.dataset import read_dataset
+from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.presets import build_encoders
+from tests.encoders.adapting.tiny import write_colour_shop
+from tests.encoders.models import bert_folder
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.COMMANDS, "adapt", adapt)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_colour_shop(tmp_path_factory.mktemp("adapt") / "shop")
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bert_folder(tmp_path_factory.mktemp("adapt") / "bert")
+
+
+def _status(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code if isinstance(ended.value.code, int) else 0
+
+
+def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
+    shop: Path, bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "adapted"
+    common = ("adapt", shop, "--out", out, "--text-model", bert, "--epochs", 1, "--batch-size", 20, "--device", "cpu")
+    assert _status(*common, "--labels", "colour,shape") == 0
+    shown = capsys.readouterr()
+    assert "Retrieval on titles that were never trained on" in shown.out
+    assert "title to its own picture" in shown.out
+    assert "always the commonest" in shown.out
+    assert "item i46: the picture starts like a PNG file" in shown.err
+    assert "held-out text to image R@1" in shown.err
+    assert f"wrote {out}; use it with: mmrec fit {shop} --out bundle/ --image-model {out}" in shown.err
+
+    # Again: finished, so the same figures come back at once, as JSON and in silence.
+    assert _status(*common, "--labels", "colour", "--labels", "shape", "--json", "--quiet") == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert shown.err == ""
+    assert (found["mode"], found["steps"], found["held_titles"]) == ("small", 2, 5)
+    assert [label["column"] for label in found["after"]["labels"]] == ["colour", "shape"]
+
+    # Used for a whole catalogue and kept by a bundle.
+    encoders = build_encoders("embedded", "cpu", image_model=str(out), text_model=f"clip:{out}")
+    assert isinstance(encoders.image, AlignedPictures)
+    assert isinstance(encoders.text, AlignedTexts)
+    data = read_dataset(shop)
+    result = ItemEncoder(encoders.image, encoders.text).features(data.catalogue, data.pictures)
+    assert result.features.image_NI.shape == (48, 256)
+    assert [failure.row for failure in result.failures] == [46]
+    assert int(result.features.has_text_N.sum()) == 47
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "message"),
+    [
+        (("--epochs", 0), 2, "epochs is 0; it must be at least 1"),
+        (("--mode", "huge"), 2, "mode is 'huge'; it must be one of small, full, locked-image"),
+        (("--mode", "full"), 2, "no image model is named"),
+        (("--loss", "l2"), 2, "loss is 'l2'; it must be one of clip, siglip"),
+        (("--batch-size", 4096), 2, "4,096 pairs a step, but there are 42 training pairs"),
+        (("--labels", "weight"), 2, "labels names 'weight'"),
+        (("--learning-rate", 0), 2, "learning_rate is 0.0; it must be over 0"),
+        (("--mode", "full", "--image-model", "local-dir:/nowhere/clip"), 4, "cannot be loaded"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_has_its_exit_status(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[object, ...], status: int, message: str
+) -> None:
+    assert _status("adapt", shop, "--out", tmp_path / "out", "--device", "cpu", *flags) == status
+    assert message in capsys.readouterr().err
+
+
+def test_a_dataset_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status("adapt", tmp_path / "nowhere", "--out", tmp_path / "out", "--device", "cpu") == 3
+    assert "nowhere" in capsys.readouterr().err
