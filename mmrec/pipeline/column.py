@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.artefact import ENCODERS
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.presets import build_encoders
-from mmrec_encoders.training import following_pairs, train_item_encoder
+from mmrec_encoders.training import ItemEncoderConfig, following_pairs, train_item_encoder
 
 __all__ = ["FillSource", "FilledColumn", "fill_dataset_column", "write_filled"]
 
@@ -41,8 +41,9 @@ class FillSource:
 
     Attributes:
         bundle: A bundle's; empty for none.
-        encoders: Those of a folder that `ItemEncoder.save` wrote; empty for none. With neither, encoders are trained on
-            the dataset.
+        encoders: Those of a folder that `ItemEncoder.save` wrote; empty for none. With neither, the packaged text
+            encoder looks at words, and where pictures are looked at too, encoders are trained on the dataset.
+        training: How they are trained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         seed: Of training, and of what is held out.
@@ -52,6 +53,7 @@ class FillSource:
     encoders: str = ""
     device: str = "auto"
     dtype: str = "auto"
+    training: ItemEncoderConfig = field(default_factory=ItemEncoderConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -143,7 +145,7 @@ def fill_dataset_column(
             "them, or give labels for a new one",
             field="column",
         )
-    encoder = _encoder(data, column, source, progress)
+    encoder = _encoder(data, column, source, modality, progress)
     result = fill_dataset(data, column, encoder, config, labels=labels, progress=progress)
     return FilledColumn(data.catalogue.item_ids, result)
 
@@ -190,17 +192,26 @@ def _checked_suffix(path: Path) -> None:
         )
 
 
-def _encoder(data: Dataset, column: str, source: FillSource, progress: Progress) -> ItemEncoder:
+def _encoder(data: Dataset, column: str, source: FillSource, modality: Modality, progress: Progress) -> ItemEncoder:
     if source.bundle:
         folder = open_bundle(source.bundle).folder / ENCODERS
         return ItemEncoder.load(folder, source.device, source.dtype)
     if source.encoders:
         return ItemEncoder.load(Path(source.encoders), source.device, source.dtype)
+    encoders = build_encoders("embedded", source.device, source.dtype)
+    if modality == "words" or not any(data.catalogue.images):
+        return ItemEncoder(None, encoders.text, None, source.training.template)
     # Trained without the column: encoders that have read an item's value know it from the item's picture.
     catalogue = without_column(data.catalogue, column)
     pairs_P2 = following_pairs(data.interactions) if data.interactions.events else np.zeros((0, 2), np.int64)
-    encoders = build_encoders("embedded", source.device, source.dtype)
     trained = train_item_encoder(
-        catalogue, data.pictures, pairs_P2, encoders, device=source.device, seed=source.seed, progress=progress
+        catalogue,
+        data.pictures,
+        pairs_P2,
+        encoders,
+        source.training,
+        device=source.device,
+        seed=source.seed,
+        progress=progress,
     )
     return trained.encoder

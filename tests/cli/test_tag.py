@@ -188,7 +188,7 @@ def test_what_is_filled_is_mostly_right_and_unsure_ones_stay_empty(
     assert json.loads(out)["empty"] > 0
 
 
-def test_without_a_bundle_encoders_are_trained(half_known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_alone_need_no_bundle(half_known: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = _run(["tag", str(half_known), "--column", "category", "--modality", "words", "-q"], capsys)
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == "Column category"

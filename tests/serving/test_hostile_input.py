@@ -5,7 +5,7 @@ the server is still up afterwards.
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from PIL import Image
@@ -106,6 +106,76 @@ def test_zero_means_the_default_and_too_many_means_all(client: Client) -> None:
 def test_a_history_longer_than_is_read(client: Client) -> None:
     known = client.recommend(k=20).item_ids
     assert client.recommend(list(known) * 200, k=5).item_ids == client.recommend(list(known) * 50, k=5).item_ids
+
+
+HOSTILE_FILTERS = [
+    "(" * 5000,
+    "NOT " * 2000 + "category:*",
+    " OR ".join(["category = 1"] * 3000),
+    'category = "' + "x" * 9000,
+    "category = 'a'; DROP TABLE items",
+    "__class__ = 1",
+    "category = \x00",
+    "category:" + "*" * 500,
+    '"\u202e" = "\u0000"',
+    "x" * 20_000,
+]
+
+
+def _refusal(ask: Callable[[], object]) -> InvalidArgumentError | None:
+    try:
+        ask()
+    except InvalidArgumentError as err:
+        return err
+    return None
+
+
+@pytest.mark.parametrize("condition", HOSTILE_FILTERS, ids=range(len(HOSTILE_FILTERS)))
+def test_a_hostile_filter_is_refused_by_field_or_answered(client: Client, condition: str) -> None:
+    for ask in (
+        lambda: client.search("mug", filter=condition),
+        lambda: client.similar("p0001", filter=condition),
+        lambda: client.duplicates(filter=condition),
+        lambda: client.mismatches(filter=condition),
+    ):
+        refused = _refusal(ask)
+        assert refused is None or [violation.field for violation in refused.violations] == ["filter"]
+        assert refused is None or len(refused.message) < 1000
+
+
+def test_a_vector_of_another_space_is_refused(client: Client) -> None:
+    for vector in ([1.0] * 255, [1.0] * 257, [0.0] * 256, [float("inf")] * 256, [1e39] * 256):
+        with pytest.raises(InvalidArgumentError) as refused:
+            client.search(vector=vector)
+        assert [violation.field for violation in refused.value.violations] == ["vector"]
+    assert len(client.search(vector=[1e-38] * 256, k=3).items) == 3
+
+
+def test_odd_labels_and_templates_are_labels_and_templates(client: Client) -> None:
+    labels = ["\0", "🦜", "{label}", "{column}", "{0.__class__}", "عربى", "a" * 1000, "%s", "mug"]
+    found = client.tag([{"title": "mug"}], labels=labels, templates=["{label} {x} {0}", "{label}{label}"], k=1000)
+    assert sorted(tag.label for tag in found.items[0].tags) == sorted(labels)
+    with pytest.raises(InvalidArgumentError) as refused:
+        client.tag([{"title": "mug"}], labels=["a"], templates=["{label} as {column}"])
+    assert [violation.field for violation in refused.value.violations] == ["templates"]
+
+
+def test_pictures_to_tag_fail_one_by_one(client: Client) -> None:
+    entries = client.tag(
+        [{"title": "mug"}, {"image": hundred_megapixel_png()}, {"image": JPEG}], labels=["mug", "lamp"]
+    ).items
+    assert [isinstance(entry, ItemFailure) for entry in entries] == [False, True, False]
+    assert isinstance(entries[1], ItemFailure)
+    assert isinstance(entries[1].error, InvalidImageError)
+    assert entries[1].error.violations[0].field == "items[1].image"
+
+
+@pytest.mark.parametrize("token", ["A" * 28, "=" * 28, "\n", "ä", "x" * 1001, "//8=" * 7])
+def test_a_page_token_that_is_none_is_refused(client: Client, token: str) -> None:
+    for ask in (lambda: client.search("mug", page_token=token), lambda: client.mismatches(page_token=token)):
+        with pytest.raises(InvalidArgumentError) as refused:
+            ask()
+        assert [violation.field for violation in refused.value.violations] == ["page_token"]
 
 
 def test_nothing_to_embed_or_look_up(client: Client) -> None:

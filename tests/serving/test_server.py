@@ -31,7 +31,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec.rpcs import METHODS, RPCS, SERVICES
-from mmrec.types import ItemFailure, Recommendations, RecommendRequest
+from mmrec.types import ItemFailure, Recommendations, RecommendRequest, SearchRequest, SearchResults
 from mmrec.v1 import recommendation_pb2, understanding_pb2
 from mmrec.wire.status import DETAILS_KEY, error_from_trailer
 from mmrec_serving import BackgroundServer, ServerConfig
@@ -117,6 +117,27 @@ def test_a_batch_from_another_language_is_refused_entry_by_entry(server: Backgro
     good, bad = RPCS[path].decode_reply(data)
     assert len(good.items) == 1
     assert bad.violations[0].field == "requests[1].k"
+
+
+def test_a_batch_of_searches_succeeds_and_fails_entry_by_entry(client: Client) -> None:
+    good, bad = client.search_many([SearchRequest("hat", k=1), SearchRequest(item_id="nothing")])
+    assert isinstance(good, SearchResults)
+    assert isinstance(bad, NotFoundError)
+
+
+def test_many_labels_do_not_hold_up_other_calls(engine: FakeEngine, client: Client) -> None:
+    found = client.tag([{"title": "hat"}], labels=[f"label {n}" for n in range(2000)], k=1000)
+    assert len(found.items) == 1
+    batches = [count for kind, count in engine.asked if kind == "tag"]
+    # 2,000 labels are 32 parts, of which two at a time are given to the engine; between them, others get their turn.
+    assert sum(batches) == 32 + 1
+    assert max(batches) <= 2
+
+
+def test_a_question_about_the_whole_catalogue_is_done_by_itself(engine: FakeEngine, client: Client) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: client.duplicates(), range(8)))
+    assert [count for kind, count in engine.asked if kind == "duplicates"] == [1] * 8
 
 
 def test_pictures_that_cannot_be_read_fail_by_themselves_and_by_place(client: Client) -> None:

@@ -1,0 +1,400 @@
+"""Search, tags, duplicates and mismatches over a real, tiny bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+import mmrec
+from mmrec.batches import TagBatch
+from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.recommender.tagging import KEPT_LABELS, Tagger
+from mmrec.types import (
+    Fallback,
+    ItemFailure,
+    ItemInput,
+    ItemTags,
+    Modality,
+    SearchRequest,
+    SearchResults,
+    SimilarRequest,
+    TagRequest,
+    TagResults,
+)
+
+
+@pytest.fixture(scope="module")
+def recommender(demo_bundle: Path) -> mmrec.Recommender:
+    return mmrec.Recommender.load(demo_bundle, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def item_ids(recommender: mmrec.Recommender) -> list[str]:
+    return list(recommender._parts.catalogue.item_ids)
+
+
+# --- search and similar ---
+
+
+@pytest.mark.parametrize("modality", list(Modality))
+def test_a_filtered_search_equals_brute_force_over_what_passes(
+    recommender: mmrec.Recommender, modality: Modality
+) -> None:
+    catalogue, sides = recommender._parts.catalogue, recommender._finder._sides
+    query = recommender._encoder.encode_query("a lamp for camping")
+    present = sides.present(modality)
+    passing = [
+        row
+        for row, category in enumerate(catalogue.attributes["category"])
+        if category in ("lamp", "mug", "clock") and (present is None or present[row])
+    ]
+    scores = sides.vectors(modality)[passing] @ query
+    best = [catalogue.item_ids[passing[place]] for place in np.argsort(-scores, kind="stable")]
+    found = recommender.search(
+        "a lamp for camping", k=1000, modality=modality, filter='category IN ("lamp", "mug", "clock")'
+    )
+    assert list(found.item_ids) == best
+    assert [hit.score for hit in found.items] == pytest.approx(sorted(scores.tolist(), reverse=True), abs=1e-5)
+
+
+def test_fewer_items_pass_than_asked_for(recommender: mmrec.Recommender) -> None:
+    condition = 'category = "lamp"'
+    strict = recommender.search("mug", k=50, filter=condition)
+    relaxed = recommender.search("mug", k=50, filter=condition, filter_mode="relaxed")
+    lamps = len(strict.items)
+    assert 0 < lamps < 50
+    assert {hit.item.attributes["category"] for hit in strict.items} == {"lamp"}
+    assert relaxed.item_ids[:lamps] == strict.item_ids
+    assert len(set(relaxed.item_ids)) == 50
+    assert (strict.fallback, relaxed.fallback) == (Fallback.NONE, Fallback.FILTER_RELAXED)
+    rest = [hit.score for hit in relaxed.items[lamps:]]
+    assert rest == sorted(rest, reverse=True)
+
+
+def test_pages_of_a_relaxed_search_cross_the_border_of_the_filter(recommender: mmrec.Recommender) -> None:
+    condition = 'category = "lamp"'
+    whole = recommender.search("mug", k=1000, filter=condition, filter_mode="relaxed")
+    paged: list[str] = []
+    token = ""
+    fallbacks = []
+    while True:
+        page = recommender.search("mug", k=7, filter=condition, filter_mode="relaxed", page_token=token)
+        paged += page.item_ids
+        fallbacks.append(page.fallback)
+        token = page.next_page_token
+        if not token:
+            break
+    assert paged == list(whole.item_ids)
+    assert len(paged) == 60
+    assert fallbacks[-1] is Fallback.FILTER_RELAXED
+
+
+def test_a_page_may_have_another_size_than_the_one_before(recommender: mmrec.Recommender) -> None:
+    first = recommender.search("mug", k=3)
+    rest = recommender.search("mug", k=5, page_token=first.next_page_token)
+    assert first.item_ids + rest.item_ids == recommender.search("mug", k=8).item_ids
+
+
+def test_an_item_and_words_meet_by_weight(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
+    item = item_ids[0]
+    words = recommender.search("an oak lamp", k=20)
+    all_words = recommender.search("an oak lamp", item_id=item, item_weight=0.0, k=20)
+    all_item = recommender.search("an oak lamp", item_id=item, item_weight=1.0, k=20)
+    assert all_words.item_ids == tuple(i for i in recommender.search("an oak lamp", k=21).item_ids if i != item)[:20]
+    assert all_item.item_ids == recommender.similar(item, k=20).item_ids
+    assert recommender.search("an oak lamp", item_id=item, k=20).item_ids not in (words.item_ids, all_item.item_ids)
+
+
+def test_a_vector_finds_what_its_words_find_whatever_its_length(recommender: mmrec.Recommender) -> None:
+    query = recommender._encoder.encode_query("an oak lamp")
+    by_words = recommender.search("an oak lamp", k=5)
+    for scale in (1.0, 1e-20, 1e20):
+        by_vector = recommender.search(vector=query * np.float32(scale), k=5)
+        assert by_vector.item_ids == by_words.item_ids
+        assert by_vector.items[0].score == pytest.approx(by_words.items[0].score, abs=1e-5)
+
+
+def test_a_diverse_list_starts_with_the_nearest_and_is_less_alike(
+    recommender: mmrec.Recommender, item_ids: list[str]
+) -> None:
+    plain = recommender.similar(item_ids[0], k=8)
+    diverse = recommender.similar(item_ids[0], k=8, diversity=0.7)
+    assert diverse.item_ids[0] == plain.item_ids[0]
+    assert len(set(diverse.item_ids)) == 8
+    assert _likeness(recommender, diverse) < _likeness(recommender, plain)
+    none = recommender.similar(item_ids[0], k=8, diversity=1e-9)
+    assert none.item_ids == plain.item_ids
+
+
+def _likeness(recommender: mmrec.Recommender, found: SearchResults) -> float:
+    rows = [recommender._parts.catalogue.row_of(item_id) for item_id in found.item_ids]
+    vectors = recommender._parts.fused_ND[rows]
+    return float((vectors @ vectors.T).mean())
+
+
+def test_an_item_without_a_picture_cannot_be_compared_by_it(recommender: mmrec.Recommender) -> None:
+    present = recommender._finder._sides.present(Modality.PICTURE)
+    assert present is not None
+    blind = recommender._parts.catalogue.item_ids[int(np.flatnonzero(~present)[0])]
+    with pytest.raises(InvalidArgumentError, match="no picture that could be read") as refused:
+        recommender.similar(blind, modality="picture")
+    assert [violation.field for violation in refused.value.violations] == ["modality"]
+    assert len(recommender.similar(blind, modality="words").items) == 10
+    assert blind not in recommender.search("mug", k=1000, modality="picture").item_ids
+
+
+def test_searches_are_the_same_alone_and_in_a_batch(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
+    requests = [
+        SearchRequest("an oak lamp", k=3),
+        SearchRequest("lamp", image=b"no picture"),
+        SearchRequest(item_id=item_ids[0], k=2),
+        SearchRequest("a mug", k=4, filter='category = "mug"'),
+        SearchRequest("a mug", filter="colour = 1"),
+    ]
+    for request, together in zip(requests, recommender.search_many(requests), strict=True):
+        (alone,) = recommender.search_many([request])
+        if isinstance(alone, MmrecError):
+            assert isinstance(together, type(alone))
+            assert together.message == alone.message
+        else:
+            assert isinstance(together, SearchResults)
+            assert together.item_ids == alone.item_ids
+            assert [h.score for h in together.items] == pytest.approx([h.score for h in alone.items], abs=1e-5)
+
+
+# --- sides of described items ---
+
+
+def test_one_side_of_an_item_is_what_the_item_is_without_the_other(
+    recommender: mmrec.Recommender, demo_dataset: Path
+) -> None:
+    picture = sorted((demo_dataset / "images").iterdir())[0].read_bytes()
+    both = ItemInput("a", "an oak lamp", image=picture)
+    for modality, alone in (("picture", ItemInput("a", image=picture)), ("words", ItemInput("a", "an oak lamp"))):
+        (side,) = recommender.embed([both], modality=modality).items
+        (whole,) = recommender.embed([alone]).items
+        assert np.allclose(side.vector, whole.vector, atol=1e-5)
+        assert side.semantic_id == whole.semantic_id
+    (missing,) = recommender.embed([ItemInput("b", "an oak lamp")], modality="picture").items
+    assert isinstance(missing, ItemFailure)
+    assert "no picture" in missing.error.message
+
+
+# --- tags ---
+
+
+def test_words_are_tagged_with_what_they_name(recommender: mmrec.Recommender) -> None:
+    kinds = ("lamp", "mug", "backpack", "clock")
+    found = recommender.tag([{"item_id": k, "title": f"a {k}"} for k in kinds], labels=kinds, k=1)
+    assert [entry.tags[0].label for entry in found.items if isinstance(entry, ItemTags)] == list(kinds)
+    assert not found.calibration.calibrated
+
+
+def test_what_an_item_has_in_the_column_is_not_looked_at(recommender: mmrec.Recommender) -> None:
+    plain = {"title": "a thing", "description": "for the desk"}
+    told = {**plain, "attributes": {"category": "umbrella"}}
+    found = recommender.tag([plain, told], column="category", k=1000)
+    first, second = found.items
+    assert isinstance(first, ItemTags)
+    assert isinstance(second, ItemTags)
+    # In one batch equal items have equal vectors but for the last bit.
+    scores = {tag.label: tag.score for tag in second.tags}
+    assert [tag.score for tag in first.tags] == pytest.approx([scores[tag.label] for tag in first.tags], abs=1e-4)
+    (only,) = recommender.tag([{"item_id": "x", "attributes": {"category": "umbrella"}}], column="category").items
+    assert isinstance(only, ItemFailure)
+    assert only.item_id == "x"
+    assert "nothing but the column" in only.error.message
+
+
+def test_a_catalogue_item_is_tagged_as_if_the_column_were_empty(
+    recommender: mmrec.Recommender, item_ids: list[str]
+) -> None:
+    record = recommender.items([item_ids[0]]).items[0]
+    same_words = {"title": record.title, "description": record.description}
+    known = recommender.tag(item_ids=[item_ids[0]], column="category", modality="words").items[0]
+    described = recommender.tag([same_words], column="category", modality="words").items[0]
+    assert isinstance(known, ItemTags)
+    assert isinstance(described, ItemTags)
+    assert [tag.label for tag in known.tags] == [tag.label for tag in described.tags]
+    assert [tag.score for tag in known.tags] == pytest.approx([tag.score for tag in described.tags], abs=1e-3)
+
+
+def test_probabilities_of_a_column_are_calibrated_and_measured(recommender: mmrec.Recommender) -> None:
+    calibration = recommender.tag([{"title": "a lamp"}], column="category").calibration
+    assert calibration.calibrated
+    assert 20 <= calibration.rows <= 40
+    assert calibration.temperature > 0
+    assert calibration.accuracy is not None
+    assert calibration.accuracy > 0.5
+
+
+def test_labels_are_encoded_once_and_only_so_many_are_kept(
+    recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmrec.recommender.tagging.KEPT_LABELS", 30)
+    assert KEPT_LABELS > 20_000
+    tagger = Tagger(recommender._parts.catalogue, recommender._finder._sides, recommender.info().versions)
+    encoded: list[int] = []
+    encode = tagger._encode
+
+    def counted(texts: list[str]) -> np.ndarray:
+        encoded.append(len(texts))
+        return encode(texts)
+
+    monkeypatch.setattr(tagger, "_encode", counted)
+    question = TagRequest(labels=[f"label {n}" for n in range(20)], templates=["a {label}"])
+    items = (ItemInput("a", "lamp"),)
+    (first,) = tagger.tag_many([TagRequest(items, labels=question.labels, templates=question.templates)])
+    (again,) = tagger.tag_many([TagRequest(items, labels=question.labels, templates=question.templates)])
+    assert first == again
+    assert encoded == [20]
+    tagger.tag_many([TagRequest(items, labels=[f"other {n}" for n in range(25)], templates=["a {label}"])])
+    assert len(tagger._kept) == 30
+
+
+def test_many_labels_are_encoded_in_small_parts(
+    recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagger = Tagger(recommender._parts.catalogue, recommender._finder._sides, recommender.info().versions)
+    encoded: list[int] = []
+    encode = tagger._encode
+
+    def counted(texts: list[str]) -> np.ndarray:
+        encoded.append(len(texts))
+        return encode(texts)
+
+    monkeypatch.setattr(tagger, "_encode", counted)
+    batch = TagBatch(
+        TagRequest(labels=[f"label {n}" for n in range(150)], templates=["a {label}"]), (ItemInput("a", "x"),)
+    )
+    found = batch.join([tagger.tag_many([part])[0] for part in batch.split()])
+    assert isinstance(found.items[0], ItemTags)
+    assert encoded == [64, 64, 22]
+    encoded.clear()
+    batch = TagBatch(TagRequest(column="category"), (ItemInput("a", "x"),))
+    *ready, last = batch.split()
+    for part in ready:
+        tagger.tag_many([part])
+    prepared = list(encoded)
+    assert max(prepared) <= 64
+    (reply,) = tagger.tag_many([last])
+    assert isinstance(reply, TagResults)
+    assert encoded == prepared
+
+
+# --- duplicates and mismatches ---
+
+
+def test_the_whole_catalogue_is_compared_once_for_each_threshold(
+    recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = recommender.duplicates(min_similarity=0.97)
+    monkeypatch.setattr("mmrec.recommender.checking.find_duplicates", None)
+    assert recommender.duplicates(min_similarity=0.97) == first
+    assert recommender.duplicates(min_similarity=0.97, filter='category = "lamp"').total <= first.total
+
+
+def test_a_group_is_told_without_the_items_that_the_filter_leaves_out(recommender: mmrec.Recommender) -> None:
+    every = recommender.duplicates(modality="picture", min_similarity=0.5)
+    members = set(every.groups[0].item_ids)
+    told = recommender.duplicates(modality="picture", min_similarity=0.5, filter='category = "lamp"')
+    lamps = {record.item_id for record in recommender.items(sorted(members)).items if _is_lamp(record)}
+    assert [set(group.item_ids) & members for group in told.groups if set(group.item_ids) & members] == [lamps]
+
+
+def _is_lamp(record: mmrec.ItemRecord) -> bool:
+    return record.attributes["category"] == "lamp"
+
+
+def test_a_swapped_picture_is_worse_than_the_rest(recommender: mmrec.Recommender) -> None:
+    ranked = recommender._checker._ranked
+    assert len(ranked.rows_M) == 59
+    found = recommender.mismatches(max_agreement=1.0, page_size=1000)
+    assert [entry.percentile for entry in found.items] == sorted(entry.percentile for entry in found.items)
+    assert all(0 <= entry.fit <= 1 for entry in found.items)
+
+
+# --- bundles of an earlier version ---
+
+
+@pytest.fixture(scope="module")
+def old_bundle(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's bundle as it was written before bundles held vectors of pictures and words."""
+    root = tmp_path_factory.mktemp("old") / "bundle"
+    new = open_bundle(demo_bundle)
+    fused = new.read_tensors("embeddings.safetensors")["fused"]
+    with BundleWriter(root, preset=new.manifest.preset, name=new.manifest.name) as writer:
+        for name in new.manifest.files:
+            if name not in ("embeddings.safetensors", "index.json"):
+                writer.path(name).write_bytes((new.folder / name).read_bytes())
+        writer.write_tensors("embeddings.safetensors", {"fused": fused})
+        flat = faiss.IndexFlatIP(fused.shape[1])
+        flat.add(fused)
+        faiss.write_index(flat, str(writer.path("index.faiss")))
+        writer.commit(versions=new.manifest.versions, parameters={})
+    return root
+
+
+@pytest.fixture(scope="module")
+def old(old_bundle: Path) -> mmrec.Recommender:
+    return mmrec.Recommender.load(old_bundle, device="cpu")
+
+
+def test_an_old_bundle_still_recommends_and_searches(
+    old: mmrec.Recommender, recommender: mmrec.Recommender, item_ids: list[str]
+) -> None:
+    assert old.recommend(item_ids[:3], k=5).item_ids == recommender.recommend(item_ids[:3], k=5).item_ids
+    assert old.search("an oak lamp", k=5).item_ids == recommender.search("an oak lamp", k=5).item_ids
+    found = old.tag([{"title": "an oak lamp"}], labels=["lamp", "mug"]).items[0]
+    assert isinstance(found, ItemTags)
+    assert found.tags[0].label == "lamp"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda old, item: old.search("lamp", modality="picture"),
+        lambda old, item: old.similar(item, modality="words"),
+        lambda old, item: old.tag(item_ids=[item], labels=["lamp"]),
+        lambda old, item: old.duplicates(),
+        lambda old, item: old.mismatches(),
+    ],
+)
+def test_what_an_old_bundle_cannot_answer_says_how_to_mend_it(ask, old: mmrec.Recommender, item_ids: list[str]) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(FailedPreconditionError, match="fit again with `mmrec fit DATASET --out BUNDLE`"):
+        ask(old, item_ids[0])
+
+
+def test_vectors_of_another_catalogue_are_refused(
+    demo_bundle: Path, tmp_path: Path, recommender: mmrec.Recommender
+) -> None:
+    new = open_bundle(demo_bundle)
+    tensors = new.read_tensors("embeddings.safetensors")
+    with BundleWriter(tmp_path / "mixed", preset="embedded", name="mixed") as writer:
+        for name in new.manifest.files:
+            if name != "embeddings.safetensors":
+                writer.path(name).write_bytes((new.folder / name).read_bytes())
+        writer.write_tensors("embeddings.safetensors", {**tensors, "image": tensors["image"][:-1]})
+        writer.commit(versions=new.manifest.versions, parameters={})
+    mixed = mmrec.Recommender.load(tmp_path / "mixed", device="cpu")
+    with pytest.raises(BundleError, match="different bundles"):
+        mixed.similar(recommender._parts.catalogue.item_ids[0], modality="picture")
+
+
+def test_the_measured_index_is_in_the_bundle_and_its_metrics(demo_bundle: Path) -> None:
+    bundle = open_bundle(demo_bundle)
+    described = bundle.read_json("index.json")
+    assert (described["kind"], described["recall"], described["items"]) == ("exact", 1.0, 60)
+    measured = bundle.read_json("metrics.json")["index"]
+    assert (measured["kind"], measured["recall"]) == ("exact", 1.0)
+    assert set(bundle.read_tensors("embeddings.safetensors")) == {"fused", "image", "has_image", "text", "has_text"}
+
+
+def test_similar_requests_fail_one_by_one(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
+    good, bad = recommender.similar_many([SimilarRequest(item_ids[0], 2), SimilarRequest(item_ids[0], filter="=")])
+    assert isinstance(good, SearchResults)
+    assert isinstance(bad, InvalidArgumentError)
