@@ -47,6 +47,7 @@ def main() -> None:
     names = given.pop("names") or BY_DEFAULT
     if unknown := [name for name in names if name not in BENCHMARKS]:
         parser.error(f"no benchmark is called {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    given["peers"] = given["peers"].absolute()
     options = Options(**given)
     for name in names:
         start = time.monotonic()

@@ -50,14 +50,15 @@ class _Part(NamedTuple):
 
 
 PARTS = (
-    _Part(500, "float32", 256, 768, (FORWARD, MMREC, LOOP, SENTENCE, INFINITY)),
-    _Part(500, "bfloat16", 512, 1536, (FORWARD, MMREC, LOOP, SENTENCE)),
+    _Part(500, "float32", 256, 512, (FORWARD, MMREC, LOOP, SENTENCE, INFINITY)),
+    _Part(500, "bfloat16", 512, 1024, (FORWARD, MMREC, LOOP, SENTENCE)),
     _Part(1200, "bfloat16", 256, 512, (MMREC, LOOP, SENTENCE)),
-    _Part(224, "bfloat16", 512, 1536, (MMREC, LOOP)),
+    _Part(224, "bfloat16", 512, 1024, (MMREC, LOOP)),
 )
 QUICK = (
     _Part(500, "float32", 32, 64, (FORWARD, MMREC, LOOP, SENTENCE, INFINITY)),
     _Part(500, "bfloat16", 64, 128, (FORWARD, MMREC, LOOP, SENTENCE)),
+    _Part(1200, "bfloat16", 16, 32, (MMREC, LOOP)),
 )
 
 

@@ -88,6 +88,9 @@ def _adapt(dataset: Path, out: Path, options: Options, rows: Rows) -> Path:
     torch.set_num_threads(options.threads)
     changes: dict[str, Any] = {"epochs": 2} if options.quick else {"max_minutes": 58.0}
 
+    if options.fresh:
+        shutil.rmtree(out, ignore_errors=True)
+
     def adapt() -> dict[str, Any]:
         report = adapt_encoders(dataset, out, adapt_preset("small", device=options.device, **changes), Lines())
         return {"seconds": report.seconds, "pairs": report.pairs, "recall@10": report.after.text_to_image.recall_10}
@@ -136,6 +139,11 @@ def _report_adaptation(adapted: Path, name: str, hashes: dict[str, str], options
         ("figure", "before", "after", "asked", "always the commonest", "aim"),
         table,
         data=hashes,
-        details={"report": report, "config": described["config"], "fingerprints": described["fingerprints"]},
+        details={
+            # Without the folder: it is one of this machine's.
+            "report": {name: value for name, value in report.items() if name != "out"},
+            "config": described["config"],
+            "fingerprints": described["fingerprints"],
+        },
         rehearsal=options.quick,
     ).publish()
