@@ -8,6 +8,7 @@ with a model is never run. Knows nothing about batches.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,10 +31,13 @@ class LoadedText(NamedTuple):
     Attributes:
         model: The SentenceTransformer, in eval mode.
         plain: Whether it came without sentence-transformers files, so that the pooling was chosen here.
+        asks_end: Whether the tokenizer's configuration asks for an end token behind each text. Read from the file,
+            because not every tokenizer class does what it says there.
     """
 
     model: Any
     plain: bool
+    asks_end: bool
 
 
 def short_name(model: str) -> str:
@@ -75,11 +79,11 @@ def load_text_model(name: str, pooling: str = "") -> LoadedText:
             # As stored: cast later, so that the fingerprint does not depend on the computing format.
             model_kwargs={"dtype": "auto"},
         ).eval()
-    plain = not _has_modules_file(found, folder, local)
+    plain = _file(found, "modules.json", folder, local) is None
     if plain or pooling:
         with _our_words(name, local):
             _set_pooling(model, name, pooling, plain)
-    return LoadedText(model, plain)
+    return LoadedText(model, plain, _asks_end(_file(found, "tokenizer_config.json", folder, local)))
 
 
 @contextmanager
@@ -100,13 +104,23 @@ def _our_words(name: str, local: bool) -> Iterator[None]:
         ) from err
 
 
-def _has_modules_file(found: str, folder: Path, local: bool) -> bool:
+def _file(found: str, file: str, folder: Path, local: bool) -> Path | None:
+    """Where a file of the loaded model is; None where it has no such file."""
     if local:
-        return (folder / "modules.json").is_file()
+        return folder / file if (folder / file).is_file() else None
     from huggingface_hub import try_to_load_from_cache
 
-    # The loading above has put it there if the hub has it.
-    return isinstance(try_to_load_from_cache(found, "modules.json"), str)
+    # The loading before has put it there if the hub has it.
+    cached = try_to_load_from_cache(found, file)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def _asks_end(path: Path | None) -> bool:
+    try:
+        described = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
+    except (OSError, ValueError):
+        return False
+    return isinstance(described, dict) and described.get("add_eos_token") is True
 
 
 def _set_pooling(model: Any, name: str, pooling: str, plain: bool) -> None:

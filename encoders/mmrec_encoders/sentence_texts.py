@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,14 +110,15 @@ class SentenceTextEncoder:
         cast_weights(self._model, dtype)
         self._model.to(self.device)
         limit = self._model.max_seq_length
-        self._max_tokens = config.max_tokens if limit is None else min(int(limit), config.max_tokens)
-        self._model.max_seq_length = self._max_tokens
+        self._max_tokens = config.max_tokens if limit is None else int(min(limit, config.max_tokens))
+        with suppress(AttributeError):  # word vectors have no limit to set
+            self._model.max_seq_length = self._max_tokens
         prompts: dict[str, str] = self._model.prompts or {}
         own_query, own_document = prompts.get("query"), prompts.get("document") or prompts.get("passage")
         self._query_prompt = (own_query if config.query_prompt is None else config.query_prompt) or ""
         self._document_prompt = (own_document if config.document_prompt is None else config.document_prompt) or ""
         self._direct = _can_tokenise(self._model, plain=loaded.plain)
-        self._end = _end_token(self._model.tokenizer, config.end_token) if self._direct else None
+        self._end = _end_token(self._model.tokenizer, config.end_token, loaded.asks_end) if self._direct else None
         # Positions count from the first real token, whatever stands before it.
         self._places = self._direct and self._model.tokenizer.padding_side == "left" and _takes_positions(self._model)
         if config.compile and type(self._model[0]).__name__ != "Transformer":
@@ -296,7 +298,7 @@ def _takes_positions(model: Any) -> bool:
     return "position_ids" in inspect.signature(model[0].auto_model.forward).parameters
 
 
-def _end_token(tokenizer: Any, wanted: bool | None) -> int | None:
+def _end_token(tokenizer: Any, wanted: bool | None, asked: bool) -> int | None:
     """The token to put behind each text; None where the tokenizer does it, or none is wanted."""
     if wanted is False:
         return None
@@ -305,7 +307,5 @@ def _end_token(tokenizer: Any, wanted: bool | None) -> int | None:
         raise InvalidArgumentError(
             "end_token is set, but the tokenizer has no end token; leave it unset", field="end_token"
         )
-    # Fast tokenizers do not always do what this entry of their configuration says.
-    asked = wanted or bool(tokenizer.init_kwargs.get("add_eos_token", False))
     ends = tokenizer("a")["input_ids"][-1:] == [end]
-    return int(end) if asked and end is not None and not ends else None
+    return int(end) if (wanted or asked) and end is not None and not ends else None

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +11,12 @@ import torch
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
 from mmrec_encoders.open_clip_images import OpenClipConfig, OpenClipImageEncoder
-from mmrec_encoders.presets import image_config
-from tests.encoders.contracts import PICTURES, assert_cosines, assert_image_encoder
-from tests.encoders.models import open_clip_folder
+from mmrec_encoders.open_clip_models import open_clip_config
+from mmrec_encoders.preparation import ClipPreparation
+from tests.encoders.contracts import PICTURES
+from tests.encoders.models import RESNET, VIT, open_clip_folder
+
+CLIP_MEAN, CLIP_STD = ClipPreparation(1, 1).mean, ClipPreparation(1, 1).std
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +27,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def encoder(folder: Path) -> OpenClipImageEncoder:
     return OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu", dtype="float32", batch_size=16))
-
-
-def test_a_local_model_obeys_the_batch_law(encoder: OpenClipImageEncoder) -> None:
-    assert (encoder.dim, encoder.picture_size) == (32, 32)
-    assert_image_encoder(encoder)
 
 
 def test_it_gives_what_open_clip_itself_gives(encoder: OpenClipImageEncoder, folder: Path) -> None:
@@ -45,45 +46,96 @@ def test_a_built_in_model_reads_its_weights_from_a_safetensors_file(tmp_path: Pa
     model = open_clip.create_model("ViT-S-32-alt", pretrained_text=False)
     file = tmp_path / "weights.safetensors"
     save_file(model.state_dict(), file)
-    encoder = OpenClipImageEncoder(image_config(f"ViT-S-32-alt@{file}", device="cpu"))
+    encoder = OpenClipImageEncoder(open_clip_config(f"ViT-S-32-alt@{file}", device="cpu"))
     assert encoder.encode(PICTURES[:2]).shape == (2, 256)
     assert encoder.picture_size == 224
 
 
 def test_a_folder_with_an_open_clip_configuration_needs_no_schema(folder: Path, encoder: OpenClipImageEncoder) -> None:
-    assert OpenClipImageEncoder(image_config(str(folder), device="cpu")).fingerprint == encoder.fingerprint
+    assert OpenClipImageEncoder(open_clip_config(str(folder), device="cpu")).fingerprint == encoder.fingerprint
 
 
-def test_bfloat16_is_close_to_float32_and_has_the_same_fingerprint(folder: Path, encoder: OpenClipImageEncoder) -> None:
-    narrow = OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu", dtype="bfloat16"))
-    assert narrow.fingerprint == encoder.fingerprint
-    assert_cosines(narrow.encode(PICTURES), encoder.encode(PICTURES), 0.99)
+def test_a_configuration_of_ones_own_is_a_json_file_and_weights(
+    folder: Path, encoder: OpenClipImageEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps(VIT))
+    own = OpenClipImageEncoder(
+        open_clip_config(f"{tmp_path / 'mine.json'}@{folder / 'open_clip_model.safetensors'}", "cpu", "float32")
+    )
+    assert own.fingerprint.startswith("mine@")
+    assert own.fingerprint.split("@")[1] == encoder.fingerprint.split("@")[1]
+    # It says nothing of the preprocessing, so CLIP's is taken.
+    assert own.preparation == replace(encoder.preparation, mean=CLIP_MEAN, std=CLIP_STD)
+
+
+def test_a_folder_whose_configuration_is_bare_is_read_too(
+    folder: Path, encoder: OpenClipImageEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(VIT))
+    (tmp_path / "open_clip_model.safetensors").symlink_to(folder / "open_clip_model.safetensors")
+    bare = OpenClipImageEncoder(open_clip_config(str(tmp_path), "cpu", "float32"))
+    assert bare.fingerprint.split("@")[1] == encoder.fingerprint.split("@")[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "lacks embed_dim, vision_cfg, text_cfg"),
+        ('{"embed_dim": 8, "vision_cfg": {}}', "lacks text_cfg; it needs embed_dim, vision_cfg and text_cfg"),
+    ],
+)
+def test_a_configuration_that_lacks_something_says_what(
+    folder: Path, tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "mine.json").write_text(content)
+    weights = folder / "open_clip_model.safetensors"
+    with pytest.raises(ModelNotAvailableError, match=message):
+        OpenClipImageEncoder(open_clip_config(f"{tmp_path / 'mine.json'}@{weights}", "cpu"))
+
+
+def test_weights_of_another_configuration_are_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps(RESNET))
+    weights = folder / "open_clip_model.safetensors"
+    with pytest.raises(ModelNotAvailableError, match="the weights do not fit the configuration"):
+        OpenClipImageEncoder(open_clip_config(f"{tmp_path / 'mine.json'}@{weights}", "cpu"))
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("ViT-B-32@laion2b_s34b_b79k", "cannot be loaded"),
-        ("hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "cannot be loaded"),
-        ("ViT-B-9000@openai", "cannot be loaded"),
-        ("local-dir:/nowhere", "cannot be loaded"),
+        ("ViT-B-32@laion2b_s34b_b79k", "not on this machine and the hub cannot be reached"),
+        ("hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "not on this machine and the hub cannot be reached"),
+        ("ViT-B-9000@openai", "open_clip has no model of this name"),
+        ("ViT-B-32@laion9b", "it has no weights of this name, only openai, laion400m_e31"),
+        ("local-dir:/nowhere", "not on this machine"),
         ("ViT-B-32@/nowhere/weights.safetensors", "does not exist"),
     ],
 )
 def test_a_model_that_is_not_here_says_what_to_pass_instead(model: str, message: str) -> None:
     with pytest.raises(ModelNotAvailableError, match=message) as refused:
-        OpenClipImageEncoder(image_config(model, device="cpu"))
+        OpenClipImageEncoder(open_clip_config(model, device="cpu"))
     assert "the preset 'embedded', which needs no download" in refused.value.message
+    assert "\n" not in refused.value.message
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     folder = open_clip_folder(tmp_path)
     (folder / "open_clip_model.safetensors").write_bytes(b"\x00" * 100)
-    with pytest.raises(ModelNotAvailableError, match="cannot be loaded"):
+    with pytest.raises(ModelNotAvailableError, match="its weights are damaged"):
         OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu"))
 
 
-def test_a_pickle_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_a_pickle_that_holds_tensors_alone_is_read(folder: Path, encoder: OpenClipImageEncoder, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    shutil.copy(folder / "open_clip_config.json", tmp_path)
+    torch.save({"state_dict": load_file(folder / "open_clip_model.safetensors")}, tmp_path / "open_clip_model.bin")
+    loaded = OpenClipImageEncoder(open_clip_config(str(tmp_path), "cpu", "float32"))
+    assert loaded.fingerprint.split("@")[1] == encoder.fingerprint.split("@")[1]
+
+
+def test_a_pickle_that_holds_code_is_refused_with_the_reason_and_not_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
 
     class Evil:
@@ -91,9 +143,43 @@ def test_a_pickle_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> None
             return open, (str(mark), "w")
 
     torch.save({"state_dict": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(ModelNotAvailableError, match="cannot be loaded"):
-        OpenClipImageEncoder(image_config(f"ViT-B-32@{tmp_path / 'evil.pt'}", device="cpu"))
+    with pytest.raises(ModelNotAvailableError) as refused:
+        OpenClipImageEncoder(open_clip_config(f"ViT-S-32-alt@{tmp_path / 'evil.pt'}", device="cpu"))
     assert not mark.exists()
+    assert "the weights are a pickle that holds more than tensors (it names " in refused.value.message
+    assert "open), which could run code" in refused.value.message
+    assert "convert it to safetensors" in refused.value.message
+
+
+def test_only_the_image_side_is_kept(encoder: OpenClipImageEncoder) -> None:
+    names = [name for name, _ in encoder._tower.named_parameters()]
+    assert not [name for name in names if name.startswith(("token_embedding", "transformer.resblocks.0.mlp.text"))]
+    assert len(names) == len(list(encoder._tower.parameters()))
+    assert not hasattr(encoder, "_model")
+
+
+def test_a_budget_of_pixels_sets_the_number_of_pictures(folder: Path) -> None:
+    def size(**settings: int) -> int:
+        return OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu", **settings)).batch_size
+
+    assert size(pixel_budget=10 * 32 * 32 + 5) == 10
+    assert size(pixel_budget=1) == 1
+    assert size(pixel_budget=10 * 32 * 32, batch_size=3) == 3
+    assert size() == 32 * 224 * 224 // (32 * 32)
+
+
+def test_pixels_that_the_preparation_did_not_make_are_refused(encoder: OpenClipImageEncoder) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"must be \(N, 3, 32, 32\) uint8"):
+        encoder.encode_pixels(np.zeros((2, 3, 48, 32), np.uint8))
+    with pytest.raises(InvalidArgumentError, match="type float32"):
+        encoder.encode_pixels(np.zeros((2, 3, 32, 32), np.float32))  # type: ignore[arg-type]
+
+
+def test_read_only_pixels_are_taken(encoder: OpenClipImageEncoder) -> None:
+    pixels = np.stack([encoder.preparation(picture) for picture in PICTURES])
+    expected = encoder.encode_pixels(pixels)
+    pixels.flags.writeable = False
+    np.testing.assert_array_equal(encoder.encode_pixels(pixels), expected)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +195,3 @@ def test_a_pickle_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> None
 def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         OpenClipConfig(**values)  # type: ignore[arg-type]
-
-
-@pytest.mark.gpu
-def test_the_gpu_agrees_with_the_cpu(folder: Path, encoder: OpenClipImageEncoder) -> None:
-    for dtype, least in (("float32", 0.999), ("bfloat16", 0.99)):
-        there = OpenClipImageEncoder(OpenClipConfig(f"local-dir:{folder}", device="cuda", dtype=dtype))
-        assert_cosines(there.encode(PICTURES), encoder.encode(PICTURES), least)

