@@ -50,7 +50,7 @@ class Mismatches(NamedTuple):
         agreement_M: Cosine of picture and words, -1 to 1. Shape: (M,), float32.
         fit_M: Share of random other pictures that fit the words worse, and of other words that fit the picture worse,
             the mean of both; 0 to 1. Shape: (M,), float32.
-        percentile_M: Share of the items that agree less, 0 for the worst, below 1. Shape: (M,), float32.
+        percentile_M: Share of the items that are ranked as worse, 0 for the worst, below 1. Shape: (M,), float32.
     """
 
     rows_M: npt.NDArray[np.int64]
@@ -110,9 +110,12 @@ def find_mismatches(
     worse_words_B = _beaten(image_BD, text_BD[sample_S], sample_S, agreement_B)
     fit_B = ((worse_pictures_B + worse_words_B) / 2).astype(np.float32)
     order_M = np.lexsort((rows_B, agreement_B, fit_B))
-    ranked = fit_B[order_M]
-    percentile_M = np.searchsorted(ranked, ranked, side="left") / len(ranked)
-    return Mismatches(rows_B[order_M], agreement_B[order_M], ranked, percentile_M.astype(np.float32))
+    fit_M, agreement_M = fit_B[order_M], agreement_B[order_M]
+    # Equal ones share the place of their first.
+    begins_M = np.append(True, (np.diff(fit_M) != 0) | (np.diff(agreement_M) != 0))
+    place_M = np.maximum.accumulate(np.where(begins_M, np.arange(len(order_M)), 0))
+    percentile_M = (place_M / len(order_M)).astype(np.float32)
+    return Mismatches(rows_B[order_M], agreement_M, fit_M, percentile_M)
 
 
 def _beaten(

@@ -279,7 +279,7 @@ def build_vector_index(
 ) -> VectorIndex:
     """Build the index that suits the number of vectors, and measure its recall.
 
-    The queries are vectors of the catalogue, each searched for without itself.
+    The queries are vectors of the catalogue, each searched for without itself, and points half-way between two.
 
     Args:
         vectors_ND: Unit rows; zero rows are allowed and score 0. Shape: (N, D), N at least 1.
@@ -359,19 +359,17 @@ def _tuned(
 ) -> VectorIndex:
     """The index with the least effort that reaches the target recall."""
     count, dimension = vectors_ND.shape
-    generator = np.random.default_rng(config.seed)
-    queries_Q = np.sort(generator.choice(count, min(config.measured_queries, count), replace=False))
-    nearest = nearest_exactly(vectors_ND, vectors_ND[queries_Q], _RECALL_AT + 1)
-    truth = _others(nearest, queries_Q)
+    asked_QD, itself_Q = _questions(vectors_ND, config)
+    truth = _others(nearest_exactly(vectors_ND, asked_QD, _RECALL_AT + 1), itself_Q)
     # More effort than a quarter of everything is no longer worth an index.
     most = max(1, count // _HNSW_MOST_EFFORT if kind == "hnsw" else parameters["lists"] // 4)
     effort = min(32 if kind == "hnsw" else 4, most)
     while True:
         description = IndexDescription(
-            kind, count, dimension, {**parameters, "effort": effort}, 0.0, config.target_recall, len(queries_Q)
+            kind, count, dimension, {**parameters, "effort": effort}, 0.0, config.target_recall, len(asked_QD)
         )
         index = VectorIndex(vectors_ND, description, config, approximate)
-        found = _others(index.search(vectors_ND[queries_Q], min(_RECALL_AT + 1, count)), queries_Q)
+        found = _others(index.search(asked_QD, min(_RECALL_AT + 1, count)), itself_Q)
         recall = float(np.mean([len(a & b) / max(1, len(b)) for a, b in zip(found, truth, strict=True)]))
         if recall >= config.target_recall or effort >= most:
             break
@@ -396,7 +394,7 @@ def _tuned(
         parameters={**parameters, "effort": effort},
         recall=recall,
         target_recall=config.target_recall,
-        measured_queries=len(queries_Q),
+        measured_queries=len(asked_QD),
         build_seconds=time.monotonic() - begun,
         index_bytes_per_item=size,
         bytes_per_item=size + 4.0 * dimension,
@@ -405,11 +403,27 @@ def _tuned(
     return VectorIndex(vectors_ND, described, config, approximate)
 
 
-def _others(found: Neighbours, queries_Q: npt.NDArray[np.int64]) -> list[set[int]]:
+def _questions(vectors_ND: Floats, config: IndexConfig) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Queries to measure recall on, and the row that each is of, -1 for none.
+
+    Every other one is an item. The others lie half-way between two: words that somebody searches for are seldom where
+    an item is, and what lies between lists is harder to find.
+    """
+    generator = np.random.default_rng(config.seed)
+    itself_Q = np.sort(generator.choice(len(vectors_ND), min(config.measured_queries, len(vectors_ND)), replace=False))
+    asked_QD = vectors_ND[itself_Q].copy()
+    between_QD = asked_QD[1::2] + vectors_ND[generator.integers(0, len(vectors_ND), len(asked_QD[1::2]))]
+    norm_Q1 = np.linalg.norm(between_QD, axis=1, keepdims=True)
+    asked_QD[1::2] = np.where(norm_Q1 > 1e-3, between_QD / np.maximum(norm_Q1, 1e-3), asked_QD[1::2])
+    itself_Q[1::2] = -1
+    return asked_QD, itself_Q
+
+
+def _others(found: Neighbours, itself_Q: npt.NDArray[np.int64]) -> list[set[int]]:
     """The ten nearest rows of each query, itself left out."""
     return [
-        set([int(row) for row in rows_K if row != query][:_RECALL_AT])
-        for rows_K, query in zip(found.rows_QK, queries_Q, strict=True)
+        set([int(row) for row in rows_K if row != itself][:_RECALL_AT])
+        for rows_K, itself in zip(found.rows_QK, itself_Q, strict=True)
     ]
 
 

@@ -65,7 +65,8 @@ class WordsMatcher:
             is_number_V[column] = any(character.isdigit() for character in word)
         shape = (len(sets), len(counts_V))
         self._words = sp.csr_array((np.sqrt(weight_V[indices]), indices, indptr), shape=shape)
-        self._numbers = sp.csr_array((is_number_V[indices], indices, indptr), shape=shape)
+        # A copy, for dropping zeros moves indices that the other matrix would share.
+        self._numbers = sp.csr_array((is_number_V[indices], indices, indptr), shape=shape, copy=True)
         self._numbers.eliminate_zeros()
         self._total = np.asarray(self._words.multiply(self._words).sum(axis=1), np.float32).ravel()
         self._how_many_numbers = np.asarray(self._numbers.sum(axis=1), np.float32).ravel()

@@ -1,0 +1,343 @@
+"""Filters: what passes, what is refused and where the message points."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmrec.data.catalogue import Catalogue
+from mmrec.data.filter_grammar import MAX_FILTER_CHARS, MAX_FILTER_DEPTH, MAX_FILTER_TERMS
+from mmrec.data.filters import CatalogueFilter
+from mmrec.errors import InvalidArgumentError
+
+SHOP = Catalogue(
+    item_ids=("a", "b", "c", "007"),
+    titles=("Red shoe", "blue Shoe", "C++ book", ""),
+    descriptions=("", "soft", "", "line one\nline two"),
+    images=("a.jpg", "", "", ""),
+    attributes={
+        "price": ("5", "7.50", "", "100"),
+        "genres": ("Action|Sci-Fi", "Drama", "", "Action Comedy"),
+        "in stock": ("true", "FALSE", "", ""),
+        "day": ("2024-01-01", "2024-02-01T10:00:00Z", "", " "),
+        "mixed": ("1", "n/a", "2", "3"),
+        "code": ("1234567890123456", "1234567890123457", "", ""),
+        "-odd": ("x", "", "", ""),
+        "AND": ("", "x", "", ""),
+        "größe": ("élan", "ÉLAN", "e", ""),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def shop() -> CatalogueFilter:
+    return CatalogueFilter(SHOP)
+
+
+@pytest.mark.parametrize(
+    ("expression", "passing"),
+    [
+        ("", "a b c 007"),
+        (" \n", "a b c 007"),
+        ("price < 50", "a b"),
+        ("price <= 5.0", "a"),
+        ("price >= 7.5", "b 007"),
+        ("price > 7.5e0", "007"),
+        ("price = 5.00", "a"),
+        ("price:5", "a"),
+        ("price != 5", "b 007"),
+        ("NOT price = 5", "b c 007"),
+        ("-price = 5", "b c 007"),
+        ("price IN (5, 100)", "a 007"),
+        ("price IN (5, '')", "a c"),
+        ("price NOT IN (5)", "b c 007"),
+        ("-price IN (5)", "b c 007"),
+        ("-price NOT IN (5)", "a"),
+        ("NOT (price = 5 OR price = 100)", "b c"),
+        ("-(price = 5 OR price = 100)", "b c"),
+        ("- (price = 5)", "b c 007"),
+        ('price = ""', "c"),
+        ("price != ''", "a b 007"),
+        ("price:*", "a b 007"),
+        ("item_id = 007", "007"),
+        ("item_id = 7", ""),
+        ("item_id < b", "a 007"),
+        ("title:shoe", "a b"),
+        ('title:"RED  shoe"', "a"),
+        ("title:sho", ""),
+        ('title:"C++"', "c"),
+        ('title = "Red shoe"', "a"),
+        ("title = 'red shoe'", ""),
+        ('title != "Red shoe"', "b c"),
+        ('title = "*shoe"', "a"),
+        ('title = "*h*"', "a b"),
+        ('title = "R*e"', "a"),
+        ('title != "*hoe"', "c"),
+        ('title IN ("Red*", "C++ book")', "a c"),
+        ('title = "\\*"', ""),
+        ("title = *", "a b c"),
+        ('description = "line*two"', "007"),
+        ("genres:action", "a 007"),
+        ('genres:"sci-fi"', "a"),
+        ("genres:Sci", "a"),
+        ("genres = Drama", "b"),
+        ("genres = Action", ""),
+        ('"in stock" = TRUE', "a"),
+        ('"in stock" != true', "b"),
+        ("day > 2024-01-15", "b"),
+        ("day = 2024-01-01", "a"),
+        ("day >= 2024-02-01T10:00:00Z", "b"),
+        ("day = '2024-02-01T12:00:00+02:00'", "b"),
+        ("day = ''", "c 007"),
+        ('mixed < "2"', "a"),
+        ("code = 1234567890123456", "a"),
+        ('"-odd" = x', "a"),
+        ('"AND" = x', "b"),
+        ("größe:élan", "a b"),
+        ("price = 5 title:red", "a"),
+        ("title:red OR title:blue AND price > 6", "b"),
+        ("(title:red AND price = 5) OR price = 100", "a 007"),
+        ("price = 5 OR price = 7.5 price > 6", "b"),
+    ],
+)
+def test_what_passes(shop: CatalogueFilter, expression: str, passing: str) -> None:
+    bitmap = shop.bitmap(expression)
+    assert bitmap.shape == (4,)
+    assert bitmap.dtype == np.bool_
+    assert [SHOP.item_ids[row] for row in np.flatnonzero(bitmap)] == passing.split()
+
+
+@pytest.mark.parametrize(
+    ("expression", "at", "says"),
+    [
+        ("pric < 5", 1, "did you mean 'price'?"),
+        ("zzz = 5", 1, "the columns are 'item_id', 'title'"),
+        ("image = a.jpg", 1, "there is no column 'image'"),
+        ("price < cheap", 9, "column 'price' holds numbers, received 'cheap'"),
+        ('price = "1*"', 9, "compare with < and >"),
+        ("price IN (5, x)", 14, "give a number"),
+        ('"in stock" = 1', 14, "give true or false"),
+        ('"in stock" < true', 1, "compare it with = or !="),
+        ("day > soon", 7, "give a date such as 2024-05-31"),
+        ("day > 2024-13-01", 7, "column 'day' holds dates"),
+        ("mixed < 5", 1, "is text, for it holds 'n/a'"),
+        ('title < "a*"', 9, "* goes with = and !="),
+        ('title:"a*"', 7, "* goes with = and !="),
+        ("title:''", 7, "write column:* for any value"),
+        ("price < 5 and title = red", 11, "write AND in capitals"),
+        ("genres = sci fi", 14, "put a value of several words in quotes"),
+        ("price", 1, "must follow it, but the end does"),
+        ("price =", 8, "ends too early"),
+        ("price = 5 OR", 13, "ends too early"),
+        ("= 5", 1, "expected a condition, received '='"),
+        ("AND", 1, "expected a condition, received 'AND'"),
+        ("price = 5 = 6", 11, "expected a condition"),
+        ("price = AND", 9, "put it in quotes"),
+        ("price IN 5", 10, "expected a list in parentheses after IN"),
+        ("price IN (5 6)", 13, "expected a comma or )"),
+        ("price IN ()", 11, "expected a value"),
+        ("((price = 5)", 1, "never closed; add a )"),
+        ("price = 5)", 10, "closes nothing"),
+        ('title = "abc', 9, "this quote is never closed"),
+        ("title = O'Neill", 10, "this quote is never closed"),
+        ("price ! 5", 7, "'!' stands alone"),
+        ("day = 10:00", 9, "put a value with a colon in quotes"),
+        ("NOT NOT price = 5", 5, "expected a condition"),
+    ],
+)
+def test_a_mistake_is_pointed_at(shop: CatalogueFilter, expression: str, at: int, says: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        shop.bitmap(expression)
+    message = caught.value.message
+    first, shown, pointer = message.split("\n")
+    assert first.startswith(f"filter, character {at}: ")
+    assert says in first
+    assert shown == f"  {expression}"
+    assert pointer == "  " + " " * (at - 1) + "^"
+    assert [violation.field for violation in caught.value.violations] == ["filter"]
+    with pytest.raises(InvalidArgumentError):
+        shop.check(expression)
+
+
+def test_every_part_is_checked_even_where_the_rest_decides(shop: CatalogueFilter) -> None:
+    with pytest.raises(InvalidArgumentError, match="no column 'nothing'"):
+        shop.bitmap("price = 5 OR nothing = 1")
+
+
+def test_the_place_is_shown_inside_a_long_filter(shop: CatalogueFilter) -> None:
+    expression = " OR ".join(["price = 5"] * 40) + " OR\tprice < x" + " OR price = 5" * 20
+    with pytest.raises(InvalidArgumentError) as caught:
+        shop.bitmap(expression)
+    _, shown, pointer = caught.value.message.split("\n")
+    assert shown.startswith("  ...")
+    assert shown.endswith("...")
+    assert shown[pointer.index("^")] == "x"
+    assert len(shown) < 150
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("price = 5 " + " " * MAX_FILTER_CHARS + "OR price = 6", "at most 10,000 are accepted"),
+        ("(" * (MAX_FILTER_DEPTH + 1) + "price = 5" + ")" * (MAX_FILTER_DEPTH + 1), "more than 50 parentheses"),
+        ("(" * 4000, "more than 50 parentheses"),
+        ("price=5 " * (MAX_FILTER_TERMS + 1), "more than 100 conditions"),
+        (f"price IN ({','.join(['5'] * 1100)})", "more than 100 conditions"),
+        ("price = \ud800", "half a surrogate pair"),
+    ],
+)
+def test_too_much_is_refused(shop: CatalogueFilter, expression: str, says: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=re.escape(says)):
+        shop.bitmap(expression)
+
+
+def test_as_much_as_is_allowed(shop: CatalogueFilter) -> None:
+    deep = "(" * MAX_FILTER_DEPTH + "price = 5" + ")" * MAX_FILTER_DEPTH
+    assert shop.bitmap(deep).tolist() == [True, False, False, False]
+    assert shop.bitmap(" OR ".join(["price = 5"] * MAX_FILTER_TERMS)).tolist() == [True, False, False, False]
+
+
+def test_what_is_no_text_is_refused(shop: CatalogueFilter) -> None:
+    with pytest.raises(InvalidArgumentError, match="filter is a int"):
+        shop.bitmap(5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="cache_size is -1"):
+        CatalogueFilter(SHOP, cache_size=-1)
+
+
+def test_a_bitmap_is_remembered_and_cannot_be_spoilt() -> None:
+    shop = CatalogueFilter(SHOP, cache_size=1)
+    first = shop.bitmap("price = 5")
+    for bitmap in (first, shop.bitmap(""), shop.bitmap(" price = 5 ")):
+        with pytest.raises(ValueError, match="read-only"):
+            bitmap[0] = False
+    assert shop.bitmap("price = 100").tolist() == [False, False, False, True]
+    assert shop.bitmap("price = 5").tolist() == first.tolist() == [True, False, False, False]
+
+
+def test_several_threads_get_the_same(shop: CatalogueFilter) -> None:
+    fresh = CatalogueFilter(SHOP, cache_size=2)
+    expressions = [f"price {op} {value}" for op in ("<", ">", "=") for value in (5, 7.5, 100)] * 8
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda expression: fresh.bitmap(expression).tolist(), expressions))
+    assert found == [shop.bitmap(expression).tolist() for expression in expressions]
+
+
+def test_a_catalogue_without_items() -> None:
+    empty = CatalogueFilter(Catalogue((), (), (), (), {"price": ()}))
+    assert empty.bitmap("").shape == (0,)
+    assert empty.bitmap("price = x OR title:*").shape == (0,)
+
+
+# --- against a plain evaluator ------------------------------------------------------------------------------------
+
+WORDS = ("red", "Red", "blue", "red shoe", "a|b", "b|red", "x*y", 'say "hi"', "back\\slash", "ä", "")
+NUMBERS = ("1", "2.5", "-3", "007", "1e2", "")
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Catalogue:
+    count = draw(st.integers(1, 6))
+
+    def column(values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(draw(st.sampled_from(values)) for _ in range(count))
+
+    # One number is always there, so that the column is one of numbers.
+    numbers = ("1", *column(NUMBERS)[1:])
+    return Catalogue(
+        tuple(f"i{row}" for row in range(count)),
+        column(WORDS),
+        ("",) * count,
+        ("",) * count,
+        {"word": ("red", *column(WORDS)[1:]), "a number": numbers},
+    )
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("*", "\\*") + '"'
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> tuple[str, Callable[[dict[str, str]], bool]]:
+    """A comparison as text, and what it means of a row."""
+    if draw(st.booleans()):
+        symbol = draw(st.sampled_from(sorted(COMPARE)))
+        wanted = draw(st.sampled_from(NUMBERS[:-1]))
+        compare = COMPARE[symbol]
+        return (
+            f'"a number" {symbol} {wanted}',
+            lambda row: row["a number"] != "" and compare(float(row["a number"]), float(wanted)),
+        )
+    column = draw(st.sampled_from(["title", "word"]))
+    kind = draw(st.sampled_from(["=", "!=", "IN", ":", "prefix"]))
+    if kind == "IN":
+        among = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3))
+        return f"{column} IN ({', '.join(map(quoted, among))})", lambda row: row[column] in among
+    value = draw(st.sampled_from(WORDS[:-1]))
+    if kind == "prefix":
+        return f'{column} = {quoted(value)[:-1]}*"', lambda row: row[column].startswith(value)
+    if kind == ":":
+        value = draw(st.sampled_from(["red", "SHOE", "red shoe", "b", "hi"]))
+        pattern = re.compile(rf"(?<!\w){value}(?!\w)", re.IGNORECASE)
+        return f"{column}:{quoted(value)}", lambda row: bool(pattern.search(row[column]))
+    if kind == "=":
+        return f"{column} = {quoted(value)}", lambda row: row[column] == value
+    return f"{column} != {quoted(value)}", lambda row: row[column] not in ("", value)
+
+
+@st.composite
+def expressions(draw: st.DrawFn, depth: int = 3) -> tuple[str, Callable[[dict[str, str]], bool]]:
+    if depth == 0 or draw(st.integers(0, 2)) == 0:
+        return draw(conditions())
+    kind = draw(st.sampled_from(["AND", "OR", "NOT", "side"]))
+    one, is_one = draw(expressions(depth - 1))
+    if kind == "NOT":
+        return f"NOT ({one})", lambda row: not is_one(row)
+    two, is_two = draw(expressions(depth - 1))
+    if kind == "OR":
+        return f"({one}) OR ({two})", lambda row: is_one(row) or is_two(row)
+    return f"({one}) {'AND' if kind == 'AND' else ''} ({two})", lambda row: is_one(row) and is_two(row)
+
+
+@settings(max_examples=150, deadline=None)
+@given(tables(), expressions())
+def test_as_a_plain_evaluator_says(
+    catalogue: Catalogue, expression: tuple[str, Callable[[dict[str, str]], bool]]
+) -> None:
+    text, passes = expression
+    rows = [
+        {"title": catalogue.titles[row], **{name: values[row] for name, values in catalogue.attributes.items()}}
+        for row in range(len(catalogue))
+    ]
+    assert CatalogueFilter(catalogue).bitmap(text).tolist() == [passes(row) for row in rows]
+
+
+PIECES = st.sampled_from(
+    [*"()=<>!:,*-'\"\\ \n\0é\u2603", "price", "title", " AND ", " OR ", "NOT ", " IN (", "5", "red", "x" * 50, '"a"']
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.lists(PIECES, max_size=30).map("".join), st.text(max_size=60)))
+def test_garbage_is_refused_and_nothing_else_happens(text: str) -> None:
+    found: object
+    try:
+        found = CatalogueFilter(SHOP).bitmap(text).shape
+    except InvalidArgumentError as err:
+        found = err.violations[0].field
+    assert found in ((4,), "filter")
