@@ -18,6 +18,7 @@ from typing import Any
 from mmrec_encoders.embedding.cache import VectorCache
 from mmrec_encoders.embedding.encoding import Counts, EncodedWindow
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
+from mmrec_encoders.embedding.fetched import FetchedUrls
 from mmrec_encoders.embedding.folder import OutputFolder
 from mmrec_encoders.embedding.shards import shard_bytes
 from mmrec_encoders.embedding.windows import DeadLetter
@@ -35,11 +36,18 @@ class Committer:
         cache: Where computed vectors go.
         job: The job's description.
         failpoint: For tests.
+        fetched: Where contents of URLs go; None where none are fetched.
     """
 
     def __init__(
-        self, folder: OutputFolder, cache: VectorCache, job: Mapping[str, Any], failpoint: Failpoint = no_failpoint
+        self,
+        folder: OutputFolder,
+        cache: VectorCache,
+        job: Mapping[str, Any],
+        failpoint: Failpoint = no_failpoint,
+        fetched: FetchedUrls | None = None,
     ) -> None:
+        self._fetched = fetched
         self._folder = folder
         self._cache = cache
         self._job = job
@@ -63,6 +71,8 @@ class Committer:
         if window.fresh:
             self._cache.put(window.fresh, lambda: self._failpoint("mid-cache"))
         self._failpoint("after-cache-commit")
+        if self._fetched is not None and window.fetched:
+            self._fetched.put(window.fetched)
         there = self._folder.shard(window.number)
         same = there is not None and there.input == window.input and dict(there.job) == dict(self._job)
         if not same:

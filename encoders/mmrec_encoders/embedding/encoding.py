@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.data.pictures import is_url
 from mmrec_encoders.embedding.cache import CachedVector, content_of, vector_key
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.pictures import PictureResult, PictureTask
@@ -93,6 +94,7 @@ class EncodedWindow(NamedTuple):
         dead_letters: What could not be used, in the order of the table.
         fresh: Key and vector of everything computed now, for the cache.
         counts: Where the vectors came from.
+        fetched: URLs and what stands for the pictures behind them.
     """
 
     number: int
@@ -104,6 +106,7 @@ class EncodedWindow(NamedTuple):
     dead_letters: tuple[DeadLetter, ...]
     fresh: tuple[tuple[bytes, npt.NDArray[np.float32]], ...]
     counts: Counts
+    fetched: tuple[tuple[str, bytes], ...] = ()
 
 
 def encode_window(
@@ -315,6 +318,11 @@ def _joined(
         dead_letters=_dead_letters(job, settings.vectors, pictures.results, usable_N),
         fresh=(*texts.fresh.items(), *pictures.fresh.items()),
         counts=counts,
+        fetched=tuple(
+            (task.ref, result.content)
+            for task, result in zip(job.tasks, pictures.results, strict=True)
+            if task.data is None and not result.reason and is_url(task.ref)
+        ),
     )
 
 

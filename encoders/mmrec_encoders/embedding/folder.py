@@ -6,6 +6,7 @@
     _job.json                what the vectors depend on; written first
     _encoders/               encoders that were trained for this job
     .cache/                  vectors by content, unless the cache is elsewhere
+    .fetched.sqlite          what an unfinished run has fetched by URL
     .lock                    held by whoever writes
 
 Everything but the shards begins with ``_`` or ``.``, which readers of Parquet folders leave out, so that
@@ -30,10 +31,10 @@ from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.shards import Shard, read_shard
 
-__all__ = ["CACHE", "DEAD_LETTERS", "ENCODERS", "MANIFEST", "OutputFolder", "shard_name"]
+__all__ = ["CACHE", "DEAD_LETTERS", "ENCODERS", "FETCHED", "MANIFEST", "OutputFolder", "shard_name"]
 
 MANIFEST, DEAD_LETTERS, JOB = "_manifest.json", "_dead-letter.jsonl", "_job.json"
-ENCODERS, CACHE, LOCK = "_encoders", ".cache", ".lock"
+ENCODERS, CACHE, LOCK, FETCHED = "_encoders", ".cache", ".lock", ".fetched.sqlite"
 _SHARD = re.compile(r"part-(\d{5,})\.parquet")
 _FORMAT = 1
 _GO_ON = "what is finished is kept; run the same command again to go on"
@@ -127,7 +128,7 @@ class OutputFolder:
         self._hashes = {}
         for number in self.shard_numbers():
             self._remove(shard_name(number))
-        for name in (DEAD_LETTERS, ENCODERS, JOB):
+        for name in (DEAD_LETTERS, ENCODERS, JOB, FETCHED, f"{FETCHED}-wal", f"{FETCHED}-shm"):
             self._remove(name)
 
     def agree_on(self, job: Mapping[str, Any]) -> None:

@@ -20,7 +20,8 @@ from mmrec_encoders.embedding.committing import Committer
 from mmrec_encoders.embedding.config import EmbedConfig, EmbedSummary
 from mmrec_encoders.embedding.encoding import EncodedWindow
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
-from mmrec_encoders.embedding.folder import CACHE, OutputFolder
+from mmrec_encoders.embedding.fetched import FetchedUrls
+from mmrec_encoders.embedding.folder import CACHE, FETCHED, OutputFolder
 from mmrec_encoders.embedding.local_engine import JobPlan, encoded_windows, suitable_workers
 from mmrec_encoders.embedding.pictures import DecodeSetup, Fetcher
 from mmrec_encoders.embedding.source import describe_job, load_encoder, settings_of, train_encoder
@@ -88,24 +89,35 @@ def embed_dataset(
         job = describe_job(encoder, config)
         folder.agree_on(job)
         cache_folder = config.cache or folder.path / CACHE
+        fetched = None if fetcher is None else FetchedUrls(folder.path / FETCHED)
         with VectorCache(cache_folder, note=note) as cache:
             setup = None
             if encoder.image is not None and config.vectors != "text":
-                settings = settings_of(encoder, config)
                 setup = DecodeSetup(
-                    dataset, encoder.image.preparation, settings.image_fingerprint, cache_folder, fetcher
+                    dataset,
+                    encoder.image.preparation,
+                    settings_of(encoder, config).image_fingerprint,
+                    cache_folder,
+                    fetcher,
+                    None if fetched is None else folder.path / FETCHED,
                 )
             plan = JobPlan(encoder, settings_of(encoder, config), setup, job)
-            committer = Committer(folder, cache, job, failpoint)
+            committer = Committer(folder, cache, job, failpoint, fetched)
             meter = _Meter(progress, stream.estimate())
             if config.engine == "ray":
                 windows = _on_ray(plan, config, dataset, folder, cache_folder)
             else:
                 jobs = _jobs(stream, encoder, config, folder)
                 windows = _here(plan, jobs, cache, config, meter, failpoint)
-            finished = _run(windows, committer, meter, stop)
-            if finished:
-                folder.finish(committer.shards, job)
+            try:
+                finished = _run(windows, committer, meter, stop)
+                if finished:
+                    folder.finish(committer.shards, job)
+                    if fetched is not None:
+                        fetched.remove()
+            finally:
+                if fetched is not None:
+                    fetched.close()
             meter.finish()
         return EmbedSummary(
             path=out,

@@ -17,6 +17,7 @@ from mmrec.data.pictures import PictureStore, decode_picture, is_url
 from mmrec.errors import InvalidImageError
 from mmrec.types import MAX_PICTURE_BYTES
 from mmrec_encoders.embedding.cache import VectorCache, content_of, vector_key
+from mmrec_encoders.embedding.fetched import FetchedUrls
 from mmrec_encoders.protocols import Pixels, Preparation
 
 __all__ = ["DecodeSetup", "Fetcher", "PictureDecoder", "PictureResult", "PictureTask", "missing_picture"]
@@ -73,6 +74,7 @@ class DecodeSetup:
         fingerprint: Of model and preparation, as `cache.vector_key` takes it.
         cache: Folder of the cache that is asked what is known; None asks nothing.
         fetcher: Fetches URLs; None fetches none.
+        fetched: File of what this run has fetched, see `fetched.FetchedUrls`; None asks nothing.
     """
 
     root: Path
@@ -80,6 +82,7 @@ class DecodeSetup:
     fingerprint: str
     cache: Path | None = None
     fetcher: Fetcher | None = None
+    fetched: Path | None = None
 
 
 class PictureDecoder:
@@ -93,12 +96,14 @@ class PictureDecoder:
         self._setup = setup
         self._store = PictureStore(setup.root)
         self._cache = None if setup.cache is None else VectorCache(setup.cache, read_only=True)
+        self._fetched = None if setup.fetched is None else FetchedUrls(setup.fetched, read_only=True)
 
     def close(self) -> None:
         """Close the archive and the cache."""
         self._store.close()
-        if self._cache is not None:
-            self._cache.close()
+        for file in (self._cache, self._fetched):
+            if file is not None:
+                file.close()
 
     def decode(
         self, tasks: Sequence[PictureTask], pixels_N3HW: Pixels, begun: Callable[[int], None] = lambda _: None
@@ -116,7 +121,13 @@ class PictureDecoder:
         results: list[PictureResult] = []
         places: dict[bytes, int] = {}
         reasons: dict[bytes, str] = {}
-        for index, (task, data) in enumerate(zip(tasks, self._read(tasks, begun), strict=True)):
+        had = self._had(tasks)
+        read = self._read([entry for entry in enumerate(tasks) if entry[0] not in had], begun)
+        for index, task in enumerate(tasks):
+            if index in had:
+                results.append(PictureResult(task.row, had[index], -1, ""))
+                continue
+            data = next(read)
             begun(index)
             if isinstance(data, str):
                 results.append(PictureResult(task.row, b"", -1, data))
@@ -142,15 +153,23 @@ class PictureDecoder:
     def _known(self, content: bytes) -> bool:
         return self._cache is not None and self._cache.known(vector_key(content, self._setup.fingerprint))
 
-    def _read(self, tasks: Sequence[PictureTask], begun: Callable[[int], None]) -> Iterator[bytes | str]:
+    def _had(self, tasks: Sequence[PictureTask]) -> dict[int, bytes]:
+        """Contents, by index, of URLs that this run has fetched and whose vectors are known."""
+        if self._fetched is None:
+            return {}
+        urls = ((index, task.ref) for index, task in enumerate(tasks) if task.data is None and is_url(task.ref))
+        contents = ((index, self._fetched.content(url)) for index, url in urls)
+        return {index: content for index, content in contents if content is not None and self._known(content)}
+
+    def _read(self, tasks: Sequence[tuple[int, PictureTask]], begun: Callable[[int], None]) -> Iterator[bytes | str]:
         """The encoded bytes of each task, or why there are none."""
-        if self._setup.fetcher is None or not any(task.data is None and is_url(task.ref) for task in tasks):
-            for index, task in enumerate(tasks):
+        if self._setup.fetcher is None or not any(task.data is None and is_url(task.ref) for _, task in tasks):
+            for index, task in tasks:
                 begun(index)
                 yield self._read_one(task)
             return
         with ThreadPoolExecutor(_FETCHES, thread_name_prefix="mmrec-fetch") as pool:
-            yield from pool.map(self._read_one, tasks)
+            yield from pool.map(self._read_one, [task for _, task in tasks])
 
     def _read_one(self, task: PictureTask) -> bytes | str:
         try:

@@ -24,6 +24,7 @@ from mmrec_encoders.embedding.pictures import Fetcher
 from mmrec_encoders.embedding.sample import draw_sample
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.minilm import MINILM
+from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.presets import PRESETS, SMALL, build_encoders
 from mmrec_encoders.training import train_item_encoder
 
@@ -54,7 +55,7 @@ def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncode
     elif config.encoders is not None and not config.encoders.is_dir():
         raise NotFoundError(f"the encoders {str(config.encoders)!r} are no folder; give one that holds encoders.json")
     if folder is None:
-        return _frozen(config)
+        return _in_batches(_frozen(config), config)
     encoder = ItemEncoder.load(
         folder, config.device, config.dtype, image_model=config.image_model, text_model=config.text_model
     )
@@ -77,6 +78,13 @@ def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncode
             f"vectors is 'image', but the encoders in {str(folder)!r} were made for a catalogue without pictures",
             field="vectors",
         )
+    return _in_batches(encoder, config)
+
+
+def _in_batches(encoder: ItemEncoder, config: EmbedConfig) -> ItemEncoder:
+    """The same, with as many pictures in a pass of an open_clip model as the budget of pixels allows."""
+    if isinstance(encoder.image, OpenClipImageEncoder):
+        encoder.image.config = replace(encoder.image.config, batch_size=settings_of(encoder, config).batch_pictures)
     return encoder
 
 
@@ -151,7 +159,7 @@ def train_encoder(
         shutil.rmtree(kept, ignore_errors=True)
     failpoint("before-encoders-renamed")
     folder.keep_encoders(made)
-    return trained.encoder
+    return _in_batches(trained.encoder, config)
 
 
 def _recipe(config: EmbedConfig) -> dict[str, Any]:

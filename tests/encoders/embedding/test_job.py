@@ -469,14 +469,20 @@ def web(catalogue: Path) -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
+def write_urls(catalogue: Path, address: str, root: Path) -> Path:
+    """The same catalogue, its pictures named by URL."""
+    root.mkdir()
+    lines = [line.split("\t") for line in (catalogue / "items.tsv").read_text().splitlines()]
+    text = ["\t".join([*fields[:3], f"{address}/{fields[3]}" if fields[3] else ""]) for fields in lines[1:]]
+    (root / "items.tsv").write_text("\n".join(["\t".join(lines[0]), *text]) + "\n")
+    return root
+
+
 def test_urls_are_fetched_only_when_asked_for(
     catalogue: Path, encoders: Path, tmp_path: Path, web: tuple[str, list[str]]
 ) -> None:
     address, asked = web
-    (tmp_path / "urls").mkdir()
-    lines = [line.split("\t") for line in (catalogue / "items.tsv").read_text().splitlines()]
-    text = ["\t".join([*fields[:3], f"{address}/{fields[3]}" if fields[3] else ""]) for fields in lines[1:]]
-    (tmp_path / "urls" / "items.tsv").write_text("\n".join(["\t".join(lines[0]), *text]) + "\n")
+    write_urls(catalogue, address, tmp_path / "urls")
     refused = embed_dataset(tmp_path / "urls", tmp_path / "none", config_for(encoders, workers=1))
     assert (refused.with_picture, asked) == (0, [])
     assert "is a URL, and nothing is fetched" in letters_of(tmp_path / "none")[0]["reason"]
@@ -485,6 +491,28 @@ def test_urls_are_fetched_only_when_asked_for(
     assert fetched.with_picture == 10
     embed_dataset(catalogue, tmp_path / "expected", config_for(encoders, workers=1))
     np.testing.assert_array_equal(vectors_of(tmp_path / "out"), vectors_of(tmp_path / "expected"))
+
+
+def test_a_run_that_goes_on_fetches_nothing_twice_and_the_next_run_everything(
+    catalogue: Path, encoders: Path, tmp_path: Path, web: tuple[str, list[str]]
+) -> None:
+    address, asked = web
+    shop, out = write_urls(catalogue, address, tmp_path / "urls"), tmp_path / "out"
+    fetch = FetchConfig(("127.0.0.1",), ports=(int(address.rpartition(":")[2]),), allow_addresses=("127.0.0.0/8",))
+    config = config_for(encoders, fetch=fetch)
+    embed_dataset(shop, out, config, stop=lambda: True)
+    assert (out / ".fetched.sqlite").is_file()
+    # The one that is no picture is asked for again: next time it may be one.
+    first = {path for path in asked if path != "/4.png"}
+    assert first == {"/0.png", "/1.png", "/2.png", "/3.png"}
+    asked.clear()
+    assert embed_dataset(shop, out, config).finished
+    assert not first & set(asked)
+    assert "/13.png" in asked
+    assert not list(out.glob(".fetched*"))
+    asked.clear()
+    assert embed_dataset(shop, out, config).shards_written == 0
+    assert first <= set(asked)
 
 
 # --- encoders that are trained first ------------------------------------------------------------------------
