@@ -284,7 +284,7 @@ def _calibrate(trainee: OpenClipTrainee, pairs: Pairs, step: int, seed: int) -> 
             trainee.words(trainee.word_inputs(part))
             for part in np.array_split(texts, max(1, len(texts) // _FROZEN_BATCH))
         ]
-        sides = [torch.cat(side).split(step) for side in (pictures, words)]
+        sides = [torch.split(torch.cat(side), step) for side in (pictures, words)]
     true = [
         torch.from_numpy(true_texts(pairs.train.ids_NS[part], drawn)).to(sides[0][0].device)
         for part, drawn in zip(np.split(rows, steps), np.split(texts, steps), strict=True)

@@ -25,6 +25,7 @@ from mmrec.errors import (
 from mmrec_encoders.adapting import AdaptConfig, AdaptReport, adapt_encoders
 from mmrec_encoders.adapting.pairs import find_pairs
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts, small_clip_file
+from mmrec_encoders.minilm import MINILM
 from tests.encoders.adapting.tiny import Heard, Silent, tiny_config, write_colour_shop
 
 
@@ -85,15 +86,14 @@ def test_loaded_encoders_give_the_vectors_that_were_scored(
     assert np.median(ranks) == report.after.text_to_own_image.median_rank
 
 
-def test_it_learns_what_colours_and_shapes_are_called(colour_shop: Path, tiny: AdaptConfig, tmp_path: Path) -> None:
-    config = replace(tiny, epochs=25, learning_rate=1e-2, hold_out=0.25)
+def test_it_learns_to_find_pictures_by_titles_it_never_saw(colour_shop: Path, tmp_path: Path) -> None:
+    """Only colour and shape can be known of them, which are eight kinds; a good guess is one of the first five."""
+    config = tiny_config(MINILM, epochs=25, learning_rate=1e-2, hold_out=0.25)
     report = adapt_encoders(colour_shop, tmp_path / "out", config)
-    found = {label.column: label for label in report.after.labels}
-    # Six right of twelve are had by always saying the commonest.
-    assert found["colour"].accuracy >= 0.75 > found["colour"].commonest
-    before = {label.column: label.accuracy for label in report.before.labels}
-    assert found["colour"].accuracy > before["colour"]
-    assert report.after.text_to_image.recall_5 > report.before.text_to_image.recall_5
+    assert report.after.text_to_image.queries == 11
+    assert report.after.text_to_image.recall_5 >= 0.8 > report.before.text_to_image.recall_5 + 0.1
+    assert report.after.image_to_text.recall_5 > report.before.image_to_text.recall_5
+    assert report.epochs[-1].loss < report.epochs[0].loss / 2
 
 
 def test_the_same_call_after_the_end_trains_nothing(
