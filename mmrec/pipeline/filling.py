@@ -545,29 +545,33 @@ def _measure(
     config: FillConfig,
     progress: Progress,
 ) -> _Measured:
-    """Learn without the held-out examples, fit the temperature on half of those and measure on the other half."""
+    """Learn without the held-out examples; measure each half of those with the temperature fitted on the other."""
     folds = max(2, round(2 / config.held_out)) if len(known_M) else 2
     fold_M = grouped_folds([groups[row] for row in known_M.tolist()], folds, seed=config.seed)
-    # Of the folds, one tunes and one measures; each is half of what is held out.
-    tuned, measured = known_M[fold_M == 0], known_M[fold_M == 1]
+    halves = [known_M[fold_M == 0], known_M[fold_M == 1]]
     learned = known_M[fold_M > 1]
-    if min(len(tuned), len(measured)) < _LEAST_HELD_OUT or not len(learned):
+    if min(map(len, halves)) < _LEAST_HELD_OUT or not len(learned):
         return _Measured(1.0, None)
     scorer = _Scorer(table, targets_N, learned, len(labels), zero_shot, config, progress)
-    scorer.temperature = best_temperature(scorer.scores(tuned), targets_N[tuned])
-    probabilities = scorer.probabilities(measured)
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets_N[measured]
+    confidences, rights = [], []
+    for tuned, measured in (halves, halves[::-1]):
+        scorer.temperature = best_temperature(scorer.scores(tuned), targets_N[tuned])
+        probabilities = scorer.probabilities(measured)
+        confidences.append(probabilities.max(axis=1))
+        rights.append(probabilities.argmax(axis=1) == targets_N[measured])
+    confidence, right = np.concatenate(confidences), np.concatenate(rights)
+    together = np.concatenate(halves)
     coverage = []
     for least in _COVERAGE_AT:
         sure = confidence >= least
         coverage.append(Coverage(least, float(sure.mean()), float(right[sure].mean()) if sure.any() else 1.0))
     report = FillReport(
-        rows=len(measured),
+        rows=len(right),
         accuracy=float(right.mean()),
         ece=expected_calibration_error(confidence, right),
         coverage=tuple(coverage),
     )
-    return _Measured(scorer.temperature, report)
+    return _Measured(best_temperature(scorer.scores(together), targets_N[together]), report)
 
 
 def _result(
