@@ -19,7 +19,7 @@ from typing import Any
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError, ModelNotAvailableError
 from mmrec_encoders.quiet import quiet_loading
 
-__all__ = ["OpenClipConfig", "load_open_clip", "load_tokenizer", "open_clip_config", "short_name"]
+__all__ = ["OpenClipConfig", "load_open_clip", "load_tokenizer", "model_config", "open_clip_config", "short_name"]
 
 CONFIG_FILE = "open_clip_config.json"
 _WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".npz")
@@ -146,6 +146,20 @@ def load_tokenizer(config: OpenClipConfig) -> Any:
                 f"{CONFIG_FILE} and pass local-dir:FOLDER, {_INSTEAD}"
             ) from err
     return tokenizer
+
+
+def model_config(config: OpenClipConfig) -> dict[str, Any]:
+    """How the model is built, as ``model_cfg`` of an ``open_clip_config.json`` says it; a copy.
+
+    Raises:
+        MissingExtraError: open_clip is not installed.
+        ModelNotAvailableError: there is no such model.
+    """
+    open_clip = _open_clip()
+    with _own_configuration(config) as name, _our_words(config), quiet_loading():
+        found = open_clip.get_model_config(name if ":" in name else name.replace("/", "-"))
+        copied: dict[str, Any] = json.loads(json.dumps(found))
+    return copied
 
 
 def _open_clip() -> Any:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mmrec.cli import app, main
-from mmrec.cli.adapt import adapt
+from mmrec.cli import main
 from mmrec.data.dataset import read_dataset
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
+from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.presets import build_encoders
 from tests.encoders.adapting.tiny import write_colour_shop
 from tests.encoders.models import bert_folder
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.COMMANDS, "adapt", adapt)
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +62,20 @@ def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
     assert isinstance(encoders.image, AlignedPictures)
     assert isinstance(encoders.text, AlignedTexts)
     data = read_dataset(shop)
-    result = ItemEncoder(encoders.image, encoders.text).features(data.catalogue, data.pictures)
-    assert result.features.image_NI.shape == (48, 256)
+    plain = ItemEncoder(encoders.image, encoders.text)
+    result = plain.features(data.catalogue, data.pictures)
+    assert result.features.image_NI.shape == result.features.text_NT.shape == (48, 256)
     assert [failure.row for failure in result.failures] == [46]
     assert int(result.features.has_text_N.sum()) == 47
+    fusing = FusionConfig(dimension=32, prefixes=(8, 16), steps=5, batch_size=8)
+    fusion = train_fusion(result.features, np.zeros((0, 2), np.int64), fusing, device="cpu")
+    plain.with_fusion(fusion).save(tmp_path / "encoders")
+    shutil.rmtree(out)
+    loaded = ItemEncoder.load(tmp_path / "encoders", "cpu")
+    picture = (shop / "images" / "3.png").read_bytes()
+    np.testing.assert_allclose(
+        loaded.encode_query("a red ball", picture), plain.with_fusion(fusion).encode_query("a red ball", picture)
+    )
 
 
 @pytest.mark.parametrize(

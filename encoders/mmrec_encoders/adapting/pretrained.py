@@ -13,7 +13,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from mmrec.data.dataset import Dataset
 from mmrec.data.files import replace_file
-from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
+from mmrec.errors import InvalidArgumentError
 from mmrec.progress import Progress
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.open_clip_trainee import OpenClipTrainee
@@ -33,10 +33,8 @@ from mmrec_encoders.adapting.prepared import Prepared, without_failures
 from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.texts import draw_texts, true_texts
 from mmrec_encoders.losses import siglip_loss
-from mmrec_encoders.open_clip_images import OpenClipConfig
-from mmrec_encoders.open_clip_models import load_open_clip
+from mmrec_encoders.open_clip_models import load_open_clip, load_tokenizer, model_config, open_clip_config
 from mmrec_encoders.preparation import ClipPreparation
-from mmrec_encoders.presets import image_config
 from mmrec_encoders.quiet import quiet_loading
 from mmrec_encoders.weights import fingerprint_of
 
@@ -63,15 +61,15 @@ def prepare_open_clip(
         ModelNotAvailableError: the model can be neither found nor fetched, or its words cannot be tokenised here.
         InvalidArgumentError: the model has no text tower, or could not be written so that it loads again.
     """
-    source = image_config(config.image_model, str(processes.device), config.dtype)
+    source = open_clip_config(config.image_model, str(processes.device), config.dtype)
     model = load_open_clip(source).float()
     if not hasattr(model, "encode_text") or not hasattr(model, "logit_scale"):
         raise InvalidArgumentError(
             f"image_model is {config.image_model!r}, which has no text tower to train with; name a whole CLIP model",
             field="image_model",
         )
-    tokenize = _tokenizer(source)
-    model_cfg = _model_config(source)
+    tokenize = load_tokenizer(source)
+    model_cfg = model_config(source)
     _check_round_trip(model_cfg, model, tokenize)
     model.to(processes.device)
     preparation = ClipPreparation.of(model.visual.preprocess_cfg)
@@ -110,8 +108,12 @@ def prepare_open_clip(
 
     def save(folder: Path) -> dict[str, str]:
         write_open_clip(folder, model, model_cfg, tokenize)
-        words = ((name, value) for name, value in model.state_dict().items() if not name.startswith("visual."))
-        # The name is the folder's, as `OpenClipImageEncoder` has it.
+        words = (
+            (name, value)
+            for name, value in model.named_parameters()
+            if not name.startswith(("visual.", "text_decoder."))
+        )
+        # As the encoders of either side have them once they are loaded from the folder.
         return {
             "image": fingerprint_of(folder.name, model.visual.named_parameters()),
             "text": fingerprint_of(folder.name, words),
@@ -148,31 +150,6 @@ def write_open_clip(folder: Path, model: Any, model_cfg: dict[str, Any], tokeniz
 
 
 # --- the model and its tokenizer --------------------------------------------------------------------------------------
-
-
-def _tokenizer(source: OpenClipConfig) -> Callable[[Sequence[str]], torch.Tensor]:
-    import open_clip
-
-    try:
-        with quiet_loading():
-            tokenize = open_clip.get_tokenizer(source.model)
-            tokenize(["a"])
-    except Exception as err:
-        raise ModelNotAvailableError(
-            f"the tokenizer of {source.model!r} cannot be loaded ({type(err).__name__}): it is not on this machine and "
-            "the hub cannot be reached; pass a folder that holds the model with its tokenizer files"
-        ) from err
-    return tokenize  # type: ignore[no-any-return]
-
-
-def _model_config(source: OpenClipConfig) -> dict[str, Any]:
-    import open_clip
-
-    found = open_clip.get_model_config(source.model if ":" in source.model else source.model.replace("/", "-"))
-    if found is None:
-        raise ModelNotAvailableError(f"open_clip does not know how {source.model!r} is built; pass a folder")
-    copied: dict[str, Any] = json.loads(json.dumps(found))
-    return copied
 
 
 def _write_config(folder: Path, model: Any, model_cfg: dict[str, Any], tokenize: Any) -> None:
