@@ -31,7 +31,16 @@ from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.shards import Shard, read_shard
 
-__all__ = ["CACHE", "DEAD_LETTERS", "ENCODERS", "FETCHED", "MANIFEST", "OutputFolder", "shard_name"]
+__all__ = [
+    "CACHE",
+    "DEAD_LETTERS",
+    "ENCODERS",
+    "FETCHED",
+    "MANIFEST",
+    "OutputFolder",
+    "refuse_differences",
+    "shard_name",
+]
 
 MANIFEST, DEAD_LETTERS, JOB = "_manifest.json", "_dead-letter.jsonl", "_job.json"
 ENCODERS, CACHE, LOCK, FETCHED = "_encoders", ".cache", ".lock", ".fetched.sqlite"

@@ -15,6 +15,9 @@ from mmrec_encoders.embedding.failpoints import FAILPOINTS
 from tests.conftest import ROOT, subprocess_environment
 from tests.encoders.embedding.conftest import write_catalogue
 
+# Fifty runs, in one fixture.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory, text_model: Path) -> list[dict[str, Any]]:
