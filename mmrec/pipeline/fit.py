@@ -35,6 +35,7 @@ from mmrec.generator.model import Generator, ItemTable
 from mmrec.generator.training import EpochRecord, TrainingResult, ValidationSet, train_generator
 from mmrec.pipeline.card import model_card
 from mmrec.pipeline.config import FitConfig, Modality
+from mmrec.pipeline.duplicates import load_thumbnails
 from mmrec.pipeline.evaluation import Evaluation, evaluate, fit_blends
 from mmrec.pipeline.work import WorkFolder, dataset_fingerprint
 from mmrec.progress import NO_PROGRESS, Progress
@@ -55,6 +56,10 @@ from mmrec_encoders.small_clip_training import train_small_clip
 from mmrec_encoders.training import following_pairs
 
 __all__ = ["FitResult", "fit_dataset"]
+
+MOST_THUMBNAILS = 50_000
+"""Items of the largest catalogue whose thumbnails go into its bundle, 7 kB each; beyond, duplicates are found by
+vectors and words alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,8 @@ def fit_dataset(
             rows = _modality_rows(data, split, encoded, config, work, progress)
             evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
             clock.lap("compare modalities")
-        version = _publish(writer, data, encoded, ranking, evaluation, config, key, progress)
+        thumbnails = _thumbnails(data, config, work, progress)
+        version = _publish(writer, data, encoded, ranking, evaluation, thumbnails, config, key, progress)
         clock.lap("publish")
     work.remove()
     return FitResult(
@@ -347,6 +353,16 @@ def _masked(features: ItemFeatures, modality: Modality) -> ItemFeatures:
     return features
 
 
+def _thumbnails(data: Dataset, config: FitConfig, work: WorkFolder, progress: Progress) -> npt.NDArray[np.uint8] | None:
+    """Thumbnails to find duplicates by; None for a catalogue without pictures, or too large to carry them along."""
+    if config.modality == "words" or not any(data.catalogue.images) or len(data.catalogue) > MOST_THUMBNAILS:
+        return None
+    made = work.tensors(
+        "thumbnails", lambda: {"pixels": load_thumbnails(data.catalogue, data.pictures, progress=progress)}
+    )
+    return made["pixels"]
+
+
 # --- publication ------------------------------------------------------------------------------------------------------
 
 
@@ -356,12 +372,13 @@ def _publish(
     encoded: _Encoded,
     ranking: _Ranking,
     evaluation: Evaluation,
+    thumbnails: npt.NDArray[np.uint8] | None,
     config: FitConfig,
     key: dict[str, Any],
     progress: Progress,
 ) -> Path:
     parts = ranking.ranker.parts
-    index = write_parts(writer, parts, ranking.features, progress)
+    index = write_parts(writer, parts, ranking.features, thumbnails, progress)
     encoded.encoder.with_fusion(ranking.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
     metrics = evaluation.as_json() | {
         "best_epoch": ranking.training.best_epoch,

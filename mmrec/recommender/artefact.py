@@ -45,6 +45,7 @@ __all__ = [
     "read_features",
     "read_index",
     "read_parts",
+    "read_thumbnails",
     "save_generator",
     "write_parts",
 ]
@@ -54,6 +55,7 @@ HISTORIES = "histories.parquet"
 EMBEDDINGS = "embeddings.safetensors"
 TOKENS = "tokens.safetensors"
 INDEX = "index"
+THUMBNAILS = "thumbnails.safetensors"
 GENERATOR = "generator"
 CHANNELS = "channels.safetensors"
 SETTINGS = "settings.json"
@@ -107,9 +109,20 @@ class Parts(NamedTuple):
 
 
 def write_parts(
-    writer: BundleWriter, parts: Parts, features: ItemFeatures, progress: Progress = NO_PROGRESS
+    writer: BundleWriter,
+    parts: Parts,
+    features: ItemFeatures,
+    thumbnails: npt.NDArray[np.uint8] | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> IndexDescription:
     """Put every part into a bundle that is being written, and what the encoders said of each item.
+
+    Args:
+        writer: Writes the bundle.
+        parts: What a recommender ranks with.
+        features: What the encoders said of each item.
+        thumbnails: Of the items' pictures, to find duplicates by; None for none. Shape: (N, 3, H, W), uint8.
+        progress: Told of the index.
 
     Returns:
         What the index over the fused embeddings is, with its measured recall.
@@ -126,6 +139,8 @@ def write_parts(
             "has_text": features.has_text_N,
         },
     )
+    if thumbnails is not None:
+        writer.write_tensors(THUMBNAILS, {"pixels": thumbnails})
     writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP, "codebooks": parts.quantizer.codebooks_LKD})
     index = build_vector_index(parts.fused_ND, IndexConfig(gpu="never"), progress)
     built = index.description
@@ -222,6 +237,11 @@ def read_features(bundle: Bundle) -> ItemFeatures | None:
             f"{items:,} items; the parts come from different bundles: fit again"
         )
     return features
+
+
+def read_thumbnails(bundle: Bundle) -> npt.NDArray[np.uint8] | None:
+    """Thumbnails of the items' pictures; None where the bundle has none. Shape: (N, 3, H, W), uint8."""
+    return _read_tensor(bundle, THUMBNAILS, "pixels") if THUMBNAILS in bundle.manifest.files else None
 
 
 def read_index(bundle: Bundle, fused_ND: npt.NDArray[np.float32], device: torch.device) -> VectorIndex:

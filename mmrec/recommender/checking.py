@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
@@ -109,14 +110,15 @@ class Checker:
         key = (least, modality)
         if key not in self._duplicates:
             features = self._sides.features
-            nothing = np.zeros_like
-            words_only, picture_only = modality is Modality.WORDS, modality is Modality.PICTURE
+            pictures = modality is not Modality.WORDS
+            words = modality is not Modality.PICTURE
             self._duplicates[key] = find_duplicates(
                 DuplicateFeatures(
-                    image_NI=nothing(features.image_NI) if words_only else features.image_NI,
-                    text_NT=nothing(features.text_NT) if picture_only else features.text_NT,
-                    # Titles name a thing; descriptions of different things often are the same text.
-                    texts=None if picture_only else self._catalogue.titles,
+                    image_NI=_present(features.image_NI, features.has_image_N & pictures),
+                    text_NT=_present(features.text_NT, features.has_text_N & words),
+                    texts=self._names if words else None,
+                    # A threshold of one's own is about vectors; without one, pixels are the sharper judge.
+                    pixels_N3HW=self._sides.thumbnails if pictures and least is None else None,
                 ),
                 DuplicateConfig(min_picture=least),
             )
@@ -124,6 +126,12 @@ class Checker:
         while len(self._duplicates) > _KEPT_ANSWERS:
             self._duplicates.popitem(last=False)
         return self._duplicates[key]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The words that name each thing; descriptions of different things often are the same text."""
+        pairs = zip(self._catalogue.titles, self._catalogue.descriptions, strict=True)
+        return [title or description for title, description in pairs]
 
     # --- mismatches -----------------------------------------------------------------------------------------------
 
@@ -178,6 +186,11 @@ class Checker:
         rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
         known = {row for row in rows.values() if row is not None}
         return known, tuple(item_id for item_id, row in rows.items() if row is None)
+
+
+def _present(rows_NI: npt.NDArray[np.float32], there_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Vectors with zero rows for what is not to be looked at."""
+    return np.where(there_N[:, None], rows_NI, np.float32(0))
 
 
 def _caught(answer: Callable[[Q], R], request: Q) -> R | MmrecError:

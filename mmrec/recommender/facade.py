@@ -20,7 +20,7 @@ from mmrec.calls import EngineCalls
 from mmrec.data.filters import CatalogueFilter
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts
+from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.checking import Checker
 from mmrec.recommender.finding import Finder
 from mmrec.recommender.ranker import CHANNELS, Ranker, top_k
@@ -85,7 +85,7 @@ class Recommender(EngineCalls):
         self._parts = ranker.parts
         catalogue, fused_ND = self._parts.catalogue, self._parts.fused_ND
         index = read_index(bundle, fused_ND, ranker.device)
-        sides = CatalogueSides(fused_ND, index, encoder, lambda: read_features(bundle))
+        sides = CatalogueSides(fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle))
         filters, versions = CatalogueFilter(catalogue), bundle.manifest.versions
         self._finder = Finder(catalogue, sides, filters, self._record, versions)
         self._tagger = Tagger(catalogue, sides, versions)

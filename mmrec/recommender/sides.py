@@ -32,6 +32,7 @@ class CatalogueSides:
         encoder: The encoders and the fusion they were made with.
         read_features: Reads what the encoders said of each item, when it is first asked for; None where the bundle
             does not hold it.
+        read_thumbnails: Reads the thumbnails of the items' pictures likewise.
 
     Attributes:
         fused_ND: As given.
@@ -44,10 +45,12 @@ class CatalogueSides:
         index: VectorIndex,
         encoder: ItemEncoder,
         read_features: Callable[[], ItemFeatures | None],
+        read_thumbnails: Callable[[], npt.NDArray[np.uint8] | None],
     ) -> None:
         self.fused_ND = fused_ND
         self.encoder = encoder
         self._read_features = read_features
+        self._read_thumbnails = read_thumbnails
         self._indexes: dict[Modality, VectorIndex] = {Modality.FUSED: index}
 
     @property
@@ -69,6 +72,11 @@ class CatalogueSides:
                 "looked at by themselves: fit again with `mmrec fit DATASET --out BUNDLE`"
             )
         return features
+
+    @cached_property
+    def thumbnails(self) -> npt.NDArray[np.uint8] | None:
+        """Thumbnails of the items' pictures; None where the bundle has none. Shape: (N, 3, H, W), uint8."""
+        return self._read_thumbnails()
 
     @property
     def fusion(self) -> Fusion:

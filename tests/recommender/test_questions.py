@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import faiss
@@ -11,13 +12,21 @@ import pytest
 import mmrec
 from mmrec.batches import TagBatch
 from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.recommender.checking import Checker
+from mmrec.recommender.sides import CatalogueSides
 from mmrec.recommender.tagging import KEPT_LABELS, Tagger
 from mmrec.types import (
+    DuplicateGroups,
+    DuplicatesRequest,
+    Evidence,
     Fallback,
     ItemFailure,
     ItemInput,
     ItemTags,
+    Mismatches,
+    MismatchRequest,
     Modality,
     SearchRequest,
     SearchResults,
@@ -25,6 +34,7 @@ from mmrec.types import (
     TagRequest,
     TagResults,
 )
+from mmrec_encoders.fusion import ItemFeatures
 
 
 @pytest.fixture(scope="module")
@@ -310,12 +320,43 @@ def _is_lamp(record: mmrec.ItemRecord) -> bool:
     return record.attributes["category"] == "lamp"
 
 
-def test_a_swapped_picture_is_worse_than_the_rest(recommender: mmrec.Recommender) -> None:
-    ranked = recommender._checker._ranked
-    assert len(ranked.rows_M) == 59
-    found = recommender.mismatches(max_agreement=1.0, page_size=1000)
-    assert [entry.percentile for entry in found.items] == sorted(entry.percentile for entry in found.items)
-    assert all(0 <= entry.fit <= 1 for entry in found.items)
+def test_a_thing_that_is_there_twice_is_found_by_its_thumbnail(recommender: mmrec.Recommender) -> None:
+    sides, catalogue = recommender._finder._sides, recommender._parts.catalogue
+    before = [group.item_ids for group in recommender.duplicates().groups]
+    assert not any({"p0004", "p0008"} & set(item_ids) for item_ids in before)
+    assert sides.thumbnails is not None
+    pixels = sides.thumbnails.copy()
+    features = ItemFeatures._make(part.copy() for part in sides.features)
+    for part in features:
+        part[7] = part[3]
+    pixels[7] = np.clip(pixels[3].astype(int) + 2, 0, 255)  # the same picture, a little lighter
+    twice = CatalogueSides(sides.fused_ND, sides.index(Modality.FUSED), sides.encoder, lambda: features, lambda: pixels)
+    titles = list(catalogue.titles)
+    titles[7] = titles[3]
+    twins = replace(catalogue, titles=tuple(titles))
+    checker = Checker(twins, twice, CatalogueFilter(twins), twins.record, recommender.info().versions)
+    (found,) = checker.duplicates_many([DuplicatesRequest()])
+    assert isinstance(found, DuplicateGroups)
+    new = [(group.item_ids, group.evidence) for group in found.groups if group.item_ids not in before]
+    assert new == [(("p0004", "p0008"), Evidence.BOTH)]
+    assert "laid over each other" in found.explanation
+
+
+def test_swapped_pictures_move_their_items_to_the_front(recommender: mmrec.Recommender) -> None:
+    sides, catalogue = recommender._finder._sides, recommender._parts.catalogue
+    ranked = recommender.mismatches(max_agreement=1.0, page_size=1000)
+    assert [entry.percentile for entry in ranked.items] == sorted(entry.percentile for entry in ranked.items)
+    # An item whose words describe quite another thing: those of the item that fits the own picture least.
+    apart = sides.picture_ND @ sides.words_ND.T
+    row = catalogue.row_of(ranked.items[-1].item_id)
+    assert row is not None
+    features = ItemFeatures._make(part.copy() for part in sides.features)
+    features.text_NT[row] = features.text_NT[int(np.where(features.has_text_N, apart[row], np.inf).argmin())]
+    swapped = CatalogueSides(sides.fused_ND, sides.index(Modality.FUSED), sides.encoder, lambda: features, lambda: None)
+    checker = Checker(catalogue, swapped, CatalogueFilter(catalogue), catalogue.record, recommender.info().versions)
+    (found,) = checker.mismatches_many([MismatchRequest(item_ids=(ranked.items[-1].item_id,))])
+    assert isinstance(found, Mismatches)
+    assert found.items[0].fit < 0.5 < ranked.items[-1].fit
 
 
 # --- bundles of an earlier version ---
