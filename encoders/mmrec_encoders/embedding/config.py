@@ -34,7 +34,8 @@ class EmbedConfig:
         vectors: ``fused``, or ``image`` or ``text`` for the frozen encoder's vectors of that side alone.
         dimension: Length of fused vectors; 0 for all, else a length the fusion was trained for.
         store: Number format in the files: ``float32`` or ``float16``.
-        shard_rows: Rows of the items table per shard, 1 to 1,000,000. A kill costs one shard at most.
+        shard_rows: Rows of the items table per shard, 1 to 1,000,000. A kill costs one shard at most, and two or
+            three shards' rows are in memory, with their encoded pictures where those are in the table.
         workers: Processes that read and decode pictures; 0 for none, None for as many as suit the machine.
         cache: Folder of vectors computed before; None for ``.cache`` in the output folder.
         fetch: From where pictures may be fetched by URL; None fetches nothing.

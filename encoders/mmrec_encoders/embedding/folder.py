@@ -42,8 +42,12 @@ __all__ = [
     "shard_name",
 ]
 
-MANIFEST, DEAD_LETTERS, JOB = "_manifest.json", "_dead-letter.jsonl", "_job.json"
-ENCODERS, CACHE, LOCK, FETCHED = "_encoders", ".cache", ".lock", ".fetched.sqlite"
+MANIFEST = "_manifest.json"
+DEAD_LETTERS = "_dead-letter.jsonl"
+ENCODERS = "_encoders"
+CACHE = ".cache"
+FETCHED = ".fetched.sqlite"
+_JOB, _LOCK = "_job.json", ".lock"
 _SHARD = re.compile(r"part-(\d{5,})\.parquet")
 _FORMAT = 1
 _GO_ON = "what is finished is kept; run the same command again to go on"
@@ -69,7 +73,7 @@ class OutputFolder:
     def __init__(self, path: Path, failpoint: Failpoint = no_failpoint) -> None:
         self.path = path
         self._failpoint = failpoint
-        self._lock = FileLock(path / LOCK)
+        self._lock = FileLock(path / _LOCK)
         self._made = False
         self._hashes: dict[str, str] = {}
 
@@ -100,16 +104,16 @@ class OutputFolder:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None and self._made and [entry.name for entry in self.path.iterdir()] == [LOCK]:
+        if kind is not None and self._made and [entry.name for entry in self.path.iterdir()] == [_LOCK]:
             # Nothing came of it: as if it had never been called.
-            (self.path / LOCK).unlink()
+            (self.path / _LOCK).unlink()
             self._lock.release()
             self.path.rmdir()
             return
         self._lock.release()
 
     def _check_contents(self) -> None:
-        if not self.path.is_dir() or (self.path / JOB).exists():
+        if not self.path.is_dir() or (self.path / _JOB).exists():
             return
         foreign = sorted(
             entry.name for entry in self.path.iterdir() if not entry.name.startswith(".") and entry.name != ENCODERS
@@ -137,7 +141,7 @@ class OutputFolder:
         self._hashes = {}
         for number in self.shard_numbers():
             self._remove(shard_name(number))
-        for name in (DEAD_LETTERS, ENCODERS, JOB, FETCHED, f"{FETCHED}-wal", f"{FETCHED}-shm"):
+        for name in (DEAD_LETTERS, ENCODERS, _JOB, FETCHED, f"{FETCHED}-wal", f"{FETCHED}-shm"):
             self._remove(name)
 
     def agree_on(self, job: Mapping[str, Any]) -> None:
@@ -146,7 +150,7 @@ class OutputFolder:
         Raises:
             InvalidArgumentError: another job is there; the message names what differs.
         """
-        path = self.path / JOB
+        path = self.path / _JOB
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -160,7 +164,7 @@ class OutputFolder:
             refuse_differences(self.path, found, job)
             return
         self._failpoint("before-job-description")
-        self._write(JOB, _pretty({"format": _FORMAT, **job}), "mid-job-description")
+        self._write(_JOB, _pretty({"format": _FORMAT, **job}), "mid-job-description")
 
     @property
     def encoders(self) -> Path:
