@@ -71,7 +71,14 @@ def _held_ids(data: Dataset, adapted: Path) -> set[str]:
     described = json.loads((adapted / "adapt.json").read_text(encoding="utf-8"))
     config = {name: described["config"][name] for name in ("hold_out", "max_held_out", "seed")}
     pairs = find_pairs(data, adapt_preset(described["mode"], **config))
-    return {pairs.catalogue.item_ids[row] for row in pairs.held_rows.tolist()}
+    held = {pairs.catalogue.item_ids[row] for row in pairs.held_rows.tolist()}
+    report = described["report"]
+    if not 0 <= len(held) - report["held_pictures"] <= len(report["unreadable"]):
+        raise SystemExit(
+            f"{adapted} held {report['held_pictures']:,} items out, which would be {len(held):,} of this catalogue: "
+            "it was adapted to another one; pass a folder adapted to this one, or none"
+        )
+    return held
 
 
 def _dataset(folder: Path) -> Path:
