@@ -77,5 +77,5 @@ $(PEERS)/installed.stamp: benchmarks/requirements-peers.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) demo-output dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) demo-output benchmarks/work.tmp dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
