@@ -37,19 +37,21 @@ def call(function: str, threads: int, *, as_command: bool = False, **arguments: 
     Raises:
         ChildError: the process failed.
     """
-    return _run([sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)], threads, as_command)
+    return _run([sys.executable, "-m", "benchmarks.child", function], arguments, threads, as_command)
 
 
 def run_script(python: Path, script: Path, threads: int, **arguments: Any) -> dict[str, Any]:
-    """Run a script that knows nothing of mmrec with another interpreter; it prints its dictionary as the last line.
+    """Run a script that knows nothing of mmrec with another interpreter.
+
+    It reads its arguments as JSON from stdin and prints its dictionary as the last line.
 
     Raises:
         ChildError: the process failed.
     """
-    return _run([str(python), str(script), json.dumps(arguments)], threads)
+    return _run([str(python), str(script)], arguments, threads)
 
 
-def _run(command: list[str], threads: int, as_command: bool = False) -> dict[str, Any]:
+def _run(command: list[str], arguments: dict[str, Any], threads: int, as_command: bool = False) -> dict[str, Any]:
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -62,7 +64,10 @@ def _run(command: list[str], threads: int, as_command: bool = False) -> dict[str
     }
     if as_command:
         environment |= {"TOKENIZERS_PARALLELISM": "false", "GOMP_SPINCOUNT": "20000"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    # By stdin: the names of a thousand files are longer than a command line may be.
+    done = subprocess.run(
+        command, input=json.dumps(arguments), cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
     if done.returncode or not lines:
         raise ChildError(f"{command[1:4]} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
@@ -75,7 +80,7 @@ def _main() -> None:
 
     name, _, function = sys.argv[1].partition(":")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    result = getattr(importlib.import_module(name), function)(**json.loads(sys.argv[2]))
+    result = getattr(importlib.import_module(name), function)(**json.loads(sys.stdin.read()))
     print(_MARK + json.dumps(result), flush=True)
 
 

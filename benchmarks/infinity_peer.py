@@ -1,6 +1,6 @@
 """Embeds JPEG files with infinity-emb in its own environment; knows nothing of mmrec and imports nothing of it.
 
-Run as ``python infinity_peer.py JSON`` with the keys model, files, device, batch_size, repeats; prints
+Run as ``python infinity_peer.py`` with JSON on stdin: model, files, device, batch_size, repeats. It prints
 one line of JSON.
 """
 
@@ -53,4 +53,4 @@ async def _embed(model: str, files: list[str], device: str, batch_size: int, rep
 
 
 if __name__ == "__main__":
-    print("measured: " + json.dumps(asyncio.run(_embed(**json.loads(sys.argv[1])))), flush=True)
+    print("measured: " + json.dumps(asyncio.run(_embed(**json.loads(sys.stdin.read())))), flush=True)
