@@ -260,7 +260,7 @@ class _Judge:
         enough = len(nearest) >= 200
         self._same = float(np.quantile(nearest, 1 - _FALSE_PER_1000 / 1000)) if enough else 0.98
         self._same = min(self._same, 0.9995)
-        self._close = float(np.quantile(nearest, 0.9)) if enough else 0.95
+        self._close = float(np.quantile(nearest, 0.95)) if enough else 0.95
         if config.min_picture is not None:
             self._same = config.min_picture
         self._close = min(self._close, self._same)

@@ -19,6 +19,7 @@ come back.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ _HNSW_DEGREE = 32
 _HNSW_BUILD_EFFORT = 80
 _HNSW_MOST_EFFORT = 16
 """Walking more than one in this many vectors of a graph takes longer than an exact search."""
+_MOST_GATHERED = 10_000
 _POINTS_PER_LIST = 64
 _GPU_MOST_RESULTS = 2048
 _GPU_MEMORY_SHARE = 0.5
@@ -55,8 +57,8 @@ class IndexConfig:
     """How an index is chosen and built.
 
     Attributes:
-        exact_up_to: Up to this many vectors, searches are exact. Also the most eligible rows of a filter that are
-            scored one by one.
+        exact_up_to: Up to this many vectors, searches are exact. So are those under a filter that lets no more
+            through, or 10,000: gathering rows takes longer than walking past others.
         hnsw_up_to: Up to this many, an HNSW graph; beyond, IVF lists.
         target_recall: Share of the ten nearest that must be found, above 0 to 1; effort is raised until it is.
         least_recall: When even the most effort finds less than this, searches stay exact, 0 to 1.
@@ -140,6 +142,7 @@ class VectorIndex:
         self.description = description
         self._config = config
         self._approximate = approximate
+        self._gpu_lock = threading.Lock()
         self._gpu = _on_gpu(vectors_ND) if description.kind == "exact" and config.gpu == "auto" else None
 
     def __len__(self) -> int:
@@ -175,7 +178,7 @@ class VectorIndex:
                 )
             eligible = int(np.count_nonzero(eligible_N))
         wanted = min(int(k), eligible)
-        few = eligible_N is not None and eligible <= self._config.exact_up_to
+        few = eligible_N is not None and eligible <= min(self._config.exact_up_to, _MOST_GATHERED)
         if wanted and not few and self._proposes(wanted, eligible):
             return self._rescored(queries_QD, wanted, eligible_N, eligible)
         return nearest_exactly(self.vectors_ND, queries_QD, int(k), eligible_N)
@@ -201,7 +204,9 @@ class VectorIndex:
         """Propose candidates, score them with the vectors, and complete exactly where there are too few."""
         if self._gpu is not None:
             many = min(len(self), _candidates(wanted))
-            proposed_QM = self._gpu.search(queries_QD, many)[1]
+            # A GPU's scratch memory serves one search at a time.
+            with self._gpu_lock:
+                proposed_QM = self._gpu.search(queries_QD, many)[1]
         else:
             proposed_QM = self._propose(queries_QD, wanted, eligible_N, eligible)
         rows_QK = np.empty((len(queries_QD), wanted), np.int64)
@@ -473,5 +478,4 @@ def _on_gpu(vectors_ND: Floats) -> Any:
         return None
     flat = faiss.IndexFlatIP(vectors_ND.shape[1])
     flat.add(vectors_ND)
-    gpu = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, flat)
-    return gpu
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, flat)

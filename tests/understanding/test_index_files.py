@@ -141,11 +141,11 @@ def test_bytes_that_ask_for_a_terabyte_are_not_obeyed(saved: Path) -> None:
     data = path.read_bytes()
     found = 0
     # Every eight bytes that could be a length of something become 2**38.
-    for at in range(4, min(len(data) - 8, 400)):
+    for at in range(4, min(len(data) - 8, 260), 2):
         path.write_bytes(data[:at] + (2**38).to_bytes(8, "little") + data[at + 8 :])
         vouch(saved)
         try:
             VectorIndex.load(saved, VECTORS)
         except BundleError:
             found += 1
-    assert found > 50
+    assert found > 20
