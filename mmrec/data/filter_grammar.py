@@ -2,7 +2,7 @@ r"""The language of filters: text in, a small tree of conditions out. Knows noth
 
 After AIP-160 (https://google.aip.dev/160): ``category = "shoes" AND price < 50 AND NOT brand IN ("x", "y")``. As there,
 **OR binds tighter than AND** (``a = 1 AND b = 2 OR c = 3`` means ``a = 1 AND (b = 2 OR c = 3)``), conditions side by
-side are joined by AND, and ``-`` in front negates like NOT. Words of the language are written in capitals. A value is a bare
+side are joined by AND, and ``-`` in front negates like NOT. Words of the language are in capitals. A value is a bare
 word, or a text in single or double quotes with ``\`` before a quote or backslash inside it; so is a column. ``*`` in a
 value of ``=``, ``!=`` and IN stands for any characters, ``\*`` in a quoted one for a star.
 
