@@ -17,6 +17,7 @@ NAMES = (
     "demo",
     "import",
     "check",
+    "adapt",
     "embed",
     "fit",
     "evaluate",
@@ -31,6 +32,7 @@ NAMES = (
 )
 COMPUTING = (
     "demo",
+    "adapt",
     "embed",
     "fit",
     "evaluate",
