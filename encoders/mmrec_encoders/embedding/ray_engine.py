@@ -40,11 +40,11 @@ from mmrec_encoders.embedding.local_engine import JobPlan
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureDecoder, PictureTask
 from mmrec_encoders.embedding.pool import DecodedChunk
 from mmrec_encoders.embedding.ray_stages import (
-    KnownVectors,
+    Desk,
     Parcel,
     Row,
     WindowSource,
-    ask_known,
+    begin,
     decode_tasks,
     decode_window,
     read_windows,
@@ -57,8 +57,6 @@ __all__ = ["WindowEncoder", "check_ray", "encoded_windows"]
 
 _ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 _PATIENCE_S = 5.0
-_DECODE_RETRIES = 5
-"""Deaths of processes that decode one window, after which it is not the machines; Ray Data alone would never stop."""
 _DECODE_SHARE, _ENCODE_SHARE = 0.5, 0.4
 """Of a CPU, where models run on CPUs too, so that a machine with one CPU can do both. Stages that ask for the same are
 fused by Ray into one, in which a picture would be decoded while the model waits."""
@@ -120,9 +118,9 @@ def encoded_windows(
     check_ray(config.ray_address)
     ray = _ray()
     with _connected(config.ray_address), _quiet_data():
-        known = _cache_actor(cache)
+        desk = _desk(cache, plan.setup)
         try:
-            rows = _pipeline(plan, config, source, encoders, known).iter_rows()
+            rows = _pipeline(plan, config, source, encoders, desk).iter_rows()
             for row in rows:
                 parcel: Parcel = row["parcel"]
                 if parcel.error is not None:
@@ -139,7 +137,7 @@ def encoded_windows(
             ) from err
         finally:
             with contextlib.suppress(Exception):
-                ray.kill(known)
+                ray.kill(desk)
 
 
 class WindowEncoder:
@@ -149,7 +147,7 @@ class WindowEncoder:
         load: Gives the encoders.
         settings: How windows are encoded.
         setup: How pictures are decoded, for those that the cache lost meanwhile; None where none are wanted.
-        known: Actor that answers what the cache knows.
+        desk: The `Desk` actor.
         threads: Threads that torch computes with; the sums of another number can differ in the last bits.
     """
 
@@ -158,13 +156,13 @@ class WindowEncoder:
         load: Callable[[], ItemEncoder],
         settings: EncodeSettings,
         setup: DecodeSetup | None,
-        known: Any,
+        desk: Any,
         threads: int,
     ) -> None:
         self._load = load
         self._settings = settings
         self._setup = setup
-        self._known = known
+        self._desk = desk
         self._threads = threads
         self._encoder: ItemEncoder | None = None
 
@@ -174,6 +172,7 @@ class WindowEncoder:
         if parcel.job is None:
             return row
         try:
+            begin(self._desk, "encoded", parcel.job.number)
             if self._encoder is None:
                 import torch
 
@@ -188,16 +187,16 @@ class WindowEncoder:
         return {"parcel": Parcel(job, window=window)}
 
     def _lookup(self, keys: Sequence[bytes], dim: int) -> dict[bytes, CachedVector]:
-        found: dict[bytes, CachedVector] = _ray().get(self._known.get.remote(list(keys), dim))
+        found: dict[bytes, CachedVector] = _ray().get(self._desk.get.remote(list(keys), dim))
         return found
 
     def _decode_again(self, tasks: Sequence[PictureTask]) -> DecodedChunk:
         assert self._setup is not None  # there are no pictures without it
-        setup = replace(self._setup, cache=None)
+        setup = replace(self._setup, cache=None, fetched=None)
         return decode_tasks(PictureDecoder(setup), setup, tasks)
 
 
-def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders: Path | None, known: Any) -> Any:
+def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders: Path | None, desk: Any) -> Any:
     """The lazy Ray dataset of encoded windows."""
     import torch
 
@@ -226,9 +225,8 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
             fn_kwargs={
                 "setup": setup,
                 "batch_pictures": plan.settings.batch_pictures,
-                "is_known": partial(ask_known, known),
+                "desk": desk,
             },
-            ray_remote_args_fn=_few_retries,
             num_cpus=1 if on_gpu else _DECODE_SHARE,
         )
     return rows.map(
@@ -237,17 +235,13 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
             "load": partial(load_encoder, there, encoders),
             "settings": plan.settings,
             "setup": setup,
-            "known": known,
+            "desk": desk,
             "threads": torch.get_num_threads(),
         },
         compute=pool,
         num_gpus=1 if on_gpu else None,
         num_cpus=None if on_gpu else _ENCODE_SHARE,
     )
-
-
-def _few_retries() -> dict[str, Any]:
-    return {"max_retries": _DECODE_RETRIES}
 
 
 def _absolute(config: EmbedConfig) -> EmbedConfig:
@@ -265,14 +259,15 @@ def _absolute_model(name: str | None) -> str | None:
     return str(Path(name).absolute()) if name and Path(name).exists() else name
 
 
-def _cache_actor(cache: Path) -> Any:
-    """On this machine, because the cache is a file here."""
+def _desk(cache: Path, setup: DecodeSetup | None) -> Any:
+    """The desk, on this machine, because the cache is a file here."""
     ray = _ray()
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(KnownVectors).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1)
-    return actor.remote(cache.absolute())
+    actor = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1)
+    fetched = setup.fetched if setup is not None else None
+    return actor.remote(cache.absolute(), fetched and fetched.absolute())
 
 
 @contextlib.contextmanager

@@ -6,16 +6,18 @@ what it is. The processes that run this import no torch. Knows nothing about mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmrec.data.streaming import ItemStream
-from mmrec.errors import MmrecError
+from mmrec.errors import MmrecError, UnavailableError
 from mmrec_encoders.embedding.cache import CachedVector, VectorCache, vector_key
+from mmrec_encoders.embedding.fetched import FetchedUrls
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureDecoder, PictureTask
 from mmrec_encoders.embedding.pool import DecodedChunk, prepared_shape
 from mmrec_encoders.embedding.windows import WindowJob, check_template, chunks_of, plan_window
@@ -23,7 +25,19 @@ from mmrec_encoders.embedding.windows import WindowJob, check_template, chunks_o
 if TYPE_CHECKING:
     from mmrec_encoders.embedding.encoding import EncodedWindow
 
-__all__ = ["KnownVectors", "Parcel", "WindowSource", "ask_known", "decode_tasks", "decode_window", "read_windows"]
+__all__ = [
+    "MOST_BEGINNINGS",
+    "Desk",
+    "Parcel",
+    "WindowSource",
+    "begin",
+    "decode_tasks",
+    "decode_window",
+    "read_windows",
+]
+
+MOST_BEGINNINGS = 8
+"""Of one window in one stage; a machine that goes away with its results counts as one."""
 
 Row = dict[str, Any]
 
@@ -64,30 +78,51 @@ class Parcel:
     error: MmrecError | None = None
 
 
-class KnownVectors:
-    """Answers what the cache knows; an actor on the machine that has the cache.
+class Desk:
+    """Answers what is known, and counts how often a window was begun; an actor on the driver's machine.
 
     Args:
-        folder: Of the cache.
+        cache: Folder of the cache.
+        fetched: File of what this run has fetched; None for none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._cache = VectorCache(folder)
+    def __init__(self, cache: Path, fetched: Path | None = None) -> None:
+        self._cache = VectorCache(cache)
+        self._fetched = None if fetched is None else FetchedUrls(fetched, read_only=True)
+        self._begun: Counter[tuple[str, int]] = Counter()
 
     def known(self, key: bytes) -> bool:
         """Whether there is a vector of this key."""
         return self._cache.known(key)
 
+    def content(self, url: str) -> bytes | None:
+        """What stands for the picture behind a URL, if this run has had it."""
+        return None if self._fetched is None else self._fetched.content(url)
+
     def get(self, keys: Sequence[bytes], dim: int) -> dict[bytes, CachedVector]:
         """The known ones of some keys, whose vectors have this length."""
         return self._cache.get(keys, dim)
 
+    def begin(self, stage: str, number: int) -> int:
+        """How often a stage has begun a window, this time included."""
+        self._begun[stage, number] += 1
+        return self._begun[stage, number]
 
-def ask_known(actor: Any, key: bytes) -> bool:
-    """Whether a `KnownVectors` actor knows a key."""
+
+def begin(desk: Any, stage: str, number: int) -> None:
+    """Note that a stage begins a window. Ray itself would go on for ever with one that kills its process.
+
+    Raises:
+        UnavailableError: it has been begun too often.
+    """
     import ray
 
-    return bool(ray.get(actor.known.remote(key)))
+    if ray.get(desk.begin.remote(stage, number)) > MOST_BEGINNINGS:
+        raise UnavailableError(
+            f"shard {number} was to be {stage} {MOST_BEGINNINGS} times, and its process died each time; see the logs "
+            "of Ray for why (often memory: use fewer rows per shard), then run the same command again: it goes on "
+            "where it was"
+        )
 
 
 def read_windows(_: Row, source: WindowSource) -> Iterator[Row]:
@@ -102,20 +137,21 @@ def read_windows(_: Row, source: WindowSource) -> Iterator[Row]:
         yield {"parcel": Parcel(None, error=err)}
 
 
-def decode_window(row: Row, setup: DecodeSetup, batch_pictures: int, is_known: Callable[[bytes], bool]) -> Row:
+def decode_window(row: Row, setup: DecodeSetup, batch_pictures: int, desk: Any) -> Row:
     """A window with its pictures.
 
     Args:
         row: Has the parcel.
         setup: How pictures are decoded; its own cache is not asked.
         batch_pictures: Pictures per chunk.
-        is_known: Whether the vector of a key is known, so that the picture is not decoded.
+        desk: The `Desk` actor; what it knows is not decoded.
     """
     parcel: Parcel = row["parcel"]
     if parcel.job is None:
         return row
-    decoder = _AskingDecoder(setup, is_known)
+    decoder = _AskingDecoder(setup, desk)
     try:
+        begin(desk, "decoded", parcel.job.number)
         chunks = tuple(decode_tasks(decoder, setup, tasks) for tasks in chunks_of(parcel.job, batch_pictures))
     except MmrecError as err:
         return {"parcel": Parcel(None, error=err)}
@@ -130,13 +166,33 @@ def decode_tasks(decoder: PictureDecoder, setup: DecodeSetup, tasks: Sequence[Pi
     return DecodedChunk(tuple(results), pixels_N3HW[:used])
 
 
-class _AskingDecoder(PictureDecoder):
-    """Asks elsewhere what is known: the cache is a file of one machine."""
+class _AskingUrls(FetchedUrls):
+    """Asks the desk what has been fetched: the file is on the driver's machine."""
 
-    def __init__(self, setup: DecodeSetup, is_known: Callable[[bytes], bool]) -> None:
-        super().__init__(DecodeSetup(setup.root, setup.preparation, setup.fingerprint, None, setup.fetcher))
+    def __init__(self, desk: Any) -> None:
+        self._desk = desk
+
+    def close(self) -> None:
+        pass
+
+    def content(self, url: str) -> bytes | None:
+        import ray
+
+        found: bytes | None = ray.get(self._desk.content.remote(url))
+        return found
+
+
+class _AskingDecoder(PictureDecoder):
+    """Asks the desk what is known: the cache is a file of the driver's machine."""
+
+    def __init__(self, setup: DecodeSetup, desk: Any) -> None:
+        super().__init__(replace(setup, cache=None, fetched=None))
         self._fingerprint = setup.fingerprint
-        self._is_known = is_known
+        if setup.fetched is not None:
+            self._fetched = _AskingUrls(desk)
+        self._desk = desk
 
     def _known(self, content: bytes) -> bool:
-        return self._is_known(vector_key(content, self._fingerprint))
+        import ray
+
+        return bool(ray.get(self._desk.known.remote(vector_key(content, self._fingerprint))))

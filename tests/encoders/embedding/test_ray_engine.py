@@ -20,6 +20,7 @@ from mmrec.data.fetching import FetchConfig
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, MissingExtraError, UnavailableError
 from mmrec_encoders.embedding.config import EmbedConfig, EmbedSummary
 from mmrec_encoders.embedding.job import embed_dataset
+from mmrec_encoders.embedding.ray_stages import MOST_BEGINNINGS, Desk, begin
 from tests.data.raw_server import RawServer, reply
 from tests.encoders.embedding.conftest import write_catalogue
 
@@ -166,6 +167,8 @@ def _assert_same(out: Path, there: Path) -> None:
         np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
 
 
+# Half a minute; much more where others use the machine, because every process begins with importing its models.
+@pytest.mark.timeout(900)
 def test_when_workers_and_then_a_node_die_half_way_the_output_is_the_local_engines(
     nodes: Nodes, folder: Path, config: EmbedConfig, local: tuple[Path, EmbedSummary], gates: Gates
 ) -> None:
@@ -189,13 +192,24 @@ def test_when_workers_and_then_a_node_die_half_way_the_output_is_the_local_engin
 
     summary = embed_dataset(folder, out, replace(config, engine="ray"), stop=half_way)
     assert killed == ["MapWorker(Map(WindowEncoder)) with torch", "Map(decode_window) without torch", "a node"]
-    assert len([node for node in ray.nodes() if node["Alive"]]) == 1
+    assert nodes.second not in nodes.cluster.list_all_nodes()
     assert summary.finished
     assert (summary.rows, summary.items, summary.shards, summary.failed) == (30, 28, 10, wanted.failed)
     assert (summary.with_picture, summary.with_words) == (wanted.with_picture, wanted.with_words)
     _assert_same(out, there)
     # The first rows repeat nothing of another shard, so their batches are the same, and the bits with them.
     assert (out / "part-00000.parquet").read_bytes() == (there / "part-00000.parquet").read_bytes()
+
+
+def test_a_window_that_kills_its_process_every_time_ends_the_job(nodes: Nodes, tmp_path: Path) -> None:
+    desk = ray.remote(Desk).options(num_cpus=0).remote(tmp_path)
+    for _ in range(MOST_BEGINNINGS):
+        begin(desk, "decoded", 3)
+    begin(desk, "encoded", 3)
+    begin(desk, "decoded", 4)
+    with pytest.raises(UnavailableError, match="shard 3 was to be decoded 8 times, and its process died each time"):
+        begin(desk, "decoded", 3)
+    ray.kill(desk)
 
 
 def test_by_address_a_second_run_computes_nothing_and_leaves_the_files_alone(
