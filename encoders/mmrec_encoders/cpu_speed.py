@@ -7,6 +7,8 @@ public name, so it is tried on a small example first, and nothing is changed whe
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -15,13 +17,20 @@ __all__ = ["OneDnnLinear", "speed_up_linears"]
 
 
 class OneDnnLinear(nn.Linear):
-    """A linear layer that oneDNN runs wherever no gradient is wanted."""
+    """A linear layer that oneDNN runs wherever no gradient is wanted.
+
+    Attributes:
+        gelu: Whether the activation that followed it is now done in the same pass over the numbers.
+    """
+
+    gelu: bool = False
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """What `torch.nn.Linear` gives, up to rounding. Shape: (..., in) to (..., out)."""
+        """What `torch.nn.Linear` (and the activation) gives, up to rounding. Shape: (..., in) to (..., out)."""
         if torch.is_grad_enabled() or input.dtype != self.weight.dtype or not input.numel():
-            return F.linear(input, self.weight, self.bias)
-        return _multiply(input, self.weight, self.bias)
+            found = F.linear(input, self.weight, self.bias)
+            return F.gelu(found) if self.gelu else found
+        return _multiply(input, self.weight, self.bias, gelu=self.gelu)
 
 
 def speed_up_linears(model: nn.Module) -> int:
@@ -36,11 +45,31 @@ def speed_up_linears(model: nn.Module) -> int:
     layers = [layer for layer in model.modules() if type(layer) is nn.Linear and layer.weight.device.type == "cpu"]
     for layer in layers:
         layer.__class__ = OneDnnLinear
+    for parent in list(model.modules()):
+        _fuse_gelu(parent)
     return len(layers)
 
 
-def _multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+def _fuse_gelu(parent: nn.Module) -> None:
+    """Hand the activation behind a layer to the layer, in the two ways that models write it down."""
+    listed = isinstance(parent, nn.Sequential)
+    for first, second in list(pairwise(parent._modules)) if listed else [("dense", "intermediate_act_fn")]:
+        layer, activation = getattr(parent, first, None), getattr(parent, second, None)
+        if isinstance(layer, OneDnnLinear) and _is_gelu(activation):
+            layer.gelu = True
+            setattr(parent, second, nn.Identity())
+
+
+def _is_gelu(activation: object) -> bool:
+    """The exact one; its approximations are other functions."""
+    if isinstance(activation, nn.GELU):
+        return activation.approximate == "none"
+    return type(activation).__name__ == "GELUActivation" and getattr(activation, "act", None) is F.gelu
+
+
+def _multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, gelu: bool) -> torch.Tensor:
+    then, variant = ("gelu", "none") if gelu else ("none", "")
+    result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, then, [], variant)
     return result
 
 
@@ -52,6 +81,9 @@ def _works() -> bool:
     weight, bias = torch.arange(40, dtype=torch.float32).view(5, 8).cos(), torch.ones(5)
     try:
         with torch.inference_mode():
-            return torch.allclose(_multiply(rows, weight, bias), F.linear(rows, weight, bias), atol=1e-5)
+            expected = F.linear(rows, weight, bias)
+            return torch.allclose(_multiply(rows, weight, bias, gelu=False), expected, atol=1e-5) and torch.allclose(
+                _multiply(rows, weight, bias, gelu=True), F.gelu(expected), atol=1e-5
+            )
     except (RuntimeError, AttributeError, TypeError):
         return False

@@ -22,7 +22,7 @@ def model(dtype: torch.dtype = torch.float32) -> nn.Sequential:
 def test_the_same_numbers_come_out(dtype: torch.dtype, atol: float, shape: tuple[int, ...]) -> None:
     plain, fast = model(dtype), model(dtype)
     assert speed_up_linears(fast) == 2
-    assert [type(layer) for layer in fast] == [OneDnnLinear, nn.GELU, OneDnnLinear, Doubling]
+    assert [type(layer) for layer in fast] == [OneDnnLinear, nn.Identity, OneDnnLinear, Doubling]
     assert list(fast.state_dict()) == list(plain.state_dict())
     rows = torch.randn(*shape).to(dtype)
     with torch.inference_mode():
@@ -36,6 +36,15 @@ def test_gradients_still_flow() -> None:
     for one in (plain, fast):
         one(rows).sum().backward()
     torch.testing.assert_close(fast[0].weight.grad, plain[0].weight.grad)
+
+
+@pytest.mark.parametrize("activation", [nn.GELU(approximate="tanh"), nn.ReLU()])
+def test_other_activations_stay_where_they_are(activation: nn.Module) -> None:
+    plain, fast = (nn.Sequential(model()[0], activation) for _ in range(2))
+    assert speed_up_linears(fast) == 1
+    assert fast[1] is activation
+    with torch.inference_mode():
+        torch.testing.assert_close(fast(torch.ones(2, 16)), plain(torch.ones(2, 16)), atol=1e-5, rtol=1e-5)
 
 
 def test_nothing_is_changed_where_the_kernel_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
