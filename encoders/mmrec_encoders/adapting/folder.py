@@ -23,7 +23,9 @@ from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 
 __all__ = ["DESCRIPTION", "REPORT", "WORK", "finished", "open_folder", "publish", "unpublish", "work_folder"]
 
-DESCRIPTION, REPORT, WORK = "adapt.json", "REPORT.md", ".adapt"
+DESCRIPTION = "adapt.json"
+REPORT = "REPORT.md"
+WORK = ".adapt"
 RESULTS = ("open_clip_config.json", "open_clip_model.safetensors", "small_clip_pair.safetensors", REPORT)
 _LOCK = ".mmrec-lock"
 FORMAT = 1

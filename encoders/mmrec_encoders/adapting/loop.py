@@ -166,7 +166,11 @@ class Training:
                 raise CancelledError(
                     f"stopped as asked after {share:.0%} of the training, which is saved; the same command goes on"
                 )
-        progress.finish(_told(self.epochs[-1], self.config.epochs) if self.epochs else "")
+        told = _told(self.epochs[-1], self.config.epochs) if self.epochs else ""
+        left_out = (
+            f", {self.position.skipped:,} steps left out for too large gradients" if self.position.skipped else ""
+        )
+        progress.finish(told + left_out)
 
     # --- what is shown when ---------------------------------------------------------------------------------------
 
@@ -221,7 +225,11 @@ class Training:
         self._scaler.unscale_(self._optimiser)
         torch.nn.utils.clip_grad_norm_(self._parameters, self.config.clip_norm)
         self._scaler.step(self._optimiser)
+        factor = self._scaler.get_scale()
         self._scaler.update()
+        if self._scaler.get_scale() < factor:
+            # Gradients that the format cannot hold: it left this step out and tries a smaller factor.
+            self.position = self.position._replace(skipped=self.position.skipped + 1)
         return value
 
     def _own_chunks(self) -> range:

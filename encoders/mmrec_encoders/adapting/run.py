@@ -30,7 +30,7 @@ from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.report import AdaptReport, figures_from_json, report_from_json, report_page
 from mmrec_encoders.adapting.scoring import HeldOutFigures, score
 from mmrec_encoders.adapting.small import prepare_small
-from mmrec_encoders.adapting.stopping import StopRequest
+from mmrec_encoders.adapting.stopping import Stoppable, StopRequest
 from mmrec_encoders.adapting.zero_shot import label_columns
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _adapt(job: _Job, stop: StopRequest, stack: ExitStack) -> None:
             job.progress.finish()
     job.processes.wait()
     prepare = prepare_small if job.config.mode == "small" else prepare_open_clip
-    prepared = prepare(job.data, job.pairs, work, job.config, job.processes, job.progress)
+    prepared = prepare(job.data, job.pairs, work, job.config, job.processes, Stoppable(job.progress, stop))
     stack.callback(prepared.close)
     _check_left(prepared.pairs, job.batch * job.config.accumulate * job.processes.count)
     trainee, pairs = prepared.trainee, prepared.pairs

@@ -7,7 +7,10 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["StopRequest"]
+from mmrec.errors import CancelledError
+from mmrec.progress import Progress
+
+__all__ = ["StopRequest", "Stoppable"]
 
 
 class StopRequest:
@@ -41,3 +44,39 @@ class StopRequest:
             # None stands for a handler that was not installed by Python.
             signal.signal(signal.SIGTERM, self._before if self._before is not None else signal.SIG_DFL)
             self._installed = False
+
+
+class Stoppable:
+    """A progress sink under which work ends at its next step once a stop was asked for.
+
+    Args:
+        progress: Told of everything.
+        request: Looked at before each step is counted.
+    """
+
+    def __init__(self, progress: Progress, request: StopRequest) -> None:
+        self._progress, self._request = progress, request
+        self._stage = ""
+
+    def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        """Begin a stage."""
+        self._stage = stage
+        self._progress.start(stage, total, unit)
+
+    def advance(self, n: int = 1) -> None:
+        """`n` more units are done.
+
+        Raises:
+            CancelledError: a stop was asked for.
+        """
+        if self._request.asked:
+            raise CancelledError(f"stopped as asked while {self._stage}; the same command does this part again")
+        self._progress.advance(n)
+
+    def say(self, text: str) -> None:
+        """Show the latest figures."""
+        self._progress.say(text)
+
+    def finish(self, text: str = "") -> None:
+        """The stage is over."""
+        self._progress.finish(text)

@@ -206,6 +206,19 @@ def test_sigterm_saves_and_says_how_to_go_on(
     assert adapt_encoders(colour_shop, tmp_path / "out", tiny).fingerprints == adapted[1].fingerprints
 
 
+def test_sigterm_while_pictures_are_read_ends_at_the_next_ones(
+    colour_shop: Path, tiny: AdaptConfig, tmp_path: Path
+) -> None:
+    class Terminated(Silent):
+        def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+            if stage == "reading pictures":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(CancelledError, match="stopped as asked while reading pictures; the same command does this"):
+        adapt_encoders(colour_shop, tmp_path / "out", tiny, Terminated())
+    assert not (tmp_path / "out" / ".adapt" / "pictures.npy").exists()
+
+
 @pytest.mark.parametrize("length", [0, 100, 20_000])
 def test_a_damaged_checkpoint_is_told_of_and_not_used(
     colour_shop: Path, adapted: tuple[Path, AdaptReport], tiny: AdaptConfig, tmp_path: Path, length: int
