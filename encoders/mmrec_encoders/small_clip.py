@@ -207,8 +207,9 @@ def _plain_resnet(shape: SmallClipShape) -> Any:
     from timm.models.resnet import BasicBlock, ResNet
     from torch import nn
 
-    tower = ResNet(
-        BasicBlock,
+    block: Any = BasicBlock
+    tower: Any = ResNet(
+        block,
         shape.layers,
         channels=tuple(shape.width * times for times in (1, 2, 4, 8)),
         num_classes=shape.dim,

@@ -197,7 +197,7 @@ def test_a_saved_encoder_comes_back_the_same(encoder: ItemEncoder, tmp_path: Pat
         "fusion.safetensors",
         "image.safetensors",
     ]
-    loaded = ItemEncoder.load(tmp_path, device="cpu")
+    loaded = ItemEncoder.load(tmp_path, device="cpu", dtype="float32")
     assert loaded.fingerprints == encoder.fingerprints
     np.testing.assert_array_equal(loaded.encode_query("mug", MUG), encoder.encode_query("mug", MUG))
 
