@@ -1,8 +1,8 @@
 """The two sides of a small CLIP as encoders: pictures and words land in one space.
 
 `FOLDER` as an image model gives the aligned picture vectors, the ones that words can be compared with. It is what to
-take, for fit and embed too: neighbours by it share their kind, use and colour as often as neighbours by the vector
-below the picture head do, or more often. `FOLDER@tower` gives the latter, which knows nothing of words, for whoever
+take, for fit and embed too: neighbours by it share their kind, use and colour about as often as neighbours by the
+vector below the picture head do. `FOLDER@tower` gives the latter, which knows nothing of words, for whoever
 wants to train a head of their own. Knows nothing about training.
 """
 
