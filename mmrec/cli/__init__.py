@@ -38,6 +38,10 @@ _ENVIRONMENT = {
     # never spin are slow to wake for the many small steps of training. A short spin, about 20 microseconds, is both.
     "GOMP_SPINCOUNT": "20000",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    # Ray sends nothing home, draws no chatter, and leaves CUDA_VISIBLE_DEVICES alone where it gives no GPU.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "GRPC_VERBOSITY": "ERROR",
