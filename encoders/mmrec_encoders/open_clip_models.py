@@ -7,7 +7,6 @@ refused and not run. Knows nothing about pictures or texts.
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import tempfile
 from collections.abc import Iterator
@@ -243,7 +242,7 @@ def _reason(config: OpenClipConfig, err: Exception) -> str:
     import open_clip
 
     said = str(err)
-    if isinstance(err, pickle.UnpicklingError) or "weights_only" in said.lower() or "Weights only" in said:
+    if type(err).__name__ == "UnpicklingError" or "weights_only" in said.lower() or "Weights only" in said:
         named = re.search(r"GLOBAL ([\w.]+)", said) or re.search(r"load ([\w.]+) ", said)
         holds = (
             f"it names {named[1]}"

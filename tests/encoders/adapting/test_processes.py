@@ -94,9 +94,10 @@ def _assert_same(folder: Path, mode: str, name: str) -> None:
     one, two = (load_file(folder / f"{count}-{mode}" / name) for count in ("one", "two"))
     assert one.keys() == two.keys()
     for key, value in one.items():
+        # The bias of the keys changes nothing whatever it is, and Adam makes steps of the rounding of its zero gradient.
+        if key.endswith("k_proj.bias"):
+            continue
         if key.endswith("in_proj_bias"):
-            # The bias of the keys changes nothing whatever it is, and Adam makes steps of the rounding of its zero
-            # gradient.
             third = len(value) // 3
             value[third : 2 * third] = two[key][third : 2 * third]
         torch.testing.assert_close(two[key], value, rtol=0, atol=1e-4, msg=f"{mode} {key} differs")

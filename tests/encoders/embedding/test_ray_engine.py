@@ -159,7 +159,10 @@ def _assert_same(out: Path, there: Path) -> None:
     assert (out / "_dead-letter.jsonl").read_bytes() == (there / "_dead-letter.jsonl").read_bytes()
     for name in shards:
         one, other = pq.read_table(out / name), pq.read_table(there / name)
-        assert one.schema.equals(other.schema, check_metadata=True)
+        assert one.schema.equals(other.schema)
+        # The digest is of the vectors too, whose last bits may differ; see below.
+        described = [{**(table.schema.metadata or {}), b"mmrec.sha256": b""} for table in (one, other)]
+        assert described[0] == described[1]
         for column in ("item_id", "has_picture", "has_words"):
             assert one[column].equals(other[column])
         # Where a shard repeats a picture or text of another, it may have been computed twice.
