@@ -94,7 +94,7 @@ def _assert_same(folder: Path, mode: str, name: str) -> None:
     one, two = (load_file(folder / f"{count}-{mode}" / name) for count in ("one", "two"))
     assert one.keys() == two.keys()
     for key, value in one.items():
-        # The bias of the keys changes nothing whatever it is, and Adam makes steps of the rounding of its zero gradient.
+        # The bias of the keys changes nothing whatever it is; Adam makes steps of the rounding of its zero gradient.
         if key.endswith("k_proj.bias"):
             continue
         if key.endswith("in_proj_bias"):
