@@ -9,6 +9,7 @@ import typer
 
 from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
 from mmrec.cli.output import Output
+from mmrec.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from mmrec_encoders.adapting import AdaptReport
@@ -41,6 +42,9 @@ def adapt(
         str,
         typer.Option("--text-model", metavar="MODEL", help="The frozen text encoder of a small CLIP. [MiniLM]"),
     ] = "",
+    size: Annotated[
+        str, typer.Option("--size", metavar="base|large", help="Of a small CLIP; large wants a GPU.")
+    ] = "base",
     loss: Annotated[str, typer.Option("--loss", metavar="clip|siglip", help="Softmax or sigmoid.")] = "clip",
     epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Passes over the pairs. [the mode's]")] = -1,
     batch_size: Annotated[
@@ -84,17 +88,22 @@ def adapt(
         mmrec adapt data/shop --out tuned/ --mode full --image-model ViT-B-32@laion2b_s34b_b79k
         torchrun --nproc-per-node 4 -m mmrec adapt data/shop --out adapted/
     """
-    from mmrec_encoders.adapting import adapt_encoders, adapt_preset, in_main_process
+    from mmrec_encoders.adapting import adapt_encoders, adapt_preset, in_main_process, small_towers
     from mmrec_encoders.minilm import MINILM
 
     changes: dict[str, object] = {"epochs": epochs} if epochs != -1 else {}
     if learning_rate != -1.0:
         changes["learning_rate"] = learning_rate
+    if mode != "small" and size != "base":
+        raise InvalidArgumentError(
+            f"--size is {size!r}, but mode {mode} trains the towers of the image model; drop the flag", field="size"
+        )
     config = adapt_preset(
         mode,
         **changes,
         image_model=image_model,
         text_model=text_model or MINILM,
+        towers=small_towers(size),
         loss=loss,
         batch_size=batch_size,
         accumulate=accumulate,

@@ -101,3 +101,20 @@ def test_what_cannot_be_done_is_said_and_has_its_exit_status(
 def test_a_dataset_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _status("adapt", tmp_path / "nowhere", "--out", tmp_path / "out", "--device", "cpu") == 3
     assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--size", "huge"), "size is 'huge'; it must be base or large"),
+        (
+            ("--size", "large", "--mode", "full"),
+            "--size is 'large', but mode full trains the towers of the image model",
+        ),
+    ],
+)
+def test_a_size_that_is_not_there_is_refused(
+    flags: tuple[str, ...], said: str, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _status("adapt", shop, "--out", tmp_path / "out", *flags) == 2
+    assert said in capsys.readouterr().err

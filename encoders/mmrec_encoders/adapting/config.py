@@ -10,7 +10,7 @@ from mmrec.errors import InvalidArgumentError
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.small_clip import SmallClipShape
 
-__all__ = ["AdaptConfig", "Loss", "Mode", "SmallTowers", "Views", "adapt_preset"]
+__all__ = ["AdaptConfig", "Loss", "Mode", "SmallTowers", "Views", "adapt_preset", "small_towers"]
 
 Mode = Literal["small", "full", "locked-image"]
 Loss = Literal["clip", "siglip"]
@@ -224,6 +224,19 @@ class AdaptConfig:
                 raise InvalidArgumentError(f"the prompt {prompt!r} lacks {{value}}", field="prompts")
         if not self.prompts:
             raise InvalidArgumentError("prompts is empty; pass at least '{value}'", field="prompts")
+
+
+def small_towers(size: str = "base") -> SmallTowers:
+    """The small CLIP by size: ``base`` for a CPU, ``large`` with eight times the arithmetic for a GPU.
+
+    Raises:
+        InvalidArgumentError: there is no such size.
+    """
+    if size not in ("base", "large"):
+        raise InvalidArgumentError(f"size is {size!r}; it must be base or large", field="size")
+    if size == "base":
+        return SmallTowers()
+    return SmallTowers(shape=SmallClipShape(dim=512, width=64, layers=(2, 2, 2, 2), network="resnet"))
 
 
 def adapt_preset(mode: str = "small", **changes: Any) -> AdaptConfig:
