@@ -340,6 +340,7 @@ class ItemEncoder:
         *,
         image_model: str | None = None,
         text_model: str | None = None,
+        compile: bool = False,
     ) -> ItemEncoder:
         """Read what `save` wrote.
 
@@ -350,6 +351,7 @@ class ItemEncoder:
             image_model: Where the image model is now, if it is not where it was; the same weights are
                 required.
             text_model: Likewise for the text model.
+            compile: Whether models from elsewhere are compiled by `torch.compile`.
 
         Raises:
             BundleError: a file is missing or damaged, or a model is not the one the folder was saved with.
@@ -357,7 +359,7 @@ class ItemEncoder:
         """
         from mmrec_encoders.item_encoder_files import load_item_encoder
 
-        return load_item_encoder(folder, device, dtype, image_model=image_model, text_model=text_model)
+        return load_item_encoder(folder, device, dtype, image_model=image_model, text_model=text_model, compile=compile)
 
 
 def _nothing() -> MmrecError:

@@ -86,7 +86,13 @@ def _describe_text(text: TextEncoder) -> dict[str, Any]:
 
 
 def load_item_encoder(
-    folder: Path, device: str, dtype: str, *, image_model: str | None, text_model: str | None
+    folder: Path,
+    device: str,
+    dtype: str,
+    *,
+    image_model: str | None,
+    text_model: str | None,
+    compile: bool = False,
 ) -> ItemEncoder:
     """Read what `save_item_encoder` wrote; see `ItemEncoder.load`."""
     path = folder / _DESCRIPTION
@@ -100,8 +106,8 @@ def load_item_encoder(
             f"{path} has format version {version!r}; this mmrec reads {_FORMAT}: use the mmrec that wrote it"
         )
     try:
-        image = _load_image(described["image"], folder, device, dtype, image_model)
-        text = _load_text(described["text"], folder, device, dtype, text_model)
+        image = _load_image(described["image"], folder, device, dtype, image_model, compile)
+        text = _load_text(described["text"], folder, device, dtype, text_model, compile)
         fusion = None
         if described["fusion"]:
             fusion = Fusion.load(folder / _FUSION, device=resolve_device(device))
@@ -112,7 +118,7 @@ def load_item_encoder(
 
 
 def _load_image(
-    described: dict[str, Any] | None, folder: Path, device: str, dtype: str, override: str | None
+    described: dict[str, Any] | None, folder: Path, device: str, dtype: str, override: str | None, compile: bool
 ) -> ImageEncoder | None:
     if described is None:
         return None
@@ -122,7 +128,7 @@ def _load_image(
     elif described["kind"] == "aligned-pictures":
         image = AlignedPictures(folder / _IMAGE, described["vector"], device=device)
     elif described["kind"] == "open-clip":
-        image = OpenClipImageEncoder(open_clip_config(override or described["model"], device, dtype))
+        image = OpenClipImageEncoder(open_clip_config(override or described["model"], device, dtype, compile=compile))
     else:
         raise BundleError(
             f"the bundle names an image encoder of kind {described['kind']!r}, which this mmrec does not "
@@ -132,15 +138,17 @@ def _load_image(
     return image
 
 
-def _load_text(described: dict[str, Any], folder: Path, device: str, dtype: str, override: str | None) -> TextEncoder:
+def _load_text(
+    described: dict[str, Any], folder: Path, device: str, dtype: str, override: str | None, compile: bool
+) -> TextEncoder:
     if described["kind"] == "aligned-words":
-        base = _load_text(described["base"], folder, device, dtype, override)
+        base = _load_text(described["base"], folder, device, dtype, override, compile)
         words = AlignedTexts(folder / _WORDS, base, device=device)
         _check("text encoder", described["fingerprint"], words.fingerprint)
         return words
     if described["kind"] == "open-clip":
         model = (override or described["model"]).removeprefix(CLIP)
-        clip = ClipTextEncoder(open_clip_config(model, device, dtype))
+        clip = ClipTextEncoder(open_clip_config(model, device, dtype, compile=compile))
         _check("text encoder", described["fingerprint"], clip.fingerprint)
         return clip
     if described["kind"] != "sentence-transformers":
@@ -151,7 +159,7 @@ def _load_text(described: dict[str, Any], folder: Path, device: str, dtype: str,
     settings = {name: described[name] for name in _TEXT_SETTINGS}
     settings |= {name: described[name] for name in _LATER_TEXT_SETTINGS if name in described}
     text = SentenceTextEncoder(
-        SentenceTextConfig(override or described["model"], device=device, dtype=dtype, **settings)
+        SentenceTextConfig(override or described["model"], device=device, dtype=dtype, compile=compile, **settings)
     )
     _check("text encoder", described["fingerprint"], text.fingerprint)
     return text

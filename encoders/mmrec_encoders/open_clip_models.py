@@ -72,7 +72,7 @@ class OpenClipConfig:
             )
 
 
-def open_clip_config(model: str, device: str = "auto", dtype: str = "auto") -> OpenClipConfig:
+def open_clip_config(model: str, device: str = "auto", dtype: str = "auto", *, compile: bool = False) -> OpenClipConfig:
     """The configuration of a model named in one string.
 
     Args:
@@ -81,15 +81,16 @@ def open_clip_config(model: str, device: str = "auto", dtype: str = "auto") -> O
             ``open_clip_config.json``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        compile: Whether the model is compiled.
     """
     if (Path(model).expanduser() / CONFIG_FILE).is_file():
-        return OpenClipConfig(f"local-dir:{Path(model).expanduser()}", device=device, dtype=dtype)
+        return OpenClipConfig(f"local-dir:{Path(model).expanduser()}", device=device, dtype=dtype, compile=compile)
     if ":" in model.partition("@")[0] and ".json@" not in model:
-        return OpenClipConfig(model, device=device, dtype=dtype)
+        return OpenClipConfig(model, device=device, dtype=dtype, compile=compile)
     # A folder's name may hold the sign; the end of a configuration's name is sure.
     head, sign, weights = model.partition(".json@")
     name, weights = (f"{head}.json", weights) if sign else (model.partition("@")[0], model.partition("@")[2])
-    return OpenClipConfig(name, weights, device=device, dtype=dtype)
+    return OpenClipConfig(name, weights, device=device, dtype=dtype, compile=compile)
 
 
 def short_name(config: OpenClipConfig) -> str:

@@ -49,6 +49,8 @@ def build_encoders(
     dtype: str = "auto",
     image_model: str | None = None,
     text_model: str | None = None,
+    *,
+    compile: bool = False,
 ) -> Encoders:
     """The encoders of a preset.
 
@@ -60,6 +62,7 @@ def build_encoders(
             (``FOLDER@tower`` for the vectors of a small CLIP below its head).
         text_model: Instead of the preset's: hub id, local folder, `MINILM`, or ``clip:`` and an open_clip model
             (``clip:ViT-B-32@laion2b_s34b_b79k``) or a small CLIP's folder for its words side.
+        compile: Whether models are compiled by `torch.compile`; a small CLIP of ours is not.
 
     Raises:
         InvalidArgumentError: there is no such preset.
@@ -69,23 +72,23 @@ def build_encoders(
         raise InvalidArgumentError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}", field="preset")
     images, texts = PRESETS[preset]
     images, texts = image_model or images, text_model or texts
-    image = None if images == SMALL else _image_encoder(images, device, dtype)
-    return Encoders(image, _text_encoder(texts, device, dtype))
+    image = None if images == SMALL else _image_encoder(images, device, dtype, compile)
+    return Encoders(image, _text_encoder(texts, device, dtype, compile))
 
 
-def _image_encoder(model: str, device: str, dtype: str) -> ImageEncoder:
+def _image_encoder(model: str, device: str, dtype: str, compile: bool) -> ImageEncoder:
     if small_clip_file(model):
         return AlignedPictures.of(model, device=device)
-    return OpenClipImageEncoder(image_config(model, device, dtype))
+    return OpenClipImageEncoder(open_clip_config(model, device, dtype, compile=compile))
 
 
-def _text_encoder(model: str, device: str, dtype: str) -> TextEncoder:
+def _text_encoder(model: str, device: str, dtype: str, compile: bool) -> TextEncoder:
     small = small_clip_file(model.removeprefix(CLIP)) if model.startswith(CLIP) else None
     if small:
         return AlignedTexts(small, device=device, dtype=dtype)
     if model.startswith(CLIP):
-        return ClipTextEncoder(open_clip_config(model.removeprefix(CLIP), device, dtype))
-    return SentenceTextEncoder(SentenceTextConfig(model, device=device, dtype=dtype))
+        return ClipTextEncoder(open_clip_config(model.removeprefix(CLIP), device, dtype, compile=compile))
+    return SentenceTextEncoder(SentenceTextConfig(model, device=device, dtype=dtype, compile=compile))
 
 
 def image_config(model: str, device: str = "auto", dtype: str = "auto") -> OpenClipConfig:

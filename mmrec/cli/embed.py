@@ -91,6 +91,9 @@ def embed(
     ray_address: Annotated[
         str, typer.Option("--ray-address", metavar="ADDRESS", help="Ray cluster; none: one on this machine.")
     ] = "",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the models first; pays for large catalogues on a GPU.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of training.")] = 0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -157,6 +160,7 @@ def embed(
         ray_address=ray_address,
         device=device,
         dtype=dtype,
+        compile=compile,
         seed=seed,
     )
     with _stop_on_sigterm(sink) as stop:

@@ -44,6 +44,7 @@ class EmbedConfig:
         ray_address: Of a Ray cluster; '' starts one on this machine.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Number format of computing: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        compile: Compile the models with `torch.compile`: slow at first, for large catalogues on a GPU.
         batch_pixels: Pixels per pass of the image model; 0 for what suits the device.
         batch_tokens: About how many tokens per call of the text encoder, which has a budget of its own for one pass;
             0 for what suits the device.
@@ -70,6 +71,7 @@ class EmbedConfig:
     ray_address: str = ""
     device: str = "auto"
     dtype: str = "auto"
+    compile: bool = False
     batch_pixels: int = 0
     batch_tokens: int = 0
     seed: int = 0

@@ -57,7 +57,12 @@ def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncode
     if folder is None:
         return _in_batches(_frozen(config), config)
     encoder = ItemEncoder.load(
-        folder, config.device, config.dtype, image_model=config.image_model, text_model=config.text_model
+        folder,
+        config.device,
+        config.dtype,
+        image_model=config.image_model,
+        text_model=config.text_model,
+        compile=config.compile,
     )
     if not config.trains and config.template is not None and config.template != encoder.template:
         if config.vectors == "fused":
@@ -91,7 +96,9 @@ def _in_batches(encoder: ItemEncoder, config: EmbedConfig) -> ItemEncoder:
 def _frozen(config: EmbedConfig) -> ItemEncoder:
     """One encoder as it is, for vectors of its side; the other is the cheapest there is, and is not used."""
     if config.vectors == "text":
-        encoders = build_encoders(config.preset, config.device, config.dtype, SMALL, config.text_model)
+        encoders = build_encoders(
+            config.preset, config.device, config.dtype, SMALL, config.text_model, compile=config.compile
+        )
         return ItemEncoder(None, encoders.text, None, config.template)
     if (config.image_model or PRESETS.get(config.preset, (SMALL,))[0]) == SMALL:
         raise InvalidArgumentError(
@@ -99,7 +106,9 @@ def _frozen(config: EmbedConfig) -> ItemEncoder:
             "encoders, or an image model",
             field="vectors",
         )
-    encoders = build_encoders(config.preset, config.device, config.dtype, config.image_model, MINILM)
+    encoders = build_encoders(
+        config.preset, config.device, config.dtype, config.image_model, MINILM, compile=config.compile
+    )
     return ItemEncoder(encoders.image, encoders.text, None, config.template)
 
 
