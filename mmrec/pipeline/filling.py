@@ -1,7 +1,8 @@
 """Fills in a column of a catalogue: the items that have a value teach, the others get one with a confidence.
 
 The unit of work is one column. Features are the frozen vectors of an item's picture and of its words; the words never
-hold the column itself. A softmax regression learns from the items that have a value. Where a label has few examples or
+hold the column itself. Softmax regressions learn from the items that have a value,
+one over both sides and one over each, and held-out items decide how much each is heard. Where a label has few examples or
 none, its nearness to the item in a shared space (zero-shot) has a say as well. What the result is worth is measured on
 items held out by title, for copies of a title on both sides would answer for each other: accuracy, calibration, and how
 many items are covered at which confidence. Knows nothing about models and files.
@@ -50,6 +51,7 @@ Source = Literal["given", "filled", "empty"]
 
 _COVERAGE_AT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _LEAST_HELD_OUT = 20
+_MOST_TUNED = 5_000
 _ITERATIONS = 60
 _ROWS_AT_ONCE = 16_384
 
@@ -255,7 +257,7 @@ def fill_column(
         raise InvalidArgumentError(
             f"there are {len(zero_shot.labels_LD)} label vectors for {len(names)} labels; give one each", field="labels"
         )
-    table = _Features(features, config.modality)
+    table = _Tables(features, config.modality)
     known_M = np.flatnonzero((targets_N >= 0) & table.known_N)
     measured = _measure(table, targets_N, known_M, groups, names, zero_shot, config, progress)
     scores = _Scorer(table, targets_N, known_M, len(names), zero_shot, config, progress)
@@ -434,12 +436,47 @@ class _Features:
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
+class _Tables:
+    """What is learned from: all modalities as one matrix, and where there are two, each by itself as well.
+
+    Words mostly name the value and pictures mostly show it. One regression over both leans on the words, because they
+    explain the examples nearly alone; three whose opinions are weighed on held-out items let the picture speak where
+    the words are vague.
+    """
+
+    def __init__(self, features: ItemFeatures, modality: Modality) -> None:
+        self.whole = _Features(features, modality)
+        self.both_N: npt.NDArray[np.bool_] = features.has_image_N & features.has_text_N
+        split = modality == "both" and bool(self.both_N.any())
+        self.sides = (_Features(features, "words"), _Features(features, "picture")) if split else ()
+
+    @property
+    def known_N(self) -> npt.NDArray[np.bool_]:
+        """Items of which anything is known."""
+        return self.whole.known_N
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+
+class _Tuning(NamedTuple):
+    """What held-out items decide.
+
+    Attributes:
+        shares: Of the opinions: the whole table's, then each side's.
+        temperature: Of the probabilities.
+    """
+
+    shares: tuple[float, ...]
+    temperature: float
+
+
 class _Scorer:
     """Scores of labels for items: learned, and where examples are few, zero-shot too."""
 
     def __init__(
         self,
-        table: _Features,
+        table: _Tables,
         targets_N: npt.NDArray[np.int64],
         examples_M: npt.NDArray[np.int64],
         labels: int,
@@ -448,19 +485,23 @@ class _Scorer:
         progress: Progress,
     ) -> None:
         self._table, self._zero_shot = table, zero_shot
-        self.temperature = 1.0
+        self.tuning = _Tuning((1.0, *(0.0 for _ in table.sides)), 1.0)
         generator = np.random.default_rng(config.seed)
         if len(examples_M) > config.max_examples:
             examples_M = np.sort(generator.choice(examples_M, config.max_examples, replace=False))
         self.examples = len(examples_M)
         counts_L = np.bincount(targets_N[examples_M], minlength=labels)
         self._seen_L: npt.NDArray[np.bool_] = counts_L > 0
-        self._weights_FL: Floats | None = None
+        self._learned: list[tuple[_Features, Floats]] = []
         self._zero_temperature = 0.05
         if self._seen_L.sum() > 1:
-            self._weights_FL = _softmax_regression(
-                table.rows(examples_M), targets_N[examples_M], labels, config.penalty, progress
-            )
+            self._learned = [
+                (
+                    part,
+                    _softmax_regression(part.rows(examples_M), targets_N[examples_M], labels, config.penalty, progress),
+                )
+                for part in (table.whole, *table.sides)
+            ]
         # How much a label's zero-shot probability counts: wholly without an example, half with `few`.
         self._trust_L = np.where(self._seen_L, config.few / (config.few + counts_L), 1.0).astype(np.float32)
         if zero_shot is not None and len(examples_M):
@@ -471,8 +512,11 @@ class _Scorer:
         """Logarithms of probabilities, before the temperature. Shape: (M, L), float32."""
         labels = len(self._seen_L)
         learned_ML = np.zeros((len(rows_M), labels), np.float32)
-        if self._weights_FL is not None:
-            logits = self._table.rows(rows_M) @ self._weights_FL
+        if self._learned:
+            opinions = [self._opinion(number, rows_M) for number in range(len(self._learned))]
+            weighed_ML = np.einsum("t,tml->ml", np.array(self.tuning.shares, np.float32), np.stack(opinions))
+            # A side says nothing of an item that lacks it.
+            logits = np.where(self._table.both_N[rows_M, None], weighed_ML, opinions[0])
             logits[:, ~self._seen_L] = -np.inf
             learned_ML = softmax(logits)
         elif self._seen_L.any():
@@ -484,9 +528,40 @@ class _Scorer:
         mixed_ML /= np.maximum(mixed_ML.sum(axis=1, keepdims=True), 1e-12)
         return np.log(np.maximum(mixed_ML, 1e-12))
 
+    def tune(self, rows_M: npt.NDArray[np.int64], targets_M: npt.NDArray[np.int64]) -> None:
+        """Fit shares and temperature to items that were not learned from."""
+        self.tuning = _Tuning(self._best_shares(rows_M, targets_M), 1.0)
+        self.tuning = self.tuning._replace(temperature=best_temperature(self.scores(rows_M), targets_M))
+
+    def _best_shares(self, rows_M: npt.NDArray[np.int64], targets_M: npt.NDArray[np.int64]) -> tuple[float, ...]:
+        """Shares of least log-loss, 0 or more each."""
+        both_M = self._table.both_N[rows_M] & self._seen_L[targets_M]
+        if len(self._learned) < 2 or both_M.sum() < _LEAST_HELD_OUT:
+            return self.tuning.shares
+        rows_M, targets_M = rows_M[both_M][:_MOST_TUNED], targets_M[both_M][:_MOST_TUNED]
+        opinions_TML = np.stack([self._opinion(number, rows_M) for number in range(len(self._learned))])
+        right_TM = opinions_TML[:, np.arange(len(rows_M)), targets_M]
+
+        def loss(shares_T: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+            weighed_ML = np.einsum("t,tml->ml", shares_T.astype(np.float32), opinions_TML)
+            probabilities_ML = softmax(weighed_ML)
+            total = -np.log(np.maximum(probabilities_ML[np.arange(len(rows_M)), targets_M], 1e-12)).mean()
+            expected_T = np.einsum("ml,tml->t", probabilities_ML, opinions_TML) / len(rows_M)
+            return float(total), (expected_T - right_TM.mean(axis=1)).astype(np.float64)
+
+        start = np.full(len(self._learned), 1.0 / len(self._learned))
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 3.0)] * len(start))
+        return tuple(float(share) for share in found.x)
+
+    def _opinion(self, number: int, rows_M: npt.NDArray[np.int64]) -> Floats:
+        """Logarithms of what one regression holds probable. Shape: (M, L), float32."""
+        part, weights_FL = self._learned[number]
+        logits = part.rows(rows_M) @ weights_FL
+        return np.log(np.maximum(softmax(logits), 1e-12)).astype(np.float32)
+
     def probabilities(self, rows_M: npt.NDArray[np.int64]) -> Floats:
         """Shape: (M, L), float32, rows sum to 1."""
-        return softmax(self.scores(rows_M), self.temperature)
+        return softmax(self.scores(rows_M), self.tuning.temperature)
 
     @staticmethod
     def _cosines(zero_shot: LabelExamples, rows_M: npt.NDArray[np.int64]) -> Floats:
@@ -531,12 +606,12 @@ def _softmax_regression(
 
 
 class _Measured(NamedTuple):
-    temperature: float
+    tuning: _Tuning | None
     report: FillReport | None
 
 
 def _measure(
-    table: _Features,
+    table: _Tables,
     targets_N: npt.NDArray[np.int64],
     known_M: npt.NDArray[np.int64],
     groups: Sequence[Hashable],
@@ -551,11 +626,11 @@ def _measure(
     halves = [known_M[fold_M == 0], known_M[fold_M == 1]]
     learned = known_M[fold_M > 1]
     if min(map(len, halves)) < _LEAST_HELD_OUT or not len(learned):
-        return _Measured(1.0, None)
+        return _Measured(None, None)
     scorer = _Scorer(table, targets_N, learned, len(labels), zero_shot, config, progress)
     confidences, rights = [], []
     for tuned, measured in (halves, halves[::-1]):
-        scorer.temperature = best_temperature(scorer.scores(tuned), targets_N[tuned])
+        scorer.tune(tuned, targets_N[tuned])
         probabilities = scorer.probabilities(measured)
         confidences.append(probabilities.max(axis=1))
         rights.append(probabilities.argmax(axis=1) == targets_N[measured])
@@ -571,7 +646,8 @@ def _measure(
         ece=expected_calibration_error(confidence, right),
         coverage=tuple(coverage),
     )
-    return _Measured(best_temperature(scorer.scores(together), targets_N[together]), report)
+    scorer.tune(together, targets_N[together])
+    return _Measured(scorer.tuning, report)
 
 
 def _result(
@@ -579,13 +655,14 @@ def _result(
     labels: tuple[str, ...],
     values: Sequence[str],
     targets_N: npt.NDArray[np.int64],
-    table: _Features,
+    table: _Tables,
     scorer: _Scorer,
     measured: _Measured,
     config: FillConfig,
 ) -> FillResult:
     count, wanted = len(table), min(config.top_k, len(labels))
-    scorer.temperature = measured.temperature
+    if measured.tuning is not None:
+        scorer.tuning = measured.tuning
     alternatives_NK = np.zeros((count, wanted), np.int64)
     probabilities_NK = np.zeros((count, wanted), np.float32)
     for at in range(0, count, _ROWS_AT_ONCE):
@@ -613,7 +690,7 @@ def _result(
         ),
         alternatives_NK=alternatives_NK,
         probabilities_NK=probabilities_NK,
-        temperature=measured.temperature,
+        temperature=scorer.tuning.temperature,
         report=measured.report,
         examples=scorer.examples,
     )
