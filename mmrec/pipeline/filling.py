@@ -1,11 +1,11 @@
 """Fills in a column of a catalogue: the items that have a value teach, the others get one with a confidence.
 
 The unit of work is one column. Features are the frozen vectors of an item's picture and of its words; the words never
-hold the column itself. Softmax regressions learn from the items that have a value,
-one over both sides and one over each, and held-out items decide how much each is heard. Where a label has few examples or
-none, its nearness to the item in a shared space (zero-shot) has a say as well. What the result is worth is measured on
-items held out by title, for copies of a title on both sides would answer for each other: accuracy, calibration, and how
-many items are covered at which confidence. Knows nothing about models and files.
+hold the column itself. Softmax regressions learn from the items that have a value, one over both sides and one over
+each, and held-out items decide how much each is heard. Where a label has few examples or none, its nearness to the item
+in a shared space (zero-shot) has a say as well. What the result is worth is measured on items held out by title, for
+copies of a title on both sides would answer for each other: accuracy, calibration, and how many items are covered at
+which confidence. Knows nothing about models and files.
 """
 
 # Axes: N items, M examples, L labels, I picture dimensions, T words dimensions, F features, K alternatives
