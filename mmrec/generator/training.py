@@ -5,8 +5,7 @@ catalogue, the semantic-ID head by cross-entropy over the codes that continue a 
 follows from (seed, epoch), so a run that is killed and started again makes the same model as one that was not.
 """
 
-# Axes: B windows, T places, Q drawn places, X valid places of all windows, N items, H hidden width, P levels,
-# C children
+# Axes: B windows, T places, N items, H hidden width, P levels
 
 from __future__ import annotations
 
@@ -21,13 +20,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmrec.data.files import replace_file
 from mmrec.generator.batches import Batch, epoch_batches, pad_histories
 from mmrec.generator.config import TrainingConfig
+from mmrec.generator.losses import compute_losses, nodes_by_depth
 from mmrec.generator.model import Generator
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.tokens.decode_index import DecodeIndex
@@ -66,11 +65,6 @@ class TrainingResult(NamedTuple):
 
     epochs: tuple[EpochRecord, ...]
     best_epoch: int
-
-
-class _Losses(NamedTuple):
-    item: Tensor
-    semantic_id: Tensor
 
 
 class _State(NamedTuple):
@@ -122,7 +116,7 @@ def train_generator(
     transitions = sum(max(0, len(history) - 1) for history in histories)
     positions = config.positions_for(transitions)
     steps_per_epoch = max(1, math.ceil(transitions / positions))
-    nodes_PN = _nodes_by_depth(index)
+    nodes_PN = nodes_by_depth(index)
     started = time.monotonic() - sum(record.seconds for record in records)
 
     progress.start("train", config.epochs * transitions, "items")
@@ -147,7 +141,7 @@ def train_generator(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                    losses = _losses(model, _on(batch, device), index, nodes_PN, config)
+                    losses = compute_losses(model, _on(batch, device), index, nodes_PN, config)
                 loss = losses.item + config.semantic_id_weight * losses.semantic_id
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -175,46 +169,6 @@ def train_generator(
     model.eval()
     progress.finish(f"best epoch {best_epoch} of {len(records)}")
     return TrainingResult(tuple(records), best_epoch)
-
-
-def _losses(model: Generator, batch: Batch, index: DecodeIndex, nodes_PN: Tensor, config: TrainingConfig) -> _Losses:
-    tokens_NH = model.item_tokens()
-    memory = model.read(batch.history_BT, batch.valid_BT, tokens_NH)
-    target_X = batch.target_BT[batch.valid_BT]
-    logits_XN = model.item_logits(memory.states_BTH[batch.valid_BT], tokens_NH)
-    item_loss = F.cross_entropy(logits_XN.float(), target_X, label_smoothing=config.label_smoothing)
-
-    places = batch.valid_BT.shape[1]
-    drawn_Q = torch.randperm(places)[: math.ceil(config.semantic_id_share * places)].sort().values.to(target_X.device)
-    valid_BQ, target_BQ = batch.valid_BT[:, drawn_Q], batch.target_BT[:, drawn_Q]
-    causal_QT = torch.arange(places, device=target_X.device) <= drawn_Q.unsqueeze(1)
-    state_BQlH = model.semantic_id_head(
-        model.paths_NP[target_BQ][..., :-1],
-        memory.states_BTH[:, drawn_Q],
-        memory,
-        causal_QT.expand(len(valid_BQ), -1, -1),
-    )
-    state_XlH, target_X = state_BQlH[valid_BQ], target_BQ[valid_BQ]
-    path_loss = torch.zeros((), device=target_X.device)
-    for depth in range(index.levels):
-        if index.fan_out[depth] == 1:
-            continue
-        parent_X = nodes_PN[depth, target_X]
-        slot_X = nodes_PN[depth + 1, target_X] - index.child_begin[depth][parent_X]
-        log_probs_XC = model.semantic_id_head.child_log_probs(state_XlH[:, depth], parent_X, depth, index)
-        path_loss = path_loss + F.nll_loss(log_probs_XC, slot_X)
-    return _Losses(item_loss, path_loss)
-
-
-def _nodes_by_depth(index: DecodeIndex) -> Tensor:
-    """Node of every item at every depth, by catalogue row. Shape: (P + 1, N), int64."""
-    items = len(index.items_N)
-    nodes_PN = torch.empty(index.levels + 1, items, dtype=torch.long, device=index.items_N.device)
-    for depth, begin in enumerate(index.item_begin):
-        sizes = begin.diff()
-        node_of_place = torch.repeat_interleave(torch.arange(len(sizes), device=begin.device), sizes)
-        nodes_PN[depth, index.items_N] = node_of_place
-    return nodes_PN
 
 
 def _rate(step: int, config: TrainingConfig, steps_per_epoch: int) -> float:

@@ -1,0 +1,92 @@
+"""What the generator is trained to make small: the item head's and the semantic-ID head's cross-entropy.
+
+Works on one batch of windows; knows nothing about optimisers, epochs or files. All places of a window are trained in
+one pass: the item head over the whole catalogue, the semantic-ID head over the codes that continue a real path.
+"""
+
+# Axes: B windows, T places, Q drawn places, X valid places of all windows, N items, H hidden width, P levels,
+# C children, l codes written
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmrec.generator.batches import Batch
+from mmrec.generator.config import TrainingConfig
+from mmrec.generator.model import Generator
+from mmrec.tokens.decode_index import DecodeIndex
+
+__all__ = ["Losses", "compute_losses", "nodes_by_depth"]
+
+
+class Losses(NamedTuple):
+    """Losses of one batch, as means over its places.
+
+    Attributes:
+        item: Mean cross-entropy of the item head, in nats.
+        semantic_id: Mean negative log-probability of a whole path, in nats.
+        item_places: Over how many places `item` is a mean. Several processes weigh their means by it.
+        semantic_id_places: Over how many places `semantic_id` is a mean.
+    """
+
+    item: Tensor
+    semantic_id: Tensor
+    item_places: int
+    semantic_id_places: int
+
+
+def compute_losses(
+    model: Generator, batch: Batch, index: DecodeIndex, nodes_PN: Tensor, config: TrainingConfig
+) -> Losses:
+    """Both heads' losses on one batch.
+
+    Args:
+        model: In training mode.
+        batch: On the model's device.
+        index: The decode index, on the model's device.
+        nodes_PN: From `nodes_by_depth`.
+        config: `label_smoothing` and `semantic_id_share` are read.
+    """
+    tokens_NH = model.item_tokens()
+    memory = model.read(batch.history_BT, batch.valid_BT, tokens_NH)
+    target_X = batch.target_BT[batch.valid_BT]
+    logits_XN = model.item_logits(memory.states_BTH[batch.valid_BT], tokens_NH)
+    item_loss = F.cross_entropy(logits_XN.float(), target_X, label_smoothing=config.label_smoothing)
+    places = len(target_X)
+
+    width = batch.valid_BT.shape[1]
+    drawn_Q = torch.randperm(width)[: math.ceil(config.semantic_id_share * width)].sort().values.to(target_X.device)
+    valid_BQ, target_BQ = batch.valid_BT[:, drawn_Q], batch.target_BT[:, drawn_Q]
+    causal_QT = torch.arange(width, device=target_X.device) <= drawn_Q.unsqueeze(1)
+    state_BQlH = model.semantic_id_head(
+        model.paths_NP[target_BQ][..., :-1],
+        memory.states_BTH[:, drawn_Q],
+        memory,
+        causal_QT.expand(len(valid_BQ), -1, -1),
+    )
+    state_XlH, target_X = state_BQlH[valid_BQ], target_BQ[valid_BQ]
+    path_loss = torch.zeros((), device=target_X.device)
+    for depth in range(index.levels):
+        if index.fan_out[depth] == 1:
+            continue
+        parent_X = nodes_PN[depth, target_X]
+        slot_X = nodes_PN[depth + 1, target_X] - index.child_begin[depth][parent_X]
+        log_probs_XC = model.semantic_id_head.child_log_probs(state_XlH[:, depth], parent_X, depth, index)
+        path_loss = path_loss + F.nll_loss(log_probs_XC, slot_X)
+    return Losses(item_loss, path_loss, places, len(target_X))
+
+
+def nodes_by_depth(index: DecodeIndex) -> Tensor:
+    """Node of every item at every depth, by catalogue row. Shape: (P + 1, N), int64."""
+    items = len(index.items_N)
+    nodes_PN = torch.empty(index.levels + 1, items, dtype=torch.long, device=index.items_N.device)
+    for depth, begin in enumerate(index.item_begin):
+        sizes = begin.diff()
+        node_of_place = torch.repeat_interleave(torch.arange(len(sizes), device=begin.device), sizes)
+        nodes_PN[depth, index.items_N] = node_of_place
+    return nodes_PN
