@@ -34,6 +34,10 @@ def fit(
             "--language-model", metavar="MODEL", help="A pretrained LLM, by hub id or folder, trained by LoRA."
         ),
     ] = "",
+    encoders_from: Annotated[
+        str,
+        typer.Option("--encoders-from", metavar="BUNDLE", help="Take this bundle's encoders instead of training any."),
+    ] = "",
     template: Annotated[
         str, typer.Option("--template", metavar="TEXT", help="Item words from columns: '{title} by {brand}'.")
     ] = "",
@@ -47,6 +51,13 @@ def fit(
     compare_modalities: Annotated[
         bool,
         typer.Option("--compare-modalities", help="Also fit with pictures alone and words alone, for the metrics."),
+    ] = False,
+    split: Annotated[
+        str, typer.Option("--split", metavar="leave-one-out|time", help="Which events are held out to measure with.")
+    ] = "leave-one-out",
+    relabel_ids: Annotated[
+        bool,
+        typer.Option("--relabel-ids", help="Random item ids in a random order, to measure with and not to serve."),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same machine: same bundle.")] = 0,
     device: DeviceOption = "auto",
@@ -74,8 +85,11 @@ def fit(
         config,
         image_model=image_model,
         text_model=text_model,
+        encoders_from=encoders_from,
         template=template or None,
         require=require,  # type: ignore[arg-type]  # checked by FitConfig
+        split=split,  # type: ignore[arg-type]  # checked by FitConfig
+        relabel_ids=relabel_ids,
         compare_modalities=compare_modalities,
         seed=seed,
         device=device,

@@ -8,6 +8,7 @@ from typing import Literal
 from mmrec.channels.blend import BlendConfig
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
+from mmrec.pipeline.splitting import LEAVE_ONE_OUT, SplitName, checked_split
 from mmrec.recommender.artefact import ChannelConfigs
 from mmrec.tokens.quantizer import QuantizerConfig
 from mmrec_encoders.fusion_training import FusionConfig
@@ -28,7 +29,10 @@ class FitConfig:
         preset: Where encoders and LLM come from: ``embedded`` (nothing is downloaded) or ``standard``.
         image_model: Instead of the preset's image model.
         text_model: Instead of the preset's text model.
+        encoders_from: A bundle whose encoders read this catalogue, so that none are trained; empty for none.
         template: How an item's words are put together, e.g. ``"{title} by {brand}"``; None for every column.
+        split: Which events are held out: ``leave-one-out`` (each user's last two) or ``time`` (the last fifth of all).
+        relabel_ids: Give items random ids in a random order, so that nothing can be read from either.
         require: ``picture`` or ``words`` leaves out items without them; empty keeps all.
         modality: Which of picture and words the fused embedding sees.
         compare_modalities: Also fit with pictures alone and with words alone, and put both into the metrics.
@@ -48,7 +52,10 @@ class FitConfig:
     preset: str = "embedded"
     image_model: str = ""
     text_model: str = ""
+    encoders_from: str = ""
     template: str | None = None
+    split: SplitName = LEAVE_ONE_OUT
+    relabel_ids: bool = False
     require: Literal["", "picture", "words"] = ""
     modality: Modality = "both"
     compare_modalities: bool = False
@@ -77,6 +84,13 @@ class FitConfig:
             raise InvalidArgumentError(
                 f"require is {self.require!r}; it must be empty, picture or words", field="require"
             )
+        if self.encoders_from and (self.image_model or self.text_model):
+            raise InvalidArgumentError(
+                f"encoders_from is {self.encoders_from!r}, and image_model or text_model is given as well; a bundle "
+                "brings both of its encoders, so pass one or the other",
+                field="encoders_from",
+            )
+        checked_split(self.split)
         if self.beam_width < 1:
             raise InvalidArgumentError(f"beam_width is {self.beam_width}; it must be 1 or more", field="beam_width")
         if not 0 <= self.seed < 2**31:

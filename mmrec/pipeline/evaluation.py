@@ -8,7 +8,7 @@ Everything is learned from training events; weights are fitted on validation que
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,15 @@ import numpy.typing as npt
 from mmrec.channels.blend import Blend, BlendConfig, BlendSample, fit_blend
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import Split
+from mmrec.evaluation.comparisons import Comparison, compare
 from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, popularity
-from mmrec.evaluation.metrics import (
-    MetricRow,
-    Ranks,
-    rank_targets,
-    ranks_in_lists,
-    summarise,
-)
+from mmrec.evaluation.measuring import Asked, Key, Measurement, seen_word
+from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
+from mmrec.evaluation.slices import QuestionSlice, slice_rows
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.ranker import CHANNELS, Ranker
 
-__all__ = ["BLENDS", "Evaluation", "evaluate", "fit_blends"]
+__all__ = ["BLENDS", "FLOORS", "Evaluation", "compare_with_floor", "evaluate", "fit_blends"]
 
 BLENDS: Mapping[str, tuple[str, ...]] = {
     "fused": CHANNELS,
@@ -41,6 +38,25 @@ PARTS = {"item-head": "item-head", "transition-graph": "transitions", "lexical":
 """Rows that are one channel."""
 
 
+ORDER = (
+    "fused",
+    "generator",
+    "item-head",
+    "semantic-id-beam",
+    "transition-graph",
+    "lexical",
+    "content",
+    "graph-text",
+    "item-knn",
+    "transitions",
+    "popularity",
+)
+"""Rows of the table, in order."""
+
+FLOORS = ("graph-text", "item-knn", "transitions", "popularity")
+"""Rows that need no training; the best of them is what the others are tested against."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """A table of metrics.
@@ -49,29 +65,64 @@ class Evaluation:
         rows: One per ranker and treatment of seen items.
         questions: Test users asked.
         items: Size of the catalogue that is ranked.
+        cutoffs: Ascending list lengths.
+        slices: The same rows for groups of questions, seen items removed; empty when only one row was wanted.
+        ranks: Where every question's target landed, by name and treatment of seen items.
     """
 
     rows: tuple[MetricRow, ...]
     questions: int
     items: int
+    cutoffs: tuple[int, ...] = CUTOFFS
+    slices: tuple[QuestionSlice, ...] = ()
+    ranks: Mapping[Key, Ranks] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def cutoff(self) -> int:
+        """The list length of tables with room for one."""
+        return main_cutoff(self.cutoffs)
 
     def row(self, name: str, seen: str = "removed") -> MetricRow:
         """The row of a ranker."""
         return next(row for row in self.rows if (row.name, row.seen) == (name, seen))
 
+    def best_floor(self) -> str:
+        """Name of the floor with the highest NDCG, seen items removed."""
+        floors = [row for row in self.rows if row.name in FLOORS and row.seen == "removed"]
+        return max(floors, key=lambda row: row.ndcg[self.cutoff]).name
+
     def as_json(self) -> dict[str, Any]:
-        """``{"rows": [...], "questions": ..., "items": ...}``."""
-        return {"rows": [row.as_json() for row in self.rows], "questions": self.questions, "items": self.items}
+        """``{"rows": [...], "questions": ..., "items": ..., "cutoffs": [...], "slices": [...]}``."""
+        return {
+            "rows": [row.as_json() for row in self.rows],
+            "questions": self.questions,
+            "items": self.items,
+            "cutoffs": list(self.cutoffs),
+            "slices": [group.as_json() for group in self.slices],
+        }
 
 
 def fit_blends(
-    ranker: Ranker, validation: Split, config: BlendConfig, progress: Progress = NO_PROGRESS
+    ranker: Ranker,
+    validation: Split,
+    config: BlendConfig,
+    progress: Progress = NO_PROGRESS,
+    *,
+    blends: Mapping[str, tuple[str, ...]] = BLENDS,
 ) -> dict[str, Blend]:
-    """Weights of every blend of `BLENDS`, fitted on validation questions."""
+    """Weights of blends, fitted on validation questions.
+
+    Args:
+        ranker: The recommender.
+        validation: Questions.
+        config: See `BlendConfig`.
+        progress: Told of every question.
+        blends: Channels that each blend may use, by its name.
+    """
     count = len(validation.targets_U)
     # Evenly spread rather than the first ones: files are often sorted.
     chosen = np.unique(np.linspace(0, max(count - 1, 0), min(config.questions, count)).astype(int))
-    samples: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in BLENDS}
+    samples: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in blends}
     progress.start("weigh channels", len(chosen), "users")
     for chunk in ranker.chunks(len(chosen)):
         rows = list(chosen[chunk.begin : chunk.end])
@@ -84,11 +135,11 @@ def fit_blends(
                 continue
             own = {name: feature[place] for name, feature in features.items()}
             candidates = _candidates(own, eligible_BN[place], target, config.candidates)
-            for name, channels in BLENDS.items():
+            for name, channels in blends.items():
                 samples[name].append(np.stack([own[channel][candidates] for channel in channels]).astype(float))
         progress.advance(len(rows))
     progress.finish()
-    return {name: fit_blend(BlendSample(samples[name], BLENDS[name]), config) for name in BLENDS}
+    return {name: fit_blend(BlendSample(samples[name], blends[name]), config) for name in blends}
 
 
 def evaluate(
@@ -99,16 +150,20 @@ def evaluate(
     progress: Progress = NO_PROGRESS,
     *,
     only_fused: bool = False,
+    cutoffs: Sequence[int] = CUTOFFS,
 ) -> Evaluation:
     """Rank every test target among the whole catalogue with everything there is.
+
+    The beam is as wide as in service, and never narrower than the longest list.
 
     Args:
         ranker: The recommender.
         blends: From `fit_blends`.
-        train: Training events, for the floors.
+        train: Training events, for the floors and for how popular items are.
         test: Questions.
         progress: Told of every question.
-        only_fused: Leave out the parts and the floors.
+        only_fused: Leave out the parts, the floors and the slices.
+        cutoffs: Ascending list lengths.
     """
     floors: dict[str, Scorer] = {}
     if not only_fused:
@@ -117,37 +172,55 @@ def evaluate(
             "transitions": last_item_transitions(train, ranker.items),
             "item-knn": item_knn(train, ranker.items),
         }
-    gathered: dict[tuple[str, bool], list[Ranks]] = {}
+    popularity_N = Ranker.popularity_of(train, ranker.items)
+    measurement = Measurement(popularity_N, ranker.parts.fused_ND, cutoffs)
+    channels = blends["fused"].channels if only_fused else frozenset(CHANNELS)
+    width = max(ranker.parts.beam_width, max(cutoffs))
     progress.start("evaluate", len(test.targets_U), "users")
     for chunk in ranker.chunks(len(test.targets_U)):
-        histories = test.histories[chunk.begin : chunk.end]
-        targets = test.targets_U[chunk.begin : chunk.end]
-        floor_scores = {name: score(histories) for name, score in floors.items()}
+        asked = Asked(test.histories[chunk.begin : chunk.end], test.targets_U[chunk.begin : chunk.end])
+        floor_scores = {name: score(asked.histories) for name, score in floors.items()}
+        features: dict[str, npt.NDArray[np.float32]] = {}
         for remove_seen in (True, False):
-            eligible_BN = _unseen(histories, ranker.items) if remove_seen else None
-            channels = blends["fused"].channels if only_fused else CHANNELS
-            features, generated_BW = ranker.features(histories, eligible_BN, channels=channels)
+            eligible_BN = _unseen(asked.histories, ranker.items) if remove_seen else None
+            # Of the channels, only the beam depends on what may be recommended.
+            wanted = channels if remove_seen else channels & {"semantic-id"}
+            found, generated_BW = ranker.features(asked.histories, eligible_BN, beam_width=width, channels=wanted)
+            features |= found
             scores = {"fused": blends["fused"].score(features)}
             if not only_fused:
                 scores |= {name: blends[name].score(features) for name in BLENDS}
                 scores |= {row: features[channel] for row, channel in PARTS.items()}
             if generated_BW is not None and not only_fused:
-                gathered.setdefault(("semantic-id-beam", remove_seen), []).append(ranks_in_lists(generated_BW, targets))
+                measurement.add_lists("semantic-id-beam", generated_BW, asked, remove_seen=remove_seen)
             for name, score in (scores | floor_scores).items():
-                gathered.setdefault((name, remove_seen), []).append(
-                    rank_targets(score, targets, histories, remove_seen=remove_seen)
-                )
-        progress.advance(len(targets))
+                measurement.add_scores(name, score, asked, remove_seen=remove_seen)
+        progress.advance(len(asked.targets_B))
     progress.finish()
-    order = ["fused", "generator", "item-head", "semantic-id-beam", "transition-graph", "lexical", "content"]
-    order += ["graph-text", "item-knn", "transitions", "popularity"]
-    rows = [
-        summarise(name, _join(gathered[name, remove_seen]), remove_seen=remove_seen)
-        for remove_seen in (True, False)
-        for name in order
-        if (name, remove_seen) in gathered
-    ]
-    return Evaluation(tuple(rows), len(test.targets_U), ranker.items)
+    rows, ranks = measurement.rows(), measurement.ranks()
+    keys = [(name, seen_word(remove_seen)) for remove_seen in (True, False) for name in ORDER]
+    slices: tuple[QuestionSlice, ...] = ()
+    if not only_fused:
+        in_order = {key: ranks[key] for key in keys if key in ranks}
+        lengths_Q = np.array([len(history) for history in test.histories])
+        slices = slice_rows(in_order, lengths_Q, popularity_N[test.targets_U].astype(np.int64), cutoffs)
+    return Evaluation(
+        rows=tuple(rows[key] for key in keys if key in rows),
+        questions=len(test.targets_U),
+        items=ranker.items,
+        cutoffs=tuple(cutoffs),
+        slices=slices,
+        ranks=ranks,
+    )
+
+
+def compare_with_floor(evaluation: Evaluation) -> tuple[Comparison, ...]:
+    """Tests of what mmrec adds against the best floor: seen items removed, at the main cut-off."""
+    floor = evaluation.best_floor()
+    ranks = {name: value for (name, seen), value in evaluation.ranks.items() if seen == "removed"}
+    return compare(
+        ranks, [(name, floor) for name in ORDER if name in ranks and name not in FLOORS], cutoff=evaluation.cutoff
+    )
 
 
 def _unseen(histories: Sequence[npt.NDArray[np.int32]], items: int) -> npt.NDArray[np.bool_]:
@@ -167,7 +240,3 @@ def _candidates(
         leaders = [rows[np.argpartition(-feature[rows], per_channel)[:per_channel]] for feature in features.values()]
         rows = np.unique(np.concatenate(leaders))
     return np.concatenate([[target], rows[rows != target]])
-
-
-def _join(ranks: Sequence[Ranks]) -> Ranks:
-    return Ranks(np.concatenate([part.above_Q for part in ranks]), np.concatenate([part.tied_Q for part in ranks]))

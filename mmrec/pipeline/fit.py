@@ -22,21 +22,23 @@ import numpy.typing as npt
 import torch
 
 import mmrec
-from mmrec.bundle import BundleWriter
+from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.channels.blend import Blend
 from mmrec.channels.lexical import build_lexical_index
 from mmrec.channels.transitions import count_transitions
 from mmrec.data.dataset import Dataset, read_dataset
-from mmrec.data.splits import LeaveOneOut, leave_one_out
+from mmrec.data.splits import LeaveOneOut
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InvalidDatasetError
+from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.metrics import MetricRow
+from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
 from mmrec.generator.model import Generator, ItemTable
 from mmrec.generator.training import EpochRecord, TrainingResult, ValidationSet, train_generator
 from mmrec.pipeline.card import model_card
 from mmrec.pipeline.config import FitConfig, Modality
 from mmrec.pipeline.duplicates import load_thumbnails
 from mmrec.pipeline.evaluation import Evaluation, evaluate, fit_blends
+from mmrec.pipeline.splitting import split_events
 from mmrec.pipeline.work import WorkFolder, dataset_fingerprint
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.artefact import ENCODERS, Parts, write_parts
@@ -49,7 +51,7 @@ from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.picture_reading import load_small_pictures
-from mmrec_encoders.presets import build_encoders
+from mmrec_encoders.presets import Encoders, build_encoders
 from mmrec_encoders.protocols import ImageEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder
 from mmrec_encoders.small_clip_training import train_small_clip
@@ -135,13 +137,17 @@ def fit_dataset(
     resolve_dtype(config.dtype, resolve_device(config.device))
     clock = _Clock()
     data = read_dataset(dataset, require=config.require)
-    split = _split(data)
+    if config.relabel_ids:
+        data = _relabelled(data, config.seed)
+    split = split_events(data.interactions, config.split, data.root)
     key = {
         "mmrec": mmrec.__version__,
         "dataset": dataset_fingerprint(data.root),
         "config": asdict(config),
         "device": str(resolve_device(config.device)),
     }
+    if config.encoders_from:
+        key["encoders"] = open_bundle(config.encoders_from).version
     with BundleWriter(out, preset=config.preset, name=data.name) as writer:
         work = WorkFolder(Path(out) / ".fit", key)
         if work.resumed:
@@ -172,15 +178,13 @@ def fit_dataset(
     )
 
 
-def _split(data: Dataset) -> LeaveOneOut:
-    long_enough = int((data.interactions.lengths_U >= 3).sum()) if data.interactions.users else 0
-    if not long_enough:
-        raise InvalidDatasetError(
-            f"{data.root} has {data.interactions.events:,} usable events of {data.interactions.users:,} users, and no "
-            "user has 3; fit needs users with at least 3 events (one to learn from, one to validate, one to test): add "
-            "events, or use `mmrec embed` for a catalogue without any"
-        )
-    return leave_one_out(data.interactions)
+def _relabelled(data: Dataset, seed: int) -> Dataset:
+    new_rows_N = shuffled_rows(len(data.catalogue), seed)
+    return dataclasses.replace(
+        data,
+        catalogue=relabel_catalogue(data.catalogue, new_rows_N, seed),
+        interactions=relabel_interactions(data.interactions, new_rows_N),
+    )
 
 
 # --- stages -----------------------------------------------------------------------------------------------------------
@@ -188,9 +192,7 @@ def _split(data: Dataset) -> LeaveOneOut:
 
 def _encode(data: Dataset, config: FitConfig, work: WorkFolder, progress: Progress) -> _Encoded:
     """Frozen vectors of all pictures and words; the small image encoder is trained on the way where it is wanted."""
-    encoders = build_encoders(
-        config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
-    )
+    encoders = _encoders(data, config)
     words = ItemEncoder(None, encoders.text, None, config.template)
     text = work.tensors("words", lambda: words.encode_words(data.catalogue, progress)._asdict())
     image = encoders.image
@@ -211,6 +213,23 @@ def _encode(data: Dataset, config: FitConfig, work: WorkFolder, progress: Progre
     pictures = work.tensors("pictures", encode_pictures)
     unreadable = int(pictures.pop("unreadable")[0])
     return _Encoded(encoder, ItemFeatures(**pictures, **text), unreadable)
+
+
+def _encoders(data: Dataset, config: FitConfig) -> Encoders:
+    """A bundle's encoders where one is named, else the preset's."""
+    if not config.encoders_from:
+        return build_encoders(
+            config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
+        )
+    folder = open_bundle(config.encoders_from).folder / ENCODERS
+    encoder = ItemEncoder.load(folder, config.device, config.dtype)
+    if encoder.image is None and any(data.catalogue.images):
+        raise InvalidArgumentError(
+            f"encoders_from is {config.encoders_from!r}, a bundle of a catalogue without pictures, and items of "
+            f"{data.root} have some; name a bundle that was fitted with pictures, or none",
+            field="encoders_from",
+        )
+    return Encoders(encoder.image, encoder.text)
 
 
 def _small_encoder(
@@ -381,6 +400,7 @@ def _publish(
     index = write_parts(writer, parts, ranking.features, thumbnails, progress)
     encoded.encoder.with_fusion(ranking.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
     metrics = evaluation.as_json() | {
+        "split": config.split,
         "best_epoch": ranking.training.best_epoch,
         "epochs": [asdict(record) for record in ranking.training.epochs],
         "index": asdict(index),

@@ -7,11 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmrec.bundle import open_bundle
 from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError, MmrecError, NotFoundError
 from mmrec.pipeline import FitConfig, evaluate_bundle, fit_dataset, preset
+from mmrec.progress import NoProgress
 from tests.conftest import quick_fit
 
 
@@ -111,6 +113,35 @@ def test_a_catalogue_without_pictures_is_fitted_on_words(tmp_path: Path) -> None
     result = fit_dataset(write(tmp_path / "data", ITEMS, EVENTS), tmp_path / "bundle", quick_fit())
     assert result.evaluation.items == 6
     assert result.evaluation.row("fused").users == 4
+
+
+class _Stages(NoProgress):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        self.names.append(stage)
+
+
+def test_encoders_are_taken_from_another_bundle(demo_dataset: Path, demo_bundle: Path, tmp_path: Path) -> None:
+    stages = _Stages()
+    config = replace(quick_fit(), encoders_from=str(demo_bundle), seed=1)
+    again = fit_dataset(demo_dataset, tmp_path / "bundle", config, stages)
+    assert "encoding pictures" in stages.names
+    assert not [name for name in stages.names if "small image encoder" in name]
+    vectors = [open_bundle(root).read_tensors("embeddings.safetensors") for root in (demo_bundle, again.bundle)]
+    for name in ("image", "text"):
+        assert np.array_equal(vectors[0][name], vectors[1][name])
+    assert not np.array_equal(vectors[0]["fused"], vectors[1]["fused"])
+
+
+def test_encoders_that_cannot_read_the_catalogue_are_refused(demo_dataset: Path, tmp_path: Path) -> None:
+    words = fit_dataset(write(tmp_path / "data", ITEMS, EVENTS), tmp_path / "words", quick_fit()).bundle
+    config = replace(quick_fit(), encoders_from=str(words))
+    with pytest.raises(InvalidArgumentError, match="without pictures"):
+        fit_dataset(demo_dataset, tmp_path / "bundle", config)
+    with pytest.raises(InvalidArgumentError, match="encoders_from"):
+        replace(config, text_model="some/model")
 
 
 def test_when_no_user_has_three_events(tmp_path: Path) -> None:
