@@ -12,6 +12,12 @@ from mmrec.types import Versions
 
 __all__ = ["model_card"]
 
+_HELD_OUT = {
+    "leave-one-out": "each user's last event is the test, the one before it the validation, the rest is learned from",
+    "time": "the last tenth of the time line is the test, the tenth before it the validation, the rest is learned "
+    "from; each user is asked for the first event of a period",
+}
+
 
 def model_card(
     data: Dataset,
@@ -36,8 +42,7 @@ def model_card(
         "## What it was made from",
         "",
         f"- {len(data.catalogue):,} items, {pictures:,} with a picture, {words:,} with words",
-        f"- {data.interactions.events:,} events of {data.interactions.users:,} users; each user's last event is the "
-        "test, the one before it the validation, the rest is learned from",
+        f"- {data.interactions.events:,} events of {data.interactions.users:,} users; {_HELD_OUT[config.split]}",
         "",
         "## What it is",
         "",
@@ -65,7 +70,7 @@ def model_card(
         "## Limits",
         "",
         "It knows what customers did in these events and nothing else. Popular items are recommended more often than "
-        "rare ones. Figures are of held-out last events, not of sales.",
+        "rare ones. Figures are of held-out events, not of sales.",
         "",
     ]
     return "\n".join(lines)

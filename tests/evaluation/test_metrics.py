@@ -3,7 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from mmrec.evaluation.metrics import Ranks, rank_targets, ranks_in_lists, summarise
+from mmrec.errors import InvalidArgumentError
+from mmrec.evaluation.metrics import (
+    Ranks,
+    checked_cutoffs,
+    main_cutoff,
+    rank_targets,
+    ranks_in_lists,
+    summarise,
+)
 
 
 def ranks(above: int, tied: int = 0) -> Ranks:
@@ -53,6 +61,13 @@ def test_ranks_in_lists_that_end_early_or_lack_the_target() -> None:
     assert found.above_Q[0] == 1
 
 
+def test_mrr_is_the_expected_reciprocal_rank_inside_the_list() -> None:
+    assert ranks(3).mrr_at(10).tolist() == pytest.approx([0.25])
+    assert ranks(10).mrr_at(10).tolist() == [0.0]
+    # Places 1 and 2 with equal chance.
+    assert ranks(0, tied=1).mrr_at(10).tolist() == [0.75]
+
+
 def test_a_row_as_json_has_the_documented_keys() -> None:
     row = summarise("fused", ranks(1), remove_seen=True).as_json()
     assert row == {
@@ -60,7 +75,24 @@ def test_a_row_as_json_has_the_documented_keys() -> None:
         "seen": "removed",
         "recall@5": 1.0,
         "recall@10": 1.0,
+        "recall@20": 1.0,
         "ndcg@5": pytest.approx(0.6309, abs=1e-4),
         "ndcg@10": pytest.approx(0.6309, abs=1e-4),
+        "ndcg@20": pytest.approx(0.6309, abs=1e-4),
+        "mrr@5": 0.5,
+        "mrr@10": 0.5,
+        "mrr@20": 0.5,
         "users": 1,
     }
+
+
+def test_the_main_cut_off_is_ten_or_the_longest() -> None:
+    assert main_cutoff((5, 10, 20)) == 10
+    assert main_cutoff((1, 3)) == 3
+
+
+@pytest.mark.parametrize("cutoffs", [(), (0, 5), (5, 13)])
+def test_cut_offs_that_cannot_be_filled_are_refused(cutoffs: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidArgumentError, match="12 items"):
+        checked_cutoffs(cutoffs, 12)
+    assert checked_cutoffs((12, 5, 5), 12) == (5, 12)

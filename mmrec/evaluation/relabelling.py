@@ -1,0 +1,64 @@
+"""Random item ids in a random order, so that no id and no row says when its item first appeared.
+
+Common data files number items in order of first appearance: the next item of a user is then often the next number, and
+a model that reads numbers reads answers. Works on catalogues and interactions; knows nothing of rankers.
+"""
+
+# Axes: N items
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.data.catalogue import Catalogue
+from mmrec.data.interactions import Interactions
+from mmrec.data.splits import LeaveOneOut, Split
+
+__all__ = ["relabel_catalogue", "relabel_interactions", "relabel_split", "shuffled_rows"]
+
+
+def shuffled_rows(items: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """The new row of each item: a random permutation. Shape: (N,), int64."""
+    return np.random.default_rng(seed).permutation(items)
+
+
+def relabel_catalogue(catalogue: Catalogue, new_rows_N: npt.NDArray[np.int64], seed: int = 0) -> Catalogue:
+    """The same items in their new rows, with random ids of equal length that are none of the old ones.
+
+    Args:
+        catalogue: The items.
+        new_rows_N: From `shuffled_rows`. Shape: (N,), int64.
+        seed: Of the ids, which follow from it and from the number of items.
+    """
+    old_rows_N = np.argsort(new_rows_N)
+    shuffled = catalogue.take(old_rows_N)
+    # The new row alone would do for an id; drawn numbers also hide the new order from whoever sorts ids.
+    numbers = np.random.default_rng([seed, 1]).permutation(len(catalogue))
+    width = len(str(max(len(catalogue) - 1, 0)))
+    prefix = "r"
+    while any(item_id.startswith(prefix) for item_id in catalogue.item_ids):
+        prefix += "r"
+    return dataclasses.replace(shuffled, item_ids=tuple(f"{prefix}{number:0{width}d}" for number in numbers.tolist()))
+
+
+def relabel_interactions(interactions: Interactions, new_rows_N: npt.NDArray[np.int64]) -> Interactions:
+    """The same events of the same users, with items in their new rows."""
+    return dataclasses.replace(interactions, items_E=new_rows_N.astype(np.int32)[interactions.items_E])
+
+
+def relabel_split(split: LeaveOneOut, new_rows_N: npt.NDArray[np.int64]) -> LeaveOneOut:
+    """The same split with items in their new rows."""
+    new_rows = new_rows_N.astype(np.int32)
+
+    def questions(part: Split) -> Split:
+        histories = [new_rows[history] for history in part.histories]
+        return Split(part.users_U, histories, new_rows[part.targets_U])
+
+    return LeaveOneOut(
+        train=relabel_interactions(split.train, new_rows_N),
+        validation=questions(split.validation),
+        test=questions(split.test),
+    )
