@@ -15,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mmrec.generator.negatives import Drawn
+
 __all__ = ["Batch", "epoch_batches", "pad_histories"]
 
 POOL = 32
@@ -28,11 +30,31 @@ class Batch(NamedTuple):
         history_BT: Catalogue rows, padded on the right with 0. Shape: (B, T), int64.
         target_BT: The item after each place. Shape: (B, T), int64.
         valid_BT: False where padded. Shape: (B, T), bool.
+        drawn: Items that the item head is trained against; None for the whole catalogue.
     """
 
     history_BT: Tensor
     target_BT: Tensor
     valid_BT: Tensor
+    drawn: Drawn | None = None
+
+    def share(self, number: int, count: int) -> Batch:
+        """Every `count`-th window from `number` on, without padding that none of them needs; may be empty."""
+        rows = slice(number, None, count)
+        valid_BT = self.valid_BT[rows]
+        places = int(valid_BT.sum(1).max()) if len(valid_BT) else 0
+        return self._replace(
+            history_BT=self.history_BT[rows, :places],
+            target_BT=self.target_BT[rows, :places],
+            valid_BT=valid_BT[:, :places],
+        )
+
+    def on(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        history_BT, target_BT, valid_BT = (
+            tensor.to(device, non_blocking=True) for tensor in (self.history_BT, self.target_BT, self.valid_BT)
+        )
+        return Batch(history_BT, target_BT, valid_BT, self.drawn)
 
 
 def pad_histories(histories: Sequence[npt.NDArray[np.int32]], longest: int) -> tuple[Tensor, Tensor]:
@@ -52,7 +74,7 @@ def pad_histories(histories: Sequence[npt.NDArray[np.int32]], longest: int) -> t
 
 
 def epoch_batches(
-    histories: Sequence[npt.NDArray[np.int32]], *, longest: int, positions: int, seed: int, epoch: int
+    histories: Sequence[npt.NDArray[np.int32]], *, longest: int, positions: int, seed: int, epoch: int, done: int = 0
 ) -> Iterator[Batch]:
     """Every training transition once, in windows of at most `longest` places.
 
@@ -65,6 +87,7 @@ def epoch_batches(
         positions: Most places of a batch, padding included; at least one window is always taken.
         seed: Of the order and the cuts.
         epoch: Number of the pass.
+        done: Batches of it that are left out because an earlier run has had them.
     """
     rng = np.random.default_rng((seed, epoch))
     windows: list[npt.NDArray[np.int32]] = []
@@ -90,7 +113,7 @@ def epoch_batches(
                 current = []
             current.append(int(row))
         batches.append(current)
-    for chosen in rng.permutation(len(batches)):
+    for chosen in rng.permutation(len(batches))[done:]:
         rows = [windows[row] for row in batches[chosen]]
         history_BT, valid_BT = pad_histories([row[:-1] for row in rows], longest)
         target_BT, _ = pad_histories([row[1:] for row in rows], longest)

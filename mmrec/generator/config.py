@@ -17,6 +17,7 @@ FEWEST_POSITIONS = 128
 
 
 Architecture = Literal["llama", "qwen3", "mistral"]
+Softmax = Literal["auto", "full", "sampled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class GeneratorConfig:
         residual_dropout: Share of items whose learned residual is hidden in a training step, so that content alone
             must serve them as it must serve cold items.
         lora_rank: Rank of the LoRA matrices of a pretrained model.
+        use_ids: Whether warm items have a learned residual; without, items are known by their content alone.
+        use_content: Whether tokens hold the fused embedding; without, items are known by their ids alone, and cold
+            items by nothing.
     """
 
     pretrained: str = ""
@@ -48,6 +52,8 @@ class GeneratorConfig:
     dropout: float = 0.3
     residual_dropout: float = 0.2
     lora_rank: int = 16
+    use_ids: bool = True
+    use_content: bool = True
 
     def __post_init__(self) -> None:
         if self.architecture not in ("llama", "qwen3", "mistral"):
@@ -66,6 +72,11 @@ class GeneratorConfig:
         for name in ("dropout", "residual_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must lie in [0, 1)", field=name)
+        if not (self.use_ids or self.use_content):
+            raise InvalidArgumentError(
+                "use_ids and use_content are both False; an item's token must hold its id, its content, or both",
+                field="use_content",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,13 @@ class TrainingConfig:
         label_smoothing: Of the item loss, 0 to below 1.
         validation_users: Most users the metric is measured on after each epoch.
         max_minutes: Training stops after the epoch in which this much time has passed; 0 for no limit.
+        softmax: Of the item head: ``full`` over the whole catalogue, ``sampled`` against `negatives` drawn items, or
+            ``auto``: full for up to `full_softmax_items` items.
+        full_softmax_items: See `softmax`.
+        negatives: Items drawn per step, with replacement.
+        ema_decay: Share of an exponential moving average of the weights that stays at each step, 0 for none. The
+            averaged weights are the ones that are evaluated and kept.
+        checkpoint_minutes: Time between checkpoints inside an epoch; one is always written at its end.
     """
 
     epochs: int = 60
@@ -99,6 +117,15 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     validation_users: int = 2000
     max_minutes: float = 0.0
+    softmax: Softmax = "auto"
+    full_softmax_items: int = 50_000
+    negatives: int = 8192
+    ema_decay: float = 0.0
+    checkpoint_minutes: float = 5.0
+
+    def samples(self, items: int) -> bool:
+        """Whether the item head is trained against drawn items for a catalogue of this many."""
+        return self.softmax == "sampled" or (self.softmax == "auto" and items > self.full_softmax_items)
 
     def positions_for(self, transitions: int) -> int:
         """History positions per step for a training set of this many transitions."""
@@ -107,7 +134,16 @@ class TrainingConfig:
         )
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_positions", "validation_users"):
+        if self.softmax not in ("auto", "full", "sampled"):
+            raise InvalidArgumentError(
+                f"softmax is {self.softmax!r}; it must be auto, full or sampled", field="softmax"
+            )
+        if not 0 <= self.ema_decay < 1:
+            raise InvalidArgumentError(f"ema_decay is {self.ema_decay}; it must lie in [0, 1)", field="ema_decay")
+        for name in ("max_minutes", "checkpoint_minutes"):
+            if not getattr(self, name) >= 0:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 0 or more", field=name)
+        for name in ("epochs", "patience", "batch_positions", "validation_users", "full_softmax_items", "negatives"):
             if getattr(self, name) < 1:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)
         if self.learning_rate <= 0:

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmrec.data.files import replace_file
-from mmrec.generator.batches import Batch, epoch_batches, pad_histories
+from mmrec.generator.batches import epoch_batches, pad_histories
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.losses import compute_losses, nodes_by_depth
 from mmrec.generator.model import Generator
@@ -141,7 +141,7 @@ def train_generator(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                    losses = compute_losses(model, _on(batch, device), index, nodes_PN, config)
+                    losses = compute_losses(model, batch.on(device), index, nodes_PN, config)
                 loss = losses.item + config.semantic_id_weight * losses.semantic_id
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -200,10 +200,6 @@ def _ndcg_at_10(model: Generator, validation: ValidationSet, users: int, device:
         rank_B = (scores_BN > scores_BN.gather(1, target_B.unsqueeze(1))).sum(1)
         gain += float(torch.where(rank_B < 10, 1 / torch.log2(rank_B + 2.0), 0.0).sum())
     return gain / len(chosen)
-
-
-def _on(batch: Batch, device: torch.device) -> Batch:
-    return Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
 
 
 def _weights(model: Generator) -> dict[str, Tensor]:
