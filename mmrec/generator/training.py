@@ -1,77 +1,45 @@
-"""Training the generator on histories, with early stopping and a checkpoint after every epoch.
+"""Training the generator on histories: passes, early stopping, checkpoints, and several processes as one.
 
-Works on catalogue rows. All places of a window are trained in one pass: the item head by cross-entropy over the whole
-catalogue, the semantic-ID head by cross-entropy over the codes that continue a real path. All randomness of an epoch
-follows from (seed, epoch), so a run that is killed and started again makes the same model as one that was not.
+Works on catalogue rows. All randomness of a step follows from (seed, epoch, step), so a run that is killed anywhere
+and started again makes the same model, bit for bit, as one that was not. In a group of processes each computes its
+share of the windows of every step, and gradients are added up, so that the model is the one that a single process
+makes, to rounding (and but for what is drawn).
 """
 
-# Axes: B windows, T places, N items, H hidden width, P levels
+# Axes: P levels, N items
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mmrec.data.files import replace_file
-from mmrec.generator.batches import epoch_batches, pad_histories
+from mmrec.errors import FailedPreconditionError
+from mmrec.generator.batches import Batch, epoch_batches
+from mmrec.generator.checkpoint import Checkpoint, Position, Trained, training_identity
 from mmrec.generator.config import TrainingConfig
+from mmrec.generator.curves import Curves
 from mmrec.generator.losses import compute_losses, nodes_by_depth
 from mmrec.generator.model import Generator
+from mmrec.generator.negatives import ItemSampler
+from mmrec.generator.records import EpochRecord, TrainingResult
+from mmrec.generator.schedule import learning_rate, step_seed
+from mmrec.generator.validation import ValidationSet, ndcg_at_10
+from mmrec.generator.weights import AveragedWeights, put_weights, trained_weights
+from mmrec.processes import Processes
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.tokens.decode_index import DecodeIndex
 
 __all__ = ["EpochRecord", "TrainingResult", "ValidationSet", "train_generator"]
 
-
-class ValidationSet(NamedTuple):
-    """What the metric is measured on: histories and the item that came next."""
-
-    histories: Sequence[npt.NDArray[np.int32]]
-    targets_U: npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """Figures of one pass.
-
-    Attributes:
-        epoch: From 1.
-        item_loss: Mean cross-entropy of the item head, in nats.
-        semantic_id_loss: Mean negative log-probability of a whole path, in nats.
-        ndcg_at_10: Of the item head on the validation set, whole catalogue, seen removed.
-        seconds: Wall time of the pass, validation included.
-    """
-
-    epoch: int
-    item_loss: float
-    semantic_id_loss: float
-    ndcg_at_10: float
-    seconds: float
-
-
-class TrainingResult(NamedTuple):
-    """Passes that were made, and the one whose weights were kept."""
-
-    epochs: tuple[EpochRecord, ...]
-    best_epoch: int
-
-
-class _State(NamedTuple):
-    """What a checkpoint holds beside tensors."""
-
-    records: list[EpochRecord]
-    best_epoch: int
+_SAY_EVERY_S = 1.0
 
 
 def train_generator(
@@ -86,6 +54,8 @@ def train_generator(
     seed: int,
     progress: Progress = NO_PROGRESS,
     checkpoint: Path | None = None,
+    log_dir: Path | None = None,
+    processes: Processes | None = None,
 ) -> TrainingResult:
     """Train `model` in place; afterwards it holds the weights of the best epoch.
 
@@ -97,148 +67,248 @@ def train_generator(
         config: See `TrainingConfig`.
         device: Where to compute.
         dtype: Number format of the matrix products; weights stay in float32.
-        seed: Of order, cuts and dropout.
+        seed: Of order, cuts, dropout and negatives.
         progress: Told of every step.
-        checkpoint: Folder for the checkpoint, continued from if it holds one of the same run.
+        checkpoint: Folder for the checkpoint, continued from if it holds one of the same run, and for `curves.png`.
+        log_dir: Folder for TensorBoard's event files; None for none.
+        processes: Who takes part, all with the same arguments; the first one alone writes and speaks. None: this
+            process alone.
+
+    Raises:
+        FailedPreconditionError: not every process sees the same checkpoint.
     """
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        betas=(0.9, 0.98),
-    )
-    state = _State([], 0)
-    best = _weights(model)
-    if checkpoint is not None and (checkpoint / "state.json").exists():
-        state, best = _load(checkpoint, model, optimizer)
-    records, best_epoch = state
-    transitions = sum(max(0, len(history) - 1) for history in histories)
-    positions = config.positions_for(transitions)
-    steps_per_epoch = max(1, math.ceil(transitions / positions))
-    nodes_PN = nodes_by_depth(index)
-    started = time.monotonic() - sum(record.seconds for record in records)
+    processes = processes or Processes.alone(device)
+    if not processes.is_main:
+        progress = NO_PROGRESS
+    run = _Run(model, index, histories, validation, config, dtype, seed, progress, processes)
+    run.go(checkpoint, log_dir)
+    return TrainingResult(run.at.epochs, run.at.best_epoch)
 
-    progress.start("train", config.epochs * transitions, "items")
-    progress.advance(len(records) * transitions)
-    for epoch in range(len(records) + 1, config.epochs + 1):
-        if best_epoch and epoch - 1 - best_epoch >= config.patience:
-            break
-        epoch_start = time.monotonic()
-        totals = np.zeros(3)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed * 100_003 + epoch)
-            model.train()
-            batches = epoch_batches(
-                histories,
-                longest=model.config.max_history,
-                positions=positions,
-                seed=seed,
-                epoch=epoch,
+
+class _Run:
+    def __init__(
+        self,
+        model: Generator,
+        index: DecodeIndex,
+        histories: Sequence[npt.NDArray[np.int32]],
+        validation: ValidationSet,
+        config: TrainingConfig,
+        dtype: torch.dtype,
+        seed: int,
+        progress: Progress,
+        processes: Processes,
+    ) -> None:
+        self.model, self.index, self.histories, self.validation = model, index, histories, validation
+        self.config, self.dtype, self.seed, self.progress, self.processes = config, dtype, seed, progress, processes
+        self.device = processes.device
+        processes.same([tensor for tensor in model.state_dict().values() if tensor.numel()])
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        matrices, vectors = [[p for p in self.parameters if (p.ndim >= 2) is matrix] for matrix in (True, False)]
+        optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+        )
+        self.trained = Trained(
+            model,
+            optimizer,
+            torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16),
+            AveragedWeights(model, config.ema_decay) if config.ema_decay else None,
+        )
+        self.transitions = sum(max(0, len(history) - 1) for history in histories)
+        self.positions = config.positions_for(self.transitions)
+        self.steps_per_epoch = max(1, math.ceil(self.transitions / self.positions))
+        self.nodes_PN = nodes_by_depth(index)
+        items = self.nodes_PN.shape[1]
+        self.sampler = ItemSampler.of_histories(histories, items, self.device) if config.samples(items) else None
+        self.at = Position()
+        self.best = trained_weights(model)
+        self.sums_4 = torch.zeros(4, dtype=torch.float64, device=self.device)
+        self.checkpoint: Checkpoint | None = None
+        self.curves = Curves(None, None)
+        self.seen = 0
+        self.begun = self.started = self.saved = self.said = self.epoch_started = time.monotonic()
+
+    def go(self, folder: Path | None, log_dir: Path | None) -> None:
+        """Train until there is nothing more to gain, or no more time."""
+        if folder:
+            self.checkpoint = Checkpoint(
+                folder, training_identity(self.model, self.histories, self.config, self.seed, self.dtype)
             )
-            for step, batch in enumerate(batches):
-                rate = _rate((epoch - 1) * steps_per_epoch + step, config, steps_per_epoch)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                    losses = compute_losses(model, batch.on(device), index, nodes_PN, config)
-                loss = losses.item + config.semantic_id_weight * losses.semantic_id
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                count = int(batch.valid_BT.sum())
-                totals += (losses.item.item() * count, losses.semantic_id.item() * count, count)
-                progress.advance(count)
-        ndcg = _ndcg_at_10(model, validation, config.validation_users, device)
-        count = max(totals[2], 1)
-        records.append(
-            EpochRecord(epoch, float(totals[0] / count), float(totals[1] / count), ndcg, time.monotonic() - epoch_start)
+            self._resume(self.checkpoint)
+        if self.processes.is_main:
+            self.curves = Curves(folder / "curves.png" if folder else None, log_dir, self.at.total)
+        self.started -= sum(record.seconds for record in self.at.epochs) + self.at.seconds
+        self.progress.start("train", self.config.epochs * self.transitions, "items")
+        self.progress.advance(len(self.at.epochs) * self.transitions)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            while not self._over():
+                self._epoch(len(self.at.epochs) + 1)
+        put_weights(self.model, self.best)
+        self.model.eval()
+        if self.processes.is_main:
+            self.curves.close(self.at.epochs, self.at.best_epoch)
+        self.progress.finish(f"best epoch {self.at.best_epoch} of {len(self.at.epochs)}")
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        found = checkpoint.load(self.trained)
+        if found:
+            self.at, self.best = found[0], {name: tensor.to(self.device) for name, tensor in found[1].items()}
+            self.sums_4 += torch.tensor(self.at.sums, dtype=torch.float64, device=self.device)
+        # They also wait for each other here: nobody writes a checkpoint before all have read.
+        most, least = (sign * self.processes.agree(False, sign * self.at.total)[1] for sign in (1, -1))
+        if most != least:
+            raise FailedPreconditionError(
+                f"one process goes on from step {int(least)} and another from {int(most)}; "
+                f"keep {checkpoint.path.parent} on a disk that all processes see"
+            )
+
+    def _over(self) -> bool:
+        at, config = self.at, self.config
+        if at.steps:
+            return False
+        stop = len(at.epochs) >= config.epochs
+        stop |= bool(at.best_epoch) and len(at.epochs) - at.best_epoch >= config.patience
+        stop |= bool(at.epochs) and 0 < 60 * config.max_minutes < time.monotonic() - self.started
+        return self.processes.agree(stop, 0.0)[0]
+
+    def _epoch(self, epoch: int) -> None:
+        self.epoch_started = time.monotonic() - self.at.seconds
+        self.model.train()
+        batches = epoch_batches(
+            self.histories,
+            longest=self.model.config.max_history,
+            positions=self.positions,
+            seed=self.seed,
+            epoch=epoch,
+            done=self.at.steps,
         )
-        if best_epoch == 0 or ndcg > records[best_epoch - 1].ndcg_at_10 or not len(validation.targets_U):
-            best_epoch, best = epoch, _weights(model)
-        progress.say(
-            f"epoch {epoch}: loss {records[-1].item_loss:.3f} + {records[-1].semantic_id_loss:.3f}, "
-            f"validation NDCG@10 {ndcg:.4f} (best {records[best_epoch - 1].ndcg_at_10:.4f} at {best_epoch})"
-        )
-        if checkpoint is not None:
-            _save(checkpoint, model, optimizer, best, _State(records, best_epoch))
-        if config.max_minutes and time.monotonic() - started > 60 * config.max_minutes:
-            break
-    model.load_state_dict(best)
-    model.eval()
-    progress.finish(f"best epoch {best_epoch} of {len(records)}")
-    return TrainingResult(tuple(records), best_epoch)
+        self.progress.advance(int(self.sums_4[1]))
+        for batch in batches:
+            torch.manual_seed(step_seed(self.seed, epoch, self.at.steps, self.processes.index))
+            self._step(batch, epoch)
+            self._tell(int(batch.valid_BT.sum()))
+            if self.config.checkpoint_minutes and time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes:
+                self._save()
+        self._close(epoch)
 
+    def _step(self, batch: Batch, epoch: int) -> None:
+        """One step of the optimiser, the same in every process."""
+        optimizer, scaler = self.trained.optimizer, self.trained.scaler
+        rate = learning_rate((epoch - 1) * self.steps_per_epoch + self.at.steps, self.config, self.steps_per_epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+        sums_4 = self._gradients(batch)
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+        self.sums_4 += sums_4
+        self.at = self.at._replace(total=self.at.total + 1, steps=self.at.steps + 1)
+        if self.trained.average:
+            self.trained.average.update(self.at.total)
+        losses = (("step/item_loss", sums_4[0] / sums_4[1]), ("step/semantic_id_loss", sums_4[2] / sums_4[3]))
+        self.curves.step(self.at.total, (*losses, ("step/learning_rate", rate)))
 
-def _rate(step: int, config: TrainingConfig, steps_per_epoch: int) -> float:
-    """Linear warm-up, then a cosine down to a tenth over the longest possible run."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    done = min(1.0, step / max(1, config.epochs * steps_per_epoch))
-    return config.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+    def _gradients(self, batch: Batch) -> Tensor:
+        """Gradients of the step's loss, left in the parameters; sums and counts of its losses over all processes."""
+        processes = self.processes
+        own = batch.share(processes.index, processes.count) if processes.count > 1 else batch
+        losses = None
+        # A step of fewer windows than processes leaves some of them without any.
+        if len(own.valid_BT):
+            own = own.on(self.device)._replace(drawn=self.sampler.draw(self.config.negatives) if self.sampler else None)
+            with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+                losses = compute_losses(self.model, own, self.index, self.nodes_PN, self.config)
+        counts_2 = torch.zeros(2, device=self.device)
+        if losses:
+            counts_2 += torch.tensor([losses.item_places, losses.semantic_id_places], device=self.device)
+        total_2 = counts_2.clone()
+        processes.add_up([total_2])
+        sums_4 = torch.zeros(4, dtype=torch.float64, device=self.device)
+        if losses:
+            # Means over this process's places, weighed so that their sum is the mean over everyone's.
+            share_2 = counts_2 / total_2
+            loss = share_2[0] * losses.item + self.config.semantic_id_weight * share_2[1] * losses.semantic_id
+            self.trained.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            means_2 = torch.stack((losses.item.detach(), losses.semantic_id.detach())).double()
+            sums_4[0::2], sums_4[1::2] = means_2 * counts_2, counts_2.double()
+        if processes.count > 1:
+            used = torch.tensor([float(p.grad is not None) for p in self.parameters], device=self.device)
+            for parameter in self.parameters:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+            processes.add_up([*(p.grad for p in self.parameters if p.grad is not None), used, sums_4])
+            for parameter, by in zip(self.parameters, used.tolist(), strict=True):
+                # What no process used stays as it is, as in a single process, and does not even decay.
+                if not by:
+                    parameter.grad = None
+        return sums_4
 
+    def _close(self, epoch: int) -> None:
+        """Validate, keep the best weights, and write everything down."""
+        average = self.trained.average
+        with average.in_place() if average else nullcontext():
+            ndcg = ndcg_at_10(self.model, self.validation, self.config.validation_users, self.processes)
+            best = not self.at.epochs or not self.at.best_epoch or not len(self.validation.targets_U)
+            if best or ndcg > self.at.epochs[self.at.best_epoch - 1].ndcg_at_10:
+                self.best = trained_weights(self.model)
+                self.at = self.at._replace(best_epoch=epoch)
+        item, item_places, path, path_places = self.sums_4.tolist()
+        _, seconds = self.processes.agree(False, time.monotonic() - self.epoch_started)
+        record = EpochRecord(epoch, item / max(item_places, 1), path / max(path_places, 1), ndcg, seconds)
+        self.sums_4.zero_()
+        self.at = Position((*self.at.epochs, record), self.at.best_epoch, self.at.total)
+        self.said = float("-inf")
+        self._tell(0)
+        if self.processes.is_main:
+            self.curves.epoch(self.at.epochs, self.at.best_epoch, self.at.total)
+        self._save()
 
-@torch.inference_mode()
-def _ndcg_at_10(model: Generator, validation: ValidationSet, users: int, device: torch.device) -> float:
-    """NDCG@10 of the item head, whole catalogue, seen removed; 0 without a validation set."""
-    model.eval()
-    if not len(validation.targets_U):
-        return 0.0
-    # Evenly spread rather than the first ones: files are often sorted.
-    chosen = np.unique(np.linspace(0, len(validation.targets_U) - 1, users).astype(int))
-    tokens_NH = model.item_tokens()
-    gain = 0.0
-    for rows in np.array_split(chosen, math.ceil(len(chosen) / 256)):
-        histories = [validation.histories[row] for row in rows]
-        history_BT, valid_BT = pad_histories(histories, model.config.max_history)
-        memory = model.read(history_BT.to(device), valid_BT.to(device), tokens_NH)
-        scores_BN = model.item_logits(memory.last(), tokens_NH)
-        for row, history in enumerate(histories):
-            scores_BN[row, torch.from_numpy(history.astype(np.int64)).to(device)] = float("-inf")
-        target_B = torch.from_numpy(validation.targets_U[rows].astype(np.int64)).to(device)
-        rank_B = (scores_BN > scores_BN.gather(1, target_B.unsqueeze(1))).sum(1)
-        gain += float(torch.where(rank_B < 10, 1 / torch.log2(rank_B + 2.0), 0.0).sum())
-    return gain / len(chosen)
+    def _save(self) -> None:
+        if self.checkpoint and self.processes.is_main:
+            now = time.monotonic()
+            seconds = now - self.epoch_started if self.at.steps else 0.0
+            position = self.at._replace(sums=tuple(self.sums_4.tolist()), seconds=seconds)
+            self.checkpoint.save(position, self.trained, self.best)
+        self.saved = time.monotonic()
 
+    def _tell(self, places: int) -> None:
+        """Progress of `places` more; now and then loss, metric, and how long it can take at most."""
+        self.progress.advance(places)
+        self.seen += places
+        now = time.monotonic()
+        if now - self.said < _SAY_EVERY_S or not self.processes.is_main:
+            return
+        self.said = now
+        epochs = self.at.epochs
+        if self.at.steps:
+            item, item_places, path, path_places = self.sums_4.tolist()
+            losses = (item / max(item_places, 1), path / max(path_places, 1))
+        else:
+            losses = (epochs[-1].item_loss, epochs[-1].semantic_id_loss)
+        text = f"epoch {len(epochs) + (self.at.steps > 0)}: loss {losses[0]:.3f} + {losses[1]:.3f}"
+        if epochs:
+            best = self.at.best_epoch
+            text += (
+                f", validation NDCG@10 {epochs[-1].ndcg_at_10:.4f} (best {epochs[best - 1].ndcg_at_10:.4f} at {best})"
+            )
+        self.progress.say(text + self._time_left(now))
 
-def _weights(model: Generator) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def _save(
-    folder: Path, model: Generator, optimizer: torch.optim.Optimizer, best: dict[str, Tensor], state: _State
-) -> None:
-    """Write the checkpoint beside the old one and swap it in, so that a kill leaves one of the two whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
-    tensors |= {f"best.{name}": tensor.contiguous() for name, tensor in best.items()}
-    for number, slots in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{slot}": value.contiguous() for slot, value in slots.items()}
-    name = f"epoch-{len(state.records)}.safetensors"
-    replace_file(folder / name, lambda path: save_file(tensors, path))
-    record = {
-        "tensors": name,
-        "best_epoch": state.best_epoch,
-        "records": [asdict(record) for record in state.records],
-    }
-    replace_file(folder / "state.json", lambda path: path.write_text(json.dumps(record), encoding="utf-8"))
-    for old in folder.glob("epoch-*.safetensors"):
-        if old.name != name:
-            old.unlink()
-
-
-def _load(folder: Path, model: Generator, optimizer: torch.optim.Optimizer) -> tuple[_State, dict[str, Tensor]]:
-    record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    tensors = load_file(folder / record["tensors"])
-    part = {
-        kind: {name.removeprefix(f"{kind}."): t for name, t in tensors.items() if name.startswith(f"{kind}.")}
-        for kind in ("model", "best", "optimizer")
-    }
-    model.load_state_dict(part["model"])
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in part["optimizer"].items():
-        number, slot = key.split(".", 1)
-        slots.setdefault(int(number), {})[slot] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-    return _State([EpochRecord(**entry) for entry in record["records"]], record["best_epoch"]), part["best"]
+    def _time_left(self, now: float) -> str:
+        """How long training goes on at the speed of this run: at most, and if no pass gets better."""
+        at, config = self.at, self.config
+        if not self.seen:
+            return ""
+        pace = (now - self.begun) / self.seen * self.transitions / 60
+        under_way = float(self.sums_4[1]) / max(self.transitions, 1)
+        most = pace * (config.epochs - len(at.epochs) - under_way)
+        if config.max_minutes:
+            most = min(most, config.max_minutes - (now - self.started) / 60 + pace * (1 - under_way))
+        text = f"; at most {max(most, 0):.0f} min left"
+        if at.best_epoch and len(self.validation.targets_U):
+            least = pace * (at.best_epoch + config.patience - len(at.epochs) - under_way)
+            text += f", {min(max(least, 0), max(most, 0)):.0f} if it gets no better"
+        return text

@@ -1,7 +1,7 @@
 """Training encoders contrastively on a catalogue's own pairs of pictures and words."""
 
+from mmrec.processes import in_main_process
 from mmrec_encoders.adapting.config import AdaptConfig, SmallTowers, Views, adapt_preset, small_towers
-from mmrec_encoders.adapting.processes import in_main_process
 from mmrec_encoders.adapting.report import AdaptReport
 from mmrec_encoders.adapting.run import adapt_encoders
 

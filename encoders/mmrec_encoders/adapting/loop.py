@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import CancelledError, FailedPreconditionError
+from mmrec.processes import Processes
 from mmrec.progress import Progress
 from mmrec_encoders.adapting.checkpoint import Position, load_checkpoint, save_checkpoint
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.pairs import Pairs
-from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.schedule import rate_at
 from mmrec_encoders.adapting.scoring import HeldOutFigures
 from mmrec_encoders.adapting.step import Chunk, contrastive_step

@@ -24,13 +24,13 @@ import numpy.typing as npt
 from mmrec.data.dataset import Dataset
 from mmrec.data.files import replace_file
 from mmrec.errors import InvalidArgumentError
+from mmrec.processes import Processes
 from mmrec.progress import Progress
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.open_clip_trainee import OpenClipTrainee
 from mmrec_encoders.adapting.pairs import Pairs
 from mmrec_encoders.adapting.pictures import StreamedPictures, check_pictures, kept_failures
 from mmrec_encoders.adapting.prepared import Prepared, without_failures
-from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.texts import draw_texts, true_texts
 from mmrec_encoders.losses import siglip_loss
 from mmrec_encoders.open_clip_models import load_open_clip, load_tokenizer, model_config, open_clip_config

@@ -19,6 +19,7 @@ from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.files import replace_file
 from mmrec.device import resolve_dtype
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
+from mmrec.processes import Processes
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec_encoders.adapting.config import AdaptConfig, adapt_preset
 from mmrec_encoders.adapting.folder import WORK, finished, open_folder, publish, unpublish, work_folder
@@ -26,7 +27,6 @@ from mmrec_encoders.adapting.loop import Training
 from mmrec_encoders.adapting.pairs import Pairs, data_hash, find_pairs
 from mmrec_encoders.adapting.prepared import Prepared
 from mmrec_encoders.adapting.pretrained import prepare_open_clip
-from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.report import AdaptReport, figures_from_json, report_from_json, report_page
 from mmrec_encoders.adapting.scoring import HeldOutFigures, score
 from mmrec_encoders.adapting.small import prepare_small

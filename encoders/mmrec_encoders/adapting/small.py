@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from mmrec.data.dataset import Dataset
+from mmrec.processes import Processes
 from mmrec.progress import Progress
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.pairs import Pairs
 from mmrec_encoders.adapting.pictures import KeptPictures, failures_file, keep_pictures, kept_failures
 from mmrec_encoders.adapting.prepared import Prepared, without_failures
-from mmrec_encoders.adapting.processes import Processes
 from mmrec_encoders.adapting.small_trainee import SmallTrainee, encode_once, split_once
 from mmrec_encoders.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text
 from mmrec_encoders.preparation import Squeeze

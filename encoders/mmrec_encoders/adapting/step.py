@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from mmrec_encoders.adapting.processes import Processes
+    from mmrec.processes import Processes
 
 __all__ = ["Chunk", "LossOf", "Model", "contrastive_step"]
 

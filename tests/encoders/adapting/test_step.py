@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmrec_encoders.adapting.processes import Processes
+from mmrec.processes import Processes
 from mmrec_encoders.adapting.step import Chunk, contrastive_step
 from mmrec_encoders.losses import clip_loss, siglip_loss
 

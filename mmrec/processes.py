@@ -51,6 +51,13 @@ class Processes:
             # The state is one for the whole interpreter; whoever comes after us may want a GPU.
             PartialState._reset_state()
 
+    @classmethod
+    def alone(cls, device: torch.device) -> Processes:
+        """A group of this process alone, wherever it was started from."""
+        made = object.__new__(cls)
+        made.index, made.count, made.device, made._state = 0, 1, device, None
+        return made
+
     @property
     def is_main(self) -> bool:
         """Whether this is the process that writes and speaks."""

@@ -1,0 +1,96 @@
+"""Curves of a training: a picture of the passes so far, and event files for TensorBoard, written while it runs.
+
+Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmrec.data.files import replace_file
+from mmrec.generator.records import EpochRecord
+
+__all__ = ["Curves", "draw_curves"]
+
+_DRAW_EVERY_S = 20.0
+_LOG_EVERY_STEPS = 20
+
+
+class Curves:
+    """Keeps the picture and the event files of one training up to date.
+
+    Args:
+        picture: Where the picture goes; None for none.
+        log_dir: Folder of the event files, made if it is not there; None for none.
+        steps_done: Steps of earlier runs of the same training. Later ones that a killed run has written are hidden.
+    """
+
+    def __init__(self, picture: Path | None, log_dir: Path | None, steps_done: int = 0) -> None:
+        self._picture = picture
+        self._drawn = float("-inf")
+        self._writer: Any = None
+        if log_dir:
+            from tensorboardX import SummaryWriter
+
+            self._writer = SummaryWriter(str(log_dir), purge_step=steps_done + 1 if steps_done else None)
+
+    def step(self, number: int, losses: Sequence[tuple[str, Any]]) -> None:
+        """Take in a step's losses by name; only every twentieth is read."""
+        if self._writer and number % _LOG_EVERY_STEPS == 0:
+            for name, value in losses:
+                self._writer.add_scalar(name, float(value), number)
+
+    def epoch(self, records: Sequence[EpochRecord], best_epoch: int, steps: int) -> None:
+        """Take in a pass; `steps` have been done in all."""
+        if self._writer:
+            last = records[-1]
+            self._writer.add_scalar("epoch/item_loss", last.item_loss, steps)
+            self._writer.add_scalar("epoch/semantic_id_loss", last.semantic_id_loss, steps)
+            self._writer.add_scalar("epoch/validation_ndcg@10", last.ndcg_at_10, steps)
+            self._writer.add_scalar("epoch/seconds", last.seconds, steps)
+            self._writer.flush()
+        if self._picture and time.monotonic() - self._drawn > _DRAW_EVERY_S:
+            draw_curves(records, best_epoch, self._picture)
+            self._drawn = time.monotonic()
+
+    def close(self, records: Sequence[EpochRecord], best_epoch: int) -> None:
+        """The training is over."""
+        if self._writer:
+            self._writer.close()
+        if self._picture and records:
+            draw_curves(records, best_epoch, self._picture)
+
+
+def draw_curves(records: Sequence[EpochRecord], best_epoch: int, path: Path) -> None:
+    """Draw losses and validation metric by pass as a PNG; the same figures give the same bytes.
+
+    Args:
+        records: The passes.
+        best_epoch: The pass that is marked.
+        path: Where the file is to be.
+    """
+    # Neither pyplot nor its global state: this runs inside servers and tests.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    losses, metric = figure.subplots(1, 2)
+    passes = [record.epoch for record in records]
+    losses.plot(passes, [record.item_loss for record in records], ".-", label="item head")
+    losses.plot(passes, [record.semantic_id_loss for record in records], ".-", label="semantic-ID head")
+    losses.set(xlabel="epoch", ylabel="training loss, nats")
+    metric.plot(passes, [record.ndcg_at_10 for record in records], ".-", label="item head, whole catalogue")
+    if best_epoch:
+        best = records[best_epoch - 1].ndcg_at_10
+        metric.plot([best_epoch], [best], "o", fillstyle="none", label=f"kept: {best:.4f} at {best_epoch}")
+    metric.set(xlabel="epoch", ylabel="validation NDCG@10")
+    for axes in (losses, metric):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
