@@ -19,6 +19,7 @@ import mmrec
 from mmrec.cli import EXIT_CODES
 from mmrec.cli.adapt import adapt
 from mmrec.cli.check import check
+from mmrec.cli.compare import compare
 from mmrec.cli.demo import demo
 from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
@@ -50,6 +51,7 @@ _PROVIDERS = {
         "rich",
         "typer",
         "accelerate",
+        "matplotlib",
         "filelock",
         "lark",
         "urllib3",
@@ -67,6 +69,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "embed": embed,
     "fit": fit,
     "evaluate": evaluate,
+    "compare": compare,
     "recommend": recommend,
     "similar": similar,
     "search": search,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mmrec.cli.measuring import CutoffsOption, ReportOption, SplitOption, read_cutoffs
 from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 
@@ -17,25 +18,73 @@ def evaluate(
     dataset: Annotated[
         str, typer.Argument(metavar="DATASET", help="Take the events from here instead of from the bundle.")
     ] = "",
+    split: SplitOption = "",
+    cutoffs: CutoffsOption = "",
+    beam_sample: Annotated[
+        int,
+        typer.Option(
+            "--beam-sample",
+            metavar="N",
+            help="Questions to compare the beam with exact ranking on; -1: a quick number.",
+        ),
+    ] = -1,
+    report: ReportOption = "",
+    save_questions: Annotated[
+        str,
+        typer.Option("--save-questions", metavar="FILE", help="Keep every question's result (Parquet) for compare."),
+    ] = "",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Rank each user's last event among all items, with everything the bundle has and with plain counting.
+    """Rank held-out events among all items, with everything the bundle has and with plain counting.
 
     `fused` is what is served. `generator` is the LLM alone (both heads), `item-head` and `semantic-id-beam` are its
     heads, `transition-graph`, `lexical` and `content` its other channels. `graph-text`, `item-knn`, `transitions` and
     `popularity` are floors: counting, no training.
 
+    Intervals are 95% bootstrap intervals over users. The tests against the best floor are paired, and corrected for
+    their number after Holm.
+
     Example:
         mmrec evaluate bundle/
         mmrec evaluate bundle/ --json > metrics.json
+        mmrec evaluate bundle/ --report report/ --save-questions questions.parquet
     """
-    from mmrec.cli.tables import print_evaluation
+    from pathlib import Path
+
+    from mmrec.cli.tables import print_beam, print_comparisons, print_evaluation, print_lists, print_slices
     from mmrec.pipeline import evaluate_bundle
+    from mmrec.pipeline.questions import check_writable
+    from mmrec.pipeline.questions import save_questions as save
+    from mmrec.pipeline.reporting import prepare_report, report_evaluation
 
     output = Output(json=json, quiet=quiet)
-    result = evaluate_bundle(bundle, dataset or None, device=device, dtype=dtype, progress=output.progress())
+    lengths = read_cutoffs(cutoffs)
+    if report:
+        prepare_report(report)
+    if save_questions:
+        check_writable(Path(save_questions))
+    result = evaluate_bundle(
+        bundle,
+        dataset or None,
+        device=device,
+        dtype=dtype,
+        progress=output.progress(),
+        split=split,
+        cutoffs=lengths,
+        beam_sample=None if beam_sample == -1 else beam_sample,
+    )
+    if save_questions:
+        save(Path(save_questions), result.questions)
+        output.note(f"saved {len(result.questions.user_ids):,} questions in {save_questions}")
+    if report:
+        output.note(f"wrote {report_evaluation(report, result)}")
     output.data(result.as_json())
-    print_evaluation(output, result)
+    print_evaluation(output, result.evaluation)
+    print_lists(output, result.evaluation)
+    print_comparisons(output, "Against the best floor, seen items removed", result.comparisons)
+    print_slices(output, result.evaluation)
+    if result.beam is not None:
+        print_beam(output, result.beam)

@@ -2,30 +2,140 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmrec.cli.output import Output
 
 if TYPE_CHECKING:
-    from mmrec.pipeline import Evaluation
+    from mmrec.evaluation.comparisons import Comparison
+    from mmrec.evaluation.metrics import MetricRow
+    from mmrec.pipeline import BundleComparison, Evaluation
+    from mmrec.pipeline.beam_check import BeamCheck
 
-__all__ = ["print_evaluation"]
+__all__ = [
+    "print_beam",
+    "print_comparison",
+    "print_comparisons",
+    "print_evaluation",
+    "print_lists",
+    "print_slices",
+]
 
 
 def print_evaluation(out: Output, evaluation: Evaluation) -> None:
-    """Metrics of every ranker, with seen items removed and kept."""
-    out.table(
+    """Accuracy of every ranker, with seen items removed and kept."""
+    _print_accuracy(
+        out,
         f"{evaluation.questions:,} users, ranked among {evaluation.items:,} items",
-        ("ranked by", "seen", "Recall@5", "NDCG@5", "Recall@10", "NDCG@10"),
+        evaluation.rows,
+        evaluation.cutoffs,
+        evaluation.cutoff,
+    )
+
+
+def print_comparison(out: Output, comparison: BundleComparison) -> None:
+    """Accuracy of every bundle and of the floors."""
+    title = (
+        f"{comparison.ranker} of {len(comparison.names)} bundles, {comparison.questions:,} users "
+        f"({comparison.split}), ranked among {comparison.items:,} items"
+    )
+    _print_accuracy(out, title, list(comparison.rows.values()), comparison.cutoffs, comparison.cutoff)
+
+
+def _print_accuracy(out: Output, title: str, rows: Sequence[MetricRow], cutoffs: Sequence[int], cutoff: int) -> None:
+    columns = ["ranked by", "seen"]
+    for k in cutoffs:
+        columns += [f"Recall@{k}", f"NDCG@{k}"]
+    columns += [f"95% of NDCG@{cutoff}", f"MRR@{cutoff}"]
+    cells = []
+    for row in rows:
+        interval = row.intervals.get(f"ndcg@{cutoff}")
+        figures = [f"{value:.4f}" for k in cutoffs for value in (row.recall[k], row.ndcg[k])]
+        cells.append(
+            [
+                row.name,
+                row.seen,
+                *figures,
+                f"{interval.low:.4f} to {interval.high:.4f}" if interval else "",
+                f"{row.mrr[cutoff]:.4f}",
+            ]
+        )
+    out.table(title, columns, cells)
+
+
+def print_lists(out: Output, evaluation: Evaluation) -> None:
+    """What the lists are like beside accurate."""
+    k = evaluation.cutoff
+    out.table(
+        f"Lists of {k}",
+        ("ranked by", "seen", "coverage", "novelty (bits)", "popularity ratio", "Gini", "diversity"),
         [
             (
                 row.name,
                 row.seen,
-                f"{row.recall[5]:.4f}",
-                f"{row.ndcg[5]:.4f}",
-                f"{row.recall[10]:.4f}",
-                f"{row.ndcg[10]:.4f}",
+                f"{row.lists.coverage[k]:.4f}",
+                f"{row.lists.novelty[k]:.2f}",
+                f"{row.lists.popularity_ratio[k]:.2f}",
+                f"{row.lists.gini[k]:.4f}",
+                f"{row.lists.diversity[k]:.4f}",
             )
             for row in evaluation.rows
+            if row.lists is not None
+        ],
+    )
+
+
+def print_comparisons(out: Output, title: str, comparisons: Sequence[Comparison]) -> None:
+    """Paired tests."""
+    out.table(
+        title,
+        ("ranked by", "against", "metric", "difference", "95% interval", "p (Holm)", "Wilcoxon (Holm)", "verdict"),
+        [
+            (
+                one.name,
+                one.against,
+                one.metric,
+                f"{one.test.difference:+.4f}",
+                f"{one.test.low:+.4f} to {one.test.high:+.4f}",
+                f"{one.holm_permutation:.4f}",
+                f"{one.holm_wilcoxon:.4f}",
+                one.verdict,
+            )
+            for one in comparisons
+        ],
+    )
+
+
+def print_slices(out: Output, evaluation: Evaluation) -> None:
+    """NDCG of what is served, of the LLM and of the best floor in groups of questions."""
+    k, shown = evaluation.cutoff, ("fused", "generator", evaluation.best_floor())
+    by_slice = [(part, {row.name: row for row in part.rows}) for part in evaluation.slices]
+    out.table(
+        f"NDCG@{k} by group, seen items removed",
+        ("by", "group", "users", *shown),
+        [
+            (part.by, part.name, part.questions, *(f"{rows[name].ndcg[k]:.4f}" for name in shown))
+            for part, rows in by_slice
+        ],
+    )
+
+
+def print_beam(out: Output, check: BeamCheck) -> None:
+    """The beam beside exact ranking."""
+    out.table(
+        f"Semantic-ID beam of {check.width} beside exact ranking of all items, {check.questions:,} of {check.of:,} "
+        "users",
+        ("K", "overlap", "NDCG beam", "NDCG exact", "difference", "95% interval"),
+        [
+            (
+                k,
+                f"{overlap:.4f}",
+                f"{check.beam.ndcg[k]:.4f}",
+                f"{check.exact.ndcg[k]:.4f}",
+                f"{check.differences[f'ndcg@{k}'][0]:+.4f}",
+                "{:+.4f} to {:+.4f}".format(*check.differences[f"ndcg@{k}"][1]),
+            )
+            for k, overlap in check.overlap.items()
         ],
     )

@@ -3,22 +3,77 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mmrec.bundle import open_bundle
+from mmrec.bundle import Bundle, open_bundle
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.dataset import read_dataset
 from mmrec.data.interactions import Interactions
-from mmrec.data.splits import leave_one_out
+from mmrec.data.splits import LeaveOneOut
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InvalidDatasetError
-from mmrec.pipeline.evaluation import Evaluation, evaluate
+from mmrec.errors import InvalidArgumentError, InvalidDatasetError
+from mmrec.evaluation.comparisons import Comparison
+from mmrec.evaluation.metrics import CUTOFFS, checked_cutoffs
+from mmrec.pipeline.beam_check import BeamCheck, check_beam
+from mmrec.pipeline.evaluation import Evaluation, compare_with_floor, evaluate
+from mmrec.pipeline.questions import AnsweredQuestions, catalogue_hash
+from mmrec.pipeline.splitting import (
+    LEAVE_ONE_OUT,
+    SplitName,
+    checked_split,
+    first_moment,
+    leaked_questions,
+    split_events,
+)
 from mmrec.progress import NO_PROGRESS, Progress
-from mmrec.recommender.artefact import read_parts
+from mmrec.recommender.artefact import Parts, read_parts
 from mmrec.recommender.ranker import Ranker
 
-__all__ = ["evaluate_bundle"]
+__all__ = ["BundleEvaluation", "evaluate_bundle", "fitted_split"]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleEvaluation:
+    """Everything that was measured of a bundle.
+
+    Attributes:
+        bundle: The folder.
+        name: The bundle's own name.
+        version: Its version.
+        split: How the events were divided.
+        evaluation: The table, and slices of it.
+        comparisons: Tests of mmrec's rows against the best floor.
+        beam: The beam beside exact ranking; None when it was not wanted.
+        questions: Where every answer landed.
+        epochs: Training curve as `fit` stored it, one mapping per epoch.
+        best_epoch: The epoch that is served; None where it was not stored.
+    """
+
+    bundle: Path
+    name: str
+    version: str
+    split: SplitName
+    evaluation: Evaluation
+    comparisons: tuple[Comparison, ...]
+    beam: BeamCheck | None
+    questions: AnsweredQuestions
+    epochs: tuple[Mapping[str, Any], ...]
+    best_epoch: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The evaluation's mapping with ``split``, ``comparisons`` and ``beam`` (None when not wanted)."""
+        return self.evaluation.as_json() | {
+            "bundle": str(self.bundle),
+            "version": self.version,
+            "split": self.split,
+            "comparisons": [comparison.as_json() for comparison in self.comparisons],
+            "beam": self.beam.as_json() if self.beam is not None else None,
+        }
 
 
 def evaluate_bundle(
@@ -28,8 +83,11 @@ def evaluate_bundle(
     device: str = "auto",
     dtype: str = "auto",
     progress: Progress = NO_PROGRESS,
-) -> Evaluation:
-    """Rank every user's last event among the whole catalogue.
+    split: str = "",
+    cutoffs: Sequence[int] | None = None,
+    beam_sample: int | None = None,
+) -> BundleEvaluation:
+    """Rank every held-out event among the whole catalogue.
 
     Args:
         bundle: Bundle folder.
@@ -38,21 +96,105 @@ def evaluate_bundle(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         progress: Told of every question.
+        split: ``leave-one-out`` or ``time``; empty for the one the bundle was fitted with.
+        cutoffs: List lengths; None for 5, 10 and 20.
+        beam_sample: Questions on which the beam is compared with exact ranking: None for as many as are quick, 0 for
+            no such comparison.
 
     Raises:
         BundleError: the bundle is damaged.
-        InvalidDatasetError: the dataset shares no events with the bundle's catalogue.
+        InvalidDatasetError: the dataset shares no events with the bundle's catalogue, or cannot be split.
+        InvalidArgumentError: there is no such split, a cut-off is larger than the catalogue, or the bundle was fitted
+            on answers that the split asks for.
     """
     where = resolve_device(device)
     number_format = resolve_dtype(dtype, where)
+    if beam_sample is not None and beam_sample < 0:
+        raise InvalidArgumentError(f"beam_sample is {beam_sample}; it must be 0 or more", field="beam_sample")
     opened = open_bundle(bundle)
+    own_split = fitted_split(opened)
+    wanted = checked_split(split) if split else own_split
     parts = read_parts(opened, where)
+    # Only lengths that somebody asked for must fit: those of the tables stand for any catalogue.
+    lengths = CUTOFFS if cutoffs is None else checked_cutoffs(cutoffs, len(parts.catalogue))
     interactions = parts.interactions
     if dataset is not None:
         interactions = _events_of(dataset, parts.catalogue)
-    split = leave_one_out(interactions)
+    divided = split_events(interactions, wanted, opened.root if dataset is None else dataset)
+    if dataset is not None or wanted != own_split:
+        _refuse_leaks(opened, parts, own_split, interactions, divided, wanted)
     ranker = Ranker(parts, where, number_format)
-    return evaluate(ranker, parts.blends, split.train, split.test, progress)
+    evaluation = evaluate(ranker, parts.blends, divided.train, divided.test, progress, cutoffs=lengths)
+    beam = None
+    if beam_sample != 0:
+        beam = check_beam(ranker, divided.test, questions=beam_sample, cutoffs=lengths, progress=progress)
+    metrics = opened.read_json("metrics.json") if "metrics.json" in opened.manifest.files else {}
+    return BundleEvaluation(
+        bundle=Path(bundle),
+        name=opened.manifest.name,
+        version=opened.version,
+        split=wanted,
+        evaluation=evaluation,
+        comparisons=compare_with_floor(evaluation),
+        beam=beam,
+        questions=_answered(opened, parts.catalogue, interactions, divided, wanted, evaluation),
+        epochs=tuple(metrics.get("epochs", ())),
+        best_epoch=metrics.get("best_epoch"),
+    )
+
+
+def fitted_split(bundle: Bundle) -> SplitName:
+    """The split a bundle was fitted with; bundles from before there was a choice left each user's last events out."""
+    config = bundle.manifest.parameters.get("config")
+    return checked_split(str(config.get("split", LEAVE_ONE_OUT)) if isinstance(config, Mapping) else LEAVE_ONE_OUT)
+
+
+def _refuse_leaks(
+    bundle: Bundle,
+    parts: Parts,
+    own_split: SplitName,
+    interactions: Interactions,
+    divided: LeaveOneOut,
+    wanted: SplitName,
+) -> None:
+    """Raise where the bundle has learned from answers."""
+    fitted = split_events(parts.interactions, own_split, bundle.root)
+    leaked = leaked_questions(interactions, divided.test, parts.interactions, fitted)
+    # Under a time split nothing that happened after the first question may be known, whoever did it.
+    later = int((fitted.train.times_E >= first_moment(interactions, divided.test)).sum()) if wanted == "time" else 0
+    if leaked or later:
+        learned = [f"the answers of {leaked:,} of the {len(divided.test.targets_U):,} questions"] if leaked else []
+        learned += [f"{later:,} events that are later than the first question"] if later else []
+        raise InvalidArgumentError(
+            f"{bundle.root} was fitted on the split {own_split} and has learned {' and '.join(learned)} of this "
+            f"{wanted} split, so figures would be too good: fit with `mmrec fit --split {wanted}`, or evaluate on the "
+            f"split {own_split} of the events it was fitted on",
+            field="split",
+        )
+
+
+def _answered(
+    bundle: Bundle,
+    catalogue: Catalogue,
+    interactions: Interactions,
+    divided: LeaveOneOut,
+    split: SplitName,
+    evaluation: Evaluation,
+) -> AnsweredQuestions:
+    test = divided.test
+    popularity_N = np.bincount(divided.train.items_E, minlength=len(catalogue))
+    return AnsweredQuestions(
+        source=str(bundle.root),
+        version=bundle.version,
+        split=split,
+        catalogue=catalogue_hash(catalogue.item_ids),
+        items=len(catalogue),
+        user_ids=tuple(interactions.user_ids[user] for user in test.users_U.tolist()),
+        targets=tuple(catalogue.item_ids[row] for row in test.targets_U.tolist()),
+        history_length_Q=np.array([len(history) for history in test.histories], dtype=np.int64),
+        popularity_Q=popularity_N[test.targets_U].astype(np.int64),
+        ranks=evaluation.ranks,
+    )
 
 
 def _events_of(dataset: str | os.PathLike[str], catalogue: Catalogue) -> Interactions:

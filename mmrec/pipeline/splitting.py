@@ -15,7 +15,15 @@ from mmrec.data.interactions import Interactions
 from mmrec.data.splits import LeaveOneOut, Split, leave_one_out, time_split
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
-__all__ = ["LEAVE_ONE_OUT", "SPLIT_NAMES", "SplitName", "checked_split", "leaked_questions", "split_events"]
+__all__ = [
+    "LEAVE_ONE_OUT",
+    "SPLIT_NAMES",
+    "SplitName",
+    "checked_split",
+    "first_moment",
+    "leaked_questions",
+    "split_events",
+]
 
 SplitName = Literal["leave-one-out", "time"]
 
@@ -101,6 +109,12 @@ def leaked_questions(asked: Interactions, questions: Split, learned: Interaction
             known += int(learned.items_E[event] == target and learned.times_E[event] == times[-1])
         leaks += before < known
     return leaks
+
+
+def first_moment(asked: Interactions, questions: Split) -> int:
+    """Time of the earliest answer, in seconds since 1970."""
+    lengths_Q = np.array([len(history) for history in questions.histories])
+    return int(asked.times_E[asked.offsets_U[:-1][questions.users_U] + lengths_Q].min())
 
 
 def _times(interactions: Interactions, user: int) -> np.ndarray:

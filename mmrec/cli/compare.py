@@ -1,0 +1,66 @@
+"""`mmrec compare`: bundles side by side on the same questions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mmrec.cli.measuring import CutoffsOption, ReportOption, SplitOption, read_cutoffs
+from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.output import Output
+
+__all__ = ["compare"]
+
+
+def compare(
+    bundles: Annotated[
+        list[str],
+        typer.Argument(metavar="BUNDLE BUNDLE ...", help="Bundle folders, or files of evaluate --save-questions."),
+    ],
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="DATASET", help="Take the events from here instead of from each bundle.")
+    ] = "",
+    ranker: Annotated[
+        str, typer.Option("--ranker", metavar="ROW", help="Row of the evaluation to compare, as in item-head.")
+    ] = "fused",
+    split: SplitOption = "",
+    cutoffs: CutoffsOption = "",
+    report: ReportOption = "",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Put the same questions to several bundles and test whether their answers differ in quality.
+
+    Every bundle is tested against the best floor, and every later bundle against every earlier one. The tests are
+    paired by question, and corrected for their number after Holm.
+
+    Example:
+        mmrec compare bundle-a/ bundle-b/
+        mmrec compare a.parquet b.parquet --ranker item-head --report report/
+    """
+    from mmrec.cli.tables import print_comparison, print_comparisons
+    from mmrec.pipeline import compare_bundles
+    from mmrec.pipeline.reporting import prepare_report, report_comparison
+
+    output = Output(json=json, quiet=quiet)
+    lengths = read_cutoffs(cutoffs)
+    if report:
+        prepare_report(report)
+    result = compare_bundles(
+        bundles,
+        dataset or None,
+        ranker=ranker,
+        split=split,
+        cutoffs=lengths,
+        device=device,
+        dtype=dtype,
+        progress=output.progress(),
+    )
+    if report:
+        output.note(f"wrote {report_comparison(report, result)}")
+    output.data(result.as_json())
+    print_comparison(output, result)
+    print_comparisons(output, "Differences, seen items removed", result.comparisons)
