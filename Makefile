@@ -3,7 +3,7 @@
 #   VENV         folder of the virtual environment
 #   TORCH_INDEX  index to take torch and torchvision from, e.g. https://download.pytorch.org/whl/cpu for a build
 #                without CUDA (a tenth of the download); empty: the index pip is set up with
-#   PEERS        folder of the virtual environment of the programs that bench-embed compares with
+#   PEERS        folder of the virtual environment of the programs that bench-embed and bench-quality compare with
 #   ARGS         further arguments for demo, test and bench
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format protos bench bench-embed clean
+.PHONY: help setup demo test lint format protos bench bench-embed bench-quality clean
 
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
@@ -25,6 +25,7 @@ help:
 	@echo 'make protos   generate mmrec/v1 from protos/'
 	@echo 'make bench    measure decoding and serving'
 	@echo 'make bench-embed   measure embedding, search, adapting and understanding beside their peers (over an hour)'
+	@echo 'make bench-quality   measure recommendation quality, with ablations and peers (many hours; goes on where it was)'
 	@echo 'make setup    only make $(VENV) and install into it; each of the above does this first'
 	@echo 'make clean    remove $(VENV) and every generated folder'
 
@@ -69,6 +70,9 @@ bench: $(STAMP)
 
 bench-embed: $(STAMP) $(PEERS)/installed.stamp
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks embed texts vector-search movielens fashion --peers $(PEERS) $(ARGS)
+
+bench-quality: $(STAMP) $(PEERS)/installed.stamp
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks quality --peers $(PEERS) $(ARGS)
 
 # An environment of its own: the peers want older versions of the same libraries.
 $(PEERS)/installed.stamp: benchmarks/requirements-peers.txt

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "texts": "mmrec's text path beside SentenceTransformer.encode",
     "vector-search": "search, recall and memory from 10,000 to 1,000,000 items beside plain faiss",
     "fashion": "adapt, zero-shot labels, fill-in and duplicates on product photographs (data folder)",
+    "quality": "recommendation quality with floors, ablations, cold items and peers, in pieces (data folder)",
     "movielens": "fused embedding beside pictures alone and words alone (data folder)",
 }
 """Module of the same name (a hyphen becomes an underscore), which has ``run(options)``."""
@@ -42,12 +43,28 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=default.data, help="folder of the real data sets")
     parser.add_argument("--adapted", type=Path, help="folder written by mmrec adapt, instead of adapting here")
     parser.add_argument("--peers", type=Path, default=default.peers, help="environment with requirements-peers.txt")
-    parser.add_argument("--seeds", type=int, default=default.seeds, help="trainings averaged where they are quick")
+    parser.add_argument("--seeds", type=int, default=default.seeds, help="trainings that are averaged")
+    parser.add_argument(
+        "--side-seeds", type=int, default=default.side_seeds, help="quality: of ablations, cold starts and peers"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PIECE",
+        help="quality: only this piece, or those of a pattern such as 'beauty-*'; again for more; table: none",
+    )
+    parser.add_argument("--publish", action="store_true", help="quality: store the tables though pieces are missing")
+    parser.add_argument("--any-sources", action="store_true", help="quality: take pieces that other sources measured")
+    parser.add_argument(
+        "--peer-minutes", type=float, default=default.peer_minutes, help="quality: most minutes to train a peer"
+    )
     given = vars(parser.parse_args())
     names = given.pop("names") or BY_DEFAULT
     if unknown := [name for name in names if name not in BENCHMARKS]:
         parser.error(f"no benchmark is called {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     given["peers"] = given["peers"].absolute()
+    given["only"] = tuple(given["only"])
     options = Options(**given)
     for name in names:
         start = time.monotonic()

@@ -20,7 +20,8 @@ from mmrec.device import resolve_device
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig
-from mmrec.generator.model import Generator, ItemTable
+from mmrec.generator.item_tokens import ItemTable
+from mmrec.generator.model import Generator
 from mmrec.tokens.decode_index import build_decode_index
 from mmrec.tokens.semantic_ids import assign_semantic_ids
 
@@ -58,13 +59,14 @@ def _ours(paths: np.ndarray, device: torch.device) -> Callable[[list[np.ndarray]
     model = Generator(config, table, index.widths).to(device).eval()
     with torch.inference_mode():
         tokens = model.item_tokens()
+        keys = model.node_keys(tokens, index)
 
     @torch.inference_mode()
     def generate(histories: list[np.ndarray]) -> object:
         history, valid = pad_histories(histories, HISTORY)
         memory = model.read(history.to(device), valid.to(device), tokens)
         eligible = torch.ones(len(histories), ITEMS, dtype=torch.bool, device=device)
-        return beam_search(model.semantic_id_head, memory, eligible, index, width=BEAM).items_BW.cpu()
+        return beam_search(model.semantic_id_head, memory, eligible, index, keys, width=BEAM).items_BW.cpu()
 
     return generate
 

@@ -23,7 +23,12 @@ class Options:
         data: Folder of the real data sets.
         adapted: A folder written by ``mmrec adapt``, instead of adapting here.
         peers: Environment of the peers that cannot share this one.
-        seeds: Trainings that are averaged where training is quick.
+        seeds: Trainings that are averaged.
+        side_seeds: The same of quality's ablations, cold starts and peers, at most `seeds`.
+        only: Pieces of quality that are measured, by name or pattern; ``table`` for none; empty for all.
+        publish: Whether quality's tables are stored as results though pieces are missing.
+        any_sources: Whether quality's pieces count that other sources measured.
+        peer_minutes: Most minutes that a peer of quality is trained.
     """
 
     device: str = "auto"
@@ -34,3 +39,8 @@ class Options:
     adapted: Path | None = None
     peers: Path = ROOT / ".venv-peers"
     seeds: int = 3
+    side_seeds: int = 1
+    only: tuple[str, ...] = ()
+    publish: bool = False
+    any_sources: bool = False
+    peer_minutes: float = 15.0

@@ -22,7 +22,7 @@ from mmrec.data.pictures import PictureStore
 from mmrec.data.problems import raise_if_fatal
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
-__all__ = ["Dataset", "read_dataset"]
+__all__ = ["Dataset", "Need", "read_dataset"]
 
 Need = Literal["", "picture", "words"]
 

@@ -1,0 +1,158 @@
+"""Fits a bundle as `mmrec fit` does and keeps where every test target landed; run in a process of its own.
+
+Ablations that are a matter of weights alone (no transitions, no generator) are fitted and asked here too, from the
+bundle. Knows nothing of tables.
+"""
+
+# Axes: Q questions, B questions of a chunk, N items
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.progress import Lines
+from benchmarks.quality_store import save_ranks
+from mmrec.bundle import open_bundle
+from mmrec.channels.blend import BlendConfig
+from mmrec.data.dataset import Need, read_dataset
+from mmrec.data.splits import leave_one_out
+from mmrec.device import resolve_device, resolve_dtype
+from mmrec.evaluation.metrics import Ranks, rank_targets
+from mmrec.generator.config import TrainingConfig
+from mmrec.pipeline import FitConfig, fit_dataset
+from mmrec.pipeline.evaluation import fit_blends
+from mmrec.recommender.artefact import read_parts
+from mmrec.recommender.ranker import CHANNELS, Ranker
+from mmrec_encoders.fusion_training import FusionConfig
+from mmrec_encoders.small_clip_training import SmallClipConfig
+
+__all__ = ["ABLATED", "fit", "fit_config", "load_ranker", "unseen", "without_parts"]
+
+ABLATED: Mapping[str, tuple[str, ...]] = {
+    "no transitions": ("transitions",),
+    "no generator": ("item-head", "semantic-id"),
+    "no lexical similarity": ("lexical",),
+}
+"""Rows of the table, and the channels (by the beginnings of their names) that each blend lacks."""
+
+
+def fit_config(
+    seed: int,
+    *,
+    encoders_from: str = "",
+    require: Need = "",
+    ids: bool = True,
+    content: bool = True,
+    quick: bool = False,
+) -> FitConfig:
+    """The default configuration, with nothing changed but what is asked for here."""
+    config = FitConfig()
+    config = replace(
+        config,
+        seed=seed,
+        require=require,
+        encoders_from=encoders_from,
+        generator=replace(config.generator, use_ids=ids, use_content=content),
+    )
+    if not quick:
+        return config
+    return replace(
+        config,
+        small_clip=SmallClipConfig(epochs=1),
+        fusion=FusionConfig(steps=40),
+        generator=replace(config.generator, hidden=32, layers=1, heads=2),
+        training=TrainingConfig(epochs=2),
+    )
+
+
+def fit(dataset: str, bundle: str, ranks: str, log: str, device: str, **changes: Any) -> dict[str, Any]:
+    """Fit, and say how long each stage took and how much memory it all took.
+
+    Args:
+        dataset: A dataset folder.
+        bundle: Where the bundle goes.
+        ranks: Where the ranks of the fit's own evaluation go.
+        log: Progress is added to this file.
+        device: Of `FitConfig`.
+        **changes: Of `fit_config`.
+    """
+    config = replace(fit_config(**changes), device=device)
+    with Path(log).open("a", encoding="utf-8", buffering=1) as file, contextlib.redirect_stdout(file):
+        result = fit_dataset(dataset, bundle, config, Lines(every=30))
+    save_ranks(Path(ranks), result.evaluation.ranks)
+    return {
+        "seconds": result.seconds,
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "best_epoch": result.best_epoch,
+        "epochs": [asdict(record) for record in result.epochs],
+        "unreadable": result.unreadable,
+        "questions": result.evaluation.questions,
+        "items": result.evaluation.items,
+        "version": result.version.name,
+        "config": asdict(config),
+    }
+
+
+def without_parts(bundle: str, ranks: str, device: str) -> dict[str, Any]:
+    """Fit the weights again without a part, and rank the test targets with the rest, seen items removed."""
+    start = time.monotonic()
+    ranker = load_ranker(bundle, device)
+    split = leave_one_out(ranker.parts.interactions)
+    channels = {
+        name: tuple(channel for channel in CHANNELS if not channel.startswith(gone)) for name, gone in ABLATED.items()
+    }
+    blends = fit_blends(ranker, split.validation, BlendConfig(), blends=channels)
+    found: dict[tuple[str, str], list[Ranks]] = {(name, "removed"): [] for name in blends}
+    for chunk in ranker.chunks(len(split.test.targets_U)):
+        histories = split.test.histories[chunk.begin : chunk.end]
+        targets = split.test.targets_U[chunk.begin : chunk.end]
+        features = ranker.features(histories, unseen(histories, ranker.items)).by_channel
+        for name, blend in blends.items():
+            scores = blend.score(features)
+            found[name, "removed"].append(rank_targets(scores, targets, histories, remove_seen=True))
+    save_ranks(Path(ranks), {key: joined(parts) for key, parts in found.items()})
+    return {
+        "seconds": time.monotonic() - start,
+        "weights": {name: dict(blend.weights) for name, blend in (blends | dict(ranker.parts.blends)).items()},
+    }
+
+
+def load_ranker(bundle: str, device: str) -> Ranker:
+    """What ranks in service, of a bundle."""
+    where = resolve_device(device)
+    return Ranker(read_parts(open_bundle(bundle), where), where, resolve_dtype("auto", where))
+
+
+def joined(parts: Sequence[Ranks]) -> Ranks:
+    """Ranks of several chunks as one."""
+    return Ranks(np.concatenate([part.above_Q for part in parts]), np.concatenate([part.tied_Q for part in parts]))
+
+
+def unseen(histories: Sequence[npt.NDArray[np.int32]], items: int) -> npt.NDArray[np.bool_]:
+    """Items that are not in the history. Shape: (B, N), bool."""
+    eligible_BN = np.ones((len(histories), items), np.bool_)
+    for row, history in enumerate(histories):
+        eligible_BN[row, history] = False
+    return eligible_BN
+
+
+def text_vectors(dataset: str, require: Need, out: str, device: str) -> dict[str, Any]:
+    """The packaged MiniLM's vectors of items' words, as the fit sees them, for peers that take vectors."""
+    from mmrec_encoders.item_encoder import ItemEncoder
+    from mmrec_encoders.presets import build_encoders
+
+    data = read_dataset(dataset, require=require)
+    with torch.inference_mode():
+        words = ItemEncoder(None, build_encoders("embedded", device).text).encode_words(data.catalogue)
+    np.save(out, words.text_NT)
+    return {"items": len(words.text_NT)}
