@@ -9,13 +9,15 @@ as good as the RQ-VAE of TIGER (Rajput et al. 2023, arXiv:2305.05065) and trains
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.tokens.clusters import check_embeddings, kmeans, nearest_centre
 
 __all__ = ["QuantizerConfig", "ResidualQuantizer", "fit_quantizer"]
 
@@ -74,6 +76,25 @@ class ResidualQuantizer:
         """Codes per level."""
         return int(self.codebooks_LKD.shape[1])
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Codes of each level."""
+        return (self.codebook_size,) * self.levels
+
+    @property
+    def encodes_new(self) -> bool:
+        """Any embedding gets a path."""
+        return True
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """What `from_tensors` takes."""
+        return {"codebooks": self.codebooks_LKD}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> ResidualQuantizer:
+        """From what `tensors` gave."""
+        return cls(tensors["codebooks"])
+
     def encode(self, embeddings_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
         """Path of each embedding: at every level the nearest code to what is left over.
 
@@ -86,7 +107,7 @@ class ResidualQuantizer:
         residual_ND = np.ascontiguousarray(embeddings_ND, dtype=np.float32).copy()
         codes_NL = np.empty((len(residual_ND), self.levels), dtype=np.int32)
         for level, codebook_KD in enumerate(self.codebooks_LKD):
-            codes_NL[:, level] = _nearest(codebook_KD, residual_ND)
+            codes_NL[:, level] = nearest_centre(codebook_KD, residual_ND)
             residual_ND -= codebook_KD[codes_NL[:, level]]
         return codes_NL
 
@@ -107,35 +128,11 @@ def fit_quantizer(embeddings_ND: npt.NDArray[np.float32], config: QuantizerConfi
     Raises:
         InvalidArgumentError: there is nothing to quantise, or a value is not finite.
     """
-    if len(embeddings_ND) == 0:
-        raise InvalidArgumentError("there are 0 embeddings; a quantizer is fitted on at least 1")
-    if not np.isfinite(embeddings_ND).all():
-        raise InvalidArgumentError("an embedding holds NaN or infinity; mend the encoder before quantising")
+    check_embeddings(embeddings_ND)
     codes = config.codes_for(len(embeddings_ND))
     residual_ND = np.ascontiguousarray(embeddings_ND, dtype=np.float32).copy()
-    dimension = residual_ND.shape[1]
-    codebooks_LKD = np.zeros((config.levels, codes, dimension), dtype=np.float32)
+    codebooks_LKD = np.empty((config.levels, codes, residual_ND.shape[1]), dtype=np.float32)
     for level in range(config.levels):
-        if len(residual_ND) <= codes:
-            # Fewer items than codes: each item is its own centroid, the rest of the codebook stays at zero.
-            codebooks_LKD[level, : len(residual_ND)] = residual_ND
-        else:
-            kmeans = faiss.Kmeans(
-                dimension,
-                codes,
-                niter=config.iterations,
-                seed=seed + level,
-                min_points_per_centroid=1,
-                max_points_per_centroid=256,
-            )
-            kmeans.train(residual_ND)
-            codebooks_LKD[level] = kmeans.centroids
-        residual_ND -= codebooks_LKD[level][_nearest(codebooks_LKD[level], residual_ND)]
+        codebooks_LKD[level] = kmeans(residual_ND, codes, iterations=config.iterations, seed=seed + level)
+        residual_ND -= codebooks_LKD[level][nearest_centre(codebooks_LKD[level], residual_ND)]
     return ResidualQuantizer(codebooks_LKD)
-
-
-def _nearest(codebook_KD: npt.NDArray[np.float32], vectors_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Row of the nearest code by squared L2 distance; the lower row wins ties. Shape: (N,), int64."""
-    index = faiss.IndexFlatL2(codebook_KD.shape[1])
-    index.add(np.ascontiguousarray(codebook_KD))
-    return np.asarray(index.search(vectors_ND, 1)[1][:, 0])
