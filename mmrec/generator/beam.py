@@ -6,7 +6,8 @@ with an eligible item below them, so every result is a real, eligible item, and 
 back.
 """
 
-# Axes: B customers, T history places, W beams, C children of a node, N items, H hidden width, V nodes of a depth
+# Axes: B customers, T history places, W beams, l codes written, C children of a node, N items, H hidden width,
+# V nodes of a depth
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.generator.model import Memory, SemanticIdHead
+from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
 from mmrec.tokens.decode_index import DecodeIndex
 
 __all__ = ["BeamResult", "beam_search", "exact_log_probs"]
@@ -40,7 +41,7 @@ class BeamResult(NamedTuple):
 
 @torch.inference_mode()
 def beam_search(
-    head: SemanticIdHead, memory: Memory, eligible_BN: Tensor, index: DecodeIndex, *, width: int
+    head: SemanticIdHead, memory: Memory, eligible_BN: Tensor, index: DecodeIndex, keys: NodeKeys, *, width: int
 ) -> BeamResult:
     """Generate the most probable eligible items of each customer.
 
@@ -52,6 +53,7 @@ def beam_search(
         memory: Histories read by the LLM.
         eligible_BN: Items that may be returned, by catalogue row. Shape: (B, N), bool.
         index: The decode index, on the same device.
+        keys: Of its nodes, from `SemanticIdHead.node_keys`.
         width: Beams per customer, 1 or more; wider than the catalogue is as wide as the catalogue.
 
     Raises:
@@ -66,7 +68,7 @@ def beam_search(
 
     nodes_BW = torch.zeros(batch, 1, dtype=torch.long, device=device)
     score_BW = torch.zeros(batch, 1, device=device)
-    prefix_BWl = torch.zeros(batch, 1, 0, dtype=torch.long, device=device)
+    prefix_lBW: tuple[Tensor, ...] = ()
     for depth in range(index.levels):
         beams = nodes_BW.shape[1]
         children = index.children(nodes_BW, depth)
@@ -75,8 +77,8 @@ def beam_search(
             step_BWC = torch.zeros_like(open_BWC, dtype=torch.float32)
         else:
             visible_BQT = memory.valid_BT.unsqueeze(1).expand(-1, beams, -1)
-            state_BWlH = head(prefix_BWl, query_BH.unsqueeze(1).expand(-1, beams, -1), memory, visible_BQT)
-            step_BWC = head.child_log_probs(state_BWlH[:, :, -1], nodes_BW, depth, index)
+            state_BWlH = head(prefix_lBW, query_BH.unsqueeze(1).expand(-1, beams, -1), memory, visible_BQT, keys)
+            step_BWC = head.child_log_probs(state_BWlH[:, :, -1], nodes_BW, depth, index, keys)
         total_BX = (score_BW.unsqueeze(-1) + step_BWC).masked_fill(~open_BWC, float("-inf")).flatten(1)
 
         # A stable sort, and beams kept in node order, make ties fall to the path that sorts first.
@@ -84,10 +86,8 @@ def beam_search(
         best_BW = total_BX.sort(dim=1, descending=True, stable=True).indices[:, :keep].sort(dim=1).values
         score_BW = total_BX.gather(1, best_BW)
         nodes_BW = children.nodes.flatten(1).gather(1, best_BW)
-        codes_BW = children.codes.flatten(1).gather(1, best_BW)
         parents_BW = best_BW // index.fan_out[depth]
-        prefix_BWl = prefix_BWl.gather(1, parents_BW.unsqueeze(-1).expand(-1, -1, depth))
-        prefix_BWl = torch.cat([prefix_BWl, codes_BW.unsqueeze(-1)], dim=-1)
+        prefix_lBW = (*(written_BW.gather(1, parents_BW) for written_BW in prefix_lBW), nodes_BW)
 
     score_BW, order_BW = score_BW.sort(dim=1, descending=True, stable=True)
     items_BW = index.items_N[nodes_BW.gather(1, order_BW)]
@@ -95,7 +95,7 @@ def beam_search(
 
 
 @torch.inference_mode()
-def exact_log_probs(head: SemanticIdHead, memory: Memory, index: DecodeIndex) -> Tensor:
+def exact_log_probs(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
     """Log-probability of every item, level by level over every node of the tree. Shape: (B, N), float32.
 
     Costs a decoder step per node and customer: for catalogues of thousands, and for checking beams.
@@ -103,9 +103,9 @@ def exact_log_probs(head: SemanticIdHead, memory: Memory, index: DecodeIndex) ->
     batch, device = len(memory.valid_BT), memory.valid_BT.device
     query_BH = memory.last()
     score_BV = torch.zeros(batch, 1, device=device)
-    prefix_Vl = torch.zeros(1, 0, dtype=torch.long, device=device)
+    prefix_lV: tuple[Tensor, ...] = ()
     for depth in range(index.levels):
-        count = len(prefix_Vl)
+        count = len(index.child_begin[depth]) - 1
         parent_V = torch.repeat_interleave(
             torch.arange(count, device=device),
             index.child_begin[depth].diff(),
@@ -117,17 +117,18 @@ def exact_log_probs(head: SemanticIdHead, memory: Memory, index: DecodeIndex) ->
                 nodes_V = torch.arange(begin, min(begin + NODES_AT_ONCE, count), device=device)
                 queries = len(nodes_V)
                 state_BVlH = head(
-                    prefix_Vl[nodes_V].expand(batch, -1, -1),
+                    tuple(written_V[nodes_V].expand(batch, -1) for written_V in prefix_lV),
                     query_BH.unsqueeze(1).expand(-1, queries, -1),
                     memory,
                     memory.valid_BT.unsqueeze(1).expand(-1, queries, -1),
+                    keys,
                 )
-                step_BVC = head.child_log_probs(state_BVlH[:, :, -1], nodes_V.expand(batch, -1), depth, index)
+                step_BVC = head.child_log_probs(state_BVlH[:, :, -1], nodes_V.expand(batch, -1), depth, index, keys)
                 exists_VC = index.children(nodes_V, depth).exists
                 first = int(index.child_begin[depth][begin])
                 score_next_BV[:, first : first + int(exists_VC.sum())] += step_BVC[:, exists_VC]
         score_BV = score_next_BV
-        prefix_Vl = torch.cat([prefix_Vl[parent_V], index.child_code[depth].unsqueeze(1)], dim=1)
+        prefix_lV = (*(written_V[parent_V] for written_V in prefix_lV), torch.arange(len(parent_V), device=device))
     by_row_BN = torch.empty_like(score_BV)
     by_row_BN[:, index.items_N] = score_BV
     return by_row_BN

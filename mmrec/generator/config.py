@@ -17,6 +17,7 @@ FEWEST_POSITIONS = 128
 
 
 Architecture = Literal["llama", "qwen3", "mistral"]
+PathKeys = Literal["nodes", "codes"]
 Softmax = Literal["auto", "full", "sampled"]
 
 
@@ -32,10 +33,15 @@ class GeneratorConfig:
         layers: Transformer layers.
         heads: Attention heads.
         decoder_layers: Layers of the semantic-ID head.
+        path_keys: What the semantic-ID head scores the children of a node against: ``nodes``, the tokens of the items
+            below each, or ``codes``, one learned vector per code and level.
         max_history: Most recent items that are read, one position each.
         dropout: Applied to item tokens, attention and hidden states.
-        residual_dropout: Share of items whose learned residual is hidden in a training step, so that content alone
-            must serve them as it must serve cold items.
+        residual_dropout: Share of items that look cold in a training step: their learned residual and their followers
+            are hidden.
+        followers: Most items whose residuals an item borrows because they follow it in training histories; 0 for none.
+        alike: Most items whose residuals an item borrows because their words are like its own; 0 for none.
+        sketch: Dimensions of the sketch of an item's words beside its fused embedding; 0 for none.
         lora_rank: Rank of the LoRA matrices of a pretrained model.
         use_ids: Whether warm items have a learned residual; without, items are known by their content alone.
         use_content: Whether tokens hold the fused embedding; without, items are known by their ids alone, and cold
@@ -48,9 +54,13 @@ class GeneratorConfig:
     layers: int = 2
     heads: int = 4
     decoder_layers: int = 1
+    path_keys: PathKeys = "nodes"
     max_history: int = 50
     dropout: float = 0.3
     residual_dropout: float = 0.2
+    followers: int = 20
+    alike: int = 10
+    sketch: int = 256
     lora_rank: int = 16
     use_ids: bool = True
     use_content: bool = True
@@ -63,6 +73,11 @@ class GeneratorConfig:
         for name in ("hidden", "layers", "heads", "decoder_layers", "max_history", "lora_rank"):
             if getattr(self, name) < 1:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)
+        for name in ("followers", "alike", "sketch"):
+            if getattr(self, name) < 0:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 0 or more", field=name)
+        if self.path_keys not in ("nodes", "codes"):
+            raise InvalidArgumentError(f"path_keys is {self.path_keys!r}; it must be nodes or codes", field="path_keys")
         if self.hidden % (2 * self.heads):
             raise InvalidArgumentError(
                 f"hidden is {self.hidden} and heads {self.heads}; hidden must be a multiple of 2 x heads "

@@ -5,7 +5,7 @@ one pass: the item head over the whole catalogue, the semantic-ID head over the 
 """
 
 # Axes: B windows, T places, Q drawn places, X valid places of all windows, N items, H hidden width, P levels,
-# C children, l codes written
+# Y places of a level where there is a choice, C children, l codes written
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmrec.generator.batches import Batch
 from mmrec.generator.config import TrainingConfig
+from mmrec.generator.item_softmax import item_softmax
 from mmrec.generator.model import Generator
 from mmrec.tokens.decode_index import DecodeIndex
 
@@ -53,10 +54,17 @@ def compute_losses(
         config: `label_smoothing` and `semantic_id_share` are read.
     """
     tokens_NH = model.item_tokens()
+    keys = model.node_keys(tokens_NH, index)
     memory = model.read(batch.history_BT, batch.valid_BT, tokens_NH)
     target_X = batch.target_BT[batch.valid_BT]
-    logits_XN = model.item_logits(memory.states_BTH[batch.valid_BT], tokens_NH)
-    item_loss = F.cross_entropy(logits_XN.float(), target_X, label_smoothing=config.label_smoothing)
+    item_loss = item_softmax(
+        memory.states_BTH[batch.valid_BT],
+        tokens_NH,
+        target_X,
+        batch.drawn,
+        scale=tokens_NH.shape[1] ** -0.5,
+        label_smoothing=config.label_smoothing,
+    )
     places = len(target_X)
 
     width = batch.valid_BT.shape[1]
@@ -64,20 +72,24 @@ def compute_losses(
     valid_BQ, target_BQ = batch.valid_BT[:, drawn_Q], batch.target_BT[:, drawn_Q]
     causal_QT = torch.arange(width, device=target_X.device) <= drawn_Q.unsqueeze(1)
     state_BQlH = model.semantic_id_head(
-        model.paths_NP[target_BQ][..., :-1],
+        tuple(nodes_PN[depth][target_BQ] for depth in range(1, index.levels)),
         memory.states_BTH[:, drawn_Q],
         memory,
         causal_QT.expand(len(valid_BQ), -1, -1),
+        keys,
     )
     state_XlH, target_X = state_BQlH[valid_BQ], target_BQ[valid_BQ]
     path_loss = torch.zeros((), device=target_X.device)
     for depth in range(index.levels):
-        if index.fan_out[depth] == 1:
-            continue
         parent_X = nodes_PN[depth, target_X]
-        slot_X = nodes_PN[depth + 1, target_X] - index.child_begin[depth][parent_X]
-        log_probs_XC = model.semantic_id_head.child_log_probs(state_XlH[:, depth], parent_X, depth, index)
-        path_loss = path_loss + F.nll_loss(log_probs_XC, slot_X)
+        # An only child follows with certainty: nothing to learn, and the deeper, the more of them there are.
+        open_X = index.child_begin[depth].diff()[parent_X] > 1
+        parent_Y, target_Y = parent_X[open_X], target_X[open_X]
+        if not len(parent_Y):
+            continue
+        slot_Y = nodes_PN[depth + 1, target_Y] - index.child_begin[depth][parent_Y]
+        log_probs_YC = model.semantic_id_head.child_log_probs(state_XlH[open_X, depth], parent_Y, depth, index, keys)
+        path_loss = path_loss + F.nll_loss(log_probs_YC, slot_Y, reduction="sum") / len(target_X)
     return Losses(item_loss, path_loss, places, len(target_X))
 
 

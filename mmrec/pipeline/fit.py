@@ -32,12 +32,13 @@ from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
-from mmrec.generator.model import Generator, ItemTable
+from mmrec.generator.model import Generator
 from mmrec.generator.training import EpochRecord, TrainingResult, ValidationSet, train_generator
 from mmrec.pipeline.card import model_card
 from mmrec.pipeline.config import FitConfig, Modality
 from mmrec.pipeline.duplicates import load_thumbnails
 from mmrec.pipeline.evaluation import Evaluation, evaluate, fit_blends
+from mmrec.pipeline.item_table import build_item_table
 from mmrec.pipeline.splitting import split_events
 from mmrec.pipeline.work import WorkFolder, dataset_fingerprint
 from mmrec.progress import NO_PROGRESS, Progress
@@ -297,10 +298,17 @@ def _rank(
 
     items = len(data.catalogue)
     popularity_N = Ranker.popularity_of(split.train, items)
-    table = ItemTable(
-        torch.from_numpy(fused_ND),
-        torch.from_numpy(tokens["semantic_ids"].astype(np.int64)),
-        torch.from_numpy(popularity_N > 0),
+    transitions = count_transitions(split.train, items, config.channels.transitions)
+    lexical = build_lexical_index(data.catalogue.texts(config.template), config.channels.lexical)
+    table = build_item_table(
+        fused_ND,
+        tokens["semantic_ids"],
+        popularity_N,
+        transitions,
+        config.channels.transitions,
+        lexical,
+        config.generator,
+        seed=config.seed,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -326,8 +334,8 @@ def _rank(
         semantic_ids_NP=tokens["semantic_ids"],
         quantizer=ResidualQuantizer(tokens["codebooks"]),
         generator=generator,
-        transitions=count_transitions(split.train, items, config.channels.transitions),
-        lexical=build_lexical_index(data.catalogue.texts(config.template), config.channels.lexical),
+        transitions=transitions,
+        lexical=lexical,
         popularity_N=popularity_N,
         channels=config.channels,
         blends={},

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mmrec.generator.config import GeneratorConfig
-from mmrec.generator.model import Generator, ItemTable
+from mmrec.generator.item_tokens import ItemTable, Neighbours
+from mmrec.generator.model import Generator
 from mmrec.tokens.decode_index import DecodeIndex, build_decode_index
 from mmrec.tokens.semantic_ids import assign_semantic_ids
 
@@ -16,6 +17,14 @@ class Small(NamedTuple):
 
     model: Generator
     index: DecodeIndex
+
+
+def random_neighbours(rng: np.random.Generator, items: int) -> Neighbours:
+    weights = rng.random((items, 2)).astype(np.float32)
+    return Neighbours(
+        torch.from_numpy(rng.integers(0, items, size=(items, 2))),
+        torch.from_numpy(weights / weights.sum(axis=1, keepdims=True)),
+    )
 
 
 def make_small(items: int = 40, *, seed: int = 0, codes: int = 3, levels: int = 2, **config: object) -> Small:
@@ -32,12 +41,14 @@ def make_small(items: int = 40, *, seed: int = 0, codes: int = 3, levels: int = 
                 torch.from_numpy(fused),
                 torch.from_numpy(paths.astype(np.int64)),
                 torch.ones(items, dtype=torch.bool),
+                random_neighbours(rng, items),
+                random_neighbours(rng, items),
             ),
             index.widths,
         )
         # Fresh weights make nearly flat distributions; sharper ones make ranking errors visible.
-        for layer in model.semantic_id_head.out:
-            torch.nn.init.normal_(layer.weight, std=1.0)
+        for norm in model.semantic_id_head.scored_norm:
+            torch.nn.init.constant_(norm.weight, 4.0)
     return Small(model.eval(), index)
 
 

@@ -1,0 +1,217 @@
+"""The semantic-ID head: a small decoder that writes a path code by code, attending to every history place.
+
+Works on hidden states, catalogue rows and nodes of the decode index; knows nothing about the LLM. The history's keys
+and values are shared by all queries (all beams of a customer). A step scores the children of a node against keys that
+are made of what lies below each child: the mean of its items' tokens, plus the embedding of its code. What training
+teaches about items is thereby known at every level of the tree, and a new item has a key as soon as it has a token;
+codes alone (`GeneratorConfig.path_keys`) would have to learn every node's meaning again. The
+probabilities are normalised over the children that exist, so those of all items sum to one and nothing outside the
+catalogue has any.
+
+Sources: TIGER (Rajput et al. 2023, arXiv:2305.05065) for decoding paths with attention to the whole history; tree-based
+deep models (Zhu et al. 2018, arXiv:1801.02294) for nodes that stand for the items below them.
+"""
+
+# Axes: B customers, T history places, N items, H hidden width, P levels of a semantic ID, l codes written,
+# Q queries (history places in training, beams in search), C children of a node, V nodes of a depth, X nodes asked for
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmrec.generator.config import GeneratorConfig
+from mmrec.tokens.decode_index import DecodeIndex
+
+__all__ = ["DecoderLayer", "Memory", "NodeKeys", "SemanticIdHead"]
+
+MOST_SCORED = 32_768
+"""Nodes of a depth up to which a training step scores all of them by one matrix product and then picks its children's
+scores: the gradient of picking keys is scattered and slow. Without gradients, picking keys is what costs less."""
+
+
+class Memory(NamedTuple):
+    """A batch of histories as the heads see them.
+
+    Attributes:
+        states_BTH: The LLM's hidden states. Shape: (B, T, H).
+        keys_BTH: What the semantic-ID head attends to: hidden state plus item token. Shape: (B, T, H).
+        valid_BT: False where padded. Shape: (B, T), bool.
+    """
+
+    states_BTH: Tensor
+    keys_BTH: Tensor
+    valid_BT: Tensor
+
+    def last(self) -> Tensor:
+        """Hidden state of each customer's last history place. Shape: (B, H)."""
+        last_B = self.valid_BT.sum(1) - 1
+        return self.states_BTH[torch.arange(len(last_B), device=last_B.device), last_B]
+
+
+class NodeKeys(NamedTuple):
+    """What the head knows of every node of the decode index, made once per catalogue.
+
+    Attributes:
+        written_PVH: Per depth 1..P, what writing a node adds to the decoder's input. Shape of each: (V, H).
+        scored_PVH: Per depth 1..P, what a state is scored against. Shape of each: (V, H).
+    """
+
+    written_PVH: tuple[Tensor, ...]
+    scored_PVH: tuple[Tensor, ...]
+
+
+class SemanticIdHead(nn.Module):
+    """See the module's first paragraph.
+
+    Args:
+        hidden: Width of states and tokens.
+        config: `heads`, `decoder_layers`, `dropout` and `path_keys` are read.
+        widths: Codes per level of a semantic ID.
+    """
+
+    def __init__(self, hidden: int, config: GeneratorConfig, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.widths = widths
+        self.path_keys = config.path_keys
+        self.start = nn.Linear(hidden, hidden)
+        self.level = nn.Parameter(torch.randn(len(widths), hidden) * 0.02)
+        embeddings = [nn.Embedding(width, hidden) for width in widths]
+        self.code_embedding = nn.ModuleList(embeddings)
+        self.written = nn.ModuleList(nn.Linear(hidden, hidden) for _ in widths)
+        self.scored = nn.ModuleList(nn.Linear(hidden, hidden) for _ in widths)
+        self.scored_norm = nn.ModuleList(nn.LayerNorm(hidden) for _ in widths)
+        self.layers = nn.ModuleList(
+            DecoderLayer(hidden, config.heads, config.dropout) for _ in range(config.decoder_layers)
+        )
+        self.norm = nn.LayerNorm(hidden)
+        for embedding in embeddings:
+            nn.init.normal_(embedding.weight, std=0.02)
+        for linear in (self.start, *self.scored):
+            # From the start a node is scored as the item head scores an item.
+            nn.init.eye_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def node_keys(self, tokens_NH: Tensor, index: DecodeIndex) -> NodeKeys:
+        """Keys of every node, from the tokens of the items below it.
+
+        Args:
+            tokens_NH: Token of every item, in catalogue order. Shape: (N, H).
+            index: The decode index.
+        """
+        sorted_NH = tokens_NH[index.items_N]
+        written, scored = [], []
+        for depth in range(index.levels):
+            codes_VH = self.code_embedding[depth](index.child_code[depth])
+            if self.path_keys == "codes":
+                written.append(codes_VH)
+                scored.append(self.scored_norm[depth](codes_VH))
+                continue
+            sizes_V = index.item_begin[depth + 1].diff()
+            if len(sizes_V) == len(sorted_NH):
+                mean_VH = sorted_NH
+            else:
+                node_N = torch.repeat_interleave(
+                    torch.arange(len(sizes_V), device=sizes_V.device), sizes_V, output_size=len(sorted_NH)
+                )
+                total_VH = sorted_NH.new_zeros(len(sizes_V), sorted_NH.shape[1]).index_add(0, node_N, sorted_NH)
+                mean_VH = total_VH / sizes_V.unsqueeze(1)
+            written.append(self.written[depth](mean_VH) + codes_VH)
+            scored.append(self.scored_norm[depth](self.scored[depth](mean_VH) + codes_VH))
+        return NodeKeys(tuple(written), tuple(scored))
+
+    def forward(
+        self, prefix_lBQ: tuple[Tensor, ...], query_BQH: Tensor, memory: Memory, visible_BQT: Tensor, keys: NodeKeys
+    ) -> Tensor:
+        """Hidden state from which each next code is read.
+
+        Args:
+            prefix_lBQ: Nodes written so far, one tensor per depth from 1; none of them at first. Shape: (B, Q) each.
+            query_BQH: Hidden state of the place each query continues. Shape: (B, Q, H).
+            memory: The histories.
+            visible_BQT: Which history places each query may see. Shape: (B, Q, T), bool.
+            keys: From `node_keys`.
+
+        Returns:
+            One state per level 0..l. Shape: (B, Q, l + 1, H).
+        """
+        start_BQH = self.start(query_BQH)
+        steps = [start_BQH]
+        for depth, nodes_BQ in enumerate(prefix_lBQ):
+            steps.append(start_BQH + keys.written_PVH[depth][nodes_BQ])
+        x_BQlH = torch.stack(steps, dim=2) + self.level[: len(steps)]
+        for layer in self.layers:
+            x_BQlH = layer(x_BQlH, memory.keys_BTH, visible_BQT)
+        return self.norm(x_BQlH)  # type: ignore[no-any-return]
+
+    def child_log_probs(
+        self, state_XH: Tensor, nodes_X: Tensor, depth: int, index: DecodeIndex, keys: NodeKeys
+    ) -> Tensor:
+        """Log-probability of each child of a node, normalised over the children that exist.
+
+        Args:
+            state_XH: State of the level `depth`. Shape: (..., H).
+            nodes_X: Node of each prefix. Shape: (...), int64.
+            depth: Level that is decided.
+            index: The decode index.
+            keys: From `node_keys`.
+
+        Returns:
+            -inf where no child exists. Shape: (..., C), float32.
+        """
+        children_XC, _, exists_XC = index.children(nodes_X, depth)
+        scored_VH = keys.scored_PVH[depth]
+        if depth == 0 or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED):
+            logits_XC = (state_XH @ scored_VH.T).gather(-1, children_XC)
+        else:
+            logits_XC = torch.matmul(scored_VH[children_XC], state_XH.unsqueeze(-1)).squeeze(-1)
+        logits_XC = logits_XC.float() / math.sqrt(scored_VH.shape[1])
+        return torch.log_softmax(logits_XC.masked_fill(~exists_XC, float("-inf")), -1)
+
+
+class DecoderLayer(nn.Module):
+    """Attention over the path, attention over the history, and a feed-forward network; norms first."""
+
+    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.path_norm = nn.LayerNorm(hidden)
+        self.path_qkv = nn.Linear(hidden, 3 * hidden)
+        self.path_out = nn.Linear(hidden, hidden)
+        self.history_norm = nn.LayerNorm(hidden)
+        self.history_query = nn.Linear(hidden, hidden)
+        self.history_kv = nn.Linear(hidden, 2 * hidden)
+        self.history_out = nn.Linear(hidden, hidden)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(hidden), nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden)
+        )
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x_BQlH: Tensor, keys_BTH: Tensor, visible_BQT: Tensor) -> Tensor:
+        """One layer. Shapes as in `SemanticIdHead.forward`; returns (B, Q, l, H)."""
+        x_BQlH = x_BQlH + self.drop(self._attend_path(self.path_norm(x_BQlH)))
+        x_BQlH = x_BQlH + self.drop(self._attend_history(self.history_norm(x_BQlH), keys_BTH, visible_BQT))
+        return torch.add(x_BQlH, self.drop(self.mlp(x_BQlH)))
+
+    def _attend_path(self, x_BQlH: Tensor) -> Tensor:
+        batch, queries, written, hidden = x_BQlH.shape
+        qkv = self.path_qkv(x_BQlH).view(batch * queries, written, 3, self.heads, hidden // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.path_out(mixed.transpose(1, 2).reshape(x_BQlH.shape))  # type: ignore[no-any-return]
+
+    def _attend_history(self, x_BQlH: Tensor, keys_BTH: Tensor, visible_BQT: Tensor) -> Tensor:
+        batch, queries, written, hidden = x_BQlH.shape
+        width = hidden // self.heads
+        query = self.history_query(x_BQlH).view(batch, queries * written, self.heads, width).transpose(1, 2)
+        key, value = (
+            part.view(batch, -1, self.heads, width).transpose(1, 2) for part in self.history_kv(keys_BTH).chunk(2, -1)
+        )
+        mask = visible_BQT.repeat_interleave(written, dim=1).unsqueeze(1)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.history_out(mixed.transpose(1, 2).reshape(x_BQlH.shape))  # type: ignore[no-any-return]

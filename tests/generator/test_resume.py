@@ -1,0 +1,122 @@
+"""A training that is killed, for real and anywhere, ends in the same weights as one that is not."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mmrec.errors import FailedPreconditionError
+from mmrec.generator.checkpoint import training_identity
+from mmrec.generator.config import TrainingConfig
+from mmrec.generator.training import TrainingResult, ValidationSet, train_generator
+from mmrec.processes import Processes
+from mmrec.progress import NoProgress
+from tests.generator.conftest import Small, make_small
+
+CPU = torch.device("cpu")
+HISTORIES = [np.array([(start + step) % 12 for step in range(9)], dtype=np.int32) for start in range(12)]
+VALIDATION = ValidationSet(HISTORIES, np.array([(start + 9) % 12 for start in range(12)], dtype=np.int32))
+CONFIG = TrainingConfig(epochs=2, patience=2, batch_positions=32, checkpoint_minutes=1e-9)
+
+
+def train(small: Small, config: TrainingConfig = CONFIG, seed: int = 0, **options: object) -> TrainingResult:
+    return train_generator(
+        small.model,
+        small.index,
+        HISTORIES,
+        VALIDATION,
+        config,
+        device=CPU,
+        dtype=torch.float32,
+        seed=seed,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+class Steps(NoProgress):
+    """Counts places that were trained on in this run."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def advance(self, n: int = 1) -> None:
+        self.calls.append(n)
+
+
+def test_a_training_killed_ten_times_on_its_way_makes_the_same_weights_bit_for_bit(
+    tmp_path: Path, child_environment: dict[str, str]
+) -> None:
+    script = Path(__file__).parent / "train_and_die.py"
+    environment = {**child_environment, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("full", "sampled"):
+        whole, broken = (tmp_path / name / kind for kind in ("whole", "broken"))
+        assert json.loads((whole / "records.json").read_text()) == json.loads((broken / "records.json").read_text())
+        weights, found = (load_file(folder / "weights.safetensors") for folder in (whole, broken))
+        assert weights.keys() == found.keys()
+        for key, tensor in weights.items():
+            assert torch.equal(tensor, found[key]), (name, key)
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
+    first, again, steps = make_small(12), make_small(12, seed=0), Steps()
+    expected = train(first, checkpoint=tmp_path)
+    assert train(again, checkpoint=tmp_path, progress=steps) == expected
+    assert steps.calls == [2 * 96]
+    for name, tensor in first.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("harm", ["cut", "garbage", "other seed", "other settings"])
+def test_a_checkpoint_that_is_damaged_or_of_another_training_is_not_used(harm: str, tmp_path: Path) -> None:
+    train(make_small(12), checkpoint=tmp_path)
+    path, config, seed = tmp_path / "training.safetensors", CONFIG, 0
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif harm == "garbage":
+        path.write_bytes(b"not a checkpoint")
+    elif harm == "other seed":
+        seed = 1
+    else:
+        config = replace(CONFIG, weight_decay=0.0)
+    found, fresh, steps = make_small(12), make_small(12), Steps()
+    train(found, config, seed, checkpoint=tmp_path, progress=steps)
+    train(fresh, config, seed)
+    assert steps.calls[0] == 0
+    for name, tensor in fresh.model.state_dict().items():
+        assert torch.equal(tensor, found.model.state_dict()[name]), name
+
+
+def test_how_often_to_write_and_how_long_to_train_do_not_make_another_training() -> None:
+    model = make_small(12).model
+    longer = replace(CONFIG, max_minutes=7.0, checkpoint_minutes=3.0)
+    same = [training_identity(model, HISTORIES, config, 0, torch.float32) for config in (CONFIG, longer)]
+    assert same[0] == same[1]
+    others = [
+        training_identity(model, HISTORIES, CONFIG, 1, torch.float32),
+        training_identity(model, HISTORIES, CONFIG, 0, torch.bfloat16),
+        training_identity(model, HISTORIES[1:], CONFIG, 0, torch.float32),
+        training_identity(make_small(12, layers=2).model, HISTORIES, CONFIG, 0, torch.float32),
+    ]
+    assert len({same[0], *others}) == 5
+
+
+class Disagreeing(Processes):
+    """A group in which another process has done 5 steps."""
+
+    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
+        return stop, max(seconds, 5.0)
+
+
+def test_processes_that_see_different_checkpoints_are_told(tmp_path: Path) -> None:
+    with pytest.raises(FailedPreconditionError, match="disk that all processes see"):
+        train(make_small(12), checkpoint=tmp_path, processes=Disagreeing.alone(CPU))
