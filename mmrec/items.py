@@ -18,6 +18,7 @@ __all__ = [
     "ChannelShare",
     "Fallback",
     "FilterMode",
+    "HistoryShare",
     "ItemFailure",
     "ItemInput",
     "ItemLookup",
@@ -166,6 +167,19 @@ class ItemFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryShare:
+    """How much of a channel's share rests on one item of the history.
+
+    Attributes:
+        history_item_id: The history item.
+        share: Its part of the channel's share, in the score's own unit.
+    """
+
+    history_item_id: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelShare:
     """How much one channel added to a recommendation's score.
 
@@ -173,11 +187,14 @@ class ChannelShare:
         channel: ``item-head``, ``semantic-id``, ``transitions``, ``lexical``, ``content`` or ``popularity``.
         share: Its part of the score, in the score's own unit.
         history_item_id: The history item it rests on most; empty where there is none.
+        history: The share divided over the history items it rests on, oldest first, one entry per item; the parts
+            add up to the share. Empty for a channel that does not look at the history.
     """
 
     channel: str
     share: float
     history_item_id: str = ""
+    history: tuple[HistoryShare, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

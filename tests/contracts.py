@@ -127,6 +127,8 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert isinstance(alone, Recommendations)
     assert alone.item_ids == plain.item_ids
 
+    assert_explanation_contract(engine, known)
+
     similar = engine.similar_many(
         [SimilarRequest(first, 3), SimilarRequest(NOT_THERE, 3), SimilarRequest(first, MAX_K)]
     )
@@ -172,6 +174,34 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert [item.item_id for item in items] == [second, first]
     assert missing == [NOT_THERE]
     assert all(len(item.semantic_id) == info.levels for item in items)
+
+
+def assert_explanation_contract(engine: Engine, known: list[str]) -> None:
+    """Shares come when they are asked for, and what rests on the history is divided over it without a rest."""
+    first, second = known[:2]
+    asked, plain, stranger = engine.recommend_many(
+        [
+            RecommendRequest(history=(first, NOT_THERE, second, first), k=3, explain=True),
+            RecommendRequest(history=(first,), k=3),
+            RecommendRequest(k=3, explain=True),
+        ]
+    )
+    assert isinstance(asked, Recommendations)
+    assert isinstance(plain, Recommendations)
+    assert isinstance(stranger, Recommendations)
+    assert {item.shares for item in plain.items} == {()}
+    assert not any(share.history for item in stranger.items for share in item.shares)
+    shares = [share for item in asked.items for share in item.shares]
+    assert any(share.history for share in shares)
+    for share in shares:
+        parts = {part.history_item_id: part.share for part in share.history}
+        assert len(parts) == len(share.history)
+        assert set(parts) <= {first, second}
+        if parts:
+            assert sum(parts.values()) == pytest.approx(share.share, abs=1e-4)
+            assert parts[share.history_item_id] == max(parts.values())
+        else:
+            assert share.history_item_id == ""
 
 
 def assert_finding_contract(engine: Engine, known: list[str]) -> None:

@@ -32,6 +32,7 @@ from mmrec.types import (
     Evidence,
     Fallback,
     FilterMode,
+    HistoryShare,
     ItemEmbedding,
     ItemFailure,
     ItemInput,
@@ -147,7 +148,7 @@ class FakeEngine(EngineCalls):
             and f"item-{row}" not in request.deny
             and (not request.allow or f"item-{row}" in request.allow)
         ]
-        shares = (ChannelShare("transitions", 0.75, f"item-{start}"),) if request.explain and known else ()
+        shares = _shares(known) if request.explain and known else ()
         return Recommendations(
             recommendation_id="r-1",
             items=tuple(
@@ -181,6 +182,14 @@ def _record(row: int) -> ItemRecord:
         {"b": "2", "a": "1", "half": "first" if row < ITEMS // 2 else "second half"},
         (row, 255, 0),
     )
+
+
+def _shares(known: list[int]) -> tuple[ChannelShare, ...]:
+    """Half of the score rests on the last history item, the rest on the first and on none."""
+    first, last = f"item-{known[0]}", f"item-{known[-1]}"
+    parts = {first: 0.25, last: 0.5} if first != last else {last: 0.75}
+    history = tuple(HistoryShare(item_id, share) for item_id, share in parts.items())
+    return (ChannelShare("transitions", 0.75, last, history), ChannelShare("popularity", -0.25))
 
 
 def _present(row: int, modality: Modality) -> bool:

@@ -3,7 +3,7 @@
 Works on catalogue rows; knows nothing about how the embeddings were made.
 """
 
-# Axes: N items, D dimensions, B customers
+# Axes: N items, D dimensions, B customers, K asked items, T history places
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.channels.transitions import history_weights
+from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["ContentConfig", "content_scores"]
+__all__ = ["ContentConfig", "content_parts", "content_scores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +51,24 @@ def content_scores(
     """
     weights = history_weights(histories, len(embeddings_ND), decay=config.decay, recent=config.recent)
     return np.asarray((weights @ embeddings_ND) @ embeddings_ND.T, dtype=np.float32)
+
+
+def content_parts(
+    history: npt.NDArray[np.int32],
+    embeddings_ND: npt.NDArray[np.float32],
+    rows_K: npt.NDArray[np.int64],
+    config: ContentConfig,
+) -> npt.NDArray[np.float32]:
+    """What each recent history item adds to the scores of the asked items; sums to `content_scores`.
+
+    Args:
+        history: Catalogue rows, oldest first.
+        embeddings_ND: As in `content_scores`.
+        rows_K: The asked items. Shape: (K,).
+        config: See `ContentConfig`.
+
+    Returns:
+        One row for each of the last `recent` history items. Shape: (T, K), float32.
+    """
+    tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
+    return np.asarray(weights_T[:, None] * (embeddings_ND[tail_T] @ embeddings_ND[rows_K].T), dtype=np.float32)

@@ -4,7 +4,7 @@ Works on catalogue rows; knows nothing about models. Exact words (a brand, a dir
 what comes next than a sentence embedding does.
 """
 
-# Axes: N items, V vocabulary, B customers
+# Axes: N items, V vocabulary, B customers, K asked items, T history places
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from mmrec.channels.transitions import history_weights
+from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
 
 __all__ = ["LexicalConfig", "LexicalIndex", "build_lexical_index"]
@@ -59,6 +59,23 @@ class LexicalIndex(NamedTuple):
         """Decayed sum of cosine similarities to the recent history items. Shape: (B, N), float32."""
         weights = history_weights(histories, self.rows.shape[0], decay=config.decay, recent=config.recent)
         return np.asarray(((weights @ self.rows) @ self.rows.T).toarray(), dtype=np.float32)
+
+    def parts(
+        self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: LexicalConfig
+    ) -> npt.NDArray[np.float32]:
+        """What each recent history item adds to the scores of the asked items; sums to `scores`.
+
+        Args:
+            history: Catalogue rows, oldest first.
+            rows_K: The asked items. Shape: (K,).
+            config: As in `scores`.
+
+        Returns:
+            One row for each of the last `recent` history items. Shape: (T, K), float32.
+        """
+        tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
+        cosine_TK = (self.rows[tail_T] @ self.rows[rows_K].T).toarray()
+        return np.asarray(weights_T[:, None] * cosine_TK, dtype=np.float32)
 
 
 def build_lexical_index(texts: Sequence[str], config: LexicalConfig) -> LexicalIndex:

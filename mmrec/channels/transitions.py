@@ -1,12 +1,15 @@
 """Transition graph: what customers take after what, counted over training histories.
 
-Works on catalogue rows; knows nothing about embeddings or models. An edge i -> j is counted for every pair at distance
-1, 2 or 3 in a history, weaker with distance, and backwards at a discount; rows are damped by the root of their degree
-and columns by a power of popularity, so that best-sellers do not swallow everything; a share of the two-hop product
-reaches items that never followed each other directly. No training: a floor that most published models stay below.
+Works on catalogue rows; knows nothing about embeddings or models. An edge i -> j is counted for every pair within a
+window of a history, weaker with distance, and backwards at a discount; rows are damped by a power of their degree and
+columns by a power of popularity, so that best-sellers do not swallow everything; a share of the two-hop product reaches
+items that never followed each other directly. No training: a floor that most published models stay below.
+
+Only counts are kept. Damping is a scaling before and after the counts, and the second hop a second product, so both are
+worked out for the rows that a question touches: a new event changes counts and nothing else.
 """
 
-# Axes: N items, B customers, T history places, E events
+# Axes: N items, B customers, T history places, E events, K asked items, X weighted histories
 
 from __future__ import annotations
 
@@ -21,7 +24,19 @@ import scipy.sparse as sp
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["TransitionConfig", "TransitionGraph", "count_transitions", "history_weights"]
+__all__ = [
+    "TransitionConfig",
+    "TransitionGraph",
+    "build_graph",
+    "count_transitions",
+    "forward_pairs",
+    "history_weights",
+    "recent_weights",
+]
+
+
+TINY = 1e-9
+"""Stands for an empty row's sum, which nothing is multiplied with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,77 +77,163 @@ class TransitionConfig:
 
 
 class TransitionGraph(NamedTuple):
-    """Damped transition strengths. ``edges[i, j]``: how strongly j follows i. Shape: (N, N) CSR, float32."""
+    """Counts and the scales that damp them: an immutable snapshot, safe to read from any thread.
 
-    edges: sp.csr_array
+    Attributes:
+        forward: Pairs i then j, each weighing 1/distance. Shape: (N, N) CSR, float32.
+        counts: `forward` and its reverse at a discount, the strongest neighbours of each row, no pair of an item with
+            itself. Shape: (N, N) CSR, float32.
+        popularity_N: Events of each item. Shape: (N,), float32.
+        row_scale_N: What damps a row: its degree to a negative power. Shape: (N,), float32.
+        column_scale_N: What damps a column: its popularity to a negative power. Shape: (N,), float32.
+        hop_scale_N: Makes a row of `counts` with damped columns sum to one. Shape: (N,), float32.
+        returns_N: How strongly two hops lead back to where they began. Shape: (N,), float32.
+    """
+
+    forward: sp.csr_array
+    counts: sp.csr_array
+    popularity_N: npt.NDArray[np.float32]
+    row_scale_N: npt.NDArray[np.float32]
+    column_scale_N: npt.NDArray[np.float32]
+    hop_scale_N: npt.NDArray[np.float32]
+    returns_N: npt.NDArray[np.float32]
 
     def scores(self, histories: Sequence[npt.NDArray[np.int32]], config: TransitionConfig) -> npt.NDArray[np.float32]:
         """Strength of every item after each history.
 
         Args:
             histories: Catalogue rows, oldest first, one array per customer.
-            config: `decay` and `recent` are read.
+            config: `decay`, `recent` and `two_hop` are read.
 
         Returns:
             Shape: (B, N), float32, 0 where no path leads.
         """
-        weights = history_weights(histories, self.edges.shape[0], decay=config.decay, recent=config.recent)
-        return np.asarray((weights @ self.edges).toarray(), dtype=np.float32)
+        weights_BN = history_weights(histories, self.counts.shape[0], decay=config.decay, recent=config.recent)
+        return np.asarray(self._strengths(weights_BN, config.two_hop).toarray(), dtype=np.float32)
+
+    def parts(
+        self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: TransitionConfig
+    ) -> npt.NDArray[np.float32]:
+        """What each recent history item adds to the strength of the asked items; sums to `scores`.
+
+        Args:
+            history: Catalogue rows, oldest first.
+            rows_K: The asked items. Shape: (K,).
+            config: As in `scores`.
+
+        Returns:
+            One row for each of the last `recent` history items. Shape: (T, K), float32.
+        """
+        tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
+        places = np.arange(len(tail_T) + 1)
+        weights_TN = sp.csr_array((weights_T, tail_T, places), shape=(len(tail_T), self.counts.shape[0]))
+        strengths_TN = self._strengths(weights_TN, config.two_hop).tocsc()
+        return np.asarray(strengths_TN[:, rows_K].toarray(), dtype=np.float32)
+
+    def after(self, rows_X: npt.NDArray[np.int64], config: TransitionConfig) -> sp.csr_array:
+        """Strength of every item after each of the asked items alone.
+
+        Args:
+            rows_X: Catalogue rows. Shape: (X,).
+            config: `two_hop` is read.
+
+        Returns:
+            Shape: (X, N) CSR, float32.
+        """
+        ones_X, places = np.ones(len(rows_X), dtype=np.float32), np.arange(len(rows_X) + 1)
+        asked_XN = sp.csr_array((ones_X, rows_X, places), shape=(len(rows_X), self.counts.shape[0]))
+        return self._strengths(asked_XN, config.two_hop)
+
+    def _strengths(self, weights_XN: sp.csr_array, two_hop: float) -> sp.csr_array:
+        once = _scaled(_scaled(weights_XN, self.row_scale_N) @ self.counts, self.column_scale_N)
+        if not two_hop:
+            return once
+        # Rows are normalised to one before the second hop, so that a hop through a hub does not outweigh a direct edge.
+        middle = _scaled(_scaled(weights_XN, self.hop_scale_N) @ self.counts, self.column_scale_N)
+        twice = _scaled(_scaled(middle, self.row_scale_N) @ self.counts, self.column_scale_N)
+        return (once + two_hop * (twice - _scaled(weights_XN, self.returns_N))).tocsr()
+
+
+def _scaled(matrix: sp.csr_array, columns_N: npt.NDArray[np.float32]) -> sp.csr_array:
+    """The matrix with every column multiplied by its own number."""
+    return sp.csr_array((matrix.data * columns_N[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def recent_weights(
+    history: npt.NDArray[np.int32], *, decay: float, recent: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """The last items of a history and their weights: 1 for the last, `decay` times less per step back. Shapes: (T,)."""
+    tail_T = history[-recent:]
+    return tail_T, (decay ** np.arange(len(tail_T) - 1, -1, -1.0)).astype(np.float32)
 
 
 def history_weights(
     histories: Sequence[npt.NDArray[np.int32]], items: int, *, decay: float, recent: int
 ) -> sp.csr_array:
     """Weight of each history item, 1 for the last and `decay` times less per step back. Shape: (B, N) CSR."""
-    tails = [history[-recent:] for history in histories]
-    indptr = np.concatenate([[0], np.cumsum([len(tail) for tail in tails])]).astype(np.int64)
-    columns = np.concatenate([*tails, np.empty(0, dtype=np.int32)])
-    values = np.concatenate([decay ** np.arange(len(tail) - 1, -1, -1.0) for tail in tails] + [np.empty(0)])
-    return sp.csr_array((values.astype(np.float32), columns, indptr), shape=(len(histories), items))
+    read = [recent_weights(history, decay=decay, recent=recent) for history in histories]
+    indptr = np.concatenate([[0], np.cumsum([len(tail_T) for tail_T, _ in read])]).astype(np.int64)
+    columns = np.concatenate([*(tail_T for tail_T, _ in read), np.empty(0, dtype=np.int32)])
+    values = np.concatenate([*(weights_T for _, weights_T in read), np.empty(0, dtype=np.float32)])
+    return sp.csr_array((values, columns, indptr), shape=(len(histories), items))
 
 
 def count_transitions(train: Interactions, items: int, config: TransitionConfig) -> TransitionGraph:
-    """Count, damp and widen the transitions of training histories.
+    """Count the transitions of training histories.
 
     Args:
         train: Training events only; anything held out would leak into every score.
         items: Items in the catalogue.
         config: See `TransitionConfig`.
     """
-    user_of_E = np.repeat(np.arange(len(train.user_ids)), np.diff(train.offsets_U))
-    counts = sp.csr_array((items, items), dtype=np.float32)
-    for distance in range(1, config.window + 1):
-        same_user = user_of_E[distance:] == user_of_E[:-distance]
+    popularity_N = np.bincount(train.items_E, minlength=items).astype(np.float32)
+    return build_graph(forward_pairs(train, items, config.window), popularity_N, config)
+
+
+def forward_pairs(train: Interactions, items: int, window: int) -> sp.csr_array:
+    """Pairs of items within `window` places of a history, each weighing 1/distance. Shape: (N, N) CSR, float64."""
+    pairs = sp.csr_array((items, items), dtype=np.float64)
+    for distance in range(1, window + 1):
+        same_user = train.users_E[distance:] == train.users_E[:-distance]
         before, after = train.items_E[:-distance][same_user], train.items_E[distance:][same_user]
-        weight = np.full(len(before), 1.0 / distance, dtype=np.float32)
-        forward = sp.coo_array((weight, (before, after)), shape=(items, items)).tocsr()
-        counts = counts + forward + config.backward * forward.T.tocsr()
+        weight = np.full(len(before), 1.0 / distance)
+        pairs = pairs + sp.coo_array((weight, (before, after)), shape=(items, items)).tocsr()
+    return pairs
+
+
+def build_graph(
+    forward: sp.csr_array, popularity_N: npt.NDArray[np.float32], config: TransitionConfig
+) -> TransitionGraph:
+    """The graph of pairs that are already counted.
+
+    Args:
+        forward: From `forward_pairs`. Shape: (N, N).
+        popularity_N: Events of each item. Shape: (N,).
+        config: `window` is not read.
+    """
+    counts = (forward + config.backward * forward.T).tocsr()
     counts.setdiag(0)
     counts.eliminate_zeros()
-
-    degree = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1e-9)
-    popularity = np.maximum(np.bincount(train.items_E, minlength=items), 1)
-    damped = (
-        sp.diags_array(degree**-config.degree_power)
-        @ counts
-        @ sp.diags_array(popularity.astype(np.float64) ** -config.popularity_power)
-    ).tocsr()
-    if config.two_hop:
-        # Rows are normalised to one before the product, so that a hop through a hub does not outweigh a direct edge.
-        row_sum = np.maximum(np.asarray(damped.sum(axis=1)).ravel(), 1e-9)
-        two_hop = (sp.diags_array(1 / row_sum) @ damped @ damped).tocsr()
-        two_hop.setdiag(0)
-        damped = (damped + config.two_hop * two_hop).tocsr()
-    return TransitionGraph(_strongest(damped, config.neighbours).astype(np.float32))
+    column_scale_N = np.maximum(popularity_N, 1.0).astype(np.float64) ** -config.popularity_power
+    counts = _strongest(counts, column_scale_N, config.neighbours)
+    row_scale_N = np.maximum(counts.sum(axis=1), TINY) ** -config.degree_power
+    hop_scale_N = 1 / np.maximum(counts @ column_scale_N, TINY)
+    there_and_back_N = (counts * counts.T.tocsr()) @ (row_scale_N * column_scale_N)
+    single = (forward.astype(np.float32), counts.astype(np.float32))
+    vectors = (popularity_N, row_scale_N, column_scale_N, hop_scale_N, there_and_back_N * hop_scale_N * column_scale_N)
+    scales = [np.asarray(vector, dtype=np.float32) for vector in vectors]
+    for array in (*scales, *(part for matrix in single for part in (matrix.data, matrix.indices, matrix.indptr))):
+        array.flags.writeable = False
+    return TransitionGraph(*single, *scales)
 
 
-def _strongest(edges: sp.csr_array, keep: int) -> sp.csr_array:
-    """Keep the `keep` largest values of each row; the lower column wins ties."""
-    sizes = np.diff(edges.indptr)
+def _strongest(counts: sp.csr_array, column_scale_N: npt.NDArray[np.float64], keep: int) -> sp.csr_array:
+    """Keep the `keep` strongest neighbours of each row, by damped counts; the lower column wins ties."""
+    sizes = np.diff(counts.indptr)
     if not len(sizes) or sizes.max() <= keep:
-        return edges
+        return counts
     rows = np.repeat(np.arange(len(sizes)), sizes)
-    order = np.lexsort((edges.indices, -edges.data, rows))
-    place = np.arange(edges.nnz) - np.repeat(edges.indptr[:-1], sizes)
+    order = np.lexsort((counts.indices, -counts.data * column_scale_N[counts.indices], rows))
+    place = np.arange(counts.nnz) - np.repeat(counts.indptr[:-1], sizes)
     chosen = order[place < keep]
-    return sp.coo_array((edges.data[chosen], (rows[chosen], edges.indices[chosen])), shape=edges.shape).tocsr()
+    return sp.coo_array((counts.data[chosen], (rows[chosen], counts.indices[chosen])), shape=counts.shape).tocsr()

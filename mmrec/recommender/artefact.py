@@ -25,15 +25,16 @@ from mmrec.bundle import Bundle, BundleWriter
 from mmrec.channels.blend import Blend
 from mmrec.channels.content import ContentConfig
 from mmrec.channels.lexical import LexicalConfig, LexicalIndex
-from mmrec.channels.transitions import TransitionConfig, TransitionGraph
+from mmrec.channels.transitions import TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.errors import BundleError
 from mmrec.generator.backbone import load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
-from mmrec.generator.model import Generator, ItemTable
+from mmrec.generator.item_tokens import ItemTable, Neighbours
+from mmrec.generator.model import Generator
 from mmrec.progress import NO_PROGRESS, Progress
-from mmrec.tokens.quantizer import ResidualQuantizer
+from mmrec.tokens.tokenizer import Tokenizer, tokenizer_from_tensors
 from mmrec.understanding.vector_index import IndexConfig, IndexDescription, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import ItemFeatures
 
@@ -57,6 +58,7 @@ TOKENS = "tokens.safetensors"
 INDEX = "index"
 THUMBNAILS = "thumbnails.safetensors"
 GENERATOR = "generator"
+ITEM_TABLE = "item_table.safetensors"
 CHANNELS = "channels.safetensors"
 SETTINGS = "settings.json"
 ENCODERS = "encoders"
@@ -79,7 +81,7 @@ class Parts(NamedTuple):
         interactions: All events of all users, for stored histories and for evaluating.
         fused_ND: Fused embeddings, unit norm. Shape: (N, D), float32.
         semantic_ids_NP: Unique paths. Shape: (N, P), int32.
-        quantizer: Codebooks.
+        tokenizer: What gives new items their paths.
         generator: The LLM and its heads.
         transitions: Counted on training events only.
         lexical: TF-IDF rows.
@@ -93,7 +95,7 @@ class Parts(NamedTuple):
     interactions: Interactions
     fused_ND: npt.NDArray[np.float32]
     semantic_ids_NP: npt.NDArray[np.int32]
-    quantizer: ResidualQuantizer
+    tokenizer: Tokenizer
     generator: Generator
     transitions: TransitionGraph
     lexical: LexicalIndex
@@ -141,15 +143,16 @@ def write_parts(
     )
     if thumbnails is not None:
         writer.write_tensors(THUMBNAILS, {"pixels": thumbnails})
-    writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP, "codebooks": parts.quantizer.codebooks_LKD})
+    writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP} | parts.tokenizer.tensors())
     index = build_vector_index(parts.fused_ND, IndexConfig(gpu="never"), progress)
     built = index.description
     # The same fit must make the same files, and how long it took is not the same.
     index.description = replace(built, build_seconds=0.0)
     index.save(writer.path(f"{INDEX}.json").parent, INDEX)
     save_generator(parts.generator, writer.path(f"{GENERATOR}/heads.safetensors").parent)
+    writer.write_tensors(ITEM_TABLE, _table_tensors(parts.generator.catalogue.table(), parts.fused_ND.shape[1]))
     tensors: dict[str, Any] = {"popularity": parts.popularity_N}
-    tensors |= _csr_tensors("transitions", parts.transitions.edges) | _csr_tensors("lexical", parts.lexical.rows)
+    tensors |= _csr_tensors("pairs", parts.transitions.forward) | _csr_tensors("lexical", parts.lexical.rows)
     writer.write_tensors(CHANNELS, tensors)
     writer.write_json(
         SETTINGS,
@@ -176,6 +179,8 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     tokens = bundle.read_tensors(TOKENS)
     channels = bundle.read_tensors(CHANNELS)
     settings = bundle.read_json(SETTINGS)
+    if "pairs.data" not in channels:
+        raise BundleError(f"{bundle.root}: {CHANNELS} has no pairs; it was written by another version: fit again")
     items = len(catalogue)
     for name, length in (
         (EMBEDDINGS, len(fused_ND)),
@@ -191,29 +196,26 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     generator = load_generator(
         bundle.path(f"{GENERATOR}/heads.safetensors").parent,
         GeneratorConfig(**settings["generator"]),
-        ItemTable(
-            torch.from_numpy(fused_ND),
-            torch.from_numpy(tokens["semantic_ids"].astype(np.int64)),
-            torch.from_numpy(popularity_N > 0),
-        ),
+        _read_table(bundle, fused_ND, tokens["semantic_ids"], popularity_N),
         tuple(settings["widths"]),
     )
     configs = settings["channels"]
+    channel_configs = ChannelConfigs(
+        TransitionConfig(**configs["transitions"]),
+        LexicalConfig(**configs["lexical"]),
+        ContentConfig(**configs["content"]),
+    )
     return Parts(
         catalogue=catalogue,
         interactions=interactions,
         fused_ND=fused_ND,
         semantic_ids_NP=tokens["semantic_ids"],
-        quantizer=ResidualQuantizer(tokens["codebooks"]),
+        tokenizer=_tokenizer(bundle, tokens),
         generator=generator.to(device).eval(),
-        transitions=TransitionGraph(_csr("transitions", channels)),
+        transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
         lexical=LexicalIndex(_csr("lexical", channels)),
         popularity_N=popularity_N,
-        channels=ChannelConfigs(
-            TransitionConfig(**configs["transitions"]),
-            LexicalConfig(**configs["lexical"]),
-            ContentConfig(**configs["content"]),
-        ),
+        channels=channel_configs,
         blends={name: Blend(weights) for name, weights in settings["blends"].items()},
         beam_width=int(settings["beam_width"]),
     )
@@ -307,6 +309,55 @@ def load_generator(folder: Path, config: GeneratorConfig, table: ItemTable, widt
             "written by another version: fit again"
         )
     return generator
+
+
+def _table_tensors(table: ItemTable, dimension: int) -> dict[str, npt.NDArray[Any]]:
+    """What the generator knows of items beside what other files hold."""
+    tensors = {"sketch": table.content_NC[:, dimension:].cpu().numpy()}
+    for name, neighbours in (("followers", table.followers), ("alike", table.alike)):
+        if neighbours:
+            tensors[f"{name}.rows"] = neighbours.rows_NK.cpu().numpy().astype(np.int32)
+            tensors[f"{name}.weights"] = neighbours.weights_NK.cpu().numpy()
+    return tensors
+
+
+def _read_table(
+    bundle: Bundle,
+    fused_ND: npt.NDArray[np.float32],
+    semantic_ids_NP: npt.NDArray[np.int32],
+    popularity_N: npt.NDArray[np.float32],
+) -> ItemTable:
+    if ITEM_TABLE not in bundle.manifest.files:
+        raise BundleError(f"{bundle.root} has no {ITEM_TABLE}; it was written by another version: fit again")
+    tensors = bundle.read_tensors(ITEM_TABLE)
+    if {len(tensor) for tensor in tensors.values()} != {len(fused_ND)}:
+        raise BundleError(
+            f"{bundle.root}: {ITEM_TABLE} does not describe {len(fused_ND):,} items; the parts come from different "
+            "bundles: fit again"
+        )
+
+    def neighbours(name: str) -> Neighbours | None:
+        if f"{name}.rows" not in tensors:
+            return None
+        rows_NK = torch.from_numpy(tensors[f"{name}.rows"].astype(np.int64))
+        return Neighbours(rows_NK, torch.from_numpy(tensors[f"{name}.weights"]))
+
+    return ItemTable(
+        torch.from_numpy(np.concatenate([fused_ND, tensors["sketch"]], axis=1)),
+        torch.from_numpy(semantic_ids_NP.astype(np.int64)),
+        torch.from_numpy(popularity_N > 0),
+        neighbours("followers"),
+        neighbours("alike"),
+    )
+
+
+def _tokenizer(bundle: Bundle, tokens: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:
+    try:
+        return tokenizer_from_tensors(tokens)
+    except KeyError as err:
+        raise BundleError(
+            f"{bundle.root}: {TOKENS}: {err.args[0]}; it was written by another version: fit again"
+        ) from err
 
 
 def _csr_tensors(name: str, matrix: sp.csr_array) -> dict[str, npt.NDArray[Any]]:

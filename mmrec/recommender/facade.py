@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +22,10 @@ from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.checking import Checker
+from mmrec.recommender.explaining import explain_ranking
 from mmrec.recommender.finding import Finder
-from mmrec.recommender.ranker import CHANNELS, Ranker, top_k
+from mmrec.recommender.live import LiveEvents
+from mmrec.recommender.ranker import Ranker, top_k
 from mmrec.recommender.sides import CatalogueSides, item_side, no_side
 from mmrec.recommender.tagging import Tagger
 from mmrec.types import (
@@ -55,9 +57,6 @@ from mmrec_encoders.protocols import Vectors
 
 __all__ = ["Recommender"]
 
-SHARE_FLOOR = 1e-6
-"""Shares smaller than this are left out of an explanation."""
-
 
 class _Customer(NamedTuple):
     """A request as catalogue rows.
@@ -83,6 +82,7 @@ class Recommender(EngineCalls):
         self._ranker = ranker
         self._encoder = encoder
         self._parts = ranker.parts
+        self._live = LiveEvents(ranker.parts)
         catalogue, fused_ND = self._parts.catalogue, self._parts.fused_ND
         index = read_index(bundle, fused_ND, ranker.device)
         sides = CatalogueSides(fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle))
@@ -133,6 +133,7 @@ class Recommender(EngineCalls):
     def _personal(self, customers: Sequence[_Customer], width: int) -> list[Recommendations]:
         """Replies to customers of whom something is known."""
         blend = self._parts.blend
+        self._ranker.parts = self._parts._replace(transitions=self._live.transitions())
         features = self._ranker.features(
             [customer.history for customer in customers],
             np.stack([customer.eligible_N for customer in customers]),
@@ -146,13 +147,12 @@ class Recommender(EngineCalls):
         for place, customer in enumerate(customers):
             own = {name: feature[place] for name, feature in features.items()}
             ranked = top_k(scores_BN[place], customer.eligible_N, customer.request.k)
+            shares: Sequence[tuple[ChannelShare, ...]] = [()] * len(ranked.rows_K)
+            if customer.request.explain:
+                shares = explain_ranking(self._ranker, customer.history, ranked.rows_K, own)
             items = [
-                ScoredItem(
-                    self._record(int(row)),
-                    float(score),
-                    self._shares(int(row), customer.history, own) if customer.request.explain else (),
-                )
-                for row, score in zip(ranked.rows_K, ranked.scores_K, strict=True)
+                ScoredItem(self._record(int(row)), float(score), parts)
+                for row, score, parts in zip(ranked.rows_K, ranked.scores_K, shares, strict=True)
             ]
             replies.append(self._recommendations(items, customer.missing, Fallback.NONE))
         return replies
@@ -167,11 +167,7 @@ class Recommender(EngineCalls):
     def _history(self, request: RecommendRequest) -> tuple[npt.NDArray[np.int32], list[str]]:
         """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
         catalogue = self._parts.catalogue
-        stored: npt.NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        if request.user_id:
-            user = self._parts.interactions.user_index(request.user_id)
-            if user is not None:
-                stored = self._parts.interactions.history(user)
+        stored = self._live.history(request.user_id)
         rows = [catalogue.row_of(item_id) for item_id in request.history]
         given = np.array([row for row in rows if row is not None], dtype=np.int32)
         mentioned = (*request.history, *request.allow, *request.deny)
@@ -201,22 +197,6 @@ class Recommender(EngineCalls):
         ]
         return self._recommendations(items, customer.missing, Fallback.POPULARITY)
 
-    def _shares(
-        self, row: int, history: npt.NDArray[np.int32], features: dict[str, npt.NDArray[np.float32]]
-    ) -> tuple[ChannelShare, ...]:
-        """Parts of a score, the largest first; they add up to it."""
-        shares = []
-        for channel in CHANNELS:
-            if channel not in features:
-                continue
-            share = self._parts.blend.weights[channel] * float(features[channel][row])
-            if abs(share) < SHARE_FLOOR:
-                continue
-            strongest = self._ranker.strongest_history_item(channel, history, row)
-            item_id = "" if strongest is None else self._parts.catalogue.item_ids[strongest]
-            shares.append(ChannelShare(channel, share, item_id))
-        return tuple(sorted(shares, key=lambda share: -share.share))
-
     def _recommendations(self, items: list[ScoredItem], missing: list[str], fallback: Fallback) -> Recommendations:
         return Recommendations(
             recommendation_id=uuid.uuid4().hex,
@@ -225,6 +205,30 @@ class Recommender(EngineCalls):
             fallback=fallback,
             versions=self._bundle.manifest.versions,
         )
+
+    # --- take in events --------------------------------------------------------------------------------------------
+
+    def record_events(self, events: Iterable[tuple[str, str]]) -> list[str]:
+        """Take in what customers did since the bundle was made; later recommendations build on it.
+
+        A customer's history grows, and so do the counts of what follows what; nothing is trained, and the bundle on
+        disk stays as it is. Events live as long as this object.
+
+        Args:
+            events: Pairs of user id and item id, in the order in which they happened. The user id may be new, or empty
+                for nobody known.
+
+        Returns:
+            Item ids that the catalogue lacks, in order of first appearance; their events are skipped.
+        """
+        missing: dict[str, None] = {}
+        for user_id, item_id in events:
+            row = self._parts.catalogue.row_of(item_id)
+            if row is None:
+                missing[item_id] = None
+            else:
+                self._live.record(user_id, row)
+        return list(missing)
 
     # --- ask about items -------------------------------------------------------------------------------------------
 
@@ -272,7 +276,9 @@ class Recommender(EngineCalls):
             if isinstance(vector, MmrecError):
                 entries.append(ItemFailure(item_id, vector))
                 continue
-            codes = self._parts.quantizer.encode(vector[None])[0]
+            # Paths that only number the items of the catalogue say nothing of any other item.
+            tokenizer = self._parts.tokenizer
+            codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
             if request.dimension and fusion:
                 vector = fusion.shorten(vector[None], request.dimension)[0]
             entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
@@ -310,7 +316,7 @@ class Recommender(EngineCalls):
             dimension=self._parts.fused_ND.shape[1],
             prefixes=fusion.prefixes if fusion else (),
             levels=self._parts.semantic_ids_NP.shape[1],
-            codebook_size=self._parts.quantizer.codebook_size,
+            codebook_size=max(self._parts.tokenizer.widths),
             device=str(self._ranker.device),
             preset=self._bundle.manifest.preset,
         )

@@ -4,7 +4,7 @@ Works on catalogue rows; knows nothing about item ids, requests or files. Used b
 that what is measured is what is served.
 """
 
-# Axes: B customers, N items, W beams, K results
+# Axes: B customers, N items, W beams, K results, T history places, X readings of one history
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mmrec.channels.content import content_scores
+from mmrec.channels.content import content_parts, content_scores
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import BeamResult, beam_search
-from mmrec.generator.model import Memory
+from mmrec.generator.semantic_id_head import Memory
 from mmrec.recommender.artefact import Parts
 from mmrec.tokens.decode_index import build_decode_index
 
@@ -35,6 +35,9 @@ CHANNELS = ("item-head", "semantic-id", "transitions", "lexical", "content", "po
 
 SCORES_AT_ONCE = 4_000_000
 """Scores per channel that are held at a time; bounds memory, changes nothing else."""
+
+OCCLUDED = 20
+"""History items, the last ones, that are left out in turn to see what the LLM's answer rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Ranker:
         self.index = build_decode_index(parts.semantic_ids_NP, parts.generator.widths).to(device)
         with torch.inference_mode():
             self.tokens_NH = parts.generator.eval().item_tokens()
+            self.keys = parts.generator.node_keys(self.tokens_NH, self.index)
         most = max(float(parts.popularity_N.max()), 1.0)
         self._popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
 
@@ -129,7 +133,8 @@ class Ranker:
             else torch.from_numpy(eligible_BN).to(self.device)
         )
         with self._autocast():
-            return beam_search(self.parts.generator.semantic_id_head, memory, eligible, self.index, width=width)
+            head = self.parts.generator.semantic_id_head
+            return beam_search(head, memory, eligible, self.index, self.keys, width=width)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
@@ -188,28 +193,52 @@ class Ranker:
         """Scores for a customer nothing is known of. Shape: (N,), float32."""
         return self._popularity_N
 
-    def strongest_history_item(self, channel: str, history: npt.NDArray[np.int32], row: int) -> int | None:
-        """Catalogue row of the history item that a channel's score of `row` rests on most; None if on none."""
-        support = self._support(channel, history, row)
-        if support is None or not len(support) or support.max() <= 0:
-            return None
-        return int(history[-len(support) :][support.argmax()])
+    def support(
+        self, channel: str, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64] | None:
+        """What each recent history item says for (above 0) or against (below 0) items, in one channel.
 
-    def _support(self, channel: str, history: npt.NDArray[np.int32], row: int) -> npt.NDArray[np.float64] | None:
-        """What each recent history item adds to a channel's score of `row`; None for a channel of the LLM."""
+        Counting channels are sums over the history, and these are the summands. For the LLM it is what is lost when the
+        history item is left out of what it reads; the last `OCCLUDED` are tried.
+
+        Args:
+            channel: One of `CHANNELS`.
+            history: Catalogue rows, oldest first, not empty.
+            rows_K: The items. Shape: (K,).
+
+        Returns:
+            One row for each of the last T history items; None for a channel that does not look at the history. Shape:
+            (T, K), float64.
+        """
         parts, channels = self.parts, self.parts.channels
         if channel == "transitions":
-            decay, tail = channels.transitions.decay, history[-channels.transitions.recent :]
-            strength = parts.transitions.edges[tail][:, [row]].toarray().ravel()
+            support_TK = parts.transitions.parts(history, rows_K, channels.transitions)
         elif channel == "lexical":
-            decay, tail = channels.lexical.decay, history[-channels.lexical.recent :]
-            strength = (parts.lexical.rows[tail] @ parts.lexical.rows[[row]].T).toarray().ravel()
+            support_TK = parts.lexical.parts(history, rows_K, channels.lexical)
         elif channel == "content":
-            decay, tail = channels.content.decay, history[-channels.content.recent :]
-            strength = parts.fused_ND[tail] @ parts.fused_ND[row]
+            support_TK = content_parts(history, parts.fused_ND, rows_K, channels.content)
+        elif channel in ("item-head", "semantic-id"):
+            support_TK = self._occluded(channel, history, rows_K)
         else:
             return None
-        return np.asarray(strength * decay ** np.arange(len(tail) - 1, -1, -1.0), dtype=np.float64)
+        return support_TK.astype(np.float64)
+
+    def _occluded(
+        self, channel: str, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """What an LLM channel's feature loses without each of the last history items. Shape: (T, K), float32."""
+        if len(history) == 1:
+            return np.ones((1, len(rows_K)), dtype=np.float32)
+        tried = min(OCCLUDED, len(history), self.parts.generator.config.max_history)
+        memory = self.read([history, *(np.delete(history, place) for place in range(-tried, 0))])
+        if channel == "item-head":
+            feature_XK = self.item_head(memory)[:, rows_K]
+        else:
+            # Nothing else may be generated, and there is a beam for each: these are the items' exact probabilities.
+            eligible_XN = np.zeros((tried + 1, self.items), dtype=bool)
+            eligible_XN[:, rows_K] = True
+            feature_XK = self._generated(self.generate(memory, eligible_XN, width=len(rows_K)))[:, rows_K]
+        return np.asarray(feature_XK[0] - feature_XK[1:])
 
 
 def top_k(scores_N: npt.NDArray[np.float32], eligible_N: npt.NDArray[np.bool_], k: int) -> Ranked:

@@ -100,15 +100,25 @@ class Vector(_message.Message):
     data: bytes
     def __init__(self, dtype: _Optional[_Union[DType, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
+class HistoryShare(_message.Message):
+    __slots__ = ("history_item_id", "share")
+    HISTORY_ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    history_item_id: str
+    share: float
+    def __init__(self, history_item_id: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
+
 class ChannelShare(_message.Message):
-    __slots__ = ("channel", "share", "history_item_id")
+    __slots__ = ("channel", "share", "history_item_id", "history")
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     HISTORY_ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     channel: str
     share: float
     history_item_id: str
-    def __init__(self, channel: _Optional[str] = ..., share: _Optional[float] = ..., history_item_id: _Optional[str] = ...) -> None: ...
+    history: _containers.RepeatedCompositeFieldContainer[HistoryShare]
+    def __init__(self, channel: _Optional[str] = ..., share: _Optional[float] = ..., history_item_id: _Optional[str] = ..., history: _Optional[_Iterable[_Union[HistoryShare, _Mapping]]] = ...) -> None: ...
 
 class ScoredItem(_message.Message):
     __slots__ = ("item", "score", "shares", "explanation")

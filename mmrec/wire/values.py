@@ -15,6 +15,7 @@ from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.types import (
     ChannelShare,
     Fallback,
+    HistoryShare,
     ItemFailure,
     ItemInput,
     ItemRecord,
@@ -260,7 +261,15 @@ def scored_item_to_wire(scored: ScoredItem) -> common_pb2.ScoredItem:
         item=item_to_wire(scored.item),
         score=scored.score,
         shares=[
-            common_pb2.ChannelShare(channel=share.channel, share=share.share, history_item_id=share.history_item_id)
+            common_pb2.ChannelShare(
+                channel=share.channel,
+                share=share.share,
+                history_item_id=share.history_item_id,
+                history=[
+                    common_pb2.HistoryShare(history_item_id=part.history_item_id, share=part.share)
+                    for part in share.history
+                ],
+            )
             for share in scored.shares
         ],
     )
@@ -271,5 +280,13 @@ def scored_item_from_wire(message: common_pb2.ScoredItem) -> ScoredItem:
     return ScoredItem(
         item=item_from_wire(message.item),
         score=message.score,
-        shares=tuple(ChannelShare(share.channel, share.share, share.history_item_id) for share in message.shares),
+        shares=tuple(
+            ChannelShare(
+                share.channel,
+                share.share,
+                share.history_item_id,
+                tuple(HistoryShare(part.history_item_id, part.share) for part in share.history),
+            )
+            for share in message.shares
+        ),
     )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmrec.channels.content import ContentConfig, content_scores
+from mmrec.channels.content import ContentConfig, content_parts, content_scores
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
 
 FIRST = [np.array([0], dtype=np.int32)]
@@ -26,3 +26,19 @@ def test_content_is_the_decayed_cosine_to_recent_items() -> None:
     history = [np.array([0, 1], dtype=np.int32)]
     scores = content_scores(history, embeddings, ContentConfig(decay=0.5))[0]
     assert scores.tolist() == pytest.approx([0.5, 1.0, 0.3 + 0.8])
+
+
+def test_parts_by_history_item_add_up_to_the_scores() -> None:
+    history = np.array([3, 0, 1, 0], dtype=np.int32)
+    asked = np.array([2, 1])
+    texts = ["garden lamp copper", "desk copper", "garden chair", "garden mug"]
+    lexical = LexicalConfig(decay=0.5, recent=3, max_document_share=1.0)
+    index = build_lexical_index(texts, lexical)
+    words = index.parts(history, asked, lexical)
+    assert words.shape == (3, 2)
+    assert words.sum(axis=0) == pytest.approx(index.scores([history], lexical)[0, asked], abs=1e-6)
+    embeddings = np.array([[1, 0], [0, 1], [0.6, 0.8], [0.8, 0.6]], dtype=np.float32)
+    content = ContentConfig(decay=0.5, recent=3)
+    cosines = content_parts(history, embeddings, asked, content)
+    assert cosines.tolist() == [pytest.approx(row) for row in ([0.15, 0.0], [0.4, 0.5], [0.6, 0.0])]
+    assert cosines.sum(axis=0) == pytest.approx(content_scores([history], embeddings, content)[0, asked], abs=1e-6)

@@ -87,6 +87,49 @@ def test_shares_of_an_explanation_add_up_to_the_score(recommender: mmrec.Recomme
         assert {share.history_item_id for share in item.shares} <= {"", *history}
 
 
+def test_what_the_llm_says_is_divided_by_what_is_lost_without_each_history_item(
+    recommender: mmrec.Recommender, item_ids: list[str]
+) -> None:
+    ranker, history = recommender._ranker, np.arange(4, dtype=np.int32)
+    rows = np.array([9, 20])
+    for channel in ("item-head", "semantic-id"):
+        lost = ranker.support(channel, history, rows)
+        assert lost is not None
+        assert lost.shape == (4, 2)
+        for place in range(4):
+            whole, without = (
+                ranker.features([own], channels=[channel], beam_width=60).by_channel[channel][0][rows]
+                for own in (history, np.delete(history, place))
+            )
+            assert lost[place] == pytest.approx(whole - without, abs=1e-4)
+
+
+def test_one_history_item_bears_all_that_the_llm_says(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
+    for item in recommender.recommend(item_ids[:1], explain=True, k=3).items:
+        for share in item.shares:
+            if share.channel != "popularity":
+                assert [(part.history_item_id, part.share) for part in share.history] == [
+                    (item_ids[0], pytest.approx(share.share))
+                ]
+
+
+def test_events_that_come_in_change_history_and_counts_at_once(demo_bundle: Path) -> None:
+    own = mmrec.Recommender.load(demo_bundle, device="cpu")
+    ids = own._parts.catalogue.item_ids
+    before = own.recommend([ids[0]], k=60)
+    missing = own.record_events([("newcomer", ids[0]), ("newcomer", "ghost"), ("newcomer", ids[1]), ("", ids[2])])
+    assert missing == ["ghost"]
+    after = own.recommend([ids[0]], k=60)
+    strength = [
+        ranked.transitions.scores([np.array([0], dtype=np.int32)], ranked.channels.transitions)[0, 1]
+        for ranked in (own._parts, own._ranker.parts)
+    ]
+    assert strength[1] > strength[0]
+    assert set(before.item_ids) == set(after.item_ids)
+    assert own.recommend(user_id="newcomer", k=5).item_ids == own.recommend([ids[0], ids[1]], k=5).item_ids
+    assert not {ids[0], ids[1]} & set(own.recommend(user_id="newcomer", k=60).item_ids)
+
+
 def test_a_customer_gets_the_same_alone_and_in_a_batch(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
     requests = [
         RecommendRequest(history=tuple(item_ids[:3])),

@@ -21,6 +21,7 @@ from mmrec.types import (
     Evidence,
     Fallback,
     FilterMode,
+    HistoryShare,
     ItemEmbedding,
     ItemFailure,
     ItemInput,
@@ -58,7 +59,8 @@ codes = st.lists(st.integers(0, 2**32 - 1), max_size=4).map(tuple)
 attributes = st.dictionaries(words.filter(bool), words, max_size=4)
 pictures = st.none() | st.binary(min_size=1, max_size=50)
 records = st.builds(ItemRecord, ids, words, words, words, attributes, codes)
-shares = st.builds(ChannelShare, words, numbers, ids)
+history_shares = st.lists(st.builds(HistoryShare, ids, numbers), max_size=3).map(tuple)
+shares = st.builds(ChannelShare, words, numbers, ids, history_shares)
 scored = st.builds(ScoredItem, records, numbers, st.lists(shares, max_size=3).map(tuple))
 ranked = st.lists(scored, max_size=3).map(tuple)
 id_lists = st.lists(ids, max_size=5).map(tuple)
