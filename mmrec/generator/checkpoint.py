@@ -91,13 +91,19 @@ class Checkpoint:
     """The checkpoint of one training.
 
     Args:
-        folder: Made if it is not there.
+        folder: Where it is.
         identity: From `training_identity`.
     """
 
     def __init__(self, folder: Path, identity: str) -> None:
         self.path = folder / _NAME
         self._identity = identity
+
+    def prepare(self) -> None:
+        """Make the folder, and remove what a run that was killed has left half-written."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for left in self.path.parent.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
 
     def save(self, position: Position, trained: Trained, best: dict[str, Tensor]) -> None:
         """Write it in place of the last one; a kill leaves one of the two whole."""
@@ -114,9 +120,6 @@ class Checkpoint:
             "scaler": trained.scaler.state_dict(),
         }
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for left in self.path.parent.glob(f".{_NAME}.*.tmp"):
-            left.unlink(missing_ok=True)
         replace_file(self.path, lambda path: save_file(plain, path, metadata={"description": json.dumps(description)}))
 
     def load(self, trained: Trained) -> tuple[Position, dict[str, Tensor]] | None:

@@ -30,7 +30,7 @@ class Curves:
 
     def __init__(self, picture: Path | None, log_dir: Path | None, steps_done: int = 0) -> None:
         self._picture = picture
-        self._drawn = float("-inf")
+        self._drawn = time.monotonic()
         self._writer: Any = None
         if log_dir:
             from tensorboardX import SummaryWriter
@@ -49,7 +49,7 @@ class Curves:
             last = records[-1]
             self._writer.add_scalar("epoch/item_loss", last.item_loss, steps)
             self._writer.add_scalar("epoch/semantic_id_loss", last.semantic_id_loss, steps)
-            self._writer.add_scalar("epoch/validation_ndcg@10", last.ndcg_at_10, steps)
+            self._writer.add_scalar("epoch/validation_ndcg_at_10", last.ndcg_at_10, steps)
             self._writer.add_scalar("epoch/seconds", last.seconds, steps)
             self._writer.flush()
         if self._picture and time.monotonic() - self._drawn > _DRAW_EVERY_S:
@@ -77,8 +77,9 @@ def draw_curves(records: Sequence[EpochRecord], best_epoch: int, path: Path) -> 
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = Figure(figsize=(9, 3.5))
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.14, top=0.97, wspace=0.22)
     losses, metric = figure.subplots(1, 2)
     passes = [record.epoch for record in records]
     losses.plot(passes, [record.item_loss for record in records], ".-", label="item head")
@@ -93,4 +94,5 @@ def draw_curves(records: Sequence[EpochRecord], best_epoch: int, path: Path) -> 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)  # a first pass may end before the first checkpoint
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110))

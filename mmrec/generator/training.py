@@ -137,6 +137,8 @@ class _Run:
             )
             self._resume(self.checkpoint)
         if self.processes.is_main:
+            if self.checkpoint:
+                self.checkpoint.prepare()
             self.curves = Curves(folder / "curves.png" if folder else None, log_dir, self.at.total)
         self.started -= sum(record.seconds for record in self.at.epochs) + self.at.seconds
         self.progress.start("train", self.config.epochs * self.transitions, "items")

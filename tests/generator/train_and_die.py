@@ -147,7 +147,7 @@ if __name__ == "__main__":
         whole.mkdir(parents=True)
         broken.mkdir()
         train(whole, config, None, NoProgress())
-        for place, left in PLACES if name == "full" else (("step", 12), ("validation", 1)):
+        for place, left in PLACES if name == "full" else (("step", 8), ("validation", 1)):
             forked(place, left, broken, config, broken / "checkpoint")
         forked("-", 0, broken, config, broken / "checkpoint")
         left_over = sorted(path.name for path in (broken / "checkpoint").iterdir())
