@@ -41,6 +41,14 @@ def fit(
     template: Annotated[
         str, typer.Option("--template", metavar="TEXT", help="Item words from columns: '{title} by {brand}'.")
     ] = "",
+    tokenizer: Annotated[
+        str,
+        typer.Option(
+            "--tokenizer",
+            metavar="residual-kmeans|rq-vae|opq|random|sequential|collaborative",
+            help="How semantic IDs are made; with the last three, new items have none.",
+        ),
+    ] = "residual-kmeans",
     max_history: Annotated[
         int, typer.Option("--max-history", metavar="N", help="Most recent items that the LLM reads.")
     ] = 50,
@@ -94,6 +102,7 @@ def fit(
         seed=seed,
         device=device,
         dtype=dtype,
+        tokenizer=replace(config.tokenizer, kind=tokenizer),  # type: ignore[arg-type]  # checked by TokenizerConfig
         generator=replace(config.generator, max_history=max_history),
         training=training,
     )
@@ -107,9 +116,15 @@ def fit(
             "version": result.version.name,
             "best_epoch": result.best_epoch,
             "seconds": result.seconds,
+            "tokens": result.tokens.as_json(),
             **result.evaluation.as_json(),
         }
     )
     print_evaluation(output, result.evaluation)
+    output.table(
+        f"Semantic IDs: {result.tokens.collision_share:.1%} of items share their codes with another",
+        result.tokens.columns,
+        result.tokens.rows,
+    )
     output.table("Time", ("stage", "seconds"), [(name, f"{value:.1f}") for name, value in result.seconds.items()])
     output.note(f"published {result.version}")

@@ -7,7 +7,7 @@ from mmrec.generator.training import TrainingResult
 from mmrec.pipeline.config import FitConfig
 from mmrec.pipeline.evaluation import Evaluation
 from mmrec.recommender.artefact import Parts
-from mmrec.tokens.semantic_ids import collision_share
+from mmrec.tokens.report import TokenReport
 from mmrec.types import Versions
 
 __all__ = ["model_card"]
@@ -25,6 +25,7 @@ def model_card(
     parts: Parts,
     evaluation: Evaluation,
     training: TrainingResult,
+    tokens: TokenReport,
     versions: Versions,
 ) -> str:
     """Markdown text."""
@@ -32,7 +33,6 @@ def model_card(
     words = int(data.catalogue.has_words().sum())
     shape = config.generator
     backbone = shape.pretrained or f"{shape.architecture}, {shape.layers} layers, {shape.hidden} wide, from scratch"
-    levels = parts.semantic_ids_NP.shape[1]
     lines = [
         f"# {data.name}",
         "",
@@ -48,8 +48,7 @@ def model_card(
         "",
         f"- LLM: {backbone}; histories of up to {shape.max_history} items, one position each",
         f"- Fused embeddings: {parts.fused_ND.shape[1]} dimensions",
-        f"- Semantic IDs: {levels - 1} levels of {parts.quantizer.codebook_size} codes and one that tells collisions "
-        f"apart ({collision_share(parts.semantic_ids_NP):.1%} of items share their other codes with another)",
+        f"- Semantic IDs: {_semantic_ids(config, tokens)}",
         f"- Trained for {len(training.epochs)} epochs; epoch {training.best_epoch} is served",
         "- Channel weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in parts.blend.weights.items()),
         "",
@@ -74,3 +73,26 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _semantic_ids(config: FitConfig, tokens: TokenReport) -> str:
+    """What the tokenizer made, in two or three sentences."""
+    first = tokens.depths[0]
+    codes = [level.codes for level in tokens.levels]
+    used = sum(level.used for level in tokens.levels) / sum(codes)
+    words = [
+        f"`{config.tokenizer.kind}`, {len(codes)} levels of {max(codes)} codes ({used:.0%} of them used) and one that "
+        f"tells collisions apart ({tokens.collision_share:.1%} of items share their other codes with another, at most "
+        f"{tokens.largest_group} the same ones)."
+    ]
+    if first.transitions:
+        words.append(
+            f"{first.transitions.share:.1%} of training events keep the first code of the event before (by chance "
+            f"{first.transitions.chance:.1%})."
+        )
+    for name, match in first.categories.items():
+        words.append(
+            f"Items with one first code share a `{name}` with a purity of {match.purity:.2f} (by chance "
+            f"{match.chance_purity:.2f})."
+        )
+    return " ".join(words)

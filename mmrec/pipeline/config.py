@@ -10,7 +10,7 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.pipeline.splitting import LEAVE_ONE_OUT, SplitName, checked_split
 from mmrec.recommender.artefact import ChannelConfigs
-from mmrec.tokens.quantizer import QuantizerConfig
+from mmrec.tokens.config import TokenizerConfig
 from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
 
@@ -41,7 +41,7 @@ class FitConfig:
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         small_clip: The image encoder of ``embedded``.
         fusion: The fused embedding.
-        quantizer: Semantic IDs.
+        tokenizer: Semantic IDs.
         generator: Shape of the LLM.
         training: How the LLM is trained.
         channels: How histories are counted and read.
@@ -64,7 +64,7 @@ class FitConfig:
     dtype: str = "auto"
     small_clip: SmallClipConfig = field(default_factory=SmallClipConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
-    quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     channels: ChannelConfigs = field(default_factory=ChannelConfigs)

@@ -45,8 +45,8 @@ from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.artefact import ENCODERS, Parts, write_parts
 from mmrec.recommender.ranker import Ranker
 from mmrec.tokens.decode_index import build_decode_index
-from mmrec.tokens.quantizer import ResidualQuantizer, fit_quantizer
-from mmrec.tokens.semantic_ids import assign_semantic_ids
+from mmrec.tokens.report import TokenReport, categorical_columns, report_tokens
+from mmrec.tokens.tokenizer import fit_tokenizer, tokenizer_from_tensors
 from mmrec.types import Versions
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
@@ -73,6 +73,7 @@ class FitResult:
         bundle: The bundle's root folder.
         version: Folder of the published version.
         evaluation: Metrics on the test questions.
+        tokens: What the semantic IDs look like.
         epochs: Training curve of the LLM.
         best_epoch: The one whose weights are served.
         unreadable: Pictures that could not be read; their items have words only.
@@ -82,6 +83,7 @@ class FitResult:
     bundle: Path
     version: Path
     evaluation: Evaluation
+    tokens: TokenReport
     epochs: tuple[EpochRecord, ...]
     best_epoch: int
     unreadable: int
@@ -165,13 +167,17 @@ def fit_dataset(
             evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
             clock.lap("compare modalities")
         thumbnails = _thumbnails(data, config, work, progress)
-        version = _publish(writer, data, encoded, ranking, evaluation, thumbnails, config, key, progress)
+        parts = ranking.ranker.parts
+        categories = categorical_columns(data.catalogue.attributes)
+        tokens = report_tokens(parts.semantic_ids_NP, parts.tokenizer.widths, split.train, categories, seed=config.seed)
+        version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, progress)
         clock.lap("publish")
     work.remove()
     return FitResult(
         bundle=Path(out),
         version=version,
         evaluation=evaluation,
+        tokens=tokens,
         epochs=ranking.training.epochs,
         best_epoch=ranking.training.best_epoch,
         unreadable=encoded.unreadable,
@@ -286,11 +292,8 @@ def _rank(
     clock.lap("fuse")
 
     def tokenize() -> dict[str, npt.NDArray[Any]]:
-        quantizer = fit_quantizer(fused_ND, config.quantizer, seed=config.seed)
-        return {
-            "codebooks": quantizer.codebooks_LKD,
-            "semantic_ids": assign_semantic_ids(quantizer.encode(fused_ND)),
-        }
+        fitted = fit_tokenizer(fused_ND, split.train, config.tokenizer, seed=config.seed)
+        return {"semantic_ids": fitted.semantic_ids_NP} | fitted.tokenizer.tensors()
 
     tokens = work.tensors("tokens", tokenize)
     index = build_decode_index(tokens["semantic_ids"]).to(device)
@@ -332,7 +335,7 @@ def _rank(
         interactions=data.interactions,
         fused_ND=fused_ND,
         semantic_ids_NP=tokens["semantic_ids"],
-        quantizer=ResidualQuantizer(tokens["codebooks"]),
+        tokenizer=tokenizer_from_tensors(tokens),
         generator=generator,
         transitions=transitions,
         lexical=lexical,
@@ -399,6 +402,7 @@ def _publish(
     encoded: _Encoded,
     ranking: _Ranking,
     evaluation: Evaluation,
+    tokens: TokenReport,
     thumbnails: npt.NDArray[np.uint8] | None,
     config: FitConfig,
     key: dict[str, Any],
@@ -412,14 +416,15 @@ def _publish(
         "best_epoch": ranking.training.best_epoch,
         "epochs": [asdict(record) for record in ranking.training.epochs],
         "index": asdict(index),
+        "tokens": tokens.as_json(),
     }
     writer.write_json("metrics.json", metrics)
     versions = Versions(
         model=_short_hash(json.dumps(key, sort_keys=True)),
         catalogue=_short_hash(key["dataset"]),
-        codebook=_short_hash(parts.quantizer.codebooks_LKD.tobytes()),
+        codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
     )
-    writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, ranking.training, versions))
+    writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, ranking.training, tokens, versions))
     return writer.commit(versions=versions, parameters={"config": asdict(config), "dataset": key["dataset"]})
 
 

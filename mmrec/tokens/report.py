@@ -123,6 +123,7 @@ class TokenReport:
     def as_json(self) -> dict[str, Any]:
         """Plain JSON."""
         plain = asdict(self)
+        plain |= {"levels": list(plain["levels"]), "depths": list(plain["depths"])}
         plain["group_sizes"] = {str(size): count for size, count in self.group_sizes.items()}
         return plain
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mmrec.data.interactions import Interactions
 from mmrec.tokens.clusters import check_embeddings
 from mmrec.tokens.collaborative import Imputation, collaborative_vectors
-from mmrec.tokens.config import TokenizerConfig, TokenizerKind
+from mmrec.tokens.config import TokenizerConfig
 from mmrec.tokens.item_paths import ItemPaths, index_items
 from mmrec.tokens.opq import ProductQuantizer, fit_product_quantizer
 from mmrec.tokens.quantizer import ResidualQuantizer, fit_quantizer
@@ -145,13 +145,13 @@ def fit_tokenizer(fused_ND: Floats, train: Interactions, config: TokenizerConfig
     return FittedTokens(WithCollaborative(inner, imputation), assign_semantic_ids(inner.encode(both)))
 
 
-def tokenizer_from_tensors(kind: TokenizerKind, tensors: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:
-    """The tokenizer that `Tokenizer.tensors` described; tensors of other things are passed over.
+def tokenizer_from_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:
+    """The tokenizer that `Tokenizer.tensors` described; the names say which. Tensors of other things are passed over.
 
     Raises:
-        KeyError: a tensor of this kind is missing.
+        KeyError: no tokenizer, or only a part of one, is there.
     """
-    tokenizer = _from_tensors(kind, tensors)
+    tokenizer = _from_tensors(tensors)
     if "collaborative.vectors" in tensors:
         return WithCollaborative(tokenizer, Imputation.from_tensors(tensors))
     return tokenizer
@@ -165,11 +165,13 @@ def _fit_quantizer(vectors_ND: Floats, config: TokenizerConfig, seed: int) -> To
     return fit_quantizer(vectors_ND, config.quantizer, seed=seed)
 
 
-def _from_tensors(kind: TokenizerKind, tensors: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:
-    if kind == "rq-vae":
-        return RqVae.from_tensors(tensors)
-    if kind == "opq":
-        return ProductQuantizer.from_tensors(tensors)
-    if kind == "residual-kmeans":
+def _from_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:
+    if "codebooks" in tensors:
         return ResidualQuantizer.from_tensors(tensors)
-    return ItemPaths.from_tensors(tensors)
+    if "rq_vae.codebooks_LKZ" in tensors:
+        return RqVae.from_tensors(tensors)
+    if "opq.codebooks" in tensors:
+        return ProductQuantizer.from_tensors(tensors)
+    if "item_paths" in tensors:
+        return ItemPaths.from_tensors(tensors)
+    raise KeyError(f"no known tokenizer among {sorted(tensors)}")

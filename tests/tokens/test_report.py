@@ -76,7 +76,8 @@ def test_a_single_transition_has_no_chance() -> None:
 
 def test_the_report_is_plain_json_and_a_table() -> None:
     report = report_tokens(PATHS, (2, 4), train([0, 1, 4, 5]), {"colour": COLOURS})
-    plain = json.loads(json.dumps(report.as_json()))
+    plain = report.as_json()
+    assert json.loads(json.dumps(plain)) == plain
     assert plain["group_sizes"] == {"1": 3, "2": 1, "3": 1}
     assert plain["depths"][1]["categories"]["colour"]["purity"] == 1.0
     assert len(report.rows) == 2

@@ -56,10 +56,10 @@ def test_every_item_has_a_path_of_its_own_within_the_widths(config: TokenizerCon
     assert len(np.unique(paths, axis=0)) == ITEMS
 
 
-def test_what_is_read_back_makes_the_same_paths(config: TokenizerConfig, fitted: FittedTokens, tmp_path: Path) -> None:
+def test_what_is_read_back_makes_the_same_paths(fitted: FittedTokens, tmp_path: Path) -> None:
     tensors = fitted.tokenizer.tensors() | {"semantic_ids": fitted.semantic_ids_NP}
     save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, tmp_path / "t.safetensors")
-    again = tokenizer_from_tensors(config.kind, load_file(tmp_path / "t.safetensors"))
+    again = tokenizer_from_tensors(load_file(tmp_path / "t.safetensors"))
     assert (again.levels, again.widths, again.encodes_new) == (
         fitted.tokenizer.levels,
         fitted.tokenizer.widths,
@@ -140,3 +140,8 @@ def test_a_configuration_that_cannot_be_is_refused(bad: dict[str, object], named
 def test_when_an_embedding_is_not_finite() -> None:
     with pytest.raises(InvalidArgumentError, match="NaN"):
         fit_tokenizer(np.full((3, 2), np.nan, np.float32), histories(), TokenizerConfig(kind="random"), seed=0)
+
+
+def test_when_tensors_are_of_no_tokenizer() -> None:
+    with pytest.raises(KeyError, match="no known tokenizer"):
+        tokenizer_from_tensors({"semantic_ids": np.zeros((1, 2), np.int32)})
