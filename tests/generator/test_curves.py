@@ -19,10 +19,6 @@ RECORDS = [
     EpochRecord(2, 5.5, 7.0, 0.03, 2.0),
     EpochRecord(3, 5.0, 6.0, 0.02, 3.0),
 ]
-    EpochRecord(1, 6.5, 8.0, 0.01, 1.0),
-    EpochRecord(2, 5.5, 7.0, 0.03, 2.0),
-    EpochRecord(3, 5.0, 6.0, 0.02, 3.0),
-]
 
 
 def events_in(folder: Path) -> list[Event]:
