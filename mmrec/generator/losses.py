@@ -20,9 +20,10 @@ from mmrec.generator.batches import Batch
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.item_softmax import item_softmax
 from mmrec.generator.model import Generator
+from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
 from mmrec.tokens.decode_index import DecodeIndex
 
-__all__ = ["Losses", "compute_losses", "nodes_by_depth"]
+__all__ = ["Losses", "compute_losses", "nodes_by_depth", "path_softmax"]
 
 
 class Losses(NamedTuple):
@@ -54,7 +55,6 @@ def compute_losses(
         config: `label_smoothing` and `semantic_id_share` are read.
     """
     tokens_NH = model.item_tokens()
-    keys = model.node_keys(tokens_NH, index)
     memory = model.read(batch.history_BT, batch.valid_BT, tokens_NH)
     target_X = batch.target_BT[batch.valid_BT]
     item_loss = item_softmax(
@@ -67,11 +67,49 @@ def compute_losses(
     )
     places = len(target_X)
 
-    width = batch.valid_BT.shape[1]
-    drawn_Q = torch.randperm(width)[: math.ceil(config.semantic_id_share * width)].sort().values.to(target_X.device)
+    # The head learns from the LLM and changes nothing in it.
+    path_loss, path_places = path_softmax(
+        model.semantic_id_head,
+        memory.detached(),
+        tokens_NH.detach(),
+        batch,
+        index,
+        nodes_PN,
+        share=config.semantic_id_share,
+    )
+    return Losses(item_loss, path_loss, places, path_places)
+
+
+def path_softmax(
+    head: SemanticIdHead,
+    memory: Memory,
+    tokens_NH: Tensor,
+    batch: Batch,
+    index: DecodeIndex,
+    nodes_PN: Tensor,
+    *,
+    share: float,
+) -> tuple[Tensor, int]:
+    """Mean negative log-probability of the paths of what came next, level by level.
+
+    Args:
+        head: The semantic-ID head.
+        memory: The batch's histories, read by the LLM.
+        tokens_NH: Token of every item. Shape: (N, H).
+        batch: The windows.
+        index: The decode index.
+        nodes_PN: From `nodes_by_depth`.
+        share: Share of the places that are drawn, above 0 to 1.
+
+    Returns:
+        The loss, in nats, and over how many places it is a mean.
+    """
+    keys = head.node_keys(tokens_NH, index)
+    width, device = batch.valid_BT.shape[1], batch.valid_BT.device
+    drawn_Q = torch.randperm(width)[: math.ceil(share * width)].sort().values.to(device)
     valid_BQ, target_BQ = batch.valid_BT[:, drawn_Q], batch.target_BT[:, drawn_Q]
-    causal_QT = torch.arange(width, device=target_X.device) <= drawn_Q.unsqueeze(1)
-    state_BQlH = model.semantic_id_head(
+    causal_QT = torch.arange(width, device=device) <= drawn_Q.unsqueeze(1)
+    state_BQlH = head(
         tuple(nodes_PN[depth][target_BQ] for depth in range(1, index.levels)),
         memory.states_BTH[:, drawn_Q],
         memory,
@@ -79,7 +117,7 @@ def compute_losses(
         keys,
     )
     state_XlH, target_X = state_BQlH[valid_BQ], target_BQ[valid_BQ]
-    path_loss = torch.zeros((), device=target_X.device)
+    loss = torch.zeros((), device=device)
     for depth in range(index.levels):
         parent_X = nodes_PN[depth, target_X]
         # An only child follows with certainty: nothing to learn, and the deeper, the more of them there are.
@@ -88,9 +126,9 @@ def compute_losses(
         if not len(parent_Y):
             continue
         slot_Y = nodes_PN[depth + 1, target_Y] - index.child_begin[depth][parent_Y]
-        log_probs_YC = model.semantic_id_head.child_log_probs(state_XlH[open_X, depth], parent_Y, depth, index, keys)
-        path_loss = path_loss + F.nll_loss(log_probs_YC, slot_Y, reduction="sum") / len(target_X)
-    return Losses(item_loss, path_loss, places, len(target_X))
+        log_probs_YC = head.child_log_probs(state_XlH[open_X, depth], parent_Y, depth, index, keys)
+        loss = loss + F.nll_loss(log_probs_YC, slot_Y, reduction="sum") / len(target_X)
+    return loss, len(target_X)
 
 
 def nodes_by_depth(index: DecodeIndex) -> Tensor:

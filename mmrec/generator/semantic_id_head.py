@@ -47,6 +47,10 @@ class Memory(NamedTuple):
     keys_BTH: Tensor
     valid_BT: Tensor
 
+    def detached(self) -> Memory:
+        """The same, which sends no gradient back to the LLM."""
+        return Memory(self.states_BTH.detach(), self.keys_BTH.detach(), self.valid_BT)
+
     def last(self) -> Tensor:
         """Hidden state of each customer's last history place. Shape: (B, H)."""
         last_B = self.valid_BT.sum(1) - 1
