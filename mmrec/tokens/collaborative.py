@@ -13,7 +13,7 @@ all of them under a few codes) and more often than a ridge regression from conte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import faiss
@@ -136,6 +136,12 @@ class Imputation:
     vectors_WC: npt.NDArray[np.float16]
     weight: float
     neighbours: int
+    _index: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        index = faiss.IndexFlatIP(self.content_WD.shape[1])
+        index.add(self.content_WD.astype(np.float32))
+        object.__setattr__(self, "_index", index)
 
     @classmethod
     def of(cls, content_ND: Floats, found: CollaborativeVectors, config: CollaborativeConfig) -> Imputation:
@@ -167,9 +173,8 @@ class Imputation:
         return np.concatenate([content_ND, self.weight * vectors_NC], axis=1).astype(np.float32)
 
     def _impute(self, content_ND: Floats) -> Floats:
-        index = faiss.IndexFlatIP(content_ND.shape[1])
-        index.add(self.content_WD.astype(np.float32))
-        nearest = index.search(np.ascontiguousarray(content_ND), min(self.neighbours, len(self.content_WD)))[1]
+        wanted = min(self.neighbours, len(self.content_WD))
+        nearest = self._index.search(np.ascontiguousarray(content_ND, dtype=np.float32), wanted)[1]
         mean_NC = self.vectors_WC.astype(np.float32)[nearest].mean(axis=1)
         return np.asarray(mean_NC / np.maximum(np.linalg.norm(mean_NC, axis=1, keepdims=True), 1e-9))
 

@@ -145,3 +145,10 @@ def test_when_an_embedding_is_not_finite() -> None:
 def test_when_tensors_are_of_no_tokenizer() -> None:
     with pytest.raises(KeyError, match="no known tokenizer"):
         tokenizer_from_tensors({"semantic_ids": np.zeros((1, 2), np.int32)})
+
+
+def test_the_codebooks_of_an_older_bundle_are_residual_k_means() -> None:
+    stored = {"semantic_ids": np.zeros((1, 3), np.int32), "codebooks": np.eye(4, dtype=np.float32).reshape(2, 2, 4)}
+    tokenizer = tokenizer_from_tensors(stored)
+    assert (tokenizer.levels, tokenizer.widths, tokenizer.encodes_new) == (2, (2, 2), True)
+    assert tokenizer.encode(np.array([[0, 1, 0, 1]], np.float32)).tolist() == [[1, 1]]
