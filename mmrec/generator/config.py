@@ -121,16 +121,16 @@ class TrainingConfig:
         checkpoint_minutes: Time between checkpoints inside an epoch; one is always written at its end.
     """
 
-    epochs: int = 60
-    patience: int = 6
-    batch_positions: int = 4096
+    epochs: int = 30
+    patience: int = 8
+    batch_positions: int = 2048
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
     semantic_id_weight: float = 0.5
     semantic_id_share: float = 0.5
     label_smoothing: float = 0.0
-    validation_users: int = 2000
+    validation_users: int = 5000
     max_minutes: float = 0.0
     softmax: Softmax = "auto"
     full_softmax_items: int = 50_000
