@@ -109,7 +109,8 @@ def paired_test(
     (interval,) = bootstrap_intervals({"": difference_Q}, resamples=resamples, seed=seed).values()
     differing = difference_Q[difference_Q != 0]
     p_permutation, p_wilcoxon = 1.0, 1.0
-    if len(differing):
+    # One question alone is as likely to have come out the other way.
+    if len(differing) > 1:
         p_permutation = _sign_flips(differing, permutations, seed)
         method = "exact" if len(differing) <= 12 and len(np.unique(np.abs(differing))) == len(differing) else "approx"
         p_wilcoxon = float(wilcoxon(differing, method=method).pvalue)

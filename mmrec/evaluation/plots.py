@@ -97,10 +97,12 @@ def draw_curves(
 ) -> bytes:
     """Lines over the same whole numbers, and a dashed line at `mark`."""
 
+    from matplotlib.ticker import MaxNLocator
+
     def draw(axes: Axes) -> None:
         for place, (name, ys) in enumerate(curves.items()):
             axes.plot(xs, ys, color=COLOURS[place % len(COLOURS)], marker=".", label=_plain(name))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if mark is not None:
             axes.axvline(mark, color="#888888", lw=1, ls="--")
         axes.set_xlabel(_plain(xlabel))

@@ -25,7 +25,6 @@ from mmrec.evaluation.metrics import (
     MetricRow,
     Ranks,
     join_ranks,
-    rank_targets,
     ranks_in_lists,
 )
 from mmrec.generator.beam import exact_log_probs
@@ -54,7 +53,7 @@ class BeamCheck:
         width: Beams.
         overlap: Mean share of the exact first K that the beam's first K have, by K.
         beam: Metrics of the beam on the sample.
-        exact: Metrics of exact ranking on the sample.
+        exact: Metrics of exact ranking on the sample; ties fall as in the beam.
         differences: Beam less exact and its paired 95% interval, by keys like ``ndcg@10``.
     """
 
@@ -108,6 +107,7 @@ def check_beam(
     wanted = min(of, questions or max(20, min(MOST_QUESTIONS, STEPS // steps)))
     chosen = np.unique(np.linspace(0, of - 1, wanted).astype(int)).tolist()
     longest = max(cutoffs)
+    by_path_N = ranker.index.items_N.cpu().numpy()
     width = max(ranker.parts.beam_width, longest)
     beam_ranks: list[Ranks] = []
     exact_ranks: list[Ranks] = []
@@ -123,10 +123,12 @@ def check_beam(
         found_BK = ranker.generate(memory, eligible_BN, width=width).items_BW.cpu().numpy()
         with torch.autocast(ranker.device.type, dtype=ranker.dtype, enabled=ranker.dtype != torch.float32):
             exact = exact_log_probs(ranker.parts.generator.semantic_id_head, memory, ranker.index, ranker.keys)
-        scores_BN = exact.float().cpu().numpy()
-        best_BK = top_lists(scores_BN, histories, longest)
+        scores_BN = np.where(eligible_BN, exact.float().cpu().numpy(), -np.inf).astype(np.float32)
+        # In the order of their paths, so that ties fall as they do in the beam.
+        places_BK = top_lists(scores_BN[:, by_path_N], None, longest)
+        best_BK = np.where(places_BK >= 0, by_path_N[places_BK], -1)
         beam_ranks.append(ranks_in_lists(found_BK, targets))
-        exact_ranks.append(rank_targets(scores_BN, targets, histories, remove_seen=True))
+        exact_ranks.append(ranks_in_lists(best_BK, targets))
         for k, shares in shared.items():
             shares += _overlap(found_BK[:, :k], best_BK[:, :k])
         progress.advance(len(rows))

@@ -1,12 +1,17 @@
-"""`mmrec fit` and `mmrec evaluate`, and what every command says of a damaged bundle."""
+"""`mmrec fit`, `mmrec evaluate` and `mmrec compare`, and what every command says of a damaged bundle."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mmrec.cli import main
+from tests.conftest import subprocess_environment
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -55,18 +60,127 @@ def test_fit_publishes_a_bundle_and_prints_its_figures(
     assert (out / "CURRENT").read_text().strip() == record["version"]
 
 
-def test_evaluate_as_json_has_the_documented_keys(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, stdout, _ = run(["evaluate", str(demo_bundle), "--json"], capsys)
-    assert status == 0
-    for row in json.loads(stdout)["rows"]:
-        assert set(row) == {"name", "seen", "recall@5", "recall@10", "ndcg@5", "ndcg@10", "users"}
+@pytest.fixture(scope="module")
+def evaluated(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `mmrec evaluate` says and writes of the demo bundle, asked once with everything."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    command = [sys.executable, "-m", "mmrec", "evaluate", str(demo_bundle), "--json"]
+    command += ["--report", str(folder / "report"), "--save-questions", str(folder / "questions.parquet")]
+    done = subprocess.run(command, env=subprocess_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return {"folder": folder, "json": json.loads(done.stdout), "stderr": done.stderr}
 
 
-def test_evaluate_prints_one_table(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, stdout, _ = run(["evaluate", str(demo_bundle), "--quiet"], capsys)
+def test_evaluate_as_json_has_the_documented_keys(evaluated: dict[str, Any]) -> None:
+    record = evaluated["json"]
+    accuracy = {f"{metric}@{k}" for metric in ("recall", "ndcg", "mrr") for k in (5, 10, 20)}
+    names = ("coverage", "novelty", "popularity-ratio", "gini", "diversity")
+    lists = {f"{name}@{k}" for name in names for k in (5, 10, 20)}
+    for row in record["rows"]:
+        assert set(row) == {"name", "seen", "users", "intervals"} | accuracy | lists
+        assert set(row["intervals"]) == accuracy
+        for key, (low, high) in row["intervals"].items():
+            assert low <= row[key] <= high
+    assert (record["split"], record["cutoffs"], record["items"]) == ("leave-one-out", [5, 10, 20], 60)
+    assert {(part["by"], part["slice"]) for part in record["slices"]} >= {("training events of the answer", "1-4")}
+    against = {one["against"] for one in record["comparisons"]}
+    assert len(against) == 1
+    assert against <= {"graph-text", "item-knn", "transitions", "popularity"}
+
+
+def test_a_beam_as_wide_as_the_catalogue_is_exact(evaluated: dict[str, Any]) -> None:
+    beam = evaluated["json"]["beam"]
+    assert (beam["questions"], beam["of"], beam["width"]) == (120, 120, 60)
+    # Not to the last digit: the two add up in different orders, and near ties may fall either way.
+    assert all(beam[f"overlap@{k}"] > 0.99 for k in (5, 10, 20))
+    assert all(abs(one["value"]) < 0.01 for one in beam["differences"].values())
+
+
+def test_evaluate_writes_a_report_with_plots(evaluated: dict[str, Any]) -> None:
+    folder = evaluated["folder"] / "report"
+    markdown, page = (folder / name for name in ("report.md", "report.html"))
+    for title in ("Accuracy", "Against the best floor", "Groups of questions", "Beam and exact ranking", "Training"):
+        assert f"## {title}" in markdown.read_text()
+        assert f"<h2>{title}</h2>" in page.read_text()
+    figures = re.findall(r"\]\((figures/[^)]+)\)", markdown.read_text())
+    assert len(figures) == page.read_text().count("<img ") >= 6
+    assert all((folder / figure).is_file() for figure in figures)
+    assert "http" not in re.sub(r'"data:[^"]*"', "", page.read_text())
+    assert str(page) in evaluated["stderr"]
+
+
+def test_compare_pairs_saved_questions_with_a_bundle(
+    evaluated: dict[str, Any], demo_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = str(evaluated["folder"] / "questions.parquet")
+    status, stdout, stderr = run(
+        ["compare", saved, str(demo_bundle), "--report", str(tmp_path / "report"), "--json"], capsys
+    )
+    assert status == 0, stderr
+    record = json.loads(stdout)
+    assert record["bundles"] == [saved, str(demo_bundle)]
+    same = [one for one in record["comparisons"] if one["against"] == saved]
+    assert [(one["metric"], one["difference"], one["holm_permutation"]) for one in same] == [
+        ("recall@10", 0.0, 1.0),
+        ("ndcg@10", 0.0, 1.0),
+    ]
+    mine = [row for row in evaluated["json"]["rows"] if row["name"] == "fused"]
+    assert [{**row, "name": "fused"} for row in record["rows"] if row["name"] == str(demo_bundle)] == mine
+    assert "## Differences" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_evaluate_prints_tables(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, stdout, _ = run(
+        ["evaluate", str(demo_bundle), "--quiet", "--cutoffs", "3,10", "--beam-sample", "5"], capsys
+    )
     assert status == 0
-    assert "Recall@10" in stdout
-    assert "item-knn" in stdout
+    for words in ("Recall@3", "NDCG@10", "item-knn", "coverage", "Against the best floor", "5 of 120 users"):
+        assert words in stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--cutoffs", "5,61"], "60 items"),
+        (["--cutoffs", "ten"], "--cutoffs is 'ten'"),
+        (["--split", "random"], "leave-one-out, time"),
+        (["--split", "time"], "has learned"),
+        (["--beam-sample", "-2"], "beam_sample is -2"),
+        (["--report", __file__], "report folder"),
+        (["--save-questions", "questions.csv"], ".parquet"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_done_says_why(
+    demo_bundle: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, stdout, stderr = run(["evaluate", str(demo_bundle), "--quiet", *arguments], capsys)
+    assert (status, stdout) == (2, "")
+    assert words in stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_fit_by_time_is_evaluated_by_time(
+    words_only: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (words_only / "events.tsv").read_text().splitlines()[1:]
+    timed = [line.split("\t") for line in lines]
+    moments = [f"{u}\t{i}\t{1_600_000_000 + 100 * int(n) + int(u[1:])}\n" for u, i, n in timed]
+    (words_only / "events.tsv").write_text("user_id\titem_id\ttimestamp\n" + "".join(moments), encoding="utf-8")
+    out = tmp_path / "bundle"
+    fitted = ["fit", str(words_only), "--out", str(out), "--epochs", "1", "--split", "time", "--relabel-ids", "--json"]
+    status, stdout, stderr = run(fitted, capsys)
+    assert status == 0, stderr
+    rows = json.loads(stdout)["rows"]
+    status, stdout, stderr = run(["evaluate", str(out), "--json"], capsys)
+    assert status == 0, stderr
+    record = json.loads(stdout)
+    assert (record["rows"], record["split"]) == (rows, "time")
+    assert "time line" in next(out.glob("versions/*/MODEL_CARD.md")).read_text()
+    status, _, stderr = run(["evaluate", str(out), "--split", "leave-one-out"], capsys)
+    assert (status, "fitted on the split time" in stderr) == (2, True)
+    # The ids of the bundle are none of the dataset's.
+    status, _, stderr = run(["evaluate", str(out), str(words_only)], capsys)
+    assert (status, "0 events of items that the bundle knows" in stderr) == (3, True)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +192,8 @@ def test_evaluate_prints_one_table(demo_bundle: Path, capsys: pytest.CaptureFixt
         (["--dtype", "float8"], 2, "dtype is 'float8'"),
         (["--epochs", "-1"], 2, "epochs is -1"),
         (["--seed", "-1"], 2, "seed is -1"),
+        (["--split", "random"], 2, "split is 'random'"),
+        (["--split", "time"], 3, "needs times"),
         (["--template", "{colour}"], 2, "colour"),
         (["--language-model", "nobody/nothing"], 4, "neither a local folder nor a hub model"),
         (["--text-model", "/nowhere"], 4, "/nowhere"),
@@ -104,6 +220,7 @@ def test_a_dataset_that_is_missing_or_empty(tmp_path: Path, capsys: pytest.Captu
     "command",
     [
         ["evaluate"],
+        ["compare", "other"],
         ["info"],
         ["serve", "--port", "0"],
         ["recommend", "--user", "c0001"],

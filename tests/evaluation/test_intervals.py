@@ -44,6 +44,19 @@ def test_few_questions_are_tested_exactly() -> None:
     assert found.p_wilcoxon == 2 / 32
 
 
+def test_one_question_that_differs_says_nothing() -> None:
+    found = paired_test(np.array([0.0, 1.0, 0.5]), np.array([0.0, 0.0, 0.5]))
+    assert (found.p_permutation, found.p_wilcoxon) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("differing", range(2, 16))
+def test_any_number_of_differing_questions_can_be_tested(differing: int) -> None:
+    values = np.array([1.0] * differing + [0.0, 0.0])
+    found = paired_test(values, np.zeros(differing + 2))
+    assert found.p_permutation == pytest.approx(max(2 / 2**differing, 2 / 10_000), rel=0.99)
+    assert 0 < found.p_wilcoxon < 0.2
+
+
 def test_a_real_difference_is_found_and_pairing_is_what_finds_it() -> None:
     rng = np.random.default_rng(3)
     hard = rng.random(500)
