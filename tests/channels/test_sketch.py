@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mmrec.channels import sketch
+from mmrec.channels.lexical import LexicalConfig, build_lexical_index
+from mmrec.channels.sketch import fit_sketch, nearest_rows
+
+TEXTS = [
+    "red leather boots",
+    "red leather shoes",
+    "blue cotton shirt",
+    "blue cotton trousers",
+    "",
+    "wholly unlike anything",
+]
+
+
+def rows_of(texts: list[str]) -> sp.csr_array:
+    return build_lexical_index(texts, LexicalConfig()).rows
+
+
+def test_items_of_similar_words_have_similar_sketches() -> None:
+    rows = rows_of(TEXTS)
+    made = fit_sketch(rows, 4, seed=0).of(rows)
+    assert made.shape == (6, 4)
+    assert made[0] @ made[1] > 10 * abs(made[0] @ made[2])
+    assert made[4].tolist() == [0.0] * 4
+    assert (made**2).sum(1).mean() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_equal_seeds_give_equal_sketches() -> None:
+    rows = rows_of(TEXTS)
+    assert np.array_equal(fit_sketch(rows, 3, seed=5).components_VS, fit_sketch(rows, 3, seed=5).components_VS)
+
+
+@pytest.mark.parametrize(("texts", "dimensions"), [(["", ""], 8), (["word"], 8), (TEXTS, 0)])
+def test_where_there_is_nothing_to_sketch(texts: list[str], dimensions: int) -> None:
+    rows = rows_of(texts)
+    assert fit_sketch(rows, dimensions, seed=0).of(rows).shape == (len(texts), 0)
+
+
+def test_neighbours_are_the_items_of_the_most_similar_words_and_never_the_item_itself() -> None:
+    rows = rows_of(TEXTS)
+    found = nearest_rows(rows, np.zeros((6, 0), np.float32), np.ones(6, bool), 2).toarray()
+    assert [np.flatnonzero(row).tolist() for row in found] == [[1], [0], [3], [2], [], []]
+    assert found[0, 1] == pytest.approx(float((rows[[0]] @ rows[[1]].T).toarray()[0, 0]))
+
+
+def test_only_the_items_that_may_lend_are_neighbours() -> None:
+    rows = rows_of(TEXTS)
+    among = np.array([True, False, True, True, True, True])
+    found = nearest_rows(rows, np.zeros((6, 0), np.float32), among, 2).toarray()
+    assert [np.flatnonzero(row).tolist() for row in found] == [[], [0], [3], [2], [], []]
+    assert nearest_rows(rows, np.zeros((6, 0), np.float32), np.zeros(6, bool), 2).nnz == 0
+
+
+def test_large_catalogues_are_searched_by_their_sketches(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    words = [f"word{number}" for number in range(40)]
+    texts = [" ".join(words[(at // 10 * 8 + place) % 40] for place in rng.choice(8, 5, False)) for at in range(300)]
+    rows = rows_of(texts)
+    made = fit_sketch(rows, 39, seed=0).of(rows)
+    exact = nearest_rows(rows, made, np.ones(300, bool), 5)
+    monkeypatch.setattr(sketch, "EXACT_ITEMS", 10)
+    searched = nearest_rows(rows, made, np.ones(300, bool), 5)
+    assert searched.nnz > 0.9 * exact.nnz
+    assert searched.sum() == pytest.approx(exact.sum(), rel=0.1)

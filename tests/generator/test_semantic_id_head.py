@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from mmrec.generator.batches import Batch
+from mmrec.generator.config import TrainingConfig
+from mmrec.generator.losses import compute_losses, nodes_by_depth
+from tests.generator.conftest import make_small
+
+
+def test_a_node_is_known_by_the_mean_of_the_items_below_it() -> None:
+    model, index = make_small(30, codes=3, levels=2)
+    head = model.semantic_id_head
+    with torch.inference_mode():
+        tokens = model.item_tokens()
+        keys = head.node_keys(tokens, index)
+        for depth in range(index.levels):
+            begin = index.item_begin[depth + 1]
+            for node, code in enumerate(index.child_code[depth].tolist()):
+                below = tokens[index.items_N[begin[node] : begin[node + 1]]].mean(0)
+                own = head.code_embedding[depth].weight[code]
+                expected = head.scored_norm[depth](head.scored[depth](below) + own)
+                assert torch.allclose(keys.scored_PVH[depth][node], expected, atol=1e-5)
+
+
+def test_nodes_of_one_code_are_told_apart_by_their_items_and_only_with_node_keys() -> None:
+    for path_keys, same in (("nodes", False), ("codes", True)):
+        model, index = make_small(30, codes=3, levels=2, path_keys=path_keys)
+        with torch.inference_mode():
+            keys = model.node_keys(model.item_tokens(), index)
+        first, second = torch.nonzero(index.child_code[1] == index.child_code[1][0]).flatten()[:2]
+        assert torch.equal(keys.scored_PVH[1][first], keys.scored_PVH[1][second]) is same
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_scores_picked_from_all_nodes_are_those_of_picked_keys(depth: int) -> None:
+    model, index = make_small(40, codes=3, levels=2)
+    keys = model.node_keys(model.item_tokens().detach(), index)
+    nodes = torch.arange(len(index.child_begin[depth]) - 1)
+    state = torch.randn(len(nodes), 16)
+    with torch.enable_grad():
+        picked_scores = model.semantic_id_head.child_log_probs(state, nodes, depth, index, keys)
+    with torch.no_grad():
+        picked_keys = model.semantic_id_head.child_log_probs(state, nodes, depth, index, keys)
+    assert torch.allclose(picked_scores, picked_keys, atol=1e-5)
+
+
+def test_the_heads_loss_changes_nothing_in_the_llm() -> None:
+    model, index = make_small(20, residual_dropout=0.0)
+    history = torch.tensor([[1, 2, 3], [4, 5, 0]])
+    valid = torch.tensor([[True, True, True], [True, True, False]])
+    losses = compute_losses(
+        model.train(),
+        Batch(history, torch.tensor([[2, 3, 6], [5, 7, 0]]), valid),
+        index,
+        nodes_by_depth(index),
+        TrainingConfig(semantic_id_share=1.0),
+    )
+    losses.semantic_id.backward()
+    reached = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert reached == {"semantic_id_head"}
+    assert (losses.item_places, losses.semantic_id_places) == (5, 5)
