@@ -187,7 +187,7 @@ def _publish(pieces: list[Piece], store: Store, hashes: Mapping[str, str], optio
             COLUMNS,
             [row.cells for row in warm],
             details={"rows": [row.details for row in warm], "pieces": provenance, "peers": _peers(records)},
-            notes=[*_peer_notes(records), *notes],
+            notes=[*_set_notes(records), *_peer_notes(records), *notes],
             **shared,
         ).publish()
     cold = list(_cold_cells(records, store))
@@ -285,6 +285,19 @@ def _cold_cells(records: Mapping[Piece, dict[str, Any]], store: Store) -> Iterat
         fused = rows.get(("fused", "fused"))
         for row in rows.values():
             yield cold_cells(row, None if row is fused else fused, weights_RU)
+
+
+def _set_notes(records: Mapping[Piece, dict[str, Any]]) -> list[str]:
+    found = {}
+    for piece, record in records.items():
+        if piece.variant == "whole":
+            fit = record["row"]["fit"]
+            required = f" (items with a {SETS[piece.set].require})" if SETS[piece.set].require else ""
+            found[piece.set] = (
+                f"{piece.set} is {SETS[piece.set].folder}{required}: {fit['questions']:,} users asked, "
+                f"{fit['items']:,} items."
+            )
+    return list(found.values())
 
 
 def _cold_notes(records: Mapping[Piece, dict[str, Any]]) -> list[str]:

@@ -33,6 +33,8 @@ COMPUTES = (
     "mmrec/pipeline/config.py",
     "mmrec/pipeline/evaluation.py",
     "mmrec/pipeline/fit.py",
+    "mmrec/pipeline/item_table.py",
+    "mmrec/pipeline/splitting.py",
     "mmrec/recommender/artefact.py",
     "mmrec/recommender/ranker.py",
     "mmrec/tokens",

@@ -13,7 +13,7 @@ from benchmarks.quality_cold import cold_questions, random_recall
 from benchmarks.quality_peers import categories_of
 from benchmarks.quality_pieces import choose, every_piece, quick_pieces
 from benchmarks.quality_sets import derive, is_cold
-from benchmarks.quality_store import Store, load_ranks, save_ranks
+from benchmarks.quality_store import COMPUTES, PEER_COMPUTES, Store, load_ranks, save_ranks
 from benchmarks.quality_table import (
     COLD_COLUMNS,
     COLUMNS,
@@ -250,3 +250,7 @@ def test_a_fit_says_where_the_time_went_and_whether_it_was_too_much() -> None:
     assert cells[-1] == "too much: 62 minutes"
     assert fit_cells("beauty-seed-0", record, 70, 8).cells[-1] == "must"
     assert fit_cells("movielens-seed-0", record, 0, 0).cells[-2:] == ("", "")
+
+
+def test_the_sources_that_figures_follow_from_are_there(project_root: Path) -> None:
+    assert [name for name in (*COMPUTES, *PEER_COMPUTES) if not (project_root / name).exists()] == []
