@@ -105,7 +105,11 @@ class ListTally:
         begin, total_BD = 0, np.zeros((len(lists_BK), self._fused_ND.shape[1]))
         for k in self.cutoffs:
             part_BK = lists_BK[:, begin:k]
-            total_BD += np.where((part_BK >= 0)[..., None], self._fused_ND[part_BK], np.float32(0)).sum(1)
+            there_BK = part_BK >= 0
+            part_BKD = self._fused_ND[part_BK]
+            if not there_BK.all():
+                part_BKD *= there_BK[..., None]
+            total_BD += part_BKD.sum(1)
             begin = k
             # |sum of unit vectors|^2 is their number plus twice the sum of the pairs' cosines.
             length_B = (lists_BK[:, :k] >= 0).sum(1)
@@ -160,11 +164,12 @@ def top_lists(
     k = min(k, scores_BN.shape[1])
     # A copy where numpy only lends a view (popularity is one row for all), which torch must not write to.
     scores = torch.from_numpy(np.require(scores_BN, requirements=["C", "W"]))
-    best = torch.topk(scores, k, dim=1)
-    values_BK, rows_BK = best.values.numpy(), best.indices.numpy()
-    # Which of several items with the last place's score torch took is its own affair; ours is the lower row.
+    best = torch.topk(scores, min(k + 1, scores_BN.shape[1]), dim=1)
+    values_BK, rows_BK = best.values.numpy()[:, :k].copy(), best.indices.numpy()[:, :k].copy()
+    # Which of several items with the last place's score torch took is its own affair; ours is the lower row. There are
+    # several where the place after the last has that score too.
     last_B1 = values_BK[:, -1:]
-    ambiguous_B = (scores_BN == last_B1).sum(1) > (values_BK == last_B1).sum(1)
+    ambiguous_B = (best.values.numpy()[:, k:] == last_B1).any(1)
     for row in np.flatnonzero(ambiguous_B & np.isfinite(last_B1[:, 0])).tolist():
         sure = int((values_BK[row] > last_B1[row]).sum())
         rows_BK[row, sure:] = np.flatnonzero(scores_BN[row] == last_B1[row])[: k - sure]

@@ -77,6 +77,8 @@ class Measurement:
         self._fused_ND = fused_ND
         self._ranks: dict[Key, list[Ranks]] = {}
         self._tallies: dict[Key, ListTally] = {}
+        self._last_histories: Sequence[npt.NDArray[np.int32]] = ()
+        self._history_B: npt.NDArray[np.floating] = np.zeros(0)
 
     def add_scores(self, name: str, scores_BN: npt.NDArray[np.float32], asked: Asked, *, remove_seen: bool) -> None:
         """Count a chunk of a ranker that scores every item."""
@@ -94,8 +96,10 @@ class Measurement:
             self._ranks[key] = []
             self._tallies[key] = ListTally(self._popularity_N, self._fused_ND, self.cutoffs)
         self._ranks[key].append(ranks)
-        history_B = np.array([self._popularity_N[history].mean() for history in asked.histories])
-        self._tallies[key].add(lists_BK, history_B)
+        if asked.histories is not self._last_histories:  # the same chunk comes once for every ranker
+            self._last_histories = asked.histories
+            self._history_B = np.array([self._popularity_N[history].mean() for history in asked.histories])
+        self._tallies[key].add(lists_BK, self._history_B)
 
     def ranks(self) -> dict[Key, Ranks]:
         """Of every question, in the order in which they were added."""
