@@ -25,6 +25,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 
 __all__ = [
+    "WIDE",
     "TransitionConfig",
     "TransitionGraph",
     "build_graph",
@@ -54,13 +55,13 @@ class TransitionConfig:
         recent: History items that are read, the most recent ones.
     """
 
-    window: int = 3
-    backward: float = 0.7
-    degree_power: float = 0.5
-    popularity_power: float = 0.25
-    two_hop: float = 0.4
+    window: int = 5
+    backward: float = 0.5
+    degree_power: float = 0.4
+    popularity_power: float = 0.15
+    two_hop: float = 0.3
     neighbours: int = 1000
-    decay: float = 0.7
+    decay: float = 0.6
     recent: int = 10
 
     def __post_init__(self) -> None:
@@ -74,6 +75,13 @@ class TransitionConfig:
                 f"decay {self.decay} must lie in (0, 1], backward {self.backward} in [0, 1], two_hop {self.two_hop} "
                 "be 0 or more"
             )
+
+
+WIDE = TransitionConfig(
+    window=50, backward=1.0, degree_power=0.5, popularity_power=0.5, two_hop=0.0, decay=0.85, recent=50
+)
+"""What goes together anywhere in a long history, in either order, with best-sellers held back: says much where
+customers have many items, and nothing new where they have few."""
 
 
 class TransitionGraph(NamedTuple):

@@ -30,7 +30,7 @@ __all__ = ["BLENDS", "FLOORS", "Evaluation", "compare_with_floor", "evaluate", "
 BLENDS: Mapping[str, tuple[str, ...]] = {
     "fused": CHANNELS,
     "generator": ("item-head", "semantic-id"),
-    "graph-text": ("transitions", "lexical", "popularity"),
+    "graph-text": ("transitions", "transitions-wide", "lexical", "popularity"),
 }
 """Rows that are blends, and the channels each may use: everything, the LLM alone, no LLM at all."""
 

@@ -338,6 +338,7 @@ def _rank(
         tokenizer=tokenizer_from_tensors(tokens),
         generator=generator,
         transitions=transitions,
+        transitions_wide=count_transitions(split.train, items, config.channels.transitions_wide),
         lexical=lexical,
         popularity_N=popularity_N,
         channels=config.channels,

@@ -25,7 +25,7 @@ from mmrec.bundle import Bundle, BundleWriter
 from mmrec.channels.blend import Blend
 from mmrec.channels.content import ContentConfig
 from mmrec.channels.lexical import LexicalConfig, LexicalIndex
-from mmrec.channels.transitions import TransitionConfig, TransitionGraph, build_graph
+from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.errors import BundleError
@@ -69,6 +69,7 @@ class ChannelConfigs:
     """How each counting channel reads a history."""
 
     transitions: TransitionConfig = field(default_factory=TransitionConfig)
+    transitions_wide: TransitionConfig = WIDE
     lexical: LexicalConfig = field(default_factory=LexicalConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
 
@@ -84,6 +85,7 @@ class Parts(NamedTuple):
         tokenizer: What gives new items their paths.
         generator: The LLM and its heads.
         transitions: Counted on training events only.
+        transitions_wide: Likewise, over a window as wide as most histories.
         lexical: TF-IDF rows.
         popularity_N: Training events per item. Shape: (N,), float32.
         channels: How histories are read.
@@ -98,6 +100,7 @@ class Parts(NamedTuple):
     tokenizer: Tokenizer
     generator: Generator
     transitions: TransitionGraph
+    transitions_wide: TransitionGraph
     lexical: LexicalIndex
     popularity_N: npt.NDArray[np.float32]
     channels: ChannelConfigs
@@ -153,6 +156,7 @@ def write_parts(
     writer.write_tensors(ITEM_TABLE, _table_tensors(parts.generator.catalogue.table(), parts.fused_ND.shape[1]))
     tensors: dict[str, Any] = {"popularity": parts.popularity_N}
     tensors |= _csr_tensors("pairs", parts.transitions.forward) | _csr_tensors("lexical", parts.lexical.rows)
+    tensors |= _csr_tensors("wide_pairs", parts.transitions_wide.forward)
     writer.write_tensors(CHANNELS, tensors)
     writer.write_json(
         SETTINGS,
@@ -179,8 +183,8 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     tokens = bundle.read_tensors(TOKENS)
     channels = bundle.read_tensors(CHANNELS)
     settings = bundle.read_json(SETTINGS)
-    if "pairs.data" not in channels:
-        raise BundleError(f"{bundle.root}: {CHANNELS} has no pairs; it was written by another version: fit again")
+    if "wide_pairs.data" not in channels:
+        raise BundleError(f"{bundle.root}: {CHANNELS} has no wide_pairs; it was written by another version: fit again")
     items = len(catalogue)
     for name, length in (
         (EMBEDDINGS, len(fused_ND)),
@@ -202,6 +206,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     configs = settings["channels"]
     channel_configs = ChannelConfigs(
         TransitionConfig(**configs["transitions"]),
+        TransitionConfig(**configs["transitions_wide"]),
         LexicalConfig(**configs["lexical"]),
         ContentConfig(**configs["content"]),
     )
@@ -213,6 +218,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         tokenizer=_tokenizer(bundle, tokens),
         generator=generator.to(device).eval(),
         transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
+        transitions_wide=build_graph(_csr("wide_pairs", channels), popularity_N, channel_configs.transitions_wide),
         lexical=LexicalIndex(_csr("lexical", channels)),
         popularity_N=popularity_N,
         channels=channel_configs,

@@ -133,7 +133,7 @@ class Recommender(EngineCalls):
     def _personal(self, customers: Sequence[_Customer], width: int) -> list[Recommendations]:
         """Replies to customers of whom something is known."""
         blend = self._parts.blend
-        self._ranker.parts = self._parts._replace(transitions=self._live.transitions())
+        self._ranker.parts = self._live.updated(self._parts)
         features = self._ranker.features(
             [customer.history for customer in customers],
             np.stack([customer.eligible_N for customer in customers]),

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.channels.counting import TransitionCounts
-from mmrec.channels.transitions import TransitionGraph
 from mmrec.recommender.artefact import Parts
 
 __all__ = ["LiveEvents"]
@@ -20,12 +19,15 @@ class LiveEvents:
 
     def __init__(self, parts: Parts) -> None:
         self._stored = parts.interactions
-        self._counts = TransitionCounts(parts.transitions, parts.interactions, parts.channels.transitions)
+        near = TransitionCounts(parts.transitions, parts.interactions, parts.channels.transitions)
+        wide = TransitionCounts(parts.transitions_wide, parts.interactions, parts.channels.transitions_wide)
+        self._near, self._wide = near, wide
         self._new: dict[str, list[int]] = {}
 
     def record(self, user_id: str, row: int) -> None:
         """Take in that a customer took the item of a catalogue row."""
-        self._counts.add(user_id, row)
+        self._near.add(user_id, row)
+        self._wide.add(user_id, row)
         if user_id:
             self._new.setdefault(user_id, []).append(row)
 
@@ -36,6 +38,6 @@ class LiveEvents:
         new = self._new.get(user_id)
         return np.concatenate([stored, np.array(new, dtype=np.int32)]) if new else stored
 
-    def transitions(self) -> TransitionGraph:
-        """The graph of all events so far."""
-        return self._counts.snapshot()
+    def updated(self, parts: Parts) -> Parts:
+        """The parts with the transitions of all events so far."""
+        return parts._replace(transitions=self._near.snapshot(), transitions_wide=self._wide.snapshot())

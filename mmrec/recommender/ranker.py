@@ -30,7 +30,7 @@ __all__ = ["CHANNELS", "CustomerChunk", "Features", "Ranked", "Ranker", "top_k"]
 
 Histories = Sequence[npt.NDArray[np.int32]]
 
-CHANNELS = ("item-head", "semantic-id", "transitions", "lexical", "content", "popularity")
+CHANNELS = ("item-head", "semantic-id", "transitions", "transitions-wide", "lexical", "content", "popularity")
 """Channels in the order of a blend."""
 
 SCORES_AT_ONCE = 4_000_000
@@ -65,8 +65,8 @@ class Features(NamedTuple):
 
     Attributes:
         by_channel: Each of shape (B, N), float32: log(N p) for ``item-head``; log(1 + N p) for ``semantic-id``,
-            0 for items that were not generated; log(1 + strength / mean strength) for ``transitions``; decayed sums of
-            cosines for ``lexical`` and ``content``; log popularity scaled to 0..1.
+            0 for items that were not generated; decayed sums of strengths for ``transitions`` and
+            ``transitions-wide``, of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1.
         generated_BW: Catalogue rows that the beam search generated, best first, -1 past the last; None when
             ``semantic-id`` was not wanted. Shape: (B, W), int64.
     """
@@ -169,9 +169,9 @@ class Ranker:
                 found["semantic-id"] = self._generated(beams)
                 generated_BW = beams.items_BW.cpu().numpy()
         if "transitions" in channels:
-            strength_BN = parts.transitions.scores(histories, parts.channels.transitions)
-            mean_B1 = np.maximum(strength_BN.mean(axis=1, keepdims=True), 1e-12)
-            found["transitions"] = np.log1p(strength_BN / mean_B1)
+            found["transitions"] = parts.transitions.scores(histories, parts.channels.transitions)
+        if "transitions-wide" in channels:
+            found["transitions-wide"] = parts.transitions_wide.scores(histories, parts.channels.transitions_wide)
         if "lexical" in channels:
             found["lexical"] = parts.lexical.scores(histories, parts.channels.lexical)
         if "content" in channels:
@@ -213,6 +213,8 @@ class Ranker:
         parts, channels = self.parts, self.parts.channels
         if channel == "transitions":
             support_TK = parts.transitions.parts(history, rows_K, channels.transitions)
+        elif channel == "transitions-wide":
+            support_TK = parts.transitions_wide.parts(history, rows_K, channels.transitions_wide)
         elif channel == "lexical":
             support_TK = parts.lexical.parts(history, rows_K, channels.lexical)
         elif channel == "content":

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mmrec.channels.blend import Blend, BlendConfig, BlendSample, fit_blend
+from mmrec.errors import InvalidArgumentError
 
 
 def sample(seed: int = 0) -> BlendSample:
@@ -17,16 +18,75 @@ def sample(seed: int = 0) -> BlendSample:
     return BlendSample(questions, ("good", "noise", "contrary", "constant"))
 
 
+def hidden_answers() -> BlendSample:
+    """Of three questions, two have answers that no channel knows of: nothing tells them from what is last."""
+    rng = np.random.default_rng(1)
+    questions = []
+    for number in range(300):
+        features = np.zeros((2, 40))
+        features[:, 1:] = rng.uniform(0.1, 1.0, size=(2, 39))
+        if number % 3 == 0:
+            features[:, 0] = [0.95, 0.5]
+        questions.append(features)
+    return BlendSample(questions, ("good", "noise"))
+
+
+def ndcg_of(weights: dict[str, float], questions: BlendSample) -> float:
+    gains = []
+    for features in questions.features:
+        scores = np.array([weights[name] for name in questions.names]) @ features
+        place = int((scores[1:] >= scores[0]).sum())
+        gains.append(1 / np.log2(place + 2) if place < 10 else 0.0)
+    return float(np.mean(gains))
+
+
 def test_a_channel_that_knows_gets_the_weight() -> None:
-    weights = fit_blend(sample(), BlendConfig()).weights
+    weights = fit_blend(sample(), BlendConfig(rounds=0)).weights
     assert weights["good"] == pytest.approx(2.0, rel=0.15)
     assert weights["noise"] < 0.15
+
+
+def test_answers_that_no_channel_reaches_do_not_pull_the_weights_down() -> None:
+    weights = fit_blend(hidden_answers(), BlendConfig(rounds=0, reach=5)).weights
+    assert weights["good"] > 5
+    assert fit_blend(hidden_answers(), BlendConfig(rounds=0, reach=40)).weights["good"] < 0.5
+
+
+def test_the_search_never_ends_below_where_it_began() -> None:
+    for questions in (sample(), hidden_answers()):
+        begun = ndcg_of(dict(fit_blend(questions, BlendConfig(rounds=0)).weights), questions)
+        ended = ndcg_of(dict(fit_blend(questions, BlendConfig()).weights), questions)
+        assert ended >= begun
+    assert ended > begun + 0.01
+
+
+def test_the_same_questions_give_the_same_weights() -> None:
+    assert fit_blend(sample(), BlendConfig()) == fit_blend(sample(), BlendConfig())
+
+
+def test_questions_of_different_lengths_go_together() -> None:
+    questions = sample()
+    cut = BlendSample(
+        [features[:, : 5 + number % 15] for number, features in enumerate(questions.features)], questions.names
+    )
+    assert fit_blend(cut, BlendConfig()).weights["good"] > 0
 
 
 def test_a_channel_that_points_away_or_says_nothing_gets_none() -> None:
     weights = fit_blend(sample(), BlendConfig()).weights
     assert weights["contrary"] == 0.0
     assert weights["constant"] == 0.0
+
+
+def test_channels_that_all_say_nothing_weigh_nothing() -> None:
+    silent = BlendSample([np.ones((2, 5))] * 3, ("a", "b"))
+    assert fit_blend(silent, BlendConfig()).weights == {"a": 0.0, "b": 0.0}
+
+
+@pytest.mark.parametrize("bad", [{"ridge": -1.0}, {"candidates": 1}, {"reach": 0}, {"rounds": -1}])
+def test_a_configuration_that_cannot_be_is_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(InvalidArgumentError):
+        BlendConfig(**bad)  # type: ignore[arg-type]
 
 
 def test_without_questions_all_channels_weigh_the_same() -> None:

@@ -8,7 +8,7 @@ from mmrec.channels.transitions import TransitionConfig, count_transitions, hist
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 
-PLAIN = TransitionConfig(degree_power=0.0, popularity_power=0.0, two_hop=0.0)
+PLAIN = TransitionConfig(window=3, backward=0.7, degree_power=0.0, popularity_power=0.0, two_hop=0.0)
 
 
 def histories(*rows: list[int]) -> Interactions:
@@ -99,6 +99,12 @@ def test_the_parts_of_a_score_by_history_item_add_up_to_it() -> None:
     assert parts.shape == (3, 2)
     assert parts.sum(axis=0) == pytest.approx(graph.scores([history], config)[0, [2, 3]], abs=1e-6)
     assert parts[1] == pytest.approx(parts[2] / 2)
+
+
+def test_what_follows_an_item_is_its_score_as_the_only_history() -> None:
+    graph = count_transitions(histories([0, 1, 2, 3], [1, 3, 0]), 4, TransitionConfig())
+    expected = graph.scores([np.array([row], dtype=np.int32) for row in (3, 1)], TransitionConfig())
+    assert graph.after(np.array([3, 1]), TransitionConfig()).toarray() == pytest.approx(expected)
 
 
 def test_a_graph_cannot_be_changed() -> None:
