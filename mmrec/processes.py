@@ -7,9 +7,10 @@ is a group of one. Knows nothing about models.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmrec.device import resolve_device
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["Processes", "in_main_process"]
+
+T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
 """How long the others wait while the first one reads pictures and writes results."""
@@ -67,6 +70,25 @@ class Processes:
         """Until all of them are here."""
         if self.count > 1:
             self._state.wait_for_everyone()
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The first process does what is inside before the others do, who find what it has left on the disk."""
+        if not self.is_main:
+            self.wait()
+        yield
+        if self.is_main:
+            self.wait()
+
+    def tell(self, found: T | None) -> T:
+        """What the first process has found, in all of them; the others pass None."""
+        told: list[Any] = [found]
+        if self.count > 1:
+            from accelerate.utils import broadcast_object_list
+
+            broadcast_object_list(told)
+        result: T = told[0]
+        return result
 
     def gather(self, rows_BD: torch.Tensor) -> torch.Tensor:
         """Rows of all processes, in the order of their numbers, without gradients. Shape: (count * B, D)."""

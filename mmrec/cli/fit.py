@@ -56,6 +56,9 @@ def fit(
     max_minutes: Annotated[
         float, typer.Option("--max-minutes", metavar="M", help="Stop training the LLM after so long; 0: no limit.")
     ] = 0.0,
+    log_dir: Annotated[
+        str, typer.Option("--log-dir", metavar="FOLDER", help="Write training curves for TensorBoard there.")
+    ] = "",
     compare_modalities: Annotated[
         bool,
         typer.Option("--compare-modalities", help="Also fit with pictures alone and words alone, for the metrics."),
@@ -76,16 +79,19 @@ def fit(
     """Embed, fuse, quantise, train, evaluate, and publish a bundle.
 
     Started again after a kill, the same command goes on where it stopped. The bundle is published whole or not at all.
+    On several GPUs, start it with accelerate launch -m or torchrun -m.
 
     Example:
         mmrec fit data/shop --out bundle/
         mmrec fit data/films --out bundle/ --require picture --max-minutes 20
+        torchrun --nproc-per-node 4 -m mmrec fit data/shop --out bundle/
     """
     from dataclasses import replace
 
     from mmrec.cli.tables import print_evaluation
     from mmrec.pipeline import fit_dataset
     from mmrec.pipeline import preset as preset_config
+    from mmrec.processes import in_main_process
 
     config = preset_config(preset, language_model=language_model)
     training = replace(config.training, max_minutes=max_minutes, epochs=epochs or config.training.epochs)
@@ -106,8 +112,12 @@ def fit(
         generator=replace(config.generator, max_history=max_history),
         training=training,
     )
-    output = Output(json=json, quiet=quiet)
-    result = fit_dataset(dataset, out, config, output.progress())
+    # In a group of processes one speaks for all.
+    speaks = in_main_process(device)
+    output = Output(json=json, quiet=quiet or not speaks)
+    result = fit_dataset(dataset, out, config, output.progress(), log_dir=log_dir or None)
+    if not speaks:
+        return
     if result.unreadable:
         output.note(f"{result.unreadable} pictures could not be read; `mmrec check {dataset}` names them")
     output.data(

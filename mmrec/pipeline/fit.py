@@ -32,6 +32,7 @@ from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
+from mmrec.generator.curves import draw_curves
 from mmrec.generator.model import Generator
 from mmrec.generator.training import EpochRecord, TrainingResult, ValidationSet, train_generator
 from mmrec.pipeline.card import model_card
@@ -41,6 +42,7 @@ from mmrec.pipeline.evaluation import Evaluation, evaluate, fit_blends
 from mmrec.pipeline.item_table import build_item_table
 from mmrec.pipeline.splitting import split_events
 from mmrec.pipeline.work import WorkFolder, dataset_fingerprint
+from mmrec.processes import Processes
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.artefact import ENCODERS, Parts, write_parts
 from mmrec.recommender.ranker import Ranker
@@ -96,12 +98,28 @@ class _Encoded(NamedTuple):
     unreadable: int
 
 
-class _Ranking(NamedTuple):
-    ranker: Ranker
+class _Job(NamedTuple):
+    """What every stage needs."""
+
+    data: Dataset
+    split: LeaveOneOut
+    config: FitConfig
+    processes: Processes
+    progress: Progress
+    log_dir: Path | None
+
+
+class _Trained(NamedTuple):
+    parts: Parts
     fusion: Fusion
     features: ItemFeatures
+    result: TrainingResult
+
+
+class _Ranking(NamedTuple):
+    ranker: Ranker
     blends: dict[str, Blend]
-    training: TrainingResult
+    trained: _Trained
 
 
 class _Clock:
@@ -122,14 +140,23 @@ def fit_dataset(
     out: str | os.PathLike[str],
     config: FitConfig | None = None,
     progress: Progress = NO_PROGRESS,
+    *,
+    log_dir: str | os.PathLike[str] | None = None,
 ) -> FitResult:
     """Fit a bundle on a dataset folder.
+
+    In a group of processes (torchrun, accelerate launch), all of which call this alike, the LLM is trained by all of
+    them; everything else is done by the first one, which writes and speaks alone.
 
     Args:
         dataset: Folder with items, events and pictures.
         out: Bundle folder; made if it is not there, and given a new version if it is.
         config: What to do; None for the `embedded` preset.
         progress: Told of every stage.
+        log_dir: Folder for TensorBoard's event files of the training; None for none.
+
+    Returns:
+        The same in every process.
 
     Raises:
         InvalidDatasetError: the dataset cannot be used, or has too few events to hold any out.
@@ -151,19 +178,25 @@ def fit_dataset(
     }
     if config.encoders_from:
         key["encoders"] = open_bundle(config.encoders_from).version
+    processes = Processes(config.device)
+    job = _Job(data, split, config, processes, progress, Path(log_dir) if log_dir else None)
+    folder = Path(out) / ".fit"
+    if not processes.is_main:
+        return _help(job, folder, key)
     with BundleWriter(out, preset=config.preset, name=data.name) as writer:
-        work = WorkFolder(Path(out) / ".fit", key)
-        if work.resumed:
-            progress.start("going on where an earlier fit stopped")
-            progress.finish()
-        clock.lap("read")
-        encoded = _encode(data, config, work, progress)
-        clock.lap("embed")
-        ranking = _rank(data, split, encoded, config, work, progress, clock)
+        with processes.main_first():
+            work = WorkFolder(folder, key)
+            if work.resumed:
+                progress.start("going on where an earlier fit stopped")
+                progress.finish()
+            clock.lap("read")
+            encoded = _encode(data, config, work, progress)
+            clock.lap("embed")
+        ranking = _weigh(job, _train(job, encoded, work, clock), clock)
         evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
         clock.lap("evaluate")
         if config.compare_modalities:
-            rows = _modality_rows(data, split, encoded, config, work, progress)
+            rows = _modality_rows(job, encoded, work)
             evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
             clock.lap("compare modalities")
         thumbnails = _thumbnails(data, config, work, progress)
@@ -173,16 +206,32 @@ def fit_dataset(
         version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, progress)
         clock.lap("publish")
     work.remove()
-    return FitResult(
+    result = FitResult(
         bundle=Path(out),
         version=version,
         evaluation=evaluation,
         tokens=tokens,
-        epochs=ranking.training.epochs,
-        best_epoch=ranking.training.best_epoch,
+        epochs=ranking.trained.result.epochs,
+        best_epoch=ranking.trained.result.best_epoch,
         unreadable=encoded.unreadable,
         seconds=clock.seconds,
     )
+    return processes.tell(result)
+
+
+def _help(job: _Job, folder: Path, key: dict[str, Any]) -> FitResult:
+    """What the other processes of a group do: train with the first one, on what it has left in the work folder."""
+    config = replace(job.config, device=str(job.processes.device))
+    job = job._replace(config=config, progress=NO_PROGRESS)
+    with job.processes.main_first():
+        work = WorkFolder(folder, key)
+        encoded = _encode(job.data, config, work, NO_PROGRESS)
+    clock = _Clock()
+    _train(job, encoded, work, clock)
+    if config.compare_modalities:
+        for name, hidden in _modalities(job):
+            _train(hidden, encoded, work.sub(name), clock)
+    return job.processes.tell(None)
 
 
 def _relabelled(data: Dataset, seed: int) -> Dataset:
@@ -264,38 +313,21 @@ def _small_encoder(
     return encoder
 
 
-def _rank(
-    data: Dataset,
-    split: LeaveOneOut,
-    encoded: _Encoded,
-    config: FitConfig,
-    work: WorkFolder,
-    progress: Progress,
-    clock: _Clock,
-) -> _Ranking:
-    """Fuse, quantise, train and weigh."""
-    device = resolve_device(config.device)
-    dtype = resolve_dtype(config.dtype, device)
+def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Trained:
+    """Fuse, quantise and train; all processes of a group come here together."""
+    config, split, data = job.config, job.split, job.data
+    device = job.processes.device
     features = _masked(encoded.features, config.modality)
-    path = work.folder / "fusion.safetensors"
-    if path.exists():
-        fusion = Fusion.load(path, device=device)
-    else:
-        pairs_P2 = following_pairs(split.train)
-        fusion = train_fusion(
-            features, pairs_P2, config.fusion, seed=config.seed, device=config.device, progress=progress
-        )
-        temporary = path.with_suffix(".tmp")
-        fusion.save(temporary)
-        temporary.replace(path)
-    fused_ND = fusion.fuse(features)
-    clock.lap("fuse")
+    with job.processes.main_first():
+        fusion = _fusion(job, features, work)
+        fused_ND = fusion.fuse(features)
+        clock.lap("fuse")
 
-    def tokenize() -> dict[str, npt.NDArray[Any]]:
-        fitted = fit_tokenizer(fused_ND, split.train, config.tokenizer, seed=config.seed)
-        return {"semantic_ids": fitted.semantic_ids_NP} | fitted.tokenizer.tensors()
+        def tokenize() -> dict[str, npt.NDArray[Any]]:
+            fitted = fit_tokenizer(fused_ND, split.train, config.tokenizer, seed=config.seed)
+            return {"semantic_ids": fitted.semantic_ids_NP} | fitted.tokenizer.tensors()
 
-    tokens = work.tensors("tokens", tokenize)
+        tokens = work.tensors("tokens", tokenize)
     index = build_decode_index(tokens["semantic_ids"]).to(device)
     clock.lap("quantise")
 
@@ -316,17 +348,19 @@ def _rank(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         generator = Generator(config.generator, table, index.widths).to(device)
-    training = train_generator(
+    result = train_generator(
         generator,
         index,
         [split.train.history(user) for user in range(split.train.users)],
         ValidationSet(split.validation.histories, split.validation.targets_U),
         config.training,
         device=device,
-        dtype=dtype,
+        dtype=resolve_dtype(config.dtype, device),
         seed=config.seed,
-        progress=progress,
+        progress=job.progress,
         checkpoint=work.folder / "generator",
+        log_dir=job.log_dir,
+        processes=job.processes,
     )
     clock.lap("train")
 
@@ -345,33 +379,61 @@ def _rank(
         blends={},
         beam_width=config.beam_width,
     )
-    ranker = Ranker(parts, device, dtype)
-    blends = fit_blends(ranker, split.validation, config.blend, progress)
-    ranker.parts = parts._replace(blends=blends)
+    return _Trained(parts, fusion, features, result)
+
+
+def _fusion(job: _Job, features: ItemFeatures, work: WorkFolder) -> Fusion:
+    """The fused embedding, trained unless an earlier run did."""
+    path, device = work.folder / "fusion.safetensors", job.processes.device
+    if path.exists():
+        return Fusion.load(path, device=device)
+    fusion = train_fusion(
+        features,
+        following_pairs(job.split.train),
+        job.config.fusion,
+        seed=job.config.seed,
+        device=job.config.device,
+        progress=job.progress,
+    )
+    temporary = path.with_suffix(".tmp")
+    fusion.save(temporary)
+    temporary.replace(path)
+    return fusion
+
+
+def _weigh(job: _Job, trained: _Trained, clock: _Clock) -> _Ranking:
+    """Fit the channels' weights."""
+    device = job.processes.device
+    ranker = Ranker(trained.parts, device, resolve_dtype(job.config.dtype, device))
+    blends = fit_blends(ranker, job.split.validation, job.config.blend, job.progress)
+    ranker.parts = trained.parts._replace(blends=blends)
     clock.lap("weigh")
-    return _Ranking(ranker, fusion, features, blends, training)
+    return _Ranking(ranker, blends, trained)
 
 
-def _modality_rows(
-    data: Dataset,
-    split: LeaveOneOut,
-    encoded: _Encoded,
-    config: FitConfig,
-    work: WorkFolder,
-    progress: Progress,
-) -> list[MetricRow]:
-    """The whole recommender again with one modality hidden from it, words in the lexical channel included."""
-    rows = []
+def _modalities(job: _Job) -> list[tuple[str, _Job]]:
+    """The same job with one modality hidden, words in the lexical channel included."""
+    jobs = []
     alone: tuple[tuple[Modality, str], ...] = (("picture", "picture-only"), ("words", "words-only"))
     for modality, name in alone:
-        own = replace(config, modality=modality)
-        hidden = data
+        data = job.data
         if modality == "picture":
             blank = ("",) * len(data.catalogue)
             catalogue = dataclasses.replace(data.catalogue, titles=blank, descriptions=blank, attributes={})
-            hidden = dataclasses.replace(data, catalogue=catalogue)
-        ranking = _rank(hidden, split, encoded, own, work.sub(name), progress, _Clock())
-        result = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress, only_fused=True)
+            data = dataclasses.replace(data, catalogue=catalogue)
+        log_dir = job.log_dir / name if job.log_dir else None
+        jobs.append((name, job._replace(data=data, config=replace(job.config, modality=modality), log_dir=log_dir)))
+    return jobs
+
+
+def _modality_rows(job: _Job, encoded: _Encoded, work: WorkFolder) -> list[MetricRow]:
+    """The whole recommender again with one modality hidden from it."""
+    rows = []
+    for name, hidden in _modalities(job):
+        ranking = _weigh(hidden, _train(hidden, encoded, work.sub(name), _Clock()), _Clock())
+        result = evaluate(
+            ranking.ranker, ranking.blends, job.split.train, job.split.test, job.progress, only_fused=True
+        )
         rows += [replace(row, name=name) for row in result.rows]
     return rows
 
@@ -409,23 +471,24 @@ def _publish(
     key: dict[str, Any],
     progress: Progress,
 ) -> Path:
-    parts = ranking.ranker.parts
-    index = write_parts(writer, parts, ranking.features, thumbnails, progress)
-    encoded.encoder.with_fusion(ranking.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
+    parts, training = ranking.ranker.parts, ranking.trained.result
+    index = write_parts(writer, parts, ranking.trained.features, thumbnails, progress)
+    encoded.encoder.with_fusion(ranking.trained.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
     metrics = evaluation.as_json() | {
         "split": config.split,
-        "best_epoch": ranking.training.best_epoch,
-        "epochs": [asdict(record) for record in ranking.training.epochs],
+        "best_epoch": training.best_epoch,
+        "epochs": [asdict(record) for record in training.epochs],
         "index": asdict(index),
         "tokens": tokens.as_json(),
     }
     writer.write_json("metrics.json", metrics)
+    draw_curves(training.epochs, training.best_epoch, writer.path("curves.png"))
     versions = Versions(
         model=_short_hash(json.dumps(key, sort_keys=True)),
         catalogue=_short_hash(key["dataset"]),
         codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
     )
-    writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, ranking.training, tokens, versions))
+    writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, training, tokens, versions))
     return writer.commit(versions=versions, parameters={"config": asdict(config), "dataset": key["dataset"]})
 
 
