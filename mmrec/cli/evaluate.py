@@ -88,3 +88,5 @@ def evaluate(
     print_slices(output, result.evaluation)
     if result.beam is not None:
         print_beam(output, result.beam)
+    elif beam_sample:
+        output.note("the catalogue is too large to check the beam in passing; --beam-sample N checks it on N questions")

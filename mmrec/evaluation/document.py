@@ -16,7 +16,17 @@ from typing import NamedTuple
 from mmrec.data.files import replace_file
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["Block", "Figure", "Heading", "Text", "TextTable", "prepare_folder", "write_document"]
+__all__ = [
+    "Block",
+    "Figure",
+    "Heading",
+    "Text",
+    "TextTable",
+    "prepare_folder",
+    "render_html",
+    "render_markdown",
+    "write_document",
+]
 
 FIGURES = "figures"
 """Folder of the figures of the Markdown report, inside the report's."""

@@ -19,7 +19,7 @@ from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.evaluation.comparisons import Comparison
 from mmrec.evaluation.metrics import CUTOFFS, checked_cutoffs
-from mmrec.pipeline.beam_check import BeamCheck, check_beam
+from mmrec.pipeline.beam_check import BeamCheck, check_beam, quick_sample
 from mmrec.pipeline.evaluation import Evaluation, compare_with_floor, evaluate
 from mmrec.pipeline.questions import AnsweredQuestions, catalogue_hash
 from mmrec.pipeline.splitting import (
@@ -126,8 +126,9 @@ def evaluate_bundle(
     ranker = Ranker(parts, where, number_format)
     evaluation = evaluate(ranker, parts.blends, divided.train, divided.test, progress, cutoffs=lengths)
     beam = None
-    if beam_sample != 0:
-        beam = check_beam(ranker, divided.test, questions=beam_sample, cutoffs=lengths, progress=progress)
+    sample = quick_sample(ranker) if beam_sample is None else beam_sample
+    if sample:
+        beam = check_beam(ranker, divided.test, questions=sample, cutoffs=lengths, progress=progress)
     metrics = opened.read_json("metrics.json") if "metrics.json" in opened.manifest.files else {}
     return BundleEvaluation(
         bundle=Path(bundle),

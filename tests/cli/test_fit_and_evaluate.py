@@ -80,7 +80,7 @@ def test_evaluate_as_json_has_the_documented_keys(evaluated: dict[str, Any]) -> 
         assert set(row) == {"name", "seen", "users", "intervals"} | accuracy | lists
         assert set(row["intervals"]) == accuracy
         for key, (low, high) in row["intervals"].items():
-            assert low <= row[key] <= high
+            assert low - 1e-9 <= row[key] <= high + 1e-9
     assert (record["split"], record["cutoffs"], record["items"]) == ("leave-one-out", [5, 10, 20], 60)
     assert {(part["by"], part["slice"]) for part in record["slices"]} >= {("training events of the answer", "1-4")}
     against = {one["against"] for one in record["comparisons"]}
