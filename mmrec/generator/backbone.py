@@ -12,7 +12,7 @@ import torch
 import transformers
 from torch import nn
 
-from mmrec.errors import ModelNotAvailableError
+from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
 from mmrec.generator.config import GeneratorConfig
 
 __all__ = ["build_backbone", "load_backbone", "save_backbone"]
@@ -29,6 +29,7 @@ def build_backbone(config: GeneratorConfig) -> tuple[Any, int]:
 
     Raises:
         ModelNotAvailableError: a pretrained model is neither on disk nor on a hub that can be reached.
+        InvalidArgumentError: a pretrained model has fewer positions than the longest history.
     """
     if config.pretrained:
         return _with_lora(config)
@@ -76,6 +77,13 @@ def _with_lora(config: GeneratorConfig) -> tuple[Any, int]:
             "pass a folder that holds config.json and model.safetensors, or leave it empty to train a small model "
             "from scratch"
         ) from err
+    positions = getattr(model.config, "max_position_embeddings", None) or config.max_history
+    if config.max_history > positions:
+        raise InvalidArgumentError(
+            f"max_history is {config.max_history}, but {config.pretrained!r} has {positions} positions, and each item "
+            f"takes one; pass {positions} or fewer, or a model with more",
+            field="max_history",
+        )
     lora = peft.LoraConfig(
         r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear", lora_dropout=config.dropout
     )

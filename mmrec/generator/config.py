@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mmrec.checks import MAX_HISTORY
 from mmrec.errors import InvalidArgumentError
 
 __all__ = ["STEPS_PER_EPOCH", "Architecture", "GeneratorConfig", "TrainingConfig"]
@@ -35,7 +36,7 @@ class GeneratorConfig:
         decoder_layers: Layers of the semantic-ID head.
         path_keys: What the semantic-ID head scores the children of a node against: ``nodes``, the tokens of the items
             below each, or ``codes``, one learned vector per code and level.
-        max_history: Most recent items that are read, one position each.
+        max_history: Most recent items that are read, one position each; 1 to 1,000.
         dropout: Applied to item tokens, attention and hidden states.
         residual_dropout: Share of items that look cold in a training step: their learned residual and their followers
             are hidden.
@@ -78,6 +79,12 @@ class GeneratorConfig:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 0 or more", field=name)
         if self.path_keys not in ("nodes", "codes"):
             raise InvalidArgumentError(f"path_keys is {self.path_keys!r}; it must be nodes or codes", field="path_keys")
+        if self.max_history > MAX_HISTORY:
+            raise InvalidArgumentError(
+                f"max_history is {self.max_history}; it must lie in [1, {MAX_HISTORY}]: pass {MAX_HISTORY} or fewer, "
+                "and older items are left unread",
+                field="max_history",
+            )
         if self.hidden % (2 * self.heads):
             raise InvalidArgumentError(
                 f"hidden is {self.hidden} and heads {self.heads}; hidden must be a multiple of 2 x heads "

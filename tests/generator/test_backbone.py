@@ -8,12 +8,12 @@ import pytest
 import torch
 import transformers
 
-from mmrec.errors import ModelNotAvailableError
+from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
 from mmrec.generator.backbone import build_backbone, load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
 
 
-def tiny_qwen3(folder: Path) -> Path:
+def tiny_qwen3(folder: Path, positions: int = 2048) -> Path:
     config = transformers.Qwen3Config(
         hidden_size=32,
         intermediate_size=64,
@@ -22,6 +22,7 @@ def tiny_qwen3(folder: Path) -> Path:
         num_key_value_heads=2,
         head_dim=8,
         vocab_size=100,
+        max_position_embeddings=positions,
     )
     torch.manual_seed(0)
     transformers.Qwen3ForCausalLM(config).save_pretrained(folder)
@@ -40,6 +41,13 @@ def test_a_pretrained_model_starts_as_it_was_and_trains_its_lora_matrices_only(t
     trained = [name for name, weight in backbone.named_parameters() if weight.requires_grad]
     assert trained
     assert all("lora_" in name for name in trained)
+
+
+def test_histories_longer_than_the_positions_of_the_pretrained_model_are_refused(tmp_path: Path) -> None:
+    folder = tiny_qwen3(tmp_path, positions=64)
+    build_backbone(GeneratorConfig(pretrained=str(folder), max_history=64))
+    with pytest.raises(InvalidArgumentError, match="has 64 positions"):
+        build_backbone(GeneratorConfig(pretrained=str(folder), max_history=65))
 
 
 def test_lora_matrices_are_merged_when_saved(tmp_path: Path) -> None:

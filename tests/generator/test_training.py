@@ -1,3 +1,5 @@
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +7,8 @@ import pytest
 import torch
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.generator.config import GeneratorConfig, TrainingConfig
+from mmrec.generator.batches import pad_histories
+from mmrec.generator.config import GeneratorConfig, Softmax, TrainingConfig
 from mmrec.generator.training import TrainingResult, ValidationSet, train_generator
 from mmrec.progress import NoProgress
 from tests.generator.conftest import Small, make_small
@@ -64,15 +67,13 @@ class _KilledError(Exception):
 
 
 class _KillAfter(NoProgress):
-    """Ends training from inside, as a kill would, once `epochs` are finished and another has begun."""
+    """Ends training from inside once places have been told of this often."""
 
-    def __init__(self, epochs: int) -> None:
-        self.left = epochs
-
-    def say(self, text: str) -> None:
-        self.left -= 1
+    def __init__(self, calls: int) -> None:
+        self.left = calls
 
     def advance(self, n: int = 1) -> None:
+        self.left -= n > 0
         if self.left < 0:
             raise _KilledError
 
@@ -84,7 +85,7 @@ def test_training_that_was_killed_and_started_again_makes_the_same_model(tmp_pat
 
     killed = make_small(12, dropout=0.2)
     with pytest.raises(_KilledError):
-        train(killed, config, checkpoint=tmp_path, progress=_KillAfter(2))
+        train(killed, config, checkpoint=tmp_path, progress=_KillAfter(8))
     again = make_small(12, dropout=0.2, seed=0)
     result = train(again, config, checkpoint=tmp_path)
 
@@ -103,7 +104,15 @@ def test_training_leaves_the_global_random_state_alone() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("hidden", 0), ("hidden", 30), ("architecture", "rnn"), ("dropout", 1.0), ("layers", 0), ("max_history", 0)],
+    [
+        ("hidden", 0),
+        ("hidden", 30),
+        ("architecture", "rnn"),
+        ("dropout", 1.0),
+        ("layers", 0),
+        ("max_history", 0),
+        ("max_history", 1001),
+    ],
 )
 def test_a_generator_that_cannot_be_is_refused(field: str, value: object) -> None:
     with pytest.raises(InvalidArgumentError, match=field):
@@ -111,13 +120,110 @@ def test_a_generator_that_cannot_be_is_refused(field: str, value: object) -> Non
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("epochs", 0), ("patience", 0), ("learning_rate", 0.0), ("label_smoothing", 1.0)]
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("patience", 0),
+        ("learning_rate", 0.0),
+        ("label_smoothing", 1.0),
+        ("softmax", "half"),
+        ("negatives", 0),
+        ("full_softmax_items", 0),
+        ("ema_decay", 1.0),
+        ("checkpoint_minutes", -1.0),
+        ("max_minutes", -1.0),
+    ],
 )
-def test_a_training_that_cannot_be_is_refused(field: str, value: float) -> None:
+def test_a_training_that_cannot_be_is_refused(field: str, value: object) -> None:
     with pytest.raises(InvalidArgumentError, match=field):
         TrainingConfig(**{field: value})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("transitions", "positions"), [(0, 128), (2_400, 128), (12_000, 500), (10**6, 4096)])
+@pytest.mark.parametrize(
+    ("softmax", "items", "sampled"),
+    [("auto", 50_000, False), ("auto", 50_001, True), ("full", 10**7, False), ("sampled", 10, True)],
+)
+def test_a_large_catalogue_is_sampled(softmax: Softmax, items: int, sampled: bool) -> None:
+    assert TrainingConfig(softmax=softmax).samples(items) is sampled
+
+
+def test_histories_of_a_thousand_items_are_trained_on_and_read_to_their_first_item() -> None:
+    rng = np.random.default_rng(0)
+    histories = [rng.integers(0, 40, size=size).astype(np.int32) for size in (1200, 900, 3)]
+    small = make_small(40, max_history=1000)
+    result = train_generator(
+        small.model,
+        small.index,
+        histories,
+        ValidationSet(histories, np.array([1, 2, 3], dtype=np.int32)),
+        TrainingConfig(epochs=1, batch_positions=1000, semantic_id_share=0.1),
+        device=CPU,
+        dtype=torch.float32,
+        seed=0,
+    )
+    assert np.isfinite(result.epochs[0].item_loss)
+
+    def last_state(history: list[int]) -> torch.Tensor:
+        with torch.inference_mode():
+            read = pad_histories([np.array(history, dtype=np.int32)], 1000)
+            return small.model.read(*read, small.model.item_tokens()).last()
+
+    tail = [int(item) for item in rng.integers(0, 40, size=999)]
+    assert not torch.equal(last_state([1, *tail]), last_state([2, *tail]))
+    assert torch.equal(last_state([1, 5, *tail]), last_state([2, 5, *tail]))
+
+
+def test_weights_stay_in_float32_when_products_are_in_bfloat16() -> None:
+    small, exact = make_small(12), make_small(12)
+    config = TrainingConfig(epochs=2, batch_positions=32, semantic_id_share=1.0)
+    found, expected = (
+        train_generator(model, index, CYCLE, VALIDATION, config, device=CPU, dtype=dtype, seed=0).epochs[-1]
+        for (model, index), dtype in ((small, torch.bfloat16), (exact, torch.float32))
+    )
+    assert {parameter.dtype for parameter in small.model.parameters()} == {torch.float32}
+    assert found.item_loss != expected.item_loss
+    assert found.item_loss == pytest.approx(expected.item_loss, rel=0.02)
+
+
+def test_averaged_weights_are_the_ones_that_are_kept() -> None:
+    plain, averaged = make_small(12), make_small(12)
+    config = TrainingConfig(epochs=3, batch_positions=32, learning_rate=5e-3)
+    nothing = ValidationSet([], np.empty(0, dtype=np.int32))
+    for small, decay in ((plain, 0.0), (averaged, 0.9)):
+        train_generator(
+            small.model,
+            small.index,
+            CYCLE,
+            nothing,
+            replace(config, ema_decay=decay),
+            device=CPU,
+            dtype=torch.float32,
+            seed=0,
+        )
+    start = make_small(12).model.state_dict()
+    moved = [
+        sum(float((tensor - start[name]).square().sum()) for name, tensor in small.model.state_dict().items())
+        for small in (plain, averaged)
+    ]
+    # The average lags behind, on the way from where training began.
+    assert 0 < moved[1] < moved[0]
+
+
+def test_progress_tells_loss_metric_and_time_left() -> None:
+    said: list[str] = []
+
+    class Words(NoProgress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    train(make_small(12), TrainingConfig(epochs=3, patience=2), progress=Words())
+    assert re.fullmatch(
+        r"epoch 1: loss \d+\.\d{3} \+ \d+\.\d{3}, validation NDCG@10 \d\.\d{4} \(best \d\.\d{4} at 1\); "
+        r"at most \d+ min left, \d+ if it gets no better",
+        said[0],
+    ), said
+
+
+@pytest.mark.parametrize(("transitions", "positions"), [(0, 128), (2_400, 128), (12_000, 500), (10**6, 2048)])
 def test_a_small_set_is_cut_into_smaller_steps(transitions: int, positions: int) -> None:
     assert TrainingConfig().positions_for(transitions) == positions
