@@ -42,7 +42,7 @@ class QualitySet(NamedTuple):
 
 SETS = {
     "beauty": QualitySet("amazon-beauty", "", ("items.tsv", "events.tsv"), False, 60),
-    "movielens": QualitySet("movielens-100k", "picture", ("items.tsv", "events.tsv", "images"), True, 30),
+    "movielens": QualitySet("movielens-100k", "picture", ("items.tsv", "events.tsv", "images"), True, 6),
 }
 
 
