@@ -97,11 +97,9 @@ def run(options: Options) -> None:
         return
     if options.quick:
         folders = folders[-1:]
-    hashes = {
-        f"{folder.name}/{name}": digest
-        for folder in folders
-        for name, digest in file_hashes(folder, "items.tsv", "events.tsv").items()
-    }
+    hashes: dict[str, str] = {}
+    for folder in folders:
+        hashes |= file_hashes(folder, "items.tsv", "events.tsv")
     fusion = FusionConfig(steps=40) if options.quick else FusionConfig()
     name = "tokenizers-quick" if options.quick else "tokenizers"
     compared = contenders(options.quick)
