@@ -73,6 +73,7 @@ def run_peer(piece: Piece, dataset: Path, require: Need, folder: Path, options: 
         feature_values_F=np.array([value for _, _, value in features], str),
     )
     lists = folder / "lists.npz"
+    allowed = 0.2 if options.quick else options.peer_minutes
     result = child.run_script(
         options.peers / "bin" / "python",
         Path(__file__).with_name(f"{SCRIPTS[piece.variant]}.py"),
@@ -81,7 +82,7 @@ def run_peer(piece: Piece, dataset: Path, require: Need, folder: Path, options: 
         data=str(exchange),
         out=str(lists),
         seed=piece.seed,
-        minutes=0.2 if options.quick else options.peer_minutes,
+        minutes=allowed,
         epochs=2 if options.quick else EPOCHS,
         patience=PATIENCE,
         device="cuda" if options.device == "cuda" else "cpu",
@@ -92,7 +93,7 @@ def run_peer(piece: Piece, dataset: Path, require: Need, folder: Path, options: 
             for seen in ("removed", "kept")
         }
     save_ranks(folder / "ranks.npz", ranks)
-    return {**result, "minutes_allowed": options.peer_minutes}
+    return {**result, "minutes_allowed": allowed}
 
 
 def categories_of(catalogue: Catalogue) -> list[tuple[int, str, str]]:
