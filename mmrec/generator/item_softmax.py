@@ -2,8 +2,8 @@
 
 Works on hidden states, item tokens and catalogue rows; knows nothing about models, batches or training. The scores of
 all places against all items never live at once: a chunk's scores are made, turned into their gradient where they lie,
-multiplied out and overwritten by the next, so that memory is bounded and on a CPU the chunk stays in the cache (twice
-as fast as `torch.nn.functional.cross_entropy`). It is called with states and tokens as they are:
+multiplied out and overwritten by the next, so that memory is bounded and on a CPU the chunk stays in the cache:
+1.6 to 2.2 times as fast as `torch.nn.functional.cross_entropy` there. It is called with states and tokens as they are:
 
     loss = item_softmax(states_XH, tokens_NH, target_X, batch.drawn, scale=hidden**-0.5, label_smoothing=0.0)
 
