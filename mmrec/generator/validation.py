@@ -60,7 +60,8 @@ def ndcg_at_10(model: Generator, validation: ValidationSet, users: int, processe
         for row, history in enumerate(histories):
             scores_BN[row, torch.from_numpy(history.astype(np.int64)).to(device)] = float("-inf")
         target_B = torch.from_numpy(validation.targets_U[rows].astype(np.int64)).to(device)
-        rank_B = (scores_BN > scores_BN.gather(1, target_B.unsqueeze(1))).sum(1)
+        # Ties count against the target: a model that tells nothing apart must not look like a good one.
+        rank_B = (scores_BN >= scores_BN.gather(1, target_B.unsqueeze(1))).sum(1) - 1
         gain += float(torch.where(rank_B < 10, 1 / torch.log2(rank_B + 2.0), 0.0).sum())
     if processes.count > 1:
         sum_1 = torch.tensor([gain], device=device)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from mmrec.channels.content import content_parts, content_scores
+from mmrec.channels.lending import Lending, lend_to
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
@@ -66,7 +67,8 @@ class Features(NamedTuple):
     Attributes:
         by_channel: Each of shape (B, N), float32: log(N p) for ``item-head``; log(1 + N p) for ``semantic-id``,
             0 for items that were not generated; decayed sums of strengths for ``transitions`` and
-            ``transitions-wide``, of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1.
+            ``transitions-wide``, of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1. What counts
+            is lent to items that training has never seen (`mmrec.channels.lending`).
         generated_BW: Catalogue rows that the beam search generated, best first, -1 past the last; None when
             ``semantic-id`` was not wanted. Shape: (B, W), int64.
     """
@@ -93,8 +95,10 @@ class Ranker:
         with torch.inference_mode():
             self.tokens_NH = parts.generator.eval().item_tokens()
             self.keys = parts.generator.node_keys(self.tokens_NH, self.index)
+        self._lending = _lending(parts)
         most = max(float(parts.popularity_N.max()), 1.0)
-        self._popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
+        popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
+        self._popularity_N: npt.NDArray[np.float32] = self._lending.lend(popularity_N[None])[0]
 
     @classmethod
     def popularity_of(cls, train: Interactions, items: int) -> npt.NDArray[np.float32]:
@@ -169,9 +173,11 @@ class Ranker:
                 found["semantic-id"] = self._generated(beams)
                 generated_BW = beams.items_BW.cpu().numpy()
         if "transitions" in channels:
-            found["transitions"] = parts.transitions.scores(histories, parts.channels.transitions)
+            strength_BN = parts.transitions.scores(histories, parts.channels.transitions)
+            found["transitions"] = self._lending.lend(strength_BN)
         if "transitions-wide" in channels:
-            found["transitions-wide"] = parts.transitions_wide.scores(histories, parts.channels.transitions_wide)
+            strength_BN = parts.transitions_wide.scores(histories, parts.channels.transitions_wide)
+            found["transitions-wide"] = self._lending.lend(strength_BN)
         if "lexical" in channels:
             found["lexical"] = parts.lexical.scores(histories, parts.channels.lexical)
         if "content" in channels:
@@ -212,9 +218,11 @@ class Ranker:
         """
         parts, channels = self.parts, self.parts.channels
         if channel == "transitions":
-            support_TK = parts.transitions.parts(history, rows_K, channels.transitions)
+            near = parts.transitions
+            support_TK = self._lending.parts(rows_K, lambda rows: near.parts(history, rows, channels.transitions))
         elif channel == "transitions-wide":
-            support_TK = parts.transitions_wide.parts(history, rows_K, channels.transitions_wide)
+            wide = parts.transitions_wide
+            support_TK = self._lending.parts(rows_K, lambda rows: wide.parts(history, rows, channels.transitions_wide))
         elif channel == "lexical":
             support_TK = parts.lexical.parts(history, rows_K, channels.lexical)
         elif channel == "content":
@@ -240,7 +248,18 @@ class Ranker:
             eligible_XN = np.zeros((tried + 1, self.items), dtype=bool)
             eligible_XN[:, rows_K] = True
             feature_XK = self._generated(self.generate(memory, eligible_XN, width=len(rows_K)))[:, rows_K]
-        return np.asarray(feature_XK[0] - feature_XK[1:])
+        return np.asarray(feature_XK[0] - feature_XK[1:], dtype=np.float32)
+
+
+def _lending(parts: Parts) -> Lending:
+    """What items without a training event are lent, by those whose words are like theirs."""
+    table = parts.generator.catalogue.table()
+    cold_N = ~table.warm_N.cpu().numpy()
+    if table.alike is None:
+        return lend_to(
+            np.zeros_like(cold_N), np.zeros((len(cold_N), 1), np.int64), np.zeros((len(cold_N), 1), np.float32)
+        )
+    return lend_to(cold_N, table.alike.rows_NK.cpu().numpy(), table.alike.weights_NK.cpu().numpy())
 
 
 def top_k(scores_N: npt.NDArray[np.float32], eligible_N: npt.NDArray[np.bool_], k: int) -> Ranked:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmrec_encoders.adapting import AdaptConfig, adapt_encoders, in_main_process
 from mmrec.processes import Processes
+from mmrec_encoders.adapting import AdaptConfig, adapt_encoders, in_main_process
 from tests.encoders.adapting.test_pretrained import config_for
 from tests.encoders.adapting.tiny import still
 from tests.encoders.models import open_clip_folder
