@@ -17,6 +17,7 @@ BENCHMARKS = {
     "vector-search": "search, recall and memory from 10,000 to 1,000,000 items beside plain faiss",
     "fashion": "adapt, zero-shot labels, fill-in and duplicates on product photographs (data folder)",
     "quality": "recommendation quality with floors, ablations, cold items and peers, in pieces (data folder)",
+    "heads": "forms of the semantic-ID head on one trained LLM (after quality's beauty-seed-0)",
     "tokenizers": "semantic IDs by every tokenizer: collisions, use of codes, sense of prefixes (data folder)",
     "movielens": "fused embedding beside pictures alone and words alone (data folder)",
 }

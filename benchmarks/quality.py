@@ -64,18 +64,33 @@ def run(options: Options) -> None:
         return
     pieces = quick_pieces() if options.quick else every_piece(options.seeds, options.side_seeds)
     pieces = [piece for piece in pieces if piece.set in present]
-    hashes = {
-        name: digest
-        for set_name in present
-        for name, digest in file_hashes(options.data / SETS[set_name].folder, *SETS[set_name].hashed).items()
-    }
-    conditions = {"data": hashes, "quick": options.quick, "device": options.device, "threads": options.threads}
-    store = Store(conditions, any_sources=options.any_sources)
+    hashes = _hashes(present, options)
+    store = _store(hashes, options)
     if options.only != ("table",):
         for piece in choose(pieces, options.only):
             fresh = options.fresh and (not options.only or piece.name in options.only)
             store.measure(piece.name, _sources(piece), partial(_measure, piece, options=options), fresh=fresh)
     _publish(pieces, store, hashes, options)
+
+
+def bundle_of(name: str, options: Options) -> Path | None:
+    """The bundle of a piece that was measured; None if it was not."""
+    present = [set_name for set_name, entry in SETS.items() if (options.data / entry.folder).is_dir()]
+    bundle = _store(_hashes(present, options), options).folder / name / "bundle"
+    return bundle if (bundle / "CURRENT").exists() else None
+
+
+def _hashes(present: list[str], options: Options) -> dict[str, str]:
+    return {
+        name: digest
+        for set_name in present
+        for name, digest in file_hashes(options.data / SETS[set_name].folder, *SETS[set_name].hashed).items()
+    }
+
+
+def _store(hashes: Mapping[str, str], options: Options) -> Store:
+    conditions = {"data": hashes, "quick": options.quick, "device": options.device, "threads": options.threads}
+    return Store(conditions, any_sources=options.any_sources)
 
 
 def _sources(piece: Piece) -> str:
