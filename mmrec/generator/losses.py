@@ -4,8 +4,8 @@ Works on one batch of windows; knows nothing about optimisers, epochs or files. 
 one pass: the item head over the whole catalogue, the semantic-ID head over the codes that continue a real path.
 """
 
-# Axes: B windows, T places, Q drawn places, X valid places of all windows, N items, H hidden width, P levels,
-# Y places of a level where there is a choice, C children, l codes written
+# Axes: R touched items, B windows, T places, Q drawn places, X valid places of all windows, N items, H hidden width,
+# P levels, Y places of a level where there is a choice, C children, l codes written
 
 from __future__ import annotations
 
@@ -54,20 +54,23 @@ def compute_losses(
         nodes_PN: From `nodes_by_depth`.
         config: `label_smoothing` and `semantic_id_share` are read.
     """
-    tokens_NH = model.item_tokens()
-    memory = model.read(batch.history_BT, batch.valid_BT, tokens_NH)
-    target_X = batch.target_BT[batch.valid_BT]
+    local, rows_R = _touched(batch, config)
+    tokens_RH = model.item_tokens(rows_R)
+    memory = model.read(local.history_BT, local.valid_BT, tokens_RH)
+    target_X = local.target_BT[local.valid_BT]
     item_loss = item_softmax(
-        memory.states_BTH[batch.valid_BT],
-        tokens_NH,
+        memory.states_BTH[local.valid_BT],
+        tokens_RH,
         target_X,
-        batch.drawn,
-        scale=tokens_NH.shape[1] ** -0.5,
+        local.drawn,
+        scale=tokens_RH.shape[1] ** -0.5,
         label_smoothing=config.label_smoothing,
     )
     places = len(target_X)
 
     # The head learns from the LLM and changes nothing in it.
+    with torch.no_grad():
+        tokens_NH = tokens_RH if rows_R is None else model.item_tokens()
     path_loss, path_places = path_softmax(
         model.semantic_id_head,
         memory.detached(),
@@ -78,6 +81,20 @@ def compute_losses(
         share=config.semantic_id_share,
     )
     return Losses(item_loss, path_loss, places, path_places)
+
+
+def _touched(batch: Batch, config: TrainingConfig) -> tuple[Batch, Tensor | None]:
+    """A batch against drawn items in the rows of the items it touches, and which those are; else as it is, and None.
+
+    Gradients of a step then cost what the step touches, and not what the catalogue holds.
+    """
+    # A smoothed target is spread over the whole catalogue, and so touches it.
+    if batch.drawn is None or config.label_smoothing:
+        return batch, None
+    rows_R = torch.unique(torch.cat([batch.history_BT.flatten(), batch.target_BT.flatten(), batch.drawn.rows_M]))
+    drawn = batch.drawn._replace(rows_M=torch.searchsorted(rows_R, batch.drawn.rows_M))
+    history_BT, target_BT = (torch.searchsorted(rows_R, rows_BT) for rows_BT in (batch.history_BT, batch.target_BT))
+    return Batch(history_BT, target_BT, batch.valid_BT, drawn), rows_R
 
 
 def path_softmax(

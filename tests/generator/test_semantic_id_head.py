@@ -4,6 +4,7 @@ import torch
 from mmrec.generator.batches import Batch
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.losses import compute_losses, nodes_by_depth
+from mmrec.generator.negatives import Drawn
 from tests.generator.conftest import make_small
 
 
@@ -59,3 +60,36 @@ def test_the_heads_loss_changes_nothing_in_the_llm() -> None:
     reached = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
     assert reached == {"semantic_id_head"}
     assert (losses.item_places, losses.semantic_id_places) == (5, 5)
+
+
+def test_a_step_against_drawn_items_has_the_loss_of_the_whole_when_all_are_drawn() -> None:
+    model, index = make_small(12)
+    batch = Batch(
+        torch.tensor([[1, 2, 3], [4, 5, 0]]),
+        torch.tensor([[2, 3, 6], [5, 7, 0]]),
+        torch.tensor([[True, True, True], [True, True, False]]),
+    )
+    config = TrainingConfig(semantic_id_share=1.0)
+    whole = compute_losses(model, batch, index, nodes_by_depth(index), config)
+    drawn = Drawn(torch.arange(12), torch.zeros(12))
+    sampled = compute_losses(model, batch._replace(drawn=drawn), index, nodes_by_depth(index), config)
+    assert sampled.item.item() == pytest.approx(whole.item.item(), abs=1e-5)
+    assert sampled.semantic_id.item() == pytest.approx(whole.semantic_id.item(), abs=1e-5)
+
+
+def test_a_step_against_drawn_items_changes_nothing_in_items_it_does_not_touch() -> None:
+    model, index = make_small(30, followers=0)
+    batch = Batch(
+        torch.tensor([[3]]), torch.tensor([[7]]), torch.tensor([[True]]), Drawn(torch.tensor([9]), torch.zeros(1))
+    )
+    compute_losses(model, batch, index, nodes_by_depth(index), TrainingConfig()).item.backward()
+    touched = {3, 7, 9}
+    lenders = {
+        lender
+        for neighbours in (model.catalogue.table().followers, model.catalogue.table().alike)
+        for row in touched
+        for lender in neighbours.rows_NK[row].tolist()
+    }
+    changed = torch.nonzero(model.catalogue.residual.weight.grad.abs().sum(1)).flatten().tolist()
+    assert set(changed) <= touched | lenders
+    assert touched <= set(changed)
