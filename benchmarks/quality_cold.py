@@ -77,8 +77,10 @@ def ask(dataset: str, require: Need, bundle: str, ranks: str, device: str) -> di
     for chunk in ranker.chunks(len(questions.targets_Q)):
         histories = questions.histories[chunk.begin : chunk.end]
         targets = questions.targets_Q[chunk.begin : chunk.end]
-        features, generated_BW = ranker.features(histories, unseen(histories, ranker.items))
-        scores = {"fused": ranker.parts.blend.score(features)} | {name: features[name] for name in CHANNELS}
+        eligible_BN = unseen(histories, ranker.items)
+        features, generated_BW = ranker.features(histories, eligible_BN)
+        fused = ranker.blend(ranker.parts.blend, features, eligible_BN)
+        scores = {"fused": fused.scores_BN} | {name: features[name] for name in CHANNELS}
         for name, score in scores.items():
             add(name, rank_targets(score, targets, histories, remove_seen=True))
         if generated_BW is not None:

@@ -116,9 +116,10 @@ def without_parts(bundle: str, ranks: str, device: str) -> dict[str, Any]:
     for chunk in ranker.chunks(len(split.test.targets_U)):
         histories = split.test.histories[chunk.begin : chunk.end]
         targets = split.test.targets_U[chunk.begin : chunk.end]
-        features = ranker.features(histories, unseen(histories, ranker.items)).by_channel
+        eligible_BN = unseen(histories, ranker.items)
+        features = ranker.features(histories, eligible_BN).by_channel
         for name, blend in blends.items():
-            scores = blend.score(features)
+            scores, _ = ranker.blend(blend, features, eligible_BN)
             found[name, "removed"].append(rank_targets(scores, targets, histories, remove_seen=True))
     save_ranks(Path(ranks), {key: joined(parts) for key, parts in found.items()})
     return {

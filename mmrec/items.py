@@ -184,8 +184,8 @@ class ChannelShare:
     """How much one channel added to a recommendation's score.
 
     Attributes:
-        channel: ``item-head``, ``semantic-id``, ``transitions``, ``transitions-wide``, ``lexical``, ``content`` or
-            ``popularity``.
+        channel: ``item-head``, ``semantic-id``, ``transitions``, ``transitions-wide``, ``lexical``, ``content``,
+            ``popularity``, or ``new-item``: that it is shown because training has never seen it.
         share: Its part of the score, in the score's own unit.
         history_item_id: The history item it rests on most; empty where there is none.
         history: The share divided over the history items it rests on, oldest first, one entry per item; the parts

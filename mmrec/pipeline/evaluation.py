@@ -8,7 +8,7 @@ Everything is learned from training events; weights are fitted on validation que
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -139,7 +139,10 @@ def fit_blends(
                 samples[name].append(np.stack([own[channel][candidates] for channel in channels]).astype(float))
         progress.advance(len(rows))
     progress.finish()
-    return {name: fit_blend(BlendSample(samples[name], blends[name]), config) for name in blends}
+    # Hardly any answer is new, so answers cannot say how much of a list new items are worth.
+    newcomers = min(float(ranker.new_N.mean()), config.newcomers)
+    fitted = {name: fit_blend(BlendSample(samples[name], blends[name]), config) for name in blends}
+    return {name: replace(blend, newcomers=newcomers) for name, blend in fitted.items()}
 
 
 def evaluate(
@@ -187,9 +190,9 @@ def evaluate(
             wanted = channels if remove_seen else channels & {"semantic-id"}
             found, generated_BW = ranker.features(asked.histories, eligible_BN, beam_width=width, channels=wanted)
             features |= found
-            scores = {"fused": blends["fused"].score(features)}
+            names = ("fused",) if only_fused else tuple(BLENDS)
+            scores = {name: ranker.blend(blends[name], features, eligible_BN).scores_BN for name in names}
             if not only_fused:
-                scores |= {name: blends[name].score(features) for name in BLENDS}
                 scores |= {row: features[channel] for row, channel in PARTS.items()}
             if generated_BW is not None and not only_fused:
                 measurement.add_lists("semantic-id-beam", generated_BW, asked, remove_seen=remove_seen)

@@ -163,6 +163,7 @@ def write_parts(
         {
             "channels": asdict(parts.channels),
             "blends": {name: dict(blend.weights) for name, blend in parts.blends.items()},
+            "newcomers": {name: blend.newcomers for name, blend in parts.blends.items()},
             "beam_width": parts.beam_width,
             "generator": asdict(parts.generator.config),
             "widths": list(parts.generator.widths),
@@ -222,7 +223,10 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         lexical=LexicalIndex(_csr("lexical", channels)),
         popularity_N=popularity_N,
         channels=channel_configs,
-        blends={name: Blend(weights) for name, weights in settings["blends"].items()},
+        blends={
+            name: Blend(weights, float(settings.get("newcomers", {}).get(name, 0.0)))
+            for name, weights in settings["blends"].items()
+        },
         beam_width=int(settings["beam_width"]),
     )
 

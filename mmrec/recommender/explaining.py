@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.recommender.ranker import CHANNELS, Ranker
+from mmrec.recommender.ranker import CHANNELS, NEW_ITEM, Ranker
 from mmrec.types import ChannelShare, HistoryShare
 
 __all__ = ["divide_shares", "explain_ranking"]
@@ -28,6 +28,8 @@ def explain_ranking(
     history: npt.NDArray[np.int32],
     rows_K: npt.NDArray[np.int64],
     features: Mapping[str, npt.NDArray[np.float32]],
+    *,
+    lift: float = 0.0,
 ) -> list[tuple[ChannelShare, ...]]:
     """Parts of the scores of recommended items, the largest first; they add up to the score.
 
@@ -36,6 +38,7 @@ def explain_ranking(
         history: Catalogue rows, oldest first, not empty.
         rows_K: The recommended items. Shape: (K,).
         features: What each channel said of every item. Shape of each: (N,), float32.
+        lift: What was added to items that training has never seen.
 
     Returns:
         One tuple per recommended item. Each channel's `history` adds up to its share.
@@ -61,6 +64,9 @@ def explain_ranking(
             strongest = max(parts, key=lambda part: abs(part.share), default=None)
             item_id = strongest.history_item_id if strongest else ""
             shares[place].append(ChannelShare(channel, float(share_K[place]), item_id, parts))
+    if lift:
+        for place in np.flatnonzero(ranker.new_N[rows_K]):
+            shares[place].append(ChannelShare(NEW_ITEM, lift))
     return [tuple(sorted(own, key=lambda share: -share.share)) for own in shares]
 
 

@@ -134,22 +134,23 @@ class Recommender(EngineCalls):
         """Replies to customers of whom something is known."""
         blend = self._parts.blend
         self._ranker.parts = self._live.updated(self._parts)
+        eligible_BN = np.stack([customer.eligible_N for customer in customers])
         features = self._ranker.features(
             [customer.history for customer in customers],
-            np.stack([customer.eligible_N for customer in customers]),
+            eligible_BN,
             beam_width=width,
             channels=blend.channels,
         ).by_channel
         if not features:
             return [self._popular(customer) for customer in customers]
-        scores_BN = blend.score(features)
+        scores_BN, lifts_B = self._ranker.blend(blend, features, eligible_BN)
         replies = []
         for place, customer in enumerate(customers):
             own = {name: feature[place] for name, feature in features.items()}
             ranked = top_k(scores_BN[place], customer.eligible_N, customer.request.k)
             shares: Sequence[tuple[ChannelShare, ...]] = [()] * len(ranked.rows_K)
             if customer.request.explain:
-                shares = explain_ranking(self._ranker, customer.history, ranked.rows_K, own)
+                shares = explain_ranking(self._ranker, customer.history, ranked.rows_K, own, lift=float(lifts_B[place]))
             items = [
                 ScoredItem(self._record(int(row)), float(score), parts)
                 for row, score, parts in zip(ranked.rows_K, ranked.scores_K, shares, strict=True)

@@ -9,7 +9,7 @@ that what is measured is what is served.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mmrec.channels.blend import Blend
 from mmrec.channels.content import content_parts, content_scores
 from mmrec.channels.lending import Lending, lend_to
+from mmrec.channels.newcomers import newcomer_lifts
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
@@ -27,12 +29,15 @@ from mmrec.generator.semantic_id_head import Memory
 from mmrec.recommender.artefact import Parts
 from mmrec.tokens.decode_index import build_decode_index
 
-__all__ = ["CHANNELS", "CustomerChunk", "Features", "Ranked", "Ranker", "top_k"]
+__all__ = ["CHANNELS", "NEW_ITEM", "Blended", "CustomerChunk", "Features", "Ranked", "Ranker", "top_k"]
 
 Histories = Sequence[npt.NDArray[np.int32]]
 
 CHANNELS = ("item-head", "semantic-id", "transitions", "transitions-wide", "lexical", "content", "popularity")
 """Channels in the order of a blend."""
+
+NEW_ITEM = "new-item"
+"""What an explanation calls the lift of an item that training has never seen."""
 
 SCORES_AT_ONCE = 4_000_000
 """Scores per channel that are held at a time; bounds memory, changes nothing else."""
@@ -77,6 +82,18 @@ class Features(NamedTuple):
     generated_BW: npt.NDArray[np.int64] | None
 
 
+class Blended(NamedTuple):
+    """Scores of a blend.
+
+    Attributes:
+        scores_BN: Higher is better. Shape: (B, N), float32.
+        lifts_B: What was added to the scores of items that training has never seen. Shape: (B,), float32.
+    """
+
+    scores_BN: npt.NDArray[np.float32]
+    lifts_B: npt.NDArray[np.float32]
+
+
 class Ranker:
     """Scores and ranks a catalogue for customers.
 
@@ -95,6 +112,7 @@ class Ranker:
         with torch.inference_mode():
             self.tokens_NH = parts.generator.eval().item_tokens()
             self.keys = parts.generator.node_keys(self.tokens_NH, self.index)
+        self.new_N = ~parts.generator.catalogue.warm_N.cpu().numpy()
         self._lending = _lending(parts)
         most = max(float(parts.popularity_N.max()), 1.0)
         popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
@@ -185,6 +203,25 @@ class Ranker:
         if "popularity" in channels:
             found["popularity"] = np.broadcast_to(self._popularity_N, (len(histories), self.items))
         return Features(found, generated_BW)
+
+    def blend(
+        self,
+        blend: Blend,
+        features: Mapping[str, npt.NDArray[np.float32]],
+        eligible_BN: npt.NDArray[np.bool_] | None = None,
+    ) -> Blended:
+        """Scores of a blend, items that training has never seen lifted to their share of each list.
+
+        Args:
+            blend: Weights, and the share of new items.
+            features: From `features`.
+            eligible_BN: Items that may be shown; None for all. Shape: (B, N), bool.
+        """
+        scores_BN = blend.score(features)
+        lifts_B = newcomer_lifts(scores_BN, eligible_BN, self.new_N, blend.newcomers)
+        if lifts_B.any():
+            scores_BN[:, self.new_N] += lifts_B[:, None]
+        return Blended(scores_BN, lifts_B)
 
     def _generated(self, beams: BeamResult) -> npt.NDArray[np.float32]:
         """How much likelier than chance each generated item is, as log(1 + N p). Shape: (B, N), float32."""
