@@ -127,7 +127,9 @@ def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
     if not sample.features:
         return Blend(dict.fromkeys(sample.names, 1.0))
     spread_C = np.sqrt(np.mean([question.var(axis=1) for question in sample.features], axis=0))
-    usable_C = spread_C > 1e-9
+    size_C = np.sqrt(np.mean([(question**2).mean(axis=1) for question in sample.features], axis=0))
+    # What is left by rounding of a channel that says the same of every item must not be blown up into a signal.
+    usable_C = spread_C > np.maximum(1e-9, 1e-5 * size_C)
     scale_C = np.where(usable_C, spread_C, 1.0)
     scaled = [question / scale_C[:, None] for question in sample.features]
     if not usable_C.any():

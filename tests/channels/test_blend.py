@@ -97,3 +97,11 @@ def test_a_score_is_the_weighted_sum() -> None:
     features = {"a": np.array([[1.0, 2.0]], dtype=np.float32), "b": np.array([[10.0, 0.0]], dtype=np.float32)}
     assert Blend({"a": 2.0, "b": 0.5}).score(features).tolist() == [[7.0, 4.0]]
     assert Blend({}).score(features).tolist() == [[0.0, 0.0]]
+
+
+def test_rounding_of_a_channel_that_says_the_same_of_every_item_is_no_signal() -> None:
+    given = sample()
+    for features in given.features:
+        features[3] = 7.0
+        features[3, 0] += 1e-6
+    assert fit_blend(given, BlendConfig()).weights["constant"] == 0.0
