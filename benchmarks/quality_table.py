@@ -194,9 +194,12 @@ def cold_cells(row: ColdRow, fused: ColdRow | None, weights_RU: npt.NDArray[np.i
         difference = _over_users(other_Q - own_Q, row.users_Q, weights_RU)
     must, aim, verdict = "", "", ""
     if row.name == "fused":
-        enough = recall.value >= COLD_TIMES_CHANCE * row.chance
-        must = f"{COLD_TIMES_CHANCE:g} x chance = {COLD_TIMES_CHANCE * row.chance:.4f}"
-        verdict = "must" if enough else f"{1 - recall.value / (COLD_TIMES_CHANCE * row.chance):.1%} below must"
+        if row.contender == "fused":
+            enough = recall.value >= COLD_TIMES_CHANCE * row.chance
+            must = f"{COLD_TIMES_CHANCE:g} x chance = {COLD_TIMES_CHANCE * row.chance:.4f}"
+            verdict = "must" if enough else f"{1 - recall.value / (COLD_TIMES_CHANCE * row.chance):.1%} below must"
+        else:
+            must, verdict = "above 0", "must" if recall.low > 0 else "not surely above 0"
         if difference is not None:
             aim = "fused is above"
             verdict += "; aim" if difference.low > 0 else "; not above" if difference.high < 0 else "; not sure"

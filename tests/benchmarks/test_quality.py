@@ -233,7 +233,7 @@ def test_cold_items_must_beat_chance_five_times_and_fused_must_beat_each_alone()
     second = dict(zip(COLD_COLUMNS, cold_cells(alone, fused, weights).cells, strict=True))
     assert second["Recall@10"].startswith("0.3333 [")
     assert second["fused - this"].startswith("+0.6667 [+0.")
-    assert second["met"] == "33.3% below must; aim"
+    assert second["met"] == "must; aim"
     channel = dict(zip(COLD_COLUMNS, cold_cells(alone._replace(name="content"), fused, weights).cells, strict=True))
     assert (channel["must"], channel["met"]) == ("", "")
 
