@@ -48,7 +48,8 @@ def run_script(python: Path, script: Path, threads: int, **arguments: Any) -> di
     Raises:
         ChildError: the process failed.
     """
-    return _run([str(python), str(script)], arguments, threads)
+    # Not the script's folder first on the path: a module there may be named as a package the script needs.
+    return _run([str(python), "-P", str(script)], arguments, threads)
 
 
 def _run(command: list[str], arguments: dict[str, Any], threads: int, as_command: bool = False) -> dict[str, Any]:

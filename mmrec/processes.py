@@ -6,6 +6,7 @@ is a group of one. Knows nothing about models.
 
 from __future__ import annotations
 
+import atexit
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,9 @@ class Processes:
         if self.count == 1 and not found_state:
             # The state is one for the whole interpreter; whoever comes after us may want a GPU.
             PartialState._reset_state()
+        if self.count > 1 and not found_state:
+            # Threads of a group that is left to the end of the interpreter may abort the process.
+            atexit.register(state.destroy_process_group)
 
     @classmethod
     def alone(cls, device: torch.device) -> Processes:

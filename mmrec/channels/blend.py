@@ -118,7 +118,9 @@ def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
     """Weights that bring the right answers to the top.
 
     Weights are never negative, so that each channel's share of a recommendation can be read as support; a channel that
-    says nothing the others do not say gets none.
+    says nothing the others do not say gets none. One channel at least weighs something, unless each says the same of
+    every item: where validation answers are so few that all of them look worse than no order at all, an order is what
+    is asked for still.
 
     Args:
         sample: Validation questions.
@@ -135,8 +137,7 @@ def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
     if not usable_C.any():
         return Blend(dict.fromkeys(sample.names, 0.0))
     weights_C = _most_probable([question for question in scaled if _reached(question, config.reach)], usable_C, config)
-    if config.rounds:
-        weights_C = _climbed(scaled, weights_C, usable_C, config.rounds)
+    weights_C = _climbed(scaled, weights_C, usable_C, config.rounds)
     return Blend({name: float(weight) for name, weight in zip(sample.names, weights_C / scale_C, strict=True)})
 
 
@@ -174,7 +175,7 @@ def _climbed(
     usable_C: npt.NDArray[np.bool_],
     rounds: int,
 ) -> npt.NDArray[np.float64]:
-    """The best weights that coordinate ascent on NDCG finds from several starts. Shape: (C,), float64."""
+    """The best weights that coordinate ascent on NDCG finds from several starts; never all zero. Shape: (C,), float64."""
     longest = max(question.shape[1] for question in questions)
     padded_CQS = np.full((len(weights_C), len(questions), longest), -np.inf, dtype=np.float32)
     for place, question_CS in enumerate(questions):
@@ -184,7 +185,9 @@ def _climbed(
     outside_QS = np.where(there_QS, 0.0, -np.inf).astype(np.float32)
     size = max(float(weights_C.max()), 1.0)
     alone = max(np.flatnonzero(usable_C), key=lambda channel: _ndcg(outside_QS + padded_CQS[channel]))
-    starts = [weights_C, size * np.eye(len(weights_C))[alone]]
+    starts = [size * np.eye(len(weights_C))[alone]]
+    if weights_C.any():
+        starts = [weights_C, *starts] if rounds else [weights_C]
     tops = [_ascent(padded_CQS, outside_QS, start_C, usable_C, rounds) for start_C in starts]
     return max(tops, key=lambda top: top.ndcg).weights_C
 
@@ -209,7 +212,10 @@ def _ascent(
         for channel in np.flatnonzero(usable_C):
             now, largest = weights_C[channel], weights_C.max()
             tried = now * np.array(FACTORS) if now > 1e-3 * largest else largest * np.array(BEGINNINGS)
+            others = weights_C.sum() - now
             for weight in tried:
+                if not weight and not others:
+                    continue
                 moved_QS = scores_QS + np.float32(weight - weights_C[channel]) * features_CQS[channel]
                 ndcg = _ndcg(moved_QS)
                 if ndcg > best + LEAST_GAIN:
