@@ -175,7 +175,7 @@ def _climbed(
     usable_C: npt.NDArray[np.bool_],
     rounds: int,
 ) -> npt.NDArray[np.float64]:
-    """The best weights that coordinate ascent on NDCG finds from several starts; never all zero. Shape: (C,), float64."""
+    """The best weights that coordinate ascent on NDCG finds from several starts, never all 0. Shape: (C,), float64."""
     longest = max(question.shape[1] for question in questions)
     padded_CQS = np.full((len(weights_C), len(questions), longest), -np.inf, dtype=np.float32)
     for place, question_CS in enumerate(questions):
