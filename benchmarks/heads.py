@@ -38,6 +38,7 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.tokens.collaborative import CollaborativeConfig
 from mmrec.tokens.config import TokenizerConfig
 from mmrec.tokens.decode_index import build_decode_index
+from mmrec.tokens.eligibility import eligible_rows
 from mmrec.tokens.tokenizer import fit_tokenizer
 
 PASSES, QUESTIONS, BEAM, POSITIONS, RATE = 4, 4000, 64, 2048, 1e-3
@@ -195,8 +196,8 @@ class _Decoder(nn.Module):
         parts = []
         for rows in np.array_split(chosen, math.ceil(len(chosen) / 64)):
             histories = [split.histories[row] for row in rows]
-            eligible_BN = torch.from_numpy(_unseen(histories, ranker.items)).to(ranker.device)
-            found = beam_search(self.head, ranker.read(histories), eligible_BN, self.index, keys, width=BEAM)
+            allowed = eligible_rows(_unseen(histories, ranker.items), self.index)
+            found = beam_search(self.head, ranker.read(histories), allowed, self.index, keys, width=BEAM)
             ranks = ranks_in_lists(found.items_BW.cpu().numpy(), split.targets_U[rows])
             parts.append(_Gains(ranks.ndcg_at(10), ranks.recall_at(10)))
         return _joined(parts)

@@ -1,57 +1,55 @@
-"""Generating items: beam search over semantic IDs under the decode index, and the exact probabilities of all items.
+"""Generating items with the semantic-ID head: by beam search, or by the exact probabilities of all items.
 
-Works on a batch of histories already read by the LLM; knows nothing about requests. All beams of all customers move
-one level at a time in a few tensor operations. The constraint comes before the selection: a beam only ever holds nodes
-with an eligible item below them, so every result is a real, eligible item, and min(beam width, eligible) of them come
-back.
+Works on a batch of histories already read by the LLM; knows nothing about requests. Each step of a search decodes one
+place per beam; what was written before is kept.
 """
 
-# Axes: B customers, T history places, W beams, l codes written, C children of a node, N items, H hidden width,
-# V nodes of a depth
+# Axes: B customers, T history places, W beams, C children of a node, N items, H hidden width, V nodes of a depth,
+# Y nodes that are decoded at once
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmrec.errors import InvalidArgumentError
-from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
-from mmrec.tokens.decode_index import DecodeIndex
+from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
+from mmrec.tokens.decode_index import Children, DecodeIndex
+from mmrec.tokens.eligibility import Eligibility
+from mmrec.tokens.path_search import PathResult, best_items, checked_width, search_paths
 
-__all__ = ["BeamResult", "beam_search", "exact_log_probs"]
+__all__ = ["beam_search", "exact_is_cheaper", "exact_log_probs", "exact_search", "generate"]
 
 NODES_AT_ONCE = 2048
 """Nodes decoded in one go by `exact_log_probs`; bounds memory, changes nothing else."""
 
 
-class BeamResult(NamedTuple):
-    """Items a beam search found, best first; ties go to the item whose path sorts first.
+def generate(
+    head: SemanticIdHead, memory: Memory, allowed: Eligibility, index: DecodeIndex, keys: NodeKeys, *, width: int
+) -> PathResult:
+    """The most probable eligible items, by beams or, where that costs no more, exactly. See `beam_search`."""
+    search = exact_search if exact_is_cheaper(index, width) else beam_search
+    return search(head, memory, allowed, index, keys, width=width)
 
-    Attributes:
-        items_BW: Catalogue rows, -1 past the last result. Shape: (B, W), int64.
-        log_probs_BW: Natural log of each item's probability among all items, -inf past the last result.
-            Shape: (B, W), float32.
-    """
 
-    items_BW: Tensor
-    log_probs_BW: Tensor
+def exact_is_cheaper(index: DecodeIndex, width: int) -> bool:
+    """Whether all nodes that have a choice are no more than the beams that a search of this width decodes."""
+    deciding = [depth for depth in range(index.levels) if index.choices[depth]]
+    return sum(index.choices) <= sum(min(width, index.nodes[depth]) for depth in deciding)
 
 
 @torch.inference_mode()
 def beam_search(
-    head: SemanticIdHead, memory: Memory, eligible_BN: Tensor, index: DecodeIndex, keys: NodeKeys, *, width: int
-) -> BeamResult:
+    head: SemanticIdHead, memory: Memory, allowed: Eligibility, index: DecodeIndex, keys: NodeKeys, *, width: int
+) -> PathResult:
     """Generate the most probable eligible items of each customer.
 
     Equal to ranking all eligible items by their probability wherever the beam is wide enough to hold, at every level,
     each prefix of the answer; a beam as wide as the catalogue always is.
 
     Args:
-        head: The semantic-ID head.
+        head: The semantic-ID head, in evaluation mode.
         memory: Histories read by the LLM.
-        eligible_BN: Items that may be returned, by catalogue row. Shape: (B, N), bool.
+        allowed: Items that may be returned, of the same index.
         index: The decode index, on the same device.
         keys: Of its nodes, from `SemanticIdHead.node_keys`.
         width: Beams per customer, 1 or more; wider than the catalogue is as wide as the catalogue.
@@ -59,76 +57,99 @@ def beam_search(
     Raises:
         InvalidArgumentError: `width` is below 1.
     """
-    if width < 1:
-        raise InvalidArgumentError(f"the beam width is {width}; it must be 1 or more", field="beam_width")
-    batch, device = len(memory.valid_BT), memory.valid_BT.device
-    width = min(width, len(index.items_N))
-    cumulative_BN = index.cumulative(eligible_BN)
-    query_BH = memory.last()
+    return search_paths(_HeadScorer(head, memory, index, keys), allowed, index, width=width)
 
-    nodes_BW = torch.zeros(batch, 1, dtype=torch.long, device=device)
-    score_BW = torch.zeros(batch, 1, device=device)
-    prefix_lBW: tuple[Tensor, ...] = ()
-    for depth in range(index.levels):
-        beams = nodes_BW.shape[1]
-        children = index.children(nodes_BW, depth)
-        open_BWC = children.exists & index.eligible(children.nodes, depth + 1, cumulative_BN)
-        if index.fan_out[depth] == 1:
-            step_BWC = torch.zeros_like(open_BWC, dtype=torch.float32)
-        else:
-            visible_BQT = memory.valid_BT.unsqueeze(1).expand(-1, beams, -1)
-            state_BWlH = head(prefix_lBW, query_BH.unsqueeze(1).expand(-1, beams, -1), memory, visible_BQT, keys)
-            step_BWC = head.child_log_probs(state_BWlH[:, :, -1], nodes_BW, depth, index, keys)
-        total_BX = (score_BW.unsqueeze(-1) + step_BWC).masked_fill(~open_BWC, float("-inf")).flatten(1)
 
-        # A stable sort, and beams kept in node order, make ties fall to the path that sorts first.
-        keep = min(width, total_BX.shape[1])
-        best_BW = total_BX.sort(dim=1, descending=True, stable=True).indices[:, :keep].sort(dim=1).values
-        score_BW = total_BX.gather(1, best_BW)
-        nodes_BW = children.nodes.flatten(1).gather(1, best_BW)
-        parents_BW = best_BW // index.fan_out[depth]
-        prefix_lBW = (*(written_BW.gather(1, parents_BW) for written_BW in prefix_lBW), nodes_BW)
+class _HeadScorer:
+    """Steps of one search, and what they leave for the next."""
 
-    score_BW, order_BW = score_BW.sort(dim=1, descending=True, stable=True)
-    items_BW = index.items_N[nodes_BW.gather(1, order_BW)]
-    return BeamResult(items_BW.masked_fill(score_BW == float("-inf"), -1), score_BW)
+    def __init__(self, head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> None:
+        self._head, self._memory, self._index, self._keys = head, memory, index, keys
+        self._last = max((depth for depth in range(index.levels) if index.choices[depth]), default=-1)
+        self._query_B1H = memory.last().unsqueeze(1)
+        self._written: Written | None = head.begin(memory) if self._last >= 0 else None
+
+    def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
+        """Log-probability of each child. Shape: (B, W, C), float32."""
+        certain_BWC = torch.zeros_like(children.exists, dtype=torch.float32)
+        written = self._written
+        if depth > self._last or written is None:
+            self._written = None
+            return certain_BWC
+        if depth < self._last or nodes_BW.is_cuda:
+            state_BWH, self._written = self._decode(nodes_BW, depth, written)
+            if not self._index.choices[depth]:
+                return certain_BWC
+            return self._head.child_log_probs(state_BWH, children, depth, self._keys)
+        # Nothing is decoded after this: beams without a choice need not be, and the deeper, the more there are.
+        choice_BW = children.exists.sum(2) > 1
+        most = int(choice_BW.sum(1).max())
+        if not most:
+            return certain_BWC
+        beams_BY = choice_BW.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+        rows_B1 = torch.arange(len(beams_BY), device=beams_BY.device).unsqueeze(1)
+        state_BYH, _ = self._decode(nodes_BW.gather(1, beams_BY), depth, written.of_beams(beams_BY))
+        own = Children(*(part[rows_B1, beams_BY] for part in children))
+        certain_BWC[rows_B1, beams_BY] = self._head.child_log_probs(state_BYH, own, depth, self._keys)
+        self._written = None
+        return certain_BWC
+
+    def _decode(self, nodes_BQ: Tensor, depth: int, written: Written) -> tuple[Tensor, Written]:
+        nodes = None if not depth else nodes_BQ.clamp(max=self._index.nodes[depth] - 1)
+        return self._head.step(nodes, self._query_B1H, self._memory, written, self._keys)
+
+    def keep(self, parents_BW: Tensor) -> None:
+        """Go on with other beams, each of which continues one of those before."""
+        if self._written is not None:
+            self._written = self._written.of_beams(parents_BW)
+
+
+def exact_search(
+    head: SemanticIdHead, memory: Memory, allowed: Eligibility, index: DecodeIndex, keys: NodeKeys, *, width: int
+) -> PathResult:
+    """What a beam search as wide as the catalogue would return, cut to `width`; arguments as in `beam_search`."""
+    checked_width(width, index)
+    return best_items(_exact(head, memory, index, keys), allowed, index, width=width)
 
 
 @torch.inference_mode()
 def exact_log_probs(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
     """Log-probability of every item, level by level over every node of the tree. Shape: (B, N), float32.
 
-    Costs a decoder step per node and customer: for catalogues of thousands, and for checking beams.
+    Costs a decoder step per customer and node that has a choice: for catalogues of thousands, and for checking beams.
     """
+    by_place_BN = _exact(head, memory, index, keys)
+    by_row_BN = torch.empty_like(by_place_BN)
+    by_row_BN[:, index.items_N] = by_place_BN
+    return by_row_BN
+
+
+@torch.inference_mode()
+def _exact(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
+    """Log-probability of every item by its place in the sorted table. Shape: (B, N), float32."""
     batch, device = len(memory.valid_BT), memory.valid_BT.device
-    query_BH = memory.last()
+    query_B1H = memory.last().unsqueeze(1)
     score_BV = torch.zeros(batch, 1, device=device)
     prefix_lV: tuple[Tensor, ...] = ()
     for depth in range(index.levels):
-        count = len(index.child_begin[depth]) - 1
-        parent_V = torch.repeat_interleave(
-            torch.arange(count, device=device),
-            index.child_begin[depth].diff(),
-            output_size=len(index.child_code[depth]),
-        )
-        score_next_BV = score_BV[:, parent_V].clone()
-        if index.fan_out[depth] > 1:
-            for begin in range(0, count, NODES_AT_ONCE):
-                nodes_V = torch.arange(begin, min(begin + NODES_AT_ONCE, count), device=device)
-                queries = len(nodes_V)
-                state_BVlH = head(
-                    tuple(written_V[nodes_V].expand(batch, -1) for written_V in prefix_lV),
-                    query_BH.unsqueeze(1).expand(-1, queries, -1),
-                    memory,
-                    memory.valid_BT.unsqueeze(1).expand(-1, queries, -1),
-                    keys,
-                )
-                step_BVC = head.child_log_probs(state_BVlH[:, :, -1], nodes_V.expand(batch, -1), depth, index, keys)
-                exists_VC = index.children(nodes_V, depth).exists
-                first = int(index.child_begin[depth][begin])
-                score_next_BV[:, first : first + int(exists_VC.sum())] += step_BVC[:, exists_VC]
+        parent_V = index.parents(depth + 1)
+        score_next_BV = score_BV[:, parent_V]
+        choice_V = torch.nonzero(index.child_begin[depth].diff() > 1).flatten()
+        for nodes_Y in choice_V.split(NODES_AT_ONCE):
+            queries = len(nodes_Y)
+            state_BYlH = head(
+                tuple(written_V[nodes_Y].expand(batch, -1) for written_V in prefix_lV),
+                query_B1H.expand(-1, queries, -1),
+                memory,
+                memory.valid_BT.unsqueeze(1).expand(-1, queries, -1),
+                keys,
+            )
+            children = index.children(nodes_Y, depth)
+            every = Children(*(part.expand(batch, *part.shape) for part in children))
+            step_BYC = head.child_log_probs(state_BYlH[:, :, -1], every, depth, keys)
+            score_next_BV[:, children.nodes[children.exists]] += step_BYC[:, children.exists]
         score_BV = score_next_BV
         prefix_lV = (*(written_V[parent_V] for written_V in prefix_lV), torch.arange(len(parent_V), device=device))
-    by_row_BN = torch.empty_like(score_BV)
-    by_row_BN[:, index.items_N] = score_BV
-    return by_row_BN
+    return score_BV
+
+

@@ -143,7 +143,7 @@ def path_softmax(
         if not len(parent_Y):
             continue
         slot_Y = nodes_PN[depth + 1, target_Y] - index.child_begin[depth][parent_Y]
-        log_probs_YC = head.child_log_probs(state_XlH[open_X, depth], parent_Y, depth, index, keys)
+        log_probs_YC = head.child_log_probs(state_XlH[open_X, depth], index.children(parent_Y, depth), depth, keys)
         loss = loss + F.nll_loss(log_probs_YC, slot_Y, reduction="sum") / len(target_X)
     return loss, len(target_X)
 

@@ -25,9 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrec.generator.config import GeneratorConfig
-from mmrec.tokens.decode_index import DecodeIndex
+from mmrec.tokens.decode_index import Children, DecodeIndex
 
-__all__ = ["DecoderLayer", "Memory", "NodeKeys", "SemanticIdHead"]
+__all__ = ["DecoderLayer", "Memory", "NodeKeys", "SemanticIdHead", "Written"]
 
 MOST_SCORED = 32_768
 """Nodes of a depth up to which a training step scores all of them by one matrix product and then picks its children's
@@ -61,12 +61,48 @@ class NodeKeys(NamedTuple):
     """What the head knows of every node of the decode index, made once per catalogue.
 
     Attributes:
-        written_PVH: Per depth 1..P, what writing a node adds to the decoder's input. Shape of each: (V, H).
-        scored_PVH: Per depth 1..P, what a state is scored against. Shape of each: (V, H).
+        written_PVH: Per depth 1..P, what writing a node adds to the decoder's input; one row per node, or per code
+            where nodes are known by their codes alone. Shape of each: (V, H).
+        scored_PVH: Per depth 1..P, what a state is scored against, in the same rows. Shape of each: (V, H).
+        codes_PV: Per depth 1..P, the code of every node, where codes have the rows; None where nodes have. Shape of
+            each: (V,), int32.
     """
 
     written_PVH: tuple[Tensor, ...]
     scored_PVH: tuple[Tensor, ...]
+    codes_PV: tuple[Tensor, ...] | None = None
+
+    def written(self, nodes: Tensor, depth: int) -> Tensor:
+        """What writing nodes of `depth`, 1 to P, adds. Shape: (*nodes, H)."""
+        rows = nodes if self.codes_PV is None else self.codes_PV[depth - 1][nodes]
+        return self.written_PVH[depth - 1][rows]
+
+
+class Attended(NamedTuple):
+    """What a layer attends to. Shape of each: (B, heads, places, w) for a history, (B, Q, heads, l, w) for paths."""
+
+    key: Tensor
+    value: Tensor
+
+
+class Written(NamedTuple):
+    """What a search keeps of the paths it has begun: each step then costs one place per beam.
+
+    Attributes:
+        history: Of every layer, the same for all beams.
+        paths: Of every layer, one entry per code written.
+    """
+
+    history: tuple[Attended, ...]
+    paths: tuple[Attended, ...] | None
+
+    def of_beams(self, beams_BW: Tensor) -> Written:
+        """The same for other beams, each of which goes on where one of these is. Shape of `beams_BW`: (B, W), int64."""
+        rows_B1 = torch.arange(len(beams_BW), device=beams_BW.device).unsqueeze(1)
+        paths = self.paths and tuple(
+            Attended(path.key[rows_B1, beams_BW], path.value[rows_B1, beams_BW]) for path in self.paths
+        )
+        return Written(self.history, paths)
 
 
 class SemanticIdHead(nn.Module):
@@ -107,14 +143,14 @@ class SemanticIdHead(nn.Module):
             tokens_NH: Token of every item, in catalogue order. Shape: (N, H).
             index: The decode index.
         """
+        if self.path_keys == "codes":
+            by_code = tuple(embedding.weight for embedding in self.code_embedding)
+            normed = tuple(norm(codes_KH) for norm, codes_KH in zip(self.scored_norm, by_code, strict=True))
+            return NodeKeys(by_code, normed, index.child_code)
         sorted_NH = tokens_NH[index.items_N]
         written, scored = [], []
         for depth in range(index.levels):
             codes_VH = self.code_embedding[depth](index.child_code[depth])
-            if self.path_keys == "codes":
-                written.append(codes_VH)
-                scored.append(self.scored_norm[depth](codes_VH))
-                continue
             sizes_V = index.item_begin[depth + 1].diff()
             if len(sizes_V) == len(sorted_NH):
                 mean_VH = sorted_NH
@@ -146,35 +182,64 @@ class SemanticIdHead(nn.Module):
         start_BQH = self.start(query_BQH)
         steps = [start_BQH]
         for depth, nodes_BQ in enumerate(prefix_lBQ):
-            steps.append(start_BQH + keys.written_PVH[depth][nodes_BQ])
+            steps.append(start_BQH + keys.written(nodes_BQ, depth + 1))
         x_BQlH = torch.stack(steps, dim=2) + self.level[: len(steps)]
         for layer in self.layers:
             x_BQlH = layer(x_BQlH, memory.keys_BTH, visible_BQT)
         return self.norm(x_BQlH)  # type: ignore[no-any-return]
 
-    def child_log_probs(
-        self, state_XH: Tensor, nodes_X: Tensor, depth: int, index: DecodeIndex, keys: NodeKeys
-    ) -> Tensor:
+    def begin(self, memory: Memory) -> Written:
+        """The beginning of a search: nothing is written yet."""
+        return Written(tuple(layer.attended_history(memory.keys_BTH) for layer in self.layers), None)
+
+    def step(
+        self, nodes_BQ: Tensor | None, query_BQH: Tensor, memory: Memory, written: Written, keys: NodeKeys
+    ) -> tuple[Tensor, Written]:
+        """What `forward` gives for the last level, from what the steps before it left.
+
+        Args:
+            nodes_BQ: Nodes written last; None at first. Shape: (B, Q), int64.
+            query_BQH: Hidden state of the place each query continues. Shape: (B, Q, H) or (B, 1, H).
+            memory: The histories.
+            written: From the step before, or `begin`.
+            keys: From `node_keys`.
+
+        Returns:
+            State from which each next code is read, of shape (B, Q, H), and what the next step takes.
+        """
+        depth = 0 if written.paths is None else written.paths[0].key.shape[3]
+        x_BQH = self.start(query_BQH)
+        if nodes_BQ is not None:
+            x_BQH = x_BQH + keys.written(nodes_BQ, depth)
+        x_BQH = x_BQH + self.level[depth]
+        paths = []
+        for place, layer in enumerate(self.layers):
+            path = None if written.paths is None else written.paths[place]
+            x_BQH, path = layer.step(x_BQH, path, written.history[place], memory.valid_BT)
+            paths.append(path)
+        return self.norm(x_BQH), Written(written.history, tuple(paths))
+
+    def child_log_probs(self, state_XH: Tensor, children: Children, depth: int, keys: NodeKeys) -> Tensor:
         """Log-probability of each child of a node, normalised over the children that exist.
 
         Args:
             state_XH: State of the level `depth`. Shape: (..., H).
-            nodes_X: Node of each prefix. Shape: (...), int64.
+            children: Of the node of each prefix. Shape: (..., C).
             depth: Level that is decided.
-            index: The decode index.
             keys: From `node_keys`.
 
         Returns:
-            -inf where no child exists. Shape: (..., C), float32.
+            -inf where no child exists; NaN where none does. Shape: (..., C), float32.
         """
-        children_XC, _, exists_XC = index.children(nodes_X, depth)
         scored_VH = keys.scored_PVH[depth]
-        if depth == 0 or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED):
-            logits_XC = (state_XH @ scored_VH.T).gather(-1, children_XC)
+        rows_XC = children.nodes if keys.codes_PV is None else children.codes
+        few = keys.codes_PV is not None or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED)
+        if depth == 0 or few:
+            logits_XC = (state_XH @ scored_VH.T).gather(-1, rows_XC)
         else:
-            logits_XC = torch.matmul(scored_VH[children_XC], state_XH.unsqueeze(-1)).squeeze(-1)
+            logits_XC = torch.matmul(scored_VH[rows_XC], state_XH.unsqueeze(-1)).squeeze(-1)
         logits_XC = logits_XC.float() / math.sqrt(scored_VH.shape[1])
-        return torch.log_softmax(logits_XC.masked_fill(~exists_XC, float("-inf")), -1)
+        return torch.log_softmax(logits_XC.masked_fill(~children.exists, float("-inf")), -1)
 
 
 class DecoderLayer(nn.Module):
@@ -202,6 +267,34 @@ class DecoderLayer(nn.Module):
         x_BQlH = x_BQlH + self.drop(self._attend_history(self.history_norm(x_BQlH), keys_BTH, visible_BQT))
         return torch.add(x_BQlH, self.drop(self.mlp(x_BQlH)))
 
+    def attended_history(self, keys_BTH: Tensor) -> Attended:
+        """Keys and values of the history."""
+        batch, _, hidden = keys_BTH.shape
+        key, value = (
+            part.view(batch, -1, self.heads, hidden // self.heads).transpose(1, 2)
+            for part in self.history_kv(keys_BTH).chunk(2, -1)
+        )
+        return Attended(key, value)
+
+    def step(
+        self, x_BQH: Tensor, path: Attended | None, history: Attended, valid_BT: Tensor
+    ) -> tuple[Tensor, Attended]:
+        """One layer for one more place of each path; what was written before is in `path`."""
+        batch, queries, hidden = x_BQH.shape
+        width = hidden // self.heads
+        qkv = self.path_qkv(self.path_norm(x_BQH)).view(batch, queries, 3, self.heads, 1, width)
+        query, key, value = qkv.unbind(2)
+        if path is not None:
+            key, value = torch.cat([path.key, key], dim=3), torch.cat([path.value, value], dim=3)
+        mixed = value if path is None else F.scaled_dot_product_attention(query, key, value)
+        x_BQH = x_BQH + self.path_out(mixed.reshape(batch, queries, hidden))
+        query = self.history_query(self.history_norm(x_BQH)).view(batch, queries, self.heads, width).transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(
+            query, history.key, history.value, attn_mask=valid_BT[:, None, None, :].expand(-1, -1, queries, -1)
+        )
+        x_BQH = x_BQH + self.history_out(mixed.transpose(1, 2).reshape(batch, queries, hidden))
+        return torch.add(x_BQH, self.mlp(x_BQH)), Attended(key, value)
+
     def _attend_path(self, x_BQlH: Tensor) -> Tensor:
         batch, queries, written, hidden = x_BQlH.shape
         qkv = self.path_qkv(x_BQlH).view(batch * queries, written, 3, self.heads, hidden // self.heads)
@@ -213,9 +306,7 @@ class DecoderLayer(nn.Module):
         batch, queries, written, hidden = x_BQlH.shape
         width = hidden // self.heads
         query = self.history_query(x_BQlH).view(batch, queries * written, self.heads, width).transpose(1, 2)
-        key, value = (
-            part.view(batch, -1, self.heads, width).transpose(1, 2) for part in self.history_kv(keys_BTH).chunk(2, -1)
-        )
+        key, value = self.attended_history(keys_BTH)
         mask = visible_BQT.repeat_interleave(written, dim=1).unsqueeze(1)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.history_out(mixed.transpose(1, 2).reshape(x_BQlH.shape))  # type: ignore[no-any-return]

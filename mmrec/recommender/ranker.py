@@ -24,10 +24,12 @@ from mmrec.channels.newcomers import newcomer_lifts
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
-from mmrec.generator.beam import BeamResult, beam_search
+from mmrec.generator.beam import generate
 from mmrec.generator.semantic_id_head import Memory
 from mmrec.recommender.artefact import Parts
 from mmrec.tokens.decode_index import build_decode_index
+from mmrec.tokens.eligibility import eligible, eligible_rows
+from mmrec.tokens.path_search import PathResult
 
 __all__ = ["CHANNELS", "NEW_ITEM", "Blended", "CustomerChunk", "Features", "Ranked", "Ranker", "top_k"]
 
@@ -146,17 +148,16 @@ class Ranker:
         return np.asarray((logits_BN.log_softmax(-1) + math.log(self.items)).cpu().numpy())
 
     @torch.inference_mode()
-    def generate(self, memory: Memory, eligible_BN: npt.NDArray[np.bool_] | None = None, *, width: int) -> BeamResult:
+    def generate(self, memory: Memory, eligible_BN: npt.NDArray[np.bool_] | None = None, *, width: int) -> PathResult:
         """Generate semantic IDs by beam search among the eligible items (None: all)."""
-        batch = len(memory.valid_BT)
-        eligible = (
-            torch.ones(batch, self.items, dtype=torch.bool, device=self.device)
-            if eligible_BN is None
-            else torch.from_numpy(eligible_BN).to(self.device)
-        )
+        if eligible_BN is None:
+            allowed = eligible(self.index, [np.empty(0, np.int64)] * len(memory.valid_BT))
+        else:
+            allowed = eligible_rows(eligible_BN, self.index)
         with self._autocast():
-            head = self.parts.generator.semantic_id_head
-            return beam_search(head, memory, eligible, self.index, self.keys, width=width)
+            return generate(
+                self.parts.generator.semantic_id_head, memory, allowed, self.index, self.keys, width=width
+            )
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
@@ -223,7 +224,7 @@ class Ranker:
             scores_BN[:, self.new_N] += lifts_B[:, None]
         return Blended(scores_BN, lifts_B)
 
-    def _generated(self, beams: BeamResult) -> npt.NDArray[np.float32]:
+    def _generated(self, beams: PathResult) -> npt.NDArray[np.float32]:
         """How much likelier than chance each generated item is, as log(1 + N p). Shape: (B, N), float32."""
         rows_BW = beams.items_BW.cpu().numpy()
         probability_BW = beams.log_probs_BW.float().exp().cpu().numpy()

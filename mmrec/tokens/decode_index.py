@@ -3,34 +3,41 @@
 Works on sorted paths; knows nothing about models or requests. Items are sorted by path, so a node of the tree is a
 range of the sorted table, and the children of a node are neighbours on the next level: each level needs only where
 each node's children begin (CSR), which code each child has, and where each node's items begin. A beam step is then a
-few gathers for all beams of all requests at once. With one cumulative sum over an eligibility bitmap, a node has an
-eligible item below it exactly when ``cumulative[end] - cumulative[begin] > 0``: filters are exact inside the search.
-
+few gathers for all beams of all requests at once. A change of the catalogue merges the new paths into the sorted table
+and lays the tree out again, which costs a few passes over flat arrays and no sorting: the index is always one, and what
+it says is always exact.
 """
 
-# Axes: N items, P levels of a semantic ID, V_l nodes at depth l (V_0 = 1 root, V_P = N leaves), B requests,
-# W beams, C children of a node (padded to the level's largest count)
+# Axes: N items, M items that come or go, P levels of a semantic ID, V_l nodes at depth l (V_0 = 1 root, V_P = N leaves),
+# C children of a node (padded), X nodes asked for
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mmrec.errors import InvalidArgumentError
+from mmrec.errors import BundleError, InvalidArgumentError
 
-__all__ = ["Children", "DecodeIndex", "build_decode_index"]
+__all__ = ["Children", "DecodeIndex", "build_decode_index", "change_decode_index"]
+
+LAYOUT = 1
+"""Version of what `DecodeIndex.tensors` gives."""
+
+KEY_BITS = 63
+"""Paths of up to so many bits are sorted as whole numbers."""
 
 
 class Children(NamedTuple):
-    """Children of some nodes, padded to the level's largest count.
+    """Children of some nodes, padded to the same number.
 
     Attributes:
         nodes: Node of each child at the next depth; 0 where padded. Shape: (*nodes, C), int64.
-        codes: Code of each child; 0 where padded. Shape: (*nodes, C), int64.
+        codes: Code of each child; that of node 0 where padded. Shape: (*nodes, C), int64.
         exists: False where padded. Shape: (*nodes, C), bool.
     """
 
@@ -43,12 +50,13 @@ class DecodeIndex(NamedTuple):
     """Prefix tree of semantic IDs. Immutable; all tensors live on one device.
 
     Attributes:
-        items_N: Catalogue row of each sorted path. Shape: (N,), int64.
-        child_begin: Per depth 0..P-1, where each node's children begin at the next depth. Shape: (V_l + 1,), int64.
-        child_code: Per depth 0..P-1, the code of every node at the next depth. Shape: (V_{l+1},), int64.
-        item_begin: Per depth 0..P, where each node's items begin in the sorted table. Shape: (V_l + 1,), int64.
+        items_N: Catalogue row of each sorted path. Shape: (N,), int32.
+        child_begin: Per depth 0..P-1, where each node's children begin at the next depth. Shape: (V_l + 1,), int32.
+        child_code: Per depth 0..P-1, the code of every node at the next depth. Shape: (V_{l+1},), int32.
+        item_begin: Per depth 0..P, where each node's items begin in the sorted table. Shape: (V_l + 1,), int32.
         widths: Codes per level: every code of level l is below ``widths[l]``.
         fan_out: Most children of any node, per depth 0..P-1.
+        choices: Nodes with more than one child, per depth 0..P-1.
     """
 
     items_N: Tensor
@@ -57,65 +65,128 @@ class DecodeIndex(NamedTuple):
     item_begin: tuple[Tensor, ...]
     widths: tuple[int, ...]
     fan_out: tuple[int, ...]
+    choices: tuple[int, ...]
 
     @property
     def levels(self) -> int:
         """Codes of a semantic ID."""
         return len(self.child_code)
 
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """Nodes per depth 0..P."""
+        return (1, *(len(codes) for codes in self.child_code))
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all arrays; one that two attributes share counts once."""
+        arrays = [self.items_N, *self.child_begin, *self.child_code, *self.item_begin]
+        return sum({array.data_ptr(): array.numel() * array.element_size() for array in arrays}.values())
+
     def to(self, device: torch.device) -> DecodeIndex:
         """The same index on another device."""
-        return DecodeIndex(
-            self.items_N.to(device),
-            tuple(t.to(device) for t in self.child_begin),
-            tuple(t.to(device) for t in self.child_code),
-            tuple(t.to(device) for t in self.item_begin),
-            self.widths,
-            self.fan_out,
+        moved: dict[int, Tensor] = {}
+
+        def move(array: Tensor) -> Tensor:
+            return moved.setdefault(id(array), array.to(device))
+
+        return self._replace(
+            items_N=move(self.items_N),
+            child_begin=tuple(map(move, self.child_begin)),
+            child_code=tuple(map(move, self.child_code)),
+            item_begin=tuple(map(move, self.item_begin)),
         )
 
-    def children(self, nodes: Tensor, depth: int) -> Children:
+    def children(self, nodes: Tensor, depth: int, most: int | None = None) -> Children:
         """Children of `nodes`, which lie at `depth`.
 
         Args:
             nodes: Shape: any, int64.
             depth: 0 for the root up to P - 1.
+            most: No node asked for has more children; None for `fan_out`.
         """
         begin = self.child_begin[depth]
-        slots = torch.arange(self.fan_out[depth], device=nodes.device)
-        children = begin[nodes].unsqueeze(-1) + slots
+        first = begin[nodes].long().unsqueeze(-1)
+        children = first + torch.arange(self.fan_out[depth] if most is None else most, device=nodes.device)
         exists = children < begin[nodes + 1].unsqueeze(-1)
         children = torch.where(exists, children, 0)
-        return Children(children, self.child_code[depth][children], exists)
+        return Children(children, self.child_code[depth][children].long(), exists)
 
-    def cumulative(self, eligible_BN: Tensor) -> Tensor:
-        """Eligible items before each place of the sorted table.
+    def parents(self, depth: int) -> Tensor:
+        """Parent of every node at `depth`, 1 or more. Shape: (V_l,), int64."""
+        counts_V = self.child_begin[depth - 1].diff()
+        nodes_V = torch.arange(len(counts_V), device=counts_V.device)
+        return torch.repeat_interleave(nodes_V, counts_V, output_size=len(self.child_code[depth - 1]))
+
+    def nodes_of(self, places_X: Tensor, depth: int) -> Tensor:
+        """Node at `depth` above each place of the sorted table. Shape: (X,), int64."""
+        if depth == self.levels:
+            return places_X
+        return torch.searchsorted(self.item_begin[depth], places_X.to(torch.int32), right=True).long() - 1
+
+    def place_of_rows(self, rows: int) -> Tensor:
+        """Place of each catalogue row in the sorted table, -1 for rows that are not in the index.
 
         Args:
-            eligible_BN: By catalogue row. Shape: (B, N), bool.
+            rows: Rows of the catalogue, those of removed items included.
 
         Returns:
-            Shape: (B, N + 1), int32.
+            Shape: (rows,), int32.
         """
-        sorted_BN = eligible_BN[:, self.items_N].to(torch.int32)
-        return torch.nn.functional.pad(sorted_BN.cumsum(1, dtype=torch.int32), (1, 0))
+        places = torch.full((rows,), -1, dtype=torch.int32, device=self.items_N.device)
+        places[self.items_N] = torch.arange(len(self.items_N), dtype=torch.int32, device=places.device)
+        return places
 
-    def eligible(self, nodes_BX: Tensor, depth: int, cumulative_BN: Tensor) -> Tensor:
-        """Whether any eligible item lies below each node. Shape: like `nodes_BX` (B, ...), bool."""
-        begin = self.item_begin[depth]
-        flat = nodes_BX.flatten(1)
-        below = cumulative_BN.gather(1, begin[flat + 1]) - cumulative_BN.gather(1, begin[flat])
-        return (below > 0).view(nodes_BX.shape)
-
-    def paths(self) -> npt.NDArray[np.int32]:
-        """Semantic IDs in catalogue order, rebuilt from the tree. Shape: (N, P), int32."""
-        count = len(self.items_N)
-        paths_NP = np.empty((count, self.levels), dtype=np.int32)
-        rows = self.items_N.cpu().numpy()
+    def sorted_paths(self) -> npt.NDArray[np.int32]:
+        """Semantic IDs in their own order, rebuilt from the tree. Shape: (N, P), int32."""
+        columns = []
         for depth in range(1, self.levels + 1):
             sizes = np.diff(self.item_begin[depth].cpu().numpy())
-            paths_NP[rows, depth - 1] = np.repeat(self.child_code[depth - 1].cpu().numpy(), sizes)
+            columns.append(np.repeat(self.child_code[depth - 1].cpu().numpy(), sizes))
+        return np.stack(columns, axis=1)
+
+    def paths(self) -> npt.NDArray[np.int32]:
+        """Semantic IDs in catalogue order, where every row is there. Shape: (N, P), int32."""
+        paths_NP = np.empty((len(self.items_N), self.levels), dtype=np.int32)
+        paths_NP[self.items_N.cpu().numpy()] = self.sorted_paths()
         return paths_NP
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """All of it, for `from_tensors`."""
+        found: dict[str, npt.NDArray[Any]] = {
+            "layout": np.array([LAYOUT]),
+            "widths": np.array(self.widths, dtype=np.int64),
+            "items": self.items_N.cpu().numpy(),
+        }
+        for depth in range(self.levels):
+            found[f"starts.{depth}"] = self.item_begin[depth].cpu().numpy()
+            found[f"codes.{depth}"] = self.child_code[depth].cpu().numpy()
+        return found
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> DecodeIndex:
+        """From what `tensors` gave.
+
+        Raises:
+            BundleError: it is of another version, or its arrays do not fit each other.
+        """
+        layout = int(tensors["layout"][0]) if "layout" in tensors else 0
+        if layout != LAYOUT:
+            raise BundleError(f"the decode index has layout {layout}, and this version reads {LAYOUT}: fit again")
+        widths = tuple(int(width) for width in tensors["widths"])
+        try:
+            starts = [tensors[f"starts.{depth}"][:-1] for depth in range(len(widths))]
+            codes = [tensors[f"codes.{depth}"] for depth in range(len(widths))]
+            items_N = tensors["items"]
+        except KeyError as error:
+            raise BundleError(f"the decode index lacks {error}: restore it from its source, or fit again") from error
+        sizes = [len(start) for start in (*starts, items_N)]
+        if sizes[0] != 1 or [len(code) for code in codes] != sizes[1:]:
+            raise BundleError(
+                f"the decode index has {sizes} nodes per depth and codes for {[len(code) for code in codes]}; they do "
+                "not belong together: restore it from its source, or fit again"
+            )
+        return _laid_out(items_N, starts, codes, widths)
 
 
 def build_decode_index(semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...] | None = None) -> DecodeIndex:
@@ -132,38 +203,127 @@ def build_decode_index(semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int
     if items == 0 or levels == 0:
         raise InvalidArgumentError(f"semantic IDs have the shape {semantic_ids_NP.shape}; at least 1 x 1 is needed")
     widths = widths or tuple(int(c) + 1 for c in semantic_ids_NP.max(axis=0))
-    if len(widths) != levels or (semantic_ids_NP < 0).any() or (semantic_ids_NP.max(axis=0) >= widths).any():
-        raise InvalidArgumentError(
-            f"a code is out of range: the largest per level are {semantic_ids_NP.max(axis=0).tolist()}, the smallest "
-            f"{semantic_ids_NP.min(axis=0).tolist()}; level l takes codes from 0 to below {widths}"
-        )
-    order_N = np.lexsort(semantic_ids_NP.T[::-1])
-    sorted_NP = semantic_ids_NP[order_N]
+    _check_codes(semantic_ids_NP, widths)
+    order_N = _order(semantic_ids_NP, widths)
+    return _from_sorted(semantic_ids_NP[order_N], order_N.astype(np.int32), widths)
 
-    # starts[depth]: where each node of that depth begins in the sorted table
-    starts = [np.zeros(1, dtype=np.int64)]
+
+def change_decode_index(
+    index: DecodeIndex,
+    *,
+    added_MP: npt.NDArray[np.int32],
+    rows_M: npt.NDArray[np.integer[Any]],
+    removed_R: npt.NDArray[np.integer[Any]],
+) -> DecodeIndex:
+    """The index of a catalogue to which items have come and from which others have gone; the old one stays as it is.
+
+    Args:
+        index: On the CPU.
+        added_MP: Paths of the new items. Shape: (M, P), int32.
+        rows_M: Their catalogue rows. Shape: (M,).
+        removed_R: Catalogue rows that go; those that the index does not have are passed over. Shape: (R,).
+
+    Raises:
+        InvalidArgumentError: a code is out of range, two items share a path, or nothing would be left.
+    """
+    items_N, paths_NP = index.items_N.numpy(), index.sorted_paths()
+    if len(removed_R):
+        kept_N = ~np.isin(items_N, removed_R)
+        items_N, paths_NP = items_N[kept_N], paths_NP[kept_N]
+    if len(rows_M):
+        _check_codes(added_MP, index.widths)
+        order_M = _order(added_MP, index.widths)
+        added_MP, rows_M = added_MP[order_M], rows_M[order_M].astype(np.int32)
+        before_M = _places(paths_NP, added_MP, index.widths)
+        items_N = np.insert(items_N, before_M, rows_M)
+        paths_NP = np.insert(paths_NP, before_M, added_MP, axis=0)
+    if not len(items_N):
+        raise InvalidArgumentError("every item would be gone; a decode index needs at least one")
+    return _from_sorted(paths_NP, items_N, index.widths)
+
+
+def _check_codes(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> None:
+    if paths_NP.shape[1] != len(widths) or (paths_NP < 0).any() or (paths_NP.max(axis=0) >= widths).any():
+        raise InvalidArgumentError(
+            f"a code is out of range: the largest per level are {paths_NP.max(axis=0).tolist()}, the smallest "
+            f"{paths_NP.min(axis=0).tolist()}; level l takes codes from 0 to below {widths}"
+        )
+
+
+def _keys(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
+    """Paths as whole numbers in the same order; None where they are too long for that. Shape: (N,), int64."""
+    bits = [max(1, (width - 1).bit_length()) for width in widths]
+    if sum(bits) > KEY_BITS:
+        return None
+    keys_N = np.zeros(len(paths_NP), dtype=np.int64)
+    for level, size in enumerate(bits):
+        keys_N = (keys_N << size) | paths_NP[:, level]
+    return keys_N
+
+
+def _order(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Rows in the order of their paths, equal ones in their own. Shape: (N,), int64."""
+    keys_N = _keys(paths_NP, widths)
+    return np.lexsort(paths_NP.T[::-1]) if keys_N is None else np.argsort(keys_N, kind="stable")
+
+
+def _places(
+    sorted_NP: npt.NDArray[np.int32], added_MP: npt.NDArray[np.int32], widths: tuple[int, ...]
+) -> npt.NDArray[np.int64]:
+    """Before which sorted path each new one belongs; both are sorted. Shape: (M,), int64."""
+    old_N, new_M = _keys(sorted_NP, widths), _keys(added_MP, widths)
+    if old_N is not None and new_M is not None:
+        return np.searchsorted(old_N, new_M)
+    both = np.concatenate([added_MP, sorted_NP])
+    order = np.lexsort(both.T[::-1])
+    is_new = order < len(added_MP)
+    return np.cumsum(~is_new)[is_new]
+
+
+def _from_sorted(
+    paths_NP: npt.NDArray[np.int32], items_N: npt.NDArray[np.int32], widths: tuple[int, ...]
+) -> DecodeIndex:
+    items, levels = paths_NP.shape
+    starts = [np.zeros(1, dtype=np.int32)]
+    codes = []
     differs_N = np.zeros(items, dtype=bool)
     differs_N[0] = True
     for level in range(levels):
-        differs_N[1:] |= sorted_NP[1:, level] != sorted_NP[:-1, level]
-        starts.append(np.flatnonzero(differs_N))
+        code_N = paths_NP[:, level]
+        differs_N[1:] |= code_N[1:] != code_N[:-1]
+        starts.append(np.flatnonzero(differs_N).astype(np.int32))
+        codes.append(np.ascontiguousarray(code_N[starts[-1]]))
     if len(starts[-1]) != items:
         same = int(np.flatnonzero(~differs_N)[0])
         raise InvalidArgumentError(
-            f"items {int(order_N[same - 1])} and {int(order_N[same])} share the path {sorted_NP[same].tolist()}; "
+            f"items {int(items_N[same - 1])} and {int(items_N[same])} share the path {paths_NP[same].tolist()}; "
             "semantic IDs must be unique: give them different last codes"
         )
+    return _laid_out(items_N, starts[:-1], codes, widths)
 
+
+def _laid_out(
+    items_N: npt.NDArray[np.int32],
+    starts: list[npt.NDArray[np.int32]],
+    codes: list[npt.NDArray[np.int32]],
+    widths: tuple[int, ...],
+) -> DecodeIndex:
+    """From where the nodes of each depth but the last begin, and the codes of the nodes of each depth but the first."""
+    items = len(items_N)
+    item_begin = [np.append(start, np.int32(items)) for start in starts]
+    # The children of a node begin with the one that begins where it does; those of the last depth are the items.
     child_begin = [
-        np.append(np.searchsorted(starts[depth + 1], starts[depth]), len(starts[depth + 1])) for depth in range(levels)
+        np.append(np.searchsorted(starts[depth + 1], starts[depth]), len(starts[depth + 1])).astype(np.int32)
+        for depth in range(len(starts) - 1)
     ]
+    counts = [np.diff(begin) for begin in (*child_begin, item_begin[-1])]
+    shared = [torch.from_numpy(begin) for begin in item_begin]
     return DecodeIndex(
-        items_N=torch.from_numpy(order_N.astype(np.int64)),
-        child_begin=tuple(torch.from_numpy(begin.astype(np.int64)) for begin in child_begin),
-        child_code=tuple(
-            torch.from_numpy(sorted_NP[starts[depth + 1], depth].astype(np.int64)) for depth in range(levels)
-        ),
-        item_begin=tuple(torch.from_numpy(np.append(start, items).astype(np.int64)) for start in starts),
+        items_N=torch.from_numpy(np.ascontiguousarray(items_N)),
+        child_begin=(*map(torch.from_numpy, child_begin), shared[-1]),
+        child_code=tuple(map(torch.from_numpy, codes)),
+        item_begin=(*shared, torch.arange(items + 1, dtype=torch.int32)),
         widths=widths,
-        fan_out=tuple(int(np.diff(begin).max()) for begin in child_begin),
+        fan_out=tuple(int(count.max()) for count in counts),
+        choices=tuple(int((count > 1).sum()) for count in counts),
     )

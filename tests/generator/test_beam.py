@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
-from mmrec.generator.beam import beam_search, exact_log_probs
+from mmrec.generator.beam import beam_search, exact_is_cheaper, exact_log_probs, exact_search, generate
 from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import Memory, NodeKeys
 from mmrec.tokens.decode_index import DecodeIndex
+from mmrec.tokens.eligibility import Eligibility, eligible, eligible_rows
+from mmrec.tokens.path_search import PathResult
 from tests.generator.conftest import make_small
 
 
@@ -24,10 +26,16 @@ def keys_of(model: Generator, index: DecodeIndex) -> NodeKeys:
         return model.node_keys(model.item_tokens(), index)
 
 
-def brute_force(log_probs: torch.Tensor, eligible: torch.Tensor, paths: np.ndarray) -> list[int]:
-    """All eligible items by probability, ties by path: what a search must equal."""
-    rows = [row for row in range(len(paths)) if eligible[row]]
-    return sorted(rows, key=lambda row: (-float(log_probs[row]), tuple(paths[row])))
+def everything(customers: int, index: DecodeIndex) -> Eligibility:
+    return eligible(index, [[]] * customers)
+
+
+def searched(
+    model: Generator, index: DecodeIndex, histories: list[list[int]], width: int, allowed: Eligibility | None = None
+) -> PathResult:
+    allowed = allowed or everything(len(histories), index)
+    memory, keys = read(model, histories), keys_of(model, index)
+    return beam_search(model.semantic_id_head, memory, allowed, index, keys, width=width)
 
 
 @settings(max_examples=60)
@@ -40,38 +48,28 @@ def brute_force(log_probs: torch.Tensor, eligible: torch.Tensor, paths: np.ndarr
     open_share=st.floats(0, 1),
     path_keys=st.sampled_from(["nodes", "codes"]),
 )
-def test_a_beam_as_wide_as_the_catalogue_equals_brute_force(
+def test_a_beam_as_wide_as_the_catalogue_is_the_exact_ranking(
     items: int, seed: int, codes: int, levels: int, batch: int, open_share: float, path_keys: str
 ) -> None:
     model, index = make_small(items, seed=seed, codes=codes, levels=levels, path_keys=path_keys)
     rng = np.random.default_rng(seed)
     memory = read(model, [rng.integers(0, items, rng.integers(1, 9)).tolist() for _ in range(batch)])
-    eligible = torch.from_numpy(rng.random((batch, items)) < open_share)
-    found = beam_search(model.semantic_id_head, memory, eligible, index, keys_of(model, index), width=items)
-    exact = exact_log_probs(model.semantic_id_head, memory, index, keys_of(model, index))
+    keys, head = keys_of(model, index), model.semantic_id_head
+    open_BN = rng.random((batch, items)) < open_share
+    allowed = eligible_rows(open_BN, index)
+    beam = beam_search(head, memory, allowed, index, keys, width=items)
+    exact = exact_search(head, memory, allowed, index, keys, width=items)
+    log_probs = exact_log_probs(head, memory, index, keys)
     for row in range(batch):
-        best = [item for item in found.items_BW[row].tolist() if item >= 0]
-        expected = brute_force(exact[row], eligible[row], index.paths())
-        # Equal probabilities computed in another order differ in the last bit: compare the probabilities in order.
-        assert sorted(best) == sorted(expected)
-        assert torch.allclose(exact[row, best], exact[row, expected], atol=1e-5)
-        assert torch.allclose(found.log_probs_BW[row, : len(best)], exact[row, best], atol=1e-5)
-
-
-@settings(max_examples=40)
-@given(items=st.integers(2, 60), seed=st.integers(0, 10_000), width=st.integers(1, 20), open_share=st.floats(0, 1))
-def test_a_narrow_beam_returns_as_many_eligible_items_as_it_is_wide_and_invents_none(
-    items: int, seed: int, width: int, open_share: float
-) -> None:
-    model, index = make_small(items, seed=seed, codes=3, levels=2)
-    eligible = torch.from_numpy(np.random.default_rng(seed).random((1, items)) < open_share)
-    found = beam_search(
-        model.semantic_id_head, read(model, [[0, 1]]), eligible, index, keys_of(model, index), width=width
-    )
-    best = [item for item in found.items_BW[0].tolist() if item >= 0]
-    assert len(best) == len(set(best)) == min(width, int(eligible.sum()))
-    assert all(eligible[0, item] for item in best)
-    assert found.log_probs_BW[0].tolist() == sorted(found.log_probs_BW[0].tolist(), reverse=True)
+        rows = np.flatnonzero(open_BN[row])
+        best = log_probs[row, rows].sort(descending=True).values
+        for found in (beam, exact):
+            items_found = found.items_BW[row, : len(rows)].tolist()
+            # Equal probabilities computed in another order differ in the last bit: compare the probabilities in order.
+            assert sorted(items_found) == rows.tolist()
+            assert torch.allclose(log_probs[row, items_found], best, atol=1e-5)
+            assert torch.allclose(found.log_probs_BW[row, : len(rows)], best, atol=1e-5)
+            assert set(found.items_BW[row, len(rows) :].tolist()) <= {-1}
 
 
 def test_probabilities_of_all_items_sum_to_one() -> None:
@@ -80,79 +78,61 @@ def test_probabilities_of_all_items_sum_to_one() -> None:
     assert exact.exp().sum(1).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
 
 
+def test_scores_are_log_probabilities_among_all_items_whatever_is_left_out() -> None:
+    model, index = make_small(50, codes=4, levels=3)
+    exact = exact_log_probs(model.semantic_id_head, read(model, [[1, 2, 3]]), index, keys_of(model, index))
+    places = index.place_of_rows(50).numpy()
+    found = searched(model, index, [[1, 2, 3]], 5, eligible(index, [places[:40]]))
+    rows = found.items_BW[0].tolist()
+    assert min(rows) >= 40
+    assert torch.allclose(found.log_probs_BW[0], exact[0, rows], atol=1e-5)
+
+
 def test_a_customer_gets_the_same_alone_and_beside_others() -> None:
     model, index = make_small(40)
     histories = [[1, 2, 3, 4, 5], [6], [7, 8]]
-    together = beam_search(
-        model.semantic_id_head,
-        read(model, histories),
-        torch.ones(3, 40, dtype=torch.bool),
-        index,
-        keys_of(model, index),
-        width=10,
-    )
+    together = searched(model, index, histories, 10)
     for row, history in enumerate(histories):
-        alone = beam_search(
-            model.semantic_id_head,
-            read(model, [history]),
-            torch.ones(1, 40, dtype=torch.bool),
-            index,
-            keys_of(model, index),
-            width=10,
-        )
-        assert together.items_BW[row].tolist() == alone.items_BW[0].tolist()
+        assert together.items_BW[row].tolist() == searched(model, index, [history], 10).items_BW[0].tolist()
 
 
 def test_a_beam_wider_than_the_catalogue_is_as_wide_as_the_catalogue() -> None:
     model, index = make_small(3)
-    found = beam_search(
-        model.semantic_id_head,
-        read(model, [[0]]),
-        torch.ones(1, 3, dtype=torch.bool),
-        index,
-        keys_of(model, index),
-        width=99,
-    )
-    assert sorted(found.items_BW[0].tolist()) == [0, 1, 2]
+    assert sorted(searched(model, index, [[0]], 99).items_BW[0].tolist()) == [0, 1, 2]
 
 
 def test_a_catalogue_of_one_item() -> None:
     model, index = make_small(1)
-    found = beam_search(
-        model.semantic_id_head,
-        read(model, [[0]]),
-        torch.ones(1, 1, dtype=torch.bool),
-        index,
-        keys_of(model, index),
-        width=5,
-    )
+    found = searched(model, index, [[0]], 5)
     assert found.items_BW.tolist() == [[0]]
     assert found.log_probs_BW.tolist() == [[0.0]]
 
 
-def test_when_nothing_is_eligible() -> None:
-    model, index = make_small(5)
-    found = beam_search(
-        model.semantic_id_head,
-        read(model, [[0]]),
-        torch.zeros(1, 5, dtype=torch.bool),
-        index,
-        keys_of(model, index),
-        width=5,
-    )
+@pytest.mark.parametrize("items", [1, 5])
+def test_when_nothing_is_eligible(items: int) -> None:
+    model, index = make_small(items)
+    found = searched(model, index, [[0]], 5, eligible_rows(np.zeros((1, items), dtype=bool), index))
     assert set(found.items_BW[0].tolist()) == {-1}
 
 
 def test_when_the_beam_has_no_width() -> None:
     model, index = make_small(5)
     with pytest.raises(InvalidArgumentError, match="beam width is 0"):
-        beam_search(
-            model.semantic_id_head,
-            read(model, [[0]]),
-            torch.ones(1, 5, dtype=torch.bool),
-            index,
-            keys_of(model, index),
-            width=0,
+        searched(model, index, [[0]], 0)
+
+
+def test_a_catalogue_that_is_no_larger_than_the_beam_is_ranked_exactly() -> None:
+    model, index = make_small(40, codes=3, levels=2)
+    assert index.nodes == (1, 3, 9, 40)
+    # One root, three nodes under it and nine below have a choice; a beam of nine decodes as many.
+    assert index.choices == (1, 3, 9)
+    assert [exact_is_cheaper(index, width) for width in (2, 3, 8, 9, 10)] == [False, False, False, True, True]
+    head, memory, keys = model.semantic_id_head, read(model, [[1, 2]]), keys_of(model, index)
+    for width in (4, 40):
+        found = generate(head, memory, everything(1, index), index, keys, width=width)
+        search = exact_search if width == 40 else beam_search
+        assert found.items_BW.tolist() == (
+            search(head, memory, everything(1, index), index, keys, width=width).items_BW.tolist()
         )
 
 
@@ -160,21 +140,15 @@ def test_when_the_beam_has_no_width() -> None:
 def test_the_gpu_finds_the_same_items() -> None:
     model, index = make_small(200, codes=5, levels=3)
     histories = [[1, 2, 3], [4]]
-    eligible = torch.ones(2, 200, dtype=torch.bool)
-    on_cpu = beam_search(
-        model.semantic_id_head, read(model, histories), eligible, index, keys_of(model, index), width=20
-    )
+    left_out = [index.place_of_rows(200).numpy()[:20], []]
+    on_cpu = searched(model, index, histories, 20, eligible(index, left_out))
     device = torch.device("cuda")
     model.to(device)
+    index = index.to(device)
     history, valid = pad_histories([np.array(h, dtype=np.int32) for h in histories], 8)
     with torch.inference_mode():
         memory = model.read(history.to(device), valid.to(device), model.item_tokens())
     on_gpu = beam_search(
-        model.semantic_id_head,
-        memory,
-        eligible.to(device),
-        index.to(device),
-        keys_of(model, index.to(device)),
-        width=20,
+        model.semantic_id_head, memory, eligible(index, left_out), index, keys_of(model, index), width=20
     )
     assert torch.allclose(on_gpu.log_probs_BW.cpu(), on_cpu.log_probs_BW, atol=1e-4)

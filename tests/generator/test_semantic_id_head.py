@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from mmrec.generator.batches import Batch
+from mmrec.generator.batches import Batch, pad_histories
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.losses import compute_losses, nodes_by_depth
 from mmrec.generator.negatives import Drawn
@@ -24,25 +25,58 @@ def test_a_node_is_known_by_the_mean_of_the_items_below_it() -> None:
 
 
 def test_nodes_of_one_code_are_told_apart_by_their_items_and_only_with_node_keys() -> None:
-    for path_keys, same in (("nodes", False), ("codes", True)):
+    for path_keys, alike in (("nodes", False), ("codes", True)):
         model, index = make_small(30, codes=3, levels=2, path_keys=path_keys)
+        head = model.semantic_id_head
         with torch.inference_mode():
             keys = model.node_keys(model.item_tokens(), index)
-        first, second = torch.nonzero(index.child_code[1] == index.child_code[1][0]).flatten()[:2]
-        assert torch.equal(keys.scored_PVH[1][first], keys.scored_PVH[1][second]) is same
+            first, second = torch.nonzero(index.child_code[1] == index.child_code[1][0]).flatten()[:2]
+            assert torch.equal(keys.written(first, 2), keys.written(second, 2)) is alike
+            # The root's first two children: a state scores them by what they are, or by their codes.
+            children = index.children(torch.tensor([0, 1]), 1)
+            scores = head.child_log_probs(torch.arange(16.0).expand(2, -1), children, 1, keys)
+            shared = set(children.codes[0].tolist()) & set(children.codes[1].tolist())
+            assert shared == {0, 1, 2}
+            assert torch.allclose(scores[0], scores[1], atol=1e-6) is alike
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_scores_picked_from_all_nodes_are_those_of_picked_keys(depth: int) -> None:
     model, index = make_small(40, codes=3, levels=2)
     keys = model.node_keys(model.item_tokens().detach(), index)
-    nodes = torch.arange(len(index.child_begin[depth]) - 1)
+    nodes = torch.arange(index.nodes[depth])
     state = torch.randn(len(nodes), 16)
     with torch.enable_grad():
-        picked_scores = model.semantic_id_head.child_log_probs(state, nodes, depth, index, keys)
+        picked_scores = model.semantic_id_head.child_log_probs(state, index.children(nodes, depth), depth, keys)
     with torch.no_grad():
-        picked_keys = model.semantic_id_head.child_log_probs(state, nodes, depth, index, keys)
+        picked_keys = model.semantic_id_head.child_log_probs(state, index.children(nodes, depth), depth, keys)
     assert torch.allclose(picked_scores, picked_keys, atol=1e-5)
+
+
+@pytest.mark.parametrize("path_keys", ["nodes", "codes"])
+def test_steps_of_a_search_give_what_the_whole_path_gives(path_keys: str) -> None:
+    model, index = make_small(40, codes=3, levels=3, path_keys=path_keys, decoder_layers=2)
+    head = model.semantic_id_head
+    history, valid = pad_histories([np.array(h, dtype=np.int32) for h in ([1, 2, 3, 4], [5], [6, 7])], 8)
+    with torch.inference_mode():
+        tokens = model.item_tokens()
+        keys = head.node_keys(tokens, index)
+        memory = model.read(history, valid, tokens)
+        query = memory.last().unsqueeze(1)
+        written, prefix = head.begin(memory), ()
+        beams = 1
+        for depth in range(index.levels):
+            nodes = prefix[-1] if prefix else None
+            state, written = head.step(nodes, query, memory, written, keys)
+            visible = valid.unsqueeze(1).expand(-1, beams, -1)
+            whole = head(prefix, query.expand(-1, beams, -1), memory, visible, keys)[:, :, -1]
+            assert torch.allclose(state, whole, atol=1e-5)
+            # Every beam goes on twice, in another order than it came.
+            parents = torch.arange(beams).flip(0).repeat_interleave(2).expand(3, -1)
+            written, beams = written.of_beams(parents), 2 * beams
+            prefix = tuple(nodes.gather(1, parents) for nodes in prefix)
+            children = torch.randint(0, index.nodes[depth + 1], (3, beams), generator=torch.manual_seed(depth))
+            prefix = (*prefix, children)
 
 
 def test_the_heads_loss_changes_nothing_in_the_llm() -> None:

@@ -1,0 +1,189 @@
+"""What a search over the decode index may return, for each customer of a batch, exact at every node.
+
+Works on catalogue rows and the nodes of an index; knows nothing about filters' words or models. Two things can close a
+node. A bitmap (a filter, an allow list) closes it where no item that passes lies below it, which one cumulative sum over
+the sorted table tells by two gathers. A few single items (what was seen, a deny list) close it only where they are all
+that lies below it: such nodes are found once per search, from the items upwards, and there are at most as many of them
+at a depth as there are items. A search without a filter therefore costs next to nothing more than one without any
+constraint, however many nodes it looks at.
+"""
+
+# Axes: B customers, N items, D items left out (padded), W beams, C children of a node, V nodes of a depth
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mmrec.errors import InvalidArgumentError
+from mmrec.tokens.decode_index import Children, DecodeIndex
+
+__all__ = ["Eligibility", "Passing", "eligible", "eligible_rows", "passing"]
+
+FEW = 4096
+"""Single items per customer beyond which a bitmap is cheaper."""
+
+
+class Passing(NamedTuple):
+    """A set of items, ready to be searched within; made once, for any number of searches.
+
+    Attributes:
+        before_N: How many of its items lie before each place of the sorted table. Shape: (N + 1,), int32.
+        items: How many there are.
+    """
+
+    before_N: Tensor
+    items: int
+
+
+class Eligibility(NamedTuple):
+    """What each customer of a batch may be given.
+
+    Attributes:
+        groups: The sets of items that searches are confined to, each with the customers that it confines.
+        closed: Per depth 1..P, nodes below which everything that passes is left out, V_l where padded; and their
+            parents. Shape of each: (B, D), int64.
+        counts_B: Items that each customer may be given. Shape: (B,), int64.
+    """
+
+    groups: tuple[tuple[Tensor, Passing], ...]
+    closed: tuple[tuple[Tensor, Tensor], ...]
+    counts_B: Tensor
+
+    def mask(self, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex) -> Tensor:
+        """Which children may be entered.
+
+        Args:
+            nodes_BW: Nodes at `depth` in ascending order, V_l where there is none. Shape: (B, W), int64.
+            children: Of those nodes. Shape: (B, W, C).
+            depth: 0 for the root up to P - 1.
+            index: The decode index.
+
+        Returns:
+            Shape: (B, W, C), bool.
+        """
+        open_BWC = children.exists
+        begin = index.item_begin[depth + 1]
+        for customers, passing in self.groups:
+            nodes = children.nodes[customers]
+            some = passing.before_N[begin[nodes + 1]] > passing.before_N[begin[nodes]]
+            open_BWC = open_BWC.index_put((customers,), open_BWC[customers] & some)
+        if not self.closed:
+            return open_BWC
+        batch, beams, slots = open_BWC.shape
+        node_BD, parent_BD = self.closed[depth]
+        beam_BD = torch.searchsorted(nodes_BW, parent_BD).clamp_(max=beams - 1)
+        here_BD = (nodes_BW.gather(1, beam_BD) == parent_BD) & (node_BD < index.nodes[depth + 1])
+        slot_BD = node_BD - index.child_begin[depth][parent_BD.clamp(max=index.nodes[depth] - 1)]
+        # What is not in a beam is written into a place of its own, which is cut off.
+        place_BD = torch.where(here_BD, beam_BD * slots + slot_BD, beams * slots)
+        flat = torch.nn.functional.pad(open_BWC.reshape(batch, -1), (0, 1))
+        flat = flat.scatter(1, place_BD, False)
+        return flat[:, :-1].view(batch, beams, slots)
+
+    def items(self, index: DecodeIndex) -> Tensor:
+        """Which items each customer may be given, by place of the sorted table. Shape: (B, N), bool."""
+        items = index.nodes[-1]
+        open_BN = torch.ones(len(self.counts_B), items + 1, dtype=torch.bool, device=self.counts_B.device)
+        for customers, one in self.groups:
+            open_BN[customers, :items] = one.before_N.diff() > 0
+        if self.closed:
+            # Padding is written into a place of its own, which is cut off.
+            open_BN.scatter_(1, self.closed[-1][0], False)
+        return open_BN[:, :items]
+
+
+def passing(rows_N: npt.NDArray[np.bool_] | Tensor, index: DecodeIndex) -> Passing:
+    """Make a set of items ready.
+
+    Args:
+        rows_N: Whether each catalogue row is of the set. Shape: (rows,), bool.
+        index: The decode index; what it does not have is not of the set.
+    """
+    bits = torch.as_tensor(rows_N, device=index.items_N.device)
+    before_N = torch.zeros(len(index.items_N) + 1, dtype=torch.int32, device=bits.device)
+    torch.cumsum(bits[index.items_N], 0, dtype=torch.int32, out=before_N[1:])
+    return Passing(before_N, int(before_N[-1]))
+
+
+def eligible(
+    index: DecodeIndex,
+    left_out: Sequence[npt.NDArray[np.integer[Any]]] | Sequence[Tensor],
+    within: Sequence[Passing | None] | None = None,
+) -> Eligibility:
+    """What a batch of customers may be given.
+
+    Args:
+        index: The decode index.
+        left_out: For each customer, places of the sorted table that may not be returned, in any order, more than once or
+            -1 if need be.
+        within: For each customer, the set that the search is confined to; None for everything.
+
+    Raises:
+        InvalidArgumentError: a customer leaves out more than `FEW` items one by one.
+    """
+    batch, items, device = len(left_out), len(index.items_N), index.items_N.device
+    sets = list(within) if within is not None else [None] * batch
+    longest = max((len(places) for places in left_out), default=0)
+    if longest > FEW:
+        raise InvalidArgumentError(f"{longest:,} items are left out one by one; more than {FEW:,} go into a set")
+    groups = tuple(_grouped(sets, device))
+    counts_B = torch.tensor([items if one is None else one.items for one in sets], device=device)
+    if not longest:
+        return Eligibility(groups, (), counts_B)
+
+    padded = np.full((batch, longest), -1, dtype=np.int64)
+    for row, places in enumerate(left_out):
+        padded[row, : len(places)] = places
+    place_BD = torch.from_numpy(padded).to(device)
+    place_BD = torch.where(place_BD < 0, items, place_BD)
+    for customers, one in groups:
+        # What does not pass is closed already, and must not be counted twice.
+        own = place_BD[customers].clamp(max=items - 1)
+        outside = one.before_N[own + 1] == one.before_N[own]
+        place_BD[customers] = torch.where(outside, items, place_BD[customers])
+    place_BD = place_BD.sort(dim=1).values
+    place_BD[:, 1:] = torch.where(place_BD[:, 1:] == place_BD[:, :-1], items, place_BD[:, 1:])
+    place_BD = place_BD.sort(dim=1).values
+    there_BD = place_BD < items
+    safe_BD = place_BD.clamp(max=items - 1)
+
+    node_PBD = [torch.where(there_BD, index.nodes_of(safe_BD, d), index.nodes[d]) for d in range(index.levels + 1)]
+    closed = []
+    for depth in range(1, index.levels + 1):
+        node_BD = torch.where(there_BD, node_PBD[depth], 0)
+        begin_BD = index.item_begin[depth][node_BD].long()
+        end_BD = index.item_begin[depth][node_BD + 1].long()
+        out_BD = torch.searchsorted(place_BD, end_BD) - torch.searchsorted(place_BD, begin_BD)
+        below_BD = end_BD - begin_BD
+        for customers, one in groups:
+            below_BD[customers] = (one.before_N[end_BD[customers]] - one.before_N[begin_BD[customers]]).long()
+        shut_BD = there_BD & (out_BD == below_BD)
+        closed.append((torch.where(shut_BD, node_PBD[depth], index.nodes[depth]), node_PBD[depth - 1]))
+    return Eligibility(groups, tuple(closed), counts_B - there_BD.sum(1))
+
+
+def eligible_rows(eligible_BN: npt.NDArray[np.bool_] | Tensor, index: DecodeIndex) -> Eligibility:
+    """What a batch of customers may be given, each a bitmap of its own.
+
+    Args:
+        eligible_BN: By catalogue row. Shape: (B, rows), bool.
+        index: The decode index.
+    """
+    return eligible(index, [np.empty(0, np.int64)] * len(eligible_BN), [passing(row_N, index) for row_N in eligible_BN])
+
+
+def _grouped(sets: Sequence[Passing | None], device: torch.device) -> list[tuple[Tensor, Passing]]:
+    """Customers by the set that confines them; sets are told apart by identity."""
+    rows: dict[int, list[int]] = {}
+    by_id: dict[int, Passing] = {}
+    for row, one in enumerate(sets):
+        if one is not None:
+            by_id[id(one.before_N)] = one
+            rows.setdefault(id(one.before_N), []).append(row)
+    return [(torch.tensor(found, device=device), by_id[key]) for key, found in rows.items()]

@@ -1,0 +1,161 @@
+"""Beam search over the decode index, whatever scores the steps.
+
+Works on nodes, scores and eligible items; knows nothing about models. All beams of all customers move one level at a
+time in a few tensor operations. The constraint comes before the selection: a beam only ever holds nodes with an eligible
+item below them, so every result is a real, eligible item, and min(beam width, eligible) of them come back.
+"""
+
+# Axes: B customers, W beams, C children of a node, X candidates, N items
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from mmrec.errors import InvalidArgumentError
+from mmrec.tokens.decode_index import Children, DecodeIndex
+from mmrec.tokens.eligibility import Eligibility
+
+__all__ = ["PathResult", "PathScorer", "best_items", "best_places", "checked_width", "search_paths"]
+
+
+class PathScorer(Protocol):
+    """Scores the steps of one search, depth by depth from the root."""
+
+    def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
+        """Log-probability of each child given its parent; anything where a child does not exist.
+
+        Args:
+            nodes_BW: Nodes at `depth` in ascending order, V_l where a beam holds nothing. Shape: (B, W), int64.
+            children: Of those nodes. Shape: (B, W, C).
+            depth: 0 for the root up to P - 1.
+
+        Returns:
+            Shape: (B, W, C), float32.
+        """
+
+    def keep(self, parents_BW: Tensor) -> None:
+        """The search goes on with other beams, each of which continues one of those before.
+
+        Args:
+            parents_BW: Which one. Shape: (B, W), int64.
+        """
+
+
+class PathResult(NamedTuple):
+    """Items a search found, best first; ties go to the item whose path sorts first.
+
+    Attributes:
+        items_BW: Catalogue rows, -1 past the last result. Shape: (B, W), int64.
+        log_probs_BW: Natural log of each item's probability, -inf past the last result. Shape: (B, W), float32.
+    """
+
+    items_BW: Tensor
+    log_probs_BW: Tensor
+
+
+def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *, width: int) -> PathResult:
+    """The most probable eligible items of each customer.
+
+    Equal to ranking all eligible items by the sum of their steps wherever the beam is wide enough to hold, at every
+    level, each prefix of the answer; a beam as wide as the catalogue always is.
+
+    Args:
+        scorer: Of one search over this index.
+        allowed: Items that may be returned, of the same index.
+        index: The decode index.
+        width: Beams per customer, 1 or more; wider than the catalogue is as wide as the catalogue.
+
+    Raises:
+        InvalidArgumentError: `width` is below 1.
+    """
+    width = checked_width(width, index)
+    batch, device = len(allowed.counts_B), index.items_N.device
+    nodes_BW = torch.zeros(batch, 1, dtype=torch.long, device=device)
+    score_BW = torch.zeros(batch, 1, device=device)
+    for depth in range(index.levels):
+        children = _children(nodes_BW, depth, index)
+        step_BWC = scorer.step(nodes_BW, children, depth)
+        open_BWC = allowed.mask(nodes_BW, children, depth, index)
+        total_BX = (score_BW.unsqueeze(-1) + step_BWC).masked_fill_(~open_BWC, float("-inf")).flatten(1)
+        places_BW, score_BW = best_places(total_BX, min(width, total_BX.shape[1]))
+        # Beams that hold nothing stand last, on a node after all others: the nodes stay in order.
+        empty_BW = score_BW == float("-inf")
+        nodes_BW = children.nodes.flatten(1).gather(1, places_BW).masked_fill_(empty_BW, index.nodes[depth + 1])
+        scorer.keep(places_BW // children.nodes.shape[2])
+    return _by_score(nodes_BW, score_BW, index)
+
+
+def best_items(by_place_BN: Tensor, allowed: Eligibility, index: DecodeIndex, *, width: int) -> PathResult:
+    """The best eligible items where the score of every item is known.
+
+    Args:
+        by_place_BN: By place of the sorted table, never NaN. Shape: (B, N), float32.
+        allowed: Items that may be returned, of the same index.
+        index: The decode index.
+        width: As many as are wanted, 1 or more.
+
+    Raises:
+        InvalidArgumentError: `width` is below 1.
+    """
+    width = checked_width(width, index)
+    places_BW, score_BW = best_places(by_place_BN.masked_fill(~allowed.items(index), float("-inf")), width)
+    return _by_score(places_BW, score_BW, index)
+
+
+def _children(nodes_BW: Tensor, depth: int, index: DecodeIndex) -> Children:
+    """Children of beams; those that hold nothing have none."""
+    count = index.nodes[depth]
+    inside_BW = nodes_BW.clamp(max=count - 1)
+    most = None
+    if not nodes_BW.is_cuda:
+        begin = index.child_begin[depth]
+        most = int((begin[inside_BW + 1] - begin[inside_BW]).max())
+    children = index.children(inside_BW, depth, most)
+    return children._replace(exists=children.exists & (nodes_BW < count).unsqueeze(-1))
+
+
+def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """The `keep` best of each row, ties to the lower place, in the order of their places; what is -inf comes last.
+
+    One top-k over whole numbers that hold the score before the place: no sort of all candidates, and always the same.
+
+    Args:
+        total_BX: Never NaN. Shape: (B, X), float32.
+        keep: 1 to X.
+
+    Returns:
+        Places, 0 where the score is -inf, and scores. Shape of each: (B, keep).
+    """
+    count = total_BX.shape[1]
+    # The bits of a float that is not negative are in its order, those of a negative one in the reverse; adding 0 makes
+    # both zeros one.
+    bits_BX = (total_BX + 0.0).view(torch.int32)
+    ordered_BX = (bits_BX ^ ((bits_BX >> 31) & 0x7FFFFFFF)).long()
+    later_X = torch.arange(count - 1, -1, -1, device=total_BX.device)
+    top_BW = ((ordered_BX << 32) | later_X).topk(keep, dim=1, sorted=False).values
+    places_BW = count - 1 - (top_BW & 0xFFFFFFFF)
+    score_BW = total_BX.gather(1, places_BW)
+    empty_BW = score_BW == float("-inf")
+    places_BW, order_BW = places_BW.masked_fill(empty_BW, count).sort(dim=1)
+    return places_BW.masked_fill(places_BW == count, 0), score_BW.gather(1, order_BW)
+
+
+def checked_width(width: int, index: DecodeIndex) -> int:
+    """The beam width, no wider than the catalogue.
+
+    Raises:
+        InvalidArgumentError: it is below 1.
+    """
+    if width < 1:
+        raise InvalidArgumentError(f"the beam width is {width}; it must be 1 or more", field="beam_width")
+    return min(width, len(index.items_N))
+
+
+def _by_score(places_BW: Tensor, score_BW: Tensor, index: DecodeIndex) -> PathResult:
+    score_BW, order_BW = score_BW.sort(dim=1, descending=True, stable=True)
+    places_BW = places_BW.gather(1, order_BW)
+    items_BW = index.items_N[places_BW.clamp(max=len(index.items_N) - 1)].long()
+    return PathResult(items_BW.masked_fill(score_BW == float("-inf"), -1), score_BW)
