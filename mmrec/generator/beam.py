@@ -71,7 +71,7 @@ class _HeadScorer:
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
         """Log-probability of each child. Shape: (B, W, C), float32."""
-        certain_BWC = torch.zeros_like(children.exists, dtype=torch.float32)
+        certain_BWC = torch.where(children.exists, 0.0, float("-inf"))
         written = self._written
         if depth > self._last or written is None:
             self._written = None
@@ -95,8 +95,7 @@ class _HeadScorer:
         return certain_BWC
 
     def _decode(self, nodes_BQ: Tensor, depth: int, written: Written) -> tuple[Tensor, Written]:
-        nodes = None if not depth else nodes_BQ.clamp(max=self._index.nodes[depth] - 1)
-        return self._head.step(nodes, self._query_B1H, self._memory, written, self._keys)
+        return self._head.step(nodes_BQ if depth else None, self._query_B1H, self._memory, written, self._keys)
 
     def keep(self, parents_BW: Tensor) -> None:
         """Go on with other beams, each of which continues one of those before."""
@@ -151,5 +150,3 @@ def _exact(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeK
         score_BV = score_next_BV
         prefix_lV = (*(written_V[parent_V] for written_V in prefix_lV), torch.arange(len(parent_V), device=device))
     return score_BV
-
-

@@ -46,45 +46,46 @@ class Eligibility(NamedTuple):
 
     Attributes:
         groups: The sets of items that searches are confined to, each with the customers that it confines.
-        closed: Per depth 1..P, nodes below which everything that passes is left out, V_l where padded; and their
-            parents. Shape of each: (B, D), int64.
+        closed: Per depth 1..P, nodes below which everything that passes is left out, V_l where padded, and their
+            parents; None where there is no such node. Shape of each: (B, D), int64.
         counts_B: Items that each customer may be given. Shape: (B,), int64.
     """
 
     groups: tuple[tuple[Tensor, Passing], ...]
-    closed: tuple[tuple[Tensor, Tensor], ...]
+    closed: tuple[tuple[Tensor, Tensor] | None, ...]
     counts_B: Tensor
 
-    def mask(self, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex) -> Tensor:
-        """Which children may be entered.
+    def close_(
+        self, scores_BWC: Tensor, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex
+    ) -> Tensor:
+        """Give the children that must not be entered the score -inf, in place.
 
         Args:
+            scores_BWC: Of each child, -inf where a child does not exist. Shape: (B, W, C), float32.
             nodes_BW: Nodes at `depth` in ascending order, V_l where there is none. Shape: (B, W), int64.
             children: Of those nodes. Shape: (B, W, C).
             depth: 0 for the root up to P - 1.
             index: The decode index.
 
         Returns:
-            Shape: (B, W, C), bool.
+            `scores_BWC`.
         """
-        open_BWC = children.exists
         begin = index.item_begin[depth + 1]
         for customers, passing in self.groups:
             nodes = children.nodes[customers]
-            some = passing.before_N[begin[nodes + 1]] > passing.before_N[begin[nodes]]
-            open_BWC = open_BWC.index_put((customers,), open_BWC[customers] & some)
-        if not self.closed:
-            return open_BWC
-        batch, beams, slots = open_BWC.shape
-        node_BD, parent_BD = self.closed[depth]
-        beam_BD = torch.searchsorted(nodes_BW, parent_BD).clamp_(max=beams - 1)
-        here_BD = (nodes_BW.gather(1, beam_BD) == parent_BD) & (node_BD < index.nodes[depth + 1])
-        slot_BD = node_BD - index.child_begin[depth][parent_BD.clamp(max=index.nodes[depth] - 1)]
-        # What is not in a beam is written into a place of its own, which is cut off.
-        place_BD = torch.where(here_BD, beam_BD * slots + slot_BD, beams * slots)
-        flat = torch.nn.functional.pad(open_BWC.reshape(batch, -1), (0, 1))
-        flat = flat.scatter(1, place_BD, False)
-        return flat[:, :-1].view(batch, beams, slots)
+            none = passing.before_N[begin[nodes + 1]] == passing.before_N[begin[nodes]]
+            scores_BWC[customers] = scores_BWC[customers].masked_fill(none, float("-inf"))
+        closed = self.closed[depth]
+        if closed is not None:
+            node_BD, parent_BD = closed
+            beam_BD = torch.searchsorted(nodes_BW, parent_BD).clamp_(max=nodes_BW.shape[1] - 1)
+            here_BD = (nodes_BW.gather(1, beam_BD) == parent_BD) & (node_BD < index.nodes[depth + 1])
+            # Which child it is; where it is none of them, +inf for any child changes nothing.
+            slot_BD = node_BD - children.nodes[..., 0].gather(1, beam_BD)
+            place_BD = torch.where(here_BD, beam_BD * children.nodes.shape[2] + slot_BD, 0)
+            bound_BD = torch.where(here_BD, float("-inf"), float("inf"))
+            scores_BWC.flatten(1).scatter_reduce_(1, place_BD, bound_BD, "amin")
+        return scores_BWC
 
     def items(self, index: DecodeIndex) -> Tensor:
         """Which items each customer may be given, by place of the sorted table. Shape: (B, N), bool."""
@@ -92,9 +93,10 @@ class Eligibility(NamedTuple):
         open_BN = torch.ones(len(self.counts_B), items + 1, dtype=torch.bool, device=self.counts_B.device)
         for customers, one in self.groups:
             open_BN[customers, :items] = one.before_N.diff() > 0
-        if self.closed:
+        closed = self.closed[-1]
+        if closed is not None:
             # Padding is written into a place of its own, which is cut off.
-            open_BN.scatter_(1, self.closed[-1][0], False)
+            open_BN.scatter_(1, closed[0], False)
         return open_BN[:, :items]
 
 
@@ -105,7 +107,8 @@ def passing(rows_N: npt.NDArray[np.bool_] | Tensor, index: DecodeIndex) -> Passi
         rows_N: Whether each catalogue row is of the set. Shape: (rows,), bool.
         index: The decode index; what it does not have is not of the set.
     """
-    bits = torch.as_tensor(rows_N, device=index.items_N.device)
+    # A copy where it is NumPy's: bitmaps that are shared are not writable, which torch warns of.
+    bits = rows_N if isinstance(rows_N, Tensor) else torch.tensor(rows_N, device=index.items_N.device)
     before_N = torch.zeros(len(index.items_N) + 1, dtype=torch.int32, device=bits.device)
     torch.cumsum(bits[index.items_N], 0, dtype=torch.int32, out=before_N[1:])
     return Passing(before_N, int(before_N[-1]))
@@ -135,37 +138,60 @@ def eligible(
     groups = tuple(_grouped(sets, device))
     counts_B = torch.tensor([items if one is None else one.items for one in sets], device=device)
     if not longest:
-        return Eligibility(groups, (), counts_B)
+        return Eligibility(groups, (None,) * index.levels, counts_B)
+    place_BD = _sorted_places(left_out, longest, groups, index)
+    there_BD = place_BD < items
+    closed = _closed(place_BD, there_BD, groups, index)
+    return Eligibility(groups, closed, counts_B - there_BD.sum(1))
 
-    padded = np.full((batch, longest), -1, dtype=np.int64)
+
+def _sorted_places(
+    left_out: Sequence[npt.NDArray[np.integer[Any]]] | Sequence[Tensor],
+    longest: int,
+    groups: Sequence[tuple[Tensor, Passing]],
+    index: DecodeIndex,
+) -> Tensor:
+    """Places that are left out of what passes, each once, in order, N where padded. Shape: (B, D), int64."""
+    items = len(index.items_N)
+    padded = np.full((len(left_out), longest), items, dtype=np.int64)
     for row, places in enumerate(left_out):
         padded[row, : len(places)] = places
-    place_BD = torch.from_numpy(padded).to(device)
-    place_BD = torch.where(place_BD < 0, items, place_BD)
+    padded[padded < 0] = items
+    padded.sort(axis=1)
+    padded[:, 1:][padded[:, 1:] == padded[:, :-1]] = items
+    place_BD = torch.from_numpy(padded).to(index.items_N.device)
     for customers, one in groups:
         # What does not pass is closed already, and must not be counted twice.
         own = place_BD[customers].clamp(max=items - 1)
         outside = one.before_N[own + 1] == one.before_N[own]
         place_BD[customers] = torch.where(outside, items, place_BD[customers])
-    place_BD = place_BD.sort(dim=1).values
-    place_BD[:, 1:] = torch.where(place_BD[:, 1:] == place_BD[:, :-1], items, place_BD[:, 1:])
-    place_BD = place_BD.sort(dim=1).values
-    there_BD = place_BD < items
-    safe_BD = place_BD.clamp(max=items - 1)
+    return place_BD.sort(dim=1).values
 
-    node_PBD = [torch.where(there_BD, index.nodes_of(safe_BD, d), index.nodes[d]) for d in range(index.levels + 1)]
-    closed = []
-    for depth in range(1, index.levels + 1):
-        node_BD = torch.where(there_BD, node_PBD[depth], 0)
-        begin_BD = index.item_begin[depth][node_BD].long()
-        end_BD = index.item_begin[depth][node_BD + 1].long()
-        out_BD = torch.searchsorted(place_BD, end_BD) - torch.searchsorted(place_BD, begin_BD)
+
+def _closed(
+    place_BD: Tensor, there_BD: Tensor, groups: Sequence[tuple[Tensor, Passing]], index: DecodeIndex
+) -> tuple[tuple[Tensor, Tensor] | None, ...]:
+    """See `Eligibility.closed`; found from the items upwards."""
+    closed: list[tuple[Tensor, Tensor] | None] = [None] * index.levels
+    safe_BD = torch.where(there_BD, place_BD, 0)
+    node_BD, shut_BD = safe_BD, there_BD
+    for depth in range(index.levels, 0, -1):
+        parent_BD = index.nodes_of(safe_BD, depth - 1)
+        # Above what is open, all is open.
+        closed[depth - 1] = (
+            torch.where(shut_BD, node_BD, index.nodes[depth]),
+            torch.where(shut_BD, parent_BD, index.nodes[depth - 1]),
+        )
+        begin_BD = index.item_begin[depth - 1][parent_BD].long()
+        end_BD = index.item_begin[depth - 1][parent_BD + 1].long()
         below_BD = end_BD - begin_BD
         for customers, one in groups:
             below_BD[customers] = (one.before_N[end_BD[customers]] - one.before_N[begin_BD[customers]]).long()
-        shut_BD = there_BD & (out_BD == below_BD)
-        closed.append((torch.where(shut_BD, node_PBD[depth], index.nodes[depth]), node_PBD[depth - 1]))
-    return Eligibility(groups, tuple(closed), counts_B - there_BD.sum(1))
+        out_BD = torch.searchsorted(place_BD, end_BD) - torch.searchsorted(place_BD, begin_BD)
+        node_BD, shut_BD = parent_BD, there_BD & (out_BD == below_BD)
+        if not shut_BD.is_cuda and not shut_BD.any():
+            break
+    return tuple(closed)
 
 
 def eligible_rows(eligible_BN: npt.NDArray[np.bool_] | Tensor, index: DecodeIndex) -> Eligibility:

@@ -25,10 +25,10 @@ class PathScorer(Protocol):
     """Scores the steps of one search, depth by depth from the root."""
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
-        """Log-probability of each child given its parent; anything where a child does not exist.
+        """Log-probability of each child given its parent; -inf where a child does not exist.
 
         Args:
-            nodes_BW: Nodes at `depth` in ascending order, V_l where a beam holds nothing. Shape: (B, W), int64.
+            nodes_BW: Nodes at `depth`; that of a beam that holds nothing is any. Shape: (B, W), int64.
             children: Of those nodes. Shape: (B, W, C).
             depth: 0 for the root up to P - 1.
 
@@ -76,10 +76,11 @@ def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *
     nodes_BW = torch.zeros(batch, 1, dtype=torch.long, device=device)
     score_BW = torch.zeros(batch, 1, device=device)
     for depth in range(index.levels):
-        children = _children(nodes_BW, depth, index)
-        step_BWC = scorer.step(nodes_BW, children, depth)
-        open_BWC = allowed.mask(nodes_BW, children, depth, index)
-        total_BX = (score_BW.unsqueeze(-1) + step_BWC).masked_fill_(~open_BWC, float("-inf")).flatten(1)
+        # A beam that holds nothing has children like any other; its own score is what closes them.
+        inside_BW = nodes_BW.clamp(max=index.nodes[depth] - 1)
+        children = index.children(inside_BW, depth, _most_children(inside_BW, depth, index))
+        total_BWC = score_BW.unsqueeze(-1) + scorer.step(inside_BW, children, depth)
+        total_BX = allowed.close_(total_BWC, nodes_BW, children, depth, index).flatten(1)
         places_BW, score_BW = best_places(total_BX, min(width, total_BX.shape[1]))
         # Beams that hold nothing stand last, on a node after all others: the nodes stay in order.
         empty_BW = score_BW == float("-inf")
@@ -105,16 +106,12 @@ def best_items(by_place_BN: Tensor, allowed: Eligibility, index: DecodeIndex, *,
     return _by_score(places_BW, score_BW, index)
 
 
-def _children(nodes_BW: Tensor, depth: int, index: DecodeIndex) -> Children:
-    """Children of beams; those that hold nothing have none."""
-    count = index.nodes[depth]
-    inside_BW = nodes_BW.clamp(max=count - 1)
-    most = None
-    if not nodes_BW.is_cuda:
-        begin = index.child_begin[depth]
-        most = int((begin[inside_BW + 1] - begin[inside_BW]).max())
-    children = index.children(inside_BW, depth, most)
-    return children._replace(exists=children.exists & (nodes_BW < count).unsqueeze(-1))
+def _most_children(nodes_BW: Tensor, depth: int, index: DecodeIndex) -> int | None:
+    """Most children of these nodes; None on a GPU, which would have to be waited for."""
+    if nodes_BW.is_cuda:
+        return None
+    begin = index.child_begin[depth]
+    return int((begin[nodes_BW + 1] - begin[nodes_BW]).max())
 
 
 def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:

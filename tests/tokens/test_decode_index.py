@@ -70,7 +70,9 @@ def same(one: DecodeIndex, two: DecodeIndex) -> bool:
 
 
 @given(st.data(), unique_paths(), st.booleans())
-def test_a_changed_index_is_the_index_of_the_changed_catalogue(data: st.DataObject, paths: np.ndarray, long: bool) -> None:
+def test_a_changed_index_is_the_index_of_the_changed_catalogue(
+    data: st.DataObject, paths: np.ndarray, long: bool
+) -> None:
     # Paths that are too long to be whole numbers go another way.
     widths = (2**31 - 1 if long else 5,) * paths.shape[1]
     before = data.draw(st.integers(1, len(paths)))

@@ -55,11 +55,14 @@ def test_a_node_may_be_entered_exactly_when_something_eligible_lies_below_it(
         nodes_BW = beams.expand(len(asked), -1).contiguous()
         children = index.children(nodes_BW.clamp(max=index.nodes[depth] - 1), depth)
         children = children._replace(exists=children.exists & (nodes_BW < index.nodes[depth]).unsqueeze(-1))
-        mask = found.mask(nodes_BW, children, depth, index)
+        scores = torch.where(children.exists, torch.rand(children.nodes.shape), float("-inf"))
+        closed = found.close_(scores.clone(), nodes_BW, children, depth, index)
+        mask = closed > float("-inf")
+        assert torch.equal(closed[mask], scores[mask])
         prefixes = np.unique(paths[:, : depth + 1], axis=0)
         for customer, wish in enumerate(asked):
             for beam in range(len(beams)):
-                for slot in range(mask.shape[2]):
+                for slot in range(closed.shape[2]):
                     expected = False
                     if children.exists[customer, beam, slot]:
                         prefix = prefixes[children.nodes[customer, beam, slot]]
@@ -72,7 +75,7 @@ def test_a_search_without_wishes_closes_nothing() -> None:
     index = build_decode_index(np.array([[0, 0], [0, 1], [1, 0]], dtype=np.int32))
     found = eligible(index, [[], []])
     assert found.counts_B.tolist() == [3, 3]
-    assert (found.groups, found.closed) == ((), ())
+    assert (found.groups, found.closed) == ((), (None, None))
 
 
 def test_a_place_that_is_not_in_the_index_is_passed_over() -> None:

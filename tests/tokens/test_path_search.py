@@ -24,7 +24,7 @@ class TableScorer:
 
     def step(self, nodes_BW: torch.Tensor, children: Children, depth: int) -> torch.Tensor:
         rows = torch.arange(len(nodes_BW)).view(-1, 1, 1)
-        return self.scores[depth][rows, children.nodes]
+        return torch.where(children.exists, self.scores[depth][rows, children.nodes], float("-inf"))
 
     def keep(self, parents_BW: torch.Tensor) -> None:
         pass
@@ -102,7 +102,9 @@ def test_a_narrow_beam_returns_as_many_eligible_items_as_it_can_hold(case: Case,
         assert all(one <= best for one, best in zip(scores, exact.log_probs_BW[customer].tolist(), strict=False))
 
 
-@given(st.lists(st.sampled_from([-np.inf, -1e30, -1.5, -0.0, 0.0, 1e-45, 2.0, 3e38]), min_size=1, max_size=30), st.data())
+@given(
+    st.lists(st.sampled_from([-np.inf, -1e30, -1.5, -0.0, 0.0, 1e-45, 2.0, 3e38]), min_size=1, max_size=30), st.data()
+)
 def test_the_best_places_are_those_of_a_stable_sort(values: list[float], data: st.DataObject) -> None:
     keep = data.draw(st.integers(1, len(values)))
     places, scores = best_places(torch.tensor([values], dtype=torch.float32), keep)
