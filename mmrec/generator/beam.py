@@ -134,7 +134,7 @@ def _exact(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeK
         parent_V = index.parents(depth + 1)
         score_next_BV = score_BV[:, parent_V]
         choice_V = torch.nonzero(index.child_begin[depth].diff() > 1).flatten()
-        for nodes_Y in choice_V.split(NODES_AT_ONCE):
+        for nodes_Y in torch.split(choice_V, NODES_AT_ONCE):
             queries = len(nodes_Y)
             state_BYlH = head(
                 tuple(written_V[nodes_Y].expand(batch, -1) for written_V in prefix_lV),

@@ -18,7 +18,8 @@ deep models (Zhu et al. 2018, arXiv:1801.02294) for nodes that stand for the ite
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -144,7 +145,8 @@ class SemanticIdHead(nn.Module):
             index: The decode index.
         """
         if self.path_keys == "codes":
-            by_code = tuple(embedding.weight for embedding in self.code_embedding)
+            embeddings = cast("Sequence[nn.Embedding]", self.code_embedding)
+            by_code = tuple(embedding.weight for embedding in embeddings)
             normed = tuple(norm(codes_KH) for norm, codes_KH in zip(self.scored_norm, by_code, strict=True))
             return NodeKeys(by_code, normed, index.child_code)
         sorted_NH = tokens_NH[index.items_N]
@@ -190,7 +192,7 @@ class SemanticIdHead(nn.Module):
 
     def begin(self, memory: Memory) -> Written:
         """The beginning of a search: nothing is written yet."""
-        return Written(tuple(layer.attended_history(memory.keys_BTH) for layer in self.layers), None)
+        return Written(tuple(layer.attended_history(memory.keys_BTH) for layer in self._decoder_layers()), None)
 
     def step(
         self, nodes_BQ: Tensor | None, query_BQH: Tensor, memory: Memory, written: Written, keys: NodeKeys
@@ -213,11 +215,14 @@ class SemanticIdHead(nn.Module):
             x_BQH = x_BQH + keys.written(nodes_BQ, depth)
         x_BQH = x_BQH + self.level[depth]
         paths = []
-        for place, layer in enumerate(self.layers):
+        for place, layer in enumerate(self._decoder_layers()):
             path = None if written.paths is None else written.paths[place]
             x_BQH, path = layer.step(x_BQH, path, written.history[place], memory.valid_BT)
             paths.append(path)
         return self.norm(x_BQH), Written(written.history, tuple(paths))
+
+    def _decoder_layers(self) -> Sequence[DecoderLayer]:
+        return cast("Sequence[DecoderLayer]", self.layers)
 
     def child_log_probs(self, state_XH: Tensor, children: Children, depth: int, keys: NodeKeys) -> Tensor:
         """Log-probability of each child of a node, normalised over the children that exist.

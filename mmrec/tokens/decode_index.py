@@ -8,8 +8,8 @@ and lays the tree out again, which costs a few passes over flat arrays and no so
 it says is always exact.
 """
 
-# Axes: N items, M items that come or go, P levels of a semantic ID, V_l nodes at depth l (V_0 = 1 root, V_P = N leaves),
-# C children of a node (padded), X nodes asked for
+# Axes: N items, M items that come or go, P levels of a semantic ID, V_l nodes at depth l (V_0 = 1 root, V_P = N
+# leaves), C children of a node (padded), X nodes asked for
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def _places(
     both = np.concatenate([added_MP, sorted_NP])
     order = np.lexsort(both.T[::-1])
     is_new = order < len(added_MP)
-    return np.cumsum(~is_new)[is_new]
+    return np.asarray(np.cumsum(~is_new)[is_new], dtype=np.int64)
 
 
 def _from_sorted(

@@ -1,10 +1,10 @@
 """What a search over the decode index may return, for each customer of a batch, exact at every node.
 
 Works on catalogue rows and the nodes of an index; knows nothing about filters' words or models. Two things can close a
-node. A bitmap (a filter, an allow list) closes it where no item that passes lies below it, which one cumulative sum over
-the sorted table tells by two gathers. A few single items (what was seen, a deny list) close it only where they are all
-that lies below it: such nodes are found once per search, from the items upwards, and there are at most as many of them
-at a depth as there are items. A search without a filter therefore costs next to nothing more than one without any
+node. A bitmap (a filter, an allow list) closes it where no item that passes lies below it, which one cumulative sum
+over the sorted table tells by two gathers. A few single items (what was seen, a deny list) close it only where they are
+all that lies below it: such nodes are found once per search, from the items upwards, and there are at most as many of
+them at a depth as there are items. A search without a filter therefore costs next to nothing more than one without any
 constraint, however many nodes it looks at.
 """
 
@@ -24,6 +24,8 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.tokens.decode_index import Children, DecodeIndex
 
 __all__ = ["Eligibility", "Passing", "eligible", "eligible_rows", "passing"]
+
+Places = npt.NDArray[np.integer[Any]] | Sequence[int]
 
 FEW = 4096
 """Single items per customer beyond which a bitmap is cheaper."""
@@ -116,15 +118,15 @@ def passing(rows_N: npt.NDArray[np.bool_] | Tensor, index: DecodeIndex) -> Passi
 
 def eligible(
     index: DecodeIndex,
-    left_out: Sequence[npt.NDArray[np.integer[Any]]] | Sequence[Tensor],
+    left_out: Sequence[Places],
     within: Sequence[Passing | None] | None = None,
 ) -> Eligibility:
     """What a batch of customers may be given.
 
     Args:
         index: The decode index.
-        left_out: For each customer, places of the sorted table that may not be returned, in any order, more than once or
-            -1 if need be.
+        left_out: For each customer, places of the sorted table that may not be returned, in any order, more than once
+            or -1 if need be.
         within: For each customer, the set that the search is confined to; None for everything.
 
     Raises:
@@ -146,7 +148,7 @@ def eligible(
 
 
 def _sorted_places(
-    left_out: Sequence[npt.NDArray[np.integer[Any]]] | Sequence[Tensor],
+    left_out: Sequence[Places],
     longest: int,
     groups: Sequence[tuple[Tensor, Passing]],
     index: DecodeIndex,
@@ -155,7 +157,7 @@ def _sorted_places(
     items = len(index.items_N)
     padded = np.full((len(left_out), longest), items, dtype=np.int64)
     for row, places in enumerate(left_out):
-        padded[row, : len(places)] = places
+        padded[row, : len(places)] = np.asarray(places)
     padded[padded < 0] = items
     padded.sort(axis=1)
     padded[:, 1:][padded[:, 1:] == padded[:, :-1]] = items

@@ -1,8 +1,8 @@
 """Beam search over the decode index, whatever scores the steps.
 
 Works on nodes, scores and eligible items; knows nothing about models. All beams of all customers move one level at a
-time in a few tensor operations. The constraint comes before the selection: a beam only ever holds nodes with an eligible
-item below them, so every result is a real, eligible item, and min(beam width, eligible) of them come back.
+time in a few tensor operations. The constraint comes before the selection: a beam only ever holds nodes with an
+eligible item below them, so every result is a real, eligible item, and min(beam width, eligible) of them come back.
 """
 
 # Axes: B customers, W beams, C children of a node, X candidates, N items

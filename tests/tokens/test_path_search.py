@@ -114,12 +114,10 @@ def test_the_best_places_are_those_of_a_stable_sort(values: list[float], data: s
     assert scores[0].tolist() == [np.float32(values[place]) for place in expected] + [-np.inf] * (keep - len(expected))
 
 
-@pytest.mark.parametrize("search", ["beam", "exact"])
-def test_when_the_beam_has_no_width(search: str) -> None:
+def test_when_the_beam_has_no_width() -> None:
     index = build_decode_index(np.array([[0], [1]], dtype=np.int32))
     allowed = eligible(index, [[]])
     with pytest.raises(InvalidArgumentError, match="beam width is 0; it must be 1 or more"):
-        if search == "beam":
-            search_paths(TableScorer([torch.zeros(1, 2)]), allowed, index, width=0)
-        else:
-            best_items(torch.zeros(1, 2), allowed, index, width=0)
+        search_paths(TableScorer([torch.zeros(1, 2)]), allowed, index, width=0)
+    with pytest.raises(InvalidArgumentError, match="beam width is 0; it must be 1 or more"):
+        best_items(torch.zeros(1, 2), allowed, index, width=0)
