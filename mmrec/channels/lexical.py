@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["LexicalConfig", "LexicalIndex", "build_lexical_index"]
+__all__ = ["LexicalConfig", "LexicalIndex", "Vocabulary", "build_lexical_index"]
+
+_SETTINGS: dict[str, Any] = {"sublinear_tf": True, "stop_words": "english", "dtype": np.float32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,36 @@ class LexicalConfig:
             )
 
 
+class Vocabulary(NamedTuple):
+    """The terms of a catalogue: what makes rows of new items' words that go with the catalogue's own.
+
+    Attributes:
+        terms: In the order of the columns. Length V; none where the catalogue has no usable term.
+        idf_V: Inverse document frequencies. Shape: (V,), float32.
+    """
+
+    terms: tuple[str, ...]
+    idf_V: npt.NDArray[np.float32]
+
+    def rows(self, texts: Sequence[str]) -> sp.csr_array:
+        """Unit-norm TF-IDF rows; words that the catalogue never had say nothing. Shape: (M, V) CSR, float32."""
+        if not self.terms or not texts:
+            return sp.csr_array((len(texts), max(1, len(self.terms))), dtype=np.float32)
+        vectorizer = TfidfVectorizer(vocabulary=self.terms, **_SETTINGS)
+        vectorizer.idf_ = self.idf_V
+        return sp.csr_array(vectorizer.transform(texts), dtype=np.float32)
+
+
 class LexicalIndex(NamedTuple):
-    """Unit-norm TF-IDF rows. ``rows``: Shape: (N, V) CSR, float32; an item without known words is a zero row."""
+    """Unit-norm TF-IDF rows.
+
+    Attributes:
+        rows: An item without known words is a zero row. Shape: (N, V) CSR, float32.
+        vocabulary: Of the columns; None for rows that new ones need not join.
+    """
 
     rows: sp.csr_array
+    vocabulary: Vocabulary | None = None
 
     def scores(self, histories: Sequence[npt.NDArray[np.int32]], config: LexicalConfig) -> npt.NDArray[np.float32]:
         """Decayed sum of cosine similarities to the recent history items. Shape: (B, N), float32."""
@@ -85,16 +113,12 @@ def build_lexical_index(texts: Sequence[str], config: LexicalConfig) -> LexicalI
         texts: Words of every item, in catalogue order; may be empty strings.
         config: See `LexicalConfig`.
     """
-    vectorizer = TfidfVectorizer(
-        sublinear_tf=True,
-        stop_words="english",
-        max_features=config.max_features,
-        max_df=config.max_document_share,
-        dtype=np.float32,
-    )
+    vectorizer = TfidfVectorizer(max_features=config.max_features, max_df=config.max_document_share, **_SETTINGS)
     try:
         rows = sp.csr_array(vectorizer.fit_transform(texts))
     except ValueError:
         # Not one usable term in the whole catalogue: the channel is silent, which is no error.
-        rows = sp.csr_array((len(texts), 1), dtype=np.float32)
-    return LexicalIndex(rows)
+        empty = sp.csr_array((len(texts), 1), dtype=np.float32)
+        return LexicalIndex(empty, Vocabulary((), np.zeros(0, dtype=np.float32)))
+    terms = tuple(vectorizer.get_feature_names_out().tolist())
+    return LexicalIndex(rows, Vocabulary(terms, vectorizer.idf_.astype(np.float32)))

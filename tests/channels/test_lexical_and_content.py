@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmrec.channels.content import ContentConfig, content_parts, content_scores
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
@@ -42,3 +44,20 @@ def test_parts_by_history_item_add_up_to_the_scores() -> None:
     cosines = content_parts(history, embeddings, asked, content)
     assert cosines.tolist() == [pytest.approx(row) for row in ([0.15, 0.0], [0.4, 0.5], [0.6, 0.0])]
     assert cosines.sum(axis=0) == pytest.approx(content_scores([history], embeddings, content)[0, asked], abs=1e-6)
+
+
+WORDS = st.lists(st.sampled_from(["red", "RED", "boots", "the", "x", "blue-green", "é", "42", "never"]), max_size=6)
+
+
+@given(st.lists(WORDS.map(" ".join), min_size=1, max_size=8), st.lists(WORDS.map(" ".join), max_size=4))
+def test_new_texts_get_rows_that_go_with_those_of_the_catalogue(texts: list[str], new: list[str]) -> None:
+    index = build_lexical_index(texts, LexicalConfig(max_document_share=1.0))
+    assert index.vocabulary is not None
+    again = index.vocabulary.rows(texts)
+    assert again.shape == index.rows.shape
+    assert np.allclose(again.toarray(), index.rows.toarray(), atol=1e-6)
+    rows = index.vocabulary.rows(new).toarray()
+    assert rows.shape == (len(new), index.rows.shape[1])
+    for text, row in zip(new, rows, strict=True):
+        known = set(text.lower().replace("-", " ").split()) & set(index.vocabulary.terms)
+        assert np.linalg.norm(row) == pytest.approx(1.0 if known else 0.0, abs=1e-5)
