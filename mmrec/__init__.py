@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mmrec.types import ItemFailure as ItemFailure
     from mmrec.types import ItemInput as ItemInput
     from mmrec.types import ItemLookup as ItemLookup
+    from mmrec.types import ItemPage as ItemPage
+    from mmrec.types import ItemPath as ItemPath
     from mmrec.types import ItemRecord as ItemRecord
     from mmrec.types import ItemTags as ItemTags
     from mmrec.types import Mismatch as Mismatch
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
     from mmrec.types import NumberFormat as NumberFormat
     from mmrec.types import Recommendations as Recommendations
     from mmrec.types import RecommendRequest as RecommendRequest
+    from mmrec.types import ResolvedPath as ResolvedPath
+    from mmrec.types import ResolvedPaths as ResolvedPaths
     from mmrec.types import ScoredItem as ScoredItem
     from mmrec.types import SearchRequest as SearchRequest
     from mmrec.types import SearchResults as SearchResults
+    from mmrec.types import SemanticIds as SemanticIds
     from mmrec.types import ServiceInfo as ServiceInfo
     from mmrec.types import SimilarRequest as SimilarRequest
     from mmrec.types import Tag as Tag
@@ -56,6 +61,8 @@ _HOMES = {
     "ItemFailure": "mmrec.types",
     "ItemInput": "mmrec.types",
     "ItemLookup": "mmrec.types",
+    "ItemPage": "mmrec.types",
+    "ItemPath": "mmrec.types",
     "ItemRecord": "mmrec.types",
     "ItemTags": "mmrec.types",
     "Mismatch": "mmrec.types",
@@ -66,9 +73,12 @@ _HOMES = {
     "RecommendRequest": "mmrec.types",
     "Recommendations": "mmrec.types",
     "Recommender": "mmrec.recommender",
+    "ResolvedPath": "mmrec.types",
+    "ResolvedPaths": "mmrec.types",
     "ScoredItem": "mmrec.types",
     "SearchRequest": "mmrec.types",
     "SearchResults": "mmrec.types",
+    "SemanticIds": "mmrec.types",
     "ServiceInfo": "mmrec.types",
     "SimilarRequest": "mmrec.types",
     "Tag": "mmrec.types",

@@ -26,14 +26,20 @@ from mmrec.types import (
     ItemFailure,
     ItemInput,
     ItemLookup,
+    ItemPage,
+    ListItemsRequest,
     Mismatches,
     MismatchRequest,
     Modality,
     NumberFormat,
     Recommendations,
     RecommendRequest,
+    ResolvedPaths,
+    ResolveRequest,
     SearchRequest,
     SearchResults,
+    SemanticIds,
+    SemanticIdsRequest,
     SimilarRequest,
     TagRequest,
     TagResults,
@@ -45,12 +51,15 @@ __all__ = [
     "EngineCalls",
     "duplicates_request",
     "embed_batch",
+    "list_items_request",
     "look_up",
     "mismatch_request",
     "recommend_batch",
     "recommend_request",
+    "resolve_request",
     "search_batch",
     "search_request",
+    "semantic_ids_request",
     "similar_batch",
     "similar_request",
     "tag_batch",
@@ -260,6 +269,38 @@ def mismatch_request(
     )
 
 
+def list_items_request(filter: str, page_size: int, page_token: str, item_fields: Iterable[str]) -> ListItemsRequest:
+    """A request for a page of the catalogue.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+    """
+    return ListItemsRequest(
+        filter=filter,
+        page_size=page_size,
+        page_token=page_token,
+        item_fields=item_fields,  # type: ignore[arg-type]  # the request makes tuples
+    )
+
+
+def semantic_ids_request(item_ids: Iterable[str], codebook_version: str) -> SemanticIdsRequest:
+    """A request for the semantic IDs of items.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+    """
+    return SemanticIdsRequest(item_ids, codebook_version)  # type: ignore[arg-type]  # the request makes tuples
+
+
+def resolve_request(semantic_ids: Iterable[Iterable[int]], page_size: int, codebook_version: str) -> ResolveRequest:
+    """A request for the items of semantic IDs.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+    """
+    return ResolveRequest(semantic_ids, page_size, codebook_version)  # type: ignore[arg-type]  # it makes tuples
+
+
 def embed_batch(
     items: Iterable[ItemInput | Mapping[str, object]],
     dimension: int,
@@ -444,3 +485,28 @@ class EngineCalls:
     def items(self: Engine, item_ids: Sequence[str]) -> ItemLookup:
         """Catalogue rows by id; see `Client.items`."""
         return look_up(self, item_ids)
+
+    def list_items(
+        self: Engine,
+        filter: str = "",
+        *,
+        page_size: int = DEFAULT_PAGE,
+        page_token: str = "",
+        item_fields: Iterable[str] = (),
+    ) -> ItemPage:
+        """A page of the catalogue; see `Client.list_items`."""
+        return only(self.list_items_many([list_items_request(filter, page_size, page_token, item_fields)]))
+
+    def semantic_ids(self: Engine, item_ids: Iterable[str], *, codebook_version: str = "") -> SemanticIds:
+        """Semantic IDs of items; see `Client.semantic_ids`."""
+        return only(self.semantic_ids_many([semantic_ids_request(item_ids, codebook_version)]))
+
+    def resolve_semantic_ids(
+        self: Engine,
+        semantic_ids: Iterable[Iterable[int]],
+        *,
+        page_size: int = DEFAULT_K,
+        codebook_version: str = "",
+    ) -> ResolvedPaths:
+        """Items of semantic IDs; see `Client.resolve_semantic_ids`."""
+        return only(self.resolve_many([resolve_request(semantic_ids, page_size, codebook_version)]))

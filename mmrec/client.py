@@ -26,13 +26,16 @@ from mmrec.types import (
     FilterMode,
     ItemInput,
     ItemLookup,
+    ItemPage,
     Mismatches,
     Modality,
     NumberFormat,
     Recommendations,
     RecommendRequest,
+    ResolvedPaths,
     SearchRequest,
     SearchResults,
+    SemanticIds,
     ServiceInfo,
     SimilarRequest,
     TagResults,
@@ -362,6 +365,74 @@ class Client:
             MmrecError: one of the classes of `mmrec.errors`.
         """
         return self._call(rpcs.GET_ITEMS, checked_item_ids(item_ids), timeout)
+
+    def list_items(
+        self,
+        filter: str = "",
+        *,
+        page_size: int = DEFAULT_PAGE,
+        page_token: str = "",
+        item_fields: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> ItemPage:
+        """A page of the catalogue, in its own order.
+
+        Args:
+            filter: AIP-160 condition over the columns, as in ``colour = "red" AND price < 50``; empty for every item.
+            page_size: Items a page, 1 to 1,000; 0 means 100.
+            page_token: `next_page_token` of the page before, with the same arguments otherwise.
+            item_fields: Fields of the rows to return besides the id; empty for all.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = calls.list_items_request(filter, page_size, page_token, item_fields)
+        return self._call(rpcs.LIST_ITEMS, request, timeout)
+
+    def semantic_ids(
+        self, item_ids: Iterable[str], *, codebook_version: str = "", timeout: float | None = None
+    ) -> SemanticIds:
+        """Semantic IDs of items, at most 1,000; unknown ids come back in `missing_ids`.
+
+        Args:
+            item_ids: The items.
+            codebook_version: Version of the codebooks the answer must be in; empty for the one being served.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Raises:
+            FailedPreconditionError: the server does not know the items' paths in that version.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = calls.semantic_ids_request(item_ids, codebook_version)
+        return self._call(rpcs.GET_SEMANTIC_IDS, request, timeout)
+
+    def resolve_semantic_ids(
+        self,
+        semantic_ids: Iterable[Iterable[int]],
+        *,
+        page_size: int = DEFAULT_K,
+        codebook_version: str = "",
+        timeout: float | None = None,
+    ) -> ResolvedPaths:
+        """Items of semantic IDs, or of the beginnings of them, at most 1,000.
+
+        Args:
+            semantic_ids: Paths of one code or more, as in ``[(12, 200, 7, 0), (12, 200)]``.
+            page_size: Items returned per path, 1 to 1,000; 0 means 10. With more than 100 paths it is lowered so that
+                at most 100,000 items come back in all.
+            codebook_version: Version of the codebooks that the paths are in; empty for the one being served.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Returns:
+            One entry per path: its items, or why that path was refused.
+
+        Raises:
+            FailedPreconditionError: the server does not know the items' paths in that version.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = calls.resolve_request(semantic_ids, page_size, codebook_version)
+        return self._call(rpcs.RESOLVE_SEMANTIC_IDS, request, timeout)
 
     def info(self, *, timeout: float | None = None) -> ServiceInfo:
         """What the server serves.

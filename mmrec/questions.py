@@ -61,10 +61,12 @@ __all__ = [
     "TagCalibration",
     "TagRequest",
     "TagResults",
+    "checked_item_fields",
 ]
 
 
-def _checked_item_fields(names: Iterable[str]) -> tuple[str, ...]:
+def checked_item_fields(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of fields of a catalogue row, each once."""
     listed = checked_list(names, "item_fields", "names of fields")
     for i, name in enumerate(listed):
         if name not in ITEM_FIELDS:
@@ -108,7 +110,7 @@ class SimilarRequest:
         object.__setattr__(self, "filter_mode", checked_choice(FilterMode, self.filter_mode, "filter_mode"))
         ends = "0 (nearest first) and 1 (as different from each other as possible)"
         object.__setattr__(self, "diversity", checked_share(self.diversity, "diversity", ends))
-        object.__setattr__(self, "item_fields", _checked_item_fields(self.item_fields))
+        object.__setattr__(self, "item_fields", checked_item_fields(self.item_fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ class SearchRequest:
         checked_text(self.filter, "filter", MAX_FILTER_CHARS)
         object.__setattr__(self, "filter_mode", checked_choice(FilterMode, self.filter_mode, "filter_mode"))
         checked_text(self.page_token, "page_token", MAX_TOKEN_CHARS)
-        object.__setattr__(self, "item_fields", _checked_item_fields(self.item_fields))
+        object.__setattr__(self, "item_fields", checked_item_fields(self.item_fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,7 +460,7 @@ class MismatchRequest:
         checked_text(self.filter, "filter", MAX_FILTER_CHARS)
         object.__setattr__(self, "page_size", checked_size(self.page_size, "page_size", DEFAULT_PAGE))
         checked_text(self.page_token, "page_token", MAX_TOKEN_CHARS)
-        object.__setattr__(self, "item_fields", _checked_item_fields(self.item_fields))
+        object.__setattr__(self, "item_fields", checked_item_fields(self.item_fields))
 
 
 @dataclass(frozen=True, slots=True)

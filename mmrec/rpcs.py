@@ -22,19 +22,25 @@ from mmrec.types import (
     EmbedResults,
     Engine,
     ItemLookup,
+    ItemPage,
+    ListItemsRequest,
     Mismatches,
     MismatchRequest,
     Recommendations,
     RecommendRequest,
+    ResolvedPaths,
+    ResolveRequest,
     SearchRequest,
     SearchResults,
+    SemanticIds,
+    SemanticIdsRequest,
     ServiceInfo,
     SimilarRequest,
     TagRequest,
     TagResults,
 )
 from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
-from mmrec.wire import messages, questions
+from mmrec.wire import catalogue, messages, questions
 from mmrec.wire.values import parse
 
 __all__ = [
@@ -46,9 +52,12 @@ __all__ = [
     "FIND_DUPLICATES",
     "FIND_MISMATCHES",
     "GET_ITEMS",
+    "GET_SEMANTIC_IDS",
     "GET_SERVICE_INFO",
+    "LIST_ITEMS",
     "METHODS",
     "RECOMMEND",
+    "RESOLVE_SEMANTIC_IDS",
     "RPCS",
     "SEARCH_ITEMS",
     "SERVICES",
@@ -264,6 +273,42 @@ GET_ITEMS: Rpc[tuple[str, ...], ItemLookup] = Rpc(
     split=_itself,
     join=_only,
 )
+LIST_ITEMS: Rpc[ListItemsRequest, ItemPage] = Rpc(
+    path="/mmrec.v1.ItemService/ListItems",
+    kind="list-items",
+    request_type=item_pb2.ListItemsRequest,
+    reply_type=item_pb2.ListItemsResponse,
+    request_to_wire=catalogue.list_items_request_to_wire,
+    request_from_wire=catalogue.list_items_request_from_wire,
+    reply_to_wire=catalogue.item_page_to_wire,
+    reply_from_wire=catalogue.item_page_from_wire,
+    split=_itself,
+    join=_only,
+)
+GET_SEMANTIC_IDS: Rpc[SemanticIdsRequest, SemanticIds] = Rpc(
+    path="/mmrec.v1.ItemService/GetSemanticIds",
+    kind="semantic-ids",
+    request_type=item_pb2.GetSemanticIdsRequest,
+    reply_type=item_pb2.GetSemanticIdsResponse,
+    request_to_wire=catalogue.semantic_ids_request_to_wire,
+    request_from_wire=catalogue.semantic_ids_request_from_wire,
+    reply_to_wire=catalogue.semantic_ids_to_wire,
+    reply_from_wire=catalogue.semantic_ids_from_wire,
+    split=_itself,
+    join=_only,
+)
+RESOLVE_SEMANTIC_IDS: Rpc[ResolveRequest, ResolvedPaths] = Rpc(
+    path="/mmrec.v1.ItemService/ResolveSemanticIds",
+    kind="resolve",
+    request_type=item_pb2.ResolveSemanticIdsRequest,
+    reply_type=item_pb2.ResolveSemanticIdsResponse,
+    request_to_wire=catalogue.resolve_request_to_wire,
+    request_from_wire=catalogue.resolve_request_from_wire,
+    reply_to_wire=catalogue.resolved_paths_to_wire,
+    reply_from_wire=catalogue.resolved_paths_from_wire,
+    split=_itself,
+    join=_only,
+)
 GET_SERVICE_INFO: Rpc[None, ServiceInfo] = Rpc(
     path="/mmrec.v1.SystemService/GetServiceInfo",
     kind="info",
@@ -289,6 +334,9 @@ _BUILT: tuple[Rpc[Any, Any], ...] = (
     FIND_MISMATCHES,
     EMBED_ITEMS,
     GET_ITEMS,
+    LIST_ITEMS,
+    GET_SEMANTIC_IDS,
+    RESOLVE_SEMANTIC_IDS,
     GET_SERVICE_INFO,
 )
 RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _BUILT}
@@ -317,6 +365,9 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     "duplicates": lambda engine, requests: engine.duplicates_many(requests),
     "mismatches": lambda engine, requests: engine.mismatches_many(requests),
     "items": _look_ups,
+    "list-items": lambda engine, requests: engine.list_items_many(requests),
+    "semantic-ids": lambda engine, requests: engine.semantic_ids_many(requests),
+    "resolve": lambda engine, requests: engine.resolve_many(requests),
     "info": lambda engine, requests: [engine.info()] * len(requests),
 }
 """What does the work of each kind: as many results as requests, in the same order, each a value or error."""

@@ -2,8 +2,8 @@
 
 Knows nothing of protobuf, torch or files. Requests check themselves when they are made, so that a bad value is
 refused with the same words by the SDK, the in-process recommender and the server. Results hold tuples and read-only
-arrays only. Values about items are in `mmrec.items`, what can be asked of a catalogue in `mmrec.questions`; this module
-has all their names.
+arrays only. Values about items are in `mmrec.items`, what can be asked of a catalogue in `mmrec.questions` and
+`mmrec.catalogue_questions`; this module has all their names.
 """
 
 from __future__ import annotations
@@ -13,6 +13,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from mmrec.catalogue_questions import (
+    ItemPage,
+    ItemPath,
+    ListItemsRequest,
+    ResolvedPath,
+    ResolvedPaths,
+    ResolveRequest,
+    SemanticIds,
+    SemanticIdsRequest,
+)
 from mmrec.checks import (
     DEFAULT_K,
     DEFAULT_PAGE,
@@ -103,8 +113,11 @@ __all__ = [
     "ItemFailure",
     "ItemInput",
     "ItemLookup",
+    "ItemPage",
+    "ItemPath",
     "ItemRecord",
     "ItemTags",
+    "ListItemsRequest",
     "Mismatch",
     "MismatchRequest",
     "Mismatches",
@@ -113,9 +126,14 @@ __all__ = [
     "RecommendRequest",
     "Recommendation",
     "Recommendations",
+    "ResolveRequest",
+    "ResolvedPath",
+    "ResolvedPaths",
     "ScoredItem",
     "SearchRequest",
     "SearchResults",
+    "SemanticIds",
+    "SemanticIdsRequest",
     "ServiceInfo",
     "SimilarRequest",
     "Tag",
@@ -329,6 +347,18 @@ class Engine(Protocol):
 
     def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
         """Items whose picture and words do not agree."""
+        ...
+
+    def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
+        """Pages of the catalogue."""
+        ...
+
+    def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
+        """The semantic IDs of items."""
+        ...
+
+    def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
+        """The items of semantic IDs."""
         ...
 
     def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:

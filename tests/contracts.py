@@ -13,7 +13,7 @@ import pytest
 
 from mmrec.aio import AsyncClient, AsyncEngineTransport
 from mmrec.client import Client
-from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.transport import EngineTransport
 from mmrec.types import (
     MAX_K,
@@ -27,14 +27,21 @@ from mmrec.types import (
     ItemEmbedding,
     ItemFailure,
     ItemInput,
+    ItemPage,
     ItemTags,
+    ListItemsRequest,
     Mismatches,
     MismatchRequest,
     Modality,
     Recommendations,
     RecommendRequest,
+    ResolvedPath,
+    ResolvedPaths,
+    ResolveRequest,
     SearchRequest,
     SearchResults,
+    SemanticIds,
+    SemanticIdsRequest,
     SimilarRequest,
     TagRequest,
     TagResults,
@@ -57,6 +64,9 @@ class Calls(Protocol):
     duplicates: Callable[..., DuplicateGroups]
     mismatches: Callable[..., Mismatches]
     items: Callable[..., Any]
+    list_items: Callable[..., ItemPage]
+    semantic_ids: Callable[..., SemanticIds]
+    resolve_semantic_ids: Callable[..., ResolvedPaths]
     info: Callable[..., Any]
 
 
@@ -169,6 +179,7 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert_finding_contract(engine, known)
     assert_tagging_contract(engine, known)
     assert_checking_contract(engine, known)
+    assert_look_up_contract(engine, known)
 
     items, missing = engine.get_items([second, NOT_THERE, first, NOT_THERE])
     assert [item.item_id for item in items] == [second, first]
@@ -370,6 +381,77 @@ def assert_checking_contract(engine: Engine, known: list[str]) -> None:
     assert isinstance(broken, InvalidArgumentError)
 
 
+def assert_look_up_contract(engine: Engine, known: list[str]) -> None:
+    """Pages of rows, and the way between items and semantic IDs in both directions."""
+    first, second, third = known[:3]
+    info = engine.info()
+    whole, sparse, none, broken, bad_token = engine.list_items_many(
+        [
+            ListItemsRequest(page_size=MAX_K),
+            ListItemsRequest(f'item_id IN ("{first}", "{third}")', item_fields=("title",)),
+            ListItemsRequest('item_id = "no such id"'),
+            ListItemsRequest("("),
+            ListItemsRequest(page_token="?"),
+        ]
+    )
+    assert isinstance(whole, ItemPage)
+    assert whole.total == len(set(whole.item_ids)) == info.items
+    assert whole.versions == info.versions
+    assert isinstance(sparse, ItemPage)
+    assert list(sparse.item_ids) == [item_id for item_id in whole.item_ids if item_id in (first, third)]
+    assert all(item.title and not item.semantic_id for item in sparse.items)
+    assert isinstance(none, ItemPage)
+    assert (none.items, none.total, none.next_page_token) == ((), 0, "")
+    assert isinstance(broken, InvalidArgumentError)
+    assert isinstance(bad_token, InvalidArgumentError)
+    request, paged = ListItemsRequest(f'item_id != "{second}"', page_size=2), []
+    while True:
+        page = engine.list_items_many([request])[0]
+        assert isinstance(page, ItemPage)
+        assert page.total == info.items - 1
+        paged += page.item_ids
+        if not page.next_page_token:
+            break
+        request = replace(request, page_token=page.next_page_token)
+    assert paged == [item_id for item_id in whole.item_ids if item_id != second]
+
+    own, other = engine.semantic_ids_many(
+        [
+            SemanticIdsRequest((second, NOT_THERE, first, NOT_THERE, second), info.versions.codebook),
+            SemanticIdsRequest((first,), "no such version"),
+        ]
+    )
+    assert isinstance(own, SemanticIds)
+    assert [entry.item_id for entry in own.entries] == [second, first, second]
+    assert own.missing_ids == (NOT_THERE,)
+    assert own.versions == info.versions
+    assert {len(entry.semantic_id) for entry in own.entries} == {info.levels}
+    assert isinstance(other, FailedPreconditionError)
+
+    path = own.entries[1].semantic_id
+    found, refused, elsewhere = engine.resolve_many(
+        [
+            ResolveRequest((path, path[:1], path[:-1]), page_size=MAX_K),
+            ResolveRequest(((), path, (*path, 0))),
+            ResolveRequest((path,), codebook_version="no such version"),
+        ]
+    )
+    assert isinstance(found, ResolvedPaths)
+    exact, wide, narrow = found.entries
+    assert [item.item_id for item in exact.items] == [first]
+    assert exact.items == tuple(engine.get_items([first])[0])
+    assert first in {item.item_id for item in narrow.items} <= {item.item_id for item in wide.items}
+    assert [entry.total for entry in found.entries] == [len(entry.items) for entry in found.entries]
+    assert all(item.semantic_id[:1] == path[:1] for item in wide.items)
+    assert isinstance(refused, ResolvedPaths)
+    empty, good, long = refused.entries
+    assert isinstance(empty.error, InvalidArgumentError)
+    assert [item.item_id for item in good.items] == [first]
+    assert isinstance(long.error, InvalidArgumentError)
+    assert [violation.field for violation in long.error.violations] == ["semantic_ids[2]"]
+    assert isinstance(elsewhere, FailedPreconditionError)
+
+
 def assert_ranked(items: tuple[Any, ...], *, at_most: int) -> None:
     """No item twice, best first, not too many."""
     assert len(items) <= at_most
@@ -401,6 +483,10 @@ def _comparable(value: Any) -> Any:
         return (value.item_id, _comparable(value.error))
     if isinstance(value, EmbedResults):
         return (_comparable(value.items), value.versions, value.dtype if value.items else None)
+    if isinstance(value, ResolvedPaths):
+        return (_comparable(value.entries), value.versions)
+    if isinstance(value, ResolvedPath):
+        return (value.semantic_id, value.items, value.total, _comparable(value.error))
     if isinstance(value, TagResults):
         return (_comparable(value.items), value.missing_ids, value.calibration, value.versions)
     if isinstance(value, Recommendations):
@@ -521,6 +607,31 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.items([second, NOT_THERE, first]),
         lambda c: c.items([]),
         lambda c: c.items([first] * 1001),
+        lambda c: c.list_items(page_size=1000),
+        lambda c: c.list_items(f'item_id != "{first}"', page_size=2, item_fields=["title"]),
+        lambda c: c.list_items(page_size=2, page_token=c.list_items(page_size=2).next_page_token),
+        lambda c: c.list_items(page_size=10**6),
+        lambda c: c.list_items(page_size=-1),
+        lambda c: c.list_items("no_such_column = 1"),
+        lambda c: c.list_items(page_token="not one of ours"),
+        lambda c: c.list_items(item_fields=["colour"]),
+        lambda c: c.semantic_ids([second, NOT_THERE, first, second]),
+        lambda c: c.semantic_ids(iter([first]), codebook_version=c.info().versions.codebook),
+        lambda c: c.semantic_ids([]),
+        lambda c: c.semantic_ids(first),
+        lambda c: c.semantic_ids([first] * 1001),
+        lambda c: c.semantic_ids([first], codebook_version="another"),
+        lambda c: c.resolve_semantic_ids([c.semantic_ids([first]).entries[0].semantic_id]),
+        lambda c: c.resolve_semantic_ids([[np.int32(code)] for code in range(3)], page_size=1),
+        lambda c: c.resolve_semantic_ids([(), (0,) * 50, (2**32 - 1,)]),
+        lambda c: c.resolve_semantic_ids([]),
+        lambda c: c.resolve_semantic_ids([(-1,)]),
+        lambda c: c.resolve_semantic_ids([(2**32,)]),
+        lambda c: c.resolve_semantic_ids([("a",)]),
+        lambda c: c.resolve_semantic_ids([1, 2]),
+        lambda c: c.resolve_semantic_ids([(0,)] * 1001),
+        lambda c: c.resolve_semantic_ids([(0,)], page_size=-1),
+        lambda c: c.resolve_semantic_ids([(0,)], codebook_version="another"),
         lambda c: c.info(),
     ]
 

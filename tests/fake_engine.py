@@ -1,7 +1,7 @@
 """A small real engine for tests: 20 items on a circle, answers that can be worked out by hand, and some
 traps.
 
-Item i is ``item-i``; its embedding is the point at i/20 of a turn, and only even items have a picture. A
+Item i is ``item-i``; its path is i, 255, 0; its embedding is the point at i/20 of a turn, and only even items have a picture. A
 recommendation continues the circle from the last known item of the history. The length of a search's words names an
 item, and that of a label a point; some words are traps. Items 0 and 1 are the same thing, and so are 4, 5 and 6;
 pictures and words of 7 and 3 do not agree.
@@ -20,7 +20,7 @@ import numpy as np
 from mmrec.calls import EngineCalls
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
-from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.paging import next_page_token, page_of, page_start
 from mmrec.types import (
     ChannelShare,
@@ -36,17 +36,25 @@ from mmrec.types import (
     ItemEmbedding,
     ItemFailure,
     ItemInput,
+    ItemPage,
+    ItemPath,
     ItemRecord,
     ItemTags,
+    ListItemsRequest,
     Mismatch,
     Mismatches,
     MismatchRequest,
     Modality,
     Recommendations,
     RecommendRequest,
+    ResolvedPath,
+    ResolvedPaths,
+    ResolveRequest,
     ScoredItem,
     SearchRequest,
     SearchResults,
+    SemanticIds,
+    SemanticIdsRequest,
     ServiceInfo,
     SimilarRequest,
     Tag,
@@ -108,6 +116,18 @@ class FakeEngine(EngineCalls):
     def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
         self._note("mismatches", len(requests))
         return [_answered(_mismatches, request) for request in requests]
+
+    def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
+        self._note("list-items", len(requests))
+        return [_answered(_list_items, request) for request in requests]
+
+    def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
+        self._note("semantic-ids", len(requests))
+        return [_answered(_semantic_ids, request) for request in requests]
+
+    def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
+        self._note("resolve", len(requests))
+        return [_answered(_resolve, request) for request in requests]
 
     def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
         rows = [_row(item_id) for item_id in item_ids]
@@ -330,6 +350,39 @@ def _mismatches(request: MismatchRequest) -> Mismatches:
         page.next_page_token,
         VERSIONS,
     )
+
+
+def _list_items(request: ListItemsRequest) -> ItemPage:
+    rows = [row for row, passes in enumerate(_passing(request.filter)) if passes]
+    page = page_of(request, VERSIONS.catalogue, rows)
+    items = tuple(_fields(_record(row), request.item_fields) for row in page.entries)
+    return ItemPage(items, len(rows), page.next_page_token, VERSIONS)
+
+
+def _check_version(version: str) -> None:
+    if version not in ("", VERSIONS.codebook):
+        raise FailedPreconditionError(f"codebook_version is {version!r}; here it is {VERSIONS.codebook}")
+
+
+def _semantic_ids(request: SemanticIdsRequest) -> SemanticIds:
+    _check_version(request.codebook_version)
+    rows = {item_id: _row(item_id) for item_id in request.item_ids}
+    known = [(item_id, row) for item_id in request.item_ids if (row := rows[item_id]) is not None]
+    missing = tuple(item_id for item_id, row in rows.items() if row is None)
+    return SemanticIds(tuple(ItemPath(i, _record(row).semantic_id) for i, row in known), missing, VERSIONS)
+
+
+def _resolve(request: ResolveRequest) -> ResolvedPaths:
+    _check_version(request.codebook_version)
+    entries = []
+    for i, path in enumerate(request.semantic_ids):
+        if not 1 <= len(path) <= 3:
+            error = InvalidArgumentError("a path has 1 to 3 codes", field=f"semantic_ids[{i}]")
+            entries.append(ResolvedPath(path, error=error))
+            continue
+        found = [_record(row) for row in range(ITEMS) if _record(row).semantic_id[: len(path)] == path]
+        entries.append(ResolvedPath(path, tuple(found[: request.page_size]), len(found)))
+    return ResolvedPaths(tuple(entries), VERSIONS)
 
 
 _CATALOGUE = Catalogue(

@@ -369,6 +369,7 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
         interactions=data.interactions,
         fused_ND=fused_ND,
         semantic_ids_NP=tokens["semantic_ids"],
+        decode_index=index,
         tokenizer=tokenizer_from_tensors(tokens),
         generator=generator,
         transitions=transitions,

@@ -34,6 +34,8 @@ from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
 from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.recommender.saved_index import DECODE_INDEX, read_decode_index
+from mmrec.tokens.decode_index import DecodeIndex
 from mmrec.tokens.tokenizer import Tokenizer, tokenizer_from_tensors
 from mmrec.understanding.vector_index import IndexConfig, IndexDescription, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import ItemFeatures
@@ -42,10 +44,12 @@ __all__ = [
     "ENCODERS",
     "ChannelConfigs",
     "Parts",
+    "Paths",
     "load_generator",
     "read_features",
     "read_index",
     "read_parts",
+    "read_paths",
     "read_thumbnails",
     "save_generator",
     "write_parts",
@@ -82,6 +86,7 @@ class Parts(NamedTuple):
         interactions: All events of all users, for stored histories and for evaluating.
         fused_ND: Fused embeddings, unit norm. Shape: (N, D), float32.
         semantic_ids_NP: Unique paths. Shape: (N, P), int32.
+        decode_index: Over these paths; may lie on any device.
         tokenizer: What gives new items their paths.
         generator: The LLM and its heads.
         transitions: Counted on training events only.
@@ -97,6 +102,7 @@ class Parts(NamedTuple):
     interactions: Interactions
     fused_ND: npt.NDArray[np.float32]
     semantic_ids_NP: npt.NDArray[np.int32]
+    decode_index: DecodeIndex
     tokenizer: Tokenizer
     generator: Generator
     transitions: TransitionGraph
@@ -111,6 +117,20 @@ class Parts(NamedTuple):
     def blend(self) -> Blend:
         """The weights that are served."""
         return self.blends["fused"]
+
+
+class Paths(NamedTuple):
+    """What a bundle says of its items' places, without a model.
+
+    Attributes:
+        catalogue: The items.
+        semantic_ids_NP: Unique paths. Shape: (N, P), int32.
+        widths: Codes per level.
+    """
+
+    catalogue: Catalogue
+    semantic_ids_NP: npt.NDArray[np.int32]
+    widths: tuple[int, ...]
 
 
 def write_parts(
@@ -147,6 +167,7 @@ def write_parts(
     if thumbnails is not None:
         writer.write_tensors(THUMBNAILS, {"pixels": thumbnails})
     writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP} | parts.tokenizer.tensors())
+    writer.write_tensors(DECODE_INDEX, parts.decode_index.tensors())
     index = build_vector_index(parts.fused_ND, IndexConfig(gpu="never"), progress)
     built = index.description
     # The same fit must make the same files, and how long it took is not the same.
@@ -216,6 +237,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         interactions=interactions,
         fused_ND=fused_ND,
         semantic_ids_NP=tokens["semantic_ids"],
+        decode_index=read_decode_index(bundle, tokens["semantic_ids"], generator.widths),
         tokenizer=_tokenizer(bundle, tokens),
         generator=generator.to(device).eval(),
         transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
@@ -229,6 +251,22 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         },
         beam_width=int(settings["beam_width"]),
     )
+
+
+def read_paths(bundle: Bundle) -> Paths:
+    """Items and semantic IDs of a verified bundle; no model is loaded.
+
+    Raises:
+        BundleError: a part is missing, or the parts come from different bundles.
+    """
+    catalogue = Catalogue.from_table(bundle.read_table(CATALOGUE))
+    semantic_ids_NP = _read_tensor(bundle, TOKENS, "semantic_ids")
+    if len(semantic_ids_NP) != len(catalogue):
+        raise BundleError(
+            f"{bundle.root}: {TOKENS} describes {len(semantic_ids_NP):,} items and {CATALOGUE} {len(catalogue):,}; the "
+            "parts come from different bundles: fit again, or restore the bundle from its source"
+        )
+    return Paths(catalogue, semantic_ids_NP, tuple(bundle.read_json(SETTINGS)["widths"]))
 
 
 def read_features(bundle: Bundle) -> ItemFeatures | None:

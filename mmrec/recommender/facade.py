@@ -25,6 +25,7 @@ from mmrec.recommender.checking import Checker
 from mmrec.recommender.explaining import explain_ranking
 from mmrec.recommender.finding import Finder
 from mmrec.recommender.live import LiveEvents
+from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths
 from mmrec.recommender.ranker import Ranker, top_k
 from mmrec.recommender.sides import CatalogueSides, item_side, no_side
 from mmrec.recommender.tagging import Tagger
@@ -38,15 +39,21 @@ from mmrec.types import (
     ItemEmbedding,
     ItemFailure,
     ItemInput,
+    ItemPage,
     ItemRecord,
+    ListItemsRequest,
     Mismatches,
     MismatchRequest,
     Modality,
     Recommendations,
     RecommendRequest,
+    ResolvedPaths,
+    ResolveRequest,
     ScoredItem,
     SearchRequest,
     SearchResults,
+    SemanticIds,
+    SemanticIdsRequest,
     ServiceInfo,
     SimilarRequest,
     TagRequest,
@@ -90,6 +97,9 @@ class Recommender(EngineCalls):
         self._finder = Finder(catalogue, sides, filters, self._record, versions)
         self._tagger = Tagger(catalogue, sides, versions)
         self._checker = Checker(catalogue, sides, filters, self._record, versions)
+        # One version of the codebooks is served; one that is being replaced would stand beside it.
+        paths = {versions.codebook: CodebookPaths(self._parts.decode_index, self._parts.semantic_ids_NP)}
+        self._look_up = CatalogueLookUp(catalogue, filters, paths, self._record, versions)
 
     @classmethod
     def load(cls, bundle: str | os.PathLike[str], *, device: str = "auto", dtype: str = "auto") -> Recommender:
@@ -305,6 +315,18 @@ class Recommender(EngineCalls):
         rows = {item_id: self._parts.catalogue.row_of(item_id) for item_id in item_ids}
         found = [self._record(row) for item_id in item_ids if (row := rows[item_id]) is not None]
         return found, [item_id for item_id, row in rows.items() if row is None]
+
+    def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
+        """Pages of the catalogue."""
+        return self._look_up.list_items_many(requests)
+
+    def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
+        """Semantic IDs of items."""
+        return self._look_up.semantic_ids_many(requests)
+
+    def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
+        """Items of semantic IDs."""
+        return self._look_up.resolve_many(requests)
 
     def info(self) -> ServiceInfo:
         """What this recommender serves."""

@@ -27,7 +27,6 @@ from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
 from mmrec.generator.semantic_id_head import Memory
 from mmrec.recommender.artefact import Parts
-from mmrec.tokens.decode_index import build_decode_index
 from mmrec.tokens.eligibility import eligible, eligible_rows
 from mmrec.tokens.path_search import PathResult
 
@@ -110,7 +109,7 @@ class Ranker:
         self.device = device
         self.dtype = dtype
         self.items = len(parts.catalogue)
-        self.index = build_decode_index(parts.semantic_ids_NP, parts.generator.widths).to(device)
+        self.index = parts.decode_index.to(device)
         with torch.inference_mode():
             self.tokens_NH = parts.generator.eval().item_tokens()
             self.keys = parts.generator.node_keys(self.tokens_NH, self.index)

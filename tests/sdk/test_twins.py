@@ -30,11 +30,14 @@ PUBLIC = [
     "embed",
     "info",
     "items",
+    "list_items",
     "mismatches",
     "recommend",
     "recommend_many",
+    "resolve_semantic_ids",
     "search",
     "search_many",
+    "semantic_ids",
     "similar",
     "similar_many",
     "tag",
@@ -54,7 +57,20 @@ def test_both_clients_take_the_same_arguments_and_say_the_same(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["duplicates", "embed", "items", "mismatches", "recommend", "search", "similar", "tag"]
+    "name",
+    [
+        "duplicates",
+        "embed",
+        "items",
+        "list_items",
+        "mismatches",
+        "recommend",
+        "resolve_semantic_ids",
+        "search",
+        "semantic_ids",
+        "similar",
+        "tag",
+    ],
 )
 def test_the_calls_in_process_take_the_arguments_of_the_client_but_for_the_timeout(name: str) -> None:
     client = dict(inspect.signature(getattr(Client, name)).parameters)
