@@ -19,12 +19,13 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 
-__all__ = ["LexicalSketch", "fit_sketch", "nearest_rows"]
+__all__ = ["LexicalSketch", "fit_sketch", "nearest_rows", "nearest_to"]
 
 EXACT_ITEMS = 50_000
 """Items up to which every pair's TF-IDF cosine is computed; beyond, neighbours are searched among sketches."""
 
 _ROWS_AT_ONCE = 1024
+_ASKED_AT_ONCE = 64
 
 
 class LexicalSketch(NamedTuple):
@@ -94,6 +95,32 @@ def nearest_rows(
     row_E, place_E = np.nonzero(use_NK)
     values_E = cosine_NK[row_E, place_E].astype(np.float32)
     return sp.coo_array((values_E, (row_E, found_NK[row_E, place_E])), shape=(items, items)).tocsr()
+
+
+def nearest_to(asked: sp.csr_array, rows: sp.csr_array, among_N: npt.NDArray[np.bool_], keep: int) -> sp.csr_array:
+    """Cosine to the `keep` items of the most similar words, of a few items that need not be in the catalogue.
+
+    Args:
+        asked: TF-IDF rows of unit norm. Shape: (M, V) CSR.
+        rows: Those of the catalogue. Shape: (N, V) CSR.
+        among_N: Which items may be neighbours. Shape: (N,), bool.
+        keep: 1 or more.
+
+    Returns:
+        Positive cosines; the lower column wins ties. Shape: (M, N) CSR, float32.
+    """
+    chosen = sp.diags_array(among_N.astype(np.float32), format="csr") @ rows
+    columns = chosen.T.tocsr()
+    parts = []
+    for begin in range(0, asked.shape[0], _ASKED_AT_ONCE):
+        cosine = sp.csr_array(asked[begin : begin + _ASKED_AT_ONCE] @ columns)
+        row_E = np.repeat(np.arange(cosine.shape[0]), np.diff(cosine.indptr))
+        order_E = np.lexsort((cosine.indices, -cosine.data, row_E))
+        place_E = np.arange(cosine.nnz) - np.repeat(cosine.indptr[:-1], np.diff(cosine.indptr))
+        kept_E = order_E[(place_E < keep) & (cosine.data[order_E] > 0)]
+        values = cosine.data[kept_E].astype(np.float32)
+        parts.append(sp.coo_array((values, (row_E[kept_E], cosine.indices[kept_E])), shape=cosine.shape).tocsr())
+    return sp.vstack(parts, format="csr") if parts else sp.csr_array((0, rows.shape[0]), dtype=np.float32)
 
 
 def _search(

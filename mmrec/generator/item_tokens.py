@@ -98,6 +98,22 @@ class ItemTokens(nn.Module):
             self.content_NC, self.paths_NP, self.warm_N, self._neighbours("followers"), self._neighbours("alike")
         )
 
+    def over(self, table: ItemTable) -> ItemTokens:
+        """The same weights over a changed catalogue: its rows are those of this one and perhaps more after them.
+
+        Args:
+            table: A row past those of this one has no residual. Its `warm_N` must be false there.
+        """
+        with torch.device("meta"):
+            made = ItemTokens(self.config, table, (0,), self.norm.normalized_shape[0])
+        made.project, made.code_embedding, made.norm = self.project, self.code_embedding, self.norm
+        made.share = self.share
+        more = len(table.warm_N) - self.residual.num_embeddings
+        weight_NH = F.pad(self.residual.weight.detach(), (0, 0, 0, more)) if more else self.residual.weight.detach()
+        items, hidden = weight_NH.shape
+        made.residual = nn.Embedding(items, hidden, _weight=weight_NH, _freeze=True)
+        return made.train(self.training)
+
     def forward(self, rows_R: Tensor | None = None) -> Tensor:
         """Tokens; some items are hidden at random while training.
 

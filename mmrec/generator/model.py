@@ -8,6 +8,7 @@ scores the whole catalogue by dot product with those same tokens; `semantic_id_h
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -58,6 +59,12 @@ class Generator(nn.Module):
         self.state_norm = nn.LayerNorm(hidden)
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
+
+    def over(self, table: ItemTable) -> Generator:
+        """The same model over a changed catalogue; see `ItemTokens.over`. It shares all weights with this one."""
+        made = copy.copy(self)
+        made._modules = {**self._modules, "catalogue": self.catalogue.over(table)}
+        return made
 
     def item_tokens(self, rows_R: Tensor | None = None) -> Tensor:
         """Token of every item, or of the asked ones. Shape: (N, H) or (R, H), float32."""

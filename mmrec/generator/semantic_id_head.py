@@ -148,11 +148,13 @@ class SemanticIdHead(nn.Module):
             embeddings = cast("Sequence[nn.Embedding]", self.code_embedding)
             by_code = tuple(embedding.weight for embedding in embeddings)
             normed = tuple(norm(codes_KH) for norm, codes_KH in zip(self.scored_norm, by_code, strict=True))
-            return NodeKeys(by_code, normed, index.child_code)
+            last = index.child_code[-1].clamp(max=self.widths[-1] - 1)
+            return NodeKeys(by_code, normed, (*index.child_code[:-1], last))
         sorted_NH = tokens_NH[index.items_N]
         written, scored = [], []
         for depth in range(index.levels):
-            codes_VH = self.code_embedding[depth](index.child_code[depth])
+            # The last code only tells collisions apart, and of these a catalogue may get more than training had.
+            codes_VH = self.code_embedding[depth](index.child_code[depth].clamp(max=self.widths[depth] - 1))
             sizes_V = index.item_begin[depth + 1].diff()
             if len(sizes_V) == len(sorted_NH):
                 mean_VH = sorted_NH

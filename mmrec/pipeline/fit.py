@@ -25,6 +25,7 @@ import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.channels.blend import Blend
 from mmrec.channels.lexical import build_lexical_index
+from mmrec.channels.sketch import fit_sketch
 from mmrec.channels.transitions import count_transitions
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import LeaveOneOut
@@ -335,6 +336,7 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
     popularity_N = Ranker.popularity_of(split.train, items)
     transitions = count_transitions(split.train, items, config.channels.transitions)
     lexical = build_lexical_index(data.catalogue.texts(config.template), config.channels.lexical)
+    sketch = fit_sketch(lexical.rows, config.generator.sketch, seed=config.seed)
     table = build_item_table(
         fused_ND,
         tokens["semantic_ids"],
@@ -342,8 +344,8 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
         transitions,
         config.channels.transitions,
         lexical,
+        sketch,
         config.generator,
-        seed=config.seed,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -375,6 +377,7 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
         transitions=transitions,
         transitions_wide=count_transitions(split.train, items, config.channels.transitions_wide),
         lexical=lexical,
+        sketch=sketch,
         popularity_N=popularity_N,
         channels=config.channels,
         blends={},

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from mmrec.channels.lexical import LexicalIndex
-from mmrec.channels.sketch import fit_sketch, nearest_rows
+from mmrec.channels.sketch import LexicalSketch, nearest_rows
 from mmrec.channels.transitions import TransitionConfig, TransitionGraph
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
@@ -28,9 +28,8 @@ def build_item_table(
     transitions: TransitionGraph,
     channel: TransitionConfig,
     lexical: LexicalIndex,
+    sketch: LexicalSketch,
     config: GeneratorConfig,
-    *,
-    seed: int,
 ) -> ItemTable:
     """Put it together.
 
@@ -41,11 +40,11 @@ def build_item_table(
         transitions: Counted on training events only.
         channel: How transitions are damped.
         lexical: Words of every item.
-        config: `sketch`, `followers` and `alike` are read.
-        seed: Of the sketch.
+        sketch: Of these words.
+        config: `followers` and `alike` are read.
     """
     warm_N = popularity_N > 0
-    sketch_NS = fit_sketch(lexical.rows, config.sketch, seed=seed).of(lexical.rows)
+    sketch_NS = sketch.of(lexical.rows)
     alike = None
     if config.alike:
         strength = nearest_rows(lexical.rows, sketch_NS, warm_N, config.alike)

@@ -24,7 +24,8 @@ from safetensors.torch import load_file, save_file
 from mmrec.bundle import Bundle, BundleWriter
 from mmrec.channels.blend import Blend
 from mmrec.channels.content import ContentConfig
-from mmrec.channels.lexical import LexicalConfig, LexicalIndex
+from mmrec.channels.lexical import LexicalConfig, LexicalIndex, Vocabulary
+from mmrec.channels.sketch import LexicalSketch
 from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
@@ -65,6 +66,8 @@ GENERATOR = "generator"
 ITEM_TABLE = "item_table.safetensors"
 CHANNELS = "channels.safetensors"
 SETTINGS = "settings.json"
+TERMS = "terms.json"
+WORDS = "words.safetensors"
 ENCODERS = "encoders"
 
 
@@ -92,10 +95,13 @@ class Parts(NamedTuple):
         transitions: Counted on training events only.
         transitions_wide: Likewise, over a window as wide as most histories.
         lexical: TF-IDF rows.
+        sketch: From such rows to what the generator is told of words; None in a bundle made before bundles held it.
         popularity_N: Training events per item. Shape: (N,), float32.
         channels: How histories are read.
         blends: Weights of the channels by what they rank for: ``fused`` is served.
         beam_width: Beams of the semantic-ID search when a request does not say.
+        alive_N: Which rows are items; the others were deleted, and are kept for the histories that hold them. None for
+            all of them. Shape: (N,), bool.
     """
 
     catalogue: Catalogue
@@ -108,10 +114,12 @@ class Parts(NamedTuple):
     transitions: TransitionGraph
     transitions_wide: TransitionGraph
     lexical: LexicalIndex
+    sketch: LexicalSketch | None
     popularity_N: npt.NDArray[np.float32]
     channels: ChannelConfigs
     blends: Mapping[str, Blend]
     beam_width: int
+    alive_N: npt.NDArray[np.bool_] | None = None
 
     @property
     def blend(self) -> Blend:
@@ -179,6 +187,10 @@ def write_parts(
     tensors |= _csr_tensors("pairs", parts.transitions.forward) | _csr_tensors("lexical", parts.lexical.rows)
     tensors |= _csr_tensors("wide_pairs", parts.transitions_wide.forward)
     writer.write_tensors(CHANNELS, tensors)
+    if parts.lexical.vocabulary and parts.sketch:
+        writer.write_json(TERMS, list(parts.lexical.vocabulary.terms))
+        words = {"idf": parts.lexical.vocabulary.idf_V, "components": parts.sketch.components_VS}
+        writer.write_tensors(WORDS, words)
     writer.write_json(
         SETTINGS,
         {
@@ -225,6 +237,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         _read_table(bundle, fused_ND, tokens["semantic_ids"], popularity_N),
         tuple(settings["widths"]),
     )
+    vocabulary, sketch = _read_words(bundle)
     configs = settings["channels"]
     channel_configs = ChannelConfigs(
         TransitionConfig(**configs["transitions"]),
@@ -242,7 +255,8 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         generator=generator.to(device).eval(),
         transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
         transitions_wide=build_graph(_csr("wide_pairs", channels), popularity_N, channel_configs.transitions_wide),
-        lexical=LexicalIndex(_csr("lexical", channels)),
+        lexical=LexicalIndex(_csr("lexical", channels), vocabulary),
+        sketch=sketch,
         popularity_N=popularity_N,
         channels=channel_configs,
         blends={
@@ -397,6 +411,14 @@ def _read_table(
         neighbours("followers"),
         neighbours("alike"),
     )
+
+
+def _read_words(bundle: Bundle) -> tuple[Vocabulary | None, LexicalSketch | None]:
+    """What makes rows and sketches of new items' words; None for a bundle made before bundles held it."""
+    if TERMS not in bundle.manifest.files:
+        return None, None
+    tensors = bundle.read_tensors(WORDS)
+    return Vocabulary(tuple(bundle.read_json(TERMS)), tensors["idf"]), LexicalSketch(tensors["components"])
 
 
 def _tokenizer(bundle: Bundle, tokens: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:

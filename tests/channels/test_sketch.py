@@ -4,7 +4,7 @@ import scipy.sparse as sp
 
 from mmrec.channels import sketch
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
-from mmrec.channels.sketch import fit_sketch, nearest_rows
+from mmrec.channels.sketch import fit_sketch, nearest_rows, nearest_to
 
 TEXTS = [
     "red leather boots",
@@ -66,3 +66,18 @@ def test_large_catalogues_are_searched_by_their_sketches(monkeypatch: pytest.Mon
     searched = nearest_rows(rows, made, np.ones(300, bool), 5)
     assert searched.nnz > 0.9 * exact.nnz
     assert searched.sum() == pytest.approx(exact.sum(), rel=0.1)
+
+
+def test_the_nearest_of_other_items_are_those_of_the_catalogue_with_the_most_similar_words() -> None:
+    index = build_lexical_index(TEXTS, LexicalConfig())
+    assert index.vocabulary is not None
+    asked = index.vocabulary.rows(["red boots", "", "leather cotton", "never heard of"])
+    among = np.array([True, True, True, True, True, False])
+    cosine = (asked @ index.rows.T).toarray()
+    found = nearest_to(asked, index.rows, among, 2)
+    assert found.shape == (4, 6)
+    # One asked item has two neighbours of equal similarity, of which the lower rows are kept.
+    expected = [np.argsort(-row, kind="stable")[:2] if row.any() else [] for row in cosine * among]
+    assert [sorted(found[[row]].indices.tolist()) for row in range(4)] == [sorted(map(int, rows)) for rows in expected]
+    assert np.allclose(found.toarray()[found.toarray() > 0], cosine[found.toarray() > 0])
+    assert nearest_to(asked[:0], index.rows, among, 2).shape == (0, 6)

@@ -1,6 +1,7 @@
 import numpy as np
 
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
+from mmrec.channels.sketch import fit_sketch
 from mmrec.channels.transitions import TransitionConfig, count_transitions
 from mmrec.data.interactions import Interactions
 from mmrec.generator.config import GeneratorConfig
@@ -15,15 +16,17 @@ TRAIN = Interactions(("u", "v"), np.array([0, 3, 5]), np.array([0, 1, 2, 0, 1], 
 def table(**config: object):  # type: ignore[no-untyped-def]
     popularity = np.bincount(TRAIN.items_E, minlength=5).astype(np.float32)
     channel = TransitionConfig()
+    lexical = build_lexical_index(TEXTS, LexicalConfig())
+    settings = GeneratorConfig(**({"sketch": 2, "followers": 1, "alike": 2} | config))  # type: ignore[arg-type]
     return build_item_table(
         FUSED,
         np.array([[row, 0] for row in range(5)], np.int32),
         popularity,
         count_transitions(TRAIN, 5, channel),
         channel,
-        build_lexical_index(TEXTS, LexicalConfig()),
-        GeneratorConfig(**({"sketch": 2, "followers": 1, "alike": 2} | config)),  # type: ignore[arg-type]
-        seed=0,
+        lexical,
+        fit_sketch(lexical.rows, settings.sketch, seed=0),
+        settings,
     )
 
 

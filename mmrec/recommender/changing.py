@@ -1,0 +1,340 @@
+"""A changed catalogue from an unchanged one: items that come, that are replaced, that go, without any training.
+
+Unit of work: one change of the whole. Nothing that is given is written to: who reads the old parts goes on reading
+them, and the new ones are complete when they are returned. An item keeps its row for as long as the parts are carried
+on, gone or not, so that histories and counts mean what they meant; a row that has gone is in no index and is never
+shown. Knows nothing about requests, stores or gRPC.
+"""
+
+# Axes: N items, M items that come, D fused dimensions, L quantised levels, P = L + 1 levels of a semantic ID, C content
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from mmrec.channels.sketch import nearest_to
+from mmrec.channels.transitions import TransitionGraph
+from mmrec.data.catalogue import Catalogue
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
+from mmrec.recommender.artefact import Parts
+from mmrec.tokens.decode_index import DecodeIndex, change_decode_index
+from mmrec.tokens.path_lookup import path_range
+from mmrec.types import ItemInput, ItemRecord
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
+
+__all__ = ["Arrivals", "Described", "change_parts", "describe_items"]
+
+A = TypeVar("A", bound=np.generic)
+
+LAST_WIDTH = 1 << 20
+"""Items that may share all codes but the last."""
+
+
+class Arrivals(NamedTuple):
+    """Items ready to come in, or to replace those of the same id.
+
+    Attributes:
+        records: As clients will see them, with every column of the catalogue.
+        texts: Their words, as the lexical channel reads them.
+        features: What the encoders said of them.
+        fused_MD: Fused embeddings, unit norm. Shape: (M, D), float32.
+    """
+
+    records: tuple[ItemRecord, ...]
+    texts: tuple[str, ...]
+    features: ItemFeatures
+    fused_MD: npt.NDArray[np.float32]
+
+
+class Described(NamedTuple):
+    """Items that were to be made ready.
+
+    Attributes:
+        arrivals: Those that could be.
+        places: Which of the given ones they are, ascending.
+        errors: Why the others could not be, by their place.
+    """
+
+    arrivals: Arrivals
+    places: tuple[int, ...]
+    errors: Mapping[int, MmrecError]
+
+
+def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]) -> Described:
+    """Encode and fuse items as clients describe them; what is wrong with one is an error of its own.
+
+    Args:
+        catalogue: Its columns are those that items may have.
+        encoder: The one the catalogue was encoded with.
+        items: With ids, none twice.
+
+    Raises:
+        FailedPreconditionError: the fusion is not trained.
+    """
+    if encoder.fusion is None:
+        raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
+    errors: dict[int, MmrecError] = {}
+    first: dict[str, int] = {}
+    for place, item in enumerate(items):
+        if error := _wrong(item, catalogue, first.get(item.item_id)):
+            errors[place] = error
+        first.setdefault(item.item_id, place)
+    asked = [place for place in range(len(items)) if place not in errors]
+    encoded = encoder.input_features([items[place] for place in asked])
+    errors |= {asked[row]: error for row, error in encoded.errors.items()}
+    places = tuple(asked[row] for row in encoded.rows)
+    records = tuple(_record(items[place], catalogue) for place in places)
+    return Described(
+        Arrivals(
+            records,
+            tuple(_as_catalogue(records, catalogue).texts(encoder.template)),
+            encoded.features,
+            encoder.fusion.fuse(encoded.features),
+        ),
+        places,
+        errors,
+    )
+
+
+def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> Parts:
+    """The parts of the changed catalogue.
+
+    Args:
+        parts: Of the catalogue as it is.
+        arrivals: Items that come in, or replace those of the same id.
+        gone: Ids that are deleted; those that the catalogue does not have are passed over, and so are those that
+            arrive.
+
+    Raises:
+        FailedPreconditionError: the bundle holds too little to describe new items by, its tokenizer gives them no path,
+            or no item would be left.
+    """
+    if len(arrivals.records) and (parts.sketch is None or parts.lexical.vocabulary is None):
+        raise FailedPreconditionError(
+            "this bundle was made before bundles held what new items' words are described by: fit again with "
+            "`mmrec fit DATASET --out BUNDLE`, or add no items"
+        )
+    rows_M = _rows_of(parts.catalogue, arrivals.records)
+    known = {parts.catalogue.row_of(item_id) for item_id in gone} - {None} - set(rows_M.tolist())
+    gone_R = np.array(sorted(row for row in known if row is not None), dtype=np.int64)
+    items = max(len(parts.catalogue), int(rows_M.max(initial=-1)) + 1)
+
+    alive_N = _placed(
+        np.ones(len(parts.catalogue), bool) if parts.alive_N is None else parts.alive_N, rows_M, True, items
+    )
+    alive_N[gone_R] = False
+    if not alive_N.any():
+        raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
+    paths_MP, index = _index(parts, arrivals, rows_M, gone_R)
+    paths_NP = _placed(parts.semantic_ids_NP, rows_M, paths_MP, items)
+    fused_ND = _placed(parts.fused_ND, rows_M, arrivals.fused_MD, items)
+    lexical_M = _words(parts, arrivals)
+    lexical = parts.lexical._replace(rows=_placed_rows(parts.lexical.rows, rows_M, lexical_M, items))
+    table = _table(parts, arrivals, rows_M, lexical_M, paths_NP, items)
+    return parts._replace(
+        catalogue=_catalogue(parts.catalogue, arrivals.records, rows_M),
+        fused_ND=fused_ND,
+        semantic_ids_NP=paths_NP,
+        decode_index=index,
+        generator=parts.generator.over(table),
+        transitions=_resized(parts.transitions, items),
+        transitions_wide=_resized(parts.transitions_wide, items),
+        lexical=lexical,
+        popularity_N=_placed(parts.popularity_N, rows_M[:0], parts.popularity_N[:0], items),
+        alive_N=None if alive_N.all() else alive_N,
+    )
+
+
+# --- one item ---------------------------------------------------------------------------------------------------------
+
+
+def _wrong(item: ItemInput, catalogue: Catalogue, before: int | None) -> MmrecError | None:
+    if not item.item_id:
+        return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
+    if before is not None:
+        return InvalidArgumentError(
+            f"item_id is {item.item_id!r:.80}, which items[{before}] has already; give each item once", field="item_id"
+        )
+    unknown = [name for name in item.attributes if name not in catalogue.attributes]
+    if unknown:
+        columns = ", ".join(map(repr, catalogue.attributes)) or "none beside title and description"
+        return InvalidArgumentError(
+            f"attributes has {unknown[0]!r:.80}, which is no column of the catalogue; its columns are {columns:.400}: "
+            "use one of them, or fit again with the new column",
+            field="attributes",
+        )
+    return None
+
+
+def _record(item: ItemInput, catalogue: Catalogue) -> ItemRecord:
+    attributes = {name: item.attributes.get(name, "") for name in catalogue.attributes}
+    return ItemRecord(item.item_id, item.title, item.description, attributes=attributes)
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _rows_of(catalogue: Catalogue, records: Sequence[ItemRecord]) -> npt.NDArray[np.int64]:
+    """Where each arrival goes: its own row if it has one, or one past the last. Shape: (M,), int64."""
+    rows = [catalogue.row_of(record.item_id) for record in records]
+    new = iter(range(len(catalogue), len(catalogue) + len(rows)))
+    return np.array([next(new) if row is None else row for row in rows], dtype=np.int64)
+
+
+def _placed(
+    old_N: npt.NDArray[A], rows_M: npt.NDArray[np.int64], values_M: npt.NDArray[A] | bool, items: int
+) -> npt.NDArray[A]:
+    """A copy with more rows, zeros at first, and some of them set."""
+    placed_N = np.zeros((items, *old_N.shape[1:]), dtype=old_N.dtype)
+    placed_N[: len(old_N)] = old_N
+    placed_N[rows_M] = values_M
+    return placed_N
+
+
+def _placed_rows(old: sp.csr_array, rows_M: npt.NDArray[np.int64], values: sp.csr_array, items: int) -> sp.csr_array:
+    """The same for sparse rows."""
+    taken = np.arange(items)
+    taken[old.shape[0] :] = -1
+    taken[rows_M] = old.shape[0] + np.arange(len(rows_M))
+    both = sp.vstack([old, values], format="csr")
+    return sp.csr_array(both[taken])
+
+
+def _resized(graph: TransitionGraph, items: int) -> TransitionGraph:
+    """The counts of a larger catalogue: nothing is counted for its new rows."""
+    if items == len(graph.popularity_N):
+        return graph
+    matrices = []
+    for matrix in (graph.forward, graph.counts):
+        indptr = np.concatenate([matrix.indptr, np.full(items - matrix.shape[0], matrix.indptr[-1])])
+        matrices.append(sp.csr_array((matrix.data, matrix.indices, indptr), shape=(items, items)))
+    scales = [np.pad(scale_N, (0, items - len(scale_N))) for scale_N in graph[2:]]
+    return TransitionGraph(*matrices, *scales)
+
+
+def _catalogue(catalogue: Catalogue, records: Sequence[ItemRecord], rows_M: npt.NDArray[np.int64]) -> Catalogue:
+    def column(old: tuple[str, ...], new: Sequence[str]) -> tuple[str, ...]:
+        values = list(old)
+        for row, value in zip(rows_M.tolist(), new, strict=True):
+            if row < len(values):
+                values[row] = value
+            else:
+                values.append(value)
+        return tuple(values)
+
+    return Catalogue(
+        item_ids=column(catalogue.item_ids, [record.item_id for record in records]),
+        titles=column(catalogue.titles, [record.title for record in records]),
+        descriptions=column(catalogue.descriptions, [record.description for record in records]),
+        images=column(catalogue.images, [record.image for record in records]),
+        attributes={
+            name: column(values, [record.attributes[name] for record in records])
+            for name, values in catalogue.attributes.items()
+        },
+    )
+
+
+def _as_catalogue(records: Sequence[ItemRecord], like: Catalogue) -> Catalogue:
+    return _catalogue(like.take(np.empty(0, dtype=np.int64)), records, np.arange(len(records)))
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+
+def _index(
+    parts: Parts, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], gone_R: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int32], DecodeIndex]:
+    """Paths of the arrivals, each one's own, and the index with them. Shape: (M, P), int32."""
+    index = parts.decode_index.to(torch.device("cpu"))
+    index = index._replace(widths=(*index.widths[:-1], max(LAST_WIDTH, index.widths[-1])))
+    codes_ML = parts.tokenizer.encode(arrivals.fused_MD) if len(rows_M) else np.empty((0, index.levels - 1), np.int32)
+    leaving = set(rows_M.tolist()) | set(gone_R.tolist())
+    taken: dict[tuple[int, ...], set[int]] = {}
+    last = []
+    for codes in map(tuple, codes_ML.tolist()):
+        if codes not in taken:
+            below = path_range(index, codes)
+            rows = index.items_N[below.begin : below.end].tolist()
+            paths = parts.semantic_ids_NP[rows, -1].tolist()
+            taken[codes] = {code for row, code in zip(rows, paths, strict=True) if row not in leaving}
+        code = next(code for code in range(LAST_WIDTH) if code not in taken[codes])
+        taken[codes].add(code)
+        last.append(code)
+    paths_MP = np.concatenate([codes_ML, np.array(last, dtype=np.int32).reshape(-1, 1)], axis=1).astype(np.int32)
+    removed_R = np.concatenate([rows_M, gone_R])
+    if not len(removed_R):
+        return paths_MP, index
+    return paths_MP, change_decode_index(index, added_MP=paths_MP, rows_M=rows_M, removed_R=removed_R)
+
+
+# --- what the generator is told ---------------------------------------------------------------------------------------
+
+
+def _words(parts: Parts, arrivals: Arrivals) -> sp.csr_array:
+    if parts.lexical.vocabulary is None:
+        return sp.csr_array((0, parts.lexical.rows.shape[1]), dtype=np.float32)
+    return parts.lexical.vocabulary.rows(arrivals.texts)
+
+
+def _table(
+    parts: Parts,
+    arrivals: Arrivals,
+    rows_M: npt.NDArray[np.int64],
+    lexical_M: sp.csr_array,
+    paths_NP: npt.NDArray[np.int32],
+    items: int,
+) -> ItemTable:
+    """What the generator knows of every item. Rows that have training events keep what these taught."""
+    table = parts.generator.catalogue.table()
+    device = table.content_NC.device
+    sketch_MS = parts.sketch.of(lexical_M) if parts.sketch else np.empty((0, 0), dtype=np.float32)
+    content_MC = torch.from_numpy(np.concatenate([arrivals.fused_MD, sketch_MS], axis=1)).to(device)
+    where = torch.from_numpy(rows_M).to(device)
+
+    def grown(old: Tensor) -> Tensor:
+        more = torch.zeros((items - len(old), *old.shape[1:]), dtype=old.dtype, device=device)
+        return torch.cat([old, more])
+
+    alike = table.alike
+    if alike:
+        near = _alike(parts, arrivals, rows_M, lexical_M, keep=alike.rows_NK.shape[1])
+        alike = Neighbours(
+            grown(alike.rows_NK).index_copy(0, where, near.rows_NK.to(device)),
+            grown(alike.weights_NK).index_copy(0, where, near.weights_NK.to(device)),
+        )
+    followers = table.followers
+    return ItemTable(
+        content_NC=grown(table.content_NC).index_copy(0, where, content_MC) if len(rows_M) else table.content_NC,
+        paths_NP=torch.from_numpy(paths_NP.astype(np.int64)).to(device),
+        warm_N=grown(table.warm_N),
+        followers=followers and Neighbours(grown(followers.rows_NK), grown(followers.weights_NK)),
+        alike=alike,
+    )
+
+
+def _alike(
+    parts: Parts, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], lexical_M: sp.csr_array, keep: int
+) -> Neighbours:
+    """Warm items of similar words, or, for an item without a known word, of a near fused embedding."""
+    warm_N = parts.generator.catalogue.warm_N.cpu().numpy()
+    # One more than is kept: an item that is replaced may find itself.
+    strength = sp.lil_array(nearest_to(lexical_M, parts.lexical.rows, warm_N, keep + 1))
+    warm = np.flatnonzero(warm_N)
+    for place in np.flatnonzero(np.diff(lexical_M.indptr) == 0).tolist():
+        cosine_W = parts.fused_ND[warm] @ arrivals.fused_MD[place]
+        best = np.argsort(-cosine_W, kind="stable")[: keep + 1]
+        for column in best[cosine_W[best] > 0].tolist():
+            strength[place, warm[column]] = cosine_W[column]
+    for place, row in enumerate(rows_M.tolist()):
+        if row < strength.shape[1]:
+            strength[place, row] = 0.0
+    return neighbours_of(sp.csr_array(strength), keep)
