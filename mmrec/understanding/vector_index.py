@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,9 +136,15 @@ class VectorIndex:
     """
 
     def __init__(
-        self, vectors_ND: Floats, description: IndexDescription, config: IndexConfig, approximate: Any = None
+        self,
+        vectors_ND: Floats,
+        description: IndexDescription,
+        config: IndexConfig,
+        approximate: Any = None,
+        changed_rows: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.vectors_ND = vectors_ND
+        self._changed = np.empty(0, np.int64) if changed_rows is None else changed_rows
         self.description = description
         self._config = config
         self._approximate = approximate
@@ -147,6 +153,20 @@ class VectorIndex:
 
     def __len__(self) -> int:
         return len(self.vectors_ND)
+
+    def over(self, vectors_ND: Floats, changed_rows: npt.NDArray[np.integer[Any]]) -> VectorIndex:
+        """The index of changed vectors, without building it again; this one stays as it is.
+
+        What an approximate index proposes is scored with the vectors as they are now; rows that it does not know, or
+        knows as they were, are candidates of every search. So searches cost a little more with every changed row.
+
+        Args:
+            vectors_ND: Unit rows or zero; those of this index and perhaps more after them. Shape: (M, D), M >= N.
+            changed_rows: Which of them differ, the new ones included. Shape: (C,).
+        """
+        described = replace(self.description, items=len(vectors_ND))
+        changed = np.union1d(self._changed, changed_rows).astype(np.int64)
+        return VectorIndex(vectors_ND, described, self._config, self._approximate, changed)
 
     def search(
         self, queries_QD: npt.NDArray[np.floating], k: int, eligible_N: npt.NDArray[np.bool_] | None = None
@@ -209,6 +229,7 @@ class VectorIndex:
                 proposed_QM = self._gpu.search(queries_QD, many)[1]
         else:
             proposed_QM = self._propose(queries_QD, wanted, eligible_N, eligible)
+        proposed_QM = self._with_changed(proposed_QM, queries_QD, wanted, eligible_N)
         rows_QK = np.empty((len(queries_QD), wanted), np.int64)
         scores_QK = np.empty((len(queries_QD), wanted), np.float32)
         short = []
@@ -225,6 +246,22 @@ class VectorIndex:
             rows_QK[short], scores_QK[short] = exact
         return Neighbours(rows_QK, scores_QK)
 
+    def _with_changed(
+        self,
+        proposed_QM: npt.NDArray[np.int64],
+        queries_QD: Floats,
+        wanted: int,
+        eligible_N: npt.NDArray[np.bool_] | None,
+    ) -> npt.NDArray[np.int64]:
+        """Candidates with the nearest of the changed rows, each once."""
+        if self._gpu is not None or not len(self._changed):
+            return proposed_QM
+        changed_N = np.zeros(len(self), np.bool_)
+        changed_N[self._changed] = True
+        known_QM = np.where(changed_N[proposed_QM], -1, proposed_QM)
+        among_N = changed_N if eligible_N is None else changed_N & eligible_N
+        return np.concatenate([known_QM, nearest_exactly(self.vectors_ND, queries_QD, wanted, among_N).rows_QK], axis=1)
+
     def _propose(
         self, queries_QD: Floats, wanted: int, eligible_N: npt.NDArray[np.bool_] | None, eligible: int
     ) -> npt.NDArray[np.int64]:
@@ -232,9 +269,9 @@ class VectorIndex:
         selector = None
         if eligible_N is not None:
             # faiss reads the bits and does not keep them: `packed` must outlive the search.
-            packed = np.packbits(eligible_N, bitorder="little")
+            packed = np.packbits(eligible_N[: self._approximate.ntotal], bitorder="little")
             selector = faiss.IDSelectorBitmap(len(packed), faiss.swig_ptr(packed))
-        candidates = min(len(self), _candidates(wanted))
+        candidates = min(int(self._approximate.ntotal), _candidates(wanted))
         effort = self._effort(wanted, eligible)
         if self.description.kind == "hnsw":
             how = _FAISS.SearchParametersHNSW(sel=selector, efSearch=min(max(effort, candidates), len(self)))

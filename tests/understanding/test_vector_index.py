@@ -206,3 +206,24 @@ def test_on_a_gpu_as_without(vectors: np.ndarray, tmp_path: Path) -> None:
         assert_lawful(index, clusters(rng, 20, DIMENSION), k, eligible, 1.0)
     index.save(tmp_path)
     assert_lawful(VectorIndex.load(tmp_path, vectors, config=config), vectors[:9], 10, None, 1.0)
+
+
+@pytest.mark.parametrize("share", [None, 0.6])
+def test_changed_vectors_are_found_without_building_again(
+    index: VectorIndex, vectors: np.ndarray, share: float | None
+) -> None:
+    rng = np.random.default_rng(3)
+    now, changed = index, vectors
+    for _ in range(2):
+        before = changed
+        rows = rng.choice(len(changed), 30, replace=False)
+        changed = np.concatenate([changed, unit_rows(rng, 20, DIMENSION)])
+        changed[rows] = unit_rows(rng, 30, DIMENSION)
+        now = now.over(changed, np.concatenate([rows, np.arange(len(before), len(changed))]))
+    assert (len(now), now.description.items, len(index)) == (COUNT + 40, COUNT + 40, COUNT)
+    eligible = None if share is None else rng.random(len(now)) < share
+    assert_lawful(now, near(changed, rng, 40), 10, eligible, least_recall=0.9)
+    # A changed row is among its own nearest, exactly.
+    own = rows if eligible is None else rows[eligible[rows]]
+    assert now.search(changed[own], 1, eligible).rows_QK[:, 0].tolist() == own.tolist()
+    assert_lawful(index, near(vectors, rng, 10), 10, None, least_recall=0.9)
