@@ -35,6 +35,8 @@ class Catalogue:
         descriptions: Words. Length N.
         images: References to pictures as in the dataset. Length N.
         attributes: Every further column by name, in the table's order; each of length N.
+        alive_N: Which rows are items. The others were deleted while the catalogue was being served, and are kept so
+            that the rows after them stay what they are. None for all of them. Shape: (N,), bool.
 
     Raises:
         InvalidDatasetError: columns differ in length, or an id is empty or there twice.
@@ -45,6 +47,7 @@ class Catalogue:
     descriptions: tuple[str, ...]
     images: tuple[str, ...]
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    alive_N: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         columns = {
@@ -68,8 +71,18 @@ class Catalogue:
     def _rows(self) -> dict[str, int]:
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
+    @cached_property
+    def items(self) -> int:
+        """Rows that are items."""
+        return len(self) if self.alive_N is None else int(np.count_nonzero(self.alive_N))
+
     def row_of(self, item_id: str) -> int | None:
         """Row of an item, or None when the catalogue does not have it."""
+        row = self._rows.get(item_id)
+        return None if row is None or (self.alive_N is not None and not self.alive_N[row]) else row
+
+    def last_row_of(self, item_id: str) -> int | None:
+        """Row of an item, or the one it had when it was deleted, or None when it never was."""
         return self._rows.get(item_id)
 
     def record(self, row: int) -> ItemRecord:
@@ -96,6 +109,7 @@ class Catalogue:
             descriptions=pick(self.descriptions),
             images=pick(self.images),
             attributes={name: pick(values) for name, values in self.attributes.items()},
+            alive_N=None if self.alive_N is None else self.alive_N[indices],
         )
 
     def has_words(self) -> npt.NDArray[np.bool_]:

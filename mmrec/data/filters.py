@@ -109,6 +109,7 @@ class CatalogueFilter:
             **catalogue.attributes,
         }
         self._items = len(catalogue)
+        self._alive_N = np.ones(self._items, np.bool_) if catalogue.alive_N is None else catalogue.alive_N.copy()
         self._columns: dict[str, _Column] = {}
         self._cache_size = cache_size
         self._cache: OrderedDict[str, npt.NDArray[np.uint8]] = OrderedDict()
@@ -132,7 +133,7 @@ class CatalogueFilter:
         """Which items pass.
 
         Args:
-            expression: The filter; blank lets every item pass.
+            expression: The filter; blank lets every item pass. A row that is no item any more never does.
 
         Returns:
             Not to be written to. Shape: (N,), bool.
@@ -147,14 +148,14 @@ class CatalogueFilter:
             )
         key = expression.strip()
         if not key:
-            return _frozen(np.ones(self._items, np.bool_))
+            return _frozen(self._alive_N)
         with self._lock:
             packed = self._cache.get(key)
             if packed is not None:
                 self._cache.move_to_end(key)
         if packed is not None:
             return _frozen(np.unpackbits(packed, count=self._items).view(np.bool_))
-        found_N = self._evaluate(parse_filter(key), key)
+        found_N = self._evaluate(parse_filter(key), key) & self._alive_N
         with self._lock:
             self._cache[key] = np.packbits(found_N)
             while len(self._cache) > self._cache_size:

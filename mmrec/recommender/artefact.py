@@ -100,8 +100,6 @@ class Parts(NamedTuple):
         channels: How histories are read.
         blends: Weights of the channels by what they rank for: ``fused`` is served.
         beam_width: Beams of the semantic-ID search when a request does not say.
-        alive_N: Which rows are items; the others were deleted, and are kept for the histories that hold them. None for
-            all of them. Shape: (N,), bool.
     """
 
     catalogue: Catalogue
@@ -119,7 +117,6 @@ class Parts(NamedTuple):
     channels: ChannelConfigs
     blends: Mapping[str, Blend]
     beam_width: int
-    alive_N: npt.NDArray[np.bool_] | None = None
 
     @property
     def blend(self) -> Blend:

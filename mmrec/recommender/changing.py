@@ -128,9 +128,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
     gone_R = np.array(sorted(row for row in known if row is not None), dtype=np.int64)
     items = max(len(parts.catalogue), int(rows_M.max(initial=-1)) + 1)
 
-    alive_N = _placed(
-        np.ones(len(parts.catalogue), bool) if parts.alive_N is None else parts.alive_N, rows_M, True, items
-    )
+    alive_N = _placed(_alive(parts.catalogue), rows_M, True, items)
     alive_N[gone_R] = False
     if not alive_N.any():
         raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
@@ -141,7 +139,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
     lexical = parts.lexical._replace(rows=_placed_rows(parts.lexical.rows, rows_M, lexical_M, items))
     table = _table(parts, arrivals, rows_M, lexical_M, paths_NP, items)
     return parts._replace(
-        catalogue=_catalogue(parts.catalogue, arrivals.records, rows_M),
+        catalogue=_catalogue(parts.catalogue, arrivals.records, rows_M, alive_N),
         fused_ND=fused_ND,
         semantic_ids_NP=paths_NP,
         decode_index=index,
@@ -150,7 +148,6 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         transitions_wide=_resized(parts.transitions_wide, items),
         lexical=lexical,
         popularity_N=_placed(parts.popularity_N, rows_M[:0], parts.popularity_N[:0], items),
-        alive_N=None if alive_N.all() else alive_N,
     )
 
 
@@ -185,7 +182,7 @@ def _record(item: ItemInput, catalogue: Catalogue) -> ItemRecord:
 
 def _rows_of(catalogue: Catalogue, records: Sequence[ItemRecord]) -> npt.NDArray[np.int64]:
     """Where each arrival goes: its own row if it has one, or one past the last. Shape: (M,), int64."""
-    rows = [catalogue.row_of(record.item_id) for record in records]
+    rows = [catalogue.last_row_of(record.item_id) for record in records]
     new = iter(range(len(catalogue), len(catalogue) + len(rows)))
     return np.array([next(new) if row is None else row for row in rows], dtype=np.int64)
 
@@ -221,7 +218,16 @@ def _resized(graph: TransitionGraph, items: int) -> TransitionGraph:
     return TransitionGraph(*matrices, *scales)
 
 
-def _catalogue(catalogue: Catalogue, records: Sequence[ItemRecord], rows_M: npt.NDArray[np.int64]) -> Catalogue:
+def _alive(catalogue: Catalogue) -> npt.NDArray[np.bool_]:
+    return np.ones(len(catalogue), bool) if catalogue.alive_N is None else catalogue.alive_N
+
+
+def _catalogue(
+    catalogue: Catalogue,
+    records: Sequence[ItemRecord],
+    rows_M: npt.NDArray[np.int64],
+    alive_N: npt.NDArray[np.bool_],
+) -> Catalogue:
     def column(old: tuple[str, ...], new: Sequence[str]) -> tuple[str, ...]:
         values = list(old)
         for row, value in zip(rows_M.tolist(), new, strict=True):
@@ -240,11 +246,12 @@ def _catalogue(catalogue: Catalogue, records: Sequence[ItemRecord], rows_M: npt.
             name: column(values, [record.attributes[name] for record in records])
             for name, values in catalogue.attributes.items()
         },
+        alive_N=None if alive_N.all() else alive_N,
     )
 
 
 def _as_catalogue(records: Sequence[ItemRecord], like: Catalogue) -> Catalogue:
-    return _catalogue(like.take(np.empty(0, dtype=np.int64)), records, np.arange(len(records)))
+    return _catalogue(like.take(np.empty(0, np.int64)), records, np.arange(len(records)), np.ones(len(records), bool))
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------

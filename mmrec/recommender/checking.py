@@ -168,7 +168,7 @@ class Checker:
             total=int(np.count_nonzero(keep_M)),
             threshold=request.max_agreement,
             explanation=(
-                f"{why}; {len(ranked.rows_M):,} of {len(self._catalogue):,} items have both. Worst first by fit: the "
+                f"{why}; {len(ranked.rows_M):,} of {self._catalogue.items:,} items have both. Worst first by fit: the "
                 "share of other pictures under the same words, and of other words for the same picture, that fit worse"
             ),
             next_page_token=page.next_page_token,

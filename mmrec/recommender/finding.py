@@ -172,7 +172,7 @@ class Finder:
         row = self._catalogue.row_of(item_id)
         if row is None:
             raise NotFoundError(
-                f"the catalogue has no item {item_id!r}; it holds {len(self._catalogue):,} items, ask with one of "
+                f"the catalogue has no item {item_id!r}; it holds {self._catalogue.items:,} items, ask with one of "
                 "their ids"
             )
         return row
@@ -202,7 +202,8 @@ class Finder:
         """The nearest items that pass the filter, and in relaxed mode the nearest others after them."""
         index = self._sides.index(modality)
         present = self._sides.present(modality)
-        allowed_N = np.ones(self._sides.items, np.bool_) if present is None else present.copy()
+        alive_N = self._filters.bitmap("")
+        allowed_N = alive_N.copy() if present is None else alive_N & present
         if without is not None:
             allowed_N[without] = False
         passing_N = allowed_N & self._filters.bitmap(condition) if condition.strip() else allowed_N

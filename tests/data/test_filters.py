@@ -341,3 +341,14 @@ def test_garbage_is_refused_and_nothing_else_happens(text: str) -> None:
     except InvalidArgumentError as err:
         found = err.violations[0].field
     assert found in ((4,), "filter")
+
+
+def test_a_row_that_is_no_item_any_more_passes_no_filter() -> None:
+    catalogue = Catalogue(("a", "b", "c"), ("x",) * 3, ("",) * 3, ("",) * 3, alive_N=np.array([True, False, True]))
+    filters = CatalogueFilter(catalogue)
+    for expression in ("", "title = x", "NOT title = y"):
+        assert filters.bitmap(expression).tolist() == [True, False, True]
+    assert (catalogue.items, len(catalogue)) == (2, 3)
+    assert [catalogue.row_of(item_id) for item_id in "abcd"] == [0, None, 2, None]
+    assert [catalogue.last_row_of(item_id) for item_id in "abcd"] == [0, 1, 2, None]
+    assert catalogue.take(np.array([1, 2])).alive_N.tolist() == [False, True]

@@ -53,7 +53,7 @@ def test_a_new_item_is_beside_the_one_that_it_is_like(parts: Parts) -> None:
     changed = change_parts(parts, arriving(parts, {"new": 7}))
     row = len(parts.catalogue)
     assert (changed.catalogue.row_of("new"), len(changed.catalogue)) == (row, row + 1)
-    assert changed.alive_N is None
+    assert changed.catalogue.alive_N is None
     path, like = changed.semantic_ids_NP[row].tolist(), parts.semantic_ids_NP[7].tolist()
     assert path[:-1] == like[:-1]
     assert path[-1] not in {other[-1] for other in parts.semantic_ids_NP.tolist() if other[:-1] == path[:-1]}
@@ -84,12 +84,12 @@ def test_a_replaced_item_keeps_its_row_and_what_training_taught_of_it(parts: Par
 def test_a_deleted_item_is_in_no_index_and_keeps_its_row(parts: Parts) -> None:
     item_id = parts.catalogue.item_ids[5]
     changed = change_parts(parts, arriving(parts, NONE), [item_id, "never there"])
-    assert changed.alive_N is not None
-    assert np.flatnonzero(~changed.alive_N).tolist() == [5]
+    assert changed.catalogue.alive_N is not None
+    assert np.flatnonzero(~changed.catalogue.alive_N).tolist() == [5]
     assert 5 not in changed.decode_index.items_N.tolist()
     assert torch.equal(changed.generator.item_tokens(), parts.generator.item_tokens())
     back = change_parts(changed, arriving(parts, {item_id: 5}))
-    assert back.alive_N is None
+    assert back.catalogue.alive_N is None
     assert back.catalogue.row_of(item_id) == 5
     assert torch.allclose(back.generator.item_tokens()[5], parts.generator.item_tokens()[5], atol=1e-5)
 
@@ -103,10 +103,11 @@ def test_a_bundle_that_cannot_describe_words_takes_no_items_but_lets_them_go(par
     older = parts._replace(sketch=None, lexical=parts.lexical._replace(vocabulary=None))
     with pytest.raises(FailedPreconditionError, match="fit again"):
         change_parts(older, arriving(parts, {"new": 0}))
-    assert change_parts(older, arriving(parts, NONE), parts.catalogue.item_ids[:1]).alive_N is not None
+    assert change_parts(older, arriving(parts, NONE), parts.catalogue.item_ids[:1]).catalogue.alive_N is not None
 
 
-NAMES = st.sampled_from([*(f"p{i:04}" for i in range(1, 9)), *(f"new-{i}" for i in range(8))])
+NAMES_ALL = [*(f"p{i:04}" for i in range(1, 9)), *(f"new-{i}" for i in range(8))]
+NAMES = st.sampled_from(NAMES_ALL)
 CHANGES = st.lists(
     st.tuples(st.dictionaries(NAMES, st.integers(0, 59), max_size=5), st.lists(NAMES, max_size=4)), max_size=4
 )
@@ -125,7 +126,9 @@ def test_however_a_catalogue_came_to_be_its_index_is_that_of_its_items(
         now = change_parts(before, arriving(parts, items), gone)
         assert np.array_equal(before.semantic_ids_NP, kept)
         expected = {item_id: row for item_id, row in expected.items() if item_id not in gone} | items
-    alive = np.ones(len(now.catalogue), bool) if now.alive_N is None else now.alive_N
+    alive = np.ones(len(now.catalogue), bool) if now.catalogue.alive_N is None else now.catalogue.alive_N
+    assert now.catalogue.items == len(expected)
+    assert {name for name in NAMES_ALL if now.catalogue.row_of(name) is None} == set(NAMES_ALL) - set(expected)
     assert {now.catalogue.item_ids[row] for row in np.flatnonzero(alive)} == set(expected)
     living = np.flatnonzero(alive)
     built = build_decode_index(now.semantic_ids_NP[living], now.decode_index.widths)
