@@ -64,6 +64,13 @@ class TransitionCounts:
         self._popularity_N[item] += 1
         self._fresh = True
 
+    def grow(self, items: int) -> None:
+        """The catalogue has more rows now, after those it had."""
+        more = items - len(self._popularity_N)
+        if more > 0:
+            self._popularity_N = np.pad(self._popularity_N, (0, more))
+            self._graph = self._graph.over(items)
+
     def snapshot(self) -> TransitionGraph:
         """The graph of all events so far; it does not change when more come."""
         if self._fresh:

@@ -152,6 +152,22 @@ class TransitionGraph(NamedTuple):
         asked_XN = sp.csr_array((ones_X, rows_X, places), shape=(len(rows_X), self.counts.shape[0]))
         return self._strengths(asked_XN, config.two_hop)
 
+    def over(self, items: int) -> TransitionGraph:
+        """The graph of a catalogue with more rows after these, of which nothing is counted."""
+        more = items - len(self.popularity_N)
+        if not more:
+            return self
+        matrices = []
+        for matrix in (self.forward, self.counts):
+            ends = np.full(more, matrix.indptr[-1], dtype=matrix.indptr.dtype)
+            parts = (matrix.data, matrix.indices, np.concatenate([matrix.indptr, ends]))
+            matrices.append(sp.csr_array(parts, shape=(items, items)))
+        vectors = (self.popularity_N, self.row_scale_N, self.column_scale_N, self.hop_scale_N, self.returns_N)
+        # What an item has that was never counted, as in `build_graph`; it multiplies zeros for now.
+        fill = (0.0, 1.0, 1.0, 1.0, 0.0)
+        scales = [np.pad(v, (0, more), constant_values=value) for v, value in zip(vectors, fill, strict=True)]
+        return TransitionGraph(*matrices, *scales)
+
     def _strengths(self, weights_XN: sp.csr_array, two_hop: float) -> sp.csr_array:
         once = _scaled(_scaled(weights_XN, self.row_scale_N) @ self.counts, self.column_scale_N)
         if not two_hop:

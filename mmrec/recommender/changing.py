@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from mmrec.channels.sketch import nearest_to
-from mmrec.channels.transitions import TransitionGraph
 from mmrec.data.catalogue import Catalogue
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
@@ -144,8 +143,8 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         semantic_ids_NP=paths_NP,
         decode_index=index,
         generator=parts.generator.over(table),
-        transitions=_resized(parts.transitions, items),
-        transitions_wide=_resized(parts.transitions_wide, items),
+        transitions=parts.transitions.over(items),
+        transitions_wide=parts.transitions_wide.over(items),
         lexical=lexical,
         popularity_N=_placed(parts.popularity_N, rows_M[:0], parts.popularity_N[:0], items),
     )
@@ -204,18 +203,6 @@ def _placed_rows(old: sp.csr_array, rows_M: npt.NDArray[np.int64], values: sp.cs
     taken[rows_M] = old.shape[0] + np.arange(len(rows_M))
     both = sp.vstack([old, values], format="csr")
     return sp.csr_array(both[taken])
-
-
-def _resized(graph: TransitionGraph, items: int) -> TransitionGraph:
-    """The counts of a larger catalogue: nothing is counted for its new rows."""
-    if items == len(graph.popularity_N):
-        return graph
-    matrices = []
-    for matrix in (graph.forward, graph.counts):
-        indptr = np.concatenate([matrix.indptr, np.full(items - matrix.shape[0], matrix.indptr[-1])])
-        matrices.append(sp.csr_array((matrix.data, matrix.indices, indptr), shape=(items, items)))
-    scales = [np.pad(scale_N, (0, items - len(scale_N))) for scale_N in graph[2:]]
-    return TransitionGraph(*matrices, *scales)
 
 
 def _alive(catalogue: Catalogue) -> npt.NDArray[np.bool_]:

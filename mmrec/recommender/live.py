@@ -39,5 +39,7 @@ class LiveEvents:
         return np.concatenate([stored, np.array(new, dtype=np.int32)]) if new else stored
 
     def updated(self, parts: Parts) -> Parts:
-        """The parts with the transitions of all events so far."""
+        """The parts with the transitions of all events so far; the catalogue may have more rows than it had."""
+        self._near.grow(len(parts.catalogue))
+        self._wide.grow(len(parts.catalogue))
         return parts._replace(transitions=self._near.snapshot(), transitions_wide=self._wide.snapshot())

@@ -113,7 +113,9 @@ class Ranker:
         with torch.inference_mode():
             self.tokens_NH = parts.generator.eval().item_tokens()
             self.keys = parts.generator.node_keys(self.tokens_NH, self.index)
-        self.new_N = ~parts.generator.catalogue.warm_N.cpu().numpy()
+        gone_N = np.zeros(self.items, np.bool_) if parts.catalogue.alive_N is None else ~parts.catalogue.alive_N
+        self.new_N = ~parts.generator.catalogue.warm_N.cpu().numpy() & ~gone_N
+        self._gone_N = torch.from_numpy(gone_N).to(device) if gone_N.any() else None
         self._lending = _lending(parts)
         most = max(float(parts.popularity_N.max()), 1.0)
         popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
@@ -142,9 +144,14 @@ class Ranker:
 
     @torch.inference_mode()
     def item_head(self, memory: Memory) -> npt.NDArray[np.float32]:
-        """How much likelier than chance the item head holds each item, as log(N p). Shape: (B, N), float32."""
+        """How much likelier than chance the item head holds each item, as log(N p). Shape: (B, N), float32.
+
+        It is -inf for a row that is no item any more.
+        """
         logits_BN = self.parts.generator.item_logits(memory.last(), self.tokens_NH).float()
-        return np.asarray((logits_BN.log_softmax(-1) + math.log(self.items)).cpu().numpy())
+        if self._gone_N is not None:
+            logits_BN = logits_BN.masked_fill(self._gone_N, float("-inf"))
+        return np.asarray((logits_BN.log_softmax(-1) + math.log(self.parts.catalogue.items)).cpu().numpy())
 
     @torch.inference_mode()
     def generate(self, memory: Memory, eligible_BN: npt.NDArray[np.bool_] | None = None, *, width: int) -> PathResult:
@@ -227,7 +234,9 @@ class Ranker:
         probability_BW = beams.log_probs_BW.float().exp().cpu().numpy()
         generated_BN = np.zeros((len(rows_BW), self.items), dtype=np.float32)
         found_B, found_W = np.nonzero(rows_BW >= 0)
-        generated_BN[found_B, rows_BW[found_B, found_W]] = np.log1p(self.items * probability_BW[found_B, found_W])
+        generated_BN[found_B, rows_BW[found_B, found_W]] = np.log1p(
+            self.parts.catalogue.items * probability_BW[found_B, found_W]
+        )
         return generated_BN
 
     def most_popular(self) -> npt.NDArray[np.float32]:

@@ -75,3 +75,21 @@ def test_an_item_outside_the_catalogue_is_refused(item: int) -> None:
     counts = TransitionCounts(count_transitions(known, ITEMS, TransitionConfig()), known, TransitionConfig())
     with pytest.raises(InvalidArgumentError, match="0 to 5"):
         counts.add("a", item)
+
+
+@given(events, events, configs)
+@settings(max_examples=40, deadline=None)
+def test_a_catalogue_that_grows_counts_on(before: list[Event], after: list[Event], config: TransitionConfig) -> None:
+    known = interactions(before)
+    graph = count_transitions(known, ITEMS, config)
+    counts = TransitionCounts(graph, known, config)
+    counts.grow(ITEMS + 2)
+    histories = [np.array([0, 3], np.int32), np.array([ITEMS + 1, 2], np.int32)]
+    alone = graph.scores([np.array([0, 3], np.int32), np.array([2], np.int32)], config)
+    # What is new follows nothing, and nothing follows it.
+    assert np.allclose(counts.snapshot().scores(histories, config), np.pad(alone, ((0, 0), (0, 2))), atol=1e-6)
+    later = [*after, ("a", ITEMS), ("a", ITEMS + 1)]
+    for user, item in later:
+        counts.add(user, item)
+    assert_same_graph(counts.snapshot(), count_transitions(interactions(before + later), ITEMS + 2, config))
+    assert len(graph.popularity_N) == ITEMS

@@ -152,6 +152,10 @@ def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
     )
     generated = [row for row in found.generated_BW[0].tolist() if row >= 0]
     assert 2 not in generated
+    # Among all items, of which there is one more: the probabilities of those that are left sum to one.
+    probabilities = np.exp(found.by_channel["item-head"][0]) / changed.catalogue.items
+    assert probabilities.sum() == pytest.approx(1.0, abs=1e-4)
+    assert probabilities[2] == 0
 
 
 def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encoder: ItemEncoder) -> None:
