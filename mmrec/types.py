@@ -225,8 +225,8 @@ class RecommendRequest:
             )
         if self.exploration_column and not days:
             raise InvalidArgumentError(
-                f"exploration_column is {self.exploration_column!r:.80} and exploration_max_age_days is 0; say how many "
-                "days an item stays new, or leave both out",
+                f"exploration_column is {self.exploration_column!r:.80} and exploration_max_age_days is 0; say how "
+                "many days an item stays new, or leave both out",
                 field="exploration_max_age_days",
             )
 

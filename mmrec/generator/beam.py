@@ -151,3 +151,5 @@ def _exact(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeK
         score_BV = score_next_BV
         prefix_lV = (*(written_V[parent_V] for written_V in prefix_lV), torch.arange(len(parent_V), device=device))
     return score_BV
+
+
