@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mmrec.types import Mismatches as Mismatches
     from mmrec.types import Modality as Modality
     from mmrec.types import NumberFormat as NumberFormat
+    from mmrec.types import Promotion as Promotion
     from mmrec.types import Recommendations as Recommendations
     from mmrec.types import RecommendRequest as RecommendRequest
     from mmrec.types import ResolvedPath as ResolvedPath
@@ -70,6 +71,7 @@ _HOMES = {
     "MmrecError": "mmrec.errors",
     "Modality": "mmrec.types",
     "NumberFormat": "mmrec.types",
+    "Promotion": "mmrec.types",
     "RecommendRequest": "mmrec.types",
     "Recommendations": "mmrec.types",
     "Recommender": "mmrec.recommender",

@@ -43,6 +43,7 @@ from mmrec.types import (
     Mismatches,
     Modality,
     NumberFormat,
+    Promotion,
     Recommendations,
     RecommendRequest,
     ResolvedPaths,
@@ -177,6 +178,14 @@ class AsyncClient:
         allow: Iterable[str] = (),
         deny: Iterable[str] = (),
         include_seen: bool = False,
+        filter: str = "",
+        filter_mode: FilterMode | str = FilterMode.STRICT,
+        diversity: float = 0.0,
+        exploration: float = 0.0,
+        exploration_column: str = "",
+        exploration_max_age_days: float = 0.0,
+        popularity_damping: float = 0.0,
+        promotions: Iterable[Promotion] = (),
         explain: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
@@ -190,13 +199,38 @@ class AsyncClient:
             allow: If not empty, only these items may be returned.
             deny: These items are never returned.
             include_seen: Whether items of the history may be returned again.
+            filter: AIP-160 condition over the columns, exact inside the search; what is in stock is a column like any
+                other: ``in_stock = true AND price < 50``.
+            filter_mode: ``strict``, or ``relaxed`` to fill up with items that do not pass when fewer than `k` do.
+            diversity: 0 (best first) to 1 (as different from each other as possible).
+            exploration: Share of the places that goes to items training has seen no event of, 0 to 1.
+            exploration_column: A column of dates, for `exploration_max_age_days`.
+            exploration_max_age_days: Only new items whose date is no longer ago are explored; 0 for no age limit.
+            popularity_damping: How much popular items are held back, 0 (not at all) to 1.
+            promotions: Items to be shown more, by share of the places or by what is added to their scores.
             explain: Whether to return each score's parts by channel and history item.
             timeout: Seconds this call may take; None: the client's own.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        request = calls.recommend_request(history, user_id, k, allow, deny, include_seen, explain)
+        request = calls.recommend_request(
+            history,
+            user_id,
+            k,
+            allow,
+            deny,
+            include_seen,
+            filter,
+            filter_mode,
+            diversity,
+            exploration,
+            exploration_column,
+            exploration_max_age_days,
+            popularity_damping,
+            promotions,
+            explain,
+        )
         return await self._call(rpcs.RECOMMEND, request, timeout)
 
     async def recommend_many(

@@ -32,6 +32,7 @@ from mmrec.types import (
     MismatchRequest,
     Modality,
     NumberFormat,
+    Promotion,
     Recommendations,
     RecommendRequest,
     ResolvedPaths,
@@ -118,9 +119,17 @@ def recommend_request(
     allow: Iterable[str],
     deny: Iterable[str],
     include_seen: bool,
+    filter: str,
+    filter_mode: FilterMode | str,
+    diversity: float,
+    exploration: float,
+    exploration_column: str,
+    exploration_max_age_days: float,
+    popularity_damping: float,
+    promotions: Iterable[Promotion],
     explain: bool,
 ) -> RecommendRequest:
-    """A request for one customer; the lists may be any iterables of ids.
+    """A request for one customer; the lists may be any iterables.
 
     Raises:
         InvalidArgumentError: a value breaks a rule.
@@ -133,6 +142,14 @@ def recommend_request(
         deny=deny,  # type: ignore[arg-type]
         include_seen=include_seen,
         explain=explain,
+        filter=filter,
+        filter_mode=filter_mode,  # type: ignore[arg-type]
+        diversity=diversity,
+        exploration=exploration,
+        exploration_column=exploration_column,
+        exploration_max_age_days=exploration_max_age_days,
+        popularity_damping=popularity_damping,
+        promotions=promotions,  # type: ignore[arg-type]
     )
 
 
@@ -370,10 +387,34 @@ class EngineCalls:
         allow: Iterable[str] = (),
         deny: Iterable[str] = (),
         include_seen: bool = False,
+        filter: str = "",
+        filter_mode: FilterMode | str = FilterMode.STRICT,
+        diversity: float = 0.0,
+        exploration: float = 0.0,
+        exploration_column: str = "",
+        exploration_max_age_days: float = 0.0,
+        popularity_damping: float = 0.0,
+        promotions: Iterable[Promotion] = (),
         explain: bool = False,
     ) -> Recommendations:
         """Recommend items to one customer; see `Client.recommend`."""
-        request = recommend_request(history, user_id, k, allow, deny, include_seen, explain)
+        request = recommend_request(
+            history,
+            user_id,
+            k,
+            allow,
+            deny,
+            include_seen,
+            filter,
+            filter_mode,
+            diversity,
+            exploration,
+            exploration_column,
+            exploration_max_age_days,
+            popularity_damping,
+            promotions,
+            explain,
+        )
         return only(self.recommend_many([request]))
 
     def similar(

@@ -24,6 +24,7 @@ __all__ = [
     "checked_item_ids",
     "checked_k",
     "checked_list",
+    "checked_number",
     "checked_share",
     "checked_size",
     "checked_text",
@@ -106,6 +107,17 @@ def checked_share(value: float, where: str, ends: str = "", *, low: float = 0.0,
         raise InvalidArgumentError(
             f"{where} is {value!r:.80}; it must lie between {ends or f'{low:g} and {high:g}'}", field=where
         )
+    return float(value)
+
+
+def checked_number(value: float, where: str, rule: str = "a finite number", *, low: float = -math.inf) -> float:
+    """A finite number from `low` upwards; `rule` says so in words."""
+    try:
+        fits = not isinstance(value, bool) and math.isfinite(value) and value >= low
+    except (TypeError, OverflowError):
+        fits = False
+    if not fits:
+        raise InvalidArgumentError(f"{where} is {value!r:.80}; it must be {rule}", field=where)
     return float(value)
 
 

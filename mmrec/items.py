@@ -57,6 +57,8 @@ class Fallback(Enum):
     """No known item in the history: the most popular items."""
     FILTER_RELAXED = "filter-relaxed"
     """Fewer than k items passed the filter, so the rest come from outside it."""
+    POPULARITY_FILTER_RELAXED = "popularity-filter-relaxed"
+    """Both: no known item in the history, and fewer than k items passed the filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,8 @@ class ChannelShare:
 
     Attributes:
         channel: ``item-head``, ``semantic-id``, ``transitions``, ``transitions-wide``, ``lexical``, ``content``,
-            ``popularity``, or ``new-item``: that it is shown because training has never seen it.
+            ``popularity``, or ``new-item``: that it is shown because training has never seen it. What a request's own
+            wishes added: ``popularity-damping``, ``promotion`` and ``exploration``.
         share: Its part of the score, in the score's own unit.
         history_item_id: The history item it rests on most; empty where there is none.
         history: The share divided over the history items it rests on, oldest first, one entry per item; the parts

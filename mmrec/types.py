@@ -29,6 +29,7 @@ from mmrec.checks import (
     DEFAULT_TAGS,
     MAX_BATCH,
     MAX_BEAM_WIDTH,
+    MAX_FILTER_CHARS,
     MAX_HISTORY,
     MAX_ID_CHARS,
     MAX_K,
@@ -42,6 +43,9 @@ from mmrec.checks import (
     checked_ids,
     checked_item_ids,
     checked_k,
+    checked_number,
+    checked_share,
+    checked_text,
     read_picture,
     whole_number,
 )
@@ -61,6 +65,7 @@ from mmrec.items import (
     ScoredItem,
     Versions,
 )
+from mmrec.promotions import MAX_PROMOTED_IDS, MAX_PROMOTIONS, Promotion, checked_promotions
 from mmrec.questions import (
     DuplicateGroup,
     DuplicateGroups,
@@ -96,6 +101,8 @@ __all__ = [
     "MAX_LABELS",
     "MAX_LIST_IDS",
     "MAX_PICTURE_BYTES",
+    "MAX_PROMOTED_IDS",
+    "MAX_PROMOTIONS",
     "MAX_TEMPLATES",
     "MAX_TEXT_CHARS",
     "ChannelShare",
@@ -123,6 +130,7 @@ __all__ = [
     "Mismatches",
     "Modality",
     "NumberFormat",
+    "Promotion",
     "RecommendRequest",
     "Recommendation",
     "Recommendations",
@@ -173,6 +181,16 @@ class RecommendRequest:
         beam_width: Beams of the semantic-ID search; 0 lets the server choose (never narrower than k), more than
             `MAX_BEAM_WIDTH` is coerced to it.
         explain: Whether to return each item's shares by channel and history item.
+        filter: AIP-160 condition over the columns, exact inside the search; empty for every item. What is in stock is
+            a column like any other: ``in_stock = true AND price < 50``.
+        filter_mode: What to do when fewer than `k` items pass it.
+        diversity: 0 (best first) to 1 (as different from each other as possible); the first item stays.
+        exploration: Share of the places that goes to new items, 0 to 1: those that training has seen no event of.
+        exploration_column: A column of dates, for `exploration_max_age_days`; empty for no age limit.
+        exploration_max_age_days: New items whose date lies longer ago than this, or that have none, are not explored;
+            over 0, and 0 for no age limit. A day has 24 hours.
+        popularity_damping: How much popular items are held back, 0 (not at all) to 1.
+        promotions: Items to be shown more, at most `MAX_PROMOTIONS`; their shares sum to at most 1.
     """
 
     history: tuple[str, ...] = ()
@@ -183,6 +201,14 @@ class RecommendRequest:
     include_seen: bool = False
     beam_width: int = 0
     explain: bool = False
+    filter: str = ""
+    filter_mode: FilterMode = FilterMode.STRICT
+    diversity: float = 0.0
+    exploration: float = 0.0
+    exploration_column: str = ""
+    exploration_max_age_days: float = 0.0
+    popularity_damping: float = 0.0
+    promotions: tuple[Promotion, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", checked_k(self.k))
@@ -196,6 +222,38 @@ class RecommendRequest:
                 f"beam_width is {self.beam_width}; it must be 0 (the server chooses) or more", field="beam_width"
             )
         object.__setattr__(self, "beam_width", min(self.beam_width, MAX_BEAM_WIDTH))
+        checked_text(self.filter, "filter", MAX_FILTER_CHARS)
+        object.__setattr__(self, "filter_mode", checked_choice(FilterMode, self.filter_mode, "filter_mode"))
+        for name, ends in _CONTROLS.items():
+            object.__setattr__(self, name, checked_share(getattr(self, name), name, ends))
+        self._check_age_limit()
+        object.__setattr__(self, "promotions", checked_promotions(self.promotions, "promotions"))
+
+    def _check_age_limit(self) -> None:
+        days = checked_number(
+            self.exploration_max_age_days, "exploration_max_age_days", "a number of days, 0 for no age limit", low=0.0
+        )
+        object.__setattr__(self, "exploration_max_age_days", days)
+        checked_id(self.exploration_column, "exploration_column")
+        if days and not self.exploration_column:
+            raise InvalidArgumentError(
+                f"exploration_max_age_days is {days:g} and exploration_column is empty; name the column that says "
+                "since when items are there",
+                field="exploration_column",
+            )
+        if self.exploration_column and not days:
+            raise InvalidArgumentError(
+                f"exploration_column is {self.exploration_column!r:.80} and exploration_max_age_days is 0; say how "
+                "many days an item stays new, or leave both out",
+                field="exploration_max_age_days",
+            )
+
+
+_CONTROLS = {
+    "diversity": "0 (best first) and 1 (as different from each other as possible)",
+    "exploration": "0 (no place for the sake of novelty) and 1 (every place)",
+    "popularity_damping": "0 (popular items are not held back) and 1",
+}
 
 
 @dataclass(frozen=True, slots=True)

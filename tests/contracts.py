@@ -33,6 +33,7 @@ from mmrec.types import (
     Mismatches,
     MismatchRequest,
     Modality,
+    Promotion,
     Recommendations,
     RecommendRequest,
     ResolvedPath,
@@ -132,6 +133,7 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert second not in denied.item_ids
     assert only_seen.item_ids == ()
     assert seen_again.item_ids == (first,)
+    assert_filter_contract(engine, known)
     # One request's reply does not hang on its neighbours.
     alone = engine.recommend_many([asked[0]])[0]
     assert isinstance(alone, Recommendations)
@@ -185,6 +187,34 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert [item.item_id for item in items] == [second, first]
     assert missing == [NOT_THERE]
     assert all(len(item.semantic_id) == info.levels for item in items)
+
+
+def assert_filter_contract(engine: Engine, known: list[str]) -> None:
+    """A filter is kept to, a relaxed list goes on after what passes and says so, a bad filter fails alone."""
+    first, second, third = known[:3]
+    condition = f'item_id IN ("{second}", "{third}", "{first}")'
+    strict, relaxed, stranger, bad, fine = engine.recommend_many(
+        [
+            RecommendRequest(history=(first,), k=3, filter=condition),
+            RecommendRequest(history=(first,), k=3, filter=condition, filter_mode=FilterMode.RELAXED),
+            RecommendRequest(k=5, filter=condition, filter_mode=FilterMode.RELAXED),
+            RecommendRequest(history=(first,), filter="no_such_column = 1"),
+            RecommendRequest(history=(first,), k=1),
+        ]
+    )
+    assert isinstance(strict, Recommendations)
+    assert isinstance(relaxed, Recommendations)
+    assert isinstance(stranger, Recommendations)
+    assert isinstance(fine, Recommendations)
+    assert (set(strict.item_ids), strict.fallback) == ({second, third}, Fallback.NONE)
+    wanted = min(3, engine.info().items - 1)
+    assert (len(relaxed.items), len(set(relaxed.item_ids))) == (wanted, wanted)
+    assert set(relaxed.item_ids[:2]) == {second, third}
+    assert relaxed.fallback is (Fallback.FILTER_RELAXED if wanted > 2 else Fallback.NONE)
+    assert set(stranger.item_ids[:3]) == {first, second, third}
+    assert stranger.fallback is (Fallback.POPULARITY_FILTER_RELAXED if engine.info().items > 3 else Fallback.POPULARITY)
+    assert isinstance(bad, InvalidArgumentError)
+    assert [violation.field for violation in bad.violations] == ["filter"]
 
 
 def assert_explanation_contract(engine: Engine, known: list[str]) -> None:
@@ -502,6 +532,14 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.recommend([first, second], k=3),
         lambda c: c.recommend([first, NOT_THERE], k=3, deny=[second], explain=True),
         lambda c: c.recommend(iter([first]), k=2, allow={first}, include_seen=True),
+        lambda c: c.recommend([first], k=3, filter=f'item_id != "{second}"', filter_mode="relaxed"),
+        lambda c: c.recommend([first], k=3, filter=f'item_id = "{second}"', filter_mode="relaxed"),
+        lambda c: c.recommend(k=3, filter=f'item_id = "{second}"', filter_mode=FilterMode.RELAXED),
+        lambda c: c.recommend([first], filter="no_such_column = 1"),
+        lambda c: c.recommend([first], filter_mode="loose"),
+        lambda c: c.recommend([first], k=3, promotions=[Promotion((second,), boost=0.0)]),
+        lambda c: c.recommend([first], promotions=[second]),
+        lambda c: c.recommend([first], diversity=float("nan")),
         lambda c: c.recommend([first], k=0),
         lambda c: c.recommend([first], k=10**9),
         lambda c: c.recommend([first], k=-1),

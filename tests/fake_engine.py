@@ -168,6 +168,14 @@ class FakeEngine(EngineCalls):
             and f"item-{row}" not in request.deny
             and (not request.allow or f"item-{row}" in request.allow)
         ]
+        try:
+            passing = _passing(request.filter)
+        except MmrecError as err:
+            return err
+        kept = [row for row in kept if passing[row]] + [
+            row for row in kept if not passing[row] and request.filter_mode is FilterMode.RELAXED
+        ]
+        relaxed = any(not passing[row] for row in kept[: request.k])
         shares = _shares(known) if request.explain and known else ()
         return Recommendations(
             recommendation_id="r-1",
@@ -175,9 +183,18 @@ class FakeEngine(EngineCalls):
                 ScoredItem(_record(row), 1.0 / (rank + 1), shares) for rank, row in enumerate(kept[: request.k])
             ),
             missing_ids=missing,
-            fallback=Fallback.NONE if known else Fallback.POPULARITY,
+            fallback=_FALLBACKS[bool(known), relaxed],
             versions=VERSIONS,
         )
+
+
+_FALLBACKS = {
+    (True, False): Fallback.NONE,
+    (True, True): Fallback.FILTER_RELAXED,
+    (False, False): Fallback.POPULARITY,
+    (False, True): Fallback.POPULARITY_FILTER_RELAXED,
+}
+"""By whether an item of the history is known, and whether the list goes beyond its filter."""
 
 
 def _answered(answer: Callable[[Any], Any], request: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,22 +12,26 @@ from mmrec.cli.options import (
     CaOption,
     DeviceOption,
     DtypeOption,
+    FilterOption,
     JsonFlag,
     KOption,
     QuietFlag,
+    RelaxedFlag,
     ServerOption,
     TimeoutOption,
     TlsFlag,
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, open_engine, print_ranking, read_ids
+from mmrec.cli.session import Place, note_fallback, open_engine, print_ranking, read_ids
 from mmrec.errors import InvalidArgumentError
-from mmrec.types import DEFAULT_K, Fallback
+from mmrec.types import DEFAULT_K, Fallback, FilterMode, Promotion, RecommendRequest
 
 __all__ = ["recommend"]
 
 _IDS_RULE = """Commas separate ids; an id that holds a comma goes in double quotes: '"a,b",c'. May be repeated."""
+
+_PROMOTION = re.compile(r"\s*(\d*\.?\d+)?([+-]\d*\.?\d+)?\s+(?=\S)", re.ASCII)
 
 
 def recommend(
@@ -49,6 +55,33 @@ def recommend(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Items of the history may be recommended again.")
     ] = False,
+    filter: FilterOption = "",
+    relaxed: RelaxedFlag = False,
+    diversity: Annotated[
+        float, typer.Option("--diversity", metavar="0..1", help="0: best first; 1: as different as possible.")
+    ] = 0.0,
+    exploration: Annotated[
+        float, typer.Option("--exploration", metavar="0..1", help="Share of the places that goes to new items.")
+    ] = 0.0,
+    exploration_column: Annotated[
+        str, typer.Option("--exploration-column", metavar="NAME", help="The date column of --exploration-max-age.")
+    ] = "",
+    exploration_max_age: Annotated[
+        float,
+        typer.Option("--exploration-max-age", metavar="DAYS", help="Explore no items older than this; 0: any age."),
+    ] = 0.0,
+    popularity_damping: Annotated[
+        float, typer.Option("--popularity-damping", metavar="0..1", help="How much popular items are held back.")
+    ] = 0.0,
+    promote: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--promote",
+            metavar="'SHARE[+BOOST] CONDITION'",
+            help="Give at least this share of the places to items that pass, and add this to their scores; either "
+            "number may be left out. May be repeated.",
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say which channel and which history item each score rests on.")
     ] = False,
@@ -70,30 +103,74 @@ def recommend(
     Example:
         mmrec recommend bundle/ --history 1,50,181 --k 5
         mmrec recommend --server localhost:50051 --user 42 --deny 7 --explain
+        mmrec recommend bundle/ --user 42 --filter 'price < 50' --promote '0.2 brand = "Acme"' --diversity 0.3
 
     Raises:
-        InvalidArgumentError: neither `history` nor `user` is given.
+        InvalidArgumentError: neither `history` nor `user` is given, or a flag breaks a rule.
     """
     if history is None and not user:
         raise InvalidArgumentError(
             "neither --history nor --user is given; name the customer with one of them or both "
             "(--history '' recommends to a stranger)"
         )
+    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    asked = RecommendRequest(
+        history=tuple(read_ids(history or [], "--history")),
+        user_id=user,
+        k=k,
+        allow=tuple(read_ids(allow or [], "--allow")),
+        deny=tuple(read_ids(deny or [], "--deny")),
+        include_seen=include_seen,
+        explain=explain,
+        filter=filter,
+        filter_mode=FilterMode.RELAXED if relaxed else FilterMode.STRICT,
+        diversity=diversity,
+        exploration=exploration,
+        exploration_column=exploration_column,
+        exploration_max_age_days=exploration_max_age,
+        popularity_damping=popularity_damping,
+        promotions=_promotions(promote or []),
+    )
     place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
     out = Output(json=json, quiet=quiet)
     with open_engine(place) as engine:
         found = engine.recommend(
-            read_ids(history or [], "--history"),
-            user_id=user,
-            k=k,
-            allow=read_ids(allow or [], "--allow"),
-            deny=read_ids(deny or [], "--deny"),
-            include_seen=include_seen,
-            explain=explain,
+            asked.history,
+            user_id=asked.user_id,
+            k=asked.k,
+            allow=asked.allow,
+            deny=asked.deny,
+            include_seen=asked.include_seen,
+            filter=asked.filter,
+            filter_mode=asked.filter_mode,
+            diversity=asked.diversity,
+            exploration=asked.exploration,
+            exploration_column=asked.exploration_column,
+            exploration_max_age_days=asked.exploration_max_age_days,
+            popularity_damping=asked.popularity_damping,
+            promotions=asked.promotions,
+            explain=asked.explain,
         )
     if found.missing_ids:
         out.note(f"not in the catalogue, skipped: {', '.join(found.missing_ids)}")
-    if found.fallback is not Fallback.NONE:
+    if found.fallback in (Fallback.POPULARITY, Fallback.POPULARITY_FILTER_RELAXED):
         out.note("no known item in the history: these are the most popular items")
+    note_fallback(out, found)
     out.data(found)
     print_ranking(out, f"Recommended for user {user}" if user else "Recommended", found.items, explain=explain)
+
+
+def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
+    """What each use of --promote asks for: a share, a boost or both, and a condition."""
+    promotions = []
+    for value in values:
+        found = _PROMOTION.match(value)
+        share, boost = found.groups() if found else (None, None)
+        if found is None or (share is None and boost is None):
+            raise InvalidArgumentError(
+                f"--promote is {value!r:.200}; it begins with a share, a boost or both, as in "
+                "'0.2 brand = \"Acme\"', '+0.5 brand = \"Acme\"' or '0.2+0.5 brand = \"Acme\"'",
+                field="promotions",
+            )
+        promotions.append(Promotion((), value[found.end() :], float(share or 0), float(boost or 0)))
+    return tuple(promotions)

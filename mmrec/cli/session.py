@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmrec.errors import InvalidArgumentError, NotFoundError
-from mmrec.types import Fallback, ScoredItem, SearchResults
+from mmrec.types import Fallback, Recommendations, ScoredItem, SearchResults
 
 if TYPE_CHECKING:
     from mmrec.cli.output import Output
@@ -121,9 +121,9 @@ def read_ids(values: Sequence[str], flag: str) -> list[str]:
     return ids
 
 
-def note_fallback(out: Output, found: SearchResults) -> None:
+def note_fallback(out: Output, found: SearchResults | Recommendations) -> None:
     """Say on stderr that a list goes beyond its filter."""
-    if found.fallback is Fallback.FILTER_RELAXED:
+    if found.fallback in (Fallback.FILTER_RELAXED, Fallback.POPULARITY_FILTER_RELAXED):
         out.note("too few items pass the filter: the last ones come from outside it")
 
 

@@ -29,7 +29,7 @@ import difflib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -119,6 +119,25 @@ class CatalogueFilter:
     def columns(self) -> tuple[str, ...]:
         """Names that a filter may use."""
         return tuple(self._texts)
+
+    def times(self, column: str) -> npt.NDArray[np.float64]:
+        """Moments in a column of dates, in seconds since 1970 (UTC).
+
+        Returns:
+            NaN where there is none. Shape: (N,), float64.
+
+        Raises:
+            InvalidArgumentError: there is no such column, or not every value of it is a date.
+        """
+        if column not in self._texts:
+            raise InvalidArgumentError(f"there is no column {column!r:.60}; {_instead(column, self._texts)}")
+        found = self._read(column)
+        if found.kind != "date":
+            raise InvalidArgumentError(
+                f"column {column!r:.60} holds {found.kind if found.kind == 'text' else f'{found.kind}s'}; it must hold "
+                "nothing but dates such as 2024-05-31"
+            )
+        return np.asarray(found.values.to_numpy(zero_copy_only=False), np.float64)
 
     def check(self, expression: str) -> None:
         """Refuse a filter that `bitmap` would refuse.
@@ -238,19 +257,24 @@ class CatalogueFilter:
 
     def _column(self, name: Literal, expression: str) -> _Column:
         if name.text not in self._texts:
-            near = difflib.get_close_matches(name.text, self._texts, n=3, cutoff=0.5)
-            known = near or list(self._texts)[:20]
-            raise refusal(
-                expression,
-                name.at,
-                f"there is no column {name.text!r:.60}; {'did you mean' if near else 'the columns are'} "
-                f"{', '.join(repr(column) for column in known)}{'?' if near else ''}",
-            )
-        found = self._columns.get(name.text)
+            what = f"there is no column {name.text!r:.60}; {_instead(name.text, self._texts)}"
+            raise refusal(expression, name.at, what)
+        return self._read(name.text)
+
+    def _read(self, name: str) -> _Column:
+        found = self._columns.get(name)
         if found is None:
             # Two threads may both read it; they read the same.
-            found = self._columns[name.text] = _read_column(name.text, self._texts[name.text])
+            found = self._columns[name] = _read_column(name, self._texts[name])
         return found
+
+
+def _instead(name: str, columns: Iterable[str]) -> str:
+    """Which columns to ask for in place of one that is not there."""
+    near = difflib.get_close_matches(name, list(columns), n=3, cutoff=0.5)
+    known = near or list(columns)[:20]
+    quoted = ", ".join(repr(column) for column in known)
+    return f"did you mean {quoted}?" if near else f"the columns are {quoted}"
 
 
 def _read_column(name: str, texts: Sequence[str]) -> _Column:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mmrec.recommender.ranker import CHANNELS, NEW_ITEM, Ranker
 from mmrec.types import ChannelShare, HistoryShare
 
-__all__ = ["divide_shares", "explain_ranking"]
+__all__ = ["divide_shares", "explain_ranking", "wish_shares"]
 
 SHARE_FLOOR = 1e-6
 """Shares smaller than this are left out of an explanation."""
@@ -30,6 +30,7 @@ def explain_ranking(
     features: Mapping[str, npt.NDArray[np.float32]],
     *,
     lift: float = 0.0,
+    added: Sequence[Mapping[str, float]] = (),
 ) -> list[tuple[ChannelShare, ...]]:
     """Parts of the scores of recommended items, the largest first; they add up to the score.
 
@@ -39,6 +40,7 @@ def explain_ranking(
         rows_K: The recommended items. Shape: (K,).
         features: What each channel said of every item. Shape of each: (N,), float32.
         lift: What was added to items that training has never seen.
+        added: What the request's own wishes added to each of `rows_K`, by name; empty for nothing.
 
     Returns:
         One tuple per recommended item. Each channel's `history` adds up to its share.
@@ -67,7 +69,14 @@ def explain_ranking(
     if lift:
         for place in np.flatnonzero(ranker.new_N[rows_K]):
             shares[place].append(ChannelShare(NEW_ITEM, lift))
+    for own, wishes in zip(shares, added, strict=False):
+        own += wish_shares(wishes)
     return [tuple(sorted(own, key=lambda share: -share.share)) for own in shares]
+
+
+def wish_shares(added: Mapping[str, float]) -> list[ChannelShare]:
+    """What a request's own wishes added to one item's score."""
+    return [ChannelShare(name, part) for name, part in added.items() if abs(part) >= SHARE_FLOOR]
 
 
 def divide_shares(share_K: npt.NDArray[np.float64], support_TK: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

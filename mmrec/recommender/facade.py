@@ -3,39 +3,33 @@
 Unit of work: a batch of requests of one kind. Knows nothing about gRPC.
 """
 
-# Axes: B customers, N items, D fused dimensions
+# Axes: M described items, D fused dimensions
 
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
 
 from mmrec.bundle import Bundle, open_bundle
 from mmrec.calls import EngineCalls
 from mmrec.data.filters import CatalogueFilter
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.recommender.admission import Admission
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.checking import Checker
-from mmrec.recommender.explaining import explain_ranking
 from mmrec.recommender.finding import Finder
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths
-from mmrec.recommender.ranker import Ranker, top_k
+from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.sides import CatalogueSides, item_side, no_side
+from mmrec.recommender.suggesting import Suggester
 from mmrec.recommender.tagging import Tagger
 from mmrec.types import (
-    ChannelShare,
     DuplicateGroups,
     DuplicatesRequest,
     EmbedRequest,
     EmbedResults,
-    Fallback,
     ItemEmbedding,
     ItemFailure,
     ItemInput,
@@ -49,7 +43,6 @@ from mmrec.types import (
     RecommendRequest,
     ResolvedPaths,
     ResolveRequest,
-    ScoredItem,
     SearchRequest,
     SearchResults,
     SemanticIds,
@@ -65,22 +58,6 @@ from mmrec_encoders.protocols import Vectors
 __all__ = ["Recommender"]
 
 
-class _Customer(NamedTuple):
-    """A request as catalogue rows.
-
-    Attributes:
-        request: As it came.
-        history: Stored and given, oldest first.
-        missing: Ids of the request that the catalogue lacks.
-        eligible_N: What may be returned. Shape: (N,), bool.
-    """
-
-    request: RecommendRequest
-    history: npt.NDArray[np.int32]
-    missing: list[str]
-    eligible_N: npt.NDArray[np.bool_]
-
-
 class Recommender(EngineCalls):
     """Recommends from a bundle. Make one with `Recommender.load`; call it from one thread at a time."""
 
@@ -94,6 +71,8 @@ class Recommender(EngineCalls):
         index = read_index(bundle, fused_ND, ranker.device)
         sides = CatalogueSides(fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle))
         filters, versions = CatalogueFilter(catalogue), bundle.manifest.versions
+        admission = Admission(catalogue, filters, ranker.index)
+        self._suggester = Suggester(ranker, self._live, admission, self._record, versions)
         self._finder = Finder(catalogue, sides, filters, self._record, versions)
         self._tagger = Tagger(catalogue, sides, versions)
         self._checker = Checker(catalogue, sides, filters, self._record, versions)
@@ -128,94 +107,11 @@ class Recommender(EngineCalls):
         """Recommend for several customers at once.
 
         Every entry holds exactly ``min(k, eligible)`` items of the catalogue. A customer without any known history
-        item gets the most popular ones, and the reply says so.
+        item gets the most popular ones, and the reply says so. A filter is exact inside the search; in relaxed mode a
+        list that it leaves too short is filled up with the best of the other items, and the reply says so. What is in
+        stock is a column like any other: ``in_stock = true AND price < 50``.
         """
-        customers = [self._customer(request) for request in requests]
-        replies = {row: self._popular(customer) for row, customer in enumerate(customers) if not len(customer.history)}
-        known = [row for row, customer in enumerate(customers) if len(customer.history)]
-        for width in sorted({self._beam_width(requests[row]) for row in known}):
-            group = [row for row in known if self._beam_width(requests[row]) == width]
-            for chunk in self._ranker.chunks(len(group)):
-                rows = group[chunk.begin : chunk.end]
-                replies |= zip(rows, self._personal([customers[row] for row in rows], width), strict=True)
-        return [replies[row] for row in range(len(requests))]
-
-    def _personal(self, customers: Sequence[_Customer], width: int) -> list[Recommendations]:
-        """Replies to customers of whom something is known."""
-        blend = self._parts.blend
-        self._ranker.parts = self._live.updated(self._parts)
-        eligible_BN = np.stack([customer.eligible_N for customer in customers])
-        features = self._ranker.features(
-            [customer.history for customer in customers],
-            eligible_BN,
-            beam_width=width,
-            channels=blend.channels,
-        ).by_channel
-        if not features:
-            return [self._popular(customer) for customer in customers]
-        scores_BN, lifts_B = self._ranker.blend(blend, features, eligible_BN)
-        replies = []
-        for place, customer in enumerate(customers):
-            own = {name: feature[place] for name, feature in features.items()}
-            ranked = top_k(scores_BN[place], customer.eligible_N, customer.request.k)
-            shares: Sequence[tuple[ChannelShare, ...]] = [()] * len(ranked.rows_K)
-            if customer.request.explain:
-                shares = explain_ranking(self._ranker, customer.history, ranked.rows_K, own, lift=float(lifts_B[place]))
-            items = [
-                ScoredItem(self._record(int(row)), float(score), parts)
-                for row, score, parts in zip(ranked.rows_K, ranked.scores_K, shares, strict=True)
-            ]
-            replies.append(self._recommendations(items, customer.missing, Fallback.NONE))
-        return replies
-
-    def _customer(self, request: RecommendRequest) -> _Customer:
-        history, missing = self._history(request)
-        return _Customer(request, history, missing, self._eligible(request, history))
-
-    def _beam_width(self, request: RecommendRequest) -> int:
-        return max(request.beam_width or self._parts.beam_width, request.k)
-
-    def _history(self, request: RecommendRequest) -> tuple[npt.NDArray[np.int32], list[str]]:
-        """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
-        catalogue = self._parts.catalogue
-        stored = self._live.history(request.user_id)
-        rows = [catalogue.row_of(item_id) for item_id in request.history]
-        given = np.array([row for row in rows if row is not None], dtype=np.int32)
-        mentioned = (*request.history, *request.allow, *request.deny)
-        missing = list(dict.fromkeys(item_id for item_id in mentioned if catalogue.row_of(item_id) is None))
-        return np.concatenate([stored, given]), missing
-
-    def _eligible(self, request: RecommendRequest, history: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        catalogue = self._parts.catalogue
-        eligible_N = np.full(self._ranker.items, not request.allow)
-        for listed, value in ((request.allow, True), (request.deny, False)):
-            rows = [row for item_id in listed if (row := catalogue.row_of(item_id)) is not None]
-            eligible_N[rows] = value
-        if not request.include_seen:
-            eligible_N[history] = False
-        return eligible_N
-
-    def _popular(self, customer: _Customer) -> Recommendations:
-        """The most popular eligible items."""
-        ranked = top_k(self._ranker.most_popular(), customer.eligible_N, customer.request.k)
-        items = [
-            ScoredItem(
-                self._record(int(row)),
-                float(score),
-                (ChannelShare("popularity", float(score)),) if customer.request.explain else (),
-            )
-            for row, score in zip(ranked.rows_K, ranked.scores_K, strict=True)
-        ]
-        return self._recommendations(items, customer.missing, Fallback.POPULARITY)
-
-    def _recommendations(self, items: list[ScoredItem], missing: list[str], fallback: Fallback) -> Recommendations:
-        return Recommendations(
-            recommendation_id=uuid.uuid4().hex,
-            items=tuple(items),
-            missing_ids=tuple(missing),
-            fallback=fallback,
-            versions=self._bundle.manifest.versions,
-        )
+        return self._suggester.recommend_many(requests)
 
     # --- take in events --------------------------------------------------------------------------------------------
 

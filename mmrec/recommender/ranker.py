@@ -22,15 +22,15 @@ from mmrec.channels.content import content_parts, content_scores
 from mmrec.channels.lending import Lending, lend_to
 from mmrec.channels.newcomers import newcomer_lifts
 from mmrec.data.interactions import Interactions
-from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
 from mmrec.generator.semantic_id_head import Memory
+from mmrec.recommender.allowed import Allowed
 from mmrec.recommender.artefact import Parts
-from mmrec.tokens.eligibility import eligible, eligible_rows
+from mmrec.tokens.eligibility import Eligibility, eligible, eligible_rows, passing
 from mmrec.tokens.path_search import PathResult
 
-__all__ = ["CHANNELS", "NEW_ITEM", "Blended", "CustomerChunk", "Features", "Ranked", "Ranker", "top_k"]
+__all__ = ["CHANNELS", "NEW_ITEM", "Blended", "CustomerChunk", "Features", "Ranker"]
 
 Histories = Sequence[npt.NDArray[np.int32]]
 
@@ -53,18 +53,6 @@ class CustomerChunk:
 
     begin: int
     end: int
-
-
-class Ranked(NamedTuple):
-    """One customer's results.
-
-    Attributes:
-        rows_K: Catalogue rows, best first; ties go to the lower row. Shape: (K,), int64.
-        scores_K: Shape: (K,), float32.
-    """
-
-    rows_K: npt.NDArray[np.int64]
-    scores_K: npt.NDArray[np.float32]
 
 
 class Features(NamedTuple):
@@ -113,13 +101,14 @@ class Ranker:
         with torch.inference_mode():
             self.tokens_NH = parts.generator.eval().item_tokens()
             self.keys = parts.generator.node_keys(self.tokens_NH, self.index)
+        self._place_N = self.index.place_of_rows(self.items).cpu().numpy()
         gone_N = np.zeros(self.items, np.bool_) if parts.catalogue.alive_N is None else ~parts.catalogue.alive_N
         self.new_N = ~parts.generator.catalogue.warm_N.cpu().numpy() & ~gone_N
         self._gone_N = torch.from_numpy(gone_N).to(device) if gone_N.any() else None
         self._lending = _lending(parts)
         most = max(float(parts.popularity_N.max()), 1.0)
-        popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
-        self._popularity_N: npt.NDArray[np.float32] = self._lending.lend(popularity_N[None])[0]
+        self.log_popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
+        self._popularity_N: npt.NDArray[np.float32] = self._lending.lend(self.log_popularity_N[None])[0]
 
     @classmethod
     def popularity_of(cls, train: Interactions, items: int) -> npt.NDArray[np.float32]:
@@ -154,14 +143,22 @@ class Ranker:
         return np.asarray((logits_BN.log_softmax(-1) + math.log(self.parts.catalogue.items)).cpu().numpy())
 
     @torch.inference_mode()
-    def generate(self, memory: Memory, eligible_BN: npt.NDArray[np.bool_] | None = None, *, width: int) -> PathResult:
-        """Generate semantic IDs by beam search among the eligible items (None: all)."""
-        if eligible_BN is None:
-            allowed = eligible(self.index, [np.empty(0, np.int64)] * len(memory.valid_BT))
-        else:
-            allowed = eligible_rows(eligible_BN, self.index)
+    def generate(
+        self, memory: Memory, allowed: Allowed | npt.NDArray[np.bool_] | None = None, *, width: int
+    ) -> PathResult:
+        """Generate semantic IDs by beam search among the items that may be shown; see `features`."""
+        open_items = self._eligibility(allowed, len(memory.valid_BT))
         with self._autocast():
-            return generate(self.parts.generator.semantic_id_head, memory, allowed, self.index, self.keys, width=width)
+            return generate(
+                self.parts.generator.semantic_id_head, memory, open_items, self.index, self.keys, width=width
+            )
+
+    def _eligibility(self, allowed: Allowed | npt.NDArray[np.bool_] | None, batch: int) -> Eligibility:
+        if allowed is None:
+            return eligible(self.index, [np.empty(0, np.int64)] * batch)
+        if isinstance(allowed, Allowed):
+            return eligible(self.index, [self._place_N[rows] for rows in allowed.left_out], allowed.within)
+        return eligible_rows(allowed, self.index)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
@@ -171,7 +168,7 @@ class Ranker:
     def features(
         self,
         histories: Histories,
-        eligible_BN: npt.NDArray[np.bool_] | None = None,
+        allowed: Allowed | npt.NDArray[np.bool_] | None = None,
         *,
         beam_width: int = 0,
         channels: Collection[str] = CHANNELS,
@@ -180,7 +177,8 @@ class Ranker:
 
         Args:
             histories: Catalogue rows, oldest first, none of them empty.
-            eligible_BN: Items the beam search may generate; None for all. Shape: (B, N), bool.
+            allowed: Items the beam search may generate, told twice or as bitmaps; None for all. Shape of bitmaps: (B, N),
+                bool.
             beam_width: 0 takes the bundle's.
             channels: The ones that are wanted.
         """
@@ -192,7 +190,7 @@ class Ranker:
             if "item-head" in channels:
                 found["item-head"] = self.item_head(memory)
             if "semantic-id" in channels:
-                beams = self.generate(memory, eligible_BN, width=beam_width or parts.beam_width)
+                beams = self.generate(memory, allowed, width=beam_width or parts.beam_width)
                 found["semantic-id"] = self._generated(beams)
                 generated_BW = beams.items_BW.cpu().numpy()
         if "transitions" in channels:
@@ -289,9 +287,10 @@ class Ranker:
             feature_XK = self.item_head(memory)[:, rows_K]
         else:
             # Nothing else may be generated, and there is a beam for each: these are the items' exact probabilities.
-            eligible_XN = np.zeros((tried + 1, self.items), dtype=bool)
-            eligible_XN[:, rows_K] = True
-            feature_XK = self._generated(self.generate(memory, eligible_XN, width=len(rows_K)))[:, rows_K]
+            asked_N = np.zeros(self.items, dtype=bool)
+            asked_N[rows_K] = True
+            only = Allowed.alike(asked_N, passing(asked_N, self.index), tried + 1)
+            feature_XK = self._generated(self.generate(memory, only, width=len(rows_K)))[:, rows_K]
         return np.asarray(feature_XK[0] - feature_XK[1:], dtype=np.float32)
 
 
@@ -304,23 +303,3 @@ def _lending(parts: Parts) -> Lending:
             np.zeros_like(cold_N), np.zeros((len(cold_N), 1), np.int64), np.zeros((len(cold_N), 1), np.float32)
         )
     return lend_to(cold_N, table.alike.rows_NK.cpu().numpy(), table.alike.weights_NK.cpu().numpy())
-
-
-def top_k(scores_N: npt.NDArray[np.float32], eligible_N: npt.NDArray[np.bool_], k: int) -> Ranked:
-    """The `k` best eligible items, or all of them when there are fewer; ties go to the lower row.
-
-    Args:
-        scores_N: Higher is better, never NaN. Shape: (N,), float32.
-        eligible_N: Shape: (N,), bool.
-        k: 1 or more.
-    """
-    if k < 1:
-        raise InvalidArgumentError(f"k is {k}; it must be 1 or more", field="k")
-    rows = np.flatnonzero(eligible_N)
-    scores = scores_N[rows]
-    if len(rows) > k:
-        threshold = np.partition(scores, len(rows) - k)[len(rows) - k]
-        rows = rows[scores >= threshold]
-        scores = scores_N[rows]
-    order = np.argsort(-scores, kind="stable")[:k]
-    return Ranked(rows[order].astype(np.int64), scores[order])

@@ -20,6 +20,7 @@ class Fallback(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FALLBACK_NONE: _ClassVar[Fallback]
     FALLBACK_POPULARITY: _ClassVar[Fallback]
     FALLBACK_FILTER_RELAXED: _ClassVar[Fallback]
+    FALLBACK_POPULARITY_FILTER_RELAXED: _ClassVar[Fallback]
 
 class FilterMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -34,6 +35,7 @@ FALLBACK_UNSPECIFIED: Fallback
 FALLBACK_NONE: Fallback
 FALLBACK_POPULARITY: Fallback
 FALLBACK_FILTER_RELAXED: Fallback
+FALLBACK_POPULARITY_FILTER_RELAXED: Fallback
 FILTER_MODE_UNSPECIFIED: FilterMode
 FILTER_MODE_STRICT: FilterMode
 FILTER_MODE_RELAXED: FilterMode

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmrec.batches import EmbedBatch, RecommendBatch
+from mmrec.batches import EmbedBatch, RecommendBatch, prefixed
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.types import (
     EmbedResults,
@@ -16,6 +16,7 @@ from mmrec.types import (
     ItemFailure,
     ItemLookup,
     NumberFormat,
+    Promotion,
     Recommendations,
     RecommendRequest,
     ServiceInfo,
@@ -27,6 +28,8 @@ from mmrec.wire.status import error_from_status, error_to_status
 from mmrec.wire.values import (
     fallback_from_wire,
     fallback_to_wire,
+    filter_mode_from_wire,
+    filter_mode_to_wire,
     item_from_wire,
     item_input_to_wire,
     item_inputs_from_wire,
@@ -79,6 +82,22 @@ def recommend_request_to_wire(request: RecommendRequest) -> recommendation_pb2.R
         include_seen=request.include_seen,
         beam_width=request.beam_width,
         explain=request.explain,
+        filter=request.filter,
+        filter_mode=filter_mode_to_wire(request.filter_mode),
+        diversity=request.diversity,
+        exploration=request.exploration,
+        exploration_column=request.exploration_column,
+        exploration_max_age_days=request.exploration_max_age_days,
+        popularity_damping=request.popularity_damping,
+        promotions=[
+            recommendation_pb2.Promotion(
+                item_ids=promotion.item_ids,
+                filter=promotion.filter,
+                min_share=promotion.min_share,
+                boost=promotion.boost,
+            )
+            for promotion in request.promotions
+        ],
     )
 
 
@@ -99,7 +118,22 @@ def recommend_request_from_wire(message: recommendation_pb2.RecommendRequest, wh
         include_seen=message.include_seen,
         beam_width=message.beam_width,
         explain=message.explain,
+        filter=message.filter,
+        filter_mode=filter_mode_from_wire(message.filter_mode),
+        diversity=message.diversity,
+        exploration=message.exploration,
+        exploration_column=message.exploration_column,
+        exploration_max_age_days=message.exploration_max_age_days,
+        popularity_damping=message.popularity_damping,
+        promotions=tuple(_promotion_from_wire(entry, i) for i, entry in enumerate(message.promotions)),
     )
+
+
+def _promotion_from_wire(message: recommendation_pb2.Promotion, place: int) -> Promotion:
+    try:
+        return Promotion(message.item_ids, message.filter, message.min_share, message.boost)
+    except MmrecError as err:
+        raise prefixed(err, f"promotions[{place}]") from None
 
 
 def recommendations_to_wire(reply: Recommendations) -> recommendation_pb2.RecommendResponse:

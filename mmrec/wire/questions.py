@@ -15,7 +15,6 @@ from mmrec.types import (
     DuplicateGroups,
     DuplicatesRequest,
     Evidence,
-    FilterMode,
     ItemFailure,
     ItemTags,
     Mismatch,
@@ -29,12 +28,14 @@ from mmrec.types import (
     TagRequest,
     TagResults,
 )
-from mmrec.v1 import common_pb2, understanding_pb2
+from mmrec.v1 import understanding_pb2
 from mmrec.wire.reading import mask_from_wire, mask_to_wire, read_each, refuse_not_built
 from mmrec.wire.status import error_from_status, error_to_status
 from mmrec.wire.values import (
     fallback_from_wire,
     fallback_to_wire,
+    filter_mode_from_wire,
+    filter_mode_to_wire,
     item_from_wire,
     item_input_to_wire,
     item_inputs_from_wire,
@@ -80,21 +81,6 @@ __all__ = [
     "tag_results_to_wire",
 ]
 
-_MODE_TO_WIRE = {
-    FilterMode.STRICT: common_pb2.FILTER_MODE_STRICT,
-    FilterMode.RELAXED: common_pb2.FILTER_MODE_RELAXED,
-}
-_MODE_FROM_WIRE: dict[int, FilterMode] = {number: mode for mode, number in _MODE_TO_WIRE.items()}
-
-
-def _filter_mode_from_wire(number: int) -> FilterMode:
-    if number not in (common_pb2.FILTER_MODE_UNSPECIFIED, *_MODE_FROM_WIRE):
-        raise InvalidArgumentError(
-            f"filter_mode is {number}; it must be one of mmrec.v1.FilterMode", field="filter_mode"
-        )
-    return _MODE_FROM_WIRE.get(number, FilterMode.STRICT)
-
-
 # --- similar --------------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +91,7 @@ def similar_request_to_wire(request: SimilarRequest) -> understanding_pb2.Simila
         k=request.k,
         modality=modality_to_wire(request.modality),
         filter=request.filter,
-        filter_mode=_MODE_TO_WIRE[request.filter_mode],
+        filter_mode=filter_mode_to_wire(request.filter_mode),
         diversity=request.diversity,
         item_fields=mask_to_wire(request.item_fields),
     )
@@ -123,7 +109,7 @@ def similar_request_from_wire(message: understanding_pb2.SimilarItemsRequest, wh
         k=message.k,
         modality=modality_from_wire(message.modality),
         filter=message.filter,
-        filter_mode=_filter_mode_from_wire(message.filter_mode),
+        filter_mode=filter_mode_from_wire(message.filter_mode),
         diversity=message.diversity,
         item_fields=mask_from_wire(message, "item_fields"),
     )
@@ -206,7 +192,7 @@ def search_request_to_wire(request: SearchRequest) -> understanding_pb2.SearchIt
         vector=pack_numbers(request.vector) if request.vector else None,
         modality=modality_to_wire(request.modality),
         filter=request.filter,
-        filter_mode=_MODE_TO_WIRE[request.filter_mode],
+        filter_mode=filter_mode_to_wire(request.filter_mode),
         page_token=request.page_token,
         item_fields=mask_to_wire(request.item_fields),
     )
@@ -230,7 +216,7 @@ def search_request_from_wire(message: understanding_pb2.SearchItemsRequest, wher
         vector=_vector_from_wire(message) if message.HasField("vector") else (),
         modality=modality_from_wire(message.modality),
         filter=message.filter,
-        filter_mode=_filter_mode_from_wire(message.filter_mode),
+        filter_mode=filter_mode_from_wire(message.filter_mode),
         page_token=message.page_token,
         item_fields=mask_from_wire(message, "item_fields"),
     )

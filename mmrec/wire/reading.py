@@ -25,13 +25,7 @@ FIELDS_NOT_BUILT: Mapping[str, tuple[str, ...]] = {
     "SearchItemsRequest": ("validate_only",),
     "RecommendRequest": (
         "history_events",
-        "filter",
-        "filter_mode",
         "instruction",
-        "diversity",
-        "exploration",
-        "popularity_damping",
-        "promotions",
         "channel_weights",
         "attribute_weights",
         "context",

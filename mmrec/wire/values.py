@@ -15,6 +15,7 @@ from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.types import (
     ChannelShare,
     Fallback,
+    FilterMode,
     HistoryShare,
     ItemFailure,
     ItemInput,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = [
     "fallback_from_wire",
     "fallback_to_wire",
+    "filter_mode_from_wire",
+    "filter_mode_to_wire",
     "item_from_wire",
     "item_input_from_wire",
     "item_input_to_wire",
@@ -185,6 +188,7 @@ _FALLBACK_TO_WIRE = {
     Fallback.NONE: common_pb2.FALLBACK_NONE,
     Fallback.POPULARITY: common_pb2.FALLBACK_POPULARITY,
     Fallback.FILTER_RELAXED: common_pb2.FALLBACK_FILTER_RELAXED,
+    Fallback.POPULARITY_FILTER_RELAXED: common_pb2.FALLBACK_POPULARITY_FILTER_RELAXED,
 }
 _FALLBACK_FROM_WIRE: dict[int, Fallback] = {number: fallback for fallback, number in _FALLBACK_TO_WIRE.items()}
 
@@ -197,6 +201,31 @@ def fallback_to_wire(fallback: Fallback) -> common_pb2.Fallback:
 def fallback_from_wire(number: int) -> Fallback:
     """`Fallback` from a number; one that this version does not know is read as NONE."""
     return _FALLBACK_FROM_WIRE.get(number, Fallback.NONE)
+
+
+_MODE_TO_WIRE = {
+    FilterMode.STRICT: common_pb2.FILTER_MODE_STRICT,
+    FilterMode.RELAXED: common_pb2.FILTER_MODE_RELAXED,
+}
+_MODE_FROM_WIRE: dict[int, FilterMode] = {number: mode for mode, number in _MODE_TO_WIRE.items()}
+
+
+def filter_mode_to_wire(mode: FilterMode) -> common_pb2.FilterMode:
+    """`FilterMode` as a number."""
+    return _MODE_TO_WIRE[mode]
+
+
+def filter_mode_from_wire(number: int) -> FilterMode:
+    """`FilterMode` from a number; unset is STRICT.
+
+    Raises:
+        InvalidArgumentError: this version does not know it.
+    """
+    if number not in (common_pb2.FILTER_MODE_UNSPECIFIED, *_MODE_FROM_WIRE):
+        raise InvalidArgumentError(
+            f"filter_mode is {number}; it must be one of mmrec.v1.FilterMode", field="filter_mode"
+        )
+    return _MODE_FROM_WIRE.get(number, FilterMode.STRICT)
 
 
 def pack_vector(

@@ -33,6 +33,10 @@ def place(request: pytest.FixtureRequest) -> list[str]:
     ("arguments", "message"),
     [
         (["recommend", "bundle"], "neither --history nor --user is given"),
+        (["recommend", "bundle", "--user", "1", "--diversity", "2"], "diversity is 2.0; it must lie between 0"),
+        (["recommend", "bundle", "--user", "1", "--promote", "category = 1"], "begins with a share, a boost or both"),
+        (["recommend", "bundle", "--user", "1", "--promote", "1.5 category = 1"], "min_share is 1.5"),
+        (["recommend", "bundle", "--user", "1", "--exploration-max-age", "3"], "exploration_column is empty"),
         (["recommend", "--history", "1"], "neither a bundle nor --server is given"),
         (["recommend", "bundle", "--server", "localhost:1", "--history", "1"], "name exactly one"),
         (["similar", "p0001"], "exactly BUNDLE and ITEM"),
@@ -121,6 +125,29 @@ def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys
     assert (status, err) == (0, "no known item in the history: these are the most popular items\n")
     assert json.loads(out)["fallback"] == "popularity"
     assert len(json.loads(out)["items"]) == 10
+
+
+def test_recommending_with_a_filter_and_promotions(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["recommend", *place, "--history", "p0001", "--k", "60", "--json", "--filter", 'category = "mug"']
+    status, out, err = _run(asked, capsys)
+    assert (status, err) == (0, "")
+    mugs = json.loads(out)
+    assert {scored["item"]["attributes"]["category"] for scored in mugs["items"]} == {"mug"}
+    status, out, err = _run([*asked, "--relaxed"], capsys)
+    assert (status, err) == (0, "too few items pass the filter: the last ones come from outside it\n")
+    assert len(json.loads(out)["items"]) == 59
+    assert json.loads(out)["fallback"] == "filter-relaxed"
+    promoted = ["recommend", *place, "--history", "p0001", "--k", "4", "--json", "--diversity", "0.2"]
+    status, out, err = _run([*promoted, "--promote", '1 category = "mug"', "--promote", "+0.5 title:x"], capsys)
+    assert (status, err) == (0, "")
+    shown = [scored["item"]["attributes"]["category"] for scored in json.loads(out)["items"]]
+    assert shown == ["mug"] * min(4, len(mugs["items"])) + shown[len(mugs["items"]) :]
+
+
+def test_a_filter_that_cannot_be_read_is_pointed_at(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = _run(["recommend", *place, "--history", "p0001", "--filter", "categori = 1"], capsys)
+    assert (status, out) == (2, "")
+    assert "did you mean 'category'?" in err
 
 
 def test_similar_items(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

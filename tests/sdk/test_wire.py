@@ -33,6 +33,7 @@ from mmrec.types import (
     MismatchRequest,
     Modality,
     NumberFormat,
+    Promotion,
     Recommendations,
     RecommendRequest,
     ScoredItem,
@@ -66,16 +67,39 @@ ranked = st.lists(scored, max_size=3).map(tuple)
 id_lists = st.lists(ids, max_size=5).map(tuple)
 ks = st.integers(0, 10**12)
 inputs = st.builds(ItemInput, ids, words.map(lambda w: w + "x"), words, pictures, attributes)
+shares_of_one = st.floats(0, 1)
+modes = st.sampled_from(FilterMode)
+promotions = st.builds(
+    Promotion,
+    id_lists,
+    words.map(lambda w: w + "x"),
+    st.floats(0, 0.25),
+    st.floats(allow_nan=False, allow_infinity=False),
+) | st.builds(Promotion, id_lists.filter(bool))
+age_limits = st.just({}) | st.fixed_dictionaries(
+    {"exploration_column": words.filter(bool), "exploration_max_age_days": st.floats(0, 1e9, exclude_min=True)}
+)
+wishes = st.fixed_dictionaries(
+    {
+        "filter": words,
+        "filter_mode": modes,
+        "diversity": shares_of_one,
+        "exploration": shares_of_one,
+        "popularity_damping": shares_of_one,
+        "promotions": st.lists(promotions, max_size=4).map(tuple),
+    }
+)
 recommend_requests = st.builds(
-    RecommendRequest, id_lists, ids, ks, id_lists, id_lists, st.booleans(), ks, st.booleans()
+    lambda asked, age, wished: RecommendRequest(*asked, **age, **wished),
+    st.tuples(id_lists, ids, ks, id_lists, id_lists, st.booleans(), ks, st.booleans()),
+    age_limits,
+    wishes,
 )
 recommendations = st.builds(Recommendations, ids, ranked, id_lists, st.sampled_from(Fallback), versions)
 fallbacks = st.sampled_from(Fallback)
 similar_results = st.builds(SearchResults, ranked, versions, st.just(""), fallbacks)
 search_results = st.builds(SearchResults, ranked, versions, words, fallbacks)
 modalities = st.sampled_from(Modality)
-modes = st.sampled_from(FilterMode)
-shares_of_one = st.floats(0, 1)
 item_fields = st.lists(st.sampled_from(ITEM_FIELDS), unique=True, max_size=4).map(tuple)
 similar_requests = st.builds(SimilarRequest, ids.filter(bool), ks, modalities, words, modes, shares_of_one, item_fields)
 described = st.builds(
@@ -312,6 +336,27 @@ def test_a_broken_id_is_named_by_its_place_in_the_whole_history() -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         messages.recommend_request_from_wire(message)
     assert refused.value.violations[0].field == "history[1499]"
+
+
+def test_a_broken_promotion_is_named_by_its_place() -> None:
+    message = recommendation_pb2.RecommendRequest(
+        promotions=[
+            recommendation_pb2.Promotion(filter="a = 1", min_share=0.1),
+            recommendation_pb2.Promotion(item_ids=["a", "x" * 513]),
+        ]
+    )
+    with pytest.raises(InvalidArgumentError) as refused:
+        messages.recommend_request_from_wire(message)
+    assert [violation.field for violation in refused.value.violations] == ["promotions[1].item_ids[1]"]
+    batch = recommendation_pb2.BatchRecommendRequest(requests=[message])
+    (entry,) = messages.recommend_batch_from_wire(batch).requests
+    assert isinstance(entry, InvalidArgumentError)
+    assert [violation.field for violation in entry.violations] == ["requests[0].promotions[1].item_ids[1]"]
+
+
+def test_a_filter_mode_of_a_later_version_is_refused_in_a_recommendation() -> None:
+    with pytest.raises(InvalidArgumentError, match="filter_mode is 9"):
+        messages.recommend_request_from_wire(recommendation_pb2.RecommendRequest(filter_mode=9))
 
 
 def test_too_many_ids_in_a_deny_list_are_refused() -> None:
