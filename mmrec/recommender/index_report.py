@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -37,7 +36,8 @@ __all__ = [
 ]
 
 
-class OpenIndex(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenIndex:
     """The decode index of a bundle with what it is about.
 
     Attributes:
