@@ -1,10 +1,10 @@
 """A small real engine for tests: 20 items on a circle, answers that can be worked out by hand, and some
 traps.
 
-Item i is ``item-i``; its path is i, 255, 0; its embedding is the point at i/20 of a turn, and only even items have a picture. A
-recommendation continues the circle from the last known item of the history. The length of a search's words names an
-item, and that of a label a point; some words are traps. Items 0 and 1 are the same thing, and so are 4, 5 and 6;
-pictures and words of 7 and 3 do not agree.
+Item i is ``item-i``; its path is i, 255, 0; its embedding is the point at i/20 of a turn, and only even items have a
+picture. A recommendation continues the circle from the last known item of the history. The length of a search's words
+names an item, and that of a label a point; some words are traps. Items 0 and 1 are the same thing, and so are 4, 5 and
+6; pictures and words of 7 and 3 do not agree.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 import mmrec
-from mmrec.cli import EXIT_CODES
+from mmrec.cli import EXIT_CODES, index
 from mmrec.cli.adapt import adapt
 from mmrec.cli.check import check
 from mmrec.cli.compare import compare
@@ -36,7 +36,7 @@ from mmrec.cli.similar import similar
 from mmrec.cli.tag import tag
 from mmrec.errors import MissingExtraError
 
-__all__ = ["COMMANDS", "build_app", "help_text", "run"]
+__all__ = ["COMMANDS", "GROUPS", "Group", "build_app", "help_text", "run"]
 
 _PROVIDERS = {
     "core": (
@@ -82,6 +82,27 @@ COMMANDS: dict[str, Callable[..., None]] = {
 """Every command by name, in the order in which ``mmrec --help`` lists them."""
 
 
+class Group(NamedTuple):
+    """Commands that share their first word.
+
+    Attributes:
+        help: What they are for, in one sentence.
+        commands: Each by its second word.
+    """
+
+    help: str
+    commands: dict[str, Callable[..., None]]
+
+
+GROUPS = {
+    "index": Group(
+        "Look inside the decode index of a bundle.",
+        {"stats": index.stats, "path": index.path, "items": index.items, "verify": index.verify},
+    ),
+}
+"""Every group of commands by its word; ``mmrec --help`` lists them after the commands."""
+
+
 def run(arguments: Sequence[str]) -> None:
     """Run the command that `arguments` name.
 
@@ -94,8 +115,21 @@ def run(arguments: Sequence[str]) -> None:
 
 def build_app() -> typer.Typer:
     """The program: all commands, ``--version`` and ``--debug``."""
-    app = typer.Typer(
-        help=mmrec.__doc__.partition("\n")[0] if mmrec.__doc__ else None,
+    app = _typer(mmrec.__doc__.partition("\n")[0] if mmrec.__doc__ else "")
+    app.callback()(_options)
+    for name, function in COMMANDS.items():
+        app.command(name, help=help_text(function))(_guarded(function))
+    for word, group in GROUPS.items():
+        within = _typer(group.help)
+        for name, function in group.commands.items():
+            within.command(name, help=help_text(function))(_guarded(function))
+        app.add_typer(within, name=word)
+    return app
+
+
+def _typer(help: str) -> typer.Typer:
+    return typer.Typer(
+        help=help,
         epilog=_epilog(),
         no_args_is_help=True,
         add_completion=False,
@@ -104,10 +138,6 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    app.callback()(_options)
-    for name, function in COMMANDS.items():
-        app.command(name, help=help_text(function))(_guarded(function))
-    return app
 
 
 def _options(

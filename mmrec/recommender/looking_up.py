@@ -11,8 +11,8 @@ are held by version, and what is held is given when this is made and never chang
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,8 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 
-class CodebookPaths(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class CodebookPaths:
     """The paths that one version of the codebooks gives the items of a catalogue.
 
     Attributes:

@@ -88,8 +88,10 @@ def index_faults(tensors: Tensors, semantic_ids_NP: npt.NDArray[np.int32], width
     items, levels = semantic_ids_NP.shape
     names = ["widths", "items", *(f"{kind}.{depth}" for kind in ("starts", "codes") for depth in range(levels))]
     lacking = [name for name in names if name not in tensors]
-    if lacking or len(tensors) != len(names) + 1:
-        return [f"it lacks {', '.join(lacking) or 'nothing'} and has {len(tensors)} arrays for {levels} levels"]
+    if lacking:
+        return [f"it lacks {', '.join(lacking)}, which paths of {levels} codes need"]
+    if len(tensors) != len(names) + 1:
+        return [f"it has {len(tensors)} arrays; for paths of {levels} codes there are {len(names) + 1}"]
     odd = [name for name in names if tensors[name].ndim != 1 or tensors[name].dtype.kind != "i"]
     if odd:
         return [f"{', '.join(odd)} are no lists of whole numbers"]
@@ -173,4 +175,4 @@ def _wrong_paths(arrays: _Arrays, semantic_ids_NP: npt.NDArray[np.int32]) -> lis
     wrong = arrays.items_N[differs_N]
     if not len(wrong):
         return []
-    return [f"{len(wrong):,} items have another path in it than their semantic ID, as the one in row {int(wrong[0])}"]
+    return [f"{len(wrong):,} items have another path in it than their semantic ID, the first in row {int(wrong.min())}"]

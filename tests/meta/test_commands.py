@@ -31,6 +31,7 @@ NAMES = (
     "serve",
     "info",
 )
+GROUPED = ("index stats", "index path", "index items", "index verify")
 COMPUTING = (
     "demo",
     "adapt",
@@ -49,7 +50,7 @@ COMPUTING = (
 )
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[*NAMES, *GROUPED])
 def name(request: pytest.FixtureRequest) -> str:
     assert isinstance(request.param, str)
     return request.param
@@ -57,7 +58,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def _help(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as ended:
-        main([name, "--help"])
+        main([*name.split(), "--help"])
     out, err = capsys.readouterr()
     assert (ended.value.code, err) == (0, "")
     return out
@@ -65,8 +66,24 @@ def _help(name: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_there_are_exactly_these_commands() -> None:
     assert tuple(app.COMMANDS) == NAMES
+    assert tuple(f"{word} {name}" for word, group in app.GROUPS.items() for name in group.commands) == GROUPED
 
 
+@pytest.mark.parametrize("word", ["index"])
+def test_a_group_has_a_file_with_its_commands_and_says_what_it_is_for(
+    word: str, project_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = app.GROUPS[word]
+    tree = ast.parse((project_root / "mmrec" / "cli" / f"{word}.py").read_text(encoding="utf-8"))
+    public = [n.name for n in tree.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
+    assert public == list(group.commands)
+    shown = _help(word, capsys)
+    assert group.help in shown
+    assert [name for name in public if f"  {name} " not in shown] == []
+    assert f"  {word} " in _help("", capsys)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_command_has_a_file_with_one_public_function(name: str, project_root: Path) -> None:
     module = "import_" if name == "import" else name
     tree = ast.parse((project_root / "mmrec" / "cli" / f"{module}.py").read_text(encoding="utf-8"))

@@ -204,6 +204,7 @@ def test_any_noise_leaves_the_server_up(server: BackgroundServer) -> None:
                 grpc.StatusCode.INVALID_ARGUMENT,
                 grpc.StatusCode.UNIMPLEMENTED,
                 grpc.StatusCode.NOT_FOUND,
+                grpc.StatusCode.FAILED_PRECONDITION,
             }
 
         check()

@@ -1,0 +1,147 @@
+"""`mmrec index`: looking inside the decode index of a bundle."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mmrec.cli.options import JsonFlag, QuietFlag
+from mmrec.cli.output import Output
+
+__all__ = ["items", "path", "stats", "verify"]
+
+BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder.")]
+
+
+def stats(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = False) -> None:
+    """Say how full the decode index is: nodes and codes of each level, collisions, memory.
+
+    Children are the nodes of a level per node of the level above. Items collide when their paths are the same but for
+    the last code, which tells them apart.
+
+    Example:
+        mmrec index stats bundle/
+    """
+    from mmrec.recommender.index_report import index_stats, open_index
+
+    out = Output(json=json, quiet=quiet)
+    found = index_stats(open_index(bundle))
+    out.data(found)
+    columns = ("level", "nodes", "codes used", "of", "children, mean", "most", "items, mean", "most")
+    rows = [
+        (
+            level.level,
+            level.nodes,
+            level.codes_used,
+            level.codes,
+            level.mean_children,
+            level.most_children,
+            level.mean_items,
+            level.most_items,
+        )
+        for level in found.levels
+    ]
+    out.table("Levels", columns, rows)
+    figures = [
+        ("items", f"{found.items:,}"),
+        ("depth", f"{found.depth} codes"),
+        ("items that collide", f"{found.colliding_share:.2%}"),
+        ("largest group that collides", f"{found.largest_group:,}"),
+        ("memory", f"{found.memory:,} bytes"),
+        ("memory per item", f"{found.memory_per_item:.1f} bytes"),
+        ("in the bundle", "yes" if found.saved else "no, built when the bundle is loaded"),
+    ]
+    out.table("The whole", ("what", "value"), figures)
+
+
+def path(
+    bundle: BundleArgument,
+    item_ids: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of items.")],
+    beside: Annotated[int, typer.Option("--beside", metavar="N", help="How many neighbours to each side.")] = 3,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Show the path of an item, and the items beside it in the order of all paths.
+
+    Example:
+        mmrec index path bundle/ p0001 p0002 --beside 5
+
+    Raises:
+        InvalidArgumentError: a flag breaks a rule.
+        NotFoundError: the catalogue does not have an item.
+    """
+    from mmrec.recommender.index_report import item_places, open_index
+
+    out = Output(json=json, quiet=quiet)
+    found = item_places(open_index(bundle), item_ids, beside)
+    out.data({"items": found})
+    for one in found:
+        first = one.place - len(one.before)
+        rows = [
+            (first + step, item.path, item.item_id, item.title)
+            for step, item in enumerate((*one.before, one.item, *one.after))
+        ]
+        out.table(f"{one.item.item_id}: {one.item.path}", ("place", "path", "item", "title"), rows)
+
+
+def items(
+    bundle: BundleArgument,
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Paths, or the first codes of them, as in 12/200/7."),
+    ],
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Most items shown per path.")] = 20,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Show the items whose paths begin with given codes, and how many there are.
+
+    Example:
+        mmrec index items bundle/ 12/200 7 --limit 5
+
+    Raises:
+        InvalidArgumentError: a path or flag breaks a rule.
+    """
+    from mmrec.tokens.path_lookup import parse_path
+
+    asked = [parse_path(text) for text in paths]
+
+    from mmrec.recommender.index_report import items_below, open_index
+
+    out = Output(json=json, quiet=quiet)
+    found = items_below(open_index(bundle), asked, limit)
+    out.data({"paths": found})
+    for one in found:
+        shown = "" if len(one.items) == one.total else f", the first {len(one.items):,}"
+        title = f"{one.path}: {one.total:,} {'item' if one.total == 1 else 'items'}{shown}"
+        out.table(title, ("path", "item", "title"), [(item.path, item.item_id, item.title) for item in one.items])
+
+
+def verify(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = False) -> None:
+    """Check the decode index of a bundle against its semantic IDs, and end with 1 if it is not sound.
+
+    The hashes of all files are checked first. Then every item must be in the index once, paths must be unique and in
+    order, ranges consistent, and every array equal to that of an index built anew.
+
+    Example:
+        mmrec index verify bundle/
+
+    Raises:
+        BundleError: the bundle is damaged in another way.
+    """
+    from mmrec.recommender.index_report import verify_index
+
+    out = Output(json=json, quiet=quiet)
+    found = verify_index(bundle)
+    out.data(found)
+    what = f"the decode index of {found.items:,} items with {found.depth} codes each"
+    if found.faults:
+        out.table("What is wrong", ("fault",), [(fault,) for fault in found.faults])
+        # Said even when quiet: it is what the command ends with.
+        count = f"{len(found.faults)} {'fault' if len(found.faults) == 1 else 'faults'}"
+        typer.echo(f"error: {what} has {count}: restore the bundle from its source, or fit again", err=True)
+        raise typer.Exit(1)
+    built = "" if found.saved else "; the bundle holds none, so it was built from the semantic IDs"
+    out.table("", ("what", "value"), [("sound", "yes"), ("items", f"{found.items:,}"), ("codes each", found.depth)])
+    out.note(f"{what} is sound{built}")

@@ -1,0 +1,304 @@
+"""Looking inside the decode index of a bundle: how full it is, where an item lies, what lies below a path, its faults.
+
+Unit of work: one question about one bundle. No model is loaded. Knows nothing about requests or printing.
+"""
+
+# Axes: N items, P levels of a semantic ID, V_l nodes at depth l (V_0 = 1 root, V_P = N leaves)
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmrec.bundle import Bundle, open_bundle
+from mmrec.errors import BundleError, InvalidArgumentError, NotFoundError
+from mmrec.recommender.artefact import Paths, read_paths
+from mmrec.recommender.saved_index import DECODE_INDEX, build_index, index_faults, read_decode_index
+from mmrec.tokens.decode_index import DecodeIndex
+from mmrec.tokens.path_lookup import check_path, path_range, print_path
+
+__all__ = [
+    "IndexCheck",
+    "IndexStats",
+    "ItemPlace",
+    "LevelOccupancy",
+    "OpenIndex",
+    "PathItems",
+    "PlacedItem",
+    "index_stats",
+    "item_places",
+    "items_below",
+    "open_index",
+    "verify_index",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenIndex:
+    """The decode index of a bundle with what it is about.
+
+    Attributes:
+        paths: Items and semantic IDs.
+        index: On the CPU.
+        saved: Whether the bundle holds it; False: it was built when the bundle was opened.
+    """
+
+    paths: Paths
+    index: DecodeIndex
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LevelOccupancy:
+    """How one level of the tree is filled.
+
+    Attributes:
+        level: 1 for the first code of a path.
+        nodes: Beginnings of paths of so many codes.
+        codes: Codes the level has.
+        codes_used: Codes that at least one item has.
+        mean_children: Nodes of this level per node of the level above.
+        most_children: Of the fullest of these.
+        mean_items: Items per node of this level.
+        most_items: Of the fullest of these.
+    """
+
+    level: int
+    nodes: int
+    codes: int
+    codes_used: int
+    mean_children: float
+    most_children: int
+    mean_items: float
+    most_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """How full a decode index is.
+
+    Attributes:
+        items: Items in it.
+        depth: Codes of a path, the one that tells collisions apart included.
+        levels: One entry per code of a path.
+        colliding_share: Share of items whose path another item has too but for the last code, 0 to 1.
+        largest_group: Most items that have the same path but for the last code.
+        memory: Bytes of the index as it is searched.
+        memory_per_item: Bytes.
+        saved: Whether the bundle holds the index; False: it is built when the bundle is loaded.
+    """
+
+    items: int
+    depth: int
+    levels: tuple[LevelOccupancy, ...]
+    colliding_share: float
+    largest_group: int
+    memory: int
+    memory_per_item: float
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedItem:
+    """An item and its path, written with slashes."""
+
+    item_id: str
+    title: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPlace:
+    """Where an item lies.
+
+    Attributes:
+        item: The item.
+        place: Its place among all items in the order of their paths, from 0.
+        before: Items just before it in that order, nearest last.
+        after: Items just after it, nearest first.
+    """
+
+    item: PlacedItem
+    place: int
+    before: tuple[PlacedItem, ...]
+    after: tuple[PlacedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PathItems:
+    """What lies below a path or the beginning of one.
+
+    Attributes:
+        path: As asked, written with slashes.
+        total: Items whose path begins so.
+        items: The first of them, in the order of their paths.
+    """
+
+    path: str
+    total: int
+    items: tuple[PlacedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCheck:
+    """Whether a decode index is sound.
+
+    Attributes:
+        items: Items of the catalogue.
+        depth: Codes of a path.
+        saved: Whether the bundle holds the index; False: what was checked was built from the semantic IDs.
+        faults: What is wrong, in words; none where it is sound.
+    """
+
+    items: int
+    depth: int
+    saved: bool
+    faults: tuple[str, ...]
+
+
+def open_index(bundle: str | os.PathLike[str]) -> OpenIndex:
+    """Verify a bundle and read its decode index.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        BundleError: it is damaged, or its index is not of its semantic IDs.
+    """
+    opened = open_bundle(bundle)
+    paths = read_paths(opened)
+    index = read_decode_index(opened, paths.semantic_ids_NP, paths.widths)
+    return OpenIndex(paths, index, _holds_index(opened))
+
+
+def _holds_index(bundle: Bundle) -> bool:
+    return DECODE_INDEX in bundle.manifest.files
+
+
+def index_stats(opened: OpenIndex) -> IndexStats:
+    """How full an index is."""
+    index = opened.index
+    items = len(index.items_N)
+    alike_V = np.diff(index.item_begin[-2].numpy())
+    return IndexStats(
+        items=items,
+        depth=index.levels,
+        levels=tuple(_level(index, depth) for depth in range(1, index.levels + 1)),
+        colliding_share=float(alike_V[alike_V > 1].sum() / items),
+        largest_group=int(alike_V.max()),
+        memory=index.memory,
+        memory_per_item=index.memory / items,
+        saved=opened.saved,
+    )
+
+
+def _level(index: DecodeIndex, depth: int) -> LevelOccupancy:
+    nodes = index.nodes
+    return LevelOccupancy(
+        level=depth,
+        nodes=nodes[depth],
+        codes=index.widths[depth - 1],
+        codes_used=len(np.unique(index.child_code[depth - 1].numpy())),
+        mean_children=nodes[depth] / nodes[depth - 1],
+        most_children=index.fan_out[depth - 1],
+        mean_items=nodes[-1] / nodes[depth],
+        most_items=int(np.diff(index.item_begin[depth].numpy()).max()),
+    )
+
+
+def item_places(opened: OpenIndex, item_ids: Sequence[str], beside: int) -> tuple[ItemPlace, ...]:
+    """Where items lie, and the items beside them.
+
+    Args:
+        opened: The index.
+        item_ids: The items.
+        beside: Most neighbours to each side, 0 or more.
+
+    Raises:
+        InvalidArgumentError: `beside` is below 0.
+        NotFoundError: the catalogue does not have one of the items.
+    """
+    if beside < 0:
+        raise InvalidArgumentError(f"beside is {beside}; it must be 0 or more", field="beside")
+    catalogue = opened.paths.catalogue
+    rows = [catalogue.row_of(item_id) for item_id in item_ids]
+    missing = [item_id for item_id, row in zip(item_ids, rows, strict=True) if row is None]
+    if missing:
+        raise NotFoundError(
+            f"the catalogue has no item {', '.join(repr(item_id) for item_id in missing)}; it holds "
+            f"{len(catalogue):,} items, ask with their ids"
+        )
+    places_N = opened.index.place_of_rows(len(catalogue)).numpy()
+    found = []
+    for row in rows:
+        assert row is not None  # told above
+        place = int(places_N[row])
+        found.append(
+            ItemPlace(
+                _placed(opened, place, place + 1)[0],
+                place,
+                _placed(opened, max(0, place - beside), place),
+                _placed(opened, place + 1, place + 1 + beside),
+            )
+        )
+    return tuple(found)
+
+
+def items_below(opened: OpenIndex, paths: Sequence[Sequence[int]], limit: int) -> tuple[PathItems, ...]:
+    """What lies below paths or the beginnings of paths.
+
+    Args:
+        opened: The index.
+        paths: Each of one code or more.
+        limit: Most items told per path, 0 or more; how many there are is told all the same.
+
+    Raises:
+        InvalidArgumentError: `limit` is below 0, or a path cannot be one of this catalogue.
+    """
+    if limit < 0:
+        raise InvalidArgumentError(f"limit is {limit}; it must be 0 or more", field="limit")
+    found = []
+    for codes in paths:
+        written = print_path(codes)
+        check_path(codes, opened.index.widths, f"path {written}")
+        below = path_range(opened.index, codes)
+        found.append(PathItems(written, below.items, _placed(opened, below.begin, min(below.end, below.begin + limit))))
+    return tuple(found)
+
+
+def _placed(opened: OpenIndex, begin: int, end: int) -> tuple[PlacedItem, ...]:
+    """The items at some places of the sorted table; places past its end are left out."""
+    catalogue, semantic_ids_NP = opened.paths.catalogue, opened.paths.semantic_ids_NP
+    return tuple(
+        PlacedItem(catalogue.item_ids[row], catalogue.titles[row], print_path(semantic_ids_NP[row]))
+        for row in opened.index.items_N[begin:end].tolist()
+    )
+
+
+def verify_index(bundle: str | os.PathLike[str]) -> IndexCheck:
+    """Verify a bundle's hashes, and its decode index against its semantic IDs.
+
+    Every item must be in the index once, paths unique and in order, ranges consistent with each other, and every array
+    equal to that of an index built anew.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        BundleError: the bundle is damaged in another way.
+    """
+    opened = open_bundle(bundle)
+    paths = read_paths(opened)
+    items, depth = paths.semantic_ids_NP.shape
+    try:
+        anew = build_index(opened, paths.semantic_ids_NP, paths.widths).tensors()
+    except BundleError as err:
+        return IndexCheck(items, depth, _holds_index(opened), (err.message,))
+    saved = opened.read_tensors(DECODE_INDEX) if _holds_index(opened) else anew
+    faults = index_faults(saved, paths.semantic_ids_NP, paths.widths)
+    if not faults:
+        faults = [
+            f"{name} is not what building the index anew gives"
+            for name, array in anew.items()
+            if saved[name].dtype != array.dtype or not np.array_equal(saved[name], array)
+        ]
+    return IndexCheck(items, depth, _holds_index(opened), tuple(faults))
