@@ -176,7 +176,8 @@ def _constraint_table(rows: Rows, options: Options, where: torch.device, suffix:
         f"decode-constraint{suffix}",
         f"Batch 16, {shape}. Of the time of a search's {LEVELS + 1} steps (decoder, scores, constraint, selection): "
         "what closing nodes takes (the constraint), what is done once for a batch of requests (from what was seen to "
-        "the nodes that are closed), and what finding children takes, which any search over a tree needs. Median of 20.",
+        "the nodes that are closed), and what finding children takes, which any search over a tree needs. "
+        "Median of 20.",
         (
             "items",
             "filter",

@@ -80,7 +80,8 @@ class Admission:
         enough = request.filter_mode is FilterMode.STRICT or np.count_nonzero(first.mask_N) >= request.k
         if inside_N is None or enough:
             return (first,)
-        return first, self._tier(request.filter, False, ~inside_N, allowed_N, left_out)
+        outside_N = self._filters.bitmap("") & ~inside_N
+        return first, self._tier(request.filter, False, outside_N, allowed_N, left_out)
 
     def promoted(self, promotions: Sequence[Promotion]) -> list[Bitmap]:
         """The items of each promotion. Shape of each: (N,), bool.
@@ -127,7 +128,7 @@ class Admission:
         allowed_N: Bitmap | None,
         left_out: npt.NDArray[np.integer[Any]],
     ) -> Tier:
-        mask_N = np.ones(len(self._catalogue), np.bool_) if passing_N is None else passing_N.copy()
+        mask_N = (self._filters.bitmap("") if passing_N is None else passing_N).copy()
         if allowed_N is not None:
             mask_N &= allowed_N
         mask_N[left_out] = False

@@ -104,7 +104,7 @@ def semantic_ids_request_from_wire(message: item_pb2.GetSemanticIdsRequest) -> S
         InvalidArgumentError: there are too many ids, or one is too long.
     """
     refuse_not_built(message)
-    return SemanticIdsRequest(message.item_ids, message.codebook_version)  # type: ignore[arg-type]  # made a tuple
+    return SemanticIdsRequest(message.item_ids, message.codebook_version)
 
 
 def semantic_ids_to_wire(found: SemanticIds) -> item_pb2.GetSemanticIdsResponse:
