@@ -9,6 +9,7 @@ them land in one space. Knows nothing about users, codes or indexes.
 from __future__ import annotations
 
 import string
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -123,6 +124,8 @@ class ItemEncoder:
         self.text = text
         self.fusion = fusion
         self.template = template
+        # A tokenizer may be set up by one thread only at a time; whoever encodes much does it in small batches.
+        self._one_at_a_time = threading.Lock()
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -313,10 +316,11 @@ class ItemEncoder:
         has_text = np.array([row in texts for row in rows], np.bool_)
         image_NI = np.zeros((len(rows), self.image_dim), np.float32)
         text_NT = np.zeros((len(rows), self.text.dim), np.float32)
-        if self.image is not None and has_image.any():
-            image_NI[has_image] = self.image.encode([pictures[row] for row in rows if row in pictures])
-        if has_text.any():
-            text_NT[has_text] = self.text.encode([texts[row] for row in rows if row in texts], query=query)
+        with self._one_at_a_time:
+            if self.image is not None and has_image.any():
+                image_NI[has_image] = self.image.encode([pictures[row] for row in rows if row in pictures])
+            if has_text.any():
+                text_NT[has_text] = self.text.encode([texts[row] for row in rows if row in texts], query=query)
         return ItemFeatures(image_NI, has_image, text_NT, has_text)
 
     # --- on disk --------------------------------------------------------------------------------------------

@@ -15,28 +15,17 @@ import numpy.typing as npt
 
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, Duplicates, find_duplicates
-from mmrec.understanding.picture_match import THUMBNAIL_SIDE
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.picture_reading import PictureFailure, picture_batches
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from mmrec.data.catalogue import Catalogue
     from mmrec.data.dataset import Dataset
     from mmrec.data.pictures import PictureStore
     from mmrec_encoders.fusion import ItemFeatures
     from mmrec_encoders.item_encoder import ItemEncoder
 
-__all__ = ["find_dataset_duplicates", "load_thumbnails", "thumbnail"]
-
-
-def thumbnail(picture: Image) -> npt.NDArray[np.uint8]:
-    """A picture as small as duplicates are compared at, whatever its proportions. Shape: (3, 48, 48), uint8."""
-    from PIL import Image
-
-    size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    small = picture.convert("RGB").resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.ascontiguousarray(np.asarray(small, np.uint8).transpose(2, 0, 1))
+__all__ = ["find_dataset_duplicates", "load_thumbnails"]
 
 
 def load_thumbnails(

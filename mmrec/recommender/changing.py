@@ -21,16 +21,18 @@ from torch import Tensor
 
 from mmrec.channels.sketch import nearest_to
 from mmrec.data.catalogue import Catalogue
+from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
 from mmrec.recommender.artefact import Parts
 from mmrec.tokens.decode_index import DecodeIndex, change_decode_index
 from mmrec.tokens.path_lookup import path_range
 from mmrec.types import ItemInput, ItemRecord
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
-__all__ = ["Arrivals", "Described", "change_parts", "describe_items"]
+__all__ = ["Arrivals", "Changed", "Described", "change_parts", "describe_items", "no_arrivals"]
 
 A = TypeVar("A", bound=np.generic)
 
@@ -46,12 +48,28 @@ class Arrivals(NamedTuple):
         texts: Their words, as the lexical channel reads them.
         features: What the encoders said of them.
         fused_MD: Fused embeddings, unit norm. Shape: (M, D), float32.
+        thumbnails_M: Of their pictures, zero where there is none. Shape: (M, 3, 48, 48), uint8.
     """
 
     records: tuple[ItemRecord, ...]
     texts: tuple[str, ...]
     features: ItemFeatures
     fused_MD: npt.NDArray[np.float32]
+    thumbnails_M: npt.NDArray[np.uint8]
+
+
+class Changed(NamedTuple):
+    """A changed catalogue.
+
+    Attributes:
+        parts: All of it.
+        rows_M: Rows of the arrivals. Shape: (M,), int64.
+        gone_R: Rows that are no items any more. Shape: (R,), int64.
+    """
+
+    parts: Parts
+    rows_M: npt.NDArray[np.int64]
+    gone_R: npt.NDArray[np.int64]
 
 
 class Described(NamedTuple):
@@ -98,14 +116,23 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
             tuple(_as_catalogue(records, catalogue).texts(encoder.template)),
             encoded.features,
             encoder.fusion.fuse(encoded.features),
+            _thumbnails([items[place] for place in places]),
         ),
         places,
         errors,
     )
 
 
-def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> Parts:
-    """The parts of the changed catalogue.
+def no_arrivals(parts: Parts) -> Arrivals:
+    """Nothing comes in."""
+    nothing, no = np.zeros((0, 1), np.float32), np.zeros(0, np.bool_)
+    thumbnails_M = np.zeros((0, 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    fused_MD = np.zeros((0, parts.fused_ND.shape[1]), np.float32)
+    return Arrivals((), (), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
+
+
+def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> Changed:
+    """Change a catalogue.
 
     Args:
         parts: Of the catalogue as it is.
@@ -137,7 +164,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
     lexical_M = _words(parts, arrivals)
     lexical = parts.lexical._replace(rows=_placed_rows(parts.lexical.rows, rows_M, lexical_M, items))
     table = _table(parts, arrivals, rows_M, lexical_M, paths_NP, items)
-    return parts._replace(
+    changed = parts._replace(
         catalogue=_catalogue(parts.catalogue, arrivals.records, rows_M, alive_N),
         fused_ND=fused_ND,
         semantic_ids_NP=paths_NP,
@@ -148,6 +175,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         lexical=lexical,
         popularity_N=_placed(parts.popularity_N, rows_M[:0], parts.popularity_N[:0], items),
     )
+    return Changed(changed, rows_M, gone_R)
 
 
 # --- one item ---------------------------------------------------------------------------------------------------------
@@ -174,6 +202,14 @@ def _wrong(item: ItemInput, catalogue: Catalogue, before: int | None) -> MmrecEr
 def _record(item: ItemInput, catalogue: Catalogue) -> ItemRecord:
     attributes = {name: item.attributes.get(name, "") for name in catalogue.attributes}
     return ItemRecord(item.item_id, item.title, item.description, attributes=attributes)
+
+
+def _thumbnails(items: Sequence[ItemInput]) -> npt.NDArray[np.uint8]:
+    found_M = np.zeros((len(items), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    for place, item in enumerate(items):
+        if item.image is not None:
+            found_M[place] = thumbnail(decode_picture(item.image, size_hint=2 * THUMBNAIL_SIDE))
+    return found_M
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

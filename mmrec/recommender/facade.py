@@ -8,23 +8,20 @@ Unit of work: a batch of requests of one kind. Knows nothing about gRPC.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from mmrec.bundle import Bundle, open_bundle
 from mmrec.calls import EngineCalls
-from mmrec.data.filters import CatalogueFilter
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.recommender.admission import Admission
+from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
-from mmrec.recommender.checking import Checker
-from mmrec.recommender.finding import Finder
+from mmrec.recommender.changing import Arrivals, Described, describe_items, no_arrivals
 from mmrec.recommender.live import LiveEvents
-from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.sides import CatalogueSides, item_side, no_side
-from mmrec.recommender.suggesting import Suggester
-from mmrec.recommender.tagging import Tagger
+from mmrec.recommender.snapshot import changed_snapshot, make_snapshot
 from mmrec.types import (
     DuplicateGroups,
     DuplicatesRequest,
@@ -51,6 +48,7 @@ from mmrec.types import (
     SimilarRequest,
     TagRequest,
     TagResults,
+    Versions,
 )
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
@@ -59,26 +57,23 @@ __all__ = ["Recommender"]
 
 
 class Recommender(EngineCalls):
-    """Recommends from a bundle. Make one with `Recommender.load`; call it from one thread at a time."""
+    """Recommends from a bundle. Make one with `Recommender.load`.
+
+    Questions are asked from one thread at a time. The catalogue may be changed from another one meanwhile: a question
+    is answered wholly from the state in which it found the catalogue.
+    """
 
     def __init__(self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder) -> None:
         self._bundle = bundle
-        self._ranker = ranker
         self._encoder = encoder
-        self._parts = ranker.parts
         self._live = LiveEvents(ranker.parts)
-        catalogue, fused_ND = self._parts.catalogue, self._parts.fused_ND
-        index = read_index(bundle, fused_ND, ranker.device)
-        sides = CatalogueSides(fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle))
-        filters, versions = CatalogueFilter(catalogue), bundle.manifest.versions
-        admission = Admission(catalogue, filters, ranker.index)
-        self._suggester = Suggester(ranker, self._live, admission, self._record, versions)
-        self._finder = Finder(catalogue, sides, filters, self._record, versions)
-        self._tagger = Tagger(catalogue, sides, versions)
-        self._checker = Checker(catalogue, sides, filters, self._record, versions)
-        # One version of the codebooks is served; one that is being replaced would stand beside it.
-        paths = {versions.codebook: CodebookPaths(self._parts.decode_index, self._parts.semantic_ids_NP)}
-        self._look_up = CatalogueLookUp(catalogue, filters, paths, self._record, versions)
+        index = read_index(bundle, ranker.parts.fused_ND, ranker.device)
+        sides = CatalogueSides(
+            ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
+        )
+        self._now = make_snapshot(ranker, sides, self._live, bundle.manifest.versions)
+        self._changing = threading.Lock()
+        self._changes = 0
 
     @classmethod
     def load(cls, bundle: str | os.PathLike[str], *, device: str = "auto", dtype: str = "auto") -> Recommender:
@@ -111,7 +106,7 @@ class Recommender(EngineCalls):
         list that it leaves too short is filled up with the best of the other items, and the reply says so. What is in
         stock is a column like any other: ``in_stock = true AND price < 50``.
         """
-        return self._suggester.recommend_many(requests)
+        return self._now.suggester.recommend_many(requests)
 
     # --- take in events --------------------------------------------------------------------------------------------
 
@@ -129,8 +124,10 @@ class Recommender(EngineCalls):
             Item ids that the catalogue lacks, in order of first appearance; their events are skipped.
         """
         missing: dict[str, None] = {}
+        catalogue = self._now.parts.catalogue
+        self._live.grow(len(catalogue))
         for user_id, item_id in events:
-            row = self._parts.catalogue.row_of(item_id)
+            row = catalogue.row_of(item_id)
             if row is None:
                 missing[item_id] = None
             else:
@@ -141,23 +138,23 @@ class Recommender(EngineCalls):
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
-        return self._finder.similar_many(requests)
+        return self._now.finder.similar_many(requests)
 
     def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items to words, pictures, items, several of them, or vectors."""
-        return self._finder.search_many(requests)
+        return self._now.finder.search_many(requests)
 
     def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
         """Labels of several batches of items, with probabilities."""
-        return self._tagger.tag_many(requests)
+        return self._now.tagger.tag_many(requests)
 
     def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
         """Things that are in the catalogue twice."""
-        return self._checker.duplicates_many(requests)
+        return self._now.checker.duplicates_many(requests)
 
     def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
         """Items whose picture and words do not agree, worst first."""
-        return self._checker.mismatches_many(requests)
+        return self._now.checker.mismatches_many(requests)
 
     # --- embed -----------------------------------------------------------------------------------------------------
 
@@ -166,7 +163,7 @@ class Recommender(EngineCalls):
         return [self._embed(request) for request in requests]
 
     def _embed(self, request: EmbedRequest) -> EmbedResults | MmrecError:
-        fusion = self._encoder.fusion
+        now, fusion = self._now, self._encoder.fusion
         lengths = (*fusion.prefixes, fusion.dimension) if fusion else ()
         if request.dimension and request.dimension not in lengths:
             return InvalidArgumentError(
@@ -184,12 +181,12 @@ class Recommender(EngineCalls):
                 entries.append(ItemFailure(item_id, vector))
                 continue
             # Paths that only number the items of the catalogue say nothing of any other item.
-            tokenizer = self._parts.tokenizer
+            tokenizer = now.parts.tokenizer
             codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
             if request.dimension and fusion:
                 vector = fusion.shorten(vector[None], request.dimension)[0]
             entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
-        return EmbedResults(tuple(entries), self._bundle.manifest.versions)
+        return EmbedResults(tuple(entries), now.versions)
 
     def _side_vectors(self, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
         """One side of described items, each a vector or an error of its own."""
@@ -208,39 +205,105 @@ class Recommender(EngineCalls):
 
     def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
         """Catalogue rows in the asked order, and the ids that are not there."""
-        rows = {item_id: self._parts.catalogue.row_of(item_id) for item_id in item_ids}
-        found = [self._record(row) for item_id in item_ids if (row := rows[item_id]) is not None]
+        now = self._now
+        rows = {item_id: now.parts.catalogue.row_of(item_id) for item_id in item_ids}
+        found = [now.record(row) for item_id in item_ids if (row := rows[item_id]) is not None]
         return found, [item_id for item_id, row in rows.items() if row is None]
 
     def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
         """Pages of the catalogue."""
-        return self._look_up.list_items_many(requests)
+        return self._now.look_up.list_items_many(requests)
 
     def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
         """Semantic IDs of items."""
-        return self._look_up.semantic_ids_many(requests)
+        return self._now.look_up.semantic_ids_many(requests)
 
     def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
         """Items of semantic IDs."""
-        return self._look_up.resolve_many(requests)
+        return self._now.look_up.resolve_many(requests)
 
     def info(self) -> ServiceInfo:
         """What this recommender serves."""
-        fusion = self._encoder.fusion
+        now, fusion = self._now, self._encoder.fusion
         return ServiceInfo(
             name=self._bundle.manifest.name,
-            versions=self._bundle.manifest.versions,
-            items=self._ranker.items,
-            users=self._parts.interactions.users,
-            dimension=self._parts.fused_ND.shape[1],
+            versions=now.versions,
+            items=now.parts.catalogue.items,
+            users=now.parts.interactions.users,
+            dimension=now.parts.fused_ND.shape[1],
             prefixes=fusion.prefixes if fusion else (),
-            levels=self._parts.semantic_ids_NP.shape[1],
-            codebook_size=max(self._parts.tokenizer.widths),
-            device=str(self._ranker.device),
+            levels=now.parts.semantic_ids_NP.shape[1],
+            codebook_size=max(now.parts.tokenizer.widths),
+            device=str(now.ranker.device),
             preset=self._bundle.manifest.preset,
         )
 
-    def _record(self, row: int) -> ItemRecord:
-        record = self._parts.catalogue.record(row)
-        path = tuple(int(code) for code in self._parts.semantic_ids_NP[row])
-        return ItemRecord(record.item_id, record.title, record.description, record.image, record.attributes, path)
+    # --- change the catalogue ----------------------------------------------------------------------------------------
+
+    def upsert_items(self, items: Sequence[ItemInput]) -> list[MmrecError | None]:
+        """Add items, or replace those of the same id; they can be recommended, found and filtered when this returns.
+
+        Each is encoded, fused and quantised with what the bundle was fitted with, and given a free path: nothing is
+        trained. An item that training knows keeps what training taught of it. The bundle on disk stays as it is.
+
+        Args:
+            items: With ids, none twice; at least one.
+
+        Returns:
+            For each item, None or why it was refused while the others were done.
+
+        Raises:
+            FailedPreconditionError: the bundle was made before bundles held what new items are described by, or its
+                tokenizer gives new items no path.
+        """
+        described = self.describe_items(items)
+        self.change(described.arrivals)
+        return [described.errors.get(place) for place in range(len(items))]
+
+    def delete_items(self, item_ids: Sequence[str]) -> list[MmrecError | None]:
+        """Remove items; none of them is shown again when this returns, and histories that hold them stay.
+
+        Returns:
+            For each id, None or why it was refused: NOT_FOUND where the catalogue has no such item.
+
+        Raises:
+            FailedPreconditionError: no item would be left.
+        """
+        catalogue = self._now.parts.catalogue
+        missing = {item_id for item_id in item_ids if catalogue.row_of(item_id) is None}
+        self.change(None, [item_id for item_id in item_ids if item_id not in missing])
+        return [
+            NotFoundError(f"the catalogue has no item {item_id!r:.80}; it holds {catalogue.items:,} items")
+            if item_id in missing
+            else None
+            for item_id in item_ids
+        ]
+
+    def describe_items(self, items: Sequence[ItemInput]) -> Described:
+        """Encode items that are to come in; safe to call while questions are answered.
+
+        See `mmrec.recommender.changing.describe_items`.
+        """
+        return describe_items(self._now.parts.catalogue, self._encoder, items)
+
+    def change(self, arrivals: Arrivals | None, gone: Sequence[str] = (), *, version: str = "") -> Versions:
+        """Let items come in and go, at once; safe to call while questions are answered.
+
+        Args:
+            arrivals: From `describe_items`; None for none.
+            gone: Ids of items to remove; those that are not there are passed over.
+            version: What is put after the catalogue's version; empty for the number of changes so far.
+
+        Returns:
+            What replies are made with from now on.
+        """
+        with self._changing:
+            now = self._now
+            if (arrivals is None or not arrivals.records) and not gone:
+                return now.versions
+            self._changes += 1
+            base = self._bundle.manifest.versions
+            versions = replace(base, catalogue=f"{base.catalogue}+{version or self._changes}")
+            come = arrivals or no_arrivals(now.parts)
+            self._now = changed_snapshot(now, come, gone, self._live, versions)
+            return versions

@@ -24,6 +24,11 @@ class LiveEvents:
         self._near, self._wide = near, wide
         self._new: dict[str, list[int]] = {}
 
+    def grow(self, items: int) -> None:
+        """The catalogue has this many rows now."""
+        self._near.grow(items)
+        self._wide.grow(items)
+
     def record(self, user_id: str, row: int) -> None:
         """Take in that a customer took the item of a catalogue row."""
         self._near.add(user_id, row)
@@ -40,6 +45,5 @@ class LiveEvents:
 
     def updated(self, parts: Parts) -> Parts:
         """The parts with the transitions of all events so far; the catalogue may have more rows than it had."""
-        self._near.grow(len(parts.catalogue))
-        self._wide.grow(len(parts.catalogue))
+        self.grow(len(parts.catalogue))
         return parts._replace(transitions=self._near.snapshot(), transitions_wide=self._wide.snapshot())

@@ -8,7 +8,8 @@ Unit of work: one side of the whole catalogue, made when it is first asked for a
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,27 @@ from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
 
-__all__ = ["CatalogueSides", "item_side", "no_side"]
+__all__ = ["CatalogueSides", "ChangedRows", "item_side", "no_side"]
+
+A = TypeVar("A", bound=np.generic)
+
+
+class ChangedRows(NamedTuple):
+    """Rows of a catalogue that are not as they were when its vectors were written.
+
+    Attributes:
+        rows_M: The rows that were set, some perhaps new. Shape: (M,), int64.
+        features: What the encoders said of them.
+        thumbnails_M: Of their pictures, zero where there is none. Shape: (M, 3, H, W), uint8.
+        gone_R: Rows that are no items any more; they have no side. Shape: (R,), int64.
+        items: Rows of the catalogue from then on.
+    """
+
+    rows_M: npt.NDArray[np.int64]
+    features: ItemFeatures
+    thumbnails_M: npt.NDArray[np.uint8]
+    gone_R: npt.NDArray[np.int64]
+    items: int
 
 
 class CatalogueSides:
@@ -33,6 +54,7 @@ class CatalogueSides:
         read_features: Reads what the encoders said of each item, when it is first asked for; None where the bundle
             does not hold it.
         read_thumbnails: Reads the thumbnails of the items' pictures likewise.
+        changes: What has changed since what these two read was written, in its order.
 
     Attributes:
         fused_ND: As given.
@@ -46,16 +68,30 @@ class CatalogueSides:
         encoder: ItemEncoder,
         read_features: Callable[[], ItemFeatures | None],
         read_thumbnails: Callable[[], npt.NDArray[np.uint8] | None],
+        changes: tuple[ChangedRows, ...] = (),
     ) -> None:
         self.fused_ND = fused_ND
         self.encoder = encoder
-        self._read_features = read_features
-        self._read_thumbnails = read_thumbnails
+        self._read_features = cache(read_features) if not changes else read_features
+        self._read_thumbnails = cache(read_thumbnails) if not changes else read_thumbnails
+        self._changes = changes
         self._indexes: dict[Modality, VectorIndex] = {Modality.FUSED: index}
+
+    def over(self, fused_ND: Vectors, change: ChangedRows) -> CatalogueSides:
+        """The sides of the changed catalogue; these stay as they are, and what both read is read once."""
+        made = CatalogueSides(
+            fused_ND,
+            self._indexes[Modality.FUSED].over(fused_ND, change.rows_M),
+            self.encoder,
+            self._read_features,
+            self._read_thumbnails,
+            (*self._changes, change),
+        )
+        return made
 
     @property
     def items(self) -> int:
-        """Items in the catalogue."""
+        """Rows of the catalogue."""
         return len(self.fused_ND)
 
     @cached_property
@@ -71,12 +107,25 @@ class CatalogueSides:
                 "this bundle was made before bundles held the vectors of pictures and of words, so the two cannot be "
                 "looked at by themselves: fit again with `mmrec fit DATASET --out BUNDLE`"
             )
+        for change in self._changes:
+            new = change.features
+            has_image_N = _set_rows(features.has_image_N, new.has_image_N, change)
+            has_text_N = _set_rows(features.has_text_N, new.has_text_N, change)
+            has_image_N[change.gone_R] = False
+            has_text_N[change.gone_R] = False
+            image_NI = _set_rows(features.image_NI, new.image_NI, change)
+            text_NT = _set_rows(features.text_NT, new.text_NT, change)
+            features = ItemFeatures(image_NI, has_image_N, text_NT, has_text_N)
         return features
 
     @cached_property
     def thumbnails(self) -> npt.NDArray[np.uint8] | None:
         """Thumbnails of the items' pictures; None where the bundle has none. Shape: (N, 3, H, W), uint8."""
-        return self._read_thumbnails()
+        thumbnails = self._read_thumbnails()
+        if thumbnails is not None:
+            for change in self._changes:
+                thumbnails = _set_rows(thumbnails, change.thumbnails_M, change)
+        return thumbnails
 
     @property
     def fusion(self) -> Fusion:
@@ -124,6 +173,13 @@ class CatalogueSides:
             vectors_ND = self.vectors(modality)
             self._indexes[modality] = build_vector_index(vectors_ND, IndexConfig(exact_up_to=len(vectors_ND)))
         return self._indexes[modality]
+
+
+def _set_rows(old_N: npt.NDArray[A], new_M: npt.NDArray[A], change: ChangedRows) -> npt.NDArray[A]:
+    changed_N = np.zeros((change.items, *old_N.shape[1:]), old_N.dtype)
+    changed_N[: len(old_N)] = old_N
+    changed_N[change.rows_M] = new_M
+    return changed_N
 
 
 def item_side(features: ItemFeatures, modality: Modality) -> ItemFeatures:

@@ -18,14 +18,12 @@ import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["NOT_ALIGNED", "THUMBNAIL_SIDE", "PictureMatcher"]
+__all__ = ["NOT_ALIGNED", "PictureMatcher"]
 
 Floats = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-THUMBNAIL_SIDE = 48
-"""Pixels a side of a thumbnail that shows enough: more takes longer and decides no better."""
 NOT_ALIGNED = 255.0
 """What pairs get that are so different that no alignment was tried."""
 

@@ -11,7 +11,7 @@ from PIL.Image import Image
 
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.pipeline.duplicates import find_dataset_duplicates, load_thumbnails
-from mmrec.understanding.picture_match import THUMBNAIL_SIDE
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 from tests.understanding.pictures import cropped, photograph, reencoded

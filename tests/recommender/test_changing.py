@@ -50,7 +50,7 @@ def same(one: DecodeIndex, two: DecodeIndex) -> bool:
 
 
 def test_a_new_item_is_beside_the_one_that_it_is_like(parts: Parts) -> None:
-    changed = change_parts(parts, arriving(parts, {"new": 7}))
+    changed = change_parts(parts, arriving(parts, {"new": 7})).parts
     row = len(parts.catalogue)
     assert (changed.catalogue.row_of("new"), len(changed.catalogue)) == (row, row + 1)
     assert changed.catalogue.alive_N is None
@@ -70,7 +70,7 @@ def test_a_new_item_is_beside_the_one_that_it_is_like(parts: Parts) -> None:
 
 def test_a_replaced_item_keeps_its_row_and_what_training_taught_of_it(parts: Parts) -> None:
     item_id = parts.catalogue.item_ids[3]
-    changed = change_parts(parts, arriving(parts, {item_id: 9}))
+    changed = change_parts(parts, arriving(parts, {item_id: 9})).parts
     assert len(changed.catalogue) == len(parts.catalogue)
     assert changed.catalogue.titles[3] == parts.catalogue.titles[9]
     assert np.array_equal(changed.fused_ND[3], parts.fused_ND[9])
@@ -83,12 +83,12 @@ def test_a_replaced_item_keeps_its_row_and_what_training_taught_of_it(parts: Par
 
 def test_a_deleted_item_is_in_no_index_and_keeps_its_row(parts: Parts) -> None:
     item_id = parts.catalogue.item_ids[5]
-    changed = change_parts(parts, arriving(parts, NONE), [item_id, "never there"])
+    changed = change_parts(parts, arriving(parts, NONE), [item_id, "never there"]).parts
     assert changed.catalogue.alive_N is not None
     assert np.flatnonzero(~changed.catalogue.alive_N).tolist() == [5]
     assert 5 not in changed.decode_index.items_N.tolist()
     assert torch.equal(changed.generator.item_tokens(), parts.generator.item_tokens())
-    back = change_parts(changed, arriving(parts, {item_id: 5}))
+    back = change_parts(changed, arriving(parts, {item_id: 5})).parts
     assert back.catalogue.alive_N is None
     assert back.catalogue.row_of(item_id) == 5
     assert torch.allclose(back.generator.item_tokens()[5], parts.generator.item_tokens()[5], atol=1e-5)
@@ -103,7 +103,7 @@ def test_a_bundle_that_cannot_describe_words_takes_no_items_but_lets_them_go(par
     older = parts._replace(sketch=None, lexical=parts.lexical._replace(vocabulary=None))
     with pytest.raises(FailedPreconditionError, match="fit again"):
         change_parts(older, arriving(parts, {"new": 0}))
-    assert change_parts(older, arriving(parts, NONE), parts.catalogue.item_ids[:1]).catalogue.alive_N is not None
+    assert change_parts(older, arriving(parts, NONE), parts.catalogue.item_ids[:1]).parts.catalogue.alive_N is not None
 
 
 NAMES_ALL = [*(f"p{i:04}" for i in range(1, 9)), *(f"new-{i}" for i in range(8))]
@@ -123,7 +123,7 @@ def test_however_a_catalogue_came_to_be_its_index_is_that_of_its_items(
     for items, gone in changes:
         before = now
         kept = before.semantic_ids_NP.copy()
-        now = change_parts(before, arriving(parts, items), gone)
+        now = change_parts(before, arriving(parts, items), gone).parts
         assert np.array_equal(before.semantic_ids_NP, kept)
         expected = {item_id: row for item_id, row in expected.items() if item_id not in gone} | items
     alive = np.ones(len(now.catalogue), bool) if now.catalogue.alive_N is None else now.catalogue.alive_N
@@ -143,7 +143,7 @@ def test_however_a_catalogue_came_to_be_its_index_is_that_of_its_items(
 
 def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
     gone = parts.catalogue.item_ids[2]
-    changed = change_parts(parts, arriving(parts, {"new": 7, "other": 8}), [gone])
+    changed = change_parts(parts, arriving(parts, {"new": 7, "other": 8}), [gone]).parts
     ranker = Ranker(changed, torch.device("cpu"), torch.float32)
     found = ranker.features([np.array([7, 2], dtype=np.int32)])
     assert found.generated_BW is not None

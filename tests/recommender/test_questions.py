@@ -44,7 +44,7 @@ def recommender(demo_bundle: Path) -> mmrec.Recommender:
 
 @pytest.fixture(scope="module")
 def item_ids(recommender: mmrec.Recommender) -> list[str]:
-    return list(recommender._parts.catalogue.item_ids)
+    return list(recommender._now.parts.catalogue.item_ids)
 
 
 # --- search and similar ---
@@ -54,7 +54,7 @@ def item_ids(recommender: mmrec.Recommender) -> list[str]:
 def test_a_filtered_search_equals_brute_force_over_what_passes(
     recommender: mmrec.Recommender, modality: Modality
 ) -> None:
-    catalogue, sides = recommender._parts.catalogue, recommender._finder._sides
+    catalogue, sides = recommender._now.parts.catalogue, recommender._now.sides
     query = recommender._encoder.encode_query("a lamp for camping")
     present = sides.present(modality)
     passing = [
@@ -141,15 +141,15 @@ def test_a_diverse_list_starts_with_the_nearest_and_is_less_alike(
 
 
 def _likeness(recommender: mmrec.Recommender, found: SearchResults) -> float:
-    rows = [recommender._parts.catalogue.row_of(item_id) for item_id in found.item_ids]
-    vectors = recommender._parts.fused_ND[rows]
+    rows = [recommender._now.parts.catalogue.row_of(item_id) for item_id in found.item_ids]
+    vectors = recommender._now.parts.fused_ND[rows]
     return float((vectors @ vectors.T).mean())
 
 
 def test_an_item_without_a_picture_cannot_be_compared_by_it(recommender: mmrec.Recommender) -> None:
-    present = recommender._finder._sides.present(Modality.PICTURE)
+    present = recommender._now.sides.present(Modality.PICTURE)
     assert present is not None
-    blind = recommender._parts.catalogue.item_ids[int(np.flatnonzero(~present)[0])]
+    blind = recommender._now.parts.catalogue.item_ids[int(np.flatnonzero(~present)[0])]
     with pytest.raises(InvalidArgumentError, match="no picture that could be read") as refused:
         recommender.similar(blind, modality="picture")
     assert [violation.field for violation in refused.value.violations] == ["modality"]
@@ -247,7 +247,7 @@ def test_labels_are_encoded_once_and_only_so_many_are_kept(
 ) -> None:
     monkeypatch.setattr("mmrec.recommender.tagging.KEPT_LABELS", 30)
     assert KEPT_LABELS > 20_000
-    tagger = Tagger(recommender._parts.catalogue, recommender._finder._sides, recommender.info().versions)
+    tagger = Tagger(recommender._now.parts.catalogue, recommender._now.sides, recommender.info().versions)
     encoded: list[int] = []
     encode = tagger._encode
 
@@ -269,7 +269,7 @@ def test_labels_are_encoded_once_and_only_so_many_are_kept(
 def test_many_labels_are_encoded_in_small_parts(
     recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tagger = Tagger(recommender._parts.catalogue, recommender._finder._sides, recommender.info().versions)
+    tagger = Tagger(recommender._now.parts.catalogue, recommender._now.sides, recommender.info().versions)
     encoded: list[int] = []
     encode = tagger._encode
 
@@ -321,7 +321,7 @@ def _is_lamp(record: mmrec.ItemRecord) -> bool:
 
 
 def test_a_thing_that_is_there_twice_is_found_by_its_thumbnail(recommender: mmrec.Recommender) -> None:
-    sides, catalogue = recommender._finder._sides, recommender._parts.catalogue
+    sides, catalogue = recommender._now.sides, recommender._now.parts.catalogue
     before = [group.item_ids for group in recommender.duplicates().groups]
     assert not any({"p0004", "p0008"} & set(item_ids) for item_ids in before)
     assert sides.thumbnails is not None
@@ -343,7 +343,7 @@ def test_a_thing_that_is_there_twice_is_found_by_its_thumbnail(recommender: mmre
 
 
 def test_swapped_pictures_move_their_items_to_the_front(recommender: mmrec.Recommender) -> None:
-    sides, catalogue = recommender._finder._sides, recommender._parts.catalogue
+    sides, catalogue = recommender._now.sides, recommender._now.parts.catalogue
     ranked = recommender.mismatches(max_agreement=1.0, page_size=1000)
     assert [entry.percentile for entry in ranked.items] == sorted(entry.percentile for entry in ranked.items)
     # An item whose words describe quite another thing: those of the item that fits the own picture least.
@@ -423,7 +423,7 @@ def test_vectors_of_another_catalogue_are_refused(
         writer.commit(versions=new.manifest.versions, parameters={})
     mixed = mmrec.Recommender.load(tmp_path / "mixed", device="cpu")
     with pytest.raises(BundleError, match="different bundles"):
-        mixed.similar(recommender._parts.catalogue.item_ids[0], modality="picture")
+        mixed.similar(recommender._now.parts.catalogue.item_ids[0], modality="picture")
 
 
 def test_the_measured_index_is_in_the_bundle_and_its_metrics(demo_bundle: Path) -> None:

@@ -18,7 +18,7 @@ def recommender(demo_bundle: Path) -> mmrec.Recommender:
 
 @pytest.fixture(scope="module")
 def item_ids(recommender: mmrec.Recommender) -> list[str]:
-    return list(recommender._parts.catalogue.item_ids)
+    return list(recommender._now.parts.catalogue.item_ids)
 
 
 def test_it_keeps_the_engine_contract(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
@@ -67,13 +67,13 @@ def test_unknown_ids_are_skipped_and_named(recommender: mmrec.Recommender, item_
 def test_a_stranger_gets_the_most_popular_items_and_is_told_so(recommender: mmrec.Recommender) -> None:
     found = recommender.recommend([], k=5)
     assert found.fallback is Fallback.POPULARITY
-    counts = recommender._parts.popularity_N
-    best = counts[[recommender._parts.catalogue.row_of(item_id) for item_id in found.item_ids]]
+    counts = recommender._now.parts.popularity_N
+    best = counts[[recommender._now.parts.catalogue.row_of(item_id) for item_id in found.item_ids]]
     assert best.tolist() == sorted(counts.tolist(), reverse=True)[:5]
 
 
 def test_a_stored_user_is_recommended_to_by_id(recommender: mmrec.Recommender) -> None:
-    interactions, catalogue = recommender._parts.interactions, recommender._parts.catalogue
+    interactions, catalogue = recommender._now.parts.interactions, recommender._now.parts.catalogue
     history = [catalogue.item_ids[row] for row in interactions.history(3)]
     by_id = recommender.recommend(user_id=interactions.user_ids[3])
     assert by_id.item_ids == recommender.recommend(history).item_ids
@@ -89,7 +89,7 @@ def test_shares_of_an_explanation_add_up_to_the_score(recommender: mmrec.Recomme
 
 def test_what_the_llm_says_is_divided_by_what_is_lost_without_each_history_item(demo_bundle: Path) -> None:
     # In float32: the same probability found by another search differs by rounding.
-    ranker = mmrec.Recommender.load(demo_bundle, device="cpu", dtype="float32")._ranker
+    ranker = mmrec.Recommender.load(demo_bundle, device="cpu", dtype="float32")._now.ranker
     history = np.arange(4, dtype=np.int32)
     rows = np.array([9, 20])
     for channel in ("item-head", "semantic-id"):
@@ -115,14 +115,14 @@ def test_one_history_item_bears_all_that_the_llm_says(recommender: mmrec.Recomme
 
 def test_events_that_come_in_change_history_and_counts_at_once(demo_bundle: Path) -> None:
     own = mmrec.Recommender.load(demo_bundle, device="cpu")
-    ids = own._parts.catalogue.item_ids
+    ids = own._now.parts.catalogue.item_ids
     before = own.recommend([ids[0]], k=60)
     missing = own.record_events([("newcomer", ids[0]), ("newcomer", "ghost"), ("newcomer", ids[1]), ("", ids[2])])
     assert missing == ["ghost"]
     after = own.recommend([ids[0]], k=60)
     strength = [
         ranked.transitions.scores([np.array([0], dtype=np.int32)], ranked.channels.transitions)[0, 1]
-        for ranked in (own._parts, own._ranker.parts)
+        for ranked in (own._now.parts, own._now.ranker.parts)
     ]
     assert strength[1] > strength[0]
     assert set(before.item_ids) == set(after.item_ids)
@@ -153,8 +153,8 @@ def test_similar_items_leave_the_item_itself_out(recommender: mmrec.Recommender,
     found = recommender.similar(item_ids[0], k=5)
     assert len(found.items) == 5
     assert item_ids[0] not in found.item_ids
-    fused = recommender._parts.fused_ND
-    row = recommender._parts.catalogue.row_of(found.item_ids[0])
+    fused = recommender._now.parts.fused_ND
+    row = recommender._now.parts.catalogue.row_of(found.item_ids[0])
     assert found.items[0].score == pytest.approx(float(fused[0] @ fused[row]), abs=1e-5)
 
 

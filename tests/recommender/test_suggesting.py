@@ -25,12 +25,12 @@ def recommender(demo_bundle: Path) -> mmrec.Recommender:
 
 @pytest.fixture(scope="module")
 def item_ids(recommender: mmrec.Recommender) -> list[str]:
-    return list(recommender._parts.catalogue.item_ids)
+    return list(recommender._now.parts.catalogue.item_ids)
 
 
 @pytest.fixture(scope="module")
 def categories(recommender: mmrec.Recommender) -> dict[str, str]:
-    catalogue = recommender._parts.catalogue
+    catalogue = recommender._now.parts.catalogue
     return dict(zip(catalogue.item_ids, catalogue.attributes["category"], strict=True))
 
 
@@ -49,9 +49,9 @@ def _one(recommender: mmrec.Recommender, request: RecommendRequest) -> Recommend
 
 def _half_is_new(recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Takes every third item for one that training has never seen; their ids."""
-    new_N = np.arange(recommender._ranker.items) % 3 == 0
-    monkeypatch.setattr(recommender._ranker, "new_N", new_N)
-    return [recommender._parts.catalogue.item_ids[row] for row in np.flatnonzero(new_N)]
+    new_N = np.arange(recommender._now.ranker.items) % 3 == 0
+    monkeypatch.setattr(recommender._now.ranker, "new_N", new_N)
+    return [recommender._now.parts.catalogue.item_ids[row] for row in np.flatnonzero(new_N)]
 
 
 def test_whatever_a_request_wishes_it_gets_min_k_eligible_items_and_none_that_is_ruled_out(
@@ -139,7 +139,7 @@ def test_without_wishes_a_list_is_the_best_of_the_blend(recommender: mmrec.Recom
     rows = np.arange(4, 8, dtype=np.int32)
     eligible_1N = np.ones((1, len(item_ids)), bool)
     eligible_1N[0, rows] = False
-    ranker = recommender._ranker
+    ranker = recommender._now.ranker
     features = ranker.features([rows], eligible_1N, beam_width=ranker.parts.beam_width).by_channel
     scores_N = ranker.blend(ranker.parts.blend, features, eligible_1N).scores_BN[0]
     found = _one(recommender, RecommendRequest(history, k=12))
@@ -231,13 +231,13 @@ def test_new_items_get_their_share_of_the_places_up_to_an_age(
     recommender: mmrec.Recommender, item_ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = _half_is_new(recommender, monkeypatch)
-    catalogue = recommender._parts.catalogue
+    catalogue = recommender._now.parts.catalogue
     # The item of row 0 came today, that of row 1 yesterday, and so on.
     dates = tuple(datetime.fromtimestamp((1000 - row) * 86400, UTC).date().isoformat() for row in range(len(item_ids)))
     dated = replace(catalogue, attributes={**catalogue.attributes, "added": dates})
-    admission = Admission(dated, CatalogueFilter(dated), recommender._ranker.index, clock=lambda: 1000 * 86400.0)
+    admission = Admission(dated, CatalogueFilter(dated), recommender._now.ranker.index, clock=lambda: 1000 * 86400.0)
     suggester = Suggester(
-        recommender._ranker, recommender._live, admission, recommender._record, recommender.info().versions
+        recommender._now.ranker, recommender._live, admission, recommender._now.record, recommender.info().versions
     )
     asked = RecommendRequest(tuple(item_ids[-3:]), k=10, deny=tuple(new[:2]), exploration=1.0)
     young = [item_id for item_id in new[2:] if item_ids.index(item_id) <= 20]
@@ -256,7 +256,7 @@ def test_diversity_keeps_the_first_item_and_brings_in_others_that_are_less_alike
     recommender: mmrec.Recommender, item_ids: list[str]
 ) -> None:
     asked = RecommendRequest(tuple(item_ids[:3]), k=8)
-    fused = recommender._parts.fused_ND
+    fused = recommender._now.parts.fused_ND
 
     def likeness(reply: Recommendations) -> float:
         own = fused[[item_ids.index(item_id) for item_id in reply.item_ids]]
@@ -268,7 +268,7 @@ def test_diversity_keeps_the_first_item_and_brings_in_others_that_are_less_alike
 
 
 def test_damping_brings_in_less_popular_items(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
-    counts = recommender._parts.popularity_N
+    counts = recommender._now.parts.popularity_N
 
     def popularity(reply: Recommendations) -> float:
         return float(np.mean([counts[item_ids.index(item_id)] for item_id in reply.item_ids]))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from mmrec.pipeline.duplicates import thumbnail
+from mmrec.understanding.thumbnails import thumbnail
 
 __all__ = ["cropped", "photograph", "reencoded", "thumbnails"]
 

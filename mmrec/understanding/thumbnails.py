@@ -1,0 +1,25 @@
+"""Pictures as small as duplicates are compared at. Knows nothing about items and files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["THUMBNAIL_SIDE", "thumbnail"]
+
+THUMBNAIL_SIDE = 48
+"""Pixels a side of a thumbnail that shows enough: more takes longer and decides no better."""
+
+
+def thumbnail(picture: Image) -> npt.NDArray[np.uint8]:
+    """A picture as small as duplicates are compared at, whatever its proportions. Shape: (3, 48, 48), uint8."""
+    from PIL import Image
+
+    size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    small = picture.convert("RGB").resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.ascontiguousarray(np.asarray(small, np.uint8).transpose(2, 0, 1))

@@ -1,0 +1,129 @@
+"""A catalogue that changes while it is served: from the call to what is recommended, found and filtered."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmrec
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from mmrec.types import Fallback, ItemInput
+
+
+@pytest.fixture
+def own(demo_bundle: Path) -> mmrec.Recommender:
+    return mmrec.Recommender.load(demo_bundle, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures(demo_dataset: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((demo_dataset / "images").iterdir())[:4]]
+
+
+def lamp(item_id: str, picture: bytes | None = None, **attributes: str) -> ItemInput:
+    return ItemInput(item_id, "Quartz reading lamp", "A lamp like no other.", picture, attributes)
+
+
+def test_a_new_item_can_be_recommended_found_and_filtered(own: mmrec.Recommender, pictures: list[bytes]) -> None:
+    column = next(iter(own._now.parts.catalogue.attributes))
+    history = list(own._now.parts.catalogue.item_ids[:3])
+    before = own.recommend(history, k=60)
+    assert own.upsert_items([lamp("new", pictures[0], **{column: "never-seen"})]) == [None]
+
+    assert own.get_items(["new"])[0][0].title == "Quartz reading lamp"
+    assert own.info().items == len(own._now.parts.catalogue) == 61
+    after = own.recommend(history, k=100)
+    assert set(after.item_ids) == {*before.item_ids, "new"}
+    assert own.recommend(history, filter=f'{column} = "never-seen"').item_ids == ("new",)
+    assert own.recommend(history, allow=["new"]).item_ids == ("new",)
+    assert own.recommend([], k=100, filter=f'{column} = "never-seen"').item_ids == ("new",)
+    assert own.search("quartz reading lamp", k=1).item_ids == ("new",)
+    assert own.recommend(["new"], k=5).missing_ids == ()
+    assert "new" in own.similar(own.similar("new", k=1).item_ids[0], k=10).item_ids
+    path = own.semantic_ids(["new"]).entries[0].semantic_id
+    assert [item.item_id for item in own.resolve_semantic_ids([path]).entries[0].items] == ["new"]
+
+
+def test_every_reply_names_the_state_of_the_catalogue(own: mmrec.Recommender) -> None:
+    first = own.info().versions
+    own.upsert_items([lamp("one")])
+    second = own.recommend([]).versions
+    own.delete_items(["one"])
+    third = own.search("lamp").versions
+    assert (second.catalogue, third.catalogue) == (f"{first.catalogue}+1", f"{first.catalogue}+2")
+    assert (second.model, second.codebook) == (first.model, first.codebook)
+    assert own.change(None) == third
+
+
+def test_an_item_that_is_replaced_is_what_it_is_now(own: mmrec.Recommender) -> None:
+    item_id = own._now.parts.catalogue.item_ids[4]
+    assert own.upsert_items([lamp(item_id)]) == [None]
+    assert own.get_items([item_id])[0][0].title == "Quartz reading lamp"
+    assert own.search("quartz reading lamp", k=1).item_ids == (item_id,)
+    assert own.info().items == 60
+
+
+def test_a_deleted_item_is_shown_nowhere_and_histories_that_hold_it_stay(own: mmrec.Recommender) -> None:
+    ids = own._now.parts.catalogue.item_ids
+    gone = ids[2]
+    refused = own.delete_items([gone, "ghost"])
+    assert refused[0] is None
+    assert isinstance(refused[1], NotFoundError)
+    for found in (own.recommend([ids[0]], k=100), own.recommend([], k=100)):
+        assert len(found.items) == 60 - 1 - bool(found.fallback is Fallback.NONE)
+        assert gone not in found.item_ids
+    assert gone not in own.search("anything", k=100).item_ids
+    assert own.get_items([gone]) == ([], [gone])
+    assert own.recommend([gone], k=3).missing_ids == (gone,)
+    assert [item.item_id for item in own.list_items(page_size=1000).items] == [i for i in ids if i != gone]
+    for entry in own.duplicates().groups:
+        assert gone not in entry.item_ids
+    # Stored histories go on holding it: what it says of its customers is still true.
+    interactions = own._now.parts.interactions
+    user = interactions.user_ids[int(np.flatnonzero([2 in interactions.history(u) for u in range(120)])[0])]
+    assert own.recommend([], user_id=user).fallback is Fallback.NONE
+
+
+def test_what_is_wrong_with_one_item_leaves_the_others(own: mmrec.Recommender) -> None:
+    refused = own.upsert_items([lamp("good"), lamp("bad", warp="9"), lamp("good")])
+    assert [type(error) for error in refused] == [type(None), InvalidArgumentError, InvalidArgumentError]
+    assert own.info().items == 61
+    with pytest.raises(FailedPreconditionError, match="at least one must be left"):
+        own.delete_items(own._now.parts.catalogue.item_ids)
+    assert own.info().items == 61
+
+
+def test_a_question_is_answered_from_one_state(own: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = own._now
+    original = before.suggester.recommend_many
+
+    def change_meanwhile(requests):  # type: ignore[no-untyped-def]
+        own.delete_items([own._now.parts.catalogue.item_ids[1]])
+        return original(requests)
+
+    monkeypatch.setattr(before.suggester, "recommend_many", change_meanwhile)
+    found = own.recommend([], k=100)
+    assert (len(found.items), found.versions) == (60, before.versions)
+    assert len(own.recommend([], k=100).items) == 59
+
+
+def test_events_of_new_items_count(own: mmrec.Recommender) -> None:
+    ids = own._now.parts.catalogue.item_ids
+    own.upsert_items([lamp("one"), lamp("two")])
+    assert own.record_events([("someone", ids[0]), ("someone", "one"), ("someone", "two"), ("someone", "three")]) == [
+        "three"
+    ]
+    own.recommend([], user_id="someone")
+    graph = own._now.ranker.parts.transitions
+    rows = [own._now.parts.catalogue.row_of(item_id) for item_id in ("one", "two")]
+    assert graph.counts[rows[0], rows[1]] > 0
+    # A change keeps what came in before it.
+    own.upsert_items([lamp("four")])
+    own.recommend([], user_id="someone")
+    assert own._now.ranker.parts.transitions.counts[rows[0], rows[1]] > 0
+    assert len(own._live.history("someone")) == 3
+
+
+def test_a_picture_that_comes_twice_is_found_to_be_a_duplicate(own: mmrec.Recommender, pictures: list[bytes]) -> None:
+    assert own.upsert_items([lamp("a", pictures[1]), lamp("b", pictures[1])]) == [None, None]
+    assert any({"a", "b"} <= set(group.item_ids) for group in own.duplicates().groups)
