@@ -32,7 +32,7 @@ from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
-__all__ = ["Arrivals", "Changed", "Described", "change_parts", "describe_items", "no_arrivals"]
+__all__ = ["Arrivals", "Changed", "Described", "change_parts", "describe_items", "described_records", "no_arrivals"]
 
 A = TypeVar("A", bound=np.generic)
 
@@ -56,6 +56,28 @@ class Arrivals(NamedTuple):
     features: ItemFeatures
     fused_MD: npt.NDArray[np.float32]
     thumbnails_M: npt.NDArray[np.uint8]
+
+    def take(self, places: Sequence[int]) -> Arrivals:
+        """Some of them, in this order."""
+        rows = np.asarray(places, dtype=np.int64)
+        return Arrivals(
+            tuple(self.records[place] for place in places),
+            tuple(self.texts[place] for place in places),
+            ItemFeatures._make(part[rows] for part in self.features),
+            self.fused_MD[rows],
+            self.thumbnails_M[rows],
+        )
+
+    @classmethod
+    def join(cls, arrivals: Sequence[Arrivals]) -> Arrivals:
+        """Several, one after the other; at least one."""
+        return cls(
+            tuple(record for one in arrivals for record in one.records),
+            tuple(text for one in arrivals for text in one.texts),
+            ItemFeatures._make(map(np.concatenate, zip(*(one.features for one in arrivals), strict=True))),
+            np.concatenate([one.fused_MD for one in arrivals]),
+            np.concatenate([one.thumbnails_M for one in arrivals]),
+        )
 
 
 class Changed(NamedTuple):
@@ -109,11 +131,11 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
     encoded = encoder.input_features([items[place] for place in asked])
     errors |= {asked[row]: error for row, error in encoded.errors.items()}
     places = tuple(asked[row] for row in encoded.rows)
-    records = tuple(_record(items[place], catalogue) for place in places)
+    records, texts = described_records(catalogue, encoder, [items[place] for place in places])
     return Described(
         Arrivals(
             records,
-            tuple(_as_catalogue(records, catalogue).texts(encoder.template)),
+            texts,
             encoded.features,
             encoder.fusion.fuse(encoded.features),
             _thumbnails([items[place] for place in places]),
@@ -121,6 +143,14 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
         places,
         errors,
     )
+
+
+def described_records(
+    catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]
+) -> tuple[tuple[ItemRecord, ...], tuple[str, ...]]:
+    """Items as clients will see them, and their words as the lexical channel reads them."""
+    records = tuple(_record(item, catalogue) for item in items)
+    return records, tuple(_as_catalogue(records, catalogue).texts(encoder.template))
 
 
 def no_arrivals(parts: Parts) -> Arrivals:
