@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["FeatureResult", "InputFeatures", "ItemEncoder", "PictureVectors", "Query", "WordsVectors"]
 
 _TEXTS_AT_ONCE = 512
+_INPUTS_AT_ONCE = 32
 
 
 class FeatureResult(NamedTuple):
@@ -124,7 +125,7 @@ class ItemEncoder:
         self.text = text
         self.fusion = fusion
         self.template = template
-        # A tokenizer may be set up by one thread only at a time; whoever encodes much does it in small batches.
+        # A tokenizer may be set up by one thread only at a time.
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -316,11 +317,17 @@ class ItemEncoder:
         has_text = np.array([row in texts for row in rows], np.bool_)
         image_NI = np.zeros((len(rows), self.image_dim), np.float32)
         text_NT = np.zeros((len(rows), self.text.dim), np.float32)
-        with self._one_at_a_time:
-            if self.image is not None and has_image.any():
-                image_NI[has_image] = self.image.encode([pictures[row] for row in rows if row in pictures])
-            if has_text.any():
-                text_NT[has_text] = self.text.encode([texts[row] for row in rows if row in texts], query=query)
+        with_picture = [place for place, row in enumerate(rows) if row in pictures]
+        with_text = [place for place, row in enumerate(rows) if row in texts]
+        # A few at a time, so that a search that comes meanwhile waits for these alone.
+        for begin in range(0, len(with_picture), _INPUTS_AT_ONCE) if self.image is not None else ():
+            places = with_picture[begin : begin + _INPUTS_AT_ONCE]
+            with self._one_at_a_time:
+                image_NI[places] = self.image.encode([pictures[rows[place]] for place in places])
+        for begin in range(0, len(with_text), _INPUTS_AT_ONCE):
+            places = with_text[begin : begin + _INPUTS_AT_ONCE]
+            with self._one_at_a_time:
+                text_NT[places] = self.text.encode([texts[rows[place]] for place in places], query=query)
         return ItemFeatures(image_NI, has_image, text_NT, has_text)
 
     # --- on disk --------------------------------------------------------------------------------------------

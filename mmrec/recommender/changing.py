@@ -32,7 +32,7 @@ from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
-__all__ = ["Arrivals", "Changed", "Described", "change_parts", "describe_items", "described_records", "no_arrivals"]
+__all__ = ["Arrivals", "Changed", "Described", "change_parts", "check_changeable", "describe_items", "described_records", "no_arrivals"]
 
 A = TypeVar("A", bound=np.generic)
 
@@ -161,6 +161,25 @@ def no_arrivals(parts: Parts) -> Arrivals:
     return Arrivals((), (), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
 
 
+def check_changeable(parts: Parts) -> None:
+    """Refuse where no item can come in.
+
+    Raises:
+        FailedPreconditionError: the bundle holds too little to describe new items by, or its tokenizer gives them no
+            path.
+    """
+    if parts.sketch is None or parts.lexical.vocabulary is None:
+        raise FailedPreconditionError(
+            "this bundle was made before bundles held what new items' words are described by: fit again with "
+            "`mmrec fit DATASET --out BUNDLE`, or add no items"
+        )
+    if not parts.tokenizer.encodes_new:
+        raise FailedPreconditionError(
+            "the semantic IDs of this bundle number the items that were fitted, so no new item can have one: fit again "
+            "with --tokenizer residual-kmeans, rq-vae or opq"
+        )
+
+
 def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> Changed:
     """Change a catalogue.
 
@@ -174,11 +193,8 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         FailedPreconditionError: the bundle holds too little to describe new items by, its tokenizer gives them no path,
             or no item would be left.
     """
-    if len(arrivals.records) and (parts.sketch is None or parts.lexical.vocabulary is None):
-        raise FailedPreconditionError(
-            "this bundle was made before bundles held what new items' words are described by: fit again with "
-            "`mmrec fit DATASET --out BUNDLE`, or add no items"
-        )
+    if arrivals.records:
+        check_changeable(parts)
     rows_M = _rows_of(parts.catalogue, arrivals.records)
     known = {parts.catalogue.row_of(item_id) for item_id in gone} - {None} - set(rows_M.tolist())
     gone_R = np.array(sorted(row for row in known if row is not None), dtype=np.int64)

@@ -16,8 +16,9 @@ from mmrec.bundle import Bundle, open_bundle
 from mmrec.calls import EngineCalls
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
-from mmrec.recommender.changing import Arrivals, Described, describe_items, no_arrivals
+from mmrec.recommender.changing import Arrivals, Described, check_changeable, describe_items, no_arrivals
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.sides import CatalogueSides, item_side, no_side
@@ -285,6 +286,37 @@ class Recommender(EngineCalls):
         See `mmrec.recommender.changing.describe_items`.
         """
         return describe_items(self._now.parts.catalogue, self._encoder, items)
+
+    @property
+    def encoder_version(self) -> str:
+        """Stands for what packed items depend on; see `mmrec.recommender.arrival_bytes`."""
+        return encoder_version(self._encoder)
+
+    def check_changeable(self) -> None:
+        """Refuse where no item can come in.
+
+        Raises:
+            FailedPreconditionError: the bundle was made before bundles held what new items are described by, or its
+                tokenizer gives new items no path.
+        """
+        check_changeable(self._now.parts)
+
+    def pack_items(self, arrivals: Arrivals) -> list[bytes]:
+        """What was encoded of each item, as bytes that can be kept."""
+        return pack_arrivals(arrivals)
+
+    def restore_items(self, items: Sequence[ItemInput], packed: Sequence[bytes]) -> Arrivals:
+        """Items with the bytes that were kept, ready to come in without an encoder.
+
+        Raises:
+            BundleError: bytes are damaged.
+        """
+        return unpack_arrivals(self._now.parts.catalogue, self._encoder, items, packed)
+
+    def known(self, item_ids: Sequence[str]) -> list[bool]:
+        """Which ids the catalogue has."""
+        catalogue = self._now.parts.catalogue
+        return [catalogue.row_of(item_id) is not None for item_id in item_ids]
 
     def change(self, arrivals: Arrivals | None, gone: Sequence[str] = (), *, version: str = "") -> Versions:
         """Let items come in and go, at once; safe to call while questions are answered.
