@@ -23,9 +23,11 @@ from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.ranker import Ranker
 from mmrec.types import ChannelShare, Fallback, ItemRecord, Recommendations, RecommendRequest, ScoredItem, Versions
 
-__all__ = ["DAMPING", "EXPLORATION", "PROMOTION", "Suggester"]
+__all__ = ["Suggester"]
 
-DAMPING, EXPLORATION, PROMOTION = "popularity-damping", "exploration", "promotion"
+DAMPING = "popularity-damping"
+EXPLORATION = "exploration"
+PROMOTION = "promotion"
 """What an explanation calls what the wishes of a request added to a score."""
 
 Scores = npt.NDArray[np.float32]

@@ -102,6 +102,7 @@ def test_the_front_door_opens_on_every_name() -> None:
         "MmrecError",
         "Modality",
         "NumberFormat",
+        "Promotion",
         "RecommendRequest",
         "Recommendations",
         "Recommender",
