@@ -73,6 +73,11 @@ class GroupCommit(Generic[W, R]):
         self._commit = commit
         self._waiting: deque[Ticket[W, R]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come."""
+        return len(self._waiting)
+
     def submit(self, work: W, size: int) -> R:
         """Have a request committed, with others or alone; its result or its error."""
         ticket: Ticket[W, R] = Ticket(work, size)

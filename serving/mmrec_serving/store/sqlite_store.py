@@ -22,7 +22,7 @@ from mmrec_serving.store.failures import damaged, naming_failures
 from mmrec_serving.store.folding import compact_slice, drop_slice
 from mmrec_serving.store.reading import SqliteChangeReader, checked_sequence, other_base
 from mmrec_serving.store.requests import Request, forget_requests
-from mmrec_serving.store.rows import pack
+from mmrec_serving.store.rows import pack, to_microseconds
 from mmrec_serving.store.values import (
     MAX_PAYLOAD_BYTES,
     MAX_VERSION_CHARS,
@@ -132,6 +132,7 @@ class SqliteChangeStore:
 
     def forget(self, before: datetime) -> int:
         """See `ChangeStore`."""
+        to_microseconds(before)  # refuses one without a zone
         with self._writer.transaction() as (db, _):
             gone = forget_requests(db, min(before, self._clock() - self._config.keep_requests))
             self._failpoint("before-forget-commit")

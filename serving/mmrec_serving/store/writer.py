@@ -74,6 +74,11 @@ class Writer:
         self._failpoint("before-reply")
         return recorded
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for those before them to be committed."""
+        return self._group.waiting
+
     @contextmanager
     def transaction(self) -> Iterator[tuple[sqlite3.Connection, StoreState]]:
         """A connection inside a transaction, which is committed at the end, and the state at its beginning."""
