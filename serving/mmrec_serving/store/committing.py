@@ -1,14 +1,15 @@
 """Requests that wait at the same time are committed together: one wait for the disk instead of one each.
 
-Unit of work: one group. There is no thread of its own: whichever caller's turn comes takes everything that waits, its
-own request among it, and the others find theirs settled when their turn comes. Knows nothing of SQL.
+Unit of work: one group. There is no thread of its own: one of the callers leads, takes everything that waits, its own
+request among it, and then hands the lead to one that has come meanwhile. Those whose requests it settled go their way
+at once, so that what they ask next is in the next group but one. Knows nothing of SQL.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Event, Lock
 from typing import Generic, TypeVar
 
 from mmrec.errors import UnavailableError
@@ -34,12 +35,14 @@ class Ticket(Generic[W, R]):
         size: Bytes, about.
     """
 
-    __slots__ = ("_error", "_result", "settled", "size", "work")
+    __slots__ = ("_error", "_result", "leads", "settled", "size", "wake", "work")
 
     def __init__(self, work: W, size: int) -> None:
         self.work = work
         self.size = size
         self.settled = False
+        self.leads = False
+        self.wake = Event()
         self._result: R | None = None
         self._error: BaseException | None = None
 
@@ -72,6 +75,8 @@ class GroupCommit(Generic[W, R]):
         self._turn = turn
         self._commit = commit
         self._waiting: deque[Ticket[W, R]] = deque()
+        self._led = False
+        self._lock = Lock()
 
     @property
     def waiting(self) -> int:
@@ -81,28 +86,44 @@ class GroupCommit(Generic[W, R]):
     def submit(self, work: W, size: int) -> R:
         """Have a request committed, with others or alone; its result or its error."""
         ticket: Ticket[W, R] = Ticket(work, size)
-        self._waiting.append(ticket)  # appending to and taking from a deque are atomic
-        while not ticket.settled:
-            with self._turn:
-                if not ticket.settled:
+        with self._lock:
+            self._waiting.append(ticket)
+            ticket.leads, self._led = not self._led, True
+        try:
+            if not ticket.leads:
+                ticket.wake.wait()
+            while not ticket.settled:
+                with self._turn:
                     self._commit_group()
+        finally:
+            with self._lock:
+                if not ticket.settled and ticket in self._waiting:  # interrupted: nobody asks for it any more
+                    self._waiting.remove(ticket)
+                if ticket.leads:
+                    self._hand_on()
         return ticket.outcome()
+
+    def _hand_on(self) -> None:
+        self._led = bool(self._waiting)
+        if self._led:
+            self._waiting[0].leads = True
+            self._waiting[0].wake.set()
 
     def _commit_group(self) -> None:
         group: list[Ticket[W, R]] = []
         size = 0
-        while self._waiting and len(group) < _MOST_REQUESTS:
-            size += self._waiting[0].size
-            if group and size > _MOST_BYTES:
-                break
-            group.append(self._waiting.popleft())
+        with self._lock:
+            while self._waiting and len(group) < _MOST_REQUESTS:
+                size += self._waiting[0].size
+                if group and size > _MOST_BYTES:
+                    break
+                group.append(self._waiting.popleft())
         try:
             self._commit(group)
-        except BaseException as err:
-            if isinstance(err, Exception):
-                for ticket in group:
-                    ticket.fail(err)
-                return
+        except Exception as err:
             for ticket in group:
-                ticket.fail(UnavailableError(_INTERRUPTED))
-            raise
+                ticket.fail(err)
+        finally:
+            for ticket in group:
+                ticket.fail(UnavailableError(_INTERRUPTED))  # unless it is settled
+                ticket.wake.set()

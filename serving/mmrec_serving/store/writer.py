@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -37,6 +38,8 @@ _END_OF_ALL = (
 """What one request meets that ends the transaction of all."""
 _EACH_ALONE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM)
 """What a smaller transaction may not meet."""
+
+_AFTER_YOU_S = 0.001
 
 
 class Writer:
@@ -83,6 +86,8 @@ class Writer:
     def transaction(self) -> Iterator[tuple[sqlite3.Connection, StoreState]]:
         """A connection inside a transaction, which is committed at the end, and the state at its beginning."""
         self._refuse_children()
+        if self.waiting:
+            time.sleep(_AFTER_YOU_S)  # a lock is not fair: one slice after the other would keep requests waiting
         with self._turn, naming_failures(self._config.folder), self._begun() as (db, state):
             yield db, state
 

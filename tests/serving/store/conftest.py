@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,14 @@ def config(tmp_path: Path) -> StoreConfig:
 def store(config: StoreConfig) -> Iterator[SqliteChangeStore]:
     with SqliteChangeStore(config, "c1") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def quick_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders in memory where there is such a place, for tests that commit hundreds of times."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield lambda: Path(tempfile.mkdtemp(dir=folder))
 
 
 def _mount(*arguments: str) -> str:

@@ -50,11 +50,6 @@ def applied(items: Items, changes: Iterable[Change]) -> Items:
     return items
 
 
-def upsert(item_id: str, title: str = "mug", fields: tuple[str, ...] | None = None, **more: Any) -> Upsert:
-    payload, version = more.pop("payload", b"vector"), more.pop("encoder_version", "e1")
-    return Upsert(item_id, ItemInput(item_id, title, **more), payload, version, fields)
-
-
 item_ids = st.sampled_from(["a", "b", "c", "d"])
 
 

@@ -8,7 +8,8 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.types import ItemInput
 from mmrec_serving.store import Change, Delete, Upsert
 from mmrec_serving.store.merging import merged
-from tests.serving.store.model import applied, changes, upsert, upserts
+from tests.serving.store.making import upsert
+from tests.serving.store.model import applied, changes, upserts
 
 of_one_item = upserts(st.just("a")) | st.just(Delete("a"))
 

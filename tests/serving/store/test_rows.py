@@ -10,7 +10,7 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.types import ItemInput
 from mmrec_serving.store import Change, Delete, Upsert
 from mmrec_serving.store.rows import COLUMNS, checksum, from_microseconds, pack, row_bytes, to_microseconds, unpack
-from tests.serving.store.model import upsert
+from tests.serving.store.making import upsert
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)

@@ -21,7 +21,7 @@ from mmrec_serving.store import (
     StoreConfig,
     StoreState,
 )
-from tests.serving.store.model import upsert
+from tests.serving.store.making import upsert
 
 D1, D2 = b"digest 1", b"digest 2"
 

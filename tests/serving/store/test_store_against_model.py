@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,8 @@ DAY = timedelta(hours=24)
 class AgainstTheModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="mmrec-store-"))
+        memory = Path("/dev/shm")  # hundreds of commits
+        self.folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
         self.config = StoreConfig(self.folder)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.states: list[Items] = [{}]  # the items after each change, that of the base as c0 is first
