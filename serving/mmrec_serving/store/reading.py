@@ -23,7 +23,7 @@ from mmrec_serving.store.merging import merged
 from mmrec_serving.store.rows import COLUMNS, from_microseconds, unpack
 from mmrec_serving.store.values import Sequenced, StoreState
 
-__all__ = ["SqliteChangeReader", "counting", "folded_up", "other_base", "read_change"]
+__all__ = ["SqliteChangeReader", "checked_sequence", "counting", "folded_up", "other_base", "read_change"]
 
 _MOST = 100_000
 _BATCH_BYTES = 64 * 1024 * 1024

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from mmrec_serving.store import (
     StoreConfig,
     StoreState,
 )
+from tests.conftest import ROOT, subprocess_environment
 from tests.serving.store.making import upsert
 
 D1, D2 = b"digest 1", b"digest 2"
@@ -310,6 +313,42 @@ def test_a_reader_reads_after_the_writer_has_gone_and_finds_none_where_none_was(
     with SqliteChangeReader(config) as reader, SqliteChangeReader(config, "c1") as other:
         assert numbered(reader.replay()) == numbered(other.replay()) == [(1, upsert("a"))]
         assert list(reader.latest(["a", "b"])) == ["a"]
+
+
+FOLLOW = """
+import sys
+from pathlib import Path
+from mmrec_serving.store import SqliteChangeReader, StoreConfig
+after, titles = 0, {}
+with SqliteChangeReader(StoreConfig(Path(sys.argv[1])), "c1") as reader:
+    print("ready", flush=True)
+    while after < 400:
+        for changes in reader.replay(after, 7):
+            assert [entry.sequence for entry in changes] == sorted(entry.sequence for entry in changes)
+            titles |= {entry.change.item_id: entry.change.item.title for entry in changes}
+            after = changes[-1].sequence
+print(*(f"{name}={titles[name]}" for name in sorted(titles)))
+"""
+
+
+def test_another_process_follows_while_this_one_writes_and_compacts(
+    store: SqliteChangeStore, config: StoreConfig
+) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", FOLLOW, str(config.folder)],
+        cwd=ROOT,
+        env=subprocess_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    for number in range(100):
+        store.record("", "upsert", b"", [upsert(f"i{at}", str(number)) for at in range(4)], b"")
+        if number % 10 == 9:
+            store.compact(store.position() - 8)
+    told, _ = child.communicate()
+    assert (child.returncode, told) == (0, "i0=99 i1=99 i2=99 i3=99\n")
 
 
 def test_what_is_closed_says_so(config: StoreConfig) -> None:
