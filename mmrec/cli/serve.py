@@ -42,6 +42,9 @@ def serve(
         float,
         typer.Option("--max-connection-age", metavar="SECONDS", help="Renew connections; 0 for never."),
     ] = 0.0,
+    store: Annotated[
+        str, typer.Option("--store", metavar="FOLDER", help="Keep changes of the catalogue here; without: none.")
+    ] = "",
     reflection: Annotated[
         bool, typer.Option("--reflection/--no-reflection", help="Let callers list the services.")
     ] = True,
@@ -56,6 +59,7 @@ def serve(
 
     Example:
         mmrec serve bundle/ --port 50051
+        mmrec serve bundle/ --store changes/
         mmrec serve bundle/ --host 0.0.0.0 --port 0 --token-file token.txt --json
     """
     # Flags are checked before anything heavy is imported.
@@ -73,6 +77,7 @@ def serve(
         grace_s=grace,
         reflection=reflection,
         max_connection_age_s=max_connection_age or None,
+        store=Path(store) if store else None,
     )
     if not Path(bundle).is_dir():
         raise NotFoundError(f"there is no bundle folder {bundle!r}; make one with: mmrec fit DATASET --out {bundle}")

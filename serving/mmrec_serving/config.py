@@ -32,6 +32,9 @@ class ServerConfig:
         max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new
             replicas;
             None: never.
+        store: Folder that keeps changes of the catalogue, made if need be; None: changes are refused.
+        changes_in_memory: Whether changes are taken without a store, and lost when the server ends; for tests and
+            demos.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +49,8 @@ class ServerConfig:
     grace_s: float = 10.0
     reflection: bool = True
     max_connection_age_s: float | None = None
+    store: Path | None = None
+    changes_in_memory: bool = False
 
     def __post_init__(self) -> None:
         if not self.host.strip():
@@ -62,6 +67,10 @@ class ServerConfig:
             raise InvalidArgumentError("client_ca is given without tls_cert; mTLS needs both", field="tls_cert")
         if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
             raise InvalidArgumentError(f"grace_s is {self.grace_s}; it must be 0 or more", field="grace_s")
+        if self.store is not None and self.changes_in_memory:
+            raise InvalidArgumentError(
+                "store and changes_in_memory are both given; changes are kept in one of them", field="store"
+            )
         age = self.max_connection_age_s
         if age is not None and not (math.isfinite(age) and 0 < age <= 1e6):
             raise InvalidArgumentError(

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from mmrec.errors import (
     DeadlineExceededError,
@@ -31,7 +31,7 @@ from mmrec.errors import (
 )
 from mmrec_serving.failures import conceal
 
-__all__ = ["Scheduler", "SchedulerLimits", "Work"]
+__all__ = ["Scheduler", "SchedulerLimits", "Submitter", "Work"]
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +68,13 @@ class _Job:
     @property
     def waiting(self) -> bool:
         return self.taken < len(self.requests)
+
+
+class Submitter(Protocol):
+    """Whoever takes on work."""
+
+    def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
+        """See `Scheduler.submit`."""
 
 
 class Scheduler:

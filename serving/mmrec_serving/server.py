@@ -13,10 +13,11 @@ import functools
 import logging
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -24,8 +25,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.rpcs import ENGINE_CALLS, SERVICES, work_of
+from mmrec.rpcs import DELETE_ITEMS, ENGINE_CALLS, SERVICES, UPSERT_ITEMS, work_of
 from mmrec.types import Engine, RecommendRequest
+from mmrec_serving.changing import CatalogueChanges, LiveEngine
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.guards import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
@@ -35,18 +37,54 @@ __all__ = ["BackgroundServer", "Server", "serve"]
 
 _log = logging.getLogger(__name__)
 
+CHANGES = (UPSERT_ITEMS.kind, DELETE_ITEMS.kind)
+"""Kinds of work that change the catalogue."""
+
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def _prepared(engine_factory: Callable[[], Engine]) -> Mapping[str, Work]:
+def _prepared(engine_factory: Callable[[], Engine], loaded: Future[Engine]) -> Mapping[str, Work]:
     """Load the engine and let it answer once, so that no caller pays for what is lazy in it."""
-    engine = engine_factory()
-    engine.info()
-    for result in engine.recommend_many([RecommendRequest(k=1)]):
-        if isinstance(result, MmrecError):
-            raise result
+    try:
+        engine = engine_factory()
+        engine.info()
+        for result in engine.recommend_many([RecommendRequest(k=1)]):
+            if isinstance(result, MmrecError):
+                raise result
+    except BaseException as err:
+        loaded.set_exception(err)
+        raise
+    loaded.set_result(engine)
     return {kind: functools.partial(call, engine) for kind, call in ENGINE_CALLS.items()}
+
+
+class _Workers:
+    """Who does which kind of work: questions the engine's thread, changes a thread of their own.
+
+    Args:
+        questions: Does everything else.
+        changes: Does the kinds of `CHANGES`; None for nobody.
+        refuse_changes: Whether they are refused where nobody does them.
+    """
+
+    def __init__(self, questions: Scheduler, changes: Scheduler | None, refuse_changes: bool) -> None:
+        self._questions, self._changes, self._refuse = questions, changes, refuse_changes
+
+    def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
+        """See `Scheduler.submit`.
+
+        Raises:
+            FailedPreconditionError: it is a change, and there is no store to keep it in.
+        """
+        if kind not in CHANGES:
+            return self._questions.submit(kind, requests, deadline)
+        if self._changes is None and self._refuse:
+            raise FailedPreconditionError(
+                "this server keeps no changes of the catalogue; start it with a folder for them: "
+                "mmrec serve BUNDLE --store FOLDER"
+            )
+        return (self._changes or self._questions).submit(kind, requests, deadline)
 
 
 class Server:
@@ -64,12 +102,33 @@ class Server:
         self._draining = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._health = health.aio.HealthServicer()
+        loaded: Future[Engine] = Future()
+        limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, work_of)
         self._scheduler = Scheduler(
-            functools.partial(_prepared, engine_factory),
-            SchedulerLimits(self.config.max_queue, self.config.max_batch, work_of),
-            on_end=self._engine_ended,
+            functools.partial(_prepared, engine_factory, loaded), limits, on_end=self._engine_ended
         )
+        self._catalogue: CatalogueChanges | None = None
+        self._changes: Scheduler | None = None
+        if self.config.store is not None:
+            self._changes = Scheduler(
+                functools.partial(self._open_changes, loaded, self.config.store), limits, on_end=self._engine_ended
+            )
+        self._workers = _Workers(self._scheduler, self._changes, not self.config.changes_in_memory)
         self._server: Any = None
+
+    def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
+        """Bring the catalogue to where its store is, once the engine is loaded; in the thread that changes it."""
+        from mmrec_serving.store import SqliteChangeStore, StoreConfig
+
+        engine = cast(LiveEngine, loaded.result())
+        store = SqliteChangeStore(StoreConfig(folder), engine.info().versions.catalogue)
+        self._catalogue = CatalogueChanges(engine, store)
+        try:
+            self._catalogue.replay()
+        except BaseException:
+            store.close()
+            raise
+        return self._catalogue.works()
 
     async def start(self) -> str:
         """Listen, and begin to load the engine. Returns the address.
@@ -84,7 +143,7 @@ class Server:
         if config.token is not None:
             interceptors.append(AuthInterceptor(config.token))
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
-        self._server.add_generic_rpc_handlers(service_handlers(self._scheduler, lambda: self._draining))
+        self._server.add_generic_rpc_handlers(service_handlers(self._workers, lambda: self._draining))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         await self._set_health(_NOT_SERVING)
         if config.reflection:
@@ -94,8 +153,12 @@ class Server:
         port = _bind(self._server, f"{host}:{config.port}", config)
         await self._server.start()
         self.address = f"{host}:{port}"
-        self._scheduler.start()
+        for scheduler in self._schedulers():
+            scheduler.start()
         return self.address
+
+    def _schedulers(self) -> list[Scheduler]:
+        return [scheduler for scheduler in (self._scheduler, self._changes) if scheduler is not None]
 
     async def ready(self) -> None:
         """Wait until the engine is loaded and has answered once; from then on health says SERVING.
@@ -103,8 +166,9 @@ class Server:
         Raises:
             Exception: whatever the loading raised.
         """
-        await asyncio.shield(asyncio.wrap_future(self._scheduler.ready))
-        if not self._draining and self._scheduler.alive:
+        for scheduler in self._schedulers():
+            await asyncio.shield(asyncio.wrap_future(scheduler.ready))
+        if not self._draining and all(scheduler.alive for scheduler in self._schedulers()):
             await self._set_health(_SERVING)
 
     async def stop(self, grace_s: float | None = None) -> None:
@@ -114,7 +178,10 @@ class Server:
         if self._server is not None:
             await self._server.stop(self.config.grace_s if grace_s is None else grace_s)
         # Nobody waits for a result any more; a batch that is running is not worth waiting for long.
-        await asyncio.to_thread(self._scheduler.close, 2.0)
+        for scheduler in self._schedulers():
+            await asyncio.to_thread(scheduler.close, 2.0)
+        if self._catalogue is not None:
+            await asyncio.to_thread(self._catalogue.close)
 
     async def _set_health(self, status: Any) -> None:
         for service in ("", *SERVICES):

@@ -16,7 +16,7 @@ import grpc
 from mmrec.errors import NotImplementedYetError, UnavailableError
 from mmrec.rpcs import RPCS, SERVICES, Method, Rpc
 from mmrec_serving.guards import handler_like
-from mmrec_serving.scheduler import Scheduler
+from mmrec_serving.scheduler import Submitter
 
 __all__ = ["service_handlers"]
 
@@ -24,7 +24,7 @@ LARGE_MESSAGE_BYTES = 64 * 1024
 """Requests over this, in bytes, are read in a thread, so that the others' calls go on meanwhile."""
 
 
-def service_handlers(scheduler: Scheduler, draining: Callable[[], bool]) -> list[Any]:
+def service_handlers(scheduler: Submitter, draining: Callable[[], bool]) -> list[Any]:
     """One generic handler per service of the contract."""
     return [
         grpc.method_handlers_generic_handler(
@@ -35,7 +35,7 @@ def service_handlers(scheduler: Scheduler, draining: Callable[[], bool]) -> list
     ]
 
 
-def _handler(method: Method, scheduler: Scheduler, draining: Callable[[], bool]) -> Any:
+def _handler(method: Method, scheduler: Submitter, draining: Callable[[], bool]) -> Any:
     rpc = RPCS.get(method.path)
 
     async def not_built(_: Any, context: Any) -> NoReturn:
@@ -50,7 +50,7 @@ def _handler(method: Method, scheduler: Scheduler, draining: Callable[[], bool])
     return handler_like(not_built if rpc is None else built, method.client_streaming, method.server_streaming)
 
 
-async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Scheduler) -> bytes:
+async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Submitter) -> bytes:
     remaining = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining
     large = len(data) > LARGE_MESSAGE_BYTES
