@@ -278,3 +278,13 @@ def test_a_program_that_holds_the_file_is_waited_for_and_then_told(config: Store
         other.execute("ROLLBACK")
         other.close()
         assert store.record("r1", "upsert", D, [upsert("a")], b"") == Recorded(1, 1, b"")
+
+
+def test_of_a_request_that_fails_midway_nothing_is_left(store: SqliteChangeStore) -> None:
+    assert store._writer._db is not None
+    store._writer._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+    with pytest.raises(InvalidArgumentError, match="a change is too large for the store"):
+        store.record("r1", "upsert", D, [upsert("a"), upsert("b", payload=bytes(30_000))], b"")
+    assert store.position() == 0
+    assert store.record("r1", "upsert", D, [upsert("c")], b"") == Recorded(1, 1, b"")
+    assert replayed(store) == [(1, upsert("c"))]
