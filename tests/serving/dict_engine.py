@@ -1,0 +1,80 @@
+"""An engine whose catalogue is a dictionary: what changes do to it can be read off, and it starts in no time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.types import ItemInput, ItemRecord, ServiceInfo, Versions
+
+BASE = Versions(model="m", catalogue="c", codebook="b")
+
+
+@dataclass(frozen=True)
+class DictArrivals:
+    records: tuple[ItemRecord, ...]
+
+    def take(self, places: Sequence[int]) -> DictArrivals:
+        return DictArrivals(tuple(self.records[place] for place in places))
+
+    @classmethod
+    def join(cls, arrivals: Sequence[DictArrivals]) -> DictArrivals:
+        return cls(tuple(record for one in arrivals for record in one.records))
+
+
+@dataclass(frozen=True)
+class DictDescribed:
+    arrivals: DictArrivals
+    places: tuple[int, ...]
+    errors: dict[int, MmrecError]
+
+
+class DictEngine:
+    """Items titled ``bad`` are refused; `encoded` counts what was encoded."""
+
+    def __init__(self, *item_ids: str, encoder_version: str = "e1") -> None:
+        self.items = {item_id: ItemRecord(item_id) for item_id in item_ids}
+        self.encoder_version = encoder_version
+        self.encoded = 0
+        self.changes: list[str] = []
+        self.hold = threading.Event()
+        self.hold.set()
+        self.versions = BASE
+
+    def info(self) -> ServiceInfo:
+        return ServiceInfo("dict", self.versions, items=len(self.items))
+
+    def check_changeable(self) -> None:
+        pass
+
+    def describe_items(self, items: Sequence[ItemInput]) -> DictDescribed:
+        self.encoded += len(items)
+        errors: dict[int, MmrecError] = {
+            place: InvalidArgumentError("the title is bad", field="title")
+            for place, item in enumerate(items)
+            if item.title == "bad"
+        }
+        places = tuple(place for place in range(len(items)) if place not in errors)
+        records = tuple(ItemRecord(items[place].item_id, items[place].title) for place in places)
+        return DictDescribed(DictArrivals(records), places, errors)
+
+    def pack_items(self, arrivals: DictArrivals) -> list[bytes]:
+        return [json.dumps([record.item_id, record.title]).encode() for record in arrivals.records]
+
+    def restore_items(self, items: Sequence[ItemInput], packed: Sequence[bytes]) -> DictArrivals:
+        return DictArrivals(tuple(ItemRecord(*json.loads(data)) for data in packed))
+
+    def known(self, item_ids: Sequence[str]) -> list[bool]:
+        return [item_id in self.items for item_id in item_ids]
+
+    def change(self, arrivals: Any, gone: Sequence[str] = (), *, version: str = "") -> Versions:
+        self.hold.wait()
+        changed = {**self.items, **{record.item_id: record for record in (arrivals.records if arrivals else ())}}
+        self.items = {item_id: record for item_id, record in changed.items() if item_id not in gone}
+        self.changes.append(version)
+        self.versions = Versions("m", f"c+{version}", "b")
+        return self.versions
