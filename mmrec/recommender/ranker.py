@@ -154,7 +154,9 @@ class Ranker:
         else:
             allowed = eligible_rows(eligible_BN, self.index)
         with self._autocast():
-            return generate(self.parts.generator.semantic_id_head, memory, allowed, self.index, self.keys, width=width)
+            return generate(
+                self.parts.generator.semantic_id_head, memory, allowed, self.index, self.keys, width=width
+            )
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
