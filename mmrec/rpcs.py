@@ -377,6 +377,10 @@ _WHOLE_CATALOGUE = 1_000
 """What a question about the whole catalogue weighs: more than any batch, so it is done by itself."""
 
 
+_ROWS = 100
+"""Rows of the catalogue that are read out in about the time of one request of another kind."""
+
+
 def work_of(request: Any) -> int:
     """How much work one engine request is, in items to embed or else in requests."""
     if isinstance(request, EmbedRequest):
@@ -386,6 +390,10 @@ def work_of(request: Any) -> int:
         return max(1, len(request.items) + len(request.item_ids)) if _has_items(request) else LABEL_CHUNK // 4
     if isinstance(request, DuplicatesRequest | MismatchRequest):
         return _WHOLE_CATALOGUE
+    if isinstance(request, ListItemsRequest):
+        return max(1, request.page_size // _ROWS)
+    if isinstance(request, ResolveRequest):
+        return max(1, len(request.semantic_ids) * request.page_size // _ROWS)
     return 1
 
 

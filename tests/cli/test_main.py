@@ -63,6 +63,7 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "mismatch",
         "serve",
         "info",
+        "index",
     ]
     for code, words in EXIT_CODES.items():
         assert f"    {code:<4} {words}" in shown

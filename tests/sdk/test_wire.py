@@ -26,8 +26,11 @@ from mmrec.types import (
     ItemFailure,
     ItemInput,
     ItemLookup,
+    ItemPage,
+    ItemPath,
     ItemRecord,
     ItemTags,
+    ListItemsRequest,
     Mismatch,
     Mismatches,
     MismatchRequest,
@@ -36,9 +39,14 @@ from mmrec.types import (
     Promotion,
     Recommendations,
     RecommendRequest,
+    ResolvedPath,
+    ResolvedPaths,
+    ResolveRequest,
     ScoredItem,
     SearchRequest,
     SearchResults,
+    SemanticIds,
+    SemanticIdsRequest,
     ServiceInfo,
     SimilarRequest,
     Tag,
@@ -169,6 +177,12 @@ mismatches = st.builds(
     versions,
 )
 whole_numbers = st.integers(0, 2**31 - 1)
+list_requests = st.builds(ListItemsRequest, words, ks, words, item_fields)
+item_pages = st.builds(ItemPage, st.lists(records, max_size=3).map(tuple), st.integers(0, 2**60), words, versions)
+path_lists = st.lists(codes, max_size=3).map(tuple)
+semantic_ids = st.builds(SemanticIds, st.lists(st.builds(ItemPath, ids, codes)).map(tuple), id_lists, versions)
+resolved = st.builds(ResolvedPath, codes, st.lists(records, max_size=3).map(tuple), st.integers(0, 2**60))
+resolved_paths = st.builds(ResolvedPaths, st.lists(resolved, max_size=3).map(tuple), versions)
 
 SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.RecommendationService/Recommend": (recommend_requests, recommendations),
@@ -202,6 +216,9 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
         id_lists,
         st.builds(ItemLookup, st.lists(records, max_size=3).map(tuple), id_lists, versions),
     ),
+    "/mmrec.v1.ItemService/ListItems": (list_requests, item_pages),
+    "/mmrec.v1.ItemService/GetSemanticIds": (st.builds(SemanticIdsRequest, id_lists, ids), semantic_ids),
+    "/mmrec.v1.ItemService/ResolveSemanticIds": (st.builds(ResolveRequest, path_lists, ks, ids), resolved_paths),
     "/mmrec.v1.SystemService/GetServiceInfo": (
         st.none(),
         st.builds(

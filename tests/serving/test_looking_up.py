@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -75,6 +76,12 @@ def test_another_version_of_the_codebooks_is_a_failed_precondition(server: Backg
                 await client.resolve_semantic_ids([(1,)], codebook_version="b7")
 
     asyncio.run(scenario())
+
+
+def test_a_look_up_of_very_many_rows_is_done_by_itself(client: Client, engine: FakeEngine) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: client.resolve_semantic_ids([(1,)] * 100, page_size=1000), range(8)))
+    assert [count for kind, count in engine.asked if kind == "resolve"] == [1] * 8
 
 
 def test_look_ups_of_several_callers_reach_the_engine_in_batches_of_their_own_kind(
