@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from mmrec.generator.config import GeneratorConfig
 from mmrec.tokens.decode_index import Children, DecodeIndex
 
-__all__ = ["DecoderLayer", "Memory", "NodeKeys", "SemanticIdHead", "Written"]
+__all__ = ["Attended", "DecoderLayer", "Memory", "NodeKeys", "SemanticIdHead", "Written"]
 
 MOST_SCORED = 32_768
 """Nodes of a depth up to which a training step scores all of them by one matrix product and then picks its children's

@@ -32,7 +32,16 @@ from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
-__all__ = ["Arrivals", "Changed", "Described", "change_parts", "check_changeable", "describe_items", "described_records", "no_arrivals"]
+__all__ = [
+    "Arrivals",
+    "Changed",
+    "Described",
+    "change_parts",
+    "check_changeable",
+    "describe_items",
+    "described_records",
+    "no_arrivals",
+]
 
 A = TypeVar("A", bound=np.generic)
 

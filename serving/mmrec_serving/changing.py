@@ -29,6 +29,7 @@ __all__ = ["CatalogueChanges", "LiveEngine"]
 
 _log = logging.getLogger(__name__)
 
+
 class LiveEngine(Engine, Protocol):
     """An engine whose catalogue can change while it answers. All of these may be called from any thread."""
 
