@@ -8,6 +8,7 @@ import typer
 
 from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
+from mmrec.errors import BundleError
 
 __all__ = ["items", "path", "stats", "verify"]
 
@@ -119,7 +120,7 @@ def items(
 
 
 def verify(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = False) -> None:
-    """Check the decode index of a bundle against its semantic IDs, and end with 1 if it is not sound.
+    """Check the decode index of a bundle against its semantic IDs, and end with 4 if it is not sound.
 
     The hashes of all files are checked first. Then every item must be in the index once, paths must be unique and in
     order, ranges consistent, and every array equal to that of an index built anew.
@@ -128,7 +129,7 @@ def verify(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = Fa
         mmrec index verify bundle/
 
     Raises:
-        BundleError: the bundle is damaged in another way.
+        BundleError: it is not sound, or the bundle is damaged in another way.
     """
     from mmrec.recommender.index_report import verify_index
 
@@ -138,10 +139,8 @@ def verify(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = Fa
     what = f"the decode index of {found.items:,} items with {found.depth} codes each"
     if found.faults:
         out.table("What is wrong", ("fault",), [(fault,) for fault in found.faults])
-        # Said even when quiet: it is what the command ends with.
         count = f"{len(found.faults)} {'fault' if len(found.faults) == 1 else 'faults'}"
-        typer.echo(f"error: {what} has {count}: restore the bundle from its source, or fit again", err=True)
-        raise typer.Exit(1)
+        raise BundleError(f"{what} has {count}: restore the bundle from its source, or fit again")
     built = "" if found.saved else "; the bundle holds none, so it was built from the semantic IDs"
     out.table("", ("what", "value"), [("sound", "yes"), ("items", f"{found.items:,}"), ("codes each", found.depth)])
     out.note(f"{what} is sound{built}")

@@ -117,7 +117,7 @@ def test_an_index_that_was_never_saved(demo_bundle: Path, tmp_path: Path, capsys
     assert err.endswith("is sound; the bundle holds none, so it was built from the semantic IDs\n")
 
 
-def test_an_index_that_is_not_sound_ends_with_1_and_what_is_wrong(
+def test_an_index_that_is_not_sound_ends_with_4_and_what_is_wrong(
     demo_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = open_bundle(demo_bundle)
@@ -126,12 +126,12 @@ def test_an_index_that_is_not_sound_ends_with_1_and_what_is_wrong(
     turned = build_decode_index(np.ascontiguousarray(paths[::-1]), widths).tensors()
     wrong = rewritten(demo_bundle, tmp_path / "wrong", tensors={"decode_index.safetensors": turned})
     status, out, err = _run(["verify", str(wrong), "--quiet"], capsys)
-    assert status == 1
+    assert status == 4
     assert out.splitlines()[0] == "What is wrong"
     assert "60 items have another path in it than their semantic ID" in out
     assert err.startswith("error: the decode index of 60 items with 4 codes each has 1 fault: ")
     status, out, _ = _run(["verify", str(wrong), "--json", "--quiet"], capsys)
-    assert status == 1
+    assert status == 4
     assert len(json.loads(out)["faults"]) == 1
     status, out, err = _run(["stats", str(wrong)], capsys)
     assert (status, out) == (4, "")
