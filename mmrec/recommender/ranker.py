@@ -171,8 +171,8 @@ class Ranker:
 
         Args:
             histories: Catalogue rows, oldest first, none of them empty.
-            allowed: Items the beam search may generate, told twice or as bitmaps; None for all. Shape of bitmaps: (B, N),
-                bool.
+            allowed: Items the beam search may generate, told twice or as bitmaps; None for all. Shape of bitmaps:
+                (B, N), bool.
             beam_width: 0 takes the bundle's.
             channels: The ones that are wanted.
         """
