@@ -32,7 +32,7 @@ from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
-__all__ = ["Arrivals", "Changed", "Described", "change_parts", "describe_items", "no_arrivals"]
+__all__ = ["Arrivals", "Changed", "Described", "change_parts", "check_change", "describe_items", "no_arrivals"]
 
 A = TypeVar("A", bound=np.generic)
 
@@ -100,11 +100,11 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
     if encoder.fusion is None:
         raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
     errors: dict[int, MmrecError] = {}
-    first: dict[str, int] = {}
+    seen: set[str] = set()
     for place, item in enumerate(items):
-        if error := _wrong(item, catalogue, first.get(item.item_id)):
+        if error := _wrong(item, catalogue, item.item_id in seen):
             errors[place] = error
-        first.setdefault(item.item_id, place)
+        seen.add(item.item_id)
     asked = [place for place in range(len(items)) if place not in errors]
     encoded = encoder.input_features([items[place] for place in asked])
     errors |= {asked[row]: error for row, error in encoded.errors.items()}
@@ -131,6 +131,25 @@ def no_arrivals(parts: Parts) -> Arrivals:
     return Arrivals((), (), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
 
 
+def check_change(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> None:
+    """Refuse what `change_parts` would refuse, at little cost.
+
+    Raises:
+        FailedPreconditionError: see `change_parts`.
+    """
+    if len(arrivals.records) and (parts.sketch is None or parts.lexical.vocabulary is None):
+        raise FailedPreconditionError(
+            "this bundle was made before bundles held what new items' words are described by: fit again with "
+            "`mmrec fit DATASET --out BUNDLE`, or add no items"
+        )
+    if len(arrivals.records):
+        parts.tokenizer.encode(arrivals.fused_MD[:1])
+    catalogue = parts.catalogue
+    rows = {catalogue.row_of(item_id) for item_id in gone} - {None}
+    if len(rows) >= catalogue.items and not arrivals.records:
+        raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
+
+
 def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> Changed:
     """Change a catalogue.
 
@@ -144,11 +163,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         FailedPreconditionError: the bundle holds too little to describe new items by, its tokenizer gives them no path,
             or no item would be left.
     """
-    if len(arrivals.records) and (parts.sketch is None or parts.lexical.vocabulary is None):
-        raise FailedPreconditionError(
-            "this bundle was made before bundles held what new items' words are described by: fit again with "
-            "`mmrec fit DATASET --out BUNDLE`, or add no items"
-        )
+    check_change(parts, arrivals, gone)
     rows_M = _rows_of(parts.catalogue, arrivals.records)
     known = {parts.catalogue.row_of(item_id) for item_id in gone} - {None} - set(rows_M.tolist())
     gone_R = np.array(sorted(row for row in known if row is not None), dtype=np.int64)
@@ -156,8 +171,6 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
 
     alive_N = _placed(_alive(parts.catalogue), rows_M, True, items)
     alive_N[gone_R] = False
-    if not alive_N.any():
-        raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
     paths_MP, index = _index(parts, arrivals, rows_M, gone_R)
     paths_NP = _placed(parts.semantic_ids_NP, rows_M, paths_MP, items)
     fused_ND = _placed(parts.fused_ND, rows_M, arrivals.fused_MD, items)
@@ -181,12 +194,13 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
 # --- one item ---------------------------------------------------------------------------------------------------------
 
 
-def _wrong(item: ItemInput, catalogue: Catalogue, before: int | None) -> MmrecError | None:
+def _wrong(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
     if not item.item_id:
         return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
-    if before is not None:
+    if twice:
         return InvalidArgumentError(
-            f"item_id is {item.item_id!r:.80}, which items[{before}] has already; give each item once", field="item_id"
+            f"item_id is {item.item_id!r:.80}, which an item before it has already; give each item once",
+            field="item_id",
         )
     unknown = [name for name in item.attributes if name not in catalogue.attributes]
     if unknown:
