@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import CaOption, JsonFlag, QuietFlag, ServerOption, TimeoutOption, TlsFlag, TokenOption
+from mmrec.cli.options import CaOption, ChangedServerOption, JsonFlag, QuietFlag, TimeoutOption, TlsFlag, TokenOption
 from mmrec.cli.output import Output
 from mmrec.cli.session import open_server
 from mmrec.errors import MmrecError
@@ -17,7 +17,7 @@ __all__ = ["delete"]
 
 def delete(
     item_ids: Annotated[list[str], typer.Argument(metavar="ITEM_ID...", help="The items to remove.")],
-    server: ServerOption = "",
+    server: ChangedServerOption = "",
     request_id: Annotated[
         str, typer.Option("--request-id", metavar="NAME", help="Your name of this change: it is not made twice.")
     ] = "",

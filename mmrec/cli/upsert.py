@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from mmrec.cli.options import CaOption, JsonFlag, QuietFlag, ServerOption, TimeoutOption, TlsFlag, TokenOption
+from mmrec.cli.options import CaOption, ChangedServerOption, JsonFlag, QuietFlag, TimeoutOption, TlsFlag, TokenOption
 from mmrec.cli.output import Output
 from mmrec.cli.session import open_server
 from mmrec.errors import InvalidArgumentError, MmrecError
@@ -36,7 +36,7 @@ def upsert(
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="Dataset folder, or an items table with images/ beside it.")
     ],
-    server: ServerOption = "",
+    server: ChangedServerOption = "",
     batch: Annotated[
         int, typer.Option("--batch", metavar="N", help="Items sent together, 1 to 1,000; large pictures make it fewer.")
     ] = 100,

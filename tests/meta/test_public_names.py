@@ -83,6 +83,8 @@ def test_the_front_door_opens_on_every_name() -> None:
     assert mmrec.__all__ == [
         "__version__",
         "AsyncClient",
+        "ChangeEntry",
+        "ChangeResults",
         "Client",
         "DuplicateGroup",
         "DuplicateGroups",
@@ -102,6 +104,7 @@ def test_the_front_door_opens_on_every_name() -> None:
         "MmrecError",
         "Modality",
         "NumberFormat",
+        "Promotion",
         "RecommendRequest",
         "Recommendations",
         "Recommender",

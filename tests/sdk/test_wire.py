@@ -8,12 +8,15 @@ from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmrec.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch
+from mmrec.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, UpsertBatch
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotImplementedYetError
 from mmrec.rpcs import EMBED_ITEMS, METHODS, RPCS
 from mmrec.types import (
     ITEM_FIELDS,
+    ChangeEntry,
+    ChangeResults,
     ChannelShare,
+    DeleteRequest,
     DuplicateGroup,
     DuplicateGroups,
     DuplicatesRequest,
@@ -26,8 +29,11 @@ from mmrec.types import (
     ItemFailure,
     ItemInput,
     ItemLookup,
+    ItemPage,
+    ItemPath,
     ItemRecord,
     ItemTags,
+    ListItemsRequest,
     Mismatch,
     Mismatches,
     MismatchRequest,
@@ -36,9 +42,14 @@ from mmrec.types import (
     Promotion,
     Recommendations,
     RecommendRequest,
+    ResolvedPath,
+    ResolvedPaths,
+    ResolveRequest,
     ScoredItem,
     SearchRequest,
     SearchResults,
+    SemanticIds,
+    SemanticIdsRequest,
     ServiceInfo,
     SimilarRequest,
     Tag,
@@ -169,6 +180,8 @@ mismatches = st.builds(
     versions,
 )
 whole_numbers = st.integers(0, 2**31 - 1)
+upsert_batches = st.builds(UpsertBatch, st.lists(inputs, max_size=3).map(tuple), words, st.booleans(), st.booleans())
+change_results = st.builds(ChangeResults, st.lists(st.builds(ChangeEntry, ids), max_size=3).map(tuple), versions, words)
 
 SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.RecommendationService/Recommend": (recommend_requests, recommendations),
@@ -202,6 +215,27 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
         id_lists,
         st.builds(ItemLookup, st.lists(records, max_size=3).map(tuple), id_lists, versions),
     ),
+    "/mmrec.v1.ItemService/ListItems": (
+        st.builds(ListItemsRequest, words, ks, words, item_fields),
+        st.builds(ItemPage, st.lists(records, max_size=3).map(tuple), whole_numbers, words, versions),
+    ),
+    "/mmrec.v1.ItemService/GetSemanticIds": (
+        st.builds(SemanticIdsRequest, id_lists, words),
+        st.builds(SemanticIds, st.lists(st.builds(ItemPath, ids, codes), max_size=3).map(tuple), id_lists, versions),
+    ),
+    "/mmrec.v1.ItemService/ResolveSemanticIds": (
+        st.builds(ResolveRequest, st.lists(codes, max_size=3).map(tuple), ks, words),
+        st.builds(
+            ResolvedPaths,
+            st.lists(
+                st.builds(ResolvedPath, codes, st.lists(records, max_size=2).map(tuple), whole_numbers), max_size=3
+            ).map(tuple),
+            versions,
+        ),
+    ),
+    "/mmrec.v1.ItemService/UpsertItems": (upsert_batches, change_results),
+    "/mmrec.v1.ItemService/StreamUpsertItems": (upsert_batches, change_results),
+    "/mmrec.v1.ItemService/DeleteItems": (st.builds(DeleteRequest, id_lists, words, st.booleans()), change_results),
     "/mmrec.v1.SystemService/GetServiceInfo": (
         st.none(),
         st.builds(
