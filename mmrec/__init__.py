@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mmrec.client import Client as Client
     from mmrec.errors import MmrecError as MmrecError
     from mmrec.recommender import Recommender as Recommender
+    from mmrec.types import ChangeEntry as ChangeEntry
+    from mmrec.types import ChangeResults as ChangeResults
     from mmrec.types import DuplicateGroup as DuplicateGroup
     from mmrec.types import DuplicateGroups as DuplicateGroups
     from mmrec.types import EmbedResults as EmbedResults
@@ -52,6 +54,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AsyncClient": "mmrec.aio",
+    "ChangeEntry": "mmrec.types",
+    "ChangeResults": "mmrec.types",
     "Client": "mmrec.client",
     "DuplicateGroup": "mmrec.types",
     "DuplicateGroups": "mmrec.types",

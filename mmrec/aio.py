@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ import grpc.aio
 
 from mmrec import calls, rpcs
 from mmrec.errors import MmrecError
+from mmrec.streams import AsyncEngineStream, AsyncGrpcStream, AsyncStream
 from mmrec.transport import (
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT_S,
@@ -33,6 +34,7 @@ from mmrec.types import (
     DEFAULT_K,
     DEFAULT_PAGE,
     DEFAULT_TAGS,
+    ChangeResults,
     DuplicateGroups,
     EmbedResults,
     Engine,
@@ -55,11 +57,13 @@ from mmrec.types import (
     TagResults,
     checked_item_ids,
 )
+from mmrec.upserting import UpsertStream
 
 __all__ = ["AsyncClient", "AsyncEngineTransport", "AsyncGrpcTransport", "AsyncTransport", "Tls"]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class AsyncTransport(Protocol):
@@ -67,6 +71,10 @@ class AsyncTransport(Protocol):
 
     async def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """Bytes of the reply to one call."""
+        ...
+
+    async def stream(self, path: str, timeout: float) -> AsyncStream:
+        """A stream of messages, each with its answer."""
         ...
 
     async def close(self) -> None:
@@ -94,14 +102,7 @@ class AsyncGrpcTransport:
 
     async def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `AsyncTransport.call`."""
-        if self._closed:
-            raise closed_error(self.target)
-        if self._channel is None:
-            self._channel = (
-                grpc.aio.insecure_channel(self.target, self._options)
-                if self._credentials is None
-                else grpc.aio.secure_channel(self.target, self._credentials, self._options)
-            )
+        self._open()
         if path not in self._calls:
             self._calls[path] = self._channel.unary_unary(path)
         try:
@@ -112,6 +113,27 @@ class AsyncGrpcTransport:
         except grpc.aio.UsageError:
             raise closed_error(self.target) from None
         return reply
+
+    async def stream(self, path: str, timeout: float) -> AsyncStream:
+        """See `AsyncTransport.stream`."""
+        self._open()
+        method = self._channel.stream_stream(path)
+
+        def explain(err: grpc.aio.AioRpcError) -> MmrecError:
+            trailer = tuple(err.trailing_metadata() or ())
+            return error_from_rpc(err.code().name, err.details() or "", trailer, self.target, timeout)
+
+        return AsyncGrpcStream(lambda requests: method(requests, metadata=self._metadata), explain, timeout)
+
+    def _open(self) -> None:
+        if self._closed:
+            raise closed_error(self.target)
+        if self._channel is None:
+            self._channel = (
+                grpc.aio.insecure_channel(self.target, self._options)
+                if self._credentials is None
+                else grpc.aio.secure_channel(self.target, self._credentials, self._options)
+            )
 
     async def close(self) -> None:
         """See `AsyncTransport.close`."""
@@ -131,6 +153,10 @@ class AsyncEngineTransport:
     async def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `AsyncTransport.call`."""
         return await asyncio.to_thread(self._inner.call, path, request, timeout)
+
+    async def stream(self, path: str, timeout: float) -> AsyncStream:
+        """See `AsyncTransport.stream`."""
+        return AsyncEngineStream(self._inner.stream(path, timeout))
 
     async def close(self) -> None:
         """See `AsyncTransport.close`."""
@@ -556,6 +582,106 @@ class AsyncClient:
         request = calls.resolve_request(semantic_ids, page_size, codebook_version)
         return await self._call(rpcs.RESOLVE_SEMANTIC_IDS, request, timeout)
 
+    async def upsert_items(
+        self,
+        items: Iterable[ItemInput | Mapping[str, object]],
+        *,
+        request_id: str = "",
+        validate_only: bool = False,
+        wait_until_visible: bool = False,
+        timeout: float | None = None,
+    ) -> ChangeResults:
+        """Add items, at most 1,000, or put them in place of those of the same id.
+
+        They can be recommended, found and filtered within seconds, without any training. An item comes as a whole: what
+        is left out is empty afterwards.
+
+        Args:
+            items: Items with ids, or mappings with the fields of `ItemInput`.
+            request_id: Your name of this change, at most 128 characters: sent again with the same content it changes
+                nothing and gets the first reply. Empty: no such protection.
+            validate_only: Whether to check everything and change nothing.
+            wait_until_visible: Whether to wait until the items can be recommended, rather than until they are safe.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Returns:
+            One entry per item: that it was done, or why that item was refused.
+
+        Raises:
+            FailedPreconditionError: another change was made under this request id, or the server's bundle takes no new
+                items.
+            MmrecError: the call failed as a whole.
+        """
+        batch = calls.upsert_batch(items, request_id, validate_only, wait_until_visible)
+        if not batch.split():
+            return batch.join([])
+        return batch.rejoin(await self._call(rpcs.UPSERT_ITEMS, batch, timeout))
+
+    async def delete_items(
+        self,
+        item_ids: Iterable[str],
+        *,
+        request_id: str = "",
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> ChangeResults:
+        """Remove items, at most 1,000; they are not shown again from the reply on. Histories that hold them stay.
+
+        Args:
+            item_ids: The items.
+            request_id: As for `upsert_items`.
+            validate_only: Whether to check everything and change nothing.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Returns:
+            One entry per id: that it was done, or why it was refused, as NOT_FOUND for one that the catalogue lacks.
+
+        Raises:
+            FailedPreconditionError: another change was made under this request id, or no item would be left.
+            MmrecError: the call failed as a whole.
+        """
+        return await self._call(rpcs.DELETE_ITEMS, calls.delete_request(item_ids, request_id, validate_only), timeout)
+
+    def stream_upserts(
+        self,
+        batches: Iterable[Iterable[ItemInput | Mapping[str, object]]]
+        | AsyncIterable[Iterable[ItemInput | Mapping[str, object]]],
+        *,
+        request_id: str = "",
+        skip: int = 0,
+        in_flight: int = 1,
+        validate_only: bool = False,
+        wait_until_visible: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncIterator[ChangeResults]:
+        """Add or replace any number of items, batch by batch, over one stream.
+
+        A batch is taken when the one before it has been answered, so the server sets the pace, and each result is there
+        as soon as its batch is safe. When the stream breaks, `MmrecError.answered` says how many batches were answered:
+        call again with the same batches, the same `request_id` and ``skip=error.answered`` to go on from there.
+
+        Args:
+            batches: Lists of items as for `upsert_items`, at most 1,000 items each.
+            request_id: Your name of the whole, at most 120 characters; batch n, counted from 0, is the change
+                ``request_id/n``, which is made once however often it is sent. Empty: no such protection.
+            skip: Batches at the beginning that were answered before; they are taken and not sent.
+            in_flight: Batches that are sent before the first of them is answered, 1 to 16. More than one lets the
+                next batch travel while one is worked on.
+            validate_only: Whether to check everything and change nothing.
+            wait_until_visible: Whether to wait until the items can be recommended, rather than until they are safe.
+            timeout: Seconds that each answer may take; None: the client's own.
+
+        Returns:
+            The result of each batch, in order, as `upsert_items` returns it.
+
+        Raises:
+            InvalidArgumentError: an argument breaks a rule; while iterating, a batch does.
+            MmrecError: while iterating: the stream broke; `answered` is set.
+        """
+        seconds = checked_timeout(timeout, self._timeout)
+        state = UpsertStream(request_id, skip, in_flight, validate_only, wait_until_visible)
+        return self._upserts(batches, state, seconds)
+
     async def info(self, *, timeout: float | None = None) -> ServiceInfo:
         """What the server serves.
 
@@ -576,6 +702,49 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    async def _upserts(
+        self,
+        batches: Iterable[Iterable[ItemInput | Mapping[str, object]]]
+        | AsyncIterable[Iterable[ItemInput | Mapping[str, object]]],
+        state: UpsertStream,
+        seconds: float,
+    ) -> AsyncIterator[ChangeResults]:
+        stream, source = await self._transport.stream(state.path, seconds), _each(batches)
+        try:
+            failure = None
+            while True:
+                try:
+                    request = state.encoded(await anext(source))
+                except StopAsyncIteration:
+                    break
+                except Exception as err:  # what is under way is answered first, so that `answered` is exact
+                    failure = err
+                    break
+                if request is None:
+                    continue
+                await stream.send(request)
+                if state.full:
+                    yield state.answered(await stream.receive())
+            while state.waiting:
+                yield state.answered(await stream.receive())
+            if failure is not None:
+                raise failure
+            await stream.finish()
+        except MmrecError as err:
+            raise state.broken(err) from None
+        finally:
+            await stream.close()
+            await source.aclose()
+
     async def _call(self, rpc: rpcs.Rpc[Q, R], request: Q, timeout: float | None) -> R:
         seconds = checked_timeout(timeout, self._timeout)
         return rpc.decode_reply(await self._transport.call(rpc.path, rpc.encode_request(request), seconds))
+
+
+async def _each(entries: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    if isinstance(entries, AsyncIterable):
+        async for entry in entries:
+            yield entry
+    else:
+        for entry in entries:
+            yield entry

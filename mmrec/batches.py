@@ -14,6 +14,8 @@ from mmrec.checks import checked_choice
 from mmrec.errors import FieldViolation, InternalError, InvalidArgumentError, MmrecError
 from mmrec.types import (
     MAX_BATCH,
+    ChangeEntry,
+    ChangeResults,
     EmbedRequest,
     EmbedResults,
     ItemEmbedding,
@@ -30,6 +32,7 @@ from mmrec.types import (
     TagCalibration,
     TagRequest,
     TagResults,
+    UpsertRequest,
     Versions,
     checked_item_ids,
 )
@@ -48,6 +51,7 @@ __all__ = [
     "SearchBatch",
     "SimilarBatch",
     "TagBatch",
+    "UpsertBatch",
     "only",
     "prefixed",
 ]
@@ -284,6 +288,46 @@ class TagBatch:
         good = sum(not isinstance(item, ItemFailure) for item in self.items)
         described, known = results.items[:good], results.items[good:]
         return replace(results, items=(*_in_place(self.items, described), *known))
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertBatch:
+    """Items that come, of which some may already be refused. The rest is one change, never cut into parts.
+
+    Raises:
+        InvalidArgumentError: there are more than `MAX_BATCH`, or another value breaks a rule of `UpsertRequest`.
+    """
+
+    items: tuple[ItemInput | ItemFailure, ...]
+    request_id: str = ""
+    validate_only: bool = False
+    wait_until_visible: bool = False
+
+    def __post_init__(self) -> None:
+        _check_length(self.items, "items")
+        UpsertRequest((), self.request_id, self.validate_only, self.wait_until_visible)
+
+    def split(self) -> list[UpsertRequest]:
+        """The good items for the engine, in one request; none when there are none."""
+        good = tuple(item for item in self.items if not isinstance(item, ItemFailure))
+        return [UpsertRequest(good, self.request_id, self.validate_only, self.wait_until_visible)] if good else []
+
+    def join(self, results: Sequence[ChangeResults | MmrecError]) -> ChangeResults:
+        """One entry per item, in order.
+
+        Raises:
+            MmrecError: the change failed as a whole.
+        """
+        return self.rejoin(only(results) if results else ChangeResults((), request_id=self.request_id))
+
+    def rejoin(self, results: ChangeResults) -> ChangeResults:
+        """The results of the good items, with every failure back in its place and told with it."""
+        done = [ItemFailure(entry.id, entry.error) if entry.error else entry for entry in results.entries]
+        entries = tuple(
+            ChangeEntry(entry.item_id, entry.error) if isinstance(entry, ItemFailure) else entry
+            for entry in _in_place(self.items, done)
+        )
+        return replace(results, entries=entries)
 
 
 def _raise_if_all_failed(results: Sequence[object]) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-from mmrec.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, only, prefixed
+from mmrec.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, UpsertBatch, only, prefixed
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.types import (
     DEFAULT_K,
     DEFAULT_PAGE,
     DEFAULT_TAGS,
+    ChangeResults,
+    DeleteRequest,
     DuplicateGroups,
     DuplicatesRequest,
     EmbedResults,
@@ -50,6 +52,7 @@ from mmrec.types import (
 
 __all__ = [
     "EngineCalls",
+    "delete_request",
     "duplicates_request",
     "embed_batch",
     "list_items_request",
@@ -64,6 +67,7 @@ __all__ = [
     "similar_batch",
     "similar_request",
     "tag_batch",
+    "upsert_batch",
 ]
 
 T = TypeVar("T")
@@ -333,6 +337,27 @@ def embed_batch(
     return EmbedBatch(_item_inputs(items), dimension, modality, dtype)  # type: ignore[arg-type]
 
 
+def upsert_batch(
+    items: Iterable[ItemInput | Mapping[str, object]], request_id: str, validate_only: bool, wait_until_visible: bool
+) -> UpsertBatch:
+    """Items that come. One that breaks a rule keeps its place as an `ItemFailure`; the others are done.
+
+    Raises:
+        InvalidArgumentError: an entry is neither an `ItemInput` nor a mapping of its fields, there are too many, or
+            another value breaks a rule.
+    """
+    return UpsertBatch(_item_inputs(items), request_id, validate_only, wait_until_visible)
+
+
+def delete_request(item_ids: Iterable[str], request_id: str, validate_only: bool) -> DeleteRequest:
+    """Items that go.
+
+    Raises:
+        InvalidArgumentError: a value breaks a rule.
+    """
+    return DeleteRequest(item_ids, request_id, validate_only)  # type: ignore[arg-type]  # the request makes tuples
+
+
 def _item_inputs(items: Iterable[ItemInput | Mapping[str, object]]) -> tuple[ItemInput | ItemFailure, ...]:
     if isinstance(items, str | bytes | Mapping | ItemInput):
         raise InvalidArgumentError(f"items is a {type(items).__name__}; pass a list of items", field="items")
@@ -522,6 +547,28 @@ class EngineCalls:
         """Items whose picture and words do not agree; see `Client.mismatches`."""
         request = mismatch_request(item_ids, max_agreement, filter, page_size, page_token, item_fields)
         return only(self.mismatches_many([request]))
+
+    def upsert_items(
+        self: Engine,
+        items: Iterable[ItemInput | Mapping[str, object]],
+        *,
+        request_id: str = "",
+        validate_only: bool = False,
+        wait_until_visible: bool = False,
+    ) -> ChangeResults:
+        """Add items, or put them in place of those of the same id; see `Client.upsert_items`."""
+        batch = upsert_batch(items, request_id, validate_only, wait_until_visible)
+        parts = batch.split()
+        return batch.join(self.upsert_many(parts) if parts else [])
+
+    def delete_items(
+        self: Engine, item_ids: Iterable[str], *, request_id: str = "", validate_only: bool = False
+    ) -> ChangeResults:
+        """Remove items; see `Client.delete_items`."""
+        request = delete_request(item_ids, request_id, validate_only)
+        if not request.item_ids:
+            return ChangeResults((), request_id=request_id)
+        return only(self.delete_many([request]))
 
     def items(self: Engine, item_ids: Sequence[str]) -> ItemLookup:
         """Catalogue rows by id; see `Client.items`."""

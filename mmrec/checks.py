@@ -19,6 +19,7 @@ from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
 
 __all__ = [
     "checked_choice",
+    "checked_flag",
     "checked_id",
     "checked_ids",
     "checked_item_ids",
@@ -72,6 +73,8 @@ MAX_TOKEN_CHARS = 1_000
 """Longest page token that is looked at, in characters."""
 MAX_VECTOR = 65_536
 """Most numbers in a vector to search by."""
+MAX_REQUEST_ID_CHARS = 128
+"""Longest id of a change, in characters."""
 
 
 def whole_number(value: object, where: str) -> int:
@@ -128,6 +131,13 @@ def checked_choice(kind: type[E], value: E | str, where: str) -> E:
     except ValueError:
         words = ", ".join(str(member.value) for member in kind)
         raise InvalidArgumentError(f"{where} is {value!r:.80}; it must be one of {words}", field=where) from None
+
+
+def checked_flag(value: bool, where: str) -> bool:
+    """True or False, and nothing that is merely taken for one of them."""
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{where} is {value!r:.80}; it must be True or False", field=where)
+    return value
 
 
 def checked_list(values: Iterable[T], where: str, what: str) -> tuple[T, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from mmrec.types import (
     DEFAULT_K,
     DEFAULT_PAGE,
     DEFAULT_TAGS,
+    ChangeResults,
     DuplicateGroups,
     EmbedResults,
     FilterMode,
@@ -42,6 +43,7 @@ from mmrec.types import (
     TagResults,
     checked_item_ids,
 )
+from mmrec.upserting import UpsertStream
 
 __all__ = ["Client", "Tls"]
 
@@ -468,6 +470,105 @@ class Client:
         request = calls.resolve_request(semantic_ids, page_size, codebook_version)
         return self._call(rpcs.RESOLVE_SEMANTIC_IDS, request, timeout)
 
+    def upsert_items(
+        self,
+        items: Iterable[ItemInput | Mapping[str, object]],
+        *,
+        request_id: str = "",
+        validate_only: bool = False,
+        wait_until_visible: bool = False,
+        timeout: float | None = None,
+    ) -> ChangeResults:
+        """Add items, at most 1,000, or put them in place of those of the same id.
+
+        They can be recommended, found and filtered within seconds, without any training. An item comes as a whole: what
+        is left out is empty afterwards.
+
+        Args:
+            items: Items with ids, or mappings with the fields of `ItemInput`.
+            request_id: Your name of this change, at most 128 characters: sent again with the same content it changes
+                nothing and gets the first reply. Empty: no such protection.
+            validate_only: Whether to check everything and change nothing.
+            wait_until_visible: Whether to wait until the items can be recommended, rather than until they are safe.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Returns:
+            One entry per item: that it was done, or why that item was refused.
+
+        Raises:
+            FailedPreconditionError: another change was made under this request id, or the server's bundle takes no new
+                items.
+            MmrecError: the call failed as a whole.
+        """
+        batch = calls.upsert_batch(items, request_id, validate_only, wait_until_visible)
+        if not batch.split():
+            return batch.join([])
+        return batch.rejoin(self._call(rpcs.UPSERT_ITEMS, batch, timeout))
+
+    def delete_items(
+        self,
+        item_ids: Iterable[str],
+        *,
+        request_id: str = "",
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> ChangeResults:
+        """Remove items, at most 1,000; they are not shown again from the reply on. Histories that hold them stay.
+
+        Args:
+            item_ids: The items.
+            request_id: As for `upsert_items`.
+            validate_only: Whether to check everything and change nothing.
+            timeout: Seconds this call may take; None: the client's own.
+
+        Returns:
+            One entry per id: that it was done, or why it was refused, as NOT_FOUND for one that the catalogue lacks.
+
+        Raises:
+            FailedPreconditionError: another change was made under this request id, or no item would be left.
+            MmrecError: the call failed as a whole.
+        """
+        return self._call(rpcs.DELETE_ITEMS, calls.delete_request(item_ids, request_id, validate_only), timeout)
+
+    def stream_upserts(
+        self,
+        batches: Iterable[Iterable[ItemInput | Mapping[str, object]]],
+        *,
+        request_id: str = "",
+        skip: int = 0,
+        in_flight: int = 1,
+        validate_only: bool = False,
+        wait_until_visible: bool = False,
+        timeout: float | None = None,
+    ) -> Iterator[ChangeResults]:
+        """Add or replace any number of items, batch by batch, over one stream.
+
+        A batch is taken when the one before it has been answered, so the server sets the pace, and each result is there
+        as soon as its batch is safe. When the stream breaks, `MmrecError.answered` says how many batches were answered:
+        call again with the same batches, the same `request_id` and ``skip=error.answered`` to go on from there.
+
+        Args:
+            batches: Lists of items as for `upsert_items`, at most 1,000 items each.
+            request_id: Your name of the whole, at most 120 characters; batch n, counted from 0, is the change
+                ``request_id/n``, which is made once however often it is sent. Empty: no such protection.
+            skip: Batches at the beginning that were answered before; they are taken and not sent.
+            in_flight: Batches that are sent before the first of them is answered, 1 to 16. More than one lets the
+                next batch travel while one is worked on.
+            validate_only: Whether to check everything and change nothing.
+            wait_until_visible: Whether to wait until the items can be recommended, rather than until they are safe.
+            timeout: Seconds that each answer may take; None: the client's own.
+
+        Returns:
+            The result of each batch, in order, as `upsert_items` returns it.
+
+        Raises:
+            InvalidArgumentError: an argument breaks a rule; while iterating, a batch does.
+            MmrecError: while iterating: the stream broke; `answered` is set.
+        """
+        seconds = checked_timeout(timeout, self._timeout)
+        state = UpsertStream(request_id, skip, in_flight, validate_only, wait_until_visible)
+        return self._upserts(batches, state, seconds)
+
     def info(self, *, timeout: float | None = None) -> ServiceInfo:
         """What the server serves.
 
@@ -487,6 +588,36 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _upserts(
+        self, batches: Iterable[Iterable[ItemInput | Mapping[str, object]]], state: UpsertStream, seconds: float
+    ) -> Iterator[ChangeResults]:
+        stream = self._transport.stream(state.path, seconds)
+        try:
+            failure = None
+            source = iter(batches)
+            while True:
+                try:
+                    request = state.encoded(next(source))
+                except StopIteration:
+                    break
+                except Exception as err:  # what is under way is answered first, so that `answered` is exact
+                    failure = err
+                    break
+                if request is None:
+                    continue
+                stream.send(request)
+                if state.full:
+                    yield state.answered(stream.receive())
+            while state.waiting:
+                yield state.answered(stream.receive())
+            if failure is not None:
+                raise failure
+            stream.finish()
+        except MmrecError as err:
+            raise state.broken(err) from None
+        finally:
+            stream.close()
 
     def _call(self, rpc: rpcs.Rpc[Q, R], request: Q, timeout: float | None) -> R:
         seconds = checked_timeout(timeout, self._timeout)

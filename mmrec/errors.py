@@ -76,6 +76,8 @@ class MmrecError(Exception):
     """Stable upper-snake-case identifier, sent as ``ErrorInfo.reason``."""
     exit_code: ClassVar[int] = 1
     """Exit status of the command line."""
+    answered: int | None = None
+    """Batches of a stream that were answered before this broke it; None for any other call."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

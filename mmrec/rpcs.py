@@ -7,15 +7,26 @@ them knows a call by name. Knows nothing of channels, threads or models.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
-from mmrec.batches import LABEL_CHUNK, EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, only
+from mmrec.batches import (
+    LABEL_CHUNK,
+    EmbedBatch,
+    RecommendBatch,
+    SearchBatch,
+    SimilarBatch,
+    TagBatch,
+    UpsertBatch,
+    only,
+)
 from mmrec.calls import look_up
 from mmrec.errors import InternalError, MmrecError
 from mmrec.types import (
+    ChangeResults,
+    DeleteRequest,
     DuplicateGroups,
     DuplicatesRequest,
     EmbedRequest,
@@ -38,15 +49,17 @@ from mmrec.types import (
     SimilarRequest,
     TagRequest,
     TagResults,
+    UpsertRequest,
 )
 from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
-from mmrec.wire import catalogue, messages, questions
+from mmrec.wire import catalogue, changes, messages, questions
 from mmrec.wire.values import parse
 
 __all__ = [
     "BATCH_RECOMMEND",
     "BATCH_SEARCH_ITEMS",
     "BATCH_SIMILAR_ITEMS",
+    "DELETE_ITEMS",
     "EMBED_ITEMS",
     "ENGINE_CALLS",
     "FIND_DUPLICATES",
@@ -62,7 +75,9 @@ __all__ = [
     "SEARCH_ITEMS",
     "SERVICES",
     "SIMILAR_ITEMS",
+    "STREAM_UPSERT_ITEMS",
     "TAG_ITEMS",
+    "UPSERT_ITEMS",
     "Method",
     "Rpc",
     "work_of",
@@ -74,7 +89,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Rpc(Generic[Q, R]):
-    """One RPC that is built.
+    """One RPC that is built; of one that streams, what happens with each message.
 
     Attributes:
         path: Full name on the wire, ``/package.Service/Method``.
@@ -139,6 +154,14 @@ def _itself(request: Any) -> list[Any]:
 
 def _only(_: Any, results: list[Any]) -> Any:
     return only(results)
+
+
+def _deletion(request: DeleteRequest) -> list[DeleteRequest]:
+    return [request] if request.item_ids else []
+
+
+def _deleted(request: DeleteRequest, results: list[ChangeResults | MmrecError]) -> ChangeResults:
+    return only(results) if results else ChangeResults((), request_id=request.request_id)
 
 
 RECOMMEND: Rpc[RecommendRequest, Recommendations] = Rpc(
@@ -309,6 +332,31 @@ RESOLVE_SEMANTIC_IDS: Rpc[ResolveRequest, ResolvedPaths] = Rpc(
     split=_itself,
     join=_only,
 )
+UPSERT_ITEMS: Rpc[UpsertBatch, ChangeResults] = Rpc(
+    path="/mmrec.v1.ItemService/UpsertItems",
+    kind="upsert",
+    request_type=item_pb2.UpsertItemsRequest,
+    reply_type=item_pb2.UpsertItemsResponse,
+    request_to_wire=changes.upsert_batch_to_wire,
+    request_from_wire=changes.upsert_batch_from_wire,
+    reply_to_wire=changes.upsert_results_to_wire,
+    reply_from_wire=changes.upsert_results_from_wire,
+    split=UpsertBatch.split,
+    join=UpsertBatch.join,
+)
+STREAM_UPSERT_ITEMS = replace(UPSERT_ITEMS, path="/mmrec.v1.ItemService/StreamUpsertItems")
+DELETE_ITEMS: Rpc[DeleteRequest, ChangeResults] = Rpc(
+    path="/mmrec.v1.ItemService/DeleteItems",
+    kind="delete",
+    request_type=item_pb2.DeleteItemsRequest,
+    reply_type=item_pb2.DeleteItemsResponse,
+    request_to_wire=changes.delete_request_to_wire,
+    request_from_wire=changes.delete_request_from_wire,
+    reply_to_wire=changes.delete_results_to_wire,
+    reply_from_wire=changes.delete_results_from_wire,
+    split=_deletion,
+    join=_deleted,
+)
 GET_SERVICE_INFO: Rpc[None, ServiceInfo] = Rpc(
     path="/mmrec.v1.SystemService/GetServiceInfo",
     kind="info",
@@ -337,6 +385,9 @@ _BUILT: tuple[Rpc[Any, Any], ...] = (
     LIST_ITEMS,
     GET_SEMANTIC_IDS,
     RESOLVE_SEMANTIC_IDS,
+    UPSERT_ITEMS,
+    STREAM_UPSERT_ITEMS,
+    DELETE_ITEMS,
     GET_SERVICE_INFO,
 )
 RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _BUILT}
@@ -368,6 +419,8 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     "list-items": lambda engine, requests: engine.list_items_many(requests),
     "semantic-ids": lambda engine, requests: engine.semantic_ids_many(requests),
     "resolve": lambda engine, requests: engine.resolve_many(requests),
+    "upsert": lambda engine, requests: engine.upsert_many(requests),
+    "delete": lambda engine, requests: engine.delete_many(requests),
     "info": lambda engine, requests: [engine.info()] * len(requests),
 }
 """What does the work of each kind: as many results as requests, in the same order, each a value or error."""
@@ -383,7 +436,7 @@ _ROWS = 100
 
 def work_of(request: Any) -> int:
     """How much work one engine request is, in items to embed or else in requests."""
-    if isinstance(request, EmbedRequest):
+    if isinstance(request, EmbedRequest | UpsertRequest):
         return max(1, len(request.items))
     if isinstance(request, TagRequest):
         # One that makes labels ready encodes up to LABEL_CHUNK short sentences, about as much as 16 items.

@@ -1,7 +1,7 @@
 """How bytes get to an engine and back: over gRPC, or in process for tests and notebooks.
 
 Unit of work: one call, a path and the bytes of its request. This is the one seam of the SDK: whatever has
-`call` and `close` can be passed to `Client(transport=...)`. Knows nothing of what the bytes mean, but for
+`call`, `stream` and `close` can be passed to `Client(transport=...)`. Knows nothing of what the bytes mean, but for
 `EngineTransport`, which does the server's part itself.
 """
 
@@ -30,6 +30,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec.rpcs import ENGINE_CALLS, RPCS, SERVICES
+from mmrec.streams import EngineStream, GrpcStream, Stream
 from mmrec.types import Engine
 from mmrec.wire.status import DETAILS_KEY, error_from_code, error_from_trailer
 
@@ -66,6 +67,18 @@ class Transport(Protocol):
             timeout: Seconds until the call is given up, over 0.
         Raises:
             MmrecError: the call failed.
+        """
+        ...
+
+    def stream(self, path: str, timeout: float) -> Stream:
+        """A stream of messages, each with its answer.
+
+        Args:
+            path: ``/package.Service/Method``.
+            timeout: Seconds until the wait for one answer is given up, over 0.
+
+        Raises:
+            MmrecError: it cannot be opened.
         """
         ...
 
@@ -271,6 +284,18 @@ class GrpcTransport:
             raise closed_error(self.target) from None
         return reply
 
+    def stream(self, path: str, timeout: float) -> Stream:
+        """See `Transport.stream`."""
+        method = self._channel.stream_stream(path)
+
+        def explain(err: grpc.RpcError) -> MmrecError:
+            return error_from_rpc(err.code().name, err.details() or "", err.trailing_metadata(), self.target, timeout)
+
+        try:
+            return GrpcStream(lambda requests: method(requests, metadata=self._metadata), explain, timeout)
+        except ValueError:
+            raise closed_error(self.target) from None
+
     def close(self) -> None:
         """See `Transport.close`."""
         self._channel.close()
@@ -305,6 +330,12 @@ class EngineTransport:
         if len(results) != len(parts):
             raise InternalError(f"the engine was given {len(parts)} requests and returned {len(results)} results")
         return rpc.encode_reply(rpc.join(asked, results))
+
+    def stream(self, path: str, timeout: float) -> Stream:
+        """See `Transport.stream`."""
+        if self._closed:
+            raise closed_error("an engine")
+        return EngineStream(lambda request: self.call(path, request, timeout))
 
     def close(self) -> None:
         """See `Transport.close`."""

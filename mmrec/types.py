@@ -3,7 +3,7 @@
 Knows nothing of protobuf, torch or files. Requests check themselves when they are made, so that a bad value is
 refused with the same words by the SDK, the in-process recommender and the server. Results hold tuples and read-only
 arrays only. Values about items are in `mmrec.items`, what can be asked of a catalogue in `mmrec.questions` and
-`mmrec.catalogue_questions`; this module has all their names.
+`mmrec.catalogue_questions`, how it is changed in `mmrec.changes`; this module has all their names.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mmrec.catalogue_questions import (
     SemanticIds,
     SemanticIdsRequest,
 )
+from mmrec.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest, content_hash
 from mmrec.checks import (
     DEFAULT_K,
     DEFAULT_PAGE,
@@ -36,6 +37,7 @@ from mmrec.checks import (
     MAX_LABELS,
     MAX_LIST_IDS,
     MAX_PICTURE_BYTES,
+    MAX_REQUEST_ID_CHARS,
     MAX_TEMPLATES,
     MAX_TEXT_CHARS,
     checked_choice,
@@ -103,9 +105,13 @@ __all__ = [
     "MAX_PICTURE_BYTES",
     "MAX_PROMOTED_IDS",
     "MAX_PROMOTIONS",
+    "MAX_REQUEST_ID_CHARS",
     "MAX_TEMPLATES",
     "MAX_TEXT_CHARS",
+    "ChangeEntry",
+    "ChangeResults",
     "ChannelShare",
+    "DeleteRequest",
     "DuplicateGroup",
     "DuplicateGroups",
     "DuplicatesRequest",
@@ -148,8 +154,10 @@ __all__ = [
     "TagCalibration",
     "TagRequest",
     "TagResults",
+    "UpsertRequest",
     "Versions",
     "checked_item_ids",
+    "content_hash",
     "read_picture",
 ]
 
@@ -417,6 +425,14 @@ class Engine(Protocol):
 
     def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
         """The items of semantic IDs."""
+        ...
+
+    def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
+        """Several changes by items that come or are replaced, one after the other."""
+        ...
+
+    def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
+        """Several changes by items that go, one after the other."""
         ...
 
     def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:

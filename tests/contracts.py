@@ -17,6 +17,9 @@ from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecErr
 from mmrec.transport import EngineTransport
 from mmrec.types import (
     MAX_K,
+    ChangeEntry,
+    ChangeResults,
+    DeleteRequest,
     DuplicateGroups,
     DuplicatesRequest,
     EmbedRequest,
@@ -46,6 +49,7 @@ from mmrec.types import (
     SimilarRequest,
     TagRequest,
     TagResults,
+    UpsertRequest,
 )
 
 NOT_THERE = "no such item \u2603"
@@ -68,6 +72,8 @@ class Calls(Protocol):
     list_items: Callable[..., ItemPage]
     semantic_ids: Callable[..., SemanticIds]
     resolve_semantic_ids: Callable[..., ResolvedPaths]
+    upsert_items: Callable[..., ChangeResults]
+    delete_items: Callable[..., ChangeResults]
     info: Callable[..., Any]
 
 
@@ -482,6 +488,98 @@ def assert_look_up_contract(engine: Engine, known: list[str]) -> None:
     assert isinstance(elsewhere, FailedPreconditionError)
 
 
+def assert_change_contract(engine: Engine, known: list[str]) -> None:
+    """Items come, are replaced and go, each answered on its own; a change with an id is made once.
+
+    Args:
+        engine: The engine; it is left with one item less than it had.
+        known: At least two ids that its catalogue has.
+    """
+    first, second = known[:2]
+    before = engine.info()
+    assert engine.upsert_many([]) == []
+    assert engine.delete_many([]) == []
+
+    new, bad = ItemInput("come-1", "hat"), ItemInput("come-2", "hat", image=b"no picture")
+    refusal = InvalidArgumentError("could not be read", field="items[0]")
+    mixed = (refusal, new, bad, ItemInput("", "hat"), ItemInput("come-1", "hat again"))
+    (checked,) = engine.upsert_many([UpsertRequest(mixed, "r-1", validate_only=True)])
+    assert isinstance(checked, ChangeResults)
+    assert checked.versions == before.versions == engine.info().versions
+    assert engine.get_items(["come-1"]) == ([], ["come-1"])
+
+    made, again, other, unnamed = engine.upsert_many(
+        [
+            UpsertRequest(mixed, "r-1"),
+            UpsertRequest(mixed, "r-1", wait_until_visible=True),
+            UpsertRequest((new,), "r-1"),
+            UpsertRequest((ItemInput(second, "another title"), ItemInput("come-3", "shoe"))),
+        ]
+    )
+    for results in (checked, made):
+        assert isinstance(results, ChangeResults)
+        assert [entry.id for entry in results.entries] == ["", "come-1", "come-2", "", "come-1"]
+        assert results.entries[0].error is refusal
+        assert results.done == ("come-1",)
+        errors = [entry.error for entry in results.refused[1:]]
+        assert [[v.field for v in e.violations] for e in errors if isinstance(e, InvalidArgumentError)] == [
+            ["image"],
+            ["item_id"],
+            ["item_id"],
+        ]
+        assert results.request_id == "r-1"
+    assert again == made
+    assert isinstance(made, ChangeResults)
+    assert isinstance(other, FailedPreconditionError)
+    assert isinstance(unnamed, ChangeResults)
+    assert (unnamed.done, unnamed.request_id) == ((second, "come-3"), "")
+    assert len({before.versions, made.versions, unnamed.versions}) == 3
+    assert (made.versions.model, made.versions.codebook) == (before.versions.model, before.versions.codebook)
+    assert engine.info().versions == unnamed.versions
+    assert engine.info().items == before.items + 2
+    found, _ = engine.get_items(["come-1", second, "come-3"])
+    assert [item.title for item in found] == ["hat", "another title", "shoe"]
+    assert len({item.semantic_id for item in found}) == 3
+    (page,) = engine.list_items_many([ListItemsRequest('item_id IN ("come-1", "come-2", "come-3")')])
+    assert isinstance(page, ItemPage)
+    assert page.item_ids == ("come-1", "come-3")
+
+    everything = DeleteRequest(tuple(item.item_id for item in _all_items(engine)))
+    gone = DeleteRequest((NOT_THERE, "come-1", first, "come-3", "come-1"), "r-2")
+    replies = engine.delete_many(
+        [replace(gone, validate_only=True), everything, replace(everything, validate_only=True)]
+    )
+    assert isinstance(replies[0], ChangeResults)
+    assert isinstance(replies[0].entries[0].error, NotFoundError)
+    assert isinstance(replies[1], FailedPreconditionError)
+    assert isinstance(replies[2], FailedPreconditionError)
+    assert engine.info().items == before.items + 2
+    deleted, repeated, of_another_kind = engine.delete_many([gone, gone, DeleteRequest((first,), "r-1")])
+    assert isinstance(deleted, ChangeResults)
+    assert [entry.id for entry in deleted.entries] == [NOT_THERE, "come-1", first, "come-3", "come-1"]
+    assert deleted.done == ("come-1", first, "come-3", "come-1")
+    assert isinstance(deleted.refused[0].error, NotFoundError)
+    assert deleted.request_id == "r-2"
+    assert repeated == deleted
+    assert isinstance(of_another_kind, FailedPreconditionError)
+    assert engine.info().items == before.items - 1
+    assert engine.get_items([first, "come-1"]) == ([], [first, "come-1"])
+    (shown,) = engine.recommend_many([RecommendRequest((second,), k=MAX_K)])
+    assert isinstance(shown, Recommendations)
+    assert not {first, "come-1", "come-3"} & set(shown.item_ids)
+    # What has gone may come back.
+    (back,) = engine.upsert_many([UpsertRequest((ItemInput(first, "back"),))])
+    assert isinstance(back, ChangeResults)
+    assert engine.get_items([first])[0][0].title == "back"
+    engine.delete_many([DeleteRequest((first,))])
+
+
+def _all_items(engine: Engine) -> tuple[Any, ...]:
+    (page,) = engine.list_items_many([ListItemsRequest(page_size=MAX_K)])
+    assert isinstance(page, ItemPage)
+    return page.items
+
+
 def assert_ranked(items: tuple[Any, ...], *, at_most: int) -> None:
     """No item twice, best first, not too many."""
     assert len(items) <= at_most
@@ -517,6 +615,10 @@ def _comparable(value: Any) -> Any:
         return (_comparable(value.entries), value.versions)
     if isinstance(value, ResolvedPath):
         return (value.semantic_id, value.items, value.total, _comparable(value.error))
+    if isinstance(value, ChangeResults):
+        return (_comparable(value.entries), value.versions, value.request_id)
+    if isinstance(value, ChangeEntry):
+        return (value.id, _comparable(value.error))
     if isinstance(value, TagResults):
         return (_comparable(value.items), value.missing_ids, value.calibration, value.versions)
     if isinstance(value, Recommendations):
@@ -670,6 +772,40 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.resolve_semantic_ids([(0,)] * 1001),
         lambda c: c.resolve_semantic_ids([(0,)], page_size=-1),
         lambda c: c.resolve_semantic_ids([(0,)], codebook_version="another"),
+        # Nothing here changes the catalogue: the next way of calling must find the same one.
+        lambda c: c.upsert_items([{"item_id": "a", "title": "red shoes"}, ItemInput("b", "hat")], validate_only=True),
+        lambda c: c.upsert_items(
+            [
+                {"item_id": "a"},
+                {"item_id": "b", "title": "hat", "image": b"no picture"},
+                {"item_id": "c", "title": "hat"},
+                {"title": "hat"},
+                {"item_id": "c", "title": "hat"},
+            ],
+            validate_only=True,
+            request_id="\u2603",
+        ),
+        lambda c: c.upsert_items([{"item_id": "b", "title": "hat", "image": b"no picture"}], wait_until_visible=True),
+        lambda c: c.upsert_items([{"item_id": "b", "title": "hat", "image": b"no picture"}], request_id="once"),
+        lambda c: c.upsert_items([{"item_id": "c", "title": "hat", "image": b"no picture"}], request_id="once"),
+        lambda c: c.upsert_items([{"item_id": "a"}], request_id="nothing to do"),
+        lambda c: c.upsert_items([], request_id="nothing"),
+        lambda c: c.upsert_items([7]),
+        lambda c: c.upsert_items("hat"),
+        lambda c: c.upsert_items([{"colour": "red"}]),
+        lambda c: c.upsert_items([{"item_id": "a", "title": "hat"}] * 1001),
+        lambda c: c.upsert_items([], request_id="x" * 129),
+        lambda c: c.upsert_items([], request_id=7),
+        lambda c: c.upsert_items([], validate_only="no"),
+        lambda c: c.upsert_items([], wait_until_visible=1),
+        lambda c: c.delete_items([first, NOT_THERE, ""], validate_only=True, request_id="r"),
+        lambda c: c.delete_items(iter([NOT_THERE])),
+        lambda c: c.delete_items([], request_id="nothing"),
+        lambda c: c.delete_items(first),
+        lambda c: c.delete_items([first] * 1001),
+        lambda c: c.delete_items([7]),
+        lambda c: c.delete_items([first], request_id="x" * 129),
+        lambda c: c.delete_items([first], validate_only=None),
         lambda c: c.info(),
     ]
 

@@ -5,6 +5,9 @@ Item i is ``item-i``; its path is i, 255, 0; its embedding is the point at i/20 
 picture. A recommendation continues the circle from the last known item of the history. The length of a search's words
 names an item, and that of a label a point; some words are traps. Items 0 and 1 are the same thing, and so are 4, 5 and
 6; pictures and words of 7 and 3 do not agree.
+
+Items that come are kept in a dictionary: `get_items`, `list_items_many` and `info` know them, and what has gone is not
+recommended. The circle stays as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +26,11 @@ from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.paging import next_page_token, page_of, page_start
+from mmrec.remembering import MadeChanges
 from mmrec.types import (
+    ChangeResults,
     ChannelShare,
+    DeleteRequest,
     DuplicateGroup,
     DuplicateGroups,
     DuplicatesRequest,
@@ -61,6 +68,7 @@ from mmrec.types import (
     TagCalibration,
     TagRequest,
     TagResults,
+    UpsertRequest,
     Versions,
 )
 
@@ -83,6 +91,10 @@ class FakeEngine(EngineCalls):
         self.threads: set[int] = set()
         self.entered = threading.Event()
         self.release = threading.Event()
+        self.versions = VERSIONS
+        self.records = {f"item-{row}": _record(row) for row in range(ITEMS)}
+        self._made = MadeChanges()
+        self._changes = 0
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
         self._note("recommend", len(requests))
@@ -119,7 +131,7 @@ class FakeEngine(EngineCalls):
 
     def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
         self._note("list-items", len(requests))
-        return [_answered(_list_items, request) for request in requests]
+        return [_answered(self._list_items, request) for request in requests]
 
     def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
         self._note("semantic-ids", len(requests))
@@ -130,12 +142,58 @@ class FakeEngine(EngineCalls):
         return [_answered(_resolve, request) for request in requests]
 
     def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
-        rows = [_row(item_id) for item_id in item_ids]
-        found = [_record(row) for row in rows if row is not None]
-        return found, list(dict.fromkeys(i for i, row in zip(item_ids, rows, strict=True) if row is None))
+        found = [self.records[item_id] for item_id in item_ids if item_id in self.records]
+        return found, list(dict.fromkeys(item_id for item_id in item_ids if item_id not in self.records))
+
+    def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
+        self._note("upsert", len(requests))
+        for request in requests:
+            self._spring(request.good[0].title if request.good else "")
+        return [_answered(lambda asked: self._made.once(asked, self._upsert), request) for request in requests]
+
+    def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
+        self._note("delete", len(requests))
+        return [_answered(lambda asked: self._made.once(asked, self._delete), request) for request in requests]
 
     def info(self) -> ServiceInfo:
-        return ServiceInfo("fake", VERSIONS, ITEMS, 1, 2, (1,), 3, 256, "cpu", "fake")
+        return ServiceInfo("fake", self.versions, len(self.records), 1, 2, (1,), 3, 256, "cpu", "fake")
+
+    def _upsert(self, request: UpsertRequest) -> ChangeResults:
+        come: dict[str, ItemRecord] = {}
+        errors: dict[int, MmrecError] = {}
+        for place, item in enumerate(request.good):
+            if not item.item_id or item.item_id in come:
+                errors[place] = InvalidArgumentError("the id is empty or there twice", field="item_id")
+            elif item.image is not None and not item.image.startswith(b"\xff\xd8"):
+                errors[place] = InvalidImageError("the picture is no JPEG", field="image")
+            else:
+                attributes = {name: item.attributes.get(name, "") for name in ("b", "a", "half")}
+                path = (len(item.title), 254, len(self.records) + len(come))
+                come[item.item_id] = ItemRecord(item.item_id, item.title, item.description, "", attributes, path)
+        return request.results(errors, self._change(come, set(), request.validate_only))
+
+    def _delete(self, request: DeleteRequest) -> ChangeResults:
+        missing = {i: NotFoundError(f"there is no item {i!r}") for i in request.item_ids if i not in self.records}
+        gone = set(request.item_ids) - set(missing)
+        if len(gone) == len(self.records):
+            raise FailedPreconditionError("no item would be left")
+        return request.results(missing, self._change({}, gone, request.validate_only))
+
+    def _change(self, come: dict[str, ItemRecord], gone: set[str], only_checked: bool) -> Versions:
+        if (come or gone) and not only_checked:
+            self._changes += 1
+            self.versions = replace(VERSIONS, catalogue=f"c1+{self._changes}")
+            self.records = {i: record for i, record in (self.records | come).items() if i not in gone}
+        return self.versions
+
+    def _list_items(self, request: ListItemsRequest) -> ItemPage:
+        records = list(self.records.values())
+        passing = CatalogueFilter(_catalogue_of(records)).bitmap(request.filter)
+        page = page_of(
+            request, self.versions.catalogue, [r for r, passes in zip(records, passing, strict=True) if passes]
+        )
+        items = tuple(_fields(record, request.item_fields) for record in page.entries)
+        return ItemPage(items, int(passing.sum()), page.next_page_token, self.versions)
 
     def _note(self, kind: str, count: int) -> None:
         self.asked.append((kind, count))
@@ -164,7 +222,8 @@ class FakeEngine(EngineCalls):
         kept = [
             row
             for row in order
-            if f"item-{row}" not in seen
+            if f"item-{row}" in self.records
+            and f"item-{row}" not in seen
             and f"item-{row}" not in request.deny
             and (not request.allow or f"item-{row}" in request.allow)
         ]
@@ -369,13 +428,6 @@ def _mismatches(request: MismatchRequest) -> Mismatches:
     )
 
 
-def _list_items(request: ListItemsRequest) -> ItemPage:
-    rows = [row for row, passes in enumerate(_passing(request.filter)) if passes]
-    page = page_of(request, VERSIONS.catalogue, rows)
-    items = tuple(_fields(_record(row), request.item_fields) for row in page.entries)
-    return ItemPage(items, len(rows), page.next_page_token, VERSIONS)
-
-
 def _check_version(version: str) -> None:
     if version not in ("", VERSIONS.codebook):
         raise FailedPreconditionError(f"codebook_version is {version!r}; here it is {VERSIONS.codebook}")
@@ -402,11 +454,15 @@ def _resolve(request: ResolveRequest) -> ResolvedPaths:
     return ResolvedPaths(tuple(entries), VERSIONS)
 
 
-_CATALOGUE = Catalogue(
-    item_ids=tuple(f"item-{row}" for row in range(ITEMS)),
-    titles=tuple(_record(row).title for row in range(ITEMS)),
-    descriptions=("Ein Ding, schön",) * ITEMS,
-    images=tuple(_record(row).image for row in range(ITEMS)),
-    attributes={name: tuple(_record(row).attributes[name] for row in range(ITEMS)) for name in _record(0).attributes},
-)
+def _catalogue_of(records: Sequence[ItemRecord]) -> Catalogue:
+    return Catalogue(
+        item_ids=tuple(record.item_id for record in records),
+        titles=tuple(record.title for record in records),
+        descriptions=tuple(record.description for record in records),
+        images=tuple(record.image for record in records),
+        attributes={name: tuple(record.attributes[name] for record in records) for name in records[0].attributes},
+    )
+
+
+_CATALOGUE = _catalogue_of([_record(row) for row in range(ITEMS)])
 _FILTERS = CatalogueFilter(_CATALOGUE)

@@ -20,6 +20,7 @@ from mmrec.cli import EXIT_CODES, index
 from mmrec.cli.adapt import adapt
 from mmrec.cli.check import check
 from mmrec.cli.compare import compare
+from mmrec.cli.delete import delete
 from mmrec.cli.demo import demo
 from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
@@ -34,6 +35,7 @@ from mmrec.cli.search import search
 from mmrec.cli.serve import serve
 from mmrec.cli.similar import similar
 from mmrec.cli.tag import tag
+from mmrec.cli.upsert import upsert
 from mmrec.errors import MissingExtraError
 
 __all__ = ["COMMANDS", "GROUPS", "Group", "build_app", "help_text", "run"]
@@ -77,6 +79,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "duplicates": duplicates,
     "mismatch": mismatch,
     "serve": serve,
+    "upsert": upsert,
+    "delete": delete,
     "info": info,
 }
 """Every command by name, in the order in which ``mmrec --help`` lists them."""

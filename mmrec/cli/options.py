@@ -8,6 +8,7 @@ import typer
 
 __all__ = [
     "CaOption",
+    "ChangedServerOption",
     "DeviceOption",
     "DtypeOption",
     "FilterOption",
@@ -39,6 +40,9 @@ DtypeOption = Annotated[
 ServerOption = Annotated[
     str,
     typer.Option("--server", metavar="HOST:PORT", help="Ask a running `mmrec serve` instead of loading a bundle."),
+]
+ChangedServerOption = Annotated[
+    str, typer.Option("--server", metavar="HOST:PORT", help="The running `mmrec serve` whose catalogue is changed.")
 ]
 TokenOption = Annotated[
     str,

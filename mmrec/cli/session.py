@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mmrec.client import Client
     from mmrec.recommender import Recommender
 
-__all__ = ["Place", "holds_dataset", "note_fallback", "open_engine", "print_ranking", "read_ids"]
+__all__ = ["Place", "holds_dataset", "note_fallback", "open_engine", "open_server", "print_ranking", "read_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,31 @@ def open_engine(place: Place) -> Iterator[Client | Recommender]:
         NotFoundError: the bundle folder or `ca` does not exist.
     """
     if place.server:
-        from mmrec.client import Client, Tls
-
-        tls = Tls(ca=place.ca) if place.ca else place.tls
-        with Client(place.server, token=place.token or None, tls=tls, timeout=place.timeout) as client:
+        with open_server(place.server, place.token, place.tls, place.ca, place.timeout) as client:
             yield client
     else:
         from mmrec.recommender import Recommender
 
         yield Recommender.load(Path(place.bundle), device=place.device, dtype=place.dtype)
+
+
+@contextmanager
+def open_server(server: str, token: str, tls: bool, ca: str, timeout: float) -> Iterator[Client]:
+    """A client of a server, for the length of a `with`; the arguments are those of `Place`.
+
+    Raises:
+        InvalidArgumentError: no server is named.
+        NotFoundError: `ca` does not exist.
+    """
+    if not server:
+        raise InvalidArgumentError(
+            "--server is not given; name a running server: --server HOST:PORT, as `mmrec serve` prints it",
+            field="server",
+        )
+    from mmrec.client import Client, Tls
+
+    with Client(server, token=token or None, tls=Tls(ca=ca) if ca else tls, timeout=timeout) as client:
+        yield client
 
 
 def holds_dataset(folder: Path) -> bool:

@@ -84,25 +84,26 @@ class ItemWindow(NamedTuple):
 
 
 class ItemStream:
-    """The items of a dataset folder.
+    """The items of a dataset folder, or of one table.
 
     Args:
         root: The dataset folder.
         window_rows: Rows of the table in a window, the unusable ones included; at least 1.
+        table: This table instead of the folder's own.
 
     Attributes:
         file: Name of the items table.
 
     Raises:
-        NotFoundError: there is no such folder.
+        NotFoundError: there is no such folder or table.
         InvalidDatasetError: there is no items table, or it cannot be read, or has no `item_id`; while iterating,
             it is empty or breaks off.
     """
 
-    def __init__(self, root: Path, window_rows: int) -> None:
+    def __init__(self, root: Path, window_rows: int, *, table: Path | None = None) -> None:
         if window_rows < 1:
             raise InvalidArgumentError(f"window_rows is {window_rows}; it must be at least 1", field="window_rows")
-        self._rows = open_table(root, "items", ("item_id",))
+        self._rows = open_table(root, "items", ("item_id",)) if table is None else _open_file(table, ("item_id",))
         self._window_rows = window_rows
         self._known: dict[str, None] = {}
         self.file = self._rows.path.name
@@ -189,6 +190,14 @@ def open_table(root: Path, stem: str, needed: tuple[str, ...]) -> RowStream:
         raise InvalidDatasetError(
             f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {_KINDS}"
         )
+    return _open_file(path, needed)
+
+
+def _open_file(path: Path, needed: tuple[str, ...]) -> RowStream:
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {str(path)!r}; name a table of items")
+    if not path.name.endswith(SUFFIXES):
+        raise InvalidDatasetError(f"the table {str(path)!r} has none of the suffixes {_KINDS}; save it as one of them")
     rows = RowStream(path)
     for column in needed if rows.columns is not None else ():
         if column not in (rows.columns or ()):

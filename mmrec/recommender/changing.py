@@ -37,6 +37,7 @@ __all__ = [
     "Changed",
     "Described",
     "change_parts",
+    "check_change",
     "check_changeable",
     "describe_items",
     "described_records",
@@ -131,11 +132,11 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
     if encoder.fusion is None:
         raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
     errors: dict[int, MmrecError] = {}
-    first: dict[str, int] = {}
+    seen: set[str] = set()
     for place, item in enumerate(items):
-        if error := _wrong(item, catalogue, first.get(item.item_id)):
+        if error := _wrong(item, catalogue, item.item_id in seen):
             errors[place] = error
-        first.setdefault(item.item_id, place)
+        seen.add(item.item_id)
     asked = [place for place in range(len(items)) if place not in errors]
     encoded = encoder.input_features([items[place] for place in asked])
     errors |= {asked[row]: error for row, error in encoded.errors.items()}
@@ -189,6 +190,20 @@ def check_changeable(parts: Parts) -> None:
         )
 
 
+def check_change(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> None:
+    """Refuse what `change_parts` would refuse, at little cost.
+
+    Raises:
+        FailedPreconditionError: see `change_parts`.
+    """
+    if arrivals.records:
+        check_changeable(parts)
+    catalogue = parts.catalogue
+    rows = {catalogue.row_of(item_id) for item_id in gone} - {None}
+    if len(rows) >= catalogue.items and not arrivals.records:
+        raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
+
+
 def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> Changed:
     """Change a catalogue.
 
@@ -202,8 +217,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         FailedPreconditionError: the bundle holds too little to describe new items by, its tokenizer gives them no path,
             or no item would be left.
     """
-    if arrivals.records:
-        check_changeable(parts)
+    check_change(parts, arrivals, gone)
     rows_M = _rows_of(parts.catalogue, arrivals.records)
     known = {parts.catalogue.row_of(item_id) for item_id in gone} - {None} - set(rows_M.tolist())
     gone_R = np.array(sorted(row for row in known if row is not None), dtype=np.int64)
@@ -211,8 +225,6 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
 
     alive_N = _placed(_alive(parts.catalogue), rows_M, True, items)
     alive_N[gone_R] = False
-    if not alive_N.any():
-        raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
     paths_MP, index = _index(parts, arrivals, rows_M, gone_R)
     paths_NP = _placed(parts.semantic_ids_NP, rows_M, paths_MP, items)
     fused_ND = _placed(parts.fused_ND, rows_M, arrivals.fused_MD, items)
@@ -236,12 +248,13 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
 # --- one item ---------------------------------------------------------------------------------------------------------
 
 
-def _wrong(item: ItemInput, catalogue: Catalogue, before: int | None) -> MmrecError | None:
+def _wrong(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
     if not item.item_id:
         return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
-    if before is not None:
+    if twice:
         return InvalidArgumentError(
-            f"item_id is {item.item_id!r:.80}, which items[{before}] has already; give each item once", field="item_id"
+            f"item_id is {item.item_id!r:.80}, which an item before it has already; give each item once",
+            field="item_id",
         )
     unknown = [name for name in item.attributes if name not in catalogue.attributes]
     if unknown:

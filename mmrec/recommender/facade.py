@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from mmrec.bundle import Bundle, open_bundle
 from mmrec.calls import EngineCalls
@@ -18,12 +19,22 @@ from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
-from mmrec.recommender.changing import Arrivals, Described, check_changeable, describe_items, no_arrivals
+from mmrec.recommender.changing import (
+    Arrivals,
+    Described,
+    check_change,
+    check_changeable,
+    describe_items,
+    no_arrivals,
+)
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.sides import CatalogueSides, item_side, no_side
 from mmrec.recommender.snapshot import changed_snapshot, make_snapshot
+from mmrec.remembering import MadeChanges
 from mmrec.types import (
+    ChangeResults,
+    DeleteRequest,
     DuplicateGroups,
     DuplicatesRequest,
     EmbedRequest,
@@ -49,12 +60,15 @@ from mmrec.types import (
     SimilarRequest,
     TagRequest,
     TagResults,
+    UpsertRequest,
     Versions,
 )
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
 
 __all__ = ["Recommender"]
+
+Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 
 
 class Recommender(EngineCalls):
@@ -75,6 +89,7 @@ class Recommender(EngineCalls):
         self._now = make_snapshot(ranker, sides, self._live, bundle.manifest.versions)
         self._changing = threading.Lock()
         self._changes = 0
+        self._made = MadeChanges()
 
     @classmethod
     def load(cls, bundle: str | os.PathLike[str], *, device: str = "auto", dtype: str = "auto") -> Recommender:
@@ -241,44 +256,52 @@ class Recommender(EngineCalls):
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
 
-    def upsert_items(self, items: Sequence[ItemInput]) -> list[MmrecError | None]:
+    def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
         """Add items, or replace those of the same id; they can be recommended, found and filtered when this returns.
 
         Each is encoded, fused and quantised with what the bundle was fitted with, and given a free path: nothing is
-        trained. An item that training knows keeps what training taught of it. The bundle on disk stays as it is.
-
-        Args:
-            items: With ids, none twice; at least one.
-
-        Returns:
-            For each item, None or why it was refused while the others were done.
-
-        Raises:
-            FailedPreconditionError: the bundle was made before bundles held what new items are described by, or its
-                tokenizer gives new items no path.
+        trained. An item that training knows keeps what training taught of it. The bundle on disk stays as it is. One
+        change is made after the other, and the last 10,000 with a request id are remembered as long as this object
+        lives. A change fails as a whole with FAILED_PRECONDITION when the bundle was made before bundles held what new
+        items are described by, or when its tokenizer gives new items no path.
         """
-        described = self.describe_items(items)
-        self.change(described.arrivals)
-        return [described.errors.get(place) for place in range(len(items))]
+        return [self._changed(request, self._upsert) for request in requests]
 
-    def delete_items(self, item_ids: Sequence[str]) -> list[MmrecError | None]:
+    def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
         """Remove items; none of them is shown again when this returns, and histories that hold them stay.
 
-        Returns:
-            For each id, None or why it was refused: NOT_FOUND where the catalogue has no such item.
-
-        Raises:
-            FailedPreconditionError: no item would be left.
+        An id that the catalogue does not have is NOT_FOUND in its own entry. A change fails as a whole with
+        FAILED_PRECONDITION when no item would be left.
         """
-        catalogue = self._now.parts.catalogue
-        missing = {item_id for item_id in item_ids if catalogue.row_of(item_id) is None}
-        self.change(None, [item_id for item_id in item_ids if item_id not in missing])
-        return [
-            NotFoundError(f"the catalogue has no item {item_id!r:.80}; it holds {catalogue.items:,} items")
-            if item_id in missing
-            else None
-            for item_id in item_ids
-        ]
+        return [self._changed(request, self._delete) for request in requests]
+
+    def _changed(self, request: Change, make: Callable[[Change], ChangeResults]) -> ChangeResults | MmrecError:
+        try:
+            return self._made.once(request, make)
+        except MmrecError as err:
+            return err
+
+    def _upsert(self, request: UpsertRequest) -> ChangeResults:
+        now = self._now
+        described = self.describe_items(request.good)
+        if request.validate_only:
+            check_change(now.parts, described.arrivals)
+            return request.results(described.errors, now.versions)
+        return request.results(described.errors, self.change(described.arrivals))
+
+    def _delete(self, request: DeleteRequest) -> ChangeResults:
+        now = self._now
+        catalogue = now.parts.catalogue
+        missing: dict[str, MmrecError] = {
+            item_id: NotFoundError(f"the catalogue has no item {item_id!r:.80}; it holds {catalogue.items:,} items")
+            for item_id in request.item_ids
+            if catalogue.row_of(item_id) is None
+        }
+        gone = [item_id for item_id in request.item_ids if item_id not in missing]
+        if request.validate_only:
+            check_change(now.parts, no_arrivals(now.parts), gone)
+            return request.results(missing, now.versions)
+        return request.results(missing, self.change(None, gone))
 
     def describe_items(self, items: Sequence[ItemInput]) -> Described:
         """Encode items that are to come in; safe to call while questions are answered.

@@ -91,23 +91,23 @@ class ItemServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpsertItems(self, request, context):
-        """Adds or replaces up to 1,000 items; they can be recommended within seconds. Not built yet: answers
-        UNIMPLEMENTED.
+        """Adds or replaces up to 1,000 items; they can be recommended within seconds. What is wrong with one item is told
+        in its own entry, and the others are done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamUpsertItems(self, request_iterator, context):
-        """Adds or replaces any number of items; each message is answered when it is durable. Not built yet: answers
-        UNIMPLEMENTED.
+        """Adds or replaces any number of items, up to 1,000 a message; each message is answered, in order, when it is
+        durable, and the next one is read after that. A message that is refused as a whole ends the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteItems(self, request, context):
-        """Removes items; they are not recommended from the reply on. Not built yet: answers UNIMPLEMENTED.
+        """Removes up to 1,000 items; they are not recommended from the reply on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

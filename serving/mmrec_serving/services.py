@@ -1,7 +1,7 @@
 """The services of the contract: from wire, to the scheduler, to wire.
 
-Unit of work: one call. What happens in each is in the table of `mmrec.rpcs`; an RPC of the contract that is
-not in it answers UNIMPLEMENTED. Knows nothing of engines.
+Unit of work: one call, or one message of a stream. What happens in each is in the table of `mmrec.rpcs`; an RPC of
+the contract that is not in it answers UNIMPLEMENTED. Knows nothing of engines.
 """
 
 from __future__ import annotations
@@ -47,7 +47,13 @@ def _handler(method: Method, scheduler: Submitter, draining: Callable[[], bool])
         assert rpc is not None
         return await _answer(rpc, data, context, scheduler)
 
-    return handler_like(not_built if rpc is None else built, method.client_streaming, method.server_streaming)
+    async def streamed(messages: Any, context: Any) -> None:
+        # The next message is read when this one is answered: gRPC's flow control holds a hasty caller back.
+        async for data in messages:
+            await context.write(await built(data, context))
+
+    behaviour = not_built if rpc is None else streamed if method.client_streaming else built
+    return handler_like(behaviour, method.client_streaming, method.server_streaming)
 
 
 async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Submitter) -> bytes:

@@ -29,6 +29,8 @@ NAMES = (
     "duplicates",
     "mismatch",
     "serve",
+    "upsert",
+    "delete",
     "info",
 )
 GROUPED = ("index stats", "index path", "index items", "index verify")

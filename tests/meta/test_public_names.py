@@ -83,6 +83,8 @@ def test_the_front_door_opens_on_every_name() -> None:
     assert mmrec.__all__ == [
         "__version__",
         "AsyncClient",
+        "ChangeEntry",
+        "ChangeResults",
         "Client",
         "DuplicateGroup",
         "DuplicateGroups",

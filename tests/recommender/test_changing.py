@@ -180,7 +180,7 @@ def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encode
         3: "item_id",
         4: "image",
     }
-    assert "which items[0] has already" in described.errors[3].message
+    assert "which an item before it has already" in described.errors[3].message
     assert "'warp', which is no column of the catalogue" in described.errors[2].message
     assert set(described.arrivals.records[0].attributes) == set(parts.catalogue.attributes)
     assert "red boots" in described.arrivals.texts[0]

@@ -8,6 +8,7 @@ import pytest
 import mmrec
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec.types import Fallback, ItemInput
+from tests.contracts import assert_change_contract
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_a_new_item_can_be_recommended_found_and_filtered(own: mmrec.Recommender
     column = next(iter(own._now.parts.catalogue.attributes))
     history = list(own._now.parts.catalogue.item_ids[:3])
     before = own.recommend(history, k=60)
-    assert own.upsert_items([lamp("new", pictures[0], **{column: "never-seen"})]) == [None]
+    assert own.upsert_items([lamp("new", pictures[0], **{column: "never-seen"})]).done == ("new",)
 
     assert own.get_items(["new"])[0][0].title == "Quartz reading lamp"
     assert own.info().items == len(own._now.parts.catalogue) == 61
@@ -53,11 +54,12 @@ def test_every_reply_names_the_state_of_the_catalogue(own: mmrec.Recommender) ->
     assert (second.catalogue, third.catalogue) == (f"{first.catalogue}+1", f"{first.catalogue}+2")
     assert (second.model, second.codebook) == (first.model, first.codebook)
     assert own.change(None) == third
+    assert own.upsert_items([lamp("two")]).versions == own.info().versions
 
 
 def test_an_item_that_is_replaced_is_what_it_is_now(own: mmrec.Recommender) -> None:
     item_id = own._now.parts.catalogue.item_ids[4]
-    assert own.upsert_items([lamp(item_id)]) == [None]
+    assert own.upsert_items([lamp(item_id)]).done == (item_id,)
     assert own.get_items([item_id])[0][0].title == "Quartz reading lamp"
     assert own.search("quartz reading lamp", k=1).item_ids == (item_id,)
     assert own.info().items == 60
@@ -66,9 +68,9 @@ def test_an_item_that_is_replaced_is_what_it_is_now(own: mmrec.Recommender) -> N
 def test_a_deleted_item_is_shown_nowhere_and_histories_that_hold_it_stay(own: mmrec.Recommender) -> None:
     ids = own._now.parts.catalogue.item_ids
     gone = ids[2]
-    refused = own.delete_items([gone, "ghost"])
-    assert refused[0] is None
-    assert isinstance(refused[1], NotFoundError)
+    results = own.delete_items([gone, "ghost"])
+    assert results.done == (gone,)
+    assert isinstance(results.entries[1].error, NotFoundError)
     for found in (own.recommend([ids[0]], k=100), own.recommend([], k=100)):
         assert len(found.items) == 60 - 1 - bool(found.fallback is Fallback.NONE)
         assert gone not in found.item_ids
@@ -85,8 +87,9 @@ def test_a_deleted_item_is_shown_nowhere_and_histories_that_hold_it_stay(own: mm
 
 
 def test_what_is_wrong_with_one_item_leaves_the_others(own: mmrec.Recommender) -> None:
-    refused = own.upsert_items([lamp("good"), lamp("bad", warp="9"), lamp("good")])
-    assert [type(error) for error in refused] == [type(None), InvalidArgumentError, InvalidArgumentError]
+    results = own.upsert_items([lamp("good"), lamp("bad", warp="9"), lamp("good")])
+    assert results.done == ("good",)
+    assert [type(entry.error) for entry in results.refused] == [InvalidArgumentError, InvalidArgumentError]
     assert own.info().items == 61
     with pytest.raises(FailedPreconditionError, match="at least one must be left"):
         own.delete_items(own._now.parts.catalogue.item_ids)
@@ -125,5 +128,16 @@ def test_events_of_new_items_count(own: mmrec.Recommender) -> None:
 
 
 def test_a_picture_that_comes_twice_is_found_to_be_a_duplicate(own: mmrec.Recommender, pictures: list[bytes]) -> None:
-    assert own.upsert_items([lamp("a", pictures[1]), lamp("b", pictures[1])]) == [None, None]
+    assert own.upsert_items([lamp("a", pictures[1]), lamp("b", pictures[1])]).done == ("a", "b")
     assert any({"a", "b"} <= set(group.item_ids) for group in own.duplicates().groups)
+
+
+def test_the_recommender_keeps_the_contract_of_changes(own: mmrec.Recommender) -> None:
+    assert_change_contract(own, list(own._now.parts.catalogue.item_ids[:2]))
+
+
+def test_a_change_that_is_only_checked_is_refused_as_the_real_one_would_be(own: mmrec.Recommender) -> None:
+    own._now = own._now._replace(parts=own._now.parts._replace(sketch=None))
+    for only_checked in (True, False):
+        with pytest.raises(FailedPreconditionError, match="fit again"):
+            own.upsert_items([lamp("new")], validate_only=only_checked)

@@ -8,12 +8,15 @@ from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmrec.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch
+from mmrec.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, UpsertBatch
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotImplementedYetError
 from mmrec.rpcs import EMBED_ITEMS, METHODS, RPCS
 from mmrec.types import (
     ITEM_FIELDS,
+    ChangeEntry,
+    ChangeResults,
     ChannelShare,
+    DeleteRequest,
     DuplicateGroup,
     DuplicateGroups,
     DuplicatesRequest,
@@ -183,6 +186,8 @@ path_lists = st.lists(codes, max_size=3).map(tuple)
 semantic_ids = st.builds(SemanticIds, st.lists(st.builds(ItemPath, ids, codes)).map(tuple), id_lists, versions)
 resolved = st.builds(ResolvedPath, codes, st.lists(records, max_size=3).map(tuple), st.integers(0, 2**60))
 resolved_paths = st.builds(ResolvedPaths, st.lists(resolved, max_size=3).map(tuple), versions)
+upsert_batches = st.builds(UpsertBatch, st.lists(inputs, max_size=3).map(tuple), words, st.booleans(), st.booleans())
+change_results = st.builds(ChangeResults, st.lists(st.builds(ChangeEntry, ids), max_size=3).map(tuple), versions, words)
 
 SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.RecommendationService/Recommend": (recommend_requests, recommendations),
@@ -219,6 +224,9 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.ItemService/ListItems": (list_requests, item_pages),
     "/mmrec.v1.ItemService/GetSemanticIds": (st.builds(SemanticIdsRequest, id_lists, ids), semantic_ids),
     "/mmrec.v1.ItemService/ResolveSemanticIds": (st.builds(ResolveRequest, path_lists, ks, ids), resolved_paths),
+    "/mmrec.v1.ItemService/UpsertItems": (upsert_batches, change_results),
+    "/mmrec.v1.ItemService/StreamUpsertItems": (upsert_batches, change_results),
+    "/mmrec.v1.ItemService/DeleteItems": (st.builds(DeleteRequest, id_lists, words, st.booleans()), change_results),
     "/mmrec.v1.SystemService/GetServiceInfo": (
         st.none(),
         st.builds(

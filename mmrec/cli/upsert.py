@@ -1,0 +1,168 @@
+"""`mmrec upsert`: the items of a dataset into the catalogue of a running server."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from mmrec.cli.options import CaOption, ChangedServerOption, JsonFlag, QuietFlag, TimeoutOption, TlsFlag, TokenOption
+from mmrec.cli.output import Output
+from mmrec.cli.session import open_server
+from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.items import NO_VERSIONS, ItemInput, Versions
+from mmrec.types import MAX_BATCH, ChangeResults
+
+if TYPE_CHECKING:
+    from mmrec.client import Client
+    from mmrec.data.described import DescribedBatch, DescribedItems
+
+__all__ = ["upsert"]
+
+_SHOWN = 20
+_IN_FLIGHT = 2
+
+
+class _Refused(NamedTuple):
+    item_id: str
+    line: int
+    reason: str
+
+
+def upsert(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Dataset folder, or an items table with images/ beside it.")
+    ],
+    server: ChangedServerOption = "",
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", help="Items sent together, 1 to 1,000; large pictures make it fewer.")
+    ] = 100,
+    request_id: Annotated[
+        str, typer.Option("--request-id", metavar="NAME", help="Your name of this load: no batch of it is made twice.")
+    ] = "",
+    skip: Annotated[
+        int, typer.Option("--skip", metavar="N", help="Leave out the first N batches, which were answered before.")
+    ] = 0,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Check everything and change nothing.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the items can be recommended, not only until they are safe.")
+    ] = False,
+    token: TokenOption = "",
+    tls: TlsFlag = False,
+    ca: CaOption = "",
+    timeout: TimeoutOption = 60.0,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Add the items of a dataset to a running server's catalogue, or replace those of the same id.
+
+    They can be recommended, found and filtered within seconds; nothing is trained. An item comes as a whole, with its
+    picture. What is wrong with an item is told, and the others go on.
+
+    When the connection breaks, the message says how many batches were answered; --skip goes on from there.
+
+    Example:
+        mmrec upsert new-items.csv --server localhost:50051
+        mmrec upsert shop/ --server localhost:50051 --request-id monday --batch 200
+
+    Raises:
+        InvalidArgumentError: --server is missing, or a flag breaks a rule.
+        NotFoundError: there is no such folder or file.
+        InvalidDatasetError: the items table cannot be used.
+    """
+    if not 1 <= batch <= MAX_BATCH:
+        raise InvalidArgumentError(f"--batch is {batch}; it must lie between 1 and {MAX_BATCH:,}", field="batch")
+    sink = Output(json=json, quiet=quiet)
+    with open_server(server, token, tls, ca, timeout) as client:
+        from mmrec.data.described import DescribedItems
+
+        load = _Load(DescribedItems(dataset, batch), skip, sink)
+        try:
+            load.run(client, request_id, validate_only, wait)
+        except MmrecError as err:
+            load.tell_refused()
+            if err.answered is not None:
+                sink.note(f"to go on, run the same command with --skip {err.answered}")
+            raise
+    load.tell_refused()
+    load.tell_all(validate_only)
+
+
+class _Load:
+    """A dataset on its way: what was sent, what came back."""
+
+    def __init__(self, described: DescribedItems, skip: int, sink: Output) -> None:
+        self._described = described
+        self._skip = skip
+        self._sink = sink
+        self._sent: deque[DescribedBatch] = deque()
+        self._batches = 0
+        self._done = 0
+        self._refused: list[_Refused] = []
+        self._versions: Versions = NO_VERSIONS
+
+    def run(self, client: Client, request_id: str, validate_only: bool, wait: bool) -> None:
+        """Send everything, and take in the answers."""
+        results = client.stream_upserts(
+            self._batches_of_items(),
+            request_id=request_id,
+            skip=self._skip,
+            in_flight=_IN_FLIGHT,
+            validate_only=validate_only,
+            wait_until_visible=wait,
+        )
+        progress = self._sink.progress()
+        progress.start("checking" if validate_only else "upserting", self._described.estimate(), "items")
+        for result in results:
+            batch = self._sent.popleft()
+            self._take(batch, result)
+            progress.advance(len(batch.items) + len(batch.failures))
+            progress.say(f"batch {self._skip + self._batches:,} answered, {len(self._refused):,} items refused")
+        progress.finish(f"{self._done:,} items in {self._batches:,} batches, {len(self._refused):,} refused")
+
+    def _batches_of_items(self) -> Iterator[tuple[ItemInput, ...]]:
+        for number, batch in enumerate(self._described.batches()):
+            if number >= self._skip:
+                self._sent.append(batch)
+            yield batch.items
+
+    def _take(self, batch: DescribedBatch, result: ChangeResults) -> None:
+        self._batches += 1
+        self._done += len(result.done)
+        refused = [_Refused(failure.item_id, failure.line, failure.message) for failure in batch.failures]
+        for place, (entry, line) in enumerate(zip(result.entries, batch.lines, strict=True)):
+            if entry.error is not None:
+                refused.append(_Refused(entry.id, line, entry.error.message.removeprefix(f"items[{place}]: ")))
+        self._refused += sorted(refused, key=lambda one: one.line)
+        self._versions = result.versions if result.entries else self._versions
+
+    def tell_refused(self) -> None:
+        """Say what was refused, and why."""
+        for one in self._refused[:_SHOWN]:
+            self._sink.note(f"item {one.item_id or '?'} (row {one.line}): {one.reason}")
+        if len(self._refused) > _SHOWN:
+            self._sink.note(f"and {len(self._refused) - _SHOWN:,} more; --json has all of them")
+
+    def tell_all(self, validate_only: bool) -> None:
+        """Print what came of it."""
+        self._sink.data(
+            {
+                "batches": self._batches,
+                "done": self._done,
+                "refused": self._refused,
+                "validate_only": validate_only,
+                "versions": self._versions,
+            }
+        )
+        rows = [
+            ("items that would be done" if validate_only else "items done", f"{self._done:,}"),
+            ("items refused", f"{len(self._refused):,}"),
+            ("batches", f"{self._batches:,}"),
+            ("catalogue version", self._versions.catalogue),
+        ]
+        self._sink.table("", ("what", "value"), rows)
