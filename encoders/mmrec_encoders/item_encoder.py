@@ -317,13 +317,15 @@ class ItemEncoder:
         has_text = np.array([row in texts for row in rows], np.bool_)
         image_NI = np.zeros((len(rows), self.image_dim), np.float32)
         text_NT = np.zeros((len(rows), self.text.dim), np.float32)
-        with_picture = [place for place, row in enumerate(rows) if row in pictures]
+        encoder = self.image
+        with_picture = [place for place, row in enumerate(rows) if row in pictures] if encoder is not None else []
         with_text = [place for place, row in enumerate(rows) if row in texts]
         # A few at a time, so that a search that comes meanwhile waits for these alone.
-        for begin in range(0, len(with_picture), _INPUTS_AT_ONCE) if self.image is not None else ():
+        for begin in range(0, len(with_picture), _INPUTS_AT_ONCE):
             places = with_picture[begin : begin + _INPUTS_AT_ONCE]
+            assert encoder is not None
             with self._one_at_a_time:
-                image_NI[places] = self.image.encode([pictures[rows[place]] for place in places])
+                image_NI[places] = encoder.encode([pictures[rows[place]] for place in places])
         for begin in range(0, len(with_text), _INPUTS_AT_ONCE):
             places = with_text[begin : begin + _INPUTS_AT_ONCE]
             with self._one_at_a_time:

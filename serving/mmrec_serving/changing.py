@@ -8,16 +8,16 @@ Questions are answered from the engine all the while. Knows nothing of gRPC; an 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mmrec.changes import content_hash
 from mmrec.errors import FailedPreconditionError, InternalError, MmrecError, NotFoundError, UnavailableError
 from mmrec.rpcs import DELETE_ITEMS, UPSERT_ITEMS
-from mmrec.types import ChangeEntry, ChangeResults, DeleteRequest, Engine, ItemInput, UpsertRequest, Versions
+from mmrec.types import ChangeResults, DeleteRequest, Engine, ItemInput, UpsertRequest, Versions
 from mmrec_serving.failures import conceal
 from mmrec_serving.store import ChangeStore, Delete, Upsert
 from mmrec_serving.store.failpoints import Failpoint, no_failpoint
@@ -129,27 +129,21 @@ class CatalogueChanges:
     def _upsert(self, request: UpsertRequest) -> ChangeResults:
         self._check()
         self._engine.check_changeable()
-        good = [(place, item) for place, item in enumerate(request.items) if isinstance(item, ItemInput)]
-        errors = {place: item for place, item in enumerate(request.items) if isinstance(item, MmrecError)}
-        described = self._engine.describe_items([item for _, item in good])
-        errors |= {good[place][0]: error for place, error in described.errors.items()}
-        results = ChangeResults(
-            tuple(
-                ChangeEntry(item.item_id if isinstance(item, ItemInput) else "", errors.get(place))
-                for place, item in enumerate(request.items)
-            ),
-            self._base,
-            request.request_id,
-        )
+        described = self._engine.describe_items(request.good)
+        results = request.results(described.errors, self._base)
         if request.validate_only:
             return replace(results, versions=self._engine.info().versions)
         version = self._engine.encoder_version
-        items = [good[place][1] for place in described.places]
+        items = [request.good[place] for place in described.places]
         packed = self._engine.pack_items(described.arrivals)
         upserts = [Upsert(item.item_id, item, data, version) for item, data in zip(items, packed, strict=True)]
         self._failpoint("before-record")
         recorded = self._store.record(
-            request.request_id, "upsert", _digest(request.items), upserts, UPSERT_ITEMS.encode_reply(results)
+            request.request_id,
+            "upsert",
+            _digest(request),
+            upserts,
+            UPSERT_ITEMS.encode_reply(results),
         )
         self._failpoint("after-record")
         if recorded.repeated:
@@ -166,26 +160,22 @@ class CatalogueChanges:
         self._wait(self._handed_over())
         known = dict(zip(request.item_ids, self._engine.known(request.item_ids), strict=True))
         items = self._engine.info().items
-        entries = tuple(
-            ChangeEntry(
-                item_id,
-                None
-                if known[item_id]
-                else NotFoundError(f"the catalogue has no item {item_id!r:.80}; it holds {items:,} items"),
-            )
-            for item_id in request.item_ids
-        )
+        errors: dict[str, MmrecError] = {
+            item_id: NotFoundError(f"the catalogue has no item {item_id!r:.80}; it holds {items:,} items")
+            for item_id, there in known.items()
+            if not there
+        }
         going = tuple(item_id for item_id, there in known.items() if there)
         if len(going) >= items:
             raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
-        results = ChangeResults(entries, self._base, request.request_id)
+        results = request.results(errors, self._base)
         if request.validate_only:
             return replace(results, versions=self._engine.info().versions)
         self._failpoint("before-record")
         recorded = self._store.record(
             request.request_id,
             "delete",
-            _digest(request.item_ids),
+            _digest(request),
             [Delete(item_id) for item_id in going],
             DELETE_ITEMS.encode_reply(results),
         )
@@ -281,18 +271,8 @@ class CatalogueChanges:
         return ready
 
 
-def _digest(parts: Sequence[Any]) -> bytes:
-    """Stands for the content of a request."""
-    digest = hashlib.sha256()
-    for part in parts:
-        told = part
-        if isinstance(part, ItemInput):
-            picture = hashlib.sha256(part.image).hexdigest() if part.image is not None else None
-            told = (part.item_id, part.title, part.description, picture, sorted(part.attributes.items()))
-        elif isinstance(part, MmrecError):
-            told = (part.code, part.message)
-        digest.update(repr(told).encode() + b"\0")
-    return digest.digest()
+def _digest(request: UpsertRequest | DeleteRequest) -> bytes:
+    return bytes.fromhex(content_hash(request))
 
 
 def _failure(error: Exception) -> MmrecError:

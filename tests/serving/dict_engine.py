@@ -46,7 +46,7 @@ class DictEngine:
         self.versions = BASE
 
     def info(self) -> ServiceInfo:
-        return ServiceInfo("dict", self.versions, items=len(self.items))
+        return ServiceInfo("dict", self.versions, len(self.items), 0, 8, (), 3, 4, "cpu", "none")
 
     def check_changeable(self) -> None:
         pass

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmrec.errors import FailedPreconditionError, InternalError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.types import ChangeResults, DeleteRequest, ItemInput, UpsertRequest
+from mmrec.types import ChangeResults, DeleteRequest, ItemInput, ItemRecord, UpsertRequest
 from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.store import SqliteChangeStore, StoreConfig
 from tests.serving.dict_engine import BASE, DictEngine
@@ -39,6 +39,12 @@ def live(tmp_path: Path) -> Iterator[Open]:
     yield opened
     opened.engine.hold.set()
     opened.changes.close()
+
+
+def items_of(folder: Path) -> dict[str, ItemRecord]:
+    opened = Open(folder)
+    opened.changes.close()
+    return opened.engine.items
 
 
 def errors(results: ChangeResults | MmrecError) -> list[type | None]:
@@ -95,7 +101,7 @@ def test_checking_alone_changes_nothing(live: Open) -> None:
 def test_an_answer_comes_when_changes_are_durable_and_they_gather_meanwhile(live: Open, tmp_path: Path) -> None:
     live.engine.hold.clear()
     for number in range(5):
-        assert errors(live.upsert(ItemInput("a", title=f"{number}"), ItemInput(f"b{number}"), title=""))
+        live.upsert(ItemInput("a", title=f"{number}"), ItemInput(f"b{number}", title="b"))
     assert "a" not in live.engine.items
     waiting: list[ChangeResults | MmrecError] = []
     thread = threading.Thread(target=lambda: waiting.append(live.delete("a")))
@@ -148,7 +154,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(
         assert (died.returncode, where in ("before-apply", "after-apply")) == (0, True)
     else:
         assert died.returncode == -signal.SIGKILL, died.stderr
-    found = Open(tmp_path / "store").engine.items
+    found = items_of(tmp_path / "store")
     if "new" in told:
         assert "new" in found
     if "gone" in told:
@@ -160,5 +166,5 @@ def test_a_kill_loses_nothing_that_was_acknowledged(
     # The same requests once more: what was done is not done again, and the rest is.
     done = subprocess.run([*command[:3], "none", "1"], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.split() == ["new", "gone", "newer", "end"], done.stderr
-    found = Open(tmp_path / "store").engine.items
+    found = items_of(tmp_path / "store")
     assert {item_id: record.title for item_id, record in found.items()} == {"kept": "", "new": "second"}
