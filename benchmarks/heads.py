@@ -41,7 +41,7 @@ from mmrec.tokens.decode_index import build_decode_index
 from mmrec.tokens.eligibility import eligible_rows
 from mmrec.tokens.tokenizer import fit_tokenizer
 
-PASSES, QUESTIONS, BEAM, POSITIONS, RATE = 4, 4000, 64, 2048, 1e-3
+PASSES, QUESTIONS, BEAM, POSITIONS, RATE = 3, 4000, 64, 2048, 1e-3
 COLUMNS = (
     "form",
     "semantic IDs",
