@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format protos bench bench-embed bench-quality clean
+.PHONY: help setup demo test lint format protos bench bench-decode bench-embed bench-quality clean
 
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make format   put the code into ruff format'
 	@echo 'make protos   generate mmrec/v1 from protos/'
 	@echo 'make bench    measure decoding and serving'
+	@echo 'make bench-decode  measure decoding beside Hugging Face generate, by size of the catalogue, with filters'
 	@echo 'make bench-embed   measure embedding, search, adapting and understanding beside their peers (over an hour)'
 	@echo 'make bench-quality   measure recommendation quality, with ablations and peers (many hours; goes on where it was)'
 	@echo 'make setup    only make $(VENV) and install into it; each of the above does this first'
@@ -67,6 +68,9 @@ protos: $(STAMP)
 
 bench: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks $(ARGS)
+
+bench-decode: $(STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks decode $(ARGS)
 
 bench-embed: $(STAMP) $(PEERS)/installed.stamp
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks embed texts vector-search movielens fashion --peers $(PEERS) $(ARGS)

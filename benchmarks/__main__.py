@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.options import Options
 
 BENCHMARKS = {
-    "decode": "constrained generation beside Hugging Face generate",
+    "decode": "constrained generation beside Hugging Face generate, by size of the catalogue, with filters",
     "service": "recommendations over gRPC beside the same in process",
     "embed": "mmrec embed from JPEG files beside the bare forward pass, infinity-emb and plain loops",
     "texts": "mmrec's text path beside SentenceTransformer.encode",
