@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from benchmarks.decode_pairs import count_violations
 from benchmarks.decode_peer import LanguageModelScorer, SpelledCodes
 from benchmarks.options import Options
 from benchmarks.report import Report
@@ -40,6 +41,7 @@ ITEMS, HISTORY, CODES, LEVELS, BEAM = 12_000, 50, 256, 3, 50
 HIDDEN, LAYERS, HEADS = 128, 4, 4
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 FILTERED = 1_000_000
+PAIRS = 1_000_000
 PEER_TIMES = {1: 60.0, 16: 200.0}
 """How many times the peer's requests per second are asked for, by batch."""
 MOST_SHARE, MOST_GROWTH, MOST_BYTES, MOST_FILTER = 0.02, 1.5, 100.0, 3.0
@@ -317,6 +319,7 @@ def _growth(items: int, where: torch.device) -> dict[str, Any]:
 def _filter_table(rows: Rows, options: Options, where: torch.device, suffix: str, shape: str) -> None:
     items = SIZES[0] if options.quick else FILTERED
     row = rows.measure("filters", partial(_filters, items, where))
+    pairs = rows.measure("pairs", partial(count_violations, 10_000 if options.quick else PAIRS))
     plain = row["none"]
     Report(
         f"decode-filters{suffix}",
@@ -332,7 +335,13 @@ def _filter_table(rows: Rows, options: Options, where: torch.device, suffix: str
                 for name in ("a number", "a number and a word", "asked for before")
             ),
         ],
-        notes=[f"{row['lists']:,} filtered lists, {row['wrong']} items in them that do not pass."],
+        notes=[
+            f"{row['lists']:,} filtered lists here, {row['wrong']} items in them that do not pass.",
+            f"{pairs['pairs']:,} random pairs of a filter and a request (60 items; random trees, scores, filters, widths "
+            f"and items left out): {pairs['wrong']} lists with an item that must not be there, {pairs['short']} with "
+            "fewer than min(k, eligible).",
+        ],
+        details={"pairs": pairs},
         rehearsal=options.quick,
     ).publish()
 

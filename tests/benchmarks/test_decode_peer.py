@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.decode_pairs import count_violations
 from benchmarks.decode_peer import LanguageModelScorer, SpelledCodes
 from mmrec.tokens.decode_index import build_decode_index
 from mmrec.tokens.eligibility import eligible
@@ -21,3 +22,7 @@ def test_the_search_finds_what_generate_finds_with_the_same_scores(seed: int, wi
         LanguageModelScorer(peer, histories, index), eligible(index, [[]] * len(histories)), index, width=width
     )
     assert found.items_BW.tolist() == peer.generate(histories, width)
+
+
+def test_random_filters_are_never_violated() -> None:
+    assert count_violations(500) == {"pairs": 10_000, "wrong": 0, "short": 0}
