@@ -337,9 +337,9 @@ def _filter_table(rows: Rows, options: Options, where: torch.device, suffix: str
         ],
         notes=[
             f"{row['lists']:,} filtered lists here, {row['wrong']} items in them that do not pass.",
-            f"{pairs['pairs']:,} random pairs of a filter and a request (60 items; random trees, scores, filters, widths "
-            f"and items left out): {pairs['wrong']} lists with an item that must not be there, {pairs['short']} with "
-            "fewer than min(k, eligible).",
+            f"{pairs['pairs']:,} random pairs of a filter and a request (60 items; random trees, scores, filters, "
+            f"widths and items left out): {pairs['wrong']} lists with an item that must not be there, "
+            f"{pairs['short']} with fewer than min(k, eligible).",
         ],
         details={"pairs": pairs},
         rehearsal=options.quick,
