@@ -304,14 +304,15 @@ class BackgroundServer:
 
     Args:
         engine_factory: Makes the engine.
-        config: As for `Server`; the default takes any free port of this machine.
+        config: As for `Server`; the default takes any free port of this machine, and changes of the catalogue, which
+            end with it.
 
     Raises:
         MmrecError: on entering: the port cannot be bound, or the engine could not be loaded.
     """
 
     def __init__(self, engine_factory: Callable[[], Engine], config: ServerConfig | None = None) -> None:
-        self._server = Server(engine_factory, config or ServerConfig(port=0))
+        self._server = Server(engine_factory, config or ServerConfig(port=0, changes_in_memory=True))
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None

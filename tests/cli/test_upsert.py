@@ -158,7 +158,7 @@ def test_a_server_that_is_not_there_ends_with_5(shop: Path, capsys: pytest.Captu
 
 
 def test_a_token_goes_along(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with BackgroundServer(FakeEngine, ServerConfig(port=0, token="s3cret")) as server:
+    with BackgroundServer(FakeEngine, ServerConfig(port=0, token="s3cret", changes_in_memory=True)) as server:
         assert _run(["upsert", str(shop), "--server", server.target], capsys)[0] == 5
         assert _run(["upsert", str(shop), "--server", server.target, "--token", "s3cret"], capsys)[0] == 0
         assert _run(["delete", "n1", "--server", server.target, "--token", "s3cret"], capsys)[0] == 0

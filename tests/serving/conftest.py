@@ -19,7 +19,7 @@ def engine() -> Iterator[FakeEngine]:
 @pytest.fixture
 def config() -> ServerConfig:
     """Overridden by tests that want another one."""
-    return ServerConfig(port=0)
+    return ServerConfig(port=0, changes_in_memory=True)
 
 
 @pytest.fixture

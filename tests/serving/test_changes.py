@@ -251,7 +251,7 @@ def test_noise_in_a_stream_ends_it(server: BackgroundServer, client: Client) -> 
 
 
 def test_a_stream_wants_a_token_too(engine: FakeEngine) -> None:
-    with BackgroundServer(lambda: engine, ServerConfig(port=0, token="s3cret")) as server:
+    with BackgroundServer(lambda: engine, ServerConfig(port=0, token="s3cret", changes_in_memory=True)) as server:
         with Client(server.target) as client, pytest.raises(UnauthenticatedError) as refused:
             list(client.stream_upserts([hats("a")]))
         assert refused.value.answered == 0
