@@ -74,7 +74,7 @@ def test_the_items_of_a_folder_come_with_their_pictures_and_what_is_wrong_is_tol
     shown = [line.split() for line in out.splitlines()]
     assert ["items", "done", "5"] in shown
     assert ["items", "refused", "4"] in shown
-    assert ["catalogue", "version", "c1+3"] in shown
+    assert ["catalogue", "version", "c1+2"] in shown
     with Client(server.target) as client:
         assert client.list_items('half = "third"').item_ids == ("n1", "n5")
         assert client.info().items == 25
