@@ -36,9 +36,9 @@ def arriving(parts: Parts, items: dict[str, int]) -> Arrivals:
     records = tuple(replace(parts.catalogue.record(row), item_id=item_id) for item_id, row in items.items())
     words = parts.catalogue.texts()
     nothing, no = np.zeros((len(rows), 1), np.float32), np.zeros(len(rows), bool)
-    return Arrivals(
-        records, tuple(words[row] for row in rows), ItemFeatures(nothing, no, nothing, no), parts.fused_ND[rows]
-    )
+    thumbnails = np.zeros((len(rows), 3, 48, 48), np.uint8)
+    features = ItemFeatures(nothing, no, nothing, no)
+    return Arrivals(records, tuple(words[row] for row in rows), features, parts.fused_ND[rows], thumbnails)
 
 
 NONE: dict[str, int] = {}
