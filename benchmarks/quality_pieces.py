@@ -52,8 +52,8 @@ PEERS = {
     "tiger": "TIGER, generative (torch-rechub)",
 }
 _ONLY_ON = {"tiger": ("beauty",)}
-"""Sets of a peer where not all: one pass of TIGER takes a quarter of an hour of one thread, and it is published on Beauty.
-HSTU is the generative peer of the others."""
+"""Sets of a peer where not all: one pass of TIGER takes a quarter of an hour of one thread, and it is published on
+Beauty. HSTU is the generative peer of the others."""
 
 
 class Piece(NamedTuple):
