@@ -62,6 +62,8 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "duplicates",
         "mismatch",
         "serve",
+        "upsert",
+        "delete",
         "info",
         "index",
     ]
