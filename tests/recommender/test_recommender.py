@@ -8,6 +8,7 @@ import pytest
 import mmrec
 from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
 from mmrec.types import Fallback, ItemEmbedding, ItemFailure, ItemInput, RecommendRequest
+from mmrec_serving import BackgroundServer
 from tests.contracts import assert_engine_contract, assert_twins
 
 
@@ -26,9 +27,10 @@ def test_it_keeps_the_engine_contract(recommender: mmrec.Recommender, item_ids: 
 
 
 def test_clients_and_the_recommender_give_the_same(
-    recommender: mmrec.Recommender, item_ids: list[str], demo_server: str
+    recommender: mmrec.Recommender, item_ids: list[str], demo_bundle: Path
 ) -> None:
-    assert_twins(recommender, item_ids, demo_server)
+    with BackgroundServer(lambda: mmrec.Recommender.load(demo_bundle, device="cpu")) as server:
+        assert_twins(recommender, item_ids, server.target)
 
 
 def test_recommended_items_are_real_unseen_and_distinct(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
