@@ -84,6 +84,8 @@ def nodes() -> Iterator[Nodes]:
             ("RAY_USAGE_STATS_ENABLED", "0"),
             ("RAY_BACKEND_LOG_LEVEL", "fatal"),
             ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"),
+            # A node of a busy machine answers late, and is not dead for that.
+            ("RAY_health_check_failure_threshold", "12"),
             ("OMP_NUM_THREADS", "1"),
         ):
             patch.setenv(name, value)
