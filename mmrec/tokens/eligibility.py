@@ -23,7 +23,7 @@ from torch import Tensor
 from mmrec.errors import InvalidArgumentError
 from mmrec.tokens.decode_index import Children, DecodeIndex
 
-__all__ = ["Eligibility", "Passing", "eligible", "eligible_rows", "passing"]
+__all__ = ["Closed", "Eligibility", "Passing", "eligible", "eligible_rows", "passing"]
 
 Places = npt.NDArray[np.integer[Any]] | Sequence[int]
 
@@ -43,18 +43,31 @@ class Passing(NamedTuple):
     items: int
 
 
+class Closed(NamedTuple):
+    """Nodes of one depth below which everything that passes is left out.
+
+    Attributes:
+        nodes_BD: V_l where padded. Shape: (B, D), int64.
+        parents_BD: A node after all others, and after those of empty beams, where padded. Shape: (B, D), int64.
+        slots_BD: Which child of its parent each is. Shape: (B, D), int64.
+    """
+
+    nodes_BD: Tensor
+    parents_BD: Tensor
+    slots_BD: Tensor
+
+
 class Eligibility(NamedTuple):
     """What each customer of a batch may be given.
 
     Attributes:
         groups: The sets of items that searches are confined to, each with the customers that it confines.
-        closed: Per depth 1..P, nodes below which everything that passes is left out, V_l where padded, and their
-            parents; None where there is no such node. Shape of each: (B, D), int64.
+        closed: Per depth 1..P, nodes below which everything that passes is left out; None where there is none.
         counts_B: Items that each customer may be given. Shape: (B,), int64.
     """
 
     groups: tuple[tuple[Tensor, Passing], ...]
-    closed: tuple[tuple[Tensor, Tensor] | None, ...]
+    closed: tuple[Closed | None, ...]
     counts_B: Tensor
 
     def close_(
@@ -79,12 +92,10 @@ class Eligibility(NamedTuple):
             scores_BWC[customers] = scores_BWC[customers].masked_fill(none, float("-inf"))
         closed = self.closed[depth]
         if closed is not None:
-            node_BD, parent_BD = closed
-            beam_BD = torch.searchsorted(nodes_BW, parent_BD).clamp_(max=nodes_BW.shape[1] - 1)
-            here_BD = (nodes_BW.gather(1, beam_BD) == parent_BD) & (node_BD < index.nodes[depth + 1])
-            # Which child it is; where it is none of them, +inf for any child changes nothing.
-            slot_BD = node_BD - children.nodes[..., 0].gather(1, beam_BD)
-            place_BD = torch.where(here_BD, beam_BD * children.nodes.shape[2] + slot_BD, 0)
+            beam_BD = torch.searchsorted(nodes_BW, closed.parents_BD).clamp_(max=nodes_BW.shape[1] - 1)
+            here_BD = nodes_BW.gather(1, beam_BD) == closed.parents_BD
+            # Where a node is no child of these beams, +inf for any child changes nothing.
+            place_BD = torch.where(here_BD, beam_BD * children.nodes.shape[2] + closed.slots_BD, 0)
             bound_BD = torch.where(here_BD, float("-inf"), float("inf"))
             scores_BWC.flatten(1).scatter_reduce_(1, place_BD, bound_BD, "amin")
         return scores_BWC
@@ -98,7 +109,7 @@ class Eligibility(NamedTuple):
         closed = self.closed[-1]
         if closed is not None:
             # Padding is written into a place of its own, which is cut off.
-            open_BN.scatter_(1, closed[0], False)
+            open_BN.scatter_(1, closed.nodes_BD, False)
         return open_BN[:, :items]
 
 
@@ -172,17 +183,18 @@ def _sorted_places(
 
 def _closed(
     place_BD: Tensor, there_BD: Tensor, groups: Sequence[tuple[Tensor, Passing]], index: DecodeIndex
-) -> tuple[tuple[Tensor, Tensor] | None, ...]:
+) -> tuple[Closed | None, ...]:
     """See `Eligibility.closed`; found from the items upwards."""
-    closed: list[tuple[Tensor, Tensor] | None] = [None] * index.levels
+    closed: list[Closed | None] = [None] * index.levels
     safe_BD = torch.where(there_BD, place_BD, 0)
     node_BD, shut_BD = safe_BD, there_BD
     for depth in range(index.levels, 0, -1):
         parent_BD = index.nodes_of(safe_BD, depth - 1)
         # Above what is open, all is open.
-        closed[depth - 1] = (
+        closed[depth - 1] = Closed(
             torch.where(shut_BD, node_BD, index.nodes[depth]),
-            torch.where(shut_BD, parent_BD, index.nodes[depth - 1]),
+            torch.where(shut_BD, parent_BD, index.nodes[depth - 1] + 1),
+            node_BD - index.child_begin[depth - 1][parent_BD],
         )
         begin_BD = index.item_begin[depth - 1][parent_BD].long()
         end_BD = index.item_begin[depth - 1][parent_BD + 1].long()
