@@ -340,7 +340,7 @@ def _peer_notes(records: Mapping[Piece, dict[str, Any]]) -> list[str]:
         minutes = ", ".join(f"{name} {value:.1f}" for name, value in row["minutes"].items())
         end = (
             f"cut after {row['minutes_allowed']:g} minutes, before it stopped by itself"
-            if row["cut"]
+            if row["cut"] or row["minutes"]["train"] >= row["minutes_allowed"]
             else "stopped by itself"
         )
         notes.append(

@@ -65,7 +65,8 @@ class _KeepBest(pl.Callback):
         if figure > self.best:
             self.best, self.best_epoch = figure, len(self.curve)
             self.weights = {name: value.clone() for name, value in pl_module.torch_model.state_dict().items()}
-        trainer.should_stop = len(self.curve) - self.best_epoch >= self.patience
+        # The clock may have stopped it already, in the middle of a pass.
+        trainer.should_stop = trainer.should_stop or len(self.curve) - self.best_epoch >= self.patience
 
     def on_train_end(self, trainer, pl_module):
         pl_module.torch_model.load_state_dict(self.weights)
