@@ -19,13 +19,18 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 
-__all__ = ["LexicalSketch", "fit_sketch", "nearest_rows", "nearest_to"]
+__all__ = ["LexicalSketch", "WordIndex", "fit_sketch", "index_words", "nearest_rows"]
 
 EXACT_ITEMS = 50_000
 """Items up to which every pair's TF-IDF cosine is computed; beyond, neighbours are searched among sketches."""
 
+RARE_ITEMS = 2_000
+"""Items that may have a term for it to propose neighbours in a larger catalogue."""
+
 _ROWS_AT_ONCE = 1024
 _ASKED_AT_ONCE = 64
+_PROPOSED = 8
+"""Items that are proposed for each that is kept."""
 
 
 class LexicalSketch(NamedTuple):
@@ -97,30 +102,77 @@ def nearest_rows(
     return sp.coo_array((values_E, (row_E, found_NK[row_E, place_E])), shape=(items, items)).tocsr()
 
 
-def nearest_to(asked: sp.csr_array, rows: sp.csr_array, among_N: npt.NDArray[np.bool_], keep: int) -> sp.csr_array:
-    """Cosine to the `keep` items of the most similar words, of a few items that need not be in the catalogue.
+class WordIndex(NamedTuple):
+    """Some items by their words, to find those of the most similar words for items that need not be in the catalogue.
+
+    Attributes:
+        columns: Where each term is, for the terms that propose neighbours. Shape: (V, N) CSR, float32.
+        rows: All that is compared of each item; None where the columns hold all of it. Shape: (N, V) CSR, float32.
+    """
+
+    columns: sp.csr_array
+    rows: sp.csr_array | None
+
+    def nearest(self, asked: sp.csr_array, keep: int, without: npt.NDArray[np.int64] | None = None) -> sp.csr_array:
+        """Cosine to the `keep` items of the most similar words.
+
+        Args:
+            asked: TF-IDF rows of unit norm. Shape: (M, V) CSR.
+            keep: 1 or more.
+            without: Items that must not be found. Shape: (X,).
+
+        Returns:
+            Positive cosines; the lower column wins ties. Shape: (M, N) CSR, float32.
+        """
+        parts = []
+        open_N = np.ones(self.columns.shape[1], np.float32)
+        open_N[[] if without is None else without] = 0
+        for begin in range(0, asked.shape[0], _ASKED_AT_ONCE):
+            some = asked[begin : begin + _ASKED_AT_ONCE]
+            cosine = sp.csr_array(some @ self.columns)
+            cosine.data *= open_N[cosine.indices]
+            if self.rows is not None:
+                cosine = _compared(some, self.rows, _largest(cosine, keep * _PROPOSED))
+            parts.append(_largest(cosine, keep))
+        return sp.vstack(parts, format="csr") if parts else sp.csr_array((0, self.columns.shape[1]), dtype=np.float32)
+
+
+def index_words(rows: sp.csr_array, among_N: npt.NDArray[np.bool_]) -> WordIndex:
+    """An index of the items that may be neighbours.
+
+    Up to `EXACT_ITEMS` of them it is exact. Beyond, terms that very many items have propose nothing: what has only such
+    terms in common with an item is not found. Cosines are exact all the same.
 
     Args:
-        asked: TF-IDF rows of unit norm. Shape: (M, V) CSR.
-        rows: Those of the catalogue. Shape: (N, V) CSR.
+        rows: TF-IDF rows of unit norm. Shape: (N, V) CSR.
         among_N: Which items may be neighbours. Shape: (N,), bool.
-        keep: 1 or more.
-
-    Returns:
-        Positive cosines; the lower column wins ties. Shape: (M, N) CSR, float32.
     """
-    chosen = sp.diags_array(among_N.astype(np.float32), format="csr") @ rows
-    columns = chosen.T.tocsr()
-    parts = []
-    for begin in range(0, asked.shape[0], _ASKED_AT_ONCE):
-        cosine = sp.csr_array(asked[begin : begin + _ASKED_AT_ONCE] @ columns)
-        row_E = np.repeat(np.arange(cosine.shape[0]), np.diff(cosine.indptr))
-        order_E = np.lexsort((cosine.indices, -cosine.data, row_E))
-        place_E = np.arange(cosine.nnz) - np.repeat(cosine.indptr[:-1], np.diff(cosine.indptr))
-        kept_E = order_E[(place_E < keep) & (cosine.data[order_E] > 0)]
-        values = cosine.data[kept_E].astype(np.float32)
-        parts.append(sp.coo_array((values, (row_E[kept_E], cosine.indices[kept_E])), shape=cosine.shape).tocsr())
-    return sp.vstack(parts, format="csr") if parts else sp.csr_array((0, rows.shape[0]), dtype=np.float32)
+    chosen = sp.csr_array(sp.diags_array(among_N.astype(np.float32), format="csr") @ rows)
+    columns = sp.csr_array(chosen.T.tocsr())
+    columns.eliminate_zeros()
+    if np.count_nonzero(among_N) <= EXACT_ITEMS:
+        return WordIndex(columns, None)
+    rare_V = np.diff(columns.indptr) <= RARE_ITEMS
+    columns = sp.csr_array(sp.diags_array(rare_V.astype(np.float32), format="csr") @ columns)
+    columns.eliminate_zeros()
+    return WordIndex(columns, rows)
+
+
+def _largest(matrix: sp.csr_array, keep: int) -> sp.csr_array:
+    """The `keep` largest positive entries of each row; the lower column wins ties."""
+    row_E = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order_E = np.lexsort((matrix.indices, -matrix.data, row_E))
+    place_E = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], np.diff(matrix.indptr))
+    kept_E = order_E[(place_E < keep) & (matrix.data[order_E] > 0)]
+    values = matrix.data[kept_E].astype(np.float32)
+    return sp.csr_array(sp.coo_array((values, (row_E[kept_E], matrix.indices[kept_E])), shape=matrix.shape))
+
+
+def _compared(asked: sp.csr_array, rows: sp.csr_array, proposed: sp.csr_array) -> sp.csr_array:
+    """Cosines at the places of what is proposed."""
+    row_E = np.repeat(np.arange(proposed.shape[0]), np.diff(proposed.indptr))
+    cosine_E = asked[row_E].multiply(rows[proposed.indices]).sum(axis=1)
+    return sp.csr_array((np.asarray(cosine_E), proposed.indices, proposed.indptr), shape=proposed.shape)
 
 
 def _search(

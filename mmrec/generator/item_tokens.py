@@ -40,6 +40,10 @@ class Neighbours(NamedTuple):
     rows_NK: Tensor
     weights_NK: Tensor
 
+    def take(self, rows: Tensor | slice) -> Neighbours:
+        """Those of some items."""
+        return Neighbours(self.rows_NK[rows], self.weights_NK[rows])
+
 
 class ItemTable(NamedTuple):
     """What the model knows of every item, before projection.
@@ -57,6 +61,16 @@ class ItemTable(NamedTuple):
     warm_N: Tensor
     followers: Neighbours | None = None
     alike: Neighbours | None = None
+
+    def take(self, rows: Tensor | slice) -> ItemTable:
+        """The table of some items; neighbours stay rows of the whole one."""
+        return ItemTable(
+            self.content_NC[rows],
+            self.paths_NP[rows],
+            self.warm_N[rows],
+            self.followers and self.followers.take(rows),
+            self.alike and self.alike.take(rows),
+        )
 
 
 class ItemTokens(nn.Module):
@@ -123,28 +137,38 @@ class ItemTokens(nn.Module):
         Returns:
             Shape: (R, H), float32.
         """
+        rows = slice(None) if rows_R is None else rows_R
+        return self._tokens(self.table().take(rows), self.residual.weight[rows])
+
+    def of_items(self, items: ItemTable, own_M: Tensor) -> Tensor:
+        """Tokens of items as a table describes them, whatever this catalogue has of them.
+
+        Args:
+            items: A row for each; neighbours are rows of this catalogue. Shapes with M for N.
+            own_M: Rows whose residuals the warm ones have; any for the others. Shape: (M,), int64.
+
+        Returns:
+            Shape: (M, H), float32.
+        """
+        return self._tokens(items, self.residual.weight[own_M])
+
+    def _tokens(self, items: ItemTable, residual_RH: Tensor) -> Tensor:
         # Sums over neighbours have no kernel in half precision on a CPU, and cost too little to want one.
         with torch.autocast(self.content_NC.device.type, enabled=False):
-            return self._forward(slice(None) if rows_R is None else rows_R)
-
-    def _forward(self, rows_R: Tensor | slice) -> Tensor:
-        warm_R = self.warm_N[rows_R]
-        tokens_RH = self.project(self.content_NC[rows_R])
-        if not self.config.use_content:
-            tokens_RH = torch.zeros_like(tokens_RH)
-        else:
-            for level, embedding in enumerate(self.code_embedding):
-                tokens_RH = tokens_RH + embedding(self.paths_NP[rows_R, level])
-        if self.config.use_ids:
-            shown_R1 = self._shown(warm_R).unsqueeze(1).float()
-            tokens_RH = tokens_RH + shown_R1 * self.residual.weight[rows_R]
-            followers_RH = self._mixed("followers", rows_R)
-            if followers_RH is not None:
-                tokens_RH = tokens_RH + self.share[0] * shown_R1 * followers_RH
-            alike_RH = self._mixed("alike", rows_R)
-            if alike_RH is not None and self.config.use_content:
-                tokens_RH = tokens_RH + self.share[1] * alike_RH
-        return self.norm(tokens_RH)  # type: ignore[no-any-return]
+            tokens_RH = self.project(items.content_NC)
+            if not self.config.use_content:
+                tokens_RH = torch.zeros_like(tokens_RH)
+            else:
+                for level, embedding in enumerate(self.code_embedding):
+                    tokens_RH = tokens_RH + embedding(items.paths_NP[:, level])
+            if self.config.use_ids:
+                shown_R1 = self._shown(items.warm_N).unsqueeze(1).float()
+                tokens_RH = tokens_RH + shown_R1 * residual_RH
+                if items.followers is not None:
+                    tokens_RH = tokens_RH + self.share[0] * shown_R1 * self._mixed(items.followers)
+                if items.alike is not None and self.config.use_content:
+                    tokens_RH = tokens_RH + self.share[1] * self._mixed(items.alike)
+            return self.norm(tokens_RH)  # type: ignore[no-any-return]
 
     def _shown(self, warm_R: Tensor) -> Tensor:
         if not (self.training and self.config.residual_dropout):
@@ -155,13 +179,11 @@ class ItemTokens(nn.Module):
         rows_NK = getattr(self, f"{name}_rows_NK")
         return None if rows_NK is None else Neighbours(rows_NK, getattr(self, f"{name}_weights_NK"))
 
-    def _mixed(self, name: str, rows_R: Tensor | slice) -> Tensor | None:
+    def _mixed(self, neighbours: Neighbours) -> Tensor:
         """Weighted sum of the neighbours' residuals. Shape: (R, H)."""
-        neighbours = self._neighbours(name)
-        if neighbours is None:
-            return None
-        rows_RK, weights_RK = neighbours.rows_NK[rows_R], neighbours.weights_NK[rows_R]
-        return F.embedding_bag(rows_RK, self.residual.weight, per_sample_weights=weights_RK, mode="sum")
+        return F.embedding_bag(
+            neighbours.rows_NK, self.residual.weight, per_sample_weights=neighbours.weights_NK, mode="sum"
+        )
 
 
 def neighbours_of(strength: sp.csr_array, keep: int) -> Neighbours:

@@ -12,8 +12,9 @@ Sources: TIGER (Rajput et al. 2023, arXiv:2305.05065) for decoding paths with at
 deep models (Zhu et al. 2018, arXiv:1801.02294) for nodes that stand for the items below them.
 """
 
-# Axes: B customers, T history places, N items, H hidden width, P levels of a semantic ID, l codes written,
-# Q queries (history places in training, beams in search), C children of a node, V nodes of a depth, X nodes asked for
+# Axes: B customers, T history places, N items, S rows of keys, H hidden width, P levels of a semantic ID, l codes
+# written, Q queries (history places in training, beams in search), C children of a node, V nodes of a depth, X nodes
+# asked for
 
 from __future__ import annotations
 
@@ -59,24 +60,28 @@ class Memory(NamedTuple):
 
 
 class NodeKeys(NamedTuple):
-    """What the head knows of every node of the decode index, made once per catalogue.
+    """What the head knows of every node of the decode index.
 
     Attributes:
-        written_PVH: Per depth 1..P, what writing a node adds to the decoder's input; one row per node, or per code
-            where nodes are known by their codes alone. Shape of each: (V, H).
-        scored_PVH: Per depth 1..P, what a state is scored against, in the same rows. Shape of each: (V, H).
-        codes_PV: Per depth 1..P, the code of every node, where codes have the rows; None where nodes have. Shape of
+        written_PVH: Per depth 1..P, what writing a node adds to the decoder's input. Shape of each: (S, H).
+        scored_PVH: Per depth 1..P, what a state is scored against, in the same rows. Shape of each: (S, H).
+        rows_PV: Per depth 1..P, the row of every node in these two; None where it is the node's own number. Shape of
             each: (V,), int32.
+        by_code: Whether nodes of one code share a row, so that there are few.
     """
 
     written_PVH: tuple[Tensor, ...]
     scored_PVH: tuple[Tensor, ...]
-    codes_PV: tuple[Tensor, ...] | None = None
+    rows_PV: tuple[Tensor, ...] | None = None
+    by_code: bool = False
 
     def written(self, nodes: Tensor, depth: int) -> Tensor:
         """What writing nodes of `depth`, 1 to P, adds. Shape: (*nodes, H)."""
-        rows = nodes if self.codes_PV is None else self.codes_PV[depth - 1][nodes]
-        return self.written_PVH[depth - 1][rows]
+        return self.written_PVH[depth - 1][self.rows(nodes, depth)]
+
+    def rows(self, nodes: Tensor, depth: int) -> Tensor:
+        """Rows of nodes of `depth`, 1 to P, in the arrays of that depth. Shape: as given, integers."""
+        return nodes if self.rows_PV is None else self.rows_PV[depth - 1][nodes]
 
 
 class Attended(NamedTuple):
@@ -149,24 +154,39 @@ class SemanticIdHead(nn.Module):
             by_code = tuple(embedding.weight for embedding in embeddings)
             normed = tuple(norm(codes_KH) for norm, codes_KH in zip(self.scored_norm, by_code, strict=True))
             last = index.child_code[-1].clamp(max=self.widths[-1] - 1)
-            return NodeKeys(by_code, normed, (*index.child_code[:-1], last))
+            return NodeKeys(by_code, normed, (*index.child_code[:-1], last), by_code=True)
         sorted_NH = tokens_NH[index.items_N]
         written, scored = [], []
-        for depth in range(index.levels):
-            # The last code only tells collisions apart, and of these a catalogue may get more than training had.
-            codes_VH = self.code_embedding[depth](index.child_code[depth].clamp(max=self.widths[depth] - 1))
-            sizes_V = index.item_begin[depth + 1].diff()
-            if len(sizes_V) == len(sorted_NH):
-                mean_VH = sorted_NH
-            else:
+        for depth in range(1, index.levels + 1):
+            sizes_V = index.item_begin[depth].diff()
+            mean_VH = sorted_NH
+            if len(sizes_V) < len(sorted_NH):
                 node_N = torch.repeat_interleave(
                     torch.arange(len(sizes_V), device=sizes_V.device), sizes_V, output_size=len(sorted_NH)
                 )
                 total_VH = sorted_NH.new_zeros(len(sizes_V), sorted_NH.shape[1]).index_add(0, node_N, sorted_NH)
                 mean_VH = total_VH / sizes_V.unsqueeze(1)
-            written.append(self.written[depth](mean_VH) + codes_VH)
-            scored.append(self.scored_norm[depth](self.scored[depth](mean_VH) + codes_VH))
+            written_VH, scored_VH = self.keys_of(mean_VH, index.child_code[depth - 1], depth)
+            written.append(written_VH)
+            scored.append(scored_VH)
         return NodeKeys(tuple(written), tuple(scored))
+
+    def keys_of(self, mean_YH: Tensor, codes_Y: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+        """What is written for nodes and what they are scored against.
+
+        Args:
+            mean_YH: Mean token of the items below each node. Shape: (Y, H).
+            codes_Y: Their codes. Shape: (Y,), integers.
+            depth: Where they are, 1 to P.
+
+        Returns:
+            Shape of each: (Y, H).
+        """
+        level = depth - 1
+        # The last code only tells collisions apart, and of these a catalogue may get more than training had.
+        codes_YH = self.code_embedding[level](codes_Y.clamp(max=self.widths[level] - 1))
+        scored_YH = self.scored_norm[level](self.scored[level](mean_YH) + codes_YH)
+        return self.written[level](mean_YH) + codes_YH, scored_YH
 
     def forward(
         self, prefix_lBQ: tuple[Tensor, ...], query_BQH: Tensor, memory: Memory, visible_BQT: Tensor, keys: NodeKeys
@@ -239,8 +259,8 @@ class SemanticIdHead(nn.Module):
             -inf where no child exists; NaN where none does. Shape: (..., C), float32.
         """
         scored_VH = keys.scored_PVH[depth]
-        rows_XC = children.nodes if keys.codes_PV is None else children.codes
-        few = keys.codes_PV is not None or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED)
+        rows_XC = keys.rows(children.nodes, depth + 1).long()
+        few = keys.by_code or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED)
         if depth == 0 or few:
             logits_XC = (state_XH @ scored_VH.T).gather(-1, rows_XC)
         else:

@@ -35,6 +35,7 @@ from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
 from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.recommender.live_rows import LiveRows
 from mmrec.recommender.saved_index import DECODE_INDEX, read_decode_index
 from mmrec.tokens.decode_index import DecodeIndex
 from mmrec.tokens.tokenizer import Tokenizer, tokenizer_from_tensors
@@ -100,6 +101,8 @@ class Parts(NamedTuple):
         channels: How histories are read.
         blends: Weights of the channels by what they rank for: ``fused`` is served.
         beam_width: Beams of the semantic-ID search when a request does not say.
+        live: Tables of all rows of a catalogue that has been changed; the generator has the rows of the bundle then.
+            None in a bundle.
     """
 
     catalogue: Catalogue
@@ -117,6 +120,7 @@ class Parts(NamedTuple):
     channels: ChannelConfigs
     blends: Mapping[str, Blend]
     beam_width: int
+    live: LiveRows | None = None
 
     @property
     def blend(self) -> Blend:

@@ -10,7 +10,8 @@ shown. Knows nothing about requests, stores or gRPC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, filterfalse
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,13 +20,15 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from mmrec.channels.sketch import nearest_to
+from mmrec.channels.sketch import EXACT_ITEMS, index_words
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
 from mmrec.recommender.artefact import Parts
+from mmrec.recommender.live_rows import LiveRows
 from mmrec.tokens.decode_index import DecodeIndex, change_decode_index
+from mmrec.tokens.node_changes import NodeChange, node_changes
 from mmrec.tokens.path_lookup import path_range
 from mmrec.types import ItemInput, ItemRecord
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
@@ -42,6 +45,7 @@ __all__ = [
     "describe_items",
     "described_records",
     "no_arrivals",
+    "settled",
 ]
 
 A = TypeVar("A", bound=np.generic)
@@ -94,14 +98,19 @@ class Changed(NamedTuple):
     """A changed catalogue.
 
     Attributes:
-        parts: All of it.
+        parts: All of it, but that the generator has the rows it had: what it knows of the arrivals is in `table`, and
+            `settled` gives it all rows.
         rows_M: Rows of the arrivals. Shape: (M,), int64.
         gone_R: Rows that are no items any more. Shape: (R,), int64.
+        table: What the generator is told of the arrivals, a row for each.
+        nodes: What is touched of the decode index, per depth 1..P.
     """
 
     parts: Parts
     rows_M: npt.NDArray[np.int64]
     gone_R: npt.NDArray[np.int64]
+    table: ItemTable
+    nodes: tuple[NodeChange, ...]
 
 
 class Described(NamedTuple):
@@ -225,24 +234,32 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
 
     alive_N = _placed(_alive(parts.catalogue), rows_M, True, items)
     alive_N[gone_R] = False
-    paths_MP, index = _index(parts, arrivals, rows_M, gone_R)
-    paths_NP = _placed(parts.semantic_ids_NP, rows_M, paths_MP, items)
-    fused_ND = _placed(parts.fused_ND, rows_M, arrivals.fused_MD, items)
+    paths_MP, index, nodes = _index(parts, arrivals, rows_M, gone_R)
     lexical_M = _words(parts, arrivals)
     lexical = parts.lexical._replace(rows=_placed_rows(parts.lexical.rows, rows_M, lexical_M, items))
-    table = _table(parts, arrivals, rows_M, lexical_M, paths_NP, items)
+    before = parts.live or _live(parts)
+    table = _table(parts, before, arrivals, rows_M, lexical_M, paths_MP)
+    live = _grown(before, arrivals, rows_M, table, items)
     changed = parts._replace(
         catalogue=_catalogue(parts.catalogue, arrivals.records, rows_M, alive_N),
-        fused_ND=fused_ND,
-        semantic_ids_NP=paths_NP,
+        fused_ND=live.fused.rows.numpy(),
+        semantic_ids_NP=live.paths.rows.numpy(),
         decode_index=index,
-        generator=parts.generator.over(table),
         transitions=parts.transitions.over(items),
         transitions_wide=parts.transitions_wide.over(items),
         lexical=lexical,
         popularity_N=_placed(parts.popularity_N, rows_M[:0], parts.popularity_N[:0], items),
+        live=live,
     )
-    return Changed(changed, rows_M, gone_R)
+    return Changed(changed, rows_M, gone_R, table, nodes)
+
+
+def settled(parts: Parts) -> Parts:
+    """Parts whose generator knows every row by itself, as those of a bundle do; costs a copy of all rows."""
+    if parts.live is None:
+        return parts
+    table = parts.live.table(parts.generator.catalogue.table())
+    return parts._replace(generator=parts.generator.over(table), live=None)
 
 
 # --- one item ---------------------------------------------------------------------------------------------------------
@@ -350,28 +367,35 @@ def _as_catalogue(records: Sequence[ItemRecord], like: Catalogue) -> Catalogue:
 
 def _index(
     parts: Parts, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], gone_R: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int32], DecodeIndex]:
-    """Paths of the arrivals, each one's own, and the index with them. Shape: (M, P), int32."""
+) -> tuple[npt.NDArray[np.int32], DecodeIndex, tuple[NodeChange, ...]]:
+    """Paths of the arrivals, each one's own, of shape (M, P), int32; the index with them; what it touches of it."""
     index = parts.decode_index.to(torch.device("cpu"))
     index = index._replace(widths=(*index.widths[:-1], max(LAST_WIDTH, index.widths[-1])))
     codes_ML = parts.tokenizer.encode(arrivals.fused_MD) if len(rows_M) else np.empty((0, index.levels - 1), np.int32)
     leaving = set(rows_M.tolist()) | set(gone_R.tolist())
-    taken: dict[tuple[int, ...], set[int]] = {}
+    free: dict[tuple[int, ...], Iterator[int]] = {}
     last = []
     for codes in map(tuple, codes_ML.tolist()):
-        if codes not in taken:
+        if codes not in free:
             below = path_range(index, codes)
             rows = index.items_N[below.begin : below.end].tolist()
             paths = parts.semantic_ids_NP[rows, -1].tolist()
-            taken[codes] = {code for row, code in zip(rows, paths, strict=True) if row not in leaving}
-        code = next(code for code in range(LAST_WIDTH) if code not in taken[codes])
-        taken[codes].add(code)
-        last.append(code)
+            taken = {code for row, code in zip(rows, paths, strict=True) if row not in leaving}
+            free[codes] = filterfalse(taken.__contains__, count())
+        last.append(next(free[codes]))
     paths_MP = np.concatenate([codes_ML, np.array(last, dtype=np.int32).reshape(-1, 1)], axis=1).astype(np.int32)
     removed_R = np.concatenate([rows_M, gone_R])
     if not len(removed_R):
-        return paths_MP, index
-    return paths_MP, change_decode_index(index, added_MP=paths_MP, rows_M=rows_M, removed_R=removed_R)
+        return paths_MP, index, ()
+    changed = change_decode_index(index, added_MP=paths_MP, rows_M=rows_M, removed_R=removed_R)
+    left_R = _places(index, removed_R)
+    return paths_MP, changed, node_changes(index, changed, left_R[left_R >= 0], _places(changed, rows_M))
+
+
+def _places(index: DecodeIndex, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where rows are in the sorted table, -1 for those that are not. Shape: (X,), int64."""
+    rows = max(int(index.items_N.max()), int(rows_X.max(initial=-1))) + 1
+    return np.asarray(index.place_of_rows(rows).numpy()[rows_X], dtype=np.int64)
 
 
 # --- what the generator is told ---------------------------------------------------------------------------------------
@@ -383,51 +407,88 @@ def _words(parts: Parts, arrivals: Arrivals) -> sp.csr_array:
     return parts.lexical.vocabulary.rows(arrivals.texts)
 
 
+def _live(parts: Parts) -> LiveRows:
+    return LiveRows.of(parts.fused_ND, parts.semantic_ids_NP, parts.generator.catalogue.table(), parts.lexical)
+
+
 def _table(
     parts: Parts,
+    live: LiveRows,
     arrivals: Arrivals,
     rows_M: npt.NDArray[np.int64],
     lexical_M: sp.csr_array,
-    paths_NP: npt.NDArray[np.int32],
-    items: int,
+    paths_MP: npt.NDArray[np.int32],
 ) -> ItemTable:
-    """What the generator knows of every item. Rows that have training events keep what these taught."""
-    table = parts.generator.catalogue.table()
-    device = table.content_NC.device
+    """What the generator is told of the arrivals. Rows that have training events keep what these taught."""
+    base = parts.generator.catalogue.table()
+    device = base.content_NC.device
     sketch_MS = parts.sketch.of(lexical_M) if parts.sketch else np.empty((0, 0), dtype=np.float32)
-    content_MC = torch.from_numpy(np.concatenate([arrivals.fused_MD, sketch_MS], axis=1)).to(device)
-    where = torch.from_numpy(rows_M).to(device)
+    content_MC = np.concatenate([arrivals.fused_MD, sketch_MS], axis=1)
+    if not len(rows_M):
+        content_MC = np.zeros((0, base.content_NC.shape[1]), dtype=np.float32)
+    known = np.flatnonzero(rows_M < len(base.warm_N))
+    own = torch.from_numpy(rows_M[known]).to(device)
+    where = torch.from_numpy(known).to(device)
 
-    def grown(old: Tensor) -> Tensor:
-        more = torch.zeros((items - len(old), *old.shape[1:]), dtype=old.dtype, device=device)
-        return torch.cat([old, more])
+    def taught(old_N: Tensor) -> Tensor:
+        """What the bundle says of those that it has, zeros for the others."""
+        rows = torch.zeros((len(rows_M), *old_N.shape[1:]), dtype=old_N.dtype, device=device)
+        return rows.index_copy(0, where, old_N[own])
 
-    alike = table.alike
+    followers, alike = base.followers, base.alike
     if alike:
-        near = _alike(parts, arrivals, rows_M, lexical_M, keep=alike.rows_NK.shape[1])
-        alike = Neighbours(
-            grown(alike.rows_NK).index_copy(0, where, near.rows_NK.to(device)),
-            grown(alike.weights_NK).index_copy(0, where, near.weights_NK.to(device)),
-        )
-    followers = table.followers
+        near = _alike(parts, live, arrivals, rows_M, lexical_M, keep=alike.rows_NK.shape[1])
+        alike = Neighbours(near.rows_NK.to(device), near.weights_NK.to(device))
     return ItemTable(
-        content_NC=grown(table.content_NC).index_copy(0, where, content_MC) if len(rows_M) else table.content_NC,
-        paths_NP=torch.from_numpy(paths_NP.astype(np.int64)).to(device),
-        warm_N=grown(table.warm_N),
-        followers=followers and Neighbours(grown(followers.rows_NK), grown(followers.weights_NK)),
+        content_NC=torch.from_numpy(content_MC).to(device),
+        paths_NP=torch.from_numpy(paths_MP.astype(np.int64)).to(device),
+        warm_N=taught(base.warm_N),
+        followers=followers and Neighbours(taught(followers.rows_NK), taught(followers.weights_NK)),
         alike=alike,
     )
 
 
+def _grown(live: LiveRows, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], table: ItemTable, items: int) -> LiveRows:
+    rows = torch.from_numpy(rows_M)
+    alike, near = live.alike, table.alike
+    if alike and near:
+        alike = (
+            alike[0].over(rows, near.rows_NK.cpu(), items),
+            alike[1].over(rows, near.weights_NK.cpu(), items),
+        )
+    return live._replace(
+        fused=live.fused.over(rows, torch.from_numpy(arrivals.fused_MD), items),
+        paths=live.paths.over(rows, table.paths_NP.cpu(), items),
+        alike=alike,
+        stale=np.union1d(live.stale, rows_M[table.warm_N.cpu().numpy()]),
+        set_rows=live.set_rows.append(rows),
+        set_content=live.set_content.append(table.content_NC.cpu()),
+    )
+
+
 def _alike(
-    parts: Parts, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], lexical_M: sp.csr_array, keep: int
+    parts: Parts,
+    live: LiveRows,
+    arrivals: Arrivals,
+    rows_M: npt.NDArray[np.int64],
+    lexical_M: sp.csr_array,
+    keep: int,
 ) -> Neighbours:
-    """Warm items of similar words, or, for an item without a known word, of a near fused embedding."""
+    """Warm items of similar words, or, for an item without a known word, of a near fused embedding.
+
+    Words are compared with those that items had before this change; an item is no neighbour of its own.
+    """
     warm_N = parts.generator.catalogue.warm_N.cpu().numpy()
-    # One more than is kept: an item that is replaced may find itself.
-    strength = sp.lil_array(nearest_to(lexical_M, parts.lexical.rows, warm_N, keep + 1))
-    warm = np.flatnonzero(warm_N)
+    # What was replaced is found by its words of now; one more than is kept, for an item may find itself.
+    found = live.words.nearest(lexical_M, keep + 1, without=live.stale)
+    if len(live.stale):
+        every = np.ones(len(live.stale), np.bool_)
+        now = index_words(parts.lexical.rows[live.stale], every).nearest(lexical_M, keep + 1)
+        found = found + sp.csr_array((now.data, live.stale[now.indices], now.indptr), shape=found.shape)
+    strength = sp.lil_array(found)
     for place in np.flatnonzero(np.diff(lexical_M.indptr) == 0).tolist():
+        warm = np.flatnonzero(warm_N)
+        warm = warm[:: -(-len(warm) // EXACT_ITEMS)]
         cosine_W = parts.fused_ND[warm] @ arrivals.fused_MD[place]
         best = np.argsort(-cosine_W, kind="stable")[: keep + 1]
         for column in best[cosine_W[best] > 0].tolist():

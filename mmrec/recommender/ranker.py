@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +25,17 @@ from mmrec.channels.newcomers import newcomer_lifts
 from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
+from mmrec.generator.live_keys import LiveKeys
 from mmrec.generator.semantic_id_head import Memory
+from mmrec.growing import GrowingRows
 from mmrec.recommender.allowed import Allowed
 from mmrec.recommender.artefact import Parts
+from mmrec.recommender.changing import Changed
+from mmrec.tokens.decode_index import DecodeIndex
 from mmrec.tokens.eligibility import Eligibility, eligible, eligible_rows, passing
 from mmrec.tokens.path_search import PathResult
 
-__all__ = ["CHANNELS", "NEW_ITEM", "Blended", "CustomerChunk", "Features", "Ranker"]
+__all__ = ["CHANNELS", "NEW_ITEM", "Blended", "CustomerChunk", "Features", "Known", "Ranker"]
 
 Histories = Sequence[npt.NDArray[np.int32]]
 
@@ -83,6 +88,18 @@ class Blended(NamedTuple):
     lifts_B: npt.NDArray[np.float32]
 
 
+class Known(NamedTuple):
+    """What the model has worked out of every item, and what makes it cheap to work out that of a few others.
+
+    Attributes:
+        tokens: Of every item. Shape: (N, H), float32.
+        keys: Of every node of the decode index.
+    """
+
+    tokens: GrowingRows
+    keys: LiveKeys
+
+
 class Ranker:
     """Scores and ranks a catalogue for customers.
 
@@ -90,25 +107,51 @@ class Ranker:
         parts: What to rank with; the generator is on `device`.
         device: Where the LLM computes.
         dtype: Number format of its matrix products.
+        known: Of the same catalogue; None works it out.
     """
 
-    def __init__(self, parts: Parts, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, parts: Parts, device: torch.device, dtype: torch.dtype, known: Known | None = None) -> None:
         self.parts = parts
         self.device = device
         self.dtype = dtype
         self.items = len(parts.catalogue)
         self.index = parts.decode_index.to(device)
-        with torch.inference_mode():
-            self.tokens_NH = parts.generator.eval().item_tokens()
-            self.keys = parts.generator.node_keys(self.tokens_NH, self.index)
+        self._known = known or _known(parts, self.index)
+        self.tokens_NH = self._known.tokens.rows
+        self.keys = self._known.keys.keys
         self._place_N = self.index.place_of_rows(self.items).cpu().numpy()
         gone_N = np.zeros(self.items, np.bool_) if parts.catalogue.alive_N is None else ~parts.catalogue.alive_N
-        self.new_N = ~parts.generator.catalogue.warm_N.cpu().numpy() & ~gone_N
+        warm_N = np.zeros(self.items, np.bool_)
+        warm_N[: len(parts.generator.catalogue.warm_N)] = parts.generator.catalogue.warm_N.cpu().numpy()
+        self.new_N = ~warm_N & ~gone_N
         self._gone_N = torch.from_numpy(gone_N).to(device) if gone_N.any() else None
-        self._lending = _lending(parts)
-        most = max(float(parts.popularity_N.max()), 1.0)
-        self.log_popularity_N = (np.log1p(parts.popularity_N) / math.log1p(most)).astype(np.float32)
-        self._popularity_N: npt.NDArray[np.float32] = self._lending.lend(self.log_popularity_N[None])[0]
+
+    def over(self, changed: Changed) -> Ranker:
+        """The ranker of the changed catalogue, which works out what the change touches; this one stays as it is."""
+        parts, items = changed.parts, len(changed.parts.catalogue)
+        rows_M = torch.from_numpy(changed.rows_M).to(self.device)
+        own_M = rows_M.clamp(max=len(parts.generator.catalogue.warm_N) - 1)
+        with torch.inference_mode():
+            arrived_MH = parts.generator.catalogue.of_items(changed.table, own_M)
+            tokens = self._known.tokens.over(rows_M, arrived_MH, items)
+            keys = self._known.keys
+            if changed.nodes:
+                keys = keys.over(tokens.rows, parts.decode_index.to(self.device), changed.nodes)
+        return Ranker(parts, self.device, self.dtype, Known(tokens, keys))
+
+    @cached_property
+    def log_popularity_N(self) -> npt.NDArray[np.float32]:
+        """Log popularity scaled to 0..1. Shape: (N,), float32."""
+        most = max(float(self.parts.popularity_N.max()), 1.0)
+        return np.asarray(np.log1p(self.parts.popularity_N) / math.log1p(most), dtype=np.float32)
+
+    @cached_property
+    def _popularity_N(self) -> npt.NDArray[np.float32]:
+        return np.asarray(self._lending.lend(self.log_popularity_N[None].copy())[0], dtype=np.float32)
+
+    @cached_property
+    def _lending(self) -> Lending:
+        return _lending(self.parts, self.items)
 
     @classmethod
     def popularity_of(cls, train: Interactions, items: int) -> npt.NDArray[np.float32]:
@@ -294,12 +337,22 @@ class Ranker:
         return np.asarray(feature_XK[0] - feature_XK[1:], dtype=np.float32)
 
 
-def _lending(parts: Parts) -> Lending:
+def _known(parts: Parts, index: DecodeIndex) -> Known:
+    """What the model has worked out of every item of a bundle."""
+    with torch.inference_mode():
+        tokens_NH = parts.generator.eval().item_tokens()
+        keys = LiveKeys.of(parts.generator.semantic_id_head, tokens_NH, index)
+        return Known(GrowingRows.of(tokens_NH), keys)
+
+
+def _lending(parts: Parts, items: int) -> Lending:
     """What items without a training event are lent, by those whose words are like theirs."""
     table = parts.generator.catalogue.table()
-    cold_N = ~table.warm_N.cpu().numpy()
+    cold_N = np.ones(items, np.bool_)
+    cold_N[: len(table.warm_N)] = ~table.warm_N.cpu().numpy()
     if table.alike is None:
-        return lend_to(
-            np.zeros_like(cold_N), np.zeros((len(cold_N), 1), np.int64), np.zeros((len(cold_N), 1), np.float32)
-        )
-    return lend_to(cold_N, table.alike.rows_NK.cpu().numpy(), table.alike.weights_NK.cpu().numpy())
+        return lend_to(np.zeros_like(cold_N), np.zeros((items, 1), np.int64), np.zeros((items, 1), np.float32))
+    rows_NK, weights_NK = table.alike
+    if parts.live and parts.live.alike:
+        rows_NK, weights_NK = (growing.rows for growing in parts.live.alike)
+    return lend_to(cold_N, rows_NK.cpu().numpy(), weights_NK.cpu().numpy())

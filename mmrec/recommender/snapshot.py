@@ -97,7 +97,7 @@ def changed_snapshot(
         FailedPreconditionError: see `change_parts`.
     """
     changed = change_parts(now.parts, arrivals, gone)
-    ranker = Ranker(changed.parts, now.ranker.device, now.ranker.dtype)
+    ranker = now.ranker.over(changed)
     rows = ChangedRows(
         changed.rows_M, arrivals.features, arrivals.thumbnails_M, changed.gone_R, len(changed.parts.catalogue)
     )

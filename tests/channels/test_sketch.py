@@ -4,7 +4,7 @@ import scipy.sparse as sp
 
 from mmrec.channels import sketch
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
-from mmrec.channels.sketch import fit_sketch, nearest_rows, nearest_to
+from mmrec.channels.sketch import fit_sketch, index_words, nearest_rows
 
 TEXTS = [
     "red leather boots",
@@ -74,10 +74,10 @@ def test_the_nearest_of_other_items_are_those_of_the_catalogue_with_the_most_sim
     asked = index.vocabulary.rows(["red boots", "", "leather cotton", "never heard of"])
     among = np.array([True, True, True, True, True, False])
     cosine = (asked @ index.rows.T).toarray()
-    found = nearest_to(asked, index.rows, among, 2)
+    found = index_words(index.rows, among).nearest(asked, 2)
     assert found.shape == (4, 6)
     # One asked item has two neighbours of equal similarity, of which the lower rows are kept.
     expected = [np.argsort(-row, kind="stable")[:2] if row.any() else [] for row in cosine * among]
     assert [sorted(found[[row]].indices.tolist()) for row in range(4)] == [sorted(map(int, rows)) for rows in expected]
     assert np.allclose(found.toarray()[found.toarray() > 0], cosine[found.toarray() > 0])
-    assert nearest_to(asked[:0], index.rows, among, 2).shape == (0, 6)
+    assert index_words(index.rows, among).nearest(asked[:0], 2).shape == (0, 6)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mmrec.bundle import open_bundle
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
-from mmrec.recommender.changing import Arrivals, change_parts, describe_items
+from mmrec.recommender.changing import Arrivals, change_parts, describe_items, settled
 from mmrec.recommender.ranker import Ranker
 from mmrec.tokens.decode_index import DecodeIndex, build_decode_index
 from mmrec.types import ItemInput
@@ -50,7 +50,7 @@ def same(one: DecodeIndex, two: DecodeIndex) -> bool:
 
 
 def test_a_new_item_is_beside_the_one_that_it_is_like(parts: Parts) -> None:
-    changed = change_parts(parts, arriving(parts, {"new": 7})).parts
+    changed = settled(change_parts(parts, arriving(parts, {"new": 7})).parts)
     row = len(parts.catalogue)
     assert (changed.catalogue.row_of("new"), len(changed.catalogue)) == (row, row + 1)
     assert changed.catalogue.alive_N is None
@@ -70,7 +70,7 @@ def test_a_new_item_is_beside_the_one_that_it_is_like(parts: Parts) -> None:
 
 def test_a_replaced_item_keeps_its_row_and_what_training_taught_of_it(parts: Parts) -> None:
     item_id = parts.catalogue.item_ids[3]
-    changed = change_parts(parts, arriving(parts, {item_id: 9})).parts
+    changed = settled(change_parts(parts, arriving(parts, {item_id: 9})).parts)
     assert len(changed.catalogue) == len(parts.catalogue)
     assert changed.catalogue.titles[3] == parts.catalogue.titles[9]
     assert np.array_equal(changed.fused_ND[3], parts.fused_ND[9])
@@ -87,8 +87,8 @@ def test_a_deleted_item_is_in_no_index_and_keeps_its_row(parts: Parts) -> None:
     assert changed.catalogue.alive_N is not None
     assert np.flatnonzero(~changed.catalogue.alive_N).tolist() == [5]
     assert 5 not in changed.decode_index.items_N.tolist()
-    assert torch.equal(changed.generator.item_tokens(), parts.generator.item_tokens())
-    back = change_parts(changed, arriving(parts, {item_id: 5})).parts
+    assert torch.equal(settled(changed).generator.item_tokens(), parts.generator.item_tokens())
+    back = settled(change_parts(changed, arriving(parts, {item_id: 5})).parts)
     assert back.catalogue.alive_N is None
     assert back.catalogue.row_of(item_id) == 5
     assert torch.allclose(back.generator.item_tokens()[5], parts.generator.item_tokens()[5], atol=1e-5)
@@ -144,7 +144,7 @@ def test_however_a_catalogue_came_to_be_its_index_is_that_of_its_items(
 def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
     gone = parts.catalogue.item_ids[2]
     changed = change_parts(parts, arriving(parts, {"new": 7, "other": 8}), [gone]).parts
-    ranker = Ranker(changed, torch.device("cpu"), torch.float32)
+    ranker = Ranker(settled(changed), torch.device("cpu"), torch.float32)
     found = ranker.features([np.array([7, 2], dtype=np.int32)])
     assert found.generated_BW is not None
     assert {name: feature.shape for name, feature in found.by_channel.items()} == dict.fromkeys(
