@@ -100,7 +100,8 @@ class SemanticIdsRequest:
 
     Attributes:
         item_ids: At most `MAX_BATCH`.
-        codebook_version: Version of the codebooks the answer must be in; empty for the one being served.
+        codebook_version: Version of the codebooks the answer must be in: the one being served, or the one before it
+            as long as that is kept; empty for the one being served.
     """
 
     item_ids: tuple[str, ...]
@@ -113,10 +114,17 @@ class SemanticIdsRequest:
 
 @dataclass(frozen=True, slots=True)
 class ItemPath:
-    """An item and its path, the code that tells collisions apart included."""
+    """An item and its path.
+
+    Attributes:
+        item_id: The item.
+        semantic_id: Its path, the code that tells collisions apart included; empty where it has none.
+        error: Why it has none, NOT_FOUND: it came after the version of the codebooks that was asked for. None: it has.
+    """
 
     item_id: str
     semantic_id: tuple[int, ...]
+    error: MmrecError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,8 @@ class ResolveRequest:
         semantic_ids: Paths, or the beginnings of paths, each of one code or more; at most `MAX_BATCH`.
         page_size: Items returned per path; 0 means `DEFAULT_K`, more than `MAX_K` is coerced to it, and so is what
             would make more than `MAX_RESOLVED` items in all.
-        codebook_version: Version of the codebooks that the paths are in; empty for the one being served.
+        codebook_version: Version of the codebooks that the paths are in: the one being served, or the one before it as
+            long as that is kept; empty for the one being served.
     """
 
     semantic_ids: tuple[tuple[int, ...], ...]

@@ -366,6 +366,8 @@ class ServiceInfo:
         codebook_size: Codes per level.
         device: Where it computes, e.g. ``cpu`` or ``cuda:0``.
         preset: The preset it was fitted with.
+        codebook_versions: Versions of the codebooks whose semantic IDs can be looked up, the one being served first;
+            empty: not known.
     """
 
     name: str
@@ -378,6 +380,7 @@ class ServiceInfo:
     codebook_size: int
     device: str
     preset: str
+    codebook_versions: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -43,6 +43,7 @@ from mmrec.understanding.vector_index import IndexConfig, IndexDescription, Vect
 from mmrec_encoders.fusion import ItemFeatures
 
 __all__ = [
+    "CATALOGUE_FILES",
     "ENCODERS",
     "ChannelConfigs",
     "Parts",
@@ -58,6 +59,7 @@ __all__ = [
 ]
 
 CATALOGUE = "catalogue.parquet"
+ALIVE = "alive.safetensors"
 HISTORIES = "histories.parquet"
 EMBEDDINGS = "embeddings.safetensors"
 TOKENS = "tokens.safetensors"
@@ -70,6 +72,8 @@ SETTINGS = "settings.json"
 TERMS = "terms.json"
 WORDS = "words.safetensors"
 ENCODERS = "encoders"
+CATALOGUE_FILES = (CATALOGUE, ALIVE, HISTORIES, EMBEDDINGS, TOKENS, f"{INDEX}.", THUMBNAILS, DECODE_INDEX)
+"""Beginnings of the names of files that follow from the catalogue: another one has its own, or has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,9 @@ def write_parts(
         What the index over the fused embeddings is, with its measured recall.
     """
     writer.write_table(CATALOGUE, parts.catalogue.to_table())
+    if parts.catalogue.alive_N is not None:
+        # Beside the table and not in it, where a column of the dataset may have any name.
+        writer.write_tensors(ALIVE, {"alive": parts.catalogue.alive_N})
     writer.write_table(HISTORIES, _histories_table(parts.interactions))
     writer.write_tensors(
         EMBEDDINGS,
@@ -212,7 +219,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     Raises:
         BundleError: a part is missing, or parts do not fit each other.
     """
-    catalogue = Catalogue.from_table(bundle.read_table(CATALOGUE))
+    catalogue = _read_catalogue(bundle)
     interactions = _read_histories(bundle.read_table(HISTORIES))
     fused_ND = _read_tensor(bundle, EMBEDDINGS, "fused")
     tokens = bundle.read_tensors(TOKENS)
@@ -251,7 +258,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         interactions=interactions,
         fused_ND=fused_ND,
         semantic_ids_NP=tokens["semantic_ids"],
-        decode_index=read_decode_index(bundle, tokens["semantic_ids"], generator.widths),
+        decode_index=read_decode_index(bundle, tokens["semantic_ids"], generator.widths, catalogue.alive_N),
         tokenizer=_tokenizer(bundle, tokens),
         generator=generator.to(device).eval(),
         transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
@@ -274,7 +281,7 @@ def read_paths(bundle: Bundle) -> Paths:
     Raises:
         BundleError: a part is missing, or the parts come from different bundles.
     """
-    catalogue = Catalogue.from_table(bundle.read_table(CATALOGUE))
+    catalogue = _read_catalogue(bundle)
     semantic_ids_NP = _read_tensor(bundle, TOKENS, "semantic_ids")
     if len(semantic_ids_NP) != len(catalogue):
         raise BundleError(
@@ -320,6 +327,20 @@ def read_index(bundle: Bundle, fused_ND: npt.NDArray[np.float32], device: torch.
         # Older bundles hold a flat copy of the vectors instead, which says nothing that the vectors do not.
         return build_vector_index(fused_ND, replace(config, exact_up_to=len(fused_ND)))
     return VectorIndex.load(bundle.path(f"{INDEX}.json").parent, fused_ND, INDEX, config)
+
+
+def _read_catalogue(bundle: Bundle) -> Catalogue:
+    """The items, and the rows of those that were deleted while an earlier version was being served."""
+    catalogue = Catalogue.from_table(bundle.read_table(CATALOGUE))
+    if ALIVE not in bundle.manifest.files:
+        return catalogue
+    alive_N = _read_tensor(bundle, ALIVE, "alive").astype(np.bool_)
+    if len(alive_N) != len(catalogue):
+        raise BundleError(
+            f"{bundle.root}: {ALIVE} describes {len(alive_N):,} rows and {CATALOGUE} {len(catalogue):,}; the parts "
+            "come from different bundles: restore the bundle from its source"
+        )
+    return replace(catalogue, alive_N=alive_N)
 
 
 def _read_tensor(bundle: Bundle, name: str, key: str) -> npt.NDArray[Any]:

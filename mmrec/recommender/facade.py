@@ -3,20 +3,24 @@
 Unit of work: a batch of requests of one kind. Knows nothing about gRPC.
 """
 
-# Axes: M described items, D fused dimensions
+# Axes: M described items, D fused dimensions, O rows of the catalogue before
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from mmrec.bundle import Bundle, open_bundle
+import numpy as np
+
+from mmrec.bundle import Bundle, BundleWriter, open_bundle
 from mmrec.calls import EngineCalls
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.changing import (
@@ -28,9 +32,10 @@ from mmrec.recommender.changing import (
     no_arrivals,
 )
 from mmrec.recommender.live import LiveEvents
+from mmrec.recommender.publishing import publish_snapshot
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.sides import CatalogueSides, item_side, no_side
-from mmrec.recommender.snapshot import changed_snapshot, make_snapshot
+from mmrec.recommender.snapshot import changed_snapshot, make_snapshot, successor
 from mmrec.remembering import MadeChanges
 from mmrec.types import (
     ChangeResults,
@@ -74,20 +79,22 @@ Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 class Recommender(EngineCalls):
     """Recommends from a bundle. Make one with `Recommender.load`.
 
-    Questions are asked from one thread at a time. The catalogue may be changed from another one meanwhile: a question
-    is answered wholly from the state in which it found the catalogue.
+    Questions are asked from one thread at a time. The catalogue may be changed from another one meanwhile, and another
+    version of the bundle may take its place: a question is answered wholly from the state in which it found things.
     """
 
-    def __init__(self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder) -> None:
-        self._bundle = bundle
-        self._encoder = encoder
-        self._live = LiveEvents(ranker.parts)
+    def __init__(
+        self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder, *, device: str = "auto", dtype: str = "auto"
+    ) -> None:
         index = read_index(bundle, ranker.parts.fused_ND, ranker.device)
         sides = CatalogueSides(
             ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
         )
-        self._now = make_snapshot(ranker, sides, self._live, bundle.manifest.versions)
-        self._changing = threading.Lock()
+        # All that belongs to one bundle is in one snapshot, so that it changes in one step.
+        self._now = make_snapshot(ranker, sides, LiveEvents(ranker.parts), bundle.manifest.versions, bundle)
+        self._device, self._dtype = device, dtype
+        self._changing = threading.RLock()
+        self._recording = threading.Lock()
         self._changes = 0
         self._made = MadeChanges()
 
@@ -110,7 +117,68 @@ class Recommender(EngineCalls):
         opened = open_bundle(bundle)
         ranker = Ranker(read_parts(opened, where), where, number_format)
         encoder = ItemEncoder.load(opened.folder / ENCODERS, device=device, dtype=dtype)
-        return cls(opened, ranker, encoder)
+        return cls(opened, ranker, encoder, device=device, dtype=dtype)
+
+    # --- versions of the bundle --------------------------------------------------------------------------------------
+
+    @property
+    def _encoder(self) -> ItemEncoder:
+        return self._now.sides.encoder
+
+    @property
+    def bundle(self) -> Bundle:
+        """The version of the bundle that is served."""
+        return self._now.bundle
+
+    def load_current(self) -> Recommender:
+        """The version of the same bundle folder that is current by now, beside this one and independent of it.
+
+        It computes on the same device. Both are in memory until one of them is let go.
+
+        Raises:
+            NotFoundError, BundleError: as `load`.
+        """
+        return Recommender.load(self._now.bundle.root, device=self._device, dtype=self._dtype)
+
+    def adopt(self, other: Recommender) -> None:
+        """Go on with all that another recommender has, in one step; safe to call while questions are answered.
+
+        A question that has begun is answered from what was there before. What was changed in this catalogue and not in
+        the other one is left behind, so changes that are to stay are made to the other one first. Events recorded
+        here go over by item id; those of items that the other one never had are left behind. When its codebooks are
+        others, semantic IDs of those before it can be looked up until the next such step. The other one is not to be
+        used any more.
+        """
+        with self._changing, other._changing, self._recording:
+            new, before = other._now, self._now.parts.catalogue
+            row_of = new.parts.catalogue.last_row_of
+            rows_O = np.array([-1 if (row := row_of(item_id)) is None else row for item_id in before.item_ids])
+            new.live.grow(len(new.parts.catalogue))
+            new.live.take_over(self._now.live, rows_O)
+            self._now = successor(self._now, new)
+            self._changes = other._changes
+
+    def publish(
+        self, writer: BundleWriter, *, catalogue: str, folded: Mapping[str, Any], progress: Progress = NO_PROGRESS
+    ) -> Path:
+        """Write the catalogue as it is now as a new version of its bundle; nothing is trained or encoded.
+
+        Events that were recorded here are not in it. Rows of items that are gone stay as such, so that histories and
+        counts mean what they meant and everybody is recommended the same.
+
+        Args:
+            writer: Of a bundle folder, open; it is committed.
+            catalogue: Version of the catalogue that replies made with it will name.
+            folded: What is told of the changes in the manifest, any JSON object.
+            progress: Told of the vector index.
+
+        Returns:
+            The folder of the new version.
+
+        Raises:
+            FailedPreconditionError: the bundle was made before bundles held the vectors of pictures and words.
+        """
+        return publish_snapshot(self._now, writer, catalogue, folded, progress)
 
     # --- recommend -------------------------------------------------------------------------------------------------
 
@@ -140,14 +208,15 @@ class Recommender(EngineCalls):
             Item ids that the catalogue lacks, in order of first appearance; their events are skipped.
         """
         missing: dict[str, None] = {}
-        catalogue = self._now.parts.catalogue
-        self._live.grow(len(catalogue))
-        for user_id, item_id in events:
-            row = catalogue.row_of(item_id)
-            if row is None:
-                missing[item_id] = None
-            else:
-                self._live.record(user_id, row)
+        with self._recording:
+            live, catalogue = self._now.live, self._now.parts.catalogue
+            live.grow(len(catalogue))
+            for user_id, item_id in events:
+                row = catalogue.row_of(item_id)
+                if row is None:
+                    missing[item_id] = None
+                else:
+                    live.record(user_id, row)
         return list(missing)
 
     # --- ask about items -------------------------------------------------------------------------------------------
@@ -179,7 +248,8 @@ class Recommender(EngineCalls):
         return [self._embed(request) for request in requests]
 
     def _embed(self, request: EmbedRequest) -> EmbedResults | MmrecError:
-        now, fusion = self._now, self._encoder.fusion
+        now = self._now
+        encoder, fusion = now.sides.encoder, now.sides.encoder.fusion
         lengths = (*fusion.prefixes, fusion.dimension) if fusion else ()
         if request.dimension and request.dimension not in lengths:
             return InvalidArgumentError(
@@ -188,7 +258,7 @@ class Recommender(EngineCalls):
                 field="dimension",
             )
         good = [item for item in request.items if isinstance(item, ItemInput)]
-        vectors = iter(self._side_vectors(good, request.modality))
+        vectors = iter(_side_vectors(encoder, good, request.modality))
         entries: list[ItemEmbedding | ItemFailure] = []
         for item in request.items:
             vector = next(vectors) if isinstance(item, ItemInput) else item
@@ -203,19 +273,6 @@ class Recommender(EngineCalls):
                 vector = fusion.shorten(vector[None], request.dimension)[0]
             entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
         return EmbedResults(tuple(entries), now.versions)
-
-    def _side_vectors(self, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
-        """One side of described items, each a vector or an error of its own."""
-        if modality is Modality.FUSED or self._encoder.fusion is None:
-            return self._encoder.encode_inputs(items)
-        encoded = self._encoder.input_features(items)
-        features = item_side(encoded.features, modality)
-        has_side_M = features.has_image_N if modality is Modality.PICTURE else features.has_text_N
-        vectors_MD = self._encoder.fusion.fuse(features)
-        results: dict[int, Vectors | MmrecError] = dict(encoded.errors)
-        for place, row in enumerate(encoded.rows):
-            results[row] = vectors_MD[place] if has_side_M[place] else no_side(modality)
-        return [results[row] for row in range(len(items))]
 
     # --- look up ---------------------------------------------------------------------------------------------------
 
@@ -240,9 +297,10 @@ class Recommender(EngineCalls):
 
     def info(self) -> ServiceInfo:
         """What this recommender serves."""
-        now, fusion = self._now, self._encoder.fusion
+        now = self._now
+        fusion, manifest = now.sides.encoder.fusion, now.bundle.manifest
         return ServiceInfo(
-            name=self._bundle.manifest.name,
+            name=manifest.name,
             versions=now.versions,
             items=now.parts.catalogue.items,
             users=now.parts.interactions.users,
@@ -251,7 +309,8 @@ class Recommender(EngineCalls):
             levels=now.parts.semantic_ids_NP.shape[1],
             codebook_size=max(now.parts.tokenizer.widths),
             device=str(now.ranker.device),
-            preset=self._bundle.manifest.preset,
+            preset=manifest.preset,
+            codebook_versions=now.look_up.codebook_versions,
         )
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
@@ -282,12 +341,14 @@ class Recommender(EngineCalls):
             return err
 
     def _upsert(self, request: UpsertRequest) -> ChangeResults:
-        now = self._now
-        described = self.describe_items(request.good)
-        if request.validate_only:
-            check_change(now.parts, described.arrivals)
-            return request.results(described.errors, now.versions)
-        return request.results(described.errors, self.change(described.arrivals))
+        # Items are encoded for the bundle that they come into.
+        with self._changing:
+            now = self._now
+            described = self.describe_items(request.good)
+            if request.validate_only:
+                check_change(now.parts, described.arrivals)
+                return request.results(described.errors, now.versions)
+            return request.results(described.errors, self.change(described.arrivals))
 
     def _delete(self, request: DeleteRequest) -> ChangeResults:
         now = self._now
@@ -308,7 +369,8 @@ class Recommender(EngineCalls):
 
         See `mmrec.recommender.changing.describe_items`.
         """
-        return describe_items(self._now.parts.catalogue, self._encoder, items)
+        now = self._now
+        return describe_items(now.parts.catalogue, now.sides.encoder, items)
 
     @property
     def encoder_version(self) -> str:
@@ -334,7 +396,8 @@ class Recommender(EngineCalls):
         Raises:
             BundleError: bytes are damaged.
         """
-        return unpack_arrivals(self._now.parts.catalogue, self._encoder, items, packed)
+        now = self._now
+        return unpack_arrivals(now.parts.catalogue, now.sides.encoder, items, packed)
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:
         """Which ids the catalogue has."""
@@ -347,7 +410,7 @@ class Recommender(EngineCalls):
         Args:
             arrivals: From `describe_items`; None for none.
             gone: Ids of items to remove; those that are not there are passed over.
-            version: What is put after the catalogue's version; empty for the number of changes so far.
+            version: Version of the catalogue from then on; empty for the bundle's with the number of changes so far.
 
         Returns:
             What replies are made with from now on.
@@ -357,8 +420,22 @@ class Recommender(EngineCalls):
             if (arrivals is None or not arrivals.records) and not gone:
                 return now.versions
             self._changes += 1
-            base = self._bundle.manifest.versions
-            versions = replace(base, catalogue=f"{base.catalogue}+{version or self._changes}")
+            base = now.bundle.manifest.versions
+            versions = replace(base, catalogue=version or f"{base.catalogue}+{self._changes}")
             come = arrivals or no_arrivals(now.parts)
-            self._now = changed_snapshot(now, come, gone, self._live, versions)
+            self._now = changed_snapshot(now, come, gone, versions)
             return versions
+
+
+def _side_vectors(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
+    """One side of described items, each a vector or an error of its own."""
+    if modality is Modality.FUSED or encoder.fusion is None:
+        return encoder.encode_inputs(items)
+    encoded = encoder.input_features(items)
+    features = item_side(encoded.features, modality)
+    has_side_M = features.has_image_N if modality is Modality.PICTURE else features.has_text_N
+    vectors_MD = encoder.fusion.fuse(features)
+    results: dict[int, Vectors | MmrecError] = dict(encoded.errors)
+    for place, row in enumerate(encoded.rows):
+        results[row] = vectors_MD[place] if has_side_M[place] else no_side(modality)
+    return [results[row] for row in range(len(items))]

@@ -168,7 +168,7 @@ def open_index(bundle: str | os.PathLike[str]) -> OpenIndex:
     """
     opened = open_bundle(bundle)
     paths = read_paths(opened)
-    index = read_decode_index(opened, paths.semantic_ids_NP, paths.widths)
+    index = read_decode_index(opened, paths.semantic_ids_NP, paths.widths, paths.catalogue.alive_N)
     return OpenIndex(paths, index, _holds_index(opened))
 
 
@@ -227,7 +227,7 @@ def item_places(opened: OpenIndex, item_ids: Sequence[str], beside: int) -> tupl
     if missing:
         raise NotFoundError(
             f"the catalogue has no item {', '.join(repr(item_id) for item_id in missing)}; it holds "
-            f"{len(catalogue):,} items, ask with their ids"
+            f"{catalogue.items:,} items, ask with their ids"
         )
     places_N = opened.index.place_of_rows(len(catalogue)).numpy()
     found = []
@@ -288,13 +288,14 @@ def verify_index(bundle: str | os.PathLike[str]) -> IndexCheck:
     """
     opened = open_bundle(bundle)
     paths = read_paths(opened)
-    items, depth = paths.semantic_ids_NP.shape
+    items, depth = paths.catalogue.items, paths.semantic_ids_NP.shape[1]
+    alive_N = paths.catalogue.alive_N
     try:
-        anew = build_index(opened, paths.semantic_ids_NP, paths.widths).tensors()
+        anew = build_index(opened, paths.semantic_ids_NP, paths.widths, alive_N).tensors()
     except BundleError as err:
         return IndexCheck(items, depth, _holds_index(opened), (err.message,))
     saved = opened.read_tensors(DECODE_INDEX) if _holds_index(opened) else anew
-    faults = index_faults(saved, paths.semantic_ids_NP, paths.widths)
+    faults = index_faults(saved, paths.semantic_ids_NP, paths.widths, alive_N)
     if not faults:
         faults = [
             f"{name} is not what building the index anew gives"

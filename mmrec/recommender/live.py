@@ -5,6 +5,8 @@ Unit of work: one event. Knows nothing about requests, item ids or how events ar
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,7 @@ class LiveEvents:
         wide = TransitionCounts(parts.transitions_wide, parts.interactions, parts.channels.transitions_wide)
         self._near, self._wide = near, wide
         self._new: dict[str, list[int]] = {}
+        self._nobodys: Counter[int] = Counter()
 
     def grow(self, items: int) -> None:
         """The catalogue has this many rows now."""
@@ -35,6 +38,21 @@ class LiveEvents:
         self._wide.add(user_id, row)
         if user_id:
             self._new.setdefault(user_id, []).append(row)
+        else:
+            self._nobodys[row] += 1
+
+    def take_over(self, earlier: LiveEvents, rows_O: npt.NDArray[np.int64]) -> None:
+        """Take in all that came to the events of another version of the bundle.
+
+        Args:
+            earlier: What these follow.
+            rows_O: The row here of each row there, -1 for an item that was never in this catalogue, whose events are
+                left behind. Shape: (O,), int64.
+        """
+        for user_id, rows in [*earlier._new.items(), ("", list(earlier._nobodys.elements()))]:
+            for row in rows_O[rows].tolist() if rows else ():
+                if row >= 0:
+                    self.record(user_id, row)
 
     def history(self, user_id: str) -> npt.NDArray[np.int32]:
         """Catalogue rows of all a customer did, oldest first; empty for a stranger."""

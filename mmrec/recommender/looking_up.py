@@ -16,13 +16,14 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.paging import page_of
 from mmrec.recommender.finding import only_fields
-from mmrec.tokens.decode_index import DecodeIndex
+from mmrec.tokens.decode_index import DecodeIndex, change_decode_index
 from mmrec.tokens.path_lookup import check_path, path_range
 from mmrec.types import (
     ItemPage,
@@ -37,10 +38,13 @@ from mmrec.types import (
     Versions,
 )
 
-__all__ = ["CatalogueLookUp", "CodebookPaths"]
+__all__ = ["CatalogueLookUp", "CodebookPaths", "FormerCodebook"]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+
+_NO_CODE = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,15 +53,61 @@ class CodebookPaths:
 
     Attributes:
         index: The tree of the paths, on the CPU.
-        semantic_ids_NP: In catalogue order. Shape: (N, P), int32.
+        semantic_ids_NP: In catalogue order; below 0 for an item that has none, and so has a row past the last. Shape:
+            (N, P), int32.
     """
 
     index: DecodeIndex
     semantic_ids_NP: npt.NDArray[np.int32]
 
     def path(self, row: int) -> tuple[int, ...]:
-        """The path of a catalogue row."""
-        return tuple(int(code) for code in self.semantic_ids_NP[row])
+        """The path of a catalogue row; empty where it has none."""
+        codes = self.semantic_ids_NP[row].tolist() if row < len(self.semantic_ids_NP) else [_NO_CODE]
+        return () if codes[0] == _NO_CODE else tuple(codes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormerCodebook:
+    """Codebooks that were served before, kept so that their semantic IDs can go on being looked up.
+
+    Items that came later have no path in them; those that go are not found in them any more.
+
+    Attributes:
+        version: Of the codebooks.
+        paths: In the rows of the catalogue that is served.
+    """
+
+    version: str
+    paths: CodebookPaths
+
+    def without(self, gone_R: npt.NDArray[np.int64]) -> FormerCodebook | None:
+        """The same after items have gone; None when none of its items is left. Shape of `gone_R`: (R,), rows."""
+        had = gone_R[gone_R < len(self.paths.semantic_ids_NP)]
+        index, left = self.paths.index, len(self.paths.index.items_N)
+        here = np.isin(index.items_N.numpy(), had)
+        if not here.any():
+            return self
+        if here.sum() == left:
+            return None
+        none_MP, no_M = np.empty((0, index.levels), np.int32), np.empty(0, np.int64)
+        semantic_ids_NP = self.paths.semantic_ids_NP.copy()
+        semantic_ids_NP[had] = _NO_CODE
+        changed = change_decode_index(index, added_MP=none_MP, rows_M=no_M, removed_R=had)
+        return FormerCodebook(self.version, CodebookPaths(changed, semantic_ids_NP))
+
+    def over(self, old: Catalogue, new: Catalogue) -> FormerCodebook | None:
+        """The same in the rows of another catalogue; None when it has none of the items."""
+        rows_O = np.array([_NO_CODE if (row := new.row_of(item_id)) is None else row for item_id in old.item_ids])
+        kept = self.without(np.flatnonzero(rows_O == _NO_CODE))
+        if kept is None:
+            return None
+        index = kept.paths.index
+        items_N = rows_O[index.items_N.numpy()].astype(np.int32)
+        semantic_ids_NP = np.full((len(new), index.levels), _NO_CODE, np.int32)
+        semantic_ids_NP[items_N] = kept.paths.semantic_ids_NP[index.items_N.numpy()]
+        return FormerCodebook(
+            self.version, CodebookPaths(index._replace(items_N=torch.from_numpy(items_N)), semantic_ids_NP)
+        )
 
 
 class CatalogueLookUp:
@@ -84,6 +134,12 @@ class CatalogueLookUp:
         self._codebooks = dict(codebooks)
         self._record = record
         self._versions = versions
+
+    @property
+    def codebook_versions(self) -> tuple[str, ...]:
+        """Versions of the codebooks whose semantic IDs can be looked up, the one that is served first."""
+        served = self._versions.codebook
+        return (served, *sorted(self._codebooks.keys() - {served}))
 
     # --- rows page by page ----------------------------------------------------------------------------------------
 
@@ -113,7 +169,9 @@ class CatalogueLookUp:
         rows = {item_id: self._catalogue.row_of(item_id) for item_id in request.item_ids}
         return SemanticIds(
             entries=tuple(
-                ItemPath(item_id, paths.path(row)) for item_id in request.item_ids if (row := rows[item_id]) is not None
+                _item_path(item_id, paths.path(row), version)
+                for item_id in request.item_ids
+                if (row := rows[item_id]) is not None
             ),
             missing_ids=tuple(item_id for item_id, row in rows.items() if row is None),
             versions=replace(self._versions, codebook=version),
@@ -150,6 +208,19 @@ class CatalogueLookUp:
                 "ask for one of them, or leave it empty for the one being served"
             )
         return wanted, self._codebooks[wanted]
+
+
+def _item_path(item_id: str, codes: tuple[int, ...], version: str) -> ItemPath:
+    if codes:
+        return ItemPath(item_id, codes)
+    return ItemPath(
+        item_id,
+        (),
+        NotFoundError(
+            f"item {item_id!r:.80} has no semantic ID in the codebooks {version!r:.80}: it came after them; leave "
+            "codebook_version empty for its semantic ID in those being served"
+        ),
+    )
 
 
 def _caught(answer: Callable[[Q], R], request: Q) -> R | MmrecError:

@@ -14,16 +14,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from mmrec.bundle import Bundle
 from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec.tokens.decode_index import LAYOUT, DecodeIndex, build_decode_index
 
-__all__ = ["DECODE_INDEX", "build_index", "index_faults", "read_decode_index"]
+__all__ = ["DECODE_INDEX", "build_index", "index_faults", "index_widths", "read_decode_index"]
 
 DECODE_INDEX = "decode_index.safetensors"
 
 Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+Alive = npt.NDArray[np.bool_]
 
 
 class _Arrays(NamedTuple):
@@ -38,21 +42,24 @@ class _Arrays(NamedTuple):
     codes: list[npt.NDArray[Any]]
 
 
-def read_decode_index(bundle: Bundle, semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> DecodeIndex:
+def read_decode_index(
+    bundle: Bundle, semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...], alive_N: Alive | None = None
+) -> DecodeIndex:
     """The decode index of a verified bundle, on the CPU; built where the bundle was made before bundles held it.
 
     Args:
         bundle: The bundle.
         semantic_ids_NP: Semantic IDs in catalogue order. Shape: (N, P), int32.
         widths: Codes per level.
+        alive_N: Which rows are items; the others are not in the index. None for all. Shape: (N,), bool.
 
     Raises:
         BundleError: the index is not that of these semantic IDs, or of a layout that this version does not read.
     """
     if DECODE_INDEX not in bundle.manifest.files:
-        return build_index(bundle, semantic_ids_NP, widths)
+        return build_index(bundle, semantic_ids_NP, widths, alive_N)
     tensors = bundle.read_tensors(DECODE_INDEX)
-    found = index_faults(tensors, semantic_ids_NP, widths)
+    found = index_faults(tensors, semantic_ids_NP, widths, alive_N)
     if found:
         more = f" (and {len(found) - 1} more; see `mmrec index verify`)" if len(found) > 1 else ""
         raise BundleError(
@@ -62,25 +69,42 @@ def read_decode_index(bundle: Bundle, semantic_ids_NP: npt.NDArray[np.int32], wi
     return DecodeIndex.from_tensors(tensors)
 
 
-def build_index(bundle: Bundle, semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> DecodeIndex:
-    """The decode index built anew from a bundle's semantic IDs.
+def build_index(
+    bundle: Bundle, semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...], alive_N: Alive | None = None
+) -> DecodeIndex:
+    """The decode index built anew from a bundle's semantic IDs, those of `alive_N`; see `read_decode_index`.
 
     Raises:
         BundleError: these are not unique, or out of range.
     """
+    rows_N = _rows(semantic_ids_NP, alive_N)
     try:
-        return build_decode_index(semantic_ids_NP, widths)
+        index = build_decode_index(semantic_ids_NP[rows_N], index_widths(semantic_ids_NP, widths, alive_N))
+        return index._replace(items_N=torch.from_numpy(rows_N.astype(np.int32))[index.items_N.long()])
     except InvalidArgumentError as err:
         raise BundleError(f"{bundle.root}: no decode index can be built: {err.message}: fit again") from err
 
 
-def index_faults(tensors: Tensors, semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> list[str]:
+def index_widths(
+    semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...], alive_N: Alive | None = None
+) -> tuple[int, ...]:
+    """Codes per level of the index over these paths: the last code numbers items that are otherwise alike, and of these
+    there may be more than there were when the codebooks were fitted.
+    """
+    last = int(semantic_ids_NP[_rows(semantic_ids_NP, alive_N), -1].max(initial=0)) + 1
+    return (*widths[:-1], max(widths[-1], last))
+
+
+def index_faults(
+    tensors: Tensors, semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...], alive_N: Alive | None = None
+) -> list[str]:
     """What is wrong with a saved index, in words; empty where it is the index of these semantic IDs.
 
     Args:
         tensors: As `DecodeIndex.tensors` gives them.
         semantic_ids_NP: Semantic IDs in catalogue order. Shape: (N, P), int32.
-        widths: Codes per level.
+        widths: Codes per level, as they were fitted.
+        alive_N: Which rows are items; the others must not be in it. None for all. Shape: (N,), bool.
     """
     layout = tensors["layout"].tolist() if "layout" in tensors else None
     if layout != [LAYOUT]:
@@ -96,28 +120,34 @@ def index_faults(tensors: Tensors, semantic_ids_NP: npt.NDArray[np.int32], width
     if odd:
         return [f"{', '.join(odd)} are no lists of whole numbers"]
     found = []
-    if tensors["widths"].tolist() != list(widths):
-        found.append(f"it has {tensors['widths'].tolist()} codes per level, and the catalogue {list(widths)}")
+    wanted = list(index_widths(semantic_ids_NP, widths, alive_N))
+    if tensors["widths"].tolist() != wanted:
+        found.append(f"it has {tensors['widths'].tolist()} codes per level, and the catalogue {wanted}")
     arrays = _Arrays(
         tensors["items"],
         [tensors[f"starts.{depth}"] for depth in range(levels)],
         [tensors[f"codes.{depth}"] for depth in range(levels)],
     )
-    found += _wrong_items(arrays.items_N, items)
+    found += _wrong_items(arrays.items_N, _rows(semantic_ids_NP, alive_N), items)
     # The later checks read what the earlier ones have seen to be sound.
     return found or _wrong_ranges(arrays) or _wrong_order(arrays) or _wrong_paths(arrays, semantic_ids_NP)
 
 
-def _wrong_items(items_N: npt.NDArray[Any], items: int) -> list[str]:
+def _rows(semantic_ids_NP: npt.NDArray[np.int32], alive_N: Alive | None) -> npt.NDArray[np.int64]:
+    """Rows that are items, ascending."""
+    return np.arange(len(semantic_ids_NP)) if alive_N is None else np.flatnonzero(alive_N)
+
+
+def _wrong_items(items_N: npt.NDArray[Any], rows_N: npt.NDArray[np.int64], rows: int) -> list[str]:
     """Every item of the catalogue once."""
-    if len(items_N) != items:
-        return [f"it has {len(items_N):,} items, and the catalogue {items:,}"]
-    if int(items_N.min()) < 0 or int(items_N.max()) >= items:
-        return [f"it has rows {int(items_N.min())} to {int(items_N.max())}, and the catalogue 0 to {items - 1}"]
-    counts_N = np.bincount(items_N, minlength=items)
-    if (counts_N == 1).all():
+    if len(items_N) != len(rows_N):
+        return [f"it has {len(items_N):,} items, and the catalogue {len(rows_N):,}"]
+    if int(items_N.min()) < 0 or int(items_N.max()) >= rows:
+        return [f"it has rows {int(items_N.min())} to {int(items_N.max())}, and the catalogue 0 to {rows - 1}"]
+    counts_N = np.bincount(items_N, minlength=rows)
+    if (counts_N[rows_N] == 1).all():
         return []
-    missing = np.flatnonzero(counts_N == 0)
+    missing = rows_N[counts_N[rows_N] == 0]
     return [f"{len(missing):,} items of the catalogue are not in it, the first in row {int(missing[0])}"]
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
+
+from mmrec.bundle import Bundle
 from mmrec.data.filters import CatalogueFilter
 from mmrec.recommender.admission import Admission
 from mmrec.recommender.artefact import Parts
@@ -18,14 +21,14 @@ from mmrec.recommender.changing import Arrivals, change_parts
 from mmrec.recommender.checking import Checker
 from mmrec.recommender.finding import Finder
 from mmrec.recommender.live import LiveEvents
-from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths
+from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths, FormerCodebook
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.sides import CatalogueSides, ChangedRows
 from mmrec.recommender.suggesting import Suggester
 from mmrec.recommender.tagging import Tagger
 from mmrec.types import ItemRecord, Versions
 
-__all__ = ["Snapshot", "changed_snapshot", "make_snapshot"]
+__all__ = ["Snapshot", "changed_snapshot", "make_snapshot", "successor"]
 
 
 class Snapshot(NamedTuple):
@@ -41,6 +44,9 @@ class Snapshot(NamedTuple):
         tagger: Labels its items.
         checker: Finds duplicates and mismatches in it.
         look_up: Reads its rows and semantic IDs.
+        live: What customers did since its bundle was made; it grows, and later snapshots of the same bundle share it.
+        bundle: What it was loaded from.
+        former: Paths of the codebooks that were served before; None for none.
     """
 
     versions: Versions
@@ -52,13 +58,23 @@ class Snapshot(NamedTuple):
     tagger: Tagger
     checker: Checker
     look_up: CatalogueLookUp
+    live: LiveEvents
+    bundle: Bundle
+    former: FormerCodebook | None = None
 
     def record(self, row: int) -> ItemRecord:
         """A row as clients see it."""
         return _record(self.parts, row)
 
 
-def make_snapshot(ranker: Ranker, sides: CatalogueSides, live: LiveEvents, versions: Versions) -> Snapshot:
+def make_snapshot(
+    ranker: Ranker,
+    sides: CatalogueSides,
+    live: LiveEvents,
+    versions: Versions,
+    bundle: Bundle,
+    former: FormerCodebook | None = None,
+) -> Snapshot:
     """The snapshot of a catalogue.
 
     Args:
@@ -66,6 +82,8 @@ def make_snapshot(ranker: Ranker, sides: CatalogueSides, live: LiveEvents, versi
         sides: Of the same catalogue.
         live: What customers did, which outlives snapshots.
         versions: What replies are made with.
+        bundle: What it was loaded from.
+        former: Paths that the items had under the codebooks before these; None for none.
     """
     parts = ranker.parts
     catalogue, filters = parts.catalogue, CatalogueFilter(parts.catalogue)
@@ -73,8 +91,9 @@ def make_snapshot(ranker: Ranker, sides: CatalogueSides, live: LiveEvents, versi
     def record(row: int) -> ItemRecord:
         return _record(parts, row)
 
-    # One version of the codebooks is served; one that is being replaced would stand beside it.
-    paths = {versions.codebook: CodebookPaths(parts.decode_index, parts.semantic_ids_NP)}
+    # One version of the codebooks is served; the one that it took the place of stands beside it.
+    paths = {former.version: former.paths} if former else {}
+    paths[versions.codebook] = CodebookPaths(parts.decode_index, parts.semantic_ids_NP)
     return Snapshot(
         versions=versions,
         parts=parts,
@@ -85,12 +104,13 @@ def make_snapshot(ranker: Ranker, sides: CatalogueSides, live: LiveEvents, versi
         tagger=Tagger(catalogue, sides, versions),
         checker=Checker(catalogue, sides, filters, record, versions),
         look_up=CatalogueLookUp(catalogue, filters, paths, record, versions),
+        live=live,
+        bundle=bundle,
+        former=former,
     )
 
 
-def changed_snapshot(
-    now: Snapshot, arrivals: Arrivals, gone: Sequence[str], live: LiveEvents, versions: Versions
-) -> Snapshot:
+def changed_snapshot(now: Snapshot, arrivals: Arrivals, gone: Sequence[str], versions: Versions) -> Snapshot:
     """The snapshot of the changed catalogue; the old one stays as it is.
 
     Raises:
@@ -101,7 +121,24 @@ def changed_snapshot(
     rows = ChangedRows(
         changed.rows_M, arrivals.features, arrivals.thumbnails_M, changed.gone_R, len(changed.parts.catalogue)
     )
-    return make_snapshot(ranker, now.sides.over(changed.parts.fused_ND, rows), live, versions)
+    former = now.former and now.former.without(changed.gone_R)
+    sides = now.sides.over(changed.parts.fused_ND, rows)
+    return make_snapshot(ranker, sides, now.live, versions, now.bundle, former)
+
+
+def successor(now: Snapshot, new: Snapshot) -> Snapshot:
+    """The snapshot of another bundle as it follows one that was served: it knows the codebooks of before.
+
+    A bundle of the same codebooks keeps those that were there before them; one of others keeps the ones of now.
+    """
+    former = now.former
+    if now.versions.codebook != new.versions.codebook:
+        paths = CodebookPaths(now.parts.decode_index.to(torch.device("cpu")), now.parts.semantic_ids_NP)
+        former = FormerCodebook(now.versions.codebook, paths)
+    if former is None or former.version == new.versions.codebook:
+        return new
+    carried = former.over(now.parts.catalogue, new.parts.catalogue)
+    return make_snapshot(new.ranker, new.sides, new.live, new.versions, new.bundle, carried)
 
 
 def _record(parts: Parts, row: int) -> ItemRecord:

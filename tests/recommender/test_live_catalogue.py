@@ -124,7 +124,7 @@ def test_events_of_new_items_count(own: mmrec.Recommender) -> None:
     own.upsert_items([lamp("four")])
     own.recommend([], user_id="someone")
     assert own._now.ranker.parts.transitions.counts[rows[0], rows[1]] > 0
-    assert len(own._live.history("someone")) == 3
+    assert len(own._now.live.history("someone")) == 3
 
 
 def test_a_picture_that_comes_twice_is_found_to_be_a_duplicate(own: mmrec.Recommender, pictures: list[bytes]) -> None:

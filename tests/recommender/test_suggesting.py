@@ -237,7 +237,7 @@ def test_new_items_get_their_share_of_the_places_up_to_an_age(
     dated = replace(catalogue, attributes={**catalogue.attributes, "added": dates})
     admission = Admission(dated, CatalogueFilter(dated), recommender._now.ranker.index, clock=lambda: 1000 * 86400.0)
     suggester = Suggester(
-        recommender._now.ranker, recommender._live, admission, recommender._now.record, recommender.info().versions
+        recommender._now.ranker, recommender._now.live, admission, recommender._now.record, recommender.info().versions
     )
     asked = RecommendRequest(tuple(item_ids[-3:]), k=10, deny=tuple(new[:2]), exploration=1.0)
     young = [item_id for item_id in new[2:] if item_ids.index(item_id) <= 20]

@@ -1,0 +1,67 @@
+"""A changed catalogue as a new version of its bundle: nothing is trained, nothing encoded, nothing renumbered.
+
+Unit of work: one version. What belongs to the catalogue is written anew, its vector index among it; what was fitted
+(encoders, curves, metrics) is copied from the version that it came from. Rows of items that are gone are written as
+such. Knows nothing about stores and requests.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mmrec.bundle import Bundle, BundleWriter
+from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.recommender.artefact import CATALOGUE_FILES, write_parts
+from mmrec.recommender.saved_index import index_widths
+from mmrec.recommender.snapshot import Snapshot
+
+__all__ = ["FOLDED", "publish_snapshot"]
+
+FOLDED = "folded"
+"""Under this name a manifest's parameters tell of the changes that were folded in."""
+MODEL_CARD = "MODEL_CARD.md"
+
+
+def publish_snapshot(
+    now: Snapshot, writer: BundleWriter, catalogue: str, folded: Mapping[str, Any], progress: Progress = NO_PROGRESS
+) -> Path:
+    """Write a snapshot and make it current; see `mmrec.Recommender.publish`.
+
+    Raises:
+        FailedPreconditionError: the bundle was made before bundles held the vectors of pictures and words.
+    """
+    parts, base = now.parts, now.bundle
+    # As many codes as there are, and not as many as there may be.
+    widths = index_widths(parts.semantic_ids_NP, parts.generator.widths, parts.catalogue.alive_N)
+    parts = parts._replace(decode_index=parts.decode_index._replace(widths=widths))
+    write_parts(writer, parts, now.sides.features, now.sides.thumbnails, progress)
+    versions = replace(base.manifest.versions, catalogue=catalogue)
+    for name in base.manifest.files:
+        if not name.startswith(CATALOGUE_FILES) and name != MODEL_CARD and not writer.path(name).exists():
+            shutil.copyfile(base.path(name), writer.path(name))
+    writer.write_text(MODEL_CARD, _card(base, now, catalogue))
+    return writer.commit(versions=versions, parameters={**base.manifest.parameters, FOLDED: dict(folded)})
+
+
+def _card(base: Bundle, now: Snapshot, catalogue: str) -> str:
+    """What was said of the bundle, and what has become of it."""
+    told = base.read_text(MODEL_CARD) if MODEL_CARD in base.manifest.files else ""
+    before, heading, _ = told.partition(_HEADING)
+    rows = now.parts.catalogue
+    gone = len(rows) - rows.items
+    lines = (
+        f"{before if heading else told.rstrip()}",
+        _HEADING,
+        f"- Catalogue `{catalogue}`: {rows.items:,} items, and the rows of {gone:,} that are gone, in histories only",
+        "- Changes were folded in without training; what is said above, figures included, is of the catalogue that it",
+        "  was fitted on",
+        "",
+    )
+    return "\n".join(lines)
+
+
+_HEADING = "\n## What became of it\n"

@@ -1,0 +1,190 @@
+"""Versions of a bundle: a changed catalogue written as one, and one that takes the place of another while it serves."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmrec
+from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.errors import FailedPreconditionError, NotFoundError
+from mmrec.pipeline import fit_dataset
+from mmrec.recommender.index_report import open_index, verify_index
+from mmrec.tokens.config import TokenizerConfig
+from mmrec.types import ItemInput, Recommendations, RecommendRequest
+from tests.bundles import rewritten
+from tests.conftest import quick_fit
+
+
+@pytest.fixture
+def root(demo_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(demo_bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def own(root: Path) -> mmrec.Recommender:
+    return mmrec.Recommender.load(root, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def picture(demo_dataset: Path) -> bytes:
+    return sorted((demo_dataset / "images").iterdir())[0].read_bytes()
+
+
+def lamp(item_id: str, picture: bytes | None = None, title: str = "Quartz reading lamp") -> ItemInput:
+    return ItemInput(item_id, title, "A lamp like no other.", picture)
+
+
+def published(recommender: mmrec.Recommender, root: Path, catalogue: str) -> Path:
+    with BundleWriter(root, preset=recommender.info().preset, name=recommender.info().name) as writer:
+        return recommender.publish(writer, catalogue=catalogue, folded={"changes": 5})
+
+
+def answers(recommender: mmrec.Recommender) -> list[Recommendations]:
+    ids = recommender._now.parts.catalogue.item_ids
+    interactions = recommender._now.parts.interactions
+    requests = [RecommendRequest(user_id=user_id, k=70, explain=True) for user_id in interactions.user_ids[:12]]
+    requests += [RecommendRequest(history=(ids[2], ids[7], "new-1"), k=20), RecommendRequest(k=20, exploration=0.2)]
+    return [found for found in recommender.recommend_many(requests) if isinstance(found, Recommendations)]
+
+
+def changed(own: mmrec.Recommender, picture: bytes) -> list[str]:
+    """Changes of every kind; the ids that the catalogue had before."""
+    ids = list(own._now.parts.catalogue.item_ids)
+    own.upsert_items([lamp("new-1", picture), lamp("new-2"), lamp("new-3"), lamp(ids[5], title="Something else")])
+    own.delete_items([ids[2], ids[40], "new-3"])
+    # Back again, in its old row.
+    own.upsert_items([lamp(ids[40], picture)])
+    return ids
+
+
+def test_a_published_catalogue_recommends_what_was_recommended_before(
+    own: mmrec.Recommender, root: Path, picture: bytes
+) -> None:
+    ids = changed(own, picture)
+    folder = published(own, root, "c+5")
+    again = mmrec.Recommender.load(root, device="cpu")
+
+    assert again.info().versions.catalogue == "c+5"
+    assert again.info().items == own.info().items == 61
+    before, after = answers(own), answers(again)
+    assert len(before) == len(after) == 14
+    for one, other in zip(before, after, strict=True):
+        assert (one.item_ids, one.missing_ids, one.fallback) == (other.item_ids, other.missing_ids, other.fallback)
+        np.testing.assert_allclose([i.score for i in one.items], [i.score for i in other.items], rtol=1e-4, atol=1e-5)
+        assert [[s.channel for s in i.shares] for i in one.items] == [
+            [s.channel for s in i.shares] for i in other.items
+        ]
+    assert again.search("quartz reading lamp", k=5).item_ids == own.search("quartz reading lamp", k=5).item_ids
+    assert again.list_items(page_size=100).items == own.list_items(page_size=100).items
+    assert again.duplicates().groups == own.duplicates().groups
+    assert again.get_items([ids[2], "new-3"]) == ([], [ids[2], "new-3"])
+    assert "61 items, and the rows of 2 that are gone" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_a_published_catalogue_can_be_changed_and_published_again(
+    own: mmrec.Recommender, root: Path, picture: bytes
+) -> None:
+    ids = changed(own, picture)
+    published(own, root, "c+5")
+    again = mmrec.Recommender.load(root, device="cpu")
+    again.upsert_items([lamp("new-4"), lamp(ids[2])])
+    again.delete_items(["new-1"])
+    own.upsert_items([lamp("new-4"), lamp(ids[2])])
+    own.delete_items(["new-1"])
+    assert [found.item_ids for found in answers(again)] == [found.item_ids for found in answers(own)]
+    folder = published(again, root, "c+8")
+    third = mmrec.Recommender.load(root, device="cpu")
+    assert [found.item_ids for found in answers(third)] == [found.item_ids for found in answers(own)]
+    assert (folder / "MODEL_CARD.md").read_text().count("What became of it") == 1
+    assert open_bundle(root).manifest.parameters["folded"] == {"changes": 5}
+
+
+def test_the_index_of_a_published_catalogue_is_sound_and_holds_no_gone_item(
+    own: mmrec.Recommender, root: Path, picture: bytes
+) -> None:
+    ids = changed(own, picture)
+    # More items of one path than the codebooks ever saw.
+    own.upsert_items([lamp(f"same-{number}", title="The very same") for number in range(30)])
+    published(own, root, "c+6")
+    found = verify_index(root)
+    assert (found.faults, found.items, found.saved) == ((), 91, True)
+    opened = open_index(root)
+    assert opened.paths.catalogue.row_of(ids[2]) is None
+    assert sorted(opened.index.items_N.tolist()) == np.flatnonzero(opened.paths.catalogue.alive_N).tolist()
+
+
+def test_rows_that_are_gone_and_come_back_by_themselves_are_told(
+    own: mmrec.Recommender, root: Path, tmp_path: Path, picture: bytes
+) -> None:
+    changed(own, picture)
+    published(own, root, "c+5")
+    other = rewritten(root, tmp_path / "other", without=("alive.safetensors",))
+    with pytest.raises(mmrec.MmrecError, match="does not belong to the semantic IDs"):
+        mmrec.Recommender.load(other, device="cpu")
+
+
+def test_another_version_takes_the_place_of_the_one_being_served(
+    own: mmrec.Recommender, root: Path, picture: bytes
+) -> None:
+    ids = list(own._now.parts.catalogue.item_ids)
+    own.record_events([("someone", ids[0]), ("someone", ids[2]), ("", ids[1]), ("someone", ids[3])])
+    writer = own.load_current()
+    changed(writer, picture)
+    published(writer, root, "c+5")
+    before = own._now
+    own.adopt(own.load_current())
+    # A question that has begun goes on with what was there.
+    assert before.suggester.recommend_many([RecommendRequest(k=100)])[0].versions == before.versions  # type: ignore[union-attr]
+    assert own.info().versions.catalogue == "c+5"
+    assert own.recommend([]).versions.catalogue == "c+5"
+    assert own.get_items([ids[2]]) == ([], [ids[2]])
+    # What was recorded went over, the item that is gone included.
+    assert own._now.live.history("someone").tolist() == [0, 2, 3]
+    own.recommend([], user_id="someone")
+    assert own._now.ranker.parts.popularity_N is not before.parts.popularity_N
+    counts = own._now.ranker.parts.transitions
+    assert counts.popularity_N[1] == before.parts.transitions.popularity_N[1] + 1
+    assert own.record_events([("someone", "new-1")]) == []
+    # Changes go on from there.
+    assert own.upsert_items([lamp("new-9")]).versions.catalogue.startswith("c+5+")
+
+
+def test_semantic_ids_of_the_codebooks_before_can_be_looked_up(
+    own: mmrec.Recommender, demo_dataset: Path, tmp_path: Path, picture: bytes
+) -> None:
+    ids = list(own._now.parts.catalogue.item_ids)
+    old = own.info().versions.codebook
+    paths = {entry.item_id: entry.semantic_id for entry in own.semantic_ids(ids).entries}
+    tokenizer = TokenizerConfig(levels=2, codebook_size=8)
+    config = replace(quick_fit(), tokenizer=tokenizer, encoders_from=str(own.bundle.root))
+    other = mmrec.Recommender.load(fit_dataset(demo_dataset, tmp_path / "anew", config).bundle, device="cpu")
+    other.upsert_items([lamp("later", picture)])
+    other.delete_items([ids[4]])
+    own.adopt(other)
+
+    new = own.info().versions.codebook
+    assert (own.info().codebook_versions, new == old) == ((new, old), False)
+    found = own.semantic_ids([ids[0], "later", ids[4], "ghost"], codebook_version=old)
+    assert (found.entries[0].semantic_id, found.versions.codebook) == (paths[ids[0]], old)
+    assert isinstance(found.entries[1].error, NotFoundError)
+    assert (found.entries[1].semantic_id, found.missing_ids) == ((), (ids[4], "ghost"))
+    assert own.semantic_ids([ids[0], "later"]).entries[1].error is None
+    resolved = own.resolve_semantic_ids([paths[ids[0]], paths[ids[4]]], codebook_version=old)
+    assert [[item.item_id for item in entry.items] for entry in resolved.entries] == [[ids[0]], []]
+    assert resolved.entries[0].items[0].semantic_id == paths[ids[0]]
+    # Items that go are found no more, and those that are replaced keep their path of then.
+    own.delete_items([ids[0]])
+    own.upsert_items([lamp(ids[1])])
+    assert own.resolve_semantic_ids([paths[ids[0]][:1]], codebook_version=old).entries[0].total == sum(
+        path[0] == paths[ids[0]][0] for item_id, path in paths.items() if item_id not in (ids[0], ids[4])
+    )
+    assert own.semantic_ids([ids[1]], codebook_version=old).entries[0].semantic_id == paths[ids[1]]
+    with pytest.raises(FailedPreconditionError, match=f"{new}|{old}"):
+        own.semantic_ids([ids[1]], codebook_version="older")
+    # A version of the same codebooks keeps them; the next change of codebooks does not.
+    published(own, own.bundle.root, "c+9")
+    own.adopt(own.load_current())
+    assert own.semantic_ids([ids[1]], codebook_version=old).entries[0].semantic_id == paths[ids[1]]
