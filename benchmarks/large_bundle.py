@@ -1,4 +1,4 @@
-"""Makes a bundle of a large catalogue out of a small one that was really fitted: encoders, LLM and codebooks are trained.
+"""Makes a bundle of a large catalogue out of a small one that was really fitted, codebooks and LLM included.
 
 Further items have drawn words, and fused vectors near those of the fitted items; they come in by the same change that a
 live catalogue makes. A large bundle is made once for the same sources and kept in the work folder.
@@ -8,7 +8,6 @@ live catalogue makes. A large bundle is made once for the same sources and kept 
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import tempfile
 import time
@@ -27,6 +26,7 @@ from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.pipeline import FitConfig, fit_dataset
 from mmrec.recommender.artefact import ENCODERS, Parts, read_features, read_parts, write_parts
 from mmrec.recommender.changing import Arrivals, change_parts, settled
+from mmrec.recommender.saved_index import index_widths
 from mmrec.types import ItemRecord
 from mmrec_encoders.fusion import ItemFeatures
 
@@ -63,7 +63,9 @@ def large_bundle(items: int) -> Path:
             number = min(AT_ONCE, items - len(parts.catalogue))
             parts = change_parts(parts, _arrivals(parts, number, rng)).parts
             print(f"{len(parts.catalogue):,} items, {time.monotonic() - began:.0f} s", flush=True)
-        parts = settled(parts)._replace(blends={"fused": Blend({"semantic-id": 1.0})})
+        widths = index_widths(parts.semantic_ids_NP, parts.generator.widths, None)
+        index = parts.decode_index._replace(widths=widths)
+        parts = settled(parts)._replace(decode_index=index, blends={"fused": Blend({"semantic-id": 1.0})})
         whole = ItemFeatures._make(_longer(part, items) for part in features)
         made = Path(staging) / "large"
         with BundleWriter(made, name=f"large-{items}", preset=small.manifest.preset) as writer:
@@ -79,9 +81,8 @@ def large_bundle(items: int) -> Path:
 def drawn_words(number: int, rng: np.random.Generator) -> list[str]:
     """Titles of five words and a number."""
     picked = [rng.choice(words, number) for words in (_LOOKS, _LOOKS, _KINDS, _USES)]
-    return [
-        f"{a} {b} {kind} for {use} {code}" for a, b, kind, use, code in zip(*picked, rng.integers(0, 10**6, number))
-    ]
+    codes = rng.integers(0, 10**6, number)
+    return [f"{a} {b} {kind} for {use} {code}" for a, b, kind, use, code in zip(*picked, codes, strict=True)]
 
 
 def _columns(number: int, rng: np.random.Generator) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ Source: latent semantic analysis (Deerwester et al. 1990), by the randomised dec
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import faiss
@@ -160,12 +161,21 @@ def index_words(rows: sp.csr_array, among_N: npt.NDArray[np.bool_]) -> WordIndex
 
 def _largest(matrix: sp.csr_array, keep: int) -> sp.csr_array:
     """The `keep` largest positive entries of each row; the lower column wins ties."""
-    row_E = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order_E = np.lexsort((matrix.indices, -matrix.data, row_E))
-    place_E = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], np.diff(matrix.indptr))
-    kept_E = order_E[(place_E < keep) & (matrix.data[order_E] > 0)]
-    values = matrix.data[kept_E].astype(np.float32)
-    return sp.csr_array(sp.coo_array((values, (row_E[kept_E], matrix.indices[kept_E])), shape=matrix.shape))
+    ends, columns, values = [0], [], []
+    for begin, end in itertools.pairwise(matrix.indptr.tolist()):
+        value_E, column_E = matrix.data[begin:end], matrix.indices[begin:end]
+        # Only what is as large as the last that is kept has to be sorted.
+        least = np.partition(value_E, -keep)[-keep] if len(value_E) > keep else 0.0
+        large_E = np.flatnonzero((value_E >= least) & (value_E > 0))
+        value_E, column_E = value_E[large_E], column_E[large_E]
+        order_K = np.lexsort((column_E, -value_E))[:keep]
+        values.append(value_E[order_K])
+        columns.append(column_E[order_K])
+        ends.append(ends[-1] + len(order_K))
+    if len(ends) == 1:
+        return sp.csr_array(matrix.shape, dtype=np.float32)
+    flat = (np.concatenate(values).astype(np.float32), np.concatenate(columns), np.array(ends))
+    return sp.csr_array(flat, shape=matrix.shape)
 
 
 def _compared(asked: sp.csr_array, rows: sp.csr_array, proposed: sp.csr_array) -> sp.csr_array:

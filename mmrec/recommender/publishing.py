@@ -16,6 +16,7 @@ from typing import Any
 from mmrec.bundle import Bundle, BundleWriter
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.artefact import CATALOGUE_FILES, write_parts
+from mmrec.recommender.changing import settled
 from mmrec.recommender.saved_index import index_widths
 from mmrec.recommender.snapshot import Snapshot
 
@@ -34,7 +35,7 @@ def publish_snapshot(
     Raises:
         FailedPreconditionError: the bundle was made before bundles held the vectors of pictures and words.
     """
-    parts, base = now.parts, now.bundle
+    parts, base = settled(now.parts), now.bundle
     # As many codes as there are, and not as many as there may be.
     widths = index_widths(parts.semantic_ids_NP, parts.generator.widths, parts.catalogue.alive_N)
     parts = parts._replace(decode_index=parts.decode_index._replace(widths=widths))
