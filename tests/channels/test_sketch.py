@@ -81,3 +81,26 @@ def test_the_nearest_of_other_items_are_those_of_the_catalogue_with_the_most_sim
     assert [sorted(found[[row]].indices.tolist()) for row in range(4)] == [sorted(map(int, rows)) for rows in expected]
     assert np.allclose(found.toarray()[found.toarray() > 0], cosine[found.toarray() > 0])
     assert index_words(index.rows, among).nearest(asked[:0], 2).shape == (0, 6)
+
+
+def test_among_very_many_items_rare_words_propose_and_all_words_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = build_lexical_index(TEXTS, LexicalConfig())
+    assert index.vocabulary is not None
+    asked = index.vocabulary.rows(["red boots", "leather cotton"])
+    among = np.ones(6, bool)
+    exact = index_words(index.rows, among).nearest(asked, 6)
+    monkeypatch.setattr(sketch, "EXACT_ITEMS", 5)
+    monkeypatch.setattr(sketch, "RARE_ITEMS", 1)
+    found = index_words(index.rows, among).nearest(asked, 6)
+    assert 0 < found.nnz < exact.nnz
+    assert np.allclose(found.toarray()[found.toarray() > 0], exact.toarray()[found.toarray() > 0])
+    monkeypatch.setattr(sketch, "RARE_ITEMS", 6)
+    assert np.allclose(index_words(index.rows, among).nearest(asked, 6).toarray(), exact.toarray())
+
+
+def test_items_that_must_not_be_found_are_passed_over() -> None:
+    index = build_lexical_index(TEXTS, LexicalConfig())
+    words = index_words(index.rows, np.ones(6, bool))
+    first = words.nearest(index.rows[[0]], 2)
+    assert 0 in first.indices
+    assert 0 not in words.nearest(index.rows[[0]], 2, without=np.array([0])).indices

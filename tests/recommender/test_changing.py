@@ -158,6 +158,38 @@ def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
     assert probabilities[2] == 0
 
 
+def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Parts) -> None:
+    cpu = torch.device("cpu")
+    ranker, now = Ranker(parts, cpu, torch.float32), parts
+    old = ranker.tokens_NH.clone()
+    histories = [np.array([7, 2, 11], dtype=np.int32), np.array([3], dtype=np.int32)]
+    first = ranker.features(histories, beam_width=8)
+    ids = parts.catalogue.item_ids
+    for items, gone in (
+        ({"new": 7, "other": 8}, [ids[2]]),
+        ({ids[3]: 9, "new": 10}, [ids[11], "other"]),
+        (NONE, ["new"]),
+        ({"new": 1, ids[2]: 2}, []),
+    ):
+        changed = change_parts(now, arriving(now, items), gone)
+        now, ranker = changed.parts, ranker.over(changed)
+        fresh = Ranker(settled(now), cpu, torch.float32)
+        rows = np.flatnonzero(now.catalogue.alive_N) if now.catalogue.alive_N is not None else slice(None)
+        assert torch.allclose(ranker.tokens_NH[rows], fresh.tokens_NH[rows], atol=1e-5)
+        assert np.array_equal(ranker.new_N, fresh.new_N)
+        live, anew = (one.features(histories, beam_width=8) for one in (ranker, fresh))
+        assert live.generated_BW is not None
+        assert anew.generated_BW is not None
+        assert np.array_equal(live.generated_BW, anew.generated_BW)
+        for name, feature in live.by_channel.items():
+            assert np.allclose(feature, anew.by_channel[name], atol=1e-4), name
+    # Whoever still ranks with what was there before ranks as before.
+    ranker = Ranker(parts, cpu, torch.float32)
+    assert torch.equal(ranker.tokens_NH, old)
+    again = ranker.features(histories, beam_width=8)
+    assert all(np.array_equal(again.by_channel[name], feature) for name, feature in first.by_channel.items())
+
+
 def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encoder: ItemEncoder) -> None:
     described = describe_items(
         parts.catalogue,
