@@ -1,0 +1,214 @@
+"""Changes under load: 10,000 items come into a served catalogue while 20 recommendations a second are answered.
+
+A server process on loopback with a store, a process that asks, a process that upserts. Requests are sent when they are
+due, whether or not those before have been answered, and their time counts from then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import child
+from benchmarks.large_bundle import FITTED, HIDDEN, LAYERS, drawn_words, large_bundle
+from benchmarks.options import Options
+from benchmarks.report import WORK, Report
+from benchmarks.rows import Rows
+from mmrec.aio import AsyncClient
+from mmrec.client import Client
+from mmrec.errors import MmrecError
+from mmrec.types import ItemInput
+
+ITEMS, UPSERTS, BATCH = 1_000_000, 10_000, 100
+PER_SECOND, QUIET_SECONDS, HISTORY, K = 20, 60.0, 20, 10
+MOST_VISIBLE, MOST_P99 = 2.0, 2.0
+"""Seconds from an acknowledgement to the first recommendation, and p99 during the upserts beside the quiet one."""
+
+
+def run(options: Options) -> None:
+    """Measure and publish the table."""
+    items, upserts, seconds = (20_000, 500, 5.0) if options.quick else (ITEMS, UPSERTS, QUIET_SECONDS)
+    rows = Rows("upserts", options, {"items": items, "upserts": upserts})
+    measured = rows.measure("under load", partial(_under_load, options, items, upserts, seconds))
+    Report(
+        f"upserts{'-quick' if options.quick else ''}",
+        f"{upserts:,} items of new words come into a catalogue of {items:,}, in batches of {BATCH} over one stream, "
+        f"encoded by MiniLM; `mmrec serve --store` on loopback with {options.threads} threads, everything on one "
+        f"machine. {PER_SECOND} recommendations a second of {K} items for histories of {HISTORY} (Qwen3 shape, {LAYERS} "
+        f"layers, {HIDDEN} wide; semantic IDs of 4 codes, beam 64; the generator alone ranks), sent when they are due. "
+        "Time counts from then.",
+        ("", "requests", "failed", "p50 ms", "p99 ms", "most ms"),
+        [("quiet", *_figures(measured["quiet"])), ("during the upserts", *_figures(measured["busy"]))],
+        notes=_notes(measured, upserts),
+        details=measured,
+        rehearsal=options.quick,
+    ).publish()
+    rows.finish()
+
+
+def _figures(asked: dict[str, Any]) -> tuple[Any, ...]:
+    times = sorted(asked["ms"])
+    return len(times) + asked["failed"], asked["failed"], statistics.median(times), _p99(times), times[-1]
+
+
+def _p99(times: list[float]) -> float:
+    return sorted(times)[int(0.99 * len(times))]
+
+
+def _notes(measured: dict[str, Any], upserts: int) -> list[str]:
+    changed = measured["changed"]
+    times = _p99(measured["busy"]["ms"]) / _p99(measured["quiet"]["ms"])
+    visible = max(changed["visible_s"])
+    return [
+        f"p99 during the upserts is {times:.2f} times the quiet one (must be <= {MOST_P99:.0f}: "
+        f"{'met' if times <= MOST_P99 else 'NOT met'}).",
+        f"{upserts:,} items in {changed['seconds']:.1f} s, {upserts / changed['seconds']:.0f} a second. From the "
+        f"acknowledgement of a batch to a recommendation of its last item {statistics.median(changed['visible_s']):.2f} s "
+        f"(median of {len(changed['visible_s'])} batches), {visible:.2f} s at most (must be <= {MOST_VISIBLE:.0f}: "
+        f"{'met' if visible <= MOST_VISIBLE else 'NOT met'}); {changed['refused']} items refused.",
+        f"Afterwards {changed['found']:,} of {upserts:,} items are recommended when they are asked for by a list of "
+        "allowed items.",
+        f"Memory of the server: {measured['memory_gib'][0]:.1f} GiB quiet, {measured['memory_gib'][1]:.1f} GiB after.",
+    ]
+
+
+def _under_load(options: Options, items: int, upserts: int, seconds: float) -> dict[str, Any]:
+    bundle = large_bundle(items)
+    with tempfile.TemporaryDirectory(dir=WORK) as folder, _served(bundle, Path(folder) / "store", options) as served:
+        target, process = served
+        child.call("benchmarks.upserts:ask", 1, target=target, seconds=seconds / 4)
+        quiet = child.call("benchmarks.upserts:ask", 1, target=target, seconds=seconds)
+        before = _gib(process.pid)
+        found: dict[str, Any] = {}
+
+        def change() -> None:
+            found.update(child.call("benchmarks.upserts:change", 1, target=target, upserts=upserts))
+
+        changing = threading.Thread(target=change)
+        changing.start()
+        asked = []
+        while changing.is_alive():
+            asked.append(child.call("benchmarks.upserts:ask", 1, target=target, seconds=5.0))
+        changing.join()
+        # The last one went on when the upserts had ended.
+        busy = {"ms": [], "failed": 0}
+        end = found["ended"]
+        for one in asked:
+            busy["ms"] += [ms for ms, due in zip(one["ms"], one["due"], strict=True) if found["began"] <= due <= end]
+            busy["failed"] += one["failed"]
+        return {"quiet": quiet, "busy": busy, "changed": found, "memory_gib": [before, _gib(process.pid)]}
+
+
+@contextmanager
+def _served(bundle: Path, store: Path, options: Options) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    command = [sys.executable, "-m", "mmrec", "serve", str(bundle), "--port", "0", "--store", str(store)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        if not address:
+            raise RuntimeError(f"the server ended with {process.wait(30)}")
+        yield address, process
+    finally:
+        process.terminate()
+        process.wait(60)
+        shutil.rmtree(store, ignore_errors=True)
+
+
+def _gib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 2**20
+    return float("nan")
+
+
+# --- in processes of their own ----------------------------------------------------------------------------------------
+
+
+def ask(target: str, seconds: float) -> dict[str, Any]:
+    """Recommendations, one when each is due: milliseconds, when they were due, and how many failed."""
+    return asyncio.run(_ask(target, seconds))
+
+
+async def _ask(target: str, seconds: float) -> dict[str, Any]:
+    rng = np.random.default_rng(os.getpid())
+    took: list[tuple[float, float]] = []
+    failed: list[str] = []
+
+    async def one(client: AsyncClient, due: float) -> None:
+        history = [f"fitted-{row}" for row in rng.integers(0, FITTED, HISTORY).tolist()]
+        await asyncio.sleep(due - time.time())
+        try:
+            found = await client.recommend(history, k=K)
+        except MmrecError as error:
+            failed.append(str(error))
+            return
+        if len(found.items) != K:
+            failed.append(f"{len(found.items)} items")
+        took.append((time.time() - due, due))
+
+    async with AsyncClient(target, timeout=60) as client:
+        await client.recommend([], k=1)
+        start = time.time() + 0.1
+        await asyncio.gather(*(one(client, start + number / PER_SECOND) for number in range(int(seconds * PER_SECOND))))
+    return {
+        "ms": [1000 * length for length, _ in took],
+        "due": [due for _, due in took],
+        "failed": len(failed),
+        "errors": failed[:5],
+    }
+
+
+def change(target: str, upserts: int) -> dict[str, Any]:
+    """Upsert, and after each acknowledgement ask for the last item until it is recommended."""
+    rng = np.random.default_rng(1)
+    titles = drawn_words(upserts, rng)
+    items = [ItemInput(f"arrived-{place}", title, attributes={"kind": "lamp"}) for place, title in enumerate(titles)]
+    batches = [items[begin : begin + BATCH] for begin in range(0, upserts, BATCH)]
+    history = [f"fitted-{row}" for row in range(HISTORY)]
+    visible: list[float] = []
+    watching: list[threading.Thread] = []
+    refused = 0
+
+    def watch(client: Client, item_id: str, acknowledged: float) -> None:
+        while not client.recommend(history, k=1, allow=[item_id]).items:
+            time.sleep(0.05)
+        visible.append(time.time() - acknowledged)
+
+    with Client(target, timeout=120) as client:
+        began = time.time()
+        for batch, result in zip(batches, client.stream_upserts(batches, timeout=1800), strict=True):
+            acknowledged = time.time()
+            refused += len(result.refused)
+            watching.append(threading.Thread(target=watch, args=(client, batch[-1].item_id, acknowledged)))
+            watching[-1].start()
+        for thread in watching:
+            thread.join()
+        ended = time.time()
+        found = 0
+        for batch in batches:
+            allowed = [item.item_id for item in batch]
+            found += len(set(client.recommend(history, k=BATCH, allow=allowed).item_ids) & set(allowed))
+    return {
+        "began": began,
+        "ended": ended,
+        "seconds": ended - began,
+        "visible_s": visible,
+        "refused": refused,
+        "found": found,
+    }
