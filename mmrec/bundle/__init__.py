@@ -16,7 +16,16 @@ no pickle anywhere, and no byte of a file is parsed before its hash has been com
 from __future__ import annotations
 
 from mmrec.bundle.manifest import FORMAT, FileEntry, Manifest
-from mmrec.bundle.reader import Bundle, open_bundle
+from mmrec.bundle.reader import Bundle, current_version, open_bundle
 from mmrec.bundle.writer import BundleWriter, prune_versions
 
-__all__ = ["FORMAT", "Bundle", "BundleWriter", "FileEntry", "Manifest", "open_bundle", "prune_versions"]
+__all__ = [
+    "FORMAT",
+    "Bundle",
+    "BundleWriter",
+    "FileEntry",
+    "Manifest",
+    "current_version",
+    "open_bundle",
+    "prune_versions",
+]

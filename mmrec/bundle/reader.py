@@ -20,7 +20,7 @@ from mmrec.errors import BundleError, NotFoundError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CURRENT", "VERSIONS", "Bundle", "hash_file", "list_files", "open_bundle"]
+__all__ = ["CURRENT", "VERSIONS", "Bundle", "current_version", "hash_file", "list_files", "open_bundle"]
 
 CURRENT = "CURRENT"
 VERSIONS = "versions"
@@ -144,6 +144,15 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
         )
     _verify_files(folder, manifest)
     return Bundle(root, folder, manifest)
+
+
+def current_version(root: Path) -> str:
+    """The version that a bundle folder names as current; nothing of it is read. For one version's folder: its name.
+
+    Raises:
+        BundleError: nothing is published there, or the pointer is damaged.
+    """
+    return root.name if (root / MANIFEST).is_file() else _current_version(root)
 
 
 def list_files(folder: Path) -> set[str]:

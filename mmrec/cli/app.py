@@ -26,6 +26,7 @@ from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
 from mmrec.cli.evaluate import evaluate
 from mmrec.cli.fit import fit
+from mmrec.cli.fold import fold
 from mmrec.cli.import_ import import_
 from mmrec.cli.info import info
 from mmrec.cli.mismatch import mismatch
@@ -81,6 +82,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "upsert": upsert,
     "delete": delete,
+    "fold": fold,
     "info": info,
 }
 """Every command by name, in the order in which ``mmrec --help`` lists them."""

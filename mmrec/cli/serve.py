@@ -45,6 +45,20 @@ def serve(
     store: Annotated[
         str, typer.Option("--store", metavar="FOLDER", help="Keep changes of the catalogue here; without: none.")
     ] = "",
+    fold_after: Annotated[
+        int,
+        typer.Option("--fold-after", metavar="N", help="Fold N changes into a new version of the bundle; 0 for never."),
+    ] = 0,
+    fold_every: Annotated[
+        float,
+        typer.Option("--fold-every", metavar="SECONDS", help="Fold what has changed so often; 0 for not by time."),
+    ] = 0.0,
+    keep_versions: Annotated[
+        int, typer.Option("--keep-versions", metavar="N", help="Versions that stay when folding; 0 for all.")
+    ] = 0,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with any version that becomes current, without a SIGHUP.")
+    ] = False,
     reflection: Annotated[
         bool, typer.Option("--reflection/--no-reflection", help="Let callers list the services.")
     ] = True,
@@ -57,9 +71,12 @@ def serve(
 
     The address is printed on stdout when the server answers calls; with --json as one line of JSON.
 
+    On SIGHUP it goes on with the version of the bundle that is current by then; no call fails, and changes that the
+    store keeps are brought into it first. With --fold-after or --fold-every it makes such versions itself.
+
     Example:
         mmrec serve bundle/ --port 50051
-        mmrec serve bundle/ --store changes/
+        mmrec serve bundle/ --store changes/ --fold-after 10000 --keep-versions 3
         mmrec serve bundle/ --host 0.0.0.0 --port 0 --token-file token.txt --json
     """
     # Flags are checked before anything heavy is imported.
@@ -78,6 +95,10 @@ def serve(
         reflection=reflection,
         max_connection_age_s=max_connection_age or None,
         store=Path(store) if store else None,
+        fold_after=fold_after,
+        fold_every_s=fold_every or None,
+        keep_versions=keep_versions,
+        watch=watch,
     )
     if not Path(bundle).is_dir():
         raise NotFoundError(f"there is no bundle folder {bundle!r}; make one with: mmrec fit DATASET --out {bundle}")

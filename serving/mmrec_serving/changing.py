@@ -1,9 +1,9 @@
 """Changes of a catalogue: durable before they are acknowledged, visible soon after, replayed at the next start.
 
-Unit of work: one request of many items. Two threads: whoever calls `upsert_many` and `delete_many` checks, encodes and
-records; another one lets what was recorded come into the engine's catalogue, as much at once as has gathered meanwhile.
-Questions are answered from the engine all the while. Knows nothing of gRPC; an engine is whatever has the calls of
-`LiveEngine`.
+Unit of work: one request of many items. Three threads: whoever calls `upsert_many` and `delete_many` checks, encodes
+and records; another one lets what was recorded come into the engine's catalogue, as much at once as has gathered
+meanwhile; and a third one may have the engine go on with another version of its bundle (`adopt`). Questions are
+answered from the engine all the while. Knows nothing of gRPC; an engine is whatever has the calls of `LiveEngine`.
 """
 
 from __future__ import annotations
@@ -11,58 +11,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from mmrec.changes import content_hash
 from mmrec.errors import FailedPreconditionError, InternalError, MmrecError, NotFoundError, UnavailableError
 from mmrec.rpcs import DELETE_ITEMS, UPSERT_ITEMS
-from mmrec.types import ChangeResults, DeleteRequest, Engine, ItemInput, UpsertRequest, Versions
+from mmrec.types import ChangeResults, DeleteRequest, RecommendRequest, UpsertRequest, Versions
+from mmrec_serving.basing import changes_held
 from mmrec_serving.failures import conceal
+from mmrec_serving.live_engine import LiveEngine
+from mmrec_serving.replaying import Pending, apply, bring_forward, catalogue_name
 from mmrec_serving.store import ChangeStore, Delete, Upsert
 from mmrec_serving.store.failpoints import Failpoint, no_failpoint
 
-if TYPE_CHECKING:
-    from mmrec.recommender.changing import Arrivals, Described
-
-__all__ = ["CatalogueChanges", "LiveEngine"]
+__all__ = ["CatalogueChanges"]
 
 _log = logging.getLogger(__name__)
-
-
-class LiveEngine(Engine, Protocol):
-    """An engine whose catalogue can change while it answers. All of these may be called from any thread."""
-
-    @property
-    def encoder_version(self) -> str:
-        """Stands for what packed items depend on."""
-
-    def check_changeable(self) -> None:
-        """Raises FailedPreconditionError where no item can come in."""
-
-    def describe_items(self, items: Sequence[ItemInput]) -> Described:
-        """Encode items that are to come in."""
-
-    def pack_items(self, arrivals: Arrivals) -> list[bytes]:
-        """What was encoded, as bytes that can be kept."""
-
-    def restore_items(self, items: Sequence[ItemInput], packed: Sequence[bytes]) -> Arrivals:
-        """Items with the bytes that were kept."""
-
-    def known(self, item_ids: Sequence[str]) -> list[bool]:
-        """Which ids the catalogue has."""
-
-    def change(self, arrivals: Arrivals | None, gone: Sequence[str] = (), *, version: str = "") -> Versions:
-        """Let items come in and go, at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A recorded request that the engine does not have yet."""
-
-    last: int
-    arrivals: Arrivals | None
-    gone: tuple[str, ...] = ()
 
 
 class CatalogueChanges:
@@ -79,8 +44,13 @@ class CatalogueChanges:
         self._store = store
         self._failpoint = failpoint
         self._base = engine.info().versions
+        self._state = store.state()
+        # Held while a request is encoded, recorded and handed over: an engine that takes the place of another one does
+        # so between two requests, and has all that was recorded.
+        self._steady = threading.Lock()
+        self._applying = threading.Lock()
         self._changed = threading.Condition()
-        self._pending: list[_Pending] = []
+        self._pending: list[Pending] = []
         self._applied = 0
         self._failed: MmrecError | None = None
         self._closing = False
@@ -88,20 +58,58 @@ class CatalogueChanges:
 
     def replay(self) -> int:
         """Bring the engine's catalogue to where the store is; the number of the last change. Called once, first."""
-        for sequenced in self._store.replay():
-            changes = [entry.change for entry in sequenced]
-            upserts = [change for change in changes if isinstance(change, Upsert)]
-            ready = self._restored(upserts)
-            pending = [
-                _Pending(entry.sequence, ready.get(id(entry.change)))
-                if isinstance(entry.change, Upsert)
-                else _Pending(entry.sequence, None, (entry.change.item_id,))
-                for entry in sequenced
-            ]
-            self._apply(pending)
-            self._applied = sequenced[-1].sequence
+        done = bring_forward(self._engine, self._store.replay(), self._name)
+        self._applied = max(done, self._state.folded)
         self._thread.start()
         return self._applied
+
+    @property
+    def store(self) -> ChangeStore:
+        """Where changes are recorded."""
+        return self._store
+
+    def adopt(self) -> str:
+        """Have the engine go on with the version of its bundle that is current by now; the catalogue's version.
+
+        What was recorded and that version does not hold is brought into it first, while requests go on; none of them
+        waits for more than the last few changes. Called by one thread at a time.
+
+        Raises:
+            FailedPreconditionError: it is not known which of the changes the version holds.
+            MmrecError: it cannot be loaded, or changes cannot be brought into it. The engine goes on as it was.
+        """
+        other = self._engine.load_current()
+        base: Versions = other.info().versions
+        before = self._store.state()
+        holds = changes_held(before, other.bundle)
+        if base.catalogue not in (before.base, before.successor):
+            self._store.announce(base.catalogue, holds)
+        self._failpoint("before-bring-forward")
+        now = replace(before, base=base.catalogue, folded=holds, successor="", successor_holds=0)
+        with self._store.read_as(base.catalogue) as reader:
+
+            def name(last: int) -> str:
+                return catalogue_name(now, last)
+
+            done = bring_forward(other, reader.replay(holds), name) or holds
+            _warm(other)
+            self._failpoint("before-swap")
+            with self._steady, self._applying:
+                done = bring_forward(other, reader.replay(done), name) or done
+                self._engine.adopt(other)
+                self._failpoint("after-swap")
+                with self._changed:
+                    self._base, self._state = base, now
+                    self._pending.clear()
+                    self._applied = max(done, self._applied)
+                    self._changed.notify_all()
+        if base.catalogue != before.base:
+            self._store.rebase(base.catalogue, holds)
+            self._failpoint("after-rebase")
+        if holds > before.dropped:
+            self._store.drop_folded(holds)
+        self._failpoint("after-drop")
+        return self._engine.info().versions.catalogue
 
     def works(self) -> Mapping[str, Callable[[list[Any]], list[Any]]]:
         """What does the requests of each kind, for a scheduler."""
@@ -127,12 +135,22 @@ class CatalogueChanges:
         return [_caught(self._delete, request) for request in requests]
 
     def _upsert(self, request: UpsertRequest) -> ChangeResults:
+        with self._steady:
+            results, last = self._recorded_upsert(request)
+        if last is None:
+            return replace(results, versions=self._engine.info().versions)
+        if request.wait_until_visible:
+            self._wait(last)
+        return replace(results, versions=self._versions(last))
+
+    def _recorded_upsert(self, request: UpsertRequest) -> tuple[ChangeResults, int | None]:
+        """What is answered, and the number of the last change; None where nothing was to be changed."""
         self._check()
         self._engine.check_changeable()
         described = self._engine.describe_items(request.good)
         results = request.results(described.errors, self._base)
         if request.validate_only:
-            return replace(results, versions=self._engine.info().versions)
+            return results, None
         version = self._engine.encoder_version
         items = [request.good[place] for place in described.places]
         packed = self._engine.pack_items(described.arrivals)
@@ -149,12 +167,18 @@ class CatalogueChanges:
         if recorded.repeated:
             results = UPSERT_ITEMS.decode_reply(recorded.reply)
         elif upserts:
-            self._hand_over(_Pending(recorded.last, described.arrivals))
-        if request.wait_until_visible:
-            self._wait(recorded.last)
-        return replace(results, versions=self._versions(recorded.last))
+            self._hand_over(Pending(recorded.last, described.arrivals))
+        return results, recorded.last
 
     def _delete(self, request: DeleteRequest) -> ChangeResults:
+        with self._steady:
+            results, last = self._recorded_delete(request)
+        if last is None:
+            return replace(results, versions=self._engine.info().versions)
+        self._wait(last)
+        return replace(results, versions=self._versions(last))
+
+    def _recorded_delete(self, request: DeleteRequest) -> tuple[ChangeResults, int | None]:
         self._check()
         # An item that was acknowledged a moment ago can go as well.
         self._wait(self._handed_over())
@@ -170,7 +194,7 @@ class CatalogueChanges:
             raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
         results = request.results(errors, self._base)
         if request.validate_only:
-            return replace(results, versions=self._engine.info().versions)
+            return results, None
         self._failpoint("before-record")
         recorded = self._store.record(
             request.request_id,
@@ -183,16 +207,18 @@ class CatalogueChanges:
         if recorded.repeated:
             results = DELETE_ITEMS.decode_reply(recorded.reply)
         elif going:
-            self._hand_over(_Pending(recorded.last, None, going))
-        self._wait(recorded.last)
-        return replace(results, versions=self._versions(recorded.last))
+            self._hand_over(Pending(recorded.last, None, going))
+        return results, recorded.last
 
     def _versions(self, last: int) -> Versions:
-        return replace(self._base, catalogue=f"{self._base.catalogue}+{last}") if last else self._base
+        return replace(self._base, catalogue=self._name(last))
+
+    def _name(self, last: int) -> str:
+        return catalogue_name(self._state, last)
 
     # --- letting them in ------------------------------------------------------------------------------------
 
-    def _hand_over(self, pending: _Pending) -> None:
+    def _hand_over(self, pending: Pending) -> None:
         with self._changed:
             self._pending.append(pending)
             self._changed.notify_all()
@@ -220,55 +246,33 @@ class CatalogueChanges:
                 self._changed.wait_for(lambda: self._pending or self._closing)
                 if self._closing:
                     return
-                pending = list(self._pending)
-            try:
-                self._apply(pending)
-            except Exception as err:
-                # What was acknowledged is in the store, and this process cannot show it: no more is taken on.
+            with self._applying:
+                # Another engine may have come in the meantime, and have them.
                 with self._changed:
-                    self._failed = _failure(err)
+                    pending = list(self._pending)
+                if not pending:
+                    continue
+                try:
+                    self._failpoint("before-apply")
+                    apply(self._engine, pending, self._name(pending[-1].last))
+                    self._failpoint("after-apply")
+                except Exception as err:
+                    # What was acknowledged is in the store, and this process cannot show it: no more is taken on.
+                    with self._changed:
+                        self._failed = _failure(err)
+                        self._changed.notify_all()
+                    return
+                with self._changed:
+                    del self._pending[: len(pending)]
+                    self._applied = pending[-1].last
                     self._changed.notify_all()
-                return
-            with self._changed:
-                del self._pending[: len(pending)]
-                self._applied = pending[-1].last
-                self._changed.notify_all()
 
-    def _apply(self, pending: Sequence[_Pending]) -> None:
-        """Of every item the last that happened to it."""
-        last: dict[str, tuple[Arrivals, int] | None] = {}
-        for one in pending:
-            for place, record in enumerate(one.arrivals.records if one.arrivals else ()):
-                assert one.arrivals is not None
-                last[record.item_id] = (one.arrivals, place)
-            last |= dict.fromkeys(one.gone)
-        taken: dict[int, tuple[Arrivals, list[int]]] = {}
-        for found in last.values():
-            if found is not None:
-                taken.setdefault(id(found[0]), (found[0], []))[1].append(found[1])
-        parts = [arrivals.take(places) for arrivals, places in taken.values()]
-        arrivals = type(parts[0]).join(parts) if parts else None
-        gone = [item_id for item_id, found in last.items() if found is None]
-        self._failpoint("before-apply")
-        self._engine.change(arrivals, gone, version=str(pending[-1].last))
-        self._failpoint("after-apply")
 
-    def _restored(self, upserts: Sequence[Upsert]) -> dict[int, Arrivals]:
-        """What is to come in for each change, by its identity; without an encoder where the kept bytes still fit."""
-        version = self._engine.encoder_version
-        kept = [upsert for upsert in upserts if upsert.payload and upsert.encoder_version == version]
-        others = [upsert for upsert in upserts if not (upsert.payload and upsert.encoder_version == version)]
-        ready: dict[int, Arrivals] = {}
-        if kept:
-            arrivals = self._engine.restore_items([one.item for one in kept], [one.payload for one in kept])
-            ready |= {id(upsert): arrivals.take([place]) for place, upsert in enumerate(kept)}
-        for upsert in others:
-            described = self._engine.describe_items([upsert.item])
-            for error in described.errors.values():
-                _log.warning("item %r cannot be brought back with today's encoders: %s", upsert.item_id, error)
-            if described.places:
-                ready[id(upsert)] = described.arrivals
-        return ready
+def _warm(engine: LiveEngine) -> None:
+    """Let it answer once, so that no caller pays for what is lazy in it."""
+    for found in engine.recommend_many([RecommendRequest(k=1)]):
+        if isinstance(found, MmrecError):
+            raise found
 
 
 def _digest(request: UpsertRequest | DeleteRequest) -> bytes:

@@ -35,6 +35,15 @@ class ServerConfig:
         store: Folder that keeps changes of the catalogue, made if need be; None: changes are refused.
         changes_in_memory: Whether changes are taken without a store, and lost when the server ends; for tests and
             demos.
+        fold_after: Recorded changes after which they are folded into a new version of the bundle, in another process
+            at low priority, which is then served; 0: their number does not matter. Needs a store, and a bundle
+            folder that can be written to and is served by this server alone.
+        fold_every_s: Seconds after which they are folded, however few; None: time does not matter.
+        keep_versions: Versions of the bundle that stay after folding, the newest, at least 1; 0: all of them.
+        watch: Whether to go on with any version of the bundle that becomes current; else SIGHUP says when.
+        tidy_every_s: Seconds after which the store is tidied: of the changes of an item the last is kept, and requests
+            that protect against nothing any more are forgotten.
+        housekeeping_s: Seconds between two looks at all this, over 0.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +60,12 @@ class ServerConfig:
     max_connection_age_s: float | None = None
     store: Path | None = None
     changes_in_memory: bool = False
+    fold_after: int = 0
+    fold_every_s: float | None = None
+    keep_versions: int = 0
+    watch: bool = False
+    tidy_every_s: float = 3600.0
+    housekeeping_s: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.host.strip():
@@ -77,6 +92,20 @@ class ServerConfig:
                 f"max_connection_age_s is {age}; it must be over 0 and at most 1,000,000",
                 field="max_connection_age_s",
             )
+        self._check_housekeeping()
+
+    def _check_housekeeping(self) -> None:
+        _whole("fold_after", self.fold_after, 0, 2**62)
+        _whole("keep_versions", self.keep_versions, 0, 1_000_000)
+        if self.store is None and (self.fold_after or self.fold_every_s is not None):
+            field = "fold_after" if self.fold_after else "fold_every_s"
+            raise InvalidArgumentError(f"{field} is given without a store; changes are folded from one", field=field)
+        for name in ("fold_every_s", "tidy_every_s", "housekeeping_s"):
+            seconds = getattr(self, name)
+            if seconds is not None and not (math.isfinite(seconds) and 0 < seconds <= 1e8):
+                raise InvalidArgumentError(
+                    f"{name} is {seconds}; it must be over 0 and at most 100,000,000", field=name
+                )
 
 
 def _whole(name: str, value: int, low: int, high: int) -> None:

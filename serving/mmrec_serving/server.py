@@ -27,9 +27,11 @@ from grpc_reflection.v1alpha import reflection
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
 from mmrec.rpcs import DELETE_ITEMS, ENGINE_CALLS, SERVICES, UPSERT_ITEMS, work_of
 from mmrec.types import Engine, RecommendRequest
-from mmrec_serving.changing import CatalogueChanges, LiveEngine
+from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.guards import AuthInterceptor, ErrorInterceptor
+from mmrec_serving.housekeeping import Housekeeping
+from mmrec_serving.live_engine import LiveEngine
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
 
@@ -103,6 +105,8 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._health = health.aio.HealthServicer()
         loaded: Future[Engine] = Future()
+        self._loaded = loaded
+        self._housekeeping: Housekeeping | None = None
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, work_of)
         self._scheduler = Scheduler(
             functools.partial(_prepared, engine_factory, loaded), limits, on_end=self._engine_ended
@@ -118,10 +122,10 @@ class Server:
 
     def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
         """Bring the catalogue to where its store is, once the engine is loaded; in the thread that changes it."""
-        from mmrec_serving.store import SqliteChangeStore, StoreConfig
+        from mmrec_serving.basing import open_store
 
         engine = cast(LiveEngine, loaded.result())
-        store = SqliteChangeStore(StoreConfig(folder), engine.info().versions.catalogue)
+        store = open_store(folder, engine.bundle)
         self._catalogue = CatalogueChanges(engine, store)
         try:
             self._catalogue.replay()
@@ -169,7 +173,17 @@ class Server:
         for scheduler in self._schedulers():
             await asyncio.shield(asyncio.wrap_future(scheduler.ready))
         if not self._draining and all(scheduler.alive for scheduler in self._schedulers()):
+            self._housekeeping = Housekeeping(self._loaded.result(), self._catalogue, self.config)
+            self._housekeeping.start()
             await self._set_health(_SERVING)
+
+    def reload(self) -> None:
+        """Go on with the version of the bundle that is current by now, soon and while calls go on; see `Housekeeping`.
+
+        Does nothing while the engine is being loaded, or when it has no versions.
+        """
+        if self._housekeeping is not None:
+            self._housekeeping.reload()
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Stop in order: health NOT_SERVING, new calls refused, `grace_s` seconds for running ones."""
@@ -180,6 +194,8 @@ class Server:
         # Nobody waits for a result any more; a batch that is running is not worth waiting for long.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
+        if self._housekeeping is not None:
+            await asyncio.to_thread(self._housekeeping.close)
         if self._catalogue is not None:
             await asyncio.to_thread(self._catalogue.close)
 
@@ -245,6 +261,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends the grace at once.
 
+    SIGHUP has the server go on with the version of the bundle that is current by then, while calls go on.
+
     Args:
         engine_factory: Makes the engine.
         config: How to listen, how much to take on, how to stop.
@@ -275,6 +293,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     server = Server(engine_factory, config)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
     on_listening(await server.start())
     ready = asyncio.ensure_future(server.ready())
     stopping = asyncio.ensure_future(first.wait())

@@ -31,6 +31,7 @@ NAMES = (
     "serve",
     "upsert",
     "delete",
+    "fold",
     "info",
 )
 GROUPED = ("index stats", "index path", "index items", "index verify")

@@ -76,5 +76,5 @@ class DictEngine:
         changed = {**self.items, **{record.item_id: record for record in (arrivals.records if arrivals else ())}}
         self.items = {item_id: record for item_id, record in changed.items() if item_id not in gone}
         self.changes.append(version)
-        self.versions = Versions("m", f"c+{version}", "b")
+        self.versions = Versions("m", version, "b")
         return self.versions

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from mmrec_serving.store.values import Change, Kind, Recorded, Sequenced, StoreState
 
@@ -61,6 +62,12 @@ class ChangeReader(Protocol):
         """Let go of it. May be called again."""
         ...
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
 
 class ChangeStore(ChangeReader, Protocol):
     """Changes to read and to write. One process writes, with any number of threads."""
@@ -80,6 +87,14 @@ class ChangeStore(ChangeReader, Protocol):
             FailedPreconditionError: the id was used for a request of another kind or digest.
             ResourceExhaustedError: no room on the disk. Nothing of the request was recorded.
             UnavailableError: the store is closed, or held by another program.
+        """
+        ...
+
+    def read_as(self, base: str) -> ChangeReader:
+        """The changes for whoever has another catalogue: the base, or one that was announced as the next one.
+
+        Raises:
+            FailedPreconditionError: it is neither.
         """
         ...
 

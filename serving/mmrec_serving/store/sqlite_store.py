@@ -162,6 +162,10 @@ class SqliteChangeStore:
         """See `ChangeReader`."""
         return self._reader.latest(item_ids)
 
+    def read_as(self, base: str) -> SqliteChangeReader:
+        """See `ChangeStore`."""
+        return SqliteChangeReader(self._config, base)
+
     # --- folding --------------------------------------------------------------------------------------------
 
     def compact(self, upto: int) -> int:

@@ -1,0 +1,50 @@
+"""The process in which a server has its changes folded: python -m mmrec_serving.folding_child BUNDLE STORE
+
+It runs at the lowest priority, reads the store and writes the bundle. Before it publishes it says which catalogue is to
+follow, as a line of JSON on stdout, and waits for a line on stdin, which comes when the store has been told; when the
+server is gone, none comes and nothing is published. Its last line says what was published, or why nothing was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from mmrec.errors import MmrecError, UnavailableError
+from mmrec_serving.store import SqliteChangeReader, StoreConfig
+
+__all__ = ["main"]
+
+_LOWEST_PRIORITY = 19
+
+
+def main() -> None:
+    """Fold, as the arguments say."""
+    os.nice(_LOWEST_PRIORITY)
+    bundle, store = map(Path, sys.argv[1:])
+    try:
+        with SqliteChangeReader(StoreConfig(store)) as reader:
+            from mmrec_serving.folding import fold
+
+            folded = fold(bundle, reader, _announce)
+        _say({"done": None if folded is None else asdict(folded)})
+    except MmrecError as err:
+        _say({"error": err.message})
+        sys.exit(err.exit_code)
+
+
+def _announce(catalogue: str, upto: int) -> None:
+    _say({"announce": catalogue, "upto": upto})
+    if not sys.stdin.readline():
+        raise UnavailableError("the server that asked for this is gone")
+
+
+def _say(line: dict[str, object]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
