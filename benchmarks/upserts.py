@@ -48,9 +48,9 @@ def run(options: Options) -> None:
         f"upserts{'-quick' if options.quick else ''}",
         f"{upserts:,} items of new words come into a catalogue of {items:,}, in batches of {BATCH} over one stream, "
         f"encoded by MiniLM; `mmrec serve --store` on loopback with {options.threads} threads, everything on one "
-        f"machine. {PER_SECOND} recommendations a second of {K} items for histories of {HISTORY} (Qwen3 shape, {LAYERS} "
-        f"layers, {HIDDEN} wide; semantic IDs of 4 codes, beam 64; the generator alone ranks), sent when they are due. "
-        "Time counts from then.",
+        f"machine. {PER_SECOND} recommendations a second of {K} items for histories of {HISTORY} (Qwen3 shape, "
+        f"{LAYERS} layers, {HIDDEN} wide; semantic IDs of 4 codes, beam 64; the generator alone ranks), sent when they "
+        "are due. Time counts from then.",
         ("", "requests", "failed", "p50 ms", "p99 ms", "most ms"),
         [("quiet", *_figures(measured["quiet"])), ("during the upserts", *_figures(measured["busy"]))],
         notes=_notes(measured, upserts),
@@ -77,8 +77,9 @@ def _notes(measured: dict[str, Any], upserts: int) -> list[str]:
         f"p99 during the upserts is {times:.2f} times the quiet one (must be <= {MOST_P99:.0f}: "
         f"{'met' if times <= MOST_P99 else 'NOT met'}).",
         f"{upserts:,} items in {changed['seconds']:.1f} s, {upserts / changed['seconds']:.0f} a second. From the "
-        f"acknowledgement of a batch to a recommendation of its last item {statistics.median(changed['visible_s']):.2f} s "
-        f"(median of {len(changed['visible_s'])} batches), {visible:.2f} s at most (must be <= {MOST_VISIBLE:.0f}: "
+        "acknowledgement of a batch to a recommendation of its last item "
+        f"{statistics.median(changed['visible_s']):.2f} s (median of {len(changed['visible_s'])} batches), {visible:.2f} "
+        f"s at most (must be <= {MOST_VISIBLE:.0f}: "
         f"{'met' if visible <= MOST_VISIBLE else 'NOT met'}); {changed['refused']} items refused.",
         f"Afterwards {changed['found']:,} of {upserts:,} items are recommended when they are asked for by a list of "
         "allowed items.",

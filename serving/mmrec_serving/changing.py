@@ -21,6 +21,7 @@ from mmrec.types import ChangeResults, DeleteRequest, RecommendRequest, UpsertRe
 from mmrec_serving.basing import changes_held
 from mmrec_serving.failures import conceal
 from mmrec_serving.live_engine import LiveEngine
+from mmrec_serving.priority import give_way
 from mmrec_serving.replaying import Pending, apply, bring_forward, catalogue_name
 from mmrec_serving.store import ChangeStore, Delete, Upsert
 from mmrec_serving.store.failpoints import Failpoint, no_failpoint
@@ -241,6 +242,7 @@ class CatalogueChanges:
             raise self._failed
 
     def _apply_all(self) -> None:
+        give_way()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pending or self._closing)

@@ -25,6 +25,7 @@ from mmrec.types import Engine, RecommendRequest
 from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.live_engine import LiveEngine
+from mmrec_serving.priority import give_way
 
 __all__ = ["Housekeeping"]
 
@@ -92,6 +93,7 @@ class Housekeeping:
             self._thread.join(self._config.grace_s)
 
     def _main(self) -> None:
+        give_way()
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._closing or self._reload, self._config.housekeeping_s)

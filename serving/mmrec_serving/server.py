@@ -32,6 +32,7 @@ from mmrec_serving.config import ServerConfig
 from mmrec_serving.guards import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.housekeeping import Housekeeping
 from mmrec_serving.live_engine import LiveEngine
+from mmrec_serving.priority import give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
 
@@ -125,6 +126,7 @@ class Server:
         from mmrec_serving.basing import open_store
 
         engine = cast(LiveEngine, loaded.result())
+        give_way()
         store = open_store(folder, engine.bundle)
         self._catalogue = CatalogueChanges(engine, store)
         try:
