@@ -34,6 +34,10 @@ LEAST_POOL, MOST_POOL = 100, 2_000
 """Bounds of the ten items per place that a varied list is chosen from."""
 
 
+BLOCK = 1024
+"""Scores of which the largest is looked at first."""
+
+
 class Ranked(NamedTuple):
     """One customer's results.
 
@@ -109,14 +113,27 @@ def top_k(scores_N: Scores, eligible_N: Bitmap, k: int) -> Ranked:
     """
     if k < 1:
         raise InvalidArgumentError(f"k is {k}; it must be 1 or more", field="k")
-    rows = np.flatnonzero(eligible_N)
-    scores = scores_N[rows]
+    masked_N = np.where(eligible_N, scores_N, np.float32(-np.inf))
+    rows = np.flatnonzero(masked_N >= _least(masked_N, k))
+    if len(rows) > np.count_nonzero(eligible_N):
+        rows = np.flatnonzero(eligible_N)
     if len(rows) > k:
-        threshold = np.partition(scores, len(rows) - k)[len(rows) - k]
-        rows = rows[scores >= threshold]
         scores = scores_N[rows]
-    order = np.argsort(-scores, kind="stable")[:k]
-    return Ranked(rows[order].astype(np.int64), scores[order])
+        least = np.partition(scores, len(rows) - k)[len(rows) - k]
+        above = rows[scores > least]
+        rows = np.sort(np.concatenate([above, rows[scores == least][: k - len(above)]]))
+    order = np.argsort(-scores_N[rows], kind="stable")
+    return Ranked(rows[order].astype(np.int64), scores_N[rows[order]])
+
+
+def _least(scores_N: Scores, k: int) -> np.float32:
+    """What at least `k` scores reach, or all of them: most of the others need not be looked at again."""
+    blocks = len(scores_N) // BLOCK
+    if blocks < k:
+        return np.float32(-np.inf)
+    largest = scores_N[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
+    # There are `k` blocks of which each has one such score.
+    return np.float32(np.partition(largest, blocks - k)[blocks - k])
 
 
 def damping(
