@@ -1,0 +1,174 @@
+"""`mmrec serve`: other versions of the bundle take the place of the one being served, while requests go on."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import mmrec
+from mmrec.bundle import current_version, open_bundle
+from mmrec.types import ItemInput
+from mmrec_serving.store import SqliteChangeReader, StoreConfig
+
+LIMIT_S = 120.0
+"""Far more than any of this takes; what waits so long will not come."""
+
+
+@pytest.fixture
+def root(demo_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(demo_bundle, tmp_path / "bundle"))
+
+
+class Served:
+    """A server process and a client of it."""
+
+    def __init__(self, process: subprocess.Popen[str], client: mmrec.Client) -> None:
+        self.process = process
+        self.client = client
+
+
+@contextmanager
+def served(bundle: Path, environment: dict[str, str], *options: str, end: int = signal.SIGTERM) -> Iterator[Served]:
+    command = [sys.executable, "-m", "mmrec", "serve", str(bundle), "--port", "0", "--quiet", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        assert process.stdout is not None
+        try:
+            address = process.stdout.readline().strip()
+            assert address
+            with mmrec.Client(address, timeout=60) as client:
+                yield Served(process, client)
+        finally:
+            process.send_signal(end)
+            process.wait(60)
+
+
+class Asking:
+    """Somebody who asks all the while; what went wrong, and which versions of the catalogue the replies named."""
+
+    def __init__(self, client: mmrec.Client) -> None:
+        self._client = client
+        self._done = threading.Event()
+        self.failed: list[Exception] = []
+        self.versions: list[str] = []
+        self.items: list[tuple[str, int]] = []
+        self._thread = threading.Thread(target=self._main)
+
+    def __enter__(self) -> "Asking":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _main(self) -> None:
+        while not self._done.is_set():
+            try:
+                found = self._client.recommend([], k=200)
+                self.items.append((found.versions.catalogue, len(found.items)))
+                self.versions.append(found.versions.catalogue)
+            except Exception as err:
+                self.failed.append(err)
+            time.sleep(0.01)
+
+
+def wait_until(true: "object", what: str) -> None:
+    begun = time.monotonic()
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() - begun < LIMIT_S, what
+        time.sleep(0.05)
+
+
+def test_a_server_folds_by_itself_while_requests_go_on(
+    root: Path, tmp_path: Path, child_environment: dict[str, str]
+) -> None:
+    store, fitted = tmp_path / "store", current_version(root)
+    base = open_bundle(root).manifest.versions.catalogue
+    options = ("--store", str(store), "--fold-after", "5", "--keep-versions", "1")
+    acknowledged = 0
+    with served(root, child_environment, *options, end=signal.SIGKILL) as server, Asking(server.client) as asking:
+        server.client.delete_items(["p0001"])
+        while current_version(root) == fitted or acknowledged < 20:
+            server.client.upsert_items([ItemInput(f"n{acknowledged}", title=f"Quartz lamp {acknowledged}")])
+            acknowledged += 1
+            time.sleep(0.05)
+            assert acknowledged < 2000
+        with SqliteChangeReader(StoreConfig(store)) as reader:
+            wait_until(lambda: reader.state().dropped >= 5, "the changes that were folded are dropped")
+            state = reader.state()
+        last = server.client.upsert_items([ItemInput("z", title="Quartz lamp")], wait_until_visible=True).versions
+        assert last.catalogue == f"{base}+{acknowledged + 2}"
+        found = server.client.recommend([], k=1000)
+        assert (len(found.items), found.versions) == (60 - 1 + acknowledged + 1, last)
+        assert server.client.items(["p0001", "n0", "z"]).missing_ids == ("p0001",)
+    assert asking.failed == []
+    # Every reply is from one state: as many items as its version has, and versions never go back.
+    numbers = [int(version.removeprefix(base).removeprefix("+") or 0) for version in asking.versions]
+    assert numbers == sorted(numbers)
+    expected = {base: 60} | {f"{base}+{n}": 59 + n - 1 for n in range(1, acknowledged + 3)}
+    assert {entry for entry in asking.items if entry[1] < 200 and expected[entry[0]] != entry[1]} == set()
+
+    # Killed, it goes on with the new version and what came after it.
+    assert state.base.startswith(f"{base}+")
+    assert fitted not in {path.name for path in (root / "versions").iterdir()}
+    assert open_bundle(root).manifest.versions.catalogue.startswith(f"{base}+")
+    with served(root, child_environment, "--store", str(store)) as server:
+        assert server.client.recommend([], k=1).versions == last
+        assert len(server.client.list_items(page_size=1000).items) == len(found.items)
+
+
+def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(
+    root: Path, tmp_path: Path, child_environment: dict[str, str]
+) -> None:
+    from mmrec.bundle import BundleWriter
+
+    fitted = open_bundle(root).manifest.versions
+    store = tmp_path / "store"
+    with served(root, child_environment, "--store", str(store)) as server, Asking(server.client) as asking:
+        server.client.upsert_items([ItemInput("n0", title="Quartz lamp"), ItemInput("p0002", title="Quartz table")])
+        server.client.delete_items(["p0003"])
+        # Made elsewhere of the same dataset, with an item more; what was recorded is brought into it.
+        other = mmrec.Recommender.load(root, device="cpu")
+        other.upsert_items([ItemInput("elsewhere", title="Oak desk")])
+        with BundleWriter(root, preset="p", name="anew") as writer:
+            other.publish(writer, catalogue="other", folded={})
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.client.info().name == "anew", "the version that is current is served")
+        assert server.client.info().versions.catalogue == "other+3"
+        lookup = server.client.items(["n0", "p0002", "p0003", "elsewhere"])
+        assert [item.title for item in lookup.items] == ["Quartz lamp", "Quartz table", "Oak desk"]
+        # A damaged version changes nothing.
+        (root / "CURRENT").write_text("20260131T093000Z-0123456789ab\n")
+        server.process.send_signal(signal.SIGHUP)
+        done = server.client.upsert_items([ItemInput("n1", title="Quartz lamp")], wait_until_visible=True)
+        assert done.versions.catalogue == "other+4"
+        (root / "CURRENT").write_text(f"{other_version(root, fitted.catalogue)}\n")
+    assert asking.failed == []
+    assert asking.versions[0].startswith(fitted.catalogue)
+    assert asking.versions[-1].startswith("other")
+
+
+def other_version(root: Path, catalogue: str) -> str:
+    """The version beside that of a catalogue."""
+    return next(
+        path.name
+        for path in (root / "versions").iterdir()
+        if open_bundle(path).manifest.versions.catalogue != catalogue
+    )
+
+
+def test_a_server_without_a_store_watches_for_versions(root: Path, child_environment: dict[str, str]) -> None:
+    from mmrec.bundle import BundleWriter
+
+    with served(root, child_environment, "--watch") as server:
+        other = mmrec.Recommender.load(root, device="cpu")
+        with BundleWriter(root, preset="p", name="anew") as writer:
+            other.publish(writer, catalogue="other", folded={})
+        wait_until(lambda: server.client.info().versions.catalogue == "other", "the new version is served")
