@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -83,7 +84,7 @@ class Evaluation(NamedTuple):
             phrase = self._phrase(value)
             return column.where(lambda values: pc.match_substring_regex(values, phrase))
         if operator == "=":
-            return column.where(lambda values: _same(values, value))
+            return column.where(partial(_same, value=value))
         if operator == "!=":
             return column.where(lambda values: pc.invert(_same(values, value)))
         if value.wild:
@@ -108,7 +109,7 @@ class Evaluation(NamedTuple):
             plain = [value.text for value in present if not value.wild]
             for value in present:
                 if value.wild:
-                    found_N |= column.where(lambda values, value=value: _same(values, value))
+                    found_N |= column.where(partial(_same, value=value))
         else:
             plain = [self._number(column, comparison, value) for value in present]
         if plain:
