@@ -15,8 +15,8 @@ from mmrec.errors import InvalidArgumentError
 
 __all__ = ["TextColumn"]
 
-CHUNK = 256
-"""Texts that are copied when one of them changes. A million are then 4,000 chunks, whose table is copied as well."""
+CHUNK = 64
+"""Texts that are copied when one of them changes. A million are then 16,000 chunks, whose table is copied as well."""
 _SHOWN = 3
 
 
@@ -62,9 +62,13 @@ class TextColumn(Sequence[str]):
                 )
             number, place = divmod(row, CHUNK)
             if number not in touched:
+                if row < self._length and self[row] == text:
+                    continue
                 touched[number] = list(self._chunk(number))
             touched[number][place : place + 1] = [text]
             length = max(length, row + 1)
+        if not touched:
+            return self
         chunks = list(self._chunks)
         for number in sorted(touched):
             chunks[number : number + 1] = [tuple(touched[number])]
