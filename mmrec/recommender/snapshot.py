@@ -14,13 +14,14 @@ from typing import NamedTuple
 from mmrec.data.filters import CatalogueFilter
 from mmrec.recommender.admission import Admission
 from mmrec.recommender.artefact import Parts
+from mmrec.recommender.changed_rows import ChangedRows
 from mmrec.recommender.changing import Arrivals, change_parts
 from mmrec.recommender.checking import Checker
 from mmrec.recommender.finding import Finder
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths
 from mmrec.recommender.ranker import Ranker
-from mmrec.recommender.sides import CatalogueSides, ChangedRows
+from mmrec.recommender.sides import CatalogueSides
 from mmrec.recommender.suggesting import Suggester
 from mmrec.recommender.tagging import Tagger
 from mmrec.types import ItemRecord, Versions
@@ -36,6 +37,7 @@ class Snapshot(NamedTuple):
         parts: The catalogue, and what it is ranked with.
         ranker: Scores it.
         sides: Its vectors.
+        filters: Conditions over its columns.
         suggester: Recommends from it.
         finder: Searches it.
         tagger: Labels its items.
@@ -47,6 +49,7 @@ class Snapshot(NamedTuple):
     parts: Parts
     ranker: Ranker
     sides: CatalogueSides
+    filters: CatalogueFilter
     suggester: Suggester
     finder: Finder
     tagger: Tagger
@@ -58,7 +61,14 @@ class Snapshot(NamedTuple):
         return _record(self.parts, row)
 
 
-def make_snapshot(ranker: Ranker, sides: CatalogueSides, live: LiveEvents, versions: Versions) -> Snapshot:
+def make_snapshot(
+    ranker: Ranker,
+    sides: CatalogueSides,
+    live: LiveEvents,
+    versions: Versions,
+    filters: CatalogueFilter | None = None,
+    tagger: Tagger | None = None,
+) -> Snapshot:
     """The snapshot of a catalogue.
 
     Args:
@@ -66,9 +76,12 @@ def make_snapshot(ranker: Ranker, sides: CatalogueSides, live: LiveEvents, versi
         sides: Of the same catalogue.
         live: What customers did, which outlives snapshots.
         versions: What replies are made with.
+        filters: Conditions over the catalogue's columns; None to make them.
+        tagger: Labels the catalogue's items; None to make it.
     """
     parts = ranker.parts
-    catalogue, filters = parts.catalogue, CatalogueFilter(parts.catalogue)
+    catalogue = parts.catalogue
+    filters = filters or CatalogueFilter(catalogue)
 
     def record(row: int) -> ItemRecord:
         return _record(parts, row)
@@ -80,9 +93,10 @@ def make_snapshot(ranker: Ranker, sides: CatalogueSides, live: LiveEvents, versi
         parts=parts,
         ranker=ranker,
         sides=sides,
+        filters=filters,
         suggester=Suggester(ranker, live, Admission(catalogue, filters, ranker.index), record, versions),
         finder=Finder(catalogue, sides, filters, record, versions),
-        tagger=Tagger(catalogue, sides, versions),
+        tagger=tagger or Tagger(catalogue, sides, versions),
         checker=Checker(catalogue, sides, filters, record, versions),
         look_up=CatalogueLookUp(catalogue, filters, paths, record, versions),
     )
@@ -98,10 +112,12 @@ def changed_snapshot(
     """
     changed = change_parts(now.parts, arrivals, gone)
     ranker = Ranker(changed.parts, now.ranker.device, now.ranker.dtype)
-    rows = ChangedRows(
-        changed.rows_M, arrivals.features, arrivals.thumbnails_M, changed.gone_R, len(changed.parts.catalogue)
-    )
-    return make_snapshot(ranker, now.sides.over(changed.parts.fused_ND, rows), live, versions)
+    catalogue, rows_M, gone_R = changed.parts.catalogue, changed.rows_M, changed.gone_R
+    rows = ChangedRows(rows_M, arrivals.features, arrivals.thumbnails_M, gone_R, len(catalogue))
+    sides = now.sides.over(changed.parts.fused_ND, rows)
+    filters = now.filters.over(catalogue, rows_M, gone_R)
+    tagger = now.tagger.over(catalogue, sides, versions, rows_M, gone_R)
+    return make_snapshot(ranker, sides, live, versions, filters, tagger)
 
 
 def _record(parts: Parts, row: int) -> ItemRecord:
