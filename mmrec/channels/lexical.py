@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,8 @@ class LexicalConfig:
             )
 
 
-class Vocabulary(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
     """The terms of a catalogue: what makes rows of new items' words that go with the catalogue's own.
 
     Attributes:
@@ -68,9 +70,14 @@ class Vocabulary(NamedTuple):
         """Unit-norm TF-IDF rows; words that the catalogue never had say nothing. Shape: (M, V) CSR, float32."""
         if not self.terms or not texts:
             return sp.csr_array((len(texts), max(1, len(self.terms))), dtype=np.float32)
+        return sp.csr_array(self._vectorizer.transform(texts), dtype=np.float32)
+
+    @cached_property
+    def _vectorizer(self) -> TfidfVectorizer:
+        """Looks through all terms when it is made, which is much more than a few texts cost."""
         vectorizer = TfidfVectorizer(vocabulary=self.terms, **_SETTINGS)
         vectorizer.idf_ = self.idf_V
-        return sp.csr_array(vectorizer.transform(texts), dtype=np.float32)
+        return vectorizer
 
 
 class LexicalIndex:
