@@ -78,8 +78,8 @@ def _notes(measured: dict[str, Any], upserts: int) -> list[str]:
         f"{'met' if times <= MOST_P99 else 'NOT met'}).",
         f"{upserts:,} items in {changed['seconds']:.1f} s, {upserts / changed['seconds']:.0f} a second. From the "
         "acknowledgement of a batch to a recommendation of its last item "
-        f"{statistics.median(changed['visible_s']):.2f} s (median of {len(changed['visible_s'])} batches), {visible:.2f} "
-        f"s at most (must be <= {MOST_VISIBLE:.0f}: "
+        f"{statistics.median(changed['visible_s']):.2f} s (median of {len(changed['visible_s'])} batches), "
+        f"{visible:.2f} s at most (must be <= {MOST_VISIBLE:.0f}: "
         f"{'met' if visible <= MOST_VISIBLE else 'NOT met'}); {changed['refused']} items refused.",
         f"Afterwards {changed['found']:,} of {upserts:,} items are recommended when they are asked for by a list of "
         "allowed items.",

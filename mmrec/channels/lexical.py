@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mmrec.channels.transitions import history_weights, recent_weights
+from mmrec.channels.word_rows import WordRows
 from mmrec.errors import InvalidArgumentError
 
 __all__ = ["LexicalConfig", "LexicalIndex", "Vocabulary", "build_lexical_index"]
@@ -52,7 +54,8 @@ class LexicalConfig:
             )
 
 
-class Vocabulary(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
     """The terms of a catalogue: what makes rows of new items' words that go with the catalogue's own.
 
     Attributes:
@@ -67,26 +70,56 @@ class Vocabulary(NamedTuple):
         """Unit-norm TF-IDF rows; words that the catalogue never had say nothing. Shape: (M, V) CSR, float32."""
         if not self.terms or not texts:
             return sp.csr_array((len(texts), max(1, len(self.terms))), dtype=np.float32)
+        return sp.csr_array(self._vectorizer.transform(texts), dtype=np.float32)
+
+    @cached_property
+    def _vectorizer(self) -> TfidfVectorizer:
+        """Looks through all terms when it is made, which is much more than a few texts cost."""
         vectorizer = TfidfVectorizer(vocabulary=self.terms, **_SETTINGS)
         vectorizer.idf_ = self.idf_V
-        return sp.csr_array(vectorizer.transform(texts), dtype=np.float32)
+        return vectorizer
 
 
-class LexicalIndex(NamedTuple):
-    """Unit-norm TF-IDF rows.
+class LexicalIndex:
+    """Unit-norm TF-IDF rows of one state of a catalogue. Safe to read from any thread.
+
+    Args:
+        rows: An item without known words is a zero row. Shape: (N, V) CSR, float32; or such rows after changes.
+        vocabulary: Of the columns; None for rows that new ones need not join.
 
     Attributes:
-        rows: An item without known words is a zero row. Shape: (N, V) CSR, float32.
-        vocabulary: Of the columns; None for rows that new ones need not join.
+        vocabulary: As given.
     """
 
-    rows: sp.csr_array
-    vocabulary: Vocabulary | None = None
+    def __init__(self, rows: sp.csr_array | WordRows, vocabulary: Vocabulary | None = None) -> None:
+        self._words = rows if isinstance(rows, WordRows) else WordRows(rows)
+        self.vocabulary = vocabulary
+
+    def over(self, rows_M: npt.NDArray[np.int64], values: sp.csr_array, items: int) -> LexicalIndex:
+        """The index of a changed catalogue; this one stays as it is. See `WordRows.over`."""
+        return LexicalIndex(self._words.over(rows_M, values, items), self.vocabulary)
+
+    @property
+    def rows(self) -> sp.csr_array:
+        """All rows, as an index made anew would hold them. After changes they are put together when first asked for:
+        to look at a few, use `rows_of`. Shape: (N, V) CSR, float32."""
+        return self._words.matrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and words."""
+        return len(self._words), self._words.words
+
+    def rows_of(self, rows_M: npt.NDArray[np.int64]) -> sp.csr_array:
+        """Some rows, in their order. Shape: (M, V) CSR, float32."""
+        return self._words.take(rows_M)
 
     def scores(self, histories: Sequence[npt.NDArray[np.int32]], config: LexicalConfig) -> npt.NDArray[np.float32]:
         """Decayed sum of cosine similarities to the recent history items. Shape: (B, N), float32."""
-        weights = history_weights(histories, self.rows.shape[0], decay=config.decay, recent=config.recent)
-        return np.asarray(((weights @ self.rows) @ self.rows.T).toarray(), dtype=np.float32)
+        weights = history_weights(histories, len(self._words), decay=config.decay, recent=config.recent)
+        read = np.arange(weights.nnz)
+        each = sp.csr_array((weights.data, read, weights.indptr), shape=(weights.shape[0], weights.nnz))
+        return self._words.products(each @ self._words.take(weights.indices))
 
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: LexicalConfig
@@ -102,7 +135,7 @@ class LexicalIndex(NamedTuple):
             One row for each of the last `recent` history items. Shape: (T, K), float32.
         """
         tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
-        cosine_TK = (self.rows[tail_T] @ self.rows[rows_K].T).toarray()
+        cosine_TK = (self._words.take(tail_T) @ self._words.take(rows_K).T).toarray()
         return np.asarray(weights_T[:, None] * cosine_TK, dtype=np.float32)
 
 

@@ -1,13 +1,16 @@
 """The items of a dataset, column by column, in the order of the items table. Knows nothing of files and
 events.
 
-The unit of work is a row number: everything downstream (embeddings, codes, histories) is indexed by it.
+The unit of work is a row number: everything downstream (embeddings, codes, histories) is indexed by it. A change of a
+few items makes a catalogue of its own, which shares with the old one what both have.
 """
+
+# Axes: N items, M items that come, R rows that go
 
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmrec.data.row_table import RowTable
+from mmrec.data.text_columns import TextColumn
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.types import ItemRecord
 
@@ -23,11 +28,12 @@ __all__ = ["OWN_COLUMNS", "Catalogue", "item_text"]
 
 OWN_COLUMNS = ("item_id", "title", "description", "image")
 """Columns with a meaning of their own; every other one is an attribute."""
+_WRONG_IDS = "item ids must be unique and not empty; number the items or drop the copies"
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Items as columns of text. N items; '' stands for a missing value.
+    """Items as columns of text, tuples or `TextColumn`. N items; '' stands for a missing value.
 
     Attributes:
         item_ids: Unique, not empty. Length N.
@@ -42,11 +48,11 @@ class Catalogue:
         InvalidDatasetError: columns differ in length, or an id is empty or there twice.
     """
 
-    item_ids: tuple[str, ...]
-    titles: tuple[str, ...]
-    descriptions: tuple[str, ...]
-    images: tuple[str, ...]
-    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    item_ids: Sequence[str]
+    titles: Sequence[str]
+    descriptions: Sequence[str]
+    images: Sequence[str]
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     alive_N: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
@@ -61,15 +67,15 @@ class Catalogue:
                 raise InvalidDatasetError(
                     f"column {name!r} has {len(values)} values for {len(self.item_ids)} items; give one each"
                 )
-        if len(self._rows) != len(self.item_ids) or "" in self._rows:
-            raise InvalidDatasetError("item ids must be unique and not empty; number the items or drop the copies")
+        if self._rows.ids != len(self.item_ids) or "" in self._rows:
+            raise InvalidDatasetError(_WRONG_IDS)
 
     def __len__(self) -> int:
         return len(self.item_ids)
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {item_id: row for row, item_id in enumerate(self.item_ids)}
+    def _rows(self) -> RowTable:
+        return RowTable(self.item_ids)
 
     @cached_property
     def items(self) -> int:
@@ -78,12 +84,72 @@ class Catalogue:
 
     def row_of(self, item_id: str) -> int | None:
         """Row of an item, or None when the catalogue does not have it."""
-        row = self._rows.get(item_id)
+        row = self._rows.row(item_id)
         return None if row is None or (self.alive_N is not None and not self.alive_N[row]) else row
 
     def last_row_of(self, item_id: str) -> int | None:
         """Row of an item, or the one it had when it was deleted, or None when it never was."""
-        return self._rows.get(item_id)
+        return self._rows.row(item_id)
+
+    def changed(
+        self, records: Sequence[ItemRecord], rows_M: npt.NDArray[np.int64], gone_R: npt.NDArray[np.int64]
+    ) -> Catalogue:
+        """The catalogue after a change; this one stays as it is. The work is that of the changed items alone.
+
+        Args:
+            records: Items that come, or replace those of the same id, with every column of the catalogue. Length M.
+            rows_M: Where each goes: the row its id has or had, or for new ids the rows after the last, in their order.
+                Shape: (M,), int64.
+            gone_R: Rows that are no items any more. Shape: (R,), int64.
+
+        Raises:
+            InvalidDatasetError: an id is empty or there twice, or a row is not where its item goes.
+        """
+        ids, rows = [record.item_id for record in records], rows_M.tolist()
+        new = self._new_ids(ids, rows)
+        if len(gone_R) and not 0 <= int(gone_R.min()) <= int(gone_R.max()) < len(self):
+            raise InvalidDatasetError(
+                f"rows {gone_R.tolist()!s:.80} go; the rows of the catalogue are 0 to {len(self) - 1}"
+            )
+
+        def column(old: Sequence[str], texts: list[str]) -> Sequence[str]:
+            return TextColumn.of(old).changed(rows, texts) if rows else old
+
+        alive_N = np.ones(len(self) + len(new), np.bool_)
+        if self.alive_N is not None:
+            alive_N[: len(self)] = self.alive_N
+        alive_N[rows_M] = True
+        alive_N[gone_R] = False
+        alive_N.flags.writeable = False
+        made = object.__new__(Catalogue)
+        # What `__post_init__` looks for in all rows holds for the old ones, and has been seen to for the new ones.
+        made.__dict__.update(
+            item_ids=column(self.item_ids, ids),
+            titles=column(self.titles, [record.title for record in records]),
+            descriptions=column(self.descriptions, [record.description for record in records]),
+            images=column(self.images, [record.image for record in records]),
+            attributes={
+                name: column(values, [record.attributes[name] for record in records])
+                for name, values in self.attributes.items()
+            },
+            alive_N=None if alive_N.all() else alive_N,
+            _rows=self._rows.with_ids(new),
+        )
+        return made
+
+    def _new_ids(self, ids: list[str], rows: list[int]) -> list[str]:
+        """Those of the ids that have no row yet, if all are what `changed` asks for."""
+        if "" in ids or len(set(ids)) != len(ids):
+            raise InvalidDatasetError(_WRONG_IDS)
+        new: list[str] = []
+        for item_id, row in zip(ids, rows, strict=True):
+            known = self._rows.row(item_id)
+            own = len(self) + len(new) if known is None else known
+            if row != own:
+                raise InvalidDatasetError(f"item {item_id!r:.80} is to go to row {row}; its row is {own}")
+            if known is None:
+                new.append(item_id)
+        return new
 
     def record(self, row: int) -> ItemRecord:
         """One row as clients see it; its semantic id is empty, for the catalogue knows none."""
@@ -100,7 +166,7 @@ class Catalogue:
         chosen = np.asarray(rows)
         indices = (np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)).tolist()
 
-        def pick(values: tuple[str, ...]) -> tuple[str, ...]:
+        def pick(values: Sequence[str]) -> tuple[str, ...]:
             return tuple(values[i] for i in indices)
 
         return Catalogue(
@@ -151,7 +217,7 @@ class Catalogue:
             "image": self.images,
             **self.attributes,
         }
-        return pa.table({name: pa.array(values, type=pa.string()) for name, values in columns.items()})
+        return pa.table({name: pa.array(list(values), type=pa.string()) for name, values in columns.items()})
 
 
 def item_text(item: ItemRecord, template: str | None = None) -> str:

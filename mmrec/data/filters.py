@@ -25,67 +25,92 @@ where it is not.
 
 from __future__ import annotations
 
-import difflib
-import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from mmrec.data.catalogue import Catalogue
+from mmrec.data.filter_columns import FilterColumn, read_column
+from mmrec.data.filter_evaluation import Evaluation, instead
 from mmrec.data.filter_grammar import (
     MAX_FILTER_CHARS,
     MAX_FILTER_DEPTH,
     MAX_FILTER_TERMS,
-    All,
-    Comparison,
     Condition,
-    Literal,
-    Not,
     parse_filter,
-    refusal,
 )
+from mmrec.data.lineage import Lineage
 from mmrec.errors import InvalidArgumentError
 
 __all__ = ["MAX_FILTER_CHARS", "MAX_FILTER_DEPTH", "MAX_FILTER_TERMS", "CatalogueFilter"]
 
 Bitmap = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 
-_TEXT_ALWAYS = ("item_id", "title", "description")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_MOST_DIGITS = 15
-"""More digits than a float64 keeps apart are a code (a bar code, an id), not a number."""
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
-_TRUTH = {"true": 1.0, "false": 0.0}
-_COMPARE = {
-    "=": pc.equal,
-    "!=": pc.not_equal,
-    "<": pc.less,
-    "<=": pc.less_equal,
-    ">": pc.greater,
-    ">=": pc.greater_equal,
-}
-_WANTED = {"number": "a number", "boolean": "true or false", "date": "a date such as 2024-05-31"}
+_MOST_BROUGHT_ON = 2048
+"""Rows that a remembered bitmap is brought on by one at a time; with more, all rows are compared at once."""
 
 
-class _Column(NamedTuple):
-    """One column, ready to be compared.
+class _Kept(NamedTuple):
+    """The bitmap of a filter in one state of a catalogue.
 
     Attributes:
-        kind: ``number``, ``boolean``, ``date`` or ``text``.
-        values: float64 (a date: seconds since 1970) or text; null where missing (pyarrow Array of length N).
-        odd: Why a text column is not of numbers: its first value that is none. Empty otherwise.
+        state: Of the catalogue.
+        items: Its rows.
+        packed: The bitmap, eight rows a byte.
+        condition: The filter, parsed.
+        used: The columns that were compared, each with what decides what a comparison with it means.
     """
 
-    kind: str
-    values: pa.Array
-    odd: str
+    state: int
+    items: int
+    packed: npt.NDArray[np.uint8]
+    condition: Condition
+    used: tuple[tuple[str, str, bool], ...]
+
+
+class _Shelf:
+    """What the filters of a catalogue, and of all that were changed from it, have worked out. Safe to use from several
+    threads: what is taken from it is never written to.
+
+    Args:
+        size: Bitmaps that are kept; the ones used longest ago are forgotten.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._bitmaps: OrderedDict[str, _Kept] = OrderedDict()
+        self._columns: dict[str, tuple[int, FilterColumn]] = {}
+        self._lock = threading.Lock()
+
+    def bitmap(self, key: str) -> _Kept | None:
+        with self._lock:
+            kept = self._bitmaps.get(key)
+            if kept is not None:
+                self._bitmaps.move_to_end(key)
+            return kept
+
+    def keep_bitmap(self, key: str, made: _Kept) -> None:
+        with self._lock:
+            kept = self._bitmaps.get(key)
+            if kept is not None and kept.state > made.state:
+                return  # whoever asks about an older state does not set the newer ones back
+            self._bitmaps[key] = made
+            self._bitmaps.move_to_end(key)
+            while len(self._bitmaps) > self.size:
+                self._bitmaps.popitem(last=False)
+
+    def column(self, name: str) -> tuple[int, FilterColumn] | None:
+        return self._columns.get(name)
+
+    def keep_column(self, name: str, state: int, column: FilterColumn) -> None:
+        with self._lock:
+            if name not in self._columns or self._columns[name][0] < state:
+                self._columns[name] = (state, column)
 
 
 class CatalogueFilter:
@@ -110,10 +135,32 @@ class CatalogueFilter:
         }
         self._items = len(catalogue)
         self._alive_N = np.ones(self._items, np.bool_) if catalogue.alive_N is None else catalogue.alive_N.copy()
-        self._columns: dict[str, _Column] = {}
-        self._cache_size = cache_size
-        self._cache: OrderedDict[str, npt.NDArray[np.uint8]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._columns: dict[str, FilterColumn] = {}
+        self._lineage = Lineage.begin()
+        self._shelf = _Shelf(cache_size)
+
+    def over(self, catalogue: Catalogue, rows_M: Rows, gone_R: Rows) -> CatalogueFilter:
+        """The filters of a changed catalogue; these stay as they are. They say what filters made anew would say.
+
+        Columns that were read are carried on where they have stayed of one kind, and are read anew when they are next
+        asked for where not. A remembered bitmap is brought on when it is next asked for, by comparing the rows that
+        have changed since.
+
+        Args:
+            catalogue: Changed from the one that these filters are over.
+            rows_M: Rows that were set or added. Shape: (M,), int64.
+            gone_R: Rows that are no items any more. Shape: (R,), int64.
+        """
+        made = CatalogueFilter(catalogue, cache_size=self._shelf.size)
+        made._shelf = self._shelf
+        made._lineage = self._lineage.after(np.union1d(rows_M, gone_R).astype(np.int64))
+        set_M = np.unique(rows_M)
+        for name, texts in made._texts.items():
+            column = self._known(name)
+            changed = None if column is None else column.changed(set_M, texts)
+            if changed is not None:
+                made._remember(name, changed)
+        return made
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -130,14 +177,14 @@ class CatalogueFilter:
             InvalidArgumentError: there is no such column, or not every value of it is a date.
         """
         if column not in self._texts:
-            raise InvalidArgumentError(f"there is no column {column!r:.60}; {_instead(column, self._texts)}")
+            raise InvalidArgumentError(f"there is no column {column!r:.60}; {instead(column, self._texts)}")
         found = self._read(column)
         if found.kind != "date":
             raise InvalidArgumentError(
                 f"column {column!r:.60} holds {found.kind if found.kind == 'text' else f'{found.kind}s'}; it must hold "
                 "nothing but dates such as 2024-05-31"
             )
-        return np.asarray(found.values.to_numpy(zero_copy_only=False), np.float64)
+        return found.numbers()
 
     def check(self, expression: str) -> None:
         """Refuse a filter that `bitmap` would refuse.
@@ -168,186 +215,68 @@ class CatalogueFilter:
         key = expression.strip()
         if not key:
             return _frozen(self._alive_N)
-        with self._lock:
-            packed = self._cache.get(key)
-            if packed is not None:
-                self._cache.move_to_end(key)
-        if packed is not None:
-            return _frozen(np.unpackbits(packed, count=self._items).view(np.bool_))
-        found_N = self._evaluate(parse_filter(key), key) & self._alive_N
-        with self._lock:
-            self._cache[key] = np.packbits(found_N)
-            while len(self._cache) > self._cache_size:
-                self._cache.popitem(last=False)
+        kept = self._shelf.bitmap(key)
+        found_N = None if kept is None else self._brought_on(kept, key)
+        if found_N is None:
+            condition, used = parse_filter(key), dict[str, FilterColumn]()
+
+            def read(name: str) -> FilterColumn:
+                return used.setdefault(name, self._read(name))
+
+            found_N = Evaluation(key, self._texts, read).rows(condition) & self._alive_N
+            self._keep(key, found_N, condition, tuple(map(_meaning, used, used.values())))
         return _frozen(found_N)
 
-    def _evaluate(self, condition: Condition, expression: str) -> Bitmap:
-        if isinstance(condition, Comparison):
-            return self._compare(condition, expression)
-        if isinstance(condition, Not):
-            return ~self._evaluate(condition.condition, expression)
-        # Every part is evaluated, for a mistake in the last one is a mistake whatever the first ones say.
-        parts = [self._evaluate(part, expression) for part in condition.conditions]
-        join = np.logical_and if isinstance(condition, All) else np.logical_or
-        return np.asarray(join.reduce(parts), np.bool_)
-
-    def _compare(self, comparison: Comparison, expression: str) -> Bitmap:
-        column = self._column(comparison.column, expression)
-        operator, value = comparison.operator, comparison.values[0]
-        if operator == "IN":
-            return self._among(column, comparison, expression)
-        if operator == ":" and value.pieces == ("", ""):
-            return _bits(pc.is_valid(column.values))
-        if value.text == "" and operator in ("=", "!="):
-            return _bits(pc.is_null(column.values) if operator == "=" else pc.is_valid(column.values))
-        if column.kind != "text":
-            number = self._number(column, comparison, value, expression)
-            return _bits(_COMPARE["=" if operator == ":" else operator](column.values, number))
-        if operator == ":":
-            return _bits(pc.match_substring_regex(column.values, _phrase(value, expression)))
-        if operator in ("=", "!="):
-            same = _same(column.values, value)
-            return _bits(same if operator == "=" else pc.invert(same))
-        if value.wild:
-            raise refusal(expression, value.at, f"{operator} compares with one value; * goes with = and !=")
-        if column.odd and not value.quoted and _number_of(value.text) is not None:
-            raise refusal(
-                expression,
-                comparison.column.at,
-                f"column {comparison.column.text!r:.60} is text, for it holds {column.odd!r:.60}; {operator} a number "
-                f"needs a column of numbers only: mend the column, or compare as texts with {operator} "
-                f'"{value.text:.60}"',
-            )
-        return _bits(_COMPARE[operator](column.values, value.text))
-
-    def _among(self, column: _Column, comparison: Comparison, expression: str) -> Bitmap:
-        """Whether the value is one of a list."""
+    def _brought_on(self, kept: _Kept, key: str) -> Bitmap | None:
+        """A remembered bitmap as it is now; None where that takes comparing all rows."""
+        rows_C = self._lineage.since(kept.state)
+        if rows_C is None or len(rows_C) > _MOST_BROUGHT_ON:
+            return None
+        before = np.unpackbits(kept.packed, count=kept.items).view(np.bool_)
+        if kept.state == self._lineage.state:
+            return before
+        # Of other kinds, the same words may mean another comparison, or a mistake.
+        if any(_meaning(name, self._read(name)) != (name, *meaning) for name, *meaning in kept.used):
+            return None
         found_N = np.zeros(self._items, np.bool_)
-        if any(value.text == "" for value in comparison.values):
-            found_N |= _bits(pc.is_null(column.values))
-        present = [value for value in comparison.values if value.text != ""]
-        plain: list[str] | list[float]
-        if column.kind == "text":
-            plain = [value.text for value in present if not value.wild]
-            for value in present:
-                if value.wild:
-                    found_N |= _bits(_same(column.values, value))
-        else:
-            plain = [self._number(column, comparison, value, expression) for value in present]
-        if plain:
-            kind = pa.string() if column.kind == "text" else pa.float64()
-            found_N |= _bits(pc.is_in(column.values, value_set=pa.array(plain, kind)))
+        found_N[: kept.items] = before
+        if len(rows_C):
+            few = Evaluation(key, self._texts, lambda name: self._read(name).taken(rows_C))
+            found_N[rows_C] = few.rows(kept.condition) & self._alive_N[rows_C]
+        self._keep(key, found_N, kept.condition, kept.used)
         return found_N
 
-    def _number(self, column: _Column, comparison: Comparison, value: Literal, expression: str) -> float:
-        name, operator, kind = comparison.column.text, comparison.operator, column.kind
-        if kind == "boolean" and operator in ("<", "<=", ">", ">="):
-            raise refusal(
-                expression, comparison.column.at, f"column {name!r:.60} is true or false; compare it with = or !="
-            )
-        number = _READERS[kind](value.text)
-        if number is None:
-            mend = "; * goes with columns of text alone, so compare with < and >" if value.wild else ""
-            raise refusal(
-                expression,
-                value.at,
-                f"column {name!r:.60} holds {kind}s, received {value.text!r:.60}; give {_WANTED[kind]}{mend}",
-            )
-        return number
+    def _keep(self, key: str, found_N: Bitmap, condition: Condition, used: tuple[tuple[str, str, bool], ...]) -> None:
+        made = _Kept(self._lineage.state, self._items, np.packbits(found_N), condition, used)
+        self._shelf.keep_bitmap(key, made)
 
-    def _column(self, name: Literal, expression: str) -> _Column:
-        if name.text not in self._texts:
-            what = f"there is no column {name.text!r:.60}; {_instead(name.text, self._texts)}"
-            raise refusal(expression, name.at, what)
-        return self._read(name.text)
-
-    def _read(self, name: str) -> _Column:
-        found = self._columns.get(name)
+    def _read(self, name: str) -> FilterColumn:
+        found = self._known(name)
         if found is None:
             # Two threads may both read it; they read the same.
-            found = self._columns[name] = _read_column(name, self._texts[name])
+            found = read_column(name, self._texts[name])
+            self._remember(name, found)
         return found
 
+    def _known(self, name: str) -> FilterColumn | None:
+        """A column that is at hand, or that was read in an earlier state and is of the same kind still."""
+        found = self._columns.get(name)
+        if found is None and (kept := self._shelf.column(name)) is not None:
+            state, column = kept
+            rows_C = self._lineage.since(state)
+            found = None if rows_C is None else column.changed(rows_C, self._texts[name])
+            if found is not None:
+                self._remember(name, found)
+        return found
 
-def _instead(name: str, columns: Iterable[str]) -> str:
-    """Which columns to ask for in place of one that is not there."""
-    near = difflib.get_close_matches(name, list(columns), n=3, cutoff=0.5)
-    known = near or list(columns)[:20]
-    quoted = ", ".join(repr(column) for column in known)
-    return f"did you mean {quoted}?" if near else f"the columns are {quoted}"
-
-
-def _read_column(name: str, texts: Sequence[str]) -> _Column:
-    """A column with its kind, which all of its values agree on."""
-    values = [text.strip() for text in texts]
-    distinct = dict.fromkeys(filter(None, values))
-    odd = ""
-    if name not in _TEXT_ALWAYS and distinct:
-        for kind, reader in _READERS.items():
-            read = {text: reader(text) for text in distinct}
-            strange = [text for text, number in read.items() if number is None]
-            if not strange:
-                return _Column(kind, pa.array([read.get(text) for text in values], pa.float64()), "")
-            if kind == "number" and len(strange) < len(read):
-                odd = strange[0]
-    # Values are compared as they stand; only a blank one is missing.
-    present = [text if text.strip() else None for text in texts]
-    return _Column("text", pa.array(present, pa.string()), odd)
+    def _remember(self, name: str, column: FilterColumn) -> None:
+        self._columns[name] = column
+        self._shelf.keep_column(name, self._lineage.state, column)
 
 
-def _number_of(text: str) -> float | None:
-    found = _NUMBER.fullmatch(text.strip())
-    if found is None or sum(digit.isdigit() for digit in found.group(1).lstrip("0.")) > _MOST_DIGITS:
-        return None
-    number = float(text)
-    return number if np.isfinite(number) else None
-
-
-def _truth_of(text: str) -> float | None:
-    return _TRUTH.get(text.strip().casefold())
-
-
-def _time_of(text: str) -> float | None:
-    if not _DATE.fullmatch(text.strip()):
-        return None
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-_READERS = {"number": _number_of, "boolean": _truth_of, "date": _time_of}
-
-
-def _same(values: pa.Array, value: Literal) -> pa.Array:
-    """Whether texts are equal to a value, whose stars stand for any characters."""
-    if not value.wild:
-        return pc.equal(values, value.text)
-    return pc.match_substring_regex(values, f"^(?s:{'.*'.join(map(re.escape, value.pieces))})$")
-
-
-def _phrase(value: Literal, expression: str) -> str:
-    """A pattern of the value as whole words; runs of white space count as one."""
-    words = value.text.split()
-    if not words:
-        raise refusal(expression, value.at, "':' needs a word to look for; write column:* for any value")
-    if value.wild:
-        raise refusal(expression, value.at, "* goes with = and !=; ':' looks for whole words, or for any value with *")
-    phrase = r"\s+".join(map(re.escape, words))
-    edge = r"[^\pL\pM\pN_]"
-    before = f"(?:^|{edge})" if _in_a_word(words[0][0]) else ""
-    after = f"(?:{edge}|$)" if _in_a_word(words[-1][-1]) else ""
-    return f"(?is){before}{phrase}{after}"
-
-
-def _in_a_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
-
-
-def _bits(answer: pa.Array) -> Bitmap:
-    """A pyarrow answer, null meaning no. Shape: (N,), bool."""
-    return np.asarray(pc.fill_null(answer, False).to_numpy(zero_copy_only=False), np.bool_)
+def _meaning(name: str, column: FilterColumn) -> tuple[str, str, bool]:
+    """What decides what a comparison with a column means, and whether it is a mistake."""
+    return name, column.kind, column.mixed
 
 
 def _frozen(found_N: Bitmap) -> Bitmap:

@@ -147,7 +147,7 @@ def fill_dataset_column(
         )
     encoder = _encoder(data, column, source, modality, progress)
     result = fill_dataset(data, column, encoder, config, labels=labels, progress=progress)
-    return FilledColumn(data.catalogue.item_ids, result)
+    return FilledColumn(tuple(data.catalogue.item_ids), result)
 
 
 def write_filled(filled: FilledColumn, path: Path) -> None:

@@ -232,22 +232,19 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
     gone_R = np.array(sorted(row for row in known if row is not None), dtype=np.int64)
     items = max(len(parts.catalogue), int(rows_M.max(initial=-1)) + 1)
 
-    alive_N = _placed(_alive(parts.catalogue), rows_M, True, items)
-    alive_N[gone_R] = False
     paths_MP, index, nodes = _index(parts, arrivals, rows_M, gone_R)
     lexical_M = _words(parts, arrivals)
-    lexical = parts.lexical._replace(rows=_placed_rows(parts.lexical.rows, rows_M, lexical_M, items))
     before = parts.live or _live(parts)
     table = _table(parts, before, arrivals, rows_M, lexical_M, paths_MP)
     live = _grown(before, arrivals, rows_M, table, items)
     changed = parts._replace(
-        catalogue=_catalogue(parts.catalogue, arrivals.records, rows_M, alive_N),
+        catalogue=parts.catalogue.changed(arrivals.records, rows_M, gone_R),
         fused_ND=live.fused.rows.numpy(),
         semantic_ids_NP=live.paths.rows.numpy(),
         decode_index=index,
         transitions=parts.transitions.over(items),
         transitions_wide=parts.transitions_wide.over(items),
-        lexical=lexical,
+        lexical=parts.lexical.over(rows_M, lexical_M, items),
         popularity_N=_placed(parts.popularity_N, rows_M[:0], parts.popularity_N[:0], items),
         live=live,
     )
@@ -317,49 +314,9 @@ def _placed(
     return placed_N
 
 
-def _placed_rows(old: sp.csr_array, rows_M: npt.NDArray[np.int64], values: sp.csr_array, items: int) -> sp.csr_array:
-    """The same for sparse rows."""
-    taken = np.arange(items)
-    taken[old.shape[0] :] = -1
-    taken[rows_M] = old.shape[0] + np.arange(len(rows_M))
-    both = sp.vstack([old, values], format="csr")
-    return sp.csr_array(both[taken])
-
-
-def _alive(catalogue: Catalogue) -> npt.NDArray[np.bool_]:
-    return np.ones(len(catalogue), bool) if catalogue.alive_N is None else catalogue.alive_N
-
-
-def _catalogue(
-    catalogue: Catalogue,
-    records: Sequence[ItemRecord],
-    rows_M: npt.NDArray[np.int64],
-    alive_N: npt.NDArray[np.bool_],
-) -> Catalogue:
-    def column(old: tuple[str, ...], new: Sequence[str]) -> tuple[str, ...]:
-        values = list(old)
-        for row, value in zip(rows_M.tolist(), new, strict=True):
-            if row < len(values):
-                values[row] = value
-            else:
-                values.append(value)
-        return tuple(values)
-
-    return Catalogue(
-        item_ids=column(catalogue.item_ids, [record.item_id for record in records]),
-        titles=column(catalogue.titles, [record.title for record in records]),
-        descriptions=column(catalogue.descriptions, [record.description for record in records]),
-        images=column(catalogue.images, [record.image for record in records]),
-        attributes={
-            name: column(values, [record.attributes[name] for record in records])
-            for name, values in catalogue.attributes.items()
-        },
-        alive_N=None if alive_N.all() else alive_N,
-    )
-
-
 def _as_catalogue(records: Sequence[ItemRecord], like: Catalogue) -> Catalogue:
-    return _catalogue(like.take(np.empty(0, np.int64)), records, np.arange(len(records)), np.ones(len(records), bool))
+    none = np.empty(0, np.int64)
+    return like.take(none).changed(records, np.arange(len(records)), none)
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------
@@ -403,7 +360,7 @@ def _places(index: DecodeIndex, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np
 
 def _words(parts: Parts, arrivals: Arrivals) -> sp.csr_array:
     if parts.lexical.vocabulary is None:
-        return sp.csr_array((0, parts.lexical.rows.shape[1]), dtype=np.float32)
+        return sp.csr_array((0, parts.lexical.shape[1]), dtype=np.float32)
     return parts.lexical.vocabulary.rows(arrivals.texts)
 
 
@@ -483,7 +440,7 @@ def _alike(
     found = live.words.nearest(lexical_M, keep + 1, without=live.stale)
     if len(live.stale):
         every = np.ones(len(live.stale), np.bool_)
-        now = index_words(parts.lexical.rows[live.stale], every).nearest(lexical_M, keep + 1)
+        now = index_words(parts.lexical.rows_of(live.stale), every).nearest(lexical_M, keep + 1)
         found = found + sp.csr_array((now.data, live.stale[now.indices], now.indptr), shape=found.shape)
     strength = sp.lil_array(found)
     for place in np.flatnonzero(np.diff(lexical_M.indptr) == 0).tolist():

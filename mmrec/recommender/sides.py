@@ -7,41 +7,49 @@ Unit of work: one side of the whole catalogue, made when it is first asked for a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.data.lineage import Lineage
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.recommender.changed_rows import (
+    ChangedRows,
+    changed_features,
+    changed_presence,
+    changed_thumbnails,
+    features_of,
+    layered,
+)
 from mmrec.types import Modality
 from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
 
-__all__ = ["CatalogueSides", "ChangedRows", "item_side", "no_side"]
-
-A = TypeVar("A", bound=np.generic)
+__all__ = ["CatalogueSides", "item_side", "no_side"]
 
 
-class ChangedRows(NamedTuple):
-    """Rows of a catalogue that are not as they were when its vectors were written.
+class _Shelf:
+    """Sides that were made, of a catalogue and all that were changed from it: the newest of each.
 
-    Attributes:
-        rows_M: The rows that were set, some perhaps new. Shape: (M,), int64.
-        features: What the encoders said of them.
-        thumbnails_M: Of their pictures, zero where there is none. Shape: (M, 3, H, W), uint8.
-        gone_R: Rows that are no items any more; they have no side. Shape: (R,), int64.
-        items: Rows of the catalogue from then on.
+    Each is kept with the state it is of (see `Lineage`), and never written to.
     """
 
-    rows_M: npt.NDArray[np.int64]
-    features: ItemFeatures
-    thumbnails_M: npt.NDArray[np.uint8]
-    gone_R: npt.NDArray[np.int64]
-    items: int
+    def __init__(self) -> None:
+        self._made: dict[Modality, tuple[int, Vectors]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, modality: Modality) -> tuple[int, Vectors] | None:
+        return self._made.get(modality)
+
+    def keep(self, modality: Modality, state: int, vectors_ND: Vectors) -> None:
+        with self._lock:
+            if modality not in self._made or self._made[modality][0] < state:
+                self._made[modality] = (state, vectors_ND)
 
 
 class CatalogueSides:
@@ -54,7 +62,6 @@ class CatalogueSides:
         read_features: Reads what the encoders said of each item, when it is first asked for; None where the bundle
             does not hold it.
         read_thumbnails: Reads the thumbnails of the items' pictures likewise.
-        changes: What has changed since what these two read was written, in its order.
 
     Attributes:
         fused_ND: As given.
@@ -68,25 +75,29 @@ class CatalogueSides:
         encoder: ItemEncoder,
         read_features: Callable[[], ItemFeatures | None],
         read_thumbnails: Callable[[], npt.NDArray[np.uint8] | None],
-        changes: tuple[ChangedRows, ...] = (),
     ) -> None:
         self.fused_ND = fused_ND
         self.encoder = encoder
-        self._read_features = cache(read_features) if not changes else read_features
-        self._read_thumbnails = cache(read_thumbnails) if not changes else read_thumbnails
-        self._changes = changes
+        self._read_features = cache(read_features)
+        self._read_thumbnails = cache(read_thumbnails)
+        self._layers: tuple[ChangedRows, ...] = ()
+        self._lineage = Lineage.begin()
+        self._shelf = _Shelf()
+        self._vectors: dict[Modality, Vectors] = {}
         self._indexes: dict[Modality, VectorIndex] = {Modality.FUSED: index}
 
     def over(self, fused_ND: Vectors, change: ChangedRows) -> CatalogueSides:
-        """The sides of the changed catalogue; these stay as they are, and what both read is read once."""
-        made = CatalogueSides(
-            fused_ND,
-            self._indexes[Modality.FUSED].over(fused_ND, change.rows_M),
-            self.encoder,
-            self._read_features,
-            self._read_thumbnails,
-            (*self._changes, change),
-        )
+        """The sides of the changed catalogue; these stay as they are, and what both read is read once.
+
+        A side that was made is brought on, when it is next asked for, by making it of the items that have changed.
+        """
+        index = self._indexes[Modality.FUSED].over(fused_ND, change.rows_M)
+        made = CatalogueSides(fused_ND, index, self.encoder, self._read_features, self._read_thumbnails)
+        # Once kept is enough.
+        made._read_features, made._read_thumbnails = self._read_features, self._read_thumbnails
+        made._layers = layered(self._layers, change)
+        made._lineage = self._lineage.after(np.union1d(change.rows_M, change.gone_R).astype(np.int64))
+        made._shelf = self._shelf
         return made
 
     @property
@@ -101,31 +112,31 @@ class CatalogueSides:
         Raises:
             FailedPreconditionError: the bundle does not hold it.
         """
+        return changed_features(self._written, self._layers)
+
+    def features_of(self, rows_X: npt.NDArray[np.int64]) -> ItemFeatures:
+        """What the encoders said of some items, in their order, without copying it of the others; the arrays are new.
+
+        Raises:
+            FailedPreconditionError: the bundle does not hold it.
+        """
+        return features_of(self._written, self._layers, rows_X)
+
+    @property
+    def _written(self) -> ItemFeatures:
         features = self._read_features()
         if features is None:
             raise FailedPreconditionError(
                 "this bundle was made before bundles held the vectors of pictures and of words, so the two cannot be "
                 "looked at by themselves: fit again with `mmrec fit DATASET --out BUNDLE`"
             )
-        for change in self._changes:
-            new = change.features
-            has_image_N = _set_rows(features.has_image_N, new.has_image_N, change)
-            has_text_N = _set_rows(features.has_text_N, new.has_text_N, change)
-            has_image_N[change.gone_R] = False
-            has_text_N[change.gone_R] = False
-            image_NI = _set_rows(features.image_NI, new.image_NI, change)
-            text_NT = _set_rows(features.text_NT, new.text_NT, change)
-            features = ItemFeatures(image_NI, has_image_N, text_NT, has_text_N)
         return features
 
     @cached_property
     def thumbnails(self) -> npt.NDArray[np.uint8] | None:
         """Thumbnails of the items' pictures; None where the bundle has none. Shape: (N, 3, H, W), uint8."""
         thumbnails = self._read_thumbnails()
-        if thumbnails is not None:
-            for change in self._changes:
-                thumbnails = _set_rows(thumbnails, change.thumbnails_M, change)
-        return thumbnails
+        return None if thumbnails is None else changed_thumbnails(thumbnails, self._layers)
 
     @property
     def fusion(self) -> Fusion:
@@ -138,17 +149,15 @@ class CatalogueSides:
             raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
         return self.encoder.fusion
 
-    @cached_property
+    @property
     def picture_ND(self) -> Vectors:
         """Pictures alone, in the space that all sides share; zero rows where there is none. Shape: (N, D)."""
-        features = self.features
-        return _placed(self.fusion.picture_query(features.image_NI[features.has_image_N]), features.has_image_N)
+        return self.vectors(Modality.PICTURE)
 
-    @cached_property
+    @property
     def words_ND(self) -> Vectors:
         """Words alone, in the space that all sides share; zero rows where there are none. Shape: (N, D)."""
-        features = self.features
-        return _placed(self.fusion.text_query(features.text_NT[features.has_text_N]), features.has_text_N)
+        return self.vectors(Modality.WORDS)
 
     def vectors(self, modality: Modality) -> Vectors:
         """One side of every item. Shape: (N, D).
@@ -156,16 +165,42 @@ class CatalogueSides:
         Raises:
             FailedPreconditionError: the bundle holds fused vectors only.
         """
+        if modality is Modality.FUSED:
+            return self.fused_ND
+        if modality not in self._vectors:
+            self._vectors[modality] = self._made(modality)
+            self._shelf.keep(modality, self._lineage.state, self._vectors[modality])
+        return self._vectors[modality]
+
+    def _made(self, modality: Modality) -> Vectors:
+        """A side that is not at hand: what was made of an earlier state with the items that have changed, or all."""
+        earlier = self._shelf.of(modality)
+        rows_C = self._lineage.since(earlier[0]) if earlier else None
+        if earlier is None or rows_C is None or 2 * len(rows_C) > self.items:
+            return self._alone(self.features, modality)
+        vectors_ND = np.zeros((self.items, earlier[1].shape[1]), np.float32)
+        vectors_ND[: len(earlier[1])] = earlier[1]
+        vectors_ND[rows_C] = self._alone(self.features_of(rows_C), modality)
+        return vectors_ND
+
+    def _alone(self, features: ItemFeatures, modality: Modality) -> Vectors:
+        """One side of items by itself; zero rows where there is none."""
         if modality is Modality.PICTURE:
-            return self.picture_ND
-        return self.words_ND if modality is Modality.WORDS else self.fused_ND
+            has_N = features.has_image_N
+            return _placed(self.fusion.picture_query(features.image_NI[has_N]), has_N)
+        has_N = features.has_text_N
+        return _placed(self.fusion.text_query(features.text_NT[has_N]), has_N)
 
     def present(self, modality: Modality) -> npt.NDArray[np.bool_] | None:
         """Which items have this side; None for all of them. Shape: (N,), bool."""
         if modality is Modality.FUSED:
             return None
-        features = self.features
-        return features.has_image_N if modality is Modality.PICTURE else features.has_text_N
+        has_image_N, has_text_N = self._presence
+        return has_image_N if modality is Modality.PICTURE else has_text_N
+
+    @cached_property
+    def _presence(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        return changed_presence(self._written, self._layers)
 
     def index(self, modality: Modality) -> VectorIndex:
         """An index over one side, exact unless it is the fused one."""
@@ -173,13 +208,6 @@ class CatalogueSides:
             vectors_ND = self.vectors(modality)
             self._indexes[modality] = build_vector_index(vectors_ND, IndexConfig(exact_up_to=len(vectors_ND)))
         return self._indexes[modality]
-
-
-def _set_rows(old_N: npt.NDArray[A], new_M: npt.NDArray[A], change: ChangedRows) -> npt.NDArray[A]:
-    changed_N = np.zeros((change.items, *old_N.shape[1:]), old_N.dtype)
-    changed_N[: len(old_N)] = old_N
-    changed_N[change.rows_M] = new_M
-    return changed_N
 
 
 def item_side(features: ItemFeatures, modality: Modality) -> ItemFeatures:

@@ -17,13 +17,14 @@ from mmrec.bundle import Bundle
 from mmrec.data.filters import CatalogueFilter
 from mmrec.recommender.admission import Admission
 from mmrec.recommender.artefact import Parts
+from mmrec.recommender.changed_rows import ChangedRows
 from mmrec.recommender.changing import Arrivals, change_parts
 from mmrec.recommender.checking import Checker
 from mmrec.recommender.finding import Finder
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths, FormerCodebook
 from mmrec.recommender.ranker import Ranker
-from mmrec.recommender.sides import CatalogueSides, ChangedRows
+from mmrec.recommender.sides import CatalogueSides
 from mmrec.recommender.suggesting import Suggester
 from mmrec.recommender.tagging import Tagger
 from mmrec.types import ItemRecord, Versions
@@ -39,6 +40,7 @@ class Snapshot(NamedTuple):
         parts: The catalogue, and what it is ranked with.
         ranker: Scores it.
         sides: Its vectors.
+        filters: Conditions over its columns.
         suggester: Recommends from it.
         finder: Searches it.
         tagger: Labels its items.
@@ -53,6 +55,7 @@ class Snapshot(NamedTuple):
     parts: Parts
     ranker: Ranker
     sides: CatalogueSides
+    filters: CatalogueFilter
     suggester: Suggester
     finder: Finder
     tagger: Tagger
@@ -74,6 +77,8 @@ def make_snapshot(
     versions: Versions,
     bundle: Bundle,
     former: FormerCodebook | None = None,
+    filters: CatalogueFilter | None = None,
+    tagger: Tagger | None = None,
 ) -> Snapshot:
     """The snapshot of a catalogue.
 
@@ -84,9 +89,12 @@ def make_snapshot(
         versions: What replies are made with.
         bundle: What it was loaded from.
         former: Paths that the items had under the codebooks before these; None for none.
+        filters: Conditions over the catalogue's columns; None to make them.
+        tagger: Labels the catalogue's items; None to make it.
     """
     parts = ranker.parts
-    catalogue, filters = parts.catalogue, CatalogueFilter(parts.catalogue)
+    catalogue = parts.catalogue
+    filters = filters or CatalogueFilter(catalogue)
 
     def record(row: int) -> ItemRecord:
         return _record(parts, row)
@@ -99,9 +107,10 @@ def make_snapshot(
         parts=parts,
         ranker=ranker,
         sides=sides,
+        filters=filters,
         suggester=Suggester(ranker, live, Admission(catalogue, filters, ranker.index), record, versions),
         finder=Finder(catalogue, sides, filters, record, versions),
-        tagger=Tagger(catalogue, sides, versions),
+        tagger=tagger or Tagger(catalogue, sides, versions),
         checker=Checker(catalogue, sides, filters, record, versions),
         look_up=CatalogueLookUp(catalogue, filters, paths, record, versions),
         live=live,
@@ -118,12 +127,13 @@ def changed_snapshot(now: Snapshot, arrivals: Arrivals, gone: Sequence[str], ver
     """
     changed = change_parts(now.parts, arrivals, gone)
     ranker = now.ranker.over(changed)
-    rows = ChangedRows(
-        changed.rows_M, arrivals.features, arrivals.thumbnails_M, changed.gone_R, len(changed.parts.catalogue)
-    )
-    former = now.former and now.former.without(changed.gone_R)
+    catalogue, rows_M, gone_R = changed.parts.catalogue, changed.rows_M, changed.gone_R
+    rows = ChangedRows(rows_M, arrivals.features, arrivals.thumbnails_M, gone_R, len(catalogue))
     sides = now.sides.over(changed.parts.fused_ND, rows)
-    return make_snapshot(ranker, sides, now.live, versions, now.bundle, former)
+    filters = now.filters.over(catalogue, rows_M, gone_R)
+    tagger = now.tagger.over(catalogue, sides, versions, rows_M, gone_R)
+    former = now.former and now.former.without(gone_R)
+    return make_snapshot(ranker, sides, now.live, versions, now.bundle, former, filters, tagger)
 
 
 def successor(now: Snapshot, new: Snapshot) -> Snapshot:
@@ -138,7 +148,7 @@ def successor(now: Snapshot, new: Snapshot) -> Snapshot:
     if former is None or former.version == new.versions.codebook:
         return new
     carried = former.over(now.parts.catalogue, new.parts.catalogue)
-    return make_snapshot(new.ranker, new.sides, new.live, new.versions, new.bundle, carried)
+    return make_snapshot(new.ranker, new.sides, new.live, new.versions, new.bundle, carried, new.filters, new.tagger)
 
 
 def _record(parts: Parts, row: int) -> ItemRecord:

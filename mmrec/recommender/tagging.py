@@ -105,6 +105,35 @@ class Tagger:
         self._kept: OrderedDict[tuple[_Labels, str], Vectors] = OrderedDict()
         self._columns: dict[str, _Column] = {}
 
+    def over(
+        self,
+        catalogue: Catalogue,
+        sides: CatalogueSides,
+        versions: Versions,
+        rows_M: npt.NDArray[np.int64],
+        gone_R: npt.NDArray[np.int64],
+    ) -> Tagger:
+        """Tags items of the changed catalogue. What this one has made ready is kept: labels always, for their vectors
+        depend on no item, and a column where neither its values nor the items it is calibrated on have changed.
+
+        Args:
+            catalogue: Changed from the one of this tagger.
+            sides: Its vectors.
+            versions: What replies are made with from then on.
+            rows_M: Rows that were set or added. Shape: (M,), int64.
+            gone_R: Rows that are no items any more. Shape: (R,), int64.
+        """
+        made = Tagger(catalogue, sides, versions)
+        made._kept = self._kept
+        touched = np.union1d(rows_M, gone_R)
+        for name, column in list(self._columns.items()):
+            old, new = self._catalogue.attributes[name], catalogue.attributes[name]
+            before = (old[row] if row < len(old) else "" for row in rows_M.tolist())
+            same = all(value.strip() == new[row].strip() for value, row in zip(before, rows_M.tolist(), strict=True))
+            if same and not np.isin(column.rows, touched).any():
+                made._columns[name] = column
+        return made
+
     def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
         """Labels of several batches of items; a request without items makes its labels ready, in part."""
         results: list[TagResults | MmrecError] = []
@@ -206,7 +235,7 @@ class Tagger:
 
     def _features_without(self, rows_M: npt.NDArray[np.int64], column: str) -> ItemFeatures:
         """Features of catalogue items, as if they had no value in a column."""
-        features = ItemFeatures._make(np.array(part[rows_M]) for part in self._sides.features)
+        features = self._sides.features_of(rows_M)
         if not column:
             return features
         values = self._catalogue.attributes[column]

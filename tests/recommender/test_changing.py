@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.bundle import open_bundle
+from mmrec.channels.lexical import LexicalIndex
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
 from mmrec.recommender.changing import Arrivals, change_parts, describe_items, settled
@@ -100,7 +101,7 @@ def test_everything_cannot_be_deleted(parts: Parts) -> None:
 
 
 def test_a_bundle_that_cannot_describe_words_takes_no_items_but_lets_them_go(parts: Parts) -> None:
-    older = parts._replace(sketch=None, lexical=parts.lexical._replace(vocabulary=None))
+    older = parts._replace(sketch=None, lexical=LexicalIndex(parts.lexical.rows))
     with pytest.raises(FailedPreconditionError, match="fit again"):
         change_parts(older, arriving(parts, {"new": 0}))
     assert change_parts(older, arriving(parts, NONE), parts.catalogue.item_ids[:1]).parts.catalogue.alive_N is not None

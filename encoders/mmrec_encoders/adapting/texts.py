@@ -142,7 +142,7 @@ def _slots(catalogue: Catalogue, kind: str, columns: Sequence[str], template: st
         return [catalogue.texts(template)]
     if "{" in kind:
         return [catalogue.texts(kind)]
-    values: Mapping[str, tuple[str, ...]] = {name: catalogue.attributes[name] for name in columns}
+    values: Mapping[str, Sequence[str]] = {name: catalogue.attributes[name] for name in columns}
     if kind == "columns":
         phrased = [[_phrase(name, value) for value in values[name]] for name in columns]
         return [[". ".join(filter(None, row)) for row in zip(*phrased, strict=True)]] if phrased else []

@@ -1,0 +1,170 @@
+"""A filter against columns: which rows pass. What is wrong with it is an error that points at the character.
+
+The unit of work is one filter over some rows; every row passes or does not for what it holds itself, so a few rows can
+be asked about as well as all. What comparisons mean is told in `mmrec.data.filters`; knows nothing about catalogues.
+"""
+
+# Axes: N rows
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmrec.data.filter_columns import READERS, TEXT, FilterColumn, number_of
+from mmrec.data.filter_grammar import All, Comparison, Condition, Literal, Not, refusal
+from mmrec.errors import InvalidArgumentError
+
+__all__ = ["Evaluation", "instead"]
+
+Bitmap = npt.NDArray[np.bool_]
+
+_COMPARE = {
+    "=": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
+_WANTED = {"number": "a number", "boolean": "true or false", "date": "a date such as 2024-05-31"}
+
+
+class Evaluation(NamedTuple):
+    """One filter over columns of the same rows.
+
+    Attributes:
+        expression: Its text, for errors.
+        names: Columns that there are.
+        read: A column by its name; asked only for those that there are.
+    """
+
+    expression: str
+    names: Iterable[str]
+    read: Callable[[str], FilterColumn]
+
+    def rows(self, condition: Condition) -> Bitmap:
+        """Which rows pass. Shape: (N,), bool.
+
+        Raises:
+            InvalidArgumentError: the condition names a column that is not there, or compares one with what it cannot be
+                compared with.
+        """
+        if isinstance(condition, Comparison):
+            return self._compare(condition)
+        if isinstance(condition, Not):
+            return ~self.rows(condition.condition)
+        # Every part is evaluated, for a mistake in the last one is a mistake whatever the first ones say.
+        parts = [self.rows(part) for part in condition.conditions]
+        join = np.logical_and if isinstance(condition, All) else np.logical_or
+        return np.asarray(join.reduce(parts), np.bool_)
+
+    def _compare(self, comparison: Comparison) -> Bitmap:
+        column = self._column(comparison.column)
+        operator, value = comparison.operator, comparison.values[0]
+        if operator == "IN":
+            return self._among(column, comparison)
+        if operator == ":" and value.pieces == ("", ""):
+            return column.where(pc.is_valid)
+        if value.text == "" and operator in ("=", "!="):
+            return column.where(pc.is_null if operator == "=" else pc.is_valid)
+        if column.kind != "text":
+            number = self._number(column, comparison, value)
+            compare = _COMPARE["=" if operator == ":" else operator]
+            return column.where(lambda values: compare(values, number))
+        if operator == ":":
+            phrase = self._phrase(value)
+            return column.where(lambda values: pc.match_substring_regex(values, phrase))
+        if operator == "=":
+            return column.where(partial(_same, value=value))
+        if operator == "!=":
+            return column.where(lambda values: pc.invert(_same(values, value)))
+        if value.wild:
+            raise self._refusal(value.at, f"{operator} compares with one value; * goes with = and !=")
+        if column.mixed and not value.quoted and number_of(value.text) is not None:
+            raise self._refusal(
+                comparison.column.at,
+                f"column {comparison.column.text!r:.60} is text, for it holds {column.odd()!r:.60}; {operator} a "
+                f"number needs a column of numbers only: mend the column, or compare as texts with {operator} "
+                f'"{value.text:.60}"',
+            )
+        return column.where(lambda values: _COMPARE[operator](values, value.text))
+
+    def _among(self, column: FilterColumn, comparison: Comparison) -> Bitmap:
+        """Whether the value is one of a list."""
+        found_N = np.zeros(len(column.texts), np.bool_)
+        if any(value.text == "" for value in comparison.values):
+            found_N |= column.where(pc.is_null)
+        present = [value for value in comparison.values if value.text != ""]
+        plain: list[str] | list[float]
+        if column.kind == "text":
+            plain = [value.text for value in present if not value.wild]
+            for value in present:
+                if value.wild:
+                    found_N |= column.where(partial(_same, value=value))
+        else:
+            plain = [self._number(column, comparison, value) for value in present]
+        if plain:
+            value_set = pa.array(plain, TEXT if column.kind == "text" else pa.float64())
+            found_N |= column.where(lambda values: pc.is_in(values, value_set=value_set))
+        return found_N
+
+    def _number(self, column: FilterColumn, comparison: Comparison, value: Literal) -> float:
+        name, operator, kind = comparison.column.text, comparison.operator, column.kind
+        if kind == "boolean" and operator in ("<", "<=", ">", ">="):
+            raise self._refusal(comparison.column.at, f"column {name!r:.60} is true or false; compare it with = or !=")
+        number = READERS[kind](value.text)
+        if number is None:
+            mend = "; * goes with columns of text alone, so compare with < and >" if value.wild else ""
+            raise self._refusal(
+                value.at, f"column {name!r:.60} holds {kind}s, received {value.text!r:.60}; give {_WANTED[kind]}{mend}"
+            )
+        return number
+
+    def _column(self, name: Literal) -> FilterColumn:
+        if name.text not in self.names:
+            raise self._refusal(name.at, f"there is no column {name.text!r:.60}; {instead(name.text, self.names)}")
+        return self.read(name.text)
+
+    def _phrase(self, value: Literal) -> str:
+        """A pattern of the value as whole words; runs of white space count as one."""
+        words = value.text.split()
+        if not words:
+            raise self._refusal(value.at, "':' needs a word to look for; write column:* for any value")
+        if value.wild:
+            raise self._refusal(value.at, "* goes with = and !=; ':' looks for whole words, or for any value with *")
+        phrase = r"\s+".join(map(re.escape, words))
+        edge = r"[^\pL\pM\pN_]"
+        before = f"(?:^|{edge})" if _in_a_word(words[0][0]) else ""
+        after = f"(?:{edge}|$)" if _in_a_word(words[-1][-1]) else ""
+        return f"(?is){before}{phrase}{after}"
+
+    def _refusal(self, at: int, message: str) -> InvalidArgumentError:
+        return refusal(self.expression, at, message)
+
+
+def instead(name: str, columns: Iterable[str]) -> str:
+    """Which columns to ask for in place of one that is not there."""
+    near = difflib.get_close_matches(name, list(columns), n=3, cutoff=0.5)
+    known = near or list(columns)[:20]
+    quoted = ", ".join(repr(column) for column in known)
+    return f"did you mean {quoted}?" if near else f"the columns are {quoted}"
+
+
+def _same(values: pa.Array, value: Literal) -> pa.Array:
+    """Whether texts are equal to a value, whose stars stand for any characters."""
+    if not value.wild:
+        return pc.equal(values, value.text)
+    return pc.match_substring_regex(values, f"^(?s:{'.*'.join(map(re.escape, value.pieces))})$")
+
+
+def _in_a_word(character: str) -> bool:
+    return character.isalnum() or character == "_"

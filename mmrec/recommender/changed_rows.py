@@ -1,0 +1,154 @@
+"""What has changed of every item since its vectors were written: a few rows over many.
+
+The unit of work is one change. Changes lie over each other in layers, the later ones above, each row at most once in a
+layer; a layer that is not much larger than the one above it is made one with it, so that there are few of them however
+many changes there were, and no row is copied often. Knows nothing about encoders and requests.
+"""
+
+# Axes: N items, M rows that were set, R rows that went, I picture dimensions, T words dimensions
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec_encoders.fusion import ItemFeatures
+
+__all__ = ["ChangedRows", "changed_features", "changed_presence", "changed_thumbnails", "features_of", "layered"]
+
+A = TypeVar("A", bound=np.generic)
+Rows = npt.NDArray[np.int64]
+
+_LARGER = 2
+"""A layer stays by itself for as long as it is larger than this many times the one above it."""
+
+
+class ChangedRows(NamedTuple):
+    """Rows of a catalogue that are not as they were when its vectors were written.
+
+    Attributes:
+        rows_M: The rows that were set, some perhaps new; none twice. Shape: (M,), int64.
+        features: What the encoders said of them.
+        thumbnails_M: Of their pictures, zero where there is none. Shape: (M, 3, H, W), uint8.
+        gone_R: Rows that are no items any more; they have no side. Shape: (R,), int64.
+        items: Rows of the catalogue from then on.
+    """
+
+    rows_M: Rows
+    features: ItemFeatures
+    thumbnails_M: npt.NDArray[np.uint8]
+    gone_R: Rows
+    items: int
+
+    @property
+    def size(self) -> int:
+        """Rows that are told of."""
+        return len(self.rows_M) + len(self.gone_R)
+
+    def then(self, later: ChangedRows) -> ChangedRows:
+        """Both in one; where they tell of the same row, the later one counts."""
+        keep_M = ~np.isin(self.rows_M, later.rows_M)
+        gone_R = np.union1d(np.setdiff1d(self.gone_R, later.rows_M), later.gone_R).astype(np.int64)
+        return ChangedRows(
+            np.concatenate([self.rows_M[keep_M], later.rows_M]),
+            ItemFeatures._make(
+                _joined(old[keep_M], new) for old, new in zip(self.features, later.features, strict=True)
+            ),
+            _joined(self.thumbnails_M[keep_M], later.thumbnails_M),
+            gone_R,
+            later.items,
+        )
+
+
+def layered(layers: Sequence[ChangedRows], change: ChangedRows) -> tuple[ChangedRows, ...]:
+    """The layers with one more change over them."""
+    made = [*layers, change]
+    while len(made) > 1 and made[-2].size <= _LARGER * made[-1].size:
+        made[-2:] = [made[-2].then(made[-1])]
+    return tuple(made)
+
+
+def changed_features(features: ItemFeatures, layers: Sequence[ChangedRows]) -> ItemFeatures:
+    """What the encoders said of each item, as it is after changes.
+
+    Args:
+        features: As they were written.
+        layers: From `layered`.
+    """
+    if not layers:
+        return features
+    has_image_N, has_text_N = changed_presence(features, layers)
+    return ItemFeatures(
+        _set(features.image_NI, [(one.rows_M, one.features.image_NI) for one in layers], layers[-1].items),
+        has_image_N,
+        _set(features.text_NT, [(one.rows_M, one.features.text_NT) for one in layers], layers[-1].items),
+        has_text_N,
+    )
+
+
+def changed_presence(
+    features: ItemFeatures, layers: Sequence[ChangedRows]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which items have a picture, and which have words, as it is after changes. Shapes: (N,), bool."""
+    if not layers:
+        return features.has_image_N, features.has_text_N
+
+    image, text = [], []
+    for one in layers:
+        none_R = np.zeros(len(one.gone_R), np.bool_)
+        image += [(one.rows_M, one.features.has_image_N), (one.gone_R, none_R)]
+        text += [(one.rows_M, one.features.has_text_N), (one.gone_R, none_R)]
+    items = layers[-1].items
+    return _set(features.has_image_N, image, items), _set(features.has_text_N, text, items)
+
+
+def changed_thumbnails(thumbnails: npt.NDArray[np.uint8], layers: Sequence[ChangedRows]) -> npt.NDArray[np.uint8]:
+    """Thumbnails as they are after changes. Shape: (N, 3, H, W), uint8."""
+    if not layers:
+        return thumbnails
+    return _set(thumbnails, [(one.rows_M, one.thumbnails_M) for one in layers], layers[-1].items)
+
+
+def features_of(
+    features: ItemFeatures, layers: Sequence[ChangedRows], rows_X: npt.NDArray[np.integer[Any]]
+) -> ItemFeatures:
+    """What the encoders said of some items, in their order, as it is after changes; the arrays are new.
+
+    Args:
+        features: Of all, as they were written.
+        layers: From `layered`.
+        rows_X: Which. Shape: (X,).
+    """
+    written_X = rows_X < len(features.has_image_N)
+    found = ItemFeatures._make(np.zeros((len(rows_X), *part.shape[1:]), part.dtype) for part in features)
+    for part, old in zip(found, features, strict=True):
+        part[written_X] = old[rows_X[written_X]]
+    for one in layers:
+        order_M = np.argsort(one.rows_M, kind="stable")
+        place_X = np.searchsorted(one.rows_M, rows_X, sorter=order_M)
+        here_X = np.isin(rows_X, one.rows_M)
+        for part, new in zip(found, one.features, strict=True):
+            part[here_X] = new[order_M[place_X[here_X]]]
+        gone_X = np.isin(rows_X, one.gone_R)
+        found.has_image_N[gone_X] = False
+        found.has_text_N[gone_X] = False
+    return found
+
+
+def _set(old_N: npt.NDArray[A], sets: Sequence[tuple[Rows, npt.NDArray[A]]], items: int) -> npt.NDArray[A]:
+    """One copy with more rows, zeros at first, and some of them set, one after the other."""
+    changed_N = np.zeros((items, *old_N.shape[1:]), old_N.dtype)
+    changed_N[: len(old_N)] = old_N
+    for rows_M, new_M in sets:
+        changed_N[rows_M] = new_M
+    return changed_N
+
+
+def _joined(old: npt.NDArray[A], new: npt.NDArray[A]) -> npt.NDArray[A]:
+    """Rows under one another; where there are none, their width may be any."""
+    if not len(old) or not len(new):
+        return new if len(new) else old
+    return np.concatenate([old, new])

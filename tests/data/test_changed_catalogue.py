@@ -1,0 +1,281 @@
+"""A catalogue and its filters after changes: what catalogue and filters made anew would say, in every state at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmrec.data.catalogue import Catalogue
+from mmrec.data.filters import CatalogueFilter
+from mmrec.data.lineage import REMEMBERED, Lineage
+from mmrec.data.row_table import RowTable
+from mmrec.data.text_columns import TextColumn
+from mmrec.errors import InvalidArgumentError, InvalidDatasetError
+from mmrec.types import ItemRecord
+
+SHOP = Catalogue(
+    item_ids=("a", "b", "c"),
+    titles=("Red shoe", "blue shoe", ""),
+    descriptions=("", "soft", ""),
+    images=("a.jpg", "", ""),
+    attributes={"price": ("5", "7.5", ""), "day": ("2024-01-01", "", "2024-02-01"), "new": ("true", "", "false")},
+)
+
+
+def record(item_id: str, title: str = "", price: str = "", day: str = "", new: str = "") -> ItemRecord:
+    return ItemRecord(item_id, title, attributes={"price": price, "day": day, "new": new})
+
+
+def change(catalogue: Catalogue, records: Sequence[ItemRecord], gone: Sequence[str] = ()) -> tuple[Catalogue, ...]:
+    """The changed catalogue, with the rows that were set and those that went."""
+    rows, end = [], len(catalogue)
+    for one in records:
+        known = catalogue.last_row_of(one.item_id)
+        rows.append(end if known is None else known)
+        end += known is None
+    gone_rows = [row for item_id in gone if (row := catalogue.row_of(item_id)) is not None and row not in rows]
+    rows_M, gone_R = np.array(rows, np.int64), np.array(gone_rows, np.int64)
+    return catalogue.changed(records, rows_M, gone_R), rows_M, gone_R  # type: ignore[return-value]
+
+
+def anew(catalogue: Catalogue) -> Catalogue:
+    """The same items, read as if for the first time."""
+    return Catalogue(
+        tuple(catalogue.item_ids),
+        tuple(catalogue.titles),
+        tuple(catalogue.descriptions),
+        tuple(catalogue.images),
+        {name: tuple(values) for name, values in catalogue.attributes.items()},
+        None if catalogue.alive_N is None else catalogue.alive_N.copy(),
+    )
+
+
+# --- the catalogue ------------------------------------------------------------------------------------------------
+
+
+def test_items_come_go_and_come_back_at_their_row() -> None:
+    first, *_ = change(SHOP, [record("d", "hat", "3"), record("b", "blue boot", "8")], ["a"])
+    assert first.item_ids == ("a", "b", "c", "d")
+    assert first.titles == ("Red shoe", "blue boot", "", "hat")
+    assert first.images == ("a.jpg", "", "", "")
+    assert first.attributes["price"] == ("5", "8", "", "3")
+    assert first.alive_N is not None
+    assert first.alive_N.tolist() == [False, True, True, True]
+    assert (first.items, len(first)) == (3, 4)
+    assert [first.row_of(item_id) for item_id in "abcde"] == [None, 1, 2, 3, None]
+    assert first.last_row_of("a") == 0
+    back, *_ = change(first, [record("a", "green shoe")])
+    assert back.alive_N is None
+    assert (back.row_of("a"), back.record(0).title, back.items) == (0, "green shoe", 4)
+    assert (SHOP.titles[0], SHOP.row_of("d"), len(SHOP), SHOP.alive_N) == ("Red shoe", None, 3, None)
+    assert first.titles[0] == "Red shoe"
+    assert back.take(np.array([3, 0])).titles == ("hat", "green shoe")
+    assert back.to_table().column("title").to_pylist() == ["green shoe", "blue boot", "", "hat"]
+    assert back.texts("{title}") == ["green shoe", "blue boot", "", "hat"]
+    assert back.has_words().tolist() == [True, True, True, True]
+
+
+def test_two_changes_of_one_catalogue_know_nothing_of_each_other() -> None:
+    one, *_ = change(SHOP, [record("x"), record("y")])
+    other, *_ = change(SHOP, [record("y"), record("z"), record("x")])
+    further, *_ = change(one, [record("z")])
+    assert [one.row_of(item_id) for item_id in "xyz"] == [3, 4, None]
+    assert [other.row_of(item_id) for item_id in "xyz"] == [5, 3, 4]
+    assert [further.row_of(item_id) for item_id in "xyz"] == [3, 4, 5]
+    assert [SHOP.row_of(item_id) for item_id in "xyz"] == [None] * 3
+    for catalogue in (one, other, further):
+        assert [catalogue.row_of(item_id) for item_id in catalogue.item_ids] == list(range(len(catalogue)))
+
+
+@pytest.mark.parametrize(
+    ("records", "rows", "gone", "says"),
+    [
+        ([record("d"), record("d")], [3, 4], [], "must be unique"),
+        ([record("d"), record("d")], [3, 3], [], "must be unique"),
+        ([record("d")], [4], [], "its row is 3"),
+        ([record("a")], [3], [], "its row is 0"),
+        ([], [], [3], "the rows of the catalogue are 0 to 2"),
+        ([], [], [-1], "the rows of the catalogue are 0 to 2"),
+    ],
+)
+def test_a_change_that_does_not_fit_is_refused(
+    records: list[ItemRecord], rows: list[int], gone: list[int], says: str
+) -> None:
+    with pytest.raises(InvalidDatasetError, match=says):
+        SHOP.changed(records, np.array(rows, np.int64), np.array(gone, np.int64))
+    assert change(SHOP, [record("d")])[0].row_of("d") == 3
+
+
+def test_what_does_not_change_is_shared() -> None:
+    gone, *_ = change(SHOP, [], ["b"])
+    assert gone.titles is SHOP.titles
+    assert gone.items == 2
+    with pytest.raises(ValueError, match="read-only"):
+        gone.alive_N[0] = False  # type: ignore[index]
+    assert isinstance(change(SHOP, [record("b")])[0].titles, TextColumn)
+
+
+def test_ids_are_found_while_others_are_added() -> None:
+    table = RowTable([f"i{row}" for row in range(100)])
+    done, wrong = threading.Event(), []
+
+    def look() -> None:
+        while not done.is_set():
+            if (table.row("i7"), table.row("new-0"), "new-99" in table) != (7, None, False):
+                wrong.append(True)
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    now = table
+    for number in range(2000):
+        now = now.with_ids([f"new-{number}"])
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert not wrong
+    assert (now.row("new-1999"), table.with_ids(["own"]).row("own"), now.row("own")) == (2099, 100, None)
+
+
+def test_a_state_knows_what_has_changed_since_those_before_it() -> None:
+    first = Lineage.begin()
+    one, other = first.after(np.array([3, 1])), first.after(np.array([5]))
+    last = one.after(np.array([1, 7]))
+    assert [last.since(state.state).tolist() for state in (first, one, last)] == [[1, 3, 7], [1, 7], []]
+    assert last.since(other.state) is None
+    assert one.since(last.state) is None
+    for _ in range(REMEMBERED - 1):
+        last = last.after(np.array([0]))
+    assert last.since(first.state) is None
+    assert last.since(one.state).tolist() == [0, 1, 7]
+
+
+# --- the filters --------------------------------------------------------------------------------------------------
+
+
+def outcome(filters: CatalogueFilter, expression: str) -> list[bool] | str:
+    try:
+        return filters.bitmap(expression).tolist()
+    except InvalidArgumentError as err:
+        return err.message
+
+
+def test_a_kind_breaks_and_heals() -> None:
+    filters = CatalogueFilter(SHOP)
+    assert outcome(filters, "price < 6") == [True, False, False]
+    assert filters.times("day")[0] == 1704067200.0
+    broken, *rows = change(SHOP, [record("b", price="abc", day="soon", new="true"), record("d", price="1")])
+    after = filters.over(broken, *rows)
+    assert "is text, for it holds 'abc'; < a number" in str(outcome(after, "price < 6"))
+    assert outcome(after, "price = abc") == [False, True, False, False]
+    assert outcome(after, "new = true") == [True, True, False, False]
+    with pytest.raises(InvalidArgumentError, match="holds text"):
+        after.times("day")
+    healed, *rows = change(broken, [record("b", price="2", day="")])
+    last = after.over(healed, *rows)
+    assert outcome(last, "price < 6") == [True, True, False, True]
+    assert np.isnan(last.times("day")).tolist() == [False, True, False, True]
+    assert outcome(filters, "price < 6") == [True, False, False]
+    assert "is text" in str(outcome(after, "price < 6"))
+
+
+def test_a_deleted_item_still_has_a_say_in_the_kind_of_a_column() -> None:
+    broken, *rows = change(SHOP, [record("b", price="abc")])
+    filters = CatalogueFilter(SHOP).over(broken, *rows)
+    gone, *rows = change(broken, [], ["b"])
+    assert outcome(filters.over(gone, *rows), "price < 6") == outcome(CatalogueFilter(anew(gone)), "price < 6")
+
+
+def test_a_bitmap_that_was_asked_for_long_ago_is_made_anew() -> None:
+    now, filters = SHOP, CatalogueFilter(SHOP)
+    assert outcome(filters, "price < 6") == [True, False, False]
+    for number in range(REMEMBERED + 5):
+        now, *rows = change(now, [record("c", price=str(number))])
+        filters = filters.over(now, *rows)
+    assert outcome(filters, "price < 6") == [True, False, False]
+    assert outcome(filters, "price > 60") == [False, False, True]
+
+
+def test_many_changed_rows_are_joined_with_the_column() -> None:
+    rows = 2000
+    column = tuple(str(row) for row in range(rows))
+    ids = tuple(f"i{row}" for row in range(rows))
+    blank = ("",) * rows
+    now = Catalogue(ids, column, blank, blank, {"price": column, "day": blank, "new": blank})
+    filters = CatalogueFilter(now)
+    for number in range(5):
+        filters.bitmap("price >= 1000 AND title:7")
+        some = [record(f"i{row}", f"{row} x 7", str(-row)) for row in range(number, 2600, 3)]
+        now, *changed = change(now, some)
+        filters = filters.over(now, *changed)
+        fresh = CatalogueFilter(anew(now))
+        for expression in ("price >= 1000 AND title:7", "price < -500", f'title = "*{number} x*"'):
+            assert np.array_equal(filters.bitmap(expression), fresh.bitmap(expression))
+
+
+IDS = [f"i{number}" for number in range(9)]
+PRICES = st.sampled_from(["1", "2.5", " 7 ", "1e2", "", " ", "abc", "1234567890123456", "true", "2024-01-01"])
+FEW_PRICES = st.sampled_from(["1", "2.5", "30", ""])
+DAYS = st.sampled_from(["2024-01-01", "2024-03-01T10:00:00Z", "", "2024-13-01", "5"])
+NEWS = st.sampled_from(["true", "FALSE", "", "maybe"])
+TITLES = st.sampled_from(["red shoe", "Red", "blue|red", "7", "", " "])
+RECORDS = st.builds(
+    record, st.sampled_from(IDS), TITLES, st.one_of(FEW_PRICES, PRICES), st.one_of(st.just("2024-02-02"), DAYS), NEWS
+)
+CHANGES = st.lists(
+    st.tuples(
+        st.lists(RECORDS, max_size=4, unique_by=lambda one: one.item_id), st.lists(st.sampled_from(IDS), max_size=3)
+    ),
+    min_size=1,
+    max_size=5,
+)
+VALUES = st.sampled_from(["1", "2.5", '"1"', "abc", '"ab*"', "true", "2024-02-02", "red", "''", "7"])
+
+
+@st.composite
+def comparisons(draw: st.DrawFn) -> str:
+    column = draw(st.sampled_from(["price", "day", "new", "title", "item_id", "pric"]))
+    if draw(st.booleans()):
+        return f"{column} IN ({draw(VALUES)}, {draw(VALUES)})"
+    return f"{column} {draw(st.sampled_from(['=', '!=', '<', '>=', ':']))} {draw(VALUES)}"
+
+
+EXPRESSIONS = st.recursive(
+    st.one_of(comparisons(), st.sampled_from(["price:*", "title:red", "price < 3", "price = 2.5", "new = true"])),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map(lambda pair: f"({pair[0]}) AND ({pair[1]})"),
+        st.tuples(inner, inner).map(lambda pair: f"({pair[0]}) OR ({pair[1]})"),
+        inner.map(lambda one: f"NOT ({one})"),
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    CHANGES, st.lists(EXPRESSIONS, min_size=1, max_size=5), st.lists(st.booleans(), min_size=6, max_size=6), st.data()
+)
+def test_whatever_changes_filters_say_what_those_made_anew_say(
+    changes: list[tuple[list[ItemRecord], list[str]]], expressions: list[str], asked: list[bool], data: st.DataObject
+) -> None:
+    states = [(SHOP, CatalogueFilter(SHOP, cache_size=4))]
+    for ask, (records, gone) in zip(asked, [*changes, ([], [])], strict=False):
+        # Mostly a change of the newest state, now and then one of an older one.
+        before, filters = data.draw(st.sampled_from([states[-1]] * 3 + states[:1]))
+        if ask:
+            for expression in expressions:
+                outcome(filters, expression)
+        now, *rows = change(before, records, gone)
+        states.append((now, filters.over(now, *rows)))
+    for catalogue, filters in data.draw(st.permutations(states)):
+        same = anew(catalogue)
+        fresh = CatalogueFilter(same)
+        assert catalogue.attributes == same.attributes
+        assert [catalogue.last_row_of(item_id) for item_id in IDS] == [same.last_row_of(item_id) for item_id in IDS]
+        for expression in ("", *expressions):
+            assert outcome(filters, expression) == outcome(fresh, expression)
