@@ -63,5 +63,8 @@ class LiveEvents:
 
     def updated(self, parts: Parts) -> Parts:
         """The parts with the transitions of all events so far; the catalogue may have more rows than it had."""
+        if not (self._new or self._nobodys):
+            # Nothing but more rows, which the parts have already.
+            return parts
         self.grow(len(parts.catalogue))
         return parts._replace(transitions=self._near.snapshot(), transitions_wide=self._wide.snapshot())
