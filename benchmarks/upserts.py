@@ -35,6 +35,7 @@ from mmrec.types import ItemInput
 
 ITEMS, UPSERTS, BATCH = 1_000_000, 10_000, 100
 PER_SECOND, QUIET_SECONDS, HISTORY, K = 20, 60.0, 20, 10
+ENDED = "ended"
 MOST_VISIBLE, MOST_P99 = 2.0, 2.0
 """Seconds from an acknowledgement to the first recommendation, and p99 during the upserts beside the quiet one."""
 
@@ -97,20 +98,17 @@ def _under_load(options: Options, items: int, upserts: int, seconds: float) -> d
         found: dict[str, Any] = {}
 
         def change() -> None:
-            found.update(child.call("benchmarks.upserts:change", 1, target=target, upserts=upserts))
+            try:
+                found.update(child.call("benchmarks.upserts:change", 1, target=target, upserts=upserts))
+            finally:
+                (Path(folder) / ENDED).touch()
 
         changing = threading.Thread(target=change)
         changing.start()
-        asked = []
-        while changing.is_alive():
-            asked.append(child.call("benchmarks.upserts:ask", 1, target=target, seconds=5.0))
+        asked = child.call("benchmarks.upserts:ask", 1, target=target, seconds=3600.0, until=str(Path(folder) / ENDED))
         changing.join()
-        # The last one went on when the upserts had ended.
-        busy = {"ms": [], "failed": 0}
-        end = found["ended"]
-        for one in asked:
-            busy["ms"] += [ms for ms, due in zip(one["ms"], one["due"], strict=True) if found["began"] <= due <= end]
-            busy["failed"] += one["failed"]
+        during = [found["began"] <= due <= found["ended"] for due in asked["due"]]
+        busy = asked | {"ms": [ms for ms, counts in zip(asked["ms"], during, strict=True) if counts]}
         return {"quiet": quiet, "busy": busy, "changed": found, "memory_gib": [before, _gib(process.pid)]}
 
 
@@ -118,7 +116,7 @@ def _under_load(options: Options, items: int, upserts: int, seconds: float) -> d
 def _served(bundle: Path, store: Path, options: Options) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     command = [sys.executable, "-m", "mmrec", "serve", str(bundle), "--port", "0", "--store", str(store)]
     environment = os.environ | {"OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True)
     try:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
@@ -141,12 +139,18 @@ def _gib(pid: int) -> float:
 # --- in processes of their own ----------------------------------------------------------------------------------------
 
 
-def ask(target: str, seconds: float) -> dict[str, Any]:
-    """Recommendations, one when each is due: milliseconds, when they were due, and how many failed."""
-    return asyncio.run(_ask(target, seconds))
+def ask(target: str, seconds: float, until: str = "") -> dict[str, Any]:
+    """Recommendations, one when each is due: milliseconds, when they were due, and how many failed.
+
+    Args:
+        target: Of the server.
+        seconds: How long at most.
+        until: File whose coming ends it.
+    """
+    return asyncio.run(_ask(target, seconds, until))
 
 
-async def _ask(target: str, seconds: float) -> dict[str, Any]:
+async def _ask(target: str, seconds: float, until: str) -> dict[str, Any]:
     rng = np.random.default_rng(os.getpid())
     took: list[tuple[float, float]] = []
     failed: list[str] = []
@@ -166,7 +170,14 @@ async def _ask(target: str, seconds: float) -> dict[str, Any]:
     async with AsyncClient(target, timeout=60) as client:
         await client.recommend([], k=1)
         start = time.time() + 0.1
-        await asyncio.gather(*(one(client, start + number / PER_SECOND) for number in range(int(seconds * PER_SECOND))))
+        running: list[asyncio.Task[None]] = []
+        for number in range(int(seconds * PER_SECOND)):
+            due = start + number / PER_SECOND
+            running.append(asyncio.create_task(one(client, due)))
+            await asyncio.sleep(due - time.time())
+            if until and number % PER_SECOND == 0 and Path(until).exists():
+                break
+        await asyncio.gather(*running)
     return {
         "ms": [1000 * length for length, _ in took],
         "due": [due for _, due in took],

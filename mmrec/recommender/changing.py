@@ -45,6 +45,7 @@ __all__ = [
     "describe_items",
     "described_records",
     "no_arrivals",
+    "ready_to_change",
     "settled",
 ]
 
@@ -249,6 +250,11 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         live=live,
     )
     return Changed(changed, rows_M, gone_R, table, nodes)
+
+
+def ready_to_change(parts: Parts) -> Parts:
+    """The same, with all made that the first change would have to make; later ones cost what they change."""
+    return parts if parts.live else parts._replace(live=_live(parts))
 
 
 def settled(parts: Parts) -> Parts:

@@ -30,6 +30,7 @@ from mmrec.recommender.changing import (
     check_changeable,
     describe_items,
     no_arrivals,
+    ready_to_change,
 )
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.publishing import publish_snapshot
@@ -385,6 +386,11 @@ class Recommender(EngineCalls):
                 tokenizer gives new items no path.
         """
         check_changeable(self._now.parts)
+
+    def prepare_changes(self) -> None:
+        """Make what the first change would have to make; safe to call while questions are answered."""
+        with self._changing:
+            self._now = self._now._replace(parts=ready_to_change(self._now.parts))
 
     def pack_items(self, arrivals: Arrivals) -> list[bytes]:
         """What was encoded of each item, as bytes that can be kept."""

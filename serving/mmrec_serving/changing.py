@@ -61,6 +61,7 @@ class CatalogueChanges:
         """Bring the engine's catalogue to where the store is; the number of the last change. Called once, first."""
         done = bring_forward(self._engine, self._store.replay(), self._name)
         self._applied = max(done, self._state.folded)
+        self._engine.prepare_changes()
         self._thread.start()
         return self._applied
 
@@ -93,6 +94,7 @@ class CatalogueChanges:
                 return catalogue_name(now, last)
 
             done = bring_forward(other, reader.replay(holds), name) or holds
+            other.prepare_changes()
             _warm(other)
             self._failpoint("before-swap")
             with self._steady, self._applying:

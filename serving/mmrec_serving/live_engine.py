@@ -28,6 +28,9 @@ class LiveEngine(Engine, Protocol):
     def check_changeable(self) -> None:
         """Raises FailedPreconditionError where no item can come in."""
 
+    def prepare_changes(self) -> None:
+        """Make what the first change would have to make."""
+
     def describe_items(self, items: Sequence[ItemInput]) -> Described:
         """Encode items that are to come in."""
 

@@ -48,6 +48,9 @@ class DictEngine:
     def info(self) -> ServiceInfo:
         return ServiceInfo("dict", self.versions, len(self.items), 0, 8, (), 3, 4, "cpu", "none")
 
+    def prepare_changes(self) -> None:
+        pass
+
     def check_changeable(self) -> None:
         pass
 
