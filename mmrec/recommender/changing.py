@@ -254,7 +254,10 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
 
 def ready_to_change(parts: Parts) -> Parts:
     """The same, with all made that the first change would have to make; later ones cost what they change."""
-    return parts if parts.live else parts._replace(live=_live(parts))
+    ready = parts if parts.live else parts._replace(live=_live(parts))
+    assert ready.live is not None
+    ready.live.prepare()
+    return ready
 
 
 def settled(parts: Parts) -> Parts:

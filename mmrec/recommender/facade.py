@@ -390,6 +390,7 @@ class Recommender(EngineCalls):
     def prepare_changes(self) -> None:
         """Make what the first change would have to make; safe to call while questions are answered."""
         with self._changing:
+            self._now.ranker.prepare_changes()
             self._now = self._now._replace(parts=ready_to_change(self._now.parts))
 
     def pack_items(self, arrivals: Arrivals) -> list[bytes]:

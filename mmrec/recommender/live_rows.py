@@ -66,6 +66,11 @@ class LiveRows(NamedTuple):
             GrowingRows.of(content_NC[:0]),
         )
 
+    def prepare(self) -> None:
+        """Make what the first item that is replaced would have to make."""
+        for table in (self.fused, self.paths, *(self.alike or ())):
+            table.prepare()
+
     def table(self, base: ItemTable) -> ItemTable:
         """What the generator knows of every row, from what it knew of the bundle's: a copy of all of it."""
         items, device = len(self.fused), base.content_NC.device

@@ -139,6 +139,10 @@ class Ranker:
                 keys = keys.over(tokens.rows, parts.decode_index.to(self.device), changed.nodes)
         return Ranker(parts, self.device, self.dtype, Known(tokens, keys))
 
+    def prepare_changes(self) -> None:
+        """Make what the first item that is replaced would have to make."""
+        self._known.tokens.prepare()
+
     @cached_property
     def log_popularity_N(self) -> npt.NDArray[np.float32]:
         """Log popularity scaled to 0..1. Shape: (N,), float32."""
