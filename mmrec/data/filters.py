@@ -25,10 +25,7 @@ where it is not.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +40,7 @@ from mmrec.data.filter_grammar import (
     Condition,
     parse_filter,
 )
+from mmrec.data.filter_shelf import FilterShelf, KeptBitmap
 from mmrec.data.lineage import Lineage
 from mmrec.errors import InvalidArgumentError
 
@@ -53,64 +51,6 @@ Rows = npt.NDArray[np.int64]
 
 _MOST_BROUGHT_ON = 2048
 """Rows that a remembered bitmap is brought on by one at a time; with more, all rows are compared at once."""
-
-
-class _Kept(NamedTuple):
-    """The bitmap of a filter in one state of a catalogue.
-
-    Attributes:
-        state: Of the catalogue.
-        items: Its rows.
-        packed: The bitmap, eight rows a byte.
-        condition: The filter, parsed.
-        used: The columns that were compared, each with what decides what a comparison with it means.
-    """
-
-    state: int
-    items: int
-    packed: npt.NDArray[np.uint8]
-    condition: Condition
-    used: tuple[tuple[str, str, bool], ...]
-
-
-class _Shelf:
-    """What the filters of a catalogue, and of all that were changed from it, have worked out. Safe to use from several
-    threads: what is taken from it is never written to.
-
-    Args:
-        size: Bitmaps that are kept; the ones used longest ago are forgotten.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._bitmaps: OrderedDict[str, _Kept] = OrderedDict()
-        self._columns: dict[str, tuple[int, FilterColumn]] = {}
-        self._lock = threading.Lock()
-
-    def bitmap(self, key: str) -> _Kept | None:
-        with self._lock:
-            kept = self._bitmaps.get(key)
-            if kept is not None:
-                self._bitmaps.move_to_end(key)
-            return kept
-
-    def keep_bitmap(self, key: str, made: _Kept) -> None:
-        with self._lock:
-            kept = self._bitmaps.get(key)
-            if kept is not None and kept.state > made.state:
-                return  # whoever asks about an older state does not set the newer ones back
-            self._bitmaps[key] = made
-            self._bitmaps.move_to_end(key)
-            while len(self._bitmaps) > self.size:
-                self._bitmaps.popitem(last=False)
-
-    def column(self, name: str) -> tuple[int, FilterColumn] | None:
-        return self._columns.get(name)
-
-    def keep_column(self, name: str, state: int, column: FilterColumn) -> None:
-        with self._lock:
-            if name not in self._columns or self._columns[name][0] < state:
-                self._columns[name] = (state, column)
 
 
 class CatalogueFilter:
@@ -137,7 +77,7 @@ class CatalogueFilter:
         self._alive_N = np.ones(self._items, np.bool_) if catalogue.alive_N is None else catalogue.alive_N.copy()
         self._columns: dict[str, FilterColumn] = {}
         self._lineage = Lineage.begin()
-        self._shelf = _Shelf(cache_size)
+        self._shelf = FilterShelf(cache_size)
 
     def over(self, catalogue: Catalogue, rows_M: Rows, gone_R: Rows) -> CatalogueFilter:
         """The filters of a changed catalogue; these stay as they are. They say what filters made anew would say.
@@ -227,7 +167,7 @@ class CatalogueFilter:
             self._keep(key, found_N, condition, tuple(map(_meaning, used, used.values())))
         return _frozen(found_N)
 
-    def _brought_on(self, kept: _Kept, key: str) -> Bitmap | None:
+    def _brought_on(self, kept: KeptBitmap, key: str) -> Bitmap | None:
         """A remembered bitmap as it is now; None where that takes comparing all rows."""
         rows_C = self._lineage.since(kept.state)
         if rows_C is None or len(rows_C) > _MOST_BROUGHT_ON:
@@ -247,7 +187,7 @@ class CatalogueFilter:
         return found_N
 
     def _keep(self, key: str, found_N: Bitmap, condition: Condition, used: tuple[tuple[str, str, bool], ...]) -> None:
-        made = _Kept(self._lineage.state, self._items, np.packbits(found_N), condition, used)
+        made = KeptBitmap(self._lineage.state, self._items, np.packbits(found_N), condition, used)
         self._shelf.keep_bitmap(key, made)
 
     def _read(self, name: str) -> FilterColumn:

@@ -218,6 +218,34 @@ def test_many_changed_rows_are_joined_with_the_column() -> None:
             assert np.array_equal(filters.bitmap(expression), fresh.bitmap(expression))
 
 
+def test_states_are_asked_from_several_threads_while_others_are_made() -> None:
+    expressions = ["price < 50", "price >= 50 OR title:red", "day:*", "NOT new = true", 'item_id = "new-*"']
+    states = [(SHOP, CatalogueFilter(SHOP, cache_size=3))]
+    done, wrong = threading.Event(), []
+
+    def ask(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        while not done.is_set():
+            catalogue, filters = states[max(0, len(states) - 1 - int(rng.integers(0, 4)))]
+            expression = expressions[int(rng.integers(0, len(expressions)))]
+            if outcome(filters, expression) != outcome(CatalogueFilter(catalogue), expression):
+                wrong.append(expression)
+
+    readers = [threading.Thread(target=ask, args=(seed,)) for seed in range(3)]
+    for reader in readers:
+        reader.start()
+    for number in range(150):
+        before, filters = states[-1]
+        prices = ("abc", "7", str(number))
+        some = [record(f"new-{number % 40}", "red hat", prices[number % 3], new="true"), record("b", price=str(number))]
+        now, *rows = change(before, some, [f"new-{(number + 7) % 40}"])
+        states.append((now, filters.over(now, *rows)))
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert not wrong
+
+
 IDS = [f"i{number}" for number in range(9)]
 PRICES = st.sampled_from(["1", "2.5", " 7 ", "1e2", "", " ", "abc", "1234567890123456", "true", "2024-01-01"])
 FEW_PRICES = st.sampled_from(["1", "2.5", "30", ""])
