@@ -62,19 +62,16 @@ class GrowingRows:
         rows: Shape: (N, ...). Not to be written to.
     """
 
-    __slots__ = ("_buffer", "_claimed", "_line", "_memory", "_number", "rows")
+    __slots__ = ("_buffer", "_line", "_memory", "_number", "rows")
 
     def __init__(
         self,
         buffer: Tensor,
         memory: npt.NDArray[Any] | None,
-        claimed: list[int],
         length: int,
         line: _Line,
     ) -> None:
         self._buffer, self._memory = buffer, memory
-        # Rows of the buffer that belong to some version; shared by all versions over the same buffer.
-        self._claimed = claimed
         self._line = line
         line.newest += 1
         self._number = line.newest
@@ -87,7 +84,7 @@ class GrowingRows:
     def of(cls, rows: Tensor) -> GrowingRows:
         """A table of these rows, which are copied."""
         buffer, memory = _roomy(rows, len(rows))
-        return cls(buffer, memory, [len(rows)], len(rows), _Line())
+        return cls(buffer, memory, len(rows), _Line())
 
     def prepare(self) -> None:
         """Make the second buffer, so that the first rows that are set anew cost no copy; for the newest version."""
@@ -97,7 +94,7 @@ class GrowingRows:
 
     @property
     def spare(self) -> int:
-        """Rows that can be appended without copying, as long as no other version takes the room."""
+        """Rows that can be appended to the newest version without copying."""
         return len(self._buffer) - len(self.rows)
 
     @torch.inference_mode()
@@ -113,13 +110,15 @@ class GrowingRows:
         if not len(rows_M) and length == used:
             return self
         anew = rows_M[rows_M < used]
-        if len(anew):
-            made = self._in_second(anew, length)
-        elif self._claimed[0] == used and length <= len(self._buffer):
-            self._claimed[0] = length
-            made = GrowingRows(self._buffer, self._memory, self._claimed, length, self._line)
-        else:
+        if self._number != self._line.newest:
+            # Another version was made of this one already: from here there are two lines.
             made = self._copied(length, _Line())
+        elif len(anew):
+            made = self._in_second(anew, length)
+        elif length <= len(self._buffer):
+            made = GrowingRows(self._buffer, self._memory, length, self._line)
+        else:
+            made = self._copied(length, self._line)
         if length - used > len(rows_M) - len(anew):
             made.rows[used:] = 0
         made.rows[rows_M] = values_M.to(made.rows.dtype)
@@ -133,15 +132,13 @@ class GrowingRows:
     def _in_second(self, anew: Tensor, length: int) -> GrowingRows:
         """The same rows where they can be set: in the second buffer if nobody reads it, or else in a copy."""
         line, used = self._line, len(self.rows)
-        if self._number != line.newest:
-            return self._copied(length, _Line())
         if line.second is not None and line.readers() == _NOBODY and length <= len(line.second):
             memory, line.second = line.second, None
             buffer = torch.from_numpy(memory)
             for rows in line.behind:
                 buffer[rows] = self.rows[rows]
             buffer[line.length : used] = self.rows[line.length :]
-            made = GrowingRows(buffer, memory, [length], length, line)
+            made = GrowingRows(buffer, memory, length, line)
         else:
             made = self._copied(length, line)
         line.second, line.length, line.behind = self._memory, used, [anew]
@@ -149,7 +146,7 @@ class GrowingRows:
 
     def _copied(self, length: int, line: _Line) -> GrowingRows:
         buffer, memory = _roomy(self.rows, length)
-        return GrowingRows(buffer, memory, [length], length, line)
+        return GrowingRows(buffer, memory, length, line)
 
 
 @torch.inference_mode()
