@@ -19,6 +19,7 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.generator.backbone import build_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
+from mmrec.generator.lean import LeanReader
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
 from mmrec.tokens.decode_index import DecodeIndex
 
@@ -59,6 +60,13 @@ class Generator(nn.Module):
         self.state_norm = nn.LayerNorm(hidden)
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
+        self._reader = LeanReader()
+
+    def train(self, mode: bool = True) -> Generator:
+        """As of every module; what was copied of weights that will change is let go."""
+        if mode:
+            self._reader.forget()
+        return super().train(mode)
 
     def over(self, table: ItemTable) -> Generator:
         """The same model over a changed catalogue; see `ItemTokens.over`. It shares all weights with this one."""
@@ -83,9 +91,11 @@ class Generator(nn.Module):
             tokens_NH: From `item_tokens`.
         """
         inputs_BTH = self.drop(tokens_NH[history_BT])
-        states_BTH = self.backbone(
-            inputs_embeds=inputs_BTH.to(self.backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
-        ).last_hidden_state.to(tokens_NH.dtype)
+        states_BTH = self._reader.read(self.backbone, inputs_BTH)
+        if states_BTH is None:
+            states_BTH = self.backbone(
+                inputs_embeds=inputs_BTH.to(self.backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
+            ).last_hidden_state.to(tokens_NH.dtype)
         states_BTH = self.state_norm(self.drop(states_BTH))
         return Memory(states_BTH, states_BTH + inputs_BTH, valid_BT)
 
