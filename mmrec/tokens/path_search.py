@@ -25,7 +25,7 @@ class PathScorer(Protocol):
     """Scores the steps of one search, depth by depth from the root."""
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
-        """Log-probability of each child given its parent; -inf where a child does not exist.
+        """Log-probability of each child given its parent; finite where a child exists, and -inf where none does.
 
         Args:
             nodes_BW: Nodes at `depth`; that of a beam that holds nothing is any. Shape: (B, W), int64.
@@ -37,7 +37,8 @@ class PathScorer(Protocol):
         """
 
     def keep(self, parents_BW: Tensor) -> None:
-        """The search goes on with other beams, each of which continues one of those before.
+        """The search goes on with other beams, each of which continues one of those before; not called where the same
+        beams go on.
 
         Args:
             parents_BW: Which one. Shape: (B, W), int64.
@@ -80,6 +81,12 @@ def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *
         inside_BW = nodes_BW.clamp(max=index.nodes[depth] - 1)
         children = index.children(inside_BW, depth, _most_children(inside_BW, depth, index))
         total_BWC = score_BW.unsqueeze(-1) + scorer.step(inside_BW, children, depth)
+        if depth and children.nodes.shape[2] == 1:
+            # Only children: what is open below a beam is open below its child, and all stay where they stand. Of the
+            # root alone it is not yet known whether anything is.
+            nodes_BW = children.nodes.squeeze(2).masked_fill(score_BW == float("-inf"), index.nodes[depth + 1])
+            score_BW = total_BWC.squeeze(2)
+            continue
         total_BX = allowed.close_(total_BWC, nodes_BW, children, depth, index).flatten(1)
         places_BW, score_BW = best_places(total_BX, min(width, total_BX.shape[1]))
         # Beams that hold nothing stand last, on a node after all others: the nodes stay in order.
