@@ -44,12 +44,12 @@ def affine(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, *, gelu: 
 
 
 def even_rows(rows: int) -> int:
-    """So many rows or a few more, one of eight sizes per power of two.
+    """So many rows or a few more, one of sixteen sizes per power of two.
 
     oneDNN makes its code anew for every shape, which takes longer than a small product, and keeps that of the last
     thousand or so: sizes that vary from request to request should be few.
     """
-    step = max(1, 1 << (rows.bit_length() - 4)) if rows > 8 else 1
+    step = 1 << max(0, rows.bit_length() - 5)
     return -(-rows // step) * step
 
 

@@ -71,30 +71,29 @@ class _HeadScorer:
     def __init__(self, head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> None:
         self._head, self._index, self._keys = head, index, keys
         self._last = max((depth for depth in range(index.levels) if index.choices[depth]), default=-1)
-        self._query_B1H = memory.last().unsqueeze(1)
         self._written: Written | None = head.begin(memory) if self._last >= 0 else None
         self._slots_BW: Tensor | None = None
         """Which of the beams in `_written` each beam is, or goes on from; None for the same."""
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
         """Log-probability of each child. Shape: (B, W, C), float32."""
-        certain_BWC = torch.where(children.exists, 0.0, float("-inf"))
         if depth > self._last:
             self._written = None
         beams_BY = None if nodes_BW.is_cuda or not depth or self._written is None else self._undecided(nodes_BW, depth)
         if self._written is None or (beams_BY is not None and not beams_BY.shape[1]):
             self._written = None
-            return certain_BWC
+            return _certain(children)
         if beams_BY is None:
             state_BWH = self._decode(nodes_BW, depth, self._written, self._slots_BW)
             self._slots_BW = None
             if not self._index.choices[depth]:
-                return certain_BWC
+                return _certain(children)
             return self._head.child_log_probs(state_BWH, children, depth, self._keys)
         slots_BY = beams_BY if self._slots_BW is None else self._slots_BW.gather(1, beams_BY)
         state_BYH = self._decode(nodes_BW.gather(1, beams_BY), depth, self._written, slots_BY)
         numbers_BY = torch.arange(beams_BY.shape[1]).expand(beams_BY.shape)
         self._slots_BW = torch.zeros_like(nodes_BW).scatter_(1, beams_BY, numbers_BY)
+        certain_BWC = _certain(children)
         if children.exists.shape[2] > 1:
             rows_B1 = torch.arange(len(beams_BY)).unsqueeze(1)
             own = Children(*(part[rows_B1, beams_BY] for part in children))
@@ -107,7 +106,7 @@ class _HeadScorer:
         Shape: (B, Y), int64.
         """
         begin = self._index.item_begin[depth]
-        undecided_BW = begin[nodes_BW + 1] - begin[nodes_BW] > 1
+        undecided_BW = begin.take(nodes_BW + 1) - begin.take(nodes_BW) > 1
         most = even_rows(int(undecided_BW.sum(1).max()))
         if most >= nodes_BW.shape[1]:
             return None
@@ -116,13 +115,18 @@ class _HeadScorer:
     def _decode(self, nodes_BQ: Tensor, depth: int, written: Written, slots_BQ: Tensor | None) -> Tensor:
         if slots_BQ is not None:
             written = written.of_beams(slots_BQ)
-        state_BQH, self._written = self._head.step(nodes_BQ if depth else None, self._query_B1H, written, self._keys)
+        state_BQH, self._written = self._head.step(nodes_BQ if depth else None, written, self._keys)
         return state_BQH
 
     def keep(self, parents_BW: Tensor) -> None:
         """Go on with other beams, each of which continues one of those before."""
         if self._written is not None:
             self._slots_BW = parents_BW if self._slots_BW is None else self._slots_BW.gather(1, parents_BW)
+
+
+def _certain(children: Children) -> Tensor:
+    """Log-probabilities where there is no choice: 0, or -inf where a child does not exist."""
+    return torch.where(children.exists, 0.0, float("-inf"))
 
 
 def exact_search(

@@ -11,6 +11,7 @@ stands on the right, where no place before it looks. Whatever is not known to be
 
 from __future__ import annotations
 
+import operator
 import sys
 from typing import Any, NamedTuple
 
@@ -27,6 +28,9 @@ KNOWN = (transformers.LlamaModel, transformers.MistralModel, transformers.Qwen3M
 
 MOST_WEIGHTS = 32_000_000
 """Weights up to which a model is read this way: joined projections are copies, and calls are little of a larger one."""
+
+
+_VERSION = operator.attrgetter("_version")
 
 
 class _Layer(NamedTuple):
@@ -90,7 +94,7 @@ class _Lean:
         self._eps = config.rms_norm_eps
         self._norm_H = model.norm.weight
         self._layers = [self._joined(layer) for layer in model.layers]
-        self._own = list(model.parameters())
+        self._own = [weight for weight in model.parameters() if not weight.is_inference()]
         self._as_read = self._state()
         self._cos_T1D = self._sin_T1D = torch.empty(0)
 
@@ -98,8 +102,8 @@ class _Lean:
         """Whether the model's weights are others by now."""
         return self._state() != self._as_read
 
-    def _state(self) -> list[tuple[int, int]]:
-        return [(own.data_ptr(), 0 if own.is_inference() else own._version) for own in self._own]
+    def _state(self) -> list[int]:
+        return [*map(Tensor.data_ptr, self._own), *map(_VERSION, self._own)]
 
     def _joined(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp

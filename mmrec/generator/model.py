@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrec.errors import InvalidArgumentError
@@ -90,7 +91,8 @@ class Generator(nn.Module):
             valid_BT: False where padded; at least one True per row. Shape: (B, T), bool.
             tokens_NH: From `item_tokens`.
         """
-        inputs_BTH = self.drop(tokens_NH[history_BT])
+        picked_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
+        inputs_BTH = self.drop(picked_BTH)
         states_BTH = self._reader.read(self.backbone, inputs_BTH)
         if states_BTH is None:
             states_BTH = self.backbone(

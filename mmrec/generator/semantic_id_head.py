@@ -94,12 +94,14 @@ class Written(NamedTuple):
     """What a search keeps of the paths it has begun: each step then costs one place per beam.
 
     Attributes:
+        start_B1H: What every step begins with. Shape: (B, 1, H).
         history: Of every layer, the same for all beams.
         visible_B11T: Which history places may be seen; None for all of them. Shape: (B, 1, 1, T), bool.
         paths: Of every layer, keys and values of each code written; None at first. Shape of each: (B, Q, l, 2, heads,
             w).
     """
 
+    start_B1H: Tensor
     history: tuple[Attended, ...]
     visible_B11T: Tensor | None
     paths: tuple[Tensor, ...] | None
@@ -203,23 +205,21 @@ class SemanticIdHead(nn.Module):
         return self.norm(x_BQlH)  # type: ignore[no-any-return]
 
     def begin(self, memory: Memory) -> Written:
-        """The beginning of a search: nothing is written yet."""
+        """The beginning of a search, from the last place of each history: nothing is written yet."""
         valid_BT = memory.valid_BT
         all_valid = not valid_BT.is_cuda and bool(valid_BT.all())
         return Written(
+            _applied(self.start, memory.last().unsqueeze(1)),
             tuple(layer.attended_history(memory.keys_BTH) for layer in self._decoder_layers()),
             None if all_valid else valid_BT[:, None, None, :],
             None,
         )
 
-    def step(
-        self, nodes_BQ: Tensor | None, query_BQH: Tensor, written: Written, keys: NodeKeys
-    ) -> tuple[Tensor, Written]:
+    def step(self, nodes_BQ: Tensor | None, written: Written, keys: NodeKeys) -> tuple[Tensor, Written]:
         """What `forward` gives for the last level, from what the steps before it left.
 
         Args:
             nodes_BQ: Nodes written last; None at first. Shape: (B, Q), int64.
-            query_BQH: Hidden state of the place each query continues. Shape: (B, Q, H) or (B, 1, H).
             written: From the step before, or `begin`.
             keys: From `node_keys`.
 
@@ -227,7 +227,7 @@ class SemanticIdHead(nn.Module):
             State from which each next code is read, of shape (B, Q, H), and what the next step takes.
         """
         depth = 0 if written.paths is None else written.paths[0].shape[2]
-        x_BQH = self.start(query_BQH)
+        x_BQH = written.start_B1H
         if nodes_BQ is not None:
             x_BQH = x_BQH + keys.written(nodes_BQ, depth)
         x_BQH = x_BQH + self.level[depth]

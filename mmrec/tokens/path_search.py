@@ -79,7 +79,7 @@ def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *
     for depth in range(index.levels):
         # A beam that holds nothing has children like any other; its own score is what closes them.
         inside_BW = nodes_BW.clamp(max=index.nodes[depth] - 1)
-        children = index.children(inside_BW, depth, _most_children(inside_BW, depth, index))
+        children = index.children(inside_BW, depth, tight=True)
         total_BWC = score_BW.unsqueeze(-1) + scorer.step(inside_BW, children, depth)
         if depth and children.nodes.shape[2] == 1:
             # Only children: what is open below a beam is open below its child, and all stay where they stand. Of the
@@ -113,14 +113,6 @@ def best_items(by_place_BN: Tensor, allowed: Eligibility, index: DecodeIndex, *,
     return _by_score(places_BW, score_BW, index)
 
 
-def _most_children(nodes_BW: Tensor, depth: int, index: DecodeIndex) -> int | None:
-    """Most children of these nodes; None on a GPU, which would have to be waited for."""
-    if nodes_BW.is_cuda:
-        return None
-    begin = index.child_begin[depth]
-    return int((begin[nodes_BW + 1] - begin[nodes_BW]).max())
-
-
 def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     """The `keep` best of each row, ties to the lower place, in the order of their places; what is -inf comes last.
 
@@ -137,14 +129,14 @@ def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     # The bits of a float that is not negative are in its order, those of a negative one in the reverse; adding 0 makes
     # both zeros one.
     bits_BX = (total_BX + 0.0).view(torch.int32)
-    ordered_BX = (bits_BX ^ ((bits_BX >> 31) & 0x7FFFFFFF)).long()
+    ordered_BX = bits_BX ^ ((bits_BX >> 31) & 0x7FFFFFFF)
     later_X = torch.arange(count - 1, -1, -1, device=total_BX.device)
-    top_BW = ((ordered_BX << 32) | later_X).topk(keep, dim=1, sorted=False).values
+    top_BW = later_X.add(ordered_BX, alpha=1 << 32).topk(keep, dim=1, sorted=False).values
     places_BW = count - 1 - (top_BW & 0xFFFFFFFF)
     score_BW = total_BX.gather(1, places_BW)
     empty_BW = score_BW == float("-inf")
     places_BW, order_BW = places_BW.masked_fill(empty_BW, count).sort(dim=1)
-    return places_BW.masked_fill(places_BW == count, 0), score_BW.gather(1, order_BW)
+    return places_BW % count, score_BW.gather(1, order_BW)
 
 
 def checked_width(width: int, index: DecodeIndex) -> int:

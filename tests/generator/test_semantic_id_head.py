@@ -67,7 +67,7 @@ def test_steps_of_a_search_give_what_the_whole_path_gives(path_keys: str) -> Non
         beams = 1
         for depth in range(index.levels):
             nodes = prefix[-1] if prefix else None
-            state, written = head.step(nodes, query, written, keys)
+            state, written = head.step(nodes, written, keys)
             visible = valid.unsqueeze(1).expand(-1, beams, -1)
             whole = head(prefix, query.expand(-1, beams, -1), memory, visible, keys)[:, :, -1]
             assert torch.allclose(state, whole, atol=1e-5)
