@@ -64,13 +64,29 @@ def _is_plain(x: Tensor) -> bool:
 
 @functools.cache
 def _onednn() -> Any:
-    """The product by oneDNN, as compiled models call it; None where MKL's is as good or either is missing."""
-    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
+    """The product by oneDNN, as compiled models call it; None where MKL's is as good or either is missing.
+
+    It has no public name, so it is tried on a small example first.
+    """
+    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
         return None
     if torch.backends.cpu.get_cpu_capability() != "AVX512" or _vendor() != "AuthenticAMD":
         return None
-    packet = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    return getattr(packet, "default", None)
+    product = getattr(getattr(torch.ops.mkldnn, "_linear_pointwise", None), "default", None)
+    return product if product is not None and _works(product) else None
+
+
+def _works(product: Any) -> bool:
+    x_RI = torch.arange(24, dtype=torch.float32).view(3, 8).sin()
+    weight_OI, bias_O = torch.arange(40, dtype=torch.float32).view(5, 8).cos(), torch.ones(5)
+    try:
+        with torch.inference_mode():
+            expected_RO = F.linear(x_RI, weight_OI, bias_O)
+            return torch.allclose(product(x_RI, weight_OI, bias_O, "none", [], ""), expected_RO, atol=1e-5) and (
+                torch.allclose(product(x_RI, weight_OI, bias_O, "gelu", [], "none"), F.gelu(expected_RO), atol=1e-5)
+            )
+    except (RuntimeError, TypeError):
+        return False
 
 
 def _vendor() -> str:

@@ -141,12 +141,12 @@ class _Lean:
 
     def _attend(self, qkv_BTJD: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> Tensor:
         """Shape: (B, T, query heads x D)."""
-        both_BTAD, value_BTVD = qkv_BTJD.split([self._queries + self._keys, self._keys], dim=2)
+        both_BTAD, value_BTVD = qkv_BTJD[:, :, : -self._keys], qkv_BTJD[:, :, -self._keys :]
         if layer.turned_AD is not None:
             both_BTAD = F.rms_norm(both_BTAD, (self._width,), None, self._eps) * layer.turned_AD
         # Rotary positions: the halves of a head change places, the first one negated (by the sines).
         both_BTAD = torch.addcmul(both_BTAD * turn[0], both_BTAD.roll(self._width // 2, -1), turn[1])
-        query_BTQD, key_BTKD = both_BTAD.split([self._queries, self._keys], dim=2)
+        query_BTQD, key_BTKD = both_BTAD[:, :, : self._queries], both_BTAD[:, :, self._queries :]
         mixed_BQTD = F.scaled_dot_product_attention(
             query_BTQD.transpose(1, 2),
             key_BTKD.transpose(1, 2),

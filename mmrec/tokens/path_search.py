@@ -116,7 +116,8 @@ def best_items(by_place_BN: Tensor, allowed: Eligibility, index: DecodeIndex, *,
 def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     """The `keep` best of each row, ties to the lower place, in the order of their places; what is -inf comes last.
 
-    One top-k over whole numbers that hold the score before the place: no sort of all candidates, and always the same.
+    No sort of all candidates, and always the same. Where scores tie at the cut, it is one top-k over whole numbers that
+    hold the score before the place; on a CPU, where it can be known for nothing that none do, one over the scores.
 
     Args:
         total_BX: Never NaN. Shape: (B, X), float32.
@@ -126,6 +127,11 @@ def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
         Places, 0 where the score is -inf, and scores. Shape of each: (B, keep).
     """
     count = total_BX.shape[1]
+    if keep < count and not total_BX.is_cuda:
+        best_BW, places_BW = total_BX.topk(keep + 1, dim=1)
+        if bool((best_BW[:, keep - 1] > best_BW[:, keep]).all()):
+            places_BW, order_BW = places_BW[:, :keep].sort(dim=1)
+            return places_BW, best_BW.gather(1, order_BW)
     # The bits of a float that is not negative are in its order, those of a negative one in the reverse; adding 0 makes
     # both zeros one.
     bits_BX = (total_BX + 0.0).view(torch.int32)
