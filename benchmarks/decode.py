@@ -249,8 +249,8 @@ class _TimedEligibility(Eligibility):
 class _TimedIndex(DecodeIndex):
     timer: _Timed
 
-    def children(self, nodes: Tensor, depth: int, most: int | None = None) -> Children:
-        found: Children = self.timer(super().children)(nodes, depth, most)
+    def children(self, nodes: Tensor, depth: int, *, tight: bool = False) -> Children:
+        found: Children = self.timer(super().children)(nodes, depth, tight=tight)
         return found
 
 

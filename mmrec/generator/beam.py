@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmrec.generator.affine import even_rows
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
 from mmrec.tokens.decode_index import Children, DecodeIndex
 from mmrec.tokens.eligibility import Eligibility
@@ -61,46 +62,71 @@ def beam_search(
 
 
 class _HeadScorer:
-    """Steps of one search, and what they leave for the next."""
+    """Steps of one search, and what they leave for the next.
+
+    A beam with one item below it has nothing left to decide, and the deeper, the more of these there are: on a CPU,
+    where it can be known for nothing, they are not decoded.
+    """
 
     def __init__(self, head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> None:
-        self._head, self._memory, self._index, self._keys = head, memory, index, keys
+        self._head, self._index, self._keys = head, index, keys
         self._last = max((depth for depth in range(index.levels) if index.choices[depth]), default=-1)
-        self._query_B1H = memory.last().unsqueeze(1)
         self._written: Written | None = head.begin(memory) if self._last >= 0 else None
+        self._slots_BW: Tensor | None = None
+        """Which of the beams in `_written` each beam is, or goes on from; None for the same."""
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
         """Log-probability of each child. Shape: (B, W, C), float32."""
-        certain_BWC = torch.where(children.exists, 0.0, float("-inf"))
-        written = self._written
-        if depth > self._last or written is None:
+        if depth > self._last:
             self._written = None
-            return certain_BWC
-        if depth < self._last or nodes_BW.is_cuda:
-            state_BWH, self._written = self._decode(nodes_BW, depth, written)
+        beams_BY = None if nodes_BW.is_cuda or not depth or self._written is None else self._undecided(nodes_BW, depth)
+        if self._written is None or (beams_BY is not None and not beams_BY.shape[1]):
+            self._written = None
+            return _certain(children)
+        if beams_BY is None:
+            state_BWH = self._decode(nodes_BW, depth, self._written, self._slots_BW)
+            self._slots_BW = None
             if not self._index.choices[depth]:
-                return certain_BWC
+                return _certain(children)
             return self._head.child_log_probs(state_BWH, children, depth, self._keys)
-        # Nothing is decoded after this: beams without a choice need not be, and the deeper, the more there are.
-        choice_BW = children.exists.sum(2) > 1
-        most = int(choice_BW.sum(1).max())
-        if not most:
-            return certain_BWC
-        beams_BY = choice_BW.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
-        rows_B1 = torch.arange(len(beams_BY), device=beams_BY.device).unsqueeze(1)
-        state_BYH, _ = self._decode(nodes_BW.gather(1, beams_BY), depth, written.of_beams(beams_BY))
-        own = Children(*(part[rows_B1, beams_BY] for part in children))
-        certain_BWC[rows_B1, beams_BY] = self._head.child_log_probs(state_BYH, own, depth, self._keys)
-        self._written = None
+        slots_BY = beams_BY if self._slots_BW is None else self._slots_BW.gather(1, beams_BY)
+        state_BYH = self._decode(nodes_BW.gather(1, beams_BY), depth, self._written, slots_BY)
+        numbers_BY = torch.arange(beams_BY.shape[1]).expand(beams_BY.shape)
+        self._slots_BW = torch.zeros_like(nodes_BW).scatter_(1, beams_BY, numbers_BY)
+        certain_BWC = _certain(children)
+        if children.exists.shape[2] > 1:
+            rows_B1 = torch.arange(len(beams_BY)).unsqueeze(1)
+            own = Children(*(part[rows_B1, beams_BY] for part in children))
+            certain_BWC[rows_B1, beams_BY] = self._head.child_log_probs(state_BYH, own, depth, self._keys)
         return certain_BWC
 
-    def _decode(self, nodes_BQ: Tensor, depth: int, written: Written) -> tuple[Tensor, Written]:
-        return self._head.step(nodes_BQ if depth else None, self._query_B1H, self._memory, written, self._keys)
+    def _undecided(self, nodes_BW: Tensor, depth: int) -> Tensor | None:
+        """Beams with more than one item below them, and others where a customer has fewer; None for all beams.
+
+        Shape: (B, Y), int64.
+        """
+        begin = self._index.item_begin[depth]
+        undecided_BW = begin.take(nodes_BW + 1) - begin.take(nodes_BW) > 1
+        most = even_rows(int(undecided_BW.sum(1).max()))
+        if most >= nodes_BW.shape[1]:
+            return None
+        return undecided_BW.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+
+    def _decode(self, nodes_BQ: Tensor, depth: int, written: Written, slots_BQ: Tensor | None) -> Tensor:
+        if slots_BQ is not None:
+            written = written.of_beams(slots_BQ)
+        state_BQH, self._written = self._head.step(nodes_BQ if depth else None, written, self._keys)
+        return state_BQH
 
     def keep(self, parents_BW: Tensor) -> None:
         """Go on with other beams, each of which continues one of those before."""
         if self._written is not None:
-            self._written = self._written.of_beams(parents_BW)
+            self._slots_BW = parents_BW if self._slots_BW is None else self._slots_BW.gather(1, parents_BW)
+
+
+def _certain(children: Children) -> Tensor:
+    """Log-probabilities where there is no choice: 0, or -inf where a child does not exist."""
+    return torch.where(children.exists, 0.0, float("-inf"))
 
 
 def exact_search(

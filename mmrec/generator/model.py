@@ -13,12 +13,14 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.backbone import build_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
+from mmrec.generator.lean import LeanReader
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
 from mmrec.tokens.decode_index import DecodeIndex
 
@@ -59,6 +61,13 @@ class Generator(nn.Module):
         self.state_norm = nn.LayerNorm(hidden)
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
+        self._reader = LeanReader()
+
+    def train(self, mode: bool = True) -> Generator:
+        """As of every module; what was copied of weights that will change is let go."""
+        if mode:
+            self._reader.forget()
+        return super().train(mode)
 
     def over(self, table: ItemTable) -> Generator:
         """The same model over a changed catalogue; see `ItemTokens.over`. It shares all weights with this one."""
@@ -82,10 +91,13 @@ class Generator(nn.Module):
             valid_BT: False where padded; at least one True per row. Shape: (B, T), bool.
             tokens_NH: From `item_tokens`.
         """
-        inputs_BTH = self.drop(tokens_NH[history_BT])
-        states_BTH = self.backbone(
-            inputs_embeds=inputs_BTH.to(self.backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
-        ).last_hidden_state.to(tokens_NH.dtype)
+        picked_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
+        inputs_BTH = self.drop(picked_BTH)
+        states_BTH = self._reader.read(self.backbone, inputs_BTH)
+        if states_BTH is None:
+            states_BTH = self.backbone(
+                inputs_embeds=inputs_BTH.to(self.backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
+            ).last_hidden_state.to(tokens_NH.dtype)
         states_BTH = self.state_norm(self.drop(states_BTH))
         return Memory(states_BTH, states_BTH + inputs_BTH, valid_BT)
 

@@ -26,14 +26,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmrec.generator.affine import affine
 from mmrec.generator.config import GeneratorConfig
+from mmrec.generator.decoder_layer import Attended, DecoderLayer, applied
 from mmrec.tokens.decode_index import Children, DecodeIndex
 
-__all__ = ["Attended", "DecoderLayer", "Memory", "NodeKeys", "SemanticIdHead", "Written"]
+__all__ = ["Memory", "NodeKeys", "SemanticIdHead", "Written"]
 
 MOST_SCORED = 32_768
 """Nodes of a depth up to which a training step scores all of them by one matrix product and then picks its children's
 scores: the gradient of picking keys is scattered and slow. Without gradients, picking keys is what costs less."""
+
+PICKED_AT_ONCE = 1 << 19
+"""Numbers of picked keys that are held at a time on a CPU."""
 
 
 class Memory(NamedTuple):
@@ -84,31 +89,32 @@ class NodeKeys(NamedTuple):
         return nodes if self.rows_PV is None else self.rows_PV[depth - 1][nodes]
 
 
-class Attended(NamedTuple):
-    """What a layer attends to. Shape of each: (B, heads, places, w) for a history, (B, Q, heads, l, w) for paths."""
-
-    key: Tensor
-    value: Tensor
-
-
 class Written(NamedTuple):
     """What a search keeps of the paths it has begun: each step then costs one place per beam.
 
     Attributes:
+        start_B1H: What every step begins with. Shape: (B, 1, H).
         history: Of every layer, the same for all beams.
-        paths: Of every layer, one entry per code written.
+        visible_B11T: Which history places may be seen; None for all of them. Shape: (B, 1, 1, T), bool.
+        paths: Of every layer, keys and values of each code written; None at first. Shape of each: (B, Q, l, 2, heads,
+            w).
     """
 
+    start_B1H: Tensor
     history: tuple[Attended, ...]
-    paths: tuple[Attended, ...] | None
+    visible_B11T: Tensor | None
+    paths: tuple[Tensor, ...] | None
 
     def of_beams(self, beams_BW: Tensor) -> Written:
         """The same for other beams, each of which goes on where one of these is. Shape of `beams_BW`: (B, W), int64."""
-        rows_B1 = torch.arange(len(beams_BW), device=beams_BW.device).unsqueeze(1)
-        paths = self.paths and tuple(
-            Attended(path.key[rows_B1, beams_BW], path.value[rows_B1, beams_BW]) for path in self.paths
-        )
-        return Written(self.history, paths)
+        if self.paths is None:
+            return self
+        if self.paths[0].shape[1] == 1:
+            paths = [path.expand(-1, beams_BW.shape[1], -1, -1, -1, -1) for path in self.paths]
+        else:
+            rows_B1 = torch.arange(len(beams_BW), device=beams_BW.device).unsqueeze(1)
+            paths = [path[rows_B1, beams_BW] for path in self.paths]
+        return self._replace(paths=tuple(paths))
 
 
 class SemanticIdHead(nn.Module):
@@ -213,35 +219,38 @@ class SemanticIdHead(nn.Module):
         return self.norm(x_BQlH)  # type: ignore[no-any-return]
 
     def begin(self, memory: Memory) -> Written:
-        """The beginning of a search: nothing is written yet."""
-        return Written(tuple(layer.attended_history(memory.keys_BTH) for layer in self._decoder_layers()), None)
+        """The beginning of a search, from the last place of each history: nothing is written yet."""
+        valid_BT = memory.valid_BT
+        all_valid = not valid_BT.is_cuda and bool(valid_BT.all())
+        return Written(
+            applied(self.start, memory.last().unsqueeze(1)),
+            tuple(layer.attended_history(memory.keys_BTH) for layer in self._decoder_layers()),
+            None if all_valid else valid_BT[:, None, None, :],
+            None,
+        )
 
-    def step(
-        self, nodes_BQ: Tensor | None, query_BQH: Tensor, memory: Memory, written: Written, keys: NodeKeys
-    ) -> tuple[Tensor, Written]:
+    def step(self, nodes_BQ: Tensor | None, written: Written, keys: NodeKeys) -> tuple[Tensor, Written]:
         """What `forward` gives for the last level, from what the steps before it left.
 
         Args:
             nodes_BQ: Nodes written last; None at first. Shape: (B, Q), int64.
-            query_BQH: Hidden state of the place each query continues. Shape: (B, Q, H) or (B, 1, H).
-            memory: The histories.
             written: From the step before, or `begin`.
             keys: From `node_keys`.
 
         Returns:
             State from which each next code is read, of shape (B, Q, H), and what the next step takes.
         """
-        depth = 0 if written.paths is None else written.paths[0].key.shape[3]
-        x_BQH = self.start(query_BQH)
+        depth = 0 if written.paths is None else written.paths[0].shape[2]
+        x_BQH = written.start_B1H
         if nodes_BQ is not None:
             x_BQH = x_BQH + keys.written(nodes_BQ, depth)
         x_BQH = x_BQH + self.level[depth]
         paths = []
         for place, layer in enumerate(self._decoder_layers()):
             path = None if written.paths is None else written.paths[place]
-            x_BQH, path = layer.step(x_BQH, path, written.history[place], memory.valid_BT)
+            x_BQH, path = layer.step(x_BQH, path, written.history[place], written.visible_B11T)
             paths.append(path)
-        return self.norm(x_BQH), Written(written.history, tuple(paths))
+        return self.norm(x_BQH), written._replace(paths=tuple(paths))
 
     def _decoder_layers(self) -> Sequence[DecoderLayer]:
         return cast("Sequence[DecoderLayer]", self.layers)
@@ -262,78 +271,26 @@ class SemanticIdHead(nn.Module):
         rows_XC = keys.rows(children.nodes, depth + 1).long()
         few = keys.by_code or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED)
         if depth == 0 or few:
-            logits_XC = (state_XH @ scored_VH.T).gather(-1, rows_XC)
+            logits_XC = affine(state_XH, scored_VH).gather(-1, rows_XC)
         else:
-            logits_XC = torch.matmul(scored_VH[rows_XC], state_XH.unsqueeze(-1)).squeeze(-1)
+            logits_XC = _picked_logits(state_XH, scored_VH, rows_XC)
         logits_XC = logits_XC.float() / math.sqrt(scored_VH.shape[1])
         return torch.log_softmax(logits_XC.masked_fill(~children.exists, float("-inf")), -1)
 
 
-class DecoderLayer(nn.Module):
-    """Attention over the path, attention over the history, and a feed-forward network; norms first."""
-
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.dropout = dropout
-        self.path_norm = nn.LayerNorm(hidden)
-        self.path_qkv = nn.Linear(hidden, 3 * hidden)
-        self.path_out = nn.Linear(hidden, hidden)
-        self.history_norm = nn.LayerNorm(hidden)
-        self.history_query = nn.Linear(hidden, hidden)
-        self.history_kv = nn.Linear(hidden, 2 * hidden)
-        self.history_out = nn.Linear(hidden, hidden)
-        self.mlp = nn.Sequential(
-            nn.LayerNorm(hidden), nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden)
+def _picked_logits(state_XH: Tensor, scored_VH: Tensor, rows_XC: Tensor) -> Tensor:
+    """Products of each state with the keys picked for it. Shape: (..., C)."""
+    hidden, most = scored_VH.shape[1], rows_XC.shape[-1]
+    if torch.is_grad_enabled():
+        return torch.matmul(scored_VH[rows_XC], state_XH.unsqueeze(-1)).squeeze(-1)
+    # What is picked is read once: on a CPU it should not have left the cache by then.
+    at_once = max(1, rows_XC.numel() if rows_XC.is_cuda else PICKED_AT_ONCE // (most * hidden))
+    parts = [
+        torch.matmul(state_YH.unsqueeze(1), F.embedding(rows_YC, scored_VH).transpose(1, 2))
+        for state_YH, rows_YC in zip(
+            torch.split(state_XH.reshape(-1, hidden), at_once),
+            torch.split(rows_XC.reshape(-1, most), at_once),
+            strict=True,
         )
-        self.drop = nn.Dropout(dropout)
-
-    def forward(self, x_BQlH: Tensor, keys_BTH: Tensor, visible_BQT: Tensor) -> Tensor:
-        """One layer. Shapes as in `SemanticIdHead.forward`; returns (B, Q, l, H)."""
-        x_BQlH = x_BQlH + self.drop(self._attend_path(self.path_norm(x_BQlH)))
-        x_BQlH = x_BQlH + self.drop(self._attend_history(self.history_norm(x_BQlH), keys_BTH, visible_BQT))
-        return torch.add(x_BQlH, self.drop(self.mlp(x_BQlH)))
-
-    def attended_history(self, keys_BTH: Tensor) -> Attended:
-        """Keys and values of the history."""
-        batch, _, hidden = keys_BTH.shape
-        key, value = (
-            part.view(batch, -1, self.heads, hidden // self.heads).transpose(1, 2)
-            for part in self.history_kv(keys_BTH).chunk(2, -1)
-        )
-        return Attended(key, value)
-
-    def step(
-        self, x_BQH: Tensor, path: Attended | None, history: Attended, valid_BT: Tensor
-    ) -> tuple[Tensor, Attended]:
-        """One layer for one more place of each path; what was written before is in `path`."""
-        batch, queries, hidden = x_BQH.shape
-        width = hidden // self.heads
-        qkv = self.path_qkv(self.path_norm(x_BQH)).view(batch, queries, 3, self.heads, 1, width)
-        query, key, value = qkv.unbind(2)
-        if path is not None:
-            key, value = torch.cat([path.key, key], dim=3), torch.cat([path.value, value], dim=3)
-        mixed = value if path is None else F.scaled_dot_product_attention(query, key, value)
-        x_BQH = x_BQH + self.path_out(mixed.reshape(batch, queries, hidden))
-        query = self.history_query(self.history_norm(x_BQH)).view(batch, queries, self.heads, width).transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(
-            query, history.key, history.value, attn_mask=valid_BT[:, None, None, :].expand(-1, -1, queries, -1)
-        )
-        x_BQH = x_BQH + self.history_out(mixed.transpose(1, 2).reshape(batch, queries, hidden))
-        return torch.add(x_BQH, self.mlp(x_BQH)), Attended(key, value)
-
-    def _attend_path(self, x_BQlH: Tensor) -> Tensor:
-        batch, queries, written, hidden = x_BQlH.shape
-        qkv = self.path_qkv(x_BQlH).view(batch * queries, written, 3, self.heads, hidden // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.path_out(mixed.transpose(1, 2).reshape(x_BQlH.shape))  # type: ignore[no-any-return]
-
-    def _attend_history(self, x_BQlH: Tensor, keys_BTH: Tensor, visible_BQT: Tensor) -> Tensor:
-        batch, queries, written, hidden = x_BQlH.shape
-        width = hidden // self.heads
-        query = self.history_query(x_BQlH).view(batch, queries * written, self.heads, width).transpose(1, 2)
-        key, value = self.attended_history(keys_BTH)
-        mask = visible_BQT.repeat_interleave(written, dim=1).unsqueeze(1)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.history_out(mixed.transpose(1, 2).reshape(x_BQlH.shape))  # type: ignore[no-any-return]
+    ]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(rows_XC.shape)

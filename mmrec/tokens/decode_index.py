@@ -97,20 +97,22 @@ class DecodeIndex(NamedTuple):
             item_begin=tuple(map(move, self.item_begin)),
         )
 
-    def children(self, nodes: Tensor, depth: int, most: int | None = None) -> Children:
+    def children(self, nodes: Tensor, depth: int, *, tight: bool = False) -> Children:
         """Children of `nodes`, which lie at `depth`.
 
         Args:
             nodes: Shape: any, int64.
             depth: 0 for the root up to P - 1.
-            most: No node asked for has more children; None for `fan_out`.
+            tight: Whether to pad to the most that any of these nodes has, instead of `fan_out`; not done on a GPU,
+                which would have to be waited for.
         """
         begin = self.child_begin[depth]
-        first = begin[nodes].long().unsqueeze(-1)
-        children = first + torch.arange(self.fan_out[depth] if most is None else most, device=nodes.device)
-        exists = children < begin[nodes + 1].unsqueeze(-1)
-        children = torch.where(exists, children, 0)
-        return Children(children, self.child_code[depth][children].long(), exists)
+        first, end = begin.take(nodes), begin.take(nodes + 1)
+        most = int((end - first).max()) if tight and not nodes.is_cuda else self.fan_out[depth]
+        children = first.unsqueeze(-1) + torch.arange(most, dtype=first.dtype, device=nodes.device)
+        exists = children < end.unsqueeze(-1)
+        children = children.mul_(exists).long()
+        return Children(children, self.child_code[depth].take(children).long(), exists)
 
     def parents(self, depth: int) -> Tensor:
         """Parent of every node at `depth`, 1 or more. Shape: (V_l,), int64."""

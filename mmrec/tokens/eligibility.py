@@ -88,7 +88,9 @@ class Eligibility(NamedTuple):
         begin = index.item_begin[depth + 1]
         for customers, passing in self.groups:
             nodes = children.nodes[customers]
-            none = passing.before_N[begin[nodes + 1]] == passing.before_N[begin[nodes]]
+            none = passing.before_N.take(begin.take(nodes + 1).long()) == passing.before_N.take(
+                begin.take(nodes).long()
+            )
             scores_BWC[customers] = scores_BWC[customers].masked_fill(none, float("-inf"))
         closed = self.closed[depth]
         if closed is not None:
@@ -194,10 +196,10 @@ def _closed(
         closed[depth - 1] = Closed(
             torch.where(shut_BD, node_BD, index.nodes[depth]),
             torch.where(shut_BD, parent_BD, index.nodes[depth - 1] + 1),
-            node_BD - index.child_begin[depth - 1][parent_BD],
+            node_BD - index.child_begin[depth - 1].take(parent_BD),
         )
-        begin_BD = index.item_begin[depth - 1][parent_BD].long()
-        end_BD = index.item_begin[depth - 1][parent_BD + 1].long()
+        begin_BD = index.item_begin[depth - 1].take(parent_BD).long()
+        end_BD = index.item_begin[depth - 1].take(parent_BD + 1).long()
         below_BD = end_BD - begin_BD
         for customers, one in groups:
             below_BD[customers] = (one.before_N[end_BD[customers]] - one.before_N[begin_BD[customers]]).long()

@@ -25,7 +25,7 @@ class PathScorer(Protocol):
     """Scores the steps of one search, depth by depth from the root."""
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
-        """Log-probability of each child given its parent; -inf where a child does not exist.
+        """Log-probability of each child given its parent; finite where a child exists, and -inf where none does.
 
         Args:
             nodes_BW: Nodes at `depth`; that of a beam that holds nothing is any. Shape: (B, W), int64.
@@ -37,7 +37,8 @@ class PathScorer(Protocol):
         """
 
     def keep(self, parents_BW: Tensor) -> None:
-        """The search goes on with other beams, each of which continues one of those before.
+        """The search goes on with other beams, each of which continues one of those before; not called where the same
+        beams go on.
 
         Args:
             parents_BW: Which one. Shape: (B, W), int64.
@@ -78,8 +79,14 @@ def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *
     for depth in range(index.levels):
         # A beam that holds nothing has children like any other; its own score is what closes them.
         inside_BW = nodes_BW.clamp(max=index.nodes[depth] - 1)
-        children = index.children(inside_BW, depth, _most_children(inside_BW, depth, index))
+        children = index.children(inside_BW, depth, tight=True)
         total_BWC = score_BW.unsqueeze(-1) + scorer.step(inside_BW, children, depth)
+        if depth and children.nodes.shape[2] == 1:
+            # Only children: what is open below a beam is open below its child, and all stay where they stand. Of the
+            # root alone it is not yet known whether anything is.
+            nodes_BW = children.nodes.squeeze(2).masked_fill(score_BW == float("-inf"), index.nodes[depth + 1])
+            score_BW = total_BWC.squeeze(2)
+            continue
         total_BX = allowed.close_(total_BWC, nodes_BW, children, depth, index).flatten(1)
         places_BW, score_BW = best_places(total_BX, min(width, total_BX.shape[1]))
         # Beams that hold nothing stand last, on a node after all others: the nodes stay in order.
@@ -106,18 +113,11 @@ def best_items(by_place_BN: Tensor, allowed: Eligibility, index: DecodeIndex, *,
     return _by_score(places_BW, score_BW, index)
 
 
-def _most_children(nodes_BW: Tensor, depth: int, index: DecodeIndex) -> int | None:
-    """Most children of these nodes; None on a GPU, which would have to be waited for."""
-    if nodes_BW.is_cuda:
-        return None
-    begin = index.child_begin[depth]
-    return int((begin[nodes_BW + 1] - begin[nodes_BW]).max())
-
-
 def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     """The `keep` best of each row, ties to the lower place, in the order of their places; what is -inf comes last.
 
-    One top-k over whole numbers that hold the score before the place: no sort of all candidates, and always the same.
+    No sort of all candidates, and always the same. Where scores tie at the cut, it is one top-k over whole numbers that
+    hold the score before the place; on a CPU, where it can be known for nothing that none do, one over the scores.
 
     Args:
         total_BX: Never NaN. Shape: (B, X), float32.
@@ -127,17 +127,22 @@ def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
         Places, 0 where the score is -inf, and scores. Shape of each: (B, keep).
     """
     count = total_BX.shape[1]
+    if keep < count and not total_BX.is_cuda:
+        best_BW, places_BW = total_BX.topk(keep + 1, dim=1)
+        if bool((best_BW[:, keep - 1] > best_BW[:, keep]).all()):
+            places_BW, order_BW = places_BW[:, :keep].sort(dim=1)
+            return places_BW, best_BW.gather(1, order_BW)
     # The bits of a float that is not negative are in its order, those of a negative one in the reverse; adding 0 makes
     # both zeros one.
     bits_BX = (total_BX + 0.0).view(torch.int32)
-    ordered_BX = (bits_BX ^ ((bits_BX >> 31) & 0x7FFFFFFF)).long()
+    ordered_BX = bits_BX ^ ((bits_BX >> 31) & 0x7FFFFFFF)
     later_X = torch.arange(count - 1, -1, -1, device=total_BX.device)
-    top_BW = ((ordered_BX << 32) | later_X).topk(keep, dim=1, sorted=False).values
+    top_BW = later_X.add(ordered_BX, alpha=1 << 32).topk(keep, dim=1, sorted=False).values
     places_BW = count - 1 - (top_BW & 0xFFFFFFFF)
     score_BW = total_BX.gather(1, places_BW)
     empty_BW = score_BW == float("-inf")
     places_BW, order_BW = places_BW.masked_fill(empty_BW, count).sort(dim=1)
-    return places_BW.masked_fill(places_BW == count, 0), score_BW.gather(1, order_BW)
+    return places_BW % count, score_BW.gather(1, order_BW)
 
 
 def checked_width(width: int, index: DecodeIndex) -> int:

@@ -3,12 +3,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
-from mmrec.generator.beam import beam_search, exact_is_cheaper, exact_log_probs, exact_search, generate
+from mmrec.generator.beam import (
+    _HeadScorer,
+    beam_search,
+    exact_is_cheaper,
+    exact_log_probs,
+    exact_search,
+    generate,
+)
 from mmrec.generator.model import Generator
-from mmrec.generator.semantic_id_head import Memory, NodeKeys
+from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
 from mmrec.tokens.decode_index import DecodeIndex
 from mmrec.tokens.eligibility import Eligibility, eligible, eligible_rows
 from mmrec.tokens.path_search import PathResult
@@ -134,6 +142,35 @@ def test_a_catalogue_that_is_no_larger_than_the_beam_is_ranked_exactly() -> None
         assert found.items_BW.tolist() == (
             search(head, memory, everything(1, index), index, keys, width=width).items_BW.tolist()
         )
+
+
+@pytest.mark.parametrize("path_keys", ["nodes", "codes"])
+@pytest.mark.parametrize("histories", [[[1, 2, 3]], [[1, 2, 3], [4], [5, 6]]])
+def test_beams_with_one_item_below_them_are_not_decoded_and_nothing_else_changes(
+    path_keys: str, histories: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, index = make_small(120, codes=6, levels=3, path_keys=path_keys, decoder_layers=2)
+    decoded: list[int] = []
+    step = SemanticIdHead.step
+
+    def counting(
+        head: SemanticIdHead, nodes: Tensor | None, written: Written, keys: NodeKeys
+    ) -> tuple[Tensor, Written]:
+        decoded.append(1 if nodes is None else nodes.shape[1])
+        return step(head, nodes, written, keys)
+
+    monkeypatch.setattr(SemanticIdHead, "step", counting)
+    found = searched(model, index, histories, 30)
+    few = decoded.copy()
+    decoded.clear()
+    monkeypatch.setattr(_HeadScorer, "_undecided", lambda *_: None)
+    every = searched(model, index, histories, 30)
+    assert decoded == [1, 6, 30, 30]
+    assert few[:2] == [1, 6]
+    assert len(few) == 4
+    assert max(few[2:]) < 30
+    assert found.items_BW.tolist() == every.items_BW.tolist()
+    assert torch.allclose(found.log_probs_BW, every.log_probs_BW, atol=1e-5)
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmrec.generator import semantic_id_head
 from mmrec.generator.batches import Batch, pad_histories
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.losses import compute_losses, nodes_by_depth
@@ -53,6 +54,17 @@ def test_scores_picked_from_all_nodes_are_those_of_picked_keys(depth: int) -> No
     assert torch.allclose(picked_scores, picked_keys, atol=1e-5)
 
 
+def test_keys_picked_in_parts_score_as_keys_picked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, index = make_small(40, codes=3, levels=2)
+    with torch.inference_mode():
+        keys = model.node_keys(model.item_tokens(), index)
+        children = index.children(torch.arange(9).expand(2, -1), 2)
+        state = torch.randn(2, 9, 16)
+        at_once = model.semantic_id_head.child_log_probs(state, children, 2, keys)
+        monkeypatch.setattr(semantic_id_head, "PICKED_AT_ONCE", 4 * 16 * children.nodes.shape[2])
+        assert torch.allclose(model.semantic_id_head.child_log_probs(state, children, 2, keys), at_once, atol=1e-5)
+
+
 @pytest.mark.parametrize("path_keys", ["nodes", "codes"])
 def test_steps_of_a_search_give_what_the_whole_path_gives(path_keys: str) -> None:
     model, index = make_small(40, codes=3, levels=3, path_keys=path_keys, decoder_layers=2)
@@ -67,7 +79,7 @@ def test_steps_of_a_search_give_what_the_whole_path_gives(path_keys: str) -> Non
         beams = 1
         for depth in range(index.levels):
             nodes = prefix[-1] if prefix else None
-            state, written = head.step(nodes, query, memory, written, keys)
+            state, written = head.step(nodes, written, keys)
             visible = valid.unsqueeze(1).expand(-1, beams, -1)
             whole = head(prefix, query.expand(-1, beams, -1), memory, visible, keys)[:, :, -1]
             assert torch.allclose(state, whole, atol=1e-5)

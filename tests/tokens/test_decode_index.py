@@ -48,6 +48,16 @@ def test_children_of_a_node_are_the_codes_that_continue_its_prefix(paths: np.nda
             assert children.codes[node][children.exists[node]].tolist() == np.unique(below).tolist()
 
 
+def test_children_padded_tightly_are_the_same_and_no_more_than_any_of_the_nodes_has() -> None:
+    index = build_decode_index(np.array([[0, 0], [0, 1], [0, 2], [1, 0], [2, 1], [2, 3]], dtype=np.int32))
+    assert index.fan_out == (3, 3)
+    for nodes, most in (([1], 1), ([1, 2, 1], 2), ([0, 2], 3)):
+        tight = index.children(torch.tensor([nodes]), 1, tight=True)
+        assert tight.exists.shape == (1, len(nodes), most)
+        for found, padded in zip(tight, index.children(torch.tensor([nodes]), 1), strict=True):
+            assert torch.equal(found, padded[..., :most])
+
+
 def test_when_two_items_share_a_path() -> None:
     with pytest.raises(InvalidArgumentError, match=r"items 0 and 2 share the path \[1, 1\]"):
         build_decode_index(np.array([[1, 1], [0, 0], [1, 1]], dtype=np.int32))

@@ -114,6 +114,39 @@ def test_the_best_places_are_those_of_a_stable_sort(values: list[float], data: s
     assert scores[0].tolist() == [np.float32(values[place]) for place in expected] + [-np.inf] * (keep - len(expected))
 
 
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(2, 40), st.booleans(), st.data())
+def test_the_best_places_of_several_rows_are_the_same_with_ties_and_without(
+    seed: int, rows: int, count: int, ties: bool, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.array([rng.permutation(count) for _ in range(rows)], dtype=np.float32)
+    if ties:
+        values[0] //= 3
+    values[:, rng.random(count) < 0.2] = -np.inf
+    keep = data.draw(st.integers(1, count))
+    places, scores = best_places(torch.from_numpy(values), keep)
+    for row in range(rows):
+        order = np.argsort(-values[row], kind="stable")[:keep]
+        expected = sorted(order[values[row][order] > -np.inf].tolist())
+        assert places[row].tolist() == expected + [0] * (keep - len(expected))
+        assert scores[row, : len(expected)].tolist() == values[row][expected].tolist()
+        assert set(scores[row, len(expected) :].tolist()) <= {-np.inf}
+
+
+def test_where_every_beam_has_one_child_all_go_on_and_their_scores_still_count() -> None:
+    index = build_decode_index(np.array([[0, 0, 0], [1, 0, 5], [2, 7, 1], [3, 1, 2]], dtype=np.int32))
+    scores = [
+        torch.tensor([[-1.0, -2.0, -3.0, -4.0]]),
+        torch.tensor([[-5.0, -1.0, -0.5, -0.25]]),
+        torch.tensor([[0.0, -9.0, 0.0, 0.0]]),
+    ]
+    place_of_row = index.place_of_rows(4).numpy()
+    allowed = eligible(index, [place_of_row[[2]]])
+    found = search_paths(TableScorer(scores), allowed, index, width=9)
+    assert found.items_BW.tolist() == [[3, 0, 1, -1]]
+    assert found.log_probs_BW.tolist() == [[-4.25, -6.0, -12.0, -np.inf]]
+
+
 def test_when_the_beam_has_no_width() -> None:
     index = build_decode_index(np.array([[0], [1]], dtype=np.int32))
     allowed = eligible(index, [[]])

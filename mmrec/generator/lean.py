@@ -1,0 +1,185 @@
+"""A short way through small LLMs of the LLaMA family (LLaMA, Qwen3, Mistral): the same states, to float rounding.
+
+Works on embeddings, over the weights of a Hugging Face model; knows nothing about items. A request's history is a few
+dozen places and a small model a few layers: most of what `forward` takes there is the number of calls. Here the
+projections that read the same input are one product, nothing is looked up per layer, and there is no mask: padding
+stands on the right, where no place before it looks. Whatever is not known to be the same goes the model's own way.
+"""
+
+# Axes: B customers, T history places, H hidden width, R rows (customers x places, and a few more), A attention heads of
+# queries and keys together, D width of a head, F width of the feed-forward network, J joined outputs
+
+from __future__ import annotations
+
+import operator
+import sys
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+import transformers
+from torch import Tensor, nn
+
+from mmrec.generator.affine import affine, even_rows
+
+__all__ = ["LeanReader"]
+
+KNOWN = (transformers.LlamaModel, transformers.MistralModel, transformers.Qwen3Model)
+
+MOST_WEIGHTS = 32_000_000
+"""Weights up to which a model is read this way: joined projections are copies, and calls are little of a larger one."""
+
+
+_VERSION = operator.attrgetter("_version")
+
+
+class _Layer(NamedTuple):
+    """Weights of one layer; the scale of the norms of queries and keys is None where there are none."""
+
+    norm_H: Tensor
+    qkv_JH: Tensor
+    turned_AD: Tensor | None
+    out_HJ: Tensor
+    mlp_norm_H: Tensor
+    gate_up_JH: Tensor
+    down_HF: Tensor
+
+
+class LeanReader:
+    """Reads embeddings with a model, the short way where that is right; copies of its weights follow the model's."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._lean: _Lean | None = None
+
+    def read(self, model: Any, inputs_BTH: Tensor) -> Tensor | None:
+        """Hidden states as ``model(inputs_embeds=...)`` would give; None where the model must be asked itself.
+
+        What stands on padded places is of no meaning.
+
+        Args:
+            model: The LLM.
+            inputs_BTH: Padded on the right. Shape: (B, T, H).
+        """
+        if (
+            torch.is_grad_enabled()
+            or model.training
+            or inputs_BTH.dtype != torch.float32
+            or torch.is_autocast_enabled(inputs_BTH.device.type)
+        ):
+            return None
+        if self._model is not model or (self._lean is not None and self._lean.is_stale()):
+            self._model, self._lean = model, _Lean(model) if _is_known(model) else None
+        lean = self._lean
+        return None if lean is None or inputs_BTH.shape[1] > lean.most_places else lean.states(inputs_BTH)
+
+    def forget(self) -> None:
+        """Let the copies go: the weights are about to change."""
+        self._model = self._lean = None
+
+
+class _Lean:
+    """The layers of one model, projections joined."""
+
+    def __init__(self, model: Any) -> None:
+        config = model.config
+        # A window as long as the history leaves nothing out.
+        self.most_places = getattr(config, "sliding_window", None) or sys.maxsize
+        self._rotary = model.rotary_emb
+        self._queries, self._keys, self._width = (
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            model.layers[0].self_attn.head_dim,
+        )
+        self._eps = config.rms_norm_eps
+        self._norm_H = model.norm.weight
+        self._layers = [self._joined(layer) for layer in model.layers]
+        self._own = [weight for weight in model.parameters() if not weight.is_inference()]
+        self._as_read = self._state()
+        self._cos_T1D = self._sin_T1D = torch.empty(0)
+
+    def is_stale(self) -> bool:
+        """Whether the model's weights are others by now."""
+        return self._state() != self._as_read
+
+    def _state(self) -> list[int]:
+        return [*map(Tensor.data_ptr, self._own), *map(_VERSION, self._own)]
+
+    def _joined(self, layer: Any) -> _Layer:
+        attention, mlp = layer.self_attn, layer.mlp
+        turned_AD = None
+        if hasattr(attention, "q_norm"):
+            query_D, key_D = attention.q_norm.weight, attention.k_norm.weight
+            turned_AD = torch.cat([query_D.expand(self._queries, -1), key_D.expand(self._keys, -1)])
+        return _Layer(
+            norm_H=layer.input_layernorm.weight,
+            qkv_JH=torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]),
+            turned_AD=turned_AD,
+            out_HJ=attention.o_proj.weight,
+            mlp_norm_H=layer.post_attention_layernorm.weight,
+            gate_up_JH=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
+            down_HF=mlp.down_proj.weight,
+        )
+
+    def states(self, inputs_BTH: Tensor) -> Tensor:
+        batch, places, hidden = inputs_BTH.shape
+        rows = batch * places
+        more = even_rows(rows) - rows
+        x_RH = F.pad(inputs_BTH.reshape(rows, hidden), (0, 0, 0, more))
+        turn = self._turn(places, inputs_BTH)
+        for layer in self._layers:
+            qkv_RJ = affine(F.rms_norm(x_RH, (hidden,), layer.norm_H, self._eps), layer.qkv_JH)
+            mixed_RJ = self._attend(qkv_RJ[:rows].view(batch, places, -1, self._width), layer, turn).flatten(0, 1)
+            if more:
+                mixed_RJ = F.pad(mixed_RJ, (0, 0, 0, more))
+            x_RH = affine(mixed_RJ, layer.out_HJ).add_(x_RH)
+            gate_RF, up_RF = affine(F.rms_norm(x_RH, (hidden,), layer.mlp_norm_H, self._eps), layer.gate_up_JH).chunk(
+                2, dim=1
+            )
+            x_RH = affine(F.silu(gate_RF).mul_(up_RF), layer.down_HF).add_(x_RH)
+        return F.rms_norm(x_RH[:rows], (hidden,), self._norm_H, self._eps).view(batch, places, hidden)
+
+    def _attend(self, qkv_BTJD: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> Tensor:
+        """Shape: (B, T, query heads x D)."""
+        both_BTAD, value_BTVD = qkv_BTJD[:, :, : -self._keys], qkv_BTJD[:, :, -self._keys :]
+        if layer.turned_AD is not None:
+            both_BTAD = F.rms_norm(both_BTAD, (self._width,), None, self._eps) * layer.turned_AD
+        # Rotary positions: the halves of a head change places, the first one negated (by the sines).
+        both_BTAD = torch.addcmul(both_BTAD * turn[0], both_BTAD.roll(self._width // 2, -1), turn[1])
+        query_BTQD, key_BTKD = both_BTAD[:, :, : self._queries], both_BTAD[:, :, self._queries :]
+        mixed_BQTD = F.scaled_dot_product_attention(
+            query_BTQD.transpose(1, 2),
+            key_BTKD.transpose(1, 2),
+            value_BTVD.transpose(1, 2),
+            is_causal=True,
+            enable_gqa=self._queries != self._keys,
+        )
+        return mixed_BQTD.transpose(1, 2).flatten(2)
+
+    def _turn(self, places: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines of rotary positions. Shape of each: (T, 1, D)."""
+        if len(self._cos_T1D) < places or self._cos_T1D.device != like.device:
+            cos_1TD, sin_1TD = self._rotary(like, torch.arange(places, device=like.device).unsqueeze(0))
+            sign_D = torch.ones(self._width, device=like.device)
+            sign_D[: self._width // 2] = -1.0
+            self._cos_T1D, self._sin_T1D = cos_1TD[0].unsqueeze(1), (sin_1TD[0] * sign_D).unsqueeze(1)
+        return self._cos_T1D[:places], self._sin_T1D[:places]
+
+
+def _is_known(model: Any) -> bool:
+    """Whether a model is of a shape that `_Lean` computes."""
+    if type(model) not in KNOWN or sum(weight.numel() for weight in model.parameters()) > MOST_WEIGHTS:
+        return False
+    projections = [
+        getattr(part, f"{name}_proj")
+        for layer in model.layers
+        for part, names in ((layer.self_attn, "qkvo"), (layer.mlp, ("gate", "up", "down")))
+        for name in names
+    ]
+    return (
+        model.config.hidden_act == "silu"
+        and getattr(model.rotary_emb, "rope_type", None) == "default"
+        and "sliding_attention" not in (getattr(model.config, "layer_types", None) or ())
+        and all(type(linear) is nn.Linear and linear.bias is None for linear in projections)
+        and all(weight.dtype == torch.float32 for weight in model.parameters())
+    )
