@@ -7,15 +7,16 @@ Unit of work: one side of the whole catalogue, made when it is first asked for a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 from mmrec.types import Modality
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -127,6 +128,25 @@ class CatalogueSides:
                 thumbnails = _set_rows(thumbnails, change.thumbnails_M, change)
         return thumbnails
 
+    def features_of(self, rows_M: npt.NDArray[np.int64]) -> ItemFeatures:
+        """What the encoders said of some items; costs no pass over the catalogue. Shape of `rows_M`: (M,).
+
+        Raises:
+            FailedPreconditionError: the bundle does not hold it.
+        """
+        base = self._read_features()
+        if base is None:
+            return self.features  # which says so
+        pairs = [(part, [getattr(change.features, name) for change in self._changes]) for name, part in _named(base)]
+        return ItemFeatures._make(_of_rows(part, new, rows_M, self._changes) for part, new in pairs)
+
+    def thumbnails_of(self, rows_M: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Thumbnails of some items, zero where there is none. Shape: (M, 3, H, W), uint8."""
+        base = self._read_thumbnails()
+        if base is None:
+            return np.zeros((len(rows_M), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+        return _of_rows(base, [change.thumbnails_M for change in self._changes], rows_M, self._changes)
+
     @property
     def fusion(self) -> Fusion:
         """What joins pictures and words.
@@ -173,6 +193,29 @@ class CatalogueSides:
             vectors_ND = self.vectors(modality)
             self._indexes[modality] = build_vector_index(vectors_ND, IndexConfig(exact_up_to=len(vectors_ND)))
         return self._indexes[modality]
+
+
+def _named(features: ItemFeatures) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    return zip(features._fields, features, strict=True)
+
+
+def _of_rows(
+    base_N: npt.NDArray[A],
+    new: Sequence[npt.NDArray[A]],
+    rows_M: npt.NDArray[np.int64],
+    changes: Sequence[ChangedRows],
+) -> npt.NDArray[A]:
+    """Some rows of what was written, with what each change set in them."""
+    found_M = np.zeros((len(rows_M), *base_N.shape[1:]), base_N.dtype)
+    had_M = rows_M < len(base_N)
+    found_M[had_M] = base_N[rows_M[had_M]]
+    for change, values in zip(changes, new, strict=True):
+        if len(change.rows_M) and len(rows_M):
+            order = np.argsort(change.rows_M)
+            place_M = np.searchsorted(change.rows_M, rows_M, sorter=order).clip(max=len(order) - 1)
+            here_M = change.rows_M[order[place_M]] == rows_M
+            found_M[here_M] = values[order[place_M[here_M]]]
+    return found_M
 
 
 def _set_rows(old_N: npt.NDArray[A], new_M: npt.NDArray[A], change: ChangedRows) -> npt.NDArray[A]:

@@ -4,18 +4,22 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
-from mmrec.bundle import current_version, open_bundle
+from mmrec.bundle import BundleWriter, current_version, open_bundle
 from mmrec.cli import main
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender import Recommender
-from mmrec.types import ItemInput, UpsertRequest
+from mmrec.types import ChangeResults, ItemInput, ItemRecord, UpsertRequest
 from mmrec_serving.basing import open_store
 from mmrec_serving.changing import CatalogueChanges
-from mmrec_serving.replaying import catalogue_name
+from mmrec_serving.folding import fold_offline
+from mmrec_serving.replaying import bring_forward, catalogue_name
 from mmrec_serving.store import StoreState
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -112,10 +116,52 @@ def test_a_folding_killed_at_any_point_loses_nothing(
         assert one["base"] == (base if number - 1 < PUBLISHED else f"{base}+{recorded}")
 
 
-def test_a_folding_beside_another_one_or_a_server_is_refused(root: Path, tmp_path: Path) -> None:
-    from mmrec.bundle import BundleWriter
-    from mmrec_serving.folding import fold_offline
+def test_fields_that_were_replaced_are_replayed_compacted_and_folded(root: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    column = next(iter(Recommender.load(root, device="cpu")._now.parts.catalogue.attributes))
 
+    def upsert(changes: CatalogueChanges, *items: ItemInput, fields: tuple[str, ...] = ()) -> None:
+        (found,) = changes.upsert_many([UpsertRequest(items, fields=fields, wait_until_visible=True)])
+        assert isinstance(found, ChangeResults)
+        assert found.refused == ()
+
+    def items_of(engine: Recommender) -> dict[str, ItemRecord]:
+        # The last code only tells apart items that came at once.
+        records = engine.list_items(page_size=100).items
+        return {item.item_id: replace(item, semantic_id=item.semantic_id[:-1]) for item in records}
+
+    def vectors(engine: Recommender) -> npt.NDArray[np.float32]:
+        parts = engine._now.parts
+        return parts.fused_ND[np.argsort(parts.catalogue.item_ids)]
+
+    live = Recommender.load(root, device="cpu")
+    changes = CatalogueChanges(live, open_store(store, live.bundle))
+    changes.replay()
+    upsert(changes, ItemInput("n0", title="Quartz lamp"), ItemInput("n1", title="Oak desk"))
+    upsert(changes, ItemInput("n0", attributes={column: "red"}), fields=(f"attributes.{column}",))
+    upsert(changes, ItemInput("p0005", title="Quartz table"), fields=("title",))
+    upsert(changes, ItemInput("p0005", attributes={column: "blue"}), fields=(f"attributes.{column}",))
+    upsert(changes, ItemInput("n0", title="Quartz chair"), fields=("title",))
+    changes.close()
+
+    def served() -> dict[str, ItemRecord]:
+        engine = Recommender.load(root, device="cpu")
+        with open_store(store, engine.bundle) as opened:
+            bring_forward(engine, opened.replay(), lambda last: f"c+{last}")
+            opened.compact(opened.position())
+        np.testing.assert_allclose(vectors(engine), vectors(live), atol=1e-5)
+        return items_of(engine)
+
+    wanted = items_of(live)
+    assert (wanted["n0"].title, wanted["n0"].attributes[column]) == ("Quartz chair", "red")
+    assert (wanted["p0005"].title, wanted["p0005"].attributes[column]) == ("Quartz table", "blue")
+    assert served() == wanted
+    assert served() == wanted  # compacted
+    assert fold_offline(root, store) is not None
+    assert served() == wanted
+
+
+def test_a_folding_beside_another_one_or_a_server_is_refused(root: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     engine = record(root, store, ItemInput("n", title="Quartz lamp"))
     with open_store(store, engine.bundle), pytest.raises(FailedPreconditionError, match="another process is writing"):
