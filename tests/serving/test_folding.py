@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mmrec.bundle import BundleWriter, current_version, open_bundle
+from mmrec.bundle import Bundle, BundleWriter, current_version, open_bundle
 from mmrec.cli import main
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender import Recommender
@@ -37,6 +37,11 @@ POINTS = (
     "published",
     "rebased",
     "dropped",
+    "swap:before-bring-forward",
+    "swap:before-swap",
+    "swap:after-swap",
+    "swap:after-rebase",
+    "swap:after-drop",
     "none",
 )
 """Where a folding is killed, in the order in which it passes them."""
@@ -191,3 +196,39 @@ def test_a_catalogue_has_one_name_whether_its_changes_were_folded_or_not(
     base: str, folded: int, last: int, name: str
 ) -> None:
     assert catalogue_name(StoreState(base, 9, folded), last) == name
+
+
+def test_a_bundle_that_was_fitted_anew_says_which_changes_it_holds(root: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    record(root, store, ItemInput("n0", title="Quartz lamp"), ItemInput("n1", title="Oak desk"))
+
+    def anew(folder: Path, catalogue: str, **parameters: object) -> Bundle:
+        source = open_bundle(root)
+        with BundleWriter(folder, preset="p", name="n") as writer:
+            for name in source.manifest.files:
+                writer.path(name).write_bytes(source.path(name).read_bytes())
+            versions = replace(source.manifest.versions, catalogue=catalogue)
+            writer.commit(versions=versions, parameters=parameters)
+        return open_bundle(folder)
+
+    # Of a shop that has nothing to do with it.
+    other = anew(tmp_path / "other", "x")
+    with pytest.raises(FailedPreconditionError, match="no later version of it"):
+        open_store(store, other)
+    # Beside the version that was served: all changes are made to it.
+    current = (root / "CURRENT").read_text()
+    beside = anew(root, "d")
+    with open_store(store, beside) as changes:
+        assert (changes.state().base, changes.state().folded, len(next(iter(changes.replay())))) == ("d", 0, 2)
+        changes.rebase(open_bundle(root / "versions" / current.strip()).manifest.versions.catalogue, 0)
+    (root / "CURRENT").write_text(current)
+    assert fold_offline(root, store) is not None
+    record(root, store, ItemInput("n2", title="Oak chair"))
+    # What was dropped is nowhere but in the version that was folded.
+    with pytest.raises(FailedPreconditionError, match="--holds-changes N"):
+        open_store(store, anew(root, "e"))
+    with pytest.raises(FailedPreconditionError, match="for an N from 2 to 3"):
+        open_store(store, anew(root, "f", holds_changes=4))
+    with open_store(store, anew(root, "g", holds_changes=2)) as changes:
+        (left,) = next(iter(changes.replay()))
+        assert (changes.state().base, left.sequence, left.change.item_id) == ("g", 3, "n2")

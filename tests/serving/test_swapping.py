@@ -6,15 +6,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mmrec
-from mmrec.bundle import current_version, open_bundle
+from mmrec.bundle import BundleWriter, current_version, open_bundle
+from mmrec.errors import InvalidArgumentError
 from mmrec.types import ItemInput
+from mmrec_serving import BackgroundServer, ServerConfig
+from mmrec_serving.basing import open_store
+from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.store import SqliteChangeReader, StoreConfig
 
 LIMIT_S = 120.0
@@ -79,9 +84,9 @@ class Asking:
             time.sleep(0.01)
 
 
-def wait_until(true: "object", what: str) -> None:
+def wait_until(true: Callable[[], bool], what: str) -> None:
     begun = time.monotonic()
-    while not true():  # type: ignore[operator]
+    while not true():
         assert time.monotonic() - begun < LIMIT_S, what
         time.sleep(0.05)
 
@@ -119,16 +124,17 @@ def test_a_server_folds_by_itself_while_requests_go_on(
     assert state.base.startswith(f"{base}+")
     assert fitted not in {path.name for path in (root / "versions").iterdir()}
     assert open_bundle(root).manifest.versions.catalogue.startswith(f"{base}+")
-    with served(root, child_environment, "--store", str(store)) as server:
-        assert server.client.recommend([], k=1).versions == last
-        assert len(server.client.list_items(page_size=1000).items) == len(found.items)
+    engine = mmrec.Recommender.load(root, device="cpu")
+    changes = CatalogueChanges(engine, open_store(store, engine.bundle))
+    changes.replay()
+    changes.close()
+    assert engine.info().versions == last
+    assert set(engine.recommend([], k=1000).item_ids) == set(found.item_ids)
 
 
 def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(
     root: Path, tmp_path: Path, child_environment: dict[str, str]
 ) -> None:
-    from mmrec.bundle import BundleWriter
-
     fitted = open_bundle(root).manifest.versions
     store = tmp_path / "store"
     with served(root, child_environment, "--store", str(store)) as server, Asking(server.client) as asking:
@@ -164,11 +170,54 @@ def other_version(root: Path, catalogue: str) -> str:
     )
 
 
-def test_a_server_without_a_store_watches_for_versions(root: Path, child_environment: dict[str, str]) -> None:
-    from mmrec.bundle import BundleWriter
-
-    with served(root, child_environment, "--watch") as server:
-        other = mmrec.Recommender.load(root, device="cpu")
+def test_a_server_without_a_store_watches_for_versions(root: Path) -> None:
+    config = ServerConfig(port=0, watch=True, housekeeping_s=0.05)
+    other = mmrec.Recommender.load(root, device="cpu")
+    with (
+        BackgroundServer(lambda: mmrec.Recommender.load(root, device="cpu"), config) as server,
+        mmrec.Client(server.target) as client,
+    ):
+        assert client.info().versions == other.info().versions
         with BundleWriter(root, preset="p", name="anew") as writer:
             other.publish(writer, catalogue="other", folded={})
-        wait_until(lambda: server.client.info().versions.catalogue == "other", "the new version is served")
+        wait_until(lambda: client.info().versions.catalogue == "other", "the new version is served")
+        assert client.info().codebook_versions == (other.info().versions.codebook,)
+
+
+def test_a_store_is_tidied_while_it_is_served(root: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    config = ServerConfig(port=0, store=store, tidy_every_s=0.05, housekeeping_s=0.05)
+    with (
+        BackgroundServer(lambda: mmrec.Recommender.load(root, device="cpu"), config) as server,
+        mmrec.Client(server.target) as client,
+    ):
+        for number in range(3):
+            client.upsert_items([ItemInput("n", title=f"Quartz lamp {number}")], request_id=f"r{number}")
+
+        def kept() -> int:
+            with SqliteChangeReader(StoreConfig(store)) as reader:
+                return sum(len(batch) for batch in reader.replay())
+
+        wait_until(lambda: kept() == 1, "the last change of the item is kept")
+        # What protects against doing the same twice is not forgotten.
+        again = client.upsert_items([ItemInput("n", title="Quartz lamp 0")], request_id="r0", wait_until_visible=True)
+        assert again.done == ("n",)
+        assert client.items(["n"]).items[0].title == "Quartz lamp 2"
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"fold_after": -1}, "fold_after"),
+        ({"fold_after": 5, "store": None}, "fold_after"),
+        ({"fold_every_s": 60.0, "store": None}, "fold_every_s"),
+        ({"fold_every_s": 0.0}, "fold_every_s"),
+        ({"keep_versions": -1}, "keep_versions"),
+        ({"tidy_every_s": float("nan")}, "tidy_every_s"),
+        ({"housekeeping_s": 0}, "housekeeping_s"),
+    ],
+)
+def test_housekeeping_that_cannot_be_done_is_refused_by_field(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        ServerConfig(**{"store": Path("changes"), **values})
+    assert [violation.field for violation in refused.value.violations] == [field]
