@@ -115,9 +115,8 @@ def _runs(entries: Sequence[Sequenced]) -> Iterator[list[Sequenced]]:
 
 
 def _ready(engine: LiveEngine, entries: Sequence[Sequenced]) -> list[Pending]:
-    # What came twice comes in once, as it was the last time.
+    # What came twice comes in once, as it was the last time, and in the place where it came first.
     entries = list({entry.change.item_id: entry for entry in entries}.values())
-    entries.sort(key=lambda entry: entry.sequence)
     ready = _restored(engine, [entry.change for entry in entries if isinstance(entry.change, Upsert)])
     return [
         Pending(entry.sequence, None, (entry.change.item_id,))

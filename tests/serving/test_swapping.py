@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 import mmrec
 from mmrec.bundle import BundleWriter, current_version, open_bundle
-from mmrec.errors import InvalidArgumentError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec.types import ItemInput
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.basing import open_store
@@ -138,7 +139,9 @@ def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(
     fitted = open_bundle(root).manifest.versions
     store = tmp_path / "store"
     with served(root, child_environment, "--store", str(store)) as server, Asking(server.client) as asking:
-        server.client.upsert_items([ItemInput("n0", title="Quartz lamp"), ItemInput("p0002", title="Quartz table")])
+        server.client.upsert_items([ItemInput("n0", title="Quartz lamp")])
+        server.client.upsert_items([ItemInput("p0002", title="Quartz table")], fields=["title"])
+        description = server.client.items(["p0002"]).items[0].description
         server.client.delete_items(["p0003"])
         # Made elsewhere of the same dataset, with an item more; what was recorded is brought into it.
         other = mmrec.Recommender.load(root, device="cpu")
@@ -150,11 +153,30 @@ def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(
         assert server.client.info().versions.catalogue == "other+3"
         lookup = server.client.items(["n0", "p0002", "p0003", "elsewhere"])
         assert [item.title for item in lookup.items] == ["Quartz lamp", "Quartz table", "Oak desk"]
+        assert lookup.items[1].description == description != ""
+        # One of other codebooks: what was looked up before the change can be looked up after it.
+        path = server.client.semantic_ids(["p0002"]).entries[0].semantic_id
+        source = open_bundle(root)
+        with BundleWriter(root, preset="p", name="again") as writer:
+            for name in source.manifest.files:
+                shutil.copyfile(source.path(name), writer.path(name))
+            writer.commit(versions=replace(source.manifest.versions, codebook="b2"), parameters={})
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.client.info().name == "again", "the next version is served")
+        assert server.client.info().codebook_versions == ("b2", fitted.codebook)
+        server.client.upsert_items([ItemInput("n2", title="Quartz lamp")], wait_until_visible=True)
+        found = server.client.semantic_ids(["p0002", "n2"], codebook_version=fitted.codebook)
+        assert (found.entries[0].semantic_id, found.versions.codebook) == (path, fitted.codebook)
+        assert isinstance(found.entries[1].error, NotFoundError)
+        resolved = server.client.resolve_semantic_ids([path], codebook_version=fitted.codebook)
+        assert [item.item_id for item in resolved.entries[0].items] == ["p0002"]
+        with pytest.raises(FailedPreconditionError, match=f"b2, {fitted.codebook}|{fitted.codebook}, b2"):
+            server.client.semantic_ids(["p0002"], codebook_version="b3")
         # A damaged version changes nothing.
         (root / "CURRENT").write_text("20260131T093000Z-0123456789ab\n")
         server.process.send_signal(signal.SIGHUP)
         done = server.client.upsert_items([ItemInput("n1", title="Quartz lamp")], wait_until_visible=True)
-        assert done.versions.catalogue == "other+4"
+        assert done.versions.catalogue == "other+5"
         (root / "CURRENT").write_text(f"{other_version(root, fitted.catalogue)}\n")
     assert asking.failed == []
     assert asking.versions[0].startswith(fitted.catalogue)
