@@ -302,15 +302,19 @@ class UpsertBatch:
     request_id: str = ""
     validate_only: bool = False
     wait_until_visible: bool = False
+    fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_length(self.items, "items")
-        UpsertRequest((), self.request_id, self.validate_only, self.wait_until_visible)
+        object.__setattr__(self, "fields", self._request(()).fields)
+
+    def _request(self, items: tuple[ItemInput, ...]) -> UpsertRequest:
+        return UpsertRequest(items, self.request_id, self.validate_only, self.wait_until_visible, self.fields)
 
     def split(self) -> list[UpsertRequest]:
         """The good items for the engine, in one request; none when there are none."""
         good = tuple(item for item in self.items if not isinstance(item, ItemFailure))
-        return [UpsertRequest(good, self.request_id, self.validate_only, self.wait_until_visible)] if good else []
+        return [self._request(good)] if good else []
 
     def join(self, results: Sequence[ChangeResults | MmrecError]) -> ChangeResults:
         """One entry per item, in order.

@@ -47,6 +47,7 @@ from mmrec.types import (
     TagRequest,
     TagResults,
     checked_item_ids,
+    checked_update_fields,
     read_picture,
 )
 
@@ -338,7 +339,11 @@ def embed_batch(
 
 
 def upsert_batch(
-    items: Iterable[ItemInput | Mapping[str, object]], request_id: str, validate_only: bool, wait_until_visible: bool
+    items: Iterable[ItemInput | Mapping[str, object]],
+    request_id: str,
+    validate_only: bool,
+    wait_until_visible: bool,
+    fields: Iterable[str] = (),
 ) -> UpsertBatch:
     """Items that come. One that breaks a rule keeps its place as an `ItemFailure`; the others are done.
 
@@ -346,7 +351,8 @@ def upsert_batch(
         InvalidArgumentError: an entry is neither an `ItemInput` nor a mapping of its fields, there are too many, or
             another value breaks a rule.
     """
-    return UpsertBatch(_item_inputs(items), request_id, validate_only, wait_until_visible)
+    names = checked_update_fields(fields)
+    return UpsertBatch(_item_inputs(items), request_id, validate_only, wait_until_visible, names)
 
 
 def delete_request(item_ids: Iterable[str], request_id: str, validate_only: bool) -> DeleteRequest:
@@ -555,9 +561,10 @@ class EngineCalls:
         request_id: str = "",
         validate_only: bool = False,
         wait_until_visible: bool = False,
+        fields: Iterable[str] = (),
     ) -> ChangeResults:
         """Add items, or put them in place of those of the same id; see `Client.upsert_items`."""
-        batch = upsert_batch(items, request_id, validate_only, wait_until_visible)
+        batch = upsert_batch(items, request_id, validate_only, wait_until_visible, fields)
         parts = batch.split()
         return batch.join(self.upsert_many(parts) if parts else [])
 

@@ -7,11 +7,12 @@ all of these names.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mmrec.checks import (
     MAX_BATCH,
+    MAX_ID_CHARS,
     MAX_REQUEST_ID_CHARS,
     checked_flag,
     checked_item_ids,
@@ -21,7 +22,40 @@ from mmrec.checks import (
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.items import NO_VERSIONS, ItemInput, Versions
 
-__all__ = ["ChangeEntry", "ChangeResults", "DeleteRequest", "UpsertRequest", "content_hash"]
+__all__ = [
+    "ChangeEntry",
+    "ChangeResults",
+    "DeleteRequest",
+    "UpsertRequest",
+    "checked_update_fields",
+    "content_hash",
+]
+
+_FIELDS = ("title", "description", "image", "attributes")
+_ONE_ATTRIBUTE = "attributes."
+_WHOLE = ("*",)
+
+
+def checked_update_fields(fields: Iterable[str], where: str = "fields") -> tuple[str, ...]:
+    """Names of fields that are replaced, in order and none twice; none for whole items, which ``*`` stands for too.
+
+    Raises:
+        InvalidArgumentError: one is none of ``title``, ``description``, ``image``, ``attributes`` and
+            ``attributes.NAME``.
+    """
+    names = {checked_text(name, where, 2 * MAX_ID_CHARS) for name in checked_list(fields, where, "names of fields")}
+    if tuple(names) == _WHOLE:
+        return ()
+    for name in sorted(names):
+        if name not in _FIELDS and not (name.startswith(_ONE_ATTRIBUTE) and name != _ONE_ATTRIBUTE):
+            raise InvalidArgumentError(
+                f"{where} has {name!r:.80}; what can be replaced is {', '.join(_FIELDS)} and attributes.NAME, or * "
+                "alone for whole items",
+                field=where,
+            )
+    if "attributes" in names:
+        names = {name for name in names if not name.startswith(_ONE_ATTRIBUTE)}
+    return tuple(sorted(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +107,16 @@ class UpsertRequest:
             and the same content changes nothing and gets the first one's reply. Empty: no such protection.
         validate_only: Whether to check everything and change nothing.
         wait_until_visible: Whether to answer only when the items can be recommended, rather than when they are safe.
+        fields: Fields to replace in items that exist, as in ``("title", "attributes.price")``; see
+            `checked_update_fields`. The others of an item are not read. An item that does not exist is refused by
+            itself. Empty: items come as a whole.
     """
 
     items: tuple[ItemInput | MmrecError, ...]
     request_id: str = ""
     validate_only: bool = False
     wait_until_visible: bool = False
+    fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         items = checked_list(self.items, "items", "items")
@@ -96,6 +134,7 @@ class UpsertRequest:
         checked_text(self.request_id, "request_id", MAX_REQUEST_ID_CHARS)
         checked_flag(self.validate_only, "validate_only")
         checked_flag(self.wait_until_visible, "wait_until_visible")
+        object.__setattr__(self, "fields", checked_update_fields(self.fields))
 
     @property
     def good(self) -> tuple[ItemInput, ...]:
@@ -159,7 +198,7 @@ def content_hash(request: UpsertRequest | DeleteRequest) -> str:
     if isinstance(request, DeleteRequest):
         add(b"delete", *(item_id.encode() for item_id in request.item_ids))
         return digest.hexdigest()
-    add(b"upsert")
+    add(b"upsert", *(name.encode() for name in request.fields))
     for item in request.items:
         if isinstance(item, MmrecError):
             add(b"refused", item.reason.encode(), item.message.encode("utf-8", "replace"))

@@ -477,12 +477,13 @@ class Client:
         request_id: str = "",
         validate_only: bool = False,
         wait_until_visible: bool = False,
+        fields: Iterable[str] = (),
         timeout: float | None = None,
     ) -> ChangeResults:
         """Add items, at most 1,000, or put them in place of those of the same id.
 
-        They can be recommended, found and filtered within seconds, without any training. An item comes as a whole: what
-        is left out is empty afterwards.
+        They can be recommended, found and filtered within seconds, without any training. An item comes as a whole, and
+        what is left out is empty afterwards; or with `fields`, only these are replaced in items that exist.
 
         Args:
             items: Items with ids, or mappings with the fields of `ItemInput`.
@@ -490,6 +491,9 @@ class Client:
                 nothing and gets the first reply. Empty: no such protection.
             validate_only: Whether to check everything and change nothing.
             wait_until_visible: Whether to wait until the items can be recommended, rather than until they are safe.
+            fields: What to replace: ``title``, ``description``, ``image``, ``attributes`` for every column,
+                ``attributes.NAME`` for one. The others of an item are not read and stay as they were, the picture too,
+                which need not be sent again. An item that does not exist is refused. Empty: the whole items.
             timeout: Seconds this call may take; None: the client's own.
 
         Returns:
@@ -500,7 +504,7 @@ class Client:
                 items.
             MmrecError: the call failed as a whole.
         """
-        batch = calls.upsert_batch(items, request_id, validate_only, wait_until_visible)
+        batch = calls.upsert_batch(items, request_id, validate_only, wait_until_visible, fields)
         if not batch.split():
             return batch.join([])
         return batch.rejoin(self._call(rpcs.UPSERT_ITEMS, batch, timeout))
@@ -539,6 +543,7 @@ class Client:
         in_flight: int = 1,
         validate_only: bool = False,
         wait_until_visible: bool = False,
+        fields: Iterable[str] = (),
         timeout: float | None = None,
     ) -> Iterator[ChangeResults]:
         """Add or replace any number of items, batch by batch, over one stream.
@@ -556,6 +561,7 @@ class Client:
                 next batch travel while one is worked on.
             validate_only: Whether to check everything and change nothing.
             wait_until_visible: Whether to wait until the items can be recommended, rather than until they are safe.
+            fields: As for `upsert_items`.
             timeout: Seconds that each answer may take; None: the client's own.
 
         Returns:
@@ -566,7 +572,7 @@ class Client:
             MmrecError: while iterating: the stream broke; `answered` is set.
         """
         seconds = checked_timeout(timeout, self._timeout)
-        state = UpsertStream(request_id, skip, in_flight, validate_only, wait_until_visible)
+        state = UpsertStream(request_id, skip, in_flight, validate_only, wait_until_visible, fields)
         return self._upserts(batches, state, seconds)
 
     def info(self, *, timeout: float | None = None) -> ServiceInfo:

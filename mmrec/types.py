@@ -23,7 +23,14 @@ from mmrec.catalogue_questions import (
     SemanticIds,
     SemanticIdsRequest,
 )
-from mmrec.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest, content_hash
+from mmrec.changes import (
+    ChangeEntry,
+    ChangeResults,
+    DeleteRequest,
+    UpsertRequest,
+    checked_update_fields,
+    content_hash,
+)
 from mmrec.checks import (
     DEFAULT_K,
     DEFAULT_PAGE,
@@ -157,6 +164,7 @@ __all__ = [
     "UpsertRequest",
     "Versions",
     "checked_item_ids",
+    "checked_update_fields",
     "content_hash",
     "read_picture",
 ]

@@ -13,7 +13,7 @@ from mmrec.calls import upsert_batch
 from mmrec.checks import whole_number
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.rpcs import STREAM_UPSERT_ITEMS
-from mmrec.types import ChangeResults, ItemInput
+from mmrec.types import ChangeResults, ItemInput, checked_update_fields
 
 __all__ = ["UpsertStream"]
 
@@ -33,8 +33,15 @@ class UpsertStream:
     path = STREAM_UPSERT_ITEMS.path
 
     def __init__(
-        self, request_id: str, skip: int, in_flight: int, validate_only: bool, wait_until_visible: bool
+        self,
+        request_id: str,
+        skip: int,
+        in_flight: int,
+        validate_only: bool,
+        wait_until_visible: bool,
+        fields: Iterable[str] = (),
     ) -> None:
+        self._fields = checked_update_fields(fields)
         UpsertBatch((), request_id, validate_only, wait_until_visible)  # refused before anything is sent
         self._skip = whole_number(skip, "skip")
         if self._skip < 0:
@@ -60,7 +67,8 @@ class UpsertStream:
         self._number += 1
         if number < self._skip:
             return None
-        batch = upsert_batch(items, f"{self._request_id}/{number}" if self._request_id else "", *self._flags)
+        request_id = f"{self._request_id}/{number}" if self._request_id else ""
+        batch = upsert_batch(items, request_id, *self._flags, self._fields)
         data = STREAM_UPSERT_ITEMS.encode_request(batch)
         self._waiting.append(batch)
         return data

@@ -26,6 +26,7 @@ from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.paging import next_page_token, page_of, page_start
+from mmrec.recommender.amending import amended_record
 from mmrec.remembering import MadeChanges
 from mmrec.types import (
     ChangeResults,
@@ -166,6 +167,10 @@ class FakeEngine(EngineCalls):
                 errors[place] = InvalidArgumentError("the id is empty or there twice", field="item_id")
             elif item.image is not None and not item.image.startswith(b"\xff\xd8"):
                 errors[place] = InvalidImageError("the picture is no JPEG", field="image")
+            elif request.fields and item.item_id not in self.records:
+                errors[place] = NotFoundError(f"there is no item {item.item_id!r}")
+            elif request.fields:
+                come[item.item_id] = amended_record(self.records[item.item_id], item, request.fields)
             else:
                 attributes = {name: item.attributes.get(name, "") for name in ("b", "a", "half")}
                 path = (len(item.title), 254, len(self.records) + len(come))

@@ -47,6 +47,9 @@ ITEMS = st.builds(
         ({"request_id": "\ud800"}, "request_id"),
         ({"validate_only": "no"}, "validate_only"),
         ({"wait_until_visible": 1}, "wait_until_visible"),
+        ({"fields": ("titel",)}, "fields"),
+        ({"fields": ("title", "*")}, "fields"),
+        ({"fields": "title"}, "fields"),
     ],
 )
 def test_an_upsert_that_breaks_a_rule_is_refused_by_field(values: dict[str, Any], field: str) -> None:
@@ -153,3 +156,9 @@ def test_the_hash_is_the_same_on_every_machine() -> None:
 
     data = b"".join(len(part).to_bytes(8, "big") + part for part in (b"delete", b"p1"))
     assert content_hash(request) == hashlib.sha256(data).hexdigest()
+
+
+def test_replacing_some_fields_is_another_change_than_replacing_all() -> None:
+    hashes = {content_hash(UpsertRequest((HAT,), fields=fields)) for fields in ((), ("title",), ("title", "image"))}
+    assert len(hashes) == 3
+    assert content_hash(UpsertRequest((HAT,), fields=("*",))) == content_hash(UpsertRequest((HAT,)))

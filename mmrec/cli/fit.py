@@ -70,6 +70,15 @@ def fit(
         bool,
         typer.Option("--relabel-ids", help="Random item ids in a random order, to measure with and not to serve."),
     ] = False,
+    holds_changes: Annotated[
+        int,
+        typer.Option(
+            "--holds-changes",
+            metavar="N",
+            help="The dataset holds a live catalogue's changes up to N; `mmrec serve --store` replays later ones.",
+            show_default=False,
+        ),
+    ] = -1,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same machine: same bundle.")] = 0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -115,7 +124,8 @@ def fit(
     # In a group of processes one speaks for all.
     speaks = in_main_process(device)
     output = Output(json=json, quiet=quiet or not speaks)
-    result = fit_dataset(dataset, out, config, output.progress(), log_dir=log_dir or None)
+    holds = None if holds_changes == -1 else holds_changes
+    result = fit_dataset(dataset, out, config, output.progress(), log_dir=log_dir or None, holds_changes=holds)
     if not speaks:
         return
     if result.unreadable:

@@ -46,6 +46,10 @@ def upsert(
     skip: Annotated[
         int, typer.Option("--skip", metavar="N", help="Leave out the first N batches, which were answered before.")
     ] = 0,
+    fields: Annotated[
+        str,
+        typer.Option("--fields", metavar="A,B", help="Replace only these columns, in items that exist: title,price."),
+    ] = "",
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Check everything and change nothing.")
     ] = False,
@@ -62,13 +66,15 @@ def upsert(
     """Add the items of a dataset to a running server's catalogue, or replace those of the same id.
 
     They can be recommended, found and filtered within seconds; nothing is trained. An item comes as a whole, with its
-    picture. What is wrong with an item is told, and the others go on.
+    picture, or with --fields only some columns of items that exist are replaced. What is wrong with an item is told,
+    and the others go on.
 
     When the connection breaks, the message says how many batches were answered; --skip goes on from there.
 
     Example:
         mmrec upsert new-items.csv --server localhost:50051
         mmrec upsert shop/ --server localhost:50051 --request-id monday --batch 200
+        mmrec upsert prices.csv --server localhost:50051 --fields price,in_stock
 
     Raises:
         InvalidArgumentError: --server is missing, or a flag breaks a rule.
@@ -83,7 +89,7 @@ def upsert(
 
         load = _Load(DescribedItems(dataset, batch), skip, sink)
         try:
-            load.run(client, request_id, validate_only, wait)
+            load.run(client, request_id, validate_only, wait, _fields(fields))
         except MmrecError as err:
             load.tell_refused()
             if err.answered is not None:
@@ -91,6 +97,13 @@ def upsert(
             raise
     load.tell_refused()
     load.tell_all(validate_only)
+
+
+def _fields(columns: str) -> tuple[str, ...]:
+    """Columns of a dataset as fields of an item."""
+    names = tuple(name.strip() for name in columns.split(",") if name.strip())
+    own = ("title", "description", "image", "attributes")
+    return tuple(name if name in own or name.startswith("attributes.") else f"attributes.{name}" for name in names)
 
 
 class _Load:
@@ -106,7 +119,9 @@ class _Load:
         self._refused: list[_Refused] = []
         self._versions: Versions = NO_VERSIONS
 
-    def run(self, client: Client, request_id: str, validate_only: bool, wait: bool) -> None:
+    def run(
+        self, client: Client, request_id: str, validate_only: bool, wait: bool, fields: tuple[str, ...] = ()
+    ) -> None:
         """Send everything, and take in the answers."""
         results = client.stream_upserts(
             self._batches_of_items(),
@@ -115,6 +130,7 @@ class _Load:
             in_flight=_IN_FLIGHT,
             validate_only=validate_only,
             wait_until_visible=wait,
+            fields=fields,
         )
         progress = self._sink.progress()
         progress.start("checking" if validate_only else "upserting", self._described.estimate(), "items")

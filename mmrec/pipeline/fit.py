@@ -45,7 +45,7 @@ from mmrec.pipeline.splitting import split_events
 from mmrec.pipeline.work import WorkFolder, dataset_fingerprint
 from mmrec.processes import Processes
 from mmrec.progress import NO_PROGRESS, Progress
-from mmrec.recommender.artefact import ENCODERS, Parts, write_parts
+from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, Parts, write_parts
 from mmrec.recommender.ranker import Ranker
 from mmrec.tokens.decode_index import build_decode_index
 from mmrec.tokens.report import TokenReport, categorical_columns, report_tokens
@@ -143,6 +143,7 @@ def fit_dataset(
     progress: Progress = NO_PROGRESS,
     *,
     log_dir: str | os.PathLike[str] | None = None,
+    holds_changes: int | None = None,
 ) -> FitResult:
     """Fit a bundle on a dataset folder.
 
@@ -155,6 +156,9 @@ def fit_dataset(
         config: What to do; None for the `embedded` preset.
         progress: Told of every stage.
         log_dir: Folder for TensorBoard's event files of the training; None for none.
+        holds_changes: The dataset holds the changes of the live catalogue up to this number, the one at the end of the
+            catalogue's version from which it was taken; a server then replays only later ones onto the bundle. None:
+            not said.
 
     Returns:
         The same in every process.
@@ -165,6 +169,10 @@ def fit_dataset(
         ModelNotAvailableError: a model can be neither found nor fetched.
     """
     config = config or FitConfig()
+    if holds_changes is not None and holds_changes < 0:
+        raise InvalidArgumentError(
+            f"holds_changes is {holds_changes}; it must be the number of a change, 0 or more", field="holds_changes"
+        )
     resolve_dtype(config.dtype, resolve_device(config.device))
     clock = _Clock()
     data = read_dataset(dataset, require=config.require)
@@ -204,7 +212,8 @@ def fit_dataset(
         parts = ranking.ranker.parts
         categories = categorical_columns(data.catalogue.attributes)
         tokens = report_tokens(parts.semantic_ids_NP, parts.tokenizer.widths, split.train, categories, seed=config.seed)
-        version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, progress)
+        told = {} if holds_changes is None else {HOLDS_CHANGES: holds_changes}
+        version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, told, progress)
         clock.lap("publish")
     work.remove()
     result = FitResult(
@@ -473,6 +482,7 @@ def _publish(
     thumbnails: npt.NDArray[np.uint8] | None,
     config: FitConfig,
     key: dict[str, Any],
+    told: dict[str, Any],
     progress: Progress,
 ) -> Path:
     parts, training = ranking.ranker.parts, ranking.trained.result
@@ -493,7 +503,8 @@ def _publish(
         codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
     )
     writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, training, tokens, versions))
-    return writer.commit(versions=versions, parameters={"config": asdict(config), "dataset": key["dataset"]})
+    parameters = {"config": asdict(config), "dataset": key["dataset"], **told}
+    return writer.commit(versions=versions, parameters=parameters)
 
 
 def _short_hash(content: str | bytes) -> str:

@@ -17,9 +17,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mmrec.data.catalogue import Catalogue
-from mmrec.errors import BundleError
-from mmrec.recommender.changing import Arrivals, described_records
-from mmrec.types import ItemInput
+from mmrec.errors import BundleError, NotFoundError
+from mmrec.recommender.amending import amended_record
+from mmrec.recommender.changing import Arrivals, described_records, record_texts
+from mmrec.types import ItemInput, ItemRecord
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -51,7 +52,11 @@ def pack_arrivals(arrivals: Arrivals) -> list[bytes]:
 
 
 def unpack_arrivals(
-    catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput], packed: Sequence[bytes]
+    catalogue: Catalogue,
+    encoder: ItemEncoder,
+    items: Sequence[ItemInput],
+    packed: Sequence[bytes],
+    fields: Sequence[Sequence[str]] = (),
 ) -> Arrivals:
     """Items and the bytes that were kept with them, ready to come in.
 
@@ -60,11 +65,20 @@ def unpack_arrivals(
         encoder: Of the same `encoder_version` as the bytes.
         items: As clients described them.
         packed: From `pack_arrivals`, one each.
+        fields: For each item the fields that are replaced in one that the catalogue has, none for a whole item. Empty:
+            all are whole.
 
     Raises:
         BundleError: bytes are damaged, or of vectors of another length.
+        NotFoundError: fields are to be replaced of an item that the catalogue does not have.
     """
     records, texts = described_records(catalogue, encoder, items)
+    if any(fields):
+        records = tuple(
+            _amended(catalogue, item, names) if names else record
+            for record, item, names in zip(records, items, fields, strict=True)
+        )
+        texts = record_texts(catalogue, encoder, records)
     fusion = encoder.fusion
     dimension = fusion.dimension if fusion else 0
     count = len(items)
@@ -87,3 +101,10 @@ def unpack_arrivals(
             ) from err
     features = ItemFeatures(image_MI, has_image_M, text_MT, has_text_M)
     return Arrivals(records, texts, features, fused_MD, thumbnails_M)
+
+
+def _amended(catalogue: Catalogue, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
+    row = catalogue.row_of(item.item_id)
+    if row is None:
+        raise NotFoundError(f"the catalogue has no item {item.item_id!r:.80}, so no fields of it can be replaced")
+    return amended_record(catalogue.record(row), item, fields)

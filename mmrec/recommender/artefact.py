@@ -45,6 +45,7 @@ from mmrec_encoders.fusion import ItemFeatures
 __all__ = [
     "CATALOGUE_FILES",
     "ENCODERS",
+    "HOLDS_CHANGES",
     "ChannelConfigs",
     "Parts",
     "Paths",
@@ -72,6 +73,8 @@ SETTINGS = "settings.json"
 TERMS = "terms.json"
 WORDS = "words.safetensors"
 ENCODERS = "encoders"
+HOLDS_CHANGES = "holds_changes"
+"""A parameter of the manifest: up to which change the dataset of the fit holds those of a live catalogue."""
 CATALOGUE_FILES = (CATALOGUE, ALIVE, HISTORIES, EMBEDDINGS, TOKENS, f"{INDEX}.", THUMBNAILS, DECODE_INDEX)
 """Beginnings of the names of files that follow from the catalogue: another one has its own, or has none."""
 

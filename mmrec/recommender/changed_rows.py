@@ -17,7 +17,15 @@ import numpy.typing as npt
 
 from mmrec_encoders.fusion import ItemFeatures
 
-__all__ = ["ChangedRows", "changed_features", "changed_presence", "changed_thumbnails", "features_of", "layered"]
+__all__ = [
+    "ChangedRows",
+    "changed_features",
+    "changed_presence",
+    "changed_thumbnails",
+    "features_of",
+    "layered",
+    "thumbnails_of",
+]
 
 A = TypeVar("A", bound=np.generic)
 Rows = npt.NDArray[np.int64]
@@ -96,13 +104,11 @@ def changed_presence(
     if not layers:
         return features.has_image_N, features.has_text_N
 
-    image, text = [], []
-    for one in layers:
-        none_R = np.zeros(len(one.gone_R), np.bool_)
-        image += [(one.rows_M, one.features.has_image_N), (one.gone_R, none_R)]
-        text += [(one.rows_M, one.features.has_text_N), (one.gone_R, none_R)]
     items = layers[-1].items
-    return _set(features.has_image_N, image, items), _set(features.has_text_N, text, items)
+    return (
+        _set(features.has_image_N, _presence(layers, "has_image_N"), items),
+        _set(features.has_text_N, _presence(layers, "has_text_N"), items),
+    )
 
 
 def changed_thumbnails(thumbnails: npt.NDArray[np.uint8], layers: Sequence[ChangedRows]) -> npt.NDArray[np.uint8]:
@@ -122,20 +128,44 @@ def features_of(
         layers: From `layered`.
         rows_X: Which. Shape: (X,).
     """
-    written_X = rows_X < len(features.has_image_N)
-    found = ItemFeatures._make(np.zeros((len(rows_X), *part.shape[1:]), part.dtype) for part in features)
-    for part, old in zip(found, features, strict=True):
-        part[written_X] = old[rows_X[written_X]]
+    image = [(one.rows_M, one.features.image_NI) for one in layers]
+    text = [(one.rows_M, one.features.text_NT) for one in layers]
+    return ItemFeatures(
+        _picked(features.image_NI, image, rows_X),
+        _picked(features.has_image_N, _presence(layers, "has_image_N"), rows_X),
+        _picked(features.text_NT, text, rows_X),
+        _picked(features.has_text_N, _presence(layers, "has_text_N"), rows_X),
+    )
+
+
+def thumbnails_of(
+    thumbnails: npt.NDArray[np.uint8], layers: Sequence[ChangedRows], rows_X: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.uint8]:
+    """Thumbnails of some items, as they are after changes; the array is new. Shape: (X, 3, H, W), uint8."""
+    return _picked(thumbnails, [(one.rows_M, one.thumbnails_M) for one in layers], rows_X)
+
+
+def _picked(
+    old_N: npt.NDArray[A], sets: Sequence[tuple[Rows, npt.NDArray[A]]], rows_X: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[A]:
+    """Some rows as they are after others were set, one after the other; zeros past the old ones."""
+    found_X = np.zeros((len(rows_X), *old_N.shape[1:]), old_N.dtype)
+    written_X = rows_X < len(old_N)
+    found_X[written_X] = old_N[rows_X[written_X]]
+    for rows_M, new_M in sets:
+        order_M = np.argsort(rows_M, kind="stable")
+        place_X = np.searchsorted(rows_M, rows_X, sorter=order_M)
+        here_X = np.isin(rows_X, rows_M)
+        found_X[here_X] = new_M[order_M[place_X[here_X]]]
+    return found_X
+
+
+def _presence(layers: Sequence[ChangedRows], name: str) -> list[tuple[Rows, npt.NDArray[np.bool_]]]:
+    """Which rows got a side, and which lost it because they are gone, one after the other."""
+    sets: list[tuple[Rows, npt.NDArray[np.bool_]]] = []
     for one in layers:
-        order_M = np.argsort(one.rows_M, kind="stable")
-        place_X = np.searchsorted(one.rows_M, rows_X, sorter=order_M)
-        here_X = np.isin(rows_X, one.rows_M)
-        for part, new in zip(found, one.features, strict=True):
-            part[here_X] = new[order_M[place_X[here_X]]]
-        gone_X = np.isin(rows_X, one.gone_R)
-        found.has_image_N[gone_X] = False
-        found.has_text_N[gone_X] = False
-    return found
+        sets += [(one.rows_M, getattr(one.features, name)), (one.gone_R, np.zeros(len(one.gone_R), np.bool_))]
+    return sets
 
 
 def _set(old_N: npt.NDArray[A], sets: Sequence[tuple[Rows, npt.NDArray[A]]], items: int) -> npt.NDArray[A]:

@@ -44,9 +44,12 @@ __all__ = [
     "check_changeable",
     "describe_items",
     "described_records",
+    "item_fault",
     "no_arrivals",
     "ready_to_change",
+    "record_texts",
     "settled",
+    "thumbnails_of",
 ]
 
 A = TypeVar("A", bound=np.generic)
@@ -144,7 +147,7 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
     errors: dict[int, MmrecError] = {}
     seen: set[str] = set()
     for place, item in enumerate(items):
-        if error := _wrong(item, catalogue, item.item_id in seen):
+        if error := item_fault(item, catalogue, item.item_id in seen):
             errors[place] = error
         seen.add(item.item_id)
     asked = [place for place in range(len(items)) if place not in errors]
@@ -158,7 +161,7 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
             texts,
             encoded.features,
             encoder.fusion.fuse(encoded.features),
-            _thumbnails([items[place] for place in places]),
+            thumbnails_of([items[place] for place in places]),
         ),
         places,
         errors,
@@ -170,7 +173,12 @@ def described_records(
 ) -> tuple[tuple[ItemRecord, ...], tuple[str, ...]]:
     """Items as clients will see them, and their words as the lexical channel reads them."""
     records = tuple(_record(item, catalogue) for item in items)
-    return records, tuple(_as_catalogue(records, catalogue).texts(encoder.template))
+    return records, record_texts(catalogue, encoder, records)
+
+
+def record_texts(catalogue: Catalogue, encoder: ItemEncoder, records: Sequence[ItemRecord]) -> tuple[str, ...]:
+    """Words of rows, none twice, as the lexical channel reads them."""
+    return tuple(_as_catalogue(records, catalogue).texts(encoder.template))
 
 
 def no_arrivals(parts: Parts) -> Arrivals:
@@ -271,7 +279,8 @@ def settled(parts: Parts) -> Parts:
 # --- one item ---------------------------------------------------------------------------------------------------------
 
 
-def _wrong(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
+def item_fault(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
+    """What is wrong with an item beside its content; None: nothing. `twice`: one before it has its id."""
     if not item.item_id:
         return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
     if twice:
@@ -295,7 +304,8 @@ def _record(item: ItemInput, catalogue: Catalogue) -> ItemRecord:
     return ItemRecord(item.item_id, item.title, item.description, attributes=attributes)
 
 
-def _thumbnails(items: Sequence[ItemInput]) -> npt.NDArray[np.uint8]:
+def thumbnails_of(items: Sequence[ItemInput]) -> npt.NDArray[np.uint8]:
+    """Thumbnails of pictures that can be read, zero where there is none. Shape: (M, 3, 48, 48), uint8."""
     found_M = np.zeros((len(items), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
     for place, item in enumerate(items):
         if item.image is not None:

@@ -21,6 +21,7 @@ from mmrec.calls import EngineCalls
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.recommender.amending import describe_fields
 from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.changing import (
@@ -320,10 +321,11 @@ class Recommender(EngineCalls):
         """Add items, or replace those of the same id; they can be recommended, found and filtered when this returns.
 
         Each is encoded, fused and quantised with what the bundle was fitted with, and given a free path: nothing is
-        trained. An item that training knows keeps what training taught of it. The bundle on disk stays as it is. One
-        change is made after the other, and the last 10,000 with a request id are remembered as long as this object
-        lives. A change fails as a whole with FAILED_PRECONDITION when the bundle was made before bundles held what new
-        items are described by, or when its tokenizer gives new items no path.
+        trained. An item that training knows keeps what training taught of it. With `UpsertRequest.fields` only these
+        are replaced, in items that exist, and what encoders made of the rest is kept. The bundle on disk stays as it
+        is. One change is made after the other, and the last 10,000 with a request id are remembered as long as this
+        object lives. A change fails as a whole with FAILED_PRECONDITION when the bundle was made before bundles held
+        what new items are described by, or when its tokenizer gives new items no path.
         """
         return [self._changed(request, self._upsert) for request in requests]
 
@@ -345,7 +347,7 @@ class Recommender(EngineCalls):
         # Items are encoded for the bundle that they come into.
         with self._changing:
             now = self._now
-            described = self.describe_items(request.good)
+            described = self.describe_items(request.good, request.fields)
             if request.validate_only:
                 check_change(now.parts, described.arrivals)
                 return request.results(described.errors, now.versions)
@@ -365,12 +367,15 @@ class Recommender(EngineCalls):
             return request.results(missing, now.versions)
         return request.results(missing, self.change(None, gone))
 
-    def describe_items(self, items: Sequence[ItemInput]) -> Described:
+    def describe_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> Described:
         """Encode items that are to come in; safe to call while questions are answered.
 
-        See `mmrec.recommender.changing.describe_items`.
+        See `mmrec.recommender.changing.describe_items`, and `mmrec.recommender.amending.describe_fields` for items of
+        which only `fields` are replaced.
         """
         now = self._now
+        if fields:
+            return describe_fields(now.parts.catalogue, now.sides, items, fields)
         return describe_items(now.parts.catalogue, now.sides.encoder, items)
 
     @property
@@ -397,14 +402,22 @@ class Recommender(EngineCalls):
         """What was encoded of each item, as bytes that can be kept."""
         return pack_arrivals(arrivals)
 
-    def restore_items(self, items: Sequence[ItemInput], packed: Sequence[bytes]) -> Arrivals:
+    def restore_items(
+        self, items: Sequence[ItemInput], packed: Sequence[bytes], fields: Sequence[Sequence[str]] = ()
+    ) -> Arrivals:
         """Items with the bytes that were kept, ready to come in without an encoder.
+
+        Args:
+            items: As they were sent, none twice.
+            packed: From `pack_items`, one each.
+            fields: For each item the fields that are replaced, none for a whole item. Empty: all are whole.
 
         Raises:
             BundleError: bytes are damaged.
+            NotFoundError: fields are to be replaced of an item that the catalogue does not have.
         """
         now = self._now
-        return unpack_arrivals(now.parts.catalogue, now.sides.encoder, items, packed)
+        return unpack_arrivals(now.parts.catalogue, now.sides.encoder, items, packed, fields)
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:
         """Which ids the catalogue has."""

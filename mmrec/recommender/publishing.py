@@ -15,7 +15,7 @@ from typing import Any
 
 from mmrec.bundle import Bundle, BundleWriter
 from mmrec.progress import NO_PROGRESS, Progress
-from mmrec.recommender.artefact import CATALOGUE_FILES, write_parts
+from mmrec.recommender.artefact import CATALOGUE_FILES, HOLDS_CHANGES, write_parts
 from mmrec.recommender.changing import settled
 from mmrec.recommender.saved_index import index_widths
 from mmrec.recommender.snapshot import Snapshot
@@ -45,7 +45,9 @@ def publish_snapshot(
         if not name.startswith(CATALOGUE_FILES) and name != MODEL_CARD and not writer.path(name).exists():
             shutil.copyfile(base.path(name), writer.path(name))
     writer.write_text(MODEL_CARD, _card(base, now, catalogue))
-    return writer.commit(versions=versions, parameters={**base.manifest.parameters, FOLDED: dict(folded)})
+    # What the dataset of the fit held says nothing of this catalogue.
+    fitted = {name: value for name, value in base.manifest.parameters.items() if name != HOLDS_CHANGES}
+    return writer.commit(versions=versions, parameters={**fitted, FOLDED: dict(folded)})
 
 
 def _card(base: Bundle, now: Snapshot, catalogue: str) -> str:

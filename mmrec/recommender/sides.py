@@ -23,8 +23,10 @@ from mmrec.recommender.changed_rows import (
     changed_thumbnails,
     features_of,
     layered,
+    thumbnails_of,
 )
 from mmrec.types import Modality
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -137,6 +139,13 @@ class CatalogueSides:
         """Thumbnails of the items' pictures; None where the bundle has none. Shape: (N, 3, H, W), uint8."""
         thumbnails = self._read_thumbnails()
         return None if thumbnails is None else changed_thumbnails(thumbnails, self._layers)
+
+    def thumbnails_of(self, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Thumbnails of some items, zero where there is none. Shape: (X, 3, H, W), uint8."""
+        base = self._read_thumbnails()
+        if base is None:
+            return np.zeros((len(rows_X), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+        return thumbnails_of(base, self._layers, rows_X)
 
     @property
     def fusion(self) -> Fusion:

@@ -105,12 +105,14 @@ class GetSemanticIdsRequest(_message.Message):
 class GetSemanticIdsResponse(_message.Message):
     __slots__ = ("entries", "missing_ids", "versions")
     class Entry(_message.Message):
-        __slots__ = ("item_id", "semantic_id")
+        __slots__ = ("item_id", "semantic_id", "status")
         ITEM_ID_FIELD_NUMBER: _ClassVar[int]
         SEMANTIC_ID_FIELD_NUMBER: _ClassVar[int]
+        STATUS_FIELD_NUMBER: _ClassVar[int]
         item_id: str
         semantic_id: _common_pb2.SemanticId
-        def __init__(self, item_id: _Optional[str] = ..., semantic_id: _Optional[_Union[_common_pb2.SemanticId, _Mapping]] = ...) -> None: ...
+        status: _status_pb2.Status
+        def __init__(self, item_id: _Optional[str] = ..., semantic_id: _Optional[_Union[_common_pb2.SemanticId, _Mapping]] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]

@@ -17,7 +17,7 @@ class GetServiceInfoResponse(_message.Message):
     def __init__(self, info: _Optional[_Union[ServiceInfo, _Mapping]] = ...) -> None: ...
 
 class ServiceInfo(_message.Message):
-    __slots__ = ("name", "versions", "items", "users", "dimension", "prefixes", "levels", "codebook_size", "device", "preset")
+    __slots__ = ("name", "versions", "items", "users", "dimension", "prefixes", "levels", "codebook_size", "device", "preset", "codebook_versions")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class ServiceInfo(_message.Message):
     CODEBOOK_SIZE_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     PRESET_FIELD_NUMBER: _ClassVar[int]
+    CODEBOOK_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     versions: _common_pb2.Versions
     items: int
@@ -38,4 +39,5 @@ class ServiceInfo(_message.Message):
     codebook_size: int
     device: str
     preset: str
-    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., dimension: _Optional[int] = ..., prefixes: _Optional[_Iterable[int]] = ..., levels: _Optional[int] = ..., codebook_size: _Optional[int] = ..., device: _Optional[str] = ..., preset: _Optional[str] = ...) -> None: ...
+    codebook_versions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., dimension: _Optional[int] = ..., prefixes: _Optional[_Iterable[int]] = ..., levels: _Optional[int] = ..., codebook_size: _Optional[int] = ..., device: _Optional[str] = ..., preset: _Optional[str] = ..., codebook_versions: _Optional[_Iterable[str]] = ...) -> None: ...

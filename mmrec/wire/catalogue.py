@@ -111,7 +111,14 @@ def semantic_ids_to_wire(found: SemanticIds) -> item_pb2.GetSemanticIdsResponse:
     """`SemanticIds` as a message."""
     entry = item_pb2.GetSemanticIdsResponse.Entry
     return item_pb2.GetSemanticIdsResponse(
-        entries=[entry(item_id=e.item_id, semantic_id=semantic_id_to_wire(e.semantic_id)) for e in found.entries],
+        entries=[
+            entry(
+                item_id=e.item_id,
+                semantic_id=semantic_id_to_wire(e.semantic_id),
+                status=error_to_status(e.error) if e.error else None,
+            )
+            for e in found.entries
+        ],
         missing_ids=found.missing_ids,
         versions=versions_to_wire(found.versions),
     )
@@ -120,7 +127,14 @@ def semantic_ids_to_wire(found: SemanticIds) -> item_pb2.GetSemanticIdsResponse:
 def semantic_ids_from_wire(message: item_pb2.GetSemanticIdsResponse) -> SemanticIds:
     """`SemanticIds` from a message."""
     return SemanticIds(
-        entries=tuple(ItemPath(entry.item_id, tuple(entry.semantic_id.codes)) for entry in message.entries),
+        entries=tuple(
+            ItemPath(
+                entry.item_id,
+                tuple(entry.semantic_id.codes),
+                error_from_status(entry.status) if entry.status.code else None,
+            )
+            for entry in message.entries
+        ),
         missing_ids=tuple(message.missing_ids),
         versions=versions_from_wire(message.versions),
     )

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmrec.batches import UpsertBatch
-from mmrec.types import ChangeEntry, ChangeResults, DeleteRequest, ItemFailure
+from mmrec.types import ChangeEntry, ChangeResults, DeleteRequest, ItemFailure, checked_update_fields
 from mmrec.v1 import common_pb2, item_pb2
-from mmrec.wire.reading import refuse_not_built
+from mmrec.wire.reading import mask_from_wire, mask_to_wire, refuse_not_built
 from mmrec.wire.status import error_from_status, error_to_status
 from mmrec.wire.values import item_input_to_wire, item_inputs_from_wire, versions_from_wire, versions_to_wire
 
@@ -36,6 +36,7 @@ def upsert_batch_to_wire(batch: UpsertBatch) -> item_pb2.UpsertItemsRequest:
         items=[item_input_to_wire(item) for item in batch.items if not isinstance(item, ItemFailure)],
         validate_only=batch.validate_only,
         wait_until_visible=batch.wait_until_visible,
+        update_mask=mask_to_wire(batch.fields),
     )
 
 
@@ -43,11 +44,13 @@ def upsert_batch_from_wire(message: item_pb2.UpsertItemsRequest) -> UpsertBatch:
     """`UpsertBatch` from a message; a bad item becomes its failure, told as ``items[17].image``.
 
     Raises:
-        InvalidArgumentError: there are too many items, or the request's id is too long.
+        InvalidArgumentError: there are too many items, the request's id is too long, or `update_mask` names what is no
+            field of an item.
         NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
     """
     refuse_not_built(message)
-    rest = (message.request_id, message.validate_only, message.wait_until_visible)
+    fields = checked_update_fields(mask_from_wire(message, "update_mask"), "update_mask")
+    rest = (message.request_id, message.validate_only, message.wait_until_visible, fields)
     UpsertBatch(message.items, *rest)  # refused by its length before anything is read
     return UpsertBatch(item_inputs_from_wire(message.items), *rest)
 

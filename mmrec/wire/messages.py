@@ -340,6 +340,7 @@ def info_to_wire(info: ServiceInfo) -> system_pb2.GetServiceInfoResponse:
             codebook_size=info.codebook_size,
             device=info.device,
             preset=info.preset,
+            codebook_versions=info.codebook_versions,
         )
     )
 
@@ -358,4 +359,5 @@ def info_from_wire(message: system_pb2.GetServiceInfoResponse) -> ServiceInfo:
         codebook_size=info.codebook_size,
         device=info.device,
         preset=info.preset,
+        codebook_versions=tuple(info.codebook_versions),
     )

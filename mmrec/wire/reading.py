@@ -23,7 +23,6 @@ FIELDS_NOT_BUILT: Mapping[str, tuple[str, ...]] = {
     "GetItemsRequest": ("item_fields",),
     "EmbedItemsRequest": ("validate_only",),
     "SearchItemsRequest": ("validate_only",),
-    "UpsertItemsRequest": ("update_mask",),
     "RecommendRequest": (
         "history_events",
         "instruction",

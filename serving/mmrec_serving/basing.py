@@ -15,10 +15,7 @@ from mmrec.errors import BundleError, FailedPreconditionError
 from mmrec_serving.store import SqliteChangeReader, SqliteChangeStore, StoreConfig, StoreState
 from mmrec_serving.store.database import STORE_FILE
 
-__all__ = ["HOLDS_CHANGES", "changes_held", "open_store"]
-
-HOLDS_CHANGES = "holds_changes"
-"""Under this name a manifest's parameters say up to which change the dataset of a fit holds those of the store."""
+__all__ = ["changes_held", "open_store"]
 
 
 def changes_held(state: StoreState, bundle: Bundle) -> int:
@@ -32,6 +29,8 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
         FailedPreconditionError: the bundle is of another line, or was fitted anew and does not say what it holds of
             changes that are in the store no more.
     """
+    from mmrec.recommender.artefact import HOLDS_CHANGES
+
     base = bundle.manifest.versions.catalogue
     if base == state.base:
         return state.folded

@@ -150,14 +150,18 @@ class CatalogueChanges:
         """What is answered, and the number of the last change; None where nothing was to be changed."""
         self._check()
         self._engine.check_changeable()
-        described = self._engine.describe_items(request.good)
+        if request.fields:
+            # They are replaced in items as they are after what was acknowledged a moment ago.
+            self._wait(self._handed_over())
+        described = self._engine.describe_items(request.good, request.fields)
         results = request.results(described.errors, self._base)
         if request.validate_only:
             return results, None
         version = self._engine.encoder_version
         items = [request.good[place] for place in described.places]
         packed = self._engine.pack_items(described.arrivals)
-        upserts = [Upsert(item.item_id, item, data, version) for item, data in zip(items, packed, strict=True)]
+        fields = request.fields or None
+        upserts = [Upsert(item.item_id, item, data, version, fields) for item, data in zip(items, packed, strict=True)]
         self._failpoint("before-record")
         recorded = self._store.record(
             request.request_id,

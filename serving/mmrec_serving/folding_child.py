@@ -1,8 +1,9 @@
-"""The process in which a server has its changes folded: python -m mmrec_serving.folding_child BUNDLE STORE
+"""The process in which a server has its changes folded; its arguments are the bundle folder and the store's.
 
-It runs at the lowest priority, reads the store and writes the bundle. Before it publishes it says which catalogue is to
-follow, as a line of JSON on stdout, and waits for a line on stdin, which comes when the store has been told; when the
-server is gone, none comes and nothing is published. Its last line says what was published, or why nothing was.
+It runs at the lowest priority, with one thread of torch's beside the server's own, reads the store and writes the
+bundle. Before it publishes it says which catalogue is to follow, as a line of JSON on stdout, and waits for a line on
+stdin, which comes when the store has been told; when the server is gone, none comes and nothing is published. Its last
+line says what was published, or why nothing was.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ def main() -> None:
     bundle, store = map(Path, sys.argv[1:])
     try:
         with SqliteChangeReader(StoreConfig(store)) as reader:
+            import torch
+
             from mmrec_serving.folding import fold
 
+            torch.set_num_threads(1)
             folded = fold(bundle, reader, _announce)
         _say({"done": None if folded is None else asdict(folded)})
     except MmrecError as err:
@@ -44,7 +48,3 @@ def _announce(catalogue: str, upto: int) -> None:
 
 def _say(line: dict[str, object]) -> None:
     print(json.dumps(line), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,10 @@ __all__ = ["Housekeeping"]
 
 _log = logging.getLogger(__name__)
 
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from mmrec_serving.folding_child import main; main()"
+)
+"""It finds its modules where this process finds them, however that came about."""
 _AFTER_FAILURE_S = 60.0
 """A folding that failed is tried again after this, then after twice as long, and so on."""
 _MOST_S = 3600.0
@@ -177,19 +180,9 @@ class Housekeeping:
 
     def _run_child(self, engine: LiveEngine, changes: CatalogueChanges) -> bool:
         """Have a process of its own publish a version with all changes of now; whether there were any."""
-        command = [
-            sys.executable,
-            "-m",
-            "mmrec_serving.folding_child",
-            str(engine.bundle.root),
-            str(self._config.store),
-        ]
-        # It finds what this process found, however that came about, and computes with one thread beside ours.
-        environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(engine.bundle.root), str(self._config.store)]
         with tempfile.TemporaryFile("w+") as log:
-            child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
-            )
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
             with child:
                 self._child = child
                 try:

@@ -31,14 +31,16 @@ class LiveEngine(Engine, Protocol):
     def prepare_changes(self) -> None:
         """Make what the first change would have to make."""
 
-    def describe_items(self, items: Sequence[ItemInput]) -> Described:
-        """Encode items that are to come in."""
+    def describe_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> Described:
+        """Encode items that are to come in, or of which only some fields are replaced."""
 
     def pack_items(self, arrivals: Arrivals) -> list[bytes]:
         """What was encoded, as bytes that can be kept."""
 
-    def restore_items(self, items: Sequence[ItemInput], packed: Sequence[bytes]) -> Arrivals:
-        """Items with the bytes that were kept."""
+    def restore_items(
+        self, items: Sequence[ItemInput], packed: Sequence[bytes], fields: Sequence[Sequence[str]] = ()
+    ) -> Arrivals:
+        """Items, none twice, with the bytes that were kept; for each the fields that are replaced, none for all."""
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:
         """Which ids the catalogue has."""

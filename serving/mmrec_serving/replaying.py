@@ -7,7 +7,7 @@ without one; where the encoders are others by now, it is encoded again. Knows no
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,8 @@ def bring_forward(
         wanted = [entry for entry in batch if upto is None or entry.sequence <= upto]
         if wanted:
             done = wanted[-1].sequence
-            apply(engine, _ready(engine, wanted), name(done))
+            for run in _runs(wanted):
+                apply(engine, _ready(engine, run), name(run[-1].sequence))
         if len(wanted) < len(batch):
             break
     return done
@@ -99,10 +100,23 @@ def apply(engine: LiveEngine, pending: Sequence[Pending], version: str) -> None:
     engine.change(arrivals, gone, version=version)
 
 
+def _runs(entries: Sequence[Sequenced]) -> Iterator[list[Sequenced]]:
+    """Changes that can be made ready together: fields are replaced in an item as it was left by what came before."""
+    run: list[Sequenced] = []
+    ids: set[str] = set()
+    for entry in entries:
+        change = entry.change
+        if isinstance(change, Upsert) and change.fields is not None and change.item_id in ids:
+            yield run
+            run, ids = [], set()
+        run.append(entry)
+        ids.add(change.item_id)
+    yield run
+
+
 def _ready(engine: LiveEngine, entries: Sequence[Sequenced]) -> list[Pending]:
-    # What came twice comes in once, as it was the last time.
+    # What came twice comes in once, as it was the last time, and in the place where it came first.
     entries = list({entry.change.item_id: entry for entry in entries}.values())
-    entries.sort(key=lambda entry: entry.sequence)
     ready = _restored(engine, [entry.change for entry in entries if isinstance(entry.change, Upsert)])
     return [
         Pending(entry.sequence, None, (entry.change.item_id,))
@@ -115,14 +129,21 @@ def _ready(engine: LiveEngine, entries: Sequence[Sequenced]) -> list[Pending]:
 def _restored(engine: LiveEngine, upserts: Sequence[Upsert]) -> dict[int, Arrivals]:
     """What is to come in for each change, by its identity; without an encoder where the kept bytes still fit."""
     version = engine.encoder_version
+    amended = [upsert.item_id for upsert in upserts if upsert.fields is not None]
+    # A bundle that was fitted anew may lack an item of which fields were replaced.
+    lacking = {item_id for item_id, there in zip(amended, engine.known(amended), strict=True) if not there}
+    for item_id in sorted(lacking):
+        _log.warning("fields of item %r cannot be replaced: the catalogue does not have it", item_id)
+    upserts = [upsert for upsert in upserts if upsert.fields is None or upsert.item_id not in lacking]
     kept = [upsert for upsert in upserts if upsert.payload and upsert.encoder_version == version]
     others = [upsert for upsert in upserts if not (upsert.payload and upsert.encoder_version == version)]
     ready: dict[int, Arrivals] = {}
     if kept:
-        arrivals = engine.restore_items([one.item for one in kept], [one.payload for one in kept])
+        fields = [one.fields or () for one in kept]
+        arrivals = engine.restore_items([one.item for one in kept], [one.payload for one in kept], fields)
         ready |= {id(upsert): arrivals.take([place]) for place, upsert in enumerate(kept)}
     for upsert in others:
-        described = engine.describe_items([upsert.item])
+        described = engine.describe_items([upsert.item], upsert.fields or ())
         for error in described.errors.values():
             _log.warning("item %r cannot be brought back with today's encoders: %s", upsert.item_id, error)
         if described.places:

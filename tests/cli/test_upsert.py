@@ -79,6 +79,22 @@ def test_the_items_of_a_folder_come_with_their_pictures_and_what_is_wrong_is_tol
         assert client.info().items == 25
 
 
+def test_some_columns_of_items_that_exist_are_replaced(
+    tmp_path: Path, shop: Path, server: BackgroundServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _run(["upsert", str(shop), "--server", server.target], capsys)
+    table = tmp_path / "halves.csv"
+    table.write_text("item_id,title,half\nn1,Not read,fourth\nghost,Not there,fourth\n", encoding="utf-8")
+    status, _, err = _run(["upsert", str(table), "--server", server.target, "--fields", "half"], capsys)
+    assert status == 0
+    assert "item ghost (row 3): there is no item 'ghost'" in err
+    with Client(server.target) as client:
+        (found,) = client.list_items('half = "fourth"').items
+        assert (found.item_id, found.title) == ("n1", "Mug")
+    status, _, err = _run(["upsert", str(table), "--server", server.target, "--fields", "attributes."], capsys)
+    assert (status, "attributes.NAME" in err) == (2, True)
+
+
 def test_json_is_one_document_with_everything_that_was_refused(
     shop: Path, server: BackgroundServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -186,7 +186,10 @@ path_lists = st.lists(codes, max_size=3).map(tuple)
 semantic_ids = st.builds(SemanticIds, st.lists(st.builds(ItemPath, ids, codes)).map(tuple), id_lists, versions)
 resolved = st.builds(ResolvedPath, codes, st.lists(records, max_size=3).map(tuple), st.integers(0, 2**60))
 resolved_paths = st.builds(ResolvedPaths, st.lists(resolved, max_size=3).map(tuple), versions)
-upsert_batches = st.builds(UpsertBatch, st.lists(inputs, max_size=3).map(tuple), words, st.booleans(), st.booleans())
+masks = st.lists(st.sampled_from(["title", "image", "attributes.a b", "attributes"]), max_size=3).map(tuple)
+upsert_batches = st.builds(
+    UpsertBatch, st.lists(inputs, max_size=3).map(tuple), words, st.booleans(), st.booleans(), masks
+)
 change_results = st.builds(ChangeResults, st.lists(st.builds(ChangeEntry, ids), max_size=3).map(tuple), versions, words)
 
 SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {

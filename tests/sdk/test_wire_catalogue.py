@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec.rpcs import GET_SEMANTIC_IDS, LIST_ITEMS, RESOLVE_SEMANTIC_IDS
 from mmrec.types import (
+    ItemPath,
     ListItemsRequest,
     ResolvedPath,
     ResolvedPaths,
     ResolveRequest,
+    SemanticIds,
     SemanticIdsRequest,
+    Versions,
 )
 from mmrec.v1 import common_pb2, item_pb2
 from mmrec.wire import catalogue
@@ -26,6 +29,16 @@ def test_why_a_path_was_refused_arrives_with_its_field() -> None:
     other = ResolvedPaths((ResolvedPath((1,), error=FailedPreconditionError("not now")),))
     (entry,) = RESOLVE_SEMANTIC_IDS.decode_reply(RESOLVE_SEMANTIC_IDS.encode_reply(other)).entries
     assert isinstance(entry.error, FailedPreconditionError)
+
+
+def test_why_an_item_has_no_path_arrives_with_it() -> None:
+    later = ItemPath("later", (), NotFoundError("it came after them"))
+    found = SemanticIds((ItemPath("a", (1, 2)), later), ("ghost",), Versions("m", "c", "old"))
+    read = GET_SEMANTIC_IDS.decode_reply(GET_SEMANTIC_IDS.encode_reply(found))
+    assert (read.entries[0], read.missing_ids, read.versions) == (found.entries[0], ("ghost",), found.versions)
+    assert (read.entries[1].item_id, read.entries[1].semantic_id) == ("later", ())
+    assert isinstance(read.entries[1].error, NotFoundError)
+    assert read.entries[1].error.message == "it came after them"
 
 
 def test_unset_fields_mean_the_defaults() -> None:

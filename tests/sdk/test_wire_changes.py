@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.batches import UpsertBatch
-from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError, NotImplementedYetError
+from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.rpcs import DELETE_ITEMS, STREAM_UPSERT_ITEMS, UPSERT_ITEMS
 from mmrec.types import ChangeEntry, ChangeResults, DeleteRequest, ItemFailure, ItemInput, Versions
 from mmrec.v1 import common_pb2, item_pb2
@@ -85,7 +85,26 @@ def test_a_bad_message_is_refused_by_field(message: object, field: str) -> None:
     assert [violation.field for violation in refused.value.violations] == [field]
 
 
-def test_a_mask_of_fields_is_not_built() -> None:
-    message = item_pb2.UpsertItemsRequest(update_mask=FieldMask(paths=["title"]))
-    with pytest.raises(NotImplementedYetError, match="update_mask is set"):
+@pytest.mark.parametrize(
+    ("paths", "fields"),
+    [
+        (["title"], ("title",)),
+        (["attributes.unit price", "image", "title", "image"], ("attributes.unit price", "image", "title")),
+        (["attributes.price", "attributes"], ("attributes",)),
+        (["*"], ()),
+        ([], ()),
+    ],
+)
+def test_a_mask_names_the_fields_that_are_replaced(paths: list[str], fields: tuple[str, ...]) -> None:
+    message = item_pb2.UpsertItemsRequest(update_mask=FieldMask(paths=paths))
+    batch = changes.upsert_batch_from_wire(message)
+    assert batch.fields == fields
+    assert changes.upsert_batch_from_wire(changes.upsert_batch_to_wire(batch)) == batch
+
+
+@pytest.mark.parametrize("path", ["item_id", "titles", "attributes.", "semantic_id", "*", ""])
+def test_a_mask_that_names_no_field_of_an_item_is_refused(path: str) -> None:
+    message = item_pb2.UpsertItemsRequest(update_mask=FieldMask(paths=["title", path]))
+    with pytest.raises(InvalidArgumentError, match="what can be replaced is title, description") as refused:
         changes.upsert_batch_from_wire(message)
+    assert [violation.field for violation in refused.value.violations] == ["update_mask"]

@@ -54,7 +54,7 @@ class DictEngine:
     def check_changeable(self) -> None:
         pass
 
-    def describe_items(self, items: Sequence[ItemInput]) -> DictDescribed:
+    def describe_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> DictDescribed:
         self.encoded += len(items)
         errors: dict[int, MmrecError] = {
             place: InvalidArgumentError("the title is bad", field="title")
@@ -68,7 +68,9 @@ class DictEngine:
     def pack_items(self, arrivals: DictArrivals) -> list[bytes]:
         return [json.dumps([record.item_id, record.title]).encode() for record in arrivals.records]
 
-    def restore_items(self, items: Sequence[ItemInput], packed: Sequence[bytes]) -> DictArrivals:
+    def restore_items(
+        self, items: Sequence[ItemInput], packed: Sequence[bytes], fields: Sequence[Sequence[str]] = ()
+    ) -> DictArrivals:
         return DictArrivals(tuple(ItemRecord(*json.loads(data)) for data in packed))
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:

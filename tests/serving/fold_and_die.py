@@ -2,8 +2,9 @@
 
     python fold_and_die.py BUNDLE STORE POINT...
 
-After every kill the same folders are opened as a server would open them, and what is then served is told as a line of
-JSON. Between two kills one item comes, one is replaced and one goes.
+A point ``swap:NAME`` is one of a server that has folded and goes on with the new version. After every kill the same
+folders are opened as a server would open them, and what is then served is told as a line of JSON. Between two kills one
+item comes, one is replaced and one goes.
 """
 
 import json
@@ -16,7 +17,7 @@ from mmrec.recommender import Recommender
 from mmrec.types import ChangeResults, DeleteRequest, ItemInput, UpsertRequest
 from mmrec_serving.basing import open_store
 from mmrec_serving.changing import CatalogueChanges
-from mmrec_serving.folding import fold_offline
+from mmrec_serving.folding import fold, fold_offline
 
 bundle, store = Path(sys.argv[1]), Path(sys.argv[2])
 
@@ -52,7 +53,14 @@ for number, point in enumerate(sys.argv[3:], start=1):
             if name == point:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        fold_offline(bundle, store, failpoint=die)
+        if not point.startswith("swap:"):
+            fold_offline(bundle, store, failpoint=die)
+            os._exit(0)
+        engine = Recommender.load(bundle, device="cpu")
+        changes = CatalogueChanges(engine, open_store(store, engine.bundle), failpoint=lambda name: die(f"swap:{name}"))
+        changes.replay()
+        fold(bundle, changes.store, changes.store.announce)
+        changes.adopt()
         os._exit(0)
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL

@@ -4,18 +4,22 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
-from mmrec.bundle import current_version, open_bundle
+from mmrec.bundle import Bundle, BundleWriter, current_version, open_bundle
 from mmrec.cli import main
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender import Recommender
-from mmrec.types import ItemInput, UpsertRequest
+from mmrec.types import ChangeResults, ItemInput, ItemRecord, UpsertRequest
 from mmrec_serving.basing import open_store
 from mmrec_serving.changing import CatalogueChanges
-from mmrec_serving.replaying import catalogue_name
+from mmrec_serving.folding import fold_offline
+from mmrec_serving.replaying import bring_forward, catalogue_name
 from mmrec_serving.store import StoreState
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -33,6 +37,11 @@ POINTS = (
     "published",
     "rebased",
     "dropped",
+    "swap:before-bring-forward",
+    "swap:before-swap",
+    "swap:after-swap",
+    "swap:after-rebase",
+    "swap:after-drop",
     "none",
 )
 """Where a folding is killed, in the order in which it passes them."""
@@ -112,10 +121,52 @@ def test_a_folding_killed_at_any_point_loses_nothing(
         assert one["base"] == (base if number - 1 < PUBLISHED else f"{base}+{recorded}")
 
 
-def test_a_folding_beside_another_one_or_a_server_is_refused(root: Path, tmp_path: Path) -> None:
-    from mmrec.bundle import BundleWriter
-    from mmrec_serving.folding import fold_offline
+def test_fields_that_were_replaced_are_replayed_compacted_and_folded(root: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    column = next(iter(Recommender.load(root, device="cpu")._now.parts.catalogue.attributes))
 
+    def upsert(changes: CatalogueChanges, *items: ItemInput, fields: tuple[str, ...] = ()) -> None:
+        (found,) = changes.upsert_many([UpsertRequest(items, fields=fields, wait_until_visible=True)])
+        assert isinstance(found, ChangeResults)
+        assert found.refused == ()
+
+    def items_of(engine: Recommender) -> dict[str, ItemRecord]:
+        # The last code only tells apart items that came at once.
+        records = engine.list_items(page_size=100).items
+        return {item.item_id: replace(item, semantic_id=item.semantic_id[:-1]) for item in records}
+
+    def vectors(engine: Recommender) -> npt.NDArray[np.float32]:
+        parts = engine._now.parts
+        return parts.fused_ND[np.argsort(parts.catalogue.item_ids)]
+
+    live = Recommender.load(root, device="cpu")
+    changes = CatalogueChanges(live, open_store(store, live.bundle))
+    changes.replay()
+    upsert(changes, ItemInput("n0", title="Quartz lamp"), ItemInput("n1", title="Oak desk"))
+    upsert(changes, ItemInput("n0", attributes={column: "red"}), fields=(f"attributes.{column}",))
+    upsert(changes, ItemInput("p0005", title="Quartz table"), fields=("title",))
+    upsert(changes, ItemInput("p0005", attributes={column: "blue"}), fields=(f"attributes.{column}",))
+    upsert(changes, ItemInput("n0", title="Quartz chair"), fields=("title",))
+    changes.close()
+
+    def served() -> dict[str, ItemRecord]:
+        engine = Recommender.load(root, device="cpu")
+        with open_store(store, engine.bundle) as opened:
+            bring_forward(engine, opened.replay(), lambda last: f"c+{last}")
+            opened.compact(opened.position())
+        np.testing.assert_allclose(vectors(engine), vectors(live), atol=1e-5)
+        return items_of(engine)
+
+    wanted = items_of(live)
+    assert (wanted["n0"].title, wanted["n0"].attributes[column]) == ("Quartz chair", "red")
+    assert (wanted["p0005"].title, wanted["p0005"].attributes[column]) == ("Quartz table", "blue")
+    assert served() == wanted
+    assert served() == wanted  # compacted
+    assert fold_offline(root, store) is not None
+    assert served() == wanted
+
+
+def test_a_folding_beside_another_one_or_a_server_is_refused(root: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     engine = record(root, store, ItemInput("n", title="Quartz lamp"))
     with open_store(store, engine.bundle), pytest.raises(FailedPreconditionError, match="another process is writing"):
@@ -145,3 +196,39 @@ def test_a_catalogue_has_one_name_whether_its_changes_were_folded_or_not(
     base: str, folded: int, last: int, name: str
 ) -> None:
     assert catalogue_name(StoreState(base, 9, folded), last) == name
+
+
+def test_a_bundle_that_was_fitted_anew_says_which_changes_it_holds(root: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    record(root, store, ItemInput("n0", title="Quartz lamp"), ItemInput("n1", title="Oak desk"))
+
+    def anew(folder: Path, catalogue: str, **parameters: object) -> Bundle:
+        source = open_bundle(root)
+        with BundleWriter(folder, preset="p", name="n") as writer:
+            for name in source.manifest.files:
+                writer.path(name).write_bytes(source.path(name).read_bytes())
+            versions = replace(source.manifest.versions, catalogue=catalogue)
+            writer.commit(versions=versions, parameters=parameters)
+        return open_bundle(folder)
+
+    # Of a shop that has nothing to do with it.
+    other = anew(tmp_path / "other", "x")
+    with pytest.raises(FailedPreconditionError, match="no later version of it"):
+        open_store(store, other)
+    # Beside the version that was served: all changes are made to it.
+    current = (root / "CURRENT").read_text()
+    beside = anew(root, "d")
+    with open_store(store, beside) as changes:
+        assert (changes.state().base, changes.state().folded, len(next(iter(changes.replay())))) == ("d", 0, 2)
+        changes.rebase(open_bundle(root / "versions" / current.strip()).manifest.versions.catalogue, 0)
+    (root / "CURRENT").write_text(current)
+    assert fold_offline(root, store) is not None
+    record(root, store, ItemInput("n2", title="Oak chair"))
+    # What was dropped is nowhere but in the version that was folded.
+    with pytest.raises(FailedPreconditionError, match="--holds-changes N"):
+        open_store(store, anew(root, "e"))
+    with pytest.raises(FailedPreconditionError, match="for an N from 2 to 3"):
+        open_store(store, anew(root, "f", holds_changes=4))
+    with open_store(store, anew(root, "g", holds_changes=2)) as changes:
+        (left,) = next(iter(changes.replay()))
+        assert (changes.state().base, left.sequence, left.change.item_id) == ("g", 3, "n2")

@@ -6,15 +6,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mmrec
-from mmrec.bundle import current_version, open_bundle
+from mmrec.bundle import BundleWriter, current_version, open_bundle
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec.types import ItemInput
+from mmrec_serving import BackgroundServer, ServerConfig
+from mmrec_serving.basing import open_store
+from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.store import SqliteChangeReader, StoreConfig
 
 LIMIT_S = 120.0
@@ -79,9 +85,9 @@ class Asking:
             time.sleep(0.01)
 
 
-def wait_until(true: "object", what: str) -> None:
+def wait_until(true: Callable[[], bool], what: str) -> None:
     begun = time.monotonic()
-    while not true():  # type: ignore[operator]
+    while not true():
         assert time.monotonic() - begun < LIMIT_S, what
         time.sleep(0.05)
 
@@ -119,20 +125,23 @@ def test_a_server_folds_by_itself_while_requests_go_on(
     assert state.base.startswith(f"{base}+")
     assert fitted not in {path.name for path in (root / "versions").iterdir()}
     assert open_bundle(root).manifest.versions.catalogue.startswith(f"{base}+")
-    with served(root, child_environment, "--store", str(store)) as server:
-        assert server.client.recommend([], k=1).versions == last
-        assert len(server.client.list_items(page_size=1000).items) == len(found.items)
+    engine = mmrec.Recommender.load(root, device="cpu")
+    changes = CatalogueChanges(engine, open_store(store, engine.bundle))
+    changes.replay()
+    changes.close()
+    assert engine.info().versions == last
+    assert set(engine.recommend([], k=1000).item_ids) == set(found.item_ids)
 
 
 def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(
     root: Path, tmp_path: Path, child_environment: dict[str, str]
 ) -> None:
-    from mmrec.bundle import BundleWriter
-
     fitted = open_bundle(root).manifest.versions
     store = tmp_path / "store"
     with served(root, child_environment, "--store", str(store)) as server, Asking(server.client) as asking:
-        server.client.upsert_items([ItemInput("n0", title="Quartz lamp"), ItemInput("p0002", title="Quartz table")])
+        server.client.upsert_items([ItemInput("n0", title="Quartz lamp")])
+        server.client.upsert_items([ItemInput("p0002", title="Quartz table")], fields=["title"])
+        description = server.client.items(["p0002"]).items[0].description
         server.client.delete_items(["p0003"])
         # Made elsewhere of the same dataset, with an item more; what was recorded is brought into it.
         other = mmrec.Recommender.load(root, device="cpu")
@@ -144,11 +153,30 @@ def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(
         assert server.client.info().versions.catalogue == "other+3"
         lookup = server.client.items(["n0", "p0002", "p0003", "elsewhere"])
         assert [item.title for item in lookup.items] == ["Quartz lamp", "Quartz table", "Oak desk"]
+        assert lookup.items[1].description == description != ""
+        # One of other codebooks: what was looked up before the change can be looked up after it.
+        path = server.client.semantic_ids(["p0002"]).entries[0].semantic_id
+        source = open_bundle(root)
+        with BundleWriter(root, preset="p", name="again") as writer:
+            for name in source.manifest.files:
+                shutil.copyfile(source.path(name), writer.path(name))
+            writer.commit(versions=replace(source.manifest.versions, codebook="b2"), parameters={})
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.client.info().name == "again", "the next version is served")
+        assert server.client.info().codebook_versions == ("b2", fitted.codebook)
+        server.client.upsert_items([ItemInput("n2", title="Quartz lamp")], wait_until_visible=True)
+        found = server.client.semantic_ids(["p0002", "n2"], codebook_version=fitted.codebook)
+        assert (found.entries[0].semantic_id, found.versions.codebook) == (path, fitted.codebook)
+        assert isinstance(found.entries[1].error, NotFoundError)
+        resolved = server.client.resolve_semantic_ids([path], codebook_version=fitted.codebook)
+        assert [item.item_id for item in resolved.entries[0].items] == ["p0002"]
+        with pytest.raises(FailedPreconditionError, match=f"b2, {fitted.codebook}|{fitted.codebook}, b2"):
+            server.client.semantic_ids(["p0002"], codebook_version="b3")
         # A damaged version changes nothing.
         (root / "CURRENT").write_text("20260131T093000Z-0123456789ab\n")
         server.process.send_signal(signal.SIGHUP)
         done = server.client.upsert_items([ItemInput("n1", title="Quartz lamp")], wait_until_visible=True)
-        assert done.versions.catalogue == "other+4"
+        assert done.versions.catalogue == "other+5"
         (root / "CURRENT").write_text(f"{other_version(root, fitted.catalogue)}\n")
     assert asking.failed == []
     assert asking.versions[0].startswith(fitted.catalogue)
@@ -164,11 +192,54 @@ def other_version(root: Path, catalogue: str) -> str:
     )
 
 
-def test_a_server_without_a_store_watches_for_versions(root: Path, child_environment: dict[str, str]) -> None:
-    from mmrec.bundle import BundleWriter
-
-    with served(root, child_environment, "--watch") as server:
-        other = mmrec.Recommender.load(root, device="cpu")
+def test_a_server_without_a_store_watches_for_versions(root: Path) -> None:
+    config = ServerConfig(port=0, watch=True, housekeeping_s=0.05)
+    other = mmrec.Recommender.load(root, device="cpu")
+    with (
+        BackgroundServer(lambda: mmrec.Recommender.load(root, device="cpu"), config) as server,
+        mmrec.Client(server.target) as client,
+    ):
+        assert client.info().versions == other.info().versions
         with BundleWriter(root, preset="p", name="anew") as writer:
             other.publish(writer, catalogue="other", folded={})
-        wait_until(lambda: server.client.info().versions.catalogue == "other", "the new version is served")
+        wait_until(lambda: client.info().versions.catalogue == "other", "the new version is served")
+        assert client.info().codebook_versions == (other.info().versions.codebook,)
+
+
+def test_a_store_is_tidied_while_it_is_served(root: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    config = ServerConfig(port=0, store=store, tidy_every_s=0.05, housekeeping_s=0.05)
+    with (
+        BackgroundServer(lambda: mmrec.Recommender.load(root, device="cpu"), config) as server,
+        mmrec.Client(server.target) as client,
+    ):
+        for number in range(3):
+            client.upsert_items([ItemInput("n", title=f"Quartz lamp {number}")], request_id=f"r{number}")
+
+        def kept() -> int:
+            with SqliteChangeReader(StoreConfig(store)) as reader:
+                return sum(len(batch) for batch in reader.replay())
+
+        wait_until(lambda: kept() == 1, "the last change of the item is kept")
+        # What protects against doing the same twice is not forgotten.
+        again = client.upsert_items([ItemInput("n", title="Quartz lamp 0")], request_id="r0", wait_until_visible=True)
+        assert again.done == ("n",)
+        assert client.items(["n"]).items[0].title == "Quartz lamp 2"
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"fold_after": -1}, "fold_after"),
+        ({"fold_after": 5, "store": None}, "fold_after"),
+        ({"fold_every_s": 60.0, "store": None}, "fold_every_s"),
+        ({"fold_every_s": 0.0}, "fold_every_s"),
+        ({"keep_versions": -1}, "keep_versions"),
+        ({"tidy_every_s": float("nan")}, "tidy_every_s"),
+        ({"housekeeping_s": 0}, "housekeeping_s"),
+    ],
+)
+def test_housekeeping_that_cannot_be_done_is_refused_by_field(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        ServerConfig(**{"store": Path("changes"), **values})
+    assert [violation.field for violation in refused.value.violations] == [field]
