@@ -99,6 +99,7 @@ class Recommender(EngineCalls):
         self._recording = threading.Lock()
         self._changes = 0
         self._made = MadeChanges()
+        self._version: tuple[ItemEncoder, str] | None = None
 
     @classmethod
     def load(cls, bundle: str | os.PathLike[str], *, device: str = "auto", dtype: str = "auto") -> Recommender:
@@ -381,7 +382,11 @@ class Recommender(EngineCalls):
     @property
     def encoder_version(self) -> str:
         """Stands for what packed items depend on; see `mmrec.recommender.arrival_bytes`."""
-        return encoder_version(self._encoder)
+        encoder, known = self._encoder, self._version
+        if known is None or known[0] is not encoder:
+            # It looks at all weights, and is asked for at every change.
+            self._version = known = encoder, encoder_version(encoder)
+        return known[1]
 
     def check_changeable(self) -> None:
         """Refuse where no item can come in.

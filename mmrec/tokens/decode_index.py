@@ -13,7 +13,7 @@ it says is always exact.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,9 @@ from torch import Tensor
 from mmrec.errors import BundleError, InvalidArgumentError
 
 __all__ = ["Children", "DecodeIndex", "build_decode_index", "change_decode_index"]
+
+Codes = Sequence[npt.NDArray[np.int32]]
+"""Paths code by code: P arrays of one code each."""
 
 LAYOUT = 1
 """Version of what `DecodeIndex.tensors` gives."""
@@ -139,13 +142,19 @@ class DecodeIndex(NamedTuple):
         places[self.items_N] = torch.arange(len(self.items_N), dtype=torch.int32, device=places.device)
         return places
 
+    def sorted_codes(self) -> list[npt.NDArray[np.int32]]:
+        """Semantic IDs in their own order, rebuilt from the tree, code by code. P arrays of shape (N,), int32."""
+        items, found = len(self.items_N), []
+        for depth in range(1, self.levels + 1):
+            codes_V, begins = self.child_code[depth - 1].cpu(), self.item_begin[depth].cpu()
+            if len(codes_V) < items:
+                codes_V = torch.repeat_interleave(codes_V, begins.diff(), output_size=items)
+            found.append(codes_V.numpy())
+        return found
+
     def sorted_paths(self) -> npt.NDArray[np.int32]:
         """Semantic IDs in their own order, rebuilt from the tree. Shape: (N, P), int32."""
-        columns = []
-        for depth in range(1, self.levels + 1):
-            sizes = np.diff(self.item_begin[depth].cpu().numpy())
-            columns.append(np.repeat(self.child_code[depth - 1].cpu().numpy(), sizes))
-        return np.stack(columns, axis=1)
+        return np.stack(self.sorted_codes(), axis=1)
 
     def paths(self) -> npt.NDArray[np.int32]:
         """Semantic IDs in catalogue order, where every row is there. Shape: (N, P), int32."""
@@ -207,7 +216,7 @@ def build_decode_index(semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int
     widths = widths or tuple(int(c) + 1 for c in semantic_ids_NP.max(axis=0))
     _check_codes(semantic_ids_NP, widths)
     order_N = _order(semantic_ids_NP, widths)
-    return _from_sorted(semantic_ids_NP[order_N], order_N.astype(np.int32), widths)
+    return _from_sorted([code_N[order_N] for code_N in semantic_ids_NP.T], order_N.astype(np.int32), widths)
 
 
 def change_decode_index(
@@ -228,20 +237,24 @@ def change_decode_index(
     Raises:
         InvalidArgumentError: a code is out of range, two items share a path, or nothing would be left.
     """
-    items_N, paths_NP = index.items_N.numpy(), index.sorted_paths()
+    items_N, codes = index.items_N.numpy(), index.sorted_codes()
     if len(removed_R):
-        kept_N = ~np.isin(items_N, removed_R)
-        items_N, paths_NP = items_N[kept_N], paths_NP[kept_N]
+        rows = int(max(items_N.max(initial=0), removed_R.max())) + 1
+        gone = np.zeros(rows, dtype=bool)
+        gone[removed_R] = True
+        gone_N = gone[items_N]
+        if gone_N.any():
+            items_N, codes = items_N[~gone_N], [code_N[~gone_N] for code_N in codes]
     if len(rows_M):
         _check_codes(added_MP, index.widths)
         order_M = _order(added_MP, index.widths)
         added_MP, rows_M = added_MP[order_M], rows_M[order_M].astype(np.int32)
-        before_M = _places(paths_NP, added_MP, index.widths)
+        before_M = _places(codes, list(added_MP.T), index.widths)
         items_N = np.insert(items_N, before_M, rows_M)
-        paths_NP = np.insert(paths_NP, before_M, added_MP, axis=0)
+        codes = [np.insert(code_N, before_M, added_M) for code_N, added_M in zip(codes, added_MP.T, strict=True)]
     if not len(items_N):
         raise InvalidArgumentError("every item would be gone; a decode index needs at least one")
-    return _from_sorted(paths_NP, items_N, index.widths)
+    return _from_sorted(codes, items_N, index.widths)
 
 
 def _check_codes(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> None:
@@ -252,56 +265,53 @@ def _check_codes(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> No
         )
 
 
-def _keys(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
+def _keys(codes: Codes, widths: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
     """Paths as whole numbers in the same order; None where they are too long for that. Shape: (N,), int64."""
     bits = [max(1, (width - 1).bit_length()) for width in widths]
     if sum(bits) > KEY_BITS:
         return None
-    keys_N = np.zeros(len(paths_NP), dtype=np.int64)
-    for level, size in enumerate(bits):
-        keys_N = (keys_N << size) | paths_NP[:, level]
+    keys_N = codes[0].astype(np.int64)
+    for code_N, size in zip(codes[1:], bits[1:], strict=True):
+        keys_N <<= size
+        keys_N |= code_N
     return keys_N
 
 
 def _order(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> npt.NDArray[np.int64]:
     """Rows in the order of their paths, equal ones in their own. Shape: (N,), int64."""
-    keys_N = _keys(paths_NP, widths)
+    keys_N = _keys(list(paths_NP.T), widths)
     return np.lexsort(paths_NP.T[::-1]) if keys_N is None else np.argsort(keys_N, kind="stable")
 
 
-def _places(
-    sorted_NP: npt.NDArray[np.int32], added_MP: npt.NDArray[np.int32], widths: tuple[int, ...]
-) -> npt.NDArray[np.int64]:
-    """Before which sorted path each new one belongs; both are sorted. Shape: (M,), int64."""
-    old_N, new_M = _keys(sorted_NP, widths), _keys(added_MP, widths)
+def _places(old: Codes, new: Codes, widths: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Before which path of some each one of others belongs; both are sorted. Shape: (M,), int64."""
+    old_N, new_M = _keys(old, widths), _keys(new, widths)
     if old_N is not None and new_M is not None:
         return np.searchsorted(old_N, new_M)
-    both = np.concatenate([added_MP, sorted_NP])
-    order = np.lexsort(both.T[::-1])
-    is_new = order < len(added_MP)
+    both = [np.concatenate([new_M, old_N]) for new_M, old_N in zip(new, old, strict=True)]
+    order = np.lexsort(both[::-1])
+    is_new = order < len(new[0])
     return np.asarray(np.cumsum(~is_new)[is_new], dtype=np.int64)
 
 
-def _from_sorted(
-    paths_NP: npt.NDArray[np.int32], items_N: npt.NDArray[np.int32], widths: tuple[int, ...]
-) -> DecodeIndex:
-    items, levels = paths_NP.shape
+def _from_sorted(codes: Codes, items_N: npt.NDArray[np.int32], widths: tuple[int, ...]) -> DecodeIndex:
+    items = len(items_N)
     starts = [np.zeros(1, dtype=np.int32)]
-    codes = []
+    found = []
     differs_N = np.zeros(items, dtype=bool)
     differs_N[0] = True
-    for level in range(levels):
-        code_N = paths_NP[:, level]
+    for code_N in codes:
         differs_N[1:] |= code_N[1:] != code_N[:-1]
         starts.append(np.flatnonzero(differs_N).astype(np.int32))
-        codes.append(np.ascontiguousarray(code_N[starts[-1]]))
+        found.append(np.ascontiguousarray(code_N[starts[-1]]))
     if len(starts[-1]) != items:
         same = int(np.flatnonzero(~differs_N)[0])
+        path = [int(code_N[same]) for code_N in codes]
         raise InvalidArgumentError(
-            f"items {int(items_N[same - 1])} and {int(items_N[same])} share the path {paths_NP[same].tolist()}; "
+            f"items {int(items_N[same - 1])} and {int(items_N[same])} share the path {path}; "
             "semantic IDs must be unique: give them different last codes"
         )
-    return _laid_out(items_N, starts[:-1], codes, widths)
+    return _laid_out(items_N, starts[:-1], found, widths)
 
 
 def _laid_out(
