@@ -143,6 +143,7 @@ class Housekeeping:
         if self._changes is None or self._clock() - self._tidied < self._config.tidy_every_s:
             return
         self._tidied = self._clock()
+        self._changes.settle()
         store = self._changes.store
         forgotten = store.forget(datetime.now(UTC))  # never one that still protects
         gone = store.compact(store.position())
@@ -167,6 +168,7 @@ class Housekeeping:
         self._folded, self._failures = self._clock(), 0
 
     def _fold_now(self, engine: LiveEngine, changes: CatalogueChanges) -> None:
+        changes.settle()
         root = engine.bundle.root
         if current_version(root) == engine.bundle.version and not self._run_child(engine, changes):
             return

@@ -243,3 +243,13 @@ def test_housekeeping_that_cannot_be_done_is_refused_by_field(values: dict[str, 
     with pytest.raises(InvalidArgumentError) as refused:
         ServerConfig(**{"store": Path("changes"), **values})
     assert [violation.field for violation in refused.value.violations] == [field]
+
+
+def test_a_single_version_is_served_and_not_folded(root: Path, tmp_path: Path) -> None:
+    folder = open_bundle(root).folder
+    config = ServerConfig(port=0, store=tmp_path / "store", fold_after=10)
+    with (
+        pytest.raises(FailedPreconditionError, match="serve the folder of all versions"),
+        BackgroundServer(lambda: mmrec.Recommender.load(folder, device="cpu"), config),
+    ):
+        pass
