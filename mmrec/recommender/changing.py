@@ -365,10 +365,16 @@ def _index(
     index = parts.decode_index.to(torch.device("cpu"))
     index = index._replace(widths=(*index.widths[:-1], max(LAST_WIDTH, index.widths[-1])))
     codes_ML = parts.tokenizer.encode(arrivals.fused_MD) if len(rows_M) else np.empty((0, index.levels - 1), np.int32)
-    leaving = set(rows_M.tolist()) | set(gone_R.tolist())
+    # Who stays where it was keeps its path, whatever else comes: a change that is made again, with others or by itself,
+    # gives the same paths.
+    kept = _kept(parts, rows_M, codes_ML)
+    leaving = {row for row in rows_M.tolist() if row not in kept} | set(gone_R.tolist())
     taken: dict[tuple[int, ...], set[int]] = {}
     last = []
-    for codes in map(tuple, codes_ML.tolist()):
+    for row, codes in zip(rows_M.tolist(), map(tuple, codes_ML.tolist()), strict=True):
+        if row in kept:
+            last.append(kept[row])
+            continue
         if codes not in taken:
             below = path_range(index, codes)
             rows = index.items_N[below.begin : below.end].tolist()
@@ -382,6 +388,15 @@ def _index(
     if not len(removed_R):
         return paths_MP, index
     return paths_MP, change_decode_index(index, added_MP=paths_MP, rows_M=rows_M, removed_R=removed_R)
+
+
+def _kept(parts: Parts, rows_M: npt.NDArray[np.int64], codes_ML: npt.NDArray[np.int32]) -> dict[int, int]:
+    """Last codes of the items that are replaced and have the same other codes as before, by their row."""
+    known_M = rows_M < len(parts.catalogue)
+    rows_K, codes_KL = rows_M[known_M], codes_ML[known_M]
+    same_K = (parts.semantic_ids_NP[rows_K, :-1] == codes_KL).all(axis=1) & _alive(parts.catalogue)[rows_K]
+    rows_K = rows_K[same_K]
+    return dict(zip(rows_K.tolist(), parts.semantic_ids_NP[rows_K, -1].tolist(), strict=True))
 
 
 # --- what the generator is told ---------------------------------------------------------------------------------------
