@@ -774,6 +774,8 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.resolve_semantic_ids([(0,)], codebook_version="another"),
         # Nothing here changes the catalogue: the next way of calling must find the same one.
         lambda c: c.upsert_items([{"item_id": "a", "title": "red shoes"}, ItemInput("b", "hat")], validate_only=True),
+        lambda c: c.upsert_items([ItemInput("ghost", "hat")], fields=["title", "image"], validate_only=True),
+        lambda c: c.upsert_items([ItemInput("ghost", "hat")], fields=["titel"]),
         lambda c: c.upsert_items(
             [
                 {"item_id": "a"},

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mmrec.bundle import Bundle, open_bundle
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.dataset import read_dataset
 from mmrec.data.interactions import Interactions
-from mmrec.data.splits import LeaveOneOut
+from mmrec.data.splits import LeaveOneOut, Split
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.evaluation.comparisons import Comparison
@@ -121,6 +122,9 @@ def evaluate_bundle(
     if dataset is not None:
         interactions = _events_of(dataset, parts.catalogue)
     divided = split_events(interactions, wanted, opened.root if dataset is None else dataset)
+    if parts.catalogue.alive_N is not None:
+        # Nobody can be recommended what was deleted since.
+        divided = divided._replace(test=_answerable(divided.test, parts.catalogue.alive_N))
     if dataset is not None or wanted != own_split:
         _refuse_leaks(opened, parts, own_split, interactions, divided, wanted)
     ranker = Ranker(parts, where, number_format)
@@ -148,6 +152,12 @@ def fitted_split(bundle: Bundle) -> SplitName:
     """The split a bundle was fitted with; bundles from before there was a choice left each user's last events out."""
     config = bundle.manifest.parameters.get("config")
     return checked_split(str(config.get("split", LEAVE_ONE_OUT)) if isinstance(config, Mapping) else LEAVE_ONE_OUT)
+
+
+def _answerable(test: Split, alive_N: npt.NDArray[np.bool_]) -> Split:
+    """The questions whose answer is still an item."""
+    chosen = np.flatnonzero(alive_N[test.targets_U])
+    return Split(test.users_U[chosen], [test.histories[place] for place in chosen.tolist()], test.targets_U[chosen])
 
 
 def _refuse_leaks(

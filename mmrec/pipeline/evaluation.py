@@ -175,6 +175,8 @@ def evaluate(
             "transitions": last_item_transitions(train, ranker.items),
             "item-knn": item_knn(train, ranker.items),
         }
+    alive_N = ranker.parts.catalogue.alive_N
+    gone_N = np.zeros(ranker.items, np.bool_) if alive_N is None else ~alive_N
     popularity_N = Ranker.popularity_of(train, ranker.items)
     measurement = Measurement(popularity_N, ranker.parts.fused_ND, cutoffs)
     channels = blends["fused"].channels if only_fused else frozenset(CHANNELS)
@@ -186,6 +188,9 @@ def evaluate(
         features: dict[str, npt.NDArray[np.float32]] = {}
         for remove_seen in (True, False):
             eligible_BN = _unseen(asked.histories, ranker.items) if remove_seen else None
+            if gone_N.any():
+                everything_BN = np.ones((len(asked.histories), ranker.items), dtype=bool)
+                eligible_BN = (everything_BN if eligible_BN is None else eligible_BN) & ~gone_N
             # Of the channels, only the beam depends on what may be recommended.
             wanted = channels if remove_seen else channels & {"semantic-id"}
             found, generated_BW = ranker.features(asked.histories, eligible_BN, beam_width=width, channels=wanted)
@@ -197,6 +202,8 @@ def evaluate(
             if generated_BW is not None and not only_fused:
                 measurement.add_lists("semantic-id-beam", generated_BW, asked, remove_seen=remove_seen)
             for name, score in (scores | floor_scores).items():
+                if gone_N.any():
+                    score = np.where(gone_N, np.float32(-np.inf), score)
                 measurement.add_scores(name, score, asked, remove_seen=remove_seen)
         progress.advance(len(asked.targets_B))
     progress.finish()
@@ -210,7 +217,7 @@ def evaluate(
     return Evaluation(
         rows=tuple(rows[key] for key in keys if key in rows),
         questions=len(test.targets_U),
-        items=ranker.items,
+        items=ranker.parts.catalogue.items,
         cutoffs=tuple(cutoffs),
         slices=slices,
         ranks=ranks,

@@ -348,10 +348,16 @@ def _index(
     index = parts.decode_index.to(torch.device("cpu"))
     index = index._replace(widths=(*index.widths[:-1], max(LAST_WIDTH, index.widths[-1])))
     codes_ML = parts.tokenizer.encode(arrivals.fused_MD) if len(rows_M) else np.empty((0, index.levels - 1), np.int32)
-    leaving = set(rows_M.tolist()) | set(gone_R.tolist())
+    # Who stays where it was keeps its path, whatever else comes: a change that is made again, with others or by itself,
+    # gives the same paths.
+    kept = _kept(parts, rows_M, codes_ML)
+    leaving = {row for row in rows_M.tolist() if row not in kept} | set(gone_R.tolist())
     free: dict[tuple[int, ...], Iterator[int]] = {}
     last = []
-    for codes in map(tuple, codes_ML.tolist()):
+    for row, codes in zip(rows_M.tolist(), map(tuple, codes_ML.tolist()), strict=True):
+        if row in kept:
+            last.append(kept[row])
+            continue
         if codes not in free:
             below = path_range(index, codes)
             rows = index.items_N[below.begin : below.end].tolist()
@@ -372,6 +378,16 @@ def _places(index: DecodeIndex, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np
     """Where rows are in the sorted table, -1 for those that are not. Shape: (X,), int64."""
     rows = max(int(index.items_N.max()), int(rows_X.max(initial=-1))) + 1
     return np.asarray(index.place_of_rows(rows).numpy()[rows_X], dtype=np.int64)
+
+
+def _kept(parts: Parts, rows_M: npt.NDArray[np.int64], codes_ML: npt.NDArray[np.int32]) -> dict[int, int]:
+    """Last codes of the items that are replaced and have the same other codes as before, by their row."""
+    known_M = rows_M < len(parts.catalogue)
+    if parts.catalogue.alive_N is not None:
+        known_M[known_M] = parts.catalogue.alive_N[rows_M[known_M]]
+    rows_K, codes_KL = rows_M[known_M], codes_ML[known_M]
+    rows_K = rows_K[(parts.semantic_ids_NP[rows_K, :-1] == codes_KL).all(axis=1)]
+    return dict(zip(rows_K.tolist(), parts.semantic_ids_NP[rows_K, -1].tolist(), strict=True))
 
 
 # --- what the generator is told ---------------------------------------------------------------------------------------

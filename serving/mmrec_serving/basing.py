@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmrec.bundle import Bundle
+from mmrec.bundle import Bundle, current_version
 from mmrec.bundle.manifest import MANIFEST, parse_manifest
+from mmrec.bundle.reader import VERSIONS
 from mmrec.errors import BundleError, FailedPreconditionError
 from mmrec_serving.store import SqliteChangeReader, SqliteChangeStore, StoreConfig, StoreState
 from mmrec_serving.store.database import STORE_FILE
 
-__all__ = ["changes_held", "open_store"]
+__all__ = ["changes_held", "open_store", "published_catalogue"]
 
 
 def changes_held(state: StoreState, bundle: Bundle) -> int:
@@ -59,6 +60,16 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
             f"from (at least {state.dropped})"
         )
     return 0
+
+
+def published_catalogue(root: Path) -> str:
+    """Version of the catalogue of the version that is current in a bundle folder; nothing but its manifest is read.
+
+    Raises:
+        BundleError: nothing is published there, or its manifest is damaged.
+    """
+    path = root / VERSIONS / current_version(root) / MANIFEST
+    return parse_manifest(path.read_bytes(), str(path)).versions.catalogue
 
 
 def open_store(folder: Path, bundle: Bundle) -> SqliteChangeStore:

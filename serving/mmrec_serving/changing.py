@@ -106,13 +106,18 @@ class CatalogueChanges:
                     self._pending.clear()
                     self._applied = max(done, self._applied)
                     self._changed.notify_all()
-        if base.catalogue != before.base:
-            self._store.rebase(base.catalogue, holds)
-            self._failpoint("after-rebase")
-        if holds > before.dropped:
-            self._store.drop_folded(holds)
-        self._failpoint("after-drop")
+        self.settle()
         return self._engine.info().versions.catalogue
+
+    def settle(self) -> None:
+        """Have the store hold what the bundle that is served does not, and no more; does nothing where it does."""
+        base, folded, state = self._base.catalogue, self._state.folded, self._store.state()
+        if state.base != base:
+            self._store.rebase(base, folded)
+            self._failpoint("after-rebase")
+        if state.dropped < folded:
+            self._store.drop_folded(folded)
+            self._failpoint("after-drop")
 
     def works(self) -> Mapping[str, Callable[[list[Any]], list[Any]]]:
         """What does the requests of each kind, for a scheduler."""

@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 from mmrec.bundle import current_version, prune_versions
 from mmrec.errors import FailedPreconditionError, InternalError, MmrecError
 from mmrec.types import Engine, RecommendRequest
+from mmrec_serving.basing import published_catalogue
 from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.live_engine import LiveEngine
@@ -67,6 +68,7 @@ class Housekeeping:
         self._tidied = self._folded = clock()
         self._failures = 0
         self._not_before = 0.0
+        self._refused = ""
         self._thread = threading.Thread(target=self._main, name="mmrec-housekeeping", daemon=True)
 
     @property
@@ -120,11 +122,14 @@ class Housekeeping:
             _log.warning("what is served has no versions to go on with")
             return
         engine = cast(LiveEngine, self._engine)
-        if current_version(engine.bundle.root) == engine.bundle.version:
+        current = current_version(engine.bundle.root)
+        if current == engine.bundle.version:
             if asked:
-                _log.info("version %s is current and served already", engine.bundle.version)
-            return
-        self._adopt(engine)
+                _log.info("version %s is current and served already", current)
+        elif asked or current != self._refused:
+            # One that cannot be served is not tried again by itself: that costs as much as serving it.
+            self._refused = current
+            self._adopt(engine)
 
     def _adopt(self, engine: LiveEngine) -> None:
         before = engine.bundle.version
@@ -145,6 +150,7 @@ class Housekeeping:
         if self._changes is None or self._clock() - self._tidied < self._config.tidy_every_s:
             return
         self._tidied = self._clock()
+        self._changes.settle()
         store = self._changes.store
         forgotten = store.forget(datetime.now(UTC))  # never one that still protects
         gone = store.compact(store.position())
@@ -169,10 +175,17 @@ class Housekeeping:
         self._folded, self._failures = self._clock(), 0
 
     def _fold_now(self, engine: LiveEngine, changes: CatalogueChanges) -> None:
+        changes.settle()
         root = engine.bundle.root
-        if current_version(root) == engine.bundle.version and not self._run_child(engine, changes):
-            return
-        # Where it was another one, somebody published it, perhaps for a server that was killed: that one comes first.
+        if current_version(root) == engine.bundle.version:
+            if not self._run_child(engine, changes):
+                return
+        elif published_catalogue(root) != changes.store.state().successor:
+            raise FailedPreconditionError(
+                f"version {current_version(root)} is current and {engine.bundle.version} is served, so nothing is "
+                "folded; send SIGHUP to go on with the current one, or serve with --watch"
+            )
+        # Else it was folded for a server that was killed, and comes first.
         self._adopt(engine)
         if self._config.keep_versions:
             for version in prune_versions(root, keep=self._config.keep_versions):

@@ -127,6 +127,12 @@ class Server:
 
         engine = cast(LiveEngine, loaded.result())
         give_way()
+        folds = self.config.fold_after or self.config.fold_every_s is not None
+        if folds and engine.bundle.root == engine.bundle.folder:
+            raise FailedPreconditionError(
+                f"{str(engine.bundle.root)!r} is one version of a bundle, and folding makes others beside it; serve "
+                "the folder of all versions, or fold nothing"
+            )
         store = open_store(folder, engine.bundle)
         self._catalogue = CatalogueChanges(engine, store)
         try:

@@ -82,6 +82,24 @@ def test_a_replaced_item_keeps_its_row_and_what_training_taught_of_it(parts: Par
     assert changed.popularity_N[3] == parts.popularity_N[3]
 
 
+def test_an_item_that_stays_where_it_was_keeps_its_path_whatever_comes_with_it(parts: Parts) -> None:
+    # Crowded: five items with the same codes but the last.
+    crowded = change_parts(parts, arriving(parts, {f"n{number}": 7 for number in range(5)})).parts
+    ids = [f"n{number}" for number in (3, 0, 4)]
+    arrivals = arriving(parts, {**dict.fromkeys(ids, 7), "new": 7})
+    at_once = change_parts(crowded, arrivals, ["n1"]).parts
+    one_by_one = change_parts(crowded, arriving(parts, {"other": 30}), ["n1"]).parts
+    for place in (2, 0, 3, 1):
+        one_by_one = change_parts(one_by_one, arrivals.take([place])).parts
+    for item_id in (*ids, "n2"):
+        row = crowded.catalogue.row_of(item_id)
+        assert row is not None
+        path = crowded.semantic_ids_NP[row].tolist()
+        assert at_once.semantic_ids_NP[row].tolist() == one_by_one.semantic_ids_NP[row].tolist() == path
+    new = [changed.semantic_ids_NP[changed.catalogue.row_of("new")].tolist() for changed in (at_once, one_by_one)]
+    assert new[0] == new[1]
+
+
 def test_a_deleted_item_is_in_no_index_and_keeps_its_row(parts: Parts) -> None:
     item_id = parts.catalogue.item_ids[5]
     changed = change_parts(parts, arriving(parts, NONE), [item_id, "never there"]).parts

@@ -1,21 +1,26 @@
 """Versions of a bundle: a changed catalogue written as one, and one that takes the place of another while it serves."""
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.errors import FailedPreconditionError, NotFoundError
-from mmrec.pipeline import fit_dataset
+from mmrec.generator.model import Generator
+from mmrec.pipeline import evaluate_bundle
 from mmrec.recommender.index_report import open_index, verify_index
+from mmrec.recommender.ranker import Ranker
 from mmrec.tokens.config import TokenizerConfig
+from mmrec.tokens.decode_index import build_decode_index
+from mmrec.tokens.tokenizer import fit_tokenizer
 from mmrec.types import ItemInput, Recommendations, RecommendRequest
 from tests.bundles import rewritten
-from tests.conftest import quick_fit
 
 
 @pytest.fixture
@@ -116,6 +121,26 @@ def test_the_index_of_a_published_catalogue_is_sound_and_holds_no_gone_item(
     assert sorted(opened.index.items_N.tolist()) == np.flatnonzero(opened.paths.catalogue.alive_N).tolist()
 
 
+def test_a_published_catalogue_is_measured_on_what_can_still_be_recommended(
+    own: mmrec.Recommender, root: Path, picture: bytes
+) -> None:
+    before = evaluate_bundle(root, device="cpu", beam_sample=0)
+    answer = Counter(before.questions.targets).most_common(1)[0][0]
+    own.delete_items([answer])
+    published(own, root, "c+1")
+    after = evaluate_bundle(root, device="cpu", beam_sample=0)
+    assert answer not in after.questions.targets
+    assert after.evaluation.questions == sum(target != answer for target in before.questions.targets)
+    assert (before.evaluation.items, after.evaluation.items) == (60, 59)
+    # One item fewer is in the way of the others.
+    places = dict(
+        zip(before.questions.user_ids, before.questions.ranks[("popularity", "removed")].above_Q, strict=True)
+    )
+    now = dict(zip(after.questions.user_ids, after.questions.ranks[("popularity", "removed")].above_Q, strict=True))
+    assert all(place <= places[user] for user, place in now.items())
+    assert any(place < places[user] for user, place in now.items())
+
+
 def test_rows_that_are_gone_and_come_back_by_themselves_are_told(
     own: mmrec.Recommender, root: Path, tmp_path: Path, picture: bytes
 ) -> None:
@@ -152,15 +177,31 @@ def test_another_version_takes_the_place_of_the_one_being_served(
     assert own.upsert_items([lamp("new-9")]).versions.catalogue.startswith("c+5+")
 
 
+def requantised(own: mmrec.Recommender) -> mmrec.Recommender:
+    """The same catalogue under other codebooks, with an LLM that has learned nothing yet."""
+    parts, bundle = own._now.parts, own.bundle
+    config = TokenizerConfig(levels=2, codebook_size=8)
+    fitted = fit_tokenizer(parts.fused_ND, parts.interactions, config, seed=1)
+    index = build_decode_index(fitted.semantic_ids_NP)
+    table = parts.generator.catalogue.table()._replace(paths_NP=torch.from_numpy(fitted.semantic_ids_NP.astype(int)))
+    parts = parts._replace(
+        semantic_ids_NP=fitted.semantic_ids_NP,
+        decode_index=index,
+        tokenizer=fitted.tokenizer,
+        generator=Generator(parts.generator.config, table, index.widths),
+    )
+    versions = replace(bundle.manifest.versions, codebook="b2")
+    anew = replace(bundle, manifest=replace(bundle.manifest, versions=versions))
+    return mmrec.Recommender(anew, Ranker(parts, own._now.ranker.device, own._now.ranker.dtype), own._encoder)
+
+
 def test_semantic_ids_of_the_codebooks_before_can_be_looked_up(
-    own: mmrec.Recommender, demo_dataset: Path, tmp_path: Path, picture: bytes
+    own: mmrec.Recommender, root: Path, picture: bytes
 ) -> None:
     ids = list(own._now.parts.catalogue.item_ids)
     old = own.info().versions.codebook
     paths = {entry.item_id: entry.semantic_id for entry in own.semantic_ids(ids).entries}
-    tokenizer = TokenizerConfig(levels=2, codebook_size=8)
-    config = replace(quick_fit(), tokenizer=tokenizer, encoders_from=str(own.bundle.root))
-    other = mmrec.Recommender.load(fit_dataset(demo_dataset, tmp_path / "anew", config).bundle, device="cpu")
+    other = requantised(own)
     other.upsert_items([lamp("later", picture)])
     other.delete_items([ids[4]])
     own.adopt(other)
@@ -185,6 +226,6 @@ def test_semantic_ids_of_the_codebooks_before_can_be_looked_up(
     with pytest.raises(FailedPreconditionError, match=f"{new}|{old}"):
         own.semantic_ids([ids[1]], codebook_version="older")
     # A version of the same codebooks keeps them; the next change of codebooks does not.
-    published(own, own.bundle.root, "c+9")
+    published(own, root, "c+9")
     own.adopt(own.load_current())
     assert own.semantic_ids([ids[1]], codebook_version=old).entries[0].semantic_id == paths[ids[1]]

@@ -17,10 +17,11 @@ import pytest
 import mmrec
 from mmrec.bundle import BundleWriter, current_version, open_bundle
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.types import ItemInput
+from mmrec.types import ItemInput, UpsertRequest
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.basing import open_store
 from mmrec_serving.changing import CatalogueChanges
+from mmrec_serving.folding import fold
 from mmrec_serving.store import SqliteChangeReader, StoreConfig
 
 LIMIT_S = 120.0
@@ -206,6 +207,31 @@ def test_a_server_without_a_store_watches_for_versions(root: Path) -> None:
         assert client.info().codebook_versions == (other.info().versions.codebook,)
 
 
+def test_what_was_folded_for_a_server_that_was_killed_comes_before_the_next_folding(root: Path, tmp_path: Path) -> None:
+    store, fitted = tmp_path / "store", current_version(root)
+    base = open_bundle(root).manifest.versions.catalogue
+    # It had announced and published, and did not get further: CURRENT is set back to what the next one has loaded.
+    engine = mmrec.Recommender.load(root, device="cpu")
+    changes = CatalogueChanges(engine, open_store(store, engine.bundle))
+    changes.replay()
+    changes.upsert_many([UpsertRequest((ItemInput("n0", title="Quartz lamp"),))])
+    assert fold(root, changes.store, changes.store.announce) is not None
+    changes.close()
+    folded = current_version(root)
+    (root / "CURRENT").write_text(f"{fitted}\n")
+    config = ServerConfig(port=0, store=store, fold_every_s=0.05, housekeeping_s=0.05)
+    with (
+        BackgroundServer(lambda: mmrec.Recommender.load(root, device="cpu"), config) as server,
+        mmrec.Client(server.target) as client,
+    ):
+        (root / "CURRENT").write_text(f"{folded}\n")
+        client.upsert_items([ItemInput("n1", title="Quartz lamp")], wait_until_visible=True)
+        with SqliteChangeReader(StoreConfig(store)) as reader:
+            wait_until(lambda: reader.state().base == f"{base}+2", "both are folded")
+        assert client.items(["n0", "n1"]).missing_ids == ()
+        assert client.info().versions.catalogue == f"{base}+2"
+
+
 def test_a_store_is_tidied_while_it_is_served(root: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     config = ServerConfig(port=0, store=store, tidy_every_s=0.05, housekeeping_s=0.05)
@@ -243,3 +269,13 @@ def test_housekeeping_that_cannot_be_done_is_refused_by_field(values: dict[str, 
     with pytest.raises(InvalidArgumentError) as refused:
         ServerConfig(**{"store": Path("changes"), **values})
     assert [violation.field for violation in refused.value.violations] == [field]
+
+
+def test_a_single_version_is_served_and_not_folded(root: Path, tmp_path: Path) -> None:
+    folder = open_bundle(root).folder
+    config = ServerConfig(port=0, store=tmp_path / "store", fold_after=10)
+    with (
+        pytest.raises(FailedPreconditionError, match="serve the folder of all versions"),
+        BackgroundServer(lambda: mmrec.Recommender.load(folder, device="cpu"), config),
+    ):
+        pass
