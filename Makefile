@@ -24,7 +24,7 @@ help:
 	@echo 'make format   put the code into ruff format'
 	@echo 'make protos   generate mmrec/v1 from protos/'
 	@echo 'make bench    measure decoding and serving'
-	@echo 'make bench-decode  measure decoding beside Hugging Face generate, by size of the catalogue, with filters'
+	@echo 'make bench-decode  measure decoding beside Hugging Face generate, by size, with filters, while items come in'
 	@echo 'make bench-embed   measure embedding, search, adapting and understanding beside their peers (over an hour)'
 	@echo 'make bench-quality   measure recommendation quality, with ablations and peers (many hours; goes on where it was)'
 	@echo 'make setup    only make $(VENV) and install into it; each of the above does this first'
@@ -70,7 +70,7 @@ bench: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks $(ARGS)
 
 bench-decode: $(STAMP)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks decode $(ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks decode upserts $(ARGS)
 
 bench-embed: $(STAMP) $(PEERS)/installed.stamp
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks embed texts vector-search movielens fashion --peers $(PEERS) $(ARGS)
