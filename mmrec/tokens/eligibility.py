@@ -70,37 +70,31 @@ class Eligibility(NamedTuple):
     closed: tuple[Closed | None, ...]
     counts_B: Tensor
 
-    def close_(
-        self, scores_BWC: Tensor, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex
-    ) -> Tensor:
+    def close_(self, scores_BX: Tensor, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex) -> None:
         """Give the children that must not be entered the score -inf, in place.
 
         Args:
-            scores_BWC: Of each child, -inf where a child does not exist. Shape: (B, W, C), float32.
+            scores_BX: Of each child of each beam, and one more that stands for no child. Shape: (B, W x C + 1),
+                float32.
             nodes_BW: Nodes at `depth` in ascending order, V_l where there is none. Shape: (B, W), int64.
             children: Of those nodes. Shape: (B, W, C).
             depth: 0 for the root up to P - 1.
             index: The decode index.
-
-        Returns:
-            `scores_BWC`.
         """
-        begin = index.item_begin[depth + 1]
-        for customers, passing in self.groups:
-            nodes = children.nodes[customers]
-            none = passing.before_N.take(begin.take(nodes + 1).long()) == passing.before_N.take(
-                begin.take(nodes).long()
-            )
-            scores_BWC[customers] = scores_BWC[customers].masked_fill(none, float("-inf"))
+        none = scores_BX.shape[1] - 1
+        if self.groups:
+            begin, scores_BWC = index.item_begin[depth + 1], scores_BX[:, :-1].view(children.nodes.shape)
+            for customers, passing in self.groups:
+                nodes = children.nodes[customers]
+                end = begin.take(nodes + 1).long()
+                shut = passing.before_N.take(end) == passing.before_N.take(begin.take(nodes).long())
+                scores_BWC[customers] = scores_BWC[customers].masked_fill(shut, float("-inf"))
         closed = self.closed[depth]
         if closed is not None:
             beam_BD = torch.searchsorted(nodes_BW, closed.parents_BD).clamp_(max=nodes_BW.shape[1] - 1)
-            here_BD = nodes_BW.gather(1, beam_BD) == closed.parents_BD
-            # Where a node is no child of these beams, +inf for any child changes nothing.
-            place_BD = torch.where(here_BD, beam_BD * children.nodes.shape[2] + closed.slots_BD, 0)
-            bound_BD = torch.where(here_BD, float("-inf"), float("inf"))
-            scores_BWC.flatten(1).scatter_reduce_(1, place_BD, bound_BD, "amin")
-        return scores_BWC
+            elsewhere_BD = nodes_BW.gather(1, beam_BD) != closed.parents_BD
+            place_BD = closed.slots_BD.add(beam_BD, alpha=children.nodes.shape[2]).masked_fill_(elsewhere_BD, none)
+            scores_BX.scatter_(1, place_BD, float("-inf"))
 
     def items(self, index: DecodeIndex) -> Tensor:
         """Which items each customer may be given, by place of the sorted table. Shape: (B, N), bool."""
@@ -125,7 +119,7 @@ def passing(rows_N: npt.NDArray[np.bool_] | Tensor, index: DecodeIndex) -> Passi
     # A copy where it is NumPy's: bitmaps that are shared are not writable, which torch warns of.
     bits = rows_N if isinstance(rows_N, Tensor) else torch.tensor(rows_N, device=index.items_N.device)
     before_N = torch.zeros(len(index.items_N) + 1, dtype=torch.int32, device=bits.device)
-    torch.cumsum(bits[index.items_N], 0, dtype=torch.int32, out=before_N[1:])
+    torch.cumsum(bits.index_select(0, index.items_N), 0, dtype=torch.int32, out=before_N[1:])
     return Passing(before_N, int(before_N[-1]))
 
 
