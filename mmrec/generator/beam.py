@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmrec.generator.affine import even_rows
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
+from mmrec.generator.threads import alone_if_small
 from mmrec.tokens.decode_index import Children, DecodeIndex
 from mmrec.tokens.eligibility import Eligibility
 from mmrec.tokens.path_search import PathResult, best_items, checked_width, search_paths
@@ -58,7 +59,9 @@ def beam_search(
     Raises:
         InvalidArgumentError: `width` is below 1.
     """
-    return search_paths(_HeadScorer(head, memory, index, keys), allowed, index, width=width)
+    batch, _, hidden = memory.states_BTH.shape
+    with alone_if_small(batch * width, 4 * hidden * hidden):
+        return search_paths(_HeadScorer(head, memory, index, keys), allowed, index, width=width)
 
 
 class _HeadScorer:
