@@ -80,7 +80,7 @@ class _HeadScorer:
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
         """Log-probability of each child. Shape: (B, W, C), float32."""
-        if depth > self._last:
+        if depth > self._last or (depth == self._last and children.exists.shape[2] == 1):
             self._written = None
         beams_BY = None if nodes_BW.is_cuda or not depth or self._written is None else self._undecided(nodes_BW, depth)
         if self._written is None or (beams_BY is not None and not beams_BY.shape[1]):
