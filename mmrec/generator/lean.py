@@ -21,7 +21,6 @@ import transformers
 from torch import Tensor, nn
 
 from mmrec.generator.affine import affine, even_rows
-from mmrec.generator.threads import alone_if_small
 
 __all__ = ["LeanReader"]
 
@@ -72,10 +71,7 @@ class LeanReader:
         if self._model is not model or (self._lean is not None and self._lean.is_stale()):
             self._model, self._lean = model, _Lean(model) if _is_known(model) else None
         lean = self._lean
-        if lean is None or inputs_BTH.shape[1] > lean.most_places:
-            return None
-        with alone_if_small(inputs_BTH.shape[0] * inputs_BTH.shape[1], lean.most_weights):
-            return lean.states(inputs_BTH)
+        return None if lean is None or inputs_BTH.shape[1] > lean.most_places else lean.states(inputs_BTH)
 
     def forget(self) -> None:
         """Let the copies go: the weights are about to change."""
@@ -98,7 +94,6 @@ class _Lean:
         self._eps = config.rms_norm_eps
         self._norm_H = model.norm.weight
         self._layers = [self._joined(layer) for layer in model.layers]
-        self.most_weights = max(layer.gate_up_JH.numel() for layer in self._layers)
         self._own = [weight for weight in model.parameters() if not weight.is_inference()]
         self._as_read = self._state()
         self._cos_T1D = self._sin_T1D = torch.empty(0)
