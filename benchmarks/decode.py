@@ -239,11 +239,8 @@ def _constraint(items: int, filtered: bool, where: torch.device) -> dict[str, An
 class _TimedEligibility(Eligibility):
     timer: _Timed
 
-    def close_(
-        self, scores_BWC: Tensor, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex
-    ) -> Tensor:
-        found: Tensor = self.timer(super().close_)(scores_BWC, nodes_BW, children, depth, index)
-        return found
+    def close_(self, scores_BX: Tensor, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex) -> None:
+        self.timer(super().close_)(scores_BX, nodes_BW, children, depth, index)
 
 
 class _TimedIndex(DecodeIndex):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmrec.generator.affine import even_rows
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
+from mmrec.generator.threads import alone_if_small
 from mmrec.tokens.decode_index import Children, DecodeIndex
 from mmrec.tokens.eligibility import Eligibility
 from mmrec.tokens.path_search import PathResult, best_items, checked_width, search_paths
@@ -58,7 +59,9 @@ def beam_search(
     Raises:
         InvalidArgumentError: `width` is below 1.
     """
-    return search_paths(_HeadScorer(head, memory, index, keys), allowed, index, width=width)
+    batch, _, hidden = memory.states_BTH.shape
+    with alone_if_small(batch * width, 4 * hidden * hidden):
+        return search_paths(_HeadScorer(head, memory, index, keys), allowed, index, width=width)
 
 
 class _HeadScorer:
@@ -77,7 +80,7 @@ class _HeadScorer:
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
         """Log-probability of each child. Shape: (B, W, C), float32."""
-        if depth > self._last:
+        if depth > self._last or (depth == self._last and children.exists.shape[2] == 1):
             self._written = None
         beams_BY = None if nodes_BW.is_cuda or not depth or self._written is None else self._undecided(nodes_BW, depth)
         if self._written is None or (beams_BY is not None and not beams_BY.shape[1]):

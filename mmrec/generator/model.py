@@ -22,6 +22,7 @@ from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
 from mmrec.generator.lean import LeanReader
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
+from mmrec.generator.threads import alone_if_small
 from mmrec.tokens.decode_index import DecodeIndex
 
 __all__ = ["Generator"]
@@ -62,6 +63,7 @@ class Generator(nn.Module):
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
         self._reader = LeanReader()
+        self._most_weights = max((weight.numel() for weight in self.backbone.parameters()), default=0)
 
     def train(self, mode: bool = True) -> Generator:
         """As of every module; what was copied of weights that will change is let go."""
@@ -91,6 +93,10 @@ class Generator(nn.Module):
             valid_BT: False where padded; at least one True per row. Shape: (B, T), bool.
             tokens_NH: From `item_tokens`.
         """
+        with alone_if_small(history_BT.numel(), self._most_weights):
+            return self._read(history_BT, valid_BT, tokens_NH)
+
+    def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> Memory:
         picked_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
         inputs_BTH = self.drop(picked_BTH)
         states_BTH = self._reader.read(self.backbone, inputs_BTH)

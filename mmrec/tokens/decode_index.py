@@ -112,6 +112,10 @@ class DecodeIndex(NamedTuple):
         begin = self.child_begin[depth]
         first, end = begin.take(nodes), begin.take(nodes + 1)
         most = int((end - first).max()) if tight and not nodes.is_cuda else self.fan_out[depth]
+        if most == 1:
+            # Every node has a child.
+            only = first.long().unsqueeze(-1)
+            return Children(only, self.child_code[depth].take(only).long(), torch.ones_like(only, dtype=torch.bool))
         children = first.unsqueeze(-1) + torch.arange(most, dtype=first.dtype, device=nodes.device)
         exists = children < end.unsqueeze(-1)
         children = children.mul_(exists).long()

@@ -47,12 +47,11 @@ class Closed(NamedTuple):
     """Nodes of one depth below which everything that passes is left out.
 
     Attributes:
-        nodes_BD: V_l where padded. Shape: (B, D), int64.
-        parents_BD: A node after all others, and after those of empty beams, where padded. Shape: (B, D), int64.
+        parents_BD: The node above each; one after all others, and after those of empty beams, where padded. Shape:
+            (B, D), int64.
         slots_BD: Which child of its parent each is. Shape: (B, D), int64.
     """
 
-    nodes_BD: Tensor
     parents_BD: Tensor
     slots_BD: Tensor
 
@@ -64,43 +63,40 @@ class Eligibility(NamedTuple):
         groups: The sets of items that searches are confined to, each with the customers that it confines.
         closed: Per depth 1..P, nodes below which everything that passes is left out; None where there is none.
         counts_B: Items that each customer may be given. Shape: (B,), int64.
+        left_out_BD: Places of the sorted table that are left out of what passes, N where padded; None where there are
+            none. Shape: (B, D), int32.
     """
 
     groups: tuple[tuple[Tensor, Passing], ...]
     closed: tuple[Closed | None, ...]
     counts_B: Tensor
+    left_out_BD: Tensor | None
 
-    def close_(
-        self, scores_BWC: Tensor, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex
-    ) -> Tensor:
+    def close_(self, scores_BX: Tensor, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex) -> None:
         """Give the children that must not be entered the score -inf, in place.
 
         Args:
-            scores_BWC: Of each child, -inf where a child does not exist. Shape: (B, W, C), float32.
+            scores_BX: Of each child of each beam, and one more that stands for no child. Shape: (B, W x C + 1),
+                float32.
             nodes_BW: Nodes at `depth` in ascending order, V_l where there is none. Shape: (B, W), int64.
             children: Of those nodes. Shape: (B, W, C).
             depth: 0 for the root up to P - 1.
             index: The decode index.
-
-        Returns:
-            `scores_BWC`.
         """
-        begin = index.item_begin[depth + 1]
-        for customers, passing in self.groups:
-            nodes = children.nodes[customers]
-            none = passing.before_N.take(begin.take(nodes + 1).long()) == passing.before_N.take(
-                begin.take(nodes).long()
-            )
-            scores_BWC[customers] = scores_BWC[customers].masked_fill(none, float("-inf"))
+        none = scores_BX.shape[1] - 1
+        if self.groups:
+            begin, scores_BWC = index.item_begin[depth + 1], scores_BX[:, :-1].view(children.nodes.shape)
+            for customers, passing in self.groups:
+                nodes = children.nodes[customers]
+                end = begin.take(nodes + 1).long()
+                shut = passing.before_N.take(end) == passing.before_N.take(begin.take(nodes).long())
+                scores_BWC[customers] = scores_BWC[customers].masked_fill(shut, float("-inf"))
         closed = self.closed[depth]
         if closed is not None:
             beam_BD = torch.searchsorted(nodes_BW, closed.parents_BD).clamp_(max=nodes_BW.shape[1] - 1)
-            here_BD = nodes_BW.gather(1, beam_BD) == closed.parents_BD
-            # Where a node is no child of these beams, +inf for any child changes nothing.
-            place_BD = torch.where(here_BD, beam_BD * children.nodes.shape[2] + closed.slots_BD, 0)
-            bound_BD = torch.where(here_BD, float("-inf"), float("inf"))
-            scores_BWC.flatten(1).scatter_reduce_(1, place_BD, bound_BD, "amin")
-        return scores_BWC
+            elsewhere_BD = nodes_BW.gather(1, beam_BD) != closed.parents_BD
+            place_BD = closed.slots_BD.add(beam_BD, alpha=children.nodes.shape[2]).masked_fill_(elsewhere_BD, none)
+            scores_BX.scatter_(1, place_BD, float("-inf"))
 
     def items(self, index: DecodeIndex) -> Tensor:
         """Which items each customer may be given, by place of the sorted table. Shape: (B, N), bool."""
@@ -108,10 +104,9 @@ class Eligibility(NamedTuple):
         open_BN = torch.ones(len(self.counts_B), items + 1, dtype=torch.bool, device=self.counts_B.device)
         for customers, one in self.groups:
             open_BN[customers, :items] = one.before_N.diff() > 0
-        closed = self.closed[-1]
-        if closed is not None:
+        if self.left_out_BD is not None:
             # Padding is written into a place of its own, which is cut off.
-            open_BN.scatter_(1, closed.nodes_BD, False)
+            open_BN.scatter_(1, self.left_out_BD.long(), False)
         return open_BN[:, :items]
 
 
@@ -125,7 +120,7 @@ def passing(rows_N: npt.NDArray[np.bool_] | Tensor, index: DecodeIndex) -> Passi
     # A copy where it is NumPy's: bitmaps that are shared are not writable, which torch warns of.
     bits = rows_N if isinstance(rows_N, Tensor) else torch.tensor(rows_N, device=index.items_N.device)
     before_N = torch.zeros(len(index.items_N) + 1, dtype=torch.int32, device=bits.device)
-    torch.cumsum(bits[index.items_N], 0, dtype=torch.int32, out=before_N[1:])
+    torch.cumsum(bits.index_select(0, index.items_N), 0, dtype=torch.int32, out=before_N[1:])
     return Passing(before_N, int(before_N[-1]))
 
 
@@ -153,11 +148,11 @@ def eligible(
     groups = tuple(_grouped(sets, device))
     counts_B = torch.tensor([items if one is None else one.items for one in sets], device=device)
     if not longest:
-        return Eligibility(groups, (None,) * index.levels, counts_B)
+        return Eligibility(groups, (None,) * index.levels, counts_B, None)
     place_BD = _sorted_places(left_out, longest, groups, index)
     there_BD = place_BD < items
     closed = _closed(place_BD, there_BD, groups, index)
-    return Eligibility(groups, closed, counts_B - there_BD.sum(1))
+    return Eligibility(groups, closed, counts_B - there_BD.sum(1), place_BD)
 
 
 def _sorted_places(
@@ -166,20 +161,25 @@ def _sorted_places(
     groups: Sequence[tuple[Tensor, Passing]],
     index: DecodeIndex,
 ) -> Tensor:
-    """Places that are left out of what passes, each once, in order, N where padded. Shape: (B, D), int64."""
+    """Places that are left out of what passes, each once, in order, N where padded. Shape: (B, D), int32."""
     items = len(index.items_N)
-    padded = np.full((len(left_out), longest), items, dtype=np.int64)
+    padded = np.full((len(left_out), longest), items, dtype=np.int32)
     for row, places in enumerate(left_out):
         padded[row, : len(places)] = np.asarray(places)
     padded[padded < 0] = items
     padded.sort(axis=1)
-    padded[:, 1:][padded[:, 1:] == padded[:, :-1]] = items
+    again = padded[:, 1:] == padded[:, :-1]
+    if again.any():
+        padded[:, 1:][again] = items
+        padded.sort(axis=1)
     place_BD = torch.from_numpy(padded).to(index.items_N.device)
+    if not groups:
+        return place_BD
     for customers, one in groups:
         # What does not pass is closed already, and must not be counted twice.
-        own = place_BD[customers].clamp(max=items - 1)
-        outside = one.before_N[own + 1] == one.before_N[own]
-        place_BD[customers] = torch.where(outside, items, place_BD[customers])
+        own = place_BD[customers].clamp(max=items - 1).long()
+        outside = one.before_N.take(own + 1) == one.before_N.take(own)
+        place_BD[customers] = place_BD[customers].masked_fill(outside, items)
     return place_BD.sort(dim=1).values
 
 
@@ -194,15 +194,15 @@ def _closed(
         parent_BD = index.nodes_of(safe_BD, depth - 1)
         # Above what is open, all is open.
         closed[depth - 1] = Closed(
-            torch.where(shut_BD, node_BD, index.nodes[depth]),
             torch.where(shut_BD, parent_BD, index.nodes[depth - 1] + 1),
             node_BD - index.child_begin[depth - 1].take(parent_BD),
         )
-        begin_BD = index.item_begin[depth - 1].take(parent_BD).long()
-        end_BD = index.item_begin[depth - 1].take(parent_BD + 1).long()
+        begin_BD = index.item_begin[depth - 1].take(parent_BD)
+        end_BD = index.item_begin[depth - 1].take(parent_BD + 1)
         below_BD = end_BD - begin_BD
         for customers, one in groups:
-            below_BD[customers] = (one.before_N[end_BD[customers]] - one.before_N[begin_BD[customers]]).long()
+            before_N = one.before_N
+            below_BD[customers] = before_N[end_BD[customers]] - before_N[begin_BD[customers]]
         out_BD = torch.searchsorted(place_BD, end_BD) - torch.searchsorted(place_BD, begin_BD)
         node_BD, shut_BD = parent_BD, there_BD & (out_BD == below_BD)
         if not shut_BD.is_cuda and not shut_BD.any():

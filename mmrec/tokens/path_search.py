@@ -80,14 +80,18 @@ def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *
         # A beam that holds nothing has children like any other; its own score is what closes them.
         inside_BW = nodes_BW.clamp(max=index.nodes[depth] - 1)
         children = index.children(inside_BW, depth, tight=True)
-        total_BWC = score_BW.unsqueeze(-1) + scorer.step(inside_BW, children, depth)
         if depth and children.nodes.shape[2] == 1:
             # Only children: what is open below a beam is open below its child, and all stay where they stand. Of the
             # root alone it is not yet known whether anything is.
             nodes_BW = children.nodes.squeeze(2).masked_fill(score_BW == float("-inf"), index.nodes[depth + 1])
-            score_BW = total_BWC.squeeze(2)
+            score_BW = score_BW + scorer.step(inside_BW, children, depth).squeeze(2)
             continue
-        total_BX = allowed.close_(total_BWC, nodes_BW, children, depth, index).flatten(1)
+        # What is closed is so before anything is scored, while the little that this takes is at hand.
+        so_far_BX = score_BW.new_empty(batch, children.nodes[0].numel() + 1)
+        so_far_BWC = so_far_BX[:, :-1].view(children.nodes.shape)
+        so_far_BWC.copy_(score_BW.unsqueeze(-1))
+        allowed.close_(so_far_BX, nodes_BW, children, depth, index)
+        total_BX = (so_far_BWC + scorer.step(inside_BW, children, depth)).flatten(1)
         places_BW, score_BW = best_places(total_BX, min(width, total_BX.shape[1]))
         # Beams that hold nothing stand last, on a node after all others: the nodes stay in order.
         empty_BW = score_BW == float("-inf")
