@@ -49,8 +49,8 @@ class LeanReader:
     """Reads embeddings with a model, the short way where that is right; copies of its weights follow the model's."""
 
     def __init__(self) -> None:
-        self._model: Any = None
-        self._lean: _Lean | None = None
+        # One tuple, for readers of one model may run beside each other.
+        self._kept: tuple[Any, _Lean | None] = (None, None)
 
     def read(self, model: Any, inputs_BTH: Tensor) -> Tensor | None:
         """Hidden states as ``model(inputs_embeds=...)`` would give; None where the model must be asked itself.
@@ -68,14 +68,15 @@ class LeanReader:
             or torch.is_autocast_enabled(inputs_BTH.device.type)
         ):
             return None
-        if self._model is not model or (self._lean is not None and self._lean.is_stale()):
-            self._model, self._lean = model, _Lean(model) if _is_known(model) else None
-        lean = self._lean
+        kept, lean = self._kept
+        if kept is not model or (lean is not None and lean.is_stale()):
+            lean = _Lean(model) if _is_known(model) else None
+            self._kept = (model, lean)
         return None if lean is None or inputs_BTH.shape[1] > lean.most_places else lean.states(inputs_BTH)
 
     def forget(self) -> None:
         """Let the copies go: the weights are about to change."""
-        self._model = self._lean = None
+        self._kept = (None, None)
 
 
 class _Lean:
@@ -96,7 +97,7 @@ class _Lean:
         self._layers = [self._joined(layer) for layer in model.layers]
         self._own = [weight for weight in model.parameters() if not weight.is_inference()]
         self._as_read = self._state()
-        self._cos_T1D = self._sin_T1D = torch.empty(0)
+        self._turns: tuple[Tensor, Tensor] | None = None
 
     def is_stale(self) -> bool:
         """Whether the model's weights are others by now."""
@@ -158,12 +159,13 @@ class _Lean:
 
     def _turn(self, places: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and signed sines of rotary positions. Shape of each: (T, 1, D)."""
-        if len(self._cos_T1D) < places or self._cos_T1D.device != like.device:
+        turns = self._turns
+        if turns is None or len(turns[0]) < places or turns[0].device != like.device:
             cos_1TD, sin_1TD = self._rotary(like, torch.arange(places, device=like.device).unsqueeze(0))
             sign_D = torch.ones(self._width, device=like.device)
             sign_D[: self._width // 2] = -1.0
-            self._cos_T1D, self._sin_T1D = cos_1TD[0].unsqueeze(1), (sin_1TD[0] * sign_D).unsqueeze(1)
-        return self._cos_T1D[:places], self._sin_T1D[:places]
+            self._turns = turns = cos_1TD[0].unsqueeze(1), (sin_1TD[0] * sign_D).unsqueeze(1)
+        return turns[0][:places], turns[1][:places]
 
 
 def _is_known(model: Any) -> bool:

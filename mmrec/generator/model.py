@@ -86,7 +86,7 @@ class Generator(nn.Module):
         return self.semantic_id_head.node_keys(tokens_NH, index)
 
     def read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> Memory:
-        """Run the LLM over histories.
+        """Run the LLM over histories. The states of padded places are of no meaning.
 
         Args:
             history_BT: Catalogue rows, oldest first, padded on the right. Shape: (B, T), int64.
