@@ -35,7 +35,7 @@ from mmrec.types import ItemInput
 
 ITEMS, UPSERTS, BATCH = 1_000_000, 10_000, 100
 PER_SECOND, QUIET_SECONDS, HISTORY, K = 20, 60.0, 20, 10
-ENDED = "ended"
+ENDED, FIRST_LOOK = "ended", 0.5
 MOST_VISIBLE, MOST_P99 = 2.0, 2.0
 """Seconds from an acknowledgement to the first recommendation, and p99 during the upserts beside the quiet one."""
 
@@ -79,7 +79,8 @@ def _notes(measured: dict[str, Any], upserts: int) -> list[str]:
         f"{'met' if times <= MOST_P99 else 'NOT met'}).",
         f"{upserts:,} items in {changed['seconds']:.1f} s, {upserts / changed['seconds']:.0f} a second. From the "
         "acknowledgement of a batch to a recommendation of its last item "
-        f"{statistics.median(changed['visible_s']):.2f} s (median of {len(changed['visible_s'])} batches), "
+        f"{statistics.median(changed['visible_s']):.2f} s (median of {len(changed['visible_s'])} batches, each looked "
+        f"for {FIRST_LOOK} s after its acknowledgement and then every 0.1 s), "
         f"{visible:.2f} s at most (must be <= {MOST_VISIBLE:.0f}: "
         f"{'met' if visible <= MOST_VISIBLE else 'NOT met'}); {changed['refused']} items refused.",
         f"Afterwards {changed['found']:,} of {upserts:,} items are recommended when they are asked for by a list of "
@@ -198,8 +199,10 @@ def change(target: str, upserts: int) -> dict[str, Any]:
     refused = 0
 
     def watch(client: Client, item_id: str, acknowledged: float) -> None:
+        # One look in time says as much as many, which would be a load of their own.
+        time.sleep(FIRST_LOOK)
         while not client.recommend(history, k=1, allow=[item_id]).items:
-            time.sleep(0.05)
+            time.sleep(0.1)
         visible.append(time.time() - acknowledged)
 
     with Client(target, timeout=120) as client:

@@ -239,5 +239,7 @@ def _values(kind: str, texts: Sequence[str]) -> pa.Array:
 def _bits(answer: pa.Array) -> Bitmap:
     # Arrow keeps a bit for each, in the order that numpy unpacks ten times as fast.
     answer = pc.fill_null(answer, False)
+    if not len(answer):
+        return np.zeros(0, np.bool_)
     bits = np.unpackbits(np.frombuffer(answer.buffers()[1], np.uint8), bitorder="little")
     return bits[answer.offset : answer.offset + len(answer)].view(np.bool_)

@@ -21,7 +21,7 @@ from mmrec.types import ChangeResults, DeleteRequest, RecommendRequest, UpsertRe
 from mmrec_serving.basing import changes_held
 from mmrec_serving.failures import conceal
 from mmrec_serving.live_engine import LiveEngine
-from mmrec_serving.priority import give_way
+from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.replaying import Pending, apply, bring_forward, catalogue_name
 from mmrec_serving.store import ChangeStore, Delete, Upsert
 from mmrec_serving.store.failpoints import Failpoint, no_failpoint
@@ -37,11 +37,20 @@ class CatalogueChanges:
     Args:
         engine: Whose catalogue it is. It has the base alone until `replay`.
         store: Where changes are recorded; its base is the catalogue version that the engine was loaded with.
+        questions: Whether questions are being asked; changes then take a third of the time.
         failpoint: For tests.
     """
 
-    def __init__(self, engine: LiveEngine, store: ChangeStore, *, failpoint: Failpoint = no_failpoint) -> None:
+    def __init__(
+        self,
+        engine: LiveEngine,
+        store: ChangeStore,
+        *,
+        questions: Callable[[], bool] = lambda: False,
+        failpoint: Failpoint = no_failpoint,
+    ) -> None:
         self._engine = engine
+        self._pace = Pace(questions)
         self._store = store
         self._failpoint = failpoint
         self._base = engine.info().versions
@@ -158,7 +167,8 @@ class CatalogueChanges:
         if request.fields:
             # They are replaced in items as they are after what was acknowledged a moment ago.
             self._wait(self._handed_over())
-        described = self._engine.describe_items(request.good, request.fields)
+        with self._pace:
+            described = self._engine.describe_items(request.good, request.fields)
         results = request.results(described.errors, self._base)
         if request.validate_only:
             return results, None
@@ -259,8 +269,8 @@ class CatalogueChanges:
                 self._changed.wait_for(lambda: self._pending or self._closing)
                 if self._closing:
                     return
-            with self._applying:
-                # Another engine may have come in the meantime, and have them.
+            with self._applying, self._pace:
+                # More may have gathered meanwhile; or another engine may have come, and have them.
                 with self._changed:
                     pending = list(self._pending)
                 if not pending:

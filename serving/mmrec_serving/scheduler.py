@@ -13,6 +13,7 @@ poisonous request fails alone, and if the thread itself ends, every job is faile
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -104,6 +105,7 @@ class Scheduler:
         self._single: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
         self._running: list[tuple[_Job, int]] = []
+        self._worked = -math.inf
         self._works: Mapping[str, Work] | None = None
         self._closing = False
         self._ended = False
@@ -160,6 +162,12 @@ class Scheduler:
         """Jobs in the queue."""
         with self._changed:
             return len(self._single) + len(self._bulk)
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since anything was done; 0 while something is."""
+        with self._changed:
+            return 0.0 if self._running else self._clock() - self._worked
 
     @property
     def alive(self) -> bool:
@@ -298,6 +306,7 @@ class Scheduler:
                 _finish(job)
         with self._changed:
             self._running = []
+            self._worked = self._clock()
 
     def _results(self, kind: str, requests: list[Any]) -> list[Any]:
         assert self._works is not None

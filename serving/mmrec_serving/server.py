@@ -62,6 +62,10 @@ def _prepared(engine_factory: Callable[[], Engine], loaded: Future[Engine]) -> M
     return {kind: functools.partial(call, engine) for kind, call in ENGINE_CALLS.items()}
 
 
+QUIET_S = 1.0
+"""Seconds without a question after which changes take all the time there is."""
+
+
 class _Workers:
     """Who does which kind of work: questions the engine's thread, changes a thread of their own.
 
@@ -134,7 +138,7 @@ class Server:
                 "the folder of all versions, or fold nothing"
             )
         store = open_store(folder, engine.bundle)
-        self._catalogue = CatalogueChanges(engine, store)
+        self._catalogue = CatalogueChanges(engine, store, questions=lambda: self._scheduler.idle_s < QUIET_S)
         try:
             self._catalogue.replay()
         except BaseException:

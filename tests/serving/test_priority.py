@@ -1,4 +1,4 @@
-"""A thread that gives way; the others keep their share."""
+"""Threads that give way, and turns with rests; the others keep their share."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from mmrec_serving.priority import give_way
+from mmrec_serving.priority import Pace, give_way
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority of their own")
@@ -30,3 +30,62 @@ def test_the_thread_that_gives_way_and_those_that_it_starts_are_lowered_and_no_o
     note("after")
     assert found["after"] == found["before"]
     assert found["giving way"] == found["started by it"] == max(found["before"], 10)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now, self.slept = 100.0, []  # type: ignore[var-annotated]
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_after_a_turn_comes_a_rest_twice_as_long_if_somebody_would_be_held_up() -> None:
+    clock, asked = Clock(), [True]
+    pace = Pace(lambda: asked[0], most_s=0.5, clock=clock, sleep=clock.sleep)
+    for took in (0.125, 2.0, 0.125):
+        with pace:
+            clock.now += took
+    assert clock.slept == [0.25, 0.5]
+    clock.now += 0.125
+    with pace:
+        pass
+    assert clock.slept == [0.25, 0.5, 0.125]
+    asked[0] = False
+    with pace:
+        clock.now += 1.0
+    with pace:
+        pass
+    assert clock.slept == [0.25, 0.5, 0.125]
+
+
+def test_turns_come_one_at_a_time_and_end_when_work_fails() -> None:
+    pace, order = Pace(lambda: False), []
+
+    def work(name: str) -> None:
+        with pace:
+            order.append(name)
+
+    with pace:
+        thread = threading.Thread(target=work, args=("second",))
+        thread.start()
+        order.append("first")
+    thread.join()
+    with pytest.raises(ZeroDivisionError), pace:
+        _ = 1 / 0
+    work("third")
+    assert order == ["first", "second", "third"]
+
+
+def test_a_turn_that_does_not_end_keeps_nobody_waiting() -> None:
+    pace = Pace(lambda: False, most_s=0.01)
+    with pace:
+        thread = threading.Thread(target=lambda: pace.__enter__() or pace.__exit__(None, None, None))
+        thread.start()
+        thread.join()
+    with pace:
+        pass
