@@ -35,8 +35,8 @@ def give_way() -> None:
 class Pace:
     """Turns that several threads take, each with a rest after it that is twice as long as the turn.
 
-    With ``with pace: work()`` a thread waits until no other is at work and the rest is over. A turn that takes very long
-    keeps nobody waiting.
+    With ``with pace: work()`` a thread waits until no other is at work and the rest is over. A turn that takes very
+    long keeps nobody waiting.
 
     Args:
         wanted: Whether anybody would be held up by a turn without a rest before it.
