@@ -205,9 +205,7 @@ class GraphedSearch:
 
     def over(self, tokens_NH: Tensor, index: DecodeIndex, keys: NodeKeys) -> GraphedSearch:
         """The same over a changed catalogue; this one stays as it is, and nothing is recorded of the other yet."""
-        return GraphedSearch(
-            self._reader, tokens_NH, index, keys, width=self._asked_width, record=self._record
-        )
+        return GraphedSearch(self._reader, tokens_NH, index, keys, width=self._asked_width, record=self._record)
 
     @property
     def recorded(self) -> tuple[Shape, ...]:

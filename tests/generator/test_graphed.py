@@ -29,7 +29,9 @@ def made(seed: int = 0, *, items: int = ITEMS, path_keys: str = "nodes", device:
     return Small(model.to(device), index.to(device))
 
 
-def searching(small: Small, *, width: int = 20, dtype: torch.dtype = torch.float32, record: bool = True):
+def searching(
+    small: Small, *, width: int = 20, dtype: torch.dtype = torch.float32, record: bool = True
+) -> GraphedSearch:
     model, index = small
     with torch.inference_mode():
         tokens = model.item_tokens()
@@ -59,9 +61,7 @@ def expected(small: Small, asked: Asked, *, width: int = 20) -> PathResult:
     tokens = model.item_tokens()
     memory = model.read(history.to(tokens.device), valid.to(tokens.device), tokens)
     allowed = eligible(index, left_out, within)
-    return beam_search(
-        model.semantic_id_head, memory, allowed, index, model.node_keys(tokens, index), width=width
-    )
+    return beam_search(model.semantic_id_head, memory, allowed, index, model.node_keys(tokens, index), width=width)
 
 
 def assert_same(found: Answer, wanted: PathResult, atol: float = 1e-4) -> None:
@@ -149,11 +149,8 @@ def test_bfloat16_is_float32_to_its_rounding() -> None:
     assert found.state_BH.dtype == torch.bfloat16
     for row in range(3):
         exact = dict(zip(wanted.items_BW[row].tolist(), wanted.log_probs_BW[row].tolist(), strict=True))
-        both = [
-            (score, exact[item])
-            for item, score in zip(found.paths.items_BW[row].tolist(), found.paths.log_probs_BW[row].tolist(), strict=True)
-            if item in exact
-        ]
+        pairs = zip(found.paths.items_BW[row].tolist(), found.paths.log_probs_BW[row].tolist(), strict=True)
+        both = [(score, exact[item]) for item, score in pairs if item in exact]
         assert len(both) >= 15
         assert all(abs(score - right) < 0.25 for score, right in both)
 
