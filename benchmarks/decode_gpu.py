@@ -137,10 +137,10 @@ def _answer_table(answers: list[tuple[str, int, dict[str, Any]]], suffix: str, s
     Report(
         f"decode-gpu{suffix}",
         f"{shape}; what was seen is left out. An answer is histories brought to the GPU, read, searched, and what "
-        "was found brought back, by CUDA graphs. Nodes are known by the tokens of their items, or by their codes alone where the "
-        "former do not fit the card. LLM and search are the two recordings alone. Eager is the same code without "
-        "recordings; the last column is how many of its items the recording returns too. SID-GR: NVIDIA's figures on "
-        "an H100 for 1,000 tokens.",
+        "was found brought back, by CUDA graphs. Nodes are known by the tokens of their items, or by their codes "
+        "alone where the former do not fit the card. LLM and search are the two recordings alone. Eager is the same "
+        "code without recordings; the last column is how many of its items the recording returns too. SID-GR: "
+        "NVIDIA's figures on an H100 for 1,000 tokens.",
         (
             "items",
             "nodes known",

@@ -7,7 +7,7 @@ there is nothing to record, and the function itself is called each time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -30,7 +30,7 @@ class Recorded(Generic[T]):
             gave is still read; None for memory of its own.
     """
 
-    def __init__(self, work: Callable[[], T], device: torch.device, pool: tuple[int, int] | None = None) -> None:
+    def __init__(self, work: Callable[[], T], device: torch.device, pool: Any = None) -> None:
         self._work = work
         self._graph: torch.cuda.CUDAGraph | None = None
         self.given: T
@@ -39,7 +39,7 @@ class Recorded(Generic[T]):
             return
         with torch.cuda.device(device):
             # Not on the stream that is in use: what a warm-up allocates there would count as of the recording.
-            beside = torch.cuda.Stream()
+            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             beside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(beside):
                 for _ in range(WARM_UPS):

@@ -324,7 +324,8 @@ class _SearchSlot:
         self.history_R = self._packed[:rows]
         self.lengths_B1 = self._packed[rows : rows + batch].unsqueeze(1)
         self.numbers_T = torch.arange(places, dtype=torch.int32, device=device)
-        self._sent = torch.cuda.Event() if device.type == "cuda" else None
+        is_gpu = device.type == "cuda"
+        self._sent = torch.cuda.Event() if is_gpu else None  # type: ignore[no-untyped-call]
         place_BD = self._packed[rows + batch :].view(batch, columns) if columns else None
         self._own_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=device) if within else None
         self._sets: list[Tensor | None] = [None] * batch

@@ -107,8 +107,13 @@ class Eligibility(NamedTuple):
         if self.own_BN is not None:
             begin, row = index.item_begin[depth + 1], self.own_BN.shape[1]
             first_B11 = torch.arange(0, self.own_BN.numel(), row, device=begin.device).view(-1, 1, 1)
-            end_BWC = begin.take(children.nodes + 1) + first_B11
-            begin_BWC = begin.take(children.nodes) + first_B11
+            if depth + 1 == index.levels:
+                # A node of the last depth is its item's place.
+                begin_BWC = children.nodes + first_B11
+                end_BWC = begin_BWC + 1
+            else:
+                begin_BWC = begin.take(children.nodes) + first_B11
+                end_BWC = begin.take(children.nodes + 1) + first_B11
             shut_BWC = self.own_BN.take(end_BWC) == self.own_BN.take(begin_BWC)
             scores_BX[:, :-1].view(children.nodes.shape).masked_fill_(shut_BWC, float("-inf"))
         closed = self.closed[depth]
