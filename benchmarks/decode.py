@@ -91,6 +91,8 @@ def run(options: Options) -> None:
         f"{LAYERS} layers, {HIDDEN} wide, histories of {HISTORY}, beam {BEAM}, float32 on {where}, {options.threads} "
     )
     shape += "threads; what was seen is left out"
+    if where.type == "cuda":
+        shape += "; without CUDA graphs; the limits are those that are asked of two CPU cores"
     _peer_table(rows, options, where, suffix, shape)
     _constraint_table(rows, options, where, suffix, shape)
     _growth_table(rows, options, where, suffix, shape, sizes)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import operator
 import sys
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor, nn
 
+from mmrec.generator import fused
 from mmrec.generator.affine import affine, even_rows
 
 __all__ = ["Lean", "LeanReader"]
@@ -129,7 +131,7 @@ class Lean:
         return _Layer(
             norm_H=layer.input_layernorm.weight.to(dtype),
             qkv_JH=torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]).to(dtype),
-            turned_AD=None if turned_AD is None else turned_AD.to(dtype),
+            turned_AD=None if turned_AD is None else turned_AD.to(dtype).contiguous(),
             out_HJ=attention.o_proj.weight.to(dtype),
             mlp_norm_H=layer.post_attention_layernorm.weight.to(dtype),
             gate_up_JH=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).to(dtype),
@@ -145,25 +147,32 @@ class Lean:
         # What is added to in place must not be the caller's.
         x_RH = F.pad(x_RH, (0, 0, 0, more)) if more else x_RH.clone()
         turn = self._turn(places, inputs_BTH)
+        is_fused = inputs_BTH.is_cuda and fused.available(inputs_BTH.device, self._dtype, self._width, hidden)
+        norm, gated = (partial(fused.rms_norm, eps=self._eps), fused.gated) if is_fused else (self._norm, _gated)
         for layer in self._layers:
-            qkv_RJ = affine(F.rms_norm(x_RH, (hidden,), layer.norm_H, self._eps), layer.qkv_JH)
-            mixed_RJ = self._attend(qkv_RJ[:rows].view(batch, places, -1, self._width), layer, turn).flatten(0, 1)
+            qkv_RJ = affine(norm(x_RH, layer.norm_H), layer.qkv_JH)
+            mixed_RJ = self._attend(qkv_RJ[:rows], layer, turn, batch, is_fused).flatten(0, 1)
             if more:
                 mixed_RJ = F.pad(mixed_RJ, (0, 0, 0, more))
             x_RH = _added(x_RH, mixed_RJ, layer.out_HJ)
-            gate_RF, up_RF = affine(F.rms_norm(x_RH, (hidden,), layer.mlp_norm_H, self._eps), layer.gate_up_JH).chunk(
-                2, dim=1
-            )
-            x_RH = _added(x_RH, F.silu(gate_RF).mul_(up_RF), layer.down_HF)
-        return F.rms_norm(x_RH[:rows], (hidden,), self._norm_H, self._eps).view(batch, places, hidden)
+            x_RH = _added(x_RH, gated(affine(norm(x_RH, layer.mlp_norm_H), layer.gate_up_JH)), layer.down_HF)
+        return norm(x_RH[:rows], self._norm_H).view(batch, places, hidden)
 
-    def _attend(self, qkv_BTJD: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> Tensor:
+    def _norm(self, x_RH: Tensor, scale_H: Tensor) -> Tensor:
+        return F.rms_norm(x_RH, x_RH.shape[1:], scale_H, self._eps)
+
+    def _attend(self, qkv_RJ: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor], batch: int, is_fused: bool) -> Tensor:
         """Shape: (B, T, query heads x D)."""
-        both_BTAD, value_BTVD = qkv_BTJD[:, :, : -self._keys], qkv_BTJD[:, :, -self._keys :]
-        if layer.turned_AD is not None:
-            both_BTAD = F.rms_norm(both_BTAD, (self._width,), None, self._eps) * layer.turned_AD
-        # Rotary positions: the halves of a head change places, the first one negated (by the sines).
-        both_BTAD = torch.addcmul(both_BTAD * turn[0], both_BTAD.roll(self._width // 2, -1), turn[1])
+        both = self._queries + self._keys
+        if is_fused:
+            fused.turn_(qkv_RJ, layer.turned_AD, turn, both, self._eps)
+        qkv_BTJD = qkv_RJ.view(batch, len(qkv_RJ) // batch, -1, self._width)
+        both_BTAD, value_BTVD = qkv_BTJD[:, :, :both], qkv_BTJD[:, :, both:]
+        if not is_fused:
+            if layer.turned_AD is not None:
+                both_BTAD = F.rms_norm(both_BTAD, (self._width,), None, self._eps) * layer.turned_AD
+            # Rotary positions: the halves of a head change places, the first one negated (by the sines).
+            both_BTAD = torch.addcmul(both_BTAD * turn[0], both_BTAD.roll(self._width // 2, -1), turn[1])
         query_BTQD, key_BTKD = both_BTAD[:, :, : self._queries], both_BTAD[:, :, self._queries :]
         mixed_BQTD = F.scaled_dot_product_attention(
             query_BTQD.transpose(1, 2),
@@ -185,8 +194,13 @@ class Lean:
             cos_1TD, sin_1TD = self._rotary(like, torch.arange(places, device=like.device).unsqueeze(0))
             sign_D = torch.ones(self._width, dtype=like.dtype, device=like.device)
             sign_D[: self._width // 2] = -1.0
-            self._turns = turns = cos_1TD[0].unsqueeze(1), (sin_1TD[0] * sign_D).unsqueeze(1)
+            self._turns = turns = cos_1TD[0].unsqueeze(1).contiguous(), (sin_1TD[0] * sign_D).unsqueeze(1)
         return turns[0][:places], turns[1][:places]
+
+
+def _gated(both_R2F: Tensor) -> Tensor:
+    gate_RF, up_RF = both_R2F.chunk(2, dim=1)
+    return F.silu(gate_RF).mul_(up_RF)
 
 
 def _added(x_RO: Tensor, y_RI: Tensor, weight_OI: Tensor) -> Tensor:
