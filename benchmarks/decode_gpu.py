@@ -24,7 +24,7 @@ from benchmarks.options import Options
 from benchmarks.report import Report, gpu_suffix
 from benchmarks.rows import Rows
 from mmrec.device import resolve_device
-from mmrec.errors import DeviceNotAvailableError
+from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig, PathKeys
 from mmrec.generator.cuda_graphs import Recorded
 from mmrec.generator.graphed import GraphedReader, GraphedSearch, Shape
@@ -74,12 +74,12 @@ def run(options: Options) -> None:
     """Measure all and publish the tables.
 
     Raises:
-        DeviceNotAvailableError: there is no GPU.
+        SystemExit: there is no GPU.
     """
     where = resolve_device(options.device)
     if where.type != "cuda":
-        raise DeviceNotAvailableError(
-            "decode-gpu measures CUDA graphs, and torch sees no GPU here or was told to use none; run it as "
+        raise SystemExit(
+            "decode-gpu needs a GPU: it measures CUDA graphs, and torch sees no GPU here or was told to use none; run "
             "`python -m benchmarks decode-gpu --device cuda` on a machine that has one"
         )
     torch.set_num_threads(options.threads)
@@ -257,8 +257,6 @@ class _Noting(Eligibility):
 
 @torch.inference_mode()
 def _constraint(shop: _Shop, batch: int, filtered: bool, where: torch.device) -> dict[str, Any]:
-    from mmrec.generator.beam import beam_search
-
     index, items = shop.index, len(shop.index.items_N)
     histories, left_out = shop.request(batch, 0)
     shape = Shape.holding(batch, HISTORY, HISTORY, within=filtered)

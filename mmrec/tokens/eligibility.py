@@ -105,16 +105,7 @@ class Eligibility(NamedTuple):
                 shut = passing.before_N.take(end) == passing.before_N.take(begin.take(nodes).long())
                 scores_BWC[customers] = scores_BWC[customers].masked_fill(shut, float("-inf"))
         if self.own_BN is not None:
-            begin, row = index.item_begin[depth + 1], self.own_BN.shape[1]
-            first_B11 = torch.arange(0, self.own_BN.numel(), row, device=begin.device).view(-1, 1, 1)
-            if depth + 1 == index.levels:
-                # A node of the last depth is its item's place.
-                begin_BWC = children.nodes + first_B11
-                end_BWC = begin_BWC + 1
-            else:
-                begin_BWC = begin.take(children.nodes) + first_B11
-                end_BWC = begin.take(children.nodes + 1) + first_B11
-            shut_BWC = self.own_BN.take(end_BWC) == self.own_BN.take(begin_BWC)
+            shut_BWC = self._shut_by_own(self.own_BN, children.nodes, depth + 1, index)
             scores_BX[:, :-1].view(children.nodes.shape).masked_fill_(shut_BWC, float("-inf"))
         closed = self.closed[depth]
         if closed is not None:
@@ -122,6 +113,21 @@ class Eligibility(NamedTuple):
             elsewhere_BD = nodes_BW.gather(1, beam_BD) != closed.parents_BD
             place_BD = closed.slots_BD.add(beam_BD, alpha=children.nodes.shape[2]).masked_fill_(elsewhere_BD, none)
             scores_BX.scatter_(1, place_BD, float("-inf"))
+
+    @staticmethod
+    def _shut_by_own(own_BN: Tensor, nodes_BWC: Tensor, depth: int, index: DecodeIndex) -> Tensor:
+        """Nodes of a depth below which nothing of each customer's own set lies. Shape: (B, W, C), bool."""
+        begin_BWC, end_BWC = nodes_BWC, nodes_BWC + 1
+        if depth < index.levels:
+            # A node of the last depth is its item's place.
+            begin = index.item_begin[depth]
+            begin_BWC, end_BWC = begin.take(begin_BWC), begin.take(end_BWC)
+        own = own_BN.view(-1)
+        if len(own_BN) > 1:
+            first_B11 = torch.arange(0, len(own), own_BN.shape[1], device=own.device).view(-1, 1, 1)
+            begin_BWC, end_BWC = begin_BWC + first_B11, end_BWC + first_B11
+        before_X, until_X = (own.index_select(0, places.flatten()) for places in (begin_BWC, end_BWC))
+        return (before_X == until_X).view(nodes_BWC.shape)
 
     def items(self, index: DecodeIndex) -> Tensor:
         """Which items each customer may be given, by place of the sorted table. Shape: (B, N), bool."""
