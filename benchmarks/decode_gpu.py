@@ -27,7 +27,8 @@ from mmrec.device import resolve_device
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig, PathKeys
 from mmrec.generator.cuda_graphs import Recorded
-from mmrec.generator.graphed import GraphedReader, GraphedSearch, Shape
+from mmrec.generator.graphed import GraphedSearch, Shape
+from mmrec.generator.graphed_reader import GraphedReader
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
 from mmrec.tokens.decode_index import Children, DecodeIndex, build_decode_index

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-__all__ = ["Recorded"]
+__all__ = ["Recorded", "graph_pool"]
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Recorded(Generic[T]):
         work: What it gives is written anew by each `replay`, in the same memory. It must always do the same operations
             on the same memory.
         device: Where it computes.
-        pool: From `torch.cuda.graph_pool_handle`, shared by recordings none of which is replayed while what another
+        pool: From `graph_pool`, shared by recordings none of which is replayed while what another
             gave is still read; None for memory of its own.
     """
 
@@ -58,3 +58,8 @@ class Recorded(Generic[T]):
         else:
             self._graph.replay()
         return self.given
+
+
+def graph_pool(device: torch.device) -> Any:
+    """Memory that recordings share which are replayed one after the other; None on a CPU."""
+    return torch.cuda.graph_pool_handle() if device.type == "cuda" else None

@@ -1,4 +1,4 @@
-"""Reading histories and searching the decode index on a GPU, recorded for replay by shape: see `cuda_graphs`.
+"""Answers on a GPU, histories read and the decode index searched, recorded for replay by shape: see `cuda_graphs`.
 
 Works on catalogue rows, places of the sorted table and sets that are ready to be searched within; knows nothing about
 requests. There are two recordings for a shape: the LLM's, which outlives changes of the catalogue, and the search's,
@@ -12,8 +12,6 @@ the right and changes nothing. A shape that is not recorded, and is not to be, g
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,20 +25,19 @@ from torch import Tensor
 from mmrec.generator.affine import even_rows
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import beam_search
-from mmrec.generator.cuda_graphs import Recorded
-from mmrec.generator.lean import Lean
-from mmrec.generator.model import Generator
+from mmrec.generator.cuda_graphs import Recorded, graph_pool
+from mmrec.generator.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
 from mmrec.tokens.decode_index import DecodeIndex
 from mmrec.tokens.eligibility import FEW, Passing, eligible, eligible_padded, padded_places
 from mmrec.tokens.path_search import PathResult, checked_width
 
-__all__ = ["Answer", "GraphedReader", "GraphedSearch", "Shape"]
+__all__ = ["Answer", "GraphedSearch", "Shape"]
 
 Histories = Sequence[npt.NDArray[np.int32]]
 
-LEAST_PLACES, LEAST_LEFT_OUT = 16, 64
-"""Smallest sizes that are recorded."""
+LEAST_LEFT_OUT = 64
+"""Fewest items to be left out that are recorded."""
 
 MOST_CUSTOMERS = 64
 """Largest batch that is recorded."""
@@ -87,81 +84,6 @@ class Answer(NamedTuple):
     state_BH: Tensor
 
 
-class _Reading:
-    """Runs the LLM; as `Generator.read`, from tokens."""
-
-    def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
-        self._backbone, self._state_norm, self._dtype = generator.backbone, generator.state_norm, dtype
-        longest, device = generator.config.max_history, generator.state_norm.weight.device
-        lean = Lean.of(generator.backbone, dtype)
-        self._lean = lean if lean is not None and lean.most_places >= longest else None
-        if self._lean is not None:
-            # Made once for all recordings, which go on reading it.
-            with torch.inference_mode():
-                self._lean.prepare(even_rows(max(longest, LEAST_PLACES)), device)
-
-    @property
-    def can_record(self) -> bool:
-        return self._lean is not None
-
-    def __call__(self, inputs_BTH: Tensor, valid_BT: Tensor) -> Memory:
-        if self._lean is not None:
-            states_BTH = self._lean.states(inputs_BTH.to(self._dtype))
-        else:
-            with torch.autocast(inputs_BTH.device.type, self._dtype, enabled=self._dtype != torch.float32):
-                states_BTH = self._backbone(
-                    inputs_embeds=inputs_BTH.to(self._backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
-                ).last_hidden_state
-        states_BTH = self._state_norm(states_BTH.to(inputs_BTH.dtype))
-        return Memory(states_BTH.to(self._dtype), (states_BTH + inputs_BTH).to(self._dtype), valid_BT)
-
-
-class _ReadSlot:
-    """Memory that one recording of the LLM reads, and the recording."""
-
-    def __init__(self, reading: _Reading, shape: tuple[int, int, int], device: torch.device, pool: Any) -> None:
-        self.inputs_BTH = torch.zeros(shape, device=device)
-        self.valid_BT = torch.ones(shape[:2], dtype=torch.bool, device=device)
-        self.recorded = Recorded(partial(reading, self.inputs_BTH, self.valid_BT), device, pool)
-
-
-class GraphedReader:
-    """The LLM and the semantic-ID head in one number format, with recordings of the LLM by shape.
-
-    Holds copies of the weights as they are now. An LLM of a shape that `mmrec.generator.lean` does not know is asked
-    itself and not recorded.
-
-    Args:
-        generator: In evaluation mode, where it is to compute.
-        dtype: Number format of the products.
-
-    Attributes:
-        longest: Most history places that are read.
-        head: The semantic-ID head.
-        lock: Held from filling the memory that recordings read to taking out what they gave.
-        can_record: Whether the LLM is of a shape that can be recorded.
-    """
-
-    def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-        self.device: torch.device = generator.state_norm.weight.device
-        self.longest = generator.config.max_history
-        self.lock = threading.Lock()
-        self.head: SemanticIdHead = copy.deepcopy(generator.semantic_id_head).to(dtype).eval().requires_grad_(False)
-        self.memory = _Reading(generator, dtype)
-        self.can_record = self.memory.can_record
-        self._hidden = len(generator.state_norm.weight)
-        self._slots: dict[tuple[int, int], _ReadSlot] = {}
-        self._pool = _pool(self.device)
-
-    def slot(self, batch: int, places: int) -> _ReadSlot:
-        """The recording for a shape, made if need be; the lock must be held."""
-        key = (batch, places)
-        if key not in self._slots:
-            self._slots[key] = _ReadSlot(self.memory, (*key, self._hidden), self.device, self._pool)
-        return self._slots[key]
-
-
 class GraphedSearch:
     """Answers over one state of a catalogue.
 
@@ -201,7 +123,7 @@ class GraphedSearch:
         self._record = record and reader.device.type == "cuda"
         self._slots: dict[Shape, _SearchSlot] = {}
         self._every_N: Tensor | None = None
-        self._pool = _pool(reader.device)
+        self._pool = graph_pool(reader.device)
 
     def over(self, tokens_NH: Tensor, index: DecodeIndex, keys: NodeKeys) -> GraphedSearch:
         """The same over a changed catalogue; this one stays as it is, and nothing is recorded of the other yet."""
@@ -304,7 +226,7 @@ class _SearchSlot:
     def __init__(
         self,
         shape: Shape,
-        read: _ReadSlot,
+        read: ReadSlot,
         head: SemanticIdHead,
         index: DecodeIndex,
         keys: NodeKeys,
@@ -389,7 +311,3 @@ def _converted(keys: NodeKeys, dtype: torch.dtype) -> NodeKeys:
 
 def _power_of_two(least: int) -> int:
     return 1 << max(0, least - 1).bit_length()
-
-
-def _pool(device: torch.device) -> Any:
-    return torch.cuda.graph_pool_handle() if device.type == "cuda" else None
