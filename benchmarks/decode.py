@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.decode_pairs import count_violations
 from benchmarks.decode_peer import LanguageModelScorer, SpelledCodes
 from benchmarks.options import Options
-from benchmarks.report import Report
+from benchmarks.report import Report, gpu_suffix
 from benchmarks.rows import Rows
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
@@ -86,11 +86,13 @@ def run(options: Options) -> None:
     torch.set_num_threads(options.threads)
     sizes = SIZES[:2] if options.quick else SIZES
     rows = Rows("decode", options, {"sizes": sizes})
-    suffix = "-quick" if options.quick else ""
+    suffix = gpu_suffix(str(where)) + ("-quick" if options.quick else "")
     shape = (
         f"{LAYERS} layers, {HIDDEN} wide, histories of {HISTORY}, beam {BEAM}, float32 on {where}, {options.threads} "
     )
     shape += "threads; what was seen is left out"
+    if where.type == "cuda":
+        shape += "; without CUDA graphs; the limits are those that are asked of two CPU cores"
     _peer_table(rows, options, where, suffix, shape)
     _constraint_table(rows, options, where, suffix, shape)
     _growth_table(rows, options, where, suffix, shape, sizes)
@@ -316,7 +318,9 @@ def _growth(items: int, where: torch.device) -> dict[str, Any]:
 def _filter_table(rows: Rows, options: Options, where: torch.device, suffix: str, shape: str) -> None:
     items = SIZES[0] if options.quick else FILTERED
     row = rows.measure("filters", partial(_filters, items, where))
-    pairs = rows.measure("pairs", partial(count_violations, 10_000 if options.quick else PAIRS))
+    # These are searched on the CPU wherever the rest is.
+    counted = 10_000 if options.quick or where.type == "cuda" else PAIRS
+    pairs = rows.measure("pairs", partial(count_violations, counted))
     plain = row["none"]
     Report(
         f"decode-filters{suffix}",

@@ -166,6 +166,20 @@ class Machine(NamedTuple):
         )
 
 
+def gpu_suffix(device: str) -> str:
+    """What tells a GPU's results from a CPU's by their name: ``-h100``, for example; empty for a CPU.
+
+    Args:
+        device: As torch names it: ``cpu``, ``cuda:0``.
+    """
+    import torch
+
+    if not device.startswith("cuda"):
+        return ""
+    words = [word.lower() for word in torch.cuda.get_device_name(device).split()]
+    return f"-{next((word for word in words if any(map(str.isdigit, word))), 'gpu')}"
+
+
 def installed_versions() -> dict[str, str]:
     """Versions of the packages that matter, of those that are installed."""
     found = {}

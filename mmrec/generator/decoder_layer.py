@@ -111,10 +111,10 @@ def applied(layer: nn.Module, x: Tensor, *, gelu: bool = False) -> Tensor:
 
 
 def _mixed(query_BQhw: Tensor, path_BQl2hw: Tensor) -> Tensor:
-    """Attention of one place over the few of its own path, for which a product of matrices is too much. Shape as query.
+    """Attention of one place over the few of its own path, for which a product of matrices is too much. As the query.
 
-    In float32 whatever the products around it are in.
+    Computed in float32 whatever the products around it are in.
     """
     key_BQlhw, value_BQlhw = path_BQl2hw.float().unbind(3)
     logits_BQlh = (query_BQhw.float().unsqueeze(2) * key_BQlhw).sum(-1) / math.sqrt(key_BQlhw.shape[-1])
-    return (logits_BQlh.softmax(2).unsqueeze(-1) * value_BQlhw).sum(2)
+    return (logits_BQlh.softmax(2).unsqueeze(-1) * value_BQlhw).sum(2).to(query_BQhw.dtype)

@@ -23,7 +23,17 @@ from torch import Tensor
 from mmrec.errors import InvalidArgumentError
 from mmrec.tokens.decode_index import Children, DecodeIndex
 
-__all__ = ["Closed", "Eligibility", "Passing", "eligible", "eligible_rows", "passing"]
+__all__ = [
+    "FEW",
+    "Closed",
+    "Eligibility",
+    "Passing",
+    "eligible",
+    "eligible_padded",
+    "eligible_rows",
+    "padded_places",
+    "passing",
+]
 
 Places = npt.NDArray[np.integer[Any]] | Sequence[int]
 
@@ -65,12 +75,15 @@ class Eligibility(NamedTuple):
         counts_B: Items that each customer may be given. Shape: (B,), int64.
         left_out_BD: Places of the sorted table that are left out of what passes, N where padded; None where there are
             none. Shape: (B, D), int32.
+        own_BN: `Passing.before_N` of a set for every customer, instead of `groups`; None for none. Shape: (B, N + 1),
+            int32, contiguous.
     """
 
     groups: tuple[tuple[Tensor, Passing], ...]
     closed: tuple[Closed | None, ...]
     counts_B: Tensor
     left_out_BD: Tensor | None
+    own_BN: Tensor | None = None
 
     def close_(self, scores_BX: Tensor, nodes_BW: Tensor, children: Children, depth: int, index: DecodeIndex) -> None:
         """Give the children that must not be entered the score -inf, in place.
@@ -91,6 +104,9 @@ class Eligibility(NamedTuple):
                 end = begin.take(nodes + 1).long()
                 shut = passing.before_N.take(end) == passing.before_N.take(begin.take(nodes).long())
                 scores_BWC[customers] = scores_BWC[customers].masked_fill(shut, float("-inf"))
+        if self.own_BN is not None:
+            shut_BWC = self._shut_by_own(self.own_BN, children.nodes, depth + 1, index)
+            scores_BX[:, :-1].view(children.nodes.shape).masked_fill_(shut_BWC, float("-inf"))
         closed = self.closed[depth]
         if closed is not None:
             beam_BD = torch.searchsorted(nodes_BW, closed.parents_BD).clamp_(max=nodes_BW.shape[1] - 1)
@@ -98,12 +114,29 @@ class Eligibility(NamedTuple):
             place_BD = closed.slots_BD.add(beam_BD, alpha=children.nodes.shape[2]).masked_fill_(elsewhere_BD, none)
             scores_BX.scatter_(1, place_BD, float("-inf"))
 
+    @staticmethod
+    def _shut_by_own(own_BN: Tensor, nodes_BWC: Tensor, depth: int, index: DecodeIndex) -> Tensor:
+        """Nodes of a depth below which nothing of each customer's own set lies. Shape: (B, W, C), bool."""
+        begin_BWC, end_BWC = nodes_BWC, nodes_BWC + 1
+        if depth < index.levels:
+            # A node of the last depth is its item's place.
+            begin = index.item_begin[depth]
+            begin_BWC, end_BWC = begin.take(begin_BWC), begin.take(end_BWC)
+        own = own_BN.view(-1)
+        if len(own_BN) > 1:
+            first_B11 = torch.arange(0, len(own), own_BN.shape[1], device=own.device).view(-1, 1, 1)
+            begin_BWC, end_BWC = begin_BWC + first_B11, end_BWC + first_B11
+        before_X, until_X = (own.index_select(0, places.flatten()) for places in (begin_BWC, end_BWC))
+        return (before_X == until_X).view(nodes_BWC.shape)
+
     def items(self, index: DecodeIndex) -> Tensor:
         """Which items each customer may be given, by place of the sorted table. Shape: (B, N), bool."""
         items = index.nodes[-1]
         open_BN = torch.ones(len(self.counts_B), items + 1, dtype=torch.bool, device=self.counts_B.device)
         for customers, one in self.groups:
             open_BN[customers, :items] = one.before_N.diff() > 0
+        if self.own_BN is not None:
+            open_BN[:, :items] = self.own_BN.diff(dim=1) > 0
         if self.left_out_BD is not None:
             # Padding is written into a place of its own, which is cut off.
             open_BN.scatter_(1, self.left_out_BD.long(), False)
@@ -155,15 +188,42 @@ def eligible(
     return Eligibility(groups, closed, counts_B - there_BD.sum(1), place_BD)
 
 
-def _sorted_places(
-    left_out: Sequence[Places],
-    longest: int,
-    groups: Sequence[tuple[Tensor, Passing]],
-    index: DecodeIndex,
-) -> Tensor:
-    """Places that are left out of what passes, each once, in order, N where padded. Shape: (B, D), int32."""
-    items = len(index.items_N)
-    padded = np.full((len(left_out), longest), items, dtype=np.int32)
+def eligible_padded(
+    index: DecodeIndex, batch: int, place_BD: Tensor | None, own_BN: Tensor | None = None
+) -> Eligibility:
+    """As `eligible`, from what stands in arrays of any fixed size: on a GPU nothing waits, so that a graph can hold it.
+
+    Args:
+        index: The decode index.
+        batch: Customers.
+        place_BD: From `padded_places`, where the index is; None leaves out none. Shape: (B, D), int32.
+        own_BN: See `Eligibility.own_BN`; None for everything.
+    """
+    items, device = len(index.items_N), index.items_N.device
+    counts_B = torch.full((batch,), items, device=device) if own_BN is None else own_BN[:, -1].long()
+    if place_BD is None:
+        return Eligibility((), (None,) * index.levels, counts_B, None, own_BN)
+    if own_BN is not None:
+        inside_BD = place_BD.clamp(max=items - 1).long()
+        outside_BD = own_BN.gather(1, inside_BD + 1) == own_BN.gather(1, inside_BD)
+        place_BD = place_BD.masked_fill(outside_BD, items).sort(dim=1).values
+    there_BD = place_BD < items
+    closed = _closed(place_BD, there_BD, (), index, own_BN)
+    return Eligibility((), closed, counts_B - there_BD.sum(1), place_BD, own_BN)
+
+
+def padded_places(left_out: Sequence[Places], shape: tuple[int, int], items: int) -> npt.NDArray[np.int32]:
+    """Places that are left out, each once, in order, padded.
+
+    Args:
+        left_out: See `eligible`.
+        shape: Of the result: as many rows as customers or more, and as many columns as any leaves out or more.
+        items: Of the index; what stands where padded.
+
+    Returns:
+        Shape: (B, D), int32.
+    """
+    padded = np.full(shape, items, dtype=np.int32)
     for row, places in enumerate(left_out):
         padded[row, : len(places)] = np.asarray(places)
     padded[padded < 0] = items
@@ -172,7 +232,18 @@ def _sorted_places(
     if again.any():
         padded[:, 1:][again] = items
         padded.sort(axis=1)
-    place_BD = torch.from_numpy(padded).to(index.items_N.device)
+    return padded
+
+
+def _sorted_places(
+    left_out: Sequence[Places],
+    longest: int,
+    groups: Sequence[tuple[Tensor, Passing]],
+    index: DecodeIndex,
+) -> Tensor:
+    """Places that are left out of what passes, each once, in order, N where padded. Shape: (B, D), int32."""
+    items = len(index.items_N)
+    place_BD = torch.from_numpy(padded_places(left_out, (len(left_out), longest), items)).to(index.items_N.device)
     if not groups:
         return place_BD
     for customers, one in groups:
@@ -184,7 +255,11 @@ def _sorted_places(
 
 
 def _closed(
-    place_BD: Tensor, there_BD: Tensor, groups: Sequence[tuple[Tensor, Passing]], index: DecodeIndex
+    place_BD: Tensor,
+    there_BD: Tensor,
+    groups: Sequence[tuple[Tensor, Passing]],
+    index: DecodeIndex,
+    own_BN: Tensor | None = None,
 ) -> tuple[Closed | None, ...]:
     """See `Eligibility.closed`; found from the items upwards."""
     closed: list[Closed | None] = [None] * index.levels
@@ -203,6 +278,8 @@ def _closed(
         for customers, one in groups:
             before_N = one.before_N
             below_BD[customers] = before_N[end_BD[customers]] - before_N[begin_BD[customers]]
+        if own_BN is not None:
+            below_BD = own_BN.gather(1, end_BD.long()) - own_BN.gather(1, begin_BD.long())
         out_BD = torch.searchsorted(place_BD, end_BD) - torch.searchsorted(place_BD, begin_BD)
         node_BD, shut_BD = parent_BD, there_BD & (out_BD == below_BD)
         if not shut_BD.is_cuda and not shut_BD.any():

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from mmrec.errors import InvalidArgumentError
 from mmrec.tokens import eligibility
 from mmrec.tokens.decode_index import DecodeIndex, build_decode_index
-from mmrec.tokens.eligibility import eligible, passing
+from mmrec.tokens.eligibility import eligible, eligible_padded, padded_places, passing
 from tests.tokens.test_decode_index import unique_paths
 
 
@@ -39,14 +40,31 @@ def made(index: DecodeIndex, asked: list[Wish]) -> eligibility.Eligibility:
     return eligible(index, [places[wish.left_out] for wish in asked], within)
 
 
+def made_padded(index: DecodeIndex, asked: list[Wish]) -> eligibility.Eligibility:
+    """The same from arrays of fixed sizes, with a customer and columns to spare."""
+    items, batch = len(index.items_N), len(asked)
+    places = index.place_of_rows(items).numpy()
+    left_out = [places[wish.left_out] for wish in asked]
+    padded = padded_places(left_out, (batch, 3 + max(map(len, left_out))), items)
+    sets = [np.ones(items, bool) if wish.within is None else np.array(wish.within) for wish in asked]
+    own = torch.stack([passing(rows, index).before_N for rows in sets])
+    # Where nobody is confined, there need be no sets.
+    return eligible_padded(
+        index, batch, torch.from_numpy(padded), own if any(wish.within is not None for wish in asked) else None
+    )
+
+
 @settings(max_examples=400)
-@given(st.data(), unique_paths())
+@given(st.data(), unique_paths(), st.sampled_from([made, made_padded]))
 def test_a_node_may_be_entered_exactly_when_something_eligible_lies_below_it(
-    data: st.DataObject, paths: np.ndarray
+    data: st.DataObject, paths: np.ndarray, make: Callable[[DecodeIndex, list[Wish]], eligibility.Eligibility]
 ) -> None:
     index = build_decode_index(paths)
     asked = data.draw(wishes(len(paths)))
-    found = made(index, asked)
+    found = make(index, asked)
+    open_BN = found.items(index)
+    for customer, wish in enumerate(asked):
+        assert open_BN[customer].tolist() == [wish.allows(row) for row in index.items_N.tolist()]
     assert found.counts_B.tolist() == [sum(wish.allows(row) for row in range(len(paths))) for wish in asked]
     for depth in range(index.levels):
         nodes = sorted(data.draw(st.sets(st.integers(0, index.nodes[depth] - 1), min_size=1)))

@@ -1,0 +1,313 @@
+"""Answers on a GPU, histories read and the decode index searched, recorded for replay by shape: see `cuda_graphs`.
+
+Works on catalogue rows, places of the sorted table and sets that are ready to be searched within; knows nothing about
+requests. There are two recordings for a shape: the LLM's, which outlives changes of the catalogue, and the search's,
+which belongs to one state of it. Requests are padded to a few shapes: customers to a power of two, history places to
+one of sixteen sizes per power of two, items that are left out one by one to a power of two. What is padded stands on
+the right and changes nothing. A shape that is not recorded, and is not to be, goes the same way without a recording.
+"""
+
+# Axes: B customers, T history places, N items, D items left out (padded), W beams, H hidden width, R rows (customers x
+# places)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmrec.generator.affine import even_rows
+from mmrec.generator.batches import pad_histories
+from mmrec.generator.beam import beam_search
+from mmrec.generator.cuda_graphs import Recorded, graph_pool
+from mmrec.generator.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot
+from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
+from mmrec.tokens.decode_index import DecodeIndex
+from mmrec.tokens.eligibility import FEW, Passing, eligible, eligible_padded, padded_places
+from mmrec.tokens.path_search import PathResult, checked_width
+
+__all__ = ["Answer", "GraphedSearch", "Shape"]
+
+Histories = Sequence[npt.NDArray[np.int32]]
+
+LEAST_LEFT_OUT = 64
+"""Fewest items to be left out that are recorded."""
+
+MOST_CUSTOMERS = 64
+"""Largest batch that is recorded."""
+
+MOST_SET_BYTES = 2 << 30
+"""Memory for the sets of one recorded shape; a filtered batch that takes more goes without a recording."""
+
+
+class Shape(NamedTuple):
+    """What one recording is for.
+
+    Attributes:
+        batch: Customers.
+        places: History places of each.
+        left_out: Items that each may leave out one by one.
+        within: Whether each may be confined to a set.
+    """
+
+    batch: int
+    places: int
+    left_out: int
+    within: bool
+
+    @classmethod
+    def holding(cls, batch: int, places: int, left_out: int = 0, *, within: bool = False) -> Shape:
+        """The smallest recorded shape for so much."""
+        return cls(
+            _power_of_two(batch),
+            even_rows(max(places, LEAST_PLACES)),
+            _power_of_two(max(left_out, LEAST_LEFT_OUT)) if left_out else 0,
+            within,
+        )
+
+
+class Answer(NamedTuple):
+    """What a batch of customers is given.
+
+    Attributes:
+        paths: The items that were found, as `beam_search` gives them.
+        state_BH: Hidden state of each customer's last history place, for the other heads. Shape: (B, H).
+    """
+
+    paths: PathResult
+    state_BH: Tensor
+
+
+class GraphedSearch:
+    """Answers over one state of a catalogue.
+
+    Recordings are of this state's index and keys alone: for a changed catalogue there is `over`, which shares those of
+    the LLM and makes its own of the search.
+
+    Args:
+        reader: The model.
+        tokens_NH: Token of every item. Shape: (N, H), float32.
+        index: The decode index, where the model is.
+        keys: Of its nodes.
+        width: Beams per customer, 1 or more.
+        record: Whether a shape that is not recorded is recorded when it is first asked for, which takes as long as some
+            dozens of answers; otherwise only `prepare` records. On a CPU nothing
+            is recorded, and what `prepare` was asked for goes the padded way.
+
+    Raises:
+        InvalidArgumentError: `width` is below 1.
+    """
+
+    def __init__(
+        self,
+        reader: GraphedReader,
+        tokens_NH: Tensor,
+        index: DecodeIndex,
+        keys: NodeKeys,
+        *,
+        width: int,
+        record: bool = True,
+    ) -> None:
+        self._reader = reader
+        self._tokens_NH = tokens_NH
+        self._index = index
+        self._keys = _converted(keys, reader.dtype)
+        self._width = checked_width(width, index)
+        self._asked_width = width
+        self._record = record and reader.device.type == "cuda"
+        self._slots: dict[Shape, _SearchSlot] = {}
+        self._every_N: Tensor | None = None
+        self._pool = graph_pool(reader.device)
+
+    def over(self, tokens_NH: Tensor, index: DecodeIndex, keys: NodeKeys) -> GraphedSearch:
+        """The same over a changed catalogue; this one stays as it is, and nothing is recorded of the other yet."""
+        return GraphedSearch(self._reader, tokens_NH, index, keys, width=self._asked_width, record=self._record)
+
+    @property
+    def recorded(self) -> tuple[Shape, ...]:
+        """The shapes that are recorded."""
+        return tuple(self._slots)
+
+    def prepare(self, batch: int, places: int, left_out: int = 0, *, within: bool = False) -> Shape | None:
+        """Record the shape that holds so much, if it can be; the shape, or None."""
+        shape = Shape.holding(batch, min(places, self._reader.longest), left_out, within=within)
+        if not self._recordable(shape):
+            return None
+        with self._reader.lock, torch.inference_mode():
+            self._slot(shape)
+        return shape
+
+    @torch.inference_mode()
+    def recommend(
+        self,
+        histories: Histories,
+        left_out: Sequence[npt.NDArray[np.integer[Any]]],
+        within: Sequence[Passing | None] | None = None,
+    ) -> Answer:
+        """The most probable eligible items of each customer, as `Generator.read` and `beam_search` find them.
+
+        Nothing waits for the GPU.
+
+        Args:
+            histories: Catalogue rows, oldest first, none of them empty; the last `max_history` are read.
+            left_out: For each customer, places of the sorted table that may not be returned, as in `eligible`.
+            within: For each customer, the set that the search is confined to; None for everything.
+
+        Raises:
+            InvalidArgumentError: a customer leaves out more than `FEW` items one by one.
+        """
+        confined = within is not None and any(one is not None for one in within)
+        shape = Shape.holding(
+            len(histories),
+            min(self._reader.longest, max([1, *map(len, histories)])),
+            max((len(places) for places in left_out), default=0),
+            within=confined,
+        )
+        if shape not in self._slots and not (self._record and self._recordable(shape)):
+            return self._plain(histories, left_out, within)
+        with self._reader.lock:
+            slot = self._slot(shape)
+            slot.fill(histories, left_out, self._reader.longest, len(self._index.items_N))
+            if confined:
+                slot.confine(within or (), self._everything())
+            torch.index_select(self._tokens_NH, 0, slot.history_R, out=slot.read.inputs_BTH.flatten(0, 1))
+            torch.lt(slot.numbers_T, slot.lengths_B1, out=slot.read.valid_BT)
+            slot.read.recorded.replay()
+            paths, state_BH = slot.recorded.replay()
+            own = slice(len(histories))
+            return Answer(PathResult(*(part[own].clone() for part in paths)), state_BH[own].clone())
+
+    def _plain(
+        self,
+        histories: Histories,
+        left_out: Sequence[npt.NDArray[np.integer[Any]]],
+        within: Sequence[Passing | None] | None,
+    ) -> Answer:
+        reader = self._reader
+        history_BT, valid_BT = (part.to(reader.device) for part in pad_histories(histories, reader.longest))
+        memory = reader.memory(F.embedding(history_BT, self._tokens_NH), valid_BT)
+        allowed = eligible(self._index, left_out, within)
+        found = beam_search(reader.head, memory, allowed, self._index, self._keys, width=self._width)
+        return Answer(found, memory.last())
+
+    def _recordable(self, shape: Shape) -> bool:
+        set_bytes = 4 * shape.batch * (len(self._index.items_N) + 1) if shape.within else 0
+        return (
+            self._reader.can_record
+            and shape.batch <= MOST_CUSTOMERS
+            and shape.left_out <= FEW
+            and set_bytes <= MOST_SET_BYTES
+        )
+
+    def _slot(self, shape: Shape) -> _SearchSlot:
+        slot = self._slots.get(shape)
+        if slot is None:
+            read = self._reader.slot(shape.batch, shape.places)
+            slot = _SearchSlot(shape, read, self._reader.head, self._index, self._keys, self._width, self._pool)
+            self._slots[shape] = slot
+        return slot
+
+    def _everything(self) -> Tensor:
+        if self._every_N is None:
+            items = len(self._index.items_N)
+            self._every_N = torch.arange(items + 1, dtype=torch.int32, device=self._reader.device)
+        return self._every_N
+
+
+class _SearchSlot:
+    """Memory that one recording of a search reads, and the recording."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        read: ReadSlot,
+        head: SemanticIdHead,
+        index: DecodeIndex,
+        keys: NodeKeys,
+        width: int,
+        pool: Any,
+    ) -> None:
+        device, items = index.items_N.device, len(index.items_N)
+        batch, places, columns, within = shape
+        self.read, self._shape = read, shape
+        # One transfer: histories, their lengths, and what is left out.
+        rows = batch * places
+        size = rows + batch + batch * columns
+        self._staged = torch.zeros(size, dtype=torch.int32, pin_memory=device.type == "cuda")
+        self._staged[rows : rows + batch] = 1
+        self._staged[rows + batch :] = items
+        self._packed = self._staged.to(device)
+        self.history_R = self._packed[:rows]
+        self.lengths_B1 = self._packed[rows : rows + batch].unsqueeze(1)
+        self.numbers_T = torch.arange(places, dtype=torch.int32, device=device)
+        is_gpu = device.type == "cuda"
+        self._sent = torch.cuda.Event() if is_gpu else None  # type: ignore[no-untyped-call]
+        place_BD = self._packed[rows + batch :].view(batch, columns) if columns else None
+        self._own_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=device) if within else None
+        self._sets: list[Tensor | None] = [None] * batch
+        work = partial(_search, head, read.recorded, index, keys, width, place_BD, self._own_BN)
+        self.recorded = Recorded(work, device, pool)
+
+    def fill(
+        self,
+        histories: Histories,
+        left_out: Sequence[npt.NDArray[np.integer[Any]]],
+        longest: int,
+        items: int,
+    ) -> None:
+        """Bring a request to where the recordings read it."""
+        if self._sent is not None:
+            # What was sent last may be on its way still.
+            self._sent.synchronize()
+        batch, places, columns, _ = self._shape
+        rows = batch * places
+        staged = self._staged.numpy()
+        history_BT, lengths_B = staged[:rows].reshape(batch, places), staged[rows : rows + batch]
+        lengths_B[:] = 1
+        for row, history in enumerate(histories):
+            tail = history[-longest:]
+            history_BT[row, : len(tail)] = tail
+            lengths_B[row] = len(tail)
+        if columns:
+            staged[rows + batch :] = padded_places(left_out, (batch, columns), items).ravel()
+        self._packed.copy_(self._staged, non_blocking=True)
+        if self._sent is not None:
+            self._sent.record()
+
+    def confine(self, within: Sequence[Passing | None], every_N: Tensor) -> None:
+        """Bring sets to where the recording reads them; one that is there already stays."""
+        assert self._own_BN is not None
+        for row, one in enumerate(within):
+            before_N = every_N if one is None else one.before_N
+            if self._sets[row] is not before_N:
+                self._own_BN[row].copy_(before_N)
+                self._sets[row] = before_N
+
+
+def _search(
+    head: SemanticIdHead,
+    read: Recorded[Memory],
+    index: DecodeIndex,
+    keys: NodeKeys,
+    width: int,
+    place_BD: Tensor | None,
+    own_BN: Tensor | None,
+) -> Answer:
+    memory = read.given
+    allowed = eligible_padded(index, len(memory.valid_BT), place_BD, own_BN)
+    return Answer(beam_search(head, memory, allowed, index, keys, width=width), memory.last())
+
+
+def _converted(keys: NodeKeys, dtype: torch.dtype) -> NodeKeys:
+    written, scored = (tuple(part.to(dtype) for part in parts) for parts in (keys.written_PVH, keys.scored_PVH))
+    return keys._replace(written_PVH=written, scored_PVH=scored)
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << max(0, least - 1).bit_length()

@@ -1,0 +1,102 @@
+"""Reading histories with an LLM on a GPU in one number format, recorded for replay by shape: see `cuda_graphs`.
+
+Works on item tokens; knows nothing about the catalogue and the decode index, so that recordings outlive their changes.
+"""
+
+# Axes: B customers, T history places, H hidden width
+
+from __future__ import annotations
+
+import copy
+import threading
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmrec.generator.affine import even_rows
+from mmrec.generator.cuda_graphs import Recorded, graph_pool
+from mmrec.generator.lean import Lean
+from mmrec.generator.model import Generator
+from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
+
+__all__ = ["LEAST_PLACES", "GraphedReader", "ReadSlot"]
+
+LEAST_PLACES = 16
+"""Fewest history places that are recorded."""
+
+
+class _Reading:
+    """Runs the LLM; as `Generator.read`, from tokens."""
+
+    def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
+        self._backbone, self._state_norm, self._dtype = generator.backbone, generator.state_norm, dtype
+        longest, device = generator.config.max_history, generator.state_norm.weight.device
+        lean = Lean.of(generator.backbone, dtype)
+        self._lean = lean if lean is not None and lean.most_places >= longest else None
+        if self._lean is not None:
+            # Made once for all recordings, which go on reading it.
+            with torch.inference_mode():
+                self._lean.prepare(even_rows(max(longest, LEAST_PLACES)), device)
+
+    @property
+    def can_record(self) -> bool:
+        return self._lean is not None
+
+    def __call__(self, inputs_BTH: Tensor, valid_BT: Tensor) -> Memory:
+        if self._lean is not None:
+            states_BTH = self._lean.states(inputs_BTH.to(self._dtype))
+        else:
+            with torch.autocast(inputs_BTH.device.type, self._dtype, enabled=self._dtype != torch.float32):
+                states_BTH = self._backbone(
+                    inputs_embeds=inputs_BTH.to(self._backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
+                ).last_hidden_state
+        states_BTH = self._state_norm(states_BTH.to(inputs_BTH.dtype))
+        return Memory(states_BTH.to(self._dtype), (states_BTH + inputs_BTH).to(self._dtype), valid_BT)
+
+
+class ReadSlot:
+    """Memory that one recording of the LLM reads, and the recording."""
+
+    def __init__(self, reading: _Reading, shape: tuple[int, int, int], device: torch.device, pool: Any) -> None:
+        self.inputs_BTH = torch.zeros(shape, device=device)
+        self.valid_BT = torch.ones(shape[:2], dtype=torch.bool, device=device)
+        self.recorded = Recorded(partial(reading, self.inputs_BTH, self.valid_BT), device, pool)
+
+
+class GraphedReader:
+    """The LLM and the semantic-ID head in one number format, with recordings of the LLM by shape.
+
+    Holds copies of the weights as they are now. An LLM of a shape that `mmrec.generator.lean` does not know is asked
+    itself and not recorded.
+
+    Args:
+        generator: In evaluation mode, where it is to compute.
+        dtype: Number format of the products.
+
+    Attributes:
+        longest: Most history places that are read.
+        head: The semantic-ID head.
+        lock: Held from filling the memory that recordings read to taking out what they gave.
+        can_record: Whether the LLM is of a shape that can be recorded.
+    """
+
+    def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.device: torch.device = generator.state_norm.weight.device
+        self.longest = generator.config.max_history
+        self.lock = threading.Lock()
+        self.head: SemanticIdHead = copy.deepcopy(generator.semantic_id_head).to(dtype).eval().requires_grad_(False)
+        self.memory = _Reading(generator, dtype)
+        self.can_record = self.memory.can_record
+        self._hidden = len(generator.state_norm.weight)
+        self._slots: dict[tuple[int, int], ReadSlot] = {}
+        self._pool = graph_pool(self.device)
+
+    def slot(self, batch: int, places: int) -> ReadSlot:
+        """The recording for a shape, made if need be; the lock must be held."""
+        key = (batch, places)
+        if key not in self._slots:
+            self._slots[key] = ReadSlot(self.memory, (*key, self._hidden), self.device, self._pool)
+        return self._slots[key]
