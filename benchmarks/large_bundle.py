@@ -24,8 +24,9 @@ from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.channels.blend import Blend
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.pipeline import FitConfig, fit_dataset
+from mmrec.recommender.arriving import Arrivals
 from mmrec.recommender.artefact import ENCODERS, Parts, read_features, read_parts, write_parts
-from mmrec.recommender.changing import Arrivals, change_parts, settled
+from mmrec.recommender.changing import change_parts, settled
 from mmrec.recommender.saved_index import index_widths
 from mmrec.types import ItemRecord
 from mmrec_encoders.fusion import ItemFeatures

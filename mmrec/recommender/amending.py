@@ -16,7 +16,7 @@ import numpy as np
 
 from mmrec.data.catalogue import Catalogue
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.recommender.changing import Arrivals, Described, item_fault, record_texts, thumbnails_of
+from mmrec.recommender.arriving import Arrivals, Described, item_fault, record_texts, thumbnails_of
 from mmrec.recommender.sides import CatalogueSides
 from mmrec.types import ItemInput, ItemRecord
 from mmrec_encoders.fusion import ItemFeatures

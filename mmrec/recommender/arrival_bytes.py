@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 from mmrec.data.catalogue import Catalogue
 from mmrec.errors import BundleError, NotFoundError
 from mmrec.recommender.amending import amended_record
-from mmrec.recommender.changing import Arrivals, described_records, record_texts
+from mmrec.recommender.arriving import Arrivals, described_records, record_texts
 from mmrec.types import ItemInput, ItemRecord
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec_encoders.fusion import ItemFeatures

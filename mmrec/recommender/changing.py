@@ -10,8 +10,7 @@ shown. Knows nothing about requests, stores or gRPC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count, filterfalse
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -22,80 +21,18 @@ from torch import Tensor
 
 from mmrec.channels.sketch import EXACT_ITEMS, index_words
 from mmrec.data.catalogue import Catalogue
-from mmrec.data.pictures import decode_picture
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.errors import FailedPreconditionError
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
+from mmrec.recommender.arriving import Arrivals
 from mmrec.recommender.artefact import Parts
 from mmrec.recommender.live_rows import LiveRows
-from mmrec.tokens.decode_index import DecodeIndex, change_decode_index
-from mmrec.tokens.node_changes import NodeChange, node_changes
-from mmrec.tokens.path_lookup import path_range
-from mmrec.types import ItemInput, ItemRecord
-from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
-from mmrec_encoders.fusion import ItemFeatures
-from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec.recommender.new_paths import new_paths
+from mmrec.tokens.node_changes import NodeChange
+from mmrec.types import ItemRecord
 
-__all__ = [
-    "Arrivals",
-    "Changed",
-    "Described",
-    "change_parts",
-    "check_change",
-    "check_changeable",
-    "describe_items",
-    "described_records",
-    "item_fault",
-    "no_arrivals",
-    "ready_to_change",
-    "record_texts",
-    "settled",
-    "thumbnails_of",
-]
+__all__ = ["Changed", "change_parts", "check_change", "check_changeable", "ready_to_change", "settled"]
 
 A = TypeVar("A", bound=np.generic)
-
-LAST_WIDTH = 1 << 20
-"""Items that may share all codes but the last."""
-
-
-class Arrivals(NamedTuple):
-    """Items ready to come in, or to replace those of the same id.
-
-    Attributes:
-        records: As clients will see them, with every column of the catalogue.
-        texts: Their words, as the lexical channel reads them.
-        features: What the encoders said of them.
-        fused_MD: Fused embeddings, unit norm. Shape: (M, D), float32.
-        thumbnails_M: Of their pictures, zero where there is none. Shape: (M, 3, 48, 48), uint8.
-    """
-
-    records: tuple[ItemRecord, ...]
-    texts: tuple[str, ...]
-    features: ItemFeatures
-    fused_MD: npt.NDArray[np.float32]
-    thumbnails_M: npt.NDArray[np.uint8]
-
-    def take(self, places: Sequence[int]) -> Arrivals:
-        """Some of them, in this order."""
-        rows = np.asarray(places, dtype=np.int64)
-        return Arrivals(
-            tuple(self.records[place] for place in places),
-            tuple(self.texts[place] for place in places),
-            ItemFeatures._make(part[rows] for part in self.features),
-            self.fused_MD[rows],
-            self.thumbnails_M[rows],
-        )
-
-    @classmethod
-    def join(cls, arrivals: Sequence[Arrivals]) -> Arrivals:
-        """Several, one after the other; at least one."""
-        return cls(
-            tuple(record for one in arrivals for record in one.records),
-            tuple(text for one in arrivals for text in one.texts),
-            ItemFeatures._make(map(np.concatenate, zip(*(one.features for one in arrivals), strict=True))),
-            np.concatenate([one.fused_MD for one in arrivals]),
-            np.concatenate([one.thumbnails_M for one in arrivals]),
-        )
 
 
 class Changed(NamedTuple):
@@ -115,78 +52,6 @@ class Changed(NamedTuple):
     gone_R: npt.NDArray[np.int64]
     table: ItemTable
     nodes: tuple[NodeChange, ...]
-
-
-class Described(NamedTuple):
-    """Items that were to be made ready.
-
-    Attributes:
-        arrivals: Those that could be.
-        places: Which of the given ones they are, ascending.
-        errors: Why the others could not be, by their place.
-    """
-
-    arrivals: Arrivals
-    places: tuple[int, ...]
-    errors: Mapping[int, MmrecError]
-
-
-def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]) -> Described:
-    """Encode and fuse items as clients describe them; what is wrong with one is an error of its own.
-
-    Args:
-        catalogue: Its columns are those that items may have.
-        encoder: The one the catalogue was encoded with.
-        items: With ids, none twice.
-
-    Raises:
-        FailedPreconditionError: the fusion is not trained.
-    """
-    if encoder.fusion is None:
-        raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
-    errors: dict[int, MmrecError] = {}
-    seen: set[str] = set()
-    for place, item in enumerate(items):
-        if error := item_fault(item, catalogue, item.item_id in seen):
-            errors[place] = error
-        seen.add(item.item_id)
-    asked = [place for place in range(len(items)) if place not in errors]
-    encoded = encoder.input_features([items[place] for place in asked])
-    errors |= {asked[row]: error for row, error in encoded.errors.items()}
-    places = tuple(asked[row] for row in encoded.rows)
-    records, texts = described_records(catalogue, encoder, [items[place] for place in places])
-    return Described(
-        Arrivals(
-            records,
-            texts,
-            encoded.features,
-            encoder.fusion.fuse(encoded.features),
-            thumbnails_of([items[place] for place in places]),
-        ),
-        places,
-        errors,
-    )
-
-
-def described_records(
-    catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]
-) -> tuple[tuple[ItemRecord, ...], tuple[str, ...]]:
-    """Items as clients will see them, and their words as the lexical channel reads them."""
-    records = tuple(_record(item, catalogue) for item in items)
-    return records, record_texts(catalogue, encoder, records)
-
-
-def record_texts(catalogue: Catalogue, encoder: ItemEncoder, records: Sequence[ItemRecord]) -> tuple[str, ...]:
-    """Words of rows, none twice, as the lexical channel reads them."""
-    return tuple(_as_catalogue(records, catalogue).texts(encoder.template))
-
-
-def no_arrivals(parts: Parts) -> Arrivals:
-    """Nothing comes in."""
-    nothing, no = np.zeros((0, 1), np.float32), np.zeros(0, np.bool_)
-    thumbnails_M = np.zeros((0, 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
-    fused_MD = np.zeros((0, parts.fused_ND.shape[1]), np.float32)
-    return Arrivals((), (), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
 
 
 def check_changeable(parts: Parts) -> None:
@@ -241,7 +106,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
     gone_R = np.array(sorted(row for row in known if row is not None), dtype=np.int64)
     items = max(len(parts.catalogue), int(rows_M.max(initial=-1)) + 1)
 
-    paths_MP, index, nodes = _index(parts, arrivals, rows_M, gone_R)
+    paths_MP, index, nodes = new_paths(parts, arrivals.fused_MD, rows_M, gone_R)
     lexical_M = _words(parts, arrivals)
     before = parts.live or _live(parts)
     table = _table(parts, before, arrivals, rows_M, lexical_M, paths_MP)
@@ -276,43 +141,6 @@ def settled(parts: Parts) -> Parts:
     return parts._replace(generator=parts.generator.over(table), live=None)
 
 
-# --- one item ---------------------------------------------------------------------------------------------------------
-
-
-def item_fault(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
-    """What is wrong with an item beside its content; None: nothing. `twice`: one before it has its id."""
-    if not item.item_id:
-        return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
-    if twice:
-        return InvalidArgumentError(
-            f"item_id is {item.item_id!r:.80}, which an item before it has already; give each item once",
-            field="item_id",
-        )
-    unknown = [name for name in item.attributes if name not in catalogue.attributes]
-    if unknown:
-        columns = ", ".join(map(repr, catalogue.attributes)) or "none beside title and description"
-        return InvalidArgumentError(
-            f"attributes has {unknown[0]!r:.80}, which is no column of the catalogue; its columns are {columns:.400}: "
-            "use one of them, or fit again with the new column",
-            field="attributes",
-        )
-    return None
-
-
-def _record(item: ItemInput, catalogue: Catalogue) -> ItemRecord:
-    attributes = {name: item.attributes.get(name, "") for name in catalogue.attributes}
-    return ItemRecord(item.item_id, item.title, item.description, attributes=attributes)
-
-
-def thumbnails_of(items: Sequence[ItemInput]) -> npt.NDArray[np.uint8]:
-    """Thumbnails of pictures that can be read, zero where there is none. Shape: (M, 3, 48, 48), uint8."""
-    found_M = np.zeros((len(items), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
-    for place, item in enumerate(items):
-        if item.image is not None:
-            found_M[place] = thumbnail(decode_picture(item.image, size_hint=2 * THUMBNAIL_SIDE))
-    return found_M
-
-
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
@@ -331,63 +159,6 @@ def _placed(
     placed_N[: len(old_N)] = old_N
     placed_N[rows_M] = values_M
     return placed_N
-
-
-def _as_catalogue(records: Sequence[ItemRecord], like: Catalogue) -> Catalogue:
-    none = np.empty(0, np.int64)
-    return like.take(none).changed(records, np.arange(len(records)), none)
-
-
-# --- paths ------------------------------------------------------------------------------------------------------------
-
-
-def _index(
-    parts: Parts, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], gone_R: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int32], DecodeIndex, tuple[NodeChange, ...]]:
-    """Paths of the arrivals, each one's own, of shape (M, P), int32; the index with them; what it touches of it."""
-    index = parts.decode_index.to(torch.device("cpu"))
-    index = index._replace(widths=(*index.widths[:-1], max(LAST_WIDTH, index.widths[-1])))
-    codes_ML = parts.tokenizer.encode(arrivals.fused_MD) if len(rows_M) else np.empty((0, index.levels - 1), np.int32)
-    # Who stays where it was keeps its path, whatever else comes: a change that is made again, with others or by itself,
-    # gives the same paths.
-    kept = _kept(parts, rows_M, codes_ML)
-    leaving = {row for row in rows_M.tolist() if row not in kept} | set(gone_R.tolist())
-    free: dict[tuple[int, ...], Iterator[int]] = {}
-    last = []
-    for row, codes in zip(rows_M.tolist(), map(tuple, codes_ML.tolist()), strict=True):
-        if row in kept:
-            last.append(kept[row])
-            continue
-        if codes not in free:
-            below = path_range(index, codes)
-            rows = index.items_N[below.begin : below.end].tolist()
-            paths = parts.semantic_ids_NP[rows, -1].tolist()
-            taken = {code for row, code in zip(rows, paths, strict=True) if row not in leaving}
-            free[codes] = filterfalse(taken.__contains__, count())
-        last.append(next(free[codes]))
-    paths_MP = np.concatenate([codes_ML, np.array(last, dtype=np.int32).reshape(-1, 1)], axis=1).astype(np.int32)
-    removed_R = np.concatenate([rows_M, gone_R])
-    if not len(removed_R):
-        return paths_MP, index, ()
-    changed = change_decode_index(index, added_MP=paths_MP, rows_M=rows_M, removed_R=removed_R)
-    left_R = _places(index, removed_R)
-    return paths_MP, changed, node_changes(index, changed, left_R[left_R >= 0], _places(changed, rows_M))
-
-
-def _places(index: DecodeIndex, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where rows are in the sorted table, -1 for those that are not. Shape: (X,), int64."""
-    rows = max(int(index.items_N.max()), int(rows_X.max(initial=-1))) + 1
-    return np.asarray(index.place_of_rows(rows).numpy()[rows_X], dtype=np.int64)
-
-
-def _kept(parts: Parts, rows_M: npt.NDArray[np.int64], codes_ML: npt.NDArray[np.int32]) -> dict[int, int]:
-    """Last codes of the items that are replaced and have the same other codes as before, by their row."""
-    known_M = rows_M < len(parts.catalogue)
-    if parts.catalogue.alive_N is not None:
-        known_M[known_M] = parts.catalogue.alive_N[rows_M[known_M]]
-    rows_K, codes_KL = rows_M[known_M], codes_ML[known_M]
-    rows_K = rows_K[(parts.semantic_ids_NP[rows_K, :-1] == codes_KL).all(axis=1)]
-    return dict(zip(rows_K.tolist(), parts.semantic_ids_NP[rows_K, -1].tolist(), strict=True))
 
 
 # --- what the generator is told ---------------------------------------------------------------------------------------

@@ -23,16 +23,9 @@ from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.amending import describe_fields
 from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
+from mmrec.recommender.arriving import Arrivals, Described, describe_items, no_arrivals
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
-from mmrec.recommender.changing import (
-    Arrivals,
-    Described,
-    check_change,
-    check_changeable,
-    describe_items,
-    no_arrivals,
-    ready_to_change,
-)
+from mmrec.recommender.changing import check_change, check_changeable, ready_to_change
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.publishing import publish_snapshot
 from mmrec.recommender.ranker import Ranker
@@ -364,14 +357,14 @@ class Recommender(EngineCalls):
         }
         gone = [item_id for item_id in request.item_ids if item_id not in missing]
         if request.validate_only:
-            check_change(now.parts, no_arrivals(now.parts), gone)
+            check_change(now.parts, no_arrivals(now.parts.fused_ND.shape[1]), gone)
             return request.results(missing, now.versions)
         return request.results(missing, self.change(None, gone))
 
     def describe_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> Described:
         """Encode items that are to come in; safe to call while questions are answered.
 
-        See `mmrec.recommender.changing.describe_items`, and `mmrec.recommender.amending.describe_fields` for items of
+        See `mmrec.recommender.arriving.describe_items`, and `mmrec.recommender.amending.describe_fields` for items of
         which only `fields` are replaced.
         """
         now = self._now
@@ -447,7 +440,7 @@ class Recommender(EngineCalls):
             self._changes += 1
             base = now.bundle.manifest.versions
             versions = replace(base, catalogue=version or f"{base.catalogue}+{self._changes}")
-            come = arrivals or no_arrivals(now.parts)
+            come = arrivals or no_arrivals(now.parts.fused_ND.shape[1])
             self._now = changed_snapshot(now, come, gone, versions)
             return versions
 

@@ -16,9 +16,10 @@ import torch
 from mmrec.bundle import Bundle
 from mmrec.data.filters import CatalogueFilter
 from mmrec.recommender.admission import Admission
+from mmrec.recommender.arriving import Arrivals
 from mmrec.recommender.artefact import Parts
 from mmrec.recommender.changed_rows import ChangedRows
-from mmrec.recommender.changing import Arrivals, change_parts
+from mmrec.recommender.changing import change_parts
 from mmrec.recommender.checking import Checker
 from mmrec.recommender.finding import Finder
 from mmrec.recommender.live import LiveEvents

@@ -9,7 +9,7 @@ from mmrec.types import Engine, ItemInput, Versions
 
 if TYPE_CHECKING:
     from mmrec.bundle import Bundle
-    from mmrec.recommender.changing import Arrivals, Described
+    from mmrec.recommender.arriving import Arrivals, Described
 
 __all__ = ["LiveEngine"]
 

@@ -15,7 +15,7 @@ from mmrec_serving.live_engine import LiveEngine
 from mmrec_serving.store import Delete, Sequenced, StoreState, Upsert
 
 if TYPE_CHECKING:
-    from mmrec.recommender.changing import Arrivals
+    from mmrec.recommender.arriving import Arrivals
 
 __all__ = ["Pending", "apply", "bring_forward", "catalogue_name"]
 

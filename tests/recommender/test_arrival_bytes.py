@@ -6,7 +6,7 @@ import pytest
 import mmrec
 from mmrec.errors import BundleError
 from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
-from mmrec.recommender.changing import Arrivals
+from mmrec.recommender.arriving import Arrivals
 from mmrec.types import ItemInput
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mmrec.bundle import open_bundle
 from mmrec.channels.lexical import LexicalIndex
 from mmrec.errors import FailedPreconditionError
+from mmrec.recommender.arriving import Arrivals, describe_items
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
-from mmrec.recommender.changing import Arrivals, change_parts, describe_items, settled
+from mmrec.recommender.changing import change_parts, settled
 from mmrec.recommender.ranker import Ranker
 from mmrec.tokens.decode_index import DecodeIndex, build_decode_index
 from mmrec.types import ItemInput
