@@ -284,7 +284,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     CHANGES, st.lists(EXPRESSIONS, min_size=1, max_size=5), st.lists(st.booleans(), min_size=6, max_size=6), st.data()
 )

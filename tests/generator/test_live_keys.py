@@ -44,7 +44,7 @@ CODES = st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 1))
 CHANGES = st.lists(st.tuples(st.lists(CODES, max_size=6), st.sets(st.integers(0, 30), max_size=6)), max_size=4)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.lists(CODES, min_size=1, max_size=12), CHANGES)
 def test_after_any_changes_the_keys_are_those_of_the_items_that_are_left(
     first: list[tuple[int, int, int]], changes: list[tuple[list[tuple[int, int, int]], set[int]]]

@@ -51,7 +51,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(CHANGES)
 def test_layers_say_what_the_changes_say_one_after_the_other(
     changes: list[tuple[dict[int, int], list[int], set[int]]],

@@ -53,7 +53,7 @@ def _plain(shop: Shop, k: int) -> list[int]:
     return [int(row) for row in rows[:k]]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(shops(), st.integers(1, 15), st.sampled_from([0.0, 0.3, 1.0]))
 def test_a_list_has_exactly_as_many_items_as_there_are_each_once_and_the_first_tier_first(
     shop: Shop, k: int, diversity: float
@@ -70,7 +70,7 @@ def test_a_list_has_exactly_as_many_items_as_there_are_each_once_and_the_first_t
     assert ((found.added_K > 0) == (found.quota_K >= 0)).all()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(shops(), st.integers(1, 15), st.sampled_from([0.0, 0.5]))
 def test_every_share_is_honoured_as_far_as_there_are_items_for_it(shop: Shop, k: int, diversity: float) -> None:
     one = shop._replace(tiers=shop.tiers[:1])
@@ -89,7 +89,7 @@ def test_every_share_is_honoured_as_far_as_there_are_items_for_it(shop: Shop, k:
     assert sum(wanted) <= len(found.rows_K)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(shops(), st.integers(1, 15))
 def test_without_wishes_a_list_is_the_best_in_their_order(shop: Shop, k: int) -> None:
     found = arrange(shop.scores_N, shop.tiers, k, likeness=shop.likeness)
@@ -100,14 +100,14 @@ def test_without_wishes_a_list_is_the_best_in_their_order(shop: Shop, k: int) ->
     assert found.rows_K.tolist()[: len(first.rows_K)] == first.rows_K.tolist()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(shops(), st.integers(1, 15))
 def test_a_list_reads_from_high_to_low_though_some_were_moved_up(shop: Shop, k: int) -> None:
     found = arrange(shop.scores_N, shop.tiers[:1], k, shop.quotas)
     assert (np.diff(found.scores_K) <= 0).all()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(shops(), st.integers(1, 15), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
 def test_a_varied_list_is_what_maximal_marginal_relevance_says(shop: Shop, k: int, diversity: float) -> None:
     found = arrange(shop.scores_N, shop.tiers[:1], k, diversity=diversity, likeness=shop.likeness)

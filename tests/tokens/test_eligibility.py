@@ -54,7 +54,7 @@ def made_padded(index: DecodeIndex, asked: list[Wish]) -> eligibility.Eligibilit
     )
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(st.data(), unique_paths(), st.sampled_from([made, made_padded]))
 def test_a_node_may_be_entered_exactly_when_something_eligible_lies_below_it(
     data: st.DataObject, paths: np.ndarray, make: Callable[[DecodeIndex, list[Wish]], eligibility.Eligibility]

@@ -30,7 +30,7 @@ def prefixes(index: DecodeIndex, depth: int) -> list[tuple[int, ...]]:
 PATHS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=12)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(PATHS, PATHS, st.sets(st.integers(0, 11)))
 def test_nodes_that_are_not_touched_are_the_same_in_the_same_order(
     first: list[tuple[int, int]], arriving: list[tuple[int, int]], leaving: set[int]
