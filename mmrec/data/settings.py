@@ -175,7 +175,9 @@ def _text(value: Any, place: str) -> str:
 
 def _texts(value: Any, place: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise InvalidArgumentError(f'{place} is {value!r:.60}; it must be a list of texts, as in ["return"]', field=place)
+        raise InvalidArgumentError(
+            f'{place} is {value!r:.60}; it must be a list of texts, as in ["return"]', field=place
+        )
     return tuple(value)
 
 
