@@ -19,12 +19,12 @@ from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.data.columns import Parsed, parse_positions, parse_ratings, parse_timestamps
 from mmrec.data.interactions import NO_TIME, Interactions
 from mmrec.data.problems import Problem, shown
-from mmrec.data.tables import SUFFIXES, Table, find_table, read_table
+from mmrec.data.table_files import FORMAT_WORDS, find_table
+from mmrec.data.tables import Table, read_table
 from mmrec.errors import NotFoundError
 
 __all__ = ["Loaded", "load_tables", "read_events"]
 
-_KINDS = ", ".join(SUFFIXES[:4])
 _MICROSECONDS = 1_000_000
 
 
@@ -95,7 +95,7 @@ def _table(
         problems.append(problem)
     if path is None:
         if needed and problem is None:
-            message = f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {_KINDS}"
+            message = f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {FORMAT_WORDS}"
             problems.append(Problem("", 0, "", "missing table", message))
         return None
     table = read_table(path)
@@ -109,9 +109,6 @@ def _table(
             problems.append(
                 Problem(table.file, 1 if table.file[-8:] != ".parquet" else 0, column, "missing column", message)
             )
-        elif pa.types.is_floating(table.columns[column].type):
-            message = f"{column} holds decimal numbers; ids are strings, so cast the column to string or integer"
-            problems.append(Problem(table.file, 0, column, "id type", message))
     return table if all(column in table.columns for column in columns) else None
 
 

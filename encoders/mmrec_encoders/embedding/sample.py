@@ -22,7 +22,8 @@ from mmrec.data.pictures import PictureStore, is_url
 from mmrec.data.problems import Problem
 from mmrec.data.rows import RowStream
 from mmrec.data.streaming import ItemStream, StreamedItem, open_table
-from mmrec.data.tables import Table, find_table
+from mmrec.data.table_files import find_table
+from mmrec.data.tables import Table
 from mmrec_encoders.embedding.pictures import Fetcher
 from mmrec_encoders.training import following_pairs
 
