@@ -27,6 +27,8 @@ __all__ = ["Block", "Fault", "Record", "encoding_message", "first_record", "pars
 
 MOST_LINES, MOST_BYTES = 1000, 2**20
 """Lines and bytes that one quoted row may span before its quotes count as unmatched."""
+_SMALL = 2**16
+"""Bytes of a block that are parsed row by row when there is something in them that Arrow does not take."""
 _UNMATCHED = 'the quotes of the row that starts here do not match; write a quote inside quotes as ""'
 _QUOTE, _NEWLINE, _RETURN = b'"'[0], b"\n"[0], b"\r"[0]
 
@@ -97,18 +99,28 @@ def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str]) ->
             record = first_record(data, dialect)
             assert record is not None  # whoever knows the columns has found it
             data, line = data[record.end :], record.end_line
-        used = -1
-        while data and used:
-            used = 0
-            cut = _cut(data, dialect, whole)
-            block = None if cut is None else _by_arrow(data, cut, line, dialect, names)
+        at, size, least = 0, len(data), _SMALL
+        while at < len(data):
+            window = data[at : at + size] if at or size < len(data) else data
+            last = at + len(window) == len(data)
+            cut = _cut(window, dialect, whole and last)
+            block = None if cut is None else _by_arrow(window, cut, line, dialect, names)
             if cut is not None and block is not None:
                 used, line = cut.end, line + cut.lines
+            elif len(window) > least:
+                size = least  # so that few rows beside those that need it are parsed one by one
+                continue
             else:
-                block, used, line = _by_rows(data, line, dialect, names, whole)
-            if block is not None and len(block.lines):
+                block, used, line = _by_rows(window, line, dialect, names, whole and last)
+            if not used:
+                if last:
+                    break
+                size = least = 2 * least
+                continue
+            if len(block.lines):
                 yield block
-            data = data[used:]
+            at, least = at + used, _SMALL
+        data = data[at:]
         if not whole and len(data) > MAX_LINE_BYTES and data.find(b"\n", 0, MAX_LINE_BYTES + 1) < 0:
             data, overlong = b"", True
 

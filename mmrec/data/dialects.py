@@ -66,8 +66,8 @@ def find_dialect(head: bytes, kind: str) -> Dialect:
             return Dialect(best, True, note=f"{note}, to have no doubt about it")
     if kind == "tsv" and _is_wrapped([line.split(b"\t") for line in lines]):
         note = (
-            "its fields are wrapped in double quotes, so it is read as TSV with quotes, and those around a field are left "
-            "out; TSV is otherwise read without any quoting"
+            "its fields are wrapped in double quotes, so it is read as TSV with quotes, and those around a field are "
+            "left out; TSV is otherwise read without any quoting"
         )
         return usual._replace(quoted=True, note=note)
     return usual
