@@ -73,15 +73,16 @@ def first_record(data: bytes, dialect: Dialect) -> Record | None:
     return _record(data, at, line, dialect, True)
 
 
-def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str]) -> Iterator[Block]:
+def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str], header: Record) -> Iterator[Block]:
     """All rows behind the header.
 
     Args:
         pieces: The file.
         dialect: How it is written.
         names: The columns.
+        header: What `first_record` has said of the file's start.
     """
-    data, line, whole, header = b"", 1, False, True
+    data, line, whole, above = b"", header.end_line, False, header.end
     overlong = False  # whether the start of a row that is too long has been dropped
     while not whole:
         piece = next(pieces, b"")
@@ -94,11 +95,9 @@ def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str]) ->
                 continue
             yield _too_long(line, names)
             data, line, overlong = data[end + 1 :] if end >= 0 else b"", line + 1, False
-        if header and data:
-            header = False
-            record = first_record(data, dialect)
-            assert record is not None  # whoever knows the columns has found it
-            data, line = data[record.end :], record.end_line
+        if above:
+            passed = min(above, len(data))
+            data, above = data[passed:], above - passed
         at, size, least = 0, len(data), _SMALL
         while at < len(data):
             window = data[at : at + size] if at or size < len(data) else data

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmrec.data.arrow_text import TEXT
 from mmrec.data.contents import HEAD_BYTES, content_problem, packing_problem
@@ -130,6 +131,8 @@ class TableReader:
             except InvalidDatasetError as err:
                 self._add(Problem(part.part.name, 0, "", "unreadable table", err.message))
                 return
+            for problem in part.problems:
+                self._add(problem)
             before += last
 
     def estimate(self) -> int:
@@ -254,18 +257,30 @@ class _Delimited(_Part):
             message = f"the first line has {HEAD_BYTES:,} bytes or more; it must name the columns"
             self.problems.append(Problem(part.name, 1, "", "malformed row", message))
             return
+        self._header = header
         self.named([name.strip() for name in header.fields])
         if self._dialect.note:
             self.problems.append(Problem(part.name, 1, "", "dialect", self._dialect.note, severity="warning"))
 
     def batches(self, block_bytes: int, block_rows: int, pictures: bool) -> Iterator[Batch]:
         names = self.columns or []
-        for block in parse_blocks(self._file.pieces(block_bytes), self._dialect, names):
+        wrapped, first = 0, 0
+        for block in parse_blocks(self._file.pieces(block_bytes), self._dialect, names, self._header):
             bad = {
                 row: Problem(self.part.name, fault.line, "", fault.kind, fault.message)
                 for row, fault in block.faults.items()
             }
+            for column in block.columns if not self._dialect.quoted else ():
+                rows = np.flatnonzero(_wrapped(column))
+                if len(rows):
+                    wrapped, first = wrapped + len(rows), min(first or 2**62, int(block.lines[rows[0]]))
             yield Batch(dict(zip(names, block.columns, strict=True)), block.lines, bad)
+        if wrapped:
+            message = (
+                f"{wrapped:,} values, the first of them here, are wrapped in double quotes, which a TSV keeps as they "
+                "are; if they are not part of the values, save the table as CSV"
+            )
+            self.problems.append(Problem(self.part.name, first, "", "dialect", message, severity="warning"))
 
     def estimate(self) -> int:
         return max(self._file.lines() - 1, 0)
@@ -302,6 +317,14 @@ _OPENERS: dict[str, Callable[[Part], _Part]] = {
     "tsv": _Delimited,
     "jsonl": _JsonLines,
 }
+
+
+def _wrapped(column: Any) -> npt.NDArray[np.bool_]:
+    """Whether each text of a column stands in double quotes. Shape: (R,), bool."""
+    whole = pc.starts_with(column, '"')
+    if pc.any(whole).as_py():
+        whole = pc.and_(pc.and_(whole, pc.ends_with(column, '"')), pc.greater(pc.binary_length(column), 1))
+    return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def _header_problems(name: str, header: list[str]) -> list[Problem]:
