@@ -139,12 +139,12 @@ def _check_pictures(root: Path, loaded: Loaded, problems: list[Problem], progres
                     sound += len(rows_of[ref])
                     continue
                 for row in rows_of[ref]:
-                    line = int(loaded.item_lines_N[row])
-                    found.append(Problem(loaded.items_file, line, "image", kind, message))
+                    place = loaded.items_places.of(int(loaded.item_lines_N[row]))
+                    found.append(Problem(*place, "image", kind, message))
         except InvalidDatasetError as err:
             problems.append(Problem("images.zip", 0, "", "unreadable archive", err.message))
     progress.finish(f"{sound:,} items with a sound picture")
-    problems += sorted(found, key=lambda problem: problem.row)
+    problems += sorted(found, key=lambda problem: (problem.file, problem.row))
     return sound
 
 

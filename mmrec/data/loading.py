@@ -18,7 +18,9 @@ import pyarrow.compute as pc
 from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.data.columns import Parsed, parse_positions, parse_ratings, parse_timestamps
 from mmrec.data.interactions import NO_TIME, Interactions
+from mmrec.data.inventory import column_problems, folder_problems, meant_column
 from mmrec.data.problems import Problem, shown
+from mmrec.data.table_batches import Places
 from mmrec.data.table_files import FORMAT_WORDS, find_table
 from mmrec.data.tables import Table, read_table
 from mmrec.errors import NotFoundError
@@ -33,7 +35,8 @@ class Loaded(NamedTuple):
 
     Attributes:
         catalogue: Rows with a usable id; None when there is no usable items table.
-        item_lines_N: Line of each catalogue row in the items table. Shape: (N,), int64.
+        item_lines_N: Number of each catalogue row's line in the items table. Shape: (N,), int64.
+        items_places: The file and line behind each of these numbers.
         items_file: Name of the items table; '' without one.
         events_file: Name of the events table; '' without one.
         interactions: Usable events of known items.
@@ -45,6 +48,7 @@ class Loaded(NamedTuple):
 
     catalogue: Catalogue | None
     item_lines_N: npt.NDArray[np.int64]
+    items_places: Places
     items_file: str
     events_file: str
     interactions: Interactions
@@ -73,9 +77,11 @@ def load_tables(root: Path) -> Loaded:
     users = _table(root, "users", ("user_id",), problems, needed=False)
     if users is not None:
         _check_users(users, problems)
+    problems += folder_problems(root)
     return Loaded(
         catalogue=catalogue,
         item_lines_N=lines_N,
+        items_places=items.places if items is not None else Places(""),
         items_file=items.file if items is not None else "",
         events_file=events.file if events is not None else "",
         interactions=interactions,
@@ -102,10 +108,13 @@ def _table(
     problems += table.problems
     if not table.columns:
         return None
+    problems += column_problems(stem, table.file, table.columns)
     for column in columns:
         if column not in table.columns:
             found = ", ".join(shown(name) for name in list(table.columns)[:20])
-            message = f"there is no column {column!r}; the columns are {found}"
+            meant = meant_column(column, table.columns)
+            mend = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
+            message = f"there is no column {column!r}; the columns are {found}{mend}"
             problems.append(
                 Problem(table.file, 1 if table.file[-8:] != ".parquet" else 0, column, "missing column", message)
             )
@@ -126,7 +135,7 @@ def _read_items(table: Table, problems: list[Problem]) -> tuple[Catalogue | None
         elif item_id in first:
             keep[row] = False
             message = (
-                f"item_id {shown(item_id)} was there before, at {table.lines[first[item_id]]}; keep one row per item"
+                f"item_id {shown(item_id)} was there before, at {table.where(first[item_id])}; keep one row per item"
             )
             problems.append(table.problem(row, "item_id", "duplicate item id", message))
         else:
@@ -166,7 +175,9 @@ def read_events(table: Table, catalogue: Catalogue | None, problems: list[Proble
     times = _times(table, "timestamp", parse_timestamps, problems)
     places = _times(table, "position", parse_positions, problems)
     if times is None and places is None:
-        message = "there is neither a column 'timestamp' nor 'position'; add one, so that events have an order"
+        meant = meant_column("timestamp", table.columns)
+        mend = f"; if {shown(meant)} is the time, name it 'timestamp'" if meant else ""
+        message = f"there is neither a column 'timestamp' nor 'position'; add one, so that events have an order{mend}"
         problems.append(Problem(table.file, 0, "timestamp", "missing column", message))
         return Interactions.empty(), ""
     keep = np.ones(table.rows, dtype=np.bool_)
@@ -242,9 +253,7 @@ def _times(table: Table, column: str, parse: Any, problems: list[Problem]) -> Pa
             f"{missing:,} events have no {column}, the first of them here; "
             "each is kept and comes before the user's other events"
         )
-        problems.append(
-            Problem(table.file, int(table.lines[first]), column, f"empty {column}", message, severity="warning")
-        )
+        problems.append(Problem(*table.place(first), column, f"empty {column}", message, severity="warning"))
     return parsed
 
 
@@ -268,7 +277,7 @@ def _check_users(table: Table, problems: list[Problem]) -> None:
         if not user_id:
             problems.append(table.problem(row, "user_id", "empty user id", "user_id is empty; every user needs an id"))
         elif user_id in first:
-            before = table.lines[first[user_id]]
+            before = table.where(first[user_id])
             message = f"user_id {shown(user_id)} was there before, at {before}; keep one row per user"
             problems.append(table.problem(row, "user_id", "duplicate user id", message))
         else:

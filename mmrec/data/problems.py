@@ -19,6 +19,7 @@ Severity = Literal["error", "warning"]
 FATAL_KINDS = frozenset(
     {
         "missing table",
+        "misnamed table",
         "two tables",
         "unreadable table",
         "malformed row",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.data.catalogue import OWN_COLUMNS
+from mmrec.data.inventory import folder_problems, meant_column
 from mmrec.data.limits import limit_problem
 from mmrec.data.problems import Problem, shown
 from mmrec.data.rows import RawRow, RowStream
@@ -194,8 +195,9 @@ def open_table(root: Path, stem: str, needed: tuple[str, ...]) -> RowStream:
     if problem is not None:
         raise InvalidDatasetError(f"the dataset {str(root)!r} cannot be used: {problem.message}")
     if path is None:
+        named = "".join(f"; {problem}" for problem in folder_problems(root) if problem.kind == "misnamed table")
         raise InvalidDatasetError(
-            f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {FORMAT_WORDS}"
+            f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {FORMAT_WORDS}{named}"
         )
     return _open_file(path, needed)
 
@@ -211,7 +213,11 @@ def _open_file(path: Path, needed: tuple[str, ...]) -> RowStream:
     for column in needed if rows.columns is not None else ():
         if column not in (rows.columns or ()):
             found = ", ".join(shown(name) for name in (rows.columns or ())[:20])
-            raise InvalidDatasetError(f"the table {str(path)!r} has no column {column!r}; the columns are {found}")
+            meant = meant_column(column, rows.columns or ())
+            mend = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
+            raise InvalidDatasetError(
+                f"the table {str(path)!r} has no column {column!r}; the columns are {found}{mend}"
+            )
     return rows
 
 

@@ -64,12 +64,12 @@ class Places:
         self._before = [0]
 
     def begin(self, file: str, before: int) -> None:
-        """The lines from now on are those of another file, and come after so many."""
-        if before or len(self._files) > 1 or self._files[0] == file:
+        """The lines behind so many are those of another file."""
+        if before == self._before[-1]:
+            self._files[-1] = file  # the file before has no lines
+        else:
             self._files.append(file)
             self._before.append(before)
-        else:
-            self._files[0] = file
 
     def of(self, line: int) -> tuple[str, int]:
         """The file, and the line or row in it."""

@@ -30,7 +30,7 @@ class Table:
         rows: Number of rows.
         lines: Number of the line of each row; what it is in which file says `place`. Shape: (rows,), int64.
         problems: What was wrong with the table; a bad row is not among the columns.
-        places: Files and lines behind the numbers in `lines`; None: all of them are in `file`.
+        places: The file and line behind each number in `lines`.
     """
 
     file: str
@@ -38,7 +38,7 @@ class Table:
     rows: int = 0
     lines: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     problems: tuple[Problem, ...] = ()
-    places: Places | None = None
+    places: Places = field(default_factory=lambda: Places(""))
 
     def text(self, name: str) -> Any:
         """A column as text, '' where there is no value. Shape: (rows,), pyarrow strings."""
@@ -46,8 +46,12 @@ class Table:
 
     def place(self, row: int) -> tuple[str, int]:
         """The file in which the row with this index stands, and its line (text formats) or row (Parquet) there."""
-        line = int(self.lines[row])
-        return (self.file, line) if self.places is None else self.places.of(line)
+        return self.places.of(int(self.lines[row]))
+
+    def where(self, row: int) -> str:
+        """The same in words: the line, with its file where that is not the table itself."""
+        file, line = self.place(row)
+        return str(line) if file == self.file else f"{file}:{line}"
 
     def problem(self, row: int, column: str, kind: str, message: str) -> Problem:
         """An error found in the row with this index."""
