@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmrec.data.arrow_text import TEXT, as_text
+from mmrec.data.arrow_text import TEXT, as_text, plain_array
 from mmrec.errors import InvalidDatasetError
 
 __all__ = ["ParquetBatch", "ParquetPart"]
@@ -27,7 +27,7 @@ class ParquetBatch(NamedTuple):
     """Rows that stand together.
 
     Attributes:
-        columns: pyarrow arrays by name; of their own types, or text.
+        columns: pyarrow arrays by name: numbers, truths, dates and moments of their own types, all others as text.
         pictures: Encoded pictures of the rows; None where the table has none, or they were not asked for.
         bad: Column and message by the index of a row of which a value is no text.
     """
@@ -106,14 +106,17 @@ class ParquetPart:
 
 
 def _checked(name: str, column: Any, bad: dict[int, tuple[str, str]]) -> Any:
-    """A column of which every value can be made text; the rows of those that cannot go to `bad`."""
+    """A column of numbers, truths, dates or moments as it is, any other as text.
+
+    The rows of those values that are no text go to `bad`.
+    """
     try:
         column.validate(full=True)  # reading does not look at the bytes of strings
+        column = plain_array(column)
         kind = column.type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-            return as_text(column)
-        as_text(column.slice(0, 1))
-        return column
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+            return column
+        return column if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else as_text(column)
     except _ERRORS:
         pass
     texts: list[str] = []

@@ -39,8 +39,9 @@ class Batch(NamedTuple):
     """Rows that stand together.
 
     Attributes:
-        columns: pyarrow arrays by column, all of one length; text formats give large strings, Parquet its own types. A
-            column that the file, or all rows of JSON lines here, do not have is not among them.
+        columns: pyarrow arrays by column, all of one length: large strings, and of Parquet numbers, truths, dates and
+            moments in their own types. A column that the file, or all rows of JSON lines here, do not have is not among
+            them.
         lines: Number of each row's line; see `Places`. Shape: (R,), int64.
         bad: What is wrong with a row, by its index; the values of such a row are what can be made of it.
         pictures: Encoded pictures that the rows themselves hold, a pyarrow array; None for none.

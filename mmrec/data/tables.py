@@ -26,7 +26,8 @@ class Table:
 
     Attributes:
         file: Name of the file or folder, for messages.
-        columns: Values by column name, in the file's order; text formats give strings, Parquet its own types.
+        columns: Values by column name, in the file's order; strings, and of Parquet numbers, truths,
+            dates and moments in their own types.
         rows: Number of rows.
         lines: Number of the line of each row; what it is in which file says `place`. Shape: (rows,), int64.
         problems: What was wrong with the table; a bad row is not among the columns.
