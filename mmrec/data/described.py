@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mmrec.data.pictures import PictureStore, is_url
 from mmrec.data.streaming import ItemStream, RowFailure, StreamedItem
+from mmrec.data.table_files import table_name, table_parts
 from mmrec.errors import InvalidImageError, MmrecError
 from mmrec.types import ItemInput
 
@@ -41,7 +42,7 @@ class DescribedItems:
     An item whose picture cannot be read is a failure: without it, it would replace one that has a picture.
 
     Args:
-        dataset: Folder, or table.
+        dataset: Folder, or table (a file, or a folder of part files).
         most: Items in a batch, at least 1.
 
     Raises:
@@ -51,7 +52,8 @@ class DescribedItems:
     """
 
     def __init__(self, dataset: Path, most: int) -> None:
-        table = dataset if dataset.is_file() else None
+        own = dataset.is_file() or (table_name(dataset.name) is not None and bool(table_parts(dataset)))
+        table = dataset if own else None
         self._root = dataset if table is None else dataset.parent
         self._stream = ItemStream(self._root, most, table=table)
 
