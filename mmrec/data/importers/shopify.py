@@ -30,8 +30,8 @@ __all__ = ["ItemsOf", "import_shopify"]
 
 ItemsOf = Literal["product", "variant"]
 _NAMES = """
-more_images handle vendor category type tags price price_max compare_at_price in_stock sku barcode weight_grams gift_card
-status published
+more_images handle vendor category type tags price price_max compare_at_price in_stock sku barcode weight_grams
+gift_card status published
 """
 _GOOGLE_NAMES = """
 gender age_group mpn condition custom_label_0 custom_label_1 custom_label_2 custom_label_3 custom_label_4
