@@ -46,9 +46,10 @@ class LeftOut:
 
     def __str__(self) -> str:
         first = f", the first: {self.example}" if self.example else ""
+        unit = ("row" if self.kind == "row" else "value") + ("" if self.count == 1 else "s")
         if self.kind == "column":
-            return f"left out column {self.what!r} ({self.count:,} values{first})"
-        return f"left out {self.count:,} {self.kind if self.count == 1 else self.kind + 's'}: {self.what}{first}"
+            return f"left out column {self.what!r} ({self.count:,} {unit}{first})"
+        return f"left out {self.count:,} {unit}: {self.what}{first}"
 
 
 class PictureHost(NamedTuple):
@@ -67,7 +68,7 @@ class ImportSummary(NamedTuple):
         users: Users that have events.
         events: Rows written.
         dropped: Rows of the source that are not in the dataset.
-        notes: What a person should know; every entry of `left_out` is among them as a sentence.
+        notes: What a person should know, with all of `left_out` in sentences.
         left_out: What of the source is not in the dataset, by kind.
         picture_hosts: Where the pictures are that items name by URL, most pictures first.
     """

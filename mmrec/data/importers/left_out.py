@@ -39,7 +39,7 @@ class LeftOutTally:
     def column(self, name: str, value: object, place: str, count: int = 1) -> None:
         """Values of a column that is not in the dataset; count only those that are not empty."""
         key = ("column", name)
-        if key in self._counts:
+        if self._examples.get(key):  # not described again, for there can be millions
             self._counts[key] += count
         else:
             self._add(key, f"{shown(value, _SHOWN)} at {place}", count)
@@ -74,4 +74,8 @@ class LeftOutTally:
             notes: What else a person should know, said first.
         """
         found = self.found
-        return {"dropped": self.rows, "notes": (*notes, *map(str, found)), "left_out": found}
+        empty = [entry.what for entry in found if not entry.count]
+        told = [str(entry) for entry in found if entry.count]
+        if empty:
+            told.append(f"left out columns without values: {', '.join(empty)}")
+        return {"dropped": self.rows, "notes": (*notes, *told), "left_out": found}

@@ -1,5 +1,5 @@
-"""A product feed for Google Merchant Center into a dataset folder: tab-separated or comma-separated text, or XML (RSS 2.0
-and Atom).
+"""A product feed for Google Merchant Center into a dataset folder: tab-separated or comma-separated text, or XML (RSS
+2.0 and Atom).
 
 Attributes keep their names, apart from `image_link` and `additional_image_link`, which become `image` and
 `more_images`. Paths of categories and everything that can have several values become lists, a price becomes a number
@@ -50,7 +50,7 @@ _LISTS: Mapping[str, Callable[[list[str]], str]] = {
 }
 _DESCRIPTIONS = ("description", "summary", "content")
 _SINGLE = ("id", "title", "description", "price", "sale_price", "availability", "product_type")
-_DONE_BY_HAND = frozenset((*_SINGLE, *_DESCRIPTIONS, *_PICTURES))
+_KNOWN = frozenset((*_SINGLE, *_DESCRIPTIONS, *_PICTURES, *_PLAIN, *_LISTS))
 
 
 def import_merchant(
@@ -114,9 +114,12 @@ def _text_entries(source: Path, tally: LeftOutTally) -> Iterator[FeedEntry]:
     names = [_attribute(name) for name in text.columns]
     if "id" not in names or not {"title", "description", "image_link"} & set(names):
         raise InvalidDatasetError(
-            f"{str(source)!r} is no product feed: its first line must name the attributes, id and title among them, and "
-            f"names {', '.join(text.columns[:12])}"
+            f"{str(source)!r} is no product feed: its first line must name the attributes, id and title among them; "
+            f"it names {', '.join(text.columns[:12])}"
         )
+    for name in names:
+        if name not in _KNOWN:
+            tally.empty_column(name.partition("(")[0])
     for row in text:
         values: dict[str, list[str]] = {}
         nested = []
@@ -158,7 +161,7 @@ def _item(entry: FeedEntry, tally: LeftOutTally) -> dict[str, str]:
     for name in entry.nested:
         tally.column(name, "it consists of others", place)
     for name, found in values.items():
-        if name not in _DONE_BY_HAND and name not in _PLAIN and name not in _LISTS:
+        if name not in _KNOWN:
             tally.column(name, found[0], place)
         elif len(found) > 1 and (name in _PLAIN or name in _SINGLE):
             tally.value(f"values of {name} after the first of an item", found[1], place, len(found) - 1)

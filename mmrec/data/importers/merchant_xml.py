@@ -1,8 +1,8 @@
 """Reads the entries of a product feed in XML, RSS 2.0 or Atom with Google's attributes, one by one.
 
-Unit of work: one entry, as attributes and their values; memory does not grow with the feed. A feed is a stranger's text:
-a document type definition is refused before anything in it is read, so no entity can be declared, and no address is
-asked for anything. Knows nothing of what the attributes mean.
+Unit of work: one entry, as attributes and their values; memory does not grow with the feed. A feed is a stranger's
+text: a document type definition is refused before anything in it is read, so no entity can be declared, and no address
+is asked for anything. Knows nothing of what the attributes mean.
 """
 
 from __future__ import annotations
@@ -75,6 +75,10 @@ class _Reader:
         self._words: list[str] = []
         self._link = ""
         self._within = False
+        self._place = ""
+        self._google: dict[str, list[str]] = {}
+        self._plain: dict[str, list[str]] = {}
+        self._nested: dict[str, None] = {}
 
     def feed(self, data: bytes, *, last: bool = False) -> None:
         try:
@@ -106,9 +110,7 @@ class _Reader:
         elif not self._depth and name.rpartition(" ")[2] in _ENTRIES:
             self._depth, self._chars = 1, 0
             self._place = f"{self._path.name}:{self._parser.CurrentLineNumber}"
-            self._google: dict[str, list[str]] = {}
-            self._plain: dict[str, list[str]] = {}
-            self._nested: dict[str, None] = {}
+            self._google, self._plain, self._nested = {}, {}, {}
 
     def _text(self, data: str) -> None:
         if self._depth < 2:

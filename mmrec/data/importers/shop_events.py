@@ -126,8 +126,8 @@ def write_shop_events(
     notes: tuple[str, ...] = ()
     if pseudonyms.count:
         notes = (
-            f"{pseudonyms.count:,} users were called by e-mail address or telephone number and got pseudonyms, hashes "
-            "with a key made for this import and not kept; another import gives other pseudonyms",
+            f"users called by an e-mail address or telephone number ({pseudonyms.count:,}) got pseudonyms, hashes with "
+            "a key made for this import and not kept; another import gives other pseudonyms",
         )
     return ShopEvents(len(writer.users), writer.rows, notes)
 
