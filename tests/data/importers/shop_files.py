@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-OLD_HEADER = (
+_OLD_NAMES = (
     "Handle,Title,Body (HTML),Vendor,Product Category,Type,Tags,Published,Option1 Name,Option1 Value,Option1 Linked To,"
-    "Option2 Name,Option2 Value,Option2 Linked To,Option3 Name,Option3 Value,Option3 Linked To,Variant SKU,Variant Grams,"
-    "Variant Inventory Tracker,Variant Inventory Qty,Variant Inventory Policy,Variant Fulfillment Service,Variant Price,"
-    "Variant Compare At Price,Variant Requires Shipping,Variant Taxable,Variant Barcode,Image Src,Image Position,"
+    "Option2 Name,Option2 Value,Option2 Linked To,Option3 Name,Option3 Value,Option3 Linked To,Variant SKU,"
+    "Variant Grams,Variant Inventory Tracker,Variant Inventory Qty,Variant Inventory Policy,"
+    "Variant Fulfillment Service,Variant Price,Variant Compare At Price,Variant Requires Shipping,Variant Taxable,Variant Barcode,Image Src,Image Position,"
     "Image Alt Text,Gift Card,SEO Title,SEO Description,Google Shopping / Google Product Category,"
     "Google Shopping / Gender,Google Shopping / Age Group,Google Shopping / MPN,Google Shopping / Condition,"
     "Google Shopping / Custom Label 0,Color (product.metafields.shopify.color-pattern),Variant Image,"
     "Variant Weight Unit,Variant Tax Code,Cost per item,Status"
-).split(",")
+)
+OLD_HEADER = _OLD_NAMES.split(",")
 NEW_NAMES = {
     "Handle": "URL handle",
     "Body (HTML)": "Description",
@@ -127,10 +128,11 @@ def write_shopify(path: Path, *, new_names: bool = False) -> Path:
     return write_csv(path, [NEW_NAMES.get(name, name) for name in OLD_HEADER], renamed)
 
 
-ORDERS_HEADER = (
+_ORDERS_NAMES = (
     "Name,Email,Financial Status,Paid at,Fulfillment Status,Currency,Subtotal,Total,Created at,Lineitem quantity,"
     "Lineitem name,Lineitem price,Lineitem sku,Billing Name,Billing Street,Phone,Cancelled at,Id"
-).split(",")
+)
+ORDERS_HEADER = _ORDERS_NAMES.split(",")
 
 
 def write_orders(path: Path) -> Path:
@@ -233,9 +235,8 @@ def write_feed_xml(path: Path, kind: str = "rss") -> Path:
             elif name == "title":
                 lines.append(f"<title><![CDATA[{value}]]></title>")
             elif name == "description":
-                lines.append(
-                    f"<{'summary' if kind == 'atom' else name}>{escape(value)}</{'summary' if kind == 'atom' else name}>"
-                )
+                words = "summary" if kind == "atom" else name
+                lines.append(f"<{words}>{escape(value)}</{words}>")
             elif name == "link":
                 lines.append(f"<link>{escape(value)}</link>")
             else:
