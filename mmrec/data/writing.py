@@ -33,9 +33,9 @@ class LeftOut:
     """Something of a source that is not in the dataset.
 
     Attributes:
-        kind: ``row``, ``column`` or ``value``.
-        what: Which rows or values, and why; of a column, its name.
-        count: Rows; or values that are not empty.
+        kind: ``row``, ``value``, ``column`` or ``file``.
+        what: Which rows or values, and why; of a column or file, its name.
+        count: Rows; values that are not empty; 1 for a file.
         example: The first of them, and where it stands; '' where there is none.
     """
 
@@ -45,6 +45,8 @@ class LeftOut:
     example: str
 
     def __str__(self) -> str:
+        if self.kind == "file":
+            return f"left out file {self.what!r}"
         first = f", the first: {self.example}" if self.example else ""
         unit = ("row" if self.kind == "row" else "value") + ("" if self.count == 1 else "s")
         if self.kind == "column":

@@ -49,6 +49,11 @@ class LeftOutTally:
         self._counts.setdefault(("column", name), 0)
         self._examples.setdefault(("column", name), "")
 
+    def file(self, name: str) -> None:
+        """A file of the source that nothing is made of."""
+        self._counts["file", name] = 1
+        self._examples["file", name] = ""
+
     def _add(self, key: tuple[str, str], example: str, count: int) -> None:
         if count:
             self._counts[key] = self._counts.get(key, 0) + count
@@ -62,8 +67,8 @@ class LeftOutTally:
 
     @property
     def found(self) -> tuple[LeftOut, ...]:
-        """One entry a kind: rows, then values, then columns, each in the order in which they were first found."""
-        order = ("row", "value", "column")
+        """One entry a kind: rows, values, columns and files, each in the order in which they were first found."""
+        order = ("row", "value", "column", "file")
         keys = sorted(self._counts, key=lambda key: order.index(key[0]))
         return tuple(LeftOut(kind, what, self._counts[kind, what], self._examples[kind, what]) for kind, what in keys)
 
@@ -75,7 +80,10 @@ class LeftOutTally:
         """
         found = self.found
         empty = [entry.what for entry in found if not entry.count]
-        told = [str(entry) for entry in found if entry.count]
+        files = [entry.what for entry in found if entry.kind == "file"]
+        told = [str(entry) for entry in found if entry.count and entry.kind != "file"]
         if empty:
             told.append(f"left out columns without values: {', '.join(empty)}")
+        if files:
+            told.append(f"left out files: {', '.join(files)}")
         return {"dropped": self.rows, "notes": (*notes, *told), "left_out": found}

@@ -22,7 +22,7 @@ from mmrec.checks import MAX_ID_CHARS, MAX_TEXT_CHARS
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.writing import PictureHost, TableWriter
 
-__all__ = ["ShopItems", "picture_notes"]
+__all__ = ["ShopItems", "host_of", "picture_notes"]
 
 _BATCH = 10_000
 _NO_HOST = "no host"
@@ -83,7 +83,7 @@ class ShopItems:
         for name in kept:
             self._columns[name] = True
         if "://" in kept.get("image", ""):
-            self.hosts[_host(kept["image"])] += 1
+            self.hosts[host_of(kept["image"])] += 1
         self._ids.add(item_id)
         self.count += 1
         # Half a surrogate pair cannot come from UTF-8, but from a character reference in XML or JSON.
@@ -141,7 +141,8 @@ def _by_column(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> dict[
     return {name: [row.get(name, "") for row in rows] for name in names}
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """The host of a URL, for counting; 'no host' where it names none."""
     try:
         return urlsplit(url).hostname or _NO_HOST
     except ValueError:
