@@ -135,12 +135,12 @@ def import_amazon(
             raise InvalidDatasetError(
                 f"{str(metadata)!r} has no item with a parent_asin (2023) or asin (2018); give the file called meta_*"
             )
+        before = tally.found
         events, users = _write_events(reviews, folder / f"events.{table_format}", ids, tally, progress)
         if not events:
-            why = "; ".join(str(entry) for entry in tally.found if entry.kind == "row")
             raise InvalidDatasetError(
                 f"{str(reviews)!r} has no review of an item of {str(metadata)!r}; give both files of one category "
-                f"({why or 'it has no reviews'})"
+                f"({tally.reasons(before) or 'it has no reviews'})"
             )
     notes = picture_notes(out, hosts)
     return ImportSummary(out, len(ids), users, events, picture_hosts=hosts, **tally.summary(*notes))

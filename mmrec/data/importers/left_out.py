@@ -60,6 +60,16 @@ class LeftOutTally:
             if not self._examples.get(key):
                 self._examples[key] = example
 
+    def reasons(self, before: tuple[LeftOut, ...] = ()) -> str:
+        """Why rows were left out, in words; '' where none was.
+
+        Args:
+            before: What `found` was at a moment from which on to tell.
+        """
+        known = {(entry.what, entry.count) for entry in before}
+        told = [entry for entry in self.found if entry.kind == "row" and (entry.what, entry.count) not in known]
+        return "; ".join(map(str, told))
+
     @property
     def rows(self) -> int:
         """Rows left out so far."""

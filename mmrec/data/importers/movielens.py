@@ -106,6 +106,7 @@ def _import(files: _Source, folder: Path, table_format: str, progress: Progress)
     progress.finish(f"{len(items['item_id']):,} films")
     if release.users in files.names:
         write_table(folder / f"users.{table_format}", _as_table(_users(files, release, tally)))
+    before = tally.found
     progress.start("ratings", unit="ratings")
     seen = pa.array([], pa.string())
     films = pa.array(items["item_id"], pa.string())
@@ -122,7 +123,7 @@ def _import(files: _Source, folder: Path, table_format: str, progress: Progress)
             progress.advance(batch.num_rows)
     progress.finish(f"{writer.rows:,} ratings")
     if not writer.rows:
-        why = "; ".join(str(entry) for entry in tally.found if entry.kind == "row")
+        why = tally.reasons(before)
         raise InvalidDatasetError(
             f"{release.events} has no ratings of films ({why or 'it is empty'}); download it again"
         )

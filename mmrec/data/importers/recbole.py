@@ -147,7 +147,7 @@ def _write_events(
             users = pc.unique(pa.concat_arrays([users, columns["user_id"]]))
             items = pc.unique(pa.concat_arrays([items, columns["item_id"]]))
     if not writer.rows:
-        raise InvalidDatasetError(f"{inter.name} has no rows; there is nothing to import")
+        raise InvalidDatasetError(f"{inter.name} has no rows to import ({tally.reasons() or 'it is empty'})")
     return len(users), items, writer.rows
 
 

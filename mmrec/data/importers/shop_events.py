@@ -101,6 +101,7 @@ def write_shop_events(
         NotFoundError: there is no such file.
         InvalidDatasetError: it is of neither kind, damaged, or none of its rows can be used.
     """
+    before = tally.found
     rows = _Rows(source, tally)
     writer = _EventWriter(table, rows.kinds)
     pseudonyms = _Pseudonyms()
@@ -121,8 +122,8 @@ def write_shop_events(
                 writer.add(pseudonyms.user(event.user, rows.are_orders), item_id, moment, event.event_type, rating)
     progress.finish(f"{writer.rows:,} events")
     if not writer.rows:
-        why = "; ".join(str(entry) for entry in tally.found if entry.kind == "row")
-        raise InvalidDatasetError(f"no row of {str(source)!r} can be used as an event: {why or 'it has no rows'}")
+        why = tally.reasons(before) or "it has no rows"
+        raise InvalidDatasetError(f"no row of {str(source)!r} can be used as an event: {why}")
     notes: tuple[str, ...] = ()
     if pseudonyms.count:
         notes = (
