@@ -86,7 +86,6 @@ class ShopItems:
             self.hosts[host_of(kept["image"])] += 1
         self._ids.add(item_id)
         self.count += 1
-        # Half a surrogate pair cannot come from UTF-8, but from a character reference in XML or JSON.
         self._file.write(json.dumps(kept) + "\n")
         return True
 
