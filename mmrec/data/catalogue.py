@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmrec.data.row_table import RowTable
+from mmrec.data.settings import COLUMN_KINDS
 from mmrec.data.text_columns import TextColumn
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.types import ItemRecord
@@ -28,6 +29,7 @@ __all__ = ["OWN_COLUMNS", "Catalogue", "item_text"]
 
 OWN_COLUMNS = ("item_id", "title", "description", "image")
 """Columns with a meaning of their own; every other one is an attribute."""
+_KIND = b"mmrec.kind"
 _WRONG_IDS = "item ids must be unique and not empty; number the items or drop the copies"
 
 
@@ -43,6 +45,8 @@ class Catalogue:
         attributes: Every further column by name, in the table's order; each of length N.
         alive_N: Which rows are items. The others were deleted while the catalogue was being served, and are kept so
             that the rows after them stay what they are. None for all of them. Shape: (N,), bool.
+        kinds: Kinds that columns are said to have, by name, each one of `COLUMN_KINDS`; the others have the kind that
+            their values agree on. Names of columns that are not there count for nothing.
 
     Raises:
         InvalidDatasetError: columns differ in length, or an id is empty or there twice.
@@ -54,6 +58,7 @@ class Catalogue:
     images: Sequence[str]
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     alive_N: npt.NDArray[np.bool_] | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {
@@ -133,6 +138,7 @@ class Catalogue:
                 for name, values in self.attributes.items()
             },
             alive_N=None if alive_N.all() else alive_N,
+            kinds=self.kinds,
             _rows=self._rows.with_ids(new),
         )
         return made
@@ -176,6 +182,7 @@ class Catalogue:
             images=pick(self.images),
             attributes={name: pick(values) for name, values in self.attributes.items()},
             alive_N=None if self.alive_N is None else self.alive_N[indices],
+            kinds=self.kinds,
         )
 
     def has_words(self) -> npt.NDArray[np.bool_]:
@@ -197,7 +204,11 @@ class Catalogue:
 
     @classmethod
     def from_table(cls, table: Any) -> Catalogue:
-        """From a table with the column `item_id` and any others, all of them text (pyarrow Table)."""
+        """From a table with the column `item_id` and any others, all of them text (pyarrow Table).
+
+        Raises:
+            InvalidDatasetError: a column is said to have a kind that there is not.
+        """
         columns = {name: tuple(value or "" for value in table.column(name).to_pylist()) for name in table.column_names}
         empty = ("",) * table.num_rows
         return cls(
@@ -206,10 +217,12 @@ class Catalogue:
             descriptions=columns.get("description", empty),
             images=columns.get("image", empty),
             attributes={name: values for name, values in columns.items() if name not in OWN_COLUMNS},
+            kinds=_kinds_of(table.schema),
         )
 
     def to_table(self) -> Any:
-        """All columns as text (pyarrow Table), for a bundle or a dataset folder."""
+        """All columns as text (pyarrow Table), for a bundle or a dataset folder; the kind that a column is said to have is
+        in the metadata of its field."""
         columns = {
             "item_id": self.item_ids,
             "title": self.titles,
@@ -217,7 +230,22 @@ class Catalogue:
             "image": self.images,
             **self.attributes,
         }
-        return pa.table({name: pa.array(list(values), type=pa.string()) for name, values in columns.items()})
+        fields = [
+            pa.field(name, pa.string(), metadata={_KIND: self.kinds[name]} if name in self.kinds else None)
+            for name in columns
+        ]
+        return pa.table([pa.array(list(values), type=pa.string()) for values in columns.values()], pa.schema(fields))
+
+
+def _kinds_of(schema: Any) -> dict[str, str]:
+    """Kinds that the fields of a table are said to have."""
+    kinds = {entry.name: entry.metadata[_KIND].decode() for entry in schema if _KIND in (entry.metadata or {})}
+    for name, kind in kinds.items():
+        if kind not in COLUMN_KINDS:
+            raise InvalidDatasetError(
+                f"column {name!r:.60} is said to be {kind!r:.60}; a column is read as one of {', '.join(COLUMN_KINDS)}"
+            )
+    return kinds
 
 
 def item_text(item: ItemRecord, template: str | None = None) -> str:
