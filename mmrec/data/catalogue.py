@@ -9,7 +9,6 @@ few items makes a catalogue of its own, which shares with the old one what both 
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmrec.data.item_words import EVERY_COLUMN, ItemWords, check_words, item_text
 from mmrec.data.row_table import RowTable
 from mmrec.data.settings import COLUMN_KINDS
 from mmrec.data.text_columns import TextColumn
-from mmrec.errors import InvalidArgumentError, InvalidDatasetError
+from mmrec.errors import InvalidDatasetError
 from mmrec.types import ItemRecord
 
-__all__ = ["OWN_COLUMNS", "Catalogue", "item_text"]
+__all__ = ["OWN_COLUMNS", "Catalogue"]
 
 OWN_COLUMNS = ("item_id", "title", "description", "image")
 """Columns with a meaning of their own; every other one is an attribute."""
@@ -192,15 +192,14 @@ class Catalogue:
             found |= np.fromiter((bool(value.strip()) for value in values), dtype=np.bool_, count=len(self))
         return found
 
-    def texts(self, template: str | None = None) -> list[str]:
-        """The text of each item for an encoder; see `item_text`. Length N.
+    def texts(self, words: ItemWords = EVERY_COLUMN) -> list[str]:
+        """The words of each item for an encoder; see `mmrec.data.item_words`. Length N.
 
         Raises:
             InvalidArgumentError: the template names a column that is not there, or is not a format string.
         """
-        if template is not None:
-            _check_template(template, (*OWN_COLUMNS, *self.attributes))
-        return [item_text(self.record(row), template) for row in range(len(self))]
+        check_words(words, (*OWN_COLUMNS, *self.attributes))
+        return [item_text(self.record(row), words) for row in range(len(self))]
 
     @classmethod
     def from_table(cls, table: Any) -> Catalogue:
@@ -221,8 +220,10 @@ class Catalogue:
         )
 
     def to_table(self) -> Any:
-        """All columns as text (pyarrow Table), for a bundle or a dataset folder; the kind that a column is said to have is
-        in the metadata of its field."""
+        """All columns as text (pyarrow Table), for a bundle or a dataset folder.
+
+        The kind that a column is said to have is in the metadata of its field.
+        """
         columns = {
             "item_id": self.item_ids,
             "title": self.titles,
@@ -246,51 +247,3 @@ def _kinds_of(schema: Any) -> dict[str, str]:
                 f"column {name!r:.60} is said to be {kind!r:.60}; a column is read as one of {', '.join(COLUMN_KINDS)}"
             )
     return kinds
-
-
-def item_text(item: ItemRecord, template: str | None = None) -> str:
-    """The words of one item, for a text encoder.
-
-    Args:
-        item: The item.
-        template: `str.format` over the column names, as in ``{title} by {brand}``. None: the title, the
-            description and then ``column: value`` for every attribute that has a value, as sentences. A ``|``
-            in a value separates entries of a list and becomes a comma.
-
-    Raises:
-        InvalidArgumentError: the template names a column that is not there, or is not a format string.
-    """
-    own = {"item_id": item.item_id, "title": item.title, "description": item.description, "image": item.image}
-    columns = {**item.attributes, **own}
-    if template is not None:
-        try:
-            return template.format_map(columns).strip()
-        except (ValueError, LookupError, AttributeError):
-            _check_template(template, tuple(columns))
-            raise
-    parts = [item.title.strip(), item.description.strip()]
-    for name, value in item.attributes.items():
-        entries = [entry.strip() for entry in value.split("|") if entry.strip()]
-        parts.append(f"{name}: {', '.join(entries)}" if entries else "")
-    text = ""
-    for part in filter(None, parts):
-        gap = "" if not text else " " if text.endswith((".", "!", "?")) else ". "
-        text += gap + part
-    return text
-
-
-def _check_template(template: str, columns: tuple[str, ...]) -> None:
-    """Allow plain column names only: `{title.__class__}` and `{0}` are not texts of an item."""
-    try:
-        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template) if name is not None]
-    except ValueError as err:
-        raise InvalidArgumentError(
-            f"the text template {template!r} is no format string; write columns as {{title}}, braces as {{{{",
-            field="template",
-        ) from err
-    for name, spec in fields:
-        if name not in columns or spec:
-            raise InvalidArgumentError(
-                f"the text template {template!r} names {name!r}; the columns are {', '.join(columns)}",
-                field="template",
-            )

@@ -43,6 +43,12 @@ NAMES = {
     "text": "text",
 }
 """Values of a kind in words."""
+_WAYS = {
+    "number": "with a decimal point",
+    "number-comma": "with a decimal comma",
+    "date-dmy": "with the day first",
+    "date-mdy": "with the month first",
+}
 _TYPED = FITS[:-1]
 
 
@@ -111,8 +117,9 @@ class Tally:
 
     @cached_property
     def years(self) -> bool:
-        """Whether all values are whole numbers as years are."""
-        return self.present > 0 and all(fit.year for fit in self.counts)
+        """Whether there are numbers, dates or truths among the values, and all of them are years."""
+        typed = [fit for fit in self.counts if fit.kinds and "list" not in fit.kinds]
+        return bool(typed) and all(fit.year for fit in typed)
 
     @cached_property
     def written_otherwise(self) -> frozenset[str]:
@@ -172,8 +179,8 @@ def whatever_is_odd(tally: Tally, texts: Sequence[str]) -> tuple[str, int | None
     """
     if tally.open_readings:
         row = example_of(tally, texts, lambda fit: fit.disputed)
-        first, second = (NAMES[kind] for kind in tally.open_readings)
-        return f"{_shown(texts, row)} and all others can be read as {first} and as {second}", row
+        ways = " and ".join(_WAYS[kind] for kind in tally.open_readings)
+        return f"{_shown(texts, row)} and all others can be read {ways}", row
     leading = tally.leading
     if not leading:
         return "", example_of(tally, texts, lambda fit: True)

@@ -4,12 +4,13 @@ The folder holds ``items.{parquet,csv,tsv,jsonl}`` with `item_id` and any of `ti
 every further column is an attribute. ``events.*`` has `user_id`, `item_id`, and `timestamp` (seconds or
 milliseconds since 1970, or ISO-8601) or `position`; `rating` and `event_type` are optional. ``users.*`` is
 optional. Pictures lie in ``images/`` or ``images.zip``. The text formats may be gzipped (``events.tsv.gz``).
+``dataset.toml`` says what the values alone do not (see `mmrec.data.settings`).
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.data.loading import load_tables
 from mmrec.data.pictures import PictureStore
 from mmrec.data.problems import raise_if_fatal
+from mmrec.data.settings import DatasetSettings
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
 __all__ = ["Dataset", "Need", "read_dataset"]
@@ -37,6 +39,7 @@ class Dataset:
         catalogue: The items.
         interactions: Events of these items; without an events table there are none.
         pictures: Where the items' pictures are read from.
+        settings: What ``dataset.toml`` says.
     """
 
     root: Path
@@ -44,6 +47,7 @@ class Dataset:
     catalogue: Catalogue
     interactions: Interactions
     pictures: PictureStore
+    settings: DatasetSettings = field(default_factory=DatasetSettings)
 
 
 def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset:
@@ -84,4 +88,4 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
             )
         new_rows_N = np.where(keep_N, np.cumsum(keep_N) - 1, -1)
         catalogue, interactions = catalogue.take(keep_N), interactions.restrict_items(new_rows_N)
-    return Dataset(root, root.resolve().name, catalogue, interactions, pictures)
+    return Dataset(root, root.resolve().name, catalogue, interactions, pictures, loaded.settings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -131,15 +131,15 @@ class Evaluation(NamedTuple):
         # the column writes its numbers otherwise.
         if not family or value.wild or not (orders or (_plain(value) and family in column.written_otherwise)):
             return
-        mends = [
-            f"mend the column, or say how it is read: [columns] {_key(name)} = {_told(column, family)} in dataset.toml"
-        ]
-        if family == "number":
-            mends.append(f"compare as texts with {operator} {_in_list(operator, value)}")
+        mends = [*_column_mends(column, name, family)]
+        if family == "number" and orders:
+            mends.append(f'compare as texts with {operator} "{value.text:.60}"')
+        elif not orders:
+            mends.append("give the value in quotes, as the column writes it")
         raise self._refusal(
             comparison.column.at,
-            f"column {name!r:.60} is text, {column.why_text()}; {operator} a {family} needs a column of {family}s only: "
-            + "; or ".join(mends),
+            f"column {name!r:.60} is text, {column.why_text()}; {operator} a {family} needs a column of {family}s "
+            f"only: {', or '.join(mends) or 'compare with = or :'}",
         )
 
     def _number(self, column: FilterColumn, comparison: Comparison, value: Literal) -> float:
@@ -172,8 +172,8 @@ class Evaluation(NamedTuple):
         if not value.quoted:
             raise self._refusal(
                 value.at,
-                f"column {name!r:.60} holds {NAMES[column.kind]}, where {text!r:.60} can be {own:.15g} or {plain:.15g}; write "
-                f'{own:.15g}, or "{plain:.15g}0" in quotes',
+                f"column {name!r:.60} holds {NAMES[column.kind]}, where {text!r:.60} can be {own:.15g} or "
+                f'{plain:.15g}; write {own:.15g}, or "{plain:.15g}0" in quotes',
             )
         return own
 
@@ -234,10 +234,15 @@ def _plain(value: Literal) -> bool:
     return number_of(value.text) is not None or read_value("date", value.text) is not None
 
 
-def _told(column: FilterColumn, family: str) -> str:
-    """The setting that would make a column one of numbers, or of dates."""
+def _column_mends(column: FilterColumn, name: str, family: str) -> Iterator[str]:
+    """What would make a text column one of numbers, or of dates."""
     tally = column.tally
-    return setting_for(tally) if tally is not None and FAMILIES.get(tally.leading) == family else f'"{family}"'
+    if tally is None:
+        return
+    if family == "number" and tally.mixed_units:
+        yield "give each currency a column of its own"
+    elif FAMILIES.get(tally.leading) == family:
+        yield f"mend the column, or say how it is read: [columns] {_key(name)} = {setting_for(tally)} in dataset.toml"
 
 
 def _key(name: str) -> str:
@@ -246,7 +251,3 @@ def _key(name: str) -> str:
 
 def _held(kind: str) -> str:
     return "values that are true or false" if kind == "boolean" else NAMES[kind]
-
-
-def _in_list(operator: str, value: Literal) -> str:
-    return f'("{value.text:.60}")' if operator == "IN" else f'"{value.text:.60}"'

@@ -30,9 +30,9 @@ whatever the text holds: by code points ``"129" < "5"``. So is a number without 
 ``:`` on a text asks whether the value occurs in it as a whole word or phrase, in any case of letters, which on a list
 separated by ``|`` asks for an entry or for words of one. ``column:*`` holds where there is any value.
 
-An empty value is missing, and so is one that does not fit the kind that ``dataset.toml`` names. A comparison with a missing value is false, whichever it is, so ``price != 5`` is false and
-``NOT price = 5`` true for an item without a price. ``column = ""`` is true where the value is missing, ``column != ""``
-where it is not.
+An empty value is missing, and so is one that does not fit the kind that ``dataset.toml`` names. A comparison with a
+missing value is false, whichever it is, so ``price != 5`` is false and ``NOT price = 5`` true for an item without a
+price. ``column = ""`` is true where the value is missing, ``column != ""`` where it is not.
 """
 
 # Axes: N items

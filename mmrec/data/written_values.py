@@ -38,19 +38,19 @@ _TOLD = {**_SURE, "1": 1.0, "0": 0.0, "y": 1.0, "n": 0.0, "t": 1.0, "f": 0.0, "o
 
 # --- amounts ----------------------------------------------------------------------------------------------------------
 
-_CODES = (
-    "AED AFN ALL AMD ARS AUD AZN BAM BDT BGN BHD BOB BRL BYN CAD CHF CLP CNY COP CRC CZK DKK DOP DZD EGP ETB EUR GBP "
-    "GEL GHS GTQ HKD HNL HRK HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KRW KWD KZT LBP LKR LYD MAD MDL MKD MMK MXN "
-    "MYR NGN NIO NOK NPR NZD OMR PAB PEN PHP PKR PLN PYG QAR RON RSD RUB SAR SEK SGD THB TND TRY TTD TWD TZS UAH UGX "
-    "USD UYU UZS VES VND XAF XOF YER ZAR ZMW"
-).split()
+_CODES = """
+AED AFN ALL AMD ARS AUD AZN BAM BDT BGN BHD BOB BRL BYN CAD CHF CLP CNY COP CRC CZK DKK DOP DZD EGP ETB EUR GBP GEL GHS
+GTQ HKD HNL HRK HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KRW KWD KZT LBP LKR LYD MAD MDL MKD MMK MXN MYR NGN NIO NOK
+NPR NZD OMR PAB PEN PHP PKR PLN PYG QAR RON RSD RUB SAR SEK SGD THB TND TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND XAF
+XOF YER ZAR ZMW
+"""
 _NAMES = {"€": "EUR", "£": "GBP", "₹": "INR", "₽": "RUB", "₩": "KRW", "₺": "TRY", "₫": "VND", "₴": "UAH", "₦": "NGN"}
 _NAMES |= {"₱": "PHP", "฿": "THB", "₪": "ILS", "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "US$": "USD", "R$": "BRL"}
 _NAMES |= {"A$": "AUD", "C$": "CAD", "NZ$": "NZD", "HK$": "HKD", "S$": "SGD", "MX$": "MXN", "Rs.": "INR", "%": "%"}
 _NAMES |= {sign: sign for sign in ("$", "¥", "kr", "kr.", "Rs", "lei", "Fr.")}
-_UNITS = {**{code: code for code in _CODES}, **_NAMES}
+_UNITS = {**{code: code for code in _CODES.split()}, **_NAMES}
 """What an amount can be counted in, as it is written, and the one name of it."""
-_THREE_DECIMALS = frozenset("BHD IQD IRR JOD KWD LYD OMR TND YER".split())
+_THREE_DECIMALS = frozenset(["BHD", "IQD", "IRR", "JOD", "KWD", "LYD", "OMR", "TND", "YER"])
 _UNIT = r"[^\d\s.,+\-−'’]{1,4}\.?"
 _AMOUNT = re.compile(
     rf"(?P<sign>[+\-−])?\s*(?P<before>{_UNIT})?\s*(?P<late>[+\-−])?\s*"
