@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmrec.data.catalogue import Catalogue
+from mmrec.data.item_words import ItemWords
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.types import ItemRecord
 
@@ -34,7 +35,7 @@ def test_texts_without_a_template(catalogue: Catalogue) -> None:
 
 
 def test_texts_with_a_template(catalogue: Catalogue) -> None:
-    assert catalogue.texts("{title} by {brand}") == ["Bond by MI6", "Hat by", "by"]
+    assert catalogue.texts(ItemWords("{title} by {brand}")) == ["Bond by MI6", "Hat by", "by"]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_texts_with_a_template(catalogue: Catalogue) -> None:
 )
 def test_a_template_names_columns_and_nothing_else(catalogue: Catalogue, template: str) -> None:
     with pytest.raises(InvalidArgumentError, match="template"):
-        catalogue.texts(template)
+        catalogue.texts(ItemWords(template))
 
 
 def test_taking_rows(catalogue: Catalogue) -> None:

@@ -119,7 +119,7 @@ def test_the_files_say_what_is_in_them(catalogue: Path, encoders: Path, tmp_path
         "fused",
     )
     assert note["fingerprints"] == summary.fingerprints == manifest["fingerprints"]
-    assert set(note["fingerprints"]) == {"image", "text", "fusion", "template", "preparation"}
+    assert set(note["fingerprints"]) == {"image", "text", "fusion", "words", "preparation"}
     assert note["fingerprints"]["fusion"].startswith("fusion@")
 
 
@@ -547,7 +547,7 @@ def test_training_on_a_part_of_the_catalogue(catalogue: Path, text_model: Path, 
 def test_a_template_names_the_words(catalogue: Path, text_model: Path, tmp_path: Path) -> None:
     config = EmbedConfig(vectors="text", text_model=str(text_model), device="cpu", template="{title}", workers=0)
     summary = embed_dataset(catalogue, tmp_path / "out", config)
-    assert (summary.fingerprints["template"], summary.counts.texts_repeated) == ("{title}", 1)
+    assert (summary.fingerprints["words"], summary.counts.texts_repeated) == ("{title}", 1)
     with pytest.raises(InvalidArgumentError, match="names 'brand'; the columns are"):
         embed_dataset(catalogue, tmp_path / "other", replace(config, template="{brand}"))
     assert not (tmp_path / "other").exists()
