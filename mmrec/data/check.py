@@ -137,7 +137,7 @@ def _described(loaded: Loaded, problems: list[Problem]) -> tuple[tuple[ColumnRep
     for column in columns:
         if column.misfits:
             message = (
-                f"{column.misfits:,} values of {column.name} are not {column.kind}, which dataset.toml says they are, "
+                f"{column.name} is {column.kind} by dataset.toml, which does not fit {column.misfits:,} of its values, "
                 f"the first of them {shown(column.misfit)}; they count as missing in comparisons: mend them, or the "
                 "setting"
             )

@@ -179,7 +179,7 @@ def _typed_remark(name: str, tally: Tally, values: Sequence[str]) -> str:
     named = [unit for unit in tally.units if unit]
     if named and "" in tally.units:
         bare = sum(count for fit, count in tally.counts.items() if not fit.unit)
-        return f"{bare:,} values do not say {named[0]} and are taken for it"
+        return f"without {named[0]}, and taken for it: {bare:,} of {tally.present:,} values"
     if tally.kind == "number" and tally.present and _all_compact(values):
         return f'if these are days: [columns] {name} = "date"'
     return ""
