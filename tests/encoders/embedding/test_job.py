@@ -582,7 +582,7 @@ def test_the_settings_of_the_dataset_say_what_is_words(text_model: Path, tmp_pat
     config = EmbedConfig(vectors="text", text_model=str(text_model), device="cpu", workers=0)
     assert embed_dataset(shop, tmp_path / "out", config).fingerprints["words"] == '["brand"]'
     _shop(shop, rows, '[words]\ntemplate = "{title} of {brand}"\n')
-    with pytest.raises(InvalidArgumentError, match="fingerprints.words was"):
+    with pytest.raises(InvalidArgumentError, match=r"fingerprints\.words was"):
         embed_dataset(shop, tmp_path / "out", config)
     assert embed_dataset(shop, tmp_path / "new", config).fingerprints["words"] == "{title} of {brand}"
     trained = EmbedConfig(text_model=str(text_model), device="cpu", workers=0, training=QUICK)
