@@ -17,14 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mmrec.data.column_report import ColumnReport, WordsExample, describe_columns, words_examples
+from mmrec.data.column_check import ColumnCheck, check_columns
+from mmrec.data.column_report import ColumnReport, WordsExample
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import Loaded, load_tables
 from mmrec.data.pictures import PictureStore, decode_picture, is_url
 from mmrec.data.problems import Problem, shown
-from mmrec.data.settings import SETTINGS_FILE
-from mmrec.data.word_columns import find_words
-from mmrec.errors import InvalidArgumentError, InvalidDatasetError, InvalidImageError
+from mmrec.errors import InvalidDatasetError, InvalidImageError
 from mmrec.progress import NO_PROGRESS, Progress
 
 __all__ = ["CheckReport", "check_dataset"]
@@ -98,7 +97,10 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
     items = len(catalogue) if catalogue is not None else 0
     progress.finish(f"{items:,} items, {loaded.events:,} events")
     problems = list(loaded.problems)
-    columns, words = _described(loaded, problems)
+    looked = ColumnCheck()
+    if catalogue is not None:
+        looked = check_columns(catalogue, loaded.settings, loaded.items_file, loaded.item_lines_N)
+        problems += looked.problems
     decoded = _check_pictures(root, loaded, problems, progress)
     first, last = _dates(interactions) if loaded.time_column == "timestamp" else ("", "")
     if last and 19_000_000 < interactions.times_E.min() <= interactions.times_E.max() < 21_000_000:
@@ -118,33 +120,9 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
         last=last,
         density=_density(interactions, items),
         problems=tuple(problems),
-        columns=columns,
-        words=words,
+        columns=looked.columns,
+        words=looked.words,
     )
-
-
-def _described(loaded: Loaded, problems: list[Problem]) -> tuple[tuple[ColumnReport, ...], tuple[WordsExample, ...]]:
-    """How columns are read and items are worded; values that do not fit what settings say are problems."""
-    catalogue = loaded.catalogue
-    if catalogue is None:
-        return (), ()
-    try:
-        words = find_words(catalogue, loaded.settings.words)
-    except InvalidArgumentError as err:
-        problems.append(Problem(SETTINGS_FILE, 0, "", "unusable settings", err.message))
-        words = find_words(catalogue)
-    columns = describe_columns(catalogue, words, loaded.item_lines_N)
-    for column in columns:
-        if column.misfits:
-            message = (
-                f"{column.name} is {column.kind} by dataset.toml, which does not fit {column.misfits:,} of its values, "
-                f"the first of them {shown(column.misfit)}; they count as missing in comparisons: mend them, or the "
-                "setting"
-            )
-            problems.append(
-                Problem(loaded.items_file, column.misfit_row, column.name, "misfit values", message, severity="warning")
-            )
-    return columns, words_examples(catalogue, words)
 
 
 def _check_pictures(root: Path, loaded: Loaded, problems: list[Problem], progress: Progress) -> int:

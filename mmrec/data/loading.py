@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.data.column_check import setting_problems
 from mmrec.data.columns import Parsed, parse_positions, parse_ratings, parse_timestamps
 from mmrec.data.interactions import NO_TIME, Interactions
 from mmrec.data.problems import Problem, shown
@@ -73,7 +74,7 @@ def load_tables(root: Path) -> Loaded:
     catalogue, lines_N = _read_items(items, problems) if items is not None else (None, np.zeros(0, dtype=np.int64))
     if catalogue is not None:
         catalogue = replace(catalogue, kinds=settings.columns)
-        _check_named(settings, catalogue, problems)
+        problems += setting_problems(settings, catalogue)
     events = _table(root, "events", ("user_id", "item_id"), problems, needed=False)
     interactions, time_column = Interactions.empty(), ""
     if events is not None:
@@ -101,18 +102,6 @@ def _settings(root: Path, problems: list[Problem]) -> DatasetSettings:
     except InvalidDatasetError as err:
         problems.append(Problem(SETTINGS_FILE, 0, "", "unusable settings", err.message))
         return DatasetSettings()
-
-
-def _check_named(settings: DatasetSettings, catalogue: Catalogue, problems: list[Problem]) -> None:
-    """Settings name attributes that there are."""
-    for part, names in (("[columns]", settings.columns), ("[words] leave_out", settings.words.leave_out)):
-        for name in names:
-            if name not in catalogue.attributes:
-                message = (
-                    f"{part} names {shown(name)}, which is no attribute of the items; those are "
-                    f"{', '.join(map(shown, catalogue.attributes)) or 'none'}"
-                )
-                problems.append(Problem(SETTINGS_FILE, 0, name, "unusable settings", message))
 
 
 def _table(
