@@ -185,10 +185,11 @@ class Catalogue:
             kinds=self.kinds,
         )
 
-    def has_words(self) -> npt.NDArray[np.bool_]:
-        """Which items have a title, a description or an attribute. Shape: (N,), bool."""
+    def has_words(self, words: ItemWords = EVERY_COLUMN) -> npt.NDArray[np.bool_]:
+        """Which items have a title, a description, or an attribute that is words. Shape: (N,), bool."""
         found = np.zeros(len(self), dtype=np.bool_)
-        for values in (self.titles, self.descriptions, *self.attributes.values()):
+        attributes = self.attributes if words.columns is None else {*words.columns} & {*self.attributes}
+        for values in (self.titles, self.descriptions, *(self.attributes[name] for name in attributes)):
             found |= np.fromiter((bool(value.strip()) for value in values), dtype=np.bool_, count=len(self))
         return found
 

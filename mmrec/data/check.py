@@ -47,7 +47,7 @@ class CheckReport:
         event_rows: Rows of the events table, the unusable ones included.
         listed_users: Rows of the users table; None when there is no such table.
         with_picture: Share of the items whose picture was decoded, 0 to 1.
-        with_words: Share of the items with a title, a description or an attribute, 0 to 1.
+        with_words: Share of the items with a title, a description or a value in another column of words, 0 to 1.
         time_column: ``timestamp``, ``position``, or '' without events.
         first: Date of the earliest event (UTC, ISO-8601); '' without timestamps.
         last: Date of the latest event.
@@ -114,7 +114,7 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
         event_rows=loaded.events,
         listed_users=loaded.user_rows,
         with_picture=decoded / items if items else 0.0,
-        with_words=float(catalogue.has_words().mean()) if catalogue is not None else 0.0,
+        with_words=looked.with_words,
         time_column=loaded.time_column,
         first=first,
         last=last,

@@ -1,4 +1,4 @@
-"""What a check of a dataset says of the columns of its items: how they are read, what is words, what settings get wrong.
+"""What a check says of the columns of a dataset's items: how they are read, what is words, what settings get wrong.
 
 The unit of work is one catalogue with the settings of its folder. Knows nothing about events and pictures.
 """
@@ -29,11 +29,13 @@ class ColumnCheck(NamedTuple):
     Attributes:
         columns: How each attribute is read.
         words: The words of three items.
+        with_words: Share of the items that have words, 0 to 1.
         problems: Values that do not fit what settings say, and templates that cannot be used.
     """
 
     columns: tuple[ColumnReport, ...] = ()
     words: tuple[WordsExample, ...] = ()
+    with_words: float = 0.0
     problems: tuple[Problem, ...] = ()
 
 
@@ -75,4 +77,5 @@ def check_columns(
                 "setting"
             )
             problems.append(Problem(file, column.misfit_row, column.name, "misfit values", message, severity="warning"))
-    return ColumnCheck(columns, words_examples(catalogue, words), tuple(problems))
+    with_words = float(catalogue.has_words(words).mean())
+    return ColumnCheck(columns, words_examples(catalogue, words), with_words, tuple(problems))

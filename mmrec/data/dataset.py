@@ -22,6 +22,7 @@ from mmrec.data.loading import load_tables
 from mmrec.data.pictures import PictureStore
 from mmrec.data.problems import raise_if_fatal
 from mmrec.data.settings import DatasetSettings
+from mmrec.data.word_columns import find_words
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
 __all__ = ["Dataset", "Need", "read_dataset"]
@@ -59,7 +60,7 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
     Args:
         path: The folder.
         require: ``picture`` keeps only items whose picture is there, ``words`` only items with a title, a
-            description or an attribute; the events of the others are dropped with them.
+            description or a value in another column of words; the events of the others are dropped with them.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -79,7 +80,7 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
         keep_N = (
             np.fromiter((pictures.has(ref) for ref in catalogue.images), dtype=np.bool_, count=len(catalogue))
             if require == "picture"
-            else catalogue.has_words()
+            else catalogue.has_words(find_words(catalogue, loaded.settings.words))
         )
         if not keep_N.any():
             raise InvalidDatasetError(

@@ -149,6 +149,8 @@ class Evaluation(NamedTuple):
         number = None if value.wild else self._read(column, comparison, value)
         if number is None:
             mend = "; * goes with columns of text alone, so compare with < and >" if value.wild else ""
+            if column.family == "number" and read_value("date", value.text) is not None:
+                mend = f'; if they are days such as 20240531, say so: [columns] {_key(name)} = "date" in dataset.toml'
             raise self._refusal(
                 value.at,
                 f"column {name!r:.60} holds {_held(kind)}, received {value.text!r:.60}; give {_WANTED[kind]}{mend}",

@@ -436,6 +436,7 @@ def test_numbers_and_dates_as_people_write_them(values: list[str], expression: s
         (["5", "7"], 'x < "6 €"', "are without a currency, received '6 €'"),
         (["1.299,00 €", "5,5 €"], "x < 1.299", r"can be 1299 or 1.299; write 1299, or \"1.2990\" in quotes"),
         (["yes", "no"], "x < yes", "compare it with = or !="),
+        (["20240531"], "x < 2024-06-01", r"\[columns\] x = \"date\" in dataset.toml"),
     ],
 )
 def test_what_cannot_be_compared_says_why(values: list[str], expression: str, says: str) -> None:
