@@ -67,9 +67,7 @@ def test_what_columns_are_said_to_be_goes_with_them(catalogue: Catalogue, tmp_pa
     none = np.zeros(0, np.int64)
     assert told.take(np.array([1])).kinds == told.changed([], none, none).kinds == {"tags": "list", "brand": "text"}
     strange = replace(catalogue, kinds={"tags": "colour"})
-    with pytest.raises(
-        InvalidDatasetError, match="'tags' is said to be 'colour'; a column is read as one of"
-    ):
+    with pytest.raises(InvalidDatasetError, match="'tags' is said to be 'colour'; a column is read as one of"):
         Catalogue.from_table(strange.to_table())
 
 
