@@ -63,7 +63,7 @@ _POINT = re.compile(
     re.ASCII,
 )
 _COMMA = re.compile(rf"(?:\d+|[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+))(?:,\d+)?|,\d+", re.ASCII)
-_GAP = re.compile(_SPACES)
+_NO_GAPS = str.maketrans("", "", " \u00a0\u202f'’")
 _LONE = re.compile(r"[1-9]\d{0,2}([.,])\d{3}", re.ASCII)
 """Digits of which only the place says whether the last three are thousands or decimals."""
 
@@ -87,7 +87,7 @@ def number_of(text: str) -> float | None:
 
 
 def _few_digits(digits: str) -> bool:
-    return sum(digit.isdigit() for digit in digits.lstrip("0.,")) <= _MOST_DIGITS
+    return len(digits) <= _MOST_DIGITS or sum(map(str.isdigit, digits.lstrip("0.,"))) <= _MOST_DIGITS
 
 
 def _amount_of(text: str) -> _Amount | None:
@@ -98,7 +98,7 @@ def _amount_of(text: str) -> _Amount | None:
     unit = before or after or ""
     if (before and after) or (sign and late) or (unit and unit not in _UNITS) or not _few_digits(digits):
         return None
-    bare = _GAP.sub("", digits)
+    bare = digits.translate(_NO_GAPS)
     point = float(bare.replace(",", "")) if _POINT.fullmatch(digits) else None
     comma = float(bare.replace(".", "").replace(",", ".")) if _COMMA.fullmatch(digits) else None
     if point is comma is None:
@@ -217,6 +217,7 @@ _NOTHING, _LIST = Fit(), Fit(frozenset(["list"]))
 _TRUE = {plain: Fit(frozenset(["boolean"]), plain=plain) for plain in (True, False)}
 _EITHER = frozenset(["number", "number-comma"])
 _WHOLE, _YEAR = Fit(_EITHER, plain=True), Fit(_EITHER, plain=True, year=True)
+_AROUND = " \u00a0\u202f+-−."
 _DIGIT, _FOUR_DIGITS = re.compile(r"\d", re.ASCII), re.compile(r"\d{4}", re.ASCII)
 
 
@@ -229,9 +230,14 @@ def fit_of(text: str) -> Fit | None:
         return _LIST
     if len(text) > _LONGEST:
         return _NOTHING
-    if not _DIGIT.search(text):
+    first = _DIGIT.search(text)
+    if first is None:
         word = text.casefold()
         return _TRUE[word in ("true", "false")] if word in _SURE else _NOTHING
+    # Most texts with a digit in them are words, and are seen to be before they are looked at in every way.
+    head = text[: first.start()].strip(_AROUND)
+    if head and head not in _UNITS and f"{head}." not in _UNITS and head[:3].lower() not in _MONTHS:
+        return _NOTHING
     return _number_fit(text) or (_date_fit(text) if _FOUR_DIGITS.search(text) else None) or _NOTHING
 
 

@@ -139,6 +139,7 @@ def test_what_passes(shop: CatalogueFilter, expression: str, passing: str) -> No
         ("genres = sci fi", 14, "put a value of several words in quotes"),
         ("price", 1, "must follow it, but the end does"),
         ("price =", 8, "ends too early"),
+        ("price < 1,299", 10, "write a number without it (1299.5), a text with a comma in quotes"),
         ("price = 5 OR", 13, "ends too early"),
         ("= 5", 1, "expected a condition, received '='"),
         ("AND", 1, "expected a condition, received 'AND'"),
