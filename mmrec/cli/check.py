@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _SHOWN_PER_KIND = 5
+_SHOWN_CHARS = 30
+_COLUMNS = ("column", "read as", "words", "different", "missing", "examples", "remark")
 
 
 def check(
@@ -25,7 +27,8 @@ def check(
 ) -> None:
     """Look at a dataset: what is in it, and every problem with its file and row.
 
-    Tables are read and pictures decoded as `mmrec fit` would. The exit status is 3 when there are errors;
+    Tables are read and pictures decoded as `mmrec fit` would. Shows how each column is read, and the words of three
+    items as the text encoder gets them. The exit status is 3 when there are errors;
     warnings alone leave it 0. The screen shows the first problems of each kind, --json has them all.
 
     Example:
@@ -45,6 +48,10 @@ def check(
         }
     )
     out.table(report.dataset, ("what", "value"), _figures(report))
+    if report.columns:
+        out.table("columns of the items", _COLUMNS, _columns(report))
+    if report.words:
+        out.table("words of three items", ("item", "words"), [(entry.item_id, entry.text) for entry in report.words])
     if report.problems:
         out.table("problems", ("where", "severity", "problem"), _shown(report))
     if report.errors:
@@ -74,6 +81,27 @@ def _figures(report: CheckReport) -> list[tuple[str, str]]:
     if report.listed_users is not None:
         rows.insert(1, ("users listed", f"{report.listed_users:,}"))
     return rows
+
+
+def _columns(report: CheckReport) -> list[tuple[str, ...]]:
+    return [
+        (
+            column.name,
+            column.kind + (", as told" if column.told else ""),
+            "yes" if column.words else "no",
+            f"{column.distinct:,}",
+            f"{column.missing:.1%}",
+            "; ".join(
+                _cut(raw) if raw == read else f"{_cut(raw)} -> {_cut(read) or '?'}" for raw, read in column.examples
+            ),
+            column.remark,
+        )
+        for column in report.columns
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
 
 
 def _shown(report: CheckReport) -> list[tuple[str, str, str]]:

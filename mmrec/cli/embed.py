@@ -51,7 +51,11 @@ def embed(
     ] = "",
     template: Annotated[
         str,
-        typer.Option("--template", metavar="TEXT", help="Words of an item, as in '{title} by {brand}'. [all columns]"),
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help="Item words from columns: '{title} by {brand}'. [the bundle's, dataset.toml, or columns of words]",
+        ),
     ] = "",
     vectors: Annotated[
         str,
@@ -104,6 +108,9 @@ def embed(
 
     Without --bundle or --encoders, encoders are trained on the dataset first: pictures and words of the same item
     agree, and so do items that follow each other in the events. They are kept in the folder.
+
+    Words are those of the bundle or the encoders, or --template, or what dataset.toml says, or title, description and
+    the columns that are words: by the items trained on, or else by the first 10,000. Later runs keep to it.
 
     Each picture and text is computed once. A run that was killed goes on when the same command is given again, and
     tomorrow's run computes what has changed since. On SIGTERM the shard in work is finished first. What cannot be

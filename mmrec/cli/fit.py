@@ -39,7 +39,12 @@ def fit(
         typer.Option("--encoders-from", metavar="BUNDLE", help="Take this bundle's encoders instead of training any."),
     ] = "",
     template: Annotated[
-        str, typer.Option("--template", metavar="TEXT", help="Item words from columns: '{title} by {brand}'.")
+        str,
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help="Item words from columns: '{title} by {brand}'. [dataset.toml, or the columns that are words]",
+        ),
     ] = "",
     tokenizer: Annotated[
         str,

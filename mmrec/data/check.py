@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmrec.data.column_check import ColumnCheck, check_columns
+from mmrec.data.column_report import ColumnReport, WordsExample
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import Loaded, load_tables
 from mmrec.data.pictures import PictureStore, decode_picture, is_url
@@ -45,12 +47,14 @@ class CheckReport:
         event_rows: Rows of the events table, the unusable ones included.
         listed_users: Rows of the users table; None when there is no such table.
         with_picture: Share of the items whose picture was decoded, 0 to 1.
-        with_words: Share of the items with a title, a description or an attribute, 0 to 1.
+        with_words: Share of the items with a title, a description or a value in another column of words, 0 to 1.
         time_column: ``timestamp``, ``position``, or '' without events.
         first: Date of the earliest event (UTC, ISO-8601); '' without timestamps.
         last: Date of the latest event.
         density: Distinct user-item pairs among all possible ones, 0 to 1.
         problems: Every finding.
+        columns: How each attribute of the items is read.
+        words: The words of three items, as the text encoder gets them without a ``--template``.
     """
 
     dataset: str
@@ -66,6 +70,8 @@ class CheckReport:
     last: str
     density: float
     problems: tuple[Problem, ...]
+    columns: tuple[ColumnReport, ...] = ()
+    words: tuple[WordsExample, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -91,6 +97,10 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
     items = len(catalogue) if catalogue is not None else 0
     progress.finish(f"{items:,} items, {loaded.events:,} events")
     problems = list(loaded.problems)
+    looked = ColumnCheck()
+    if catalogue is not None:
+        looked = check_columns(catalogue, loaded.settings, loaded.items_file, loaded.item_lines_N)
+        problems += looked.problems
     decoded = _check_pictures(root, loaded, problems, progress)
     first, last = _dates(interactions) if loaded.time_column == "timestamp" else ("", "")
     if last and 19_000_000 < interactions.times_E.min() <= interactions.times_E.max() < 21_000_000:
@@ -104,12 +114,14 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
         event_rows=loaded.events,
         listed_users=loaded.user_rows,
         with_picture=decoded / items if items else 0.0,
-        with_words=float(catalogue.has_words().mean()) if catalogue is not None else 0.0,
+        with_words=looked.with_words,
         time_column=loaded.time_column,
         first=first,
         last=last,
         density=_density(interactions, items),
         problems=tuple(problems),
+        columns=looked.columns,
+        words=looked.words,
     )
 
 

@@ -4,12 +4,13 @@ The folder holds ``items.{parquet,csv,tsv,jsonl}`` with `item_id` and any of `ti
 every further column is an attribute. ``events.*`` has `user_id`, `item_id`, and `timestamp` (seconds or
 milliseconds since 1970, or ISO-8601) or `position`; `rating` and `event_type` are optional. ``users.*`` is
 optional. Pictures lie in ``images/`` or ``images.zip``. The text formats may be gzipped (``events.tsv.gz``).
+``dataset.toml`` says what the values alone do not (see `mmrec.data.settings`).
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,8 @@ from mmrec.data.interactions import Interactions
 from mmrec.data.loading import load_tables
 from mmrec.data.pictures import PictureStore
 from mmrec.data.problems import raise_if_fatal
+from mmrec.data.settings import DatasetSettings
+from mmrec.data.word_columns import find_words
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
 __all__ = ["Dataset", "Need", "read_dataset"]
@@ -37,6 +40,7 @@ class Dataset:
         catalogue: The items.
         interactions: Events of these items; without an events table there are none.
         pictures: Where the items' pictures are read from.
+        settings: What ``dataset.toml`` says.
     """
 
     root: Path
@@ -44,6 +48,7 @@ class Dataset:
     catalogue: Catalogue
     interactions: Interactions
     pictures: PictureStore
+    settings: DatasetSettings = field(default_factory=DatasetSettings)
 
 
 def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset:
@@ -55,7 +60,7 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
     Args:
         path: The folder.
         require: ``picture`` keeps only items whose picture is there, ``words`` only items with a title, a
-            description or an attribute; the events of the others are dropped with them.
+            description or a value in another column of words; the events of the others are dropped with them.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -75,7 +80,7 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
         keep_N = (
             np.fromiter((pictures.has(ref) for ref in catalogue.images), dtype=np.bool_, count=len(catalogue))
             if require == "picture"
-            else catalogue.has_words()
+            else catalogue.has_words(find_words(catalogue, loaded.settings.words))
         )
         if not keep_N.any():
             raise InvalidDatasetError(
@@ -84,4 +89,4 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
             )
         new_rows_N = np.where(keep_N, np.cumsum(keep_N) - 1, -1)
         catalogue, interactions = catalogue.take(keep_N), interactions.restrict_items(new_rows_N)
-    return Dataset(root, root.resolve().name, catalogue, interactions, pictures)
+    return Dataset(root, root.resolve().name, catalogue, interactions, pictures, loaded.settings)

@@ -7,6 +7,7 @@ all.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,14 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.data.column_check import setting_problems
 from mmrec.data.columns import Parsed, parse_positions, parse_ratings, parse_timestamps
 from mmrec.data.interactions import NO_TIME, Interactions
 from mmrec.data.inventory import column_problems, folder_problems, meant_column
 from mmrec.data.problems import Problem, shown
+from mmrec.data.settings import SETTINGS_FILE, DatasetSettings, read_settings
 from mmrec.data.table_batches import Places
 from mmrec.data.table_files import FORMAT_WORDS, find_table
 from mmrec.data.tables import Table, read_table
-from mmrec.errors import NotFoundError
+from mmrec.errors import InvalidDatasetError, NotFoundError
 
 __all__ = ["Loaded", "load_tables", "read_events"]
 
@@ -43,7 +46,8 @@ class Loaded(NamedTuple):
         events: Rows of the events table, the unusable ones included.
         time_column: ``timestamp``, ``position``, or '' without events.
         user_rows: Rows of the users table; None when there is no such table.
-        problems: Everything found, in the order items, events, users.
+        problems: Everything found, in the order settings, items, events, users.
+        settings: What ``dataset.toml`` says; the defaults where it cannot be used.
     """
 
     catalogue: Catalogue | None
@@ -56,6 +60,7 @@ class Loaded(NamedTuple):
     time_column: str
     user_rows: int | None
     problems: tuple[Problem, ...]
+    settings: DatasetSettings
 
 
 def load_tables(root: Path) -> Loaded:
@@ -68,8 +73,12 @@ def load_tables(root: Path) -> Loaded:
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds items.* and events.*")
     problems: list[Problem] = []
+    settings = _settings(root, problems)
     items = _table(root, "items", ("item_id",), problems)
     catalogue, lines_N = _read_items(items, problems) if items is not None else (None, np.zeros(0, dtype=np.int64))
+    if catalogue is not None:
+        catalogue = replace(catalogue, kinds=settings.columns)
+        problems += setting_problems(settings, catalogue)
     events = _table(root, "events", ("user_id", "item_id"), problems, needed=False)
     interactions, time_column = Interactions.empty(), ""
     if events is not None:
@@ -89,7 +98,16 @@ def load_tables(root: Path) -> Loaded:
         time_column=time_column,
         user_rows=users.rows if users is not None else None,
         problems=tuple(problems),
+        settings=settings,
     )
+
+
+def _settings(root: Path, problems: list[Problem]) -> DatasetSettings:
+    try:
+        return read_settings(root)
+    except InvalidDatasetError as err:
+        problems.append(Problem(SETTINGS_FILE, 0, "", "unusable settings", err.message))
+        return DatasetSettings()
 
 
 def _table(

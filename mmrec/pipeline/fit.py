@@ -29,6 +29,7 @@ from mmrec.channels.sketch import fit_sketch
 from mmrec.channels.transitions import count_transitions
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import LeaveOneOut
+from mmrec.data.word_columns import find_words
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.metrics import MetricRow
@@ -176,6 +177,7 @@ def fit_dataset(
     resolve_dtype(config.dtype, resolve_device(config.device))
     clock = _Clock()
     data = read_dataset(dataset, require=config.require)
+    config = replace(config, words=find_words(data.catalogue, data.settings.words, config.template))
     if config.relabel_ids:
         data = _relabelled(data, config.seed)
     split = split_events(data.interactions, config.split, data.root)
@@ -259,14 +261,14 @@ def _relabelled(data: Dataset, seed: int) -> Dataset:
 def _encode(data: Dataset, config: FitConfig, work: WorkFolder, progress: Progress) -> _Encoded:
     """Frozen vectors of all pictures and words; the small image encoder is trained on the way where it is wanted."""
     encoders = _encoders(data, config)
-    words = ItemEncoder(None, encoders.text, None, config.template)
+    words = ItemEncoder(None, encoders.text, None, config.words)
     text = work.tensors("words", lambda: words.encode_words(data.catalogue, progress)._asdict())
     image = encoders.image
     if not any(data.catalogue.images):
         image = None
     elif image is None:
         image = _small_encoder(data, text["text_NT"], config, work, progress)
-    encoder = ItemEncoder(image, encoders.text, None, config.template)
+    encoder = ItemEncoder(image, encoders.text, None, config.words)
 
     def encode_pictures() -> dict[str, npt.NDArray[Any]]:
         encoded = encoder.encode_pictures(data.catalogue, data.pictures, progress)
@@ -344,7 +346,7 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
     items = len(data.catalogue)
     popularity_N = Ranker.popularity_of(split.train, items)
     transitions = count_transitions(split.train, items, config.channels.transitions)
-    lexical = build_lexical_index(data.catalogue.texts(config.template), config.channels.lexical)
+    lexical = build_lexical_index(data.catalogue.texts(config.words), config.channels.lexical)
     sketch = fit_sketch(lexical.rows, config.generator.sketch, seed=config.seed)
     table = build_item_table(
         fused_ND,
@@ -432,7 +434,9 @@ def _modalities(job: _Job) -> list[tuple[str, _Job]]:
         data = job.data
         if modality == "picture":
             blank = ("",) * len(data.catalogue)
-            catalogue = dataclasses.replace(data.catalogue, titles=blank, descriptions=blank, attributes={})
+            # A template may name them.
+            attributes = dict.fromkeys(data.catalogue.attributes, blank)
+            catalogue = dataclasses.replace(data.catalogue, titles=blank, descriptions=blank, attributes=attributes)
             data = dataclasses.replace(data, catalogue=catalogue)
         log_dir = job.log_dir / name if job.log_dir else None
         jobs.append((name, job._replace(data=data, config=replace(job.config, modality=modality), log_dir=log_dir)))
