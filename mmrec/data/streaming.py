@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.data.catalogue import OWN_COLUMNS
+from mmrec.data.limits import limit_problem
 from mmrec.data.problems import Problem, shown
 from mmrec.data.rows import RawRow, RowStream
 from mmrec.data.tables import SUFFIXES, find_table
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, NotFoundError
-from mmrec.types import MAX_ID_CHARS, MAX_TEXT_CHARS
+from mmrec.types import MAX_ID_CHARS
 
 __all__ = ["ItemStream", "ItemWindow", "RowFailure", "StreamedItem", "open_table"]
 
@@ -211,13 +212,10 @@ def _problem_of(row: RawRow) -> Problem | None:
     item_id = row.values.get("item_id", "")
     if not item_id.strip():
         return Problem("", row.line, "item_id", "empty item id", "item_id is empty; every item needs an id")
-    if len(item_id) > MAX_ID_CHARS:
-        message = f"item_id has {len(item_id):,} characters; an id has at most {MAX_ID_CHARS}: shorten it"
-        return Problem("", row.line, "item_id", "long item id", message)
     for name, value in row.values.items():
-        if len(value) > MAX_TEXT_CHARS:
-            message = f"{name} has {len(value):,} characters; at most {MAX_TEXT_CHARS:,} are accepted: shorten it"
-            return Problem("", row.line, name, "long text", message)
+        message = limit_problem(name, value)
+        if message:
+            return Problem("", row.line, name, "over a limit", message)
     return None
 
 

@@ -1,0 +1,63 @@
+"""What is wrong with an id or a text of a dataset by the rules that requests are held to.
+
+Whatever passes here can be asked about, shown and sent: an id that no request could name would be recommended and
+never found again. Unit of work: one value, or one column of them. Knows nothing of files and rows.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmrec.checks import MAX_ID_CHARS, MAX_TEXT_CHARS, checked_id, checked_text
+from mmrec.errors import InvalidArgumentError
+
+__all__ = ["ID_COLUMNS", "limit_problem", "rows_over_limits"]
+
+ID_COLUMNS = frozenset({"item_id", "user_id"})
+"""Columns whose values are ids; all others hold text."""
+_CONTROL = "[\\x00-\\x1f\\x7f-\\x9f]"
+_CONTROL_CHARACTER = re.compile(_CONTROL)
+
+
+def limit_problem(column: str, value: str) -> str:
+    """Why a value cannot be used, with the rule and the mend; '' for a good one, and for an empty one.
+
+    Args:
+        column: Where it stands; decides whether it is an id (`ID_COLUMNS`) or text.
+        value: The value.
+    """
+    try:
+        if column not in ID_COLUMNS:
+            checked_text(value, column)
+            return ""
+        checked_id(value, column)
+    except InvalidArgumentError as err:
+        return err.message
+    found = None if value.isprintable() else _CONTROL_CHARACTER.search(value)
+    if found is None:
+        return ""
+    return (
+        f"{column} {value!r:.80} has the control character U+{ord(found.group()):04X}, which can be neither shown nor "
+        "typed; write the id without it"
+    )
+
+
+def rows_over_limits(column: str, texts: Any) -> list[int]:
+    """Indices of the rows of a column for which `limit_problem` has something to say, in order.
+
+    Args:
+        column: As in `limit_problem`.
+        texts: pyarrow strings without nulls. Shape: (R,).
+    """
+    is_id = column in ID_COLUMNS
+    over = pc.greater(pc.utf8_length(texts), MAX_ID_CHARS if is_id else MAX_TEXT_CHARS)
+    if is_id:
+        over = pc.or_(over, pc.match_substring_regex(texts, _CONTROL))
+    rows: list[int] = pc.indices_nonzero(
+        over.combine_chunks() if isinstance(over, pa.ChunkedArray) else over
+    ).to_pylist()
+    return rows
