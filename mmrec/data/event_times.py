@@ -45,9 +45,7 @@ _BAD_TIMES = (
 )
 
 
-def read_times(
-    table: Table, log: ProblemLog, now: datetime.datetime
-) -> tuple[Moments, ColumnUse]:
+def read_times(table: Table, log: ProblemLog, now: datetime.datetime) -> tuple[Moments, ColumnUse]:
     """The column ``timestamp`` as moments, and how it is read.
 
     Args:
@@ -99,7 +97,7 @@ def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed
     if not ties:
         _tell_empty(table, "position", parsed.empty, log)
     words = "orders events of one moment" if ties else "orders the events of a user"
-    return parsed, ColumnUse("position", f"position: {words}")
+    return parsed, ColumnUse("position", words)
 
 
 def _tell_empty(table: Table, column: str, empty: npt.NDArray[np.bool_], log: ProblemLog) -> None:
@@ -116,14 +114,14 @@ def _tell_empty(table: Table, column: str, empty: npt.NDArray[np.bool_], log: Pr
 def _told(moments: Moments, counts: npt.NDArray[np.int64]) -> str:
     there = int(counts.sum())
     if not there:
-        return "timestamp: no event has one"
+        return "no event has one"
     ways = ", ".join(
         (f"{count / there:.1%} " if count < there else "") + WRITINGS[way]
         for way, count in sorted(enumerate(counts.tolist(), start=1), key=lambda entry: -entry[1])
         if count
     )
     known = moments.values[moments.writing_R > 0]
-    return f"timestamp: {ways}; {_day(int(known.min()))} to {_day(int(known.max()))} (UTC)"
+    return f"{ways}; {_day(int(known.min()))} to {_day(int(known.max()))} (UTC)"
 
 
 def _tell_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64], log: ProblemLog) -> None:
@@ -182,7 +180,7 @@ def _tell_odd(table: Table, moments: Moments, now: datetime.datetime, log: Probl
 
 def _meant(values: Any, micros: npt.NDArray[np.int64], everything: bool) -> str:
     """What odd times were probably meant to be, and the mend."""
-    wholes = pc.fill_null(pc.if_else(pc.match_substring_regex(values, r"^\s*\d{1,15}\s*$"), values, None), "0")
+    wholes = pc.if_else(pc.match_substring_regex(values, r"^\s*\d{1,15}\s*$"), values, "0")
     numbers = np.asarray(pc.utf8_trim_whitespace(wholes).cast(pa.int64()), dtype=np.int64)
     for pairs, example in ((0, "20240531"), (2, "202405311015"), (3, "20240531101502")):
         spelled = int(spells_date(numbers, pairs).sum())
@@ -196,8 +194,8 @@ def _meant(values: Any, micros: npt.NDArray[np.int64], everything: bool) -> str:
         return "0 is what programs write where there is no time; leave the field empty"
     if int(is_excel_serial(micros).sum()) * 2 > len(micros):
         return (
-            "numbers like 45443.4 are days in a spreadsheet; format the column as yyyy-mm-dd hh:mm:ss there, and export "
-            "it again"
+            "numbers like 45443.4 are days in a spreadsheet; format the column as yyyy-mm-dd hh:mm:ss there, and "
+            "export it again"
         )
     if everything:
         return "if these numbers only say what came first, name the column 'position'"

@@ -25,6 +25,7 @@ from mmrec.data.interactions import NO_TIME, Interactions
 from mmrec.data.limits import limit_problem, rows_over_limits
 from mmrec.data.moments import Moments
 from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.repeats import Repeats, count_repeats
 from mmrec.data.settings import EventSettings
 from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.data.tables import Table
@@ -58,6 +59,7 @@ class Events(NamedTuple):
     interactions: the wishes.
     rejected: pairs of user and item of which the latest event is no wish, as one event each.
     time_column: ``timestamp``, ``position``, or '' where nothing orders the events.
+    repeats: wishes that repeat earlier ones.
     summary: what became of the rows.
     columns: how each column is read.
     """
@@ -65,6 +67,7 @@ class Events(NamedTuple):
     interactions: Interactions
     rejected: Interactions
     time_column: str
+    repeats: Repeats
     summary: TableSummary
     columns: tuple[ColumnUse, ...]
 
@@ -107,7 +110,7 @@ class _Reader:
             message = "there is neither a column 'timestamp' nor 'position'; add one, so that events have an order"
             self._log.append(Problem(table.file, 0, "timestamp", "missing column", message))
             nothing = TableSummary(table.file, table.rows, 0, {"without an order": table.rows} if table.rows else {})
-            return Events(Interactions.empty(), Interactions.empty(), "", nothing, ())
+            return Events(Interactions.empty(), Interactions.empty(), "", Repeats(0, 0, 0, 0), nothing, ())
         ratings_R = self._ratings()
         users, items = table.text("user_id"), table.text("item_id")
         self._check_users(users)
@@ -117,7 +120,7 @@ class _Reader:
             usable_R[:] = False
         no_wish_R, aside = self._no_wishes(ratings_R, settings, usable_R)
         self._columns |= {
-            name: ColumnUse(name, f"{name}: not read, it has no effect", used=False)
+            name: ColumnUse(name, "not read, it has no effect", used=False)
             for name in table.columns
             if name not in _OWN_COLUMNS
         }
@@ -132,6 +135,8 @@ class _Reader:
             resolution=_MICROSECONDS if times is not None else 1,
         )
         wishes_R = usable_R & ~no_wish_R
+        interactions = columns.interactions(wishes_R)
+        timed = columns.interactions(wishes_R & ~main.empty) if (wishes_R & main.empty).any() else interactions
         left_out = {
             kind: int(count)
             for kind, count in zip(self._kinds, np.bincount(self._reason_R, minlength=1)[1:], strict=False)
@@ -140,9 +145,10 @@ class _Reader:
         if known is None and table.rows:
             left_out = {"without an items table": table.rows}
         return Events(
-            interactions=columns.interactions(wishes_R),
+            interactions=interactions,
             rejected=columns.rejected(usable_R, no_wish_R),
             time_column="timestamp" if times is not None else "position",
+            repeats=count_repeats(interactions, timed),
             summary=TableSummary(table.file, table.rows, int(wishes_R.sum()), left_out, aside),
             columns=tuple(self._columns[name] for name in table.columns if name in self._columns),
         )
@@ -167,9 +173,10 @@ class _Reader:
         if "rating" not in self._table.columns:
             return None
         parsed = parse_ratings(self._table.columns["rating"])
-        commas = parsed.bad.any() and pc.any(
-            pc.match_substring_regex(self._table.text("rating"), r"^\s*\d+,\d+\s*$")
-        ).as_py()
+        commas = (
+            parsed.bad.any()
+            and pc.any(pc.match_substring_regex(self._table.text("rating"), r"^\s*\d+,\d+\s*$")).as_py()
+        )
         self._report(
             parsed.bad,
             "rating",
@@ -197,7 +204,8 @@ class _Reader:
         if not missing.any():
             return rows_R
         empty = missing & np.asarray(pc.equal(items, ""), dtype=np.bool_)
-        self._report(empty, "item_id", "empty item id in event", lambda _: "item_id is empty; every event needs an item")
+        rule = "item_id is empty; every event needs an item"
+        self._report(empty, "item_id", "empty item id in event", lambda _: rule)
         gone = missing & ~empty
         if len(known.left_out):
             left_out = gone & np.asarray(pc.is_in(items, value_set=known.left_out), dtype=np.bool_)
@@ -236,8 +244,8 @@ class _Reader:
             self._columns["event_type"] = ColumnUse("event_type", by_type.words, used=bool(by_type.counts))
             if by_type.unmatched:
                 message = (
-                    f"ignore_types has {', '.join(map(shown, by_type.unmatched))}, which is no event_type of any event; "
-                    "see that it is spelled as in the table"
+                    f"ignore_types has {', '.join(map(shown, by_type.unmatched))}, which no event has as its "
+                    "event_type; see that it is spelled as in the table"
                 )
                 self._log.append(
                     Problem(self._table.file, 0, "event_type", "unknown event type", message, severity="warning")

@@ -1,11 +1,10 @@
 """What ids that are not among the known ones have in common, and how they would be: lost zeros, another case, spaces.
 
-Unit of work: two columns of ids. Knows nothing of tables. Many ids are judged by an even sample of them.
+Unit of work: two columns of ids. Knows nothing of tables. Many ids are judged by a sample of them.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from mmrec.data.problems import shown
 __all__ = ["unknown_id_hint"]
 
 _LOOKED_AT = 20_000
-"""Different unknown ids that are looked at."""
+"""Unknown ids that are looked at."""
 _MOST_HINTS = 3
 _PLACEHOLDER = r"(?i)^\s*(nan|none|null|nil|n/?a|<na>|#n/a|undefined|missing|-)\s*$"
 _ROUNDED = r"^\s*\d(\.\d+)?[eE]\+\d+\s*$"
@@ -70,9 +69,10 @@ def unknown_id_hint(unknown: Any, known: Any, others: Any, column: str, other_co
         column: Name of the column, for the message.
         other_column: Name of the other column.
     """
-    different = pc.unique(unknown)
-    count = len(different)
-    looked = different.take(np.unique(np.linspace(0, max(count - 1, 0), min(count, _LOOKED_AT)).astype(np.int64)))
+    looked = unknown
+    if len(unknown) > _LOOKED_AT:
+        # Drawn, not every n-th: logs have a rhythm of their own.
+        looked = unknown.take(np.sort(np.random.default_rng(0).choice(len(unknown), _LOOKED_AT, replace=False)))
     if not len(looked):
         return ""
     hints = _patterns(looked, column)
@@ -90,7 +90,7 @@ def unknown_id_hint(unknown: Any, known: Any, others: Any, column: str, other_co
 
 
 def _share(count: int, looked: Any) -> str:
-    return "all of them" if count == len(looked) else f"{count:,} of {len(looked):,} different ones"
+    return "all of them" if count == len(looked) else f"{count:,} of the {len(looked):,} looked at"
 
 
 def _patterns(looked: Any, column: str) -> list[str]:
@@ -130,7 +130,7 @@ def _prefix(looked: Any, known: Any) -> tuple[int, str] | None:
     """The beginning that all ids of one side share, where the other side lacks it."""
     for side, missing in ((known, False), (looked, True)):
         ends = pc.min_max(side)
-        start = os.path.commonprefix([ends["min"].as_py(), ends["max"].as_py()])
+        start = _shared_start(ends["min"].as_py(), ends["max"].as_py())
         if not start:
             continue
         if missing:
@@ -147,3 +147,12 @@ def _prefix(looked: Any, known: Any) -> tuple[int, str] | None:
                 "way in both tables"
             )
     return None
+
+
+def _shared_start(one: str, other: str) -> str:
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return one[:length]

@@ -1,14 +1,15 @@
 """Reads the tables of a dataset folder into a catalogue and interactions, and collects everything wrong with
 them.
 
-Knows nothing of pictures and splits. `read_dataset` refuses on the fatal findings, `mmrec check` prints them
+Knows nothing of pictures and splits. `read_dataset` refuses on the fatal findings, `mmrec check` shows them
 all.
 """
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,134 +17,165 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
-from mmrec.data.columns import Parsed, parse_positions, parse_ratings, parse_timestamps
-from mmrec.data.interactions import NO_TIME, Interactions
-from mmrec.data.problems import Problem, shown
+from mmrec.data.events import Events, KnownItems, read_events
+from mmrec.data.interactions import Interactions
+from mmrec.data.limits import limit_problem, rows_over_limits
+from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.settings import DatasetSettings, read_settings
+from mmrec.data.summary import DatasetSummary, TableSummary
 from mmrec.data.tables import SUFFIXES, Table, find_table, read_table
 from mmrec.errors import NotFoundError
 
-__all__ = ["Loaded", "load_tables", "read_events"]
+__all__ = ["Loaded", "load_tables"]
 
 _KINDS = ", ".join(SUFFIXES[:4])
-_MICROSECONDS = 1_000_000
 
 
 class Loaded(NamedTuple):
     """What the tables of a folder hold.
 
     Attributes:
+        settings: What ``dataset.toml`` says.
         catalogue: Rows with a usable id; None when there is no usable items table.
         item_lines_N: Line of each catalogue row in the items table. Shape: (N,), int64.
         items_file: Name of the items table; '' without one.
         events_file: Name of the events table; '' without one.
-        interactions: Usable events of known items.
-        events: Rows of the events table, the unusable ones included.
-        time_column: ``timestamp``, ``position``, or '' without events.
+        events: What the events table says; None without one.
+        users_file: Name of the users table; '' without one.
         user_rows: Rows of the users table; None when there is no such table.
-        problems: Everything found, in the order items, events, users.
+        summary: What became of the rows of items and events.
     """
 
+    settings: DatasetSettings
     catalogue: Catalogue | None
     item_lines_N: npt.NDArray[np.int64]
     items_file: str
     events_file: str
-    interactions: Interactions
-    events: int
-    time_column: str
+    events: Events | None
+    users_file: str
     user_rows: int | None
-    problems: tuple[Problem, ...]
+    summary: DatasetSummary
+
+    @property
+    def interactions(self) -> Interactions:
+        """Wishes for known items; empty without events."""
+        return self.events.interactions if self.events is not None else Interactions.empty()
 
 
-def load_tables(root: Path) -> Loaded:
+def load_tables(root: Path, log: ProblemLog, now: datetime.datetime | None = None) -> Loaded:
     """Read items, events and users of a dataset folder.
+
+    Args:
+        root: The folder.
+        log: Is told everything that is wrong with the tables.
+        now: Later events are warned of; None for the clock's.
 
     Raises:
         NotFoundError: there is no such folder.
+        InvalidDatasetError: ``dataset.toml`` cannot be used.
     """
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds items.* and events.*")
-    problems: list[Problem] = []
-    items = _table(root, "items", ("item_id",), problems)
-    catalogue, lines_N = _read_items(items, problems) if items is not None else (None, np.zeros(0, dtype=np.int64))
-    events = _table(root, "events", ("user_id", "item_id"), problems, needed=False)
-    interactions, time_column = Interactions.empty(), ""
-    if events is not None:
-        interactions, time_column = read_events(events, catalogue, problems)
-    users = _table(root, "users", ("user_id",), problems, needed=False)
+    settings = read_settings(root)
+    items = _table(root, "items", ("item_id",), log)
+    read = _read_items(items, log) if items is not None else None
+    events_table = _table(root, "events", ("user_id", "item_id"), log, needed=False)
+    events = None
+    if events_table is not None:
+        events = read_events(events_table, read.known if read is not None else None, log, settings.events, now)
+    users = _table(root, "users", ("user_id",), log, needed=False)
     if users is not None:
-        _check_users(users, problems)
+        _check_users(users, log)
+    tables = [read.summary] if read is not None else []
     return Loaded(
-        catalogue=catalogue,
-        item_lines_N=lines_N,
+        settings=settings,
+        catalogue=read.catalogue if read is not None else None,
+        item_lines_N=read.lines_N if read is not None else np.zeros(0, dtype=np.int64),
         items_file=items.file if items is not None else "",
-        events_file=events.file if events is not None else "",
-        interactions=interactions,
-        events=events.rows if events is not None else 0,
-        time_column=time_column,
+        events_file=events_table.file if events_table is not None else "",
+        events=events,
+        users_file=users.file if users is not None else "",
         user_rows=users.rows if users is not None else None,
-        problems=tuple(problems),
+        summary=DatasetSummary(
+            tables=tuple([*tables, events.summary] if events is not None else tables),
+            event_columns=events.columns if events is not None else (),
+        ),
     )
 
 
-def _table(
-    root: Path, stem: str, columns: tuple[str, ...], problems: list[Problem], *, needed: bool = True
-) -> Table | None:
-    """The table of this name when it has its columns; what is missing goes to `problems`."""
+def _table(root: Path, stem: str, columns: tuple[str, ...], log: ProblemLog, *, needed: bool = True) -> Table | None:
+    """The table of this name when it has its columns; what is missing goes to `log`."""
     path, problem = find_table(root, stem)
     if problem is not None:
-        problems.append(problem)
+        log.append(problem)
     if path is None:
         if needed and problem is None:
             message = f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {_KINDS}"
-            problems.append(Problem("", 0, "", "missing table", message))
+            log.append(Problem("", 0, "", "missing table", message))
         return None
     table = read_table(path)
-    problems += table.problems
+    log.extend(table.problems)
     if not table.columns:
         return None
     for column in columns:
         if column not in table.columns:
             found = ", ".join(shown(name) for name in list(table.columns)[:20])
             message = f"there is no column {column!r}; the columns are {found}"
-            problems.append(
-                Problem(table.file, 1 if table.file[-8:] != ".parquet" else 0, column, "missing column", message)
-            )
+            row = 1 if table.file[-8:] != ".parquet" else 0
+            log.append(Problem(table.file, row, column, "missing column", message))
         elif pa.types.is_floating(table.columns[column].type):
             message = f"{column} holds decimal numbers; ids are strings, so cast the column to string or integer"
-            problems.append(Problem(table.file, 0, column, "id type", message))
+            log.append(Problem(table.file, 0, column, "id type", message))
     return table if all(column in table.columns for column in columns) else None
 
 
 # --- items --------------------------------------------------------------------------------------------------
 
 
-def _read_items(table: Table, problems: list[Problem]) -> tuple[Catalogue | None, npt.NDArray[np.int64]]:
-    ids: list[str] = table.text("item_id").to_pylist()
-    first: dict[str, int] = {}
+class _Items(NamedTuple):
+    """The rows of the items table; catalogue is None where none is usable."""
+
+    catalogue: Catalogue | None
+    lines_N: npt.NDArray[np.int64]
+    known: KnownItems | None
+    summary: TableSummary
+
+
+def _read_items(table: Table, log: ProblemLog) -> _Items:
+    ids = table.text("item_id")
+    left_out: dict[str, int] = {}
     keep = np.ones(table.rows, dtype=np.bool_)
-    for row, item_id in enumerate(ids):
-        if not item_id.strip():
-            keep[row] = False
-            problems.append(table.problem(row, "item_id", "empty item id", "item_id is empty; every item needs an id"))
-        elif item_id in first:
-            keep[row] = False
-            message = (
-                f"item_id {shown(item_id)} was there before, at {table.lines[first[item_id]]}; keep one row per item"
+
+    def drop(rows: npt.NDArray[np.int64], kind: str) -> None:
+        lost = int(keep[rows].sum())
+        if lost:
+            left_out[kind] = left_out.get(kind, 0) + lost
+            keep[rows] = False
+
+    drop(_check_ids(table, "item_id", "item", log), "unusable id")
+    for name in table.columns:
+        over = np.array(rows_over_limits(name, ids if name == "item_id" else table.text(name)), dtype=np.int64)
+        if len(over):
+            kind = "unusable item id" if name == "item_id" else "long text"
+            values = table.text(name).take(pa.array(over))
+            log.add_values(
+                table.file, table.lines[over], name, kind, values, lambda value, name=name: limit_problem(name, value)
             )
-            problems.append(table.problem(row, "item_id", "duplicate item id", message))
-        else:
-            first[item_id] = row
+            drop(over, kind)
+    summary = TableSummary(table.file, table.rows, int(keep.sum()), left_out)
     if not keep.any():
-        if table.rows == 0 and not any(p.file == table.file for p in problems):
+        if table.rows == 0 and not table.problems:
             message = "the table has no rows; a catalogue needs at least one item"
-            problems.append(Problem(table.file, 0, "", "empty catalogue", message))
+            log.append(Problem(table.file, 0, "", "empty catalogue", message))
         elif table.rows:
             message = "no row has a usable item_id; a catalogue needs at least one item"
-            problems.append(Problem(table.file, 0, "", "empty catalogue", message))
-        return None, table.lines[keep]
-    chosen = pa.array(np.flatnonzero(keep))
-    columns = {name: tuple(table.text(name).take(chosen).to_pylist()) for name in table.columns if name}
+            log.append(Problem(table.file, 0, "", "empty catalogue", message))
+        return _Items(None, table.lines[keep], None, summary)
+    known = KnownItems(ids.filter(pa.array(keep)), ids.filter(pa.array(~keep)))
+    columns: dict[str, tuple[str, ...]] = {
+        name: tuple(table.text(name).filter(pa.array(keep)).to_pylist()) for name in table.columns if name
+    }
     empty = ("",) * int(keep.sum())
     catalogue = Catalogue(
         item_ids=columns["item_id"],
@@ -152,127 +184,50 @@ def _read_items(table: Table, problems: list[Problem]) -> tuple[Catalogue | None
         images=columns.get("image", empty),
         attributes={name: values for name, values in columns.items() if name not in OWN_COLUMNS},
     )
-    return catalogue, table.lines[keep]
+    return _Items(catalogue, table.lines[keep], known, summary)
 
 
-# --- events -------------------------------------------------------------------------------------------------
+def _check_ids(table: Table, column: str, what: str, log: ProblemLog) -> npt.NDArray[np.int64]:
+    """Rows whose id is empty or was there before, ascending; `log` is told of them."""
+    ids = table.text(column)
+    blank = np.asarray(pc.equal(pc.utf8_trim_whitespace(ids), ""), dtype=np.bool_)
+    encoded = ids.dictionary_encode()
+    codes = np.asarray(encoded.indices, dtype=np.int64)
+    first_C = np.full(len(encoded.dictionary), -1, dtype=np.int64)
+    first_C[codes[::-1]] = np.arange(table.rows)[::-1]
+    again = np.flatnonzero((first_C[codes] != np.arange(table.rows)) & ~blank)
+    empty = np.flatnonzero(blank)
+    before = table.lines[first_C[codes[again]]] if len(again) else again
 
-
-def read_events(table: Table, catalogue: Catalogue | None, problems: list[Problem]) -> tuple[Interactions, str]:
-    """Usable events of a catalogue's items, and what orders them: ``timestamp``, ``position``, or '' for none.
-
-    Args:
-        table: The events table.
-        catalogue: The items.
-        problems: What is wrong with the table is added here.
-    """
-    times = _times(table, "timestamp", parse_timestamps, problems)
-    places = _times(table, "position", parse_positions, problems)
-    if times is None and places is None:
-        message = "there is neither a column 'timestamp' nor 'position'; add one, so that events have an order"
-        problems.append(Problem(table.file, 0, "timestamp", "missing column", message))
-        return Interactions.empty(), ""
-    keep = np.ones(table.rows, dtype=np.bool_)
-    for parsed in (times, places):
-        if parsed is not None:
-            keep &= ~parsed.bad
-    ratings = None
-    if "rating" in table.columns:
-        ratings = parse_ratings(table.columns["rating"])
-        _report(table, "rating", "bad rating", ratings.bad, "a rating is a finite number or empty", problems)
-        keep &= ~ratings.bad
-    users = table.text("user_id")
-    items = table.text("item_id")
-    nobody = np.asarray(pc.equal(users, ""), dtype=np.bool_)
-    for row in np.flatnonzero(nobody).tolist():
-        problems.append(table.problem(row, "user_id", "empty user id", "user_id is empty; every event needs a user"))
-    keep &= ~nobody
-    rows = np.full(table.rows, -1, dtype=np.int64)
-    if catalogue is not None:
-        known = pa.array(catalogue.item_ids, type=pa.large_string())
-        rows = np.array(pc.fill_null(pc.index_in(items, value_set=known), -1), dtype=np.int64)
-        for row in np.flatnonzero(rows < 0).tolist():
-            item_id = items[row].as_py()
-            if item_id:
-                message = f"item_id {shown(item_id)} is not in the items table; add the item or drop the event"
-                problems.append(table.problem(row, "item_id", "unknown item", message))
-            else:
-                message = "item_id is empty; every event needs an item"
-                problems.append(table.problem(row, "item_id", "empty item id in event", message))
-    keep &= rows >= 0
-    interactions = _ordered(users, rows, times, places, None if ratings is None else ratings.values, keep)
-    return interactions, "timestamp" if times is not None else "position"
-
-
-def _ordered(
-    users: Any,
-    rows: npt.NDArray[np.int64],
-    times: Parsed | None,
-    places: Parsed | None,
-    ratings: npt.NDArray[Any] | None,
-    keep: npt.NDArray[np.bool_],
-) -> Interactions:
-    def column(parsed: Parsed) -> npt.NDArray[np.int64]:
-        return np.asarray(np.where(parsed.empty, NO_TIME, parsed.values)[keep], dtype=np.int64)
-
-    main = times if times is not None else places
-    assert main is not None  # the caller has seen to it
-    return Interactions.from_columns(
-        users.filter(pa.array(keep)),
-        rows[keep],
-        column(main),
-        None if ratings is None else ratings[keep],
-        ties=column(places) if times is not None and places is not None else None,
-        resolution=_MICROSECONDS if times is not None else 1,
+    log.add_rows(
+        table.file,
+        table.lines[again],
+        column,
+        f"duplicate {what} id",
+        lambda places: (
+            f"{column} {shown(value)} was there before, at {line}; keep one row per {what}"
+            for value, line in zip(ids.take(again[places]).to_pylist(), before[places].tolist(), strict=True)
+        ),
     )
-
-
-def _times(table: Table, column: str, parse: Any, problems: list[Problem]) -> Parsed | None:
-    """A column of times or positions, with its bad rows reported one by one and its empty ones as a count."""
-    if column not in table.columns:
-        return None
-    parsed: Parsed = parse(table.columns[column])
-    rule = (
-        "a timestamp is a number of seconds or milliseconds since 1970, or an ISO-8601 date like 2024-05-31"
-        if column == "timestamp"
-        else "a position is a whole number"
-    )
-    _report(table, column, f"bad {column}", parsed.bad, rule, problems)
-    missing = int(parsed.empty.sum())
-    if missing and not (column == "position" and "timestamp" in table.columns):
-        first = int(np.flatnonzero(parsed.empty)[0])
-        message = (
-            f"{missing:,} events have no {column}, the first of them here; "
-            "each is kept and comes before the user's other events"
-        )
-        problems.append(
-            Problem(table.file, int(table.lines[first]), column, f"empty {column}", message, severity="warning")
-        )
-    return parsed
-
-
-def _report(
-    table: Table, column: str, kind: str, bad: npt.NDArray[np.bool_], rule: str, problems: list[Problem]
-) -> None:
-    rows = np.flatnonzero(bad)
-    if not len(rows):
-        return
-    values = table.text(column).take(pa.array(rows)).to_pylist()
-    for row, value in zip(rows.tolist(), values, strict=True):
-        problems.append(table.problem(row, column, kind, f"{column} is {shown(value)}; {rule}"))
+    message = f"{column} is empty; every {what} needs an id"
+    log.add_rows(table.file, table.lines[empty], column, f"empty {what} id", lambda places: [message] * len(places))
+    return np.sort(np.concatenate([again, empty]))
 
 
 # --- users --------------------------------------------------------------------------------------------------
 
 
-def _check_users(table: Table, problems: list[Problem]) -> None:
-    first: dict[str, int] = {}
-    for row, user_id in enumerate(table.text("user_id").to_pylist()):
-        if not user_id:
-            problems.append(table.problem(row, "user_id", "empty user id", "user_id is empty; every user needs an id"))
-        elif user_id in first:
-            before = table.lines[first[user_id]]
-            message = f"user_id {shown(user_id)} was there before, at {before}; keep one row per user"
-            problems.append(table.problem(row, "user_id", "duplicate user id", message))
-        else:
-            first[user_id] = row
+def _check_users(table: Table, log: ProblemLog) -> None:
+    _check_ids(table, "user_id", "user", log)
+    ids = table.text("user_id")
+    over = np.array(rows_over_limits("user_id", ids), dtype=np.int64)
+    if len(over):
+        values = ids.take(pa.array(over))
+        log.add_values(
+            table.file,
+            table.lines[over],
+            "user_id",
+            "unusable user id",
+            values,
+            lambda value: limit_problem("user_id", value),
+        )

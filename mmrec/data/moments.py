@@ -123,7 +123,7 @@ def _from_numbers(numbers: Numbers) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 def _read_compact(
     numbers: Numbers, there: npt.NDArray[np.bool_], values: npt.NDArray[np.int64], writing_R: npt.NDArray[np.int8]
 ) -> None:
-    """Numbers that spell dates, where all of their size do: one that does not is a sign that the others do by chance."""
+    """Numbers that spell dates, where all of their size do: where one does not, the others do by chance."""
     floats = np.where(np.isfinite(numbers.floats), numbers.floats, 0.0)
     for low, high, pairs, writing in _COMPACT:
         # A number of 8 digits has no neighbours in size among times: seconds of 1970 are no times of a shop either.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mmrec.data.interactions import Interactions
 
@@ -29,14 +30,26 @@ class Repeats(NamedTuple):
     earlier: int
 
 
-def count_repeats(interactions: Interactions) -> Repeats:
-    """Count the events that repeat earlier ones."""
+def count_repeats(interactions: Interactions, timed: Interactions | None = None) -> Repeats:
+    """Count the events that repeat earlier ones.
+
+    Args:
+        interactions: All events.
+        timed: Those that have a time of their own, which alone can be said twice; None: all of them.
+    """
+    again_E, _ = _again(interactions)
+    _, exact_T = _again(interactions if timed is None else timed)
+    return Repeats(
+        events=interactions.events,
+        exact=int(exact_T.sum()),
+        consecutive=int(((np.diff(interactions.users_E) == 0) & (np.diff(interactions.items_E) == 0)).sum()),
+        earlier=int(again_E.sum()),
+    )
+
+
+def _again(interactions: Interactions) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Events whose item the user had before, and those of the same time as well, in no order that matters."""
     users_E, items_E, times_E = interactions.users_E, interactions.items_E, interactions.times_E
     order = np.lexsort((times_E, items_E, users_E))
     again_E = (np.diff(users_E[order]) == 0) & (np.diff(items_E[order]) == 0)
-    return Repeats(
-        events=interactions.events,
-        exact=int((again_E & (np.diff(times_E[order]) == 0)).sum()),
-        consecutive=int(((np.diff(users_E) == 0) & (np.diff(items_E) == 0)).sum()),
-        earlier=int(again_E.sum()),
-    )
+    return again_E, again_E & (np.diff(times_E[order]) == 0)

@@ -130,7 +130,7 @@ def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
     unmatched = () if ignored is None else tuple(name for key, name in wanted.items() if key not in matched)
     counted = [f"{names[code] or 'empty'} ({rows_T[code]:,})" for code in by_size if not out_T[code]]
     left = [f"{name} ({count:,})" for name, count in counts.items()]
-    words = f"event_type: {_listed(counted)} count alike" if counted else "event_type"
+    words = f"{_listed(counted)} count alike" if counted else "nothing counts"
     words += f"; {_listed(left)} are not wishes" if left else "; none of them is taken for a return or a removal"
     no_wish_R = out_T[codes] if len(names) else np.zeros(len(codes), np.bool_)
     return ByType(no_wish_R, counts, words, unmatched)
@@ -147,8 +147,8 @@ def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) 
     every = np.zeros(len(ratings_R), dtype=np.bool_)
     values = np.unique(ratings_R[np.isfinite(ratings_R)].astype(np.float64))
     if not len(values):
-        return ByRating(every, None, "rating has no values, so it has no effect")
-    span = f"rating {values[0]:g} to {values[-1]:g}"
+        return ByRating(every, None, "no event has one, so it has no effect")
+    span = f"{values[0]:g} to {values[-1]:g}"
     mend = "set min_rating below [events] in dataset.toml to leave low ones out"
     if min_rating == 0:
         return ByRating(every, None, f"{span}: every rating counts, as dataset.toml says (min_rating = 0)")
