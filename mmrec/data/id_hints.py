@@ -19,6 +19,8 @@ __all__ = ["unknown_id_hint"]
 _LOOKED_AT = 20_000
 """Unknown ids that are looked at."""
 _MOST_HINTS = 3
+_FEWEST = 0.01
+"""Share of the ids that a way has to explain; one in a million is no explanation."""
 _PLACEHOLDER = r"(?i)^\s*(nan|none|null|nil|n/?a|<na>|#n/a|undefined|missing|-)\s*$"
 _ROUNDED = r"^\s*\d(\.\d+)?[eE]\+\d+\s*$"
 _FRACTION = r"^(\d+)\.0+$"
@@ -116,7 +118,7 @@ def _way(way: _Way, looked: Any, known: Any) -> tuple[int, str] | None:
     """How many ids are known after both sides are changed in a way, and the hint; None where none is."""
     places = pc.index_in(way.change(looked), value_set=way.change(known))
     hits = pc.indices_nonzero(pc.is_valid(places))
-    if not len(hits):
+    if not len(hits) or len(hits) < _FEWEST * len(looked):
         return None
     at = hits[0].as_py()
     unknown_id, known_id = looked[at].as_py(), known[places[at].as_py()].as_py()
@@ -138,7 +140,7 @@ def _prefix(looked: Any, known: Any) -> tuple[int, str] | None:
         else:
             tested = pc.binary_join_element_wise(pa.scalar(start, looked.type), looked, pa.scalar("", looked.type))
         hits = pc.indices_nonzero(pc.is_in(tested, value_set=known))
-        if len(hits):
+        if 2 * len(hits) > len(looked):  # a beginning that is taken away makes short ids, which are soon known
             at = hits[0].as_py()
             whose = "the unknown ids begin" if missing else "the known ids begin"
             return len(hits), (

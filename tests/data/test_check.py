@@ -66,7 +66,7 @@ def test_every_event_that_is_dropped_is_named(folder: Folder) -> None:
     events = (
         "user_id\titem_id\ttimestamp\trating\n"
         f"ann\t8\t{MAY}\t3\nann\tnobody\t{MAY}\t3\nann\t8\tsoon\t3\nann\t8\t{MAY}\tgood\n\t8\t{MAY}\t3\n"
-        f"ann\t\t{MAY}\t3\nann\t8\t\t3\n"
+        f"ann\t\t{MAY}\t3\nbob\t8\t\t3\n"
     )
     report = check_dataset(folder({"items.tsv": "item_id\ttitle\n8\tx\n", "events.tsv": events}))
     assert sorted(_found(report)) == [
@@ -160,8 +160,9 @@ def test_tables_that_are_wrong(
 
 
 def test_one_warning_for_all_empty_positions(folder: Folder) -> None:
-    events = "user_id\titem_id\tposition\n" + "".join(f"u{u}\t1\t{p}\n" for u in range(4) for p in ("", "1"))
-    report = check_dataset(folder({"items.tsv": "item_id\n1\n", "events.tsv": events}))
+    rows = "".join(f"u{u}\t{item}\t{p}\n" for u in range(4) for item, p in ((1, ""), (2, "1")))
+    events = "user_id\titem_id\tposition\n" + rows
+    report = check_dataset(folder({"items.tsv": "item_id\n1\n2\n", "events.tsv": events}))
     assert _found(report) == [("events.tsv", 2, "empty position", "warning")]
     assert "4 events have no position" in report.problems[0].examples[0].message
     assert (report.events, report.first) == (8, "")
