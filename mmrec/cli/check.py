@@ -116,8 +116,8 @@ def _problems(report: CheckReport) -> list[tuple[str, str, str, str]]:
 
 
 def _group_rows(group: ProblemGroup, dataset: str) -> list[tuple[str, str, str, str]]:
-    head = (group.severity, f"{group.count:,}", group.file or dataset)
-    rows = []
+    head: tuple[str, str, str] = (group.severity, f"{group.count:,}", group.file or dataset)
+    rows: list[tuple[str, str, str, str]] = []
     examples = group.examples[:_SHOWN_PER_KIND]
     if group.count > 1:
         rows.append((*head, f"{group.kind}:"))

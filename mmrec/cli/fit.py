@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, MaxLeftOutOption, QuietFlag
 from mmrec.cli.output import Output
 
 __all__ = ["fit"]
@@ -22,6 +22,7 @@ def fit(
     require: Annotated[
         str, typer.Option("--require", metavar="picture|words", help="Leave out items without a picture, or words.")
     ] = "",
+    max_left_out: MaxLeftOutOption = -1.0,
     image_model: Annotated[
         str, typer.Option("--image-model", metavar="MODEL", help="An open_clip model instead of the preset's.")
     ] = "",
@@ -111,6 +112,7 @@ def fit(
         encoders_from=encoders_from,
         template=template or None,
         require=require,  # type: ignore[arg-type]  # checked by FitConfig
+        max_left_out=None if max_left_out == -1.0 else max_left_out,
         split=split,  # type: ignore[arg-type]  # checked by FitConfig
         relabel_ids=relabel_ids,
         compare_modalities=compare_modalities,
@@ -125,7 +127,9 @@ def fit(
     speaks = in_main_process(device)
     output = Output(json=json, quiet=quiet or not speaks)
     holds = None if holds_changes == -1 else holds_changes
-    result = fit_dataset(dataset, out, config, output.progress(), log_dir=log_dir or None, holds_changes=holds)
+    result = fit_dataset(
+        dataset, out, config, output.progress(), log_dir=log_dir or None, holds_changes=holds, note=output.note
+    )
     if not speaks:
         return
     if result.unreadable:
@@ -136,6 +140,7 @@ def fit(
             "version": result.version.name,
             "best_epoch": result.best_epoch,
             "seconds": result.seconds,
+            "rows": result.summary,
             "tokens": result.tokens.as_json(),
             **result.evaluation.as_json(),
         }

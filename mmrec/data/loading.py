@@ -155,21 +155,15 @@ def _read_items(table: Table, log: ProblemLog) -> _Items:
 
     drop(_check_ids(table, "item_id", "item", log), "unusable id")
     for name in table.columns:
-        over = np.array(rows_over_limits(name, ids if name == "item_id" else table.text(name)), dtype=np.int64)
-        if len(over):
-            kind = "unusable item id" if name == "item_id" else "long text"
-            values = table.text(name).take(pa.array(over))
-            log.add_values(
-                table.file, table.lines[over], name, kind, values, lambda value, name=name: limit_problem(name, value)
-            )
-            drop(over, kind)
+        kind = "unusable item id" if name == "item_id" else "long text"
+        drop(_check_limits(table, name, kind, log), kind)
     summary = TableSummary(table.file, table.rows, int(keep.sum()), left_out)
     if not keep.any():
         if table.rows == 0 and not table.problems:
             message = "the table has no rows; a catalogue needs at least one item"
             log.append(Problem(table.file, 0, "", "empty catalogue", message))
         elif table.rows:
-            message = "no row has a usable item_id; a catalogue needs at least one item"
+            message = "no row is usable; a catalogue needs at least one item"
             log.append(Problem(table.file, 0, "", "empty catalogue", message))
         return _Items(None, table.lines[keep], None, summary)
     known = KnownItems(ids.filter(pa.array(keep)), ids.filter(pa.array(~keep)))
@@ -214,20 +208,19 @@ def _check_ids(table: Table, column: str, what: str, log: ProblemLog) -> npt.NDA
     return np.sort(np.concatenate([again, empty]))
 
 
+def _check_limits(table: Table, column: str, kind: str, log: ProblemLog) -> npt.NDArray[np.int64]:
+    """Rows whose value no request could hold, ascending; `log` is told of them."""
+    texts = table.text(column)
+    rows = np.array(rows_over_limits(column, texts), dtype=np.int64)
+    if len(rows):
+        values = texts.take(pa.array(rows))
+        log.add_values(table.file, table.lines[rows], column, kind, values, lambda value: limit_problem(column, value))
+    return rows
+
+
 # --- users --------------------------------------------------------------------------------------------------
 
 
 def _check_users(table: Table, log: ProblemLog) -> None:
     _check_ids(table, "user_id", "user", log)
-    ids = table.text("user_id")
-    over = np.array(rows_over_limits("user_id", ids), dtype=np.int64)
-    if len(over):
-        values = ids.take(pa.array(over))
-        log.add_values(
-            table.file,
-            table.lines[over],
-            "user_id",
-            "unusable user id",
-            values,
-            lambda value: limit_problem("user_id", value),
-        )
+    _check_limits(table, "user_id", "unusable user id", log)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
@@ -83,6 +84,19 @@ class DatasetSummary:
             verb = "has" if len(unused) == 1 else "have"
             told.append(f"{', '.join(unused)} of the events {verb} no effect")
         return tuple(told)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> DatasetSummary:
+        """What `dataclasses.asdict` made of a summary.
+
+        Raises:
+            KeyError: an entry is missing.
+            TypeError: an entry is of another kind.
+        """
+        return cls(
+            tables=tuple(TableSummary(**table) for table in found["tables"]),
+            event_columns=tuple(ColumnUse(**column) for column in found["event_columns"]),
+        )
 
     def with_set_aside(self, items: int, events: int, reason: str) -> DatasetSummary:
         """The summary after items, and the events of these items, are set aside for a reason."""

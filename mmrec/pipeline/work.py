@@ -26,10 +26,10 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 
 def dataset_fingerprint(root: Path) -> str:
-    """Hash of the tables' bytes and of every picture's name, size and time of change. 64 hex digits."""
+    """Hash of the bytes of the tables and settings, and of every picture's name, size and time of change. 64 digits."""
     digest = hashlib.sha256()
     for path in sorted(root.iterdir()):
-        if path.is_file() and path.name.partition(".")[0] in ("items", "events", "users"):
+        if path.is_file() and path.name.partition(".")[0] in ("items", "events", "users", "dataset"):
             digest.update(path.name.encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -96,7 +96,7 @@ def test_the_share_that_may_be_left_out_can_be_set(folder: Folder) -> None:
     assert read_dataset(root).interactions.events == 10
     with pytest.raises(InvalidDatasetError, match=r"at most 49\.0% may be"):
         read_dataset(root, max_left_out=0.49)
-    with pytest.raises(InvalidArgumentError, match="max_left_out is 1.5"):
+    with pytest.raises(InvalidArgumentError, match=r"max_left_out is 1\.5"):
         read_dataset(root, max_left_out=1.5)
 
 
