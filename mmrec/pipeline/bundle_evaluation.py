@@ -189,9 +189,10 @@ def _refuse_leaks(
     if not leaked and not later and known.learned:
         raise InvalidArgumentError(
             f"{bundle.root} has learned what these questions ask for: {known.known:,} of {known.asked:,} answers "
-            f"come after the same items as in events that it was fitted on (about {known.expected:,.0f} would by chance), "
-            "so they are probably these events with other user ids or times, and figures would be too good: evaluate on "
-            "events that it was not fitted on, or on the split of the events it was fitted on",
+            "come after the same items as in events that it was fitted on (by chance about "
+            f"{known.expected:,.0f} would), so they are probably these events with other user ids or times, and "
+            "figures would be too good: evaluate on events that it was not fitted on, or on the split of those it was "
+            "fitted on",
             field="dataset",
         )
     if leaked or later:
