@@ -23,6 +23,15 @@ def fit(
         str, typer.Option("--require", metavar="picture|words", help="Leave out items without a picture, or words.")
     ] = "",
     max_left_out: MaxLeftOutOption = -1.0,
+    min_rating: Annotated[
+        float | None,
+        typer.Option(
+            "--min-rating",
+            metavar="R",
+            help="Lower rated events are no wishes, 0: all count; left out: as dataset.toml or the scale says.",
+            show_default=False,
+        ),
+    ] = None,
     image_model: Annotated[
         str, typer.Option("--image-model", metavar="MODEL", help="An open_clip model instead of the preset's.")
     ] = "",
@@ -113,6 +122,7 @@ def fit(
         template=template or None,
         require=require,  # type: ignore[arg-type]  # checked by FitConfig
         max_left_out=None if max_left_out == -1.0 else max_left_out,
+        min_rating=min_rating,
         split=split,  # type: ignore[arg-type]  # checked by FitConfig
         relabel_ids=relabel_ids,
         compare_modalities=compare_modalities,

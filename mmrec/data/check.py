@@ -87,6 +87,11 @@ class CheckReport:
     problems: tuple[ProblemGroup, ...]
 
     @property
+    def examples(self) -> tuple[Problem, ...]:
+        """The first findings of every kind."""
+        return tuple(problem for group in self.problems for problem in group.examples)
+
+    @property
     def errors(self) -> int:
         """Number of findings that cost a row, a picture or the dataset."""
         return sum(group.count for group in self.problems if group.severity == "error")
@@ -217,6 +222,7 @@ def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progr
             "image",
             kind,
             lambda places: map(message, codes_N[rows[places]].tolist()),
+            place=loaded.items_places.of,
         )
 
     unreadable_P = np.zeros(len(refs), dtype=np.bool_)

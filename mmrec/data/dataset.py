@@ -70,7 +70,13 @@ class Dataset:
         return (*told, f"`mmrec check {self.root}` shows more") if told else ()
 
 
-def read_dataset(path: str | os.PathLike[str], *, require: Need = "", max_left_out: float | None = None) -> Dataset:
+def read_dataset(
+    path: str | os.PathLike[str],
+    *,
+    require: Need = "",
+    max_left_out: float | None = None,
+    min_rating: float | None = None,
+) -> Dataset:
     """Read a dataset folder.
 
     Events of unknown items, and rows whose time, rating, id or text breaks the rules, are left out, and counted in
@@ -82,6 +88,8 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "", max_left_o
             description or an attribute; the events of the others are set aside with them.
         max_left_out: The largest share of the rows of a table that may be left out, in [0, 1]; None for what
             ``dataset.toml`` says, or a tenth.
+        min_rating: Events with a rating below it are no wishes; 0: every rating counts; None: as ``dataset.toml``
+            says, or by the scale of the ratings.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -95,7 +103,7 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "", max_left_o
     checked_share(max_left_out)
     root = Path(path)
     log = ProblemLog()
-    loaded = load_tables(root, log)
+    loaded = load_tables(root, log, min_rating=min_rating)
     raise_if_fatal(root, log.groups)
     catalogue, interactions, summary = loaded.catalogue, loaded.interactions, loaded.summary
     rejected = loaded.events.rejected if loaded.events is not None else Interactions.empty()

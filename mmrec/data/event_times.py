@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from mmrec.data.columns import Parsed, parse_positions
 from mmrec.data.moments import EARLIEST, WRITINGS, Moments, is_excel_serial, parse_timestamps, spells_date
 from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.row_problems import tell_rows, tell_values
 from mmrec.data.summary import ColumnUse
 from mmrec.data.tables import Table
 
@@ -56,15 +57,14 @@ def read_times(table: Table, log: ProblemLog, now: datetime.datetime) -> tuple[M
     moments = parse_timestamps(table.columns["timestamp"])
     bad = np.flatnonzero(moments.bad)
     if len(bad):
-        values = table.text("timestamp").take(bad)
-        looked = values[:_LOOKED_AT]
+        looked = table.text("timestamp").take(bad[:_LOOKED_AT])
         hints = [words for pattern, words in _BAD_TIMES if pc.any(pc.match_substring_regex(looked, pattern)).as_py()]
-        log.add_values(
-            table.file,
-            table.lines[bad],
+        tell_values(
+            log,
+            table,
+            bad,
             "timestamp",
             BAD_TIMESTAMP,
-            values,
             lambda value: f"timestamp is {shown(value)}; {_TIME_RULE}",
             hint="; ".join(hints),
         )
@@ -86,12 +86,12 @@ def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed
     parsed = parse_positions(table.columns["position"])
     bad = np.flatnonzero(parsed.bad)
     if len(bad):
-        log.add_values(
-            table.file,
-            table.lines[bad],
+        tell_values(
+            log,
+            table,
+            bad,
             "position",
             BAD_POSITION,
-            table.text("position").take(bad),
             lambda value: f"position is {shown(value)}; a position is a whole number",
         )
     if not ties:
@@ -103,12 +103,12 @@ def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed
 def _tell_empty(table: Table, column: str, empty: npt.NDArray[np.bool_], log: ProblemLog) -> None:
     missing = int(empty.sum())
     if missing:
-        line = int(table.lines[np.flatnonzero(empty)[0]])
+        first = int(np.flatnonzero(empty)[0])
         message = (
             f"{missing:,} events have no {column}, the first of them here; each is kept and comes before the user's "
             "other events"
         )
-        log.append(Problem(table.file, line, column, f"empty {column}", message, severity="warning"))
+        log.append(Problem(*table.place(first), column, f"empty {column}", message, severity="warning"))
 
 
 def _told(moments: Moments, counts: npt.NDArray[np.int64]) -> str:
@@ -132,9 +132,10 @@ def _tell_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64], l
     odd = np.flatnonzero((moments.writing_R > 0) & (moments.writing_R != main))
     writing_M = moments.writing_R[odd]
     values = table.text("timestamp").take(odd)
-    log.add_rows(
-        table.file,
-        table.lines[odd],
+    tell_rows(
+        log,
+        table,
+        odd,
         "timestamp",
         "mixed times",
         lambda places: (
@@ -167,9 +168,10 @@ def _tell_odd(table: Table, moments: Moments, now: datetime.datetime, log: Probl
             ):
                 yield f"timestamp is {shown(value)}, which is {_day(moment)} when read as {WRITINGS[way]}"
 
-        log.add_rows(
-            table.file,
-            table.lines[rows],
+        tell_rows(
+            log,
+            table,
+            rows,
             "timestamp",
             kind,
             messages,

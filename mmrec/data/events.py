@@ -22,10 +22,11 @@ from mmrec.data.columns import Parsed, parse_ratings
 from mmrec.data.event_times import BAD_POSITION, BAD_TIMESTAMP, read_positions, read_times
 from mmrec.data.id_hints import unknown_id_hint
 from mmrec.data.interactions import NO_TIME, Interactions
-from mmrec.data.limits import limit_problem, rows_over_limits
+from mmrec.data.inventory import meant_column
 from mmrec.data.moments import Moments
 from mmrec.data.problems import Problem, ProblemLog, shown
 from mmrec.data.repeats import Repeats, count_repeats
+from mmrec.data.row_problems import tell_over_limits, tell_values
 from mmrec.data.settings import EventSettings
 from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.data.tables import Table
@@ -107,7 +108,11 @@ class _Reader:
         times = self._times(now)
         places = self._positions(ties=times is not None)
         if times is None and places is None:
-            message = "there is neither a column 'timestamp' nor 'position'; add one, so that events have an order"
+            meant = meant_column("timestamp", table.columns)
+            mend = f"; if {shown(meant)} is the time, name it 'timestamp'" if meant else ""
+            message = (
+                f"there is neither a column 'timestamp' nor 'position'; add one, so that events have an order{mend}"
+            )
             self._log.append(Problem(table.file, 0, "timestamp", "missing column", message))
             nothing = TableSummary(table.file, table.rows, 0, {"without an order": table.rows} if table.rows else {})
             return Events(Interactions.empty(), Interactions.empty(), "", Repeats(0, 0, 0, 0), nothing, ())
@@ -193,7 +198,9 @@ class _Reader:
             "empty user id",
             lambda _: "user_id is empty; every event needs a user",
         )
-        self._check_limits("user_id", users, "unusable user id")
+        over_R = np.zeros(self._table.rows, dtype=np.bool_)
+        over_R[tell_over_limits(self._log, self._table, "user_id", "unusable user id")] = True
+        self._leave_out(over_R, "unusable user id")
 
     def _check_items(self, users: Any, items: Any, known: KnownItems | None) -> npt.NDArray[np.int64]:
         """Catalogue row of each event, -1 where its item has none. Shape: (R,)."""
@@ -274,14 +281,7 @@ class _Reader:
         if not len(rows):
             return
         self._leave_out(bad_R, kind)
-        values = self._table.text(column).take(pa.array(rows))
-        self._log.add_values(self._table.file, self._table.lines[rows], column, kind, values, message, hint=hint)
-
-    def _check_limits(self, column: str, values: Any, kind: str) -> None:
-        rows = rows_over_limits(column, values)
-        bad_R = np.zeros(self._table.rows, dtype=np.bool_)
-        bad_R[rows] = True
-        self._report(bad_R, column, kind, lambda value: limit_problem(column, value))
+        tell_values(self._log, self._table, rows, column, kind, message, hint=hint)
 
 
 class _Columns(NamedTuple):

@@ -8,6 +8,7 @@ all.
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,16 +20,17 @@ import pyarrow.compute as pc
 from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.data.events import Events, KnownItems, read_events
 from mmrec.data.interactions import Interactions
-from mmrec.data.limits import limit_problem, rows_over_limits
+from mmrec.data.inventory import column_problems, folder_problems, meant_column
 from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.row_problems import tell_over_limits, tell_rows
 from mmrec.data.settings import DatasetSettings, read_settings
 from mmrec.data.summary import DatasetSummary, TableSummary
-from mmrec.data.tables import SUFFIXES, Table, find_table, read_table
+from mmrec.data.table_batches import Places
+from mmrec.data.table_files import FORMAT_WORDS, find_table
+from mmrec.data.tables import Table, read_table
 from mmrec.errors import NotFoundError
 
 __all__ = ["Loaded", "load_tables"]
-
-_KINDS = ", ".join(SUFFIXES[:4])
 
 
 class Loaded(NamedTuple):
@@ -37,7 +39,8 @@ class Loaded(NamedTuple):
     Attributes:
         settings: What ``dataset.toml`` says.
         catalogue: Rows with a usable id; None when there is no usable items table.
-        item_lines_N: Line of each catalogue row in the items table. Shape: (N,), int64.
+        item_lines_N: Number of each catalogue row's line in the items table. Shape: (N,), int64.
+        items_places: The file and line behind each of these numbers.
         items_file: Name of the items table; '' without one.
         events_file: Name of the events table; '' without one.
         events: What the events table says; None without one.
@@ -49,6 +52,7 @@ class Loaded(NamedTuple):
     settings: DatasetSettings
     catalogue: Catalogue | None
     item_lines_N: npt.NDArray[np.int64]
+    items_places: Places
     items_file: str
     events_file: str
     events: Events | None
@@ -62,13 +66,16 @@ class Loaded(NamedTuple):
         return self.events.interactions if self.events is not None else Interactions.empty()
 
 
-def load_tables(root: Path, log: ProblemLog, now: datetime.datetime | None = None) -> Loaded:
+def load_tables(
+    root: Path, log: ProblemLog, now: datetime.datetime | None = None, *, min_rating: float | None = None
+) -> Loaded:
     """Read items, events and users of a dataset folder.
 
     Args:
         root: The folder.
         log: Is told everything that is wrong with the tables.
         now: Later events are warned of; None for the clock's.
+        min_rating: Instead of the one of ``dataset.toml``; None for that.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -78,6 +85,8 @@ def load_tables(root: Path, log: ProblemLog, now: datetime.datetime | None = Non
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds items.* and events.*")
     settings = read_settings(root)
+    if min_rating is not None:
+        settings = replace(settings, events=replace(settings.events, min_rating=min_rating))
     items = _table(root, "items", ("item_id",), log)
     read = _read_items(items, log) if items is not None else None
     events_table = _table(root, "events", ("user_id", "item_id"), log, needed=False)
@@ -87,11 +96,13 @@ def load_tables(root: Path, log: ProblemLog, now: datetime.datetime | None = Non
     users = _table(root, "users", ("user_id",), log, needed=False)
     if users is not None:
         _check_users(users, log)
+    log.extend(folder_problems(root), table="")
     tables = [read.summary] if read is not None else []
     return Loaded(
         settings=settings,
         catalogue=read.catalogue if read is not None else None,
         item_lines_N=read.lines_N if read is not None else np.zeros(0, dtype=np.int64),
+        items_places=items.places if items is not None else Places(""),
         items_file=items.file if items is not None else "",
         events_file=events_table.file if events_table is not None else "",
         events=events,
@@ -111,22 +122,21 @@ def _table(root: Path, stem: str, columns: tuple[str, ...], log: ProblemLog, *, 
         log.append(problem)
     if path is None:
         if needed and problem is None:
-            message = f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {_KINDS}"
+            message = f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {FORMAT_WORDS}"
             log.append(Problem("", 0, "", "missing table", message))
         return None
-    table = read_table(path)
-    log.extend(table.problems)
+    table = read_table(path, log)
     if not table.columns:
         return None
+    log.extend(column_problems(stem, table.file, table.columns))
     for column in columns:
         if column not in table.columns:
             found = ", ".join(shown(name) for name in list(table.columns)[:20])
-            message = f"there is no column {column!r}; the columns are {found}"
+            meant = meant_column(column, table.columns)
+            mend = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
+            message = f"there is no column {column!r}; the columns are {found}{mend}"
             row = 1 if table.file[-8:] != ".parquet" else 0
             log.append(Problem(table.file, row, column, "missing column", message))
-        elif pa.types.is_floating(table.columns[column].type):
-            message = f"{column} holds decimal numbers; ids are strings, so cast the column to string or integer"
-            log.append(Problem(table.file, 0, column, "id type", message))
     return table if all(column in table.columns for column in columns) else None
 
 
@@ -156,10 +166,10 @@ def _read_items(table: Table, log: ProblemLog) -> _Items:
     drop(_check_ids(table, "item_id", "item", log), "unusable id")
     for name in table.columns:
         kind = "unusable item id" if name == "item_id" else "long text"
-        drop(_check_limits(table, name, kind, log), kind)
+        drop(tell_over_limits(log, table, name, kind), kind)
     summary = TableSummary(table.file, table.rows, int(keep.sum()), left_out)
     if not keep.any():
-        if table.rows == 0 and not table.problems:
+        if table.rows == 0 and not any(group.file == table.file for group in log.groups):
             message = "the table has no rows; a catalogue needs at least one item"
             log.append(Problem(table.file, 0, "", "empty catalogue", message))
         elif table.rows:
@@ -191,31 +201,21 @@ def _check_ids(table: Table, column: str, what: str, log: ProblemLog) -> npt.NDA
     first_C[codes[::-1]] = np.arange(table.rows)[::-1]
     again = np.flatnonzero((first_C[codes] != np.arange(table.rows)) & ~blank)
     empty = np.flatnonzero(blank)
-    before = table.lines[first_C[codes[again]]] if len(again) else again
-
-    log.add_rows(
-        table.file,
-        table.lines[again],
+    before = first_C[codes[again]]
+    tell_rows(
+        log,
+        table,
+        again,
         column,
         f"duplicate {what} id",
         lambda places: (
-            f"{column} {shown(value)} was there before, at {line}; keep one row per {what}"
-            for value, line in zip(ids.take(again[places]).to_pylist(), before[places].tolist(), strict=True)
+            f"{column} {shown(value)} was there before, at {table.where(row)}; keep one row per {what}"
+            for value, row in zip(ids.take(again[places]).to_pylist(), before[places].tolist(), strict=True)
         ),
     )
     message = f"{column} is empty; every {what} needs an id"
-    log.add_rows(table.file, table.lines[empty], column, f"empty {what} id", lambda places: [message] * len(places))
+    tell_rows(log, table, empty, column, f"empty {what} id", lambda places: [message] * len(places))
     return np.sort(np.concatenate([again, empty]))
-
-
-def _check_limits(table: Table, column: str, kind: str, log: ProblemLog) -> npt.NDArray[np.int64]:
-    """Rows whose value no request could hold, ascending; `log` is told of them."""
-    texts = table.text(column)
-    rows = np.array(rows_over_limits(column, texts), dtype=np.int64)
-    if len(rows):
-        values = texts.take(pa.array(rows))
-        log.add_values(table.file, table.lines[rows], column, kind, values, lambda value: limit_problem(column, value))
-    return rows
 
 
 # --- users --------------------------------------------------------------------------------------------------
@@ -223,4 +223,4 @@ def _check_limits(table: Table, column: str, kind: str, log: ProblemLog) -> npt.
 
 def _check_users(table: Table, log: ProblemLog) -> None:
     _check_ids(table, "user_id", "user", log)
-    _check_limits(table, "user_id", "unusable user id", log)
+    tell_over_limits(log, table, "user_id", "unusable user id")

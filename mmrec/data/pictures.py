@@ -12,12 +12,13 @@ import os
 import re
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from mmrec.data.containers import only_pixels
+from mmrec.data.picture_names import PictureNames, entry_names, list_message
 from mmrec.errors import InvalidDatasetError, InvalidImageError
 from mmrec.types import MAX_PICTURE_BYTES
 
@@ -254,8 +255,8 @@ class PictureStore:
     """The pictures of a dataset folder, in ``images/`` or in ``images.zip``.
 
     A reference is a path inside either, with or without ``images/`` in front: ``images/1.jpg`` and ``1.jpg``
-    are the same. Where both the folder and the archive are there, the folder is asked first. Safe to use from
-    several threads, and to hand to other processes.
+    are the same, and so are other ways of writing one name, see `mmrec.data.picture_names`. Where both the folder and
+    the archive are there, the folder is asked first. Safe to use from several threads, and to hand to other processes.
 
     Args:
         root: The dataset folder.
@@ -268,6 +269,8 @@ class PictureStore:
         self._lock = threading.Lock()
         self._archive: zipfile.ZipFile | None = None
         self._names: dict[str, zipfile.ZipInfo] | None = None
+        self._in_folder: PictureNames | None = None
+        self._in_archive: PictureNames | None = None
         self._pid = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -281,7 +284,7 @@ class PictureStore:
         with self._lock:
             if self._archive is not None:
                 self._archive.close()
-            self._archive = self._names = None
+            self._archive = self._names = self._in_folder = self._in_archive = None
 
     def __enter__(self) -> PictureStore:
         return self
@@ -305,50 +308,89 @@ class PictureStore:
         if self.fetcher is not None and is_url(ref):
             return True
         try:
-            names = _candidates(ref)
+            return self._found(ref) is not None
         except InvalidImageError:
             return False
-        if any((self.root / "images" / name).is_file() for name in names):
-            return True
-        if not names:
-            return False
-        with self._lock:
-            return any(name in self._entries() for name in names)
 
     def read(self, ref: str) -> bytes | None:
         """The encoded bytes of a picture, or None when it is not there ('' never is, nor a URL without a fetcher).
 
         Raises:
-            InvalidImageError: the reference leads out of the folder, the file is over `MAX_PICTURE_BYTES`,
-                damaged in the archive, or not readable, or the URL is not fetched.
+            InvalidImageError: the reference leads out of the folder, is a list, can mean several files, or differs
+                from one in the case of letters alone; the file is over `MAX_PICTURE_BYTES`, damaged in the archive,
+                or not readable; or the URL is not fetched.
             InvalidDatasetError: ``images.zip`` is damaged.
         """
         if self.fetcher is not None and is_url(ref):
             return self.fetcher.fetch(ref)
+        found = self._found(ref)
+        if isinstance(found, Path):
+            try:
+                _check_bytes(ref, found.stat().st_size)
+                return found.read_bytes()
+            except OSError as err:
+                raise InvalidImageError(f"the picture {ref!r} cannot be read: {err.strerror}") from err
+        if found is None:
+            self._check_near(ref)
+            return None
+        with self._lock:
+            self._entries()
+            assert self._archive is not None  # the entry is one of its own
+            _check_bytes(ref, found.file_size)  # the archive gives no more than it declares
+            try:
+                return self._archive.read(found)
+            except Exception as err:
+                raise InvalidImageError(
+                    f"the picture {ref!r} is damaged or encrypted in images.zip; pack it again"
+                ) from err
+
+    def _found(self, ref: str) -> Path | zipfile.ZipInfo | None:
+        """The file or entry that a reference means."""
         names = _candidates(ref)
         for name in names:
             path = self.root / "images" / name
-            if path.is_file():
-                try:
-                    size = path.stat().st_size
-                    _check_bytes(ref, size)
-                    return path.read_bytes()
-                except OSError as err:
-                    raise InvalidImageError(f"the picture {ref!r} cannot be read: {err.strerror}") from err
+            if _is_file(path):
+                return path
         if not names:
             return None
         with self._lock:
             entries = self._entries()
             info = next((entries[name] for name in names if name in entries), None)
-            if info is None or self._archive is None:
-                return None
-            _check_bytes(ref, info.file_size)  # the archive gives no more than it declares
-            try:
-                return self._archive.read(info)
-            except Exception as err:
-                raise InvalidImageError(
-                    f"the picture {ref!r} is damaged or encrypted in images.zip; pack it again"
-                ) from err
+            if info is not None:
+                return info
+            folder, archive = self._written_otherwise()
+            name_in_folder = folder.find(ref)
+            if name_in_folder is not None:
+                return self.root / "images" / name_in_folder
+            name_in_archive = archive.find(ref)
+            if name_in_archive is not None:
+                return entries[name_in_archive]
+        if ref.startswith("/"):
+            raise _leads_out(ref)
+        return None
+
+    def _check_near(self, ref: str) -> None:
+        """Refuse a reference that is not there in words that say what was most likely meant."""
+        if not _candidates(ref):
+            return
+        if message := list_message(ref):
+            raise InvalidImageError(message)
+        with self._lock:
+            self._entries()
+            near = next(filter(None, (names.in_another_case(ref) for names in self._written_otherwise())), None)
+        if near is not None:
+            raise InvalidImageError(
+                f"the picture {ref!r} is not there, but {near!r} is, which differs in the case of letters alone; "
+                "write it so"
+            )
+
+    def _written_otherwise(self) -> tuple[PictureNames, PictureNames]:
+        """Names in the folder and in the archive, listed when one is first missed. Call with the lock held."""
+        if self._in_folder is None:
+            self._in_folder = PictureNames(_files_below(self.root / "images"))
+        if self._in_archive is None:
+            self._in_archive = PictureNames(self._entries())
+        return self._in_folder, self._in_archive
 
     def _entries(self) -> dict[str, zipfile.ZipInfo]:
         """Entries of the archive by name, without a leading ``images/``. Call with the lock held."""
@@ -356,7 +398,7 @@ class PictureStore:
             return self._names
         path = self.root / "images.zip"
         # After a fork the file position would be shared with the parent, so each process opens its own.
-        self._pid, self._archive, self._names = os.getpid(), None, {}
+        self._pid, self._archive, self._names, self._in_archive = os.getpid(), None, {}, None
         if path.is_file():
             try:
                 self._archive = zipfile.ZipFile(path)
@@ -364,8 +406,9 @@ class PictureStore:
                 self._names = None
                 raise InvalidDatasetError(f"{str(path)!r} is not a readable zip archive; pack it again") from err
             for info in self._archive.infolist():
-                if not info.is_dir():
-                    self._names[info.filename.removeprefix("./").removeprefix("images/")] = info
+                if not info.is_dir() and not _is_litter(info.filename):
+                    for name in reversed(entry_names(info)):
+                        self._names[name] = info
         return self._names
 
 
@@ -373,14 +416,39 @@ def _candidates(ref: str) -> tuple[str, ...]:
     """Names a reference can stand for inside ``images``; none for '' and URLs."""
     if not ref or is_url(ref):
         return ()
-    path = PurePosixPath(ref.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or "\0" in ref or re.match(r"^[A-Za-z]:[\\/]", ref):
-        raise InvalidImageError(
-            f"the picture reference {ref!r} leads out of the dataset; name a file in images/ or images.zip"
-        )
+    path = PurePosixPath(ref.replace("\\", "/").lstrip("/"))
+    if ".." in path.parts or "\0" in ref or re.match(r"^[A-Za-z]:[\\/]", ref):
+        raise _leads_out(ref)
     name = path.as_posix()
     inner = name.removeprefix("images/")
     return (inner,) if inner == name else (inner, name)
+
+
+def _leads_out(ref: str) -> InvalidImageError:
+    return InvalidImageError(
+        f"the picture reference {ref!r} leads out of the dataset; name a file in images/ or images.zip"
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or no name at all
+        return False
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """Paths of the files of a folder inside it."""
+    for place, _, files in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        for file in files:
+            if not _is_litter(file):
+                yield (inside / file).as_posix()
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a file is one of those that macOS leaves beside pictures."""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(("._", ".DS_Store"))
 
 
 def _check_bytes(ref: str, size: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ Severity = Literal["error", "warning"]
 FATAL_KINDS = frozenset(
     {
         "missing table",
+        "misnamed table",
         "two tables",
         "unreadable table",
         "malformed row",
@@ -82,10 +83,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ProblemGroup:
-    """All findings of one kind in one column of one file.
+    """All findings of one kind in one column of one table.
 
     Attributes:
-        file: As of each finding.
+        file: Name of the table, a file or a folder of files; empty when they are about the dataset's folder.
         column: As of each finding.
         kind: As of each finding.
         severity: As of each finding.
@@ -133,9 +134,17 @@ class ProblemLog:
             for (file, column, kind, severity), found in self._groups.items()
         )
 
-    def append(self, problem: Problem, hint: str = "") -> None:
-        """Take in one finding, and what is known of its kind."""
-        found = self._group(problem.file, problem.column, problem.kind, problem.severity)
+    def append(self, problem: Problem, hint: str = "", table: str | None = None) -> None:
+        """Take in one finding.
+
+        Args:
+            problem: The finding.
+            hint: What is known of its kind.
+            table: Counts it as one of this table or folder ('' for the dataset's), of which its file is a part; None:
+                its file is the table.
+        """
+        file = problem.file if table is None else table
+        found = self._group(file, problem.column, problem.kind, problem.severity)
         found.count += 1
         found.hint = hint or found.hint
         if len(found.examples) < EXAMPLES:
@@ -143,10 +152,10 @@ class ProblemLog:
         if self._every is not None:
             self._every((problem,))
 
-    def extend(self, problems: Iterable[Problem]) -> None:
-        """Take in some findings."""
+    def extend(self, problems: Iterable[Problem], table: str | None = None) -> None:
+        """Take in some findings; see `append`."""
         for problem in problems:
-            self.append(problem)
+            self.append(problem, table=table)
 
     def add_rows(
         self,
@@ -158,25 +167,28 @@ class ProblemLog:
         *,
         severity: Severity = "error",
         hint: str = "",
+        place: Callable[[int], tuple[str, int]] | None = None,
     ) -> None:
         """Take in all rows of one kind; none is put into words that nobody will read.
 
         Args:
-            file: Name of the file.
-            lines_M: Line or row of each finding, ascending. Shape: (M,), int64.
+            file: Name of the table.
+            lines_M: Line of each finding, ascending. Shape: (M,), int64.
             column: Name of the column.
             kind: The kind of all of them.
             messages: The messages of the findings at these places of `lines_M`, in that order.
             severity: Of all of them.
             hint: See `ProblemGroup`.
+            place: The file and the line in it behind a number of `lines_M`; None where these are lines of `file`.
         """
         if not len(lines_M):
             return
+        place = place or (lambda line: (file, line))
 
         def worded(start: int, end: int) -> Iterator[Problem]:
             places = np.arange(start, min(end, len(lines_M)))
             for line, message in zip(lines_M[places].tolist(), messages(places), strict=True):
-                yield Problem(file, line, column, kind, message, severity)
+                yield Problem(*place(line), column, kind, message, severity)
 
         found = self._group(file, column, kind, severity)
         found.count += len(lines_M)
@@ -185,25 +197,6 @@ class ProblemLog:
         if self._every is not None:
             for start in range(0, len(lines_M), _AT_ONCE):
                 self._every(tuple(worded(start, start + _AT_ONCE)))
-
-    def add_values(
-        self,
-        file: str,
-        lines_M: npt.NDArray[np.int64],
-        column: str,
-        kind: str,
-        values: Any,
-        message: Callable[[str], str],
-        *,
-        severity: Severity = "error",
-        hint: str = "",
-    ) -> None:
-        """`add_rows` with messages that say the value of each row (pyarrow strings, shape: (M,))."""
-
-        def messages(places: npt.NDArray[np.int64]) -> Iterator[str]:
-            return map(message, values.take(places).to_pylist())
-
-        self.add_rows(file, lines_M, column, kind, messages, severity=severity, hint=hint)
 
     def _group(self, file: str, column: str, kind: str, severity: Severity) -> _Counted:
         return self._groups.setdefault((file, column, kind, severity), _Counted())

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.data.catalogue import OWN_COLUMNS
+from mmrec.data.inventory import folder_problems, meant_column
 from mmrec.data.limits import limit_problem
 from mmrec.data.problems import Problem, shown
 from mmrec.data.rows import RawRow, RowStream
-from mmrec.data.tables import SUFFIXES, find_table
+from mmrec.data.table_files import FORMAT_WORDS, find_table, table_parts
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, NotFoundError
 from mmrec.types import MAX_ID_CHARS
 
 __all__ = ["ItemStream", "ItemWindow", "RowFailure", "StreamedItem", "open_table"]
 
-_KINDS = ", ".join(SUFFIXES[:4])
 _MOST_ASKED = 500
 
 
@@ -31,7 +31,8 @@ class StreamedItem(NamedTuple):
     """One item.
 
     Attributes:
-        line: Line of the items table (text formats, the header is line 1) or row (Parquet, from 1).
+        line: Line of the items table (text formats, the header is line 1) or row (Parquet, from 1); in a table of
+            several files it goes on from one to the next.
         item_id: Not empty, and the first with this id.
         title: '' for none.
         description: '' for none.
@@ -56,7 +57,7 @@ class RowFailure(NamedTuple):
         line: As in `StreamedItem`.
         item_id: What it calls itself; '' where that cannot be told.
         field: Column at fault; '' for the whole row.
-        message: What was found, the rule, and the mend.
+        message: What was found, the rule, and the mend; in a table of several files it begins with the file and line.
     """
 
     line: int
@@ -149,7 +150,7 @@ class ItemStream:
             problem = row.problem or _problem_of(row)
             if problem is not None:
                 item_id = row.values.get("item_id", "")[:MAX_ID_CHARS]
-                failures[index] = RowFailure(row.line, item_id, problem.column, problem.message)
+                failures[index] = self._failure(row.line, item_id, problem.column, problem.message)
         usable = [(index, row) for index, row in enumerate(rows) if index not in failures]
         first_lines = seen.add([(row.values["item_id"], row.line) for _, row in usable])
         items = []
@@ -157,8 +158,10 @@ class ItemStream:
         for (index, row), first in zip(usable, first_lines, strict=True):
             values = row.values
             if first != row.line:
-                message = f"item_id {shown(values['item_id'])} was there before, at {first}; keep one row per item"
-                failures[index] = RowFailure(row.line, values["item_id"], "item_id", message)
+                file, line = self._rows.place(first)
+                where = str(line) if file == self.file else f"{file}:{line}"
+                message = f"item_id {shown(values['item_id'])} was there before, at {where}; keep one row per item"
+                failures[index] = self._failure(row.line, values["item_id"], "item_id", message)
                 continue
             items.append(
                 StreamedItem(
@@ -172,6 +175,10 @@ class ItemStream:
                 )
             )
         return ItemWindow(number, tuple(items), tuple(failures[index] for index in sorted(failures)))
+
+    def _failure(self, line: int, item_id: str, field: str, message: str) -> RowFailure:
+        file, place = self._rows.place(line)
+        return RowFailure(line, item_id, field, message if file == self.file else f"{file}:{place}: {message}")
 
 
 def open_table(root: Path, stem: str, needed: tuple[str, ...]) -> RowStream:
@@ -188,22 +195,29 @@ def open_table(root: Path, stem: str, needed: tuple[str, ...]) -> RowStream:
     if problem is not None:
         raise InvalidDatasetError(f"the dataset {str(root)!r} cannot be used: {problem.message}")
     if path is None:
+        named = "".join(f"; {problem}" for problem in folder_problems(root) if problem.kind == "misnamed table")
         raise InvalidDatasetError(
-            f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {_KINDS}"
+            f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {FORMAT_WORDS}{named}"
         )
     return _open_file(path, needed)
 
 
 def _open_file(path: Path, needed: tuple[str, ...]) -> RowStream:
-    if not path.is_file():
+    if not path.exists():
         raise NotFoundError(f"there is no file {str(path)!r}; name a table of items")
-    if not path.name.endswith(SUFFIXES):
-        raise InvalidDatasetError(f"the table {str(path)!r} has none of the suffixes {_KINDS}; save it as one of them")
+    if not table_parts(path):
+        raise InvalidDatasetError(
+            f"the table {str(path)!r} has none of the suffixes {FORMAT_WORDS}; save it as one of them"
+        )
     rows = RowStream(path)
     for column in needed if rows.columns is not None else ():
         if column not in (rows.columns or ()):
             found = ", ".join(shown(name) for name in (rows.columns or ())[:20])
-            raise InvalidDatasetError(f"the table {str(path)!r} has no column {column!r}; the columns are {found}")
+            meant = meant_column(column, rows.columns or ())
+            mend = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
+            raise InvalidDatasetError(
+                f"the table {str(path)!r} has no column {column!r}; the columns are {found}{mend}"
+            )
     return rows
 
 

@@ -151,9 +151,9 @@ def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) 
     span = f"{values[0]:g} to {values[-1]:g}"
     mend = "set min_rating below [events] in dataset.toml to leave low ones out"
     if min_rating == 0:
-        return ByRating(every, None, f"{span}: every rating counts, as dataset.toml says (min_rating = 0)")
+        return ByRating(every, None, f"{span}: every rating counts, as min_rating = 0 says")
     if min_rating is not None:
-        below, scale = min_rating, "as dataset.toml says"
+        below, scale = min_rating, "as min_rating says"
     else:
         scale, below = _scale(values)
         if not scale:

@@ -128,7 +128,8 @@ def evaluate_bundle(
     lengths = CUTOFFS if cutoffs is None else checked_cutoffs(cutoffs, len(parts.catalogue))
     interactions, rows = parts.interactions, None
     if dataset is not None:
-        data = read_dataset(dataset)
+        # What a wish is for the one is a wish for the other.
+        data = read_dataset(dataset, min_rating=_fitted_min_rating(opened))
         interactions, rows = _events_of(data, parts.catalogue), data.summary
         for line in _notes(data, interactions):
             note(line)
@@ -164,6 +165,12 @@ def fitted_split(bundle: Bundle) -> SplitName:
     """The split a bundle was fitted with; bundles from before there was a choice left each user's last events out."""
     config = bundle.manifest.parameters.get("config")
     return checked_split(str(config.get("split", LEAVE_ONE_OUT)) if isinstance(config, Mapping) else LEAVE_ONE_OUT)
+
+
+def _fitted_min_rating(bundle: Bundle) -> float | None:
+    """The threshold that the fit was told; None where it was left to the dataset."""
+    config = bundle.manifest.parameters.get("config")
+    return config.get("min_rating") if isinstance(config, Mapping) else None
 
 
 def _answerable(test: Split, alive_N: npt.NDArray[np.bool_]) -> Split:

@@ -37,6 +37,7 @@ class FitConfig:
         require: ``picture`` or ``words`` leaves out items without them; empty keeps all.
         max_left_out: The largest share of the rows of a table that may be left out as unusable, in [0, 1]; None for
             what the dataset says.
+        min_rating: Events with a rating below it are no wishes; 0: every rating counts; None for what the dataset says.
         modality: Which of picture and words the fused embedding sees.
         compare_modalities: Also fit with pictures alone and with words alone, and put both into the metrics.
         seed: Of everything that is drawn.
@@ -61,6 +62,7 @@ class FitConfig:
     relabel_ids: bool = False
     require: Literal["", "picture", "words"] = ""
     max_left_out: float | None = None
+    min_rating: float | None = None
     modality: Modality = "both"
     compare_modalities: bool = False
     seed: int = 0

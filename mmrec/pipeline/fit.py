@@ -181,7 +181,7 @@ def fit_dataset(
         )
     resolve_dtype(config.dtype, resolve_device(config.device))
     clock = _Clock()
-    data = read_dataset(dataset, require=config.require, max_left_out=config.max_left_out)
+    data = read_dataset(dataset, require=config.require, max_left_out=config.max_left_out, min_rating=config.min_rating)
     for line in data.notes:
         note(line)
     if config.relabel_ids:

@@ -26,11 +26,7 @@ MAY = 1_717_150_502
 
 
 def _found(report: CheckReport) -> list[tuple[str, int, str, str]]:
-    return [
-        (problem.file, problem.row, problem.kind, problem.severity)
-        for group in report.problems
-        for problem in group.examples
-    ]
+    return [(problem.file, problem.row, problem.kind, problem.severity) for problem in report.examples]
 
 
 def _kinds(report: CheckReport) -> dict[str, int]:

@@ -305,13 +305,13 @@ REFUSED = {
         {"items.tsv": b"item_id\ttitle\n1\tok\n2\tcaf\xe9\n"},
         "items.tsv:3: byte 0xe9 at position 6",
     ),
-    "utf-16": ({"items.csv": "item_id\n1\n".encode("utf-16")}, "items.csv:1: the file is UTF-16"),
+    "utf-16": ({"items.csv": "item_id\n1\n".encode("utf-16")}, "items.csv: is UTF-16; tables are UTF-8"),
     "no json": (
         {"items.jsonl": '{"item_id": "1"}\n{item_id: 2}\n'},
         "items.jsonl:2: '{item_id: 2}' is not JSON",
     ),
     "json list": ({"items.jsonl": "[1]\n"}, "items.jsonl:1: '[1]' is no object"),
-    "float ids": ({"items.jsonl": '{"item_id": 1.5}\n'}, "item_id holds numbers with a decimal point"),
+    "float ids": ({"items.jsonl": '{"item_id": 1.5}\n'}, "items.jsonl:1: item_id is a number with a decimal point"),
     "surrogate": (
         {"items.jsonl": '{"item_id": "\\ud800"}\n'},
         "items.jsonl:1: 'item_id' holds half of a surrogate",

@@ -87,10 +87,10 @@ def test_ratings_on_no_known_scale_have_no_effect_and_say_so(ratings: tuple[floa
 def test_a_threshold_of_ones_own() -> None:
     found = judge_ratings(np.array([1, 30, 480, NAN], dtype=np.float32), 30)
     assert found.no_wish_R.tolist() == [True, False, False, False]
-    assert found.words == "1 to 480 (as dataset.toml says): events below 30 are not wishes"
+    assert found.words == "1 to 480 (as min_rating says): events below 30 are not wishes"
 
 
 def test_nought_counts_every_rating() -> None:
     found = judge_ratings(np.array([-1, 1], dtype=np.float32), 0)
     assert found.no_wish_R.tolist() == [False, False]
-    assert found.words == "-1 to 1: every rating counts, as dataset.toml says (min_rating = 0)"
+    assert found.words == "-1 to 1: every rating counts, as min_rating = 0 says"

@@ -23,7 +23,9 @@ from mmrec.data.problems import ProblemLog
 from mmrec.data.rows import RowStream
 from mmrec.data.settings import read_settings
 from mmrec.data.streaming import ItemStream, StreamedItem, open_table
-from mmrec.data.tables import Table, find_table
+from mmrec.data.table_batches import Places
+from mmrec.data.table_files import find_table
+from mmrec.data.tables import Table
 from mmrec_encoders.embedding.pictures import Fetcher
 from mmrec_encoders.training import following_pairs
 
@@ -154,4 +156,5 @@ def _events(stream: RowStream, catalogue: Catalogue) -> Table:
         for name, column in parts.items():
             column.append(pa.array([values.get(name, "") for values in batch], pa.large_string()))
     columns = {name: pa.chunked_array(column, pa.large_string()) for name, column in parts.items()}
-    return Table(stream.path.name, columns, count, np.arange(1, count + 1, dtype=np.int64))
+    lines = np.arange(1, count + 1, dtype=np.int64)
+    return Table(stream.path.name, columns, count, lines, places=Places(stream.path.name))

@@ -84,7 +84,7 @@ def test_a_category(tmp_path: Path, suffix: str) -> None:
         "dropped 1 reviews without user_id, parent_asin or timestamp",
         "dropped 1 reviews of items that the metadata does not have",
     )
-    data = read_dataset(done.out)
+    data = read_dataset(done.out, min_rating=0)
     assert data.catalogue.item_ids == ("B01CUPMQZE", "0007")
     assert data.catalogue.descriptions == ("First part. Second part.", "")
     assert data.catalogue.images == ("https://m.example/h1.jpg", "")

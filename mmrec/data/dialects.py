@@ -1,0 +1,95 @@
+"""Finds out how a CSV or TSV file separates and quotes its fields, from its name and its first lines.
+
+What the name says holds, unless the first lines say otherwise beyond doubt: ``sep=;`` above the header, a header of one
+column that is several with another delimiter, or a TSV whose fields are wrapped in quotes. Each of these is told. Knows
+nothing of the rows behind the first lines.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = ["Dialect", "find_dialect"]
+
+_DELIMITERS = {b",": "a comma", b";": "a semicolon", b"\t": "a tab", b"|": "a vertical bar"}
+_LINES = 1000
+"""Lines that are looked at to find out whether a TSV is quoted."""
+
+
+class Dialect(NamedTuple):
+    """How fields are separated and quoted.
+
+    Attributes:
+        delimiter: One byte.
+        quoted: Whether a field may stand in double quotes, with ``""`` for a quote in it.
+        above: Lines above the header that say how the file is written.
+        note: What a person should know about it; '' where everything is as the name says.
+    """
+
+    delimiter: bytes
+    quoted: bool
+    above: int = 0
+    note: str = ""
+
+    @property
+    def word(self) -> str:
+        """The delimiter in words."""
+        return _DELIMITERS.get(self.delimiter, repr(self.delimiter.decode("latin-1")))
+
+
+def find_dialect(head: bytes, kind: str) -> Dialect:
+    """How a file is written.
+
+    Args:
+        head: Its first bytes, without a byte order mark.
+        kind: ``csv`` or ``tsv``.
+    """
+    usual = Dialect(b",", True) if kind == "csv" else Dialect(b"\t", False)
+    if (found := re.match(rb'"?sep=([\t -!#-~])"?\r?\n', head, re.IGNORECASE)) is not None:
+        named = Dialect(found[1], True, 1)
+        what = f"the first line names {named.word} as the delimiter, so fields are read as separated by it"
+        return named._replace(note="" if named.delimiter == usual.delimiter and usual.quoted else what)
+    lines = head.split(b"\n")
+    # The last line may be cut.
+    lines = [line.removesuffix(b"\r") for line in (lines[:-1] if len(lines) > 1 else lines)[:_LINES]]
+    lines = [line for line in lines if line]
+    if not lines:
+        return usual
+    outside = re.sub(rb'"[^"]*"', b"", lines[0])
+    if usual.delimiter not in outside:
+        best = max(_DELIMITERS, key=outside.count)
+        if best in outside:
+            suffix = ".tsv" if best == b"\t" else ".csv"
+            mend = f"name the file {suffix}" if best in b",\t" else f"write it with {_DELIMITERS[usual.delimiter]}"
+            note = f"the header is separated by {_DELIMITERS[best]}, so the rows are read as separated by it; {mend}"
+            return Dialect(best, True, note=f"{note}, to have no doubt about it")
+    if kind == "tsv" and _is_wrapped([line.split(b"\t") for line in lines]):
+        note = (
+            "its fields are wrapped in double quotes, so it is read as TSV with quotes, and those around a field are "
+            "left out; TSV is otherwise read without any quoting"
+        )
+        return usual._replace(quoted=True, note=note)
+    return usual
+
+
+def _is_wrapped(rows: list[list[bytes]]) -> bool:
+    """Whether all fields of the header, or all fields of some column, are wrapped in quotes."""
+    header = rows[0]
+    if all(_whole(field) for field in header):
+        return True
+    rows = [row for row in rows[1:] if len(row) == len(header)]
+    for column in range(len(header)):
+        fields = [row[column] for row in rows if row[column]]
+        # A field that has a line break in it is open at the end of its line.
+        if any(map(_whole, fields)) and all(_whole(field) or _open(field) for field in fields):
+            return True
+    return False
+
+
+def _whole(field: bytes) -> bool:
+    return len(field) >= 2 and field[:1] == field[-1:] == b'"'
+
+
+def _open(field: bytes) -> bool:
+    return field[:1] == b'"' and field.count(b'"') % 2 == 1

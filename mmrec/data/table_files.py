@@ -1,0 +1,143 @@
+"""Finds the files that make up a table of a dataset folder: one file, or a folder of part files.
+
+``items``, ``events`` and ``users`` are a file ``<stem>.<format>``, also packed (``events.csv.zst``), or a folder
+``<stem>`` or ``<stem>.<format>`` of such files, as Spark and Athena write them. In a folder, names that start with
+``.`` or ``_`` are passed over, folders in it are read too, and ``day=2024-05-01`` in a path is a column of its rows.
+Suffixes are taken in any case. Knows nothing of what is in the files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from mmrec.data.problems import Problem
+
+__all__ = [
+    "FORMATS",
+    "FORMAT_WORDS",
+    "PACKINGS",
+    "SUFFIXES",
+    "TABLES",
+    "Part",
+    "TableName",
+    "find_table",
+    "is_hidden",
+    "table_files",
+    "table_name",
+    "table_parts",
+]
+
+TABLES = ("items", "events", "users")
+FORMATS = ("parquet", "csv", "tsv", "jsonl")
+PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".br": "brotli"}
+"""Suffixes of packed text files, and the name of what packs them."""
+SUFFIXES = (*(f".{kind}" for kind in FORMATS), *(f".{kind}{packing}" for packing in PACKINGS for kind in FORMATS[1:]))
+FORMAT_WORDS = ", ".join(f".{kind}" for kind in FORMATS)
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+class TableName(NamedTuple):
+    """A file name taken apart: ``Events.CSV.gz`` is ``("Events", "csv", ".gz")``."""
+
+    stem: str
+    format: str
+    packing: str
+
+
+class Part(NamedTuple):
+    """One file of a table.
+
+    Attributes:
+        path: Where it is.
+        name: The same as messages say it, from the dataset folder on.
+        format: One of `FORMATS`.
+        packing: A key of `PACKINGS`; '' for a file that is not packed.
+        values: Columns that the names of the folders give, and the value of all rows.
+    """
+
+    path: Path
+    name: str
+    format: str
+    packing: str
+    values: dict[str, str]
+
+
+def table_name(name: str) -> TableName | None:
+    """The parts of the name of a table; None for a name that is none."""
+    rest, packing = name, ""
+    for suffix in PACKINGS:
+        if name.lower().endswith(suffix):
+            rest, packing = name[: -len(suffix)], suffix
+    stem, _, kind = rest.rpartition(".")
+    kind = kind.lower()
+    if not stem or kind not in FORMATS or (packing and kind == "parquet"):
+        return None
+    return TableName(stem, kind, packing)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is one of those that programs leave for themselves."""
+    return name.startswith((".", "_"))
+
+
+def find_table(root: Path, stem: str) -> tuple[Path | None, Problem | None]:
+    """The table of this name in a folder, a file or a folder itself; or what is wrong when there are two."""
+    found = sorted(path for path in root.iterdir() if _is_table(path, stem))
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        return None, Problem("", 0, "", "two tables", f"{names} are both there; keep one of them")
+    return (found[0] if found else None), None
+
+
+def table_files(root: Path, stem: str) -> list[Path]:
+    """Every file that reading the table of this name would read, in that order; none where there is no table."""
+    path, _ = find_table(root, stem)
+    return [] if path is None else [part.path for part in table_parts(path)]
+
+
+def table_parts(path: Path) -> tuple[Part, ...]:
+    """The files of a table, in the natural order of their names; none for a name that is no table's."""
+    if not path.is_dir():
+        name = table_name(path.name)
+        return () if name is None else (Part(path, path.name, name.format, name.packing, {}),)
+    own = table_name(path.name)
+    return tuple(_parts_below(path, path.name, own.format if own is not None else "", {}))
+
+
+def _is_table(path: Path, stem: str) -> bool:
+    name = table_name(path.name)
+    if path.is_dir():
+        if name is not None:
+            return name.stem == stem
+        return path.name == stem and next(_parts_below(path, stem, "", {}), None) is not None
+    return name is not None and name.stem == stem and path.is_file()
+
+
+def _parts_below(folder: Path, shown: str, kind: str, values: dict[str, str]) -> Iterator[Part]:
+    for path in sorted(folder.iterdir(), key=lambda path: _natural(path.name)):
+        if is_hidden(path.name):
+            continue
+        name = f"{shown}/{path.name}"
+        if path.is_dir():
+            column, equals, value = path.name.partition("=")
+            own = {unquote(column): "" if value == _NO_VALUE else unquote(value)} if equals and column else {}
+            yield from _parts_below(path, name, kind, values | own)
+        elif (found := _part_name(path.name, kind)) is not None:
+            yield Part(path, name, found.format, found.packing, values)
+
+
+def _part_name(name: str, kind: str) -> TableName | None:
+    """As `table_name`; Spark calls its JSON lines ``.json``, and others give their parts no suffix."""
+    found = table_name(re.sub(r"\.json(?=\.[a-z0-9]+$|$)", ".jsonl", name, flags=re.IGNORECASE))
+    if found is None and kind and "." not in name:
+        return TableName(name, kind, "")
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that puts ``part-2`` before ``part-10``."""
+    return [(0, int(run), "") if run.isdecimal() else (1, 0, run) for run in re.split(r"([0-9]+)", name) if run]
