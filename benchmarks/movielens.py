@@ -27,6 +27,7 @@ from benchmarks.genre_prediction import (
 )
 from benchmarks.intervals import RESAMPLES, Estimate, mean_estimate, resample_weights, shown
 from benchmarks.options import Options
+from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset, read_dataset
@@ -73,7 +74,7 @@ def run(options: Options) -> None:
     fusion = FusionConfig(steps=40) if options.quick else FusionConfig()
     name = "movielens-quick" if options.quick else "movielens"
     rows = Rows(name, options, {"data": hashes, "seeds": seeds, "clip": str(clip), "fusion": str(fusion)})
-    data = read_dataset(folder, require="picture")
+    data = read_dataset(folder, require="picture", min_rating=EVERY_RATING)
     work = WORK / rows.path.stem
     work.mkdir(parents=True, exist_ok=True)
     inputs = _inputs(data, clip, options, rows, work)

@@ -22,7 +22,7 @@ from benchmarks.intervals import RESAMPLES, resample_weights
 from benchmarks.options import Options
 from benchmarks.quality_peers import run_peer
 from benchmarks.quality_pieces import PEERS, VARIANTS, Piece, choose, every_piece, quick_pieces
-from benchmarks.quality_sets import SETS, derive, is_cold
+from benchmarks.quality_sets import EVERY_RATING, SETS, derive, is_cold
 from benchmarks.quality_store import COMPUTES, PEER_COMPUTES, Key, Store, digest_of, load_ranks
 from benchmarks.quality_table import (
     COLD_COLUMNS,
@@ -110,7 +110,7 @@ def _measure(piece: Piece, folder: Path, options: Options) -> dict[str, Any]:
     variant = VARIANTS[piece.variant]
     dataset = source
     if variant.hidden or variant.cold:
-        items = read_dataset(source, require=require).catalogue.item_ids
+        items = read_dataset(source, require=require, min_rating=EVERY_RATING).catalogue.item_ids
         cold = [item_id for item_id in items if is_cold(item_id)] if variant.cold else []
         target = folder.parent / f"{piece.set}-{piece.variant}-data"
         dataset = derive(source, target, require=require, hidden=variant.hidden, without_events_of=cold)

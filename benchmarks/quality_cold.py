@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from benchmarks.cold_items import ColdQuestions
 from benchmarks.quality_fit import joined, load_ranker, unseen
-from benchmarks.quality_sets import is_cold
+from benchmarks.quality_sets import EVERY_RATING, is_cold
 from benchmarks.quality_store import save_ranks
 from mmrec.data.dataset import Need, read_dataset
 from mmrec.data.interactions import Interactions
@@ -61,7 +61,7 @@ def ask(dataset: str, require: Need, bundle: str, ranks: str, device: str) -> di
         device: Where the LLM computes.
     """
     start = time.monotonic()
-    data = read_dataset(dataset, require=require)
+    data = read_dataset(dataset, require=require, min_rating=EVERY_RATING)
     ranker = load_ranker(bundle, device)
     rows = [ranker.parts.catalogue.row_of(item_id) for item_id in data.catalogue.item_ids]
     interactions = data.interactions.restrict_items(np.array([-1 if row is None else row for row in rows]))

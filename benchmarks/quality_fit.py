@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.progress import Lines
+from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.quality_store import save_ranks
 from mmrec.bundle import open_bundle
 from mmrec.channels.blend import BlendConfig
@@ -61,6 +62,7 @@ def fit_config(
         config,
         seed=seed,
         require=require,
+        min_rating=EVERY_RATING,
         encoders_from=encoders_from,
         generator=replace(config.generator, use_ids=ids, use_content=content),
     )
@@ -152,7 +154,7 @@ def text_vectors(dataset: str, require: Need, out: str, device: str) -> dict[str
     from mmrec_encoders.item_encoder import ItemEncoder
     from mmrec_encoders.presets import build_encoders
 
-    data = read_dataset(dataset, require=require)
+    data = read_dataset(dataset, require=require, min_rating=EVERY_RATING)
     with torch.inference_mode():
         words = ItemEncoder(None, build_encoders("embedded", device).text).encode_words(data.catalogue)
     np.save(out, words.text_NT)

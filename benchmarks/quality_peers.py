@@ -17,6 +17,7 @@ import numpy.typing as npt
 from benchmarks import child
 from benchmarks.options import Options
 from benchmarks.quality_pieces import Piece
+from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.quality_store import Key, save_ranks
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.dataset import Need, read_dataset
@@ -39,7 +40,7 @@ RAREST = 2
 
 def run_peer(piece: Piece, dataset: Path, require: Need, folder: Path, options: Options) -> dict[str, Any]:
     """Train a peer, let it answer the test questions, and keep where the targets landed."""
-    data = read_dataset(dataset, require=require)
+    data = read_dataset(dataset, require=require, min_rating=EVERY_RATING)
     split = leave_one_out(data.interactions)
     text_NT = np.zeros((len(data.catalogue), 1), np.float32)
     if piece.variant in READS_VECTORS:

@@ -16,10 +16,12 @@ from typing import Literal, NamedTuple
 from mmrec.data.dataset import Need, read_dataset
 from mmrec.data.pictures import PictureStore
 
-__all__ = ["SETS", "Hidden", "QualitySet", "derive", "is_cold"]
+__all__ = ["EVERY_RATING", "SETS", "Hidden", "QualitySet", "derive", "is_cold"]
 
 Hidden = Literal["", "picture", "words"]
 COLD_ONE_IN = 10
+EVERY_RATING = 0.0
+"""`min_rating` of the published protocols, in which every rating is an event, low ones too."""
 
 
 class QualitySet(NamedTuple):
@@ -76,7 +78,7 @@ def derive(
     """
     if target.is_dir():
         return target
-    kept = set(read_dataset(source, require=require).catalogue.item_ids)
+    kept = set(read_dataset(source, require=require, min_rating=EVERY_RATING).catalogue.item_ids)
     item_rows, event_rows = _rows(source / "items.tsv"), _rows(source / "events.tsv")
     user_at, event_item_at = event_rows[0].index("user_id"), event_rows[0].index("item_id")
     events = [row for row in event_rows[1:] if row[event_item_at] in kept]

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.options import Options
+from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.report import Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.data.catalogue import Catalogue
@@ -137,7 +138,7 @@ class _Source:
     @cached_property
     def inputs(self) -> _Inputs:
         folder, config, options = self._given
-        data = read_dataset(folder)
+        data = read_dataset(folder, min_rating=EVERY_RATING)
         train = leave_one_out(data.interactions).train
         encoder = ItemEncoder(None, SentenceTextEncoder(SentenceTextConfig(MINILM, device=options.device)))
         words = encoder.encode_words(data.catalogue)

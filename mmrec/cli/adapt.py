@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, MaxLeftOutOption, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError
 
@@ -63,6 +63,7 @@ def adapt(
     hold_out: Annotated[
         float, typer.Option("--hold-out", metavar="SHARE", help="Share of the titles to score on and never train on.")
     ] = 0.1,
+    max_left_out: MaxLeftOutOption = -1.0,
     labels: Annotated[
         list[str] | None,
         typer.Option("--labels", metavar="COLUMN[,COLUMN]", help="Columns to classify by; none: the fitting ones."),
@@ -123,7 +124,8 @@ def adapt(
     # In a group of processes one speaks for all.
     speaks = in_main_process(device)
     output = Output(json=json, quiet=quiet or not speaks)
-    report = adapt_encoders(dataset, out, config, output.progress())
+    share = None if max_left_out == -1.0 else max_left_out
+    report = adapt_encoders(dataset, out, config, output.progress(), max_left_out=share, note=output.note)
     if not speaks:
         return
     for item_id, message in report.unreadable[:_SHOWN]:

@@ -1,7 +1,9 @@
-"""`mmrec check`: what a dataset folder holds, and everything that is wrong with it."""
+"""`mmrec check`: what a dataset folder holds, how it is read, and everything that is wrong with it."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,48 +14,61 @@ from mmrec.errors import InvalidDatasetError
 
 if TYPE_CHECKING:
     from mmrec.data.check import CheckReport
+    from mmrec.data.problems import ProblemGroup
 
 __all__ = ["check"]
 
-_SHOWN_PER_KIND = 5
+_SHOWN_PER_KIND = 3
 _SHOWN_CHARS = 30
 _COLUMNS = ("column", "read as", "words", "different", "missing", "examples", "remark")
 
 
 def check(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset folder, with items.* and events.*.")],
+    problems: Annotated[
+        str,
+        typer.Option("--problems", metavar="FILE", help="Write every problem, row by row, to a .jsonl or .csv file."),
+    ] = "",
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Look at a dataset: what is in it, and every problem with its file and row.
+    """Look at a dataset: what is in it, how it is read, which rows are left out, and every problem with its mend.
 
     Tables are read and pictures decoded as `mmrec fit` would. Shows how each column is read, and the words of three
-    items as the text encoder gets them. The exit status is 3 when there are errors;
-    warnings alone leave it 0. The screen shows the first problems of each kind, --json has them all.
+    items as the text encoder gets them. The exit status is 3 when there are errors; warnings alone leave it 0.
+    Problems are counted by kind, with the first few of each; --problems has them all.
 
     Example:
         mmrec check data/movielens
         mmrec check data/movielens --json > report.json
+        mmrec check data/movielens --problems problems.csv
     """
     from mmrec.data.check import check_dataset
+    from mmrec.data.problem_file import ProblemFile
 
     out = Output(json=json, quiet=quiet)
-    report = check_dataset(dataset, out.progress())
+    with ExitStack() as stack:
+        file = stack.enter_context(ProblemFile(Path(problems))) if problems else None
+        report = check_dataset(dataset, out.progress(), every=file.write if file is not None else None)
+    if file is not None:
+        out.note(f"wrote {file.written:,} problems to {problems}")
     out.data(
-        {
-            **{name: getattr(report, name) for name in report.__dataclass_fields__ if name != "problems"},
-            "errors": report.errors,
-            "warnings": report.warnings,
-            "problems": report.problems,
-        }
+        {name: getattr(report, name) for name in report.__dataclass_fields__}
+        | {"errors": report.errors, "warnings": report.warnings}
     )
     out.table(report.dataset, ("what", "value"), _figures(report))
+    if report.tables:
+        out.table("What becomes of the rows", ("file", "rows are", "rows", "share"), _rows(report))
+    if report.event_columns:
+        out.table(
+            "How the events are read", ("column", "reading"), [(use.column, use.words) for use in report.event_columns]
+        )
     if report.columns:
-        out.table("columns of the items", _COLUMNS, _columns(report))
+        out.table("How the columns of the items are read", _COLUMNS, _columns(report))
     if report.words:
-        out.table("words of three items", ("item", "words"), [(entry.item_id, entry.text) for entry in report.words])
+        out.table("Words of three items", ("item", "words"), [(entry.item_id, entry.text) for entry in report.words])
     if report.problems:
-        out.table("problems", ("where", "severity", "problem"), _shown(report))
+        out.table("Problems", ("severity", "rows", "where", "problem"), _problems(report))
     if report.errors:
         raise InvalidDatasetError(
             f"{report.errors:,} {'error' if report.errors == 1 else 'errors'} in the dataset {dataset!r}"
@@ -63,23 +78,26 @@ def check(
 
 
 def _figures(report: CheckReport) -> list[tuple[str, str]]:
+    repeats = report.repeats
     rows = [
-        ("users", f"{report.users:,}"),
         ("items", f"{report.items:,}"),
-        ("events", f"{report.events:,}"),
         ("items with picture", f"{report.with_picture:.1%}"),
         ("items with words", f"{report.with_words:.1%}"),
+        ("items with an event", f"{report.with_events:.1%}"),
+        ("users", f"{report.users:,}"),
+        ("users with 3 or more events", f"{report.users_with_three:,}"),
+        ("events", f"{report.events:,}"),
         ("first event", report.first or "-"),
         ("last event", report.last or "-"),
         ("order of events", report.time_column or "-"),
+        ("events of an item the user had before", _share(repeats.earlier, repeats.events)),
+        ("of these, said twice (same user, item, time)", _share(repeats.exact, repeats.events)),
         ("density", f"{report.density:.4%}" if report.events else "-"),
         ("errors", f"{report.errors:,}"),
         ("warnings", f"{report.warnings:,}"),
     ]
-    if report.event_rows != report.events:
-        rows.insert(3, ("events dropped", f"{report.event_rows - report.events:,}"))
     if report.listed_users is not None:
-        rows.insert(1, ("users listed", f"{report.listed_users:,}"))
+        rows.insert(4, ("users listed (what is said of them has no effect)", f"{report.listed_users:,}"))
     return rows
 
 
@@ -104,17 +122,45 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
 
 
-def _shown(report: CheckReport) -> list[tuple[str, str, str]]:
-    """The first problems of each kind, errors before warnings, and how many more there are."""
-    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for problem in report.problems:
-        place = problem.file or report.dataset
-        where = f"{place}:{problem.row}" if problem.row else place
-        kinds.setdefault((problem.severity, problem.kind), []).append((where, problem.message))
+def _rows(report: CheckReport) -> list[tuple[str, str, str, str]]:
     rows = []
-    for (severity, kind), found in sorted(kinds.items(), key=lambda entry: entry[0][0]):
-        rows += [(where, severity, message) for where, message in found[:_SHOWN_PER_KIND]]
-        if len(found) > _SHOWN_PER_KIND:
-            more = len(found) - _SHOWN_PER_KIND
-            rows.append(("", severity, f"and {more:,} more of this kind ({kind}); --json has them all"))
+    for table in report.tables:
+        entries = [("used", table.used)]
+        entries += [(f"left out: {kind}", count) for kind, count in table.left_out.items()]
+        entries += [(f"set aside: {kind}", count) for kind, count in table.set_aside.items()]
+        rows += [
+            (table.file, words, f"{count:,}", f"{count / table.rows:.1%}" if table.rows else "-")
+            for words, count in entries
+        ]
     return rows
+
+
+def _problems(report: CheckReport) -> list[tuple[str, str, str, str]]:
+    """The first problems of each kind, errors before warnings, and what is known of the kind."""
+    rows = []
+    for group in sorted(report.problems, key=lambda group: group.severity):
+        rows += _group_rows(group, report.dataset)
+    return rows
+
+
+def _group_rows(group: ProblemGroup, dataset: str) -> list[tuple[str, str, str, str]]:
+    head: tuple[str, str, str] = (group.severity, f"{group.count:,}", group.file or dataset)
+    rows: list[tuple[str, str, str, str]] = []
+    examples = group.examples[:_SHOWN_PER_KIND]
+    if group.count > 1:
+        rows.append((*head, f"{group.kind}:"))
+        head = ("", "", "")
+    for problem in examples:
+        place = problem.file or dataset
+        rows.append((head[0], head[1], f"{place}:{problem.row}" if problem.row else place, problem.message))
+    if group.count > len(examples):
+        rows.append(
+            ("", "", "", f"and {group.count - len(examples):,} more of this kind; --problems FILE has them all")
+        )
+    if group.hint:
+        rows.append(("", "", "", f"hint: {group.hint}"))
+    return rows
+
+
+def _share(count: int, whole: int) -> str:
+    return f"{count:,} ({count / whole:.1%})" if whole else "-"

@@ -75,6 +75,7 @@ def evaluate(
         split=split,
         cutoffs=lengths,
         beam_sample=None if beam_sample == -1 else beam_sample,
+        note=output.note,
     )
     if save_questions:
         save(Path(save_questions), result.questions)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, MaxLeftOutOption, QuietFlag
 from mmrec.cli.output import Output
 
 __all__ = ["fit"]
@@ -22,6 +22,16 @@ def fit(
     require: Annotated[
         str, typer.Option("--require", metavar="picture|words", help="Leave out items without a picture, or words.")
     ] = "",
+    max_left_out: MaxLeftOutOption = -1.0,
+    min_rating: Annotated[
+        float | None,
+        typer.Option(
+            "--min-rating",
+            metavar="R",
+            help="Lower rated events are no wishes, 0: all count; left out: as dataset.toml or the scale says.",
+            show_default=False,
+        ),
+    ] = None,
     image_model: Annotated[
         str, typer.Option("--image-model", metavar="MODEL", help="An open_clip model instead of the preset's.")
     ] = "",
@@ -116,6 +126,8 @@ def fit(
         encoders_from=encoders_from,
         template=template or None,
         require=require,  # type: ignore[arg-type]  # checked by FitConfig
+        max_left_out=None if max_left_out == -1.0 else max_left_out,
+        min_rating=min_rating,
         split=split,  # type: ignore[arg-type]  # checked by FitConfig
         relabel_ids=relabel_ids,
         compare_modalities=compare_modalities,
@@ -130,7 +142,9 @@ def fit(
     speaks = in_main_process(device)
     output = Output(json=json, quiet=quiet or not speaks)
     holds = None if holds_changes == -1 else holds_changes
-    result = fit_dataset(dataset, out, config, output.progress(), log_dir=log_dir or None, holds_changes=holds)
+    result = fit_dataset(
+        dataset, out, config, output.progress(), log_dir=log_dir or None, holds_changes=holds, note=output.note
+    )
     if not speaks:
         return
     if result.unreadable:
@@ -141,6 +155,7 @@ def fit(
             "version": result.version.name,
             "best_epoch": result.best_epoch,
             "seconds": result.seconds,
+            "rows": result.summary,
             "tokens": result.tokens.as_json(),
             **result.evaluation.as_json(),
         }

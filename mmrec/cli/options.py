@@ -14,6 +14,7 @@ __all__ = [
     "FilterOption",
     "JsonFlag",
     "KOption",
+    "MaxLeftOutOption",
     "ModalityOption",
     "QuietFlag",
     "RelaxedFlag",
@@ -64,4 +65,13 @@ RelaxedFlag = Annotated[
 ModalityOption = Annotated[
     str,
     typer.Option("--modality", metavar="fused|picture|words", help="Which side of the items to look at."),
+]
+MaxLeftOutOption = Annotated[
+    float,
+    typer.Option(
+        "--max-left-out",
+        metavar="SHARE",
+        help="Largest share of unusable rows, 0 to 1; left out: as dataset.toml says, or 0.1.",
+        show_default=False,
+    ),
 ]

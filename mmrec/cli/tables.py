@@ -32,6 +32,8 @@ def print_evaluation(out: Output, evaluation: Evaluation) -> None:
         evaluation.cutoffs,
         evaluation.cutoff,
     )
+    for doubt in evaluation.doubts:
+        out.note(doubt)
 
 
 def print_comparison(out: Output, comparison: BundleComparison) -> None:

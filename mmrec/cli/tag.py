@@ -223,6 +223,7 @@ def _fill_in(
         top_k=k,
         out=Path(out) if out else None,
         progress=sink.progress(),
+        note=sink.note,
     )
     if out:
         write_filled(filled, Path(out))

@@ -2,27 +2,32 @@
 
 Knows nothing about terminals. Tables are read the way `read_dataset` reads them, so a dataset without errors
 here is used whole there; pictures are decoded one by one, in a few threads (Pillow lets go of the interpreter
-meanwhile).
+meanwhile). A report is small, whatever there is to report: findings are counted by kind, and handed on one by one to
+whoever wants all of them.
 """
 
 from __future__ import annotations
 
+import datetime
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from mmrec.data.column_check import ColumnCheck, check_columns
 from mmrec.data.column_report import ColumnReport, WordsExample
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import Loaded, load_tables
 from mmrec.data.pictures import PictureStore, decode_picture, is_url
-from mmrec.data.problems import Problem, shown
+from mmrec.data.problems import Problem, ProblemGroup, ProblemLog, shown
+from mmrec.data.repeats import Repeats
+from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.errors import InvalidDatasetError, InvalidImageError
 from mmrec.progress import NO_PROGRESS, Progress
 
@@ -33,6 +38,10 @@ _AT_ONCE = 1024
 """Pictures handed to the threads in one go, so that a million of them need no million futures."""
 _SMALL = 64
 """A JPEG is decoded at a fraction of its size: every byte is still read, at an eighth of the time."""
+_MANY_EXACT, _MANY_CONSECUTIVE = 0.01, 0.05
+"""Shares of the events from which on repeats are warned of."""
+_ASKED_FROM = 3
+"""Events of a user of whom `mmrec fit` can hold some out."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +50,25 @@ class CheckReport:
 
     Attributes:
         dataset: The folder.
-        items: Items with a usable id.
-        users: Users with at least one usable event.
-        events: Usable events.
-        event_rows: Rows of the events table, the unusable ones included.
+        items: Items that are used.
+        users: Users with at least one event that is used.
+        events: Events that are used.
+        event_rows: Rows of the events table, those that are not used included.
         listed_users: Rows of the users table; None when there is no such table.
         with_picture: Share of the items whose picture was decoded, 0 to 1.
         with_words: Share of the items with a title, a description or a value in another column of words, 0 to 1.
+        with_events: Share of the items that are in an event, 0 to 1.
+        users_with_three: Users with 3 events or more, of whom `mmrec fit` can hold some out.
         time_column: ``timestamp``, ``position``, or '' without events.
         first: Date of the earliest event (UTC, ISO-8601); '' without timestamps.
         last: Date of the latest event.
         density: Distinct user-item pairs among all possible ones, 0 to 1.
-        problems: Every finding.
         columns: How each attribute of the items is read.
         words: The words of three items, as the text encoder gets them without a ``--template``.
+        repeats: Events that repeat earlier ones.
+        tables: What became of the rows of items and events.
+        event_columns: How the columns of the events are read.
+        problems: Every finding, counted by kind.
     """
 
     dataset: str
@@ -65,114 +79,187 @@ class CheckReport:
     listed_users: int | None
     with_picture: float
     with_words: float
+    with_events: float
+    users_with_three: int
     time_column: str
     first: str
     last: str
     density: float
-    problems: tuple[Problem, ...]
-    columns: tuple[ColumnReport, ...] = ()
-    words: tuple[WordsExample, ...] = ()
+    columns: tuple[ColumnReport, ...]
+    words: tuple[WordsExample, ...]
+    repeats: Repeats
+    tables: tuple[TableSummary, ...]
+    event_columns: tuple[ColumnUse, ...]
+    problems: tuple[ProblemGroup, ...]
+
+    @property
+    def examples(self) -> tuple[Problem, ...]:
+        """The first findings of every kind."""
+        return tuple(problem for group in self.problems for problem in group.examples)
 
     @property
     def errors(self) -> int:
-        """Number of problems that cost a row or the dataset."""
-        return sum(problem.severity == "error" for problem in self.problems)
+        """Number of findings that cost a row, a picture or the dataset."""
+        return sum(group.count for group in self.problems if group.severity == "error")
 
     @property
     def warnings(self) -> int:
-        """Number of problems that cost nothing."""
-        return len(self.problems) - self.errors
+        """Number of findings that cost nothing."""
+        return sum(group.count for group in self.problems if group.severity == "warning")
 
 
-def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS) -> CheckReport:
+def check_dataset(
+    path: str | os.PathLike[str],
+    progress: Progress = NO_PROGRESS,
+    *,
+    every: Callable[[Sequence[Problem]], None] | None = None,
+    now: datetime.datetime | None = None,
+) -> CheckReport:
     """Read every table and decode every picture of a dataset folder.
 
+    Args:
+        path: The folder.
+        progress: Told of the pictures.
+        every: Is given all findings, some at a time; the report holds the first few of each kind.
+        now: Later events are warned of, with a zone; None for the clock's.
+
     Raises:
-        NotFoundError: there is no such folder. Everything else is a problem in the report.
+        NotFoundError: there is no such folder.
+        InvalidDatasetError: ``dataset.toml`` cannot be used. Everything else is a problem in the report.
     """
     root = Path(path)
+    log = ProblemLog(every)
     progress.start("tables")
-    loaded = load_tables(root)
-    catalogue, interactions = loaded.catalogue, loaded.interactions
+    loaded = load_tables(root, log, now)
+    catalogue, interactions, events = loaded.catalogue, loaded.interactions, loaded.events
     items = len(catalogue) if catalogue is not None else 0
-    progress.finish(f"{items:,} items, {loaded.events:,} events")
-    problems = list(loaded.problems)
+    event_rows = events.summary.rows if events is not None else 0
+    progress.finish(f"{items:,} items, {event_rows:,} events")
     looked = ColumnCheck()
     if catalogue is not None:
         looked = check_columns(catalogue, loaded.settings, loaded.items_file, loaded.item_lines_N)
-        problems += looked.problems
-    decoded = _check_pictures(root, loaded, problems, progress)
-    first, last = _dates(interactions) if loaded.time_column == "timestamp" else ("", "")
-    if last and 19_000_000 < interactions.times_E.min() <= interactions.times_E.max() < 21_000_000:
-        message = "all timestamps are like 20240531, read as seconds since 1970; write dates as 2024-05-31"
-        problems.append(Problem(loaded.events_file, 0, "timestamp", "doubtful timestamp", message, severity="warning"))
+        log.extend(looked.problems)
+    repeats = _check_repeats(loaded, log)
+    decoded = _check_pictures(root, loaded, log, progress)
+    time_column = events.time_column if events is not None else ""
+    first, last = _dates(interactions) if time_column == "timestamp" else ("", "")
     return CheckReport(
         dataset=str(root),
         items=items,
         users=interactions.users,
         events=interactions.events,
-        event_rows=loaded.events,
+        event_rows=event_rows,
         listed_users=loaded.user_rows,
         with_picture=decoded / items if items else 0.0,
         with_words=looked.with_words,
-        time_column=loaded.time_column,
+        with_events=len(np.unique(interactions.items_E)) / items if items else 0.0,
+        users_with_three=int((interactions.lengths_U >= _ASKED_FROM).sum()),
+        time_column=time_column,
         first=first,
         last=last,
         density=_density(interactions, items),
-        problems=tuple(problems),
         columns=looked.columns,
         words=looked.words,
+        repeats=repeats,
+        tables=loaded.summary.tables,
+        event_columns=loaded.summary.event_columns,
+        problems=log.groups,
     )
 
 
-def _check_pictures(root: Path, loaded: Loaded, problems: list[Problem], progress: Progress) -> int:
+def _check_repeats(loaded: Loaded, log: ProblemLog) -> Repeats:
+    """Count repeats, and warn where there are so many that they change what is learned and measured."""
+    repeats = loaded.events.repeats if loaded.events is not None else Repeats(0, 0, 0, 0)
+
+    def warn(kind: str, count: int, words: str) -> None:
+        message = f"{count:,} of {repeats.events:,} events ({count / repeats.events:.1%}) {words}"
+        log.append(Problem(loaded.events_file, 0, "", kind, message, severity="warning"))
+
+    if repeats.events and repeats.exact >= _MANY_EXACT * repeats.events:
+        warn(
+            "repeated event",
+            repeats.exact,
+            "say again what another one says: the same user, item and time; keep one of each, unless each stands for a "
+            "piece that was bought",
+        )
+    consecutive = repeats.consecutive - repeats.exact
+    if repeats.events and consecutive >= _MANY_CONSECUTIVE * repeats.events:
+        warn(
+            "item again",
+            consecutive,
+            "are of the item that the user had just before; if these are reloads of one page, keep the first of each, "
+            "for what is learned from them is that the next item is the last one",
+        )
+    return repeats
+
+
+def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progress) -> int:
     """Decode the picture of every item that names one; the number of items whose picture is sound."""
     if loaded.catalogue is None:
         return 0
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, ref in enumerate(loaded.catalogue.images):
-        if ref:
-            rows_of[ref].append(row)
-    urls = [ref for ref in rows_of if is_url(ref)]
+    encoded = pa.array(loaded.catalogue.images, pa.large_string()).dictionary_encode()
+    refs: list[str] = encoded.dictionary.to_pylist()
+    codes_N = np.asarray(encoded.indices, dtype=np.int64)
+    items_P = np.bincount(codes_N, minlength=len(refs))
+    urls = sum(int(items_P[place]) for place, ref in enumerate(refs) if is_url(ref))
     if urls:
-        count = sum(len(rows_of.pop(ref)) for ref in urls)
-        message = f"{count:,} pictures are URLs, which are not fetched; save them in images/ to have them used"
-        problems.append(Problem(loaded.items_file, 0, "image", "picture not fetched", message, severity="warning"))
-    if not rows_of:
+        message = f"{urls:,} pictures are URLs, which are not fetched; save them in images/ to have them used"
+        log.append(Problem(loaded.items_file, 0, "image", "picture not fetched", message, severity="warning"))
+    looked_at = [place for place, ref in enumerate(refs) if ref and not is_url(ref)]
+    if not looked_at:
         return 0
+    missing_P = np.zeros(len(refs), dtype=np.bool_)
+    unreadable: dict[int, str] = {}
     sound = 0
-    found: list[Problem] = []
-    progress.start("pictures", len(rows_of), "pictures")
+    progress.start("pictures", len(looked_at), "pictures")
     with PictureStore(root) as store:
         try:
-            for ref, (kind, message) in _looked_at(store, rows_of):
+            for place, found in zip(looked_at, _looked_at(store, (refs[place] for place in looked_at)), strict=True):
                 progress.advance()
-                if not kind:
-                    sound += len(rows_of[ref])
-                    continue
-                for row in rows_of[ref]:
-                    place = loaded.items_places.of(int(loaded.item_lines_N[row]))
-                    found.append(Problem(*place, "image", kind, message))
+                if found is None:
+                    missing_P[place] = True
+                elif found:
+                    unreadable[place] = found
+                else:
+                    sound += int(items_P[place])
         except InvalidDatasetError as err:
-            problems.append(Problem("images.zip", 0, "", "unreadable archive", err.message))
+            log.append(Problem("images.zip", 0, "", "unreadable archive", err.message))
     progress.finish(f"{sound:,} items with a sound picture")
-    problems += sorted(found, key=lambda problem: (problem.file, problem.row))
+
+    def tell(kind: str, bad_P: npt.NDArray[np.bool_], message: Callable[[int], str]) -> None:
+        rows = np.flatnonzero(bad_P[codes_N])
+        log.add_rows(
+            loaded.items_file,
+            loaded.item_lines_N[rows],
+            "image",
+            kind,
+            lambda places: map(message, codes_N[rows[places]].tolist()),
+            place=loaded.items_places.of,
+        )
+
+    unreadable_P = np.zeros(len(refs), dtype=np.bool_)
+    unreadable_P[list(unreadable)] = True
+    tell("unreadable picture", unreadable_P, lambda place: f"image is {shown(refs[place])}: {unreadable[place]}")
+    tell(
+        "missing picture",
+        missing_P,
+        lambda place: f"image is {shown(refs[place])}, which is neither in images/ nor in images.zip; add the file",
+    )
     return sound
 
 
-def _looked_at(store: PictureStore, refs: Iterable[str]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Each reference with the kind and message of its problem, both empty when the picture is sound."""
+def _looked_at(store: PictureStore, refs: Iterable[str]) -> Iterator[str | None]:
+    """What is wrong with each picture: None where it is not there, '' where it is sound."""
 
-    def look(ref: str) -> tuple[str, tuple[str, str]]:
+    def look(ref: str) -> str | None:
         try:
             data = store.read(ref)
             if data is None:
-                message = f"image is {shown(ref)}, which is neither in images/ nor in images.zip; add the file"
-                return ref, ("missing picture", message)
+                return None
             decode_picture(data, size_hint=_SMALL)
         except InvalidImageError as err:
-            return ref, ("unreadable picture", f"image is {shown(ref)}: {err.message}")
-        return ref, ("", "")
+            return err.message
+        return ""
 
     rest = iter(refs)
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:

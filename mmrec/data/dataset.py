@@ -1,10 +1,10 @@
 """A dataset folder, read: the catalogue, who did what, and where the pictures are.
 
 The folder holds ``items.{parquet,csv,tsv,jsonl}`` with `item_id` and any of `title`, `description`, `image`;
-every further column is an attribute. ``events.*`` has `user_id`, `item_id`, and `timestamp` (seconds or
-milliseconds since 1970, or ISO-8601) or `position`; `rating` and `event_type` are optional. ``users.*`` is
-optional. Pictures lie in ``images/`` or ``images.zip``. The text formats may be gzipped (``events.tsv.gz``).
-``dataset.toml`` says what the values alone do not (see `mmrec.data.settings`).
+every further column is an attribute. ``events.*`` has `user_id`, `item_id`, and `timestamp` (`mmrec.data.moments`) or
+`position`; `rating` and `event_type` are optional, and say which events are wishes (`mmrec.data.wishes`). ``users.*``
+is optional. Pictures lie in ``images/`` or ``images.zip``. The text formats may be gzipped (``events.tsv.gz``).
+``dataset.toml`` has the owner's settings (`mmrec.data.settings`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from mmrec.data.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import load_tables
 from mmrec.data.pictures import PictureStore
-from mmrec.data.problems import raise_if_fatal
+from mmrec.data.problems import ProblemGroup, ProblemLog, raise_if_fatal
 from mmrec.data.settings import DatasetSettings
+from mmrec.data.summary import DatasetSummary, checked_share, raise_if_too_few_used
 from mmrec.data.word_columns import find_words
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
 __all__ = ["Dataset", "Need", "read_dataset"]
 
 Need = Literal["", "picture", "words"]
+
+_ASIDE = {"picture": "without a picture", "words": "without words"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +41,12 @@ class Dataset:
         root: The folder.
         name: Its name.
         catalogue: The items.
-        interactions: Events of these items; without an events table there are none.
+        interactions: Wishes for these items; without an events table there are none.
         pictures: Where the items' pictures are read from.
+        rejected: Items that users sent back, removed or rated low, and have not wished for since, as one event each.
         settings: What ``dataset.toml`` says.
+        summary: What became of the rows of the tables.
+        problems: What is wrong with the tables, by kind.
     """
 
     root: Path
@@ -48,33 +54,63 @@ class Dataset:
     catalogue: Catalogue
     interactions: Interactions
     pictures: PictureStore
+    rejected: Interactions = field(default_factory=Interactions.empty)
     settings: DatasetSettings = field(default_factory=DatasetSettings)
+    summary: DatasetSummary = field(default_factory=DatasetSummary)
+    problems: tuple[ProblemGroup, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What somebody has to know before the dataset is used: rows that are not, columns without effect, warnings."""
+        warnings = [
+            f"{group.file or self.name}: {group.count:,} x {group.kind}" + (f": {group.hint}" if group.hint else "")
+            for group in self.problems
+            if group.severity == "warning"
+        ]
+        told = (*self.summary.lines, *warnings)
+        return (*told, f"`mmrec check {self.root}` shows more") if told else ()
 
 
-def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset:
+def read_dataset(
+    path: str | os.PathLike[str],
+    *,
+    require: Need = "",
+    max_left_out: float | None = None,
+    min_rating: float | None = None,
+) -> Dataset:
     """Read a dataset folder.
 
-    Events of unknown items, and events whose time or rating breaks the rules, are dropped; `mmrec check`
-    lists them.
+    Events of unknown items, and rows whose time, rating, id or text breaks the rules, are left out, and counted in
+    `Dataset.summary`; `mmrec check` shows them.
 
     Args:
         path: The folder.
         require: ``picture`` keeps only items whose picture is there, ``words`` only items with a title, a
-            description or a value in another column of words; the events of the others are dropped with them.
+            description or a value in another column of words; the events of the others are set aside with them.
+        max_left_out: The largest share of the rows of a table that may be left out, in [0, 1]; None for what
+            ``dataset.toml`` says, or a tenth.
+        min_rating: Events with a rating below it are no wishes; 0: every rating counts; None: as ``dataset.toml``
+            says, or by the scale of the ratings.
 
     Raises:
         NotFoundError: there is no such folder.
         InvalidDatasetError: a table or column is missing, item ids are empty or repeated, a row cannot be
-            read, or no item is left. The message names the first few problems with their rows.
+            read, too many rows are left out, or no item is left. The message names the first few problems with
+            their rows.
+        InvalidArgumentError: `require` or `max_left_out` breaks its rule.
     """
     if require not in ("", "picture", "words"):
         raise InvalidArgumentError(f"require is {require!r}; it must be '', 'picture' or 'words'", field="require")
+    checked_share(max_left_out)
     root = Path(path)
-    loaded = load_tables(root)
-    raise_if_fatal(root, loaded.problems)
-    catalogue, interactions = loaded.catalogue, loaded.interactions
+    log = ProblemLog()
+    loaded = load_tables(root, log, min_rating=min_rating)
+    raise_if_fatal(root, log.groups)
+    catalogue, interactions, summary = loaded.catalogue, loaded.interactions, loaded.summary
+    rejected = loaded.events.rejected if loaded.events is not None else Interactions.empty()
     if catalogue is None:
         raise InvalidDatasetError(f"the dataset {str(root)!r} has no usable items table; see `mmrec check {root}`")
+    raise_if_too_few_used(root, summary, loaded.settings.events.max_left_out if max_left_out is None else max_left_out)
     pictures = PictureStore(root)
     if require:
         keep_N = (
@@ -88,5 +124,18 @@ def read_dataset(path: str | os.PathLike[str], *, require: Need = "") -> Dataset
                 "fill the column " + ("'image' and images/" if require == "picture" else "'title' or 'description'")
             )
         new_rows_N = np.where(keep_N, np.cumsum(keep_N) - 1, -1)
+        before = interactions.events
         catalogue, interactions = catalogue.take(keep_N), interactions.restrict_items(new_rows_N)
-    return Dataset(root, root.resolve().name, catalogue, interactions, pictures, loaded.settings)
+        rejected = rejected.restrict_items(new_rows_N)
+        summary = summary.with_set_aside(int((~keep_N).sum()), before - interactions.events, _ASIDE[require])
+    return Dataset(
+        root=root,
+        name=root.resolve().name,
+        catalogue=catalogue,
+        interactions=interactions,
+        pictures=pictures,
+        rejected=rejected,
+        settings=loaded.settings,
+        summary=summary,
+        problems=log.groups,
+    )

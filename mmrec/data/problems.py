@@ -1,18 +1,32 @@
-"""What can be wrong with a dataset folder: one `Problem` per finding, with its file, row and column.
+"""What can be wrong with a dataset folder: findings, counted by file, column and kind, with the first few of each.
 
-Knows nothing of how tables are read. The reader and `mmrec check` use the same findings, so that a refusal
-and a report say the same words.
+Unit of work: one finding, or all rows of one kind at once. Knows nothing of how tables are read. The reader and
+`mmrec check` use the same findings, so that a refusal and a report say the same words; however many there are, a log
+holds a few of each kind, and hands all of them on to whoever wants them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from mmrec.errors import InvalidDatasetError
 
-__all__ = ["FATAL_KINDS", "Problem", "Severity", "fatal_problems", "raise_if_fatal", "shown"]
+__all__ = [
+    "EXAMPLES",
+    "FATAL_KINDS",
+    "Problem",
+    "ProblemGroup",
+    "ProblemLog",
+    "Severity",
+    "fatal_groups",
+    "raise_if_fatal",
+    "shown",
+]
 
 Severity = Literal["error", "warning"]
 
@@ -35,7 +49,11 @@ FATAL_KINDS = frozenset(
 )
 """Kinds that leave no trustworthy catalogue or history. Other errors cost a row each."""
 
-_SHOWN = 5
+EXAMPLES = 5
+"""Findings of each kind that are kept whole."""
+
+_AT_ONCE = 65_536
+"""Findings that are put into words at a time when all of them are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +82,155 @@ class Problem:
         return f"{place}: {self.message}" if place else self.message
 
 
+@dataclass(frozen=True, slots=True)
+class ProblemGroup:
+    """All findings of one kind in one column of one table.
+
+    Attributes:
+        file: Name of the table, a file or a folder of files; empty when they are about the dataset's folder.
+        column: As of each finding.
+        kind: As of each finding.
+        severity: As of each finding.
+        count: How many there are.
+        examples: The first of them, at most `EXAMPLES`.
+        hint: What they have in common, or probably come from, with the mend; empty where nothing is known.
+    """
+
+    file: str
+    column: str
+    kind: str
+    severity: Severity
+    count: int
+    examples: tuple[Problem, ...]
+    hint: str = ""
+
+
+class _Counted:
+    """A group that is still growing."""
+
+    __slots__ = ("count", "examples", "hint")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.examples: list[Problem] = []
+        self.hint = ""
+
+
+class ProblemLog:
+    """Counts findings by kind and keeps the first few of each. Not safe to share between threads.
+
+    Args:
+        every: Is given all findings, some at a time, in no order between kinds; None: nobody wants them all.
+    """
+
+    def __init__(self, every: Callable[[Sequence[Problem]], None] | None = None) -> None:
+        self._every = every
+        self._groups: dict[tuple[str, str, str, Severity], _Counted] = {}
+
+    @property
+    def groups(self) -> tuple[ProblemGroup, ...]:
+        """What was found so far, in the order in which each kind came first."""
+        return tuple(
+            ProblemGroup(file, column, kind, severity, found.count, tuple(found.examples), found.hint)
+            for (file, column, kind, severity), found in self._groups.items()
+        )
+
+    def append(self, problem: Problem, hint: str = "", table: str | None = None) -> None:
+        """Take in one finding.
+
+        Args:
+            problem: The finding.
+            hint: What is known of its kind.
+            table: Counts it as one of this table or folder ('' for the dataset's), of which its file is a part; None:
+                its file is the table.
+        """
+        file = problem.file if table is None else table
+        found = self._group(file, problem.column, problem.kind, problem.severity)
+        found.count += 1
+        found.hint = hint or found.hint
+        if len(found.examples) < EXAMPLES:
+            found.examples.append(problem)
+        if self._every is not None:
+            self._every((problem,))
+
+    def extend(self, problems: Iterable[Problem], table: str | None = None) -> None:
+        """Take in some findings; see `append`."""
+        for problem in problems:
+            self.append(problem, table=table)
+
+    def add_rows(
+        self,
+        file: str,
+        lines_M: npt.NDArray[np.int64],
+        column: str,
+        kind: str,
+        messages: Callable[[npt.NDArray[np.int64]], Iterable[str]],
+        *,
+        severity: Severity = "error",
+        hint: str = "",
+        place: Callable[[int], tuple[str, int]] | None = None,
+    ) -> None:
+        """Take in all rows of one kind; none is put into words that nobody will read.
+
+        Args:
+            file: Name of the table.
+            lines_M: Line of each finding, ascending. Shape: (M,), int64.
+            column: Name of the column.
+            kind: The kind of all of them.
+            messages: The messages of the findings at these places of `lines_M`, in that order.
+            severity: Of all of them.
+            hint: See `ProblemGroup`.
+            place: The file and the line in it behind a number of `lines_M`; None where these are lines of `file`.
+        """
+        if not len(lines_M):
+            return
+        place = place or (lambda line: (file, line))
+
+        def worded(start: int, end: int) -> Iterator[Problem]:
+            places = np.arange(start, min(end, len(lines_M)))
+            for line, message in zip(lines_M[places].tolist(), messages(places), strict=True):
+                yield Problem(*place(line), column, kind, message, severity)
+
+        found = self._group(file, column, kind, severity)
+        found.count += len(lines_M)
+        found.hint = hint or found.hint
+        found.examples += worded(0, EXAMPLES - len(found.examples))
+        if self._every is not None:
+            for start in range(0, len(lines_M), _AT_ONCE):
+                self._every(tuple(worded(start, start + _AT_ONCE)))
+
+    def _group(self, file: str, column: str, kind: str, severity: Severity) -> _Counted:
+        return self._groups.setdefault((file, column, kind, severity), _Counted())
+
+
 def shown(value: object, limit: int = 80) -> str:
     """A value as quoted in messages: with its quotes, and cut when it is long."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
-def fatal_problems(problems: Iterable[Problem]) -> list[Problem]:
+def fatal_groups(groups: Iterable[ProblemGroup]) -> list[ProblemGroup]:
     """Those that make the dataset unusable."""
-    return [p for p in problems if p.kind in FATAL_KINDS and p.severity == "error"]
+    return [group for group in groups if group.kind in FATAL_KINDS and group.severity == "error"]
 
 
-def raise_if_fatal(root: object, problems: Sequence[Problem]) -> None:
+def raise_if_fatal(root: object, groups: Sequence[ProblemGroup]) -> None:
     """Refuse the dataset when any of its problems is fatal.
 
     Raises:
         InvalidDatasetError: naming the first few, with the advice to run ``mmrec check``.
     """
-    fatal = fatal_problems(problems)
+    fatal = fatal_groups(groups)
     if not fatal:
         return
-    lines = [f"  {problem}" for problem in fatal[:_SHOWN]]
-    if len(fatal) > _SHOWN:
-        lines.append(f"  and {len(fatal) - _SHOWN:,} more")
+    first = [problem for group in fatal for problem in group.examples][:EXAMPLES]
+    lines = [f"  {problem}" for problem in first]
+    more = sum(group.count for group in fatal) - len(first)
+    if more:
+        lines.append(f"  and {more:,} more")
+    lines += [f"  {group.hint}" for group in fatal if group.hint]
     raise InvalidDatasetError(
         f"the dataset {str(root)!r} cannot be used:\n"
         + "\n".join(lines)
-        + f"\n`mmrec check {root}` lists every problem"
+        + f"\n`mmrec check {root}` shows what is wrong, `mmrec check {root} --problems FILE` every row"
     )

@@ -22,6 +22,7 @@ Knows nothing of tables; what the settings mean is in the modules that read them
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -77,6 +78,11 @@ class EventSettings:
     max_left_out: float = 0.1
 
     def __post_init__(self) -> None:
+        if self.min_rating is not None and not math.isfinite(self.min_rating):
+            raise InvalidArgumentError(
+                f"min_rating is {self.min_rating:g}; it must be a finite number, and 0 counts every rating",
+                field="min_rating",
+            )
         if not 0.0 <= self.max_left_out <= 1.0:
             raise InvalidArgumentError(
                 f"max_left_out is {self.max_left_out:g}; it is a share of the rows, so it must lie in [0, 1]",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmrec.data.arrow_text import TEXT, as_text
-from mmrec.data.problems import Problem
+from mmrec.data.problems import Problem, ProblemLog
 from mmrec.data.table_batches import Batch, Places, TableReader
 
 __all__ = ["Table", "read_table"]
@@ -30,7 +30,7 @@ class Table:
             dates and moments in their own types.
         rows: Number of rows.
         lines: Number of the line of each row; what it is in which file says `place`. Shape: (rows,), int64.
-        problems: What was wrong with the table; a bad row is not among the columns.
+        problems: What was wrong with the table, bad rows among it, where no log was told.
         places: The file and line behind each number in `lines`.
     """
 
@@ -54,18 +54,22 @@ class Table:
         file, line = self.place(row)
         return str(line) if file == self.file else f"{file}:{line}"
 
-    def problem(self, row: int, column: str, kind: str, message: str) -> Problem:
-        """An error found in the row with this index."""
-        return Problem(*self.place(row), column, kind, message)
 
+def read_table(path: Path, log: ProblemLog | None = None) -> Table:
+    """Read a table; nothing is raised.
 
-def read_table(path: Path) -> Table:
-    """Read a table; what is wrong with the file is in `Table.problems`, nothing is raised."""
-    reader = TableReader(path)
-    batches: list[Batch] = []
+    Args:
+        path: A file, or a folder of part files.
+        log: Is told what is wrong with the table; None: `Table.problems` has all of it, however much that is.
+    """
     problems: list[Problem] = []
+    log = log or ProblemLog(problems.extend)
+    reader = TableReader(path)
+    log.extend(reader.problems, table=reader.file)
+    told = len(reader.problems)
+    batches: list[Batch] = []
     for batch in reader.batches():
-        problems += batch.bad.values()
+        log.extend(batch.bad.values(), table=reader.file)
         batches.append(_good_rows(batch))
     refused = reader.refusal is not None and not batches
     names = () if refused else dict.fromkeys((*(reader.columns or ()), *(name for b in batches for name in b.columns)))
@@ -75,14 +79,15 @@ def read_table(path: Path) -> Table:
             f"the pictures in the column {reader.picture!r} are used by `mmrec embed` and `mmrec upsert` alone; save "
             "them in images/ to have them used elsewhere"
         )
-        problems.append(Problem(reader.file, 0, reader.picture, "picture not read", message, severity="warning"))
+        log.append(Problem(reader.file, 0, reader.picture, "picture not read", message, severity="warning"))
+    log.extend(reader.problems[told:], table=reader.file)
     lines = [batch.lines for batch in batches]
     return Table(
         reader.file,
         columns,
         sum(map(len, lines)),
         np.concatenate(lines) if lines else np.zeros(0, dtype=np.int64),
-        (*reader.problems, *problems),
+        tuple(problems),
         reader.places,
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,17 @@ import numpy.typing as npt
 
 from mmrec.bundle import Bundle, open_bundle
 from mmrec.data.catalogue import Catalogue
-from mmrec.data.dataset import read_dataset
+from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import LeaveOneOut, Split
+from mmrec.data.summary import DatasetSummary
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.evaluation.comparisons import Comparison
 from mmrec.evaluation.metrics import CUTOFFS, checked_cutoffs
 from mmrec.pipeline.beam_check import BeamCheck, check_beam, quick_sample
 from mmrec.pipeline.evaluation import Evaluation, compare_with_floor, evaluate
+from mmrec.pipeline.known_sequences import count_known_answers
 from mmrec.pipeline.questions import AnsweredQuestions, catalogue_hash
 from mmrec.pipeline.splitting import (
     LEAVE_ONE_OUT,
@@ -53,6 +55,7 @@ class BundleEvaluation:
         questions: Where every answer landed.
         epochs: Training curve as `fit` stored it, one mapping per epoch.
         best_epoch: The epoch that is served; None where it was not stored.
+        rows: What became of the rows of the dataset; None for the events of the bundle.
     """
 
     bundle: Path
@@ -65,10 +68,13 @@ class BundleEvaluation:
     questions: AnsweredQuestions
     epochs: tuple[Mapping[str, Any], ...]
     best_epoch: int | None
+    rows: DatasetSummary | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The evaluation's mapping with ``split``, ``comparisons`` and ``beam`` (None when not wanted)."""
+        """The evaluation's mapping with ``split``, ``comparisons``, ``beam`` (None when not wanted), and
+        ``dataset_rows`` (None for the events of the bundle)."""
         return self.evaluation.as_json() | {
+            "dataset_rows": asdict(self.rows) if self.rows is not None else None,
             "bundle": str(self.bundle),
             "version": self.version,
             "split": self.split,
@@ -87,6 +93,7 @@ def evaluate_bundle(
     split: str = "",
     cutoffs: Sequence[int] | None = None,
     beam_sample: int | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> BundleEvaluation:
     """Rank every held-out event among the whole catalogue.
 
@@ -101,6 +108,7 @@ def evaluate_bundle(
         cutoffs: List lengths; None for 5, 10 and 20.
         beam_sample: Questions on which the beam is compared with exact ranking: None for as many as are quick, 0 for
             no such comparison.
+        note: Told in sentences, before the work begins, which rows of the dataset are not used.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -118,9 +126,13 @@ def evaluate_bundle(
     parts = read_parts(opened, where)
     # Only lengths that somebody asked for must fit: those of the tables stand for any catalogue.
     lengths = CUTOFFS if cutoffs is None else checked_cutoffs(cutoffs, len(parts.catalogue))
-    interactions = parts.interactions
+    interactions, rows = parts.interactions, None
     if dataset is not None:
-        interactions = _events_of(dataset, parts.catalogue)
+        # What a wish is for the one is a wish for the other.
+        data = read_dataset(dataset, min_rating=_fitted_min_rating(opened))
+        interactions, rows = _events_of(data, parts.catalogue), data.summary
+        for line in _notes(data, interactions):
+            note(line)
     divided = split_events(interactions, wanted, opened.root if dataset is None else dataset)
     if parts.catalogue.alive_N is not None:
         # Nobody can be recommended what was deleted since.
@@ -145,6 +157,7 @@ def evaluate_bundle(
         questions=_answered(opened, parts.catalogue, interactions, divided, wanted, evaluation),
         epochs=tuple(metrics.get("epochs", ())),
         best_epoch=metrics.get("best_epoch"),
+        rows=rows,
     )
 
 
@@ -152,6 +165,12 @@ def fitted_split(bundle: Bundle) -> SplitName:
     """The split a bundle was fitted with; bundles from before there was a choice left each user's last events out."""
     config = bundle.manifest.parameters.get("config")
     return checked_split(str(config.get("split", LEAVE_ONE_OUT)) if isinstance(config, Mapping) else LEAVE_ONE_OUT)
+
+
+def _fitted_min_rating(bundle: Bundle) -> float | None:
+    """The threshold that the fit was told; None where it was left to the dataset."""
+    config = bundle.manifest.parameters.get("config")
+    return config.get("min_rating") if isinstance(config, Mapping) else None
 
 
 def _answerable(test: Split, alive_N: npt.NDArray[np.bool_]) -> Split:
@@ -173,6 +192,16 @@ def _refuse_leaks(
     leaked = leaked_questions(interactions, divided.test, parts.interactions, fitted)
     # Under a time split nothing that happened after the first question may be known, whoever did it.
     later = int((fitted.train.times_E >= first_moment(interactions, divided.test)).sum()) if wanted == "time" else 0
+    known = count_known_answers(divided.test, fitted)
+    if not leaked and not later and known.learned:
+        raise InvalidArgumentError(
+            f"{bundle.root} has learned what these questions ask for: {known.known:,} of {known.asked:,} answers "
+            "come after the same items as in events that it was fitted on (by chance about "
+            f"{known.expected:,.0f} would), so they are probably these events with other user ids or times, and "
+            "figures would be too good: evaluate on events that it was not fitted on, or on the split of those it was "
+            "fitted on",
+            field="dataset",
+        )
     if leaked or later:
         learned = [f"the answers of {leaked:,} of the {len(divided.test.targets_U):,} questions"] if leaked else []
         learned += [f"{later:,} events that are later than the first question"] if later else []
@@ -208,9 +237,20 @@ def _answered(
     )
 
 
-def _events_of(dataset: str | os.PathLike[str], catalogue: Catalogue) -> Interactions:
+def _notes(data: Dataset, interactions: Interactions) -> tuple[str, ...]:
+    """What is to be known of a dataset, and how many of its events are of items that the bundle does not have."""
+    gone = data.interactions.events - interactions.events
+    if not gone:
+        return data.notes
+    return (
+        *data.notes,
+        f"{gone:,} of {data.interactions.events:,} events are of items that the bundle does not have; they are left "
+        "out",
+    )
+
+
+def _events_of(data: Dataset, catalogue: Catalogue) -> Interactions:
     """Events of a dataset in the rows of the bundle's catalogue."""
-    data = read_dataset(dataset)
     rows = [catalogue.row_of(item_id) for item_id in data.catalogue.item_ids]
     new_rows_N = np.array([-1 if row is None else row for row in rows], dtype=np.int64)
     interactions = data.interactions.restrict_items(new_rows_N)

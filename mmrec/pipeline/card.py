@@ -43,6 +43,8 @@ def model_card(
         "",
         f"- {len(data.catalogue):,} items, {pictures:,} with a picture, {words:,} with words",
         f"- {data.interactions.events:,} events of {data.interactions.users:,} users; {_HELD_OUT[config.split]}",
+        *(f"- {table}" for table in data.summary.tables if table.used != table.rows),
+        *(f"- {column.column} of the events: {column.words}" for column in data.summary.event_columns),
         "",
         "## What it is",
         "",
@@ -66,6 +68,7 @@ def model_card(
     ]
     lines += [
         "",
+        *(line for doubt in evaluation.doubts for line in (f"{doubt}.", "")),
         "## Limits",
         "",
         "It knows what customers did in these events and nothing else. Popular items are recommended more often than "

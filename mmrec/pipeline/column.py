@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mmrec.bundle import open_bundle
 from mmrec.data.catalogue import OWN_COLUMNS
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.files import replace_file
+from mmrec.data.summary import DatasetSummary
 from mmrec.data.word_columns import find_words
 from mmrec.data.writing import FORMATS, write_table
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
@@ -71,10 +72,12 @@ class FilledColumn:
     Attributes:
         item_ids: Of the whole catalogue. Length N.
         result: The values, their confidences, and how good they are where it could be measured.
+        rows_read: What became of the rows of the dataset.
     """
 
     item_ids: tuple[str, ...]
     result: FillResult
+    rows_read: DatasetSummary = field(default_factory=DatasetSummary)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -93,6 +96,7 @@ class FilledColumn:
         document: dict[str, Any] = {
             "column": self.result.column,
             "items": len(self.item_ids),
+            "rows": asdict(self.rows_read),
             **self.counts,
             "temperature": self.result.temperature,
             "held_out": None
@@ -115,6 +119,7 @@ def fill_dataset_column(
     top_k: int = 3,
     out: Path | None = None,
     progress: Progress = NO_PROGRESS,
+    note: Callable[[str], None] = lambda _: None,
 ) -> FilledColumn:
     """Fill in the missing values of a column.
 
@@ -128,6 +133,7 @@ def fill_dataset_column(
         top_k: Alternatives that are kept per item.
         out: Where the values will be written; checked before anything is computed. None: nowhere.
         progress: Told of every stage.
+        note: Told in sentences, before the work begins, which rows are not used and what is odd about the others.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -139,6 +145,8 @@ def fill_dataset_column(
         _checked_suffix(out)
     config = FillConfig(modality=modality, min_confidence=min_confidence, top_k=top_k, seed=source.seed)
     data = read_dataset(dataset)
+    for line in data.notes:
+        note(line)
     if column in OWN_COLUMNS or (column not in data.catalogue.attributes and not labels):
         columns = ", ".join(data.catalogue.attributes) or f"none besides {', '.join(OWN_COLUMNS)}"
         raise InvalidArgumentError(
@@ -148,7 +156,7 @@ def fill_dataset_column(
         )
     encoder = _encoder(data, column, source, modality, progress)
     result = fill_dataset(data, column, encoder, config, labels=labels, progress=progress)
-    return FilledColumn(tuple(data.catalogue.item_ids), result)
+    return FilledColumn(tuple(data.catalogue.item_ids), result, data.summary)
 
 
 def write_filled(filled: FilledColumn, path: Path) -> None:

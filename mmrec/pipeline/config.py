@@ -7,6 +7,7 @@ from typing import Literal
 
 from mmrec.channels.blend import BlendConfig
 from mmrec.data.item_words import EVERY_COLUMN, ItemWords
+from mmrec.data.summary import checked_share
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.pipeline.splitting import LEAVE_ONE_OUT, SplitName, checked_split
@@ -37,6 +38,9 @@ class FitConfig:
         split: Which events are held out: ``leave-one-out`` (each user's last two) or ``time`` (the last fifth of all).
         relabel_ids: Give items random ids in a random order, so that nothing can be read from either.
         require: ``picture`` or ``words`` leaves out items without them; empty keeps all.
+        max_left_out: The largest share of the rows of a table that may be left out as unusable, in [0, 1]; None for
+            what the dataset says.
+        min_rating: Events with a rating below it are no wishes; 0: every rating counts; None for what the dataset says.
         modality: Which of picture and words the fused embedding sees.
         compare_modalities: Also fit with pictures alone and with words alone, and put both into the metrics.
         seed: Of everything that is drawn.
@@ -61,6 +65,8 @@ class FitConfig:
     split: SplitName = LEAVE_ONE_OUT
     relabel_ids: bool = False
     require: Literal["", "picture", "words"] = ""
+    max_left_out: float | None = None
+    min_rating: float | None = None
     modality: Modality = "both"
     compare_modalities: bool = False
     seed: int = 0
@@ -95,6 +101,7 @@ class FitConfig:
                 field="encoders_from",
             )
         checked_split(self.split)
+        checked_share(self.max_left_out)
         if self.beam_width < 1:
             raise InvalidArgumentError(f"beam_width is {self.beam_width}; it must be 1 or more", field="beam_width")
         if not 0 <= self.seed < 2**31:

@@ -66,6 +66,7 @@ class Evaluation:
         questions: Test users asked.
         items: Size of the catalogue that is ranked.
         cutoffs: Ascending list lengths.
+        answers_in_history: Questions that ask for an item of the history.
         slices: The same rows for groups of questions, seen items removed; empty when only one row was wanted.
         ranks: Where every question's target landed, by name and treatment of seen items.
     """
@@ -74,6 +75,7 @@ class Evaluation:
     questions: int
     items: int
     cutoffs: tuple[int, ...] = CUTOFFS
+    answers_in_history: int = 0
     slices: tuple[QuestionSlice, ...] = ()
     ranks: Mapping[Key, Ranks] = field(default_factory=dict, repr=False, compare=False)
 
@@ -86,16 +88,30 @@ class Evaluation:
         """The row of a ranker."""
         return next(row for row in self.rows if (row.name, row.seen) == (name, seen))
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What makes the figures say less than they seem to."""
+        if not self.answers_in_history:
+            return ()
+        share = self.answers_in_history / self.questions
+        return (
+            f"{self.answers_in_history:,} of {self.questions:,} questions ({share:.1%}) ask for an item that is in the "
+            "history: with seen items removed nobody can answer them, and they count as missed; with seen items kept "
+            "the history gives many of them away",
+        )
+
     def best_floor(self) -> str:
         """Name of the floor with the highest NDCG, seen items removed."""
         floors = [row for row in self.rows if row.name in FLOORS and row.seen == "removed"]
         return max(floors, key=lambda row: row.ndcg[self.cutoff]).name
 
     def as_json(self) -> dict[str, Any]:
-        """``{"rows": [...], "questions": ..., "items": ..., "cutoffs": [...], "slices": [...]}``."""
+        """``{"rows": [...], "questions": ..., "answers_in_history": ..., "items": ..., "cutoffs": [...], "slices":
+        [...]}``."""
         return {
             "rows": [row.as_json() for row in self.rows],
             "questions": self.questions,
+            "answers_in_history": self.answers_in_history,
             "items": self.items,
             "cutoffs": list(self.cutoffs),
             "slices": [group.as_json() for group in self.slices],
@@ -219,6 +235,9 @@ def evaluate(
         questions=len(test.targets_U),
         items=ranker.parts.catalogue.items,
         cutoffs=tuple(cutoffs),
+        answers_in_history=sum(
+            bool((history == target).any()) for history, target in zip(test.histories, test.targets_U, strict=True)
+        ),
         slices=slices,
         ranks=ranks,
     )

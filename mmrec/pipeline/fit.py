@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from mmrec.channels.sketch import fit_sketch
 from mmrec.channels.transitions import count_transitions
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import LeaveOneOut
+from mmrec.data.summary import DatasetSummary
 from mmrec.data.word_columns import find_words
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError
@@ -82,6 +84,7 @@ class FitResult:
         best_epoch: The one whose weights are served.
         unreadable: Pictures that could not be read; their items have words only.
         seconds: Wall time of this run by stage.
+        summary: What became of the rows of the dataset.
     """
 
     bundle: Path
@@ -92,6 +95,7 @@ class FitResult:
     best_epoch: int
     unreadable: int
     seconds: dict[str, float]
+    summary: DatasetSummary
 
 
 class _Encoded(NamedTuple):
@@ -145,6 +149,7 @@ def fit_dataset(
     *,
     log_dir: str | os.PathLike[str] | None = None,
     holds_changes: int | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> FitResult:
     """Fit a bundle on a dataset folder.
 
@@ -160,6 +165,7 @@ def fit_dataset(
         holds_changes: The dataset holds the changes of the live catalogue up to this number, the one at the end of the
             catalogue's version from which it was taken; a server then replays only later ones onto the bundle. None:
             not said.
+        note: Told in sentences, before the work begins, which rows are not used and what is odd about the others.
 
     Returns:
         The same in every process.
@@ -176,7 +182,9 @@ def fit_dataset(
         )
     resolve_dtype(config.dtype, resolve_device(config.device))
     clock = _Clock()
-    data = read_dataset(dataset, require=config.require)
+    data = read_dataset(dataset, require=config.require, max_left_out=config.max_left_out, min_rating=config.min_rating)
+    for line in data.notes:
+        note(line)
     config = replace(config, words=find_words(data.catalogue, data.settings.words, config.template))
     if config.relabel_ids:
         data = _relabelled(data, config.seed)
@@ -227,6 +235,7 @@ def fit_dataset(
         best_epoch=ranking.trained.result.best_epoch,
         unreadable=encoded.unreadable,
         seconds=clock.seconds,
+        summary=data.summary,
     )
     return processes.tell(result)
 
@@ -252,6 +261,7 @@ def _relabelled(data: Dataset, seed: int) -> Dataset:
         data,
         catalogue=relabel_catalogue(data.catalogue, new_rows_N, seed),
         interactions=relabel_interactions(data.interactions, new_rows_N),
+        rejected=relabel_interactions(data.rejected, new_rows_N),
     )
 
 
@@ -393,6 +403,7 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
         channels=config.channels,
         blends={},
         beam_width=config.beam_width,
+        rejected=data.rejected,
     )
     return _Trained(parts, fusion, features, result)
 
@@ -507,7 +518,7 @@ def _publish(
         codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
     )
     writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, training, tokens, versions))
-    parameters = {"config": asdict(config), "dataset": key["dataset"], **told}
+    parameters = {"config": asdict(config), "dataset": key["dataset"], "rows": asdict(data.summary), **told}
     return writer.commit(versions=versions, parameters=parameters)
 
 

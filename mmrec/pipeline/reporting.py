@@ -71,6 +71,7 @@ def report_evaluation(folder: str | os.PathLike[str], result: BundleEvaluation) 
             "Seen items removed means that items of the history cannot be recommended. Ties are shared fairly. "
             "Intervals are 95% bootstrap intervals over users."
         ),
+        *(Text(f"{doubt}.") for doubt in evaluation.doubts),
         Heading(2, "Against the best floor"),
         Text(_TESTS),
         _tests(result.comparisons),

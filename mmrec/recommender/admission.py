@@ -58,12 +58,18 @@ class Admission:
         self._clock = clock
         self._sets: OrderedDict[tuple[str, bool], Passing] = OrderedDict()
 
-    def tiers(self, request: RecommendRequest, seen: npt.NDArray[np.integer[Any]]) -> tuple[Tier, ...]:
+    def tiers(
+        self,
+        request: RecommendRequest,
+        seen: npt.NDArray[np.integer[Any]],
+        rejected: npt.NDArray[np.integer[Any]] | None = None,
+    ) -> tuple[Tier, ...]:
         """What a request may be given: what passes its filter, and where it is relaxed and that is too few, the rest.
 
         Args:
             request: Its filter, lists and `include_seen` are read.
             seen: Catalogue rows of the history.
+            rejected: Catalogue rows of what the customer sent back or rated low; ruled out whatever the request says.
 
         Raises:
             InvalidArgumentError: the filter is not of the language, or not of this catalogue; the message points at the
@@ -71,6 +77,8 @@ class Admission:
         """
         inside_N = self._filters.bitmap(request.filter) if request.filter.strip() else None
         denied = self._rows(request.deny)
+        if rejected is not None and len(rejected):
+            denied = np.concatenate([denied, rejected])
         left_out = denied if request.include_seen else np.concatenate([denied, seen])
         allowed_N: Bitmap | None = None
         if request.allow:

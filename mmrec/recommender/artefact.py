@@ -62,6 +62,7 @@ __all__ = [
 CATALOGUE = "catalogue.parquet"
 ALIVE = "alive.safetensors"
 HISTORIES = "histories.parquet"
+REJECTED = "rejected.parquet"
 EMBEDDINGS = "embeddings.safetensors"
 TOKENS = "tokens.safetensors"
 INDEX = "index"
@@ -75,7 +76,8 @@ WORDS = "words.safetensors"
 ENCODERS = "encoders"
 HOLDS_CHANGES = "holds_changes"
 """A parameter of the manifest: up to which change the dataset of the fit holds those of a live catalogue."""
-CATALOGUE_FILES = (CATALOGUE, ALIVE, HISTORIES, EMBEDDINGS, TOKENS, f"{INDEX}.", THUMBNAILS, DECODE_INDEX)
+_NOBODY = Interactions.empty()
+CATALOGUE_FILES = (CATALOGUE, ALIVE, HISTORIES, REJECTED, EMBEDDINGS, TOKENS, f"{INDEX}.", THUMBNAILS, DECODE_INDEX)
 """Beginnings of the names of files that follow from the catalogue: another one has its own, or has none."""
 
 
@@ -110,6 +112,8 @@ class Parts(NamedTuple):
         beam_width: Beams of the semantic-ID search when a request does not say.
         live: Tables of all rows of a catalogue that has been changed; the generator has the rows of the bundle then.
             None in a bundle.
+        rejected: Items that users sent back, removed or rated low, and have not taken since, as one event each; they
+            are not recommended to these users, and nothing else is made of them.
     """
 
     catalogue: Catalogue
@@ -128,6 +132,7 @@ class Parts(NamedTuple):
     blends: Mapping[str, Blend]
     beam_width: int
     live: LiveRows | None = None
+    rejected: Interactions = _NOBODY
 
     @property
     def blend(self) -> Blend:
@@ -173,6 +178,8 @@ def write_parts(
         # Beside the table and not in it, where a column of the dataset may have any name.
         writer.write_tensors(ALIVE, {"alive": parts.catalogue.alive_N})
     writer.write_table(HISTORIES, _histories_table(parts.interactions))
+    if parts.rejected.events:
+        writer.write_table(REJECTED, _histories_table(parts.rejected))
     writer.write_tensors(
         EMBEDDINGS,
         {
@@ -275,6 +282,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
             for name, weights in settings["blends"].items()
         },
         beam_width=int(settings["beam_width"]),
+        rejected=_read_histories(bundle.read_table(REJECTED)) if REJECTED in bundle.manifest.files else _NOBODY,
     )
 
 

@@ -21,6 +21,7 @@ from mmrec.recommender.control import Arranged, Likeness, Quota, arrange, dampin
 from mmrec.recommender.explaining import explain_ranking, wish_shares
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.rejections import rejected_rows
 from mmrec.types import ChannelShare, Fallback, ItemRecord, Recommendations, RecommendRequest, ScoredItem, Versions
 
 __all__ = ["Suggester"]
@@ -136,7 +137,7 @@ class Suggester:
             if promotion.boost:
                 boosts_N = np.zeros(self._ranker.items, np.float32) if boosts_N is None else boosts_N
                 boosts_N[members_N] += np.float32(promotion.boost)
-        tiers = self._admission.tiers(request, history)
+        tiers = self._admission.tiers(request, history, rejected_rows(self._parts, request.user_id, history))
         return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas))
 
     def _history(self, request: RecommendRequest) -> tuple[npt.NDArray[np.int32], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -43,26 +44,34 @@ def test_errors_leave_status_3_and_name_their_rows(dataset: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert "events.csv:2" in out
     assert "timestamp is 'soon'; a timestamp is" in out
+    assert "left out: bad timestamp" in out
     assert err == f"error: 1 error in the dataset {str(dataset)!r}\n"
 
 
 def test_warnings_alone_leave_status_0(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,\nann,2,5\n")
+    (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,\nann,2,2024-05-31\n")
     assert _status("check", str(dataset)) == 0
     assert "no errors, 1 warning\n" in capsys.readouterr().err
 
 
-def test_the_screen_is_capped_and_json_is_not(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = "".join(f"ann,missing-{i},5\n" for i in range(30))
+def test_the_report_is_small_and_the_file_of_problems_has_them_all(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"ann,missing-{i},2024-05-31\n" for i in range(3000))
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\n" + rows)
     assert _status("check", str(dataset), "-q") == 3
     out = capsys.readouterr().out
-    assert out.count("missing-") == 5
-    assert "and 25 more of this kind (unknown item)" in out
-    assert _status("check", str(dataset), "--json", "-q") == 3
-    report = json.loads(capsys.readouterr().out)
-    assert (report["errors"], len(report["problems"]), report["event_rows"]) == (30, 30, 30)
-    assert report["problems"][0] == {
+    assert out.count("missing-") == 3
+    assert "and 2,997 more of this kind" in out
+    file = tmp_path / "problems.jsonl"
+    assert _status("check", str(dataset), "--json", "-q", "--problems", str(file)) == 3
+    printed = capsys.readouterr().out
+    assert len(printed) < 5_000
+    report = json.loads(printed)
+    assert (report["errors"], report["event_rows"]) == (3000, 3000)
+    (group,) = report["problems"]
+    assert (group["kind"], group["count"], len(group["examples"])) == ("unknown item", 3000, 5)
+    first = {
         "file": "events.csv",
         "row": 2,
         "column": "item_id",
@@ -70,6 +79,26 @@ def test_the_screen_is_capped_and_json_is_not(dataset: Path, capsys: pytest.Capt
         "message": "item_id 'missing-0' is not in the items table; add the item or drop the event",
         "severity": "error",
     }
+    assert group["examples"][0] == first
+    lines = file.read_text().splitlines()
+    assert (len(lines), json.loads(lines[0])) == (3000, first)
+
+
+def test_problems_go_to_a_csv_file(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,soon\nann,2,2024-05-31\n")
+    file = tmp_path / "problems.csv"
+    assert _status("check", str(dataset), "--problems", str(file)) == 3
+    assert "wrote 1 problems to" in capsys.readouterr().err
+    with file.open(newline="") as rows:
+        (row,) = csv.DictReader(rows)
+    assert (row["row"], row["kind"], row["severity"]) == ("2", "bad timestamp", "error")
+
+
+def test_a_file_of_problems_of_another_kind(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status("check", str(dataset), "--problems", str(tmp_path / "problems.xlsx")) == 2
+    assert "must end in .jsonl or .csv" in capsys.readouterr().err
+    assert _status("check", str(dataset), "--problems", str(tmp_path / "gone" / "problems.csv")) == 2
+    assert "name another file" in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_reported_not_raised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

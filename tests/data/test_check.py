@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,18 +11,33 @@ import pytest
 from PIL import Image
 
 from mmrec.data.check import CheckReport, check_dataset
+from mmrec.data.problems import Problem
+from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.errors import NotFoundError
+from tests.data.conftest import ITEMS
 
 Folder = Callable[..., Path]
 Encode = Callable[..., bytes]
 
 
+NOW = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
+MAY = 1_717_150_502
+"""Seconds since 1970 of 31 May 2024, 10:15:02."""
+
+
 def _found(report: CheckReport) -> list[tuple[str, int, str, str]]:
-    return [(problem.file, problem.row, problem.kind, problem.severity) for problem in report.problems]
+    return [(problem.file, problem.row, problem.kind, problem.severity) for problem in report.examples]
+
+
+def _kinds(report: CheckReport) -> dict[str, int]:
+    return {group.kind: group.count for group in report.problems}
 
 
 def test_a_sound_dataset(folder: Folder, encoded: Encode) -> None:
-    root = folder()
+    events = (
+        "user_id\titem_id\ttimestamp\trating\nann\t8\t2024-05-31\t4\nann\t007\t2024-05-30\t5\nbob\t9\t2024-05-29\t\n"
+    )
+    root = folder({"items.tsv": ITEMS, "events.tsv": events})
     (root / "images").mkdir()
     for name in ("8.png", "9.png"):
         (root / "images" / name).write_bytes(encoded())
@@ -31,14 +47,22 @@ def test_a_sound_dataset(folder: Folder, encoded: Encode) -> None:
     assert (report.items, report.users, report.events, report.listed_users) == (3, 2, 3, 3)
     assert report.with_picture == pytest.approx(2 / 3)
     assert report.with_words == 1.0
-    assert (report.time_column, report.first, report.last) == ("timestamp", "1970-01-01", "1970-01-01")
+    assert (report.with_events, report.users_with_three) == (1.0, 0)
+    assert (report.time_column, report.first, report.last) == ("timestamp", "2024-05-29", "2024-05-31")
+    assert report.repeats == (3, 0, 0, 0)
+    assert report.tables == (TableSummary("items.tsv", 3, 3), TableSummary("events.tsv", 3, 3))
+    assert report.event_columns == (
+        ColumnUse("timestamp", "dates like 2024-05-31; 2024-05-29 to 2024-05-31 (UTC)"),
+        ColumnUse("rating", "4 to 5 (a scale of 5): events below 3 are not wishes"),
+    )
     assert report.density == pytest.approx(0.5)
 
 
 def test_every_event_that_is_dropped_is_named(folder: Folder) -> None:
     events = (
         "user_id\titem_id\ttimestamp\trating\n"
-        "ann\t8\t1\t3\nann\tnobody\t2\t3\nann\t8\tsoon\t3\nann\t8\t4\tgood\n\t8\t5\t3\nann\t\t6\t3\nann\t8\t\t3\n"
+        f"ann\t8\t{MAY}\t3\nann\tnobody\t{MAY}\t3\nann\t8\tsoon\t3\nann\t8\t{MAY}\tgood\n\t8\t{MAY}\t3\n"
+        f"ann\t\t{MAY}\t3\nbob\t8\t\t3\n"
     )
     report = check_dataset(folder({"items.tsv": "item_id\ttitle\n8\tx\n", "events.tsv": events}))
     assert sorted(_found(report)) == [
@@ -51,6 +75,13 @@ def test_every_event_that_is_dropped_is_named(folder: Folder) -> None:
     ]
     assert (report.errors, report.warnings) == (5, 1)
     assert (report.events, report.event_rows) == (2, 7)
+    assert report.tables[1].left_out == {
+        "bad timestamp": 1,
+        "bad rating": 1,
+        "empty user id": 1,
+        "empty item id in event": 1,
+        "unknown item": 1,
+    }
 
 
 def test_every_picture_that_cannot_be_used_is_named(folder: Folder, encoded: Encode) -> None:
@@ -72,12 +103,12 @@ def test_every_picture_that_cannot_be_used_is_named(folder: Folder, encoded: Enc
     assert _found(report) == [
         ("items.tsv", 0, "picture not fetched", "warning"),
         ("items.tsv", 3, "unreadable picture", "error"),
-        ("items.tsv", 4, "missing picture", "error"),
         ("items.tsv", 5, "unreadable picture", "error"),
         ("items.tsv", 8, "unreadable picture", "error"),
+        ("items.tsv", 4, "missing picture", "error"),
     ]
     assert report.with_picture == 0.25
-    assert "image is 'gone.jpg', which is neither in images/ nor in images.zip" in str(report.problems[2])
+    assert "image is 'gone.jpg', which is neither in images/ nor in images.zip" in str(report.problems[2].examples[0])
 
 
 def test_pictures_in_an_archive(folder: Folder, encoded: Encode) -> None:
@@ -114,7 +145,7 @@ def test_a_damaged_archive_is_one_problem(folder: Folder) -> None:
         ),
         (
             {"items.tsv": "item_id\n1\n", "events.csv": "user_id,item_id,timestamp\nu,1,20240531\n"},
-            [("events.csv", 0, "doubtful timestamp", "warning")],
+            [],
         ),
     ],
 )
@@ -125,16 +156,17 @@ def test_tables_that_are_wrong(
 
 
 def test_one_warning_for_all_empty_positions(folder: Folder) -> None:
-    events = "user_id\titem_id\tposition\n" + "".join(f"u{u}\t1\t{p}\n" for u in range(4) for p in ("", "1"))
-    report = check_dataset(folder({"items.tsv": "item_id\n1\n", "events.tsv": events}))
+    rows = "".join(f"u{u}\t{item}\t{p}\n" for u in range(4) for item, p in ((1, ""), (2, "1")))
+    events = "user_id\titem_id\tposition\n" + rows
+    report = check_dataset(folder({"items.tsv": "item_id\n1\n2\n", "events.tsv": events}))
     assert _found(report) == [("events.tsv", 2, "empty position", "warning")]
-    assert "4 events have no position" in report.problems[0].message
+    assert "4 events have no position" in report.problems[0].examples[0].message
     assert (report.events, report.first) == (8, "")
 
 
 def test_ids_that_look_like_terminal_codes_are_quoted(folder: Folder) -> None:
     report = check_dataset(folder({"items.tsv": "item_id\n\x1b[2J\n\x1b[2J\n"}))
-    assert "\x1b" not in str(report.problems[0])
+    assert "\x1b" not in "".join(str(problem) for group in report.problems for problem in group.examples)
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
@@ -173,3 +205,101 @@ def test_settings_that_cannot_be_used_are_a_problem(folder: Folder, settings: st
     report = check_dataset(root)
     assert _found(report) == [("dataset.toml", 0, "unusable settings", "error")]
     assert says in report.problems[0].message
+def test_rows_of_one_kind_are_counted_and_only_the_first_are_kept(folder: Folder) -> None:
+    rows = 200_000
+    events = "user_id,item_id,timestamp\n" + "".join(f"u,x{i},{MAY}\n" for i in range(rows))
+    handed: list[Problem] = []
+    root = folder({"items.csv": "item_id\n1\n", "events.csv": events})
+    report = check_dataset(root, every=handed.extend, now=NOW)
+    (group,) = report.problems
+    assert (group.file, group.column, group.kind, group.count) == ("events.csv", "item_id", "unknown item", rows)
+    assert [problem.row for problem in group.examples] == [2, 3, 4, 5, 6]
+    assert report.errors == len(handed) == rows
+    assert handed[-1] == Problem(
+        "events.csv",
+        rows + 1,
+        "item_id",
+        "unknown item",
+        f"item_id 'x{rows - 1}' is not in the items table; add the item or drop the event",
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "count"),
+    [
+        ("user_id,item_id,timestamp\n" + "u,1,soon\n" * 9, "bad timestamp", 9),
+        ("user_id,item_id,position\n" + "u,1,1.5\n" * 9, "bad position", 9),
+        ("user_id,item_id,timestamp,rating\n" + f"u,1,{MAY},good\n" * 9, "bad rating", 9),
+        ("user_id,item_id,timestamp\n" + f",1,{MAY}\n" * 9, "empty user id", 9),
+        ("user_id,item_id,timestamp\n" + f"u,,{MAY}\n" * 9, "empty item id in event", 9),
+        ("user_id,item_id,timestamp\n" + f"{'u' * 513},1,{MAY}\n" * 9, "unusable user id", 9),
+        ("user_id,item_id,timestamp\n" + "u,1,100\n" * 9, "time before 1990", 9),
+        ("user_id,item_id,timestamp\n" + "u,1,2100-01-01\n" * 9, "time in the future", 9),
+    ],
+)
+def test_every_kind_of_row_of_the_events_is_counted(folder: Folder, table: str, kind: str, count: int) -> None:
+    report = check_dataset(folder({"items.csv": "item_id\n1\n", "events.csv": table}), now=NOW)
+    (group,) = [group for group in report.problems if group.kind == kind]
+    assert (group.count, len(group.examples)) == (count, 5)
+
+
+def test_every_kind_of_row_of_items_users_and_pictures_is_counted(folder: Folder) -> None:
+    items = "item_id\ttitle\timage\n" + "".join(f"{i}\tx\tgone{i}.png\n" for i in range(7)) + "0\tx\t\n" * 6
+    items += "\tx\t\n" * 6 + f"a\tx{'y' * 100_000}\t\n" * 1 + f"{'i' * 513}\tx\t\n"
+    users = "user_id\n" + "u\n" * 8 + "\n" + "\x07\n"
+    report = check_dataset(folder({"items.tsv": items, "users.csv": users}), now=NOW)
+    assert _kinds(report) == {
+        "duplicate item id": 6,
+        "empty item id": 6,
+        "unusable item id": 1,
+        "long text": 1,
+        "duplicate user id": 7,
+        "unusable user id": 1,
+        "missing picture": 7,
+    }
+    assert report.tables == (
+        TableSummary("items.tsv", 21, 7, {"unusable id": 12, "unusable item id": 1, "long text": 1}),
+    )
+
+
+def test_an_event_that_is_said_twice_is_told(folder: Folder) -> None:
+    rows = "".join(f"u,{i},{MAY + i}\n" * 2 for i in range(10))
+    items = "item_id\n" + "".join(f"{i}\n" for i in range(10))
+    report = check_dataset(folder({"items.csv": items, "events.csv": "user_id,item_id,timestamp\n" + rows}), now=NOW)
+    assert report.repeats == (20, 10, 10, 10)
+    (group,) = report.problems
+    assert (group.kind, group.severity) == ("repeated event", "warning")
+    assert "10 of 20 events (50.0%) say again what another one says" in group.examples[0].message
+
+
+def test_reloads_of_one_page_are_told_and_later_purchases_are_not(folder: Folder) -> None:
+    reloads = "".join(f"u,{i // 2},{MAY + i}\n" for i in range(20))
+    again = "".join(f"v,{i % 10},{MAY + i}\n" for i in range(20))
+    items = "item_id\n" + "".join(f"{i}\n" for i in range(10))
+    head = "user_id,item_id,timestamp\n"
+    report = check_dataset(folder({"items.csv": items, "events.csv": head + reloads}), now=NOW)
+    assert report.repeats == (20, 0, 10, 10)
+    assert _kinds(report) == {"item again": 1}
+    (root := Path(report.dataset) / "events.csv").write_text(head + again)
+    report = check_dataset(root.parent, now=NOW)
+    assert report.repeats == (20, 0, 0, 10)
+    assert report.problems == ()
+
+
+def test_what_the_columns_of_the_events_are_taken_for(folder: Folder) -> None:
+    events = (
+        "user_id,item_id,timestamp,event_type,rating,quantity,position\n"
+        f"u,1,{MAY},purchase,5,1,1\nu,2,{MAY},Remove From Cart,5,1,2\nu,3,{MAY},purchase,1,1,3\nv,1,{MAY},,,1,4\n"
+    )
+    report = check_dataset(folder({"items.csv": "item_id\n1\n2\n3\n", "events.csv": events}), now=NOW)
+    assert report.problems == ()
+    assert report.event_columns == (
+        ColumnUse("timestamp", "seconds since 1970; 2024-05-31 to 2024-05-31 (UTC)"),
+        ColumnUse("event_type", "purchase (2), empty (1) count alike; Remove From Cart (1) are not wishes"),
+        ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are not wishes"),
+        ColumnUse("quantity", "not read, it has no effect", used=False),
+        ColumnUse("position", "orders events of one moment"),
+    )
+    assert report.tables[1] == TableSummary(
+        "events.csv", 4, 2, {}, {"by event_type Remove From Cart": 1, "by rating below 3": 1}
+    )

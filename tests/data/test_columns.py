@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from mmrec.data.columns import parse_positions, parse_ratings, parse_timestamps
+from mmrec.data.columns import parse_positions, parse_ratings
+from mmrec.data.moments import parse_timestamps
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmrec.data.dataset import read_dataset
+from mmrec.data.summary import TableSummary
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, NotFoundError
 
 Folder = Callable[..., Path]
@@ -64,9 +65,107 @@ def test_events_that_break_a_rule_are_dropped(folder: Folder) -> None:
         "user_id\titem_id\ttimestamp\trating\n"
         "ann\t8\t1\t3\nann\tnobody\t2\t3\nann\t8\tsoon\t3\nann\t8\t4\tgood\n\t8\t5\t3\nann\t9\t6\t3\n"
     )
-    data = read_dataset(folder({"items.tsv": "item_id\n8\n9\n", "events.tsv": events}))
+    root = folder({"items.tsv": "item_id\n8\n9\n", "events.tsv": events})
+    data = read_dataset(root, max_left_out=0.7)
     assert data.interactions.history(0).tolist() == [0, 1]
     assert data.interactions.users == 1
+    left_out = {"bad timestamp": 1, "bad rating": 1, "empty user id": 1, "unknown item": 1}
+    assert data.summary.tables == (TableSummary("items.tsv", 2, 2), TableSummary("events.tsv", 6, 2, left_out))
+    assert data.notes[0] == (
+        "events.tsv: 2 of 6 rows are used; left out are 4 (66.7%): 1 bad timestamp, 1 bad rating, 1 empty user id, "
+        "1 unknown item"
+    )
+    assert data.notes[-1] == f"`mmrec check {root}` shows more"
+
+
+def _half_bad(folder: Folder, settings: str = "") -> Path:
+    events = "user_id,item_id,timestamp\n" + "ann,1,2024-05-31\nann,gone,2024-05-31\n" * 10
+    return folder({"items.csv": "item_id\n1\n", "events.csv": events, "dataset.toml": settings})
+
+
+def test_when_too_many_rows_are_left_out_the_dataset_is_refused(folder: Folder) -> None:
+    with pytest.raises(InvalidDatasetError) as refused:
+        read_dataset(_half_bad(folder))
+    assert "10 of the 20 rows of events.csv (50.0%) would be left out: 10 unknown item" in refused.value.message
+    assert "at most 10.0% may be" in refused.value.message
+    assert "max_left_out = 0.51 below [events] in dataset.toml" in refused.value.message
+
+
+def test_the_share_that_may_be_left_out_can_be_set(folder: Folder) -> None:
+    root = _half_bad(folder, "[events]\nmax_left_out = 0.5\n")
+    assert read_dataset(root).interactions.events == 10
+    with pytest.raises(InvalidDatasetError, match=r"at most 49\.0% may be"):
+        read_dataset(root, max_left_out=0.49)
+    with pytest.raises(InvalidArgumentError, match=r"max_left_out is 1\.5"):
+        read_dataset(root, max_left_out=1.5)
+
+
+def test_items_that_no_request_could_name_are_left_out_with_their_events(folder: Folder) -> None:
+    long = "i" * 513
+    items = f"item_id,title\n{long},x\n2,{'t' * 100_001}\nb\x07c,x\n4,x\n"
+    events = f"user_id,item_id,timestamp\nann,4,2024-05-31\nann,{long},2024-05-31\nann,2,2024-05-31\nann,5,2024-05-31\n"
+    data = read_dataset(folder({"items.csv": items, "events.csv": events}), max_left_out=1.0)
+    assert data.catalogue.item_ids == ("4",)
+    assert data.summary.tables == (
+        TableSummary("items.csv", 4, 1, {"unusable item id": 2, "long text": 1}),
+        TableSummary("events.csv", 4, 1, {"item left out": 2, "unknown item": 1}),
+    )
+
+
+def test_items_without_a_picture_are_set_aside_and_told(folder: Folder, encoded: Callable[..., bytes]) -> None:
+    root = folder()
+    (root / "images").mkdir()
+    (root / "images" / "9.png").write_bytes(encoded())
+    assert [str(table) for table in read_dataset(root, require="picture").summary.tables] == [
+        "items.tsv: 1 of 3 rows are used; set aside are 2: 2 without a picture",
+        "events.tsv: 1 of 3 rows are used; set aside are 2: 2 without a picture",
+    ]
+
+
+def test_returns_and_low_ratings_are_no_wishes(folder: Folder) -> None:
+    events = (
+        "user_id,item_id,timestamp,event_type,rating\n"
+        "ann,1,2024-05-01,purchase,5\nann,2,2024-05-02,purchase,\nann,2,2024-05-03,RETURN,\nann,3,2024-05-04,view,2\n"
+        "bob,3,2024-05-01,refunded,\nbob,3,2024-05-02,purchase,4\neve,1,2024-05-01,Removed-From-Cart,5\n"
+    )
+    data = read_dataset(folder({"items.csv": "item_id\n1\n2\n3\n", "events.csv": events}))
+    assert {user: data.interactions.history(u).tolist() for u, user in enumerate(data.interactions.user_ids)} == {
+        "ann": [0, 1],
+        "bob": [2],
+    }
+    # Bob took it again after he had sent it back.
+    assert {user: data.rejected.history(u).tolist() for u, user in enumerate(data.rejected.user_ids)} == {
+        "ann": [1, 2],
+        "eve": [0],
+    }
+    assert data.summary.tables[1] == TableSummary(
+        "events.csv",
+        7,
+        3,
+        {},
+        {
+            "by event_type RETURN": 1,
+            "by event_type Removed-From-Cart": 1,
+            "by event_type refunded": 1,
+            "by rating below 3": 1,
+        },
+    )
+
+
+def test_a_dataset_says_itself_which_events_are_wishes(folder: Folder) -> None:
+    events = (
+        "user_id,item_id,timestamp,event_type,rating\n"
+        "ann,1,2024-05-01,return,1\nann,2,2024-05-02,view,5\nann,3,2024-05-02,buy,3\n"
+    )
+    settings = '[events]\nignore_types = ["View", "wishlist"]\nmin_rating = 0\n'
+    root = folder({"items.csv": "item_id\n1\n2\n3\n", "events.csv": events, "dataset.toml": settings})
+    data = read_dataset(root)
+    assert data.interactions.history(0).tolist() == [0, 2]
+    (group,) = data.problems
+    assert (group.kind, group.severity) == ("unknown event type", "warning")
+    assert "ignore_types has 'wishlist', which no event has" in group.examples[0].message
+    (root / "dataset.toml").write_text("[events]\nignore_types = []\nmin_rating = 2.5\n")
+    assert read_dataset(root).interactions.history(0).tolist() == [1, 2]
 
 
 def test_quotes_in_tsv_are_plain_characters(folder: Folder) -> None:

@@ -21,7 +21,7 @@ from mmrec.errors import InvalidDatasetError
 
 Folder = Callable[..., Path]
 ITEMS = "item_id\ttitle\n7\tHat\n"
-EVENTS = "user_id,item_id,timestamp\nann,7,1\n"
+EVENTS = "user_id,item_id,timestamp\nann,7,1717150502\n"
 
 
 def excel() -> bytes:
@@ -34,7 +34,7 @@ def excel() -> bytes:
 
 def parquet() -> bytes:
     sink = io.BytesIO()
-    pq.write_table(pa.table({"user_id": ["ann"], "item_id": ["7"], "timestamp": [1]}), sink)
+    pq.write_table(pa.table({"user_id": ["ann"], "item_id": ["7"], "timestamp": [1717150502]}), sink)
     return sink.getvalue()
 
 
@@ -71,9 +71,9 @@ def test_a_near_miss_of_a_table_that_is_not_there_is_an_error(
     folder: Folder, name: str, content: str | bytes, message: str
 ) -> None:
     report = check_dataset(folder({"items.tsv": ITEMS, name: content}))
-    assert [(problem.file, problem.kind) for problem in report.problems] == [(name.partition("/")[0], "misnamed table")]
+    assert [(problem.file, problem.kind) for problem in report.examples] == [(name.partition("/")[0], "misnamed table")]
     assert report.errors == 1
-    assert message in report.problems[0].message
+    assert message in report.examples[0].message
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_near_miss_of_the_items_is_named_by_whoever_needs_them(
     folder: Folder, name: str, content: str | bytes
 ) -> None:
     root = folder({name: content, "events.csv": EVENTS})
-    assert [problem.kind for problem in check_dataset(root).problems if not problem.row] == [
+    assert [problem.kind for problem in check_dataset(root).examples if not problem.row] == [
         "missing table",
         "misnamed table",
     ]
@@ -116,7 +116,7 @@ def test_what_is_read_needs_no_word(folder: Folder, name: str, content: str | by
     if "/" in name:
         (root / name.partition("/")[0] / "_SUCCESS").touch()
     report = check_dataset(root)
-    assert (report.problems, report.events) == ((), 1)
+    assert (report.examples, report.events) == ((), 1)
     assert table_files(root, "events") == [root / name]
 
 
@@ -143,8 +143,8 @@ def test_what_is_read_needs_no_word(folder: Folder, name: str, content: str | by
 )
 def test_a_table_that_is_something_else_is_told_by_its_content(folder: Folder, content: bytes, message: str) -> None:
     report = check_dataset(folder({"items.tsv": ITEMS, "events.csv": content}))
-    assert [(problem.file, problem.kind) for problem in report.problems] == [("events.csv", "unreadable table")]
-    assert message in report.problems[0].message
+    assert [(problem.file, problem.kind) for problem in report.examples] == [("events.csv", "unreadable table")]
+    assert message in report.examples[0].message
 
 
 @pytest.mark.parametrize(
@@ -166,12 +166,12 @@ def test_a_table_that_is_something_else_is_told_by_its_content(folder: Folder, c
 )
 def test_content_of_other_formats(folder: Folder, name: str, content: str | bytes, message: str) -> None:
     report = check_dataset(folder({"items.tsv": ITEMS, name: content}))
-    assert message in next(problem for problem in report.problems if problem.file == name).message
+    assert message in next(problem for problem in report.examples if problem.file == name).message
 
 
 def test_sqlite_is_told(folder: Folder, tmp_path: Path) -> None:
     report = check_dataset(folder({"items.tsv": ITEMS, "events.csv": sqlite(tmp_path)}))
-    assert report.problems[0].message == "is an SQLite database; export its table as CSV"
+    assert report.examples[0].message == "is an SQLite database; export its table as CSV"
 
 
 def test_everything_else_is_a_warning(folder: Folder) -> None:
@@ -236,7 +236,7 @@ def test_near_misses_of_columns_in_a_dataset(folder: Folder) -> None:
         }
     )
     report = check_dataset(root)
-    messages = [str(problem) for problem in report.problems]
+    messages = [str(problem) for problem in report.examples]
     assert messages == [
         "items.csv: the column 'Title' is read as an attribute; if it is the title of a row, name it 'title'",
         "items.csv: the column 'image_url' is read as an attribute; if it is the image of a row, name it 'image'",

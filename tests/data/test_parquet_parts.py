@@ -80,7 +80,7 @@ def test_times_of_events_of_any_type(folder: Folder, case: str) -> None:
     root = folder({"items.tsv": "item_id\n7\n8\n"})
     columns = {"user_id": ["ann", "ann"], "item_id": ["7", "8"], "timestamp": TIMES[case]}
     pq.write_table(pa.table(columns), root / "events.parquet")
-    assert [problem for problem in check_dataset(root).problems if problem.severity == "error"] == []
+    assert [problem for problem in check_dataset(root).examples if problem.severity == "error"] == []
     interactions = read_dataset(root).interactions
     assert interactions.times_E.tolist() == [NOON, NOON + 1]
     assert interactions.history(0).tolist() == [1, 0]
@@ -113,7 +113,7 @@ def test_positions_and_ratings_of_any_type(folder: Folder, kind: Any) -> None:
     for numbers in (values, values.dictionary_encode()) if kind not in (pa.float16(), pa.string_view()) else (values,):
         columns = {"user_id": ["a", "a"], "item_id": ["7", "8"], "position": numbers, "rating": numbers}
         pq.write_table(pa.table(columns), root / "events.parquet")
-        assert [problem for problem in check_dataset(root).problems if problem.severity == "error"] == []
+        assert [problem for problem in check_dataset(root).examples if problem.severity == "error"] == []
         assert read_dataset(root).interactions.history(0).tolist() == [1, 0]
 
 
@@ -122,20 +122,20 @@ def test_bytes_that_are_no_text_name_their_rows(folder: Folder) -> None:
     title = pa.array([b"good", b"\xffbad", b"fine"], pa.binary())
     for column in (title, title.cast(pa.string(), safe=False), title.cast(pa.string(), safe=False).dictionary_encode()):
         pq.write_table(pa.table({"item_id": ["1", "2", "3"], "title": column}), root / "items.parquet")
-        (problem,) = check_dataset(root).problems
+        (problem,) = check_dataset(root).examples
         assert (problem.row, problem.column, problem.kind) == (2, "title", "bad encoding")
         (window,) = ItemStream(root, 9).windows()
         assert [item.item_id for item in window.items] == ["1", "3"]
     tags = pa.ListArray.from_arrays([0, 1, 3], title.cast(pa.string(), safe=False))
     pq.write_table(pa.table({"item_id": ["1", "2"], "tags": tags}), root / "items.parquet")
-    (problem,) = check_dataset(root).problems
+    (problem,) = check_dataset(root).examples
     assert (problem.row, problem.column) == (2, "tags")
 
 
 def test_ids_that_are_decimal_numbers_are_refused(folder: Folder) -> None:
     root = folder({})
     pq.write_table(pa.table({"item_id": [1.0, 2.0]}), root / "items.parquet")
-    (problem,) = check_dataset(root).problems
+    (problem,) = check_dataset(root).examples
     assert (problem.kind, problem.message[:28]) == ("id type", "item_id holds decimal number")
 
 

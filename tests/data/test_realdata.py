@@ -15,6 +15,7 @@ import pytest
 from mmrec.data.check import check_dataset
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import leave_one_out
+from mmrec.data.summary import ColumnUse
 
 pytestmark = pytest.mark.realdata
 
@@ -57,7 +58,7 @@ def test_amazon_beauty(data_folder: Path) -> None:
 
 
 def test_movielens_with_posters(data_folder: Path) -> None:
-    data = read_dataset(data_folder / "movielens-100k", require="picture")
+    data = read_dataset(data_folder / "movielens-100k", require="picture", min_rating=0)
     assert (data.interactions.users, len(data.catalogue)) == (943, 1_645)
     figures = _popularity_at_10(data)
     assert (round(figures.hit_rate, 4), round(figures.ndcg, 4)) == (0.0817, 0.0414)
@@ -68,12 +69,17 @@ def test_movielens_with_posters(data_folder: Path) -> None:
 def test_movielens_is_sound(data_folder: Path) -> None:
     report = check_dataset(data_folder / "movielens-100k")
     assert report.problems == ()
-    assert (report.users, report.items, report.events) == (943, 1_682, 100_000)
+    assert (report.users, report.items, report.events) == (943, 1_682, 82_520)
+    assert report.tables[1].set_aside == {"by rating below 3": 17_480}
+    assert report.event_columns == (
+        ColumnUse("timestamp", "seconds since 1970; 1997-09-20 to 1998-04-22 (UTC)"),
+        ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are not wishes"),
+    )
     assert round(report.with_picture * report.items) == 1_645
     assert (report.first, report.last) == ("1997-09-20", "1998-04-22")
 
 
 def test_the_warning_about_empty_positions(data_folder: Path) -> None:
     report = check_dataset(data_folder / "amazon-beauty")
-    assert [problem.kind for problem in report.problems] == ["empty position"]
-    assert "22,363 events" in report.problems[0].message
+    assert [group.kind for group in report.problems] == ["empty position"]
+    assert "22,363 events" in report.examples[0].message

@@ -16,6 +16,7 @@ from mmrec.errors import InvalidArgumentError
 
 _NO_SURROGATES = st.characters(blacklist_categories=("Cs",))
 _PLAIN = st.characters(blacklist_categories=("Cs",), blacklist_characters="\t\n\r")
+_IN_IDS = st.characters(blacklist_categories=("Cs", "Cc"))
 _ODD_IDS = st.sampled_from(["007", "7", " 7", "a b", "a,b", 'say "x"', "true", "NA", "null", "1e3", "ü", "日本", "0"])
 
 
@@ -29,7 +30,7 @@ def _texts(kind: str) -> st.SearchStrategy[str]:
 def test_a_dataset_survives(kind: str, data: st.DataObject) -> None:
     ids = data.draw(
         st.lists(
-            st.one_of(_ODD_IDS, _texts(kind).filter(lambda text: bool(text.strip()))),
+            st.one_of(_ODD_IDS, st.text(_IN_IDS, max_size=12).filter(lambda text: bool(text.strip()))),
             min_size=1,
             max_size=8,
             unique=True,

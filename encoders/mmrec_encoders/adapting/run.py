@@ -64,6 +64,9 @@ def adapt_encoders(
     out: str | os.PathLike[str],
     config: AdaptConfig | None = None,
     progress: Progress = NO_PROGRESS,
+    *,
+    max_left_out: float | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> AdaptReport:
     """Train encoders contrastively on a catalogue's own pictures and words.
 
@@ -75,6 +78,8 @@ def adapt_encoders(
         out: Folder for the result; ``--image-model`` takes it.
         config: What to train and how; None for a small CLIP from scratch.
         progress: Told of every stage.
+        max_left_out: See `read_dataset`.
+        note: Told in sentences, before the work begins, which rows are not used and what is odd about the others.
 
     Raises:
         InvalidDatasetError: too few items have words and a picture, or too few different titles.
@@ -90,7 +95,9 @@ def adapt_encoders(
     with ExitStack() as stack:
         stack.enter_context(open_folder(Path(out), writer=processes.is_main))
         stop = stack.enter_context(StopRequest())
-        data = read_dataset(dataset)
+        data = read_dataset(dataset, max_left_out=max_left_out)
+        for line in data.notes if processes.is_main else ():
+            note(line)
         stack.enter_context(data.pictures)
         pairs = find_pairs(data, config)
         batch = _batch_size(config, len(pairs.training_rows), processes)
@@ -172,6 +179,7 @@ def _publish(job: _Job, prepared: Prepared, training: Training, before: HeldOutF
         epochs=training.epochs,
         seconds=training.seconds,
         fingerprints=fingerprints,
+        rows=job.data.summary,
     )
     description = {
         "identity": job.identity,

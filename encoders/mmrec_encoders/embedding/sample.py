@@ -18,10 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
-from mmrec.data.loading import read_events
+from mmrec.data.events import KnownItems, read_events
 from mmrec.data.pictures import PictureStore, is_url
-from mmrec.data.problems import Problem
+from mmrec.data.problems import ProblemLog
 from mmrec.data.rows import RowStream
+from mmrec.data.settings import read_settings
 from mmrec.data.streaming import ItemStream, StreamedItem, open_table
 from mmrec.data.table_batches import Places
 from mmrec.data.table_files import find_table
@@ -33,7 +34,7 @@ __all__ = ["MOST_EVENTS", "Sample", "SamplePictures", "catalogue_of", "draw_samp
 
 MOST_EVENTS = 2_000_000
 """Events of the sampled items that are read, from the start of the table; about 100 bytes of memory each."""
-_EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position")
+_EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position", "event_type", "rating")
 _BATCH = 65_536
 _IN_TABLE = "\0in the table/"
 
@@ -142,9 +143,9 @@ def _pairs(root: Path, catalogue: Catalogue) -> npt.NDArray[np.int64]:
     if path is None:
         return np.zeros((0, 2), np.int64)
     table = _events(open_table(root, "events", ("user_id", "item_id")), catalogue)
-    problems: list[Problem] = []
-    interactions, _ = read_events(table, catalogue, problems)
-    return following_pairs(interactions)
+    # A part of the events: how many are wrong in all is for whoever reads them whole to say.
+    events = read_events(table, KnownItems.of(catalogue.item_ids), ProblemLog(), read_settings(root).events)
+    return following_pairs(events.interactions)
 
 
 def _events(stream: RowStream, catalogue: Catalogue) -> Table:

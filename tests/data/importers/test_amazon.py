@@ -93,7 +93,7 @@ def test_a_category(tmp_path: Path, suffix: str) -> None:
     assert columns["details"] == (1, f"{{'Brand': 'Howard'}} at meta_Beauty.{suffix}:1")
     assert done.picture_hosts == (PictureHost("m.example", 1),)
     assert f"mmrec fetch {tmp_path / 'out'} --hosts m.example" in done.notes[0]
-    data = read_dataset(done.out)
+    data = read_dataset(done.out, min_rating=0)
     assert data.catalogue.item_ids == ("B01CUPMQZE", "0007")
     assert data.catalogue.descriptions == ("First part. Second part.", "")
     assert data.catalogue.images == ("https://m.example/h1.jpg", "")

@@ -79,7 +79,7 @@ def _write(folder: Path, files: dict[str, str], encoding: str) -> Path:
 def test_100k(tmp_path: Path) -> None:
     done = import_movielens(_write(tmp_path / "ml-100k", ML_100K, "latin-1"), tmp_path / "out")
     assert (done.items, done.users, done.events) == (3, 2, 3)
-    data = read_dataset(done.out)
+    data = read_dataset(done.out, min_rating=0)
     assert data.catalogue.item_ids == ("1", "2", "267")
     assert data.catalogue.titles == ("Toy Story (1995)", "Misérables, Les (1995)", "unknown")
     assert data.catalogue.attributes == {
@@ -96,7 +96,7 @@ def test_100k(tmp_path: Path) -> None:
 def test_1m(tmp_path: Path) -> None:
     done = import_movielens(_write(tmp_path / "ml-1m", ML_1M, "latin-1"), tmp_path / "out", table_format="csv")
     assert (done.items, done.users, done.events) == (2, 2, 3)
-    data = read_dataset(done.out)
+    data = read_dataset(done.out, min_rating=0)
     assert data.catalogue.titles == ("Toy Story (1995)", "Misérables, Les (1995)")
     assert data.catalogue.attributes["genres"] == ("Animation|Children's|Comedy", "Drama")
     assert data.interactions.ratings_E is not None
@@ -114,7 +114,7 @@ def test_latest_from_the_zip_as_downloaded(tmp_path: Path) -> None:
             archive.writestr(f"__MACOSX/ml-latest-small/{name}", b"\0")
     done = import_movielens(tmp_path / "ml-latest-small.zip", tmp_path / "out")
     assert (done.items, done.users, done.events) == (4, 2, 3)
-    catalogue = read_dataset(done.out).catalogue
+    catalogue = read_dataset(done.out, min_rating=0).catalogue
     assert catalogue.titles[1:3] == ("American President, The (1995)", 'Pokémon "Two"')
     assert catalogue.attributes["year"] == ("1995", "1995", "", "1994")
     assert catalogue.attributes["genres"] == ("Adventure|Animation", "Comedy", "", "Sci-Fi")

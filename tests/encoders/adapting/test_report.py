@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+from mmrec.data.summary import ColumnUse, DatasetSummary, TableSummary
 from mmrec_encoders.adapting.loop import EpochFigures
 from mmrec_encoders.adapting.report import AdaptReport, report_from_json, report_page
 from mmrec_encoders.adapting.retrieval import Retrieval
@@ -29,6 +30,9 @@ REPORT = AdaptReport(
     epochs=(EpochFigures(1, 3.25, 0.2, 0.4, 0.3, 61.0),),
     seconds=120.0,
     fingerprints={"image": "a@1", "text": "b@2"},
+    rows=DatasetSummary(
+        (TableSummary("items.csv", 9, 8, {"long text": 1}),), (ColumnUse("rating", "none", used=False),)
+    ),
 )
 
 

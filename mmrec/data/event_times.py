@@ -1,0 +1,208 @@
+"""Reads the column of an events table that orders the events, and says what is odd about it.
+
+Unit of work: one column of one table. Knows nothing of users and items. Odd times are told and used; only what is no
+time at all costs its event.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmrec.data.columns import Parsed, parse_positions
+from mmrec.data.moments import EARLIEST, WRITINGS, Moments, is_excel_serial, parse_timestamps, spells_date
+from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.row_problems import tell_rows, tell_values
+from mmrec.data.summary import ColumnUse
+from mmrec.data.tables import Table
+
+__all__ = ["BAD_POSITION", "BAD_TIMESTAMP", "read_positions", "read_times"]
+
+BAD_TIMESTAMP, BAD_POSITION = "bad timestamp", "bad position"
+
+_MICRO = 1_000_000
+_TWO_DAYS = 2 * 86_400 * _MICRO
+"""Clocks go wrong and zones are left out; no event is later than this."""
+_LOOKED_AT = 10_000
+
+_TIME_RULE = (
+    "a timestamp is a number of seconds or milliseconds since 1970, or an ISO-8601 date like 2024-05-31, or a date and "
+    "time like 2024-05-31T10:15:02"
+)
+_BAD_TIMES = (
+    (
+        r"^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}",
+        "the day or the month comes first in these, and which one a file cannot say; write dates as 2024-05-31",
+    ),
+    (r"(?i)\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", "write the month as a number, as in 2024-05-31"),
+    (r"(?i)^(nan|none|null|nat|n/?a|-)$", "where there is no time, leave the field empty"),
+    (r"^\d{1,2}:\d{2}", "a time of day needs its date, as in 2024-05-31T10:15:02"),
+)
+
+
+def read_times(table: Table, log: ProblemLog, now: datetime.datetime) -> tuple[Moments, ColumnUse]:
+    """The column ``timestamp`` as moments, and how it is read.
+
+    Args:
+        table: Has the column.
+        log: Is told of bad and of odd times.
+        now: Later times are odd; with a zone.
+    """
+    moments = parse_timestamps(table.columns["timestamp"])
+    bad = np.flatnonzero(moments.bad)
+    if len(bad):
+        looked = table.text("timestamp").take(bad[:_LOOKED_AT])
+        hints = [words for pattern, words in _BAD_TIMES if pc.any(pc.match_substring_regex(looked, pattern)).as_py()]
+        tell_values(
+            log,
+            table,
+            bad,
+            "timestamp",
+            BAD_TIMESTAMP,
+            lambda value: f"timestamp is {shown(value)}; {_TIME_RULE}",
+            hint="; ".join(hints),
+        )
+    _tell_empty(table, "timestamp", moments.empty, log)
+    counts = np.bincount(moments.writing_R, minlength=len(WRITINGS))[1:]
+    _tell_mixed(table, moments, counts, log)
+    _tell_odd(table, moments, now, log)
+    return moments, ColumnUse("timestamp", _told(moments, counts))
+
+
+def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed, ColumnUse]:
+    """The column ``position`` as whole numbers, and how it is read.
+
+    Args:
+        table: Has the column.
+        log: Is told of bad positions.
+        ties: Whether it only orders events of one moment.
+    """
+    parsed = parse_positions(table.columns["position"])
+    bad = np.flatnonzero(parsed.bad)
+    if len(bad):
+        tell_values(
+            log,
+            table,
+            bad,
+            "position",
+            BAD_POSITION,
+            lambda value: f"position is {shown(value)}; a position is a whole number",
+        )
+    if not ties:
+        _tell_empty(table, "position", parsed.empty, log)
+    words = "orders events of one moment" if ties else "orders the events of a user"
+    return parsed, ColumnUse("position", words)
+
+
+def _tell_empty(table: Table, column: str, empty: npt.NDArray[np.bool_], log: ProblemLog) -> None:
+    missing = int(empty.sum())
+    if missing:
+        first = int(np.flatnonzero(empty)[0])
+        message = (
+            f"{missing:,} events have no {column}, the first of them here; each is kept and comes before the user's "
+            "other events"
+        )
+        log.append(Problem(*table.place(first), column, f"empty {column}", message, severity="warning"))
+
+
+def _told(moments: Moments, counts: npt.NDArray[np.int64]) -> str:
+    there = int(counts.sum())
+    if not there:
+        return "no event has one"
+    ways = ", ".join(
+        (f"{count / there:.1%} " if count < there else "") + WRITINGS[way]
+        for way, count in sorted(enumerate(counts.tolist(), start=1), key=lambda entry: -entry[1])
+        if count
+    )
+    known = moments.values[moments.writing_R > 0]
+    return f"{ways}; {_day(int(known.min()))} to {_day(int(known.max()))} (UTC)"
+
+
+def _tell_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64], log: ProblemLog) -> None:
+    ways = [way for way, count in enumerate(counts.tolist(), start=1) if count]
+    if len(ways) < 2:
+        return
+    main = int(counts.argmax()) + 1
+    odd = np.flatnonzero((moments.writing_R > 0) & (moments.writing_R != main))
+    writing_M = moments.writing_R[odd]
+    values = table.text("timestamp").take(odd)
+    tell_rows(
+        log,
+        table,
+        odd,
+        "timestamp",
+        "mixed times",
+        lambda places: (
+            f"timestamp is {shown(value)}, which is read as one of {WRITINGS[way]}, and most here are {WRITINGS[main]}"
+            for value, way in zip(values.take(places).to_pylist(), writing_M[places].tolist(), strict=True)
+        ),
+        severity="warning",
+        hint="times are written in several ways: "
+        + ", ".join(f"{counts[way - 1]:,} {WRITINGS[way]}" for way in ways)
+        + "; all are read, but write them one way, so that nobody is mistaken (without a zone they are taken as UTC)",
+    )
+
+
+def _tell_odd(table: Table, moments: Moments, now: datetime.datetime, log: ProblemLog) -> None:
+    """Warn of times that no log of a shop has."""
+    there = moments.writing_R > 0
+    latest = int(now.timestamp()) * _MICRO + _TWO_DAYS
+    early, late = there & (moments.values < EARLIEST), there & (moments.values > latest)
+    for odd, kind in ((early, "time before 1990"), (late, "time in the future")):
+        rows = np.flatnonzero(odd)
+        if not len(rows):
+            continue
+        values, micros, writing = table.text("timestamp").take(rows), moments.values[rows], moments.writing_R[rows]
+
+        def messages(
+            places: npt.NDArray[np.int64], values: Any = values, micros: Any = micros, writing: Any = writing
+        ) -> Iterator[str]:
+            for value, moment, way in zip(
+                values.take(places).to_pylist(), micros[places].tolist(), writing[places].tolist(), strict=True
+            ):
+                yield f"timestamp is {shown(value)}, which is {_day(moment)} when read as {WRITINGS[way]}"
+
+        tell_rows(
+            log,
+            table,
+            rows,
+            "timestamp",
+            kind,
+            messages,
+            severity="warning",
+            hint=_meant(values, micros, len(rows) == int(there.sum())),
+        )
+
+
+def _meant(values: Any, micros: npt.NDArray[np.int64], everything: bool) -> str:
+    """What odd times were probably meant to be, and the mend."""
+    wholes = pc.if_else(pc.match_substring_regex(values, r"^\s*\d{1,15}\s*$"), values, "0")
+    numbers = np.asarray(pc.utf8_trim_whitespace(wholes).cast(pa.int64()), dtype=np.int64)
+    for pairs, example in ((0, "20240531"), (2, "202405311015"), (3, "20240531101502")):
+        spelled = int(spells_date(numbers, pairs).sum())
+        if spelled:
+            date = f"{example[:4]}-{example[4:6]}-{example[6:8]}"
+            return (
+                f"{spelled:,} of these numbers spell dates, like {example}, and are not read as dates because other "
+                f"numbers of the column do not; write dates as {date}"
+            )
+    if bool((micros == 0).all()):
+        return "0 is what programs write where there is no time; leave the field empty"
+    if int(is_excel_serial(micros).sum()) * 2 > len(micros):
+        return (
+            "numbers like 45443.4 are days in a spreadsheet; format the column as yyyy-mm-dd hh:mm:ss there, and "
+            "export it again"
+        )
+    if everything:
+        return "if these numbers only say what came first, name the column 'position'"
+    return "see what wrote these rows; they are used in the order of these times"
+
+
+def _day(micros: int) -> str:
+    return str(np.datetime64(micros // _MICRO, "s").astype("datetime64[D]"))

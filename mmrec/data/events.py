@@ -1,0 +1,325 @@
+"""Reads an events table: who wanted which item when, who did not want it, and what is wrong with the rows.
+
+Unit of work: one table, and the items it speaks of. Knows nothing of files. A row is one of three things: a wish, which
+is learned from; set aside, because its rating or its type says that it is no wish; or left out, because it cannot be
+used.
+"""
+
+# Axes: R rows, E events, N items
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmrec.data.columns import Parsed, parse_ratings
+from mmrec.data.event_times import BAD_POSITION, BAD_TIMESTAMP, read_positions, read_times
+from mmrec.data.id_hints import unknown_id_hint
+from mmrec.data.interactions import NO_TIME, Interactions
+from mmrec.data.inventory import meant_column
+from mmrec.data.moments import Moments
+from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.repeats import Repeats, count_repeats
+from mmrec.data.row_problems import tell_over_limits, tell_values
+from mmrec.data.settings import EventSettings
+from mmrec.data.summary import ColumnUse, TableSummary
+from mmrec.data.tables import Table
+from mmrec.data.wishes import judge_ratings, judge_types
+
+__all__ = ["Events", "KnownItems", "read_events"]
+
+_MICROSECONDS = 1_000_000
+_OWN_COLUMNS = ("user_id", "item_id", "timestamp", "position", "event_type", "rating")
+
+
+class KnownItems(NamedTuple):
+    """Items that events may speak of.
+
+    ids: in the order of the catalogue.  Shape: (N,), pyarrow large strings.  left_out: ids of rows of the items table
+    that cannot be used, pyarrow large strings.
+    """
+
+    ids: Any
+    left_out: Any
+
+    @classmethod
+    def of(cls, item_ids: Any) -> KnownItems:
+        """All items of a sequence of ids, none left out."""
+        return cls(pa.array(item_ids, pa.large_string()), pa.array([], pa.large_string()))
+
+
+class Events(NamedTuple):
+    """What an events table holds.
+
+    interactions: the wishes.
+    rejected: pairs of user and item of which the latest event is no wish, as one event each.
+    time_column: ``timestamp``, ``position``, or '' where nothing orders the events.
+    repeats: wishes that repeat earlier ones.
+    summary: what became of the rows.
+    columns: how each column is read.
+    """
+
+    interactions: Interactions
+    rejected: Interactions
+    time_column: str
+    repeats: Repeats
+    summary: TableSummary
+    columns: tuple[ColumnUse, ...]
+
+
+def read_events(
+    table: Table,
+    known: KnownItems | None,
+    log: ProblemLog,
+    settings: EventSettings | None = None,
+    now: datetime.datetime | None = None,
+) -> Events:
+    """Events of a catalogue's items.
+
+    Args:
+        table: The events table, with the columns ``user_id`` and ``item_id``.
+        known: The items; None where there are none, so that no event is usable and none is unknown.
+        log: Is told what is wrong with the table.
+        settings: Which events are wishes.
+        now: Later times are warned of; None for the clock's.
+    """
+    return _Reader(table, log).read(known, settings or EventSettings(), now or datetime.datetime.now(datetime.UTC))
+
+
+class _Reader:
+    """One reading of one table."""
+
+    def __init__(self, table: Table, log: ProblemLog) -> None:
+        self._table = table
+        self._log = log
+        self._kinds: list[str] = []
+        self._reason_R = np.zeros(table.rows, dtype=np.int8)
+        """0: nothing is wrong with the row; else one more than the place of its kind in `_kinds`."""
+        self._columns: dict[str, ColumnUse] = {}
+
+    def read(self, known: KnownItems | None, settings: EventSettings, now: datetime.datetime) -> Events:
+        table = self._table
+        times = self._times(now)
+        places = self._positions(ties=times is not None)
+        if times is None and places is None:
+            meant = meant_column("timestamp", table.columns)
+            mend = f"; if {shown(meant)} is the time, name it 'timestamp'" if meant else ""
+            message = (
+                f"there is neither a column 'timestamp' nor 'position'; add one, so that events have an order{mend}"
+            )
+            self._log.append(Problem(table.file, 0, "timestamp", "missing column", message))
+            nothing = TableSummary(table.file, table.rows, 0, {"without an order": table.rows} if table.rows else {})
+            return Events(Interactions.empty(), Interactions.empty(), "", Repeats(0, 0, 0, 0), nothing, ())
+        ratings_R = self._ratings()
+        users, items = table.text("user_id"), table.text("item_id")
+        self._check_users(users)
+        rows_R = self._check_items(users, items, known)
+        usable_R = self._reason_R == 0
+        if known is None:
+            usable_R[:] = False
+        no_wish_R, aside = self._no_wishes(ratings_R, settings, usable_R)
+        self._columns |= {
+            name: ColumnUse(name, "not read, it has no effect", used=False)
+            for name in table.columns
+            if name not in _OWN_COLUMNS
+        }
+        main = times if times is not None else places
+        assert main is not None  # seen to above
+        columns = _Columns(
+            users=users,
+            rows_R=rows_R,
+            times_R=_or_no_time(main),
+            ties_R=_or_no_time(places) if times is not None and places is not None else None,
+            ratings_R=ratings_R,
+            resolution=_MICROSECONDS if times is not None else 1,
+        )
+        wishes_R = usable_R & ~no_wish_R
+        interactions = columns.interactions(wishes_R)
+        timed = columns.interactions(wishes_R & ~main.empty) if (wishes_R & main.empty).any() else interactions
+        left_out = {
+            kind: int(count)
+            for kind, count in zip(self._kinds, np.bincount(self._reason_R, minlength=1)[1:], strict=False)
+            if count
+        }
+        if known is None and table.rows:
+            left_out = {"without an items table": table.rows}
+        return Events(
+            interactions=interactions,
+            rejected=columns.rejected(usable_R, no_wish_R),
+            time_column="timestamp" if times is not None else "position",
+            repeats=count_repeats(interactions, timed),
+            summary=TableSummary(table.file, table.rows, int(wishes_R.sum()), left_out, aside),
+            columns=tuple(self._columns[name] for name in table.columns if name in self._columns),
+        )
+
+    # --- columns ------------------------------------------------------------------------------------------------------
+
+    def _times(self, now: datetime.datetime) -> Moments | None:
+        if "timestamp" not in self._table.columns:
+            return None
+        moments, self._columns["timestamp"] = read_times(self._table, self._log, now)
+        self._leave_out(moments.bad, BAD_TIMESTAMP)
+        return moments
+
+    def _positions(self, *, ties: bool) -> Parsed | None:
+        if "position" not in self._table.columns:
+            return None
+        parsed, self._columns["position"] = read_positions(self._table, self._log, ties=ties)
+        self._leave_out(parsed.bad, BAD_POSITION)
+        return parsed
+
+    def _ratings(self) -> npt.NDArray[np.float32] | None:
+        if "rating" not in self._table.columns:
+            return None
+        parsed = parse_ratings(self._table.columns["rating"])
+        commas = (
+            parsed.bad.any()
+            and pc.any(pc.match_substring_regex(self._table.text("rating"), r"^\s*\d+,\d+\s*$")).as_py()
+        )
+        self._report(
+            parsed.bad,
+            "rating",
+            "bad rating",
+            lambda value: f"rating is {shown(value)}; a rating is a finite number or empty",
+            hint="write a decimal point for the comma, as in 4.5" if commas else "",
+        )
+        return np.asarray(parsed.values, dtype=np.float32)
+
+    def _check_users(self, users: Any) -> None:
+        self._report(
+            np.asarray(pc.equal(users, ""), dtype=np.bool_),
+            "user_id",
+            "empty user id",
+            lambda _: "user_id is empty; every event needs a user",
+        )
+        over_R = np.zeros(self._table.rows, dtype=np.bool_)
+        over_R[tell_over_limits(self._log, self._table, "user_id", "unusable user id")] = True
+        self._leave_out(over_R, "unusable user id")
+
+    def _check_items(self, users: Any, items: Any, known: KnownItems | None) -> npt.NDArray[np.int64]:
+        """Catalogue row of each event, -1 where its item has none. Shape: (R,)."""
+        if known is None:
+            return np.full(self._table.rows, -1, dtype=np.int64)
+        rows_R = np.array(pc.fill_null(pc.index_in(items, value_set=known.ids), -1), dtype=np.int64)
+        missing = rows_R < 0
+        if not missing.any():
+            return rows_R
+        empty = missing & np.asarray(pc.equal(items, ""), dtype=np.bool_)
+        rule = "item_id is empty; every event needs an item"
+        self._report(empty, "item_id", "empty item id in event", lambda _: rule)
+        gone = missing & ~empty
+        if len(known.left_out):
+            left_out = gone & np.asarray(pc.is_in(items, value_set=known.left_out), dtype=np.bool_)
+            self._report(
+                left_out,
+                "item_id",
+                "item left out",
+                lambda value: f"item_id {shown(value)} is of an item that is left out; mend its row in the items table",
+            )
+            gone &= ~left_out
+        if gone.any():
+            unknown = pa.array(np.flatnonzero(gone))
+            hint = unknown_id_hint(items.take(unknown), known.ids, users.take(unknown), "item_id", "user_id")
+            self._report(
+                gone,
+                "item_id",
+                "unknown item",
+                lambda value: f"item_id {shown(value)} is not in the items table; add the item or drop the event",
+                hint=hint,
+            )
+        return rows_R
+
+    def _no_wishes(
+        self, ratings_R: npt.NDArray[np.float32] | None, settings: EventSettings, usable_R: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
+        """Rows that are no wishes, and how many of the usable ones each reason takes."""
+        no_wish_R = np.zeros(self._table.rows, dtype=np.bool_)
+        aside: dict[str, int] = {}
+        if "event_type" in self._table.columns:
+            types = self._table.text("event_type")
+            by_type = judge_types(types, settings.ignore_types)
+            no_wish_R = by_type.no_wish_R
+            of_type = types.filter(pa.array(no_wish_R & usable_R)).value_counts()
+            for entry in sorted(of_type.to_pylist(), key=lambda one: (-one["counts"], one["values"])):
+                aside[f"by event_type {entry['values']}"] = entry["counts"]
+            self._columns["event_type"] = ColumnUse("event_type", by_type.words, used=bool(by_type.counts))
+            if by_type.unmatched:
+                message = (
+                    f"ignore_types has {', '.join(map(shown, by_type.unmatched))}, which no event has as its "
+                    "event_type; see that it is spelled as in the table"
+                )
+                self._log.append(
+                    Problem(self._table.file, 0, "event_type", "unknown event type", message, severity="warning")
+                )
+        if ratings_R is not None:
+            by_rating = judge_ratings(ratings_R, settings.min_rating)
+            low_R = by_rating.no_wish_R & ~no_wish_R
+            if low := int((low_R & usable_R).sum()):
+                aside[f"by rating below {by_rating.below:g}"] = low
+            no_wish_R = no_wish_R | low_R
+            self._columns["rating"] = ColumnUse("rating", by_rating.words, used=by_rating.below is not None)
+        return no_wish_R, aside
+
+    # --- rows that cannot be used -------------------------------------------------------------------------------------
+
+    def _leave_out(self, bad_R: npt.NDArray[np.bool_], kind: str) -> None:
+        """Count the rows for this kind that nothing else was wrong with."""
+        if kind not in self._kinds:
+            self._kinds.append(kind)
+        self._reason_R[bad_R & (self._reason_R == 0)] = self._kinds.index(kind) + 1
+
+    def _report(
+        self, bad_R: npt.NDArray[np.bool_], column: str, kind: str, message: Callable[[str], str], hint: str = ""
+    ) -> None:
+        rows = np.flatnonzero(bad_R)
+        if not len(rows):
+            return
+        self._leave_out(bad_R, kind)
+        tell_values(self._log, self._table, rows, column, kind, message, hint=hint)
+
+
+class _Columns(NamedTuple):
+    """The columns of the events, row by row."""
+
+    users: Any
+    rows_R: npt.NDArray[np.int64]
+    times_R: npt.NDArray[np.int64]
+    ties_R: npt.NDArray[np.int64] | None
+    ratings_R: npt.NDArray[np.float32] | None
+    resolution: int
+
+    def interactions(self, keep_R: npt.NDArray[np.bool_]) -> Interactions:
+        return Interactions.from_columns(
+            self.users.filter(pa.array(keep_R)),
+            self.rows_R[keep_R],
+            self.times_R[keep_R],
+            None if self.ratings_R is None else self.ratings_R[keep_R],
+            ties=None if self.ties_R is None else self.ties_R[keep_R],
+            resolution=self.resolution,
+        )
+
+    def rejected(self, usable_R: npt.NDArray[np.bool_], no_wish_R: npt.NDArray[np.bool_]) -> Interactions:
+        """Of each pair of a user and an item the latest event, where it is no wish."""
+        if not (usable_R & no_wish_R).any():
+            return Interactions.empty()
+        rows = np.flatnonzero(usable_R)
+        users = np.asarray(self.users.take(pa.array(rows)).dictionary_encode().indices, dtype=np.int64)
+        keys = [self.times_R[rows], self.rows_R[rows], users]
+        if self.ties_R is not None:
+            keys.insert(0, self.ties_R[rows])
+        order = np.lexsort(keys)
+        users, items = users[order], self.rows_R[rows][order]
+        last = np.append((np.diff(users) != 0) | (np.diff(items) != 0), True)
+        keep_R = np.zeros(len(usable_R), dtype=np.bool_)
+        keep_R[rows[order][last]] = True
+        return self.interactions(keep_R & no_wish_R)
+
+
+def _or_no_time(parsed: Moments | Parsed) -> npt.NDArray[np.int64]:
+    return np.where(parsed.empty, NO_TIME, parsed.values).astype(np.int64)

@@ -1,0 +1,86 @@
+"""Puts findings in the rows of a table into a log: where each row stands, and what it holds.
+
+Unit of work: all rows of one kind in one column. Knows nothing of what the columns mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmrec.data.limits import limit_problem, rows_over_limits
+from mmrec.data.problems import ProblemLog, Severity
+from mmrec.data.tables import Table
+
+__all__ = ["tell_over_limits", "tell_rows", "tell_values"]
+
+
+def tell_rows(
+    log: ProblemLog,
+    table: Table,
+    rows: npt.NDArray[np.int64],
+    column: str,
+    kind: str,
+    messages: Callable[[npt.NDArray[np.int64]], Iterable[str]],
+    *,
+    severity: Severity = "error",
+    hint: str = "",
+) -> None:
+    """Tell of rows with messages made for places of `rows`; see `ProblemLog.add_rows`.
+
+    Args:
+        log: Is told.
+        table: The table.
+        rows: Indices of its rows, ascending. Shape: (M,), int64.
+        column: The column that they are about.
+        kind: The kind of all of them.
+        messages: The messages of the findings at these places of `rows`, in that order.
+        severity: Of all of them.
+        hint: See `ProblemGroup`.
+    """
+    log.add_rows(
+        table.file,
+        table.lines[rows],
+        column,
+        kind,
+        messages,
+        severity=severity,
+        hint=hint,
+        place=table.places.of,
+    )
+
+
+def tell_values(
+    log: ProblemLog,
+    table: Table,
+    rows: npt.NDArray[np.int64],
+    column: str,
+    kind: str,
+    message: Callable[[str], str],
+    *,
+    severity: Severity = "error",
+    hint: str = "",
+) -> None:
+    """Tell of rows with messages that are made of the value of each; see `tell_rows`."""
+    if not len(rows):
+        return
+    values = table.text(column).take(pa.array(rows))
+
+    def messages(places: npt.NDArray[np.int64]) -> Iterator[str]:
+        return map(message, values.take(pa.array(places)).to_pylist())
+
+    tell_rows(log, table, rows, column, kind, messages, severity=severity, hint=hint)
+
+
+def tell_over_limits(log: ProblemLog, table: Table, column: str, kind: str) -> npt.NDArray[np.int64]:
+    """Tell of the rows whose value no request could hold.
+
+    Returns:
+        Their indices, ascending. Shape: (M,), int64.
+    """
+    rows = np.array(rows_over_limits(column, table.text(column)), dtype=np.int64)
+    tell_values(log, table, rows, column, kind, lambda value: limit_problem(column, value))
+    return rows

@@ -1,0 +1,198 @@
+"""Which events are wishes: what a customer took or liked, and not what they sent back, removed or rated low.
+
+Unit of work: one column of event types or of ratings. Knows nothing of tables and users.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+__all__ = ["NOT_WISHES", "ByRating", "ByType", "judge_ratings", "judge_types"]
+
+NOT_WISHES = (
+    "return",
+    "returned",
+    "return_request",
+    "return_requested",
+    "refund",
+    "refunded",
+    "chargeback",
+    "exchange_return",
+    "cancel",
+    "canceled",
+    "cancelled",
+    "cancellation",
+    "order_cancelled",
+    "order_canceled",
+    "cancel_order",
+    "remove",
+    "removed",
+    "remove_from_cart",
+    "removed_from_cart",
+    "remove_from_basket",
+    "removed_from_basket",
+    "cart_remove",
+    "remove_from_wishlist",
+    "removed_from_wishlist",
+    "remove_from_favorites",
+    "remove_from_favourites",
+    "delete",
+    "deleted",
+    "unfavorite",
+    "unfavourite",
+    "unlike",
+    "unliked",
+    "unsave",
+    "dislike",
+    "disliked",
+    "thumbs_down",
+    "thumb_down",
+    "downvote",
+    "downvoted",
+    "hide",
+    "hidden",
+    "block",
+    "blocked",
+    "not_interested",
+    "reject",
+    "rejected",
+    "skip",
+    "skipped",
+    "complaint",
+)
+"""Types of events that are no wishes where ``dataset.toml`` names none, in any case of letters and with any or no
+separator."""
+
+_COUNT_LIKE = ("a scale of 5", "a scale of 10", "a scale of 100")
+"""Scales whose ratings could also be numbers of purchases or plays, of which most are small."""
+_SEPARATORS = re.compile(r"[\W_]+")
+_NAMED = 6
+_MOST_VALUES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class ByType:
+    """What the types of the events say.
+
+    Attributes:
+        no_wish_R: Rows that are no wishes. Shape: (R,), bool.
+        counts: Rows of each type that is no wish, the most frequent first.
+        words: How the column is read, as a sentence for the report.
+        unmatched: Types that were to be ignored and that no event has.
+    """
+
+    no_wish_R: npt.NDArray[np.bool_]
+    counts: dict[str, int]
+    words: str
+    unmatched: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ByRating:
+    """What the ratings say.
+
+    Attributes:
+        no_wish_R: Rows that are no wishes. Shape: (R,), bool.
+        below: Ratings below it are no wishes; None: every rating counts.
+        words: How the column is read, as a sentence for the report.
+    """
+
+    no_wish_R: npt.NDArray[np.bool_]
+    below: float | None
+    words: str
+
+
+def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
+    """Which events are wishes by their type.
+
+    Args:
+        types: '' where an event has none, which then counts. Shape: (R,), pyarrow strings.
+        ignored: Types that are no wishes; None for `NOT_WISHES`.
+    """
+    wanted = {_folded(name): name for name in (NOT_WISHES if ignored is None else ignored)}
+    encoded = types.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    names: list[str] = encoded.dictionary.to_pylist()
+    codes = np.asarray(encoded.indices, dtype=np.int64)
+    rows_T = np.bincount(codes, minlength=len(names))
+    out_T = np.array([bool(name) and _folded(name) in wanted for name in names], dtype=np.bool_)
+    by_size = sorted(range(len(names)), key=lambda code: (-int(rows_T[code]), names[code]))
+    counts = {names[code]: int(rows_T[code]) for code in by_size if out_T[code]}
+    matched = {_folded(name) for name in counts}
+    unmatched = () if ignored is None else tuple(name for key, name in wanted.items() if key not in matched)
+    counted = [f"{names[code] or 'empty'} ({rows_T[code]:,})" for code in by_size if not out_T[code]]
+    left = [f"{name} ({count:,})" for name, count in counts.items()]
+    words = f"{_listed(counted)} count alike" if counted else "nothing counts"
+    words += f"; {_listed(left)} are not wishes" if left else "; none of them is taken for a return or a removal"
+    no_wish_R = out_T[codes] if len(names) else np.zeros(len(codes), np.bool_)
+    return ByType(no_wish_R, counts, words, unmatched)
+
+
+def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) -> ByRating:
+    """Which events are wishes by their rating.
+
+    Args:
+        ratings_R: nan where an event has none, which then counts. Shape: (R,).
+        min_rating: Ratings below it are no wishes; 0: every rating counts; None: the middle of the scale, where the
+            ratings are on a known one.
+    """
+    every = np.zeros(len(ratings_R), dtype=np.bool_)
+    values = np.unique(ratings_R[np.isfinite(ratings_R)].astype(np.float64))
+    if not len(values):
+        return ByRating(every, None, "no event has one, so it has no effect")
+    span = f"{values[0]:g} to {values[-1]:g}"
+    mend = "set min_rating below [events] in dataset.toml to leave low ones out"
+    if min_rating == 0:
+        return ByRating(every, None, f"{span}: every rating counts, as min_rating = 0 says")
+    if min_rating is not None:
+        below, scale = min_rating, "as min_rating says"
+    else:
+        scale, below = _scale(values)
+        if not scale:
+            return ByRating(every, None, f"{span}: on no known scale, so it has no effect; {mend}")
+    with np.errstate(invalid="ignore"):
+        no_wish_R = ratings_R < below  # nan is below nothing
+    if min_rating is None and scale in _COUNT_LIKE and 2 * int(no_wish_R.sum()) > int(np.isfinite(ratings_R).sum()):
+        words = f"{span}: more than half are below {below:g}, as counts would be, so it has no effect; {mend}"
+        return ByRating(every, None, words)
+    return ByRating(no_wish_R, below, f"{span} ({scale}): events below {below:g} are not wishes")
+
+
+def _scale(values: npt.NDArray[np.float64]) -> tuple[str, float]:
+    """Name of the scale on which ratings are and its middle; '' where it is none that is known.
+
+    A scale is known by its highest rating, which somebody always gives. Scales from 0 on stay unknown, but for yes and
+    no: in some logs a 0 says that there is no rating.
+    """
+    if len(values) > _MOST_VALUES:
+        return "", 0.0
+    low, high = float(values[0]), float(values[-1])
+    halves = bool((values * 2 == np.floor(values * 2)).all())
+    if (low, high) == (0.0, 1.0) and len(values) == 2:
+        return "yes or no", 0.5
+    if (low, high) == (-1.0, 1.0) and len(values) <= 3:
+        return "for or against", 0.0
+    if halves and low >= 0.5 and high == 5:
+        return "a scale of 5", 3.0
+    if halves and low >= 0.5 and high == 10:
+        return "a scale of 10", 5.5
+    if low >= 1 and high == 100 and len(values) >= 10 and bool((values == np.floor(values)).all()):
+        return "a scale of 100", 50.5
+    return "", 0.0
+
+
+def _folded(name: str) -> str:
+    return _SEPARATORS.sub("", name.casefold())
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

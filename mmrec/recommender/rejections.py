@@ -1,0 +1,29 @@
+"""What customers have sent back, removed or rated low, and are therefore not recommended.
+
+Unit of work: one customer. Knows nothing about requests and scores.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.recommender.artefact import Parts
+
+__all__ = ["rejected_rows"]
+
+
+def rejected_rows(parts: Parts, user_id: str, history: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Catalogue rows of what a customer rejected and has not taken since, ascending.
+
+    Args:
+        parts: Of the bundle.
+        user_id: Who; a stranger has rejected nothing.
+        history: Catalogue rows of all the customer did: what the bundle holds, and after it what came later.
+    """
+    user = parts.rejected.user_index(user_id)
+    if user is None:
+        return np.empty(0, dtype=np.int32)
+    stored = parts.interactions.user_index(user_id)
+    later = history[0 if stored is None else len(parts.interactions.history(stored)) :]
+    return np.setdiff1d(parts.rejected.history(user), later)
