@@ -38,10 +38,10 @@ def fetch(
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Fetch the pictures that items name by URL into images/, and let the items name them there.
+    """Fetch the pictures that items name by URL into images/, where every other command finds them.
 
     Pictures come over http and https, from the named hosts only, at public addresses only unless --network says
-    otherwise, checked again at every redirect, and at most 20 MiB each. The URL stays in the column image_url.
+    otherwise, checked again at every redirect, and at most 20 MiB each. The tables stay as they are.
 
     The same command goes on after a kill, and fetches only what is new after the items were imported again. What is not
     fetched is in _dead-letter.jsonl with the reason, and is tried again next time.
@@ -78,6 +78,6 @@ def fetch(
         ("fetched", f"{done.fetched:,}"),
         ("there before", f"{done.found:,}"),
         ("failed", f"{done.failed:,}"),
-        ("items that name a stored picture now", f"{done.items:,}"),
+        ("items that name one", f"{done.items:,}"),
     ]
     sink.table("", ("what", "value"), rows)

@@ -201,18 +201,20 @@ def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progr
     refs: list[str] = encoded.dictionary.to_pylist()
     codes_N = np.asarray(encoded.indices, dtype=np.int64)
     items_P = np.bincount(codes_N, minlength=len(refs))
-    urls = sum(int(items_P[place]) for place, ref in enumerate(refs) if is_url(ref))
-    if urls:
-        message = f"{urls:,} pictures are URLs, which are not fetched; save them in images/ to have them used"
+    store = PictureStore(root)
+    unfetched = {place for place, ref in enumerate(refs) if is_url(ref) and not store.has(ref)}
+    if unfetched:
+        urls = sum(int(items_P[place]) for place in unfetched)
+        message = f"{urls:,} pictures are URLs that were not fetched; `mmrec fetch {root} --hosts HOST` brings them in"
         log.append(Problem(loaded.items_file, 0, "image", "picture not fetched", message, severity="warning"))
-    looked_at = [place for place, ref in enumerate(refs) if ref and not is_url(ref)]
+    looked_at = [place for place, ref in enumerate(refs) if ref and place not in unfetched]
     if not looked_at:
         return 0
     missing_P = np.zeros(len(refs), dtype=np.bool_)
     unreadable: dict[int, str] = {}
     sound = 0
     progress.start("pictures", len(looked_at), "pictures")
-    with PictureStore(root) as store:
+    with store:
         try:
             for place, found in zip(looked_at, _looked_at(store, (refs[place] for place in looked_at)), strict=True):
                 progress.advance()

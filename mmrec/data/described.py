@@ -86,8 +86,11 @@ class DescribedItems:
 def _described(row: StreamedItem, pictures: PictureStore) -> ItemInput:
     picture = row.picture if row.picture is not None else pictures.read(row.image)
     if picture is None and row.image:
-        what = "is a URL, and nothing is fetched" if is_url(row.image) else "is not in the dataset folder"
-        raise InvalidImageError(f"the picture {row.image!r} {what}; put the file into images/")
+        if is_url(row.image):
+            what = "is a URL that was not fetched; `mmrec fetch` brings it into images/"
+        else:
+            what = "is not in the dataset folder; put the file into images/"
+        raise InvalidImageError(f"the picture {row.image!r} {what}")
     # An empty value says nothing: what is left out is empty afterwards too.
     attributes = {name: value for name, value in row.attributes.items() if value}
     return ItemInput(row.item_id, row.title, row.description, picture, attributes)

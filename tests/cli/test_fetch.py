@@ -39,7 +39,7 @@ def test_from_urls_to_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         assert "status 404" in shown.err
         assert _status("fetch", tmp_path, "--hosts", "img.example,127.0.0.1", *own, "--json", "-q") == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["urls"], found["fetched"], found["found"], found["failed"], found["items"]) == (1, 0, 0, 1, 0)
+    assert (found["urls"], found["fetched"], found["found"], found["failed"], found["items"]) == (2, 0, 1, 1, 2)
     assert [path.suffix for path in (tmp_path / "images").iterdir()] == [".png"]
 
 

@@ -179,7 +179,7 @@ def test_settings_decide_how_columns_are_read_and_what_does_not_fit_is_counted(f
     root = folder({"items.tsv": items, "dataset.toml": '[columns]\nprice = "number"\n[words]\nleave_out = ["note"]\n'})
     report = check_dataset(root)
     assert _found(report) == [("items.tsv", 3, "misfit values", "warning")]
-    assert report.problems[0].message.startswith("price is number by dataset.toml, which does not fit 1 of its values")
+    assert report.examples[0].message.startswith("price is number by dataset.toml, which does not fit 1 of its values")
     assert [(column.name, column.kind, column.told, column.words) for column in report.columns] == [
         ("price", "number", True, False),
         ("note", "text", False, False),
@@ -204,7 +204,9 @@ def test_settings_that_cannot_be_used_are_a_problem(folder: Folder, settings: st
     root = folder({"items.tsv": "item_id\ttitle\tprice\n1\tHat\t5\n", "dataset.toml": settings})
     report = check_dataset(root)
     assert _found(report) == [("dataset.toml", 0, "unusable settings", "error")]
-    assert says in report.problems[0].message
+    assert says in report.examples[0].message
+
+
 def test_rows_of_one_kind_are_counted_and_only_the_first_are_kept(folder: Folder) -> None:
     rows = 200_000
     events = "user_id,item_id,timestamp\n" + "".join(f"u,x{i},{MAY}\n" for i in range(rows))

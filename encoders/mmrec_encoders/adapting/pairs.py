@@ -83,7 +83,9 @@ def find_pairs(data: Dataset, config: AdaptConfig) -> Pairs:
         title if title.strip() else text for title, text in zip(catalogue.titles, catalogue.texts(words), strict=True)
     ]
     has_words_N = (train.ids_NS != MISSING).any(axis=1) & np.array([bool(name.strip()) for name in named], np.bool_)
-    has_picture_N = np.array([bool(ref) and not is_url(ref) for ref in catalogue.images], np.bool_)
+    has_picture_N = np.array(
+        [bool(ref) and (not is_url(ref) or data.pictures.has(ref)) for ref in catalogue.images], np.bool_
+    )
     _check_enough(data, has_words_N, has_picture_N)
     both_N = has_words_N & has_picture_N
     held = text_table(catalogue, (("title", 1.0), ("item", 1.0)), (), words)

@@ -77,8 +77,9 @@ class SamplePictures(PictureStore):
         """See `PictureStore.read`."""
         if ref.startswith(_IN_TABLE):
             return self._file(ref).read_bytes()
-        if self._fetcher is None or not is_url(ref):
-            return super().read(ref)
+        data = super().read(ref)
+        if data is not None or self._fetcher is None or not is_url(ref):
+            return data
         file = self._file(ref)
         if not file.is_file():
             file.write_bytes(self._fetcher.fetch(ref))
