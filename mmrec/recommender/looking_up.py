@@ -26,6 +26,7 @@ from mmrec.recommender.finding import only_fields
 from mmrec.tokens.decode_index import DecodeIndex, change_decode_index
 from mmrec.tokens.path_lookup import check_path, path_range
 from mmrec.types import (
+    ItemLookup,
     ItemPage,
     ItemPath,
     ItemRecord,
@@ -140,6 +141,20 @@ class CatalogueLookUp:
         """Versions of the codebooks whose semantic IDs can be looked up, the one that is served first."""
         served = self._versions.codebook
         return (served, *sorted(self._codebooks.keys() - {served}))
+
+    # --- rows by id ------------------------------------------------------------------------------------------------
+
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        """Rows of items, in the asked order."""
+        return [self._items(item_ids) for item_ids in requests]
+
+    def _items(self, item_ids: Sequence[str]) -> ItemLookup:
+        rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
+        return ItemLookup(
+            items=tuple(self._record(row) for item_id in item_ids if (row := rows[item_id]) is not None),
+            missing_ids=tuple(item_id for item_id, row in rows.items() if row is None),
+            versions=self._versions,
+        )
 
     # --- rows page by page ----------------------------------------------------------------------------------------
 
