@@ -6,7 +6,7 @@ picture. A recommendation continues the circle from the last known item of the h
 names an item, and that of a label a point; some words are traps. Items 0 and 1 are the same thing, and so are 4, 5 and
 6; pictures and words of 7 and 3 do not agree.
 
-Items that come are kept in a dictionary: `get_items`, `list_items_many` and `info` know them, and what has gone is not
+Items that come are kept in a dictionary: `items_many`, `list_items_many` and `info` know them, and what has gone is not
 recommended. The circle stays as it is.
 """
 
@@ -44,6 +44,7 @@ from mmrec.types import (
     ItemEmbedding,
     ItemFailure,
     ItemInput,
+    ItemLookup,
     ItemPage,
     ItemPath,
     ItemRecord,
@@ -142,9 +143,18 @@ class FakeEngine(EngineCalls):
         self._note("resolve", len(requests))
         return [_answered(_resolve, request) for request in requests]
 
-    def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
-        found = [self.records[item_id] for item_id in item_ids if item_id in self.records]
-        return found, list(dict.fromkeys(item_id for item_id in item_ids if item_id not in self.records))
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        self._note("items", len(requests))
+        return [self._items(item_ids) for item_ids in requests]
+
+    def _items(self, item_ids: Sequence[str]) -> ItemLookup:
+        missing = dict.fromkeys(item_id for item_id in item_ids if item_id not in self.records)
+        found = tuple(self.records[item_id] for item_id in item_ids if item_id in self.records)
+        return ItemLookup(found, tuple(missing), self.versions)
+
+    def snapshot(self) -> FakeEngine:
+        """Itself: its answers follow from the circle, which stays as it is."""
+        return self
 
     def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
         self._note("upsert", len(requests))
