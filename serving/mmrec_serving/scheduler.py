@@ -3,8 +3,9 @@
 Unit of work: a job, which is one call's list of requests of one kind. While the thread is busy, jobs wait;
 when it is free, it takes whatever waits of the kind that has waited longest, up to a limit. Jobs of a single
 request go before those of many, and long jobs are done in parts, so that one large batch does not hold up
-everyone. A job whose caller has gone, or whose deadline has passed or cannot be met, is dropped before it
-costs anything.
+everyone. A long job is done to its end with what the work was based on when it began (`steady`), so that its
+parts make one reply. A job whose caller has gone, or whose deadline has passed or cannot be met, is dropped
+before it costs anything.
 
 Nothing that goes wrong leaves a caller waiting: a failed batch is tried again request by request, so that one
 poisonous request fails alone, and if the thread itself ends, every job is failed and new ones are refused.
@@ -63,6 +64,7 @@ class _Job:
     requests: Sequence[Any]
     deadline: float | None
     future: Future[list[Any]]
+    works: Mapping[str, Work] | None = None
     taken: int = 0
     results: list[Any] = field(default_factory=list)
 
@@ -85,6 +87,8 @@ class Scheduler:
         prepare: Called first, in the worker thread; returns what does each kind of work. Until it is done,
             jobs are refused with UNAVAILABLE.
         limits: How much waits, and how much is done at once.
+        steady: Returns what does each kind of work from now on as it does now, whatever changes meanwhile; called
+            in the worker thread for a job that is done in parts. None: works never change what they say.
         clock: Seconds, as deadlines count them.
         on_end: Called from the worker thread when it ends without having been closed.
     """
@@ -94,11 +98,13 @@ class Scheduler:
         prepare: Callable[[], Mapping[str, Work]],
         limits: SchedulerLimits | None = None,
         *,
+        steady: Callable[[], Mapping[str, Work]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._prepare = prepare
         self._limits = limits or SchedulerLimits()
+        self._steady = steady
         self._clock = clock
         self._on_end = on_end
         self._changed = threading.Condition()
@@ -294,23 +300,40 @@ class Scheduler:
 
     def _do(self, batch: list[tuple[_Job, int]]) -> None:
         kind = batch[0][0].kind
+        # Whoever is done in one go is done with the others; a long job goes on with what it began with.
+        together = [entry for entry in batch if not self._in_parts(*entry)]
+        runs = [(self._works, together)] if together else []
+        for job, count in batch:
+            if self._in_parts(job, count):
+                job.works = job.works or self._as_now()
+                runs.append((job.works, [(job, count)]))
+        for works, run in runs:
+            assert works is not None
+            self._run(works[kind], kind, run)
+        with self._changed:
+            self._running = []
+            self._worked = self._clock()
+
+    def _in_parts(self, job: _Job, count: int) -> bool:
+        return self._steady is not None and count < len(job.requests)
+
+    def _as_now(self) -> Mapping[str, Work]:
+        assert self._works is not None
+        return self._works if self._steady is None else {**self._works, **self._steady()}
+
+    def _run(self, work: Work, kind: str, batch: list[tuple[_Job, int]]) -> None:
         # `taken` already counts this batch's share.
         requests = [request for job, count in batch for request in job.requests[job.taken - count : job.taken]]
         started = self._clock()
-        results = self._results(kind, requests)
+        results = self._results(work, kind, requests)
         self._seconds.setdefault(kind, deque(maxlen=_REMEMBERED_BATCHES)).append(self._clock() - started)
         rest = iter(results)
         for job, count in batch:
             job.results += [next(rest) for _ in range(count)]
             if len(job.results) == len(job.requests):
                 _finish(job)
-        with self._changed:
-            self._running = []
-            self._worked = self._clock()
 
-    def _results(self, kind: str, requests: list[Any]) -> list[Any]:
-        assert self._works is not None
-        work = self._works[kind]
+    def _results(self, work: Work, kind: str, requests: list[Any]) -> list[Any]:
         try:
             results = work(requests)
             if not isinstance(results, list) or len(results) != len(requests):
@@ -319,7 +342,9 @@ class Scheduler:
             if len(requests) == 1:
                 return [conceal(err)]
             _log.warning("a batch of %d %s requests failed; trying them one by one", len(requests), kind)
-            return [self._results(kind, [request])[0] for request in requests]
+            # What one reply is made of is still of one state.
+            work = self._as_now()[kind]
+            return [self._results(work, kind, [request])[0] for request in requests]
         return [conceal(result) if isinstance(result, BaseException) else result for result in results]
 
 

@@ -25,8 +25,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.rpcs import DELETE_ITEMS, ENGINE_CALLS, SERVICES, UPSERT_ITEMS, work_of
-from mmrec.types import Engine, RecommendRequest
+from mmrec.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
+from mmrec.types import Engine, Questions, RecommendRequest
 from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.guards import AuthInterceptor, ErrorInterceptor
@@ -59,7 +59,12 @@ def _prepared(engine_factory: Callable[[], Engine], loaded: Future[Engine]) -> M
         loaded.set_exception(err)
         raise
     loaded.set_result(engine)
-    return {kind: functools.partial(call, engine) for kind, call in ENGINE_CALLS.items()}
+    return _works(ENGINE_CALLS, engine)
+
+
+def _works(calls: Mapping[str, Callable[[Any, list[Any]], list[Any]]], engine: Questions) -> dict[str, Work]:
+    """What does each kind of work."""
+    return {kind: functools.partial(call, engine) for kind, call in calls.items()}
 
 
 QUIET_S = 1.0
@@ -114,7 +119,10 @@ class Server:
         self._housekeeping: Housekeeping | None = None
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, work_of)
         self._scheduler = Scheduler(
-            functools.partial(_prepared, engine_factory, loaded), limits, on_end=self._engine_ended
+            functools.partial(_prepared, engine_factory, loaded),
+            limits,
+            steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
+            on_end=self._engine_ended,
         )
         self._catalogue: CatalogueChanges | None = None
         self._changes: Scheduler | None = None
