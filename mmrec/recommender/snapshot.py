@@ -26,6 +26,7 @@ from mmrec.recommender.changing import change_parts
 from mmrec.recommender.checking import Checker
 from mmrec.recommender.embedding import Embedder
 from mmrec.recommender.finding import Finder
+from mmrec.recommender.id_order import IdOrder
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths, FormerCodebook
 from mmrec.recommender.ranker import Ranker
@@ -173,6 +174,7 @@ def make_snapshot(
     former: FormerCodebook | None = None,
     filters: CatalogueFilter | None = None,
     tagger: Tagger | None = None,
+    order: IdOrder | None = None,
 ) -> Snapshot:
     """The snapshot of a catalogue.
 
@@ -185,6 +187,7 @@ def make_snapshot(
         former: Paths that the items had under the codebooks before these; None for none.
         filters: Conditions over the catalogue's columns; None to make them.
         tagger: Labels the catalogue's items; None to make it.
+        order: That of a catalogue from which this one was changed; None for none.
     """
     parts = ranker.parts
     catalogue = parts.catalogue
@@ -206,7 +209,7 @@ def make_snapshot(
         finder=Finder(catalogue, sides, filters, record, versions),
         tagger=tagger or Tagger(catalogue, sides, versions),
         checker=Checker(catalogue, sides, filters, record, versions),
-        look_up=CatalogueLookUp(catalogue, filters, paths, record, versions),
+        look_up=CatalogueLookUp(catalogue, filters, paths, record, versions, order),
         embedder=Embedder(sides.encoder, parts.tokenizer, versions),
         live=live,
         bundle=bundle,
@@ -228,7 +231,7 @@ def changed_snapshot(now: Snapshot, arrivals: Arrivals, gone: Sequence[str], ver
     filters = now.filters.over(catalogue, rows_M, gone_R)
     tagger = now.tagger.over(catalogue, sides, versions, rows_M, gone_R)
     former = now.former and now.former.without(gone_R)
-    return make_snapshot(ranker, sides, now.live, versions, now.bundle, former, filters, tagger)
+    return make_snapshot(ranker, sides, now.live, versions, now.bundle, former, filters, tagger, now.look_up.order)
 
 
 def successor(now: Snapshot, new: Snapshot) -> Snapshot:
@@ -243,7 +246,17 @@ def successor(now: Snapshot, new: Snapshot) -> Snapshot:
     if former is None or former.version == new.versions.codebook:
         return new
     carried = former.over(now.parts.catalogue, new.parts.catalogue)
-    return make_snapshot(new.ranker, new.sides, new.live, new.versions, new.bundle, carried, new.filters, new.tagger)
+    return make_snapshot(
+        new.ranker,
+        new.sides,
+        new.live,
+        new.versions,
+        new.bundle,
+        carried,
+        new.filters,
+        new.tagger,
+        new.look_up.order,
+    )
 
 
 def _record(parts: Parts, row: int) -> ItemRecord:
