@@ -32,6 +32,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec_serving.failures import conceal
+from mmrec_serving.working import OnEnd, Worker, nobody
 
 __all__ = ["Scheduler", "SchedulerLimits", "Submitter", "Work"]
 
@@ -90,7 +91,8 @@ class Scheduler:
         steady: Returns what does each kind of work from now on as it does now, whatever changes meanwhile; called
             in the worker thread for a job that is done in parts. None: works never change what they say.
         clock: Seconds, as deadlines count them.
-        on_end: Called from the worker thread when it ends without having been closed.
+        name: Of the thread.
+        on_end: Told when the thread ends by itself; see `mmrec_serving.working`.
     """
 
     def __init__(
@@ -100,13 +102,13 @@ class Scheduler:
         *,
         steady: Callable[[], Mapping[str, Work]] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        on_end: Callable[[], None] = lambda: None,
+        name: str = "mmrec-engine",
+        on_end: OnEnd = nobody,
     ) -> None:
         self._prepare = prepare
         self._limits = limits or SchedulerLimits()
         self._steady = steady
         self._clock = clock
-        self._on_end = on_end
         self._changed = threading.Condition()
         self._single: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
@@ -115,14 +117,15 @@ class Scheduler:
         self._works: Mapping[str, Work] | None = None
         self._closing = False
         self._ended = False
+        self._fault: MmrecError | None = None
         self._seconds: dict[str, deque[float]] = {}
         self.ready: Future[None] = Future()
         """Done when `prepare` is; holds its exception if it failed."""
-        self._thread = threading.Thread(target=self._main, name="mmrec-engine", daemon=True)
+        self._worker = Worker(name, self._main, on_end, self._end)
 
     def start(self) -> None:
         """Start the worker thread."""
-        self._thread.start()
+        self._worker.start()
 
     def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
         """Put a job into the queue.
@@ -146,7 +149,8 @@ class Scheduler:
         job = _Job(kind, requests, deadline, Future())
         with self._changed:
             if self._ended:
-                raise UnavailableError("the engine has stopped after a fault; the server must be started again")
+                why = f" ({self._fault.message})" if self._fault else ""
+                raise UnavailableError(f"the engine has stopped after a fault{why}; the server must be started again")
             if self._closing:
                 raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
             if self._works is None:
@@ -186,10 +190,7 @@ class Scheduler:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if not self._thread.is_alive():
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._worker.join(timeout_s)
 
     # --- the worker thread ----------------------------------------------------------------------------------
 
@@ -197,34 +198,27 @@ class Scheduler:
         try:
             works = self._prepare()
         except BaseException as err:
-            self._end(err)
+            # Whoever waits for `ready` gets it.
+            self._end(err if isinstance(err, Exception) else InternalError("the engine ended while loading"))
             return
         with self._changed:
             self._works = works
         self.ready.set_result(None)
-        try:
-            while batch := self._next_batch():
-                self._do(batch)
-        except BaseException as err:
-            _log.critical("the engine thread has ended", exc_info=err)
-            self._end(err)
-        else:
-            self._end(None)
+        while batch := self._next_batch():
+            self._do(batch)
+        self._end(None)
 
-    def _end(self, error: BaseException | None) -> None:
+    def _end(self, error: Exception | None) -> None:
         with self._changed:
             self._ended = True
+            self._fault = error if isinstance(error, MmrecError) else None
             left = [job for job, _ in self._running] + [*self._single, *self._bulk]
             self._single.clear()
             self._bulk.clear()
         for job in left:
             _fail(job, UnavailableError("the engine stopped while this call was waiting; try again"))
         if not self.ready.done():
-            # An exit that was meant for the engine's thread must not end the thread that waits here.
-            shown = error if isinstance(error, Exception) else InternalError("the engine ended while loading")
-            self.ready.set_exception(shown)
-        if error is not None:
-            self._on_end()
+            self.ready.set_exception(error or InternalError("the engine ended while loading"))
 
     def _next_batch(self) -> list[tuple[_Job, int]]:
         """Jobs of one kind, each with how many of its requests to do now; empty when it is time to end."""

@@ -2,7 +2,8 @@
 
 It runs on grpc.aio: a waiting call is a coroutine, not a thread, so hundreds can wait for the one thread that
 does the work. The port is bound and health says NOT_SERVING while the engine loads; it says SERVING when the
-engine has answered its first request. Knows nothing of models: an engine is whatever has the calls of
+engine has answered its first request, and NOT_SERVING again when a thread that the server needs has ended by
+itself (see `mmrec_serving.working`). Knows nothing of models: an engine is whatever has the calls of
 `mmrec.types.Engine`.
 """
 
@@ -112,6 +113,7 @@ class Server:
         self.address = ""
         """``host:port`` after `start`, with the actual port."""
         self._draining = False
+        self._fault = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._health = health.aio.HealthServicer()
         loaded: Future[Engine] = Future()
@@ -122,13 +124,16 @@ class Server:
             functools.partial(_prepared, engine_factory, loaded),
             limits,
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
-            on_end=self._engine_ended,
+            on_end=self._worker_ended,
         )
         self._catalogue: CatalogueChanges | None = None
         self._changes: Scheduler | None = None
         if self.config.store is not None:
             self._changes = Scheduler(
-                functools.partial(self._open_changes, loaded, self.config.store), limits, on_end=self._engine_ended
+                functools.partial(self._open_changes, loaded, self.config.store),
+                limits,
+                name="mmrec-recording",
+                on_end=self._worker_ended,
             )
         self._workers = _Workers(self._scheduler, self._changes, not self.config.changes_in_memory)
         self._server: Any = None
@@ -146,7 +151,9 @@ class Server:
                 "the folder of all versions, or fold nothing"
             )
         store = open_store(folder, engine.bundle)
-        self._catalogue = CatalogueChanges(engine, store, questions=lambda: self._scheduler.idle_s < QUIET_S)
+        self._catalogue = CatalogueChanges(
+            engine, store, questions=lambda: self._scheduler.idle_s < QUIET_S, on_end=self._worker_ended
+        )
         try:
             self._catalogue.replay()
         except BaseException:
@@ -192,10 +199,13 @@ class Server:
         """
         for scheduler in self._schedulers():
             await asyncio.shield(asyncio.wrap_future(scheduler.ready))
-        if not self._draining and all(scheduler.alive for scheduler in self._schedulers()):
-            self._housekeeping = Housekeeping(self._loaded.result(), self._catalogue, self.config)
+        if not self._draining:
+            self._housekeeping = Housekeeping(
+                self._loaded.result(), self._catalogue, self.config, on_end=self._worker_ended
+            )
             self._housekeeping.start()
-            await self._set_health(_SERVING)
+            if not self._fault.is_set():
+                await self._set_health(_SERVING)
 
     def reload(self) -> None:
         """Go on with the version of the bundle that is current by now, soon and while calls go on; see `Housekeeping`.
@@ -223,8 +233,10 @@ class Server:
         for service in ("", *SERVICES):
             await self._health.set(service, status)
 
-    def _engine_ended(self) -> None:
-        """From the engine thread: it has ended by itself, so nothing can be served any more."""
+    def _worker_ended(self, name: str, error: MmrecError) -> None:
+        """From a thread that has ended by itself; see `mmrec_serving.working`."""
+        self._fault.set()
+        _log.critical("health says NOT_SERVING until the server is started again: %s: %s", name, error.message)
         loop = self._loop
         if loop is not None and not loop.is_closed():
             asyncio.run_coroutine_threadsafe(self._set_health(_NOT_SERVING), loop)
