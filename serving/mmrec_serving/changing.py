@@ -278,8 +278,8 @@ class CatalogueChanges:
             self._failed = UnavailableError(
                 f"this server takes on no more changes: after change {self._applied}, what was recorded up to change "
                 f"{number} could not be let into the catalogue ({error.message}). What was acknowledged is in the "
-                "store and comes in when the server is started again; until then questions are answered from the catalogue "
-                "without it"
+                "store and comes in when the server is started again; until then questions are answered from the "
+                "catalogue without it"
             )
             self._changed.notify_all()
 

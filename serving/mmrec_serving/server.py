@@ -28,6 +28,7 @@ from grpc_reflection.v1alpha import reflection
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
 from mmrec.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
 from mmrec.types import Engine, Questions, RecommendRequest
+from mmrec_serving.access_log import AccessLog
 from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.guards import AuthInterceptor, ErrorInterceptor
@@ -137,6 +138,7 @@ class Server:
             )
         self._workers = _Workers(self._scheduler, self._changes, not self.config.changes_in_memory)
         self._server: Any = None
+        self._access = AccessLog(self.config.access_log)
 
     def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
         """Bring the catalogue to where its store is, once the engine is loaded; in the thread that changes it."""
@@ -170,7 +172,8 @@ class Server:
         """
         config = self.config
         self._loop = asyncio.get_running_loop()
-        interceptors: list[Any] = [ErrorInterceptor("/mmrec.")]
+        self._access = AccessLog(config.access_log, self._loop.call_later)
+        interceptors: list[Any] = [ErrorInterceptor("/mmrec.", self._access)]
         if config.token is not None:
             interceptors.append(AuthInterceptor(config.token))
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
@@ -221,6 +224,7 @@ class Server:
         await self._set_health(_NOT_SERVING)
         if self._server is not None:
             await self._server.stop(self.config.grace_s if grace_s is None else grace_s)
+        self._access.close()
         # Nobody waits for a result any more; a batch that is running is not worth waiting for long.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
