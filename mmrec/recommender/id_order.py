@@ -65,7 +65,7 @@ class IdOrder:
     def _longer(self, item_ids: Sequence[str], known: int) -> Rows:
         new = range(known, len(item_ids))
         if not known or len(new) > _MOST_PLACED:
-            ids = pa.array(item_ids, pa.large_string())
+            ids = pa.array(list(item_ids), pa.large_string())
             return np.asarray(pyarrow.compute.sort_indices(ids)).astype(np.int64)
         added = sorted(new, key=item_ids.__getitem__)
         places = [bisect_left(self._rows_N, item_ids[row], key=item_ids.__getitem__) for row in added]
