@@ -54,6 +54,7 @@ def train_generator(
     seed: int,
     progress: Progress = NO_PROGRESS,
     checkpoint: Path | None = None,
+    inputs: str = "",
     log_dir: Path | None = None,
     processes: Processes | None = None,
 ) -> TrainingResult:
@@ -70,6 +71,9 @@ def train_generator(
         seed: Of order, cuts, dropout and negatives.
         progress: Told of every step.
         checkpoint: Folder for the checkpoint, continued from if it holds one of the same run, and for `curves.png`.
+            With a longer limit of time it is the same run; with a shorter one than the checkpoint has taken, or another
+            number of passes, which the learning rate follows, it is another.
+        inputs: Key of what `model` was made of and `validation` is; a checkpoint of another is not continued from.
         log_dir: Folder for TensorBoard's event files; None for none.
         processes: Who takes part, all with the same arguments; the first one alone writes and speaks. None: this
             process alone.
@@ -81,7 +85,7 @@ def train_generator(
     if not processes.is_main:
         progress = NO_PROGRESS
     run = _Run(model, index, histories, validation, config, dtype, seed, progress, processes)
-    run.go(checkpoint, log_dir)
+    run.go(checkpoint, inputs, log_dir)
     return TrainingResult(run.at.epochs, run.at.best_epoch)
 
 
@@ -129,11 +133,11 @@ class _Run:
         self.seen = 0
         self.begun = self.started = self.saved = self.said = self.epoch_started = time.monotonic()
 
-    def go(self, folder: Path | None, log_dir: Path | None) -> None:
+    def go(self, folder: Path | None, inputs: str, log_dir: Path | None) -> None:
         """Train until there is nothing more to gain, or no more time."""
         if folder:
             self.checkpoint = Checkpoint(
-                folder, training_identity(self.model, self.histories, self.config, self.seed, self.dtype)
+                folder, training_identity(self.model, self.histories, self.config, self.seed, self.dtype, inputs)
             )
             self._resume(self.checkpoint)
         if self.processes.is_main:
@@ -154,7 +158,7 @@ class _Run:
         self.progress.finish(f"best epoch {self.at.best_epoch} of {len(self.at.epochs)}")
 
     def _resume(self, checkpoint: Checkpoint) -> None:
-        found = checkpoint.load(self.trained)
+        found = checkpoint.load(self.trained, self._comes_to)
         if found:
             self.at, self.best = found[0], {name: tensor.to(self.device) for name, tensor in found[1].items()}
             self.sums_4 += torch.tensor(self.at.sums, dtype=torch.float64, device=self.device)
@@ -165,6 +169,12 @@ class _Run:
                 f"one process goes on from step {int(least)} and another from {int(most)}; "
                 f"keep {checkpoint.path.parent} on a disk that all processes see"
             )
+
+    def _comes_to(self, position: Position) -> bool:
+        """Whether a run with this limit of time begins the last pass that was begun."""
+        seconds = [record.seconds for record in position.epochs]
+        before = seconds if position.steps else seconds[:-1]
+        return not before or not 0 < 60 * self.config.max_minutes < sum(before)
 
     def _over(self) -> bool:
         at, config = self.at, self.config
