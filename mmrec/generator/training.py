@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mmrec.errors import FailedPreconditionError
+from mmrec.errors import FailedPreconditionError, StoppedError
 from mmrec.generator.batches import Batch, epoch_batches
 from mmrec.generator.checkpoint import Checkpoint, Position, Trained, training_identity
 from mmrec.generator.config import TrainingConfig
@@ -35,6 +35,7 @@ from mmrec.generator.validation import ValidationSet, ndcg_at_10
 from mmrec.generator.weights import AveragedWeights, put_weights, trained_weights
 from mmrec.processes import Processes
 from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.stopping import StopRequest
 from mmrec.tokens.decode_index import DecodeIndex
 
 __all__ = ["EpochRecord", "TrainingResult", "ValidationSet", "train_generator"]
@@ -80,12 +81,16 @@ def train_generator(
 
     Raises:
         FailedPreconditionError: not every process sees the same checkpoint.
+        StoppedError: SIGTERM came to one of the processes; the checkpoint holds the last step.
     """
     processes = processes or Processes.alone(device)
     if not processes.is_main:
         progress = NO_PROGRESS
     run = _Run(model, index, histories, validation, config, dtype, seed, progress, processes)
-    run.go(checkpoint, inputs, log_dir)
+    with run.stop:
+        run.go(checkpoint, inputs, log_dir)
+    if run.stop.asked:
+        raise StoppedError("stopped as asked after the training, which is saved; the same command goes on")
     return TrainingResult(run.at.epochs, run.at.best_epoch)
 
 
@@ -129,6 +134,8 @@ class _Run:
         self.best = trained_weights(model)
         self.sums_4 = torch.zeros(4, dtype=torch.float64, device=self.device)
         self.checkpoint: Checkpoint | None = None
+        self.stop = StopRequest()
+        self.asked = False
         self.curves = Curves(None, None)
         self.seen = 0
         self.begun = self.started = self.saved = self.said = self.epoch_started = time.monotonic()
@@ -201,9 +208,19 @@ class _Run:
             torch.manual_seed(step_seed(self.seed, epoch, self.at.steps, self.processes.index))
             self._step(batch, epoch)
             self._tell(int(batch.valid_BT.sum()))
+            if self.asked:
+                self._leave(epoch)
             if self.config.checkpoint_minutes and time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes:
                 self._save()
         self._close(epoch)
+
+    def _leave(self, epoch: int) -> None:
+        """End in the middle of a pass, as was asked for."""
+        self._save()
+        kept = "saved; the same command goes on" if self.checkpoint else "not kept"
+        raise StoppedError(
+            f"stopped as asked in pass {epoch} of the training, after step {self.at.steps}, which is {kept}"
+        )
 
     def _step(self, batch: Batch, epoch: int) -> None:
         """One step of the optimiser, the same in every process."""
@@ -237,8 +254,10 @@ class _Run:
         counts_2 = torch.zeros(2, device=self.device)
         if losses:
             counts_2 += torch.tensor([losses.item_places, losses.semantic_id_places], device=self.device)
-        total_2 = counts_2.clone()
-        processes.add_up([total_2])
+        total_2, asked = counts_2.clone(), torch.tensor(float(self.stop.asked), device=self.device)
+        # All leave after the same step, whichever of them is asked to.
+        processes.add_up([total_2, asked])
+        self.asked = self.stop.asked if processes.count == 1 else bool(asked)
         sums_4 = torch.zeros(4, dtype=torch.float64, device=self.device)
         if losses:
             # Means over this process's places, weighed so that their sum is the mean over everyone's.

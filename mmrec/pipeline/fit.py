@@ -31,6 +31,7 @@ from mmrec.channels.transitions import count_transitions
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import LeaveOneOut
 from mmrec.device import resolve_device, resolve_dtype
+from mmrec.disk import GO_ON, refusals_as_errors
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
@@ -162,14 +163,28 @@ def fit_dataset(
 
     Raises:
         InvalidDatasetError: the dataset cannot be used, or has too few events to hold any out.
-        FailedPreconditionError: another fit is writing to `out`.
+        FailedPreconditionError: another fit is writing to `out`, or the disk is full or refuses otherwise.
         ModelNotAvailableError: a model can be neither found nor fetched.
+        StoppedError: SIGTERM came while the LLM was trained; what was done is saved.
     """
     config = config or FitConfig()
     if holds_changes is not None and holds_changes < 0:
         raise InvalidArgumentError(
             f"holds_changes is {holds_changes}; it must be the number of a change, 0 or more", field="holds_changes"
         )
+    with refusals_as_errors(GO_ON, Path(out)):
+        return _fit(dataset, Path(out), config, progress, Path(log_dir) if log_dir else None, holds_changes, fresh)
+
+
+def _fit(
+    dataset: str | os.PathLike[str],
+    out: Path,
+    config: FitConfig,
+    progress: Progress,
+    log_dir: Path | None,
+    holds_changes: int | None,
+    fresh: bool,
+) -> FitResult:
     resolve_dtype(config.dtype, resolve_device(config.device))
     clock = _Clock()
     data = read_dataset(dataset, require=config.require)
@@ -187,8 +202,8 @@ def fit_dataset(
     processes = Processes(config.device)
     if not processes.is_main:
         progress = NO_PROGRESS
-    job = _Job(data, split, config, processes, progress, Path(log_dir) if log_dir else None, "")
-    work = WorkFolder(Path(out) / ".fit", progress)
+    job = _Job(data, split, config, processes, progress, log_dir, "")
+    work = WorkFolder(out / ".fit", progress)
     if not processes.is_main:
         return _help(job, work)
     with BundleWriter(out, preset=config.preset, name=data.name) as writer:
@@ -217,7 +232,7 @@ def fit_dataset(
         clock.lap("publish")
         work.keep(ENCODING_STAGES)
     result = FitResult(
-        bundle=Path(out),
+        bundle=out,
         version=version,
         evaluation=evaluation,
         tokens=tokens,

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.dataset import Dataset
-from mmrec.data.files import replace_file
+from mmrec.data.files import new_array_file, replace_file
 from mmrec.errors import InvalidArgumentError
 from mmrec.processes import Processes
 from mmrec.progress import Progress
@@ -219,7 +219,7 @@ def _encode_frozen(
 
     if processes.is_main:
         length = vectors(np.zeros(1, np.int64)).shape[1]
-        np.lib.format.open_memmap(temporary, "w+", np.float32, (count, length)).flush()
+        new_array_file(temporary, np.float32, (count, length))
     processes.wait()
     file = np.load(temporary, mmap_mode="r+")
     own = np.array_split(np.arange(count, dtype=np.int64), processes.count)[processes.index]

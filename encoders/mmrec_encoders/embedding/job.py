@@ -14,6 +14,7 @@ from pathlib import Path
 from mmrec.data.fetching import PictureFetcher
 from mmrec.data.streaming import ItemStream
 from mmrec.device import resolve_device
+from mmrec.disk import GO_ON, refusals_as_errors
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec_encoders.embedding.cache import VectorCache
 from mmrec_encoders.embedding.committing import Committer
@@ -80,7 +81,7 @@ def embed_dataset(
         check_template(config.template, stream.columns)
     encoder = None if config.trains else load_encoder(config)
     fetcher: Fetcher | None = None if config.fetch is None else PictureFetcher(config.fetch)
-    with OutputFolder(out, failpoint) as folder:
+    with refusals_as_errors(GO_ON, out), OutputFolder(out, failpoint) as folder:
         if config.overwrite:
             folder.clear()
         if encoder is None:
