@@ -66,7 +66,7 @@ class Curves:
 class _EventFile:
     """TensorBoard's event file, written in this thread.
 
-    `SummaryWriter` of tensorboardX writes in another one, which ends where the disk is full, and then the training waits
+    `SummaryWriter` of tensorboardX writes in another one. Where the disk is full that one ends, and the training waits
     for it forever.
     """
 

@@ -48,7 +48,7 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("size", "stage"),
-    [("64k", "words"), ("256k", "fusion"), ("2m", "training"), ("10m", "")],
+    [("64k", ".fit/words"), ("10m", ".fit/generator/training"), ("22m", ".mmrec-staging")],
 )
 def test_a_fit_that_finds_no_room_and_the_same_command_goes_on(
     size: str, stage: str, shop: Path, new_disk: Callable[[str], Path]
@@ -66,7 +66,7 @@ def test_a_fit_that_finds_no_room_and_the_same_command_goes_on(
     again = run(*arguments)
     assert again.returncode == 0, again.stderr
     assert open_bundle(disk / "bundle").manifest.files
-    if stage != "words":
+    if stage != ".fit/words":
         assert "kept from an earlier fit: words" in again.stderr
 
 
