@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
 __all__ = ["FORMATS", "ImportSummary", "LeftOut", "PictureHost", "TableWriter", "dataset_folder", "write_table"]
@@ -166,19 +167,21 @@ def dataset_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         InvalidDatasetError: `out` is a file, holds something and `overwrite` is off, or holds something that
             is no dataset.
+        FailedPreconditionError: the disk is full, or refuses otherwise.
     """
     _check_free(out, overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = out.parent / f".{out.name}.importing-{secrets.token_hex(4)}"
-    staging.mkdir()
-    try:
-        yield staging
-        if out.is_dir() and any(out.iterdir()):
-            _replace_tables(staging, out)
-        else:
-            staging.replace(out)  # rename takes the place of an empty folder
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with refusals_as_errors(path=out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = out.parent / f".{out.name}.importing-{secrets.token_hex(4)}"
+        try:
+            staging.mkdir()
+            yield staging
+            if out.is_dir() and any(out.iterdir()):
+                _replace_tables(staging, out)
+            else:
+                staging.replace(out)  # rename takes the place of an empty folder
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _check_free(out: Path, overwrite: bool) -> None:

@@ -25,6 +25,7 @@ from mmrec.data.files import replace_file
 from mmrec.data.summary import DatasetSummary
 from mmrec.data.word_columns import find_words
 from mmrec.data.writing import FORMATS, write_table
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.pipeline.config import Modality
 from mmrec.pipeline.filling import FillConfig, FillResult, fill_dataset, without_column
@@ -181,7 +182,8 @@ def write_filled(filled: FilledColumn, path: Path) -> None:
             with_suffix.unlink(missing_ok=True)
 
     try:
-        replace_file(path, write)
+        with refusals_as_errors():
+            replace_file(path, write)
     except OSError as err:
         raise FailedPreconditionError(
             f"cannot write {str(path)!r}: {err.strerror or err}; make the folder, free the disk, or name another file"

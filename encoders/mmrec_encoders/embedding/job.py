@@ -16,6 +16,7 @@ from mmrec.data.item_words import ItemWords
 from mmrec.data.settings import read_settings
 from mmrec.data.streaming import ItemStream
 from mmrec.device import resolve_device
+from mmrec.disk import GO_ON, refusals_as_errors
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec_encoders.embedding.cache import VectorCache
 from mmrec_encoders.embedding.committing import Committer
@@ -83,7 +84,7 @@ def embed_dataset(
         check_columns(ItemWords(config.template), stream.columns)
     encoder = None if config.trains else load_encoder(config)
     fetcher: Fetcher | None = None if config.fetch is None else PictureFetcher(config.fetch)
-    with OutputFolder(out, failpoint) as folder:
+    with refusals_as_errors(GO_ON, out), OutputFolder(out, failpoint) as folder:
         if config.overwrite:
             folder.clear()
         if encoder is None:
