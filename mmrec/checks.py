@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import re
 from array import array
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -25,6 +26,7 @@ __all__ = [
     "checked_item_ids",
     "checked_k",
     "checked_list",
+    "checked_new_id",
     "checked_number",
     "checked_page_token",
     "checked_share",
@@ -76,6 +78,9 @@ MAX_VECTOR = 65_536
 """Most numbers in a vector to search by."""
 MAX_REQUEST_ID_CHARS = 128
 """Longest id of a change, in characters."""
+CONTROL_CHARACTERS = "[\\x00-\\x1f\\x7f-\\x9f]"
+"""What the id of an item must not hold, as a regular expression."""
+_CONTROL_CHARACTER = re.compile(CONTROL_CHARACTERS)
 
 
 def whole_number(value: object, where: str) -> int:
@@ -199,6 +204,19 @@ def checked_id(value: object, where: str) -> str:
             f"{where} has {len(value)} characters; an id has at most {MAX_ID_CHARS}", field=where
         )
     return checked_unicode(value, where)
+
+
+def checked_new_id(value: object, where: str) -> str:
+    """The id of an item or user that is described, possibly empty; one with control characters is refused."""
+    checked = checked_id(value, where)
+    found = None if checked.isprintable() else _CONTROL_CHARACTER.search(checked)
+    if found is not None:
+        raise InvalidArgumentError(
+            f"{where} {checked!r:.80} has the control character U+{ord(found.group()):04X}, which can be neither shown "
+            "nor typed; write the id without it",
+            field=where,
+        )
+    return checked
 
 
 def checked_ids(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 
-from mmrec.checks import checked_id, checked_text, read_picture
+from mmrec.checks import checked_id, checked_new_id, checked_text, read_picture
 from mmrec.errors import InvalidArgumentError, MmrecError
 
 __all__ = [
@@ -125,7 +125,7 @@ class ItemInput:
     """An item as a client describes it. At least one of title, description, attributes and image is needed.
 
     Attributes:
-        item_id: The caller's id; echoed back, not looked up. May be empty.
+        item_id: The caller's id, without control characters; echoed back, not looked up. May be empty.
         title: Short name.
         description: Words.
         image: An encoded picture (JPEG, PNG, WebP, GIF, BMP), or None.
@@ -139,7 +139,7 @@ class ItemInput:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        checked_id(self.item_id, "item_id")
+        checked_new_id(self.item_id, "item_id")
         object.__setattr__(self, "image", read_picture(self.image))
         checked_text(self.title, "title")
         checked_text(self.description, "description")

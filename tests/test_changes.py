@@ -27,7 +27,7 @@ HAT = ItemInput("a", "hat")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 ITEMS = st.builds(
     ItemInput,
-    TEXT,
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=5),
     TEXT.map(lambda text: text + "x"),
     TEXT,
     st.none() | st.binary(min_size=1, max_size=5),

@@ -30,6 +30,7 @@ _MICRO = 1_000_000
 _TWO_DAYS = 2 * 86_400 * _MICRO
 """Clocks go wrong and zones are left out; no event is later than this."""
 _LOOKED_AT = 10_000
+_LAST_COUNT = WRITINGS.index("nanoseconds since 1970")
 
 _TIME_RULE = (
     "a timestamp is a number of seconds or milliseconds since 1970, or an ISO-8601 date like 2024-05-31, or a date and "
@@ -176,13 +177,15 @@ def _tell_odd(table: Table, moments: Moments, now: datetime.datetime, log: Probl
             kind,
             messages,
             severity="warning",
-            hint=_meant(values, micros, len(rows) == int(there.sum())),
+            hint=_meant(values, micros, writing <= _LAST_COUNT, everything=len(rows) == int(there.sum())),
         )
 
 
-def _meant(values: Any, micros: npt.NDArray[np.int64], everything: bool) -> str:
-    """What odd times were probably meant to be, and the mend."""
-    wholes = pc.if_else(pc.match_substring_regex(values, r"^\s*\d{1,15}\s*$"), values, "0")
+def _meant(values: Any, micros: npt.NDArray[np.int64], counted_R: npt.NDArray[np.bool_], *, everything: bool) -> str:
+    """What odd times were probably meant to be, and the mend; `counted_R` are those read as numbers since 1970."""
+    wholes = pc.if_else(
+        pc.and_(pc.match_substring_regex(values, r"^\s*\d{1,15}\s*$"), pa.array(counted_R)), values, "0"
+    )
     numbers = np.asarray(pc.utf8_trim_whitespace(wholes).cast(pa.int64()), dtype=np.int64)
     for pairs, example in ((0, "20240531"), (2, "202405311015"), (3, "20240531101502")):
         spelled = int(spells_date(numbers, pairs).sum())

@@ -6,21 +6,18 @@ never found again. Unit of work: one value, or one column of them. Knows nothing
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.checks import MAX_ID_CHARS, MAX_TEXT_CHARS, checked_id, checked_text
+from mmrec.checks import CONTROL_CHARACTERS, MAX_ID_CHARS, MAX_TEXT_CHARS, checked_id, checked_new_id, checked_text
 from mmrec.errors import InvalidArgumentError
 
 __all__ = ["ID_COLUMNS", "limit_problem", "name_problem", "rows_over_limits"]
 
 ID_COLUMNS = frozenset({"item_id", "user_id"})
 """Columns whose values are ids; all others hold text."""
-_CONTROL = "[\\x00-\\x1f\\x7f-\\x9f]"
-_CONTROL_CHARACTER = re.compile(_CONTROL)
 
 
 def limit_problem(column: str, value: str) -> str:
@@ -34,16 +31,10 @@ def limit_problem(column: str, value: str) -> str:
         if column not in ID_COLUMNS:
             checked_text(value, column)
             return ""
-        checked_id(value, column)
+        checked_new_id(value, column)
     except InvalidArgumentError as err:
         return err.message
-    found = None if value.isprintable() else _CONTROL_CHARACTER.search(value)
-    if found is None:
-        return ""
-    return (
-        f"{column} {value!r:.80} has the control character U+{ord(found.group()):04X}, which can be neither shown nor "
-        "typed; write the id without it"
-    )
+    return ""
 
 
 def name_problem(column: str) -> str:
@@ -65,7 +56,7 @@ def rows_over_limits(column: str, texts: Any) -> list[int]:
     is_id = column in ID_COLUMNS
     over = pc.greater(pc.utf8_length(texts), MAX_ID_CHARS if is_id else MAX_TEXT_CHARS)
     if is_id:
-        over = pc.or_(over, pc.match_substring_regex(texts, _CONTROL))
+        over = pc.or_(over, pc.match_substring_regex(texts, CONTROL_CHARACTERS))
     rows: list[int] = pc.indices_nonzero(
         over.combine_chunks() if isinstance(over, pa.ChunkedArray) else over
     ).to_pylist()

@@ -86,7 +86,9 @@ def is_words(values: Sequence[str], told: str = "") -> bool:
 
 def _is_word(text: str, *, typed_too: bool) -> bool:
     fit = fit_of(text)
-    if fit is not None and fit.kinds and "list" not in fit.kinds and not typed_too:
+    if fit is not None and "list" in fit.kinds:
+        return any(_is_word(entry.strip(), typed_too=typed_too) for entry in text.split("|") if entry.strip())
+    if fit is not None and fit.kinds and not typed_too:
         return False
     if len(text) > _LONGEST:
         return True

@@ -45,6 +45,7 @@ def test_dates_without_hyphens_are_dates() -> None:
         (["0", "1717113600"], "time before 1990", "0 is what programs write where there is no time"),
         (["1", "2", "3"], "time before 1990", "name the column 'position'"),
         (["2100-01-01", "2024-05-31"], "time in the future", "see what wrote these rows"),
+        (["20260101", "20240531"], "time in the future", "see what wrote these rows"),
         (["20240531101562", "20240531101502"], "time in the future", "1 of these numbers spell dates"),
     ],
 )

@@ -58,6 +58,7 @@ def test_words(values: list[str]) -> None:
         ["123e4567-e89b-12d3-a456-426614174000", "123E4567-E89B-12D3-A456-426614174001"],
         ["d41d8cd98f00b204e9800998ecf8427e", "9e107d9d372bb6826bd81d3542a419d6"],
         ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+        ["1.5|2.25", "3.5|0"],
     ],
 )
 def test_no_words(values: list[str]) -> None:

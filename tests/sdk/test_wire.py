@@ -77,7 +77,8 @@ scored = st.builds(ScoredItem, records, numbers, st.lists(shares, max_size=3).ma
 ranked = st.lists(scored, max_size=3).map(tuple)
 id_lists = st.lists(ids, max_size=5).map(tuple)
 ks = st.integers(0, 10**12)
-inputs = st.builds(ItemInput, ids, words.map(lambda w: w + "x"), words, pictures, attributes)
+new_ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+inputs = st.builds(ItemInput, new_ids, words.map(lambda w: w + "x"), words, pictures, attributes)
 shares_of_one = st.floats(0, 1)
 modes = st.sampled_from(FilterMode)
 promotions = st.builds(

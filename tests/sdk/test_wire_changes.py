@@ -42,13 +42,14 @@ def test_an_item_that_cannot_be_read_is_its_own_failure_with_its_place_and_id() 
             common_pb2.ItemInput(item_id="a", title="hat"),
             common_pb2.ItemInput(item_id="b", title="hat", image=b""),
             common_pb2.ItemInput(item_id="c"),
+            common_pb2.ItemInput(item_id="d\x07", title="hat"),
         ],
         validate_only=True,
         wait_until_visible=True,
     )
     batch = changes.upsert_batch_from_wire(message)
     assert (batch.request_id, batch.validate_only, batch.wait_until_visible) == ("r", True, True)
-    good, picture, nothing = batch.items
+    good, picture, nothing, unspeakable = batch.items
     assert good == ItemInput("a", "hat")
     assert isinstance(picture, ItemFailure)
     assert isinstance(picture.error, InvalidImageError)
@@ -56,6 +57,11 @@ def test_an_item_that_cannot_be_read_is_its_own_failure_with_its_place_and_id() 
     assert isinstance(nothing, ItemFailure)
     assert isinstance(nothing.error, InvalidArgumentError)
     assert (nothing.item_id, nothing.error.violations[0].field) == ("c", "items[2].title")
+    assert isinstance(unspeakable, ItemFailure)
+    assert unspeakable.error.message == (
+        "items[3]: item_id 'd\\x07' has the control character U+0007, which can be neither shown nor typed; write the id "
+        "without it"
+    )
 
 
 def test_unset_fields_mean_the_defaults() -> None:
