@@ -523,7 +523,7 @@ class AsyncClient:
         item_fields: Iterable[str] = (),
         timeout: float | None = None,
     ) -> ItemPage:
-        """A page of the catalogue, in its own order.
+        """A page of the catalogue, in the order of the item ids; pages go on while it changes.
 
         Args:
             filter: AIP-160 condition over the columns, as in ``colour = "red" AND price < 50``; empty for every item.

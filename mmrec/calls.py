@@ -57,7 +57,6 @@ __all__ = [
     "duplicates_request",
     "embed_batch",
     "list_items_request",
-    "look_up",
     "mismatch_request",
     "recommend_batch",
     "recommend_request",
@@ -394,12 +393,6 @@ def _item_input(item: ItemInput | Mapping[str, object], where: str) -> ItemInput
 # --- the same methods in process ----------------------------------------------------------------------------
 
 
-def look_up(engine: Engine, item_ids: Sequence[str]) -> ItemLookup:
-    """Catalogue rows by id, with the versions they were read from."""
-    items, missing = engine.get_items(checked_item_ids(item_ids))
-    return ItemLookup(tuple(items), tuple(missing), engine.info().versions)
-
-
 class EngineCalls:
     """The methods of `Client`, in process, for a class that implements `Engine`.
 
@@ -579,7 +572,7 @@ class EngineCalls:
 
     def items(self: Engine, item_ids: Sequence[str]) -> ItemLookup:
         """Catalogue rows by id; see `Client.items`."""
-        return look_up(self, item_ids)
+        return only(self.items_many([checked_item_ids(item_ids)]))
 
     def list_items(
         self: Engine,

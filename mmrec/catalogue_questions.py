@@ -14,10 +14,10 @@ from mmrec.checks import (
     DEFAULT_PAGE,
     MAX_BATCH,
     MAX_FILTER_CHARS,
-    MAX_TOKEN_CHARS,
     checked_id,
     checked_item_ids,
     checked_list,
+    checked_page_token,
     checked_size,
     checked_text,
     whole_number,
@@ -48,12 +48,16 @@ MAX_CODE = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class ListItemsRequest:
-    """A page of the catalogue.
+    """A page of the catalogue, in the order of the items' ids (by Unicode code points).
+
+    Pages go on while the catalogue changes, each made of the catalogue as it is then: an item that is there and passes
+    the filter all the while is on exactly one of them, and none is on two.
 
     Attributes:
         filter: AIP-160 condition over the columns; empty for every item.
         page_size: Items a page; 0 means `DEFAULT_PAGE`, more than `MAX_K` is coerced to it.
-        page_token: `ItemPage.next_page_token` of the page before; empty for the first page.
+        page_token: `ItemPage.next_page_token` of the page before, whatever became of the catalogue since; empty for
+            the first page.
         item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
@@ -65,17 +69,17 @@ class ListItemsRequest:
     def __post_init__(self) -> None:
         checked_text(self.filter, "filter", MAX_FILTER_CHARS)
         object.__setattr__(self, "page_size", checked_size(self.page_size, "page_size", DEFAULT_PAGE))
-        checked_text(self.page_token, "page_token", MAX_TOKEN_CHARS)
+        checked_page_token(self.page_token)
         object.__setattr__(self, "item_fields", checked_item_fields(self.item_fields))
 
 
 @dataclass(frozen=True, slots=True)
 class ItemPage:
-    """Some rows of the catalogue, in its order.
+    """Some rows of the catalogue, in the order of their ids.
 
     Attributes:
         items: Those of this page.
-        total: Rows that pass the filter, over all pages.
+        total: Rows that pass the filter, over all pages, as the catalogue is now.
         next_page_token: Pass it to get the next page; empty: this was the last one.
         versions: What it was read from.
     """

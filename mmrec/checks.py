@@ -26,6 +26,7 @@ __all__ = [
     "checked_k",
     "checked_list",
     "checked_number",
+    "checked_page_token",
     "checked_share",
     "checked_size",
     "checked_text",
@@ -69,7 +70,7 @@ MAX_TEMPLATES = 32
 """Most sentences that labels are put into."""
 MAX_FILTER_CHARS = 10_000
 """Longest condition over the columns, in characters."""
-MAX_TOKEN_CHARS = 1_000
+MAX_TOKEN_CHARS = 1_000_000
 """Longest page token that is looked at, in characters."""
 MAX_VECTOR = 65_536
 """Most numbers in a vector to search by."""
@@ -237,6 +238,17 @@ def checked_text(text: str, where: str, most: int = MAX_TEXT_CHARS) -> str:
             f"{where} has {len(text):,} characters; at most {most:,} are accepted: shorten it", field=where
         )
     return checked_unicode(text, where)
+
+
+def checked_page_token(token: str) -> str:
+    """A page token that is not longer than a list by pages can be."""
+    if isinstance(token, str) and len(token) > MAX_TOKEN_CHARS:
+        raise InvalidArgumentError(
+            f"page_token has {len(token):,} characters and at most {MAX_TOKEN_CHARS:,} are accepted: a list that is "
+            "not in the order of ids goes on for some 125,000 items; narrow the question down by a filter",
+            field="page_token",
+        )
+    return checked_text(token, "page_token", MAX_TOKEN_CHARS)
 
 
 def read_picture(picture: bytes | str | os.PathLike[str] | None, where: str = "image") -> bytes | None:

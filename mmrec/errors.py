@@ -17,6 +17,7 @@
     ├── UnavailableError          UNAVAILABLE          exit 5   no server, draining, or not warm yet
     ├── DeadlineExceededError     DEADLINE_EXCEEDED    exit 5
     ├── CancelledError            CANCELLED            exit 130
+    │   └── StoppedError                               exit 143   SIGTERM, at a place to go on from
     └── InternalError             INTERNAL             exit 1   a bug; carries an id to find it in the log
 
 Flow: library code raises one of these with a message that names what was received, the rule and the mend.
@@ -49,6 +50,7 @@ __all__ = [
     "NotImplementedYetError",
     "PermissionDeniedError",
     "ResourceExhaustedError",
+    "StoppedError",
     "UnauthenticatedError",
     "UnavailableError",
 ]
@@ -214,6 +216,13 @@ class CancelledError(MmrecError):
     code = "CANCELLED"
     reason = "CANCELLED"
     exit_code = 130
+
+
+class StoppedError(CancelledError):
+    """The process was asked to stop, and did so where the same command goes on."""
+
+    reason = "STOPPED"
+    exit_code = 143
 
 
 class InternalError(MmrecError):

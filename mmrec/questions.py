@@ -19,12 +19,12 @@ from mmrec.checks import (
     MAX_LABEL_CHARS,
     MAX_LABELS,
     MAX_TEMPLATES,
-    MAX_TOKEN_CHARS,
     checked_choice,
     checked_id,
     checked_ids,
     checked_k,
     checked_list,
+    checked_page_token,
     checked_share,
     checked_size,
     checked_text,
@@ -129,7 +129,9 @@ class SearchRequest:
         modality: Which side of the catalogue's items to compare; items without that side are not found.
         filter: AIP-160 condition over the columns; empty for every item.
         filter_mode: What to do when fewer than `k` items pass it.
-        page_token: `SearchResults.next_page_token` of the page before; empty for the first page.
+        page_token: `SearchResults.next_page_token` of the page before, whatever became of the catalogue since; empty
+            for the first page. Each page holds the best items of the catalogue as it is then that no page before has
+            told, so none is told twice, and one that can be found all the while is told.
         item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
@@ -169,7 +171,7 @@ class SearchRequest:
         object.__setattr__(self, "modality", checked_choice(Modality, self.modality, "modality"))
         checked_text(self.filter, "filter", MAX_FILTER_CHARS)
         object.__setattr__(self, "filter_mode", checked_choice(FilterMode, self.filter_mode, "filter_mode"))
-        checked_text(self.page_token, "page_token", MAX_TOKEN_CHARS)
+        checked_page_token(self.page_token)
         object.__setattr__(self, "item_fields", checked_item_fields(self.item_fields))
 
 
@@ -360,7 +362,9 @@ class DuplicatesRequest:
         filter: AIP-160 condition over the columns: only items that pass it are told.
         modality: What must be alike: the picture, the words, or either (FUSED).
         page_size: Groups a page; 0 means `DEFAULT_PAGE`, more than `MAX_K` is coerced to it.
-        page_token: `DuplicateGroups.next_page_token` of the page before; empty for the first page.
+        page_token: `DuplicateGroups.next_page_token` of the page before, whatever became of the catalogue since; empty
+            for the first page. A group that stays as it is is told exactly once, and no item in two groups; one that
+            has grown comes again only with what was not told, where that is two items or more.
     """
 
     item_ids: tuple[str, ...] = ()
@@ -383,7 +387,7 @@ class DuplicatesRequest:
         checked_text(self.filter, "filter", MAX_FILTER_CHARS)
         object.__setattr__(self, "modality", checked_choice(Modality, self.modality, "modality"))
         object.__setattr__(self, "page_size", checked_size(self.page_size, "page_size", DEFAULT_PAGE))
-        checked_text(self.page_token, "page_token", MAX_TOKEN_CHARS)
+        checked_page_token(self.page_token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,7 +446,8 @@ class MismatchRequest:
             catalogue that fit worst, or every one of `item_ids`.
         filter: AIP-160 condition over the columns; empty for every item.
         page_size: Items a page; 0 means `DEFAULT_PAGE`, more than `MAX_K` is coerced to it.
-        page_token: `Mismatches.next_page_token` of the page before; empty for the first page.
+        page_token: `Mismatches.next_page_token` of the page before, whatever became of the catalogue since; empty for
+            the first page. It goes on as that of a `SearchRequest` does.
         item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
@@ -459,7 +464,7 @@ class MismatchRequest:
             object.__setattr__(self, "max_agreement", checked_share(self.max_agreement, "max_agreement", low=-1.0))
         checked_text(self.filter, "filter", MAX_FILTER_CHARS)
         object.__setattr__(self, "page_size", checked_size(self.page_size, "page_size", DEFAULT_PAGE))
-        checked_text(self.page_token, "page_token", MAX_TOKEN_CHARS)
+        checked_page_token(self.page_token)
         object.__setattr__(self, "item_fields", checked_item_fields(self.item_fields))
 
 

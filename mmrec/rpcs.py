@@ -6,7 +6,7 @@ them knows a call by name. Knows nothing of channels, threads or models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -22,7 +22,6 @@ from mmrec.batches import (
     UpsertBatch,
     only,
 )
-from mmrec.calls import look_up
 from mmrec.errors import InternalError, MmrecError
 from mmrec.types import (
     ChangeResults,
@@ -37,6 +36,7 @@ from mmrec.types import (
     ListItemsRequest,
     Mismatches,
     MismatchRequest,
+    Questions,
     Recommendations,
     RecommendRequest,
     ResolvedPaths,
@@ -69,6 +69,7 @@ __all__ = [
     "GET_SERVICE_INFO",
     "LIST_ITEMS",
     "METHODS",
+    "QUESTIONS",
     "RECOMMEND",
     "RESOLVE_SEMANTIC_IDS",
     "RPCS",
@@ -397,17 +398,7 @@ RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _BUILT}
 # --- the engine's side --------------------------------------------------------------------------------------
 
 
-def _look_ups(engine: Engine, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
-    found: list[ItemLookup | MmrecError] = []
-    for item_ids in requests:
-        try:
-            found.append(look_up(engine, item_ids))
-        except MmrecError as err:
-            found.append(err)
-    return found
-
-
-ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
+QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
     "recommend": lambda engine, requests: engine.recommend_many(requests),
     "similar": lambda engine, requests: engine.similar_many(requests),
     "search": lambda engine, requests: engine.search_many(requests),
@@ -415,15 +406,19 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     "tag": lambda engine, requests: engine.tag_many(requests),
     "duplicates": lambda engine, requests: engine.duplicates_many(requests),
     "mismatches": lambda engine, requests: engine.mismatches_many(requests),
-    "items": _look_ups,
+    "items": lambda engine, requests: engine.items_many(requests),
     "list-items": lambda engine, requests: engine.list_items_many(requests),
     "semantic-ids": lambda engine, requests: engine.semantic_ids_many(requests),
     "resolve": lambda engine, requests: engine.resolve_many(requests),
-    "upsert": lambda engine, requests: engine.upsert_many(requests),
-    "delete": lambda engine, requests: engine.delete_many(requests),
     "info": lambda engine, requests: [engine.info()] * len(requests),
 }
-"""What does the work of each kind: as many results as requests, in the same order, each a value or error."""
+"""What answers each kind of question: as many results as requests, in the same order, each a value or error."""
+ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
+    **QUESTIONS,
+    "upsert": lambda engine, requests: engine.upsert_many(requests),
+    "delete": lambda engine, requests: engine.delete_many(requests),
+}
+"""What does the work of each kind, changes among them."""
 
 
 _WHOLE_CATALOGUE = 1_000

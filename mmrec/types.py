@@ -144,6 +144,7 @@ __all__ = [
     "Modality",
     "NumberFormat",
     "Promotion",
+    "Questions",
     "RecommendRequest",
     "Recommendation",
     "Recommendations",
@@ -391,11 +392,12 @@ class ServiceInfo:
     codebook_versions: tuple[str, ...] = ()
 
 
-class Engine(Protocol):
-    """What the server serves; `mmrec.Recommender` is one.
+class Questions(Protocol):
+    """What can be asked of one state of a catalogue, or of an engine as it is when it is asked.
 
     The batch law: each list call returns one entry per request, in the same order, and an entry is either the result
-    or the error of that request alone. Calls may come from one thread at a time only.
+    or the error of that request alone. All entries of one call are from one state, which each of them names. Calls may
+    come from one thread at a time only.
     """
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
@@ -438,6 +440,18 @@ class Engine(Protocol):
         """The items of semantic IDs."""
         ...
 
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        """Catalogue rows by id, in the asked order, for several lists of ids."""
+        ...
+
+    def info(self) -> ServiceInfo:
+        """What is served."""
+        ...
+
+
+class Engine(Questions, Protocol):
+    """What the server serves; `mmrec.Recommender` is one. Calls may come from one thread at a time only."""
+
     def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
         """Several changes by items that come or are replaced, one after the other."""
         ...
@@ -446,10 +460,6 @@ class Engine(Protocol):
         """Several changes by items that go, one after the other."""
         ...
 
-    def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
-        """Catalogue rows in the asked order, and the ids that are not there."""
-        ...
-
-    def info(self) -> ServiceInfo:
-        """What this engine serves."""
+    def snapshot(self) -> Questions:
+        """The engine as it is now: what it answers stays the same, and names the same versions, whatever changes."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,3 +137,57 @@ def subprocess_environment(**extra: str) -> dict[str, str]:
 def child_environment() -> dict[str, str]:
     """See `subprocess_environment`."""
     return subprocess_environment()
+
+
+def _mount(*arguments: str) -> str:
+    """What went wrong; empty when nothing did."""
+    try:
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    except OSError as err:
+        return str(err)
+    return "" if done.returncode == 0 else done.stderr.strip() or "mount failed"
+
+
+@pytest.fixture
+def new_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes file systems in memory of a size such as ``1m``."""
+    folders: list[Path] = []
+
+    def mount(size: str) -> Path:
+        folder = tmp_path / f"disk{len(folders)}"
+        folder.mkdir()
+        problem = _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+        if problem:
+            pytest.skip(f"no small file system can be mounted here: {problem}")
+        folders.append(folder)
+        return folder
+
+    yield mount
+    for folder in folders:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(new_disk: Callable[[str], Path]) -> Path:
+    """A file system of one megabyte."""
+    return new_disk("1m")
+
+
+@pytest.fixture
+def remount(small_disk: Path) -> Callable[[str], None]:
+    """Makes `small_disk` read-only, or writable again."""
+
+    def change(mode: str) -> None:
+        assert _mount("-o", f"remount,{mode}", str(small_disk)) == ""
+
+    return change
+
+
+def fill_disk(filler: Path) -> Path:
+    """Leave no room on the disk of `filler`, which is the file that takes it."""
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 1024)
+        except OSError:
+            return filler

@@ -30,7 +30,9 @@ from mmrec.types import (
     ItemEmbedding,
     ItemFailure,
     ItemInput,
+    ItemLookup,
     ItemPage,
+    ItemRecord,
     ItemTags,
     ListItemsRequest,
     Mismatches,
@@ -189,10 +191,22 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert_checking_contract(engine, known)
     assert_look_up_contract(engine, known)
 
-    items, missing = engine.get_items([second, NOT_THERE, first, NOT_THERE])
-    assert [item.item_id for item in items] == [second, first]
-    assert missing == [NOT_THERE]
-    assert all(len(item.semantic_id) == info.levels for item in items)
+    (looked_up,) = engine.items_many([[second, NOT_THERE, first, NOT_THERE]])
+    assert isinstance(looked_up, ItemLookup)
+    assert [item.item_id for item in looked_up.items] == [second, first]
+    assert looked_up.missing_ids == (NOT_THERE,)
+    assert looked_up.versions == info.versions
+    assert all(len(item.semantic_id) == info.levels for item in looked_up.items)
+    # What holds of the engine as it is now holds of its snapshot.
+    assert engine.snapshot().items_many([[first]]) == engine.items_many([[first]])
+    assert engine.snapshot().info() == info
+
+
+def rows_of(engine: Engine, *item_ids: str) -> tuple[ItemRecord, ...]:
+    """The rows of those items that the catalogue has."""
+    (found,) = engine.items_many([item_ids])
+    assert isinstance(found, ItemLookup)
+    return found.items
 
 
 def assert_filter_contract(engine: Engine, known: list[str]) -> None:
@@ -330,7 +344,7 @@ def assert_tagging_contract(engine: Engine, known: list[str]) -> None:
     """Probabilities, places of failures, columns."""
     first, second = known[:2]
     labels = ("shoe", "hat", "a very long label")
-    column = next(iter(engine.get_items([first])[0][0].attributes))
+    column = next(iter(rows_of(engine, first)[0].attributes))
     ready, tagged, few, by_column, unknown, empty_column = engine.tag_many(
         [
             TagRequest(labels=labels),
@@ -475,7 +489,7 @@ def assert_look_up_contract(engine: Engine, known: list[str]) -> None:
     assert isinstance(found, ResolvedPaths)
     exact, wide, narrow = found.entries
     assert [item.item_id for item in exact.items] == [first]
-    assert exact.items == tuple(engine.get_items([first])[0])
+    assert exact.items == rows_of(engine, first)
     assert first in {item.item_id for item in narrow.items} <= {item.item_id for item in wide.items}
     assert [entry.total for entry in found.entries] == [len(entry.items) for entry in found.entries]
     assert all(item.semantic_id[:1] == path[:1] for item in wide.items)
@@ -506,7 +520,7 @@ def assert_change_contract(engine: Engine, known: list[str]) -> None:
     (checked,) = engine.upsert_many([UpsertRequest(mixed, "r-1", validate_only=True)])
     assert isinstance(checked, ChangeResults)
     assert checked.versions == before.versions == engine.info().versions
-    assert engine.get_items(["come-1"]) == ([], ["come-1"])
+    assert rows_of(engine, "come-1") == ()
 
     made, again, other, unnamed = engine.upsert_many(
         [
@@ -537,7 +551,7 @@ def assert_change_contract(engine: Engine, known: list[str]) -> None:
     assert (made.versions.model, made.versions.codebook) == (before.versions.model, before.versions.codebook)
     assert engine.info().versions == unnamed.versions
     assert engine.info().items == before.items + 2
-    found, _ = engine.get_items(["come-1", second, "come-3"])
+    found = rows_of(engine, "come-1", second, "come-3")
     assert [item.title for item in found] == ["hat", "another title", "shoe"]
     assert len({item.semantic_id for item in found}) == 3
     (page,) = engine.list_items_many([ListItemsRequest('item_id IN ("come-1", "come-2", "come-3")')])
@@ -563,14 +577,14 @@ def assert_change_contract(engine: Engine, known: list[str]) -> None:
     assert repeated == deleted
     assert isinstance(of_another_kind, FailedPreconditionError)
     assert engine.info().items == before.items - 1
-    assert engine.get_items([first, "come-1"]) == ([], [first, "come-1"])
+    assert rows_of(engine, first, "come-1") == ()
     (shown,) = engine.recommend_many([RecommendRequest((second,), k=MAX_K)])
     assert isinstance(shown, Recommendations)
     assert not {first, "come-1", "come-3"} & set(shown.item_ids)
     # What has gone may come back.
     (back,) = engine.upsert_many([UpsertRequest((ItemInput(first, "back"),))])
     assert isinstance(back, ChangeResults)
-    assert engine.get_items([first])[0][0].title == "back"
+    assert rows_of(engine, first)[0].title == "back"
     engine.delete_many([DeleteRequest((first,))])
 
 

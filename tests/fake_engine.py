@@ -6,7 +6,7 @@ picture. A recommendation continues the circle from the last known item of the h
 names an item, and that of a label a point; some words are traps. Items 0 and 1 are the same thing, and so are 4, 5 and
 6; pictures and words of 7 and 3 do not agree.
 
-Items that come are kept in a dictionary: `get_items`, `list_items_many` and `info` know them, and what has gone is not
+Items that come are kept in a dictionary: `items_many`, `list_items_many` and `info` know them, and what has gone is not
 recommended. The circle stays as it is.
 """
 
@@ -25,7 +25,7 @@ from mmrec.calls import EngineCalls
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
-from mmrec.paging import next_page_token, page_of, page_start
+from mmrec.paging import Told, page_by_id, page_untold, told_id
 from mmrec.recommender.amending import amended_record
 from mmrec.remembering import MadeChanges
 from mmrec.types import (
@@ -44,6 +44,7 @@ from mmrec.types import (
     ItemEmbedding,
     ItemFailure,
     ItemInput,
+    ItemLookup,
     ItemPage,
     ItemPath,
     ItemRecord,
@@ -142,9 +143,18 @@ class FakeEngine(EngineCalls):
         self._note("resolve", len(requests))
         return [_answered(_resolve, request) for request in requests]
 
-    def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
-        found = [self.records[item_id] for item_id in item_ids if item_id in self.records]
-        return found, list(dict.fromkeys(item_id for item_id in item_ids if item_id not in self.records))
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        self._note("items", len(requests))
+        return [self._items(item_ids) for item_ids in requests]
+
+    def _items(self, item_ids: Sequence[str]) -> ItemLookup:
+        missing = dict.fromkeys(item_id for item_id in item_ids if item_id not in self.records)
+        found = tuple(self.records[item_id] for item_id in item_ids if item_id in self.records)
+        return ItemLookup(found, tuple(missing), self.versions)
+
+    def snapshot(self) -> FakeEngine:
+        """Itself: its answers follow from the circle, which stays as it is."""
+        return self
 
     def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
         self._note("upsert", len(requests))
@@ -192,11 +202,11 @@ class FakeEngine(EngineCalls):
         return self.versions
 
     def _list_items(self, request: ListItemsRequest) -> ItemPage:
-        records = list(self.records.values())
+        last, records = told_id(request), sorted(self.records.values(), key=lambda record: record.item_id)
         passing = CatalogueFilter(_catalogue_of(records)).bitmap(request.filter)
-        page = page_of(
-            request, self.versions.catalogue, [r for r, passes in zip(records, passing, strict=True) if passes]
-        )
+        left = [r for r, passes in zip(records, passing, strict=True) if passes and r.item_id > last]
+        shown, more = left[: request.page_size], len(left) > request.page_size
+        page = page_by_id(request, shown, more, lambda record: record.item_id)
         items = tuple(_fields(record, request.item_fields) for record in page.entries)
         return ItemPage(items, int(passing.sum()), page.next_page_token, self.versions)
 
@@ -312,8 +322,7 @@ def _passing(condition: str) -> list[bool]:
 
 def _similar(request: SimilarRequest) -> SearchResults:
     row = _known_row(request.item_id, request.modality)
-    items, relaxed, _ = _nearest(float(row), request, row, 0, request.k)
-    return SearchResults(items, VERSIONS, "", relaxed)
+    return _scored(float(row), request, _nearest(float(row), request, row)[: request.k])
 
 
 def _search(request: SearchRequest) -> SearchResults:
@@ -324,24 +333,27 @@ def _search(request: SearchRequest) -> SearchResults:
         place = math.atan2(request.vector[1], request.vector[0]) * ITEMS / (2 * math.pi)
     else:
         place = float(len(request.text) % ITEMS) if without is None else float(without)
-    start = page_start(request, VERSIONS.catalogue)
-    items, relaxed, total = _nearest(place, request, without, start, request.k)
-    end = start + len(items)
-    token = next_page_token(request, VERSIONS.catalogue, end) if end < total else ""
-    return SearchResults(items, VERSIONS, token, relaxed)
+    told = Told(request)
+    untold = [row for row in _nearest(place, request, without) if f"item-{row}" not in told]
+    page = page_untold(request, request.k, told, untold, lambda row: (f"item-{row}",))
+    return _scored(place, request, page.entries, page.next_page_token)
 
 
-def _nearest(
-    place: float, request: SearchRequest | SimilarRequest, without: int | None, start: int, k: int
-) -> tuple[tuple[ScoredItem, ...], Fallback, int]:
+def _nearest(place: float, request: SearchRequest | SimilarRequest, without: int | None) -> list[int]:
+    """Rows, best first; in relaxed mode those that do not pass come last."""
     passing = _passing(request.filter)
     rows = [row for row in range(ITEMS) if row != without and _present(row, request.modality)]
     best_first = sorted(rows, key=lambda row: (not passing[row], -round(_cosine(row - place), 9), row))
-    allowed = [row for row in best_first if passing[row] or request.filter_mode is FilterMode.RELAXED]
-    page = allowed[start : start + k]
-    relaxed = any(not passing[row] for row in page)
-    items = tuple(ScoredItem(_fields(_record(row), request.item_fields), _cosine(row - place)) for row in page)
-    return items, Fallback.FILTER_RELAXED if relaxed else Fallback.NONE, len(allowed)
+    return [row for row in best_first if passing[row] or request.filter_mode is FilterMode.RELAXED]
+
+
+def _scored(
+    place: float, request: SearchRequest | SimilarRequest, rows: Sequence[int], token: str = ""
+) -> SearchResults:
+    passing = _passing(request.filter)
+    relaxed = any(not passing[row] for row in rows)
+    items = tuple(ScoredItem(_fields(_record(row), request.item_fields), _cosine(row - place)) for row in rows)
+    return SearchResults(items, VERSIONS, token, Fallback.FILTER_RELAXED if relaxed else Fallback.NONE)
 
 
 def _cosine(steps: float) -> float:
@@ -397,15 +409,17 @@ def _asked(item_ids: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
 
 def _duplicates(request: DuplicatesRequest) -> DuplicateGroups:
     wanted, missing = _asked(request.item_ids)
-    told = {f"item-{row}" for row, passes in enumerate(_passing(request.filter)) if passes}
+    told = Told(request)
+    shown = {f"item-{row}" for row, passes in enumerate(_passing(request.filter)) if passes}
     groups = []
     for rows, similarity, evidence in GROUPS:
-        ids = tuple(f"item-{row}" for row in rows if f"item-{row}" in told)
+        ids = tuple(f"item-{row}" for row in rows if f"item-{row}" in shown)
         fits = request.modality is not Modality.WORDS or evidence is Evidence.BOTH
         alike = similarity >= (request.min_similarity or 0.9)
         if len(ids) > 1 and fits and alike and (not request.item_ids or wanted & set(ids)):
             groups.append(DuplicateGroup(ids, similarity, evidence))
-    page = page_of(request, VERSIONS.catalogue, groups)
+    untold = (group for group in groups if not any(item_id in told for item_id in group.item_ids))
+    page = page_untold(request, request.page_size, told, untold, lambda group: group.item_ids)
     return DuplicateGroups(
         tuple(page.entries), missing, len(groups), 0.9, None, "drawn by hand", page.next_page_token, VERSIONS
     )
@@ -421,7 +435,9 @@ def _mismatches(request: MismatchRequest) -> Mismatches:
         and (not request.item_ids or f"item-{row}" in wanted)
         and (request.max_agreement is None or agreement < request.max_agreement)
     ]
-    page = page_of(request, VERSIONS.catalogue, found)
+    told = Told(request)
+    untold = (one for one in found if one.item.item_id not in told)
+    page = page_untold(request, request.page_size, told, untold, lambda one: (one.item.item_id,))
     return Mismatches(
         tuple(page.entries),
         missing,

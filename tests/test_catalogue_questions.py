@@ -16,7 +16,7 @@ from mmrec.types import ListItemsRequest, ResolveRequest, SemanticIdsRequest
     [
         (lambda: ListItemsRequest(page_size=-1), "page_size"),
         (lambda: ListItemsRequest(filter="x" * 10_001), "filter"),
-        (lambda: ListItemsRequest(page_token="x" * 1_001), "page_token"),
+        (lambda: ListItemsRequest(page_token="x" * 1_000_001), "page_token"),
         (lambda: ListItemsRequest(item_fields=("title", "colour")), "item_fields[1]"),
         (lambda: SemanticIdsRequest(("a",) * 1001), "item_ids"),
         (lambda: SemanticIdsRequest("abc"), "item_ids"),  # type: ignore[arg-type]

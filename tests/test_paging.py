@@ -1,4 +1,4 @@
-"""Page tokens are opaque, and work for the same question and catalogue alone."""
+"""Page tokens are opaque, work for the same question alone, and hold what has been told."""
 
 from __future__ import annotations
 
@@ -9,16 +9,53 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.paging import next_page_token, page_of, page_start
-from mmrec.types import DuplicatesRequest, MismatchRequest, SearchRequest
+from mmrec.paging import Told, page_by_id, page_untold, told_id
+from mmrec.types import DuplicatesRequest, ListItemsRequest, MismatchRequest, SearchRequest
 
 REQUEST = SearchRequest("red shoes", image=b"picture", k=3, filter="a = 1")
 
+ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
-@given(st.integers(0, 2**63 - 1))
-def test_a_token_leads_to_where_it_was_made_for(start: int) -> None:
-    token = next_page_token(REQUEST, "v1", start)
-    assert page_start(replace(REQUEST, page_token=token, k=50), "v1") == start
+
+def _walk_untold(lists: list[list[str]], size: int) -> tuple[list[str], int]:
+    """What the pages tell of a list that is another one at each page; and how many of the lists they were made of."""
+    request, seen = DuplicatesRequest(page_size=size), []
+    for number in range(1000):
+        told, now = Told(request), lists[min(number, len(lists) - 1)]
+        page = page_untold(request, size, told, (i for i in now if i not in told), lambda i: (i,))
+        seen += page.entries
+        if not page.next_page_token:
+            return seen, number + 1
+        request = replace(request, page_token=page.next_page_token)
+    raise AssertionError("it does not end")
+
+
+@given(st.lists(ids, unique=True, max_size=30), st.integers(1, 10))
+def test_pages_of_a_list_that_stays_are_the_whole_list_in_order(whole: list[str], size: int) -> None:
+    assert _walk_untold([whole], size)[0] == whole
+
+
+@given(st.lists(st.lists(ids, unique=True, max_size=12), min_size=1, max_size=6), st.integers(1, 4))
+def test_whatever_becomes_of_the_order_nothing_is_told_twice_and_what_stays_is_told(
+    lists: list[list[str]], size: int
+) -> None:
+    seen, pages = _walk_untold(lists, size)
+    assert len(seen) == len(set(seen))
+    assert set.intersection(*map(set, lists[:pages])) <= set(seen)
+
+
+@given(st.lists(st.lists(ids, unique=True, max_size=12), min_size=1, max_size=6), st.integers(1, 4))
+def test_a_list_by_id_goes_on_after_the_last_id(lists: list[list[str]], size: int) -> None:
+    request, seen, pages = ListItemsRequest(page_size=size), [], 0
+    while pages == 0 or request.page_token:
+        now, last = sorted(lists[min(pages, len(lists) - 1)]), told_id(request)
+        left = [item_id for item_id in now if item_id > last]
+        page = page_by_id(request, left[:size], len(left) > size, lambda i: i)
+        seen += page.entries
+        pages += 1
+        request = replace(request, page_token=page.next_page_token)
+    assert seen == sorted(set(seen))
+    assert set.intersection(*map(set, lists[:pages])) <= set(seen)
 
 
 @pytest.mark.parametrize(
@@ -34,19 +71,23 @@ def test_a_token_leads_to_where_it_was_made_for(start: int) -> None:
     ],
 )
 def test_a_token_of_another_question_is_refused(other: SearchRequest) -> None:
-    token = next_page_token(REQUEST, "v1", 3)
+    token = Told(REQUEST).token(REQUEST, ["a", "b"])
+    told = Told(replace(REQUEST, page_token=token, k=50))
+    assert ("a" in told, "b" in told, "c" in told, len(told)) == (True, True, False, 2)
     with pytest.raises(InvalidArgumentError, match="of another request") as refused:
-        page_start(replace(other, page_token=token), "v1")
+        Told(replace(other, page_token=token))
     assert [violation.field for violation in refused.value.violations] == ["page_token"]
 
 
-def test_a_token_of_another_version_or_kind_of_question_is_refused() -> None:
-    token = next_page_token(DuplicatesRequest(), "v1", 100)
-    assert page_start(DuplicatesRequest(page_token=token), "v1") == 100
+def test_a_token_of_another_kind_of_question_or_that_was_altered_is_refused() -> None:
+    token = Told(DuplicatesRequest()).token(DuplicatesRequest(), ["a"])
+    assert "a" in Told(DuplicatesRequest(page_token=token))
+    altered = token[:-1] + ("A" if token[-1] != "A" else "B")
+    for request in (MismatchRequest(page_token=token), DuplicatesRequest(page_token=altered)):
+        with pytest.raises(InvalidArgumentError):
+            Told(request)
     with pytest.raises(InvalidArgumentError):
-        page_start(DuplicatesRequest(page_token=token), "v2")
-    with pytest.raises(InvalidArgumentError):
-        page_start(MismatchRequest(page_token=token), "v1")
+        told_id(ListItemsRequest(page_token=token))
 
 
 @given(
@@ -54,19 +95,13 @@ def test_a_token_of_another_version_or_kind_of_question_is_refused() -> None:
 )
 def test_noise_is_no_token(noise: str) -> None:
     with pytest.raises(InvalidArgumentError):
-        page_start(DuplicatesRequest(page_token=noise), "v1")
+        Told(DuplicatesRequest(page_token=noise))
+    with pytest.raises(InvalidArgumentError):
+        told_id(ListItemsRequest(page_token=noise))
 
 
-@given(st.integers(0, 30), st.integers(1, 10))
-def test_pages_are_the_whole_list_in_order(length: int, size: int) -> None:
-    whole = list(range(length))
-    request = DuplicatesRequest(page_size=size)
-    seen: list[int] = []
-    while True:
-        page = page_of(request, "v1", whole)
-        seen += page.entries
-        if not page.next_page_token:
-            break
-        assert len(page.entries) == size
-        request = replace(request, page_token=page.next_page_token)
-    assert seen == whole
+def test_a_token_that_has_grown_too_long_says_what_to_do() -> None:
+    token = Told(REQUEST).token(REQUEST, (str(number) for number in range(125_000)))
+    with pytest.raises(InvalidArgumentError, match="narrow the question down by a filter") as refused:
+        replace(REQUEST, page_token=token)
+    assert [violation.field for violation in refused.value.violations] == ["page_token"]

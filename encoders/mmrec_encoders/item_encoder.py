@@ -8,7 +8,6 @@ them land in one space. Knows nothing about users, codes or indexes.
 
 from __future__ import annotations
 
-import string
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.catalogue import OWN_COLUMNS, item_text
+from mmrec.data.catalogue import OWN_COLUMNS
+from mmrec.data.item_words import EVERY_COLUMN, ItemWords, item_text
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError
 from mmrec.progress import NO_PROGRESS, Progress
@@ -111,7 +111,7 @@ class ItemEncoder:
         image: Encodes pictures; None for a catalogue without any.
         text: Encodes words.
         fusion: Joins the two; None until it is trained.
-        template: How an item's words are put together; see `mmrec.data.catalogue.item_text`.
+        words: What of an item is words, the same for every item that is ever encoded.
     """
 
     def __init__(
@@ -119,12 +119,12 @@ class ItemEncoder:
         image: ImageEncoder | None,
         text: TextEncoder,
         fusion: Fusion | None = None,
-        template: str | None = None,
+        words: ItemWords = EVERY_COLUMN,
     ) -> None:
         self.image = image
         self.text = text
         self.fusion = fusion
-        self.template = template
+        self.words = words
         # A tokenizer may be set up by one thread only at a time.
         self._one_at_a_time = threading.Lock()
 
@@ -135,7 +135,7 @@ class ItemEncoder:
             "image": self.image.fingerprint if self.image else "",
             "text": self.text.fingerprint,
             "fusion": self.fusion.fingerprint if self.fusion else "",
-            "template": self.template or "",
+            "words": self.words.fingerprint,
         }
 
     @property
@@ -145,7 +145,11 @@ class ItemEncoder:
 
     def with_fusion(self, fusion: Fusion) -> ItemEncoder:
         """The same encoders with a fusion."""
-        return ItemEncoder(self.image, self.text, fusion, self.template)
+        return ItemEncoder(self.image, self.text, fusion, self.words)
+
+    def with_words(self, words: ItemWords) -> ItemEncoder:
+        """The same encoders for other words of the items."""
+        return ItemEncoder(self.image, self.text, self.fusion, words)
 
     # --- whole catalogues -----------------------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class ItemEncoder:
 
     def encode_words(self, catalogue: Catalogue, progress: Progress = NO_PROGRESS) -> WordsVectors:
         """Words vectors of a whole catalogue."""
-        texts = catalogue.texts(self.template)
+        texts = catalogue.texts(self.words)
         has_text_N = catalogue.has_words() & np.array([bool(text.strip()) for text in texts], np.bool_)
         text_NT = np.zeros((len(catalogue), self.text.dim), np.float32)
         # Neighbours of like length, so that little of a batch is padding.
@@ -302,12 +306,10 @@ class ItemEncoder:
         if not any(value.strip() for value in values):
             return ""
         attributes = dict(item.attributes)
-        if self.template is not None:
-            # A column the client left out is an empty value, as it is in a table.
-            named = {name for _, name, _, _ in string.Formatter().parse(self.template) if name}
-            attributes |= dict.fromkeys(named - {*attributes, *OWN_COLUMNS}, "")
+        # A column the client left out is an empty value, as it is in a table.
+        attributes |= dict.fromkeys(self.words.named - {*attributes, *OWN_COLUMNS}, "")
         record = ItemRecord(item.item_id, item.title, item.description, attributes=attributes)
-        return item_text(record, self.template).strip()
+        return item_text(record, self.words).strip()
 
     def _features(
         self, rows: Sequence[int], texts: dict[int, str], pictures: dict[int, Image], *, query: bool

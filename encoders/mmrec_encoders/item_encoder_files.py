@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mmrec.data.item_words import ItemWords
 from mmrec.device import resolve_device
 from mmrec.errors import BundleError, FailedPreconditionError
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
@@ -37,7 +38,7 @@ def save_item_encoder(encoder: ItemEncoder, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     description = {
         "format": _FORMAT,
-        "template": encoder.template,
+        "words": {"template": encoder.words.template, "columns": encoder.words.columns},
         "image": _describe_image(encoder.image),
         "text": _describe_text(encoder.text),
         "fusion": encoder.fusion.fingerprint if encoder.fusion else None,
@@ -112,9 +113,14 @@ def load_item_encoder(
         if described["fusion"]:
             fusion = Fusion.load(folder / _FUSION, device=resolve_device(device))
             _check("fusion", described["fusion"], fusion.fingerprint)
-        return ItemEncoder(image, text, fusion, described["template"])
+        return ItemEncoder(image, text, fusion, _words(described["words"]))
     except (KeyError, TypeError) as err:
         raise BundleError(f"{path} lacks an entry; make the bundle again with mmrec fit") from err
+
+
+def _words(described: dict[str, Any]) -> ItemWords:
+    columns = described["columns"]
+    return ItemWords(described["template"], None if columns is None else tuple(map(str, columns)))
 
 
 def _load_image(

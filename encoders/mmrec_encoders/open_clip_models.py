@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError, ModelNotAvailableError
-from mmrec_encoders.quiet import quiet_loading
+from mmrec.quiet import quiet_loading
 
 __all__ = ["OpenClipConfig", "load_open_clip", "load_tokenizer", "model_config", "open_clip_config", "short_name"]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError, ModelNotAvailableError
+from mmrec.quiet import quiet_loading
 from mmrec_encoders.minilm import MINILM, minilm_folder
-from mmrec_encoders.quiet import quiet_loading
 
 __all__ = ["POOLINGS", "LoadedText", "load_text_model", "short_name"]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.data.word_columns import find_words
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
@@ -22,6 +23,7 @@ from mmrec_encoders.small_clip_training import SmallClipConfig, train_small_clip
 if TYPE_CHECKING:
     from mmrec.data.catalogue import Catalogue
     from mmrec.data.interactions import Interactions
+    from mmrec.data.item_words import ItemWords
     from mmrec.data.pictures import PictureStore
     from mmrec_encoders.presets import Encoders
 
@@ -35,7 +37,8 @@ class ItemEncoderConfig:
     Attributes:
         small_clip: Of the small image encoder, where it is used.
         fusion: Of the fusion.
-        template: How an item's words are put together; see `mmrec.data.catalogue.item_text`.
+        template: How an item's words are put together; None: as the catalogue's columns suggest. See
+            `mmrec.data.word_columns`.
     """
 
     small_clip: SmallClipConfig = field(default_factory=SmallClipConfig)
@@ -68,6 +71,7 @@ def train_item_encoder(
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
     checkpoint: Path | None = None,
+    words: ItemWords | None = None,
 ) -> TrainedItemEncoder:
     """Train on a catalogue. The same seed gives the same encoder on the same kind of device.
 
@@ -82,10 +86,12 @@ def train_item_encoder(
         seed: Of everything left to chance.
         progress: Told about each stage.
         checkpoint: File that lets a killed training of the small image encoder go on where it was.
+        words: What of an item is words; None: found from the catalogue and the template of `config`.
     """
     config = config or ItemEncoderConfig()
-    encoder = ItemEncoder(encoders.image, encoders.text, None, config.template)
-    words = encoder.encode_words(catalogue, progress)
+    words = words or find_words(catalogue, template=config.template)
+    encoder = ItemEncoder(encoders.image, encoders.text, None, words)
+    encoded = encoder.encode_words(catalogue, progress)
     failures: tuple[PictureFailure, ...] = ()
     if encoder.image is None:
         small = load_small_pictures(catalogue, pictures, progress)
@@ -93,7 +99,7 @@ def train_item_encoder(
         if len(small.rows_M):
             encoder.image = train_small_clip(
                 small.pixels_M3HW,
-                words.text_NT[small.rows_M],
+                encoded.text_NT[small.rows_M],
                 config.small_clip,
                 device=device,
                 seed=seed,
@@ -101,7 +107,7 @@ def train_item_encoder(
                 checkpoint=checkpoint,
             )
     images = encoder.encode_pictures(catalogue, pictures, progress)
-    features = ItemFeatures(images.image_NI, images.has_image_N, words.text_NT, words.has_text_N)
+    features = ItemFeatures(images.image_NI, images.has_image_N, encoded.text_NT, encoded.has_text_N)
     fusion = train_fusion(features, pairs_P2, config.fusion, seed=seed, device=device, progress=progress)
     return TrainedItemEncoder(encoder.with_fusion(fusion), features, images.failures or failures)
 

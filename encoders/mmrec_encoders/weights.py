@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmrec.data.files import replace_file
 from mmrec.errors import BundleError, FailedPreconditionError
 from mmrec_encoders.protocols import Vectors
 
@@ -87,15 +87,7 @@ def write_weights(path: Path, tensors: Mapping[str, torch.Tensor], description: 
         metadata={"mmrec": json.dumps(description, sort_keys=True)},
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, lambda temporary: temporary.write_bytes(data))
 
 
 def read_weights(

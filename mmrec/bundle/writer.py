@@ -30,6 +30,7 @@ from mmrec.bundle.manifest import (
     render_manifest,
 )
 from mmrec.bundle.reader import CURRENT, VERSIONS, hash_file, list_files
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.types import Versions
 
@@ -306,10 +307,10 @@ def _sync(path: Path) -> None:
 @contextmanager
 def _clear_os_errors(root: Path) -> Iterator[None]:
     try:
-        yield
+        with refusals_as_errors(path=root):
+            yield
     except OSError as err:
         raise FailedPreconditionError(
-            f"cannot write the bundle in {str(root)!r}: {err.strerror or err} "
-            f"({err.filename or 'no file'}); free or "
-            "choose another folder"
+            f"cannot write the bundle in {str(root)!r}: {err.strerror or err} ({err.filename or 'no file'}); free it, "
+            "or choose another folder"
         ) from err

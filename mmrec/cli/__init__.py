@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Sequence
 
 from mmrec import __version__
+from mmrec.cli.ending import STOPPED, Termination, TerminationError, stopped_message, take_sigterm
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError
 
 __all__ = ["EXIT_CODES", "main"]
@@ -27,7 +29,7 @@ EXIT_CODES = {
     5: "the server refused, is busy, is not reachable, or was too slow",
     130: "interrupted with Ctrl-C",
     141: "whoever read the output closed it early",
-    143: "stopped by SIGTERM at a place to go on from; the same command goes on",
+    143: "stopped by SIGTERM; nothing is half-written, and the same command goes on or begins again",
 }
 """Exit statuses of every command, shown by ``mmrec --help`` and in the README."""
 
@@ -62,12 +64,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     _survive_narrow_encodings()
+    with take_sigterm() as termination:
+        _run(arguments, termination)
+    sys.exit(0)
+
+
+def _run(arguments: list[str], termination: Termination) -> None:
     try:
         from mmrec.cli.app import run
 
-        run(arguments)
+        with refusals_as_errors():
+            run(arguments)
     except MmrecError as err:
         _fail(_describe(err), err.exit_code)
+    except TerminationError:
+        _fail(stopped_message(arguments), STOPPED)
     except ModuleNotFoundError as err:
         package = (err.name or "").partition(".")[0]
         if package not in {"typer", "rich"}:
@@ -79,8 +90,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except Exception:
+        if termination.asked:
+            # In a group of processes, what one of them is in the midst of fails when another has ended.
+            _fail(stopped_message(arguments), STOPPED)
         _fail(_describe_bug(debug="--debug" in arguments), 1)
-    sys.exit(0)
 
 
 def _survive_narrow_encodings() -> None:
@@ -111,12 +124,20 @@ def _describe_bug(*, debug: bool) -> str:
     except OSError:
         return _describe_bug(debug=True)
     # Not the arguments: a token may be among them, and people attach such files to bug reports.
-    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(f"mmrec {__version__}, Python {sys.version}\n\n{traceback.format_exc()}")
+    text = f"mmrec {__version__}, Python {sys.version}\n\n{traceback.format_exc()}"
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(text)
+    except OSError:
+        return _describe_bug(debug=True)
     return f"internal error: {kind}; this is a bug in mmrec. The traceback is in {name} (--debug shows it here)"
 
 
 def _fail(message: str, status: int) -> None:
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python flushes once more at exit, and would fail again with an exit status of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     print(message, file=sys.stderr)
     sys.exit(status)

@@ -69,7 +69,12 @@ def adapt(
         typer.Option("--labels", metavar="COLUMN[,COLUMN]", help="Columns to classify by; none: the fitting ones."),
     ] = None,
     template: Annotated[
-        str, typer.Option("--template", metavar="TEXT", help="Item words from columns: '{title} by {brand}'.")
+        str,
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help="Item words from columns: '{title} by {brand}'. [dataset.toml, or the columns that are words]",
+        ),
     ] = "",
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same machine: same encoders.")] = 0,
     device: DeviceOption = "auto",

@@ -25,6 +25,7 @@ from mmrec.cli.demo import demo
 from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
 from mmrec.cli.evaluate import evaluate
+from mmrec.cli.fetch import fetch
 from mmrec.cli.fit import fit
 from mmrec.cli.fold import fold
 from mmrec.cli.import_ import import_
@@ -67,6 +68,7 @@ _PROVIDERS = {
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "import": import_,
+    "fetch": fetch,
     "check": check,
     "adapt": adapt,
     "embed": embed,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _SHOWN_PER_KIND = 3
+_SHOWN_CHARS = 30
+_COLUMNS = ("column", "read as", "words", "different", "missing", "examples", "remark")
 
 
 def check(
@@ -32,8 +34,9 @@ def check(
 ) -> None:
     """Look at a dataset: what is in it, how it is read, which rows are left out, and every problem with its mend.
 
-    Tables are read and pictures decoded as `mmrec fit` would. The exit status is 3 when there are errors;
-    warnings alone leave it 0. Problems are counted by kind, with the first few of each; --problems has them all.
+    Tables are read and pictures decoded as `mmrec fit` would. Shows how each column is read, and the words of three
+    items as the text encoder gets them. The exit status is 3 when there are errors; warnings alone leave it 0.
+    Problems are counted by kind, with the first few of each; --problems has them all.
 
     Example:
         mmrec check data/movielens
@@ -60,6 +63,10 @@ def check(
         out.table(
             "How the events are read", ("column", "reading"), [(use.column, use.words) for use in report.event_columns]
         )
+    if report.columns:
+        out.table("How the columns of the items are read", _COLUMNS, _columns(report))
+    if report.words:
+        out.table("Words of three items", ("item", "words"), [(entry.item_id, entry.text) for entry in report.words])
     if report.problems:
         out.table("Problems", ("severity", "rows", "where", "problem"), _problems(report))
     if report.errors:
@@ -92,6 +99,27 @@ def _figures(report: CheckReport) -> list[tuple[str, str]]:
     if report.listed_users is not None:
         rows.insert(4, ("users listed (what is said of them has no effect)", f"{report.listed_users:,}"))
     return rows
+
+
+def _columns(report: CheckReport) -> list[tuple[str, ...]]:
+    return [
+        (
+            column.name,
+            column.kind + (", as told" if column.told else ""),
+            "yes" if column.words else "no",
+            f"{column.distinct:,}",
+            f"{column.missing:.1%}",
+            "; ".join(
+                _cut(raw) if raw == read else f"{_cut(raw)} -> {_cut(read) or '?'}" for raw, read in column.examples
+            ),
+            column.remark,
+        )
+        for column in report.columns
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
 
 
 def _rows(report: CheckReport) -> list[tuple[str, str, str, str]]:

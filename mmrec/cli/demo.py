@@ -4,8 +4,6 @@ server."""
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,10 +70,7 @@ def demo(
 
     if port is None:
         port = 50051 if keep else 0
-    with (
-        _ended_by_sigterm(),
-        running_server(bundle, out / "server.log", port=port, device=device, dtype=dtype) as server,
-    ):
+    with running_server(bundle, out / "server.log", port=port, device=device, dtype=dtype) as server:
         screen.note(f"the server is up at {server.address}; asking it over gRPC")
         with Client(server.address, timeout=60) as client:
             visits = ask_for_customers(client, dataset, truth)
@@ -158,16 +153,6 @@ def _print_visit(screen: Output, visit: Visit, dataset: Dataset, truth: DemoTrut
         ["", "product", "its picture shows", "has both", ""],
         [*bought, *offered],
     )
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, so that the server inside never outlives this process."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _wait_for_interrupt() -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mmrec.cli.ending import STOPPED
 from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError
+from mmrec.stopping import StopRequest
 
 __all__ = ["embed"]
 
 _SHOWN = 20
-_STOPPED = 143
 
 
 def embed(
@@ -51,7 +48,11 @@ def embed(
     ] = "",
     template: Annotated[
         str,
-        typer.Option("--template", metavar="TEXT", help="Words of an item, as in '{title} by {brand}'. [all columns]"),
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help="Item words from columns: '{title} by {brand}'. [the bundle's, dataset.toml, or columns of words]",
+        ),
     ] = "",
     vectors: Annotated[
         str,
@@ -104,6 +105,9 @@ def embed(
 
     Without --bundle or --encoders, encoders are trained on the dataset first: pictures and words of the same item
     agree, and so do items that follow each other in the events. They are kept in the folder.
+
+    Words are those of the bundle or the encoders, or --template, or what dataset.toml says, or title, description and
+    the columns that are words: by the items trained on, or else by the first 10,000. Later runs keep to it.
 
     Each picture and text is computed once. A run that was killed goes on when the same command is given again, and
     tomorrow's run computes what has changed since. On SIGTERM the shard in work is finished first. What cannot be
@@ -163,8 +167,9 @@ def embed(
         compile=compile,
         seed=seed,
     )
-    with _stop_on_sigterm(sink) as stop:
-        summary = embed_dataset(dataset, out, config, sink.progress(), stop=stop.is_set, note=sink.note)
+    told = "SIGTERM: finishing the shard in work; a second one ends at once"
+    with StopRequest(lambda: sink.note(told)) as stop:
+        summary = embed_dataset(dataset, out, config, sink.progress(), stop=lambda: stop.asked, note=sink.note)
     for letter in summary.examples[:_SHOWN]:
         sink.note(f"item {letter.item_id or '?'} (row {letter.row}): {letter.reason}")
     if summary.failed > _SHOWN:
@@ -187,27 +192,7 @@ def embed(
     sink.table("", ("what", "value"), rows)
     if not summary.finished:
         sink.note(f"stopped after {summary.shards:,} shards; to go on, run the same command again:\n  {_command()}")
-        raise typer.Exit(_STOPPED)
-
-
-@contextmanager
-def _stop_on_sigterm(sink: Output) -> Iterator[threading.Event]:
-    """An event that the first SIGTERM sets; a second one ends the process as it always would."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def on_signal(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-        sink.note("SIGTERM: finishing the shard in work; a second one ends at once")
-
-    before = signal.signal(signal.SIGTERM, on_signal)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        raise typer.Exit(STOPPED)
 
 
 def _command() -> str:

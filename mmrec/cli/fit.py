@@ -49,7 +49,12 @@ def fit(
         typer.Option("--encoders-from", metavar="BUNDLE", help="Take this bundle's encoders instead of training any."),
     ] = "",
     template: Annotated[
-        str, typer.Option("--template", metavar="TEXT", help="Item words from columns: '{title} by {brand}'.")
+        str,
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help="Item words from columns: '{title} by {brand}'. [dataset.toml, or the columns that are words]",
+        ),
     ] = "",
     tokenizer: Annotated[
         str,
@@ -89,6 +94,9 @@ def fit(
             show_default=False,
         ),
     ] = -1,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start every stage anew, whatever earlier fits have left in the folder.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same machine: same bundle.")] = 0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -98,7 +106,8 @@ def fit(
     """Embed, fuse, quantise, train, evaluate, and publish a bundle.
 
     Started again after a kill, the same command goes on where it stopped. The bundle is published whole or not at all.
-    On several GPUs, start it with accelerate launch -m or torchrun -m.
+    Vectors of pictures and words are kept in the folder: another fit into it encodes anew only when pictures, words or
+    their models have changed. On several GPUs, start it with accelerate launch -m or torchrun -m.
 
     Example:
         mmrec fit data/shop --out bundle/
@@ -138,7 +147,14 @@ def fit(
     output = Output(json=json, quiet=quiet or not speaks)
     holds = None if holds_changes == -1 else holds_changes
     result = fit_dataset(
-        dataset, out, config, output.progress(), log_dir=log_dir or None, holds_changes=holds, note=output.note
+        dataset,
+        out,
+        config,
+        output.progress(),
+        log_dir=log_dir or None,
+        holds_changes=holds,
+        note=output.note,
+        fresh=fresh,
     )
     if not speaks:
         return

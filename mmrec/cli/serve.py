@@ -62,6 +62,14 @@ def serve(
     reflection: Annotated[
         bool, typer.Option("--reflection/--no-reflection", help="Let callers list the services.")
     ] = True,
+    access_log: Annotated[
+        str,
+        typer.Option(
+            "--access-log",
+            metavar="none|errors|all",
+            help="Which calls get a line in the log; of failures alike only the first ones, then their number.",
+        ),
+    ] = "errors",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     json: JsonFlag = False,
@@ -93,6 +101,7 @@ def serve(
         client_ca=Path(client_ca) if client_ca else None,
         grace_s=grace,
         reflection=reflection,
+        access_log=access_log,  # type: ignore[arg-type]  # it is checked there
         max_connection_age_s=max_connection_age or None,
         store=Path(store) if store else None,
         fold_after=fold_after,

@@ -9,7 +9,6 @@ few items makes a catalogue of its own, which shares with the old one what both 
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,15 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmrec.data.item_words import EVERY_COLUMN, ItemWords, check_words, item_text
 from mmrec.data.row_table import RowTable
+from mmrec.data.settings import COLUMN_KINDS
 from mmrec.data.text_columns import TextColumn
-from mmrec.errors import InvalidArgumentError, InvalidDatasetError
+from mmrec.errors import InvalidDatasetError
 from mmrec.types import ItemRecord
 
-__all__ = ["OWN_COLUMNS", "Catalogue", "item_text"]
+__all__ = ["OWN_COLUMNS", "Catalogue"]
 
 OWN_COLUMNS = ("item_id", "title", "description", "image")
 """Columns with a meaning of their own; every other one is an attribute."""
+_KIND = b"mmrec.kind"
 _WRONG_IDS = "item ids must be unique and not empty; number the items or drop the copies"
 
 
@@ -43,6 +45,8 @@ class Catalogue:
         attributes: Every further column by name, in the table's order; each of length N.
         alive_N: Which rows are items. The others were deleted while the catalogue was being served, and are kept so
             that the rows after them stay what they are. None for all of them. Shape: (N,), bool.
+        kinds: Kinds that columns are said to have, by name, each one of `COLUMN_KINDS`; the others have the kind that
+            their values agree on. Names of columns that are not there count for nothing.
 
     Raises:
         InvalidDatasetError: columns differ in length, or an id is empty or there twice.
@@ -54,6 +58,7 @@ class Catalogue:
     images: Sequence[str]
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     alive_N: npt.NDArray[np.bool_] | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {
@@ -133,6 +138,7 @@ class Catalogue:
                 for name, values in self.attributes.items()
             },
             alive_N=None if alive_N.all() else alive_N,
+            kinds=self.kinds,
             _rows=self._rows.with_ids(new),
         )
         return made
@@ -176,28 +182,33 @@ class Catalogue:
             images=pick(self.images),
             attributes={name: pick(values) for name, values in self.attributes.items()},
             alive_N=None if self.alive_N is None else self.alive_N[indices],
+            kinds=self.kinds,
         )
 
-    def has_words(self) -> npt.NDArray[np.bool_]:
-        """Which items have a title, a description or an attribute. Shape: (N,), bool."""
+    def has_words(self, words: ItemWords = EVERY_COLUMN) -> npt.NDArray[np.bool_]:
+        """Which items have a title, a description, or an attribute that is words. Shape: (N,), bool."""
         found = np.zeros(len(self), dtype=np.bool_)
-        for values in (self.titles, self.descriptions, *self.attributes.values()):
+        attributes = self.attributes if words.columns is None else {*words.columns} & {*self.attributes}
+        for values in (self.titles, self.descriptions, *(self.attributes[name] for name in attributes)):
             found |= np.fromiter((bool(value.strip()) for value in values), dtype=np.bool_, count=len(self))
         return found
 
-    def texts(self, template: str | None = None) -> list[str]:
-        """The text of each item for an encoder; see `item_text`. Length N.
+    def texts(self, words: ItemWords = EVERY_COLUMN) -> list[str]:
+        """The words of each item for an encoder; see `mmrec.data.item_words`. Length N.
 
         Raises:
             InvalidArgumentError: the template names a column that is not there, or is not a format string.
         """
-        if template is not None:
-            _check_template(template, (*OWN_COLUMNS, *self.attributes))
-        return [item_text(self.record(row), template) for row in range(len(self))]
+        check_words(words, (*OWN_COLUMNS, *self.attributes))
+        return [item_text(self.record(row), words) for row in range(len(self))]
 
     @classmethod
     def from_table(cls, table: Any) -> Catalogue:
-        """From a table with the column `item_id` and any others, all of them text (pyarrow Table)."""
+        """From a table with the column `item_id` and any others, all of them text (pyarrow Table).
+
+        Raises:
+            InvalidDatasetError: a column is said to have a kind that there is not.
+        """
         columns = {name: tuple(value or "" for value in table.column(name).to_pylist()) for name in table.column_names}
         empty = ("",) * table.num_rows
         return cls(
@@ -206,10 +217,14 @@ class Catalogue:
             descriptions=columns.get("description", empty),
             images=columns.get("image", empty),
             attributes={name: values for name, values in columns.items() if name not in OWN_COLUMNS},
+            kinds=_kinds_of(table.schema),
         )
 
     def to_table(self) -> Any:
-        """All columns as text (pyarrow Table), for a bundle or a dataset folder."""
+        """All columns as text (pyarrow Table), for a bundle or a dataset folder.
+
+        The kind that a column is said to have is in the metadata of its field.
+        """
         columns = {
             "item_id": self.item_ids,
             "title": self.titles,
@@ -217,52 +232,19 @@ class Catalogue:
             "image": self.images,
             **self.attributes,
         }
-        return pa.table({name: pa.array(list(values), type=pa.string()) for name, values in columns.items()})
+        fields = [
+            pa.field(name, pa.string(), metadata={_KIND: self.kinds[name]} if name in self.kinds else None)
+            for name in columns
+        ]
+        return pa.table([pa.array(list(values), type=pa.string()) for values in columns.values()], pa.schema(fields))
 
 
-def item_text(item: ItemRecord, template: str | None = None) -> str:
-    """The words of one item, for a text encoder.
-
-    Args:
-        item: The item.
-        template: `str.format` over the column names, as in ``{title} by {brand}``. None: the title, the
-            description and then ``column: value`` for every attribute that has a value, as sentences. A ``|``
-            in a value separates entries of a list and becomes a comma.
-
-    Raises:
-        InvalidArgumentError: the template names a column that is not there, or is not a format string.
-    """
-    own = {"item_id": item.item_id, "title": item.title, "description": item.description, "image": item.image}
-    columns = {**item.attributes, **own}
-    if template is not None:
-        try:
-            return template.format_map(columns).strip()
-        except (ValueError, LookupError, AttributeError):
-            _check_template(template, tuple(columns))
-            raise
-    parts = [item.title.strip(), item.description.strip()]
-    for name, value in item.attributes.items():
-        entries = [entry.strip() for entry in value.split("|") if entry.strip()]
-        parts.append(f"{name}: {', '.join(entries)}" if entries else "")
-    text = ""
-    for part in filter(None, parts):
-        gap = "" if not text else " " if text.endswith((".", "!", "?")) else ". "
-        text += gap + part
-    return text
-
-
-def _check_template(template: str, columns: tuple[str, ...]) -> None:
-    """Allow plain column names only: `{title.__class__}` and `{0}` are not texts of an item."""
-    try:
-        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template) if name is not None]
-    except ValueError as err:
-        raise InvalidArgumentError(
-            f"the text template {template!r} is no format string; write columns as {{title}}, braces as {{{{",
-            field="template",
-        ) from err
-    for name, spec in fields:
-        if name not in columns or spec:
-            raise InvalidArgumentError(
-                f"the text template {template!r} names {name!r}; the columns are {', '.join(columns)}",
-                field="template",
+def _kinds_of(schema: Any) -> dict[str, str]:
+    """Kinds that the fields of a table are said to have."""
+    kinds = {entry.name: entry.metadata[_KIND].decode() for entry in schema if _KIND in (entry.metadata or {})}
+    for name, kind in kinds.items():
+        if kind not in COLUMN_KINDS:
+            raise InvalidDatasetError(
+                f"column {name!r:.60} is said to be {kind!r:.60}; a column is read as one of {', '.join(COLUMN_KINDS)}"
             )
+    return kinds

@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmrec.data.column_check import ColumnCheck, check_columns
+from mmrec.data.column_report import ColumnReport, WordsExample
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import Loaded, load_tables
 from mmrec.data.pictures import PictureStore, decode_picture, is_url
@@ -54,13 +56,15 @@ class CheckReport:
         event_rows: Rows of the events table, those that are not used included.
         listed_users: Rows of the users table; None when there is no such table.
         with_picture: Share of the items whose picture was decoded, 0 to 1.
-        with_words: Share of the items with a title, a description or an attribute, 0 to 1.
+        with_words: Share of the items with a title, a description or a value in another column of words, 0 to 1.
         with_events: Share of the items that are in an event, 0 to 1.
         users_with_three: Users with 3 events or more, of whom `mmrec fit` can hold some out.
         time_column: ``timestamp``, ``position``, or '' without events.
         first: Date of the earliest event (UTC, ISO-8601); '' without timestamps.
         last: Date of the latest event.
         density: Distinct user-item pairs among all possible ones, 0 to 1.
+        columns: How each attribute of the items is read.
+        words: The words of three items, as the text encoder gets them without a ``--template``.
         repeats: Events that repeat earlier ones.
         tables: What became of the rows of items and events.
         event_columns: How the columns of the events are read.
@@ -81,6 +85,8 @@ class CheckReport:
     first: str
     last: str
     density: float
+    columns: tuple[ColumnReport, ...]
+    words: tuple[WordsExample, ...]
     repeats: Repeats
     tables: tuple[TableSummary, ...]
     event_columns: tuple[ColumnUse, ...]
@@ -129,6 +135,10 @@ def check_dataset(
     items = len(catalogue) if catalogue is not None else 0
     event_rows = events.summary.rows if events is not None else 0
     progress.finish(f"{items:,} items, {event_rows:,} events")
+    looked = ColumnCheck()
+    if catalogue is not None:
+        looked = check_columns(catalogue, loaded.settings, loaded.items_file, loaded.item_lines_N)
+        log.extend(looked.problems)
     repeats = _check_repeats(loaded, log)
     decoded = _check_pictures(root, loaded, log, progress)
     time_column = events.time_column if events is not None else ""
@@ -141,13 +151,15 @@ def check_dataset(
         event_rows=event_rows,
         listed_users=loaded.user_rows,
         with_picture=decoded / items if items else 0.0,
-        with_words=float(catalogue.has_words().mean()) if catalogue is not None else 0.0,
+        with_words=looked.with_words,
         with_events=len(np.unique(interactions.items_E)) / items if items else 0.0,
         users_with_three=int((interactions.lengths_U >= _ASKED_FROM).sum()),
         time_column=time_column,
         first=first,
         last=last,
         density=_density(interactions, items),
+        columns=looked.columns,
+        words=looked.words,
         repeats=repeats,
         tables=loaded.summary.tables,
         event_columns=loaded.summary.event_columns,
@@ -189,18 +201,20 @@ def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progr
     refs: list[str] = encoded.dictionary.to_pylist()
     codes_N = np.asarray(encoded.indices, dtype=np.int64)
     items_P = np.bincount(codes_N, minlength=len(refs))
-    urls = sum(int(items_P[place]) for place, ref in enumerate(refs) if is_url(ref))
-    if urls:
-        message = f"{urls:,} pictures are URLs, which are not fetched; save them in images/ to have them used"
+    store = PictureStore(root)
+    unfetched = {place for place, ref in enumerate(refs) if is_url(ref) and not store.has(ref)}
+    if unfetched:
+        urls = sum(int(items_P[place]) for place in unfetched)
+        message = f"{urls:,} pictures are URLs that were not fetched; `mmrec fetch {root} --hosts HOST` brings them in"
         log.append(Problem(loaded.items_file, 0, "image", "picture not fetched", message, severity="warning"))
-    looked_at = [place for place, ref in enumerate(refs) if ref and not is_url(ref)]
+    looked_at = [place for place, ref in enumerate(refs) if ref and place not in unfetched]
     if not looked_at:
         return 0
     missing_P = np.zeros(len(refs), dtype=np.bool_)
     unreadable: dict[int, str] = {}
     sound = 0
     progress.start("pictures", len(looked_at), "pictures")
-    with PictureStore(root) as store:
+    with store:
         try:
             for place, found in zip(looked_at, _looked_at(store, (refs[place] for place in looked_at)), strict=True):
                 progress.advance()

@@ -23,6 +23,7 @@ from mmrec.data.pictures import PictureStore
 from mmrec.data.problems import ProblemGroup, ProblemLog, raise_if_fatal
 from mmrec.data.settings import DatasetSettings
 from mmrec.data.summary import DatasetSummary, checked_share, raise_if_too_few_used
+from mmrec.data.word_columns import find_words
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
 __all__ = ["Dataset", "Need", "read_dataset"]
@@ -85,7 +86,7 @@ def read_dataset(
     Args:
         path: The folder.
         require: ``picture`` keeps only items whose picture is there, ``words`` only items with a title, a
-            description or an attribute; the events of the others are set aside with them.
+            description or a value in another column of words; the events of the others are set aside with them.
         max_left_out: The largest share of the rows of a table that may be left out, in [0, 1]; None for what
             ``dataset.toml`` says, or a tenth.
         min_rating: Events with a rating below it are no wishes; 0: every rating counts; None: as ``dataset.toml``
@@ -115,7 +116,7 @@ def read_dataset(
         keep_N = (
             np.fromiter((pictures.has(ref) for ref in catalogue.images), dtype=np.bool_, count=len(catalogue))
             if require == "picture"
-            else catalogue.has_words()
+            else catalogue.has_words(find_words(catalogue, loaded.settings.words))
         )
         if not keep_N.any():
             raise InvalidDatasetError(

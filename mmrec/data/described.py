@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mmrec.data.pictures import PictureStore, is_url
 from mmrec.data.streaming import ItemStream, RowFailure, StreamedItem
+from mmrec.data.table_files import table_name, table_parts
 from mmrec.errors import InvalidImageError, MmrecError
 from mmrec.types import ItemInput
 
@@ -41,7 +42,7 @@ class DescribedItems:
     An item whose picture cannot be read is a failure: without it, it would replace one that has a picture.
 
     Args:
-        dataset: Folder, or table.
+        dataset: Folder, or table (a file, or a folder of part files).
         most: Items in a batch, at least 1.
 
     Raises:
@@ -51,7 +52,8 @@ class DescribedItems:
     """
 
     def __init__(self, dataset: Path, most: int) -> None:
-        table = dataset if dataset.is_file() else None
+        own = dataset.is_file() or (table_name(dataset.name) is not None and bool(table_parts(dataset)))
+        table = dataset if own else None
         self._root = dataset if table is None else dataset.parent
         self._stream = ItemStream(self._root, most, table=table)
 
@@ -84,8 +86,11 @@ class DescribedItems:
 def _described(row: StreamedItem, pictures: PictureStore) -> ItemInput:
     picture = row.picture if row.picture is not None else pictures.read(row.image)
     if picture is None and row.image:
-        what = "is a URL, and nothing is fetched" if is_url(row.image) else "is not in the dataset folder"
-        raise InvalidImageError(f"the picture {row.image!r} {what}; put the file into images/")
+        if is_url(row.image):
+            what = "is a URL that was not fetched; `mmrec fetch` brings it into images/"
+        else:
+            what = "is not in the dataset folder; put the file into images/"
+        raise InvalidImageError(f"the picture {row.image!r} {what}")
     # An empty value says nothing: what is left out is empty afterwards too.
     attributes = {name: value for name, value in row.attributes.items() if value}
     return ItemInput(row.item_id, row.title, row.description, picture, attributes)

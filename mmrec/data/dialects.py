@@ -56,10 +56,11 @@ def find_dialect(head: bytes, kind: str) -> Dialect:
     lines = [line for line in lines if line]
     if not lines:
         return usual
-    outside = re.sub(rb'"[^"]*"', b"", lines[0])
-    if usual.delimiter not in outside:
-        best = max(_DELIMITERS, key=outside.count)
-        if best in outside:
+    outside = [re.sub(rb'"[^"]*"', b"", line) for line in lines]
+    best = max(_DELIMITERS, key=outside[0].count)
+    if outside[0].count(best) > outside[0].count(usual.delimiter):
+        rows_too = len(outside) > 1 and len({line.count(best) for line in outside}) == 1
+        if usual.delimiter not in outside[0] or rows_too:
             suffix = ".tsv" if best == b"\t" else ".csv"
             mend = f"name the file {suffix}" if best in b",\t" else f"write it with {_DELIMITERS[usual.delimiter]}"
             note = f"the header is separated by {_DELIMITERS[best]}, so the rows are read as separated by it; {mend}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -19,8 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.data.filter_columns import READERS, TEXT, FilterColumn, number_of
+from mmrec.data.column_kinds import FAMILIES, NAMES, setting_for
+from mmrec.data.filter_columns import TEXT, FilterColumn
 from mmrec.data.filter_grammar import All, Comparison, Condition, Literal, Not, refusal
+from mmrec.data.written_values import fit_of, number_of, read_value, unit_of
 from mmrec.errors import InvalidArgumentError
 
 __all__ = ["Evaluation", "instead"]
@@ -35,7 +37,14 @@ _COMPARE = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
-_WANTED = {"number": "a number", "boolean": "true or false", "date": "a date such as 2024-05-31"}
+_WANTED = {
+    "number": "a number",
+    "number-comma": 'a number such as 1299.5, or "1.299,50" in quotes',
+    "boolean": "true or false",
+    "date": "a date such as 2024-05-31",
+    "date-dmy": "a date such as 2024-05-31, or 31/05/2024 with the day first",
+    "date-mdy": "a date such as 2024-05-31, or 05/31/2024 with the month first",
+}
 
 
 class Evaluation(NamedTuple):
@@ -76,26 +85,20 @@ class Evaluation(NamedTuple):
             return column.where(pc.is_valid)
         if value.text == "" and operator in ("=", "!="):
             return column.where(pc.is_null if operator == "=" else pc.is_valid)
-        if column.kind != "text":
+        if column.family != "text":
             number = self._number(column, comparison, value)
             compare = _COMPARE["=" if operator == ":" else operator]
             return column.where(lambda values: compare(values, number))
         if operator == ":":
             phrase = self._phrase(value)
             return column.where(lambda values: pc.match_substring_regex(values, phrase))
+        self._check_meant(column, comparison, value)
         if operator == "=":
             return column.where(partial(_same, value=value))
         if operator == "!=":
             return column.where(lambda values: pc.invert(_same(values, value)))
         if value.wild:
             raise self._refusal(value.at, f"{operator} compares with one value; * goes with = and !=")
-        if column.mixed and not value.quoted and number_of(value.text) is not None:
-            raise self._refusal(
-                comparison.column.at,
-                f"column {comparison.column.text!r:.60} is text, for it holds {column.odd()!r:.60}; {operator} a "
-                f"number needs a column of numbers only: mend the column, or compare as texts with {operator} "
-                f'"{value.text:.60}"',
-            )
         return column.where(lambda values: _COMPARE[operator](values, value.text))
 
     def _among(self, column: FilterColumn, comparison: Comparison) -> Bitmap:
@@ -105,7 +108,9 @@ class Evaluation(NamedTuple):
             found_N |= column.where(pc.is_null)
         present = [value for value in comparison.values if value.text != ""]
         plain: list[str] | list[float]
-        if column.kind == "text":
+        if column.family == "text":
+            for value in present:
+                self._check_meant(column, comparison, value)
             plain = [value.text for value in present if not value.wild]
             for value in present:
                 if value.wild:
@@ -113,21 +118,66 @@ class Evaluation(NamedTuple):
         else:
             plain = [self._number(column, comparison, value) for value in present]
         if plain:
-            value_set = pa.array(plain, TEXT if column.kind == "text" else pa.float64())
+            value_set = pa.array(plain, TEXT if column.family == "text" else pa.float64())
             found_N |= column.where(lambda values: pc.is_in(values, value_set=value_set))
         return found_N
+
+    def _check_meant(self, column: FilterColumn, comparison: Comparison, value: Literal) -> None:
+        """Refuse to compare a text column with what was meant as a number or a date."""
+        family = _family_of(value)
+        name, operator = comparison.column.text, comparison.operator
+        orders = operator in ("<", "<=", ">", ">=")
+        # Equality with the very text of a value is as good as any; with a number written plainly it finds nothing where
+        # the column writes its numbers otherwise.
+        if not family or value.wild or not (orders or (_plain(value) and family in column.written_otherwise)):
+            return
+        mends = [*_column_mends(column, name, family)]
+        if family == "number" and orders:
+            mends.append(f'compare as texts with {operator} "{value.text:.60}"')
+        elif not orders:
+            mends.append("give the value in quotes, as the column writes it")
+        raise self._refusal(
+            comparison.column.at,
+            f"column {name!r:.60} is text, {column.why_text()}; {operator} a {family} needs a column of {family}s "
+            f"only: {', or '.join(mends) or 'compare with = or :'}",
+        )
 
     def _number(self, column: FilterColumn, comparison: Comparison, value: Literal) -> float:
         name, operator, kind = comparison.column.text, comparison.operator, column.kind
         if kind == "boolean" and operator in ("<", "<=", ">", ">="):
             raise self._refusal(comparison.column.at, f"column {name!r:.60} is true or false; compare it with = or !=")
-        number = READERS[kind](value.text)
+        number = None if value.wild else self._read(column, comparison, value)
         if number is None:
             mend = "; * goes with columns of text alone, so compare with < and >" if value.wild else ""
+            if column.family == "number" and read_value("date", value.text) is not None:
+                mend = f'; if they are days such as 20240531, say so: [columns] {_key(name)} = "date" in dataset.toml'
             raise self._refusal(
-                value.at, f"column {name!r:.60} holds {kind}s, received {value.text!r:.60}; give {_WANTED[kind]}{mend}"
+                value.at,
+                f"column {name!r:.60} holds {_held(kind)}, received {value.text!r:.60}; give {_WANTED[kind]}{mend}",
             )
         return number
+
+    def _read(self, column: FilterColumn, comparison: Comparison, value: Literal) -> float | None:
+        """The value as one of the column's: written plainly, or as the column writes it."""
+        if column.family != "number":
+            return column.value(value.text)
+        name, text = comparison.column.text, value.text
+        unit, known = unit_of(text), column.units
+        if unit and column.tally is not None and unit not in known:
+            told = f"in {known[0]}" if known else "without a currency"
+            raise self._refusal(
+                value.at, f"the amounts of column {name!r:.60} are {told}, received {text!r:.60}; give the number alone"
+            )
+        plain, own = number_of(text), column.value(text)
+        if plain is None or own is None or plain == own:
+            return own if plain is None else plain
+        if not value.quoted:
+            raise self._refusal(
+                value.at,
+                f"column {name!r:.60} holds {NAMES[column.kind]}, where {text!r:.60} can be {own:.15g} or "
+                f'{plain:.15g}; write {own:.15g}, or "{plain:.15g}0" in quotes',
+            )
+        return own
 
     def _column(self, name: Literal) -> FilterColumn:
         if name.text not in self.names:
@@ -168,3 +218,38 @@ def _same(values: pa.Array, value: Literal) -> pa.Array:
 
 def _in_a_word(character: str) -> bool:
     return character.isalnum() or character == "_"
+
+
+def _family_of(value: Literal) -> str:
+    """What a value is meant as where it is compared with texts: ``number``, ``date``, or empty for a text.
+
+    Quotes make a text of a number, as they do elsewhere; a date has to have them where it holds a colon or a space.
+    """
+    fit = fit_of(value.text)
+    families = {FAMILIES[kind] for kind in fit.kinds} if fit is not None else set()
+    if "date" in families:
+        return "date"
+    return "number" if "number" in families and not value.quoted else ""
+
+
+def _plain(value: Literal) -> bool:
+    return number_of(value.text) is not None or read_value("date", value.text) is not None
+
+
+def _column_mends(column: FilterColumn, name: str, family: str) -> Iterator[str]:
+    """What would make a text column one of numbers, or of dates."""
+    tally = column.tally
+    if tally is None:
+        return
+    if family == "number" and tally.mixed_units:
+        yield "give each currency a column of its own"
+    elif FAMILIES.get(tally.leading) == family:
+        yield f"mend the column, or say how it is read: [columns] {_key(name)} = {setting_for(tally)} in dataset.toml"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name:.60}"'
+
+
+def _held(kind: str) -> str:
+    return "values that are true or false" if kind == "boolean" else NAMES[kind]

@@ -311,6 +311,12 @@ def _explain(expression: str, err: UnexpectedInput) -> InvalidArgumentError:
         return refusal(expression, at, f"expected a comma or ) in the list, received {word}; write IN (a, b)")
     if "TIME" in accepted:
         return refusal(expression, at, f"expected a value, received {word}; put it in quotes if it is meant as one")
+    if token.type == "COMMA":
+        return refusal(
+            expression,
+            at,
+            "this comma is in no list; write a number without it (1299.5), a text with a comma in quotes",
+        )
     if token.type == "COMPARATOR" and str(token) == ":":
         return refusal(expression, at, "':' comes after a value; put a value with a colon in quotes")
     return refusal(expression, at, f"expected a condition, received {word}; write column = value")

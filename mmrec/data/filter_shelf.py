@@ -34,7 +34,7 @@ class KeptBitmap(NamedTuple):
     items: int
     packed: npt.NDArray[np.uint8]
     condition: Condition
-    used: tuple[tuple[str, str, bool], ...]
+    used: tuple[tuple[str, ...], ...]
 
 
 class FilterShelf:

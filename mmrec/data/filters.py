@@ -1,24 +1,38 @@
 """Which items pass a filter: conditions over the columns of a catalogue, as a bitmap over its rows.
 
 The unit of work is one filter; it knows nothing about embeddings and ranking. The language is in
-`mmrec.data.filter_grammar`. What a comparison means depends on the column, whose kind is read off all of its values:
+`mmrec.data.filter_grammar`. What a comparison means depends on the column, whose kind is the one that ``dataset.toml``
+names, or else is read off all of its values:
 
-=========  ==================================================  =====================================================
-kind       every value that is not empty is                    operators
-=========  ==================================================  =====================================================
-number     a decimal number of at most 15 digits               all, by value: ``7``, ``7.0`` and ``"007"`` are equal
-boolean    true or false                                       ``=``, ``!=``, ``:``, ``IN``
-date       an ISO 8601 date or time (without a zone: UTC)      all, by time
-text       anything else; always item_id, title, description   all; ``=`` compares every character, with ``*`` for any
-                                                               characters; ``<`` and the like go by code points
-=========  ==================================================  =====================================================
+=======  =============================================================  ===============================================
+kind     every value that is not empty is                               operators
+=======  =============================================================  ===============================================
+number   a number of at most 15 digits, also with thousands apart, with  all, by value: ``7``, ``7.0`` and ``"007"`` are
+         a decimal comma, and in one currency or percent: ``12.99 USD``  equal
+boolean  true or false, yes or no                                       ``=``, ``!=``, ``:``, ``IN``
+date     a date or time (without a zone: UTC), ISO 8601 or one of the   all, by time
+         ways in which people write it: ``31/05/2024``
+text     anything else, lists among it; always item_id, title,          all; ``=`` compares every character, with ``*``
+         description                                                    for any characters; ``<`` and the like compare
+                                                                        with a value in quotes, by code points
+=======  =============================================================  ===============================================
+
+Which ways of writing there are, and which are taken for granted, is in `mmrec.data.written_values`; when a column that
+could be read in two ways is decided, in `mmrec.data.column_kinds`. A number in a filter is written plainly
+(``price < 1299.5``) or, in quotes, as the column writes it (``price < "1.299,50 €"``), a date as ISO 8601 or as the
+column writes it.
+
+A text compared by ``<``, ``<=``, ``>`` or ``>=`` with a number that is not in quotes, or with a date, is a mistake,
+whatever the text holds: by code points ``"129" < "5"``. So is a number without quotes, or an ISO date, that ``=``,
+``!=`` or ``IN`` compares with a text column in which numbers or dates are written otherwise (``12.99 USD`` beside
+``ask us``), for it would equal none of them.
 
 ``:`` on a text asks whether the value occurs in it as a whole word or phrase, in any case of letters, which on a list
 separated by ``|`` asks for an entry or for words of one. ``column:*`` holds where there is any value.
 
-An empty value is missing. A comparison with a missing value is false, whichever it is, so ``price != 5`` is false and
-``NOT price = 5`` true for an item without a price. ``column = ""`` is true where the value is missing, ``column != ""``
-where it is not.
+An empty value is missing, and so is one that does not fit the kind that ``dataset.toml`` names. A comparison with a
+missing value is false, whichever it is, so ``price != 5`` is false and ``NOT price = 5`` true for an item without a
+price. ``column = ""`` is true where the value is missing, ``column != ""`` where it is not.
 """
 
 # Axes: N items
@@ -31,6 +45,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.catalogue import Catalogue
+from mmrec.data.column_kinds import NAMES
 from mmrec.data.filter_columns import FilterColumn, read_column
 from mmrec.data.filter_evaluation import Evaluation, instead
 from mmrec.data.filter_grammar import (
@@ -73,6 +88,7 @@ class CatalogueFilter:
             "description": catalogue.descriptions,
             **catalogue.attributes,
         }
+        self._kinds = catalogue.kinds
         self._items = len(catalogue)
         self._alive_N = np.ones(self._items, np.bool_) if catalogue.alive_N is None else catalogue.alive_N.copy()
         self._columns: dict[str, FilterColumn] = {}
@@ -119,10 +135,9 @@ class CatalogueFilter:
         if column not in self._texts:
             raise InvalidArgumentError(f"there is no column {column!r:.60}; {instead(column, self._texts)}")
         found = self._read(column)
-        if found.kind != "date":
+        if found.family != "date":
             raise InvalidArgumentError(
-                f"column {column!r:.60} holds {found.kind if found.kind == 'text' else f'{found.kind}s'}; it must hold "
-                "nothing but dates such as 2024-05-31"
+                f"column {column!r:.60} holds {NAMES[found.kind]}; it must hold nothing but dates such as 2024-05-31"
             )
         return found.numbers()
 
@@ -186,7 +201,7 @@ class CatalogueFilter:
         self._keep(key, found_N, kept.condition, kept.used)
         return found_N
 
-    def _keep(self, key: str, found_N: Bitmap, condition: Condition, used: tuple[tuple[str, str, bool], ...]) -> None:
+    def _keep(self, key: str, found_N: Bitmap, condition: Condition, used: tuple[tuple[str, ...], ...]) -> None:
         made = KeptBitmap(self._lineage.state, self._items, np.packbits(found_N), condition, used)
         self._shelf.keep_bitmap(key, made)
 
@@ -194,7 +209,7 @@ class CatalogueFilter:
         found = self._known(name)
         if found is None:
             # Two threads may both read it; they read the same.
-            found = read_column(name, self._texts[name])
+            found = read_column(name, self._texts[name], self._kinds.get(name, ""))
             self._remember(name, found)
         return found
 
@@ -214,9 +229,8 @@ class CatalogueFilter:
         self._shelf.keep_column(name, self._lineage.state, column)
 
 
-def _meaning(name: str, column: FilterColumn) -> tuple[str, str, bool]:
-    """What decides what a comparison with a column means, and whether it is a mistake."""
-    return name, column.kind, column.mixed
+def _meaning(name: str, column: FilterColumn) -> tuple[str, ...]:
+    return name, *column.meaning
 
 
 def _frozen(found_N: Bitmap) -> Bitmap:

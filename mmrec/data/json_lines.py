@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mmrec.data.arrow_text import value_text
 from mmrec.data.delimited import Fault, encoding_message
-from mmrec.data.limits import ID_COLUMNS
+from mmrec.data.limits import ID_COLUMNS, name_problem
 from mmrec.data.problems import shown
 from mmrec.data.text_files import MAX_LINE_BYTES
 
@@ -88,9 +88,8 @@ def _row(line: int, raw: bytes) -> JsonRow:
             values = {name: text.encode("utf-8", "replace").decode("utf-8") for name, text in values.items()}
             message = f"{key!r} holds half of a surrogate pair, which is no text; write the whole character"
             return _bad(line, values, key if _encodable(key) else "", "bad encoding", message)
-        if not key or not _encodable(key):
-            message = "a column has no name, or one with half of a surrogate pair; name it"
-            return _bad(line, {}, "", "bad encoding", message)
+        if message := name_problem(key):
+            return _bad(line, {}, "", "malformed row", message)
     return JsonRow(line, values)
 
 

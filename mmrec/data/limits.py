@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from mmrec.checks import MAX_ID_CHARS, MAX_TEXT_CHARS, checked_id, checked_text
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["ID_COLUMNS", "limit_problem", "rows_over_limits"]
+__all__ = ["ID_COLUMNS", "limit_problem", "name_problem", "rows_over_limits"]
 
 ID_COLUMNS = frozenset({"item_id", "user_id"})
 """Columns whose values are ids; all others hold text."""
@@ -44,6 +44,15 @@ def limit_problem(column: str, value: str) -> str:
         f"{column} {value!r:.80} has the control character U+{ord(found.group()):04X}, which can be neither shown nor "
         "typed; write the id without it"
     )
+
+
+def name_problem(column: str) -> str:
+    """Why a column cannot have this name, in words about the name; '' for a good one."""
+    try:
+        checked_id(column, "the name of a column")
+    except InvalidArgumentError as err:
+        return f"{err.message}: shorten it" if len(column) > MAX_ID_CHARS else err.message
+    return "" if column else "a column has no name; name it"
 
 
 def rows_over_limits(column: str, texts: Any) -> list[int]:

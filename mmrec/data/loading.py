@@ -18,17 +18,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.data.column_check import setting_problems
 from mmrec.data.events import Events, KnownItems, read_events
 from mmrec.data.interactions import Interactions
 from mmrec.data.inventory import column_problems, folder_problems, meant_column
 from mmrec.data.problems import Problem, ProblemLog, shown
 from mmrec.data.row_problems import tell_over_limits, tell_rows
-from mmrec.data.settings import DatasetSettings, read_settings
+from mmrec.data.settings import SETTINGS_FILE, DatasetSettings, read_settings
 from mmrec.data.summary import DatasetSummary, TableSummary
 from mmrec.data.table_batches import Places
 from mmrec.data.table_files import FORMAT_WORDS, find_table
 from mmrec.data.tables import Table, read_table
-from mmrec.errors import NotFoundError
+from mmrec.errors import InvalidDatasetError, NotFoundError
 
 __all__ = ["Loaded", "load_tables"]
 
@@ -37,7 +38,7 @@ class Loaded(NamedTuple):
     """What the tables of a folder hold.
 
     Attributes:
-        settings: What ``dataset.toml`` says.
+        settings: What ``dataset.toml`` says; the defaults where it cannot be used.
         catalogue: Rows with a usable id; None when there is no usable items table.
         item_lines_N: Number of each catalogue row's line in the items table. Shape: (N,), int64.
         items_places: The file and line behind each of these numbers.
@@ -79,16 +80,15 @@ def load_tables(
 
     Raises:
         NotFoundError: there is no such folder.
-        InvalidDatasetError: ``dataset.toml`` cannot be used.
     """
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise NotFoundError(f"the dataset {str(root)!r} {what}; give a folder that holds items.* and events.*")
-    settings = read_settings(root)
+    settings = _settings(root, log)
     if min_rating is not None:
         settings = replace(settings, events=replace(settings.events, min_rating=min_rating))
     items = _table(root, "items", ("item_id",), log)
-    read = _read_items(items, log) if items is not None else None
+    read = _read_items(items, settings, log) if items is not None else None
     events_table = _table(root, "events", ("user_id", "item_id"), log, needed=False)
     events = None
     if events_table is not None:
@@ -113,6 +113,14 @@ def load_tables(
             event_columns=events.columns if events is not None else (),
         ),
     )
+
+
+def _settings(root: Path, log: ProblemLog) -> DatasetSettings:
+    try:
+        return read_settings(root)
+    except InvalidDatasetError as err:
+        log.append(Problem(SETTINGS_FILE, 0, "", "unusable settings", err.message))
+        return DatasetSettings()
 
 
 def _table(root: Path, stem: str, columns: tuple[str, ...], log: ProblemLog, *, needed: bool = True) -> Table | None:
@@ -152,7 +160,7 @@ class _Items(NamedTuple):
     summary: TableSummary
 
 
-def _read_items(table: Table, log: ProblemLog) -> _Items:
+def _read_items(table: Table, settings: DatasetSettings, log: ProblemLog) -> _Items:
     ids = table.text("item_id")
     left_out: dict[str, int] = {}
     keep = np.ones(table.rows, dtype=np.bool_)
@@ -187,7 +195,9 @@ def _read_items(table: Table, log: ProblemLog) -> _Items:
         descriptions=columns.get("description", empty),
         images=columns.get("image", empty),
         attributes={name: values for name, values in columns.items() if name not in OWN_COLUMNS},
+        kinds=settings.columns,
     )
+    log.extend(setting_problems(settings, catalogue))
     return _Items(catalogue, table.lines[keep], known, summary)
 
 

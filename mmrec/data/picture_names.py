@@ -8,6 +8,7 @@ tell. Letters that differ in case are never taken for each other. Knows nothing 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import unicodedata
@@ -20,8 +21,18 @@ from zipfile import ZipInfo
 
 from mmrec.errors import InvalidImageError
 
-__all__ = ["PictureNames", "entry_names", "inner_name", "list_message"]
+__all__ = [
+    "STORED_SUFFIXES",
+    "PictureNames",
+    "entry_names",
+    "inner_name",
+    "list_message",
+    "stored_names",
+    "stored_stem",
+]
 
+STORED_SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WebP": "webp", "GIF": "gif", "BMP": "bmp"}
+"""Suffix of a stored picture by its format."""
 _SUFFIX = r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic)"
 _BEHIND = re.compile(rf"({_SUFFIX})[?#].*$", re.IGNORECASE | re.DOTALL)
 _SEVERAL = re.compile(rf"[^|;,]+{_SUFFIX}\s*(?:[|;,]\s*[^|;,]+{_SUFFIX}\s*)+", re.IGNORECASE)
@@ -67,6 +78,17 @@ class PictureNames:
 def inner_name(name: str) -> str:
     """A name inside the pictures, without ``images/`` and its like in front."""
     return PurePosixPath(name.replace("\\", "/").lstrip("/")).as_posix().removeprefix("images/")
+
+
+def stored_stem(url: str) -> str:
+    """The name, without its suffix, under which the picture of a URL is stored. 32 hexadecimal digits."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def stored_names(url: str) -> tuple[str, ...]:
+    """The names that the stored picture of a URL can have."""
+    stem = stored_stem(url)
+    return tuple(f"{stem}.{suffix}" for suffix in STORED_SUFFIXES.values())
 
 
 def entry_names(info: ZipInfo) -> tuple[str, ...]:

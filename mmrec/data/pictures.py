@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from mmrec.data.containers import only_pixels
-from mmrec.data.picture_names import PictureNames, entry_names, list_message
+from mmrec.data.picture_names import PictureNames, entry_names, list_message, stored_names
 from mmrec.errors import InvalidDatasetError, InvalidImageError
 from mmrec.types import MAX_PICTURE_BYTES
 
@@ -255,12 +255,13 @@ class PictureStore:
     """The pictures of a dataset folder, in ``images/`` or in ``images.zip``.
 
     A reference is a path inside either, with or without ``images/`` in front: ``images/1.jpg`` and ``1.jpg``
-    are the same, and so are other ways of writing one name, see `mmrec.data.picture_names`. Where both the folder and
-    the archive are there, the folder is asked first. Safe to use from several threads, and to hand to other processes.
+    are the same, and so are other ways of writing one name, see `mmrec.data.picture_names`. A URL stands for the
+    picture that was stored under it (`mmrec.data.fetched_pictures`). Where both the folder and the archive are there,
+    the folder is asked first. Safe to use from several threads, and to hand to other processes.
 
     Args:
         root: The dataset folder.
-        fetcher: Fetches the references that are URLs; without one they are never fetched.
+        fetcher: Fetches the URLs that no picture was stored under; without one nothing is fetched.
     """
 
     def __init__(self, root: Path | str, fetcher: PictureFetcher | None = None) -> None:
@@ -313,7 +314,7 @@ class PictureStore:
             return False
 
     def read(self, ref: str) -> bytes | None:
-        """The encoded bytes of a picture, or None when it is not there ('' never is, nor a URL without a fetcher).
+        """The encoded bytes of a picture, or None when it is not there ('' never is).
 
         Raises:
             InvalidImageError: the reference leads out of the folder, is a list, can mean several files, or differs
@@ -321,9 +322,9 @@ class PictureStore:
                 or not readable; or the URL is not fetched.
             InvalidDatasetError: ``images.zip`` is damaged.
         """
-        if self.fetcher is not None and is_url(ref):
-            return self.fetcher.fetch(ref)
         found = self._found(ref)
+        if found is None and self.fetcher is not None and is_url(ref):
+            return self.fetcher.fetch(ref)
         if isinstance(found, Path):
             try:
                 _check_bytes(ref, found.stat().st_size)
@@ -356,7 +357,7 @@ class PictureStore:
         with self._lock:
             entries = self._entries()
             info = next((entries[name] for name in names if name in entries), None)
-            if info is not None:
+            if info is not None or is_url(ref):
                 return info
             folder, archive = self._written_otherwise()
             name_in_folder = folder.find(ref)
@@ -371,7 +372,7 @@ class PictureStore:
 
     def _check_near(self, ref: str) -> None:
         """Refuse a reference that is not there in words that say what was most likely meant."""
-        if not _candidates(ref):
+        if not ref or is_url(ref):
             return
         if message := list_message(ref):
             raise InvalidImageError(message)
@@ -413,9 +414,11 @@ class PictureStore:
 
 
 def _candidates(ref: str) -> tuple[str, ...]:
-    """Names a reference can stand for inside ``images``; none for '' and URLs."""
-    if not ref or is_url(ref):
+    """Names a reference can stand for inside ``images``; none for ''."""
+    if not ref:
         return ()
+    if is_url(ref):
+        return stored_names(ref)
     path = PurePosixPath(ref.replace("\\", "/").lstrip("/"))
     if ".." in path.parts or "\0" in ref or re.match(r"^[A-Za-z]:[\\/]", ref):
         raise _leads_out(ref)

@@ -32,6 +32,7 @@ Severity = Literal["error", "warning"]
 
 FATAL_KINDS = frozenset(
     {
+        "unusable settings",
         "missing table",
         "misnamed table",
         "two tables",

@@ -23,7 +23,7 @@ from mmrec.data.contents import HEAD_BYTES, content_problem, packing_problem
 from mmrec.data.delimited import first_record, parse_blocks
 from mmrec.data.dialects import Dialect, find_dialect
 from mmrec.data.json_lines import json_rows
-from mmrec.data.limits import ID_COLUMNS
+from mmrec.data.limits import ID_COLUMNS, name_problem
 from mmrec.data.parquet_parts import ParquetPart
 from mmrec.data.problems import Problem
 from mmrec.data.table_files import FORMAT_WORDS, Part, table_parts
@@ -335,9 +335,8 @@ def _header_problems(name: str, header: list[str]) -> list[Problem]:
         message = f"there are {len(header):,} columns; at most {MOST_COLUMNS:,} are read: keep those you use"
         return [Problem(name, 1, "", "repeated column", message)]
     for column in dict.fromkeys(header):
-        if not column:
-            message = "a column has no name; name it in the first line"
-            problems.append(Problem(name, 1, "", "repeated column", message))
+        if message := name_problem(column):
+            problems.append(Problem(name, 1, "", "malformed row", message))
         elif header.count(column) > 1:
             message = f"the column {column!r} is there {header.count(column)} times; keep or rename one"
             problems.append(Problem(name, 1, column, "repeated column", message))

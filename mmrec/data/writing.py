@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -19,19 +20,60 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
-__all__ = ["FORMATS", "ImportSummary", "TableWriter", "dataset_folder", "write_table"]
+__all__ = ["FORMATS", "ImportSummary", "LeftOut", "PictureHost", "TableWriter", "dataset_folder", "write_table"]
 
 FORMATS = ("parquet", "csv", "tsv", "jsonl")
 _STEMS = ("items", "events", "users")
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something of a source that is not in the dataset.
+
+    Attributes:
+        kind: ``row``, ``value``, ``column`` or ``file``.
+        what: Which rows or values, and why; of a column or file, its name.
+        count: Rows; values that are not empty; 1 for a file.
+        example: The first of them, and where it stands; '' where there is none.
+    """
+
+    kind: str
+    what: str
+    count: int
+    example: str
+
+    def __str__(self) -> str:
+        if self.kind == "file":
+            return f"left out file {self.what!r}"
+        first = f", the first: {self.example}" if self.example else ""
+        unit = ("row" if self.kind == "row" else "value") + ("" if self.count == 1 else "s")
+        if self.kind == "column":
+            return f"left out column {self.what!r} ({self.count:,} {unit}{first})"
+        return f"left out {self.count:,} {unit}: {self.what}{first}"
+
+
+class PictureHost(NamedTuple):
+    """A host that pictures named by URL are on, and how many items have their first picture there."""
+
+    host: str
+    pictures: int
+
+
 class ImportSummary(NamedTuple):
     """What an importer wrote.
 
-    out: the dataset folder.  items, users, events: rows written (users that have events).
-    dropped: rows of the source that could not be used.  notes: what a person should know about them.
+    Attributes:
+        out: The dataset folder.
+        items: Rows written.
+        users: Users that have events.
+        events: Rows written.
+        dropped: Rows of the source that are not in the dataset.
+        notes: What a person should know, with all of `left_out` in sentences.
+        left_out: What of the source is not in the dataset, by kind.
+        picture_hosts: Where the pictures are that items name by URL, most pictures first.
     """
 
     out: Path
@@ -40,6 +82,8 @@ class ImportSummary(NamedTuple):
     events: int
     dropped: int = 0
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    picture_hosts: tuple[PictureHost, ...] = ()
 
 
 class TableWriter:
@@ -123,19 +167,21 @@ def dataset_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         InvalidDatasetError: `out` is a file, holds something and `overwrite` is off, or holds something that
             is no dataset.
+        FailedPreconditionError: the disk is full, or refuses otherwise.
     """
     _check_free(out, overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = out.parent / f".{out.name}.importing-{secrets.token_hex(4)}"
-    staging.mkdir()
-    try:
-        yield staging
-        if out.is_dir() and any(out.iterdir()):
-            _replace_tables(staging, out)
-        else:
-            staging.replace(out)  # rename takes the place of an empty folder
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with refusals_as_errors(path=out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = out.parent / f".{out.name}.importing-{secrets.token_hex(4)}"
+        try:
+            staging.mkdir()
+            yield staging
+            if out.is_dir() and any(out.iterdir()):
+                _replace_tables(staging, out)
+            else:
+                staging.replace(out)  # rename takes the place of an empty folder
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _check_free(out: Path, overwrite: bool) -> None:

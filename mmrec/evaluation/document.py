@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.data.files import replace_file
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError
 
 __all__ = [
@@ -70,17 +71,16 @@ def prepare_folder(folder: Path) -> None:
     """Make the folder and see that it can be written to.
 
     Raises:
-        InvalidArgumentError: it cannot.
+        InvalidArgumentError: it is a file.
+        FailedPreconditionError: it cannot be made or written to.
     """
+    if folder.exists() and not folder.is_dir():
+        raise InvalidArgumentError(f"the report folder {str(folder)!r} is a file; name another one", field="report")
     probe = folder / FIGURES / ".probe"
-    try:
+    with refusals_as_errors(path=folder):
         probe.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-    except OSError as err:
-        raise InvalidArgumentError(
-            f"the report folder {str(folder)!r} cannot be written to ({err.strerror}); name another one", field="report"
-        ) from err
 
 
 def write_document(folder: Path, blocks: Sequence[Block]) -> Path:
@@ -90,16 +90,15 @@ def write_document(folder: Path, blocks: Sequence[Block]) -> Path:
         The HTML file.
 
     Raises:
-        InvalidArgumentError: the folder cannot be written to.
+        InvalidArgumentError: the folder is a file.
+        FailedPreconditionError: the disk is full, or refuses otherwise.
     """
     prepare_folder(folder)
-    for block in blocks:
-        if isinstance(block, Figure):
-            path, svg = folder / FIGURES / f"{block.name}.svg", block.svg
-            replace_file(path, lambda temporary, svg=svg: temporary.write_bytes(svg))  # type: ignore[misc]
-    texts = {"report.md": render_markdown(blocks), "report.html": render_html(blocks)}
-    for name, text in texts.items():
-        replace_file(folder / name, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+    files = {f"{FIGURES}/{block.name}.svg": block.svg for block in blocks if isinstance(block, Figure)}
+    files |= {"report.md": render_markdown(blocks).encode(), "report.html": render_html(blocks).encode()}
+    with refusals_as_errors():
+        for name, data in files.items():
+            replace_file(folder / name, lambda temporary, data=data: temporary.write_bytes(data))  # type: ignore[misc]
     return folder / "report.html"
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
 from mmrec.generator.config import GeneratorConfig
+from mmrec.quiet import quiet_loading
 
 __all__ = ["build_backbone", "load_backbone", "save_backbone"]
 
@@ -57,12 +58,14 @@ def save_backbone(backbone: nn.Module, folder: Path) -> None:
     model: Any = backbone
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
-    model.save_pretrained(folder, safe_serialization=True)
+    with quiet_loading():
+        model.save_pretrained(folder, safe_serialization=True)
 
 
 def load_backbone(folder: Path) -> tuple[Any, int]:
     """Read a model that `save_backbone` wrote."""
-    model = transformers.AutoModel.from_pretrained(folder, local_files_only=True)
+    with quiet_loading():
+        model = transformers.AutoModel.from_pretrained(folder, local_files_only=True)
     return model, int(model.config.hidden_size)
 
 
@@ -70,7 +73,8 @@ def _with_lora(config: GeneratorConfig) -> tuple[Any, int]:
     import peft
 
     try:
-        model = transformers.AutoModel.from_pretrained(config.pretrained, dtype=torch.float32)
+        with quiet_loading():
+            model = transformers.AutoModel.from_pretrained(config.pretrained, dtype=torch.float32)
     except (OSError, ValueError) as err:
         raise ModelNotAvailableError(
             f"the language model {config.pretrained!r} is neither a local folder nor a hub model that can be reached; "
@@ -87,4 +91,5 @@ def _with_lora(config: GeneratorConfig) -> tuple[Any, int]:
     lora = peft.LoraConfig(
         r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear", lora_dropout=config.dropout
     )
-    return peft.get_peft_model(model, lora), int(model.config.hidden_size)
+    with quiet_loading():
+        return peft.get_peft_model(model, lora), int(model.config.hidden_size)

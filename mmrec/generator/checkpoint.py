@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,13 +74,23 @@ def training_identity(
     config: TrainingConfig,
     seed: int,
     dtype: torch.dtype,
+    inputs: str = "",
 ) -> str:
-    """Hash of what the trained weights depend on. 64 hex digits."""
+    """Hash of what the trained weights depend on. 64 hex digits.
+
+    Args:
+        model: Its shapes count.
+        histories: What it is trained on.
+        config: Without the limit of time and the time between checkpoints, which change no step. The number of passes
+            counts: the learning rate falls over them.
+        seed: Of everything that is drawn.
+        dtype: Number format of the matrix products.
+        inputs: Key of everything else: what the model is made of, and what it is validated on.
+    """
     settings = asdict(config)
-    # Neither changes any step.
     del settings["max_minutes"], settings["checkpoint_minutes"]
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    digest = hashlib.sha256(json.dumps([settings, shapes, seed, str(dtype)], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([settings, shapes, seed, str(dtype), inputs], sort_keys=True).encode())
     for history in histories:
         digest.update(len(history).to_bytes(8, "little"))
         digest.update(np.ascontiguousarray(history).tobytes())
@@ -122,8 +132,14 @@ class Checkpoint:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         replace_file(self.path, lambda path: save_file(plain, path, metadata={"description": json.dumps(description)}))
 
-    def load(self, trained: Trained) -> tuple[Position, dict[str, Tensor]] | None:
+    def load(
+        self, trained: Trained, accept: Callable[[Position], bool] = lambda _: True
+    ) -> tuple[Position, dict[str, Tensor]] | None:
         """Put its values in place.
+
+        Args:
+            trained: Where they go.
+            accept: Whether to go on from a position; where not, nothing is changed.
 
         Returns:
             How far the training had come and the best weights so far; None where there is nothing to go on from.
@@ -133,8 +149,14 @@ class Checkpoint:
                 description: dict[str, Any] = json.loads((file.metadata() or {})["description"])
                 if (description["format"], description["identity"]) != (_FORMAT, self._identity):
                     return None
+                fields = description["position"]
+                position = Position(**fields)._replace(
+                    epochs=tuple(EpochRecord(**entry) for entry in fields["epochs"]), sums=tuple(fields["sums"])
+                )
+                if not accept(position):
+                    return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (FileNotFoundError, SafetensorError, OSError, ValueError, KeyError):
+        except (FileNotFoundError, SafetensorError, OSError, ValueError, KeyError, TypeError):
             return None
         put_weights(trained.model, _part(tensors, "model"))
         if trained.average:
@@ -147,10 +169,6 @@ class Checkpoint:
         trained.optimizer.load_state_dict({**trained.optimizer.state_dict(), "state": slots})
         if description["scaler"]:
             trained.scaler.load_state_dict(description["scaler"])
-        fields = description["position"]
-        position = Position(**fields)._replace(
-            epochs=tuple(EpochRecord(**entry) for entry in fields["epochs"]), sums=tuple(fields["sums"])
-        )
         return position, _part(tensors, "best")
 
 

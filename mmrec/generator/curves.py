@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.data.files import replace_file
+from mmrec.disk import naming_file
 from mmrec.generator.records import EpochRecord
 
 __all__ = ["Curves", "draw_curves"]
@@ -33,9 +34,7 @@ class Curves:
         self._drawn = time.monotonic()
         self._writer: Any = None
         if log_dir:
-            from tensorboardX import SummaryWriter
-
-            self._writer = SummaryWriter(str(log_dir), purge_step=steps_done + 1 if steps_done else None)
+            self._writer = _EventFile(log_dir, steps_done)
 
     def step(self, number: int, losses: Sequence[tuple[str, Any]]) -> None:
         """Take in a step's losses by name; only every twentieth is read."""
@@ -62,6 +61,41 @@ class Curves:
             self._writer.close()
         if self._picture and records:
             draw_curves(records, best_epoch, self._picture)
+
+
+class _EventFile:
+    """TensorBoard's event file, written in this thread.
+
+    `SummaryWriter` of tensorboardX writes in another one. Where the disk is full that one ends, and the training waits
+    for it forever.
+    """
+
+    def __init__(self, folder: Path, steps_done: int) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.summary import scalar
+
+        self._event, self._scalar = Event, scalar
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        with naming_file(folder):
+            self._file = EventsWriter(str(folder / "events"))
+            if steps_done:
+                start = SessionLog(status=SessionLog.START)
+                self._file.write_event(Event(wall_time=time.time(), step=steps_done + 1, session_log=start))
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        with naming_file(self._folder):
+            summary = self._scalar(name, value)
+            self._file.write_event(self._event(wall_time=time.time(), step=step, summary=summary))
+
+    def flush(self) -> None:
+        with naming_file(self._folder):
+            self._file.flush()
+
+    def close(self) -> None:
+        with naming_file(self._folder):
+            self._file.close()
 
 
 def draw_curves(records: Sequence[EpochRecord], best_epoch: int, path: Path) -> None:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mmrec.errors import FailedPreconditionError
+from mmrec.errors import FailedPreconditionError, StoppedError
 from mmrec.generator.batches import Batch, epoch_batches
 from mmrec.generator.checkpoint import Checkpoint, Position, Trained, training_identity
 from mmrec.generator.config import TrainingConfig
@@ -35,6 +35,7 @@ from mmrec.generator.validation import ValidationSet, ndcg_at_10
 from mmrec.generator.weights import AveragedWeights, put_weights, trained_weights
 from mmrec.processes import Processes
 from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.stopping import StopRequest
 from mmrec.tokens.decode_index import DecodeIndex
 
 __all__ = ["EpochRecord", "TrainingResult", "ValidationSet", "train_generator"]
@@ -54,6 +55,7 @@ def train_generator(
     seed: int,
     progress: Progress = NO_PROGRESS,
     checkpoint: Path | None = None,
+    inputs: str = "",
     log_dir: Path | None = None,
     processes: Processes | None = None,
 ) -> TrainingResult:
@@ -70,18 +72,25 @@ def train_generator(
         seed: Of order, cuts, dropout and negatives.
         progress: Told of every step.
         checkpoint: Folder for the checkpoint, continued from if it holds one of the same run, and for `curves.png`.
+            With a longer limit of time it is the same run; with a shorter one than the checkpoint has taken, or another
+            number of passes, which the learning rate follows, it is another.
+        inputs: Key of what `model` was made of and `validation` is; a checkpoint of another is not continued from.
         log_dir: Folder for TensorBoard's event files; None for none.
         processes: Who takes part, all with the same arguments; the first one alone writes and speaks. None: this
             process alone.
 
     Raises:
         FailedPreconditionError: not every process sees the same checkpoint.
+        StoppedError: SIGTERM came to one of the processes; the checkpoint holds the last step.
     """
     processes = processes or Processes.alone(device)
     if not processes.is_main:
         progress = NO_PROGRESS
     run = _Run(model, index, histories, validation, config, dtype, seed, progress, processes)
-    run.go(checkpoint, log_dir)
+    with run.stop:
+        run.go(checkpoint, inputs, log_dir)
+    if run.stop.asked:
+        raise StoppedError("stopped as asked after the training, which is saved; the same command goes on")
     return TrainingResult(run.at.epochs, run.at.best_epoch)
 
 
@@ -125,15 +134,17 @@ class _Run:
         self.best = trained_weights(model)
         self.sums_4 = torch.zeros(4, dtype=torch.float64, device=self.device)
         self.checkpoint: Checkpoint | None = None
+        self.stop = StopRequest()
+        self.asked = False
         self.curves = Curves(None, None)
         self.seen = 0
         self.begun = self.started = self.saved = self.said = self.epoch_started = time.monotonic()
 
-    def go(self, folder: Path | None, log_dir: Path | None) -> None:
+    def go(self, folder: Path | None, inputs: str, log_dir: Path | None) -> None:
         """Train until there is nothing more to gain, or no more time."""
         if folder:
             self.checkpoint = Checkpoint(
-                folder, training_identity(self.model, self.histories, self.config, self.seed, self.dtype)
+                folder, training_identity(self.model, self.histories, self.config, self.seed, self.dtype, inputs)
             )
             self._resume(self.checkpoint)
         if self.processes.is_main:
@@ -154,7 +165,7 @@ class _Run:
         self.progress.finish(f"best epoch {self.at.best_epoch} of {len(self.at.epochs)}")
 
     def _resume(self, checkpoint: Checkpoint) -> None:
-        found = checkpoint.load(self.trained)
+        found = checkpoint.load(self.trained, self._comes_to)
         if found:
             self.at, self.best = found[0], {name: tensor.to(self.device) for name, tensor in found[1].items()}
             self.sums_4 += torch.tensor(self.at.sums, dtype=torch.float64, device=self.device)
@@ -165,6 +176,12 @@ class _Run:
                 f"one process goes on from step {int(least)} and another from {int(most)}; "
                 f"keep {checkpoint.path.parent} on a disk that all processes see"
             )
+
+    def _comes_to(self, position: Position) -> bool:
+        """Whether a run with this limit of time begins the last pass that was begun."""
+        seconds = [record.seconds for record in position.epochs]
+        before = seconds if position.steps else seconds[:-1]
+        return not before or not 0 < 60 * self.config.max_minutes < sum(before)
 
     def _over(self) -> bool:
         at, config = self.at, self.config
@@ -191,9 +208,19 @@ class _Run:
             torch.manual_seed(step_seed(self.seed, epoch, self.at.steps, self.processes.index))
             self._step(batch, epoch)
             self._tell(int(batch.valid_BT.sum()))
+            if self.asked:
+                self._leave(epoch)
             if self.config.checkpoint_minutes and time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes:
                 self._save()
         self._close(epoch)
+
+    def _leave(self, epoch: int) -> None:
+        """End in the middle of a pass, as was asked for."""
+        self._save()
+        kept = "saved; the same command goes on" if self.checkpoint else "not kept"
+        raise StoppedError(
+            f"stopped as asked in pass {epoch} of the training, after step {self.at.steps}, which is {kept}"
+        )
 
     def _step(self, batch: Batch, epoch: int) -> None:
         """One step of the optimiser, the same in every process."""
@@ -227,8 +254,10 @@ class _Run:
         counts_2 = torch.zeros(2, device=self.device)
         if losses:
             counts_2 += torch.tensor([losses.item_places, losses.semantic_id_places], device=self.device)
-        total_2 = counts_2.clone()
-        processes.add_up([total_2])
+        total_2, asked = counts_2.clone(), torch.tensor(float(self.stop.asked), device=self.device)
+        # All leave after the same step, whichever of them is asked to.
+        processes.add_up([total_2, asked])
+        self.asked = self.stop.asked if processes.count == 1 else bool(asked)
         sums_4 = torch.zeros(4, dtype=torch.float64, device=self.device)
         if losses:
             # Means over this process's places, weighed so that their sum is the mean over everyone's.

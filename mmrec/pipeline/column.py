@@ -23,7 +23,9 @@ from mmrec.data.catalogue import OWN_COLUMNS
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.files import replace_file
 from mmrec.data.summary import DatasetSummary
+from mmrec.data.word_columns import find_words
 from mmrec.data.writing import FORMATS, write_table
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.pipeline.config import Modality
 from mmrec.pipeline.filling import FillConfig, FillResult, fill_dataset, without_column
@@ -180,7 +182,8 @@ def write_filled(filled: FilledColumn, path: Path) -> None:
             with_suffix.unlink(missing_ok=True)
 
     try:
-        replace_file(path, write)
+        with refusals_as_errors():
+            replace_file(path, write)
     except OSError as err:
         raise FailedPreconditionError(
             f"cannot write {str(path)!r}: {err.strerror or err}; make the folder, free the disk, or name another file"
@@ -206,9 +209,10 @@ def _encoder(data: Dataset, column: str, source: FillSource, modality: Modality,
         return ItemEncoder.load(folder, source.device, source.dtype)
     if source.encoders:
         return ItemEncoder.load(Path(source.encoders), source.device, source.dtype)
+    words = find_words(data.catalogue, data.settings.words, source.training.template)
     encoders = build_encoders("embedded", source.device, source.dtype)
     if modality == "words" or not any(data.catalogue.images):
-        return ItemEncoder(None, encoders.text, None, source.training.template)
+        return ItemEncoder(None, encoders.text, None, words)
     # Trained without the column: encoders that have read an item's value know it from the item's picture.
     catalogue = without_column(data.catalogue, column)
     pairs_P2 = following_pairs(data.interactions) if data.interactions.events else np.zeros((0, 2), np.int64)
@@ -221,5 +225,6 @@ def _encoder(data: Dataset, column: str, source: FillSource, modality: Modality,
         device=source.device,
         seed=source.seed,
         progress=progress,
+        words=words,
     )
     return trained.encoder

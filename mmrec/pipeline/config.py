@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mmrec.channels.blend import BlendConfig
+from mmrec.data.item_words import EVERY_COLUMN, ItemWords
 from mmrec.data.summary import checked_share
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
@@ -31,7 +32,9 @@ class FitConfig:
         image_model: Instead of the preset's image model.
         text_model: Instead of the preset's text model.
         encoders_from: A bundle whose encoders read this catalogue, so that none are trained; empty for none.
-        template: How an item's words are put together, e.g. ``"{title} by {brand}"``; None for every column.
+        template: How an item's words are put together, e.g. ``"{title} by {brand}"``; None for what ``dataset.toml``
+            says, or title, description and the attributes that are words (see `mmrec.data.word_columns`).
+        words: What of an item is words, found from the dataset; left to `fit_dataset`.
         split: Which events are held out: ``leave-one-out`` (each user's last two) or ``time`` (the last fifth of all).
         relabel_ids: Give items random ids in a random order, so that nothing can be read from either.
         require: ``picture`` or ``words`` leaves out items without them; empty keeps all.
@@ -58,6 +61,7 @@ class FitConfig:
     text_model: str = ""
     encoders_from: str = ""
     template: str | None = None
+    words: ItemWords = EVERY_COLUMN
     split: SplitName = LEAVE_ONE_OUT
     relabel_ids: bool = False
     require: Literal["", "picture", "words"] = ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.data.files import new_array_file
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, Duplicates, find_duplicates
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
@@ -43,11 +44,7 @@ def load_thumbnails(
         Shape: (N, 3, 48, 48), uint8.
     """
     shape = (len(catalogue), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    found: npt.NDArray[np.uint8] = (
-        np.zeros(shape, np.uint8)
-        if path is None
-        else np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    )
+    found: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8) if path is None else new_array_file(path, np.uint8, shape)
     progress.start("reading thumbnails", sum(bool(ref) for ref in catalogue.images), "pictures")
     unreadable = 0
     for batch in picture_batches(catalogue.images, pictures, size=2 * THUMBNAIL_SIDE):

@@ -13,7 +13,6 @@ which confidence. Knows nothing about models and files.
 from __future__ import annotations
 
 import dataclasses
-import string
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.data.item_words import EVERY_COLUMN, ItemWords
 from mmrec.errors import InvalidArgumentError
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.understanding.calibration import best_temperature, expected_calibration_error, grouped_folds, softmax
@@ -302,7 +302,10 @@ def fill_dataset(
         )
     values = catalogue.attributes.get(column, ("",) * len(catalogue))
     bare = without_column(catalogue, column, config.words_columns)
-    _check_template(encoder.template, column)
+    _check_words(encoder.words, column)
+    if config.words_columns is not None and encoder.words.columns is not None:
+        # Columns that are asked for by name are words, whatever the encoder was made with.
+        encoder = encoder.with_words(EVERY_COLUMN)
     words = encoder.encode_words(bare, progress)
     if features is None:
         found = encoder.encode_pictures(bare, data.pictures, progress)
@@ -348,12 +351,11 @@ def without_column(catalogue: Catalogue, column: str, keep: Sequence[str] | None
     )
 
 
-def _check_template(template: str | None, column: str) -> None:
-    named = {name for _, name, _, _ in string.Formatter().parse(template or "") if name}
-    if column in named:
+def _check_words(words: ItemWords, column: str) -> None:
+    if column in words.named:
         raise InvalidArgumentError(
-            f"the text template {template!r:.200} names {column!r}, the column to fill, so the words would hold the "
-            "answer; use a template without it",
+            f"the text template {words.template!r:.200} names {column!r}, the column to fill, so the words would hold "
+            "the answer; use a template without it",
             field="template",
         )
 

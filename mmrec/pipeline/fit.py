@@ -1,7 +1,8 @@
 """From a dataset folder to a bundle: embed, fuse, quantise, train, weigh, evaluate, publish.
 
-Each stage's result is kept in the work folder until the bundle is published, so that the same command after a kill goes
-on where it stopped and makes the same bundle.
+Each stage's result is kept in the work folder beside the key of what that stage reads. So the same command after a kill
+goes on where it stopped and makes the same bundle, and another command does the stages that it changes and those after
+them. Frozen vectors stay there when the bundle is published, for the next fit.
 """
 
 # Axes: N items, D fused dimensions, P levels of a semantic ID, U users
@@ -31,7 +32,9 @@ from mmrec.channels.transitions import count_transitions
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import LeaveOneOut
 from mmrec.data.summary import DatasetSummary
+from mmrec.data.word_columns import find_words
 from mmrec.device import resolve_device, resolve_dtype
+from mmrec.disk import GO_ON, refusals_as_errors
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
@@ -40,10 +43,19 @@ from mmrec.generator.model import Generator
 from mmrec.generator.training import EpochRecord, TrainingResult, ValidationSet, train_generator
 from mmrec.pipeline.card import model_card
 from mmrec.pipeline.config import FitConfig, Modality
-from mmrec.pipeline.duplicates import load_thumbnails
+from mmrec.pipeline.encoding import ENCODING_STAGES, Encoded, encode_dataset, keep_thumbnails, numbers_on
 from mmrec.pipeline.evaluation import Evaluation, evaluate, fit_blends
 from mmrec.pipeline.item_table import build_item_table
 from mmrec.pipeline.splitting import split_events
+from mmrec.pipeline.stage_keys import (
+    array_digest,
+    events_digest,
+    folder_digest,
+    pictures_digest,
+    questions_digest,
+    stage_key,
+    texts_digest,
+)
 from mmrec.pipeline.work import WorkFolder, dataset_fingerprint
 from mmrec.processes import Processes
 from mmrec.progress import NO_PROGRESS, Progress
@@ -55,19 +67,9 @@ from mmrec.tokens.tokenizer import fit_tokenizer, tokenizer_from_tensors
 from mmrec.types import Versions
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
-from mmrec_encoders.item_encoder import ItemEncoder
-from mmrec_encoders.picture_reading import load_small_pictures
-from mmrec_encoders.presets import Encoders, build_encoders
-from mmrec_encoders.protocols import ImageEncoder
-from mmrec_encoders.small_clip import SmallClipEncoder
-from mmrec_encoders.small_clip_training import train_small_clip
 from mmrec_encoders.training import following_pairs
 
 __all__ = ["FitResult", "fit_dataset"]
-
-MOST_THUMBNAILS = 50_000
-"""Items of the largest catalogue whose thumbnails go into its bundle, 7 kB each; beyond, duplicates are found by
-vectors and words alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,8 @@ class FitResult:
     summary: DatasetSummary
 
 
-class _Encoded(NamedTuple):
-    encoder: ItemEncoder
-    features: ItemFeatures
-    unreadable: int
-
-
 class _Job(NamedTuple):
-    """What every stage needs."""
+    """What every stage needs; `pictures` is the digest of the dataset's pictures."""
 
     data: Dataset
     split: LeaveOneOut
@@ -112,6 +108,7 @@ class _Job(NamedTuple):
     processes: Processes
     progress: Progress
     log_dir: Path | None
+    pictures: str
 
 
 class _Trained(NamedTuple):
@@ -149,6 +146,7 @@ def fit_dataset(
     log_dir: str | os.PathLike[str] | None = None,
     holds_changes: int | None = None,
     note: Callable[[str], None] = lambda _: None,
+    fresh: bool = False,
 ) -> FitResult:
     """Fit a bundle on a dataset folder.
 
@@ -165,25 +163,44 @@ def fit_dataset(
             catalogue's version from which it was taken; a server then replays only later ones onto the bundle. None:
             not said.
         note: Told in sentences, before the work begins, which rows are not used and what is odd about the others.
+        fresh: Start every stage anew, whatever earlier fits have left in `out`.
 
     Returns:
         The same in every process.
 
     Raises:
         InvalidDatasetError: the dataset cannot be used, or has too few events to hold any out.
-        FailedPreconditionError: another fit is writing to `out`.
+        FailedPreconditionError: another fit is writing to `out`, or the disk is full or refuses otherwise.
         ModelNotAvailableError: a model can be neither found nor fetched.
+        StoppedError: SIGTERM came while the LLM was trained; what was done is saved.
     """
     config = config or FitConfig()
     if holds_changes is not None and holds_changes < 0:
         raise InvalidArgumentError(
             f"holds_changes is {holds_changes}; it must be the number of a change, 0 or more", field="holds_changes"
         )
+    with refusals_as_errors(GO_ON, Path(out)):
+        return _fit(
+            dataset, Path(out), config, progress, Path(log_dir) if log_dir else None, holds_changes, note, fresh
+        )
+
+
+def _fit(
+    dataset: str | os.PathLike[str],
+    out: Path,
+    config: FitConfig,
+    progress: Progress,
+    log_dir: Path | None,
+    holds_changes: int | None,
+    note: Callable[[str], None],
+    fresh: bool,
+) -> FitResult:
     resolve_dtype(config.dtype, resolve_device(config.device))
     clock = _Clock()
     data = read_dataset(dataset, require=config.require, max_left_out=config.max_left_out, min_rating=config.min_rating)
     for line in data.notes:
         note(line)
+    config = replace(config, words=find_words(data.catalogue, data.settings.words, config.template))
     if config.relabel_ids:
         data = _relabelled(data, config.seed)
     split = split_events(data.interactions, config.split, data.root)
@@ -196,18 +213,21 @@ def fit_dataset(
     if config.encoders_from:
         key["encoders"] = open_bundle(config.encoders_from).version
     processes = Processes(config.device)
-    job = _Job(data, split, config, processes, progress, Path(log_dir) if log_dir else None)
-    folder = Path(out) / ".fit"
     if not processes.is_main:
-        return _help(job, folder, key)
+        progress = NO_PROGRESS
+    job = _Job(data, split, config, processes, progress, log_dir, "")
+    work = WorkFolder(out / ".fit", progress)
+    if not processes.is_main:
+        return _help(job, work)
     with BundleWriter(out, preset=config.preset, name=data.name) as writer:
+        work.tidy()
+        if fresh:
+            work.clear()
+        clock.lap("read")
+        pictures = pictures_digest(data.catalogue.images, data.pictures, progress) if any(data.catalogue.images) else ""
+        job = job._replace(pictures=str(processes.tell(pictures)))
         with processes.main_first():
-            work = WorkFolder(folder, key)
-            if work.resumed:
-                progress.start("going on where an earlier fit stopped")
-                progress.finish()
-            clock.lap("read")
-            encoded = _encode(data, config, work, progress)
+            encoded = encode_dataset(data, job.pictures, config, work, progress)
             clock.lap("embed")
         ranking = _weigh(job, _train(job, encoded, work, clock), clock)
         evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
@@ -216,16 +236,16 @@ def fit_dataset(
             rows = _modality_rows(job, encoded, work)
             evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
             clock.lap("compare modalities")
-        thumbnails = _thumbnails(data, config, work, progress)
+        thumbnails = keep_thumbnails(data, job.pictures, config, work, progress)
         parts = ranking.ranker.parts
         categories = categorical_columns(data.catalogue.attributes)
         tokens = report_tokens(parts.semantic_ids_NP, parts.tokenizer.widths, split.train, categories, seed=config.seed)
         told = {} if holds_changes is None else {HOLDS_CHANGES: holds_changes}
         version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, told, progress)
         clock.lap("publish")
-    work.remove()
+        work.keep(ENCODING_STAGES)
     result = FitResult(
-        bundle=Path(out),
+        bundle=out,
         version=version,
         evaluation=evaluation,
         tokens=tokens,
@@ -238,13 +258,12 @@ def fit_dataset(
     return processes.tell(result)
 
 
-def _help(job: _Job, folder: Path, key: dict[str, Any]) -> FitResult:
+def _help(job: _Job, work: WorkFolder) -> FitResult:
     """What the other processes of a group do: train with the first one, on what it has left in the work folder."""
     config = replace(job.config, device=str(job.processes.device))
-    job = job._replace(config=config, progress=NO_PROGRESS)
+    job = job._replace(config=config, pictures=str(job.processes.tell(None)))
     with job.processes.main_first():
-        work = WorkFolder(folder, key)
-        encoded = _encode(job.data, config, work, NO_PROGRESS)
+        encoded = encode_dataset(job.data, job.pictures, config, work, NO_PROGRESS)
     clock = _Clock()
     _train(job, encoded, work, clock)
     if config.compare_modalities:
@@ -266,80 +285,14 @@ def _relabelled(data: Dataset, seed: int) -> Dataset:
 # --- stages -----------------------------------------------------------------------------------------------------------
 
 
-def _encode(data: Dataset, config: FitConfig, work: WorkFolder, progress: Progress) -> _Encoded:
-    """Frozen vectors of all pictures and words; the small image encoder is trained on the way where it is wanted."""
-    encoders = _encoders(data, config)
-    words = ItemEncoder(None, encoders.text, None, config.template)
-    text = work.tensors("words", lambda: words.encode_words(data.catalogue, progress)._asdict())
-    image = encoders.image
-    if not any(data.catalogue.images):
-        image = None
-    elif image is None:
-        image = _small_encoder(data, text["text_NT"], config, work, progress)
-    encoder = ItemEncoder(image, encoders.text, None, config.template)
-
-    def encode_pictures() -> dict[str, npt.NDArray[Any]]:
-        encoded = encoder.encode_pictures(data.catalogue, data.pictures, progress)
-        return {
-            "image_NI": encoded.image_NI,
-            "has_image_N": encoded.has_image_N,
-            "unreadable": np.array([len(encoded.failures)]),
-        }
-
-    pictures = work.tensors("pictures", encode_pictures)
-    unreadable = int(pictures.pop("unreadable")[0])
-    return _Encoded(encoder, ItemFeatures(**pictures, **text), unreadable)
-
-
-def _encoders(data: Dataset, config: FitConfig) -> Encoders:
-    """A bundle's encoders where one is named, else the preset's."""
-    if not config.encoders_from:
-        return build_encoders(
-            config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
-        )
-    folder = open_bundle(config.encoders_from).folder / ENCODERS
-    encoder = ItemEncoder.load(folder, config.device, config.dtype)
-    if encoder.image is None and any(data.catalogue.images):
-        raise InvalidArgumentError(
-            f"encoders_from is {config.encoders_from!r}, a bundle of a catalogue without pictures, and items of "
-            f"{data.root} have some; name a bundle that was fitted with pictures, or none",
-            field="encoders_from",
-        )
-    return Encoders(encoder.image, encoder.text)
-
-
-def _small_encoder(
-    data: Dataset, text_NT: npt.NDArray[Any], config: FitConfig, work: WorkFolder, progress: Progress
-) -> ImageEncoder | None:
-    """The small image encoder, trained on the catalogue's own pictures and words; None if no picture can be read."""
-    path = work.folder / "small-clip.safetensors"
-    if path.exists():
-        return SmallClipEncoder.load(path, device=config.device)
-    small = load_small_pictures(data.catalogue, data.pictures, progress=progress)
-    if not len(small.rows_M):
-        return None
-    encoder = train_small_clip(
-        small.pixels_M3HW,
-        text_NT[small.rows_M],
-        config.small_clip,
-        device=config.device,
-        seed=config.seed,
-        progress=progress,
-        checkpoint=work.folder / "small-clip.checkpoint",
-    )
-    temporary = path.with_suffix(".tmp")
-    encoder.save(temporary)
-    temporary.replace(path)
-    return encoder
-
-
-def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Trained:
+def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Trained:
     """Fuse, quantise and train; all processes of a group come here together."""
     config, split, data = job.config, job.split, job.data
     device = job.processes.device
     features = _masked(encoded.features, config.modality)
+    events = events_digest(split.train)
     with job.processes.main_first():
-        fusion = _fusion(job, features, work)
+        fusion, fusion_key = _fusion(job, encoded, features, work)
         fused_ND = fusion.fuse(features)
         clock.lap("fuse")
 
@@ -347,14 +300,18 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
             fitted = fit_tokenizer(fused_ND, split.train, config.tokenizer, seed=config.seed)
             return {"semantic_ids": fitted.semantic_ids_NP} | fitted.tokenizer.tensors()
 
-        tokens = work.tensors("tokens", tokenize)
+        tokens_key = stage_key(
+            "tokens", fusion=fusion_key, events=events, config=asdict(config.tokenizer), seed=config.seed
+        )
+        tokens = work.tensors("tokens", tokens_key, tokenize)
     index = build_decode_index(tokens["semantic_ids"]).to(device)
     clock.lap("quantise")
 
     items = len(data.catalogue)
     popularity_N = Ranker.popularity_of(split.train, items)
     transitions = count_transitions(split.train, items, config.channels.transitions)
-    lexical = build_lexical_index(data.catalogue.texts(config.template), config.channels.lexical)
+    texts = data.catalogue.texts(config.words)
+    lexical = build_lexical_index(texts, config.channels.lexical)
     sketch = fit_sketch(lexical.rows, config.generator.sketch, seed=config.seed)
     table = build_item_table(
         fused_ND,
@@ -380,6 +337,17 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
         seed=config.seed,
         progress=job.progress,
         checkpoint=work.folder / "generator",
+        inputs=stage_key(
+            "generator",
+            tokens=tokens_key,
+            events=events,
+            validation=questions_digest(split.validation),
+            texts=texts_digest(texts, data.catalogue.has_words(config.words)),
+            channels=asdict(config.channels),
+            config=asdict(config.generator),
+            pretrained=folder_digest(config.generator.pretrained),
+            numbers=numbers_on(config),
+        ),
         log_dir=job.log_dir,
         processes=job.processes,
     )
@@ -406,23 +374,27 @@ def _train(job: _Job, encoded: _Encoded, work: WorkFolder, clock: _Clock) -> _Tr
     return _Trained(parts, fusion, features, result)
 
 
-def _fusion(job: _Job, features: ItemFeatures, work: WorkFolder) -> Fusion:
-    """The fused embedding, trained unless an earlier run did."""
-    path, device = work.folder / "fusion.safetensors", job.processes.device
-    if path.exists():
-        return Fusion.load(path, device=device)
-    fusion = train_fusion(
-        features,
-        following_pairs(job.split.train),
-        job.config.fusion,
-        seed=job.config.seed,
-        device=job.config.device,
-        progress=job.progress,
+def _fusion(job: _Job, encoded: Encoded, features: ItemFeatures, work: WorkFolder) -> tuple[Fusion, str]:
+    """The fused embedding, trained unless an earlier run did; and its key."""
+    config, device = job.config, job.processes.device
+    pairs_P2 = following_pairs(job.split.train)
+    key = stage_key(
+        "fusion",
+        features=encoded.key,
+        modality=config.modality,
+        pairs=array_digest(pairs_P2),
+        config=asdict(config.fusion),
+        seed=config.seed,
+        device=device.type,
     )
-    temporary = path.with_suffix(".tmp")
-    fusion.save(temporary)
-    temporary.replace(path)
-    return fusion
+    found = work.load("fusion", key, lambda path: Fusion.load(path, device=device))
+    if found is not None:
+        return found, key
+    fusion = train_fusion(
+        features, pairs_P2, config.fusion, seed=config.seed, device=config.device, progress=job.progress
+    )
+    work.store("fusion", key, fusion.save)
+    return fusion, key
 
 
 def _weigh(job: _Job, trained: _Trained, clock: _Clock) -> _Ranking:
@@ -443,14 +415,16 @@ def _modalities(job: _Job) -> list[tuple[str, _Job]]:
         data = job.data
         if modality == "picture":
             blank = ("",) * len(data.catalogue)
-            catalogue = dataclasses.replace(data.catalogue, titles=blank, descriptions=blank, attributes={})
+            # A template may name them.
+            attributes = dict.fromkeys(data.catalogue.attributes, blank)
+            catalogue = dataclasses.replace(data.catalogue, titles=blank, descriptions=blank, attributes=attributes)
             data = dataclasses.replace(data, catalogue=catalogue)
         log_dir = job.log_dir / name if job.log_dir else None
         jobs.append((name, job._replace(data=data, config=replace(job.config, modality=modality), log_dir=log_dir)))
     return jobs
 
 
-def _modality_rows(job: _Job, encoded: _Encoded, work: WorkFolder) -> list[MetricRow]:
+def _modality_rows(job: _Job, encoded: Encoded, work: WorkFolder) -> list[MetricRow]:
     """The whole recommender again with one modality hidden from it."""
     rows = []
     for name, hidden in _modalities(job):
@@ -470,23 +444,13 @@ def _masked(features: ItemFeatures, modality: Modality) -> ItemFeatures:
     return features
 
 
-def _thumbnails(data: Dataset, config: FitConfig, work: WorkFolder, progress: Progress) -> npt.NDArray[np.uint8] | None:
-    """Thumbnails to find duplicates by; None for a catalogue without pictures, or too large to carry them along."""
-    if config.modality == "words" or not any(data.catalogue.images) or len(data.catalogue) > MOST_THUMBNAILS:
-        return None
-    made = work.tensors(
-        "thumbnails", lambda: {"pixels": load_thumbnails(data.catalogue, data.pictures, progress=progress)}
-    )
-    return made["pixels"]
-
-
 # --- publication ------------------------------------------------------------------------------------------------------
 
 
 def _publish(
     writer: BundleWriter,
     data: Dataset,
-    encoded: _Encoded,
+    encoded: Encoded,
     ranking: _Ranking,
     evaluation: Evaluation,
     tokens: TokenReport,

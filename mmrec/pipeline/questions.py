@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmrec.data.files import replace_file
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.measuring import Key
 from mmrec.evaluation.metrics import Ranks
@@ -74,16 +75,13 @@ def check_writable(path: Path) -> None:
     """Raise early, before anything is computed.
 
     Raises:
-        InvalidArgumentError: `path` does not end in ``.parquet``, is a folder, or its folder cannot be made.
+        InvalidArgumentError: `path` does not end in ``.parquet``, or is a folder.
+        FailedPreconditionError: its folder cannot be made.
     """
     if path.suffix != ".parquet":
         raise InvalidArgumentError(f"questions are saved as Parquet; {str(path)!r} must end in .parquet", field="path")
-    try:
+    with refusals_as_errors(path=path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise InvalidArgumentError(
-            f"the folder {str(path.parent)!r} cannot be made ({err.strerror}); name another file", field="path"
-        ) from err
     if path.is_dir():
         raise InvalidArgumentError(f"{str(path)!r} is a folder; name a file", field="path")
 
@@ -92,7 +90,8 @@ def save_questions(path: Path, questions: AnsweredQuestions) -> None:
     """Write a file that `load_questions` reads.
 
     Raises:
-        InvalidArgumentError: it cannot be written.
+        InvalidArgumentError: `path` does not end in ``.parquet``, or is a folder.
+        FailedPreconditionError: the disk is full, or refuses otherwise.
     """
     check_writable(path)
     columns: dict[str, Any] = {
@@ -114,12 +113,8 @@ def save_questions(path: Path, questions: AnsweredQuestions) -> None:
         "items": questions.items,
     }
     table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(description).encode()})
-    try:
+    with refusals_as_errors():
         replace_file(path, lambda temporary: pq.write_table(table, temporary))
-    except OSError as err:
-        raise InvalidArgumentError(
-            f"{str(path)!r} cannot be written ({err.strerror or err}); name another file", field="path"
-        ) from err
 
 
 def load_questions(path: Path) -> AnsweredQuestions:

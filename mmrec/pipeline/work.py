@@ -1,17 +1,16 @@
-"""The work folder of a fit: results of finished stages, so that a fit that was killed goes on where it stopped.
+"""The work folder of a fit: results of finished stages, each beside the key of what it was made from.
 
-Knows nothing about what the stages do. A folder belongs to one dataset and configuration: another key starts clean.
+One result a stage. A stage whose key is the same finds its result; one whose key has changed makes its own and then
+takes the old one's place, whatever the keys of the other stages are. Knows nothing about what the stages do.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +18,26 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from mmrec.data.files import replace_file
+from mmrec.data.settings import SETTINGS_FILE
+from mmrec.data.table_files import TABLES, table_files
+from mmrec.errors import BundleError
+from mmrec.progress import NO_PROGRESS, Progress
 
 __all__ = ["WorkFolder", "dataset_fingerprint"]
 
 Tensors = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
+
+_KEY_DIGITS = 32
 
 
 def dataset_fingerprint(root: Path) -> str:
-    """Hash of the bytes of the tables and settings, and of every picture's name, size and time of change. 64 digits."""
+    """Hash of the bytes of tables and settings, and of pictures' names, sizes and times of change. 64 hex digits."""
     digest = hashlib.sha256()
-    for path in sorted(root.iterdir()):
-        if path.is_file() and path.name.partition(".")[0] in ("items", "events", "users", "dataset"):
-            digest.update(path.name.encode())
+    tables = [path for stem in TABLES for path in table_files(root, stem)]
+    for path in (*tables, root / SETTINGS_FILE):
+        if path.is_file():
+            digest.update(path.relative_to(root).as_posix().encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     pictures = [root / "images.zip", *sorted((root / "images").rglob("*"))]
@@ -42,53 +49,73 @@ def dataset_fingerprint(root: Path) -> str:
 
 
 class WorkFolder:
-    """Results of finished stages of one fit.
+    """Results of finished stages, from this fit or earlier ones into the same bundle folder.
 
     Args:
-        folder: Made if it is not there; emptied if it belongs to another fit.
-        key: What the results depend on; any JSON object.
+        folder: Made when the first result is stored.
+        progress: Told of every stage whose result is there.
 
     Attributes:
-        folder: Where the results are.
-        resumed: Whether an earlier run of the same fit left results here.
+        folder: Where the results are: ``STAGE.KEY.safetensors``.
     """
 
-    def __init__(self, folder: Path, key: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, progress: Progress = NO_PROGRESS) -> None:
         self.folder = folder
-        self.resumed = False
-        text = json.dumps(key, sort_keys=True)
-        marker = folder / "key.json"
-        if marker.exists() and marker.read_text(encoding="utf-8") == text:
-            self.resumed = True
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        replace_file(marker, lambda path: path.write_text(text, encoding="utf-8"))
+        self._progress = progress
 
-    def tensors(self, name: str, make: Callable[[], Tensors]) -> Tensors:
-        """What an earlier run stored under `name`, or what `make` makes now."""
-        path = self.folder / f"{name}.safetensors"
-        if path.exists():
-            try:
-                return load_file(path)
-            except (SafetensorError, OSError, ValueError):
-                # Not ours to trust: a disk that lost a write. Making it again costs time, not correctness.
-                path.unlink()
-        made = {key: np.ascontiguousarray(value) for key, value in make().items()}
-        replace_file(path, lambda temporary: save_file(made, temporary))
+    def load(self, name: str, key: str, read: Callable[[Path], T]) -> T | None:
+        """The result of a stage as `read` reads it; None when there is none for this key, or it is damaged."""
+        path = self._path(name, key)
+        if not path.exists():
+            return None
+        try:
+            found = read(path)
+        except (BundleError, SafetensorError, OSError, ValueError):
+            # Not ours to trust: a disk that lost a write. Making it again costs time, not correctness.
+            path.unlink()
+            return None
+        self._progress.start(f"kept from an earlier fit: {name}")
+        self._progress.finish()
+        return found
+
+    def store(self, name: str, key: str, write: Callable[[Path], object]) -> None:
+        """Let `write` fill the file of a stage's result; then what the stage came to with another key is removed."""
+        path = self._path(name, key)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        replace_file(path, write)
+        for other in self.folder.glob(f"{name}.*.safetensors"):
+            if other != path:
+                other.unlink(missing_ok=True)
+
+    def tensors(self, name: str, key: str, make: Callable[[], Tensors]) -> Tensors:
+        """What an earlier run stored for a stage and key, or what `make` makes now."""
+        found = self.load(name, key, load_file)
+        if found is not None:
+            return found
+        made = {part: np.ascontiguousarray(value) for part, value in make().items()}
+        self.store(name, key, lambda temporary: save_file(made, temporary))
         return made
 
     def sub(self, name: str) -> WorkFolder:
-        """A folder for a part of the work, with the same key."""
-        child = object.__new__(WorkFolder)
-        child.folder = self.folder / name
-        child.resumed = self.resumed
-        child.folder.mkdir(exist_ok=True)
-        return child
+        """The folder of a part of the work."""
+        return WorkFolder(self.folder / name, self._progress)
 
-    def remove(self) -> None:
-        """The fit is published: nothing of this is needed again."""
-        # Renamed first, so that a kill half-way through the removal leaves nothing that looks whole.
-        trash = self.folder.with_name(f"{self.folder.name}.{os.getpid()}.trash")
-        self.folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
+    def tidy(self) -> None:
+        """Remove what a run that was killed has left half-written; for whoever alone writes here."""
+        for left in self.folder.rglob(".*.tmp"):
+            left.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def keep(self, names: Collection[str]) -> None:
+        """Remove everything but the results of these stages."""
+        for entry in self.folder.iterdir() if self.folder.is_dir() else ():
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.suffix != ".safetensors" or entry.name.partition(".")[0] not in names:
+                entry.unlink(missing_ok=True)
+
+    def _path(self, name: str, key: str) -> Path:
+        return self.folder / f"{name}.{key[:_KEY_DIGITS]}.safetensors"

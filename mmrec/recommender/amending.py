@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from mmrec.data.catalogue import Catalogue
+from mmrec.data.item_words import item_text
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.recommender.arriving import Arrivals, Described, item_fault, record_texts, thumbnails_of
 from mmrec.recommender.sides import CatalogueSides
@@ -132,7 +133,7 @@ def _encode_words(
     worded = {
         place: ItemInput(record.item_id, record.title, record.description, None, record.attributes)
         for place, record in records.items()
-        if _has_words(record)
+        if _has_words(record) and item_text(record, encoder.words).strip()
     }
     for place, at in known.items():
         if place not in worded:

@@ -134,7 +134,7 @@ def described_records(
 
 def record_texts(catalogue: Catalogue, encoder: ItemEncoder, records: Sequence[ItemRecord]) -> tuple[str, ...]:
     """Words of rows, none twice, as the lexical channel reads them."""
-    return tuple(_as_catalogue(records, catalogue).texts(encoder.template))
+    return tuple(_as_catalogue(records, catalogue).texts(encoder.words))
 
 
 def no_arrivals(dimension: int) -> Arrivals:

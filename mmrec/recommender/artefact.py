@@ -29,7 +29,7 @@ from mmrec.channels.sketch import LexicalSketch
 from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
-from mmrec.errors import BundleError
+from mmrec.errors import BundleError, InvalidDatasetError
 from mmrec.generator.backbone import load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
@@ -342,7 +342,13 @@ def read_index(bundle: Bundle, fused_ND: npt.NDArray[np.float32], device: torch.
 
 def _read_catalogue(bundle: Bundle) -> Catalogue:
     """The items, and the rows of those that were deleted while an earlier version was being served."""
-    catalogue = Catalogue.from_table(bundle.read_table(CATALOGUE))
+    table = bundle.read_table(CATALOGUE)
+    try:
+        catalogue = Catalogue.from_table(table)
+    except InvalidDatasetError as err:
+        raise BundleError(
+            f"{bundle.path(CATALOGUE)} was written by another version, or is damaged: {err.message}"
+        ) from err
     if ALIVE not in bundle.manifest.files:
         return catalogue
     alive_N = _read_tensor(bundle, ALIVE, "alive").astype(np.bool_)

@@ -9,7 +9,8 @@ about gRPC, customers or ranking.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import MmrecError
-from mmrec.paging import page_of
+from mmrec.paging import Told, page_untold
 from mmrec.recommender.finding import only_fields
 from mmrec.recommender.sides import CatalogueSides
 from mmrec.types import (
@@ -80,8 +81,9 @@ class Checker:
         return [_caught(self._groups, request) for request in requests]
 
     def _groups(self, request: DuplicatesRequest) -> DuplicateGroups:
+        told, ids = Told(request), self._catalogue.item_ids
         rows, missing = self._rows(request.item_ids)
-        told_N = self._filters.bitmap(request.filter)
+        shown_N = self._filters.bitmap(request.filter)
         # The least likeness of words is asked of the groups: the words' own threshold says what may be one.
         least = None if request.modality is Modality.WORDS else request.min_similarity
         found = self._found(least, request.modality)
@@ -89,11 +91,11 @@ class Checker:
         for group in found.groups:
             if request.modality is Modality.WORDS and group.similarity < (request.min_similarity or 0.0):
                 continue
-            members = [row for row in group.rows if told_N[row]]
+            members = [row for row in group.rows if shown_N[row]]
             if len(members) > 1 and (not request.item_ids or rows.intersection(members)):
-                ids = tuple(self._catalogue.item_ids[row] for row in members)
-                groups.append(DuplicateGroup(ids, group.similarity, Evidence(group.by)))
-        page = page_of(request, self._versions.catalogue, groups)
+                item_ids = tuple(ids[row] for row in members)
+                groups.append(DuplicateGroup(item_ids, group.similarity, Evidence(group.by)))
+        page = page_untold(request, request.page_size, told, _untold(groups, told), lambda group: group.item_ids)
         thresholds = found.thresholds
         return DuplicateGroups(
             groups=tuple(page.entries),
@@ -140,6 +142,7 @@ class Checker:
         return [_caught(self._mismatches, request) for request in requests]
 
     def _mismatches(self, request: MismatchRequest) -> Mismatches:
+        told, ids = Told(request), self._catalogue.item_ids
         rows, missing = self._rows(request.item_ids)
         ranked = self._ranked
         keep_M = self._filters.bitmap(request.filter)[ranked.rows_M]
@@ -153,7 +156,11 @@ class Checker:
         else:
             keep_M &= ranked.percentile_M < _WORST_SHARE
             why = f"the {_WORST_SHARE:.0%} of the items with a picture and words that fit each other worst"
-        page = page_of(request, self._versions.catalogue, np.flatnonzero(keep_M).tolist())
+        rows_kept = ranked.rows_M[keep_M].tolist()
+        untold = (
+            place for place, row in zip(np.flatnonzero(keep_M).tolist(), rows_kept, strict=True) if ids[row] not in told
+        )
+        page = page_untold(request, request.page_size, told, untold, lambda place: (ids[ranked.rows_M[place]],))
         return Mismatches(
             items=tuple(
                 Mismatch(
@@ -186,6 +193,17 @@ class Checker:
         rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
         known = {row for row in rows.values() if row is not None}
         return known, tuple(item_id for item_id, row in rows.items() if row is None)
+
+
+def _untold(groups: Iterable[DuplicateGroup], told: Told) -> Iterator[DuplicateGroup]:
+    """The groups of which something is still to be told, without the items that have been.
+
+    One that was told comes again only where two items or more have joined it since, and then with these alone.
+    """
+    for group in groups:
+        left = tuple(item_id for item_id in group.item_ids if item_id not in told)
+        if len(left) > 1:
+            yield group if len(left) == len(group.item_ids) else replace(group, item_ids=left)
 
 
 def _present(rows_NI: npt.NDArray[np.float32], there_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

@@ -3,8 +3,6 @@
 Unit of work: a batch of requests of one kind. Knows nothing about gRPC.
 """
 
-# Axes: M described items, D fused dimensions, O rows of the catalogue before
-
 from __future__ import annotations
 
 import os
@@ -14,12 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from mmrec.bundle import Bundle, BundleWriter, open_bundle
 from mmrec.calls import EngineCalls
 from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.errors import MmrecError, NotFoundError
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.amending import describe_fields
 from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
@@ -29,8 +25,8 @@ from mmrec.recommender.changing import check_change, check_changeable, ready_to_
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.publishing import publish_snapshot
 from mmrec.recommender.ranker import Ranker
-from mmrec.recommender.sides import CatalogueSides, item_side, no_side
-from mmrec.recommender.snapshot import changed_snapshot, make_snapshot, successor
+from mmrec.recommender.sides import CatalogueSides
+from mmrec.recommender.snapshot import Snapshot, changed_snapshot, make_snapshot, successor
 from mmrec.remembering import MadeChanges
 from mmrec.types import (
     ChangeResults,
@@ -39,15 +35,12 @@ from mmrec.types import (
     DuplicatesRequest,
     EmbedRequest,
     EmbedResults,
-    ItemEmbedding,
-    ItemFailure,
     ItemInput,
+    ItemLookup,
     ItemPage,
-    ItemRecord,
     ListItemsRequest,
     Mismatches,
     MismatchRequest,
-    Modality,
     Recommendations,
     RecommendRequest,
     ResolvedPaths,
@@ -64,7 +57,6 @@ from mmrec.types import (
     Versions,
 )
 from mmrec_encoders.item_encoder import ItemEncoder
-from mmrec_encoders.protocols import Vectors
 
 __all__ = ["Recommender"]
 
@@ -86,10 +78,13 @@ class Recommender(EngineCalls):
             ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
         )
         # All that belongs to one bundle is in one snapshot, so that it changes in one step.
-        self._now = make_snapshot(ranker, sides, LiveEvents(ranker.parts), bundle.manifest.versions, bundle)
+        # Every question reads it once and is answered by what it has read; see `Snapshot`.
+        self._now = make_snapshot(ranker, sides, LiveEvents.begin(ranker.parts), bundle.manifest.versions, bundle)
         self._device, self._dtype = device, dtype
+        # Held while a changed catalogue is made, which takes its time; and for the moment in which a snapshot follows
+        # another one, so that neither a change nor an event that is recorded meanwhile gets lost.
         self._changing = threading.RLock()
-        self._recording = threading.Lock()
+        self._following = threading.Lock()
         self._changes = 0
         self._made = MadeChanges()
         self._version: tuple[ItemEncoder, str] | None = None
@@ -145,13 +140,12 @@ class Recommender(EngineCalls):
         others, semantic IDs of those before it can be looked up until the next such step. The other one is not to be
         used any more.
         """
-        with self._changing, other._changing, self._recording:
-            new, before = other._now, self._now.parts.catalogue
+        with self._changing, other._changing:
+            new, ids = successor(self._now, other._now), self._now.parts.catalogue.item_ids
             row_of = new.parts.catalogue.last_row_of
-            rows_O = np.array([-1 if (row := row_of(item_id)) is None else row for item_id in before.item_ids])
-            new.live.grow(len(new.parts.catalogue))
-            new.live.take_over(self._now.live, rows_O)
-            self._now = successor(self._now, new)
+            with self._following:
+                live = self._now.live.over(new.live, lambda row: row_of(ids[row]))
+                self._now = new._replace(live=live)
             self._changes = other._changes
 
     def publish(
@@ -186,7 +180,7 @@ class Recommender(EngineCalls):
         list that it leaves too short is filled up with the best of the other items, and the reply says so. What is in
         stock is a column like any other: ``in_stock = true AND price < 50``.
         """
-        return self._now.suggester.recommend_many(requests)
+        return self._now.recommend_many(requests)
 
     # --- take in events --------------------------------------------------------------------------------------------
 
@@ -194,7 +188,8 @@ class Recommender(EngineCalls):
         """Take in what customers did since the bundle was made; later recommendations build on it.
 
         A customer's history grows, and so do the counts of what follows what; nothing is trained, and the bundle on
-        disk stays as it is. Events live as long as this object.
+        disk stays as it is. Events live as long as this object. Safe to call from any thread: a question is answered
+        with all events of a call or with none of them.
 
         Args:
             events: Pairs of user id and item id, in the order in which they happened. The user id may be new, or empty
@@ -203,111 +198,75 @@ class Recommender(EngineCalls):
         Returns:
             Item ids that the catalogue lacks, in order of first appearance; their events are skipped.
         """
-        missing: dict[str, None] = {}
-        with self._recording:
-            live, catalogue = self._now.live, self._now.parts.catalogue
-            live.grow(len(catalogue))
-            for user_id, item_id in events:
-                row = catalogue.row_of(item_id)
+        came, missing = list(events), dict[str, None]()
+        with self._following:
+            now, taken = self._now, []
+            for user_id, item_id in came:
+                row = now.parts.catalogue.row_of(item_id)
                 if row is None:
                     missing[item_id] = None
                 else:
-                    live.record(user_id, row)
+                    taken.append((user_id, row))
+            if taken:
+                self._now = now._replace(live=now.live.after(taken))
         return list(missing)
 
     # --- ask about items -------------------------------------------------------------------------------------------
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
-        return self._now.finder.similar_many(requests)
+        return self._now.similar_many(requests)
 
     def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items to words, pictures, items, several of them, or vectors."""
-        return self._now.finder.search_many(requests)
+        return self._now.search_many(requests)
 
     def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
         """Labels of several batches of items, with probabilities."""
-        return self._now.tagger.tag_many(requests)
+        return self._now.tag_many(requests)
 
     def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
         """Things that are in the catalogue twice."""
-        return self._now.checker.duplicates_many(requests)
+        return self._now.duplicates_many(requests)
 
     def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
         """Items whose picture and words do not agree, worst first."""
-        return self._now.checker.mismatches_many(requests)
+        return self._now.mismatches_many(requests)
 
     # --- embed -----------------------------------------------------------------------------------------------------
 
     def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
         """Fused embeddings and semantic IDs of described items, item by item."""
-        return [self._embed(request) for request in requests]
-
-    def _embed(self, request: EmbedRequest) -> EmbedResults | MmrecError:
-        now = self._now
-        encoder, fusion = now.sides.encoder, now.sides.encoder.fusion
-        lengths = (*fusion.prefixes, fusion.dimension) if fusion else ()
-        if request.dimension and request.dimension not in lengths:
-            return InvalidArgumentError(
-                f"dimension is {request.dimension}; this bundle's vectors may have {', '.join(map(str, lengths))} "
-                "dimensions, or 0 for all",
-                field="dimension",
-            )
-        good = [item for item in request.items if isinstance(item, ItemInput)]
-        vectors = iter(_side_vectors(encoder, good, request.modality))
-        entries: list[ItemEmbedding | ItemFailure] = []
-        for item in request.items:
-            vector = next(vectors) if isinstance(item, ItemInput) else item
-            item_id = item.item_id if isinstance(item, ItemInput) else ""
-            if isinstance(vector, MmrecError):
-                entries.append(ItemFailure(item_id, vector))
-                continue
-            # Paths that only number the items of the catalogue say nothing of any other item.
-            tokenizer = now.parts.tokenizer
-            codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
-            if request.dimension and fusion:
-                vector = fusion.shorten(vector[None], request.dimension)[0]
-            entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
-        return EmbedResults(tuple(entries), now.versions)
+        return self._now.embed_many(requests)
 
     # --- look up ---------------------------------------------------------------------------------------------------
 
-    def get_items(self, item_ids: Sequence[str]) -> tuple[list[ItemRecord], list[str]]:
-        """Catalogue rows in the asked order, and the ids that are not there."""
-        now = self._now
-        rows = {item_id: now.parts.catalogue.row_of(item_id) for item_id in item_ids}
-        found = [now.record(row) for item_id in item_ids if (row := rows[item_id]) is not None]
-        return found, [item_id for item_id, row in rows.items() if row is None]
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        """Catalogue rows by id, in the asked order."""
+        return self._now.items_many(requests)
 
     def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
         """Pages of the catalogue."""
-        return self._now.look_up.list_items_many(requests)
+        return self._now.list_items_many(requests)
 
     def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
         """Semantic IDs of items."""
-        return self._now.look_up.semantic_ids_many(requests)
+        return self._now.semantic_ids_many(requests)
 
     def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
         """Items of semantic IDs."""
-        return self._now.look_up.resolve_many(requests)
+        return self._now.resolve_many(requests)
 
     def info(self) -> ServiceInfo:
         """What this recommender serves."""
-        now = self._now
-        fusion, manifest = now.sides.encoder.fusion, now.bundle.manifest
-        return ServiceInfo(
-            name=manifest.name,
-            versions=now.versions,
-            items=now.parts.catalogue.items,
-            users=now.parts.interactions.users,
-            dimension=now.parts.fused_ND.shape[1],
-            prefixes=fusion.prefixes if fusion else (),
-            levels=now.parts.semantic_ids_NP.shape[1],
-            codebook_size=max(now.parts.tokenizer.widths),
-            device=str(now.ranker.device),
-            preset=manifest.preset,
-            codebook_versions=now.look_up.codebook_versions,
-        )
+        return self._now.info()
+
+    def snapshot(self) -> Snapshot:
+        """This recommender as it is now, for several calls that are to be answered from one state.
+
+        Holding one for long makes changes of the catalogue dearer; see `mmrec.growing`.
+        """
+        return self._now
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
 
@@ -348,7 +307,10 @@ class Recommender(EngineCalls):
             return request.results(described.errors, self.change(described.arrivals))
 
     def _delete(self, request: DeleteRequest) -> ChangeResults:
-        now = self._now
+        with self._changing:
+            return self._deleted(request, self._now)
+
+    def _deleted(self, request: DeleteRequest, now: Snapshot) -> ChangeResults:
         catalogue = now.parts.catalogue
         missing: dict[str, MmrecError] = {
             item_id: NotFoundError(f"the catalogue has no item {item_id!r:.80}; it holds {catalogue.items:,} items")
@@ -394,7 +356,9 @@ class Recommender(EngineCalls):
         """Make what the first change would have to make; safe to call while questions are answered."""
         with self._changing:
             self._now.ranker.prepare_changes()
-            self._now = self._now._replace(parts=ready_to_change(self._now.parts))
+            parts = ready_to_change(self._now.parts)
+            with self._following:
+                self._now = self._now._replace(parts=parts)
 
     def pack_items(self, arrivals: Arrivals) -> list[bytes]:
         """What was encoded of each item, as bytes that can be kept."""
@@ -441,19 +405,7 @@ class Recommender(EngineCalls):
             base = now.bundle.manifest.versions
             versions = replace(base, catalogue=version or f"{base.catalogue}+{self._changes}")
             come = arrivals or no_arrivals(now.parts.fused_ND.shape[1])
-            self._now = changed_snapshot(now, come, gone, versions)
+            made = changed_snapshot(now, come, gone, versions)
+            with self._following:
+                self._now = made._replace(live=self._now.live)
             return versions
-
-
-def _side_vectors(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
-    """One side of described items, each a vector or an error of its own."""
-    if modality is Modality.FUSED or encoder.fusion is None:
-        return encoder.encode_inputs(items)
-    encoded = encoder.input_features(items)
-    features = item_side(encoded.features, modality)
-    has_side_M = features.has_image_N if modality is Modality.PICTURE else features.has_text_N
-    vectors_MD = encoder.fusion.fuse(features)
-    results: dict[int, Vectors | MmrecError] = dict(encoded.errors)
-    for place, row in enumerate(encoded.rows):
-        results[row] = vectors_MD[place] if has_side_M[place] else no_side(modality)
-    return [results[row] for row in range(len(items))]

@@ -1,6 +1,8 @@
 """Search and likeness: requests in, ranked items out. Exactly min(k, eligible) of them, whatever the filter.
 
-Unit of work: a batch of requests of one kind. Knows nothing about gRPC, customers or ranking.
+Unit of work: a batch of requests of one kind. Knows nothing about gRPC, customers or ranking. The pages of a search go
+on while the catalogue changes: each is made of the catalogue as it is then, and holds the best items of it that no page
+before has told. So no item is told twice, and none that could be found all the while is left out; see `mmrec.paging`.
 """
 
 # Axes: N items, D fused dimensions, K results, C candidates
@@ -16,7 +18,7 @@ import numpy.typing as npt
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.paging import next_page_token, page_start
+from mmrec.paging import Told, page_untold
 from mmrec.recommender.sides import CatalogueSides
 from mmrec.types import (
     Fallback,
@@ -131,16 +133,19 @@ class Finder:
     def _search(self, request: SearchRequest, described_D: Vectors | MmrecError | None) -> SearchResults:
         if isinstance(described_D, MmrecError):
             raise described_D
-        start = page_start(request, self._versions.catalogue)
+        told, ids = Told(request), self._catalogue.item_ids
         row = self._row(request.item_id) if request.item_id else None
         query_D = self._query(request, described_D, row)
-        found = self._nearest(
-            query_D, start + request.k, request.modality, request.filter, request.filter_mode, without=row
-        )
-        page = _Found(found.rows_K[start:], found.scores_K[start:], max(0, found.passing - start), found.total)
-        end = start + len(page.rows_K)
-        token = next_page_token(request, self._versions.catalogue, end) if end < found.total else ""
-        return self._results(page, request.item_fields, token)
+        # Of so many at least as many as are wanted have not been told.
+        wanted = len(told) + request.k
+        found = self._nearest(query_D, wanted, request.modality, request.filter, request.filter_mode, without=row)
+        untold = (place for place, at in enumerate(found.rows_K.tolist()) if ids[at] not in told)
+        more = len(found.rows_K) < found.total
+        page = page_untold(request, request.k, told, untold, lambda place: (ids[found.rows_K[place]],), more=more)
+        chosen = list(page.entries)
+        passing = sum(place < found.passing for place in chosen)
+        shown = _Found(found.rows_K[chosen], found.scores_K[chosen], passing, found.total)
+        return self._results(shown, request.item_fields, page.next_page_token)
 
     def _query(self, request: SearchRequest, described_D: Vectors | None, row: int | None) -> Vectors:
         if request.vector:

@@ -1,70 +1,156 @@
-"""What customers have done since the bundle was made: histories and transition counts that go on growing.
+"""What customers have done since the bundle was made, as a value: all events up to a moment.
 
-Unit of work: one event. Knows nothing about requests, item ids or how events are kept beyond the process.
+Unit of work: one such value. It never changes: `after` makes a longer one, which shares with this one what both hold,
+so whoever has begun to answer with a value goes on with exactly its events. Knows nothing about requests, item ids or
+how events are kept beyond the process.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.channels.counting import TransitionCounts
+from mmrec.channels.transitions import TransitionGraph
 from mmrec.recommender.artefact import Parts
 
 __all__ = ["LiveEvents"]
 
+Graphs = tuple[TransitionGraph, TransitionGraph]
+
 
 class LiveEvents:
-    """A bundle's events and those that came after it. One thread at a time."""
+    """A bundle's events and those that came after it, up to a moment.
 
-    def __init__(self, parts: Parts) -> None:
-        self._stored = parts.interactions
-        near = TransitionCounts(parts.transitions, parts.interactions, parts.channels.transitions)
-        wide = TransitionCounts(parts.transitions_wide, parts.interactions, parts.channels.transitions_wide)
-        self._near, self._wide = near, wide
-        self._new: dict[str, list[int]] = {}
-        self._nobodys: Counter[int] = Counter()
+    Reading one is safe from any thread, also while longer ones are made of it; those are made by one thread at a time.
+    Make the first one with `begin`.
+    """
 
-    def grow(self, items: int) -> None:
-        """The catalogue has this many rows now."""
-        self._near.grow(items)
-        self._wide.grow(items)
+    __slots__ = ("_events", "_log")
 
-    def record(self, user_id: str, row: int) -> None:
-        """Take in that a customer took the item of a catalogue row."""
-        self._near.add(user_id, row)
-        self._wide.add(user_id, row)
-        if user_id:
-            self._new.setdefault(user_id, []).append(row)
-        else:
-            self._nobodys[row] += 1
+    def __init__(self, log: _Log, events: int) -> None:
+        self._log = log
+        self._events = events
 
-    def take_over(self, earlier: LiveEvents, rows_O: npt.NDArray[np.int64]) -> None:
-        """Take in all that came to the events of another version of the bundle.
+    def __len__(self) -> int:
+        """Events that came after the bundle."""
+        return self._events
+
+    @classmethod
+    def begin(cls, parts: Parts) -> LiveEvents:
+        """The events of a bundle, and none after it."""
+        return cls(_Log(parts), 0)
+
+    def after(self, events: Iterable[tuple[str, int]]) -> LiveEvents:
+        """These events and more, which come after them; this value stays as it is.
 
         Args:
-            earlier: What these follow.
-            rows_O: The row here of each row there, -1 for an item that was never in this catalogue, whose events are
-                left behind. Shape: (O,), int64.
+            events: Pairs of user id and catalogue row, in their order; the user id is empty for nobody known.
         """
-        for user_id, rows in [*earlier._new.items(), ("", list(earlier._nobodys.elements()))]:
-            for row in rows_O[rows].tolist() if rows else ():
-                if row >= 0:
-                    self.record(user_id, row)
+        log = self._log
+        if len(log.rows) != self._events:
+            # A longer value was made of this one already: from here there are two.
+            log = _Log(log.parts)
+            log.extend(self)
+        log.extend(events)
+        return LiveEvents(log, len(log.rows))
+
+    def over(self, other: LiveEvents, row_of: Callable[[int], int | None]) -> LiveEvents:
+        """The events of another bundle and, after them, these.
+
+        Args:
+            other: Those of the other bundle.
+            row_of: The row there of a row here; None for an item that was never there, whose events are left behind.
+        """
+        moved = ((user_id, row_of(row)) for user_id, row in self)
+        return other.after((user_id, row) for user_id, row in moved if row is not None)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        """What came after the bundle, in its order: user id and catalogue row."""
+        log = self._log
+        return ((log.users[place], log.rows[place]) for place in range(self._events))
 
     def history(self, user_id: str) -> npt.NDArray[np.int32]:
-        """Catalogue rows of all a customer did, oldest first; empty for a stranger."""
-        user = self._stored.user_index(user_id)
-        stored = np.empty(0, dtype=np.int32) if user is None else self._stored.history(user)
-        new = self._new.get(user_id)
+        """Catalogue rows of all a customer did, oldest first; empty for a stranger. Shape: (T,), int32."""
+        log = self._log
+        user = log.parts.interactions.user_index(user_id)
+        stored = np.empty(0, dtype=np.int32) if user is None else log.parts.interactions.history(user)
+        places = log.places.get(user_id, ())
+        new = [log.rows[place] for place in places[: bisect_left(places, self._events)]]
         return np.concatenate([stored, np.array(new, dtype=np.int32)]) if new else stored
 
-    def updated(self, parts: Parts) -> Parts:
-        """The parts with the transitions of all events so far; the catalogue may have more rows than it had."""
-        if not (self._new or self._nobodys):
-            # Nothing but more rows, which the parts have already.
-            return parts
-        self.grow(len(parts.catalogue))
-        return parts._replace(transitions=self._near.snapshot(), transitions_wide=self._wide.snapshot())
+    def transitions(self, items: int) -> Graphs | None:
+        """The transitions of all events, near ones and wide ones; None where no event came after the bundle.
+
+        Costs one pass over all pairs for the first value that is asked after an event, and little otherwise.
+
+        Args:
+            items: Rows of the catalogue, no fewer than any event has.
+        """
+        return self._log.transitions(self._events, items) if self._events else None
+
+
+class _Log:
+    """Events in their order. It only gets longer, so what a value holds of it stays.
+
+    Attributes:
+        parts: Of the bundle.
+        users: User id of each event.
+        rows: Catalogue row of each event.
+        places: For each customer the places of the events, ascending.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.users: list[str] = []
+        self.rows: list[int] = []
+        self.places: dict[str, list[int]] = {}
+        self._counting = threading.Lock()
+        self._counts: _Counts | None = None
+
+    def extend(self, events: Iterable[tuple[str, int]]) -> None:
+        for user_id, row in events:
+            if user_id:
+                self.places.setdefault(user_id, []).append(len(self.rows))
+            self.users.append(user_id)
+            self.rows.append(row)
+
+    def transitions(self, events: int, items: int) -> Graphs:
+        with self._counting:
+            counts = self._counts
+            if counts is None or counts.events > events or counts.items > items:
+                # Counts only grow: an earlier moment is counted from the bundle on.
+                counts = _Counts(self.parts)
+                self._counts = self._counts or counts
+            for place in range(counts.events, events):
+                counts.add(self.users[place], self.rows[place], items)
+            return counts.graphs(items)
+
+
+class _Counts:
+    """The first `events` events, counted for a catalogue of `items` rows."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._near = TransitionCounts(parts.transitions, parts.interactions, parts.channels.transitions)
+        self._wide = TransitionCounts(parts.transitions_wide, parts.interactions, parts.channels.transitions_wide)
+        self.events = self.items = 0
+
+    def add(self, user_id: str, row: int, items: int) -> None:
+        self._grow(items)
+        self._near.add(user_id, row)
+        self._wide.add(user_id, row)
+        self.events += 1
+
+    def graphs(self, items: int) -> Graphs:
+        self._grow(items)
+        return self._near.snapshot(), self._wide.snapshot()
+
+    def _grow(self, items: int) -> None:
+        if items > self.items:
+            self._near.grow(items)
+            self._wide.grow(items)
+            self.items = items

@@ -1,4 +1,4 @@
-"""Looking things up in a catalogue: its rows page by page, and between items and semantic IDs.
+"""Looking things up in a catalogue: its rows by id and page by page, and between items and semantic IDs.
 
 Unit of work: a batch of requests of one kind. Knows nothing about gRPC, models or ranking. Semantic IDs are those of
 one version of the codebooks; while one version is being replaced by another, paths of both may be asked about, so they
@@ -21,11 +21,13 @@ import torch
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.paging import page_of
+from mmrec.paging import page_by_id, told_id
 from mmrec.recommender.finding import only_fields
+from mmrec.recommender.id_order import IdOrder
 from mmrec.tokens.decode_index import DecodeIndex, change_decode_index
 from mmrec.tokens.path_lookup import check_path, path_range
 from mmrec.types import (
+    ItemLookup,
     ItemPage,
     ItemPath,
     ItemRecord,
@@ -119,6 +121,10 @@ class CatalogueLookUp:
         codebooks: Paths of the items by version of the codebooks; the one of `versions` is among them.
         record: A row as clients see it.
         versions: What replies are made with.
+        order: That of a catalogue from which this one was changed; None: it is of no other.
+
+    Attributes:
+        order: That of this catalogue.
     """
 
     def __init__(
@@ -128,7 +134,9 @@ class CatalogueLookUp:
         codebooks: Mapping[str, CodebookPaths],
         record: Callable[[int], ItemRecord],
         versions: Versions,
+        order: IdOrder | None = None,
     ) -> None:
+        self.order = order or IdOrder()
         self._catalogue = catalogue
         self._filters = filters
         self._codebooks = dict(codebooks)
@@ -141,19 +149,34 @@ class CatalogueLookUp:
         served = self._versions.codebook
         return (served, *sorted(self._codebooks.keys() - {served}))
 
+    # --- rows by id ------------------------------------------------------------------------------------------------
+
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        """Rows of items, in the asked order."""
+        return [self._items(item_ids) for item_ids in requests]
+
+    def _items(self, item_ids: Sequence[str]) -> ItemLookup:
+        rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
+        return ItemLookup(
+            items=tuple(self._record(row) for item_id in item_ids if (row := rows[item_id]) is not None),
+            missing_ids=tuple(item_id for item_id, row in rows.items() if row is None),
+            versions=self._versions,
+        )
+
     # --- rows page by page ----------------------------------------------------------------------------------------
 
     def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
-        """Pages of the rows that pass a filter, in catalogue order."""
+        """Pages of the rows that pass a filter, by id."""
         return [_caught(self._list_items, request) for request in requests]
 
     def _list_items(self, request: ListItemsRequest) -> ItemPage:
-        rows = np.flatnonzero(self._filters.bitmap(request.filter))
-        # Rows stay numbers until they are on the page: a catalogue may have millions.
-        page = page_of(request, self._versions.catalogue, range(len(rows)))
+        last = told_id(request)
+        passing_N, ids = self._filters.bitmap(request.filter), self._catalogue.item_ids
+        rows = self.order.after(ids, last, passing_N, request.page_size + 1).tolist()
+        page = page_by_id(request, rows[: request.page_size], len(rows) > request.page_size, ids.__getitem__)
         return ItemPage(
-            items=tuple(only_fields(self._record(int(rows[place])), request.item_fields) for place in page.entries),
-            total=len(rows),
+            items=tuple(only_fields(self._record(row), request.item_fields) for row in page.entries),
+            total=int(np.count_nonzero(passing_N)),
             next_page_token=page.next_page_token,
             versions=self._versions,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from mmrec.channels.blend import Blend
 from mmrec.channels.content import content_parts, content_scores
 from mmrec.channels.lending import Lending, lend_to
 from mmrec.channels.newcomers import newcomer_lifts
+from mmrec.channels.transitions import TransitionGraph
 from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
@@ -138,6 +140,13 @@ class Ranker:
             if changed.nodes:
                 keys = keys.over(tokens.rows, parts.decode_index.to(self.device), changed.nodes)
         return Ranker(parts, self.device, self.dtype, Known(tokens, keys))
+
+    def counting(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> Ranker:
+        """The ranker with other counts of what follows what; this one stays as it is, and they share all else."""
+        _ = self._lending, self.log_popularity_N  # worked out once for all of them
+        made = copy(self)
+        made.parts = self.parts._replace(transitions=transitions, transitions_wide=transitions_wide)
+        return made
 
     def prepare_changes(self) -> None:
         """Make what the first item that is replaced would have to make."""

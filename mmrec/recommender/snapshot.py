@@ -1,7 +1,9 @@
 """Everything that answers questions about one state of a catalogue; a changed catalogue has a snapshot of its own.
 
-Unit of work: one snapshot, complete when it is made and never written to afterwards. Whoever has begun to answer with
-one goes on with it, so that no reply mixes two states of the catalogue. Knows nothing about requests.
+Unit of work: one snapshot, complete when it is made and never written to afterwards; what customers did until then is a
+value of it too. It answers every kind of question by itself, so that whoever has begun to answer with one goes on with
+it, and no reply mixes two states of the catalogue. What its parts keep so as not to work it out twice follows from the
+snapshot alone.
 """
 
 # Axes: N items
@@ -15,20 +17,47 @@ import torch
 
 from mmrec.bundle import Bundle
 from mmrec.data.filters import CatalogueFilter
+from mmrec.errors import MmrecError
 from mmrec.recommender.admission import Admission
 from mmrec.recommender.arriving import Arrivals
 from mmrec.recommender.artefact import Parts
 from mmrec.recommender.changed_rows import ChangedRows
 from mmrec.recommender.changing import change_parts
 from mmrec.recommender.checking import Checker
+from mmrec.recommender.embedding import Embedder
 from mmrec.recommender.finding import Finder
+from mmrec.recommender.id_order import IdOrder
 from mmrec.recommender.live import LiveEvents
 from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths, FormerCodebook
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.sides import CatalogueSides
 from mmrec.recommender.suggesting import Suggester
 from mmrec.recommender.tagging import Tagger
-from mmrec.types import ItemRecord, Versions
+from mmrec.types import (
+    DuplicateGroups,
+    DuplicatesRequest,
+    EmbedRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
+    ItemRecord,
+    ListItemsRequest,
+    Mismatches,
+    MismatchRequest,
+    Recommendations,
+    RecommendRequest,
+    ResolvedPaths,
+    ResolveRequest,
+    SearchRequest,
+    SearchResults,
+    SemanticIds,
+    SemanticIdsRequest,
+    ServiceInfo,
+    SimilarRequest,
+    TagRequest,
+    TagResults,
+    Versions,
+)
 
 __all__ = ["Snapshot", "changed_snapshot", "make_snapshot", "successor"]
 
@@ -47,7 +76,8 @@ class Snapshot(NamedTuple):
         tagger: Labels its items.
         checker: Finds duplicates and mismatches in it.
         look_up: Reads its rows and semantic IDs.
-        live: What customers did since its bundle was made; it grows, and later snapshots of the same bundle share it.
+        embedder: Embeds described items as its own were.
+        live: What customers did since its bundle was made, up to when this snapshot was current.
         bundle: What it was loaded from.
         former: Paths of the codebooks that were served before; None for none.
     """
@@ -62,6 +92,7 @@ class Snapshot(NamedTuple):
     tagger: Tagger
     checker: Checker
     look_up: CatalogueLookUp
+    embedder: Embedder
     live: LiveEvents
     bundle: Bundle
     former: FormerCodebook | None = None
@@ -69,6 +100,69 @@ class Snapshot(NamedTuple):
     def record(self, row: int) -> ItemRecord:
         """A row as clients see it."""
         return _record(self.parts, row)
+
+    # --- questions, as `mmrec.types.Questions` says ------------------------------------------------------------------
+
+    def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
+        """Recommend for several customers at once."""
+        return self.suggester.recommend_many(requests, self.live)
+
+    def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
+        """Nearest items of several items; the item itself is left out."""
+        return self.finder.similar_many(requests)
+
+    def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
+        """Nearest items to words, pictures, items, several of them, or vectors."""
+        return self.finder.search_many(requests)
+
+    def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
+        """Fused embeddings and semantic IDs of described items."""
+        return self.embedder.embed_many(requests)
+
+    def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
+        """Labels of several batches of items, with probabilities."""
+        return self.tagger.tag_many(requests)
+
+    def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
+        """Things that are in the catalogue twice."""
+        return self.checker.duplicates_many(requests)
+
+    def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
+        """Items whose picture and words do not agree, worst first."""
+        return self.checker.mismatches_many(requests)
+
+    def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
+        """Pages of the catalogue."""
+        return self.look_up.list_items_many(requests)
+
+    def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
+        """Semantic IDs of items."""
+        return self.look_up.semantic_ids_many(requests)
+
+    def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
+        """Items of semantic IDs."""
+        return self.look_up.resolve_many(requests)
+
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        """Rows of items, in the asked order."""
+        return self.look_up.items_many(requests)
+
+    def info(self) -> ServiceInfo:
+        """What is served."""
+        fusion, manifest = self.sides.encoder.fusion, self.bundle.manifest
+        return ServiceInfo(
+            name=manifest.name,
+            versions=self.versions,
+            items=self.parts.catalogue.items,
+            users=self.parts.interactions.users,
+            dimension=self.parts.fused_ND.shape[1],
+            prefixes=fusion.prefixes if fusion else (),
+            levels=self.parts.semantic_ids_NP.shape[1],
+            codebook_size=max(self.parts.tokenizer.widths),
+            device=str(self.ranker.device),
+            preset=manifest.preset,
+            codebook_versions=self.look_up.codebook_versions,
+        )
 
 
 def make_snapshot(
@@ -80,18 +174,20 @@ def make_snapshot(
     former: FormerCodebook | None = None,
     filters: CatalogueFilter | None = None,
     tagger: Tagger | None = None,
+    order: IdOrder | None = None,
 ) -> Snapshot:
     """The snapshot of a catalogue.
 
     Args:
         ranker: Made of the catalogue's parts.
         sides: Of the same catalogue.
-        live: What customers did, which outlives snapshots.
+        live: What customers did.
         versions: What replies are made with.
         bundle: What it was loaded from.
         former: Paths that the items had under the codebooks before these; None for none.
         filters: Conditions over the catalogue's columns; None to make them.
         tagger: Labels the catalogue's items; None to make it.
+        order: That of a catalogue from which this one was changed; None for none.
     """
     parts = ranker.parts
     catalogue = parts.catalogue
@@ -109,11 +205,12 @@ def make_snapshot(
         ranker=ranker,
         sides=sides,
         filters=filters,
-        suggester=Suggester(ranker, live, Admission(catalogue, filters, ranker.index), record, versions),
+        suggester=Suggester(ranker, Admission(catalogue, filters, ranker.index), record, versions),
         finder=Finder(catalogue, sides, filters, record, versions),
         tagger=tagger or Tagger(catalogue, sides, versions),
         checker=Checker(catalogue, sides, filters, record, versions),
-        look_up=CatalogueLookUp(catalogue, filters, paths, record, versions),
+        look_up=CatalogueLookUp(catalogue, filters, paths, record, versions, order),
+        embedder=Embedder(sides.encoder, parts.tokenizer, versions),
         live=live,
         bundle=bundle,
         former=former,
@@ -134,7 +231,7 @@ def changed_snapshot(now: Snapshot, arrivals: Arrivals, gone: Sequence[str], ver
     filters = now.filters.over(catalogue, rows_M, gone_R)
     tagger = now.tagger.over(catalogue, sides, versions, rows_M, gone_R)
     former = now.former and now.former.without(gone_R)
-    return make_snapshot(ranker, sides, now.live, versions, now.bundle, former, filters, tagger)
+    return make_snapshot(ranker, sides, now.live, versions, now.bundle, former, filters, tagger, now.look_up.order)
 
 
 def successor(now: Snapshot, new: Snapshot) -> Snapshot:
@@ -149,7 +246,17 @@ def successor(now: Snapshot, new: Snapshot) -> Snapshot:
     if former is None or former.version == new.versions.codebook:
         return new
     carried = former.over(now.parts.catalogue, new.parts.catalogue)
-    return make_snapshot(new.ranker, new.sides, new.live, new.versions, new.bundle, carried, new.filters, new.tagger)
+    return make_snapshot(
+        new.ranker,
+        new.sides,
+        new.live,
+        new.versions,
+        new.bundle,
+        carried,
+        new.filters,
+        new.tagger,
+        new.look_up.order,
+    )
 
 
 def _record(parts: Parts, row: int) -> ItemRecord:

@@ -74,8 +74,7 @@ class Suggester:
     """Recommends from one catalogue.
 
     Args:
-        ranker: Scores items for customers; its parts grow with `live`.
-        live: What customers did.
+        ranker: Scores items for customers.
         admission: What requests may be given.
         record: A row as clients see it.
         versions: What replies are made with.
@@ -84,26 +83,32 @@ class Suggester:
     def __init__(
         self,
         ranker: Ranker,
-        live: LiveEvents,
         admission: Admission,
         record: Callable[[int], ItemRecord],
         versions: Versions,
     ) -> None:
         self._ranker = ranker
         self._parts = ranker.parts
-        self._live = live
         self._admission = admission
         self._record = record
         self._versions = versions
         self._likeness = Likeness(self._parts.semantic_ids_NP[:, :-1], self._parts.fused_ND)
+        self._counting: tuple[LiveEvents, Ranker] | None = None
 
-    def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
-        """Recommend for several customers; a request that cannot be answered fails alone."""
+    def recommend_many(
+        self, requests: Sequence[RecommendRequest], live: LiveEvents
+    ) -> list[Recommendations | MmrecError]:
+        """Recommend for several customers; a request that cannot be answered fails alone.
+
+        Args:
+            requests: What is asked.
+            live: What customers did; histories and counts are those of this value.
+        """
         replies: dict[int, Recommendations | MmrecError] = {}
         known: dict[int, list[tuple[int, _Customer]]] = {}
         for row, request in enumerate(requests):
             try:
-                customer = self._customer(request)
+                customer = self._customer(request, live)
             except MmrecError as err:
                 replies[row] = err
                 continue
@@ -114,14 +119,14 @@ class Suggester:
         for width, group in sorted(known.items()):
             for chunk in self._ranker.chunks(len(group)):
                 part = group[chunk.begin : chunk.end]
-                found = self._personal([customer for _, customer in part], width)
+                found = self._personal([customer for _, customer in part], width, self._counted(live))
                 replies |= zip([row for row, _ in part], found, strict=True)
         return [replies[row] for row in range(len(requests))]
 
     # --- what is asked ---------------------------------------------------------------------------------------------
 
-    def _customer(self, request: RecommendRequest) -> _Customer:
-        history, missing = self._history(request)
+    def _customer(self, request: RecommendRequest, live: LiveEvents) -> _Customer:
+        history, missing = self._history(request, live)
         promoted = self._admission.promoted(request.promotions)
         young_N = self._admission.young(request)
         quotas = [
@@ -140,10 +145,10 @@ class Suggester:
         tiers = self._admission.tiers(request, history, rejected_rows(self._parts, request.user_id, history))
         return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas))
 
-    def _history(self, request: RecommendRequest) -> tuple[npt.NDArray[np.int32], list[str]]:
+    def _history(self, request: RecommendRequest, live: LiveEvents) -> tuple[npt.NDArray[np.int32], list[str]]:
         """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
         catalogue = self._parts.catalogue
-        stored = self._live.history(request.user_id)
+        stored = live.history(request.user_id)
         rows = [catalogue.row_of(item_id) for item_id in request.history]
         given = np.array([row for row in rows if row is not None], dtype=np.int32)
         promoted = (item_id for promotion in request.promotions for item_id in promotion.item_ids)
@@ -156,18 +161,25 @@ class Suggester:
 
     # --- lists -----------------------------------------------------------------------------------------------------
 
-    def _personal(self, customers: Sequence[_Customer], width: int) -> list[Recommendations]:
+    def _counted(self, live: LiveEvents) -> Ranker:
+        """The ranker that counts these events; kept for as long as it is asked for the same ones."""
+        known = self._counting
+        if known is None or known[0] is not live:
+            graphs = live.transitions(self._ranker.items)
+            self._counting = known = live, self._ranker if graphs is None else self._ranker.counting(*graphs)
+        return known[1]
+
+    def _personal(self, customers: Sequence[_Customer], width: int, ranker: Ranker) -> list[Recommendations]:
         """Replies to customers of whom something is known."""
         blend = self._parts.blend
-        self._ranker.parts = self._live.updated(self._parts)
         searches = [(place, tier) for place, customer in enumerate(customers) for tier in customer.tiers]
         allowed = Allowed.of([tier for _, tier in searches])
-        features = self._ranker.features(
+        features = ranker.features(
             [customers[place].history for place, _ in searches], allowed, beam_width=width, channels=blend.channels
         ).by_channel
         if not features:
             return [self._popular(customer) for customer in customers]
-        scores_XN, lifts_X = self._ranker.blend(blend, features, allowed.mask_BN)
+        scores_XN, lifts_X = ranker.blend(blend, features, allowed.mask_BN)
         replies, first = [], 0
         for customer in customers:
             own = slice(first, first + len(customer.tiers))
@@ -178,7 +190,9 @@ class Suggester:
                 scores_N = np.where(tier.mask_N, others_N, scores_N)
             listed = self._listed(customer, scores_N)
             told = {name: feature[own] for name, feature in features.items()}
-            shares = self._explained(customer, listed, told, lifts_X[own]) if customer.request.explain else None
+            shares = None
+            if customer.request.explain:
+                shares = self._explained(ranker, customer, listed, told, lifts_X[own])
             replies.append(self._reply(customer, listed, shares, personal=True))
         return replies
 
@@ -224,7 +238,12 @@ class Suggester:
         return _Listed(arranged, added)
 
     def _explained(
-        self, customer: _Customer, listed: _Listed, features: Mapping[str, npt.NDArray[np.float32]], lifts_X: Scores
+        self,
+        ranker: Ranker,
+        customer: _Customer,
+        listed: _Listed,
+        features: Mapping[str, npt.NDArray[np.float32]],
+        lifts_X: Scores,
     ) -> list[tuple[ChannelShare, ...]]:
         """Parts of each score; those of each tier from its own search. Shape of each feature: (X, N)."""
         shares: list[tuple[ChannelShare, ...]] = []
@@ -233,7 +252,7 @@ class Suggester:
             begin = len(shares)
             end = begin + int(np.count_nonzero(tier.mask_N[rows_K]))
             shares += explain_ranking(
-                self._ranker,
+                ranker,
                 customer.history,
                 rows_K[begin:end],
                 {name: feature_XN[search] for name, feature_XN in features.items()},

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.batches import COLUMN_STEPS, LABEL_CHUNK
-from mmrec.data.catalogue import Catalogue, item_text
+from mmrec.data.catalogue import Catalogue
+from mmrec.data.item_words import item_text
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.sides import CatalogueSides, item_side, no_side
 from mmrec.types import (
@@ -247,7 +248,7 @@ class Tagger:
         for place in changed:
             record = self._catalogue.record(int(rows_M[place]))
             blank = replace(record, attributes={**record.attributes, column: ""})
-            texts[place] = item_text(blank, encoder.template).strip()
+            texts[place] = item_text(blank, encoder.words).strip()
         left = [place for place in changed if texts[place]]
         features.has_text_N[changed] = False
         features.text_NT[changed] = 0.0

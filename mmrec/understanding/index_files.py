@@ -7,9 +7,12 @@ more than the file is long.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +32,7 @@ __all__ = ["read_index", "write_index"]
 _FORMAT = 1
 _KINDS = {"exact": (), "hnsw": ("degree", "effort"), "ivf": ("effort", "lists")}
 _MOST_JSON_BYTES = 1_000_000
+_LITTLE_ROOM_BYTES = 1 << 20
 _MEND = "build the index again"
 _limit_lock = threading.Lock()
 
@@ -40,11 +44,21 @@ def write_index(folder: Path, name: str, description: IndexDescription, approxim
     written = [folder / f"{name}.json"]
     if approximate is not None:
         path = folder / f"{name}.faiss"
-        faiss.write_index(approximate, str(path))
+        _write_faiss(path, approximate)
         document["file"] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
         written.append(path)
     written[0].write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return written
+
+
+def _write_faiss(path: Path, index: Any) -> None:
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as err:
+        # faiss says that a write failed, and not why.
+        full = shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES
+        number = errno.ENOSPC if full else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from err
 
 
 def read_index(folder: Path, name: str, items: int, dimension: int) -> tuple[IndexDescription, Any]:

@@ -84,7 +84,9 @@ class ItemServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListItems(self, request, context):
-        """Pages through the catalogue in a stable order: that of its rows.
+        """Pages through the catalogue in the order of the item ids, compared by Unicode code points. Pages go on while the
+        catalogue changes, and on another server of it: an item that is there and passes the filter all the while is on
+        exactly one page, and none is on two. Each page is of one state of the catalogue, which it names in `versions`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

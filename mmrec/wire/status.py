@@ -45,6 +45,7 @@ ERROR_CLASSES: tuple[type[MmrecError], ...] = (
     errors.UnavailableError,
     errors.DeadlineExceededError,
     errors.CancelledError,
+    errors.StoppedError,
     errors.InternalError,
 )
 """Every class that can cross the wire. `ErrorInfo.reason` tells which one it was."""

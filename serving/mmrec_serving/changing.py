@@ -3,32 +3,38 @@
 Unit of work: one request of many items. Three threads: whoever calls `upsert_many` and `delete_many` checks, encodes
 and records; another one lets what was recorded come into the engine's catalogue, as much at once as has gathered
 meanwhile; and a third one may have the engine go on with another version of its bundle (`adopt`). Questions are
-answered from the engine all the while. Knows nothing of gRPC; an engine is whatever has the calls of `LiveEngine`.
+answered from the engine all the while. A recorded change that cannot be let in ends the second thread, since later ones
+build on it: no more are taken on, with the reason, and what was acknowledged is in the store and comes in at the next
+start (see `mmrec_serving.working`). Knows nothing of gRPC; an engine is whatever has the calls of `LiveEngine`.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmrec.changes import content_hash
-from mmrec.errors import FailedPreconditionError, InternalError, MmrecError, NotFoundError, UnavailableError
+from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError, UnavailableError
 from mmrec.rpcs import DELETE_ITEMS, UPSERT_ITEMS
 from mmrec.types import ChangeResults, DeleteRequest, RecommendRequest, UpsertRequest, Versions
 from mmrec_serving.basing import changes_held
-from mmrec_serving.failures import conceal
 from mmrec_serving.live_engine import LiveEngine
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.replaying import Pending, apply, bring_forward, catalogue_name
-from mmrec_serving.store import ChangeStore, Delete, Upsert
+from mmrec_serving.store import ChangeStore, Delete, StoreState, Upsert
 from mmrec_serving.store.failpoints import Failpoint, no_failpoint
+from mmrec_serving.working import OnEnd, Worker, nobody
 
 __all__ = ["CatalogueChanges"]
 
-_log = logging.getLogger(__name__)
+
+class _Line(NamedTuple):
+    """The bundle that the engine goes on from: its versions, and the store as it was to that."""
+
+    base: Versions
+    state: StoreState
 
 
 class CatalogueChanges:
@@ -38,6 +44,7 @@ class CatalogueChanges:
         engine: Whose catalogue it is. It has the base alone until `replay`.
         store: Where changes are recorded; its base is the catalogue version that the engine was loaded with.
         questions: Whether questions are being asked; changes then take a third of the time.
+        on_end: Told when the thread that lets changes in ends by itself.
         failpoint: For tests.
     """
 
@@ -47,14 +54,15 @@ class CatalogueChanges:
         store: ChangeStore,
         *,
         questions: Callable[[], bool] = lambda: False,
+        on_end: OnEnd = nobody,
         failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._engine = engine
         self._pace = Pace(questions)
         self._store = store
         self._failpoint = failpoint
-        self._base = engine.info().versions
-        self._state = store.state()
+        # What the engine was loaded with and what of the store that holds, read and replaced as one.
+        self._line = _Line(engine.info().versions, store.state())
         # Held while a request is encoded, recorded and handed over: an engine that takes the place of another one does
         # so between two requests, and has all that was recorded.
         self._steady = threading.Lock()
@@ -64,14 +72,14 @@ class CatalogueChanges:
         self._applied = 0
         self._failed: MmrecError | None = None
         self._closing = False
-        self._thread = threading.Thread(target=self._apply_all, name="mmrec-changes", daemon=True)
+        self._worker = Worker("mmrec-changes", self._apply_all, on_end, self._give_up)
 
     def replay(self) -> int:
         """Bring the engine's catalogue to where the store is; the number of the last change. Called once, first."""
         done = bring_forward(self._engine, self._store.replay(), self._name)
-        self._applied = max(done, self._state.folded)
+        self._applied = max(done, self._line.state.folded)
         self._engine.prepare_changes()
-        self._thread.start()
+        self._worker.start()
         return self._applied
 
     @property
@@ -111,7 +119,7 @@ class CatalogueChanges:
                 self._engine.adopt(other)
                 self._failpoint("after-swap")
                 with self._changed:
-                    self._base, self._state = base, now
+                    self._line = _Line(base, now)
                     self._pending.clear()
                     self._applied = max(done, self._applied)
                     self._changed.notify_all()
@@ -120,7 +128,8 @@ class CatalogueChanges:
 
     def settle(self) -> None:
         """Have the store hold what the bundle that is served does not, and no more; does nothing where it does."""
-        base, folded, state = self._base.catalogue, self._state.folded, self._store.state()
+        line, state = self._line, self._store.state()
+        base, folded = line.base.catalogue, line.state.folded
         if state.base != base:
             self._store.rebase(base, folded)
             self._failpoint("after-rebase")
@@ -137,8 +146,7 @@ class CatalogueChanges:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._worker.join()
         self._store.close()
 
     # --- requests -------------------------------------------------------------------------------------------
@@ -169,7 +177,7 @@ class CatalogueChanges:
             self._wait(self._handed_over())
         with self._pace:
             described = self._engine.describe_items(request.good, request.fields)
-        results = request.results(described.errors, self._base)
+        results = request.results(described.errors, self._line.base)
         if request.validate_only:
             return results, None
         version = self._engine.encoder_version
@@ -214,7 +222,7 @@ class CatalogueChanges:
         going = tuple(item_id for item_id, there in known.items() if there)
         if len(going) >= items:
             raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
-        results = request.results(errors, self._base)
+        results = request.results(errors, self._line.base)
         if request.validate_only:
             return results, None
         self._failpoint("before-record")
@@ -233,10 +241,11 @@ class CatalogueChanges:
         return results, recorded.last
 
     def _versions(self, last: int) -> Versions:
-        return replace(self._base, catalogue=self._name(last))
+        line = self._line
+        return replace(line.base, catalogue=catalogue_name(line.state, last))
 
     def _name(self, last: int) -> str:
-        return catalogue_name(self._state, last)
+        return catalogue_name(self._line.state, last)
 
     # --- letting them in ------------------------------------------------------------------------------------
 
@@ -262,6 +271,18 @@ class CatalogueChanges:
         if self._failed is not None:
             raise self._failed
 
+    def _give_up(self, error: MmrecError) -> None:
+        """No more changes are taken on: what was acknowledged is in the store, and this process cannot show it."""
+        with self._changed:
+            number = self._pending[0].last if self._pending else self._applied
+            self._failed = UnavailableError(
+                f"this server takes on no more changes: after change {self._applied}, what was recorded up to change "
+                f"{number} could not be let into the catalogue ({error.message}). What was acknowledged is in the "
+                "store and comes in when the server is started again; until then questions are answered from the "
+                "catalogue without it"
+            )
+            self._changed.notify_all()
+
     def _apply_all(self) -> None:
         give_way()
         while True:
@@ -275,16 +296,9 @@ class CatalogueChanges:
                     pending = list(self._pending)
                 if not pending:
                     continue
-                try:
-                    self._failpoint("before-apply")
-                    apply(self._engine, pending, self._name(pending[-1].last))
-                    self._failpoint("after-apply")
-                except Exception as err:
-                    # What was acknowledged is in the store, and this process cannot show it: no more is taken on.
-                    with self._changed:
-                        self._failed = _failure(err)
-                        self._changed.notify_all()
-                    return
+                self._failpoint("before-apply")
+                apply(self._engine, pending, self._name(pending[-1].last))
+                self._failpoint("after-apply")
                 with self._changed:
                     del self._pending[: len(pending)]
                     self._applied = pending[-1].last
@@ -300,13 +314,6 @@ def _warm(engine: LiveEngine) -> None:
 
 def _digest(request: UpsertRequest | DeleteRequest) -> bytes:
     return bytes.fromhex(content_hash(request))
-
-
-def _failure(error: Exception) -> MmrecError:
-    concealed = conceal(error)
-    told = concealed if isinstance(concealed, InternalError) else InternalError(f"{concealed.message}")
-    _log.error("recorded changes cannot be applied, no more are taken on: %s", told.message)
-    return told
 
 
 def _caught(answer: Callable[[Any], ChangeResults], request: Any) -> ChangeResults | MmrecError:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.transport import metadata_for
 
-__all__ = ["ServerConfig"]
+__all__ = ["AccessLogged", "ServerConfig"]
+
+AccessLogged = Literal["none", "errors", "all"]
+"""Of which calls the access log has a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class ServerConfig:
             mTLS.
         grace_s: Seconds that running calls get to finish when the server stops, 0 or more.
         reflection: Whether callers may ask which services there are.
+        access_log: Of which calls there is a line in the log (`mmrec_serving.access`): ``none``, ``errors`` (those that
+            failed) or ``all``. Of failures alike only the first 5 within 10 seconds have one, and one line tells how
+            many more there were. Faults of the server itself are logged in any case.
         max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new
             replicas;
             None: never.
@@ -57,6 +64,7 @@ class ServerConfig:
     client_ca: Path | None = None
     grace_s: float = 10.0
     reflection: bool = True
+    access_log: AccessLogged = "errors"
     max_connection_age_s: float | None = None
     store: Path | None = None
     changes_in_memory: bool = False
@@ -85,6 +93,12 @@ class ServerConfig:
         if self.store is not None and self.changes_in_memory:
             raise InvalidArgumentError(
                 "store and changes_in_memory are both given; changes are kept in one of them", field="store"
+            )
+        if self.access_log not in get_args(AccessLogged):
+            raise InvalidArgumentError(
+                f"access_log is {self.access_log!r:.40}; it must be {', '.join(get_args(AccessLogged)[:-1])} or "
+                f"{get_args(AccessLogged)[-1]}",
+                field="access_log",
             )
         age = self.max_connection_age_s
         if age is not None and not (math.isfinite(age) and 0 < age <= 1e6):

@@ -1,4 +1,4 @@
-"""What stands before every call: token check, request id, log line, and errors turned into statuses.
+"""What stands before every call: token check, request id, access log, and errors turned into statuses.
 
 Knows nothing of what the calls do.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -18,11 +17,10 @@ import grpc.aio
 
 from mmrec.errors import MmrecError, NotImplementedYetError, UnauthenticatedError
 from mmrec.wire.status import DETAILS_KEY, error_to_trailer
+from mmrec_serving.access_log import AccessLog
 from mmrec_serving.failures import conceal
 
 __all__ = ["AuthInterceptor", "ErrorInterceptor", "handler_like"]
-
-_log = logging.getLogger("mmrec_serving.access")
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
@@ -42,12 +40,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """The one place where errors become statuses. It looks after the services whose names begin with
     `prefix`.
 
-    It also gives every call an id, the caller's own ``x-request-id`` if there is one, sends it back, and logs
-    one line per call.
+    It also gives every call an id, the caller's own ``x-request-id`` if there is one, sends it back, and tells the
+    access log of the call when it has ended.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, access: AccessLog) -> None:
         self._prefix = prefix
+        self._access = access
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """See `grpc.aio.ServerInterceptor`."""
@@ -77,7 +76,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 await _abort(context, error, request_id)
             finally:
                 seconds = time.perf_counter() - started
-                _log.info("%s %s %.1f ms id=%s", details.method, code, 1000 * seconds, request_id)
+                self._access.note(details.method, code, seconds, request_id)
 
         return handler_like(guarded, handler.request_streaming, handler.response_streaming)
 

@@ -1,7 +1,8 @@
 """What a server does by itself beside answering: swap to another version of the bundle, fold changes, tidy the store.
 
-Unit of work: one round. One thread does it all, one thing after the other, at a low pace; nothing that goes wrong ends
-the server, which goes on with what it has. Knows nothing of gRPC and models.
+Unit of work: one round. One thread does it all, one thing after the other, at a low pace. What goes wrong in a round is
+a warning, and the server goes on with what it has; see `mmrec_serving.working` for what is not. Knows nothing of gRPC
+and models.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.live_engine import LiveEngine
 from mmrec_serving.priority import give_way
+from mmrec_serving.working import OnEnd, Worker, nobody
 
 __all__ = ["Housekeeping"]
 
@@ -48,6 +50,7 @@ class Housekeeping:
         changes: The changes of its catalogue; None where it takes none, or keeps none.
         config: What to do and how often.
         clock: Seconds that only rise.
+        on_end: Told when the thread ends by itself.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Housekeeping:
         changes: CatalogueChanges | None,
         config: ServerConfig,
         clock: Callable[[], float] = time.monotonic,
+        on_end: OnEnd = nobody,
     ) -> None:
         self._engine = engine
         self._changes = changes
@@ -69,7 +73,7 @@ class Housekeeping:
         self._failures = 0
         self._not_before = 0.0
         self._refused = ""
-        self._thread = threading.Thread(target=self._main, name="mmrec-housekeeping", daemon=True)
+        self._worker = Worker("mmrec-housekeeping", self._main, on_end)
 
     @property
     def versioned(self) -> bool:
@@ -78,7 +82,7 @@ class Housekeeping:
 
     def start(self) -> None:
         """Begin. Without this, nothing is done."""
-        self._thread.start()
+        self._worker.start()
 
     def reload(self) -> None:
         """Go on with the version of the bundle that is current, soon."""
@@ -94,8 +98,7 @@ class Housekeeping:
         child = self._child
         if child is not None:
             child.kill()
-        if self._thread.is_alive():
-            self._thread.join(self._config.grace_s)
+        self._worker.join(self._config.grace_s)
 
     def _main(self) -> None:
         give_way()
@@ -111,7 +114,7 @@ class Housekeeping:
                 except Exception as err:
                     if not self._closing:
                         told = err.message if isinstance(err, MmrecError) else repr(err)
-                        _log.error("%s; the server goes on as it is", told, exc_info=not isinstance(err, MmrecError))
+                        _log.warning("%s; the server goes on as it is", told, exc_info=not isinstance(err, MmrecError))
 
     # --- another version ------------------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
 Unit of work: a job, which is one call's list of requests of one kind. While the thread is busy, jobs wait;
 when it is free, it takes whatever waits of the kind that has waited longest, up to a limit. Jobs of a single
 request go before those of many, and long jobs are done in parts, so that one large batch does not hold up
-everyone. A job whose caller has gone, or whose deadline has passed or cannot be met, is dropped before it
-costs anything.
+everyone. A long job is done to its end with what the work was based on when it began (`steady`), so that its
+parts make one reply. A job whose caller has gone, or whose deadline has passed or cannot be met, is dropped
+before it costs anything.
 
 Nothing that goes wrong leaves a caller waiting: a failed batch is tried again request by request, so that one
 poisonous request fails alone, and if the thread itself ends, every job is failed and new ones are refused.
@@ -31,6 +32,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec_serving.failures import conceal
+from mmrec_serving.working import OnEnd, Worker, nobody
 
 __all__ = ["Scheduler", "SchedulerLimits", "Submitter", "Work"]
 
@@ -63,6 +65,7 @@ class _Job:
     requests: Sequence[Any]
     deadline: float | None
     future: Future[list[Any]]
+    works: Mapping[str, Work] | None = None
     taken: int = 0
     results: list[Any] = field(default_factory=list)
 
@@ -85,8 +88,11 @@ class Scheduler:
         prepare: Called first, in the worker thread; returns what does each kind of work. Until it is done,
             jobs are refused with UNAVAILABLE.
         limits: How much waits, and how much is done at once.
+        steady: Returns what does each kind of work from now on as it does now, whatever changes meanwhile; called
+            in the worker thread for a job that is done in parts. None: works never change what they say.
         clock: Seconds, as deadlines count them.
-        on_end: Called from the worker thread when it ends without having been closed.
+        name: Of the thread.
+        on_end: Told when the thread ends by itself; see `mmrec_serving.working`.
     """
 
     def __init__(
@@ -94,13 +100,15 @@ class Scheduler:
         prepare: Callable[[], Mapping[str, Work]],
         limits: SchedulerLimits | None = None,
         *,
+        steady: Callable[[], Mapping[str, Work]] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        on_end: Callable[[], None] = lambda: None,
+        name: str = "mmrec-engine",
+        on_end: OnEnd = nobody,
     ) -> None:
         self._prepare = prepare
         self._limits = limits or SchedulerLimits()
+        self._steady = steady
         self._clock = clock
-        self._on_end = on_end
         self._changed = threading.Condition()
         self._single: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
@@ -109,14 +117,15 @@ class Scheduler:
         self._works: Mapping[str, Work] | None = None
         self._closing = False
         self._ended = False
+        self._fault: MmrecError | None = None
         self._seconds: dict[str, deque[float]] = {}
         self.ready: Future[None] = Future()
         """Done when `prepare` is; holds its exception if it failed."""
-        self._thread = threading.Thread(target=self._main, name="mmrec-engine", daemon=True)
+        self._worker = Worker(name, self._main, on_end, self._end)
 
     def start(self) -> None:
         """Start the worker thread."""
-        self._thread.start()
+        self._worker.start()
 
     def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
         """Put a job into the queue.
@@ -140,7 +149,8 @@ class Scheduler:
         job = _Job(kind, requests, deadline, Future())
         with self._changed:
             if self._ended:
-                raise UnavailableError("the engine has stopped after a fault; the server must be started again")
+                why = f" ({self._fault.message})" if self._fault else ""
+                raise UnavailableError(f"the engine has stopped after a fault{why}; the server must be started again")
             if self._closing:
                 raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
             if self._works is None:
@@ -180,10 +190,7 @@ class Scheduler:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if not self._thread.is_alive():
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._worker.join(timeout_s)
 
     # --- the worker thread ----------------------------------------------------------------------------------
 
@@ -191,34 +198,27 @@ class Scheduler:
         try:
             works = self._prepare()
         except BaseException as err:
-            self._end(err)
+            # Whoever waits for `ready` gets it.
+            self._end(err if isinstance(err, Exception) else InternalError("the engine ended while loading"))
             return
         with self._changed:
             self._works = works
         self.ready.set_result(None)
-        try:
-            while batch := self._next_batch():
-                self._do(batch)
-        except BaseException as err:
-            _log.critical("the engine thread has ended", exc_info=err)
-            self._end(err)
-        else:
-            self._end(None)
+        while batch := self._next_batch():
+            self._do(batch)
+        self._end(None)
 
-    def _end(self, error: BaseException | None) -> None:
+    def _end(self, error: Exception | None) -> None:
         with self._changed:
             self._ended = True
+            self._fault = error if isinstance(error, MmrecError) else None
             left = [job for job, _ in self._running] + [*self._single, *self._bulk]
             self._single.clear()
             self._bulk.clear()
         for job in left:
             _fail(job, UnavailableError("the engine stopped while this call was waiting; try again"))
         if not self.ready.done():
-            # An exit that was meant for the engine's thread must not end the thread that waits here.
-            shown = error if isinstance(error, Exception) else InternalError("the engine ended while loading")
-            self.ready.set_exception(shown)
-        if error is not None:
-            self._on_end()
+            self.ready.set_exception(error or InternalError("the engine ended while loading"))
 
     def _next_batch(self) -> list[tuple[_Job, int]]:
         """Jobs of one kind, each with how many of its requests to do now; empty when it is time to end."""
@@ -294,23 +294,40 @@ class Scheduler:
 
     def _do(self, batch: list[tuple[_Job, int]]) -> None:
         kind = batch[0][0].kind
+        # Whoever is done in one go is done with the others; a long job goes on with what it began with.
+        together = [entry for entry in batch if not self._in_parts(*entry)]
+        runs = [(self._works, together)] if together else []
+        for job, count in batch:
+            if self._in_parts(job, count):
+                job.works = job.works or self._as_now()
+                runs.append((job.works, [(job, count)]))
+        for works, run in runs:
+            assert works is not None
+            self._run(works[kind], kind, run)
+        with self._changed:
+            self._running = []
+            self._worked = self._clock()
+
+    def _in_parts(self, job: _Job, count: int) -> bool:
+        return self._steady is not None and count < len(job.requests)
+
+    def _as_now(self) -> Mapping[str, Work]:
+        assert self._works is not None
+        return self._works if self._steady is None else {**self._works, **self._steady()}
+
+    def _run(self, work: Work, kind: str, batch: list[tuple[_Job, int]]) -> None:
         # `taken` already counts this batch's share.
         requests = [request for job, count in batch for request in job.requests[job.taken - count : job.taken]]
         started = self._clock()
-        results = self._results(kind, requests)
+        results = self._results(work, kind, requests)
         self._seconds.setdefault(kind, deque(maxlen=_REMEMBERED_BATCHES)).append(self._clock() - started)
         rest = iter(results)
         for job, count in batch:
             job.results += [next(rest) for _ in range(count)]
             if len(job.results) == len(job.requests):
                 _finish(job)
-        with self._changed:
-            self._running = []
-            self._worked = self._clock()
 
-    def _results(self, kind: str, requests: list[Any]) -> list[Any]:
-        assert self._works is not None
-        work = self._works[kind]
+    def _results(self, work: Work, kind: str, requests: list[Any]) -> list[Any]:
         try:
             results = work(requests)
             if not isinstance(results, list) or len(results) != len(requests):
@@ -319,7 +336,9 @@ class Scheduler:
             if len(requests) == 1:
                 return [conceal(err)]
             _log.warning("a batch of %d %s requests failed; trying them one by one", len(requests), kind)
-            return [self._results(kind, [request])[0] for request in requests]
+            # What one reply is made of is still of one state.
+            work = self._as_now()[kind]
+            return [self._results(work, kind, [request])[0] for request in requests]
         return [conceal(result) if isinstance(result, BaseException) else result for result in results]
 
 

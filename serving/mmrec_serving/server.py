@@ -2,7 +2,8 @@
 
 It runs on grpc.aio: a waiting call is a coroutine, not a thread, so hundreds can wait for the one thread that
 does the work. The port is bound and health says NOT_SERVING while the engine loads; it says SERVING when the
-engine has answered its first request. Knows nothing of models: an engine is whatever has the calls of
+engine has answered its first request, and NOT_SERVING again when a thread that the server needs has ended by
+itself (see `mmrec_serving.working`). Knows nothing of models: an engine is whatever has the calls of
 `mmrec.types.Engine`.
 """
 
@@ -25,8 +26,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.rpcs import DELETE_ITEMS, ENGINE_CALLS, SERVICES, UPSERT_ITEMS, work_of
-from mmrec.types import Engine, RecommendRequest
+from mmrec.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
+from mmrec.types import Engine, Questions, RecommendRequest
+from mmrec_serving.access_log import AccessLog
 from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.guards import AuthInterceptor, ErrorInterceptor
@@ -59,7 +61,12 @@ def _prepared(engine_factory: Callable[[], Engine], loaded: Future[Engine]) -> M
         loaded.set_exception(err)
         raise
     loaded.set_result(engine)
-    return {kind: functools.partial(call, engine) for kind, call in ENGINE_CALLS.items()}
+    return _works(ENGINE_CALLS, engine)
+
+
+def _works(calls: Mapping[str, Callable[[Any, list[Any]], list[Any]]], engine: Questions) -> dict[str, Work]:
+    """What does each kind of work."""
+    return {kind: functools.partial(call, engine) for kind, call in calls.items()}
 
 
 QUIET_S = 1.0
@@ -107,6 +114,7 @@ class Server:
         self.address = ""
         """``host:port`` after `start`, with the actual port."""
         self._draining = False
+        self._fault = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._health = health.aio.HealthServicer()
         loaded: Future[Engine] = Future()
@@ -114,16 +122,23 @@ class Server:
         self._housekeeping: Housekeeping | None = None
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, work_of)
         self._scheduler = Scheduler(
-            functools.partial(_prepared, engine_factory, loaded), limits, on_end=self._engine_ended
+            functools.partial(_prepared, engine_factory, loaded),
+            limits,
+            steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
+            on_end=self._worker_ended,
         )
         self._catalogue: CatalogueChanges | None = None
         self._changes: Scheduler | None = None
         if self.config.store is not None:
             self._changes = Scheduler(
-                functools.partial(self._open_changes, loaded, self.config.store), limits, on_end=self._engine_ended
+                functools.partial(self._open_changes, loaded, self.config.store),
+                limits,
+                name="mmrec-recording",
+                on_end=self._worker_ended,
             )
         self._workers = _Workers(self._scheduler, self._changes, not self.config.changes_in_memory)
         self._server: Any = None
+        self._access = AccessLog(self.config.access_log)
 
     def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
         """Bring the catalogue to where its store is, once the engine is loaded; in the thread that changes it."""
@@ -138,7 +153,9 @@ class Server:
                 "the folder of all versions, or fold nothing"
             )
         store = open_store(folder, engine.bundle)
-        self._catalogue = CatalogueChanges(engine, store, questions=lambda: self._scheduler.idle_s < QUIET_S)
+        self._catalogue = CatalogueChanges(
+            engine, store, questions=lambda: self._scheduler.idle_s < QUIET_S, on_end=self._worker_ended
+        )
         try:
             self._catalogue.replay()
         except BaseException:
@@ -155,7 +172,8 @@ class Server:
         """
         config = self.config
         self._loop = asyncio.get_running_loop()
-        interceptors: list[Any] = [ErrorInterceptor("/mmrec.")]
+        self._access = AccessLog(config.access_log, self._loop.call_later)
+        interceptors: list[Any] = [ErrorInterceptor("/mmrec.", self._access)]
         if config.token is not None:
             interceptors.append(AuthInterceptor(config.token))
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
@@ -184,10 +202,13 @@ class Server:
         """
         for scheduler in self._schedulers():
             await asyncio.shield(asyncio.wrap_future(scheduler.ready))
-        if not self._draining and all(scheduler.alive for scheduler in self._schedulers()):
-            self._housekeeping = Housekeeping(self._loaded.result(), self._catalogue, self.config)
+        if not self._draining:
+            self._housekeeping = Housekeeping(
+                self._loaded.result(), self._catalogue, self.config, on_end=self._worker_ended
+            )
             self._housekeeping.start()
-            await self._set_health(_SERVING)
+            if not self._fault.is_set():
+                await self._set_health(_SERVING)
 
     def reload(self) -> None:
         """Go on with the version of the bundle that is current by now, soon and while calls go on; see `Housekeeping`.
@@ -203,6 +224,7 @@ class Server:
         await self._set_health(_NOT_SERVING)
         if self._server is not None:
             await self._server.stop(self.config.grace_s if grace_s is None else grace_s)
+        self._access.close()
         # Nobody waits for a result any more; a batch that is running is not worth waiting for long.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
@@ -215,8 +237,10 @@ class Server:
         for service in ("", *SERVICES):
             await self._health.set(service, status)
 
-    def _engine_ended(self) -> None:
-        """From the engine thread: it has ended by itself, so nothing can be served any more."""
+    def _worker_ended(self, name: str, error: MmrecError) -> None:
+        """From a thread that has ended by itself; see `mmrec_serving.working`."""
+        self._fault.set()
+        _log.critical("health says NOT_SERVING until the server is started again: %s: %s", name, error.message)
         loop = self._loop
         if loop is not None and not loop.is_closed():
             asyncio.run_coroutine_threadsafe(self._set_health(_NOT_SERVING), loop)

@@ -109,3 +109,17 @@ def test_an_empty_folder_is_reported_not_raised(tmp_path: Path, capsys: pytest.C
 def test_no_such_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _status("check", str(tmp_path / "nowhere")) == 3
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: the dataset")
+
+
+def test_how_columns_are_read_and_items_are_worded(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = 'item_id,title,description,price\n1,One,<b>Soft</b> &amp; warm,"1.299,00 €"\n2,Two,,"12,50 €"\n'
+    (dataset / "items.csv").write_text(table, encoding="utf-8")
+    assert _status("check", str(dataset)) == 0
+    out = capsys.readouterr().out
+    assert "1.299,00 € -> 1299; 12,50 € -> 12.5" in out
+    assert "One. Soft & warm\n" in out
+    assert _status("check", str(dataset), "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["columns"][0]["kind"] == "number-comma"
+    assert document["columns"][0]["examples"] == [["1.299,00 €", "1299"], ["12,50 €", "12.5"]]
+    assert document["words"] == [{"item_id": "1", "text": "One. Soft & warm"}, {"item_id": "2", "text": "Two"}]

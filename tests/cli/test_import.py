@@ -9,6 +9,7 @@ import pytest
 
 from mmrec.cli import main
 from mmrec.data.dataset import read_dataset
+from tests.data.importers.shop_files import write_events, write_feed_xml, write_orders, write_shopify
 
 
 def _status(*arguments: str) -> int:
@@ -48,6 +49,8 @@ def test_json(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "events": 1,
         "dropped": 0,
         "notes": [],
+        "left_out": [],
+        "picture_hosts": [],
     }
     assert printed.err == ""
     assert (out / "items.tsv").read_text() == (
@@ -69,7 +72,7 @@ def test_a_folder_in_use_needs_overwrite(source: Path, tmp_path: Path, capsys: p
     [
         (
             ("netflix", "x", "--out", "y"),
-            "the format is 'netflix'; it must be one of movielens, amazon, recbole",
+            "the format is 'netflix'; it must be one of movielens, amazon, recbole, shopify, google-merchant",
         ),
         (("movielens", "x"), "--out is missing"),
         (("movielens", "--out", "y"), "movielens takes one SOURCE"),
@@ -79,6 +82,11 @@ def test_a_folder_in_use_needs_overwrite(source: Path, tmp_path: Path, capsys: p
             "amazon takes no SOURCE but --reviews FILE and --metadata FILE",
         ),
         (("movielens", "x", "--out", "y", "--format", "xml"), "--format is 'xml'"),
+        (("movielens", "x", "--out", "y", "--events", "e"), "--events goes with shopify and google-merchant"),
+        (("google-merchant", "x", "--out", "y", "--items", "variant"), "--items goes with shopify"),
+        (("recbole", "x", "--out", "y", "--keep-unpublished"), "--keep-unpublished goes with shopify"),
+        (("shopify", "x", "--out", "y", "--items", "sku"), "--items is 'sku'; it must be product or variant"),
+        (("shopify", "--out", "y"), "shopify takes one SOURCE"),
     ],
 )
 def test_arguments_that_do_not_fit(
@@ -91,3 +99,36 @@ def test_arguments_that_do_not_fit(
 def test_a_source_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _status("import", "recbole", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")) == 3
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_from_a_shops_files_to_a_checked_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export, orders = write_shopify(tmp_path / "products_export.csv"), write_orders(tmp_path / "orders_export.csv")
+    out = tmp_path / "shop"
+    assert _status("import", "shopify", str(export), "--events", str(orders), "--out", str(out)) == 0
+    shown = capsys.readouterr()
+    assert "left out 1 row: products whose status is 'draft'; --keep-unpublished keeps them" in shown.err
+    assert f"mmrec fetch {out} --hosts cdn.shopify.com" in shown.err
+    assert "rows left out   13" in shown.out
+    assert _status("check", str(out)) == 0
+    assert _status("import", "shopify", str(export), "-o", str(out), "--overwrite", "--items", "variant", "-q") == 0
+    assert capsys.readouterr().err.count("variant") == 0
+    assert len(read_dataset(out).catalogue) == 60
+
+
+def test_what_is_left_out_is_in_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    feed, events = write_feed_xml(tmp_path / "feed.xml"), write_events(tmp_path / "events.csv")
+    out = tmp_path / "shop"
+    arguments = ("import", "google-merchant", str(feed), "--events", str(events), "--out", str(out), "--json", "-q")
+    assert _status(*arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["items"], found["users"], found["events"], found["dropped"]) == (31, 12, 96, 7)
+    assert found["picture_hosts"] == [{"host": "img.shop.example", "pictures": 30}]
+    assert {"kind": "column", "what": "device", "count": 96, "example": "'phone' at events.csv:2"} in found["left_out"]
+    assert _status("check", str(out)) == 0
+
+
+def test_a_shop_without_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    feed, out = write_feed_xml(tmp_path / "feed.xml"), tmp_path / "shop"
+    assert _status("import", "google-merchant", str(feed), "--out", str(out)) == 0
+    assert "mmrec fit needs them, so import again with --events FILE" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["items.parquet"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from mmrec.data.catalogue import Catalogue
+from mmrec.data.item_words import ItemWords
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.types import ItemRecord
 
@@ -34,7 +39,7 @@ def test_texts_without_a_template(catalogue: Catalogue) -> None:
 
 
 def test_texts_with_a_template(catalogue: Catalogue) -> None:
-    assert catalogue.texts("{title} by {brand}") == ["Bond by MI6", "Hat by", "by"]
+    assert catalogue.texts(ItemWords("{title} by {brand}")) == ["Bond by MI6", "Hat by", "by"]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +47,7 @@ def test_texts_with_a_template(catalogue: Catalogue) -> None:
 )
 def test_a_template_names_columns_and_nothing_else(catalogue: Catalogue, template: str) -> None:
     with pytest.raises(InvalidArgumentError, match="template"):
-        catalogue.texts(template)
+        catalogue.texts(ItemWords(template))
 
 
 def test_taking_rows(catalogue: Catalogue) -> None:
@@ -55,8 +60,22 @@ def test_the_table_and_back(catalogue: Catalogue) -> None:
     assert Catalogue.from_table(catalogue.to_table()) == catalogue
 
 
+def test_what_columns_are_said_to_be_goes_with_them(catalogue: Catalogue, tmp_path: Path) -> None:
+    told = replace(catalogue, kinds={"tags": "list", "brand": "text"})
+    pq.write_table(told.to_table(), tmp_path / "catalogue.parquet")
+    assert Catalogue.from_table(pq.read_table(tmp_path / "catalogue.parquet")) == told
+    none = np.zeros(0, np.int64)
+    assert told.take(np.array([1])).kinds == told.changed([], none, none).kinds == {"tags": "list", "brand": "text"}
+    strange = replace(catalogue, kinds={"tags": "colour"})
+    with pytest.raises(InvalidDatasetError, match="'tags' is said to be 'colour'; a column is read as one of"):
+        Catalogue.from_table(strange.to_table())
+
+
 def test_has_words(catalogue: Catalogue) -> None:
     assert catalogue.has_words().tolist() == [True, True, False]
+    priced = replace(catalogue, titles=("", "", "Cap"), descriptions=("",) * 3, attributes={"price": ("5", "", "")})
+    assert priced.has_words().tolist() == [True, False, True]
+    assert priced.has_words(ItemWords(columns=("gone",))).tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize("ids", [("1", "1"), ("1", ""), ("1",)])

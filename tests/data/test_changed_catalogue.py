@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
+from mmrec.data.item_words import ItemWords
 from mmrec.data.lineage import REMEMBERED, Lineage
 from mmrec.data.row_table import RowTable
+from mmrec.data.settings import COLUMN_KINDS
 from mmrec.data.text_columns import TextColumn
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.types import ItemRecord
@@ -52,6 +55,7 @@ def anew(catalogue: Catalogue) -> Catalogue:
         tuple(catalogue.images),
         {name: tuple(values) for name, values in catalogue.attributes.items()},
         None if catalogue.alive_N is None else catalogue.alive_N.copy(),
+        catalogue.kinds,
     )
 
 
@@ -76,7 +80,7 @@ def test_items_come_go_and_come_back_at_their_row() -> None:
     assert first.titles[0] == "Red shoe"
     assert back.take(np.array([3, 0])).titles == ("hat", "green shoe")
     assert back.to_table().column("title").to_pylist() == ["green shoe", "blue boot", "", "hat"]
-    assert back.texts("{title}") == ["green shoe", "blue boot", "", "hat"]
+    assert back.texts(ItemWords("{title}")) == ["green shoe", "blue boot", "", "hat"]
     assert back.has_words().tolist() == [True, True, True, True]
 
 
@@ -247,10 +251,15 @@ def test_states_are_asked_from_several_threads_while_others_are_made() -> None:
 
 
 IDS = [f"i{number}" for number in range(9)]
-PRICES = st.sampled_from(["1", "2.5", " 7 ", "1e2", "", " ", "abc", "1234567890123456", "true", "2024-01-01"])
-FEW_PRICES = st.sampled_from(["1", "2.5", "30", ""])
-DAYS = st.sampled_from(["2024-01-01", "2024-03-01T10:00:00Z", "", "2024-13-01", "5"])
-NEWS = st.sampled_from(["true", "FALSE", "", "maybe"])
+ODD_PRICES = ["5 EUR", "5 USD", "1,299", "12,99", "1.299,00 €", "10%", "a|b", "1.299"]
+PRICES = st.sampled_from(
+    ["1", "2.5", " 7 ", "1e2", "", " ", "abc", "1234567890123456", "true", "2024-01-01", *ODD_PRICES]
+)
+FEW_PRICES = st.sampled_from(["1", "2.5 €", "30", "1,299", "2,5", ""])
+DAYS = st.sampled_from(
+    ["2024-01-01", "2024-03-01T10:00:00Z", "", "2024-13-01", "5", "05/06/2024", "31/05/2024", "5.6.2024"]
+)
+NEWS = st.sampled_from(["true", "FALSE", "", "maybe", "yes"])
 TITLES = st.sampled_from(["red shoe", "Red", "blue|red", "7", "", " "])
 RECORDS = st.builds(
     record, st.sampled_from(IDS), TITLES, st.one_of(FEW_PRICES, PRICES), st.one_of(st.just("2024-02-02"), DAYS), NEWS
@@ -262,7 +271,14 @@ CHANGES = st.lists(
     min_size=1,
     max_size=5,
 )
-VALUES = st.sampled_from(["1", "2.5", '"1"', "abc", '"ab*"', "true", "2024-02-02", "red", "''", "7"])
+VALUES = st.sampled_from(
+    ["1", "2.5", '"1"', "abc", '"ab*"', "true", "2024-02-02", "red", "''", "7", '"5 EUR"', "1.299", '"05/06/2024"']
+)
+
+KINDS = st.one_of(
+    st.just({}),
+    st.dictionaries(st.sampled_from(["price", "day", "new"]), st.sampled_from(COLUMN_KINDS), max_size=2),
+)
 
 
 @st.composite
@@ -286,12 +302,21 @@ EXPRESSIONS = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    CHANGES, st.lists(EXPRESSIONS, min_size=1, max_size=5), st.lists(st.booleans(), min_size=6, max_size=6), st.data()
+    CHANGES,
+    st.lists(EXPRESSIONS, min_size=1, max_size=5),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+    KINDS,
+    st.data(),
 )
 def test_whatever_changes_filters_say_what_those_made_anew_say(
-    changes: list[tuple[list[ItemRecord], list[str]]], expressions: list[str], asked: list[bool], data: st.DataObject
+    changes: list[tuple[list[ItemRecord], list[str]]],
+    expressions: list[str],
+    asked: list[bool],
+    kinds: dict[str, str],
+    data: st.DataObject,
 ) -> None:
-    states = [(SHOP, CatalogueFilter(SHOP, cache_size=4))]
+    shop = replace(SHOP, kinds=kinds)
+    states = [(shop, CatalogueFilter(shop, cache_size=4))]
     for ask, (records, gone) in zip(asked, [*changes, ([], [])], strict=False):
         # Mostly a change of the newest state, now and then one of an older one.
         before, filters = data.draw(st.sampled_from([states[-1]] * 3 + states[:1]))

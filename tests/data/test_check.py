@@ -174,6 +174,39 @@ def test_no_such_folder(tmp_path: Path) -> None:
         check_dataset(tmp_path / "nowhere")
 
 
+def test_settings_decide_how_columns_are_read_and_what_does_not_fit_is_counted(folder: Folder) -> None:
+    items = "item_id\ttitle\tprice\tnote\n1\tHat\t1,299\tx\n2\tCap\task\ty\n3\tShoe\t\tz\n"
+    root = folder({"items.tsv": items, "dataset.toml": '[columns]\nprice = "number"\n[words]\nleave_out = ["note"]\n'})
+    report = check_dataset(root)
+    assert _found(report) == [("items.tsv", 3, "misfit values", "warning")]
+    assert report.examples[0].message.startswith("price is number by dataset.toml, which does not fit 1 of its values")
+    assert [(column.name, column.kind, column.told, column.words) for column in report.columns] == [
+        ("price", "number", True, False),
+        ("note", "text", False, False),
+    ]
+    assert [(entry.item_id, entry.text) for entry in report.words] == [("1", "Hat"), ("2", "Cap"), ("3", "Shoe")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            '[columns]\nprise = "number"\n',
+            "[columns] names 'prise', which is no attribute of the items; those are 'price'",
+        ),
+        ('[columns]\ntitle = "list"\n', "[columns] names 'title', which is no attribute"),
+        ('[words]\nleave_out = ["brand"]\n', "[words] leave_out names 'brand'"),
+        ('[words]\ntemplate = "{brand}"\n', "names 'brand'; the columns are"),
+        ("[columns\n", "is not TOML"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_a_problem(folder: Folder, settings: str, says: str) -> None:
+    root = folder({"items.tsv": "item_id\ttitle\tprice\n1\tHat\t5\n", "dataset.toml": settings})
+    report = check_dataset(root)
+    assert _found(report) == [("dataset.toml", 0, "unusable settings", "error")]
+    assert says in report.examples[0].message
+
+
 def test_rows_of_one_kind_are_counted_and_only_the_first_are_kept(folder: Folder) -> None:
     rows = 200_000
     events = "user_id,item_id,timestamp\n" + "".join(f"u,x{i},{MAY}\n" for i in range(rows))

@@ -67,6 +67,19 @@ def test_a_table_alone_has_its_pictures_beside_it(shop: Path) -> None:
     assert list(described.batches()) == batches
 
 
+def test_a_table_may_be_a_folder_of_parts(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").mkdir()
+    for part in (0, 1):
+        (tmp_path / "items.csv" / f"part-{part}.csv").write_text(f"item_id,title\n{part},Mug\n0,again\n")
+    (batch,) = DescribedItems(tmp_path / "items.csv", 9).batches()
+    assert [item.item_id for item in batch.items] == ["0", "1"]
+    assert [failure.message for failure in batch.failures] == [
+        "items.csv/part-0.csv:3: item_id '0' was there before, at items.csv/part-0.csv:2; keep one row per item",
+        "items.csv/part-1.csv:3: item_id '0' was there before, at items.csv/part-0.csv:2; keep one row per item",
+    ]
+    assert (batch.lines, [failure.line for failure in batch.failures]) == ((2, 5), [3, 6])
+
+
 def test_pictures_may_be_in_the_table_itself(tmp_path: Path) -> None:
     table = tmp_path / "items.parquet"
     pq.write_table(pa.table({"item_id": ["a", "b"], "title": ["Mug", "Lamp"], "image_bytes": [b"one", None]}), table)

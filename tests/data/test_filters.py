@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -129,6 +129,9 @@ def test_what_passes(shop: CatalogueFilter, expression: str, passing: str) -> No
         ("day > soon", 7, "give a date such as 2024-05-31"),
         ("day > 2024-13-01", 7, "column 'day' holds dates"),
         ("mixed < 5", 1, "is text, for it holds 'n/a'"),
+        ("genres < 5", 1, "is text, such as 'Action|Sci-Fi'; < a number needs a column of numbers only"),
+        ('title > "2024-01-01"', 1, "is text, whatever it holds; > a date needs a column of dates only"),
+        ("item_id >= 5", 1, 'compare as texts with >= "5"'),
         ('title < "a*"', 9, "* goes with = and !="),
         ('title:"a*"', 7, "* goes with = and !="),
         ("title:''", 7, "write column:* for any value"),
@@ -136,6 +139,7 @@ def test_what_passes(shop: CatalogueFilter, expression: str, passing: str) -> No
         ("genres = sci fi", 14, "put a value of several words in quotes"),
         ("price", 1, "must follow it, but the end does"),
         ("price =", 8, "ends too early"),
+        ("price < 1,299", 10, "write a number without it (1299.5), a text with a comma in quotes"),
         ("price = 5 OR", 13, "ends too early"),
         ("= 5", 1, "expected a condition, received '='"),
         ("AND", 1, "expected a condition, received 'AND'"),
@@ -352,3 +356,133 @@ def test_a_row_that_is_no_item_any_more_passes_no_filter() -> None:
     assert [catalogue.row_of(item_id) for item_id in "abcd"] == [0, None, 2, None]
     assert [catalogue.last_row_of(item_id) for item_id in "abcd"] == [0, 1, 2, None]
     assert catalogue.take(np.array([1, 2])).alive_N.tolist() == [False, True]
+
+
+# --- columns that people have written ---------------------------------------------------------------------------------
+
+
+def _column(values: Sequence[str], **kinds: str) -> CatalogueFilter:
+    """Filters over a catalogue whose column `x` has these values."""
+    blank = ("",) * len(values)
+    ids = tuple(f"i{row}" for row in range(len(values)))
+    return CatalogueFilter(Catalogue(ids, blank, blank, blank, {"x": tuple(values)}, kinds=kinds))
+
+
+@pytest.mark.parametrize(
+    ("values", "expression", "passing"),
+    [
+        (["5.50 USD", "129.00 USD", ""], "x < 50", [0]),
+        (["5.50 USD", "129.00 USD", ""], "x > 1000", []),
+        (["5.50 USD", "129.00 USD", ""], "x = 5.5", [0]),
+        (["5.50 USD", "129.00 USD", ""], 'x >= "129 USD"', [1]),
+        (["5.50 USD", "129.00 USD", ""], 'x = ""', [2]),
+        (["USD 5", "USD 129", "12"], "x < 50", [0, 2]),
+        (["€12", "€ 7,50"], "x < 10", [1]),
+        (["$1,299.00", "$12.00"], "x > 1000", [0]),
+        (["$1,299", "$12"], "x > 1000", [0]),
+        (["1.299 €", "12 €"], "x > 1000", [0]),
+        (["1,299.00", "7"], "x > 1000", [0]),
+        (["1.299,00 €", "12,50 €"], "x > 1000", [0]),
+        (["1.299,00 €", "12,50 €"], 'x < "1.299,00 €"', [1]),
+        (["1.299,00 €", "12,50 €"], "x = 12.5", [1]),
+        (["1.299,00 €", "12,50 €"], 'x IN ("12,50", 3)', [1]),
+        (["12,99", "7"], "x < 10", [1]),
+        (["1 299,00", "7,00"], "x > 1000", [0]),
+        (["₹1,29,999", "₹99"], "x > 1000", [0]),
+        (["-5 €", "5 €"], "x < 0", [0]),
+        (["10%", "5%"], "x > 7", [0]),
+        (["10%", "5%"], 'x > "7%"', [0]),
+        (["31/05/2024", "01/06/2024"], 'x < "2024-06-01"', [0]),
+        (["31/05/2024", "01/06/2024"], 'x = "1/6/2024"', [1]),
+        (["05/31/2024", "06/01/2024"], "x < 2024-06-01", [0]),
+        (["31.05.2024", "01.06.2024"], "x < 2024-06-01", [0]),
+        (["01.05.2024", "02.06.2024"], "x < 2024-06-01", [0]),
+        (["2024/05/31", "2024/06/01"], "x < 2024-06-01", [0]),
+        (["May 31, 2024", "1 June 2024"], "x < 2024-06-01", [0]),
+        (["31/05/2024", "2024-06-01"], "x < 2024-06-01", [0]),
+        (["05/31/2024 11:30 PM", "06/01/2024"], "x > 2024-05-31T23:00:00Z", [0, 1]),
+        (["20240531", "20240601"], "x < 20240601", [0]),
+        (["yes", "No", ""], "x = true", [0]),
+        (["yes", "No", ""], "x = no", [1]),
+        (["red|blue", "red"], "x:blue", [0]),
+        (["1.5", "2.125"], "x < 2", [0]),
+    ],
+)
+def test_numbers_and_dates_as_people_write_them(values: list[str], expression: str, passing: list[int]) -> None:
+    assert np.flatnonzero(_column(values).bitmap(expression)).tolist() == passing
+
+
+@pytest.mark.parametrize(
+    ("values", "expression", "says"),
+    [
+        (["5 USD", "7 EUR"], "x < 50", "its amounts are in EUR and USD; < a number .* give each currency a column"),
+        (["5 USD", "7 EUR"], "x = 5", "give the value in quotes, as the column writes it"),
+        (["5 USD", "7 EUR"], "x NOT IN (5, 6)", "its amounts are in EUR and USD"),
+        (["5 USD", "on request"], "x < 50", r"holds 'on request'.*\[columns\] x = \"number\" in dataset.toml"),
+        (["5 USD", "on request"], "x != 5", "holds 'on request'"),
+        (["10%", "0.1"], "x < 50", "in no unit and %"),
+        (
+            ["1,299", "2,500"],
+            "x < 50",
+            r"with a decimal point and with a decimal comma.*\"number\" or \"number-comma\"",
+        ),
+        (["1,299", "2,500"], "x = 1299", "with a decimal point and with a decimal comma"),
+        (["12.99 €", "12,99 €"], "x < 50", "it holds '12,99 €'"),
+        (["05/06/2024", "07/08/2024"], 'x < "2024-06-01"', r"the day first and .*\"date-dmy\" or \"date-mdy\""),
+        (["05/06/2024", "07/08/2024"], 'x < "06/06/2024"', "with the day first and with the month first"),
+        (["05/06/2024", "07/08/2024"], "x = 2024-06-05", "with the day first and with the month first"),
+        (["31/05/2024", "soon"], "x >= 2024-06-01", "it holds 'soon'"),
+        (["31/05/2024", "05/31/2024"], "x >= 2024-06-01", "it holds '05/31/2024'"),
+        (["5 USD", "7 USD"], 'x < "6 EUR"', "are in USD, received '6 EUR'; give the number alone"),
+        (["5", "7"], 'x < "6 €"', "are without a currency, received '6 €'"),
+        (["1.299,00 €", "5,5 €"], "x < 1.299", r"can be 1299 or 1.299; write 1299, or \"1.2990\" in quotes"),
+        (["yes", "no"], "x < yes", "compare it with = or !="),
+        (["20240531"], "x < 2024-06-01", r"\[columns\] x = \"date\" in dataset.toml"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(values: list[str], expression: str, says: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"(?s){says}"):
+        _column(values).bitmap(expression)
+
+
+@pytest.mark.parametrize(
+    ("values", "expression", "passing"),
+    [
+        (["5 USD", "7 EUR"], 'x = "5 USD"', [0]),
+        (["5 USD", "7 EUR"], "x:usd", [0]),
+        (["129", "n/a", "5"], 'x < "5"', [0]),
+        (["S", "42", "M"], "x = 42", [1]),
+        (["S", "M", "L"], "x = 42", []),
+        (["05/06/2024", "07/08/2024"], 'x = "05/06/2024"', [0]),
+        (["2024-05-31", "soon"], "x = 2024-05-31", [0]),
+    ],
+)
+def test_texts_are_compared_as_texts(values: list[str], expression: str, passing: list[int]) -> None:
+    assert np.flatnonzero(_column(values).bitmap(expression)).tolist() == passing
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expression", "passing"),
+    [
+        ("number", ["5 USD", "7 EUR", "ask"], "x < 6", [0]),
+        ("number", ["5 USD", "7 EUR", "ask"], 'x = ""', [2]),
+        ("number", ["1.299 €", "2 €"], "x < 2", [0]),
+        ("number-comma", ["1,299", "2"], "x < 2", [0]),
+        ("number-comma", ["1.299", "2"], "x < 3", [1]),
+        ("date-dmy", ["05/06/2024", "07/05/2024"], "x < 2024-06-01", [1]),
+        ("date-mdy", ["05/06/2024", "07/05/2024"], "x < 2024-06-01", [0]),
+        ("date", ["20240531", "20240601"], "x < 2024-06-01", [0]),
+        ("boolean", ["1", "0", "maybe"], "x = true", [0]),
+        ("text", ["007", "7"], "x = 7", [1]),
+        ("list", ["5", "7"], "x = 7", [1]),
+    ],
+)
+def test_a_column_is_read_as_it_is_said_to_be(
+    kind: str, values: list[str], expression: str, passing: list[int]
+) -> None:
+    assert np.flatnonzero(_column(values, x=kind).bitmap(expression)).tolist() == passing
+
+
+def test_moments_of_days_that_people_write() -> None:
+    assert _column(["31/05/2024", ""]).times("x")[0] == 1717113600.0
+    assert _column(["05/06/2024", "?"], x="date-mdy").times("x")[0] == 1714953600.0

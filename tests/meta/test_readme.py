@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mmrec.cli import EXIT_CODES, app
+from tests.data.importers.shop_files import write_events, write_feed_xml, write_orders, write_shopify
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 ADDRESS = "localhost:50051"
@@ -110,7 +111,7 @@ def own_data(tmp_path: Path) -> Path:
 
 
 def test_from_a_release_to_a_server_as_written(own_data: Path, child_environment: dict[str, str]) -> None:
-    (block,) = [block for block in _blocks("sh") if "mmrec import" in block]
+    (block,) = [block for block in _blocks("sh") if "mmrec import movielens" in block]
     *commands, serve = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert [words[1] for words in commands] == ["import", "check", "fit", "evaluate"]
     for words in commands:
@@ -125,3 +126,22 @@ def test_from_a_release_to_a_server_as_written(own_data: Path, child_environment
         server.terminate()
         assert server.wait(timeout=60) == 0
         server.stdout.close()
+
+
+@pytest.mark.parametrize("kind", ["shopify", "google-merchant"])
+def test_from_a_shops_files_to_a_checked_dataset_as_written(
+    kind: str, tmp_path: Path, child_environment: dict[str, str]
+) -> None:
+    """All but fetching from hosts that are not here, and fitting, which tests/pipeline/test_fit_of_a_shop.py does."""
+    (block,) = [block for block in _blocks("sh") if f"mmrec import {kind}" in block]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert [words[1] for words in commands] == ["import", "fetch", "check", "fit"]
+    write_shopify(tmp_path / "products_export.csv")
+    write_orders(tmp_path / "orders_export.csv")
+    write_feed_xml(tmp_path / "feed.xml")
+    write_events(tmp_path / "events.csv")
+    for words in (commands[0], commands[2]):
+        _run(["-m", *words], tmp_path, child_environment)
+    hosts = [words[words.index("--hosts") + 1] for words in commands if "--hosts" in words]
+    assert hosts == [{"shopify": "cdn.shopify.com", "google-merchant": "img.shop.example"}[kind]]
+    assert commands[2][2] == commands[3][2] == commands[1][2] == commands[0][-1]

@@ -10,6 +10,7 @@ import pytest
 
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.dataset import Dataset, read_dataset
+from mmrec.data.item_words import ItemWords
 from mmrec.errors import InvalidArgumentError
 from mmrec.pipeline.filling import (
     FillConfig,
@@ -290,6 +291,11 @@ def test_columns_that_make_the_words(dataset: Dataset) -> None:
     config = FillConfig(modality="words", words_columns=("title",))
     fill_dataset(dataset, "kind", ItemEncoder(None, letters), config)
     assert not any("colour" in text for text in letters.seen if text.startswith("thing"))
+    # Asked for by name, a column is words although the encoder was made without it.
+    letters = Letters()
+    config = FillConfig(modality="words", words_columns=("title", "colour"))
+    fill_dataset(dataset, "kind", ItemEncoder(None, letters, words=ItemWords(columns=())), config)
+    assert all("colour: red" in text for text in letters.seen if text.startswith("thing"))
     for columns in (("kind",), ("title", "nothing")):
         with pytest.raises(InvalidArgumentError, match="words_columns has"):
             fill_dataset(dataset, "kind", ItemEncoder(None, letters), FillConfig(words_columns=columns))
@@ -307,7 +313,7 @@ def test_columns_and_templates_that_cannot_be(dataset: Dataset) -> None:
         with pytest.raises(InvalidArgumentError, match=r"has no attribute .*'colour', 'kind'"):
             fill_dataset(dataset, column, encoder)
     with pytest.raises(InvalidArgumentError, match="so the words would hold the answer"):
-        fill_dataset(dataset, "kind", ItemEncoder(None, Letters(), None, "{title} {kind}"))
+        fill_dataset(dataset, "kind", ItemEncoder(None, Letters(), None, ItemWords("{title} {kind}")))
 
 
 def test_a_catalogue_without_a_column() -> None:

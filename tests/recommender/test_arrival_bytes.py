@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import mmrec
+from mmrec.data.item_words import ItemWords
 from mmrec.errors import BundleError
 from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
 from mmrec.recommender.arriving import Arrivals
@@ -47,7 +48,7 @@ def test_equal_encoders_have_equal_versions(recommender: mmrec.Recommender, demo
     assert version == encoder_version(mmrec.Recommender.load(demo_bundle, device="cpu")._encoder)
     assert len(version) == 16
     other = recommender._encoder.with_fusion(recommender._encoder.fusion)
-    other.template = "{title}"
+    other.words = ItemWords("{title}")
     assert encoder_version(other) != version
 
 

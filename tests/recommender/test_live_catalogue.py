@@ -31,7 +31,7 @@ def test_a_new_item_can_be_recommended_found_and_filtered(own: mmrec.Recommender
     before = own.recommend(history, k=60)
     assert own.upsert_items([lamp("new", pictures[0], **{column: "never-seen"})]).done == ("new",)
 
-    assert own.get_items(["new"])[0][0].title == "Quartz reading lamp"
+    assert own.items(["new"]).items[0].title == "Quartz reading lamp"
     assert own.info().items == len(own._now.parts.catalogue) == 61
     after = own.recommend(history, k=100)
     assert set(after.item_ids) == {*before.item_ids, "new"}
@@ -60,7 +60,7 @@ def test_every_reply_names_the_state_of_the_catalogue(own: mmrec.Recommender) ->
 def test_an_item_that_is_replaced_is_what_it_is_now(own: mmrec.Recommender) -> None:
     item_id = own._now.parts.catalogue.item_ids[4]
     assert own.upsert_items([lamp(item_id)]).done == (item_id,)
-    assert own.get_items([item_id])[0][0].title == "Quartz reading lamp"
+    assert own.items([item_id]).items[0].title == "Quartz reading lamp"
     assert own.search("quartz reading lamp", k=1).item_ids == (item_id,)
     assert own.info().items == 60
 
@@ -75,7 +75,7 @@ def test_a_deleted_item_is_shown_nowhere_and_histories_that_hold_it_stay(own: mm
         assert len(found.items) == 60 - 1 - bool(found.fallback is Fallback.NONE)
         assert gone not in found.item_ids
     assert gone not in own.search("anything", k=100).item_ids
-    assert own.get_items([gone]) == ([], [gone])
+    assert own.items([gone]).missing_ids == (gone,)
     assert own.recommend([gone], k=3).missing_ids == (gone,)
     assert [item.item_id for item in own.list_items(page_size=1000).items] == [i for i in ids if i != gone]
     for entry in own.duplicates().groups:
@@ -100,9 +100,9 @@ def test_a_question_is_answered_from_one_state(own: mmrec.Recommender, monkeypat
     before = own._now
     original = before.suggester.recommend_many
 
-    def change_meanwhile(requests):  # type: ignore[no-untyped-def]
+    def change_meanwhile(*asked):  # type: ignore[no-untyped-def]
         own.delete_items([own._now.parts.catalogue.item_ids[1]])
-        return original(requests)
+        return original(*asked)
 
     monkeypatch.setattr(before.suggester, "recommend_many", change_meanwhile)
     found = own.recommend([], k=100)
@@ -117,13 +117,13 @@ def test_events_of_new_items_count(own: mmrec.Recommender) -> None:
         "three"
     ]
     own.recommend([], user_id="someone")
-    graph = own._now.ranker.parts.transitions
+    graph = own._now.live.transitions(62)[0]
     rows = [own._now.parts.catalogue.row_of(item_id) for item_id in ("one", "two")]
     assert graph.counts[rows[0], rows[1]] > 0
     # A change keeps what came in before it.
     own.upsert_items([lamp("four")])
     own.recommend([], user_id="someone")
-    assert own._now.ranker.parts.transitions.counts[rows[0], rows[1]] > 0
+    assert own._now.live.transitions(63)[0].counts[rows[0], rows[1]] > 0
     assert len(own._now.live.history("someone")) == 3
 
 

@@ -60,7 +60,7 @@ def look_up() -> CatalogueLookUp:
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(0, 10), st.integers(1, 12))
 def test_a_walk_over_the_pages_meets_every_passing_item_exactly_once(prices: list[int], under: int, size: int) -> None:
     look_up = _look_up(prices)
-    passing = [f"i{row}" for row, price in enumerate(prices) if price < under]
+    passing = sorted(f"i{row}" for row, price in enumerate(prices) if price < under)
     request, walked = ListItemsRequest(f"price < {under}", page_size=size), []
     while True:
         (page,) = look_up.list_items_many([request])

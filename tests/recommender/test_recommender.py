@@ -123,8 +123,8 @@ def test_events_that_come_in_change_history_and_counts_at_once(demo_bundle: Path
     assert missing == ["ghost"]
     after = own.recommend([ids[0]], k=60)
     strength = [
-        ranked.transitions.scores([np.array([0], dtype=np.int32)], ranked.channels.transitions)[0, 1]
-        for ranked in (own._now.parts, own._now.ranker.parts)
+        graph.scores([np.array([0], dtype=np.int32)], own._now.parts.channels.transitions)[0, 1]
+        for graph in (own._now.parts.transitions, own._now.live.transitions(60)[0])
     ]
     assert strength[1] > strength[0]
     assert set(before.item_ids) == set(after.item_ids)

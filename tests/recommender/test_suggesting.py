@@ -236,13 +236,11 @@ def test_new_items_get_their_share_of_the_places_up_to_an_age(
     dates = tuple(datetime.fromtimestamp((1000 - row) * 86400, UTC).date().isoformat() for row in range(len(item_ids)))
     dated = replace(catalogue, attributes={**catalogue.attributes, "added": dates})
     admission = Admission(dated, CatalogueFilter(dated), recommender._now.ranker.index, clock=lambda: 1000 * 86400.0)
-    suggester = Suggester(
-        recommender._now.ranker, recommender._now.live, admission, recommender._now.record, recommender.info().versions
-    )
+    suggester = Suggester(recommender._now.ranker, admission, recommender._now.record, recommender.info().versions)
     asked = RecommendRequest(tuple(item_ids[-3:]), k=10, deny=tuple(new[:2]), exploration=1.0)
     young = [item_id for item_id in new[2:] if item_ids.index(item_id) <= 20]
     every, limited = suggester.recommend_many(
-        [asked, replace(asked, exploration_column="added", exploration_max_age_days=20)]
+        [asked, replace(asked, exploration_column="added", exploration_max_age_days=20)], recommender._now.live
     )
     assert isinstance(every, Recommendations)
     assert isinstance(limited, Recommendations)

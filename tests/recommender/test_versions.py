@@ -85,7 +85,7 @@ def test_a_published_catalogue_recommends_what_was_recommended_before(
     assert again.search("quartz reading lamp", k=5).item_ids == own.search("quartz reading lamp", k=5).item_ids
     assert again.list_items(page_size=100).items == own.list_items(page_size=100).items
     assert again.duplicates().groups == own.duplicates().groups
-    assert again.get_items([ids[2], "new-3"]) == ([], [ids[2], "new-3"])
+    assert again.items([ids[2], "new-3"]).missing_ids == (ids[2], "new-3")
     assert "61 items, and the rows of 2 that are gone" in (folder / "MODEL_CARD.md").read_text()
 
 
@@ -162,15 +162,15 @@ def test_another_version_takes_the_place_of_the_one_being_served(
     before = own._now
     own.adopt(own.load_current())
     # A question that has begun goes on with what was there.
-    assert before.suggester.recommend_many([RecommendRequest(k=100)])[0].versions == before.versions  # type: ignore[union-attr]
+    assert before.recommend_many([RecommendRequest(k=100)])[0].versions == before.versions  # type: ignore[union-attr]
     assert own.info().versions.catalogue == "c+5"
     assert own.recommend([]).versions.catalogue == "c+5"
-    assert own.get_items([ids[2]]) == ([], [ids[2]])
+    assert own.items([ids[2]]).missing_ids == (ids[2],)
     # What was recorded went over, the item that is gone included.
     assert own._now.live.history("someone").tolist() == [0, 2, 3]
     own.recommend([], user_id="someone")
     assert own._now.ranker.parts.popularity_N is not before.parts.popularity_N
-    counts = own._now.ranker.parts.transitions
+    counts = own._now.live.transitions(own.info().items + 1)[0]
     assert counts.popularity_N[1] == before.parts.transitions.popularity_N[1] + 1
     assert own.record_events([("someone", "new-1")]) == []
     # Changes go on from there.

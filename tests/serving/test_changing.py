@@ -1,5 +1,6 @@
 """Changes of a catalogue, from the request to the store and the engine, and back after a kill."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.errors import FailedPreconditionError, InternalError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError, UnavailableError
 from mmrec.types import ChangeResults, DeleteRequest, ItemInput, ItemRecord, UpsertRequest
 from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.store import SqliteChangeStore, StoreConfig
@@ -126,9 +127,14 @@ def test_where_changes_cannot_be_applied_no_more_are_taken_on(live: Open, tmp_pa
         raise ValueError("out of order")
 
     live.engine.change = broken  # type: ignore[method-assign,assignment]
-    assert isinstance(live.upsert(ItemInput("a", title="one"), wait_until_visible=True), InternalError)
-    assert isinstance(live.upsert(ItemInput("b", title="two")), InternalError)
-    assert isinstance(live.delete("old"), InternalError)
+    for found in (
+        live.upsert(ItemInput("a", title="one"), wait_until_visible=True),
+        live.upsert(ItemInput("b", title="two")),
+        live.delete("old"),
+    ):
+        assert isinstance(found, UnavailableError)
+        assert re.search(r"takes on no more changes: after change 0, .* \(internal error \w+\)", found.message)
+        assert "comes in when the server is started again" in found.message
     live.changes.close()
     again = Open(tmp_path)
     assert set(again.engine.items) == {"old", "kept", "a"}

@@ -33,9 +33,10 @@ def test_pages_for_a_client_of_another_language(server: BackgroundServer) -> Non
     with grpc.insecure_channel(server.target) as channel:
         stub = item_pb2_grpc.ItemServiceStub(channel)
         first = stub.ListItems(item_pb2.ListItemsRequest(page_size=15), timeout=10)
-        assert ([item.item_id for item in first.items][-1], first.total_size) == ("item-14", 20)
+        # By id: item-0, item-1, item-10, ..., item-19, item-2, ...
+        assert ([item.item_id for item in first.items][-1], first.total_size) == ("item-4", 20)
         last = stub.ListItems(item_pb2.ListItemsRequest(page_token=first.next_page_token), timeout=10)
-        assert (next(item.item_id for item in last.items), len(last.items), last.next_page_token) == ("item-15", 5, "")
+        assert (next(item.item_id for item in last.items), len(last.items), last.next_page_token) == ("item-5", 5, "")
         with pytest.raises(grpc.RpcError) as failed:
             stub.GetSemanticIds(item_pb2.GetSemanticIdsRequest(codebook_version="b7"), timeout=10)
         assert failed.value.code() is grpc.StatusCode.FAILED_PRECONDITION

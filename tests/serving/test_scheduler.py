@@ -18,6 +18,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits
+from mmrec_serving.working import nobody
 
 WAIT_S = 30
 
@@ -56,7 +57,7 @@ def make() -> Iterator[Make]:
     made: list[Scheduler] = []
 
     def build(works: Any, **limits: Any) -> Scheduler:
-        clock, on_end = limits.pop("clock", Clock()), limits.pop("on_end", lambda: None)
+        clock, on_end = limits.pop("clock", Clock()), limits.pop("on_end", nobody)
         prepare = works if callable(works) else lambda: works
         made.append(Scheduler(prepare, SchedulerLimits(**limits), clock=clock, on_end=on_end))
         made[-1].start()
@@ -108,6 +109,39 @@ def test_single_requests_go_before_a_long_job_which_is_done_in_parts(make: Make)
     assert long.result(WAIT_S) == ["10!", "11!", "12!", "13!"]
     assert single.result(WAIT_S) == ["0!"]
     assert gate.batches == [["stop"], [0, 10, 11], [12, 13]]
+
+
+def test_a_job_done_in_parts_goes_on_with_the_works_it_began_with() -> None:
+    gate, state = Gate(), [1]
+
+    def answer(number: int) -> Callable[[list[Any]], list[Any]]:
+        return lambda requests: [(request, number) for request in requests]
+
+    def now(requests: list[Any]) -> list[Any]:
+        if requests == ["stop"]:
+            return gate(requests)
+        if "poison" in requests and len(requests) > 1:
+            raise ValueError("not together")
+        state[0] += 1  # something changes after every batch
+        return answer(state[0] - 1)(requests)
+
+    scheduler = Scheduler(
+        lambda: {"a": now}, SchedulerLimits(max_batch=2), steady=lambda: {"a": answer(state[0])}, clock=Clock()
+    )
+    scheduler.start()
+    scheduler.ready.result(WAIT_S)
+    _held(scheduler, gate)
+    long = scheduler.submit("a", [10, 11, 12, 13, 14])
+    short = scheduler.submit("a", [20, 21])
+    gate.open.set()
+    single = scheduler.submit("a", [0])
+    assert len({number for _, number in long.result(WAIT_S)}) == 1
+    assert len({number for _, number in short.result(WAIT_S)}) == 1
+    assert single.result(WAIT_S)[0][0] == 0
+    # Tried one by one after a fault, they are still of one state.
+    again = scheduler.submit("a", ["poison", "good"])
+    assert len({number for _, number in again.result(WAIT_S)}) == 1
+    assert scheduler.close(WAIT_S)
 
 
 def test_heavy_requests_count_by_their_weight_and_one_that_is_too_heavy_goes_alone(make: Make) -> None:
@@ -263,7 +297,7 @@ def test_when_the_thread_ends_nobody_is_left_waiting(make: Make) -> None:
         gate(requests)
         raise _End
 
-    scheduler = make({"a": work}, on_end=ended.set)
+    scheduler = make({"a": work}, on_end=lambda *_: ended.set())
     running = _held(scheduler, gate)
     waiting = scheduler.submit("a", [1])
     gate.open.set()

@@ -232,6 +232,36 @@ def test_what_was_folded_for_a_server_that_was_killed_comes_before_the_next_fold
         assert client.info().versions.catalogue == f"{base}+2"
 
 
+def test_pages_go_on_after_a_restart_on_a_store_that_was_tidied(root: Path, tmp_path: Path) -> None:
+    def opened() -> tuple[mmrec.Recommender, CatalogueChanges]:
+        engine = mmrec.Recommender.load(root, device="cpu")
+        changes = CatalogueChanges(engine, open_store(tmp_path / "store", engine.bundle))
+        changes.replay()
+        return engine, changes
+
+    engine, changes = opened()
+    for item_id in ("na", "nb", "nc", "na", "nd"):
+        changes.upsert_many([UpsertRequest((ItemInput(item_id, "Quartz lamp"),), wait_until_visible=True)])
+    condition = 'title = "Quartz lamp"'
+    rows = engine._now.parts.catalogue.item_ids[60:]
+    listed = engine.list_items(condition, page_size=2)
+    searched = engine.search("Quartz lamp", k=2, filter=condition)
+    changes.store.compact(changes.store.position())
+    changes.close()
+
+    engine, changes = opened()
+    # Of the changes of an item the last was kept, so the rows are others now.
+    assert (list(rows), list(engine._now.parts.catalogue.item_ids[60:])) == (
+        ["na", "nb", "nc", "nd"],
+        ["nb", "nc", "na", "nd"],
+    )
+    rest = engine.list_items(condition, page_token=listed.next_page_token)
+    assert (listed.item_ids, rest.item_ids) == (("na", "nb"), ("nc", "nd"))
+    found = engine.search("Quartz lamp", k=10, filter=condition, page_token=searched.next_page_token)
+    assert sorted(searched.item_ids + found.item_ids) == ["na", "nb", "nc", "nd"]
+    changes.close()
+
+
 def test_a_store_is_tidied_while_it_is_served(root: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     config = ServerConfig(port=0, store=store, tidy_every_s=0.05, housekeeping_s=0.05)

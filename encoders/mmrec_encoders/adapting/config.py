@@ -100,11 +100,12 @@ class AdaptConfig:
         towers: Of ``small``.
         loss: ``clip`` or ``siglip``.
         texts: What an item's picture is paired with, drawn anew each time: kind and relative weight. Kinds:
-            ``title``; ``item``, all its words as `mmrec.data.catalogue.item_text` writes them; ``columns``, all
+            ``title``; ``item``, all its words as `mmrec.data.item_words.item_text` writes them; ``columns``, all
             phrases together; ``phrase``, one column as ``colour: Red``; ``value``, as ``Red``; or a template over
             the columns, as ``{colour} {article_type}``.
-        columns: Columns that ``phrase``, ``value`` and ``columns`` take; empty for those with 2 to 200 values.
-        template: How ``item`` puts words together; empty for all of them.
+        columns: Columns that ``phrase``, ``value`` and ``columns`` take; empty for those with 2 to 200 values that are
+            words.
+        template: How ``item`` puts words together; empty for what ``dataset.toml`` says, or the columns that are words.
         share: Whether a text that is true of another picture of the batch as well has that picture for a right
             answer too; otherwise such couples are left out of the loss.
         epochs: Passes over the training pairs, at least 1.

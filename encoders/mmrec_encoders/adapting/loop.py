@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.errors import CancelledError, FailedPreconditionError
+from mmrec.errors import FailedPreconditionError, StoppedError
 from mmrec.processes import Processes
 from mmrec.progress import Progress
+from mmrec.stopping import StopRequest
 from mmrec_encoders.adapting.checkpoint import Position, load_checkpoint, save_checkpoint
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.pairs import Pairs
 from mmrec_encoders.adapting.schedule import rate_at
 from mmrec_encoders.adapting.scoring import HeldOutFigures
 from mmrec_encoders.adapting.step import Chunk, contrastive_step
-from mmrec_encoders.adapting.stopping import StopRequest
 from mmrec_encoders.adapting.texts import draw_texts, true_texts
 from mmrec_encoders.adapting.trainee import Trainee
 from mmrec_encoders.losses import clip_loss, siglip_loss
@@ -131,7 +131,7 @@ class Training:
         """Train to the end, from a checkpoint where there is one.
 
         Raises:
-            CancelledError: a stop was asked for; the checkpoint is written.
+            StoppedError: a stop was asked for; the checkpoint is written.
             FailedPreconditionError: the loss is no longer a number.
         """
         found = load_checkpoint(checkpoint, identity, self.trainee.module, self._optimiser, self._scaler)
@@ -163,7 +163,7 @@ class Training:
                 break
             if asked and self.position.steps < self.steps:
                 share = self.position.steps / self.steps
-                raise CancelledError(
+                raise StoppedError(
                     f"stopped as asked after {share:.0%} of the training, which is saved; the same command goes on"
                 )
         told = _told(self.epochs[-1], self.config.epochs) if self.epochs else ""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.pictures import is_url
+from mmrec.data.word_columns import find_words
 from mmrec.errors import InvalidDatasetError
 from mmrec_encoders.adapting.splitting import split_titles
 from mmrec_encoders.adapting.texts import MISSING, TextTable, text_table
@@ -76,17 +77,18 @@ def find_pairs(data: Dataset, config: AdaptConfig) -> Pairs:
         InvalidArgumentError: a column or template of the configuration does not fit the items table.
     """
     catalogue = data.catalogue
-    template = config.template or None
-    train = text_table(catalogue, config.texts, config.columns, template)
+    words = find_words(catalogue, data.settings.words, config.template or None)
+    train = text_table(catalogue, config.texts, config.columns, words)
     named = [
-        title if title.strip() else words
-        for title, words in zip(catalogue.titles, catalogue.texts(template), strict=True)
+        title if title.strip() else text for title, text in zip(catalogue.titles, catalogue.texts(words), strict=True)
     ]
     has_words_N = (train.ids_NS != MISSING).any(axis=1) & np.array([bool(name.strip()) for name in named], np.bool_)
-    has_picture_N = np.array([bool(ref) and not is_url(ref) for ref in catalogue.images], np.bool_)
+    has_picture_N = np.array(
+        [bool(ref) and (not is_url(ref) or data.pictures.has(ref)) for ref in catalogue.images], np.bool_
+    )
     _check_enough(data, has_words_N, has_picture_N)
     both_N = has_words_N & has_picture_N
-    held = text_table(catalogue, (("title", 1.0), ("item", 1.0)), (), template)
+    held = text_table(catalogue, (("title", 1.0), ("item", 1.0)), (), words)
     untitled_N = held.ids_NS[:, 0] == MISSING
     held.ids_NS[untitled_N, 0] = held.ids_NS[untitled_N, 1]
     rows = np.flatnonzero(both_N)
@@ -101,8 +103,9 @@ def find_pairs(data: Dataset, config: AdaptConfig) -> Pairs:
 
 
 def data_hash(data: Dataset) -> str:
-    """Hash of the items' words, and of their pictures' names, sizes and times of change. 64 hex digits."""
-    digest = hashlib.sha256()
+    """Hash of the items' columns, of which of them are words, and of the pictures' names, sizes and times of change.
+    64 hex digits."""
+    digest = hashlib.sha256(find_words(data.catalogue, data.settings.words).fingerprint.encode("utf-8", "replace"))
     table = data.catalogue.to_table()
     for name in table.column_names:
         digest.update(f"{name}\0".encode())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.files import replace_file
+from mmrec.data.files import new_array_file, replace_file
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidImageError
 from mmrec.progress import Progress
@@ -143,7 +143,7 @@ def keep_pictures(
     failures: list[PictureFailure] = []
     temporaries = [path.with_name(f".{path.name}.tmp") for path, _, _, _ in sides]
     files = [
-        np.lib.format.open_memmap(temporary, "w+", np.uint8, (int(holds.sum()), 3, *frame))
+        new_array_file(temporary, np.uint8, (int(holds.sum()), 3, *frame))
         for temporary, (_, _, frame, holds) in zip(temporaries, sides, strict=True)
     ]
     places = [np.cumsum(holds) - 1 for _, _, _, holds in sides]

@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.dataset import Dataset
-from mmrec.data.files import replace_file
+from mmrec.data.files import new_array_file, replace_file
 from mmrec.errors import InvalidArgumentError
 from mmrec.processes import Processes
 from mmrec.progress import Progress
+from mmrec.quiet import quiet_loading
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.open_clip_trainee import OpenClipTrainee
 from mmrec_encoders.adapting.pairs import Pairs
@@ -35,7 +36,6 @@ from mmrec_encoders.adapting.texts import draw_texts, true_texts
 from mmrec_encoders.losses import siglip_loss
 from mmrec_encoders.open_clip_models import load_open_clip, load_tokenizer, model_config, open_clip_config
 from mmrec_encoders.preparation import ClipPreparation
-from mmrec_encoders.quiet import quiet_loading
 from mmrec_encoders.weights import fingerprint_of
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _encode_frozen(
 
     if processes.is_main:
         length = vectors(np.zeros(1, np.int64)).shape[1]
-        np.lib.format.open_memmap(temporary, "w+", np.float32, (count, length)).flush()
+        new_array_file(temporary, np.float32, (count, length))
     processes.wait()
     file = np.load(temporary, mmap_mode="r+")
     own = np.array_split(np.arange(count, dtype=np.int64), processes.count)[processes.index]

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.files import replace_file
 from mmrec.device import resolve_dtype
+from mmrec.disk import GO_ON, refusals_as_errors
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.processes import Processes
 from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.stopping import Stoppable, StopRequest
 from mmrec_encoders.adapting.config import AdaptConfig, adapt_preset
 from mmrec_encoders.adapting.folder import WORK, finished, open_folder, publish, unpublish, work_folder
 from mmrec_encoders.adapting.loop import Training
@@ -30,7 +32,6 @@ from mmrec_encoders.adapting.pretrained import prepare_open_clip
 from mmrec_encoders.adapting.report import AdaptReport, figures_from_json, report_from_json, report_page
 from mmrec_encoders.adapting.scoring import HeldOutFigures, score
 from mmrec_encoders.adapting.small import prepare_small
-from mmrec_encoders.adapting.stopping import Stoppable, StopRequest
 from mmrec_encoders.adapting.zero_shot import label_columns
 
 if TYPE_CHECKING:
@@ -84,15 +85,17 @@ def adapt_encoders(
     Raises:
         InvalidDatasetError: too few items have words and a picture, or too few different titles.
         InvalidArgumentError: a column is not there, the batch is larger than the data, or `out` is something else.
-        FailedPreconditionError: another process writes to `out`, or the loss is no longer a number.
+        FailedPreconditionError: another process writes to `out`, the disk is full or refuses otherwise, or the loss is
+            no longer a number.
         ModelNotAvailableError: a model can be neither found nor fetched.
-        CancelledError: the process was asked to stop; what was done is saved.
+        StoppedError: the process was asked to stop; what was done is saved.
     """
     config = config or adapt_preset()
     started = time.monotonic()
     processes = Processes(config.device)
     dtype = resolve_dtype(config.dtype, processes.device)
     with ExitStack() as stack:
+        stack.enter_context(refusals_as_errors(GO_ON, Path(out)))
         stack.enter_context(open_folder(Path(out), writer=processes.is_main))
         stop = stack.enter_context(StopRequest())
         data = read_dataset(dataset, max_left_out=max_left_out)

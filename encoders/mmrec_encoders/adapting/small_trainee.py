@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.files import replace_file
+from mmrec.data.files import new_array_file, replace_file
 from mmrec.progress import Progress
 from mmrec_encoders.adapting.config import AdaptConfig
 from mmrec_encoders.adapting.pictures import KeptPictures
@@ -148,7 +148,7 @@ def encode_once(path: Path, texts: Sequence[str], text: TextEncoder, progress: P
     progress.start("encoding words", len(texts), "texts")
 
     def write(temporary: Path) -> None:
-        file = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(texts), text.dim))
+        file = new_array_file(temporary, np.float32, (len(texts), text.dim))
         for at in range(0, len(order), _TEXTS_AT_ONCE):
             rows = order[at : at + _TEXTS_AT_ONCE]
             file[rows] = text.encode([texts[row] for row in rows])
@@ -168,7 +168,7 @@ def split_once(path: Path, texts: Sequence[str], text: SentenceTextEncoder, coun
     longest = max(part.shape[1] for part in parts)
 
     def write(temporary: Path) -> None:
-        file = np.lib.format.open_memmap(temporary, "w+", np.int32, (len(texts), longest))
+        file = new_array_file(temporary, np.int32, (len(texts), longest))
         file[:] = count
         at = 0
         for part in parts:

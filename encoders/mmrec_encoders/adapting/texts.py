@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.data.item_words import EVERY_COLUMN, ItemWords
 from mmrec.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -63,15 +64,15 @@ def text_table(
     catalogue: Catalogue,
     kinds: Sequence[tuple[str, float]],
     columns: Sequence[str] = (),
-    template: str | None = None,
+    words: ItemWords = EVERY_COLUMN,
 ) -> TextTable:
     """All texts of all items.
 
     Args:
         catalogue: The items.
         kinds: Kinds and weights; see `AdaptConfig.texts`. Those of weight 0 are left out.
-        columns: Columns that phrases are made of; empty for `category_columns`.
-        template: Of the kind ``item``.
+        columns: Columns that phrases are made of; empty for those of `category_columns` that are words.
+        words: Of the kind ``item``.
 
     Raises:
         InvalidArgumentError: a column is not there, or a template is none.
@@ -83,11 +84,13 @@ def text_table(
             f"{', '.join(catalogue.attributes) or 'none'}",
             field="columns",
         )
-    columns = tuple(columns) or category_columns(catalogue)
+    columns = tuple(columns) or tuple(
+        name for name in category_columns(catalogue) if words.columns is None or name in words.columns
+    )
     slots: list[tuple[float, Iterable[str]]] = []
     for kind, weight in kinds:
         if weight > 0:
-            made = _slots(catalogue, kind, columns, template)
+            made = _slots(catalogue, kind, columns, words)
             # Slots of one kind share its weight.
             slots += [(weight / len(made), texts) for texts in made]
     numbers: dict[str, int] = {}
@@ -135,13 +138,13 @@ def true_texts(ids_BS: npt.NDArray[np.int64], texts_B: npt.NDArray[np.int64]) ->
     return found
 
 
-def _slots(catalogue: Catalogue, kind: str, columns: Sequence[str], template: str | None) -> list[Iterable[str]]:
+def _slots(catalogue: Catalogue, kind: str, columns: Sequence[str], words: ItemWords) -> list[Iterable[str]]:
     if kind == "title":
         return [catalogue.titles]
     if kind == "item":
-        return [catalogue.texts(template)]
+        return [catalogue.texts(words)]
     if "{" in kind:
-        return [catalogue.texts(kind)]
+        return [catalogue.texts(ItemWords(kind))]
     values: Mapping[str, Sequence[str]] = {name: catalogue.attributes[name] for name in columns}
     if kind == "columns":
         phrased = [[_phrase(name, value) for value in values[name]] for name in columns]
@@ -157,5 +160,5 @@ def _phrase(column: str, value: str) -> str:
 
 
 def _plain(value: str) -> str:
-    """A ``|`` separates entries of a list; see `item_text`."""
+    """A ``|`` separates entries of a list; see `ItemWords`."""
     return ", ".join(entry.strip() for entry in value.split("|") if entry.strip())

@@ -30,7 +30,9 @@ class EmbedConfig:
         preset: Encoders to start from when there is neither.
         image_model: Instead of the preset's, or where the bundle's image model is now.
         text_model: Likewise for words.
-        template: How an item's words are put together; None takes the bundle's, or title, description, attributes.
+        template: How an item's words are put together; None takes the words of the bundle or of the encoders, or those
+            of ``dataset.toml``, or title, description and the attributes that are words (see `mmrec.data.word_columns`)
+            by the items trained on or, where none are, by the first 10,000.
         vectors: ``fused``, or ``image`` or ``text`` for the frozen encoder's vectors of that side alone.
         dimension: Length of fused vectors; 0 for all, else a length the fusion was trained for.
         store: Number format in the files: ``float32`` or ``float16``.

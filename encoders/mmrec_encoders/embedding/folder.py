@@ -150,21 +150,30 @@ class OutputFolder:
         Raises:
             InvalidArgumentError: another job is there; the message names what differs.
         """
-        path = self.path / _JOB
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            found = None
-        except (OSError, ValueError) as err:
-            raise InvalidArgumentError(
-                f"{str(path)!r} is damaged, so nobody can tell whose shards these are; pass --overwrite to replace all",
-                field="overwrite",
-            ) from err
+        found = self.recorded()
         if found is not None:
             refuse_differences(self.path, found, job)
             return
         self._failpoint("before-job-description")
         self._write(_JOB, _pretty({"format": _FORMAT, **job}), "mid-job-description")
+
+    def recorded(self) -> dict[str, Any] | None:
+        """The description of the job that is there; None where there is none.
+
+        Raises:
+            InvalidArgumentError: it is damaged.
+        """
+        path = self.path / _JOB
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as err:
+            raise InvalidArgumentError(
+                f"{str(path)!r} is damaged, so nobody can tell whose shards these are; pass --overwrite to replace all",
+                field="overwrite",
+            ) from err
 
     @property
     def encoders(self) -> Path:

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mmrec.data.fetching import PictureFetcher
+from mmrec.data.item_words import ItemWords
+from mmrec.data.settings import read_settings
 from mmrec.data.streaming import ItemStream
 from mmrec.device import resolve_device
+from mmrec.disk import GO_ON, refusals_as_errors
 from mmrec.progress import NO_PROGRESS, Progress
 from mmrec_encoders.embedding.cache import VectorCache
 from mmrec_encoders.embedding.committing import Committer
@@ -25,7 +28,8 @@ from mmrec_encoders.embedding.folder import CACHE, FETCHED, OutputFolder
 from mmrec_encoders.embedding.local_engine import JobPlan, encoded_windows, suitable_workers
 from mmrec_encoders.embedding.pictures import DecodeSetup, Fetcher
 from mmrec_encoders.embedding.source import describe_job, load_encoder, settings_of, train_encoder
-from mmrec_encoders.embedding.windows import WindowJob, check_template, plan_window
+from mmrec_encoders.embedding.windows import WindowJob, check_columns, plan_window
+from mmrec_encoders.embedding.words import job_words
 from mmrec_encoders.item_encoder import ItemEncoder
 
 __all__ = ["embed_dataset"]
@@ -77,14 +81,17 @@ def embed_dataset(
         check_ray(config.ray_address)
     stream = ItemStream(dataset, config.shard_rows)
     if config.template is not None and stream.columns:
-        check_template(config.template, stream.columns)
+        check_columns(ItemWords(config.template), stream.columns)
     encoder = None if config.trains else load_encoder(config)
     fetcher: Fetcher | None = None if config.fetch is None else PictureFetcher(config.fetch)
-    with OutputFolder(out, failpoint) as folder:
+    with refusals_as_errors(GO_ON, out), OutputFolder(out, failpoint) as folder:
         if config.overwrite:
             folder.clear()
         if encoder is None:
             encoder = train_encoder(dataset, config, folder, fetcher, progress, failpoint)
+        elif config.vectors == "text" and config.bundle is None and config.encoders is None:
+            settings = read_settings(dataset).words
+            encoder = encoder.with_words(job_words(dataset, config.template, settings, folder.recorded()))
         failpoint("after-encoders")
         job = describe_job(encoder, config)
         folder.agree_on(job)
@@ -174,9 +181,8 @@ def _on_ray(
     source = WindowSource(
         dataset.absolute(),
         config.shard_rows,
-        plan.encoder.template,
+        _words(plan.encoder, config),
         pictures=plan.setup is not None,
-        words=config.vectors != "image",
     )
     trained = folder.encoders.absolute() if config.trains else None
     return ray_engine.encoded_windows(plan, config, source, encoders=trained, cache=cache)
@@ -184,10 +190,16 @@ def _on_ray(
 
 def _jobs(stream: ItemStream, encoder: ItemEncoder, config: EmbedConfig, folder: OutputFolder) -> Iterator[WindowJob]:
     pictures = encoder.image is not None and config.vectors != "text"
+    words = _words(encoder, config)
     for window in stream.windows(folder.path / _IDS):
-        if window.number == 0:
-            check_template(encoder.template, stream.columns)
-        yield plan_window(window, encoder.template, pictures=pictures, words=config.vectors != "image")
+        if window.number == 0 and words is not None:
+            check_columns(words, stream.columns)
+        yield plan_window(window, words, pictures=pictures)
+
+
+def _words(encoder: ItemEncoder, config: EmbedConfig) -> ItemWords | None:
+    """What of an item is words; None where they are not wanted."""
+    return None if config.vectors == "image" else encoder.words
 
 
 class _Meter:

@@ -178,9 +178,9 @@ class PictureDecoder:
                     size = f"{len(task.data):,} bytes; at most {MAX_PICTURE_BYTES:,} are read"
                     return f"the picture in the table has {size}: scale it down"
                 return task.data
-            if self._setup.fetcher is not None and is_url(task.ref):
-                return self._setup.fetcher.fetch(task.ref)
             data = self._store.read(task.ref)
+            if data is None and self._setup.fetcher is not None and is_url(task.ref):
+                return self._setup.fetcher.fetch(task.ref)
         except InvalidImageError as err:
             return err.message
         return missing_picture(task.ref) if data is None else data
@@ -189,5 +189,5 @@ class PictureDecoder:
 def missing_picture(ref: str) -> str:
     """Why a reference that the dataset folder does not have gives no picture."""
     if is_url(ref):
-        return f"the picture {ref!r} is a URL, and nothing is fetched; put the file into images/"
+        return f"the picture {ref!r} is a URL that was not fetched; `mmrec fetch` brings it into images/"
     return f"the picture {ref!r} is not in the dataset folder; put the file into images/"

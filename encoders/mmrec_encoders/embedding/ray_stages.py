@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmrec.data.item_words import ItemWords
 from mmrec.data.streaming import ItemStream
 from mmrec.errors import MmrecError, UnavailableError
 from mmrec_encoders.embedding.cache import CachedVector, VectorCache, vector_key
 from mmrec_encoders.embedding.fetched import FetchedUrls
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureDecoder, PictureTask
 from mmrec_encoders.embedding.pool import DecodedChunk, prepared_shape
-from mmrec_encoders.embedding.windows import WindowJob, check_template, chunks_of, plan_window
+from mmrec_encoders.embedding.windows import WindowJob, check_columns, chunks_of, plan_window
 
 if TYPE_CHECKING:
     from mmrec_encoders.embedding.encoding import EncodedWindow
@@ -49,16 +50,14 @@ class WindowSource:
     Attributes:
         dataset: The dataset folder, at the same path on every machine.
         shard_rows: Rows per window.
-        template: How an item's words are put together.
+        words: What of an item is words; None: texts are not wanted.
         pictures: Whether pictures are wanted.
-        words: Whether texts are wanted.
     """
 
     dataset: Path
     shard_rows: int
-    template: str | None
+    words: ItemWords | None
     pictures: bool
-    words: bool
 
 
 @dataclass(frozen=True)
@@ -130,9 +129,9 @@ def read_windows(_: Row, source: WindowSource) -> Iterator[Row]:
     try:
         stream = ItemStream(source.dataset, source.shard_rows)
         for window in stream.windows():
-            if window.number == 0:
-                check_template(source.template, stream.columns)
-            yield {"parcel": Parcel(plan_window(window, source.template, pictures=source.pictures, words=source.words))}
+            if window.number == 0 and source.words is not None:
+                check_columns(source.words, stream.columns)
+            yield {"parcel": Parcel(plan_window(window, source.words, pictures=source.pictures))}
     except MmrecError as err:
         yield {"parcel": Parcel(None, error=err)}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from mmrec.data.tables import Table
 from mmrec_encoders.embedding.pictures import Fetcher
 from mmrec_encoders.training import following_pairs
 
-__all__ = ["MOST_EVENTS", "Sample", "SamplePictures", "draw_sample"]
+__all__ = ["MOST_EVENTS", "Sample", "SamplePictures", "catalogue_of", "draw_sample"]
 
 MOST_EVENTS = 2_000_000
 """Events of the sampled items that are read, from the start of the table; about 100 bytes of memory each."""
@@ -76,8 +77,9 @@ class SamplePictures(PictureStore):
         """See `PictureStore.read`."""
         if ref.startswith(_IN_TABLE):
             return self._file(ref).read_bytes()
-        if self._fetcher is None or not is_url(ref):
-            return super().read(ref)
+        data = super().read(ref)
+        if data is not None or self._fetcher is None or not is_url(ref):
+            return data
         file = self._file(ref)
         if not file.is_file():
             file.write_bytes(self._fetcher.fetch(ref))
@@ -115,11 +117,17 @@ def draw_sample(
                 items.append(item._replace(image=ref, picture=None))
                 following = next(wanted, -1)
             number += 1
-    catalogue = _catalogue(items, stream.columns)
+    catalogue = catalogue_of(items, stream.columns)
     return Sample(catalogue, pictures, _pairs(root, catalogue))
 
 
-def _catalogue(items: list[StreamedItem], columns: tuple[str, ...]) -> Catalogue:
+def catalogue_of(items: Sequence[StreamedItem], columns: Sequence[str]) -> Catalogue:
+    """Items of a table as a catalogue.
+
+    Args:
+        items: In their order.
+        columns: Of the table.
+    """
     return Catalogue(
         item_ids=tuple(item.item_id for item in items),
         titles=tuple(item.title for item in items),

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.bundle import open_bundle
+from mmrec.data.item_words import ItemWords
+from mmrec.data.settings import WordSettings, read_settings
+from mmrec.data.word_columns import find_words
 from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec.progress import Progress
@@ -37,7 +40,8 @@ _CPU_TOKENS, _GPU_TOKENS = 2**17, 2**20
 
 
 def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncoder:
-    """The encoders of a job, without training anything.
+    """The encoders of a job, without training anything; where neither a bundle nor a folder says what of an item is
+    words, `words.job_words` does.
 
     Args:
         config: What embeds.
@@ -64,14 +68,14 @@ def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncode
         text_model=config.text_model,
         compile=config.compile,
     )
-    if not config.trains and config.template is not None and config.template != encoder.template:
+    if not config.trains and config.template is not None and config.template != encoder.words.template:
         if config.vectors == "fused":
             raise InvalidArgumentError(
                 f"template is {config.template!r}, but the encoders in {str(folder)!r} were trained with "
-                f"{encoder.template!r}; leave it out",
+                f"{encoder.words.template!r}; leave it out",
                 field="template",
             )
-        encoder.template = config.template
+        encoder = encoder.with_words(ItemWords(config.template))
     if config.vectors == "fused":
         if encoder.fusion is None:
             raise BundleError(
@@ -99,7 +103,7 @@ def _frozen(config: EmbedConfig) -> ItemEncoder:
         encoders = build_encoders(
             config.preset, config.device, config.dtype, SMALL, config.text_model, compile=config.compile
         )
-        return ItemEncoder(None, encoders.text, None, config.template)
+        return ItemEncoder(None, encoders.text, None)
     if (config.image_model or PRESETS.get(config.preset, (SMALL,))[0]) == SMALL:
         raise InvalidArgumentError(
             "vectors is 'image', but the small image encoder has to be trained first; pass a bundle, a folder of "
@@ -109,7 +113,7 @@ def _frozen(config: EmbedConfig) -> ItemEncoder:
     encoders = build_encoders(
         config.preset, config.device, config.dtype, config.image_model, MINILM, compile=config.compile
     )
-    return ItemEncoder(encoders.image, encoders.text, None, config.template)
+    return ItemEncoder(encoders.image, encoders.text, None)
 
 
 def train_encoder(
@@ -125,7 +129,8 @@ def train_encoder(
     Raises:
         InvalidArgumentError: the folder has encoders that were trained otherwise.
     """
-    recipe = _recipe(config)
+    settings = read_settings(dataset).words
+    recipe = _recipe(config, settings)
     if folder.encoders.is_dir():
         try:
             found = json.loads((folder.encoders / _RECIPE).read_text(encoding="utf-8"))
@@ -143,18 +148,17 @@ def train_encoder(
         sample = draw_sample(
             dataset, config.training_items, config.seed, kept, fetcher, folder.path / ".training-ids.tmp"
         )
-        training = config.training
-        if config.template is not None:
-            training = replace(training, template=config.template)
+        template = config.template if config.template is not None else config.training.template
         trained = train_item_encoder(
             sample.catalogue,
             sample.pictures,
             sample.pairs_P2,
             encoders,
-            training,
+            config.training,
             device=config.device,
             seed=config.seed,
             progress=progress,
+            words=find_words(sample.catalogue, settings, template),
         )
         sample.pictures.close()
         trained.encoder.save(made)
@@ -171,11 +175,13 @@ def train_encoder(
     return _in_batches(trained.encoder, config)
 
 
-def _recipe(config: EmbedConfig) -> dict[str, Any]:
+def _recipe(config: EmbedConfig, settings: WordSettings) -> dict[str, Any]:
     """All that training depends on, but for the catalogue."""
     images, texts = PRESETS.get(config.preset, ("", ""))
     training = asdict(config.training)
-    training["template"] = config.template if config.template is not None else config.training.template
+    given = config.template if config.template is not None else config.training.template
+    training["template"] = given if given is not None else settings.template
+    training["leave_out"] = settings.leave_out
     recipe = {
         "image_model": config.image_model or images,
         "text_model": config.text_model or texts,
@@ -218,7 +224,7 @@ def describe_job(encoder: ItemEncoder, config: EmbedConfig) -> dict[str, Any]:
     if not uses_image:
         fingerprints["image"] = fingerprints["preparation"] = ""
     if not uses_text:
-        fingerprints["text"] = fingerprints["template"] = ""
+        fingerprints["text"] = fingerprints["words"] = ""
     if config.vectors == "fused":
         assert encoder.fusion is not None  # `load_encoder` and `train_encoder` have seen to it
         dimension = config.dimension or encoder.fusion.dimension

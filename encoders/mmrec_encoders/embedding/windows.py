@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import string
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mmrec.data.catalogue import OWN_COLUMNS, Catalogue, item_text
+from mmrec.data.catalogue import OWN_COLUMNS
+from mmrec.data.item_words import ItemWords, check_words, item_text
 from mmrec.data.streaming import ItemWindow, StreamedItem
 from mmrec.types import ItemRecord
 from mmrec_encoders.embedding.pictures import PictureResult, PictureTask
 
-__all__ = ["DeadLetter", "WindowJob", "check_template", "chunks_of", "input_hash", "plan_window", "words_of"]
+__all__ = ["DeadLetter", "WindowJob", "check_columns", "chunks_of", "input_hash", "plan_window", "words_of"]
 
 
 class DeadLetter(NamedTuple):
@@ -59,16 +59,13 @@ class WindowJob(NamedTuple):
     failures: tuple[DeadLetter, ...]
 
 
-def plan_window(
-    window: ItemWindow, template: str | None = None, *, pictures: bool = True, words: bool = True
-) -> WindowJob:
+def plan_window(window: ItemWindow, words: ItemWords | None, *, pictures: bool = True) -> WindowJob:
     """The work of one window.
 
     Args:
         window: Rows of the catalogue.
-        template: How an item's words are put together; see `mmrec.data.catalogue.item_text`.
+        words: What of an item is words; None: texts are not wanted.
         pictures: Whether pictures are wanted.
-        words: Whether texts are wanted.
     """
     items = window.items
     return WindowJob(
@@ -76,7 +73,7 @@ def plan_window(
         rows=window.rows,
         item_ids=tuple(item.item_id for item in items),
         lines=tuple(item.line for item in items),
-        texts=tuple(words_of(item, template) if words else "" for item in items),
+        texts=tuple("" if words is None else words_of(item, words) for item in items),
         tasks=tuple(
             PictureTask(row, item.image, item.picture)
             for row, item in enumerate(items)
@@ -95,28 +92,25 @@ def chunks_of(job: WindowJob, size: int) -> Iterator[tuple[PictureTask, ...]]:
         yield job.tasks[at : at + size]
 
 
-def words_of(item: StreamedItem, template: str | None) -> str:
+def words_of(item: StreamedItem, words: ItemWords) -> str:
     """The text of one item; '' where it has neither a title, a description nor an attribute."""
     if not any(value.strip() for value in (item.title, item.description, *item.attributes.values())):
         return ""
     attributes = dict(item.attributes)
-    if template is not None:
-        # In JSON Lines a column can come up in a later row.
-        named = {name for _, name, _, _ in string.Formatter().parse(template) if name}
-        attributes |= dict.fromkeys(named - {*attributes, *OWN_COLUMNS}, "")
+    # In JSON Lines a column can come up in a later row.
+    attributes |= dict.fromkeys(words.named - {*attributes, *OWN_COLUMNS}, "")
     record = ItemRecord(item.item_id, item.title, item.description, item.image, attributes)
-    text = item_text(record, template)
+    text = item_text(record, words)
     return text if text.strip() else ""
 
 
-def check_template(template: str | None, columns: Sequence[str]) -> None:
+def check_columns(words: ItemWords, columns: Sequence[str]) -> None:
     """Refuse a template that names a column which is not there.
 
     Raises:
         InvalidArgumentError: it does, or it is no format string.
     """
-    attributes = {name: () for name in columns if name not in OWN_COLUMNS}
-    Catalogue((), (), (), (), attributes).texts(template)
+    check_words(words, tuple(dict.fromkeys((*OWN_COLUMNS, *columns))))
 
 
 def input_hash(job: WindowJob, results: Sequence[PictureResult]) -> str:

@@ -1,23 +1,31 @@
-"""Amazon Reviews 2023 into a dataset folder, from the reviews and the metadata of one category (JSON Lines,
-gzipped or not).
+"""Amazon Reviews, the release of 2023 or of 2018, into a dataset folder, from the reviews and the metadata of one
+category (JSON Lines, gzipped or not).
 
-An item is a `parent_asin`, which is what the two files share: colours and sizes of a product have ASINs of
-their own. Counts and averages of ratings in the metadata are left out, for they are made with reviews that
-come later in time. Pictures stay URLs; they are not fetched.
+Which release it is shows in the records. In that of 2023 an item is a `parent_asin`, which is what the two files share:
+colours and sizes of a product have ASINs of their own. In that of 2018 it is an `asin`. Counts and averages of ratings
+in the metadata are left out, for they are made with reviews that come later in time. Pictures stay URLs; they are not
+fetched. Whatever else is left out is counted.
 
-Source: https://amazon-reviews-2023.github.io/
+Source: https://amazon-reviews-2023.github.io/ and https://nijianmo.github.io/amazon/
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from mmrec.data.html_text import html_to_text, looks_like_html
+from mmrec.data.importers.left_out import LeftOutTally
+from mmrec.data.importers.shop_items import host_of, picture_notes
+from mmrec.data.importers.shop_values import moment_of
 from mmrec.data.importers.streams import read_json_lines
-from mmrec.data.writing import ImportSummary, TableWriter, dataset_folder
+from mmrec.data.writing import ImportSummary, PictureHost, TableWriter, dataset_folder
 from mmrec.errors import InvalidDatasetError
 from mmrec.progress import NO_PROGRESS, Progress
 
@@ -41,6 +49,60 @@ _EVENTS: Mapping[str, Any] = {
     "rating": pa.float32(),
 }
 _BATCH = 100_000
+_AMERICAN = re.compile(r"(\d{1,2}) (\d{1,2}), (\d{4})", re.ASCII)
+"""How 2018 writes a date in words: ``05 3, 2011``."""
+
+
+class _Release(NamedTuple):
+    """Names in the records of a release, those of the later or usual form first.
+
+    metadata: by column of the items, without the picture.  pictures: where pictures are.  reviews: by column of events.
+    """
+
+    metadata: Mapping[str, tuple[str, ...]]
+    pictures: tuple[str, ...]
+    reviews: Mapping[str, tuple[str, ...]]
+
+
+_OF_2023 = _Release(
+    {
+        "item_id": ("parent_asin",),
+        "title": ("title",),
+        "description": ("description",),
+        "main_category": ("main_category",),
+        "categories": ("categories",),
+        "store": ("store",),
+        "price": ("price",),
+        "features": ("features",),
+    },
+    ("images",),
+    {
+        "user_id": ("user_id",),
+        "item_id": ("parent_asin", "asin"),
+        "timestamp": ("timestamp",),
+        "rating": ("rating",),
+    },
+)
+_OF_2018 = _Release(
+    {
+        "item_id": ("asin",),
+        "title": ("title",),
+        "description": ("description",),
+        "main_category": ("main_cat",),
+        "categories": ("category", "categories"),
+        "store": ("brand",),
+        "price": ("price",),
+        "features": ("feature",),
+    },
+    ("imageURLHighRes", "imageURL", "imUrl", "image"),
+    {
+        "user_id": ("reviewerID",),
+        "item_id": ("asin",),
+        "timestamp": ("unixReviewTime", "reviewTime"),
+        "rating": ("overall",),
+    },
+)
+_LISTS = {"description": " ", "categories": "|", "features": "|"}
 
 
 def import_amazon(
@@ -52,11 +114,11 @@ def import_amazon(
     table_format: str = "parquet",
     overwrite: bool = False,
 ) -> ImportSummary:
-    """Write one category of Amazon Reviews 2023 as a dataset folder.
+    """Write one category of Amazon Reviews as a dataset folder.
 
     Args:
-        reviews: For example ``All_Beauty.jsonl.gz``.
-        metadata: For example ``meta_All_Beauty.jsonl.gz``.
+        reviews: For example ``All_Beauty.jsonl.gz`` (2023) or ``All_Beauty_5.json.gz`` (2018).
+        metadata: For example ``meta_All_Beauty.jsonl.gz`` or ``meta_All_Beauty.json.gz``.
         out: The dataset folder to make.
         progress: Told about each stage.
         table_format: One of ``parquet``, ``csv``, ``tsv``, ``jsonl``.
@@ -66,86 +128,151 @@ def import_amazon(
         NotFoundError: a file does not exist.
         InvalidDatasetError: a file is damaged or is not what it should be, or `out` is not free.
     """
+    tally = LeftOutTally()
     with dataset_folder(out, overwrite=overwrite) as folder:
-        ids, bad_items = _write_items(metadata, folder / f"items.{table_format}", progress)
+        ids, hosts = _write_items(metadata, folder / f"items.{table_format}", tally, progress)
         if not ids:
-            raise InvalidDatasetError(f"{str(metadata)!r} has no item with a parent_asin; give the file called meta_*")
-        events, users, bad_reviews, unknown = _write_events(reviews, folder / f"events.{table_format}", ids, progress)
+            raise InvalidDatasetError(
+                f"{str(metadata)!r} has no item with a parent_asin (2023) or asin (2018); give the file called meta_*"
+            )
+        before = tally.found
+        events, users = _write_events(reviews, folder / f"events.{table_format}", ids, tally, progress)
         if not events:
             raise InvalidDatasetError(
-                f"{str(reviews)!r} has no review of an item of {str(metadata)!r}; give both files of one category"
+                f"{str(reviews)!r} has no review of an item of {str(metadata)!r}; give both files of one category "
+                f"({tally.reasons(before) or 'it has no reviews'})"
             )
-    counts = (
-        (bad_items, "lines of metadata without a parent_asin of their own"),
-        (bad_reviews, "reviews without user_id, parent_asin or timestamp"),
-        (unknown, "reviews of items that the metadata does not have"),
-    )
-    notes = tuple(f"dropped {count:,} {what}" for count, what in counts if count)
-    return ImportSummary(out, len(ids), users, events, bad_items + bad_reviews + unknown, notes)
+    notes = picture_notes(out, hosts)
+    return ImportSummary(out, len(ids), users, events, picture_hosts=hosts, **tally.summary(*notes))
 
 
-def _write_items(path: Path, table: Path, progress: Progress) -> tuple[set[str], int]:
+def _release(record: Mapping[str, Any]) -> _Release:
+    """The release whose names a record of either file has."""
+    if "parent_asin" in record or "user_id" in record or "asin" not in record:
+        return _OF_2023
+    return _OF_2018
+
+
+def _write_items(
+    path: Path, table: Path, tally: LeftOutTally, progress: Progress
+) -> tuple[set[str], tuple[PictureHost, ...]]:
     ids: set[str] = set()
-    dropped = 0
+    hosts: Counter[str] = Counter()
     rows: list[tuple[str, ...]] = []
     with TableWriter(table, dict.fromkeys(_ITEMS, pa.string())) as writer:
         for line in read_json_lines(path, "metadata", progress):
-            record = line.record or {}
-            item_id = _words(record.get("parent_asin"))
-            if not item_id or item_id in ids:
-                dropped += 1
+            place = f"{path.name}:{line.number}"
+            if line.record is None:
+                tally.row("lines of metadata that are no JSON objects", place)
                 continue
+            release = _release(line.record)
+            found = {name: _first(line.record, keys, _LISTS.get(name, "")) for name, keys in release.metadata.items()}
+            item_id = found["item_id"]
+            if not item_id:
+                tally.row(f"lines of metadata without {release.metadata['item_id'][0]}", place)
+                continue
+            if item_id in ids:
+                tally.row("lines of metadata whose item was there before", f"{item_id!r:.80} at {place}")
+                continue
+            _tell_others(line.record, (*release.metadata.values(), release.pictures), tally, place)
             ids.add(item_id)
-            rows.append(
-                (
-                    item_id,
-                    _words(record.get("title")),
-                    _words(record.get("description"), " "),
-                    _picture(record.get("images")),
-                    _words(record.get("main_category")),
-                    _words(record.get("categories"), "|"),
-                    _words(record.get("store")),
-                    _words(record.get("price")),
-                    _words(record.get("features"), "|"),
-                )
-            )
+            # Some titles and descriptions of 2018 are pieces of a page.
+            for name in ("title", "description"):
+                if looks_like_html(found[name]):
+                    found[name] = " ".join(html_to_text(found[name]).split())
+            found["image"] = next(filter(None, (_picture(line.record.get(key)) for key in release.pictures)), "")
+            if found["image"]:
+                hosts[host_of(found["image"])] += 1
+            rows.append(tuple(found[name] for name in _ITEMS))
             if len(rows) == _BATCH:
                 writer.write(dict(zip(_ITEMS, zip(*rows, strict=True), strict=True)))
                 rows.clear()
         if rows:
             writer.write(dict(zip(_ITEMS, zip(*rows, strict=True), strict=True)))
     progress.finish(f"{len(ids):,} items")
-    return ids, dropped
+    return ids, tuple(PictureHost(host, count) for host, count in hosts.most_common())
 
 
-def _write_events(path: Path, table: Path, ids: set[str], progress: Progress) -> tuple[int, int, int, int]:
-    """Numbers of events, users, bad reviews, and reviews of unknown items."""
+def _write_events(path: Path, table: Path, ids: set[str], tally: LeftOutTally, progress: Progress) -> tuple[int, int]:
+    """Numbers of events and of users."""
     users: set[str] = set()
-    bad = unknown = 0
     rows: list[tuple[str, str, int, float | None]] = []
     with TableWriter(table, _EVENTS) as writer:
         for line in read_json_lines(path, "reviews", progress):
-            record = line.record or {}
-            user_id = _words(record.get("user_id"))
-            item_id = _words(record.get("parent_asin")) or _words(record.get("asin"))
-            timestamp = record.get("timestamp")
-            if not user_id or not item_id or not isinstance(timestamp, int) or abs(timestamp) >= 2**62:
-                bad += 1
+            place = f"{path.name}:{line.number}"
+            if line.record is None:
+                tally.row("reviews that are no JSON objects", place)
+                continue
+            release = _release(line.record)
+            names = release.reviews
+            user_id, item_id = (_first(line.record, names[name]) for name in ("user_id", "item_id"))
+            if not user_id or not item_id:
+                tally.row(f"reviews without {names['user_id'][0]} or {names['item_id'][0]}", place)
                 continue
             if item_id not in ids:
-                unknown += 1
+                tally.row("reviews of items that the metadata does not have", f"{item_id!r:.80} at {place}")
                 continue
+            moments = (_moment(line.record.get(key)) for key in names["timestamp"])
+            timestamp = next((moment for moment in moments if moment is not None), None)
+            if timestamp is None:
+                key = names["timestamp"][0]
+                tally.row(f"reviews whose {key} is no moment", f"{line.record.get(key)!r:.60} at {place}")
+                continue
+            of_item = next(key for key in names["item_id"] if _words(line.record.get(key)))
+            used = (names["user_id"], (of_item,), names["timestamp"], names["rating"])
+            _tell_others(line.record, used, tally, place)
             users.add(user_id)
-            rating = record.get("rating")
-            stars = float(rating) if isinstance(rating, int | float) else None
-            rows.append((user_id, item_id, timestamp, stars))
+            rows.append((user_id, item_id, timestamp, _stars(line.record, names["rating"][0], tally, place)))
             if len(rows) == _BATCH:
                 writer.write(dict(zip(_EVENTS, zip(*rows, strict=True), strict=True)))
                 rows.clear()
         if rows:
             writer.write(dict(zip(_EVENTS, zip(*rows, strict=True), strict=True)))
     progress.finish(f"{writer.rows:,} events")
-    return writer.rows, len(users), bad, unknown
+    return writer.rows, len(users)
+
+
+def _first(record: Mapping[str, Any], keys: Iterable[str], joint: str = "") -> str:
+    """Text under the first of the keys that has some."""
+    return next(filter(None, (_words(record.get(key), joint) for key in keys)), "")
+
+
+def _tell_others(record: Mapping[str, Any], used: Iterable[tuple[str, ...]], tally: LeftOutTally, place: str) -> None:
+    names = {name for group in used for name in group}
+    for key, value in record.items():
+        if key not in names and value not in ("", None, [], {}):
+            tally.column(key, value, place)
+
+
+def _stars(record: Mapping[str, Any], key: str, tally: LeftOutTally, place: str) -> float | None:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        if value is not None:
+            tally.value(f"values of {key} that are no numbers", value, place)
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        tally.value(f"values of {key} that are no numbers", value, place)
+        return None
+
+
+def _moment(value: object) -> int | None:
+    """A moment as the files write it, in their unit where they give a number (seconds in 2018, milliseconds in 2023),
+    in milliseconds where they give text; None for what is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 2**62 else None
+    if isinstance(value, float):
+        return int(value) if abs(value) < 2**62 else None
+    if not isinstance(value, str):
+        return None
+    american = _AMERICAN.fullmatch(value.strip())
+    moment = moment_of(f"{american[3]}-{american[1]:0>2}-{american[2]:0>2}" if american else value)
+    if moment is None:
+        return None
+    if moment.endswith("Z"):
+        return round(datetime.fromisoformat(moment).timestamp() * 1000)
+    return int(float(moment)) if float(moment) < 2**62 else None
 
 
 def _words(value: object, joint: str = "") -> str:
@@ -164,10 +291,13 @@ def _words(value: object, joint: str = "") -> str:
 
 def _picture(images: object) -> str:
     """URL of the main picture, the largest version of it; '' when there is none."""
-    found = [image for image in images if isinstance(image, dict)] if isinstance(images, list) else []
+    if isinstance(images, str):
+        return images.strip() if "://" in images else ""
+    entries = images if isinstance(images, list) else []
+    found = [image for image in entries if isinstance(image, dict)]
     found.sort(key=lambda image: image.get("variant") != "MAIN")  # stable: otherwise the first
     for image in found:
         for size in ("hi_res", "large", "thumb"):
             if isinstance(image.get(size), str) and image[size]:
                 return _words(image[size])
-    return ""
+    return next((_words(entry) for entry in entries if isinstance(entry, str) and "://" in entry), "")

@@ -1,7 +1,8 @@
 """MovieLens into a dataset folder: 100K, 1M, 10M, and the CSV releases (latest, latest-small, 20M, 25M, 32M).
 
 Which release it is shows in the names of its files. Titles stay as they are, ``Matrix, The (1999)``; the year
-becomes a column of its own, genres are joined by ``|``.
+becomes a column of its own, genres are joined by ``|``; a genre that says there is none is none. Columns, files and
+rows that nothing is made of are counted.
 
 Source: the README of each release, https://grouplens.org/datasets/movielens/
 """
@@ -20,6 +21,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.streams import decoded, read_batches
 from mmrec.data.writing import ImportSummary, TableWriter, dataset_folder, write_table
 from mmrec.errors import InvalidDatasetError, NotFoundError
@@ -28,6 +30,8 @@ from mmrec.progress import NO_PROGRESS, Progress
 __all__ = ["import_movielens"]
 
 _EVENTS = ("user_id", "item_id", "rating", "timestamp")
+_OTHERS = ("release date", "video release date", "IMDb URL")
+"""Columns of u.item that no column is made of; a year comes from the release date where the title has none."""
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
 _AGES = {
     "1": "under 18",
@@ -93,28 +97,53 @@ def import_movielens(
 
 def _import(files: _Source, folder: Path, table_format: str, progress: Progress) -> ImportSummary:
     release = _release(files)
+    tally = LeftOutTally()
     progress.start("films")
-    items = _items(files, release)
+    items = _items(files, release, tally)
     if not items["item_id"]:
         raise InvalidDatasetError(f"{release.items} in {str(files.path)!r} has no films; download it again")
     write_table(folder / f"items.{table_format}", _as_table(items))
     progress.finish(f"{len(items['item_id']):,} films")
     if release.users in files.names:
-        write_table(folder / f"users.{table_format}", _as_table(_users(files, release)))
+        write_table(folder / f"users.{table_format}", _as_table(_users(files, release, tally)))
+    before = tally.found
     progress.start("ratings", unit="ratings")
     seen = pa.array([], pa.string())
+    films = pa.array(items["item_id"], pa.string())
     with TableWriter(folder / f"events.{table_format}", _event_types()) as writer:
         for batch in _ratings(files, release):
+            rated = _usable(batch, films, release.events, tally)
             try:
-                writer.write(batch)
+                writer.write(rated)
             except pa.ArrowInvalid as err:
                 raise InvalidDatasetError(
                     f"{release.events} has a rating or timestamp that is not a number; download it again"
                 ) from err
-            seen = pc.unique(pa.concat_arrays([seen, pc.unique(batch.column("user_id"))]))
+            seen = pc.unique(pa.concat_arrays([seen, pc.unique(rated.column("user_id"))]))
             progress.advance(batch.num_rows)
     progress.finish(f"{writer.rows:,} ratings")
-    return ImportSummary(folder, len(items["item_id"]), len(seen), writer.rows)
+    if not writer.rows:
+        why = tally.reasons(before)
+        raise InvalidDatasetError(
+            f"{release.events} has no ratings of films ({why or 'it is empty'}); download it again"
+        )
+    for name in sorted(files.names - {release.items, release.events, release.users, "u.genre"}):
+        tally.file(name)
+    return ImportSummary(folder, len(items["item_id"]), len(seen), writer.rows, **tally.summary())
+
+
+def _usable(batch: Any, films: Any, name: str, tally: LeftOutTally) -> Any:
+    """The ratings that have a user and a film of the list."""
+    named = pc.and_(*(pc.not_equal(batch.column(name), "") for name in ("user_id", "item_id")))
+    listed = pc.is_in(batch.column("item_id"), value_set=films)
+    for what, bad in (
+        ("ratings without a user or a film", pc.invert(named)),
+        ("ratings of films that are not in the list", pc.and_(named, pc.invert(listed))),
+    ):
+        left = batch.filter(bad)
+        if left.num_rows:
+            tally.row(what, f"{left.column('item_id')[0].as_py()!r} in {name}", left.num_rows)
+    return batch.filter(pc.and_(named, listed))
 
 
 def _event_types() -> dict[str, Any]:
@@ -164,8 +193,9 @@ def _ratings(files: _Source, release: _Release) -> Iterator[Any]:
         )
 
 
-def _items(files: _Source, release: _Release) -> dict[str, list[str]]:
+def _items(files: _Source, release: _Release, tally: LeftOutTally) -> dict[str, list[str]]:
     columns: dict[str, list[str]] = {"item_id": [], "title": [], "year": [], "genres": []}
+    known: set[str] = set()
     names = _genre_names(files) if release.items == "u.item" else []
     for number, fields in _rows(files, release.items):
         if release.items == "u.item":
@@ -182,8 +212,17 @@ def _items(files: _Source, release: _Release) -> dict[str, list[str]]:
             genres = [genre for genre in fields[-1].split("|") if genre and genre != "(no genres listed)"]
             found = _YEAR.search(title)
             year = found[1] if found else ""
-        for column, value in zip(columns.values(), (item_id, title.strip(), year, "|".join(genres)), strict=True):
-            column.append(value)
+        place = f"{release.items}:{number}"
+        if item_id in known:
+            tally.row("films whose id was there before", f"{item_id!r} at {place}")
+            continue
+        known.add(item_id)
+        if release.items == "u.item":
+            for column, value in zip(_OTHERS, fields[2:5], strict=True):
+                if value.strip():
+                    tally.column(f"{release.items}: {column}", value, place)
+        for values, value in zip(columns.values(), (item_id, title.strip(), year, "|".join(genres)), strict=True):
+            values.append(value)
     return columns
 
 
@@ -193,7 +232,7 @@ def _genre_names(files: _Source) -> list[str]:
     return [fields[0] for _, fields in _rows(files, "u.genre")]
 
 
-def _users(files: _Source, release: _Release) -> dict[str, list[str]]:
+def _users(files: _Source, release: _Release, tally: LeftOutTally) -> dict[str, list[str]]:
     columns: dict[str, list[str]] = {"user_id": [], "age": [], "gender": [], "occupation": []}
     for number, fields in _rows(files, release.users):
         _check_fields(release.users, number, fields, 5)
@@ -204,6 +243,8 @@ def _users(files: _Source, release: _Release) -> dict[str, list[str]]:
             age = _AGES.get(age, age)
             known = code.isdecimal() and int(code) < len(_OCCUPATIONS)
             occupation = _OCCUPATIONS[int(code)] if known else code
+        if fields[4].strip():
+            tally.column(f"{release.users}: zip code", fields[4], f"{release.users}:{number}")
         for column, value in zip(columns.values(), (user_id, age, gender, occupation), strict=True):
             column.append(value)
     return columns

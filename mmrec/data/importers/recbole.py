@@ -3,13 +3,15 @@
 
 The first line of an atomic file names and types its columns, as in ``item_id:token``; columns are divided by
 tabs, entries of a sequence (`token_seq`, `float_seq`) by spaces. Sequences become lists joined by ``|``,
-except a title or a description, whose words stay words.
+except a title or a description, whose words stay words. Files of sequences, with an `item_id_list`, are read by
+`mmrec.data.importers.recbole_sequences`. Whatever is left out is counted.
 
 Source: https://recbole.io/docs/user_guide/data/atomic_files.html
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmrec.data.importers.left_out import LeftOutTally
+from mmrec.data.importers.recbole_sequences import count_columns, write_sequences
+from mmrec.data.importers.shop_values import moment_of
 from mmrec.data.importers.streams import read_batches
 from mmrec.data.writing import ImportSummary, TableWriter, dataset_folder
 from mmrec.errors import InvalidDatasetError, NotFoundError
@@ -25,6 +30,7 @@ from mmrec.progress import NO_PROGRESS, Progress
 __all__ = ["import_recbole"]
 
 _TITLES = ("title", "movie_title", "item_name", "name")
+_KINDS = (".inter", ".item", ".user", ".link", ".kg", ".net")
 _TYPES = ("token", "float", "token_seq", "float_seq")
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 
@@ -59,15 +65,26 @@ def import_recbole(
         InvalidDatasetError: a file is missing or damaged, or `out` is not free.
     """
     inter = _find_inter(source)
+    tally = LeftOutTally()
     notes: list[str] = []
     with dataset_folder(out, overwrite=overwrite) as folder:
         progress.start("interactions", unit="interactions")
-        users, used, events = _write_events(inter, folder / f"events.{table_format}", notes, progress)
+        users, used, events = _write_events(inter, folder / f"events.{table_format}", tally, notes, progress)
         progress.finish(f"{events:,} interactions")
-        items = _write_items(inter.with_suffix(".item"), folder / f"items.{table_format}", used, notes)
-        if inter.with_suffix(".user").is_file():
-            _write_users(inter.with_suffix(".user"), folder / f"users.{table_format}")
-    return ImportSummary(out, items, users, events, 0, tuple(notes))
+        found = {kind: _beside(inter, kind) for kind in ("item", "user")}
+        items = _write_items(found["item"], folder / f"items.{table_format}", used, tally, notes)
+        if found["user"].is_file():
+            _write_users(found["user"], folder / f"users.{table_format}")
+    for path in sorted(inter.parent.iterdir()):
+        if path.suffix in _KINDS and path.is_file() and path not in (inter, *found.values()):
+            tally.file(path.name)
+    return ImportSummary(out, items, users, events, **tally.summary(*notes))
+
+
+def _beside(inter: Path, kind: str) -> Path:
+    """The ``.item`` or ``.user`` file; of ``NAME.train.inter`` that of NAME if it has none of its own."""
+    own = inter.with_suffix(f".{kind}")
+    return own if own.is_file() else inter.with_name(f"{inter.name.partition('.')[0]}.{kind}")
 
 
 def _find_inter(source: Path) -> Path:
@@ -82,14 +99,23 @@ def _find_inter(source: Path) -> Path:
     return found[0]
 
 
-def _write_events(inter: Path, table: Path, notes: list[str], progress: Progress) -> tuple[int, Any, int]:
+def _write_events(
+    inter: Path, table: Path, tally: LeftOutTally, notes: list[str], progress: Progress
+) -> tuple[int, Any, int]:
     """Number of users, ids of the items used (pyarrow array), number of events."""
-    names = {column.name for column in _header(inter)}
-    for name in ("user_id", "item_id"):
-        if name not in names:
+    names = [column.name for column in _header(inter)]
+    user = next((name for name in ("user_id", "session_id") if name in names), "")
+    is_sequences = "item_id_list" in names
+    for name, there in (("user_id", user or is_sequences), ("item_id", "item_id" in names or is_sequences)):
+        if not there:
             raise InvalidDatasetError(
                 f"{inter.name} has no column {name}; rename the right one of {', '.join(sorted(names))}"
             )
+    if user == "session_id":
+        notes.append(f"{inter.name} has no user_id; its session_id became the user")
+    if is_sequences:
+        return write_sequences(inter.name, _batches(inter), user, table, tally, notes, progress)
+    taken = {"user_id": user, "item_id": "item_id"}
     kinds = {"user_id": pa.string(), "item_id": pa.string()}
     if "timestamp" in names:
         kinds["timestamp"] = pa.float64()
@@ -98,21 +124,56 @@ def _write_events(inter: Path, table: Path, notes: list[str], progress: Progress
         notes.append(f"{inter.name} has no timestamp; the order of its rows became the order of events")
     if "rating" in names:
         kinds["rating"] = pa.float64()
+    others = [name for name in names if name not in (*taken.values(), "timestamp", "rating")]
+    for name in others:
+        tally.empty_column(name)
     users = items = pa.array([], pa.string())
     with TableWriter(table, kinds) as writer:
         for batch in _batches(inter):
-            columns = {name: batch.column(name) for name in kinds if name in names}
+            progress.advance(batch.num_rows)
+            count_columns(batch, others, inter.name, tally)
+            batch = _with_ids(batch, tuple(taken.values()), f"rows of {inter.name} without a user or an item", tally)
+            columns = {name: batch.column(taken.get(name, name)) for name in kinds if name != "position"}
             if "position" in kinds:
                 columns["position"] = pa.array(np.arange(writer.rows, writer.rows + batch.num_rows))
-            for name in {"timestamp", "rating"} & columns.keys():
-                columns[name] = _floats(inter.name, name, columns[name])
+            if "timestamp" in columns:
+                columns["timestamp"] = _floats(inter.name, "timestamp", _as_seconds(columns["timestamp"]))
+                missing = columns["timestamp"].null_count
+                if missing:
+                    tally.value("timestamps that are empty", "", inter.name, missing)
+            if "rating" in columns:
+                columns["rating"] = _floats(inter.name, "rating", columns["rating"])
             writer.write(pa.table(columns))
-            users = pc.unique(pa.concat_arrays([users, batch.column("user_id")]))
-            items = pc.unique(pa.concat_arrays([items, batch.column("item_id")]))
-            progress.advance(batch.num_rows)
+            users = pc.unique(pa.concat_arrays([users, columns["user_id"]]))
+            items = pc.unique(pa.concat_arrays([items, columns["item_id"]]))
     if not writer.rows:
-        raise InvalidDatasetError(f"{inter.name} has no rows; there is nothing to import")
+        raise InvalidDatasetError(f"{inter.name} has no rows to import ({tally.reasons() or 'it is empty'})")
     return len(users), items, writer.rows
+
+
+def _with_ids(batch: Any, names: tuple[str, ...], what: str, tally: LeftOutTally) -> Any:
+    """The rows in which none of the columns is empty."""
+    good = pc.not_equal(batch.column(names[0]), "")
+    for name in names[1:]:
+        good = pc.and_(good, pc.not_equal(batch.column(name), ""))
+    left = batch.filter(pc.invert(good))
+    if left.num_rows:
+        tally.row(what, repr(tuple(left.column(name)[0].as_py() for name in names)), left.num_rows)
+    return batch.filter(good)
+
+
+def _as_seconds(column: Any) -> Any:
+    """Timestamps with dates in words as numbers; what is no date stays, and is refused as no number."""
+    words = pc.and_(pc.not_equal(column, ""), pc.invert(pc.match_substring_regex(column, _NUMBER)))
+    if not pc.any(words).as_py():
+        return column
+    encoded = column.dictionary_encode()
+    moments = []
+    for text in encoded.dictionary.to_pylist():
+        moment = moment_of(text)
+        is_date = moment is not None and moment.endswith("Z")
+        moments.append(repr(datetime.fromisoformat(moment).timestamp()) if moment is not None and is_date else text)
+    return pa.array(moments, pa.string()).take(encoded.indices)
 
 
 def _floats(file: str, name: str, column: Any) -> Any:
@@ -123,26 +184,38 @@ def _floats(file: str, name: str, column: Any) -> Any:
     return pc.if_else(empty, pa.scalar(None, pa.string()), column).cast(pa.float64())
 
 
-def _write_items(path: Path, table: Path, used: Any, notes: list[str]) -> int:
+def _write_items(path: Path, table: Path, used: Any, tally: LeftOutTally, notes: list[str]) -> int:
     columns = _header(path) if path.is_file() else [_Column("item_id", "token")]
     names = [column.name for column in columns]
     if "item_id" not in names:
         raise InvalidDatasetError(f"{path.name} has no column item_id; the columns are {', '.join(names)}")
     title = next((name for name in _TITLES if name in names), "")
     renamed = ["title" if name == title else name for name in names]
-    known = pa.array([], pa.string())
+    known: dict[str, None] = {}
     with TableWriter(table, dict.fromkeys(renamed, pa.string())) as writer:
         for batch in _batches(path) if path.is_file() else ():
+            batch = _with_ids(batch, ("item_id",), f"rows of {path.name} without an item_id", tally)
+            batch = _first_of_each(batch, known, path.name, tally)
             values = [_joined(batch.column(column.name), column, {title, "description"}) for column in columns]
             writer.write(pa.table(dict(zip(renamed, values, strict=True))))
-            known = pa.concat_arrays([known, batch.column("item_id")])
-        bare = used.filter(pc.invert(pc.is_in(used, value_set=known)))
+        bare = used.filter(pc.invert(pc.is_in(used, value_set=pa.array(known, pa.string()))))
         if len(bare):
             empty = pa.array([""] * len(bare), pa.string())
             writer.write(pa.table({name: bare if name == "item_id" else empty for name in renamed}))
             if path.is_file():
                 notes.append(f"{len(bare):,} items have interactions and no row in {path.name}")
     return writer.rows
+
+
+def _first_of_each(batch: Any, known: dict[str, None], name: str, tally: LeftOutTally) -> Any:
+    """The rows whose item was in none before; `known` gets their ids."""
+    keep = []
+    for item_id in batch.column("item_id").to_pylist():
+        keep.append(item_id not in known)
+        if not keep[-1]:
+            tally.row(f"rows of {name} whose item_id was there before", repr(item_id))
+        known[item_id] = None
+    return batch.filter(pa.array(keep, pa.bool_()))
 
 
 def _write_users(path: Path, table: Path) -> None:

@@ -125,9 +125,30 @@ def test_the_folder_above_the_release(tmp_path: Path) -> None:
     assert import_movielens(tmp_path / "download", tmp_path / "out").events == 3
 
 
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    extra = {
+        "u.item": ML_100K["u.item"] + f"2|Again (1995)|||||{_flags('Drama')}\n".replace("|||||", "||||"),
+        "u.data": ML_100K["u.data"] + "2\t999\t3\t881250949\n\t1\t3\t881250949\n",
+        "u1.base": "1\t1\t1\t1\n",
+    }
+    done = import_movielens(_write(tmp_path / "ml-100k", {**ML_100K, **extra}, "latin-1"), tmp_path / "out")
+    assert (done.items, done.events, done.dropped) == (3, 3, 3)
+    assert [(entry.kind, entry.what, entry.count, entry.example) for entry in done.left_out] == [
+        ("row", "films whose id was there before", 1, "'2' at u.item:4"),
+        ("row", "ratings without a user or a film", 1, "'1' in u.data"),
+        ("row", "ratings of films that are not in the list", 1, "'999' in u.data"),
+        ("column", "u.item: release date", 2, "'01-Jan-1995' at u.item:1"),
+        ("column", "u.item: IMDb URL", 2, "'http://us.imdb.com/M/title-exact?Toy%20Story' at u.item:1"),
+        ("column", "u.user: zip code", 2, "'85711' at u.user:1"),
+        ("file", "u1.base", 1, ""),
+    ]
+    assert done.notes[-1] == "left out files: u1.base"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
+        ("u.data", "9\t999\t5\t881250949\n", "u.data has no ratings of films .left out 1 row: ratings of films that"),
         ("u.data", "1\t2\t5\n", "u.data:1: the row has 3 fields instead of 4"),
         ("u.data", "1\t2\tfive\t881250949\n", "u.data has a rating or timestamp that is not a number"),
         ("u.item", "1|Toy Story (1995)\n", "u.item:1: the row has 2 fields instead of 24"),

@@ -56,9 +56,54 @@ def test_interactions_alone_and_without_times(tmp_path: Path) -> None:
     assert data.interactions.history(0).tolist() == [0, 1]
 
 
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    inter = (
+        "user_id:token\titem_id:token\ttimestamp:token\tprice:float\tnote:token\n"
+        "u\ta\t2020-01-02\t9.5\t\n\tb\t5\t\t\nu\tb\t\t8\t\n"
+    )
+    source = _write(tmp_path / "ml", inter=inter, item="item_id:token\na\na\n\nb\n", kg="head_id:token\n")
+    done = import_recbole(source, tmp_path / "out", table_format="jsonl")
+    assert (done.items, done.events, done.dropped) == (2, 2, 2)
+    assert [(entry.kind, entry.what, entry.count) for entry in done.left_out] == [
+        ("row", "rows of ml.inter without a user or an item", 1),
+        ("row", "rows of ml.item whose item_id was there before", 1),
+        ("value", "timestamps that are empty", 1),
+        ("column", "price", 2),
+        ("column", "note", 0),
+        ("file", "ml.kg", 1),
+    ]
+    assert "left out column 'price' (2 values, the first: '9.5' at ml.inter)" in done.notes
+    assert done.notes[-2:] == ("left out columns without values: note", "left out files: ml.kg")
+    assert '"timestamp": 1577923200.0' in (done.out / "events.jsonl").read_text()
+
+
+def test_a_benchmark_of_sequences_becomes_histories(tmp_path: Path) -> None:
+    inter = (
+        "session_id:token\titem_id_list:token_seq\titem_id:token\tlength:float\n"
+        "s1\ta b c\td\t3\ns1\ta b\tc\t2\ns1\ta\tb\t1\ns2\tx\ta\t1\ns2\t\t\t0\n"
+    )
+    source = _write(tmp_path / "ml", item="item_id:token\na\nx\n")
+    (source / "ml.train.inter").write_text(inter)
+    done = import_recbole(source, tmp_path / "out")
+    assert (done.items, done.users, done.events, done.dropped) == (5, 2, 6, 3)
+    data = read_dataset(done.out)
+    ids = data.catalogue.item_ids
+    assert [[ids[row] for row in data.interactions.history(user).tolist()] for user in range(2)] == [
+        ["a", "b", "c", "d"],
+        ["x", "a"],
+    ]
+    assert [(entry.what, entry.count) for entry in done.left_out] == [
+        ("rows that are part of a longer sequence of the same user", 2),
+        ("rows without a user or without items", 1),
+        ("length", 5),
+    ]
+    assert "its session_id became the user" in done.notes[0]
+
+
 @pytest.mark.parametrize(
     ("inter", "message"),
     [
+        ("item_id_list:token_seq\titem_id:token\n\t\n", "has no rows with items"),
         ("user_id:token\titem_id\n", "the header holds 'item_id'"),
         ("user_id:token\titem_id:tokens\n", "the header holds 'item_id:tokens'"),
         ("user_id:token\tsong:token\nu\ts\n", "has no column item_id"),

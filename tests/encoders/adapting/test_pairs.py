@@ -64,3 +64,18 @@ def test_the_hash_changes_with_words_and_with_pictures(tmp_path: Path) -> None:
     second = data_hash(read_dataset(shop))
     (shop / "items.tsv").write_text((shop / "items.tsv").read_text().replace("number 08", "number 09"))
     assert len({first, second, data_hash(read_dataset(shop))}) == 3
+
+
+def test_texts_to_train_on_are_made_of_words(tiny: AdaptConfig, tmp_path: Path) -> None:
+    shop = write_colour_shop(tmp_path / "shop", items=12)
+    lines = (shop / "items.tsv").read_text().splitlines()
+    priced = [f"{lines[0]}\tprice", *(f"{line}\t{row % 2 + 5} EUR" for row, line in enumerate(lines[1:]))]
+    (shop / "items.tsv").write_text("\n".join(priced) + "\n")
+    kinds = replace(tiny, texts=(("item", 1.0), ("phrase", 1.0)))
+    texts = find_pairs(read_dataset(shop), kinds).train.texts
+    assert any("colour: blue" in text for text in texts)
+    assert not any("EUR" in text for text in texts)
+    before = data_hash(read_dataset(shop))
+    (shop / "dataset.toml").write_text('[words]\ntemplate = "{title} for {price}"\n')
+    assert any(text.endswith(" for 5 EUR") for text in find_pairs(read_dataset(shop), kinds).train.texts)
+    assert data_hash(read_dataset(shop)) != before

@@ -16,11 +16,11 @@ from filelock import FileLock
 
 from mmrec.data.dataset import read_dataset
 from mmrec.errors import (
-    CancelledError,
     FailedPreconditionError,
     InvalidArgumentError,
     InvalidDatasetError,
     ModelNotAvailableError,
+    StoppedError,
 )
 from mmrec_encoders.adapting import AdaptConfig, AdaptReport, adapt_encoders
 from mmrec_encoders.adapting.pairs import find_pairs
@@ -200,7 +200,7 @@ def test_sigterm_saves_and_says_how_to_go_on(
                     os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(CancelledError, match=r"stopped as asked after 40% of the training.*the same command goes on"):
+    with pytest.raises(StoppedError, match=r"stopped as asked after 40% of the training.*the same command goes on"):
         adapt_encoders(colour_shop, tmp_path / "out", tiny, Terminated())
     assert signal.getsignal(signal.SIGTERM) is before
     assert adapt_encoders(colour_shop, tmp_path / "out", tiny).fingerprints == adapted[1].fingerprints
@@ -214,7 +214,7 @@ def test_sigterm_while_pictures_are_read_ends_at_the_next_ones(
             if stage == "reading pictures":
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(CancelledError, match="stopped as asked while reading pictures; the same command does this"):
+    with pytest.raises(StoppedError, match="stopped as asked while reading pictures; the same command does this"):
         adapt_encoders(colour_shop, tmp_path / "out", tiny, Terminated())
     assert not (tmp_path / "out" / ".adapt" / "pictures.npy").exists()
 

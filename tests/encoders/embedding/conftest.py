@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -82,34 +80,3 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, image_model: Path, text_m
 def _unit(rows: int, length: int, seed: int) -> npt.NDArray[np.float32]:
     vectors = np.random.default_rng(seed).normal(size=(rows, length)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def _mount(*arguments: str) -> str:
-    """What went wrong; empty when nothing did."""
-    try:
-        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-    except OSError as err:
-        return str(err)
-    return "" if done.returncode == 0 else done.stderr.strip() or "mount failed"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    problem = _mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder))
-    if problem:
-        pytest.skip(f"no small file system can be mounted here: {problem}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-@pytest.fixture
-def remount(small_disk: Path) -> Callable[[str], None]:
-    """Makes `small_disk` read-only, or writable again."""
-
-    def change(mode: str) -> None:
-        assert _mount("-o", f"remount,{mode}", str(small_disk)) == ""
-
-    return change

@@ -119,7 +119,7 @@ def test_the_files_say_what_is_in_them(catalogue: Path, encoders: Path, tmp_path
         "fused",
     )
     assert note["fingerprints"] == summary.fingerprints == manifest["fingerprints"]
-    assert set(note["fingerprints"]) == {"image", "text", "fusion", "template", "preparation"}
+    assert set(note["fingerprints"]) == {"image", "text", "fusion", "words", "preparation"}
     assert note["fingerprints"]["fusion"].startswith("fusion@")
 
 
@@ -184,7 +184,7 @@ def test_one_side_alone_needs_no_fusion(
     reasons = {letter["item_id"]: letter["reason"] for letter in letters_of(tmp_path / "out")}
     assert ("has no words" if side == "text" else "has no picture") in reasons["i9"]
     assert {name for name, value in summary.fingerprints.items() if value} == (
-        {"image", "preparation"} if side == "image" else {"text"}
+        {"image", "preparation"} if side == "image" else {"text", "words"}
     )
 
 
@@ -547,10 +547,48 @@ def test_training_on_a_part_of_the_catalogue(catalogue: Path, text_model: Path, 
 def test_a_template_names_the_words(catalogue: Path, text_model: Path, tmp_path: Path) -> None:
     config = EmbedConfig(vectors="text", text_model=str(text_model), device="cpu", template="{title}", workers=0)
     summary = embed_dataset(catalogue, tmp_path / "out", config)
-    assert (summary.fingerprints["template"], summary.counts.texts_repeated) == ("{title}", 1)
+    assert (summary.fingerprints["words"], summary.counts.texts_repeated) == ("{title}", 1)
     with pytest.raises(InvalidArgumentError, match="names 'brand'; the columns are"):
         embed_dataset(catalogue, tmp_path / "other", replace(config, template="{brand}"))
     assert not (tmp_path / "other").exists()
+
+
+def _shop(root: Path, rows: str, settings: str = "") -> Path:
+    root.mkdir(exist_ok=True)
+    (root / "items.csv").write_text(f"item_id,title,brand,price,note\n{rows}")
+    (root / "dataset.toml").write_text(settings)
+    return root
+
+
+def test_the_first_rows_decide_which_columns_are_words_and_later_runs_keep_to_it(
+    text_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmrec_encoders.embedding.words.FIRST_ROWS", 2)
+    rows = "1,Hat,Acme,5 EUR,x\n2,Cap,Umbrella,7 EUR,y\n3,Shoe,,on request,z\n"
+    shop = _shop(tmp_path / "shop", rows)
+    config = EmbedConfig(vectors="text", text_model=str(text_model), device="cpu", workers=0)
+    assert embed_dataset(shop, tmp_path / "out", config).fingerprints["words"] == '["brand", "note"]'
+    # Tomorrow the table begins with rows that would decide otherwise.
+    _shop(shop, "4,Boot,,ask us,\n5,Belt,7,ask us,\n" + rows)
+    summary = embed_dataset(shop, tmp_path / "out", config)
+    assert summary.fingerprints["words"] == '["brand", "note"]'
+    assert (summary.counts.texts_encoded, summary.counts.texts_known) == (2, 3)
+    assert embed_dataset(shop, tmp_path / "new", config).fingerprints["words"] == '["price", "note"]'
+
+
+def test_the_settings_of_the_dataset_say_what_is_words(text_model: Path, tmp_path: Path) -> None:
+    rows = "1,Hat,Acme,5 EUR,x\n2,Cap,Umbrella,7 EUR,y\n"
+    shop = _shop(tmp_path / "shop", rows, '[words]\nleave_out = ["note"]\n')
+    config = EmbedConfig(vectors="text", text_model=str(text_model), device="cpu", workers=0)
+    assert embed_dataset(shop, tmp_path / "out", config).fingerprints["words"] == '["brand"]'
+    _shop(shop, rows, '[words]\ntemplate = "{title} of {brand}"\n')
+    with pytest.raises(InvalidArgumentError, match=r"fingerprints\.words was"):
+        embed_dataset(shop, tmp_path / "out", config)
+    assert embed_dataset(shop, tmp_path / "new", config).fingerprints["words"] == "{title} of {brand}"
+    trained = EmbedConfig(text_model=str(text_model), device="cpu", workers=0, training=QUICK)
+    _shop(shop, rows, '[words]\nleave_out = ["note"]\n')
+    assert embed_dataset(shop, tmp_path / "fused", trained).fingerprints["words"] == '["brand"]'
+    assert ItemEncoder.load(tmp_path / "fused" / "_encoders", "cpu").words.columns == ("brand",)
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------

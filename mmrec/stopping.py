@@ -1,13 +1,17 @@
-"""Ending in good order when the process is asked to: the request is noted, and whoever works looks for it."""
+"""Ending in good order when the process is asked to: the request is noted, and whoever works looks for it.
+
+For work that has something to finish first, such as a step and its checkpoint; knows nothing about the work.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-from mmrec.errors import CancelledError
+from mmrec.errors import MmrecError, StoppedError
 from mmrec.progress import Progress
 
 __all__ = ["StopRequest", "Stoppable"]
@@ -17,10 +21,21 @@ class StopRequest:
     """Inside its with block SIGTERM is noted instead of ending the process; a second one ends it after all.
 
     Outside the main thread, where Python takes no signals, it notes nothing.
+
+    Args:
+        told: Called when the request comes.
+
+    Attributes:
+        asked: Whether it came.
+
+    Raises:
+        StoppedError: (on leaving) a request came, and then something failed, as a group of processes does when one of
+            them has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[], None] = lambda: None) -> None:
         self.asked = False
+        self._told = told
         self._before: Any = None
         self._installed = False
 
@@ -34,10 +49,13 @@ class StopRequest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
+        if self.asked and isinstance(error, Exception) and not isinstance(error, MmrecError):
+            raise StoppedError("stopped as asked; the same command goes on") from error
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         self._restore()
+        self._told()
 
     def _restore(self) -> None:
         if self._installed:
@@ -67,10 +85,10 @@ class Stoppable:
         """`n` more units are done.
 
         Raises:
-            CancelledError: a stop was asked for.
+            StoppedError: a stop was asked for.
         """
         if self._request.asked:
-            raise CancelledError(f"stopped as asked while {self._stage}; the same command does this part again")
+            raise StoppedError(f"stopped as asked while {self._stage}; the same command does this part again")
         self._progress.advance(n)
 
     def say(self, text: str) -> None:

@@ -1,8 +1,9 @@
-"""Keeping other libraries' progress bars and chatter off the terminal while a model loads."""
+"""Keeping other libraries' progress bars and chatter off the terminal while a model is loaded or saved."""
 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ _LOGGERS = ("sentence_transformers", "transformers", "huggingface_hub", "open_cl
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """No bars and nothing under ERROR from the model libraries inside the block."""
+    """No bars, nothing under ERROR and no word of what is deprecated from the model libraries inside the block."""
     from transformers.utils import logging as transformers_logging
 
     bars = transformers_logging.is_progress_bar_enabled()
@@ -23,7 +24,11 @@ def quiet_loading() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            # One of these libraries asks another by an old name; whoever runs a command can do nothing about it.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

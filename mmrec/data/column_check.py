@@ -1,0 +1,81 @@
+"""What a check says of the columns of a dataset's items: how they are read, what is words, what settings get wrong.
+
+The unit of work is one catalogue with the settings of its folder. Knows nothing about events and pictures.
+"""
+
+# Axes: N items
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.data.catalogue import Catalogue
+from mmrec.data.column_report import ColumnReport, WordsExample, describe_columns, words_examples
+from mmrec.data.problems import Problem, shown
+from mmrec.data.settings import SETTINGS_FILE, DatasetSettings
+from mmrec.data.word_columns import find_words
+from mmrec.errors import InvalidArgumentError
+
+__all__ = ["ColumnCheck", "check_columns", "setting_problems"]
+
+
+class ColumnCheck(NamedTuple):
+    """What was found.
+
+    Attributes:
+        columns: How each attribute is read.
+        words: The words of three items.
+        with_words: Share of the items that have words, 0 to 1.
+        problems: Values that do not fit what settings say, and templates that cannot be used.
+    """
+
+    columns: tuple[ColumnReport, ...] = ()
+    words: tuple[WordsExample, ...] = ()
+    with_words: float = 0.0
+    problems: tuple[Problem, ...] = ()
+
+
+def setting_problems(settings: DatasetSettings, catalogue: Catalogue) -> Iterator[Problem]:
+    """Settings that name attributes which the items do not have."""
+    for part, names in (("[columns]", settings.columns), ("[words] leave_out", settings.words.leave_out)):
+        for name in names:
+            if name not in catalogue.attributes:
+                message = (
+                    f"{part} names {shown(name)}, which is no attribute of the items; those are "
+                    f"{', '.join(map(shown, catalogue.attributes)) or 'none'}"
+                )
+                yield Problem(SETTINGS_FILE, 0, name, "unusable settings", message)
+
+
+def check_columns(
+    catalogue: Catalogue, settings: DatasetSettings, file: str, lines_N: npt.NDArray[np.int64]
+) -> ColumnCheck:
+    """How columns are read and items are worded.
+
+    Args:
+        catalogue: The items.
+        settings: Of their folder.
+        file: Name of the items table.
+        lines_N: Line of each item in it. Shape: (N,), int64.
+    """
+    problems: list[Problem] = []
+    try:
+        words = find_words(catalogue, settings.words)
+    except InvalidArgumentError as err:
+        problems.append(Problem(SETTINGS_FILE, 0, "", "unusable settings", err.message))
+        words = find_words(catalogue)
+    columns = describe_columns(catalogue, words, lines_N)
+    for column in columns:
+        if column.misfits:
+            message = (
+                f"{column.name} is {column.kind} by dataset.toml, which does not fit {column.misfits:,} of its values, "
+                f"the first of them {shown(column.misfit)}; they count as missing in comparisons: mend them, or the "
+                "setting"
+            )
+            problems.append(Problem(file, column.misfit_row, column.name, "misfit values", message, severity="warning"))
+    with_words = float(catalogue.has_words(words).mean())
+    return ColumnCheck(columns, words_examples(catalogue, words), with_words, tuple(problems))

@@ -1,0 +1,156 @@
+"""Brings the pictures that items name by URL into the dataset folder, where everything else finds them.
+
+A picture is stored as ``images/<hash of its URL>.<format>``, whole or not at all, and only if it can be decoded. The
+tables stay as they are: whoever reads pictures looks for a URL under that name. So a run that was killed goes on with
+what is missing, and a table that is imported again finds the pictures that are there. What is not fetched is tried
+again by the next run, and is told in ``_dead-letter.jsonl``.
+
+Unit of work: one dataset folder. Knows nothing of what may be fetched from where: `mmrec.data.fetching` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from mmrec.data.fetching import PictureFetcher
+from mmrec.data.files import replace_file
+from mmrec.data.picture_names import STORED_SUFFIXES, stored_stem
+from mmrec.data.pictures import decode_picture, is_url, picture_format
+from mmrec.data.streaming import ItemStream
+from mmrec.data.urls import shown_url
+from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
+from mmrec.progress import NO_PROGRESS, Progress
+
+__all__ = ["DEAD_LETTERS", "FetchFailure", "FetchSummary", "fetch_pictures"]
+
+DEAD_LETTERS = "_dead-letter.jsonl"
+"""Name of the file in the dataset folder; it is there only after a run that failed to fetch something."""
+_AT_ONCE = 1024
+_SHOWN = 20
+_SMALL = 64
+
+
+class FetchFailure(NamedTuple):
+    """A picture that was not fetched.
+
+    item_id: the first item with it.  url: where it is.  reason: what was in the way, and the mend.
+    """
+
+    item_id: str
+    url: str
+    reason: str
+
+
+class FetchSummary(NamedTuple):
+    """What a run did.
+
+    Attributes:
+        dataset: The folder.
+        urls: Different URLs among the pictures of items.
+        fetched: Of these, fetched by this run.
+        found: Of these, stored by a run before.
+        failed: Of these, not fetched.
+        items: Items whose `image` is a URL.
+        examples: The first of those that failed; `DEAD_LETTERS` has all.
+    """
+
+    dataset: Path
+    urls: int
+    fetched: int
+    found: int
+    failed: int
+    items: int
+    examples: tuple[FetchFailure, ...]
+
+
+def fetch_pictures(
+    dataset: Path, fetcher: PictureFetcher, progress: Progress = NO_PROGRESS, *, threads: int = 8
+) -> FetchSummary:
+    """Fetch the pictures that items name by URL into ``images/``.
+
+    URLs are held in memory; of the pictures, as many as there are threads.
+
+    Args:
+        dataset: The dataset folder.
+        fetcher: Fetches under its rules.
+        progress: Told about each picture.
+        threads: Pictures fetched at the same time, 1 to 64.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        InvalidDatasetError: there is no items table, or it cannot be used.
+    """
+    if not 1 <= threads <= 64:
+        raise InvalidArgumentError(f"threads is {threads}; it must be 1 to 64", field="threads")
+    if not dataset.is_dir():
+        raise NotFoundError(f"the dataset {str(dataset)!r} does not exist; give a folder that holds items.*")
+    owners, items = _urls(dataset)
+    folder = dataset / "images"
+    folder.mkdir(exist_ok=True)
+    stored = {entry.stem for entry in folder.iterdir() if not entry.name.startswith(".")}
+    found = sum(stored_stem(url) in stored for url in owners)
+    failures: list[FetchFailure] = []
+    missing = [url for url in owners if stored_stem(url) not in stored]
+    progress.start("pictures", len(missing), "pictures")
+    for url, reason in _fetched(missing, folder, fetcher, threads):
+        progress.advance()
+        if reason:
+            failures.append(FetchFailure(owners[url], url, reason))
+    fetched = len(missing) - len(failures)
+    progress.finish(f"{fetched:,} fetched, {found:,} there before, {len(failures):,} failed")
+    _write_dead_letters(dataset / DEAD_LETTERS, failures)
+    return FetchSummary(dataset, len(owners), fetched, found, len(failures), items, tuple(failures[:_SHOWN]))
+
+
+def _urls(dataset: Path) -> tuple[dict[str, str], int]:
+    """The first item of each URL, and the number of items with one."""
+    owners: dict[str, str] = {}
+    items = 0
+    for window in ItemStream(dataset, _AT_ONCE).windows():
+        for item in window.items:
+            if is_url(item.image):
+                owners.setdefault(item.image, item.item_id)
+                items += 1
+    return owners, items
+
+
+def _fetched(urls: Sequence[str], folder: Path, fetcher: PictureFetcher, threads: int) -> Iterator[tuple[str, str]]:
+    """Each URL with the reason why it is not stored, '' for none."""
+    waiting = iter(urls)
+    with ThreadPoolExecutor(threads, thread_name_prefix="mmrec-fetch") as pool:
+        # Not all of them at once: of a million, a kill would wait for all that are queued.
+        while window := list(islice(waiting, _AT_ONCE)):
+            try:
+                yield from pool.map(partial(_fetch, folder=folder, fetcher=fetcher), window)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _fetch(url: str, folder: Path, fetcher: PictureFetcher) -> tuple[str, str]:
+    try:
+        data = fetcher.fetch(url)
+    except InvalidImageError as err:
+        return url, err.message
+    try:
+        # The fetcher knows how a picture begins; one that is cut short or damaged behind is no use in the folder.
+        decode_picture(data, size_hint=_SMALL)
+    except InvalidImageError as err:
+        return url, f"what is at {shown_url(url)} is no use: {err.message}"
+    name = f"{stored_stem(url)}.{STORED_SUFFIXES[picture_format(data)]}"
+    replace_file(folder / name, lambda temporary: temporary.write_bytes(data))
+    return url, ""
+
+
+def _write_dead_letters(path: Path, failures: Sequence[FetchFailure]) -> None:
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    lines = "".join(json.dumps(failure._asdict()) + "\n" for failure in failures)
+    replace_file(path, lambda temporary: temporary.write_text(lines, encoding="utf-8"))

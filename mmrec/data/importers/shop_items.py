@@ -1,0 +1,148 @@
+"""Gathers the items of a shop, writes them as the items table of a dataset folder, and says where their pictures are.
+
+Items come one by one with whatever columns they have, and are kept in a temporary file until all are known, so that
+memory does not grow with the catalogue (one short hash for each id aside). Columns in which no item has a value are not
+written. Knows nothing of the formats that items come from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from mmrec.checks import MAX_ID_CHARS, MAX_TEXT_CHARS
+from mmrec.data.importers.left_out import LeftOutTally
+from mmrec.data.writing import PictureHost, TableWriter
+
+__all__ = ["ShopItems", "host_of", "picture_notes"]
+
+_BATCH = 10_000
+_NO_HOST = "no host"
+_OWN = ("item_id", "title", "description", "image")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class ShopItems:
+    """The items so far.
+
+    Args:
+        scratch: A file to keep them in, replaced if it is there and removed in the end.
+        order: Names of columns in the order in which they are to stand; others follow in the order they are met in.
+        tally: Counts the items that cannot be taken.
+
+    Attributes:
+        count: Items taken.
+        hosts: How many items have their first picture on which host.
+    """
+
+    def __init__(self, scratch: Path, order: Sequence[str], tally: LeftOutTally) -> None:
+        self.count = 0
+        self.hosts: Counter[str] = Counter()
+        self._tally = tally
+        self._ids: set[str] = set()
+        self._columns: dict[str, bool] = dict.fromkeys((*_OWN, *order), False)
+        self._path = scratch
+        self._file = scratch.open("w", encoding="utf-8")
+
+    def __enter__(self) -> ShopItems:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._ids
+
+    def add(self, item: Mapping[str, str], place: str) -> bool:
+        """Take an item, unless it has no usable id of its own or nothing to tell it by; say whether it was taken.
+
+        Args:
+            item: Text by column; '' for none.
+            place: Where it stands, for messages.
+        """
+        item_id = item.get("item_id", "")
+        if why := self._refusal(item_id, item):
+            self._tally.row(why, f"{item_id!r:.80} at {place}" if item_id else place)
+            return False
+        kept = {name: value for name, value in item.items() if value}
+        for name in ("title", "description"):
+            if len(kept.get(name, "")) > MAX_TEXT_CHARS:
+                self._tally.value(f"ends of texts after {MAX_TEXT_CHARS:,} characters", kept[name], place)
+                kept[name] = kept[name][:MAX_TEXT_CHARS]
+        for name in kept:
+            self._columns[name] = True
+        if "://" in kept.get("image", ""):
+            self.hosts[host_of(kept["image"])] += 1
+        self._ids.add(item_id)
+        self.count += 1
+        self._file.write(json.dumps(kept) + "\n")
+        return True
+
+    def _refusal(self, item_id: str, item: Mapping[str, str]) -> str:
+        if not item_id:
+            return "items without an id"
+        if len(item_id) > MAX_ID_CHARS or _CONTROL.search(item_id):
+            return f"items whose id is longer than {MAX_ID_CHARS} characters or holds a control character"
+        if item_id in self._ids:
+            return "items whose id was there before"
+        if not any(item.get(name) for name in _OWN[1:]):
+            return "items without a title, a description and a picture"
+        return ""
+
+    def write(self, table: Path) -> int:
+        """Write the items table; the number of its rows. `add` is over then."""
+        self._file.close()
+        names = [name for name, used in self._columns.items() if used]
+        columns: dict[str, Any] = dict.fromkeys(names, pa.string())
+        with self._path.open(encoding="utf-8") as lines, TableWriter(table, columns) as writer:
+            rows: list[dict[str, str]] = []
+            for line in lines:
+                rows.append(json.loads(line))
+                if len(rows) == _BATCH:
+                    writer.write(_by_column(names, rows))
+                    rows.clear()
+            if rows:
+                writer.write(_by_column(names, rows))
+        return writer.rows
+
+    @property
+    def picture_hosts(self) -> tuple[PictureHost, ...]:
+        """The hosts with the number of items, most first."""
+        return tuple(PictureHost(host, count) for host, count in self.hosts.most_common())
+
+
+def picture_notes(out: Path, hosts: Iterable[PictureHost]) -> list[str]:
+    """What a person should know about pictures named by URL, with the command that fetches them."""
+    found = list(hosts)
+    if not found:
+        return []
+    named = ", ".join(f"{host.host} ({host.pictures:,})" for host in found[:10])
+    more = f" and {len(found) - 10:,} more" if len(found) > 10 else ""
+    flags = "".join(f" --hosts {host.host}" for host in found[:10] if host.host != _NO_HOST)
+    return [
+        f"{sum(host.pictures for host in found):,} items name their picture by URL, on {named}{more}; if you trust "
+        f"these hosts, fetch them with:\n  mmrec fetch {out}{flags}"
+    ]
+
+
+def _by_column(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    return {name: [row.get(name, "") for row in rows] for name in names}
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, for counting; 'no host' where it names none."""
+    try:
+        return urlsplit(url).hostname or _NO_HOST
+    except ValueError:
+        return _NO_HOST

@@ -1,0 +1,77 @@
+"""Embedding: described items in, their fused vectors and semantic IDs out.
+
+Unit of work: a batch of requests. Knows nothing about gRPC, the catalogue's rows or ranking.
+"""
+
+# Axes: M described items, D fused dimensions
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.recommender.sides import item_side, no_side
+from mmrec.tokens.tokenizer import Tokenizer
+from mmrec.types import EmbedRequest, EmbedResults, ItemEmbedding, ItemFailure, ItemInput, Modality, Versions
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.protocols import Vectors
+
+__all__ = ["Embedder"]
+
+
+class Embedder:
+    """Embeds described items with what one bundle was fitted with.
+
+    Args:
+        encoder: The encoders and the fusion.
+        tokenizer: Gives vectors their paths.
+        versions: What replies are made with.
+    """
+
+    def __init__(self, encoder: ItemEncoder, tokenizer: Tokenizer, versions: Versions) -> None:
+        self._encoder = encoder
+        self._tokenizer = tokenizer
+        self._versions = versions
+
+    def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
+        """Fused embeddings and semantic IDs, item by item."""
+        return [self._embed(request) for request in requests]
+
+    def _embed(self, request: EmbedRequest) -> EmbedResults | MmrecError:
+        fusion, tokenizer = self._encoder.fusion, self._tokenizer
+        lengths = (*fusion.prefixes, fusion.dimension) if fusion else ()
+        if request.dimension and request.dimension not in lengths:
+            return InvalidArgumentError(
+                f"dimension is {request.dimension}; this bundle's vectors may have {', '.join(map(str, lengths))} "
+                "dimensions, or 0 for all",
+                field="dimension",
+            )
+        good = [item for item in request.items if isinstance(item, ItemInput)]
+        vectors = iter(_side_vectors(self._encoder, good, request.modality))
+        entries: list[ItemEmbedding | ItemFailure] = []
+        for item in request.items:
+            vector = next(vectors) if isinstance(item, ItemInput) else item
+            item_id = item.item_id if isinstance(item, ItemInput) else ""
+            if isinstance(vector, MmrecError):
+                entries.append(ItemFailure(item_id, vector))
+                continue
+            # Paths that only number the items of the catalogue say nothing of any other item.
+            codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
+            if request.dimension and fusion:
+                vector = fusion.shorten(vector[None], request.dimension)[0]
+            entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
+        return EmbedResults(tuple(entries), self._versions)
+
+
+def _side_vectors(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
+    """One side of described items, each a vector or an error of its own."""
+    if modality is Modality.FUSED or encoder.fusion is None:
+        return encoder.encode_inputs(items)
+    encoded = encoder.input_features(items)
+    features = item_side(encoded.features, modality)
+    has_side_M = features.has_image_N if modality is Modality.PICTURE else features.has_text_N
+    vectors_MD = encoder.fusion.fuse(features)
+    results: dict[int, Vectors | MmrecError] = dict(encoded.errors)
+    for place, row in enumerate(encoded.rows):
+        results[row] = vectors_MD[place] if has_side_M[place] else no_side(modality)
+    return [results[row] for row in range(len(items))]

@@ -1,0 +1,83 @@
+"""The access log: a line for a call that has ended, if it is worth one.
+
+Unit of work: one call. By default only calls that failed get a line, so that a busy server writes next to nothing; and
+of failures alike (the same method and status) only the first 5 within 10 seconds, after which one line tells how many
+more there were, so that neither does an overloaded one. Knows nothing of gRPC's objects.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, get_args
+
+from mmrec.rpcs import METHODS
+from mmrec_serving.bursts import INTERVAL_S, Bursts
+from mmrec_serving.config import AccessLogged
+
+__all__ = ["AccessLog"]
+
+_log = logging.getLogger("mmrec_serving.access")
+
+_KNOWN = frozenset(method.path for method in METHODS)
+_OURS = frozenset({"DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "UNKNOWN"})
+"""Failures that whoever runs the server may have to do something about; others are the callers' own."""
+_NONE, _ERRORS, _ALL = get_args(AccessLogged)
+
+
+class AccessLog:
+    """What is logged of calls.
+
+    Args:
+        logged: Of which calls; see `ServerConfig.access_log`.
+        later: Has something called after so many seconds.
+        clock: Seconds that only rise.
+    """
+
+    def __init__(
+        self,
+        logged: AccessLogged,
+        later: Callable[[float, Callable[[], None]], Any] = lambda seconds, call: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._logged = logged
+        self._later = later
+        self._failures: Bursts[tuple[str, str]] = Bursts(clock)
+        self._waiting = False
+
+    def note(self, method: str, code: str, seconds: float, request_id: str) -> None:
+        """A call has ended, with this status after so many seconds."""
+        if self._logged == _NONE:
+            return
+        if code == "OK":
+            if self._logged == _ALL:
+                self._write(logging.INFO, method, code, seconds, request_id)
+            return
+        self._sum_up()
+        # Callers may make up names of methods without end.
+        if self._failures.first((method if method in _KNOWN else "an unknown method", code)):
+            self._write(_level(code), method, code, seconds, request_id)
+        elif not self._waiting:
+            self._waiting = True
+            self._later(INTERVAL_S, self._when_over)
+
+    def close(self) -> None:
+        """Tell what has not been told yet."""
+        self._sum_up(now=True)
+
+    def _when_over(self) -> None:
+        self._waiting = False
+        self._sum_up(now=True)
+
+    def _sum_up(self, *, now: bool = False) -> None:
+        for (method, code), more in self._failures.over(now=now).items():
+            _log.log(_level(code), "%s %s %d more within %.0f s", method, code, more, INTERVAL_S)
+
+    def _write(self, level: int, method: str, code: str, seconds: float, request_id: str) -> None:
+        # A name that a caller made up may be long.
+        _log.log(level, "%.200s %s %.1f ms id=%s", method, code, 1000 * seconds, request_id)
+
+
+def _level(code: str) -> int:
+    return logging.WARNING if code in _OURS else logging.INFO

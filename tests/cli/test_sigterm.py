@@ -1,0 +1,163 @@
+"""SIGTERM to real commands: exit status 143, a line that says how to go on, nothing half-written, nobody left over."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mmrec.bundle import open_bundle
+from tests.cli.test_full_disk import EVENTS, ITEMS
+from tests.conftest import subprocess_environment
+
+
+@contextmanager
+def command(*arguments: object, launcher: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
+    words = [sys.executable, *launcher, "-m", "mmrec", *map(str, arguments)]
+    environment = subprocess_environment(OMP_NUM_THREADS="1")
+    process = subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+def members(group: int) -> list[str]:
+    """Command lines of the living processes of a process group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group and fields[0] != "Z":
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def end_at(process: subprocess.Popen[str], stage: str) -> str:
+    """Send SIGTERM at the first line that begins with `stage`, and see it end; what it said on stderr."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith(stage):
+            process.send_signal(signal.SIGTERM)
+            break
+    _, rest = process.communicate(timeout=240)
+    text = "".join(said) + rest
+    assert process.returncode == 143, text
+    assert "Traceback" not in text
+    assert "bug" not in text
+    for _ in range(100):
+        if not members(process.pid):
+            break
+        time.sleep(0.1)
+    assert members(process.pid) == []
+    return text
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "items.tsv").write_text(ITEMS, encoding="utf-8")
+    (folder / "events.tsv").write_text(EVENTS, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("stage", ["looking at the pictures", "training the small image encoder", "train:", "evaluate"])
+def test_a_fit_says_that_the_same_command_goes_on_and_it_does(stage: str, demo_dataset: Path, tmp_path: Path) -> None:
+    arguments = ["fit", demo_dataset, "--out", tmp_path / "bundle", "--epochs", "2", "--device", "cpu"]
+    with command(*arguments) as process:
+        text = end_at(process, stage)
+    assert "the same command" in text.strip().splitlines()[-1] or "mmrec fit" in text.strip().splitlines()[-1]
+    assert not (tmp_path / "bundle" / "CURRENT").exists()
+    assert not (tmp_path / "bundle" / ".mmrec-staging").exists()
+    assert list((tmp_path / "bundle").rglob("*.tmp")) == []
+    if stage != "evaluate":
+        return
+    with command(*arguments) as process:
+        _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    for name in ("words", "pictures", "small-image-encoder", "fusion", "tokens"):
+        assert f"kept from an earlier fit: {name}" in said
+    assert open_bundle(tmp_path / "bundle").manifest.files
+
+
+def test_a_fit_of_two_processes(shop: Path, tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    arguments = ["fit", shop, "--out", tmp_path / "bundle", "--device", "cpu", "--epochs", "500", "--max-history", "4"]
+    with command(*arguments, launcher=launcher) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("train:"):
+                process.send_signal(signal.SIGTERM)
+                break
+        _, said = process.communicate(timeout=240)
+        for _ in range(300):
+            if not members(process.pid):
+                break
+            time.sleep(0.1)
+        assert members(process.pid) == []
+    # torchrun has a traceback of its own for the signal; ours say where they stopped.
+    assert "internal error" not in said
+    assert "stopped as asked in pass" in said
+    assert (tmp_path / "bundle" / ".fit" / "generator" / "training.safetensors").is_file()
+    assert not (tmp_path / "bundle" / "CURRENT").exists()
+
+
+def test_an_adaptation(demo_dataset: Path, tmp_path: Path) -> None:
+    with command("adapt", demo_dataset, "--out", tmp_path / "adapted", "--epochs", "400") as process:
+        text = end_at(process, "training:")
+    assert "which is saved; the same command goes on" in text
+
+
+def test_an_evaluation_leaves_no_part_of_a_report(demo_bundle: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    with command("evaluate", demo_bundle, "--report", report) as process:
+        text = end_at(process, "evaluate")
+    assert text.endswith("stopped by SIGTERM; nothing is half-written, and the same command begins again\n")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_demo_takes_its_server_with_it(tmp_path: Path) -> None:
+    with command(
+        "demo", "--out", tmp_path / "demo", "--items", "40", "--users", "40", "--keep", "--port", "0"
+    ) as process:
+        end_at(process, "the server stays up")
+
+
+def test_an_import_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "ml-100k"
+    source.mkdir()
+    (source / "u.genre").write_text("\n".join(f"g{n}|{n}" for n in range(19)) + "\n")
+    genres = "|0" * 19
+    items = [f"{n}|Film {n} (1990)|01-Jan-1990||http://x{genres}" for n in range(1, 2000)]
+    (source / "u.item").write_text("\n".join(items) + "\n", encoding="latin-1")
+    (source / "u.data").write_text("".join(f"{u}\t{u % 1900 + 1}\t5\t{u}\n" for u in range(1, 600_000)))
+    with command("import", "movielens", source, "--out", tmp_path / "out") as process:
+        end_at(process, "films")
+    assert [path.name for path in tmp_path.iterdir()] == ["ml-100k"]
+
+
+def test_a_second_signal_ends_at_once(demo_dataset: Path, tmp_path: Path) -> None:
+    with command("fit", demo_dataset, "--out", tmp_path / "bundle", "--epochs", "400") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("train:"):
+                break
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+    assert process.returncode in (143, -signal.SIGTERM)

@@ -1,0 +1,90 @@
+"""What ``dataset.toml`` says of columns and words holds in a bundle: for items that come, and in later versions."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmrec import Recommender
+from mmrec.bundle import BundleWriter
+from mmrec.data.item_words import ItemWords
+from mmrec.errors import InvalidArgumentError
+from mmrec.pipeline import fit_dataset
+from mmrec.types import ItemInput
+from tests.conftest import quick_fit
+
+SETTINGS = """
+[columns]
+delivered = "date-dmy"
+size = "text"
+
+[words]
+leave_out = ["shelf"]
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the demo's shop with prices, ambiguous days and a shelf."""
+    root = tmp_path_factory.mktemp("columns")
+    shop = shutil.copytree(demo_dataset, root / "shop")
+    items = pq.read_table(shop / "items.parquet")
+    rows = range(items.num_rows)
+    for name, values in {
+        "price": [f"{row},50 €" for row in rows],
+        "delivered": [f"0{row % 9 + 1}/02/2024" for row in rows],
+        "size": [str(36 + row % 9) for row in rows],
+        "shelf": [f"row {chr(65 + row % 9)}" for row in rows],
+    }.items():
+        items = items.append_column(name, pa.array(values))
+    pq.write_table(items, shop / "items.parquet")
+    (shop / "dataset.toml").write_text(SETTINGS)
+    return fit_dataset(shop, root / "bundle", quick_fit()).bundle
+
+
+def found(recommender: Recommender, expression: str) -> list[str]:
+    return sorted(hit.item_id for hit in recommender.search("a", k=100, filter=expression).items)
+
+
+def test_kinds_and_words_hold_for_items_that_come_and_in_later_versions(bundle: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    recommender = Recommender.load(folder, device="cpu")
+    assert recommender._encoder.words == ItemWords(columns=("category", "size"))
+    assert found(recommender, "price < 2") == ["p0001", "p0002"]
+    assert found(recommender, "delivered < 2024-02-02 AND price < 10") == ["p0001", "p0010"]
+    with pytest.raises(InvalidArgumentError, match="column 'size' is text, whatever it holds"):
+        found(recommender, "size < 40")
+    new = {"category": "mug", "size": "7", "shelf": "row Z", "price": "0,99 €", "delivered": "31/01/2024"}
+    same = ItemInput("same", "A mug", "For tea.", attributes={**new, "shelf": "", "price": "", "delivered": ""})
+    described = recommender.describe_items([ItemInput("new", "A mug", "For tea.", attributes=new), same]).arrivals
+    assert described.texts == ("A mug. For tea. category: mug. size: 7",) * 2
+    assert (described.features.text_NT[0] == described.features.text_NT[1]).all()
+    # A client may name columns in another order; that is the same item.
+    turned = ItemInput("turned", "A mug", "For tea.", attributes=dict(reversed(new.items())))
+    assert recommender.describe_items([turned]).arrivals.texts == described.texts[:1]
+    recommender.upsert_items([ItemInput("new", "A mug", "For tea.", attributes=new)])
+    for state in (recommender, _folded(recommender, folder)):
+        assert found(state, "price < 1") == ["new", "p0001"]
+        assert found(state, "delivered < 2024-02-01") == ["new"]
+        assert found(state, "delivered < 2024-02-02 AND price < 10") == ["new", "p0001", "p0010"]
+        assert state._encoder.words == ItemWords(columns=("category", "size"))
+        with pytest.raises(InvalidArgumentError, match="column 'size' is text, whatever it holds"):
+            found(state, "size < 40")
+
+
+def test_a_price_is_changed_of_an_item_that_has_no_words(bundle: Path, demo_dataset: Path) -> None:
+    recommender = Recommender.load(bundle, device="cpu")
+    picture = next((demo_dataset / "images").glob("*.jpg")).read_bytes()
+    recommender.upsert_items([ItemInput("bare", image=picture, attributes={"price": "3,00 €"})])
+    recommender.upsert_items([ItemInput("bare", attributes={"price": "0,10 €"})], fields=["attributes.price"])
+    assert found(recommender, "price < 0.2") == ["bare"]
+
+
+def _folded(recommender: Recommender, folder: Path) -> Recommender:
+    with BundleWriter(folder, preset="embedded", name="shop") as writer:
+        recommender.publish(writer, catalogue="later", folded={"changes": 1})
+    return Recommender.load(folder, device="cpu")

@@ -1,0 +1,246 @@
+"""While an item is rewritten without end, every reply is of the state of the catalogue that it names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mmrec
+from mmrec.rpcs import ENGINE_CALLS, QUESTIONS
+from mmrec.types import (
+    DuplicatesRequest,
+    EmbedRequest,
+    ItemInput,
+    ItemRecord,
+    ListItemsRequest,
+    MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+    Versions,
+)
+
+ROUNDS = 10
+REWRITTEN = "rewritten"
+
+
+class Restless(mmrec.Recommender):
+    """One whose catalogue changes right after every look at it: who looks twice sees two states."""
+
+    change_it: Callable[[], None] | None = None
+
+    @property
+    def _now(self) -> Any:
+        now, change_it = self.__dict__["now"], self.change_it
+        if change_it is not None:
+            self.change_it = None
+            change_it()
+            self.change_it = change_it
+        return now
+
+    @_now.setter
+    def _now(self, now: Any) -> None:
+        self.__dict__["now"] = now
+
+
+class Rewriting:
+    """One item, and the number of the change that each version of the catalogue is of."""
+
+    def __init__(self, own: Restless) -> None:
+        self.own = own
+        self.column = next(iter(own._now.parts.catalogue.attributes))
+        self.base = own.info().versions.catalogue
+        self.other = own._now.parts.catalogue.item_ids[0]
+        self.paths: dict[str, tuple[int, ...]] = {}
+        self._done = threading.Event()
+        self.rewrite()
+
+    def rewrite(self) -> None:
+        """The item is there again, with the number of the change in its title and a column."""
+        number = int(self.own.info().versions.catalogue.removeprefix(self.base).removeprefix("+") or 0) + 1
+        title = f"Quartz lamp of change {number}"
+        arrivals = self.own.describe_items([ItemInput(REWRITTEN, title, "", None, {self.column: f"n{number}"})])
+        versions = self.own.change(arrivals.arrivals)
+        assert versions.catalogue == f"{self.base}+{number}"
+        self.paths[versions.catalogue] = self.own._now.record(60).semantic_id
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        def main() -> None:
+            while not self._done.is_set():
+                self.rewrite()
+
+        self._done.clear()
+        thread = threading.Thread(target=main)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            thread.join()
+
+    def expect(self, record: ItemRecord, versions: Versions) -> None:
+        number = versions.catalogue.removeprefix(f"{self.base}+")
+        assert (record.title, record.attributes[self.column]) == (f"Quartz lamp of change {number}", f"n{number}")
+        assert record.semantic_id == self.paths_of(versions)
+
+    def paths_of(self, versions: Versions) -> tuple[int, ...]:
+        while versions.catalogue not in self.paths:  # the writer writes it down a moment after the change
+            assert not self._done.is_set()
+        return self.paths[versions.catalogue]
+
+
+@pytest.fixture(scope="module")
+def rewriting(demo_bundle: Path) -> Rewriting:
+    own = Restless.load(demo_bundle, device="cpu")
+    assert isinstance(own, Restless)
+    return Rewriting(own)
+
+
+def _shown(found: Any) -> Iterable[ItemRecord]:
+    return [scored.item for scored in found.items if scored.item.item_id == REWRITTEN]
+
+
+def check_recommend(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.recommend_many([RecommendRequest((), allow=(REWRITTEN,), k=1)])
+    (record,) = _shown(found)
+    asked.expect(record, found.versions)
+
+
+def check_similar(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.similar_many([SimilarRequest(asked.other, 1, filter=f'item_id = "{REWRITTEN}"')])
+    (record,) = _shown(found)
+    asked.expect(record, found.versions)
+
+
+def check_search(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.search_many([SearchRequest("quartz lamp", k=1, filter=f'item_id = "{REWRITTEN}"')])
+    (record,) = _shown(found)
+    asked.expect(record, found.versions)
+
+
+def check_embed(own: mmrec.Recommender, asked: Rewriting) -> None:
+    found = own.embed_many([EmbedRequest((ItemInput("a", "Quartz lamp"),)) for _ in range(3)])
+    assert len({one.versions for one in found}) == 1  # type: ignore[union-attr]
+
+
+def check_tag(own: mmrec.Recommender, asked: Rewriting) -> None:
+    # The values of the column are the labels, and that of the item is the number of the change.
+    (found,) = own.tag_many([TagRequest(column=asked.column, item_ids=(REWRITTEN,), k=1000)])
+    number = found.versions.catalogue.removeprefix(f"{asked.base}+")
+    assert [tag.label for tag in found.items[0].tags if tag.label[1:].isdigit()] == [f"n{number}"]
+
+
+def check_duplicates(own: mmrec.Recommender, asked: Rewriting) -> None:
+    title = own._now.record(60).title
+    (found,) = own.duplicates_many([DuplicatesRequest(filter=f'title = "{title}"')])
+    # Nothing is like it, so it is in no group, whichever change the filter was written for.
+    assert found.groups == ()
+    number = int(found.versions.catalogue.removeprefix(f"{asked.base}+"))
+    assert number >= int(title.rpartition(" ")[2])
+
+
+def check_mismatches(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.mismatches_many([MismatchRequest(max_agreement=1.0)])
+    items = int(found.explanation.partition(" of ")[2].partition(" ")[0])
+    assert items == 61
+
+
+def check_list_items(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.list_items_many([ListItemsRequest(f'item_id = "{REWRITTEN}"')])
+    asked.expect(found.items[0], found.versions)
+
+
+def check_semantic_ids(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.semantic_ids_many([SemanticIdsRequest((REWRITTEN,))])
+    assert found.entries[0].semantic_id == asked.paths_of(found.versions)
+
+
+def check_resolve(own: mmrec.Recommender, asked: Rewriting) -> None:
+    path = asked.own._now.record(60).semantic_id
+    (found,) = own.resolve_many([ResolveRequest((path[:1],), 1000)])
+    for record in found.entries[0].items:
+        if record.item_id == REWRITTEN:
+            asked.expect(record, found.versions)
+
+
+def check_items(own: mmrec.Recommender, asked: Rewriting) -> None:
+    found = own.items([REWRITTEN])
+    asked.expect(found.items[0], found.versions)
+
+
+def check_info(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = QUESTIONS["info"](own, [None])
+    assert (found.items, found.versions.catalogue.startswith(f"{asked.base}+")) == (61, True)
+
+
+CHECKS: dict[str, Callable[[mmrec.Recommender, Rewriting], None]] = {
+    name.removeprefix("check_").replace("_", "-"): check
+    for name, check in list(globals().items())
+    if name.startswith("check_")
+}
+
+
+def test_there_is_a_check_for_every_question() -> None:
+    assert CHECKS.keys() == QUESTIONS.keys()
+    assert ENGINE_CALLS.keys() - QUESTIONS.keys() == {"upsert", "delete"}
+
+
+@pytest.mark.parametrize("kind", sorted(CHECKS))
+def test_a_question_looks_at_the_catalogue_once(rewriting: Rewriting, kind: str) -> None:
+    before = rewriting.own.info().versions
+    rewriting.own.change_it = rewriting.rewrite
+    CHECKS[kind](rewriting.own, rewriting)
+    rewriting.own.change_it = None
+    assert rewriting.own.info().versions != before
+
+
+@pytest.mark.parametrize("kind", sorted(CHECKS))
+def test_every_reply_is_of_the_state_that_it_names(rewriting: Rewriting, kind: str) -> None:
+    with rewriting.going_on():
+        for _ in range(ROUNDS):
+            CHECKS[kind](rewriting.own, rewriting)
+
+
+@pytest.mark.parametrize("kind", sorted(CHECKS))
+def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: str) -> None:
+    held = rewriting.own.snapshot()
+    requests: dict[str, Any] = {
+        "recommend": RecommendRequest((rewriting.other,), k=61),
+        "similar": SimilarRequest(rewriting.other, 61),
+        "search": SearchRequest("quartz", k=61),
+        "embed": EmbedRequest((ItemInput("a", "Quartz lamp"),)),
+        "tag": TagRequest(column=rewriting.column, item_ids=(REWRITTEN,)),
+        "duplicates": DuplicatesRequest(),
+        "mismatches": MismatchRequest(max_agreement=1.0),
+        "list-items": ListItemsRequest(page_size=1000),
+        "semantic-ids": SemanticIdsRequest((REWRITTEN,)),
+        "resolve": ResolveRequest(((0,), (1,)), 1000),
+        "items": (REWRITTEN,),
+        "info": None,
+    }
+    before = QUESTIONS[kind](held, [requests[kind]])[0]
+    for _ in range(3):
+        rewriting.rewrite()
+    rewriting.own.record_events([("someone", REWRITTEN), ("", rewriting.other)])
+    rewriting.own.delete_items([rewriting.other])
+    after = QUESTIONS[kind](held, [requests[kind]])[0]
+    if kind == "embed":
+        np.testing.assert_array_equal(after.items[0].vector, before.items[0].vector)
+        assert after.versions == before.versions
+    elif kind == "recommend":
+        assert (after.items, after.versions) == (before.items, before.versions)
+    else:
+        assert after == before
+    assert rewriting.own.info().versions != held.info().versions
+    rewriting.own.upsert_items([ItemInput(rewriting.other, "Back again")])
+    rewriting.rewrite()
