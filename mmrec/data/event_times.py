@@ -24,7 +24,8 @@ from mmrec.data.tables import Table
 
 __all__ = ["BAD_POSITION", "BAD_TIMESTAMP", "read_positions", "read_times"]
 
-BAD_TIMESTAMP, BAD_POSITION = "bad timestamp", "bad position"
+BAD_TIMESTAMP = "bad timestamp"
+BAD_POSITION = "bad position"
 
 _MICRO = 1_000_000
 _TWO_DAYS = 2 * 86_400 * _MICRO

@@ -25,6 +25,12 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is not the dataset's, where what is left lying is named as a file that is not read."""
+    return tmp_path_factory.mktemp("out")
+
+
 def test_a_sound_dataset(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _status("check", str(dataset)) == 0
     out, err = capsys.readouterr()
@@ -55,15 +61,15 @@ def test_warnings_alone_leave_status_0(dataset: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_report_is_small_and_the_file_of_problems_has_them_all(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dataset: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = "".join(f"ann,missing-{i},2024-05-31\n" for i in range(3000))
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\n" + rows)
     assert _status("check", str(dataset), "-q") == 3
-    out = capsys.readouterr().out
-    assert out.count("missing-") == 3
-    assert "and 2,997 more of this kind" in out
-    file = tmp_path / "problems.jsonl"
+    screen = capsys.readouterr().out
+    assert screen.count("missing-") == 3
+    assert "and 2,997 more of this kind" in screen
+    file = out / "problems.jsonl"
     assert _status("check", str(dataset), "--json", "-q", "--problems", str(file)) == 3
     printed = capsys.readouterr().out
     assert len(printed) < 5_000
@@ -84,9 +90,9 @@ def test_the_report_is_small_and_the_file_of_problems_has_them_all(
     assert (len(lines), json.loads(lines[0])) == (3000, first)
 
 
-def test_problems_go_to_a_csv_file(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_problems_go_to_a_csv_file(dataset: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,soon\nann,2,2024-05-31\n")
-    file = tmp_path / "problems.csv"
+    file = out / "problems.csv"
     assert _status("check", str(dataset), "--problems", str(file)) == 3
     assert "wrote 1 problems to" in capsys.readouterr().err
     with file.open(newline="") as rows:
@@ -94,10 +100,10 @@ def test_problems_go_to_a_csv_file(dataset: Path, tmp_path: Path, capsys: pytest
     assert (row["row"], row["kind"], row["severity"]) == ("2", "bad timestamp", "error")
 
 
-def test_a_file_of_problems_of_another_kind(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status("check", str(dataset), "--problems", str(tmp_path / "problems.xlsx")) == 2
+def test_a_file_of_problems_of_another_kind(dataset: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status("check", str(dataset), "--problems", str(out / "problems.xlsx")) == 2
     assert "must end in .jsonl or .csv" in capsys.readouterr().err
-    assert _status("check", str(dataset), "--problems", str(tmp_path / "gone" / "problems.csv")) == 2
+    assert _status("check", str(dataset), "--problems", str(out / "gone" / "problems.csv")) == 2
     assert "name another file" in capsys.readouterr().err
 
 

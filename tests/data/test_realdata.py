@@ -72,8 +72,8 @@ def test_movielens_is_sound(data_folder: Path) -> None:
     assert (report.users, report.items, report.events) == (943, 1_682, 82_520)
     assert report.tables[1].set_aside == {"by rating below 3": 17_480}
     assert report.event_columns == (
-        ColumnUse("timestamp", "seconds since 1970; 1997-09-20 to 1998-04-22 (UTC)"),
         ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are not wishes"),
+        ColumnUse("timestamp", "seconds since 1970; 1997-09-20 to 1998-04-22 (UTC)"),
     )
     assert round(report.with_picture * report.items) == 1_645
     assert (report.first, report.last) == ("1997-09-20", "1998-04-22")
