@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,7 @@ class Rewriting:
     def paths_of(self, versions: Versions) -> tuple[int, ...]:
         while versions.catalogue not in self.paths:  # the writer writes it down a moment after the change
             assert not self._done.is_set()
+            time.sleep(0.001)
         return self.paths[versions.catalogue]
 
 
