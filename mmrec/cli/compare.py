@@ -58,6 +58,7 @@ def compare(
         device=device,
         dtype=dtype,
         progress=output.progress(),
+        note=output.note,
     )
     if report:
         output.note(f"wrote {report_comparison(report, result)}")

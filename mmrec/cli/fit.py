@@ -166,7 +166,7 @@ def fit(
             "version": result.version.name,
             "best_epoch": result.best_epoch,
             "seconds": result.seconds,
-            "rows": result.summary,
+            "dataset_rows": result.summary,
             "tokens": result.tokens.as_json(),
             **result.evaluation.as_json(),
         }

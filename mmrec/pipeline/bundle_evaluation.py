@@ -55,7 +55,7 @@ class BundleEvaluation:
         questions: Where every answer landed.
         epochs: Training curve as `fit` stored it, one mapping per epoch.
         best_epoch: The epoch that is served; None where it was not stored.
-        rows: What became of the rows of the dataset; None for the events of the bundle.
+        dataset_rows: What became of the rows of the dataset; None for the events of the bundle.
     """
 
     bundle: Path
@@ -68,13 +68,13 @@ class BundleEvaluation:
     questions: AnsweredQuestions
     epochs: tuple[Mapping[str, Any], ...]
     best_epoch: int | None
-    rows: DatasetSummary | None = None
+    dataset_rows: DatasetSummary | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The evaluation's mapping with ``split``, ``comparisons``, ``beam`` (None when not wanted), and
         ``dataset_rows`` (None for the events of the bundle)."""
         return self.evaluation.as_json() | {
-            "dataset_rows": asdict(self.rows) if self.rows is not None else None,
+            "dataset_rows": asdict(self.dataset_rows) if self.dataset_rows is not None else None,
             "bundle": str(self.bundle),
             "version": self.version,
             "split": self.split,
@@ -157,7 +157,7 @@ def evaluate_bundle(
         questions=_answered(opened, parts.catalogue, interactions, divided, wanted, evaluation),
         epochs=tuple(metrics.get("epochs", ())),
         best_epoch=metrics.get("best_epoch"),
-        rows=rows,
+        dataset_rows=rows,
     )
 
 

@@ -73,12 +73,12 @@ class FilledColumn:
     Attributes:
         item_ids: Of the whole catalogue. Length N.
         result: The values, their confidences, and how good they are where it could be measured.
-        rows_read: What became of the rows of the dataset.
+        dataset_rows: What became of the rows of the dataset.
     """
 
     item_ids: tuple[str, ...]
     result: FillResult
-    rows_read: DatasetSummary = field(default_factory=DatasetSummary)
+    dataset_rows: DatasetSummary = field(default_factory=DatasetSummary)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -97,7 +97,7 @@ class FilledColumn:
         document: dict[str, Any] = {
             "column": self.result.column,
             "items": len(self.item_ids),
-            "rows": asdict(self.rows_read),
+            "dataset_rows": asdict(self.dataset_rows),
             **self.counts,
             "temperature": self.result.temperature,
             "held_out": None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ def compare_bundles(
     device: str = "auto",
     dtype: str = "auto",
     progress: Progress = NO_PROGRESS,
+    note: Callable[[str], None] = lambda _: None,
 ) -> BundleComparison:
     """Put the same questions to several bundles and test their differences.
 
@@ -99,6 +100,7 @@ def compare_bundles(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         progress: Told of every question.
+        note: Told in sentences, before the work begins, which rows of the dataset are not used.
 
     Raises:
         InvalidArgumentError: fewer than two sources, one given twice, no such row, or bundles with different
@@ -132,6 +134,8 @@ def compare_bundles(
                 split=split,
                 cutoffs=cutoffs,
                 beam_sample=0,
+                # The dataset is the same for all of them.
+                note=(lambda _: None) if evaluations else note,
             )
             answered[name] = evaluations[name].questions
         # The first pair that does not fit ends it, before more is computed.

@@ -478,7 +478,7 @@ def _publish(
         codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
     )
     writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, training, tokens, versions))
-    parameters = {"config": asdict(config), "dataset": key["dataset"], "rows": asdict(data.summary), **told}
+    parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary), **told}
     return writer.commit(versions=versions, parameters=parameters)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,14 @@ import pytest
 
 import mmrec
 from mmrec.bundle import open_bundle
+from mmrec.cli import main
 from mmrec.data.dataset import read_dataset
 from mmrec.data.summary import DatasetSummary, TableSummary
 from mmrec.data.writing import write_table
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.pipeline import FitResult, evaluate_bundle, fit_dataset
+from mmrec.pipeline.column import fill_dataset_column
+from mmrec_encoders.adapting import adapt_encoders
 from tests.conftest import quick_fit
 
 ITEMS = "item_id,title\n" + "".join(f"i{n},thing number {n}\n" for n in range(8)) + f"{'i' * 513},too long\n"
@@ -76,7 +80,7 @@ def test_a_fit_says_what_is_not_used(dataset: Path, fitted: FitResult, notes: li
         "1 by event_type Refund, 1 by event_type dislike, 1 by event_type return",
     ]
     bundle = open_bundle(fitted.bundle)
-    assert DatasetSummary.from_json(bundle.manifest.parameters["rows"]) == fitted.summary
+    assert DatasetSummary.from_json(bundle.manifest.parameters["dataset_rows"]) == fitted.summary
     card = bundle.read_text("MODEL_CARD.md")
     assert "- events.csv: 48 of 60 rows are used; left out are 9 (15.0%): 1 bad timestamp, 8 unknown item" in card
     assert (
@@ -152,3 +156,42 @@ def test_other_customers_of_the_same_shop_are_no_leak(demo_bundle: Path, demo_da
     (theirs,) = (tmp_path / "other").glob("events.*")
     shutil.copyfile(theirs, data / theirs.name)
     assert evaluate_bundle(demo_bundle, data, beam_sample=0).evaluation.questions > 100
+
+
+# --- the other commands that read a dataset ---------------------------------------------------------------------------
+
+
+def test_fit_on_the_command_line_tells_rows_first_and_in_json(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", str(dataset), "--out", str(tmp_path / "bundle"), "--epochs", "1", "--json"]
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 3
+    assert "(11.1%) would be left out: 1 unusable item id; at most 10.0% may be" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--max-left-out", "0.2"])
+    assert ended.value.code == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("items.csv: 8 of 9 rows are used; left out are 1 (11.1%): 1 unusable item id\nevents.csv: 48")
+    rows = json.loads(out)["dataset_rows"]
+    assert rows["tables"][1]["left_out"] == {"bad timestamp": 1, "unknown item": 8}
+    assert rows["tables"][1]["set_aside"]["by event_type return"] == 1
+
+
+def test_adapt_and_tag_refuse_and_tell_as_well(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidDatasetError, match=r"1 of the 9 rows of items\.csv"):
+        adapt_encoders(dataset, tmp_path / "adapted")
+    with pytest.raises(InvalidDatasetError, match=r"1 of the 9 rows of items\.csv"):
+        fill_dataset_column(dataset, "colour", labels=["red", "blue"])
+    copy = tmp_path / "data"
+    shutil.copytree(dataset, copy)
+    (copy / "dataset.toml").write_text("[events]\nmax_left_out = 0.2\n")
+    told: list[str] = []
+    filled = fill_dataset_column(copy, "colour", labels=["red", "blue"], note=told.append)
+    assert told[0].startswith("items.csv: 8 of 9 rows are used")
+    assert filled.as_json(values=False)["dataset_rows"]["tables"][1]["rows"] == 60
+    told.clear()
+    with pytest.raises(InvalidDatasetError):  # without pictures there is nothing to adapt
+        adapt_encoders(dataset, tmp_path / "adapted", max_left_out=0.2, note=told.append)
+    assert told[0].startswith("items.csv: 8 of 9 rows are used")

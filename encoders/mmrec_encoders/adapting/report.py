@@ -41,7 +41,7 @@ class AdaptReport:
         epochs: Figures of each pass.
         seconds: Wall time, runs that were stopped included.
         fingerprints: Of the result, by side.
-        rows: What became of the rows of the dataset.
+        dataset_rows: What became of the rows of the dataset.
     """
 
     out: str
@@ -58,7 +58,7 @@ class AdaptReport:
     epochs: tuple[EpochFigures, ...]
     seconds: float
     fingerprints: Mapping[str, str]
-    rows: DatasetSummary
+    dataset_rows: DatasetSummary
 
     def as_json(self) -> dict[str, Any]:
         """In terms of JSON; `report_from_json` reads it."""
@@ -78,7 +78,7 @@ def report_from_json(found: Mapping[str, Any]) -> AdaptReport:
             "unreadable": tuple((str(item), str(why)) for item, why in found["unreadable"]),
             "before": figures_from_json(found["before"]),
             "after": figures_from_json(found["after"]),
-            "rows": DatasetSummary.from_json(found["rows"]),
+            "dataset_rows": DatasetSummary.from_json(found["dataset_rows"]),
             "epochs": tuple(EpochFigures(**epoch) for epoch in found["epochs"]),
         }
     )

@@ -182,7 +182,7 @@ def _publish(job: _Job, prepared: Prepared, training: Training, before: HeldOutF
         epochs=training.epochs,
         seconds=training.seconds,
         fingerprints=fingerprints,
-        rows=job.data.summary,
+        dataset_rows=job.data.summary,
     )
     description = {
         "identity": job.identity,

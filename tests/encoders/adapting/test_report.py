@@ -30,7 +30,7 @@ REPORT = AdaptReport(
     epochs=(EpochFigures(1, 3.25, 0.2, 0.4, 0.3, 61.0),),
     seconds=120.0,
     fingerprints={"image": "a@1", "text": "b@2"},
-    rows=DatasetSummary(
+    dataset_rows=DatasetSummary(
         (TableSummary("items.csv", 9, 8, {"long text": 1}),), (ColumnUse("rating", "none", used=False),)
     ),
 )
