@@ -96,6 +96,14 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
     if last and 19_000_000 < interactions.times_E.min() <= interactions.times_E.max() < 21_000_000:
         message = "all timestamps are like 20240531, read as seconds since 1970; write dates as 2024-05-31"
         problems.append(Problem(loaded.events_file, 0, "timestamp", "doubtful timestamp", message, severity="warning"))
+    if catalogue is not None:
+        bare = sum(not words and not ref for words, ref in zip(catalogue.has_words(), catalogue.images, strict=True))
+        if bare:
+            message = (
+                f"{bare:,} items have neither words nor a picture, so nothing is known of them but what customers did; "
+                "give them a title, a description or an image"
+            )
+            problems.append(Problem(loaded.items_file, 0, "", "item without content", message, severity="warning"))
     return CheckReport(
         dataset=str(root),
         items=items,
