@@ -69,6 +69,8 @@ def _figures(report: CheckReport) -> list[tuple[str, str]]:
         ("errors", f"{report.errors:,}"),
         ("warnings", f"{report.warnings:,}"),
     ]
+    if report.without_content:
+        rows.insert(5, ("items with neither", f"{report.without_content:,}"))
     if report.event_rows != report.events:
         rows.insert(3, ("events dropped", f"{report.event_rows - report.events:,}"))
     if report.listed_users is not None:

@@ -97,8 +97,8 @@ def recommend(
 ) -> None:
     """Recommend the next items for a customer.
 
-    Ids that the catalogue does not have are skipped and named on stderr. Where nothing is known of the customer the most
-    popular items come back, and where nothing is left none do; stderr says which, and why.
+    Ids that the catalogue does not have are skipped and named on stderr. Where nothing is known of the customer, the
+    most popular items come back, and where no item is left, none do; stderr says which, and why.
 
     Example:
         mmrec recommend bundle/ --history 1,50,181 --k 5

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmrec.data.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import Loaded, load_tables
 from mmrec.data.pictures import PictureStore, decode_picture, is_url
@@ -46,6 +47,7 @@ class CheckReport:
         listed_users: Rows of the users table; None when there is no such table.
         with_picture: Share of the items whose picture was decoded, 0 to 1.
         with_words: Share of the items with a title, a description or an attribute, 0 to 1.
+        without_content: Items that have no words and name no picture: nothing is like them.
         time_column: ``timestamp``, ``position``, or '' without events.
         first: Date of the earliest event (UTC, ISO-8601); '' without timestamps.
         last: Date of the latest event.
@@ -61,6 +63,7 @@ class CheckReport:
     listed_users: int | None
     with_picture: float
     with_words: float
+    without_content: int
     time_column: str
     first: str
     last: str
@@ -96,14 +99,6 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
     if last and 19_000_000 < interactions.times_E.min() <= interactions.times_E.max() < 21_000_000:
         message = "all timestamps are like 20240531, read as seconds since 1970; write dates as 2024-05-31"
         problems.append(Problem(loaded.events_file, 0, "timestamp", "doubtful timestamp", message, severity="warning"))
-    if catalogue is not None:
-        bare = sum(not words and not ref for words, ref in zip(catalogue.has_words(), catalogue.images, strict=True))
-        if bare:
-            message = (
-                f"{bare:,} items have neither words nor a picture, so nothing is known of them but what customers did; "
-                "give them a title, a description or an image"
-            )
-            problems.append(Problem(loaded.items_file, 0, "", "item without content", message, severity="warning"))
     return CheckReport(
         dataset=str(root),
         items=items,
@@ -113,12 +108,17 @@ def check_dataset(path: str | os.PathLike[str], progress: Progress = NO_PROGRESS
         listed_users=loaded.user_rows,
         with_picture=decoded / items if items else 0.0,
         with_words=float(catalogue.has_words().mean()) if catalogue is not None else 0.0,
+        without_content=0 if catalogue is None else _without_content(catalogue),
         time_column=loaded.time_column,
         first=first,
         last=last,
         density=_density(interactions, items),
         problems=tuple(problems),
     )
+
+
+def _without_content(catalogue: Catalogue) -> int:
+    return sum(not words and not ref for words, ref in zip(catalogue.has_words(), catalogue.images, strict=True))
 
 
 def _check_pictures(root: Path, loaded: Loaded, problems: list[Problem], progress: Progress) -> int:

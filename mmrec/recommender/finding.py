@@ -183,8 +183,8 @@ class Finder:
         if present is not None and not present[row]:
             if modality is Modality.FUSED:
                 raise FailedPreconditionError(
-                    f"item {self._catalogue.item_ids[row]!r} has neither words nor a picture, so nothing is like it; give "
-                    "it one of them"
+                    f"item {self._catalogue.item_ids[row]!r} has neither words nor a picture, so nothing is like it; "
+                    "give it one of them"
                 )
             missing = "no picture that could be read" if modality is Modality.PICTURE else "no words"
             raise InvalidArgumentError(

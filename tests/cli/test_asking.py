@@ -142,8 +142,8 @@ def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys
             ["--user", "ghost", "--history", "nonsense"],
             [
                 "not in the catalogue, skipped: nonsense",
-                "no events of user 'ghost' are known and no item of the history is in the catalogue: these are the most "
-                "popular items",
+                "no events of user 'ghost' are known and no item of the history is in the catalogue: these are the "
+                "most popular items",
             ],
         ),
         (

@@ -140,3 +140,8 @@ def test_ids_that_look_like_terminal_codes_are_quoted(folder: Folder) -> None:
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         check_dataset(tmp_path / "nowhere")
+
+
+def test_items_with_neither_words_nor_a_picture_are_counted(folder: Folder) -> None:
+    items = "item_id\ttitle\timage\n1\tmug\t\n2\t\tx.png\n3\t\t\n4\t \t\n"
+    assert check_dataset(folder({"items.tsv": items})).without_content == 2

@@ -1,7 +1,5 @@
 """Items of which neither words nor a picture are known: they are not like each other, and not like anything."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -54,8 +52,8 @@ def test_what_is_similar_to_one_of_them_is_no_question(recommender: mmrec.Recomm
 
 
 def test_they_are_no_duplicates_of_each_other(recommender: mmrec.Recommender) -> None:
-    groups = recommender.find_duplicates().groups
-    assert not {*BARE} & {member.item_id for group in groups for member in group.members}
+    groups = recommender.duplicates().groups
+    assert not {*BARE} & {item_id for group in groups for item_id in group.item_ids}
 
 
 def test_they_are_still_recommended_by_what_customers_did(recommender: mmrec.Recommender) -> None:
