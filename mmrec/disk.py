@@ -23,7 +23,16 @@ GO_ON = "Nothing is damaged: what is finished is kept; run the same command agai
 
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
-_OTHER = (errno.EIO, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOTDIR, errno.EISDIR, errno.ESTALE)
+_OTHER = (
+    errno.EIO,
+    errno.ENAMETOOLONG,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ESTALE,
+)
 _REFUSED = frozenset((*_ROOM, *_ACCESS, *_OTHER))
 """Not among them: a file that is not there, which whoever asks for it has to foresee."""
 

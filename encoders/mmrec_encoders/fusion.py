@@ -111,7 +111,10 @@ class Fusion(nn.Module):
         return fused
 
     def fuse(self, features: ItemFeatures) -> Vectors:
-        """Fused vectors of items. Shape: (N, D), float32, unit norm.
+        """Fused vectors of items. Shape: (N, D), float32, unit norm; zero for an item with neither picture nor words.
+
+        All items of which nothing is known would otherwise have one and the same vector, and pass for copies of each
+        other.
 
         Raises:
             InvalidArgumentError: the vectors do not have the lengths this fusion was made for.
@@ -130,7 +133,9 @@ class Fusion(nn.Module):
             for at in range(0, len(features.image_NI), _CHUNK):
                 rows = [torch.from_numpy(np.ascontiguousarray(part[at : at + _CHUNK])).to(device) for part in features]
                 parts.append(unit_rows(self(*rows)))
-        return np.concatenate(parts)
+        fused_ND = np.concatenate(parts)
+        fused_ND[~(features.has_image_N | features.has_text_N)] = 0.0
+        return fused_ND
 
     def text_query(self, text_NT: Vectors) -> Vectors:
         """Fused vectors of words alone. Shape: (N, T) to (N, D)."""

@@ -11,9 +11,10 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand
 
 import mmrec
 from mmrec.cli import EXIT_CODES, index
@@ -126,13 +127,32 @@ def build_app() -> typer.Typer:
     app = _typer(mmrec.__doc__.partition("\n")[0] if mmrec.__doc__ else "")
     app.callback()(_options)
     for name, function in COMMANDS.items():
-        app.command(name, help=help_text(function))(_guarded(function))
+        app.command(name, help=help_text(function), cls=_Command)(_guarded(function))
     for word, group in GROUPS.items():
         within = _typer(group.help)
         for name, function in group.commands.items():
-            within.command(name, help=help_text(function))(_guarded(function))
+            within.command(name, help=help_text(function), cls=_Command)(_guarded(function))
         app.add_typer(within, name=word)
     return app
+
+
+class _Command(TyperCommand):
+    """A command that says how to give it an id that looks like an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Like the base's; the message about an option that is not there names the mend."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as err:
+            # The class is typer's own; only its name is public.
+            if type(err).__name__ == "NoSuchOption" and any(p.param_type_name == "argument" for p in self.params):
+                what = getattr(err, "option_name", "-...")
+                message = getattr(err, "message", str(err))
+                err.message = (  # type: ignore[attr-defined]
+                    f"{message}. If that is an id or a name, put -- before it, after all options: "
+                    f"{ctx.command_path} ... -- {what}"
+                )
+            raise
 
 
 def _typer(help: str) -> typer.Typer:

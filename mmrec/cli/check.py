@@ -83,6 +83,7 @@ def _figures(report: CheckReport) -> list[tuple[str, str]]:
         ("items", f"{report.items:,}"),
         ("items with picture", f"{report.with_picture:.1%}"),
         ("items with words", f"{report.with_words:.1%}"),
+        ("items with neither", f"{report.without_content:,}"),
         ("items with an event", f"{report.with_events:.1%}"),
         ("users", f"{report.users:,}"),
         ("users with 3 or more events", f"{report.users_with_three:,}"),
@@ -97,7 +98,7 @@ def _figures(report: CheckReport) -> list[tuple[str, str]]:
         ("warnings", f"{report.warnings:,}"),
     ]
     if report.listed_users is not None:
-        rows.insert(4, ("users listed (what is said of them has no effect)", f"{report.listed_users:,}"))
+        rows.insert(5, ("users listed (what is said of them has no effect)", f"{report.listed_users:,}"))
     return rows
 
 
@@ -105,7 +106,7 @@ def _columns(report: CheckReport) -> list[tuple[str, ...]]:
     return [
         (
             column.name,
-            column.kind + (", as told" if column.told else ""),
+            column.kind + (", by dataset.toml" if column.told else ""),
             "yes" if column.words else "no",
             f"{column.distinct:,}",
             f"{column.missing:.1%}",

@@ -160,10 +160,16 @@ def fit(
         return
     if result.unreadable:
         output.note(f"{result.unreadable} pictures could not be read; `mmrec check {dataset}` names them")
+    if result.bare:
+        output.note(
+            f"{result.bare:,} items have neither words nor a picture that can be read: they are recommended by what "
+            "customers did alone, and neither search nor similar items list them"
+        )
     output.data(
         {
             "bundle": str(result.bundle),
             "version": result.version.name,
+            "items_without_content": result.bare,
             "best_epoch": result.best_epoch,
             "seconds": result.seconds,
             "dataset_rows": result.summary,

@@ -19,7 +19,7 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, open_engine, read_ids
+from mmrec.cli.session import Place, open_engine, read_ids, shown_ids
 from mmrec.types import DEFAULT_PAGE, MismatchRequest
 
 __all__ = ["mismatch"]
@@ -86,7 +86,7 @@ def mismatch(
             page_token=asked.page_token,
         )
     if found.missing_ids:
-        out.note(f"not in the catalogue, skipped: {', '.join(found.missing_ids)}")
+        out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     out.note(found.explanation)
     out.data(found)
     rows = [

@@ -23,9 +23,9 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, note_fallback, open_engine, print_ranking, read_ids
+from mmrec.cli.session import Place, note_fallback, open_engine, print_ranking, read_ids, shown_ids
 from mmrec.errors import InvalidArgumentError
-from mmrec.types import DEFAULT_K, Fallback, FilterMode, Promotion, RecommendRequest
+from mmrec.types import DEFAULT_K, Fallback, FilterMode, Promotion, Recommendations, RecommendRequest
 
 __all__ = ["recommend"]
 
@@ -97,8 +97,8 @@ def recommend(
 ) -> None:
     """Recommend the next items for a customer.
 
-    Ids that the catalogue does not have are skipped and named on stderr. With no known item in the history
-    the most popular items come back, and stderr says so.
+    Ids that the catalogue does not have are skipped and named on stderr. Where nothing is known of the customer, the
+    most popular items come back, and where no item is left, none do; stderr says which, and why.
 
     Example:
         mmrec recommend bundle/ --history 1,50,181 --k 5
@@ -152,12 +152,33 @@ def recommend(
             explain=asked.explain,
         )
     if found.missing_ids:
-        out.note(f"not in the catalogue, skipped: {', '.join(found.missing_ids)}")
+        out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     if found.fallback in (Fallback.POPULARITY, Fallback.POPULARITY_FILTER_RELAXED):
-        out.note("no known item in the history: these are the most popular items")
+        out.note(f"{_nothing_known(asked, found)}: these are the most popular items")
     note_fallback(out, found)
+    if not found.items:
+        out.note(_nothing_left(asked))
     out.data(found)
     print_ranking(out, f"Recommended for user {user}" if user else "Recommended", found.items, explain=explain)
+
+
+def _nothing_known(asked: RecommendRequest, found: Recommendations) -> str:
+    """Why a list is not the customer's own."""
+    reasons = []
+    if asked.user_id:
+        reasons.append(f"no events of user {asked.user_id!r} are known")
+    if asked.history:
+        reasons.append("no item of the history is in the catalogue")
+    return " and ".join(reasons) or "the history is empty"
+
+
+def _nothing_left(asked: RecommendRequest) -> str:
+    """Why a list is empty."""
+    if asked.include_seen:
+        return "no item passes the filter and the lists"
+    if asked.filter or asked.allow or asked.deny:
+        return "no item passes the filter and the lists that is not in the history; --include-seen keeps those as well"
+    return "every item is in the history; --include-seen recommends them again"
 
 
 def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:

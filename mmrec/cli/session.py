@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from mmrec.client import Client
     from mmrec.recommender import Recommender
 
-__all__ = ["Place", "holds_dataset", "note_fallback", "open_engine", "open_server", "print_ranking", "read_ids"]
+__all__ = [
+    "Place",
+    "holds_dataset",
+    "note_fallback",
+    "open_engine",
+    "open_server",
+    "print_ranking",
+    "read_ids",
+    "shown_ids",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,8 @@ def holds_dataset(folder: Path) -> bool:
 def read_ids(values: Sequence[str], flag: str) -> list[str]:
     """The ids in a flag that may be repeated: commas separate, double quotes protect a comma inside an id.
 
+    Every other character belongs to the id, spaces at its ends too.
+
     Args:
         values: What each use of the flag was given, e.g. ``["1,2", '"red, large",7']``.
         flag: The flag's name, for the message.
@@ -125,16 +136,26 @@ def read_ids(values: Sequence[str], flag: str) -> list[str]:
     ids: list[str] = []
     for value in values:
         try:
-            found = [one for row in csv.reader([value], strict=True, skipinitialspace=True) for one in row]
+            found = [one for row in csv.reader([value], strict=True) for one in row]
         except csv.Error as err:
             raise InvalidArgumentError(
                 f"{flag} is {value!r}, whose double quotes do not match; commas separate ids, and an id that "
                 f"""holds a comma is put in double quotes: {flag} '"a,b",c'"""
             ) from err
+        if any(one[0] in " \t" and one.lstrip().startswith('"') for one in found if one):
+            raise InvalidArgumentError(
+                f"{flag} is {value!r}, with a space before double quotes; leave it out, or put it inside them if it "
+                "belongs to the id"
+            )
         if "" in found:
             raise InvalidArgumentError(f"{flag} is {value!r}, with an empty id in it; remove the extra comma")
         ids += found
     return ids
+
+
+def shown_ids(ids: Sequence[str]) -> str:
+    """Ids for people: those that hold what cannot be seen, or a comma, as they would be written in Python."""
+    return ", ".join(repr(one) if one != one.strip() or "," in one or not one.isprintable() else one for one in ids)
 
 
 def note_fallback(out: Output, found: SearchResults | Recommendations) -> None:

@@ -20,7 +20,7 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, holds_dataset, open_engine, read_ids
+from mmrec.cli.session import Place, holds_dataset, open_engine, read_ids, shown_ids
 from mmrec.errors import InvalidArgumentError, NotFoundError
 from mmrec.types import DEFAULT_TAGS, ItemFailure, ItemInput, Modality, TagRequest, TagResults, read_picture
 
@@ -100,7 +100,10 @@ def tag(
         InvalidArgumentError: a flag breaks a rule, or belongs to the other use.
         NotFoundError: a file cannot be read, or the folder is neither a bundle nor a dataset.
     """
-    listed = (*read_ids(labels or [], "--labels"), *(_lines(Path(labels_file)) if labels_file else ()))
+    listed = (
+        *(label.strip() for label in read_ids(labels or [], "--labels")),
+        *(_lines(Path(labels_file)) if labels_file else ()),
+    )
     sink = Output(json=json, quiet=quiet)
     if place and not server and holds_dataset(Path(place)):
         _refuse(
@@ -162,7 +165,7 @@ def _lines(path: Path) -> list[str]:
 
 def _print_tags(out: Output, found: TagResults) -> None:
     if found.missing_ids:
-        out.note(f"not in the catalogue, skipped: {', '.join(found.missing_ids)}")
+        out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     failures = [entry for entry in found.items if isinstance(entry, ItemFailure)]
     if failures and len(failures) == len(found.items):
         raise failures[0].error

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmrec.data.catalogue import Catalogue
 from mmrec.data.column_check import ColumnCheck, check_columns
 from mmrec.data.column_report import ColumnReport, WordsExample
 from mmrec.data.interactions import Interactions
@@ -57,6 +58,7 @@ class CheckReport:
         listed_users: Rows of the users table; None when there is no such table.
         with_picture: Share of the items whose picture was decoded, 0 to 1.
         with_words: Share of the items with a title, a description or a value in another column of words, 0 to 1.
+        without_content: Items that have no words and name no picture: nothing is like them.
         with_events: Share of the items that are in an event, 0 to 1.
         users_with_three: Users with 3 events or more, of whom `mmrec fit` can hold some out.
         time_column: ``timestamp``, ``position``, or '' without events.
@@ -79,6 +81,7 @@ class CheckReport:
     listed_users: int | None
     with_picture: float
     with_words: float
+    without_content: int
     with_events: float
     users_with_three: int
     time_column: str
@@ -151,7 +154,8 @@ def check_dataset(
         event_rows=event_rows,
         listed_users=loaded.user_rows,
         with_picture=decoded / items if items else 0.0,
-        with_words=looked.with_words,
+        with_words=float(looked.has_words_N.mean()) if items else 0.0,
+        without_content=_without_content(catalogue, looked) if catalogue is not None else 0,
         with_events=len(np.unique(interactions.items_E)) / items if items else 0.0,
         users_with_three=int((interactions.lengths_U >= _ASKED_FROM).sum()),
         time_column=time_column,
@@ -165,6 +169,10 @@ def check_dataset(
         event_columns=loaded.summary.event_columns,
         problems=log.groups,
     )
+
+
+def _without_content(catalogue: Catalogue, looked: ColumnCheck) -> int:
+    return sum(not words and not ref for words, ref in zip(looked.has_words_N, catalogue.images, strict=True))
 
 
 def _check_repeats(loaded: Loaded, log: ProblemLog) -> Repeats:

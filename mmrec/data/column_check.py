@@ -23,19 +23,22 @@ from mmrec.errors import InvalidArgumentError
 __all__ = ["ColumnCheck", "check_columns", "setting_problems"]
 
 
+_NOTHING = np.zeros(0, np.bool_)
+
+
 class ColumnCheck(NamedTuple):
     """What was found.
 
     Attributes:
         columns: How each attribute is read.
         words: The words of three items.
-        with_words: Share of the items that have words, 0 to 1.
+        has_words_N: Which items have words. Shape: (N,), bool.
         problems: Values that do not fit what settings say, and templates that cannot be used.
     """
 
     columns: tuple[ColumnReport, ...] = ()
     words: tuple[WordsExample, ...] = ()
-    with_words: float = 0.0
+    has_words_N: npt.NDArray[np.bool_] = _NOTHING
     problems: tuple[Problem, ...] = ()
 
 
@@ -77,5 +80,4 @@ def check_columns(
                 "setting"
             )
             problems.append(Problem(file, column.misfit_row, column.name, "misfit values", message, severity="warning"))
-    with_words = float(catalogue.has_words(words).mean())
-    return ColumnCheck(columns, words_examples(catalogue, words), with_words, tuple(problems))
+    return ColumnCheck(columns, words_examples(catalogue, words), catalogue.has_words(words), tuple(problems))

@@ -84,6 +84,7 @@ class FitResult:
         epochs: Training curve of the LLM.
         best_epoch: The one whose weights are served.
         unreadable: Pictures that could not be read; their items have words only.
+        bare: Items with neither words nor a picture that could be read: similar items and searches leave them out.
         seconds: Wall time of this run by stage.
         summary: What became of the rows of the dataset.
     """
@@ -95,6 +96,7 @@ class FitResult:
     epochs: tuple[EpochRecord, ...]
     best_epoch: int
     unreadable: int
+    bare: int
     seconds: dict[str, float]
     summary: DatasetSummary
 
@@ -252,6 +254,7 @@ def _fit(
         epochs=ranking.trained.result.epochs,
         best_epoch=ranking.trained.result.best_epoch,
         unreadable=encoded.unreadable,
+        bare=int(np.count_nonzero(~(encoded.features.has_image_N | encoded.features.has_text_N))),
         seconds=clock.seconds,
         summary=data.summary,
     )

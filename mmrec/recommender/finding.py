@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
-from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.paging import Told, page_untold
 from mmrec.recommender.sides import CatalogueSides
 from mmrec.types import (
@@ -186,6 +186,11 @@ class Finder:
         """One side of an item of the catalogue. Shape: (D,)."""
         present = self._sides.present(modality)
         if present is not None and not present[row]:
+            if modality is Modality.FUSED:
+                raise FailedPreconditionError(
+                    f"item {self._catalogue.item_ids[row]!r} has neither words nor a picture, so nothing is like it; "
+                    "give it one of them"
+                )
             missing = "no picture that could be read" if modality is Modality.PICTURE else "no words"
             raise InvalidArgumentError(
                 f"modality is {modality.value} and item {self._catalogue.item_ids[row]!r} has {missing}; compare its "

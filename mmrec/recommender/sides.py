@@ -58,7 +58,7 @@ class CatalogueSides:
     """Every item of the catalogue, seen from its sides.
 
     Args:
-        fused_ND: Picture and words together. Shape: (N, D), float32, unit norm.
+        fused_ND: Picture and words together. Shape: (N, D), float32, unit norm; zero where an item has neither.
         index: An index over them.
         encoder: The encoders and the fusion they were made with.
         read_features: Reads what the encoders said of each item, when it is first asked for; None where the bundle
@@ -87,6 +87,7 @@ class CatalogueSides:
         self._shelf = _Shelf()
         self._vectors: dict[Modality, Vectors] = {}
         self._indexes: dict[Modality, VectorIndex] = {Modality.FUSED: index}
+        self._bare_rows: npt.NDArray[np.int64] | None = None
 
     def over(self, fused_ND: Vectors, change: ChangedRows) -> CatalogueSides:
         """The sides of the changed catalogue; these stay as they are, and what both read is read once.
@@ -100,6 +101,9 @@ class CatalogueSides:
         made._layers = layered(self._layers, change)
         made._lineage = self._lineage.after(np.union1d(change.rows_M, change.gone_R).astype(np.int64))
         made._shelf = self._shelf
+        if self._bare_rows is not None:
+            changed = change.rows_M[~fused_ND[change.rows_M].any(axis=1)]
+            made._bare_rows = np.union1d(np.setdiff1d(self._bare_rows, change.rows_M), changed).astype(np.int64)
         return made
 
     @property
@@ -203,7 +207,13 @@ class CatalogueSides:
     def present(self, modality: Modality) -> npt.NDArray[np.bool_] | None:
         """Which items have this side; None for all of them. Shape: (N,), bool."""
         if modality is Modality.FUSED:
-            return None
+            if self._bare_rows is None:
+                self._bare_rows = np.flatnonzero(~self.fused_ND.any(axis=1))
+            if not len(self._bare_rows):
+                return None
+            present_N = np.ones(self.items, np.bool_)
+            present_N[self._bare_rows] = False
+            return present_N
         has_image_N, has_text_N = self._presence
         return has_image_N if modality is Modality.PICTURE else has_text_N
 

@@ -178,7 +178,8 @@ class Suggester:
             [customers[place].history for place, _ in searches], allowed, beam_width=width, channels=blend.channels
         ).by_channel
         if not features:
-            return [self._popular(customer) for customer in customers]
+            # Popularity is what this bundle ranks everybody by, whatever their history.
+            return [self._popular(customer, personal=True) for customer in customers]
         scores_XN, lifts_X = ranker.blend(blend, features, allowed.mask_BN)
         replies, first = [], 0
         for customer in customers:
@@ -196,8 +197,8 @@ class Suggester:
             replies.append(self._reply(customer, listed, shares, personal=True))
         return replies
 
-    def _popular(self, customer: _Customer) -> Recommendations:
-        """The most popular items, under the same wishes."""
+    def _popular(self, customer: _Customer, *, personal: bool = False) -> Recommendations:
+        """The most popular items, under the same wishes; `personal` where that is no fallback."""
         popularity_N = self._ranker.most_popular()
         listed = self._listed(customer, popularity_N)
         shares: list[tuple[ChannelShare, ...]] | None = None
@@ -206,7 +207,7 @@ class Suggester:
             for row, added in zip(listed.arranged.rows_K, listed.added, strict=True):
                 own = [ChannelShare("popularity", float(popularity_N[row])), *wish_shares(added)]
                 shares.append(tuple(sorted(own, key=lambda share: -share.share)))
-        return self._reply(customer, listed, shares, personal=False)
+        return self._reply(customer, listed, shares, personal=personal)
 
     def _listed(self, customer: _Customer, scores_N: Scores) -> _Listed:
         """The list that scores and the wishes of a request make."""

@@ -122,9 +122,51 @@ def test_recommending_only_what_is_allowed_seen_or_not(place: list[str], capsys:
 
 def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = _run(["recommend", *place, "--history", "", "--json"], capsys)
-    assert (status, err) == (0, "no known item in the history: these are the most popular items\n")
+    assert (status, err) == (0, "the history is empty: these are the most popular items\n")
     assert json.loads(out)["fallback"] == "popularity"
     assert len(json.loads(out)["items"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--user", "ghost"], ["no events of user 'ghost' are known: these are the most popular items"]),
+        (
+            ["--history", "nonsense, p0001"],
+            [
+                "not in the catalogue, skipped: nonsense, ' p0001'",
+                "no item of the history is in the catalogue: these are the most popular items",
+            ],
+        ),
+        (
+            ["--user", "ghost", "--history", "nonsense"],
+            [
+                "not in the catalogue, skipped: nonsense",
+                "no events of user 'ghost' are known and no item of the history is in the catalogue: these are the "
+                "most popular items",
+            ],
+        ),
+        (
+            ["--history", "p0001", "--allow", "p0001"],
+            ["no item passes the filter and the lists that is not in the history; --include-seen keeps those as well"],
+        ),
+        (
+            ["--history", "p0001", "--include-seen", "--filter", "title = 'none'"],
+            ["no item passes the filter and the lists"],
+        ),
+    ],
+)
+def test_a_list_that_is_empty_or_not_the_customers_own_says_why(
+    asked: list[str], said: list[str], place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = _run(["recommend", *place, *asked], capsys)
+    assert (status, err.splitlines()) == (0, said)
+
+
+def test_when_everything_is_in_the_history(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    everything = ",".join(f"p{number:04d}" for number in range(1, 61))
+    status, _, err = _run(["recommend", *place, "--history", everything], capsys)
+    assert (status, err) == (0, "every item is in the history; --include-seen recommends them again\n")
 
 
 def test_recommending_with_a_filter_and_promotions(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -308,3 +308,15 @@ def test_the_help_of_a_command_leaves_out_what_is_for_programmers() -> None:
         """
 
     assert app.help_text(function) == "Do it.\n\n\b\nExample:\n    mmrec it\n    mmrec it --twice"
+
+
+@pytest.mark.parametrize("command", [["index", "path", "bundle"], ["similar", "bundle"], ["delete"]])
+def test_an_id_that_begins_with_a_dash_is_told_where_to_stand(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "-5"])
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    name = " ".join(word for word in command if word != "bundle")
+    assert f"put -- before it, after all options: mmrec {name} ... -- -5" in said

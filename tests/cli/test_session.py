@@ -19,7 +19,9 @@ from mmrec.types import ChannelShare, ItemRecord, ScoredItem
     ("values", "ids"),
     [
         (["1,2,3"], ["1", "2", "3"]),
-        (["1, 2"], ["1", "2"]),
+        (["1, 2"], ["1", " 2"]),
+        ([" lead,tail "], [" lead", "tail "]),
+        (['" lead",7'], [" lead", "7"]),
         (["1,2", "3"], ["1", "2", "3"]),
         (['"red, large",7'], ["red, large", "7"]),
         (['5" nail'], ['5" nail']),
@@ -33,7 +35,13 @@ def test_commas_separate_ids_and_quotes_protect_them(values: list[str], ids: lis
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("1,,2", "an empty id"), ("1,", "an empty id"), ('"1,2', "quotes do not match")]
+    ("value", "message"),
+    [
+        ('1, "2"', "a space before double quotes"),
+        ("1,,2", "an empty id"),
+        ("1,", "an empty id"),
+        ('"1,2', "quotes do not match"),
+    ],
 )
 def test_a_list_of_ids_that_cannot_be_read_is_refused_by_flag_and_value(value: str, message: str) -> None:
     with pytest.raises(InvalidArgumentError) as refused:

@@ -305,3 +305,8 @@ def test_what_the_columns_of_the_events_are_taken_for(folder: Folder) -> None:
     assert report.tables[1] == TableSummary(
         "events.csv", 4, 2, {}, {"by event_type Remove From Cart": 1, "by rating below 3": 1}
     )
+
+
+def test_items_with_neither_words_nor_a_picture_are_counted(folder: Folder) -> None:
+    items = "item_id\ttitle\timage\n1\tmug\t\n2\t\tx.png\n3\t\t\n4\t \t\n"
+    assert check_dataset(folder({"items.tsv": items})).without_content == 2

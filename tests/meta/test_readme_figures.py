@@ -1,0 +1,373 @@
+"""Every figure that the README gives of what was measured is the stored one, to the digits it is given with.
+
+`FIGURES` holds the README's sentences with a place for each figure, and where in `benchmarks/results` it stands;
+`TABLES` the same for its tables. What is left of a number with a point has to be in `NOT_MEASURED_HERE`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+class Cell(NamedTuple):
+    """A stored figure: file, column, and the values that tell its row; `part` counts the numbers of an interval."""
+
+    file: str
+    column: str
+    row: dict[str, Any]
+    form: str = ".3f"
+    part: int = 0
+
+    def shown(self) -> str:
+        """As the README is to give it."""
+        places = Decimal(1).scaleb(-int(re.findall(r"\d+", self.form)[0]))
+        # Halves go up, as in the stored tables; a stored text is a decimal number as it stands.
+        return format(self.number().quantize(places, ROUND_HALF_UP), self.form)
+
+    def number(self) -> Decimal:
+        found = [row for row in stored(self.file)["rows"] if all(row.get(k) == v for k, v in self.row.items())]
+        assert len(found) == 1, f"{len(found)} rows of {self.file} have {self.row}"
+        value = found[0][self.column]
+        return Decimal(re.findall(r"[-+]?[\d.]+", value)[self.part]) if isinstance(value, str) else Decimal(value)
+
+
+class Note(NamedTuple):
+    """A stored figure in a sentence of a result: the first group of a pattern in its notes or conditions."""
+
+    file: str
+    pattern: str
+    form: str = ""
+
+    def shown(self) -> str:
+        document = stored(self.file)
+        found = re.findall(self.pattern, "\n".join([document["conditions"], *document["notes"]]))
+        assert len(found) == 1, f"{self.pattern} is {len(found)} times in {self.file}"
+        return format(float(found[0]), self.form) if self.form else str(found[0])
+
+
+@cache
+def stored(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def quality(dataset: str, ranked_by: str, column: str, part: int = 0) -> Cell:
+    return Cell("2026-11-26-quality", column, {"set": dataset, "ranked by": ranked_by}, ".4f", part)
+
+
+def cold(dataset: str, contender: str, form: str) -> Cell:
+    row = {"set": dataset, "contender": contender, "ranked by": "fused", "seeds": 1}
+    return Cell("2026-11-26-quality-cold-items", "Recall@10", row, form)
+
+
+def head(form: str, part: int = 0) -> Cell:
+    return Cell("2026-11-26-heads", "test NDCG@10", {"form": form}, ".3f", part)
+
+
+def adapted(figure: str, file: str) -> Cell:
+    return Cell(file, "after", {"figure": figure})
+
+
+def filled(column: str, part: int = 0) -> Cell:
+    return Cell("2026-11-26-fashion-fill-in", column, {"words": "title alone"}, ".3f", part)
+
+
+def duplicates(source: str, column: str) -> Cell:
+    return Cell("2026-11-26-fashion-duplicates", column, {"from": source, "copies": "all"})
+
+
+def embedded(contender: str, dtype: str) -> Cell:
+    row = {"pictures": "500 x 500", "dtype": dtype, "contender": contender}
+    return Cell("2026-11-25-embed", "pictures/s", row, ".1f")
+
+
+def on_h100(contender: str) -> Cell:
+    row = {"pixels": "500", "format": "bfloat16", "contender": contender}
+    return Cell("2026-11-25-embed-h100", "pictures/s", row, ",.0f")
+
+
+def texts(dtype: str) -> Cell:
+    return Cell("2026-11-26-texts", "times encode's best", {"dtype": dtype, "contender": "mmrec, the encoder"}, ".2f")
+
+
+def search(column: str, form: str, index: str = "mmrec (ivf)") -> Cell:
+    return Cell("2026-11-26-vector-search", column, {"items": 1_000_000, "index": index}, form)
+
+
+def films(metric: str, column: str) -> Cell:
+    return Cell("2026-11-26-movielens", column, {"metric": metric, "vectors": "fusion"})
+
+
+def decoded(batch: int, column: str, form: str) -> Cell:
+    return Cell("2026-11-26-decode", column, {"batch": batch}, form)
+
+
+def growth(items: int, column: str, form: str) -> Cell:
+    return Cell("2026-11-26-decode-growth", column, {"items": items}, form)
+
+
+def filtered(kind: str) -> Cell:
+    return Cell("2026-11-26-decode-filters", "times none", {"filter": kind}, ".1f")
+
+
+def closing(kind: str, form: str) -> Cell:
+    return Cell("2026-11-26-decode-constraint", "share", {"items": 12_000, "filter": kind}, form)
+
+
+def upserts(state: str) -> Cell:
+    return Cell("2026-11-26-upserts", "p99 ms", {"": state}, ".1f")
+
+
+def on_gpu(batch: int, column: str = "p50 ms", form: str = ".1f") -> Cell:
+    return Cell("2026-11-26-decode-gpu-h100", column, {"nodes known": "by codes", "batch": batch}, form)
+
+
+def gpu_closing(closed: str, batch: int) -> Cell:
+    column = "children and closing ms a step"
+    return Cell("2026-11-26-decode-gpu-constraint-h100", column, {"what is closed": closed, "batch": batch}, ".2f")
+
+
+NODES, CUSTOMERS = "decoder, nodes known by the items below", "decoder, nodes, customers in the codes"
+FOLDER, BUNDLE = "a dataset folder: vectors, titles and thumbnails", "a bundle: vectors and titles"
+HELD_OUT = "Recall@10 among held-out films"
+SEEN, FILTERED = "seen", "seen, and what a filter of its own does not let pass (3 in 10 pass)"
+
+FIGURES: dict[str, list[Cell | Note]] = {
+    "On Amazon Beauty ({} users, {} items, words and no pictures) and MovieLens-100K ({} users, {} films": [
+        Note("2026-11-26-quality", r"amazon-beauty: ([\d,]+) users"),
+        Note("2026-11-26-quality", r"amazon-beauty: [\d,]+ users asked, ([\d,]+) items"),
+        Note("2026-11-26-quality", r"with a picture\): ([\d,]+) users"),
+        Note("2026-11-26-quality", r"with a picture\): [\d,]+ users asked, ([\d,]+) items"),
+    ],
+    "means over seeds ({} on Beauty, {} on MovieLens), one thread": [
+        Cell("2026-11-26-quality", "seeds", {"set": name, "ranked by": "everything fused"}, ".0f")
+        for name in ("beauty", "movielens")
+    ],
+    "Beauty {} [{}, {}], MovieLens {} [{}, {}]": [
+        quality(name, "everything fused", "NDCG@10", part) for name in ("beauty", "movielens") for part in range(3)
+    ],
+    "SASRec after {} passes, with categories after {}, HSTU after {}, TIGER after one": [
+        Note("2026-11-26-quality", rf"beauty-{name}-seed-0: .*best epoch (\d+) of") for name in
+        ("sasrec", "sasrec-features", "hstu")
+    ],
+    "A fit on Beauty takes {} to {} minutes on one thread and {} GiB": [
+        Cell("2026-11-26-quality-fits", "minutes", {"fit": "beauty-seed-2"}, ".0f"),
+        Cell("2026-11-26-quality-fits", "minutes", {"fit": "beauty-seed-0"}, ".0f"),
+        Cell("2026-11-26-quality-fits", "peak GiB", {"fit": "beauty-seed-0"}, ".1f"),
+    ],
+    "(everything fused ranks, one seed) with Recall@10 {} when both their posters and words are known, {} from words "
+    "alone and {} from posters alone; a blind ranking has {}.": [
+        cold("movielens", "fused", ".3f"),
+        cold("movielens", "words only", ".3f"),
+        cold("movielens", "picture only", ".3f"),
+        Note("2026-11-26-quality-cold-items", r"9,101 questions; a blind ranking has (0\.\d+)", ".4f"),
+    ],
+    "found among all products with Recall@10 {} (the same, one seed); a blind ranking has {}.": [
+        cold("beauty", "words only", ".3f"),
+        Note("2026-11-26-quality-cold-items", r"17,693 questions; a blind ranking has (0\.\d+)"),
+    ],
+    "the items below them {} [{}, {}], and {} [{}, {}] where what customers do is part of the codes; the same decoder "
+    "with codes known by themselves {}; 16 and 32 codes written in parallel {}.": [
+        *(head(NODES, part) for part in range(3)),
+        *(head(CUSTOMERS, part) for part in range(3)),
+        head("decoder, codes known by themselves"),
+        head("16 codes in parallel"),
+    ],
+    "(2,503 titles, {} pictures, ranked among": [
+        Cell("2026-11-26-fashion-adapt", "asked", {"figure": "picture to title, Recall@1"}, ",.0f")
+    ],
+    "from the picture and the title {} [{}, {}], from the title alone {}, from the picture alone {}; the first is "
+    "ahead of the second by {} [{}, {}]": [
+        *(filled("both", part) for part in range(3)),
+        filled("words alone"),
+        filled("picture"),
+        *(filled("both - words alone", part) for part in range(3)),
+    ],
+    "with defaults: recall {}, precision {}. That needs": [
+        duplicates(FOLDER, "recall"),
+        duplicates(FOLDER, "precision"),
+    ],
+    "from vectors and titles alone it is {} and {}.": [duplicates(BUNDLE, "recall"), duplicates(BUNDLE, "precision")],
+    "as each comes it is {} times as fast as infinity-emb": [
+        Note("2026-11-25-embed", r"infinity-emb ([\d.]+) times"),
+    ],
+    "On one H100 (bfloat16) it is {} pictures a second, the open_clip loop {} and the bare forward pass {}:": [
+        on_h100("mmrec embed"),
+        on_h100("open_clip loop over files"),
+        on_h100("bare forward pass"),
+    ],
+    "MiniLM: {} times `SentenceTransformer.encode` in float32, {} times in bfloat16.": [
+        texts("float32"),
+        texts("bfloat16"),
+    ],
+    "drawn at random: {} ms (p50, one thread) at recall@10 {} of exact search, built in {} s, {} bytes an item with "
+    "the vectors; exact search takes {} ms.": [
+        search("p50 ms, 1 thread", ".2f"),
+        search("recall@10", ".3f"),
+        search("build s", ".0f"),
+        search("memory bytes/item", ",.0f"),
+        search("p50 ms, 1 thread", ".0f", "faiss flat"),
+    ],
+    "micro-F1 {} fused, {} pictures, {} words; the next film among 329 that were never in training, Recall@10 {}, {} "
+    "and {}.": [
+        films("micro-F1", "fused"),
+        films("micro-F1", "picture only"),
+        films("micro-F1", "words only"),
+        films(HELD_OUT, "fused"),
+        films(HELD_OUT, "picture only"),
+        films(HELD_OUT, "words only"),
+    ],
+    "a request takes at most {} times as long; the index takes {} to {} bytes an item and is built in {} s for ten "
+    "million.": [
+        growth(10_000_000, "times the first", ".1f"),
+        growth(10_000, "bytes an item", ".0f"),
+        growth(10_000_000, "bytes an item", ".0f"),
+        growth(10_000_000, "build s", ".1f"),
+    ],
+    "Closing nodes takes {}% of a step without a filter, and {}% where every request has a filter": [
+        closing("none", ".1f"),
+        closing("3 in 10 pass, one filter per request", ".0f"),
+    ],
+    "a request takes {} to {} times as long as without.": [filtered("a number"), filtered("a number and a word")],
+    "In {} random pairs of a filter and a request": [Note("2026-11-26-decode-filters", r"([\d,]+) random pairs")],
+    "at {} a second, 20 recommendations a second went on without a failure: p99 {} ms, and {} ms without the upserts; "
+    "each batch was recommended within {} s of its acknowledgement. The generator alone ranked": [
+        Note("2026-11-26-upserts", r"71\.2 s, (\d+) a second"),
+        upserts("during the upserts"),
+        upserts("quiet"),
+        Note("2026-11-26-upserts", r"([\d.]+) s at most", ".1f"),
+    ],
+    "into a catalogue of 1,000,000, {} items a second with their words encoded": [
+        Note("2026-11-26-upserts", r"71\.2 s, (\d+) a second"),
+    ],
+    "answers in {}, {}, {} and {} ms at batch 1, 2, 4 and 8": [on_gpu(batch) for batch in (1, 2, 4, 8)],
+    "SID-GR publishes {}, {}, {} and {} ms": [on_gpu(batch, "SID-GR ms") for batch in (1, 2, 4, 8)],
+    "That is {} requests a second at batch 64.": [on_gpu(64, "requests/s", ".0f")],
+    "The constraint takes {} ms a step, {} to {} where every request has a filter of its own.": [
+        gpu_closing(SEEN, 8),
+        gpu_closing(FILTERED, 1),
+        gpu_closing(FILTERED, 8),
+    ],
+}  # fmt: skip
+
+_QUALITY = {
+    "everything; what is served": "everything fused",
+    "the LLM alone, both heads": "LLM, both heads",
+    "its item head": "item head of the LLM alone",
+    "its semantic IDs by beam search, 64 beams": "semantic-ID beam alone",
+    "fused without transitions": "no transitions",
+    "fused without the LLM": "no generator",
+    "fused without TF-IDF of the words": "no lexical similarity",
+    "fused, the LLM without learned residuals": "no ids: the LLM knows items by content alone",
+    "fused, the LLM without content": "no content in the LLM: it knows items by ids alone",
+    "fused without pictures": "no image",
+    "fused without words, in any channel": "no text, in any channel",
+    "floor: transition graph, TF-IDF, popularity": "floor: graph, words and popularity, no LLM",
+    "floor: the transition channel": "floor: transition graph",
+    "cosine of fused embeddings to recent items": "content similarity",
+    "floor: TF-IDF of the words": "floor: lexical similarity",
+    "floor: item-kNN over the last ten": "floor: item-kNN",
+    "floor: what came after the last item": "floor: last-item transitions",
+    "floor: popularity": "floor: popularity",
+    "peer: SASRec": "peer: SASRec (RecTools)",
+    "peer: SASRec with the items' columns as features": "peer: SASRec with categories (RecTools)",
+    "peer: HSTU": "peer: HSTU, generative (RecTools)",
+    "peer: TIGER, cut after one pass": "peer: TIGER, generative (torch-rechub)",
+}
+_COLUMNS = [(name, column) for name in ("beauty", "movielens") for column in ("HR@10", "NDCG@10", "NDCG@10, seen kept")]
+_ABSENT = {("beauty", "no image"), ("movielens", "peer: TIGER, generative (torch-rechub)")}
+_NOT_KEPT = ("no transitions", "no generator", "no lexical similarity")
+_ADAPTED = {
+    "picture to title, Recall@10": "picture to title, Recall@10",
+    "zero-shot label: master category (7)": "zero-shot master_category",
+    "zero-shot label: article type (140)": "zero-shot article_type",
+    "zero-shot label: colour (46)": "zero-shot colour",
+}
+_ADAPT_FILES = ("2026-11-26-fashion-adapt", "2026-11-25-fashion-adapt-h100")
+_EMBEDDED = {
+    "the bare forward pass on tensors in memory": "bare forward pass",
+    "`mmrec embed`, files to Parquet": "mmrec embed",
+    "a loop over files with open_clip": "open_clip loop over files",
+    "a loop over files with sentence-transformers": "sentence-transformers loop over files",
+}
+
+
+def _tables() -> dict[str, list[str]]:
+    """Cells of the README's rows of figures, by the words of the row."""
+    rows: dict[str, list[str]] = {}
+    for words, name in _QUALITY.items():
+        cells = []
+        for dataset, column in _COLUMNS:
+            absent = (dataset, name) in _ABSENT or (name in _NOT_KEPT and "kept" in column)
+            cells.append("" if absent else quality(dataset, name, column).shown())
+        rows[words] = cells
+    rows["title to picture, Recall@1 / @10"] = [
+        " / ".join(adapted(f"title to picture, Recall@{k}", file).shown() for k in (1, 10)) for file in _ADAPT_FILES
+    ]
+    for words, name in _ADAPTED.items():
+        rows[words] = [adapted(name, file).shown() for file in _ADAPT_FILES]
+    for words, name in _EMBEDDED.items():
+        rows[words] = [embedded(name, dtype).shown() for dtype in ("float32", "bfloat16")]
+    rows["infinity-emb, which computes in float32 on a CPU"] = [embedded("infinity-emb", "float32").shown(), "-"]
+    for words, batch in (("one by one", 1), ("16 at once", 16)):
+        form = ",.0f"
+        rate, peer = decoded(batch, "mmrec requests/s", form), decoded(batch, "generate requests/s", ".1f")
+        rows[words] = [rate.shown(), peer.shown(), decoded(batch, "times", form).shown()]
+    return rows
+
+
+NOT_MEASURED_HERE = Counter({"0.0384": 1, "0.0610": 1, "1.7": 1})
+"""NDCG@10 that TIGER's authors and BSARec's report, and the size in the name of a model."""
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("sentence", FIGURES)
+def test_a_figure_in_a_sentence_is_the_stored_one(sentence: str, readme: str) -> None:
+    assert sentence.count("{}") == len(FIGURES[sentence])
+    assert flat(sentence.format(*(cell.shown() for cell in FIGURES[sentence]))) in flat(readme)
+
+
+@pytest.mark.parametrize("words", _tables())
+def test_a_row_of_figures_is_the_stored_one(words: str, readme: str) -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in readme.splitlines() if f"| {words} |" in line
+    ]
+    assert len(rows) == 1
+    assert rows[0][rows[0].index(words) + 1 :] == _tables()[words]
+
+
+def test_every_figure_of_what_is_measured_has_a_stored_result(readme: str) -> None:
+    section = readme.partition("## What is measured")[2].partition("\n## ")[0]
+    text = flat("\n".join(line for line in section.splitlines() if not line.startswith("|")))
+    for sentence, cells in FIGURES.items():
+        text = text.replace(flat(sentence.format(*(cell.shown() for cell in cells))), " ")
+    assert Counter(re.findall(r"\d+\.\d+", text)) == NOT_MEASURED_HERE
+    rows = [line for line in section.splitlines() if re.search(r"\| .*\d\.\d", line)]
+    assert len(rows) == len([cells for cells in _tables().values() if any("." in cell for cell in cells)])
+
+
+def test_figures_of_a_catalogue_of_a_million_items_name_what_ranked(readme: str) -> None:
+    conditions = stored("2026-11-26-upserts")["conditions"]
+    assert "the generator alone ranks" in conditions
+    about = next(part for part in readme.split("\n\n") if "served catalogue of 1,000,000" in flat(part))
+    assert "The generator alone ranked" in flat(about)
+    assert "is left out" in flat(about)
