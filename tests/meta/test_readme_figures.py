@@ -187,8 +187,8 @@ FIGURES: dict[str, list[Cell | Note]] = {
     "(2,503 titles, {} pictures, ranked among": [
         Cell("2026-11-26-fashion-adapt", "asked", {"figure": "picture to title, Recall@1"}, ",.0f")
     ],
-    "from the picture and the title {} [{}, {}], from the title alone {}, from the picture alone {}; the first is ahead "
-    "of the second by {} [{}, {}]": [
+    "from the picture and the title {} [{}, {}], from the title alone {}, from the picture alone {}; the first is "
+    "ahead of the second by {} [{}, {}]": [
         *(filled("both", part) for part in range(3)),
         filled("words alone"),
         filled("picture"),
