@@ -66,15 +66,15 @@ def refusal(err: BaseException) -> OSError | None:
 
 
 @contextmanager
-def naming_file(path: Path) -> Iterator[None]:
-    """A refusal inside is raised as an OSError that names `path`, unless it names a file already."""
+def naming_file(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """A refusal inside is raised as an OSError that names `path`, unless it names another file than `temporary`."""
     try:
         yield
     except Exception as err:
         found = refusal(err)
         if found is None:
             raise
-        if found.filename is None:
+        if found.filename in (None, str(temporary)):
             found.filename = str(path)
         if found is err:
             raise

@@ -59,6 +59,9 @@ def test_a_replaced_file_names_its_path_and_stays_what_it_was(small_disk: Path) 
         replace_file(path, lambda temporary: save_file({"a": np.zeros(200_000)}, temporary))
     assert sorted(entry.name for entry in small_disk.iterdir()) == ["file.safetensors", "filler"]
     assert path.read_bytes() == b"before"
+    with pytest.raises(OSError, match="No space left") as raised:
+        replace_file(path, lambda temporary: temporary.write_bytes(b"x" * 100_000))
+    assert raised.value.filename == str(path)
 
 
 def test_a_vector_index_that_finds_no_room(small_disk: Path) -> None:

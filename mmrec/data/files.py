@@ -27,7 +27,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         OSError: the disk refuses; it names `path`, whatever library was writing.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with naming_file(path):
+    with naming_file(path, temporary):
         try:
             write(temporary)
             with temporary.open("rb") as file:

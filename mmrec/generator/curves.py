@@ -5,8 +5,10 @@ Knows nothing about models.
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,31 +73,42 @@ class _EventFile:
     """
 
     def __init__(self, folder: Path, steps_done: int) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
         from tensorboardX.summary import scalar
 
-        self._event, self._scalar = Event, scalar
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self._event, self._scalar, self._folder = Event, scalar, folder
         with naming_file(folder):
-            self._file = EventsWriter(str(folder / "events"))
-            if steps_done:
-                start = SessionLog(status=SessionLog.START)
-                self._file.write_event(Event(wall_time=time.time(), step=steps_done + 1, session_log=start))
+            folder.mkdir(parents=True, exist_ok=True)
+            self._records = RecordWriter(str(folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"))
+        self._write(file_version="brain.Event:2")
+        if steps_done:
+            self._write(step=steps_done + 1, session_log=SessionLog(status=SessionLog.START))
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
-        with naming_file(self._folder):
-            summary = self._scalar(name, value)
-            self._file.write_event(self._event(wall_time=time.time(), step=step, summary=summary))
+        self._write(step=step, summary=self._scalar(name, value))
 
     def flush(self) -> None:
-        with naming_file(self._folder):
-            self._file.flush()
+        with self._closed_on_failure():
+            self._records.flush()
 
     def close(self) -> None:
         with naming_file(self._folder):
-            self._file.close()
+            self._records.close()
+
+    def _write(self, **fields: Any) -> None:
+        with self._closed_on_failure():
+            self._records.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        try:
+            with naming_file(self._folder):
+                yield
+        except OSError:
+            with suppress(OSError):
+                self._records.close()
+            raise
 
 
 def draw_curves(records: Sequence[EpochRecord], best_epoch: int, path: Path) -> None:
