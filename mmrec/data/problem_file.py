@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from mmrec.data.problems import Problem
+from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError
 
 __all__ = ["ProblemFile"]
@@ -29,7 +30,8 @@ class ProblemFile:
         written: Findings so far.
 
     Raises:
-        InvalidArgumentError: it has another ending, or cannot be written.
+        InvalidArgumentError: it has another ending, is a folder, or its folder is not there.
+        FailedPreconditionError: the disk refuses it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,10 +41,11 @@ class ProblemFile:
             )
         self._path = path
         self.written = 0
-        try:
+        if path.is_dir() or not path.parent.is_dir():
+            what = "is a folder" if path.is_dir() else "is in a folder that is not there"
+            raise InvalidArgumentError(f"{str(path)!r} {what}; name another file", field="problems")
+        with refusals_as_errors(path=path):
             self._file = path.open("w", encoding="utf-8", newline="")
-        except OSError as err:
-            raise self._refused(err) from err
         self._rows = csv.writer(self._file) if path.suffix == ".csv" else None
         if self._rows is not None:
             self._rows.writerow(_COLUMNS)
@@ -51,27 +54,18 @@ class ProblemFile:
         """Write some findings after those before.
 
         Raises:
-            InvalidArgumentError: the disk is full.
+            FailedPreconditionError: the disk is full.
         """
-        try:
+        with refusals_as_errors(path=self._path):
             if self._rows is not None:
                 self._rows.writerows([getattr(problem, name) for name in _COLUMNS] for problem in problems)
             else:
                 self._file.writelines(json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems)
-        except OSError as err:
-            raise self._refused(err) from err
         self.written += len(problems)
 
     def __enter__(self) -> ProblemFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with refusals_as_errors(path=self._path):
             self._file.close()
-        except OSError as err:
-            raise self._refused(err) from err
-
-    def _refused(self, err: OSError) -> InvalidArgumentError:
-        return InvalidArgumentError(
-            f"{str(self._path)!r} cannot be written ({err.strerror or err}); name another file", field="problems"
-        )
