@@ -16,6 +16,7 @@ __all__ = ["Bar", "draw_bars", "draw_curves", "draw_differences", "draw_groups",
 
 COLOURS = ("#2f6db3", "#d9822b", "#4f9a5f", "#a24b9a", "#7d6b57", "#c24848")
 WIDTH = 8.0
+LONGEST = 64
 
 
 class Bar(NamedTuple):
@@ -141,6 +142,10 @@ def _sides(bars: Sequence[Bar]) -> list[list[float]]:
 
 
 def _plain(text: str) -> str:
-    """Dollar signs as they are, instead of as the beginning of a formula; a label that begins with _ is shown too."""
+    """Dollar signs as they are, instead of as the beginning of a formula; a label that begins with _ is shown too.
+
+    The middle of a long one, such as a path, is left out, so that room is left for what is drawn.
+    """
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST // 2 - 2]}...{text[-LONGEST // 2 + 2 :]}"
     shown = text.replace("\\", "/").replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown

@@ -52,7 +52,7 @@ def test_what_cannot_be_sent_is_told_with_its_line(shop: Path) -> None:
     assert sorted(told) == [(4, ""), (5, "c"), (6, "d"), (7, "e"), (8, "f"), (9, "b")]
     assert told[5, "c"].startswith("item 'c' has neither words nor a picture")
     assert told[6, "d"] == "the picture 'gone.jpg' is not in the dataset folder; put the file into images/"
-    assert "is a URL, and nothing is fetched" in told[7, "e"]
+    assert "is a URL that was not fetched; `mmrec fetch` brings it in" in told[7, "e"]
     assert "leads out of the dataset" in told[8, "f"]
 
 

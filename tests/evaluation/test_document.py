@@ -100,3 +100,11 @@ def test_every_plot_takes_hostile_labels_and_is_the_same_twice() -> None:
     )
     assert one == other
     assert not any(b"<script" in svg for svg in one)
+
+
+def test_a_name_as_long_as_a_path_leaves_room_for_the_plot() -> None:
+    path = "/srv/" + "shop/bundles/" * 30
+    bars = [Bar(path, 0.1, 0.05, 0.2)]
+    # A warning is an error here: matplotlib warns where the labels leave nothing for the axes.
+    for drawn in (draw_bars(bars, path), draw_differences(bars, "x"), draw_points([(path, 1.0, 2.0)], "x", "y")):
+        assert drawn.startswith(b"<?xml")

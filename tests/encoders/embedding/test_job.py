@@ -85,7 +85,7 @@ def test_every_usable_item_has_the_vector_that_the_encoders_make(
     # The rows that cannot be items are taken out, so that the whole-catalogue way can read the rest.
     lines = (catalogue / "items.tsv").read_text().splitlines(keepends=True)
     (catalogue / "items.tsv").write_text("".join(lines[:9] + lines[11:]))
-    data, encoder = read_dataset(catalogue), ItemEncoder.load(encoders, "cpu", "float32")
+    data, encoder = read_dataset(catalogue, max_left_out=1.0), ItemEncoder.load(encoders, "cpu", "float32")
     assert encoder.fusion is not None
     expected = encoder.fusion.fuse(encoder.features(data.catalogue, data.pictures).features)
     np.testing.assert_allclose(vectors_of(tmp_path / "out"), expected, atol=2e-5)
@@ -485,7 +485,7 @@ def test_urls_are_fetched_only_when_asked_for(
     write_urls(catalogue, address, tmp_path / "urls")
     refused = embed_dataset(tmp_path / "urls", tmp_path / "none", config_for(encoders, workers=1))
     assert (refused.with_picture, asked) == (0, [])
-    assert "is a URL, and nothing is fetched" in letters_of(tmp_path / "none")[0]["reason"]
+    assert "is a URL that was not fetched; `mmrec fetch` brings it in" in letters_of(tmp_path / "none")[0]["reason"]
     fetch = FetchConfig(("127.0.0.1",), ports=(int(address.rpartition(":")[2]),), allow_addresses=("127.0.0.0/8",))
     fetched = embed_dataset(tmp_path / "urls", tmp_path / "out", config_for(encoders, workers=1, fetch=fetch))
     assert fetched.with_picture == 10
