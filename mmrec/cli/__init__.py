@@ -25,7 +25,7 @@ EXIT_CODES = {
     1: "a bug in mmrec; the traceback is in the log file that the message names",
     2: "a flag, argument or request breaks a rule",
     3: "the dataset, bundle, item or file does not exist or cannot be used",
-    4: "not possible here yet: an extra, model weights or device is missing, or a bundle is damaged",
+    4: "not possible here yet: an extra, model weights, a device or disk space is missing, or a bundle is damaged",
     5: "the server refused, is busy, is not reachable, or was too slow",
     130: "interrupted with Ctrl-C",
     141: "whoever read the output closed it early",

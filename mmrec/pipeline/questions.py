@@ -75,13 +75,18 @@ def check_writable(path: Path) -> None:
     """Raise early, before anything is computed.
 
     Raises:
-        InvalidArgumentError: `path` does not end in ``.parquet``, or is a folder.
+        InvalidArgumentError: `path` does not end in ``.parquet``, is a folder, or lies in what is none.
         FailedPreconditionError: its folder cannot be made.
     """
     if path.suffix != ".parquet":
         raise InvalidArgumentError(f"questions are saved as Parquet; {str(path)!r} must end in .parquet", field="path")
-    with refusals_as_errors(path=path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with refusals_as_errors(path=path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as err:
+        raise InvalidArgumentError(
+            f"{str(path.parent)!r} is a file and no folder; name another file", field="path"
+        ) from err
     if path.is_dir():
         raise InvalidArgumentError(f"{str(path)!r} is a folder; name a file", field="path")
 

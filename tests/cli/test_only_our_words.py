@@ -15,7 +15,7 @@ OURS = re.compile(
     r"[a-z][\w ,()-]*(: [\d,]+ [\w ]+)? \.\.\."  # a stage begins
     r"|[a-z][\w ,:()-]*: .*\((\d+\.\d s|\d+ min \d+ s)\)"  # and ends
     r"|[a-z][\w ]*: [\d,]+ of [\d,]+, .*"  # what it says every ten seconds
-    r"|published /.*|wrote /.*|\d+ (pictures|texts) .*"
+    r"|published /.*|wrote /.*|\d+ rows: .*|\d+ (pictures|texts) .*"
 )
 
 
