@@ -128,7 +128,7 @@ def evaluate_bundle(
     lengths = CUTOFFS if cutoffs is None else checked_cutoffs(cutoffs, len(parts.catalogue))
     interactions, rows = parts.interactions, None
     if dataset is not None:
-        # What a wish is for the one is a wish for the other.
+        # Both have to count the same events as positive.
         data = read_dataset(dataset, min_rating=_fitted_min_rating(opened))
         interactions, rows = _events_of(data, parts.catalogue), data.summary
         for line in _notes(data, interactions):

@@ -53,7 +53,7 @@ def test_a_sound_dataset(folder: Folder, encoded: Encode) -> None:
     assert report.tables == (TableSummary("items.tsv", 3, 3), TableSummary("events.tsv", 3, 3))
     assert report.event_columns == (
         ColumnUse("timestamp", "dates like 2024-05-31; 2024-05-29 to 2024-05-31 (UTC)"),
-        ColumnUse("rating", "4 to 5 (a scale of 5): events below 3 are not wishes"),
+        ColumnUse("rating", "4 to 5 (a scale of 5): events below 3 are counted as negative"),
     )
     assert report.density == pytest.approx(0.5)
 
@@ -297,8 +297,8 @@ def test_what_the_columns_of_the_events_are_taken_for(folder: Folder) -> None:
     assert report.problems == ()
     assert report.event_columns == (
         ColumnUse("timestamp", "seconds since 1970; 2024-05-31 to 2024-05-31 (UTC)"),
-        ColumnUse("event_type", "purchase (2), empty (1) count alike; Remove From Cart (1) are not wishes"),
-        ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are not wishes"),
+        ColumnUse("event_type", "counted as positive: purchase (2), empty (1); as negative: Remove From Cart (1)"),
+        ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are counted as negative"),
         ColumnUse("quantity", "not read, it has no effect", used=False),
         ColumnUse("position", "orders events of one moment"),
     )
