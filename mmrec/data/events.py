@@ -27,7 +27,7 @@ from mmrec.data.inventory import meant_column
 from mmrec.data.moments import Moments
 from mmrec.data.problems import Problem, ProblemLog, shown
 from mmrec.data.repeats import Repeats, count_repeats
-from mmrec.data.row_problems import tell_over_limits, tell_values
+from mmrec.data.row_problems import report_over_limits, report_values
 from mmrec.data.settings import EventSettings
 from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.data.tables import Table
@@ -85,7 +85,7 @@ def read_events(
     Args:
         table: The events table, with the columns ``user_id`` and ``item_id``.
         known: The items; None where there are none, so that no event is usable and none is unknown.
-        log: Is told what is wrong with the table.
+        log: Takes what is wrong with the table.
         settings: Which events are positive feedback.
         now: Later times are warned of; None for the clock's.
     """
@@ -199,7 +199,7 @@ class _Reader:
             lambda _: "user_id is empty; every event needs a user",
         )
         over_R = np.zeros(self._table.rows, dtype=np.bool_)
-        over_R[tell_over_limits(self._log, self._table, "user_id", "unusable user id")] = True
+        over_R[report_over_limits(self._log, self._table, "user_id", "unusable user id")] = True
         self._leave_out(over_R, "unusable user id")
 
     def _check_items(self, users: Any, items: Any, known: KnownItems | None) -> npt.NDArray[np.int64]:
@@ -281,7 +281,7 @@ class _Reader:
         if not len(rows):
             return
         self._leave_out(bad_R, kind)
-        tell_values(self._log, self._table, rows, column, kind, message, hint=hint)
+        report_values(self._log, self._table, rows, column, kind, message, hint=hint)
 
 
 class _Columns(NamedTuple):

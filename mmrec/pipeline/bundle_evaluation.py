@@ -103,12 +103,12 @@ def evaluate_bundle(
             stay those of its own training events.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        progress: Told of every question.
+        progress: Reports every question.
         split: ``leave-one-out`` or ``time``; empty for the one the bundle was fitted with.
         cutoffs: List lengths; None for 5, 10 and 20.
         beam_sample: Questions on which the beam is compared with exact ranking: None for as many as are quick, 0 for
             no such comparison.
-        note: Told in sentences, before the work begins, which rows of the dataset are not used.
+        note: Called with sentences, before the work begins, which rows of the dataset are not used.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -168,7 +168,7 @@ def fitted_split(bundle: Bundle) -> SplitName:
 
 
 def _fitted_min_rating(bundle: Bundle) -> float | None:
-    """The threshold that the fit was told; None where it was left to the dataset."""
+    """The threshold that the fit was given; None where it was left to the dataset."""
     config = bundle.manifest.parameters.get("config")
     return config.get("min_rating") if isinstance(config, Mapping) else None
 

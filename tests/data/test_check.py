@@ -180,7 +180,7 @@ def test_settings_decide_how_columns_are_read_and_what_does_not_fit_is_counted(f
     report = check_dataset(root)
     assert _found(report) == [("items.tsv", 3, "misfit values", "warning")]
     assert report.examples[0].message.startswith("price is number by dataset.toml, which does not fit 1 of its values")
-    assert [(column.name, column.kind, column.told, column.words) for column in report.columns] == [
+    assert [(column.name, column.kind, column.configured, column.words) for column in report.columns] == [
         ("price", "number", True, False),
         ("note", "text", False, False),
     ]
@@ -264,14 +264,14 @@ def test_every_kind_of_row_of_items_users_and_pictures_is_counted(folder: Folder
     )
 
 
-def test_an_event_that_is_said_twice_is_told(folder: Folder) -> None:
+def test_an_exact_repeat_of_an_event_is_reported(folder: Folder) -> None:
     rows = "".join(f"u,{i},{MAY + i}\n" * 2 for i in range(10))
     items = "item_id\n" + "".join(f"{i}\n" for i in range(10))
     report = check_dataset(folder({"items.csv": items, "events.csv": "user_id,item_id,timestamp\n" + rows}), now=NOW)
     assert report.repeats == (20, 10, 10, 10)
     (group,) = report.problems
     assert (group.kind, group.severity) == ("repeated event", "warning")
-    assert "10 of 20 events (50.0%) say again what another one says" in group.examples[0].message
+    assert "10 of 20 events (50.0%) are exact repeats of another one" in group.examples[0].message
 
 
 def test_reloads_of_one_page_are_told_and_later_purchases_are_not(folder: Folder) -> None:
