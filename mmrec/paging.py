@@ -1,16 +1,16 @@
-"""Page tokens: how the next page of a list goes on, bound to the question and to nothing else.
+"""Page tokens: pagination cursors that depend on the request and on nothing else.
 
-Unit of work: one token. It holds what has been told so far, so it works for the same question on a catalogue that has
-changed meanwhile, after a restart, on another version of the bundle and on another server; each page is made of the
-catalogue as it is then. Two kinds of lists, two ways to go on:
+Unit of work: one token. It holds what earlier pages returned, so it works for the same request on a catalogue that has
+changed meanwhile, after a restart, on another version of the bundle and on another server; each page is made from the
+current catalogue. Two kinds of lists are paged differently:
 
-- A list in the order of its items' ids goes on after the last id (`told_id`, `page_by_id`): every item that is in the
-  list all the while is told exactly once, and none twice.
-- A list in an order that may change, as by likeness, goes on with the first entries of which nothing was told yet
-  (`Told`, `page_untold`): likewise, whatever becomes of the order. Its token grows by 8 characters per item told, so
-  such a list ends after some 125,000 items (`MAX_TOKEN_CHARS`) with an error that says so.
+- A list ordered by item id continues after the last id (`last_id`, `page_by_id`): every item that stays in the list is
+  returned exactly once, and none twice.
+- A ranked list, whose order may change between pages, continues with the best entries that were not returned yet
+  (`ReturnedItems`, `page_by_rank`), with the same guarantee. Its token grows by 8 characters per item returned, so such
+  a list ends after some 125,000 items (`MAX_TOKEN_CHARS`) with an error that says so.
 
-A token says nothing to whoever holds it, and one of another question is refused. Knows nothing of lists.
+A token is opaque to clients, and one of another request is refused. Knows nothing of how lists are made.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["Page", "Told", "page_by_id", "page_untold", "told_id"]
+__all__ = ["Page", "ReturnedItems", "last_id", "page_by_id", "page_by_rank"]
 
 T = TypeVar("T")
 
 _PAGING = {"page_token", "k", "page_size"}
 _SEAL_BYTES = 12
 _MARK_BYTES = 6
-"""Of a million items told and a million others, one in three hundred such lists misses one for an equal mark."""
+"""With a million items returned and a million to come, one list in three hundred misses an item by a hash collision."""
 
 
 class Page(NamedTuple, Generic[T]):
@@ -40,20 +40,20 @@ class Page(NamedTuple, Generic[T]):
 
     Attributes:
         entries: Those of this page.
-        next_page_token: How the next one goes on; empty: this was the last.
+        next_page_token: Token of the next page; empty: this was the last.
     """
 
     entries: Sequence[T]
     next_page_token: str
 
 
-class Told:
-    """The items that pages before have told, as the token of a request holds them.
+class ReturnedItems:
+    """The items that earlier pages returned, as the token of a request holds them.
 
-    ``item_id in told`` says whether one was.
+    ``item_id in returned`` says whether an item was among them.
 
     Args:
-        request: A frozen dataclass with `page_token`; all of its fields but the sizes of pages must be as they were.
+        request: A frozen dataclass with `page_token`; all other fields but the page sizes must be unchanged.
 
     Raises:
         InvalidArgumentError: the token is of another request, or none at all.
@@ -74,41 +74,41 @@ class Told:
         return len(self._marks)
 
     def token(self, request: Any, item_ids: Iterable[str]) -> str:
-        """The token of the page after one that tells these as well."""
+        """The token of the page after one that returns these items."""
         return _token(request, b"".join(sorted(self._marks.union(map(_mark, item_ids)))))
 
 
-def page_untold(
+def page_by_rank(
     request: Any,
     size: int,
-    told: Told,
+    returned: ReturnedItems,
     entries: Iterable[T],
     ids_of: Callable[[T], Iterable[str]],
     *,
     more: bool = False,
 ) -> Page[T]:
-    """The next page of a list in an order that may change from page to page.
+    """The next page of a ranked list, whose order may change from page to page.
 
     Args:
-        request: As for `Told`.
+        request: As for `ReturnedItems`.
         size: Entries of a page.
-        told: What pages before have told.
-        entries: Those of which nothing is told yet, best first; no more of them are read than the page needs.
-        ids_of: The items that an entry tells.
+        returned: What earlier pages returned.
+        entries: Those that were not returned yet, best first; no more of them are read than the page needs.
+        ids_of: The ids of the items in an entry.
         more: Whether there are others that are not among `entries`.
     """
     found = list(islice(entries, size + 1))
     page = found[:size]
     if not more and len(found) <= size:
         return Page(page, "")
-    return Page(page, told.token(request, (item_id for entry in page for item_id in ids_of(entry))))
+    return Page(page, returned.token(request, (item_id for entry in page for item_id in ids_of(entry))))
 
 
-def told_id(request: Any) -> str:
+def last_id(request: Any) -> str:
     """The id after which the next page of a list by id begins; empty: at the beginning.
 
     Raises:
-        InvalidArgumentError: as for `Told`.
+        InvalidArgumentError: as for `ReturnedItems`.
     """
     try:
         return _held(request).decode("utf-8", "surrogatepass")
@@ -117,7 +117,7 @@ def told_id(request: Any) -> str:
 
 
 def page_by_id(request: Any, entries: Sequence[T], more: bool, id_of: Callable[[T], str]) -> Page[T]:
-    """A page of a list by id, of whose end nothing is said but whether there is `more`."""
+    """A page of a list ordered by id; `more` says whether entries follow it."""
     return Page(entries, _token(request, id_of(entries[-1]).encode("utf-8", "surrogatepass")) if more else "")
 
 
@@ -152,7 +152,7 @@ def _token(request: Any, held: bytes) -> str:
 
 
 def _seal(request: Any, held: bytes) -> bytes:
-    """Something that only the same question and what is held give."""
+    """A digest of the request and of what its token holds."""
     digest = hashlib.sha256(f"{type(request).__name__}\0{len(held)}\0".encode() + held)
     for field in fields(request):
         if field.name not in _PAGING:

@@ -130,8 +130,8 @@ class SearchRequest:
         filter: AIP-160 condition over the columns; empty for every item.
         filter_mode: What to do when fewer than `k` items pass it.
         page_token: `SearchResults.next_page_token` of the page before, whatever became of the catalogue since; empty
-            for the first page. Each page holds the best items of the catalogue as it is then that no page before has
-            told, so none is told twice, and one that can be found all the while is told.
+            for the first page. Each page holds the best items of the current catalogue that no earlier page
+            returned: no item is returned twice, and one that can be found all the while is returned.
         item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
@@ -344,7 +344,7 @@ class TagResults:
 
 
 class Evidence(Enum):
-    """What two items that are the same thing were told by."""
+    """By what two items were recognised as the same thing."""
 
     PICTURE = "picture"
     WORDS = "words"
@@ -359,12 +359,12 @@ class DuplicatesRequest:
         item_ids: Only groups with one of these items; empty for the whole catalogue.
         min_similarity: Cosine from which on two pictures are the same whatever the words, over 0 to 1; when the words
             alone are looked at, the least share of words in common. None: chosen from the catalogue.
-        filter: AIP-160 condition over the columns: only items that pass it are told.
+        filter: AIP-160 condition over the columns: only items that pass it are returned.
         modality: What must be alike: the picture, the words, or either (FUSED).
         page_size: Groups a page; 0 means `DEFAULT_PAGE`, more than `MAX_K` is coerced to it.
         page_token: `DuplicateGroups.next_page_token` of the page before, whatever became of the catalogue since; empty
-            for the first page. A group that stays as it is is told exactly once, and no item in two groups; one that
-            has grown comes again only with what was not told, where that is two items or more.
+            for the first page. A group that stays as it is is returned exactly once, and no item in two groups; one
+            that has grown comes again only with its new items, where these are two or more.
     """
 
     item_ids: tuple[str, ...] = ()
@@ -398,7 +398,7 @@ class DuplicateGroup:
         item_ids: At least two, in the order of the catalogue.
         similarity: The lowest of the likenesses that hold the group together: cosine of two pictures, or, where one
             item has none, share of words in common; 0 to 1.
-        evidence: What they were told by; None: not known.
+        evidence: By what they were recognised; None: not known.
     """
 
     item_ids: tuple[str, ...]
@@ -499,8 +499,8 @@ class Mismatches:
         items: Worst first.
         missing_ids: Ids of the request that the catalogue does not have, in order of first appearance.
         total: Items over all pages.
-        threshold: Cosine below which items were told; None: they were not chosen by it.
-        explanation: Which items were told and how they are ordered, for people.
+        threshold: Cosine below which items were returned; None: they were not chosen by it.
+        explanation: Which items were returned and how they are ordered, for people.
         next_page_token: Pass it to get the next page; empty: this was the last one.
         versions: What it was made with.
     """

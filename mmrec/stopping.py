@@ -68,7 +68,7 @@ class Stoppable:
     """A progress sink under which work ends at its next step once a stop was asked for.
 
     Args:
-        progress: Told of everything.
+        progress: Reports everything.
         request: Looked at before each step is counted.
     """
 

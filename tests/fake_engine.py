@@ -25,7 +25,7 @@ from mmrec.calls import EngineCalls
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
-from mmrec.paging import Told, page_by_id, page_untold, told_id
+from mmrec.paging import ReturnedItems, last_id, page_by_id, page_by_rank
 from mmrec.recommender.amending import amended_record
 from mmrec.remembering import MadeChanges
 from mmrec.types import (
@@ -202,7 +202,7 @@ class FakeEngine(EngineCalls):
         return self.versions
 
     def _list_items(self, request: ListItemsRequest) -> ItemPage:
-        last, records = told_id(request), sorted(self.records.values(), key=lambda record: record.item_id)
+        last, records = last_id(request), sorted(self.records.values(), key=lambda record: record.item_id)
         passing = CatalogueFilter(_catalogue_of(records)).bitmap(request.filter)
         left = [r for r, passes in zip(records, passing, strict=True) if passes and r.item_id > last]
         shown, more = left[: request.page_size], len(left) > request.page_size
@@ -333,9 +333,9 @@ def _search(request: SearchRequest) -> SearchResults:
         place = math.atan2(request.vector[1], request.vector[0]) * ITEMS / (2 * math.pi)
     else:
         place = float(len(request.text) % ITEMS) if without is None else float(without)
-    told = Told(request)
-    untold = [row for row in _nearest(place, request, without) if f"item-{row}" not in told]
-    page = page_untold(request, request.k, told, untold, lambda row: (f"item-{row}",))
+    returned = ReturnedItems(request)
+    remaining = [row for row in _nearest(place, request, without) if f"item-{row}" not in returned]
+    page = page_by_rank(request, request.k, returned, remaining, lambda row: (f"item-{row}",))
     return _scored(place, request, page.entries, page.next_page_token)
 
 
@@ -409,7 +409,7 @@ def _asked(item_ids: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
 
 def _duplicates(request: DuplicatesRequest) -> DuplicateGroups:
     wanted, missing = _asked(request.item_ids)
-    told = Told(request)
+    returned = ReturnedItems(request)
     shown = {f"item-{row}" for row, passes in enumerate(_passing(request.filter)) if passes}
     groups = []
     for rows, similarity, evidence in GROUPS:
@@ -418,8 +418,8 @@ def _duplicates(request: DuplicatesRequest) -> DuplicateGroups:
         alike = similarity >= (request.min_similarity or 0.9)
         if len(ids) > 1 and fits and alike and (not request.item_ids or wanted & set(ids)):
             groups.append(DuplicateGroup(ids, similarity, evidence))
-    untold = (group for group in groups if not any(item_id in told for item_id in group.item_ids))
-    page = page_untold(request, request.page_size, told, untold, lambda group: group.item_ids)
+    remaining = (group for group in groups if not any(item_id in returned for item_id in group.item_ids))
+    page = page_by_rank(request, request.page_size, returned, remaining, lambda group: group.item_ids)
     return DuplicateGroups(
         tuple(page.entries), missing, len(groups), 0.9, None, "drawn by hand", page.next_page_token, VERSIONS
     )
@@ -435,9 +435,9 @@ def _mismatches(request: MismatchRequest) -> Mismatches:
         and (not request.item_ids or f"item-{row}" in wanted)
         and (request.max_agreement is None or agreement < request.max_agreement)
     ]
-    told = Told(request)
-    untold = (one for one in found if one.item.item_id not in told)
-    page = page_untold(request, request.page_size, told, untold, lambda one: (one.item.item_id,))
+    returned = ReturnedItems(request)
+    remaining = (one for one in found if one.item.item_id not in returned)
+    page = page_by_rank(request, request.page_size, returned, remaining, lambda one: (one.item.item_id,))
     return Mismatches(
         tuple(page.entries),
         missing,

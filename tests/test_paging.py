@@ -1,4 +1,4 @@
-"""Page tokens are opaque, work for the same question alone, and hold what has been told."""
+"""Page tokens are opaque, work for the same question alone, and hold what was returned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.paging import Told, page_by_id, page_untold, told_id
+from mmrec.paging import ReturnedItems, last_id, page_by_id, page_by_rank
 from mmrec.types import DuplicatesRequest, ListItemsRequest, MismatchRequest, SearchRequest
 
 REQUEST = SearchRequest("red shoes", image=b"picture", k=3, filter="a = 1")
@@ -17,12 +17,12 @@ REQUEST = SearchRequest("red shoes", image=b"picture", k=3, filter="a = 1")
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
-def _walk_untold(lists: list[list[str]], size: int) -> tuple[list[str], int]:
-    """What the pages tell of a list that is another one at each page; and how many of the lists they were made of."""
+def _walk_by_rank(lists: list[list[str]], size: int) -> tuple[list[str], int]:
+    """What the pages return of a list that is another one at each page; and how many of the lists they were made of."""
     request, seen = DuplicatesRequest(page_size=size), []
     for number in range(1000):
-        told, now = Told(request), lists[min(number, len(lists) - 1)]
-        page = page_untold(request, size, told, (i for i in now if i not in told), lambda i: (i,))
+        returned, now = ReturnedItems(request), lists[min(number, len(lists) - 1)]
+        page = page_by_rank(request, size, returned, (i for i in now if i not in returned), lambda i: (i,))
         seen += page.entries
         if not page.next_page_token:
             return seen, number + 1
@@ -32,14 +32,14 @@ def _walk_untold(lists: list[list[str]], size: int) -> tuple[list[str], int]:
 
 @given(st.lists(ids, unique=True, max_size=30), st.integers(1, 10))
 def test_pages_of_a_list_that_stays_are_the_whole_list_in_order(whole: list[str], size: int) -> None:
-    assert _walk_untold([whole], size)[0] == whole
+    assert _walk_by_rank([whole], size)[0] == whole
 
 
 @given(st.lists(st.lists(ids, unique=True, max_size=12), min_size=1, max_size=6), st.integers(1, 4))
-def test_whatever_becomes_of_the_order_nothing_is_told_twice_and_what_stays_is_told(
+def test_whatever_becomes_of_the_order_nothing_is_returned_twice_and_what_stays_is_returned(
     lists: list[list[str]], size: int
 ) -> None:
-    seen, pages = _walk_untold(lists, size)
+    seen, pages = _walk_by_rank(lists, size)
     assert len(seen) == len(set(seen))
     assert set.intersection(*map(set, lists[:pages])) <= set(seen)
 
@@ -48,7 +48,7 @@ def test_whatever_becomes_of_the_order_nothing_is_told_twice_and_what_stays_is_t
 def test_a_list_by_id_goes_on_after_the_last_id(lists: list[list[str]], size: int) -> None:
     request, seen, pages = ListItemsRequest(page_size=size), [], 0
     while pages == 0 or request.page_token:
-        now, last = sorted(lists[min(pages, len(lists) - 1)]), told_id(request)
+        now, last = sorted(lists[min(pages, len(lists) - 1)]), last_id(request)
         left = [item_id for item_id in now if item_id > last]
         page = page_by_id(request, left[:size], len(left) > size, lambda i: i)
         seen += page.entries
@@ -71,23 +71,23 @@ def test_a_list_by_id_goes_on_after_the_last_id(lists: list[list[str]], size: in
     ],
 )
 def test_a_token_of_another_question_is_refused(other: SearchRequest) -> None:
-    token = Told(REQUEST).token(REQUEST, ["a", "b"])
-    told = Told(replace(REQUEST, page_token=token, k=50))
-    assert ("a" in told, "b" in told, "c" in told, len(told)) == (True, True, False, 2)
+    token = ReturnedItems(REQUEST).token(REQUEST, ["a", "b"])
+    returned = ReturnedItems(replace(REQUEST, page_token=token, k=50))
+    assert ("a" in returned, "b" in returned, "c" in returned, len(returned)) == (True, True, False, 2)
     with pytest.raises(InvalidArgumentError, match="of another request") as refused:
-        Told(replace(other, page_token=token))
+        ReturnedItems(replace(other, page_token=token))
     assert [violation.field for violation in refused.value.violations] == ["page_token"]
 
 
 def test_a_token_of_another_kind_of_question_or_that_was_altered_is_refused() -> None:
-    token = Told(DuplicatesRequest()).token(DuplicatesRequest(), ["a"])
-    assert "a" in Told(DuplicatesRequest(page_token=token))
+    token = ReturnedItems(DuplicatesRequest()).token(DuplicatesRequest(), ["a"])
+    assert "a" in ReturnedItems(DuplicatesRequest(page_token=token))
     altered = token[:-1] + ("A" if token[-1] != "A" else "B")
     for request in (MismatchRequest(page_token=token), DuplicatesRequest(page_token=altered)):
         with pytest.raises(InvalidArgumentError):
-            Told(request)
+            ReturnedItems(request)
     with pytest.raises(InvalidArgumentError):
-        told_id(ListItemsRequest(page_token=token))
+        last_id(ListItemsRequest(page_token=token))
 
 
 @given(
@@ -95,13 +95,13 @@ def test_a_token_of_another_kind_of_question_or_that_was_altered_is_refused() ->
 )
 def test_noise_is_no_token(noise: str) -> None:
     with pytest.raises(InvalidArgumentError):
-        Told(DuplicatesRequest(page_token=noise))
+        ReturnedItems(DuplicatesRequest(page_token=noise))
     with pytest.raises(InvalidArgumentError):
-        told_id(ListItemsRequest(page_token=noise))
+        last_id(ListItemsRequest(page_token=noise))
 
 
 def test_a_token_that_has_grown_too_long_says_what_to_do() -> None:
-    token = Told(REQUEST).token(REQUEST, (str(number) for number in range(125_000)))
+    token = ReturnedItems(REQUEST).token(REQUEST, (str(number) for number in range(125_000)))
     with pytest.raises(InvalidArgumentError, match="narrow the question down by a filter") as refused:
         replace(REQUEST, page_token=token)
     assert [violation.field for violation in refused.value.violations] == ["page_token"]

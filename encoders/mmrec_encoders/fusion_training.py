@@ -111,7 +111,7 @@ def train_fusion(
         config: How to train.
         seed: Of initialisation and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        progress: Told one unit per step.
+        progress: Reports one unit per step.
 
     Raises:
         InvalidArgumentError: features of different lengths, or pairs that name items that are not there.

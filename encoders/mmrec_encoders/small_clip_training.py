@@ -111,7 +111,7 @@ def train_small_clip(
         config: How to train; the default takes about 70 s of one CPU core for 400 pictures, 290 s for 1,645.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: Of initialisation, order, and views.
-        progress: Told one unit per picture.
+        progress: Reports one unit per picture.
         checkpoint: A file written after every pass and continued from when it is of the same data and
             configuration; otherwise it is written over. Left in place at the end.
 

@@ -84,7 +84,7 @@ def train_item_encoder(
         config: How to train.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: Of everything left to chance.
-        progress: Told about each stage.
+        progress: Reports each stage.
         checkpoint: File that lets a killed training of the small image encoder go on where it was.
         words: What of an item is words; None: found from the catalogue and the template of `config`.
     """

@@ -32,7 +32,7 @@ def check(
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Look at a dataset: what is in it, how it is read, which rows are left out, and every problem with its mend.
+    """Look at a dataset: what is in it, how it is read, which rows are left out, and every problem with how to fix it.
 
     Tables are read and pictures decoded as `mmrec fit` would. Shows how each column is read, and the words of three
     items as the text encoder gets them. The exit status is 3 when there are errors; warnings alone leave it 0.
@@ -92,13 +92,13 @@ def _figures(report: CheckReport) -> list[tuple[str, str]]:
         ("last event", report.last or "-"),
         ("order of events", report.time_column or "-"),
         ("events of an item the user had before", _share(repeats.earlier, repeats.events)),
-        ("of these, said twice (same user, item, time)", _share(repeats.exact, repeats.events)),
+        ("of these, exact repeats (same user, item, time)", _share(repeats.exact, repeats.events)),
         ("density", f"{report.density:.4%}" if report.events else "-"),
         ("errors", f"{report.errors:,}"),
         ("warnings", f"{report.warnings:,}"),
     ]
     if report.listed_users is not None:
-        rows.insert(5, ("users listed (what is said of them has no effect)", f"{report.listed_users:,}"))
+        rows.insert(5, ("users listed (their columns have no effect)", f"{report.listed_users:,}"))
     return rows
 
 
@@ -106,7 +106,7 @@ def _columns(report: CheckReport) -> list[tuple[str, ...]]:
     return [
         (
             column.name,
-            column.kind + (", by dataset.toml" if column.told else ""),
+            column.kind + (", by dataset.toml" if column.configured else ""),
             "yes" if column.words else "no",
             f"{column.distinct:,}",
             f"{column.missing:.1%}",

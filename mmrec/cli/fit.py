@@ -28,7 +28,7 @@ def fit(
         typer.Option(
             "--min-rating",
             metavar="R",
-            help="Lower rated events are no wishes, 0: all count; left out: as dataset.toml or the scale says.",
+            help="Lower rated events count as negative; 0: all are positive; default: by dataset.toml or the scale.",
             show_default=False,
         ),
     ] = None,

@@ -122,7 +122,7 @@ def check_dataset(
 
     Args:
         path: The folder.
-        progress: Told of the pictures.
+        progress: Reports the pictures.
         every: Is given all findings, some at a time; the report holds the first few of each kind.
         now: Later events are warned of, with a zone; None for the clock's.
 
@@ -187,7 +187,7 @@ def _check_repeats(loaded: Loaded, log: ProblemLog) -> Repeats:
         warn(
             "repeated event",
             repeats.exact,
-            "say again what another one says: the same user, item and time; keep one of each, unless each stands for a "
+            "are exact repeats of another one (same user, item and time); keep one of each, unless each stands for a "
             "piece that was bought",
         )
     consecutive = repeats.consecutive - repeats.exact

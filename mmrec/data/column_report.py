@@ -32,7 +32,7 @@ class ColumnReport:
     Attributes:
         name: Of the column.
         kind: One of `mmrec.data.settings.COLUMN_KINDS`.
-        told: Whether the kind is what ``dataset.toml`` says.
+        configured: Whether the kind is what ``dataset.toml`` says.
         words: Whether the column is among the words of an item.
         distinct: Different values; blank ones are none.
         missing: Share of the items without a value, 0 to 1.
@@ -45,7 +45,7 @@ class ColumnReport:
 
     name: str
     kind: str
-    told: bool
+    configured: bool
     words: bool
     distinct: int
     missing: float
@@ -97,7 +97,7 @@ def words_examples(catalogue: Catalogue, words: ItemWords) -> tuple[WordsExample
 
 
 def _described(
-    name: str, values: Sequence[str], told: str, words: ItemWords, lines_N: npt.NDArray[np.int64]
+    name: str, values: Sequence[str], configured: str, words: ItemWords, lines_N: npt.NDArray[np.int64]
 ) -> ColumnReport:
     first_rows: dict[str, int] = {}
     present = 0
@@ -106,43 +106,43 @@ def _described(
             present += 1
             first_rows.setdefault(text, row)
     tally = tally_of(values)
-    kind = told or tally.kind
-    misfits, odd_row = _misfits(values, told)
+    kind = configured or tally.kind
+    misfits, odd_row = _misfits(values, configured)
     return ColumnReport(
         name=name,
         kind=kind,
-        told=bool(told),
+        configured=bool(configured),
         words=name in words.named if words.template is not None else words.columns is None or name in words.columns,
         distinct=len(first_rows),
         missing=1.0 - present / len(values) if len(values) else 0.0,
-        examples=tuple(_examples(list(first_rows), kind, told=bool(told))),
+        examples=tuple(_examples(list(first_rows), kind, configured=bool(configured))),
         misfits=misfits,
         misfit=values[odd_row].strip() if odd_row is not None else "",
         misfit_row=int(lines_N[odd_row]) if odd_row is not None else 0,
-        remark=_told_remark(tally, told) if told else _remark(name, tally, values, lines_N),
+        remark=_configured_remark(tally, configured) if configured else _remark(name, tally, values, lines_N),
     )
 
 
-def _misfits(values: Sequence[str], told: str) -> tuple[int, int | None]:
-    if FAMILIES.get(told, "text") == "text":
+def _misfits(values: Sequence[str], configured: str) -> tuple[int, int | None]:
+    if FAMILIES.get(configured, "text") == "text":
         return 0, None
-    fitting = {text: read_value(told, text, told=True) is not None for text in set(values)}
+    fitting = {text: read_value(configured, text, configured=True) is not None for text in set(values)}
     rows = [row for row, text in enumerate(values) if text.strip() and not fitting[text]]
     return len(rows), rows[0] if rows else None
 
 
-def _examples(distinct: Sequence[str], kind: str, *, told: bool) -> Iterator[tuple[str, str]]:
+def _examples(distinct: Sequence[str], kind: str, *, configured: bool) -> Iterator[tuple[str, str]]:
     """Values that show how the column is read: first those that are written in another way."""
-    fits = {text: _read_as(kind, text, told=told) for text in distinct[:1000]}
+    fits = {text: _read_as(kind, text, configured=configured) for text in distinct[:1000]}
     chosen = sorted(fits, key=lambda text: fits[text] == text)[:_EXAMPLES]
     return ((text, fits[text]) for text in chosen)
 
 
-def _read_as(kind: str, text: str, *, told: bool) -> str:
+def _read_as(kind: str, text: str, *, configured: bool) -> str:
     family = FAMILIES[kind]
     if family == "text":
         return ", ".join(entry.strip() for entry in text.split("|") if entry.strip()) if kind == "list" else text
-    value = read_value(kind, text, told=told)
+    value = read_value(kind, text, configured=configured)
     if value is None:
         return ""
     if family == "boolean":
@@ -185,8 +185,8 @@ def _typed_remark(name: str, tally: Tally, values: Sequence[str]) -> str:
     return ""
 
 
-def _told_remark(tally: Tally, told: str) -> str:
-    if FAMILIES[told] == "number" and tally.mixed_units:
+def _configured_remark(tally: Tally, configured: str) -> str:
+    if FAMILIES[configured] == "number" and tally.mixed_units:
         return f"amounts in {', '.join(unit or 'no unit' for unit in tally.units)} are compared as if they were one"
     return ""
 
@@ -194,4 +194,4 @@ def _told_remark(tally: Tally, told: str) -> str:
 def _all_compact(values: Sequence[str]) -> bool:
     """Whether all numbers are like 20240531."""
     distinct = {text.strip() for text in values} - {""}
-    return all(len(text) == 8 and read_value("date", text, told=True) is not None for text in distinct)
+    return all(len(text) == 8 and read_value("date", text, configured=True) is not None for text in distinct)

@@ -2,8 +2,9 @@
 
 The folder holds ``items.{parquet,csv,tsv,jsonl}`` with `item_id` and any of `title`, `description`, `image`;
 every further column is an attribute. ``events.*`` has `user_id`, `item_id`, and `timestamp` (`mmrec.data.moments`) or
-`position`; `rating` and `event_type` are optional, and say which events are wishes (`mmrec.data.wishes`). ``users.*``
-is optional. Pictures lie in ``images/`` or ``images.zip``. The text formats may be gzipped (``events.tsv.gz``).
+`position`; `rating` and `event_type` are optional, and say which events are positive (`mmrec.data.feedback`).
+``users.*`` is optional. Pictures lie in ``images/`` or ``images.zip``. The text formats may be compressed
+(``events.tsv.gz``).
 ``dataset.toml`` has the owner's settings (`mmrec.data.settings`).
 """
 
@@ -43,7 +44,7 @@ class Dataset:
         catalogue: The items.
         interactions: Wishes for these items; without an events table there are none.
         pictures: Where the items' pictures are read from.
-        rejected: Items that users sent back, removed or rated low, and have not wished for since, as one event each.
+        rejected: Items that users sent back, removed or rated low, and have not taken again since, as one event each.
         settings: What ``dataset.toml`` says.
         summary: What became of the rows of the tables.
         problems: What is wrong with the tables, by kind.
@@ -89,7 +90,7 @@ def read_dataset(
             description or a value in another column of words; the events of the others are set aside with them.
         max_left_out: The largest share of the rows of a table that may be left out, in [0, 1]; None for what
             ``dataset.toml`` says, or a tenth.
-        min_rating: Events with a rating below it are no wishes; 0: every rating counts; None: as ``dataset.toml``
+        min_rating: Events with a rating below it are negative; 0: every rating counts; None: as ``dataset.toml``
             says, or by the scale of the ratings.
 
     Raises:

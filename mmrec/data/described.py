@@ -19,7 +19,7 @@ from mmrec.types import ItemInput
 __all__ = ["DescribedBatch", "DescribedItems"]
 
 _BATCH_BYTES = 8 * 2**20
-"""A batch ends when its words and pictures have this many bytes; servers take messages of 32 MiB unless told."""
+"""A batch ends when its words and pictures have this many bytes; servers take messages of 32 MiB by default."""
 
 
 class DescribedBatch(NamedTuple):

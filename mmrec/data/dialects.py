@@ -1,8 +1,8 @@
 """Finds out how a CSV or TSV file separates and quotes its fields, from its name and its first lines.
 
 What the name says holds, unless the first lines say otherwise beyond doubt: ``sep=;`` above the header, a header of one
-column that is several with another delimiter, or a TSV whose fields are wrapped in quotes. Each of these is told. Knows
-nothing of the rows behind the first lines.
+column that is several with another delimiter, or a TSV whose fields are wrapped in quotes. Each of these is reported.
+Knows nothing of the rows behind the first lines.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Reads the column of an events table that orders the events, and says what is odd about it.
+"""Reads the column of an events table that orders the events, and reports what is suspicious about it.
 
-Unit of work: one column of one table. Knows nothing of users and items. Odd times are told and used; only what is no
-time at all costs its event.
+Unit of work: one column of one table. Knows nothing of users and items. Suspicious times are reported and used;
+only an event whose time cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from mmrec.data.columns import Parsed, parse_positions
 from mmrec.data.moments import EARLIEST, WRITINGS, Moments, is_excel_serial, parse_timestamps, spells_date
 from mmrec.data.problems import Problem, ProblemLog, shown
-from mmrec.data.row_problems import tell_rows, tell_values
+from mmrec.data.row_problems import report_rows, report_values
 from mmrec.data.summary import ColumnUse
 from mmrec.data.tables import Table
 
@@ -53,15 +53,15 @@ def read_times(table: Table, log: ProblemLog, now: datetime.datetime) -> tuple[M
 
     Args:
         table: Has the column.
-        log: Is told of bad and of odd times.
-        now: Later times are odd; with a zone.
+        log: Takes bad and suspicious times.
+        now: Later times are suspicious; with a zone.
     """
     moments = parse_timestamps(table.columns["timestamp"])
     bad = np.flatnonzero(moments.bad)
     if len(bad):
         looked = table.text("timestamp").take(bad[:_LOOKED_AT])
         hints = [words for pattern, words in _BAD_TIMES if pc.any(pc.match_substring_regex(looked, pattern)).as_py()]
-        tell_values(
+        report_values(
             log,
             table,
             bad,
@@ -70,11 +70,11 @@ def read_times(table: Table, log: ProblemLog, now: datetime.datetime) -> tuple[M
             lambda value: f"timestamp is {shown(value)}; {_TIME_RULE}",
             hint="; ".join(hints),
         )
-    _tell_empty(table, "timestamp", moments.empty, log)
+    _report_empty(table, "timestamp", moments.empty, log)
     counts = np.bincount(moments.writing_R, minlength=len(WRITINGS))[1:]
-    _tell_mixed(table, moments, counts, log)
-    _tell_odd(table, moments, now, log)
-    return moments, ColumnUse("timestamp", _told(moments, counts))
+    _report_mixed(table, moments, counts, log)
+    _report_suspicious(table, moments, now, log)
+    return moments, ColumnUse("timestamp", _described(moments, counts))
 
 
 def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed, ColumnUse]:
@@ -82,13 +82,13 @@ def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed
 
     Args:
         table: Has the column.
-        log: Is told of bad positions.
+        log: Takes bad positions.
         ties: Whether it only orders events of one moment.
     """
     parsed = parse_positions(table.columns["position"])
     bad = np.flatnonzero(parsed.bad)
     if len(bad):
-        tell_values(
+        report_values(
             log,
             table,
             bad,
@@ -97,12 +97,12 @@ def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed
             lambda value: f"position is {shown(value)}; a position is a whole number",
         )
     if not ties:
-        _tell_empty(table, "position", parsed.empty, log)
+        _report_empty(table, "position", parsed.empty, log)
     words = "orders events of one moment" if ties else "orders the events of a user"
     return parsed, ColumnUse("position", words)
 
 
-def _tell_empty(table: Table, column: str, empty: npt.NDArray[np.bool_], log: ProblemLog) -> None:
+def _report_empty(table: Table, column: str, empty: npt.NDArray[np.bool_], log: ProblemLog) -> None:
     missing = int(empty.sum())
     if missing:
         first = int(np.flatnonzero(empty)[0])
@@ -113,7 +113,7 @@ def _tell_empty(table: Table, column: str, empty: npt.NDArray[np.bool_], log: Pr
         log.append(Problem(*table.place(first), column, f"empty {column}", message, severity="warning"))
 
 
-def _told(moments: Moments, counts: npt.NDArray[np.int64]) -> str:
+def _described(moments: Moments, counts: npt.NDArray[np.int64]) -> str:
     there = int(counts.sum())
     if not there:
         return "no event has one"
@@ -126,7 +126,7 @@ def _told(moments: Moments, counts: npt.NDArray[np.int64]) -> str:
     return f"{ways}; {_day(int(known.min()))} to {_day(int(known.max()))} (UTC)"
 
 
-def _tell_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64], log: ProblemLog) -> None:
+def _report_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64], log: ProblemLog) -> None:
     ways = [way for way, count in enumerate(counts.tolist(), start=1) if count]
     if len(ways) < 2:
         return
@@ -134,7 +134,7 @@ def _tell_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64], l
     odd = np.flatnonzero((moments.writing_R > 0) & (moments.writing_R != main))
     writing_M = moments.writing_R[odd]
     values = table.text("timestamp").take(odd)
-    tell_rows(
+    report_rows(
         log,
         table,
         odd,
@@ -145,13 +145,13 @@ def _tell_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64], l
             for value, way in zip(values.take(places).to_pylist(), writing_M[places].tolist(), strict=True)
         ),
         severity="warning",
-        hint="times are written in several ways: "
+        hint="times are written in several formats: "
         + ", ".join(f"{counts[way - 1]:,} {WRITINGS[way]}" for way in ways)
-        + "; all are read, but write them one way, so that nobody is mistaken (without a zone they are taken as UTC)",
+        + "; all are read, but use one format, to rule out mistakes (without a zone they are taken as UTC)",
     )
 
 
-def _tell_odd(table: Table, moments: Moments, now: datetime.datetime, log: ProblemLog) -> None:
+def _report_suspicious(table: Table, moments: Moments, now: datetime.datetime, log: ProblemLog) -> None:
     """Warn of times that no log of a shop has."""
     there = moments.writing_R > 0
     latest = int(now.timestamp()) * _MICRO + _TWO_DAYS
@@ -170,7 +170,7 @@ def _tell_odd(table: Table, moments: Moments, now: datetime.datetime, log: Probl
             ):
                 yield f"timestamp is {shown(value)}, which is {_day(moment)} when read as {WRITINGS[way]}"
 
-        tell_rows(
+        report_rows(
             log,
             table,
             rows,
@@ -183,7 +183,7 @@ def _tell_odd(table: Table, moments: Moments, now: datetime.datetime, log: Probl
 
 
 def _meant(values: Any, micros: npt.NDArray[np.int64], counted_R: npt.NDArray[np.bool_], *, everything: bool) -> str:
-    """What odd times were probably meant to be, and the mend; `counted_R` are those read as numbers since 1970."""
+    """The probable cause of suspicious times, and how to fix it; `counted_R` are those read as numbers since 1970."""
     wholes = pc.if_else(
         pc.and_(pc.match_substring_regex(values, r"^\s*\d{1,15}\s*$"), pa.array(counted_R)), values, "0"
     )

@@ -1,8 +1,8 @@
-"""Reads an events table: who wanted which item when, who did not want it, and what is wrong with the rows.
+"""Reads an events table: positive and negative feedback of users on items, and what is wrong with the rows.
 
-Unit of work: one table, and the items it speaks of. Knows nothing of files. A row is one of three things: a wish, which
-is learned from; set aside, because its rating or its type says that it is no wish; or left out, because it cannot be
-used.
+Unit of work: one table, and the items it speaks of. Knows nothing of files. A row is one of three things: positive
+feedback, which is learned from; negative feedback by its type or rating, which is set aside; or left out, because it
+cannot be used.
 """
 
 # Axes: R rows, E events, N items
@@ -20,17 +20,17 @@ import pyarrow.compute as pc
 
 from mmrec.data.columns import Parsed, parse_ratings
 from mmrec.data.event_times import BAD_POSITION, BAD_TIMESTAMP, read_positions, read_times
+from mmrec.data.feedback import judge_ratings, judge_types
 from mmrec.data.id_hints import unknown_id_hint
 from mmrec.data.interactions import NO_TIME, Interactions
 from mmrec.data.inventory import meant_column
 from mmrec.data.moments import Moments
 from mmrec.data.problems import Problem, ProblemLog, shown
 from mmrec.data.repeats import Repeats, count_repeats
-from mmrec.data.row_problems import tell_over_limits, tell_values
+from mmrec.data.row_problems import report_over_limits, report_values
 from mmrec.data.settings import EventSettings
 from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.data.tables import Table
-from mmrec.data.wishes import judge_ratings, judge_types
 
 __all__ = ["Events", "KnownItems", "read_events"]
 
@@ -57,10 +57,10 @@ class KnownItems(NamedTuple):
 class Events(NamedTuple):
     """What an events table holds.
 
-    interactions: the wishes.
-    rejected: pairs of user and item of which the latest event is no wish, as one event each.
+    interactions: the positive events.
+    rejected: pairs of user and item of which the latest event is negative, as one event each.
     time_column: ``timestamp``, ``position``, or '' where nothing orders the events.
-    repeats: wishes that repeat earlier ones.
+    repeats: positive events that repeat earlier ones.
     summary: what became of the rows.
     columns: how each column is read.
     """
@@ -85,8 +85,8 @@ def read_events(
     Args:
         table: The events table, with the columns ``user_id`` and ``item_id``.
         known: The items; None where there are none, so that no event is usable and none is unknown.
-        log: Is told what is wrong with the table.
-        settings: Which events are wishes.
+        log: Takes what is wrong with the table.
+        settings: Which events are positive feedback.
         now: Later times are warned of; None for the clock's.
     """
     return _Reader(table, log).read(known, settings or EventSettings(), now or datetime.datetime.now(datetime.UTC))
@@ -123,7 +123,7 @@ class _Reader:
         usable_R = self._reason_R == 0
         if known is None:
             usable_R[:] = False
-        no_wish_R, aside = self._no_wishes(ratings_R, settings, usable_R)
+        negative_R, aside = self._negative(ratings_R, settings, usable_R)
         self._columns |= {
             name: ColumnUse(name, "not read, it has no effect", used=False)
             for name in table.columns
@@ -139,9 +139,9 @@ class _Reader:
             ratings_R=ratings_R,
             resolution=_MICROSECONDS if times is not None else 1,
         )
-        wishes_R = usable_R & ~no_wish_R
-        interactions = columns.interactions(wishes_R)
-        timed = columns.interactions(wishes_R & ~main.empty) if (wishes_R & main.empty).any() else interactions
+        positive_R = usable_R & ~negative_R
+        interactions = columns.interactions(positive_R)
+        timed = columns.interactions(positive_R & ~main.empty) if (positive_R & main.empty).any() else interactions
         left_out = {
             kind: int(count)
             for kind, count in zip(self._kinds, np.bincount(self._reason_R, minlength=1)[1:], strict=False)
@@ -151,10 +151,10 @@ class _Reader:
             left_out = {"without an items table": table.rows}
         return Events(
             interactions=interactions,
-            rejected=columns.rejected(usable_R, no_wish_R),
+            rejected=columns.rejected(usable_R, negative_R),
             time_column="timestamp" if times is not None else "position",
             repeats=count_repeats(interactions, timed),
-            summary=TableSummary(table.file, table.rows, int(wishes_R.sum()), left_out, aside),
+            summary=TableSummary(table.file, table.rows, int(positive_R.sum()), left_out, aside),
             columns=tuple(self._columns[name] for name in table.columns if name in self._columns),
         )
 
@@ -199,7 +199,7 @@ class _Reader:
             lambda _: "user_id is empty; every event needs a user",
         )
         over_R = np.zeros(self._table.rows, dtype=np.bool_)
-        over_R[tell_over_limits(self._log, self._table, "user_id", "unusable user id")] = True
+        over_R[report_over_limits(self._log, self._table, "user_id", "unusable user id")] = True
         self._leave_out(over_R, "unusable user id")
 
     def _check_items(self, users: Any, items: Any, known: KnownItems | None) -> npt.NDArray[np.int64]:
@@ -235,17 +235,17 @@ class _Reader:
             )
         return rows_R
 
-    def _no_wishes(
+    def _negative(
         self, ratings_R: npt.NDArray[np.float32] | None, settings: EventSettings, usable_R: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
-        """Rows that are no wishes, and how many of the usable ones each reason takes."""
-        no_wish_R = np.zeros(self._table.rows, dtype=np.bool_)
+        """Rows that are negative feedback, and how many of the usable ones by each reason."""
+        negative_R = np.zeros(self._table.rows, dtype=np.bool_)
         aside: dict[str, int] = {}
         if "event_type" in self._table.columns:
             types = self._table.text("event_type")
             by_type = judge_types(types, settings.ignore_types)
-            no_wish_R = by_type.no_wish_R
-            of_type = types.filter(pa.array(no_wish_R & usable_R)).value_counts()
+            negative_R = by_type.negative_R
+            of_type = types.filter(pa.array(negative_R & usable_R)).value_counts()
             for entry in sorted(of_type.to_pylist(), key=lambda one: (-one["counts"], one["values"])):
                 aside[f"by event_type {entry['values']}"] = entry["counts"]
             self._columns["event_type"] = ColumnUse("event_type", by_type.words, used=bool(by_type.counts))
@@ -259,12 +259,12 @@ class _Reader:
                 )
         if ratings_R is not None:
             by_rating = judge_ratings(ratings_R, settings.min_rating)
-            low_R = by_rating.no_wish_R & ~no_wish_R
+            low_R = by_rating.negative_R & ~negative_R
             if low := int((low_R & usable_R).sum()):
                 aside[f"by rating below {by_rating.below:g}"] = low
-            no_wish_R = no_wish_R | low_R
+            negative_R = negative_R | low_R
             self._columns["rating"] = ColumnUse("rating", by_rating.words, used=by_rating.below is not None)
-        return no_wish_R, aside
+        return negative_R, aside
 
     # --- rows that cannot be used -------------------------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ class _Reader:
         if not len(rows):
             return
         self._leave_out(bad_R, kind)
-        tell_values(self._log, self._table, rows, column, kind, message, hint=hint)
+        report_values(self._log, self._table, rows, column, kind, message, hint=hint)
 
 
 class _Columns(NamedTuple):
@@ -304,9 +304,9 @@ class _Columns(NamedTuple):
             resolution=self.resolution,
         )
 
-    def rejected(self, usable_R: npt.NDArray[np.bool_], no_wish_R: npt.NDArray[np.bool_]) -> Interactions:
-        """Of each pair of a user and an item the latest event, where it is no wish."""
-        if not (usable_R & no_wish_R).any():
+    def rejected(self, usable_R: npt.NDArray[np.bool_], negative_R: npt.NDArray[np.bool_]) -> Interactions:
+        """Of each pair of a user and an item the latest event, where it is negative."""
+        if not (usable_R & negative_R).any():
             return Interactions.empty()
         rows = np.flatnonzero(usable_R)
         users = np.asarray(self.users.take(pa.array(rows)).dictionary_encode().indices, dtype=np.int64)
@@ -318,7 +318,7 @@ class _Columns(NamedTuple):
         last = np.append((np.diff(users) != 0) | (np.diff(items) != 0), True)
         keep_R = np.zeros(len(usable_R), dtype=np.bool_)
         keep_R[rows[order][last]] = True
-        return self.interactions(keep_R & no_wish_R)
+        return self.interactions(keep_R & negative_R)
 
 
 def _or_no_time(parsed: Moments | Parsed) -> npt.NDArray[np.int64]:

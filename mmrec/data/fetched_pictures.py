@@ -3,7 +3,7 @@
 A picture is stored as ``images/<hash of its URL>.<format>``, whole or not at all, and only if it can be decoded. The
 tables stay as they are: whoever reads pictures looks for a URL under that name. So a run that was killed goes on with
 what is missing, and a table that is imported again finds the pictures that are there. What is not fetched is tried
-again by the next run, and is told in ``_dead-letter.jsonl``.
+again by the next run, and is listed in ``_dead-letter.jsonl``.
 
 Unit of work: one dataset folder. Knows nothing of what may be fetched from where: `mmrec.data.fetching` does.
 """
@@ -79,7 +79,7 @@ def fetch_pictures(
     Args:
         dataset: The dataset folder.
         fetcher: Fetches under its rules.
-        progress: Told about each picture.
+        progress: Reports each picture.
         threads: Pictures fetched at the same time, 1 to 64.
 
     Raises:

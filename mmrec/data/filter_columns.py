@@ -64,7 +64,7 @@ class FilterColumn(NamedTuple):
     @property
     def meaning(self) -> tuple[str, ...]:
         """What decides what a comparison with it means, and whether it is a mistake."""
-        return ("told", self.kind) if self.tally is None else self.tally.meaning
+        return ("configured", self.kind) if self.tally is None else self.tally.meaning
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class FilterColumn(NamedTuple):
 
     def value(self, text: str) -> float | None:
         """A text as one of its values, which are not text; None if it does not fit."""
-        return read_value(self.kind, text, told=self.tally is None)
+        return read_value(self.kind, text, configured=self.tally is None)
 
     def why_text(self) -> str:
         """Why it is text, as a clause that goes on after a word; with an example."""
@@ -141,33 +141,33 @@ class FilterColumn(NamedTuple):
         return self._replace(first=joined, rows_K=_NO_ROWS, later=self._values([]))
 
     def _values(self, texts: Sequence[str]) -> pa.Array:
-        return _values(self.kind, texts, told=self.tally is None)
+        return _values(self.kind, texts, configured=self.tally is None)
 
 
 _NO_ROWS = np.empty(0, np.int64)
 
 
-def read_column(name: str, texts: Sequence[str], told: str = "") -> FilterColumn:
+def read_column(name: str, texts: Sequence[str], configured: str = "") -> FilterColumn:
     """A column with its kind.
 
     Args:
         name: ``item_id``, ``title`` and ``description`` are text whatever they hold.
         texts: Length N.
-        told: The kind that it is said to have, one of `COLUMN_KINDS`; empty for what all values agree on.
+        configured: The kind that ``dataset.toml`` sets, one of `COLUMN_KINDS`; empty for what all values agree on.
     """
     if name in TEXT_ALWAYS:
-        told = "text"
-    tally = None if told else tally_of(texts)
-    kind = told if tally is None else tally.kind
+        configured = "text"
+    tally = None if configured else tally_of(texts)
+    kind = configured if tally is None else tally.kind
     none = _values(kind, [])
-    return FilterColumn(kind, texts, _values(kind, texts, told=bool(told)), _NO_ROWS, none, tally)
+    return FilterColumn(kind, texts, _values(kind, texts, configured=bool(configured)), _NO_ROWS, none, tally)
 
 
-def _values(kind: str, texts: Sequence[str], *, told: bool = False) -> pa.Array:
+def _values(kind: str, texts: Sequence[str], *, configured: bool = False) -> pa.Array:
     if FAMILIES[kind] == "text":
         # Values are compared as they stand; only a blank one is missing.
         return pa.array([text if text.strip() else None for text in texts], TEXT)
-    read = {text: read_value(kind, text, told=told) for text in set(texts)}
+    read = {text: read_value(kind, text, configured=configured) for text in set(texts)}
     return pa.array([read[text] for text in texts], pa.float64())
 
 

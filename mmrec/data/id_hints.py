@@ -29,7 +29,7 @@ _FRACTION = r"^(\d+)\.0+$"
 class _Way(NamedTuple):
     """A way in which ids are changed on their way through programs.
 
-    change: what is done to both sides before they are compared.  words: what happened, and the mend.
+    change: what is done to both sides before they are compared.  words: what happened, and how to fix it.
     """
 
     change: Callable[[Any], Any]
@@ -62,7 +62,7 @@ _SEVERAL = _Way(_all_of_them, "spaces, zeros, decimal points and letters at once
 
 
 def unknown_id_hint(unknown: Any, known: Any, others: Any, column: str, other_column: str) -> str:
-    """Why ids are probably unknown, with the mend; '' where nothing is seen.
+    """Why ids are probably unknown, and how to fix it; '' where nothing is seen.
 
     Args:
         unknown: The ids that are not known, each as often as it comes; none is empty. Shape: (M,), pyarrow strings.

@@ -59,7 +59,7 @@ def folder_problems(root: Path) -> list[Problem]:
     tables = {}
     for stem in TABLES:
         path, several = find_table(root, stem)
-        # Two tables of one name are told by those who look for it.
+        # Two tables of one name are reported by whoever looks for the table.
         tables[stem] = path is not None or several is not None
     problems = []
     for path in sorted(root.iterdir()):
@@ -132,16 +132,16 @@ def _not_read(path: Path, tables: dict[str, bool]) -> Problem:
     if stem and not tables[stem]:
         # Nothing is trained on users, so a folder without that table is whole.
         kind, severity = ("file not read", "warning") if stem == "users" else ("misnamed table", "error")
-        message = f"is not read, and there is no {stem} table; {_table_mend(path, stem)}"
+        message = f"is not read, and there is no {stem} table; {_table_advice(path, stem)}"
         return Problem(name, 0, "", kind, message, "warning" if severity == "warning" else "error")
-    picture = _picture_mend(path)
+    picture = _picture_advice(path)
     if picture:
         return Problem(name, 0, "", "file not read", f"is not read; {picture}", "warning")
     names = f"a dataset has items.*, events.*, users.*, images/ or images.zip, and {SETTINGS_FILE}"
     return Problem(name, 0, "", "file not read", f"is not read; {names}", "warning")
 
 
-def _table_mend(path: Path, stem: str) -> str:
+def _table_advice(path: Path, stem: str) -> str:
     name = path.name
     own = table_name(name)
     if path.is_dir():
@@ -187,7 +187,7 @@ def _content(path: Path) -> str:
     return packing_problem(head, path.name, packing) or ("" if packing else content_problem(head, path.name, kind))
 
 
-def _picture_mend(path: Path) -> str:
+def _picture_advice(path: Path) -> str:
     stem, _, suffix = path.name.lower().partition(".")
     if stem not in ("images", *_PICTURES.split()):
         return ""

@@ -23,7 +23,7 @@ from mmrec.data.events import Events, KnownItems, read_events
 from mmrec.data.interactions import Interactions
 from mmrec.data.inventory import column_problems, folder_problems, meant_column
 from mmrec.data.problems import Problem, ProblemLog, shown
-from mmrec.data.row_problems import tell_over_limits, tell_rows
+from mmrec.data.row_problems import report_over_limits, report_rows
 from mmrec.data.settings import SETTINGS_FILE, DatasetSettings, read_settings
 from mmrec.data.summary import DatasetSummary, TableSummary
 from mmrec.data.table_batches import Places
@@ -74,7 +74,7 @@ def load_tables(
 
     Args:
         root: The folder.
-        log: Is told everything that is wrong with the tables.
+        log: Takes everything that is wrong with the tables.
         now: Later events are warned of; None for the clock's.
         min_rating: Instead of the one of ``dataset.toml``; None for that.
 
@@ -174,7 +174,7 @@ def _read_items(table: Table, settings: DatasetSettings, log: ProblemLog) -> _It
     drop(_check_ids(table, "item_id", "item", log), "unusable id")
     for name in table.columns:
         kind = "unusable item id" if name == "item_id" else "long text"
-        drop(tell_over_limits(log, table, name, kind), kind)
+        drop(report_over_limits(log, table, name, kind), kind)
     summary = TableSummary(table.file, table.rows, int(keep.sum()), left_out)
     if not keep.any():
         if table.rows == 0 and not any(group.file == table.file for group in log.groups):
@@ -202,7 +202,7 @@ def _read_items(table: Table, settings: DatasetSettings, log: ProblemLog) -> _It
 
 
 def _check_ids(table: Table, column: str, what: str, log: ProblemLog) -> npt.NDArray[np.int64]:
-    """Rows whose id is empty or was there before, ascending; `log` is told of them."""
+    """Rows whose id is empty or was there before, ascending; `log` takes them."""
     ids = table.text(column)
     blank = np.asarray(pc.equal(pc.utf8_trim_whitespace(ids), ""), dtype=np.bool_)
     encoded = ids.dictionary_encode()
@@ -212,7 +212,7 @@ def _check_ids(table: Table, column: str, what: str, log: ProblemLog) -> npt.NDA
     again = np.flatnonzero((first_C[codes] != np.arange(table.rows)) & ~blank)
     empty = np.flatnonzero(blank)
     before = first_C[codes[again]]
-    tell_rows(
+    report_rows(
         log,
         table,
         again,
@@ -224,7 +224,7 @@ def _check_ids(table: Table, column: str, what: str, log: ProblemLog) -> npt.NDA
         ),
     )
     message = f"{column} is empty; every {what} needs an id"
-    tell_rows(log, table, empty, column, f"empty {what} id", lambda places: [message] * len(places))
+    report_rows(log, table, empty, column, f"empty {what} id", lambda places: [message] * len(places))
     return np.sort(np.concatenate([again, empty]))
 
 
@@ -233,4 +233,4 @@ def _check_ids(table: Table, column: str, what: str, log: ProblemLog) -> npt.NDA
 
 def _check_users(table: Table, log: ProblemLog) -> None:
     _check_ids(table, "user_id", "user", log)
-    tell_over_limits(log, table, "user_id", "unusable user id")
+    report_over_limits(log, table, "user_id", "unusable user id")

@@ -101,7 +101,7 @@ def is_url(ref: str) -> bool:
 
 
 def picture_format(data: bytes) -> str:
-    """JPEG, PNG, WebP, GIF or BMP, told from the first 512 bytes; whether the rest keeps the promise is not known.
+    """JPEG, PNG, WebP, GIF or BMP, recognised by the first 512 bytes; whether the rest keeps the promise is not known.
 
     Raises:
         InvalidImageError: it is empty or something else. The message says what.

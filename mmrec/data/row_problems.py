@@ -15,10 +15,10 @@ from mmrec.data.limits import limit_problem, rows_over_limits
 from mmrec.data.problems import ProblemLog, Severity
 from mmrec.data.tables import Table
 
-__all__ = ["tell_over_limits", "tell_rows", "tell_values"]
+__all__ = ["report_over_limits", "report_rows", "report_values"]
 
 
-def tell_rows(
+def report_rows(
     log: ProblemLog,
     table: Table,
     rows: npt.NDArray[np.int64],
@@ -29,10 +29,10 @@ def tell_rows(
     severity: Severity = "error",
     hint: str = "",
 ) -> None:
-    """Tell of rows with messages made for places of `rows`; see `ProblemLog.add_rows`.
+    """Report rows with messages made for places of `rows`; see `ProblemLog.add_rows`.
 
     Args:
-        log: Is told.
+        log: Takes the problems.
         table: The table.
         rows: Indices of its rows, ascending. Shape: (M,), int64.
         column: The column that they are about.
@@ -53,7 +53,7 @@ def tell_rows(
     )
 
 
-def tell_values(
+def report_values(
     log: ProblemLog,
     table: Table,
     rows: npt.NDArray[np.int64],
@@ -64,7 +64,7 @@ def tell_values(
     severity: Severity = "error",
     hint: str = "",
 ) -> None:
-    """Tell of rows with messages that are made of the value of each; see `tell_rows`."""
+    """Report rows with messages that are made of the value of each; see `report_rows`."""
     if not len(rows):
         return
     values = table.text(column).take(pa.array(rows))
@@ -72,15 +72,15 @@ def tell_values(
     def messages(places: npt.NDArray[np.int64]) -> Iterator[str]:
         return map(message, values.take(pa.array(places)).to_pylist())
 
-    tell_rows(log, table, rows, column, kind, messages, severity=severity, hint=hint)
+    report_rows(log, table, rows, column, kind, messages, severity=severity, hint=hint)
 
 
-def tell_over_limits(log: ProblemLog, table: Table, column: str, kind: str) -> npt.NDArray[np.int64]:
-    """Tell of the rows whose value no request could hold.
+def report_over_limits(log: ProblemLog, table: Table, column: str, kind: str) -> npt.NDArray[np.int64]:
+    """Report the rows whose value no request could hold.
 
     Returns:
         Their indices, ascending. Shape: (M,), int64.
     """
     rows = np.array(rows_over_limits(column, table.text(column)), dtype=np.int64)
-    tell_values(log, table, rows, column, kind, lambda value: limit_problem(column, value))
+    report_values(log, table, rows, column, kind, lambda value: limit_problem(column, value))
     return rows

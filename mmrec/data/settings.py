@@ -13,7 +13,7 @@ Unit of work: one folder. Every part is optional, and a folder without the file 
     leave_out = ["internal_note"]  # without a template: attributes that are no words
 
     [events]
-    ignore_types = ["return"]      # events of these types are no wishes
+    ignore_types = ["return"]      # events of these types are negative feedback
     min_rating = 3                 # neither are ratings below it; 0: every rating counts
     max_left_out = 0.1             # the largest share of rows that may be left out as unusable
 
@@ -63,12 +63,12 @@ class WordSettings:
 
 @dataclass(frozen=True, slots=True)
 class EventSettings:
-    """Which events count as wishes, and how many rows may be unusable.
+    """Which events count as positive feedback, and how many rows may be unusable.
 
     Attributes:
-        ignore_types: Values of `event_type` that are no wishes, in any case of letters; None: the usual words for
+        ignore_types: Values of `event_type` that are negative, in any case of letters; None: the usual words for
             returns, refunds, removals and dislikes.
-        min_rating: Events with a rating below it are no wishes; 0: every rating counts; None: the middle of the scale
+        min_rating: Events with a rating below it are negative; 0: every rating counts; None: the middle of the scale
             where the ratings are on a known one.
         max_left_out: The largest share of the rows of a table that may be left out as unusable, in [0, 1].
     """

@@ -55,7 +55,7 @@ class RowFailure(NamedTuple):
 
     Attributes:
         line: As in `StreamedItem`.
-        item_id: What it calls itself; '' where that cannot be told.
+        item_id: Its id; '' where that is not known.
         field: Column at fault; '' for the whole row.
         message: What was found, the rule, and the mend; in a table of several files it begins with the file and line.
     """

@@ -78,12 +78,12 @@ class DatasetSummary:
     @property
     def lines(self) -> tuple[str, ...]:
         """What somebody has to know before the rows are used: tables that are not used whole, and unused columns."""
-        told = [str(table) for table in self.tables if table.used != table.rows]
+        lines = [str(table) for table in self.tables if table.used != table.rows]
         unused = [column.column for column in self.event_columns if not column.used]
         if unused:
             verb = "has" if len(unused) == 1 else "have"
-            told.append(f"{', '.join(unused)} of the events {verb} no effect")
-        return tuple(told)
+            lines.append(f"{', '.join(unused)} of the events {verb} no effect")
+        return tuple(lines)
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> DatasetSummary:

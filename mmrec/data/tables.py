@@ -30,7 +30,7 @@ class Table:
             dates and moments in their own types.
         rows: Number of rows.
         lines: Number of the line of each row; what it is in which file says `place`. Shape: (rows,), int64.
-        problems: What was wrong with the table, bad rows among it, where no log was told.
+        problems: What was wrong with the table, bad rows among it, where there was no log.
         places: The file and line behind each number in `lines`.
     """
 
@@ -60,7 +60,7 @@ def read_table(path: Path, log: ProblemLog | None = None) -> Table:
 
     Args:
         path: A file, or a folder of part files.
-        log: Is told what is wrong with the table; None: `Table.problems` has all of it, however much that is.
+        log: Takes what is wrong with the table; None: `Table.problems` has all of it, however much that is.
     """
     problems: list[Problem] = []
     log = log or ProblemLog(problems.extend)

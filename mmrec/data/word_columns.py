@@ -64,12 +64,12 @@ def find_words(catalogue: Catalogue, settings: WordSettings | None = None, templ
     )
 
 
-def is_words(values: Sequence[str], told: str = "") -> bool:
+def is_words(values: Sequence[str], configured: str = "") -> bool:
     """Whether the values of an attribute are words.
 
     Args:
         values: One per item; blank ones say nothing. A column without any value counts as words.
-        told: The kind that the column is said to have; empty for none.
+        configured: The kind that ``dataset.toml`` sets for the column; empty for none.
     """
     distinct = Counter(text.strip() for text in values)
     del distinct[""]
@@ -77,9 +77,9 @@ def is_words(values: Sequence[str], told: str = "") -> bool:
         step = -(-len(distinct) // _MOST_LOOKED_AT)
         distinct = Counter(dict(islice(distinct.items(), 0, None, step)))
     years = tally_of(list(distinct)).years
-    if FAMILIES.get(told, "text") != "text" and not years:
+    if FAMILIES.get(configured, "text") != "text" and not years:
         return False
-    typed_too = years or bool(told)
+    typed_too = years or bool(configured)
     wordy = sum(count for text, count in distinct.items() if _is_word(text, typed_too=typed_too))
     return wordy > _MOST_OTHERS * distinct.total() or not distinct
 

@@ -1,6 +1,6 @@
 """What one text can be read as: a number, a date, a truth, written as people and programs write them.
 
-The unit of work is one text. It is told what the text *fits*, which may be several ways of reading that disagree
+The unit of work is one text. The module says what the text *fits*, which may be several ways of reading that disagree
 (``1,299`` is 1299 or 1.299, ``05/06/2024`` a day of May or of June); which of them holds is a matter of a whole column,
 and of `mmrec.data.column_kinds`. Knows nothing about columns and filters.
 
@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _MOST_DIGITS = 15
 """More digits than a float64 keeps apart are a code (a bar code, an id), not a number."""
 _SURE = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
-_TOLD = {**_SURE, "1": 1.0, "0": 0.0, "y": 1.0, "n": 0.0, "t": 1.0, "f": 0.0, "on": 1.0, "off": 0.0}
+_CONFIGURED_TRUTHS = {**_SURE, "1": 1.0, "0": 0.0, "y": 1.0, "n": 0.0, "t": 1.0, "f": 0.0, "on": 1.0, "off": 0.0}
 """Truths of a column that is said to hold them."""
 
 # --- amounts ----------------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def _truth(text: str, words: dict[str, float]) -> float | None:
     return words.get(text.casefold())
 
 
-def _told_date(text: str) -> float | None:
+def _configured_date(text: str) -> float | None:
     found = _COMPACT.fullmatch(text)
     return _year_first(text) if found is None else _moment(found, int(found["month"]), int(found["day"]))
 
@@ -289,20 +289,20 @@ _READERS: dict[str, Callable[[str], float | None]] = {
     "date-dmy": _day_first,
     "date-mdy": _month_first,
 }
-_TOLD_READERS = _READERS | {"boolean": partial(_truth, words=_TOLD), "date": _told_date}
+_CONFIGURED_READERS = _READERS | {"boolean": partial(_truth, words=_CONFIGURED_TRUTHS), "date": _configured_date}
 
 
-def read_value(kind: str, text: str, *, told: bool = False) -> float | None:
+def read_value(kind: str, text: str, *, configured: bool = False) -> float | None:
     """A text as a value of a kind; None where it does not fit.
 
     Args:
         kind: One of `FITS` but ``list``.
         text: The text; white space around it does not count.
-        told: Whether the column is said to be of the kind: then 1, 0, y, n, on and off are truths as well, and
-            ``20240531`` is a date.
+        configured: Whether ``dataset.toml`` sets this kind for the column: then 1, 0, y, n, on and off are
+            truths as well, and ``20240531`` is a date.
 
     Returns:
         A number, 1 or 0 for a truth, or seconds since 1970 (UTC where no zone is named).
     """
     text = text.strip()
-    return (_TOLD_READERS if told else _READERS)[kind](text) if len(text) <= _LONGEST else None
+    return (_CONFIGURED_READERS if configured else _READERS)[kind](text) if len(text) <= _LONGEST else None

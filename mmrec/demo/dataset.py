@@ -61,7 +61,7 @@ def write_demo_dataset(
         items: Products, 50 or more.
         users: Customers, 1 or more.
         seed: Source of everything.
-        progress: Told about every drawn product.
+        progress: Reports every drawn product.
 
     Returns:
         What the pictures, words and histories were made from. It is not written to the folder.

@@ -70,7 +70,7 @@ def train_generator(
         device: Where to compute.
         dtype: Number format of the matrix products; weights stay in float32.
         seed: Of order, cuts, dropout and negatives.
-        progress: Told of every step.
+        progress: Reports every step.
         checkpoint: Folder for the checkpoint, continued from if it holds one of the same run, and for `curves.png`.
             With a longer limit of time it is the same run; with a shorter one than the checkpoint has taken, or another
             number of passes, which the learning rate follows, it is another.

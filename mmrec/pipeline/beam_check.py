@@ -101,7 +101,7 @@ def check_beam(
         test: Questions.
         questions: Size of the sample, 1 or more; more than there are takes all.
         cutoffs: Ascending list lengths; the beam is never narrower than the longest.
-        progress: Told of every question.
+        progress: Reports every question.
 
     Raises:
         InvalidArgumentError: `questions` is below 1.

@@ -103,12 +103,12 @@ def evaluate_bundle(
             stay those of its own training events.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        progress: Told of every question.
+        progress: Reports every question.
         split: ``leave-one-out`` or ``time``; empty for the one the bundle was fitted with.
         cutoffs: List lengths; None for 5, 10 and 20.
         beam_sample: Questions on which the beam is compared with exact ranking: None for as many as are quick, 0 for
             no such comparison.
-        note: Told in sentences, before the work begins, which rows of the dataset are not used.
+        note: Called with sentences, before the work begins, which rows of the dataset are not used.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -128,7 +128,7 @@ def evaluate_bundle(
     lengths = CUTOFFS if cutoffs is None else checked_cutoffs(cutoffs, len(parts.catalogue))
     interactions, rows = parts.interactions, None
     if dataset is not None:
-        # What a wish is for the one is a wish for the other.
+        # Both have to count the same events as positive.
         data = read_dataset(dataset, min_rating=_fitted_min_rating(opened))
         interactions, rows = _events_of(data, parts.catalogue), data.summary
         for line in _notes(data, interactions):
@@ -168,7 +168,7 @@ def fitted_split(bundle: Bundle) -> SplitName:
 
 
 def _fitted_min_rating(bundle: Bundle) -> float | None:
-    """The threshold that the fit was told; None where it was left to the dataset."""
+    """The threshold that the fit was given; None where it was left to the dataset."""
     config = bundle.manifest.parameters.get("config")
     return config.get("min_rating") if isinstance(config, Mapping) else None
 

@@ -133,8 +133,8 @@ def fill_dataset_column(
         min_confidence: What is less sure stays empty, 0 to 1.
         top_k: Alternatives that are kept per item.
         out: Where the values will be written; checked before anything is computed. None: nowhere.
-        progress: Told of every stage.
-        note: Told in sentences, before the work begins, which rows are not used and what is odd about the others.
+        progress: Reports every stage.
+        note: Called with sentences, before the work begins, which rows are not used and what looks wrong in the others.
 
     Raises:
         NotFoundError: there is no such folder.

@@ -99,8 +99,8 @@ def compare_bundles(
         cutoffs: List lengths; None for 5, 10 and 20.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        progress: Told of every question.
-        note: Told in sentences, before the work begins, which rows of the dataset are not used.
+        progress: Reports every question.
+        note: Called with sentences, before the work begins, which rows of the dataset are not used.
 
     Raises:
         InvalidArgumentError: fewer than two sources, one given twice, no such row, or bundles with different

@@ -40,7 +40,7 @@ class FitConfig:
         require: ``picture`` or ``words`` leaves out items without them; empty keeps all.
         max_left_out: The largest share of the rows of a table that may be left out as unusable, in [0, 1]; None for
             what the dataset says.
-        min_rating: Events with a rating below it are no wishes; 0: every rating counts; None for what the dataset says.
+        min_rating: Events with a rating below it are negative; 0: every rating counts; None for what the dataset says.
         modality: Which of picture and words the fused embedding sees.
         compare_modalities: Also fit with pictures alone and with words alone, and put both into the metrics.
         seed: Of everything that is drawn.

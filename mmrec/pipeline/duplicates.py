@@ -38,7 +38,7 @@ def load_thumbnails(
         catalogue: The items.
         pictures: Where their pictures are.
         path: Where to keep them, as an .npy file that is mapped into memory; None: in memory, 6,912 bytes an item.
-        progress: Told how far it is.
+        progress: Reports how far it is.
 
     Returns:
         Shape: (N, 3, 48, 48), uint8.
@@ -75,7 +75,7 @@ def find_dataset_duplicates(
         config: See `DuplicateConfig`.
         features: Frozen vectors of the items, if they were computed before.
         thumbnails: Those of `load_thumbnails`, if they were made before.
-        progress: Told how far it is.
+        progress: Reports how far it is.
 
     Raises:
         InvalidArgumentError: features or thumbnails are not those of the dataset's items.

@@ -67,7 +67,7 @@ def encode_dataset(data: Dataset, pictures: str, config: FitConfig, work: WorkFo
         pictures: Its `stage_keys.pictures_digest`.
         config: What encodes it.
         work: Where results are kept.
-        progress: Told of every stage.
+        progress: Reports every stage.
 
     Raises:
         InvalidArgumentError: the encoders of another bundle do not fit the catalogue.

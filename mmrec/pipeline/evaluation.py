@@ -132,7 +132,7 @@ def fit_blends(
         ranker: The recommender.
         validation: Questions.
         config: See `BlendConfig`.
-        progress: Told of every question.
+        progress: Reports every question.
         blends: Channels that each blend may use, by its name.
     """
     count = len(validation.targets_U)
@@ -180,7 +180,7 @@ def evaluate(
         blends: From `fit_blends`.
         train: Training events, for the floors and for how popular items are.
         test: Questions.
-        progress: Told of every question.
+        progress: Reports every question.
         only_fused: Leave out the parts, the floors and the slices.
         cutoffs: Ascending list lengths.
     """

@@ -228,7 +228,7 @@ def fill_column(
         labels: Further values to choose from, of which there may be no example.
         zero_shot: Labels (those of the column, most frequent first, then the further ones; see `labels_of`) and items
             in a shared space. Needed for labels without an example.
-        progress: Told how far it is.
+        progress: Reports how far it is.
 
     Raises:
         InvalidArgumentError: lengths do not fit, there is no label, or labels without an example come without
@@ -285,7 +285,7 @@ def fill_dataset(
         labels: Values to choose from, beside those in the column.
         features: Picture vectors of the items, if they were computed before; its words are computed again all the
             same, without the column.
-        progress: Told how far it is.
+        progress: Reports how far it is.
 
     Raises:
         InvalidArgumentError: the column is not an attribute, there is no label, or the encoder's template names the

@@ -159,12 +159,12 @@ def fit_dataset(
         dataset: Folder with items, events and pictures.
         out: Bundle folder; made if it is not there, and given a new version if it is.
         config: What to do; None for the `embedded` preset.
-        progress: Told of every stage.
+        progress: Reports every stage.
         log_dir: Folder for TensorBoard's event files of the training; None for none.
         holds_changes: The dataset holds the changes of the live catalogue up to this number, the one at the end of the
             catalogue's version from which it was taken; a server then replays only later ones onto the bundle. None:
             not said.
-        note: Told in sentences, before the work begins, which rows are not used and what is odd about the others.
+        note: Called with sentences, before the work begins, which rows are not used and what looks wrong in the others.
         fresh: Start every stage anew, whatever earlier fits have left in `out`.
 
     Returns:
@@ -242,8 +242,8 @@ def _fit(
         parts = ranking.ranker.parts
         categories = categorical_columns(data.catalogue.attributes)
         tokens = report_tokens(parts.semantic_ids_NP, parts.tokenizer.widths, split.train, categories, seed=config.seed)
-        told = {} if holds_changes is None else {HOLDS_CHANGES: holds_changes}
-        version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, told, progress)
+        extra = {} if holds_changes is None else {HOLDS_CHANGES: holds_changes}
+        version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, extra, progress)
         clock.lap("publish")
         work.keep(ENCODING_STAGES)
     result = FitResult(
@@ -460,7 +460,7 @@ def _publish(
     thumbnails: npt.NDArray[np.uint8] | None,
     config: FitConfig,
     key: dict[str, Any],
-    told: dict[str, Any],
+    extra: dict[str, Any],
     progress: Progress,
 ) -> Path:
     parts, training = ranking.ranker.parts, ranking.trained.result
@@ -481,7 +481,7 @@ def _publish(
         codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
     )
     writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, training, tokens, versions))
-    parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary), **told}
+    parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary), **extra}
     return writer.commit(versions=versions, parameters=parameters)
 
 

@@ -1,4 +1,4 @@
-"""What the generator is told of every item: content, codes, and which items lend it what they learned."""
+"""Inputs of the generator about every item: content, codes, and the items whose learned vectors it borrows."""
 
 # Axes: N items, D fused dimensions, P levels of a semantic ID, K neighbours
 

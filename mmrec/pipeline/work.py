@@ -53,7 +53,7 @@ class WorkFolder:
 
     Args:
         folder: Made when the first result is stored.
-        progress: Told of every stage whose result is there.
+        progress: Reports every stage whose result is there.
 
     Attributes:
         folder: Where the results are: ``STAGE.KEY.safetensors``.

@@ -19,7 +19,7 @@ __all__ = ["Allowed", "Tier"]
 
 
 class Tier(NamedTuple):
-    """Items that one customer may be shown, twice told.
+    """Items that one customer may be shown, in two equal forms: a mask, and a set with exceptions.
 
     Attributes:
         mask_N: The items, by catalogue row. Shape: (N,), bool.

@@ -168,7 +168,7 @@ def write_parts(
         parts: What a recommender ranks with.
         features: What the encoders said of each item.
         thumbnails: Of the items' pictures, to find duplicates by; None for none. Shape: (N, 3, H, W), uint8.
-        progress: Told of the index.
+        progress: Reports the index.
 
     Returns:
         What the index over the fused embeddings is, with its measured recall.

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import MmrecError
-from mmrec.paging import Told, page_untold
+from mmrec.paging import ReturnedItems, page_by_rank
 from mmrec.recommender.finding import only_fields
 from mmrec.recommender.sides import CatalogueSides
 from mmrec.types import (
@@ -81,7 +81,7 @@ class Checker:
         return [_caught(self._groups, request) for request in requests]
 
     def _groups(self, request: DuplicatesRequest) -> DuplicateGroups:
-        told, ids = Told(request), self._catalogue.item_ids
+        returned, ids = ReturnedItems(request), self._catalogue.item_ids
         rows, missing = self._rows(request.item_ids)
         shown_N = self._filters.bitmap(request.filter)
         # The least likeness of words is asked of the groups: the words' own threshold says what may be one.
@@ -95,7 +95,9 @@ class Checker:
             if len(members) > 1 and (not request.item_ids or rows.intersection(members)):
                 item_ids = tuple(ids[row] for row in members)
                 groups.append(DuplicateGroup(item_ids, group.similarity, Evidence(group.by)))
-        page = page_untold(request, request.page_size, told, _untold(groups, told), lambda group: group.item_ids)
+        page = page_by_rank(
+            request, request.page_size, returned, _not_returned(groups, returned), lambda group: group.item_ids
+        )
         thresholds = found.thresholds
         return DuplicateGroups(
             groups=tuple(page.entries),
@@ -142,7 +144,7 @@ class Checker:
         return [_caught(self._mismatches, request) for request in requests]
 
     def _mismatches(self, request: MismatchRequest) -> Mismatches:
-        told, ids = Told(request), self._catalogue.item_ids
+        returned, ids = ReturnedItems(request), self._catalogue.item_ids
         rows, missing = self._rows(request.item_ids)
         ranked = self._ranked
         keep_M = self._filters.bitmap(request.filter)[ranked.rows_M]
@@ -157,10 +159,12 @@ class Checker:
             keep_M &= ranked.percentile_M < _WORST_SHARE
             why = f"the {_WORST_SHARE:.0%} of the items with a picture and words that fit each other worst"
         rows_kept = ranked.rows_M[keep_M].tolist()
-        untold = (
-            place for place, row in zip(np.flatnonzero(keep_M).tolist(), rows_kept, strict=True) if ids[row] not in told
+        remaining = (
+            place
+            for place, row in zip(np.flatnonzero(keep_M).tolist(), rows_kept, strict=True)
+            if ids[row] not in returned
         )
-        page = page_untold(request, request.page_size, told, untold, lambda place: (ids[ranked.rows_M[place]],))
+        page = page_by_rank(request, request.page_size, returned, remaining, lambda place: (ids[ranked.rows_M[place]],))
         return Mismatches(
             items=tuple(
                 Mismatch(
@@ -195,13 +199,13 @@ class Checker:
         return known, tuple(item_id for item_id, row in rows.items() if row is None)
 
 
-def _untold(groups: Iterable[DuplicateGroup], told: Told) -> Iterator[DuplicateGroup]:
-    """The groups of which something is still to be told, without the items that have been.
+def _not_returned(groups: Iterable[DuplicateGroup], returned: ReturnedItems) -> Iterator[DuplicateGroup]:
+    """The groups that were not returned yet, without the items that were.
 
-    One that was told comes again only where two items or more have joined it since, and then with these alone.
+    A returned group comes again only where two items or more have joined it since, and then with these alone.
     """
     for group in groups:
-        left = tuple(item_id for item_id in group.item_ids if item_id not in told)
+        left = tuple(item_id for item_id in group.item_ids if item_id not in returned)
         if len(left) > 1:
             yield group if len(left) == len(group.item_ids) else replace(group, item_ids=left)
 

@@ -160,7 +160,7 @@ class Recommender(EngineCalls):
             writer: Of a bundle folder, open; it is committed.
             catalogue: Version of the catalogue that replies made with it will name.
             folded: What is told of the changes in the manifest, any JSON object.
-            progress: Told of the vector index.
+            progress: Reports the vector index.
 
         Returns:
             The folder of the new version.

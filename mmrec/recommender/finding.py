@@ -1,8 +1,9 @@
 """Search and likeness: requests in, ranked items out. Exactly min(k, eligible) of them, whatever the filter.
 
-Unit of work: a batch of requests of one kind. Knows nothing about gRPC, customers or ranking. The pages of a search go
-on while the catalogue changes: each is made of the catalogue as it is then, and holds the best items of it that no page
-before has told. So no item is told twice, and none that could be found all the while is left out; see `mmrec.paging`.
+Unit of work: a batch of requests of one kind. Knows nothing about gRPC, customers or ranking. Paging through a
+search works while the catalogue changes: each page is made from the current catalogue and holds its best items that no
+earlier page returned. So no item is returned twice, and none that could be found all the while is left out; see
+`mmrec.paging`.
 """
 
 # Axes: N items, D fused dimensions, K results, C candidates
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.paging import Told, page_untold
+from mmrec.paging import ReturnedItems, page_by_rank
 from mmrec.recommender.sides import CatalogueSides
 from mmrec.types import (
     Fallback,
@@ -133,15 +134,17 @@ class Finder:
     def _search(self, request: SearchRequest, described_D: Vectors | MmrecError | None) -> SearchResults:
         if isinstance(described_D, MmrecError):
             raise described_D
-        told, ids = Told(request), self._catalogue.item_ids
+        returned, ids = ReturnedItems(request), self._catalogue.item_ids
         row = self._row(request.item_id) if request.item_id else None
         query_D = self._query(request, described_D, row)
-        # Of so many at least as many as are wanted have not been told.
-        wanted = len(told) + request.k
+        # At most len(returned) of these were returned already, so at least k are new.
+        wanted = len(returned) + request.k
         found = self._nearest(query_D, wanted, request.modality, request.filter, request.filter_mode, without=row)
-        untold = (place for place, at in enumerate(found.rows_K.tolist()) if ids[at] not in told)
+        remaining = (place for place, at in enumerate(found.rows_K.tolist()) if ids[at] not in returned)
         more = len(found.rows_K) < found.total
-        page = page_untold(request, request.k, told, untold, lambda place: (ids[found.rows_K[place]],), more=more)
+        page = page_by_rank(
+            request, request.k, returned, remaining, lambda place: (ids[found.rows_K[place]],), more=more
+        )
         chosen = list(page.entries)
         passing = sum(place < found.passing for place in chosen)
         shown = _Found(found.rows_K[chosen], found.scores_K[chosen], passing, found.total)

@@ -21,7 +21,7 @@ import torch
 from mmrec.data.catalogue import Catalogue
 from mmrec.data.filters import CatalogueFilter
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.paging import page_by_id, told_id
+from mmrec.paging import last_id, page_by_id
 from mmrec.recommender.finding import only_fields
 from mmrec.recommender.id_order import IdOrder
 from mmrec.tokens.decode_index import DecodeIndex, change_decode_index
@@ -170,7 +170,7 @@ class CatalogueLookUp:
         return [_caught(self._list_items, request) for request in requests]
 
     def _list_items(self, request: ListItemsRequest) -> ItemPage:
-        last = told_id(request)
+        last = last_id(request)
         passing_N, ids = self._filters.bitmap(request.filter), self._catalogue.item_ids
         rows = self.order.after(ids, last, passing_N, request.page_size + 1).tolist()
         page = page_by_id(request, rows[: request.page_size], len(rows) > request.page_size, ids.__getitem__)

@@ -197,7 +197,7 @@ def find_duplicates(
     Args:
         features: What is known of the items.
         config: See `DuplicateConfig`.
-        progress: Told how far it is.
+        progress: Reports how far it is.
 
     Raises:
         InvalidArgumentError: shapes do not fit, or vectors are not unit or zero rows.

@@ -326,7 +326,7 @@ def build_vector_index(
     Args:
         vectors_ND: Unit rows; zero rows are allowed and score 0. Shape: (N, D), N at least 1.
         config: See `IndexConfig`.
-        progress: Told how far it is.
+        progress: Reports how far it is.
 
     Raises:
         InvalidArgumentError: there are no vectors, or they are not unit or zero rows.

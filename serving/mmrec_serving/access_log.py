@@ -63,7 +63,7 @@ class AccessLog:
             self._later(INTERVAL_S, self._when_over)
 
     def close(self) -> None:
-        """Tell what has not been told yet."""
+        """Log the counts that were not logged yet."""
         self._sum_up(now=True)
 
     def _when_over(self) -> None:

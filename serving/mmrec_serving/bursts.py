@@ -34,13 +34,13 @@ class Bursts(Generic[K]):
         self._seen: Counter[K] = Counter()
 
     def first(self, kind: K) -> bool:
-        """Count one more; whether it is among the first of its kind in this interval, and so is told in full."""
+        """Count one more; whether it is among the first of its kind in this interval, and so is logged in full."""
         with self._lock:
             self._seen[kind] += 1
             return self._seen[kind] <= _IN_FULL
 
     def over(self, *, now: bool = False) -> Mapping[K, int]:
-        """What was not told in full in an interval that is over, by kind; the next one begins then.
+        """What was not logged in full in an interval that is over, by kind; the next one begins then.
 
         Args:
             now: End the interval before its time.

@@ -44,7 +44,7 @@ class CatalogueChanges:
         engine: Whose catalogue it is. It has the base alone until `replay`.
         store: Where changes are recorded; its base is the catalogue version that the engine was loaded with.
         questions: Whether questions are being asked; changes then take a third of the time.
-        on_end: Told when the thread that lets changes in ends by itself.
+        on_end: Called when the thread that lets changes in ends by itself.
         failpoint: For tests.
     """
 

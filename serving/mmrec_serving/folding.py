@@ -1,7 +1,7 @@
 """Folding: recorded changes into a new version of the bundle, while requests go on.
 
 Unit of work: one new version. Whoever folds holds the bundle folder from the beginning to the end, so that of two there
-is never more than one; and the store is told which version is to follow (`announce`) before it is published, so that a
+is never more than one; and the store records which version is to follow (`announce`) before it is published, so that a
 kill leaves the old base or the new one, and either opens the store rightly. The server has it done by a process of its
 own (`folding_child`), and tells the store itself, which only one process may write to. Knows nothing of requests.
 """
@@ -61,7 +61,7 @@ def fold(
         reader: The changes.
         announce: Tells the store which catalogue is to follow and up to which change it holds them; called before
             anything is published, and what it raises ends the folding without a new version.
-        progress: Told of what is being done.
+        progress: Reports what is being done.
         failpoint: For tests.
 
     Raises:

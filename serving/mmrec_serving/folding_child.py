@@ -2,8 +2,8 @@
 
 It runs at the lowest priority, with one thread of torch's beside the server's own, reads the store and writes the
 bundle. Before it publishes it says which catalogue is to follow, as a line of JSON on stdout, and waits for a line on
-stdin, which comes when the store has been told; when the server is gone, none comes and nothing is published. Its last
-line says what was published, or why nothing was.
+stdin, which comes when the store has recorded it; when the server is gone, none comes and nothing is published. Its
+last line says what was published, or why nothing was.
 """
 
 from __future__ import annotations

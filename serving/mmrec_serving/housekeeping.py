@@ -50,7 +50,7 @@ class Housekeeping:
         changes: The changes of its catalogue; None where it takes none, or keeps none.
         config: What to do and how often.
         clock: Seconds that only rise.
-        on_end: Told when the thread ends by itself.
+        on_end: Called when the thread ends by itself.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class Housekeeping:
 
 
 def _conversation(child: subprocess.Popen[str], changes: CatalogueChanges) -> dict[str, Any]:
-    """What the process said last; the store is told what it announces."""
+    """What the process said last; what it announces is recorded in the store."""
     assert child.stdout is not None
     assert child.stdin is not None
     said: dict[str, Any] = {}

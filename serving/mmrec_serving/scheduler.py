@@ -92,7 +92,7 @@ class Scheduler:
             in the worker thread for a job that is done in parts. None: works never change what they say.
         clock: Seconds, as deadlines count them.
         name: Of the thread.
-        on_end: Told when the thread ends by itself; see `mmrec_serving.working`.
+        on_end: Called when the thread ends by itself; see `mmrec_serving.working`.
     """
 
     def __init__(

@@ -302,8 +302,8 @@ def serve(
     Args:
         engine_factory: Makes the engine.
         config: How to listen, how much to take on, how to stop.
-        on_listening: Told the address when the port is bound.
-        on_ready: Told the address when the engine serves.
+        on_listening: Called with the address when the port is bound.
+        on_ready: Called with the address when the engine serves.
 
     Raises:
         MmrecError: the port cannot be bound, or the engine could not be loaded.

@@ -1,6 +1,6 @@
 """The threads that a server cannot do without, and what becomes of it when one of them ends by itself.
 
-Unit of work: one thread, which runs until it is told to end. The rule for all background work of a server:
+Unit of work: one thread, which runs until it is asked to end. The rule for all background work of a server:
 
 - What fails in one round and is done again in the next one anyway (going on with another version of the bundle,
   folding, tidying) is a warning in the log; the server goes on with what it has.
@@ -28,7 +28,7 @@ __all__ = ["OnEnd", "Worker", "nobody"]
 _log = logging.getLogger(__name__)
 
 OnEnd = Callable[[str, MmrecError], None]
-"""Told the name of a thread that has ended by itself, in that thread, and why."""
+"""Called with the name of a thread that has ended by itself, in that thread, and why."""
 
 
 def nobody(name: str, error: MmrecError) -> None:
@@ -40,9 +40,9 @@ class Worker:
 
     Args:
         name: Of the thread.
-        main: What it does; returns when it has been told to end, and not before.
-        on_end: Told when `main` raises, whatever it is.
-        release: Lets go of those who wait for the thread, with the reason, once `on_end` has been told.
+        main: What it does; returns when it was asked to end, and not before.
+        on_end: Called when `main` raises, whatever it is.
+        release: Lets go of those who wait for the thread, with the reason, once `on_end` was called.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class Worker:
         try:
             self._main()
         except BaseException as err:
-            told = conceal(err)
-            _log.critical("the thread %s has ended by itself: %s", self._name, told.message)
+            error = conceal(err)
+            _log.critical("the thread %s has ended by itself: %s", self._name, error.message)
             try:
-                self._on_end(self._name, told)
+                self._on_end(self._name, error)
             finally:
-                self._release(told)
+                self._release(error)

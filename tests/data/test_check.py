@@ -53,7 +53,7 @@ def test_a_sound_dataset(folder: Folder, encoded: Encode) -> None:
     assert report.tables == (TableSummary("items.tsv", 3, 3), TableSummary("events.tsv", 3, 3))
     assert report.event_columns == (
         ColumnUse("timestamp", "dates like 2024-05-31; 2024-05-29 to 2024-05-31 (UTC)"),
-        ColumnUse("rating", "4 to 5 (a scale of 5): events below 3 are not wishes"),
+        ColumnUse("rating", "4 to 5 (a scale of 5): events below 3 are counted as negative"),
     )
     assert report.density == pytest.approx(0.5)
 
@@ -180,7 +180,7 @@ def test_settings_decide_how_columns_are_read_and_what_does_not_fit_is_counted(f
     report = check_dataset(root)
     assert _found(report) == [("items.tsv", 3, "misfit values", "warning")]
     assert report.examples[0].message.startswith("price is number by dataset.toml, which does not fit 1 of its values")
-    assert [(column.name, column.kind, column.told, column.words) for column in report.columns] == [
+    assert [(column.name, column.kind, column.configured, column.words) for column in report.columns] == [
         ("price", "number", True, False),
         ("note", "text", False, False),
     ]
@@ -264,14 +264,14 @@ def test_every_kind_of_row_of_items_users_and_pictures_is_counted(folder: Folder
     )
 
 
-def test_an_event_that_is_said_twice_is_told(folder: Folder) -> None:
+def test_an_exact_repeat_of_an_event_is_reported(folder: Folder) -> None:
     rows = "".join(f"u,{i},{MAY + i}\n" * 2 for i in range(10))
     items = "item_id\n" + "".join(f"{i}\n" for i in range(10))
     report = check_dataset(folder({"items.csv": items, "events.csv": "user_id,item_id,timestamp\n" + rows}), now=NOW)
     assert report.repeats == (20, 10, 10, 10)
     (group,) = report.problems
     assert (group.kind, group.severity) == ("repeated event", "warning")
-    assert "10 of 20 events (50.0%) say again what another one says" in group.examples[0].message
+    assert "10 of 20 events (50.0%) are exact repeats of another one" in group.examples[0].message
 
 
 def test_reloads_of_one_page_are_told_and_later_purchases_are_not(folder: Folder) -> None:
@@ -297,8 +297,8 @@ def test_what_the_columns_of_the_events_are_taken_for(folder: Folder) -> None:
     assert report.problems == ()
     assert report.event_columns == (
         ColumnUse("timestamp", "seconds since 1970; 2024-05-31 to 2024-05-31 (UTC)"),
-        ColumnUse("event_type", "purchase (2), empty (1) count alike; Remove From Cart (1) are not wishes"),
-        ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are not wishes"),
+        ColumnUse("event_type", "counted as positive: purchase (2), empty (1); as negative: Remove From Cart (1)"),
+        ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are counted as negative"),
         ColumnUse("quantity", "not read, it has no effect", used=False),
         ColumnUse("position", "orders events of one moment"),
     )

@@ -11,11 +11,11 @@ from mmrec.data.item_words import ItemWords
 from mmrec.data.word_columns import find_words
 
 
-def described(values: list[str], told: str = "") -> ColumnReport:
+def described(values: list[str], configured: str = "") -> ColumnReport:
     count = len(values)
     ids = tuple(f"i{row}" for row in range(count))
     blank = ("",) * count
-    catalogue = Catalogue(ids, blank, blank, blank, {"x": tuple(values)}, kinds={"x": told} if told else {})
+    catalogue = Catalogue(ids, blank, blank, blank, {"x": tuple(values)}, kinds={"x": configured} if configured else {})
     (report,) = describe_columns(catalogue, find_words(catalogue), np.arange(2, 2 + count))
     return report
 
@@ -24,7 +24,7 @@ def test_a_column_of_prices() -> None:
     assert described(["1.299,00 €", "12 €", "", "12 €"]) == ColumnReport(
         name="x",
         kind="number-comma",
-        told=False,
+        configured=False,
         words=False,
         distinct=2,
         missing=0.25,
@@ -80,7 +80,7 @@ def test_what_is_doubtful(values: list[str], remark: str) -> None:
 
 def test_values_that_do_not_fit_what_is_said_are_counted() -> None:
     report = described(["5", "", "ask", "on request"], "number")
-    assert (report.told, report.misfits, report.misfit, report.misfit_row) == (True, 2, "ask", 4)
+    assert (report.configured, report.misfits, report.misfit, report.misfit_row) == (True, 2, "ask", 4)
     assert report.examples == (("ask", ""), ("on request", ""), ("5", "5"))
     assert described(["5 USD", "7 EUR"], "number").remark == "amounts in EUR, USD are compared as if they were one"
 

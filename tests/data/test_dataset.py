@@ -122,7 +122,7 @@ def test_items_without_a_picture_are_set_aside_and_told(folder: Folder, encoded:
     ]
 
 
-def test_returns_and_low_ratings_are_no_wishes(folder: Folder) -> None:
+def test_returns_and_low_ratings_are_negative(folder: Folder) -> None:
     events = (
         "user_id,item_id,timestamp,event_type,rating\n"
         "ann,1,2024-05-01,purchase,5\nann,2,2024-05-02,purchase,\nann,2,2024-05-03,RETURN,\nann,3,2024-05-04,view,2\n"
@@ -152,7 +152,7 @@ def test_returns_and_low_ratings_are_no_wishes(folder: Folder) -> None:
     )
 
 
-def test_a_dataset_says_itself_which_events_are_wishes(folder: Folder) -> None:
+def test_dataset_toml_says_which_events_are_positive(folder: Folder) -> None:
     events = (
         "user_id,item_id,timestamp,event_type,rating\n"
         "ann,1,2024-05-01,return,1\nann,2,2024-05-02,view,5\nann,3,2024-05-02,buy,3\n"

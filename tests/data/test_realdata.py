@@ -72,7 +72,7 @@ def test_movielens_is_sound(data_folder: Path) -> None:
     assert (report.users, report.items, report.events) == (943, 1_682, 82_520)
     assert report.tables[1].set_aside == {"by rating below 3": 17_480}
     assert report.event_columns == (
-        ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are not wishes"),
+        ColumnUse("rating", "1 to 5 (a scale of 5): events below 3 are counted as negative"),
         ColumnUse("timestamp", "seconds since 1970; 1997-09-20 to 1998-04-22 (UTC)"),
     )
     assert round(report.with_picture * report.items) == 1_645

@@ -1,4 +1,4 @@
-"""Repeats of events are told from later wishes for the same item."""
+"""Repeats of events are told apart from later events of the same item."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_no_words(values: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told", "words"),
+    ("values", "configured", "words"),
     [
         (["5", "7"], "text", True),
         (["5", "7"], "list", True),
@@ -76,8 +76,8 @@ def test_no_words(values: list[str]) -> None:
         (["a", "b"], "boolean", False),
     ],
 )
-def test_what_a_column_is_said_to_be_counts(values: list[str], told: str, words: bool) -> None:
-    assert is_words(values, told) == words
+def test_what_a_column_is_said_to_be_counts(values: list[str], configured: str, words: bool) -> None:
+    assert is_words(values, configured) == words
 
 
 def test_the_columns_of_films_and_of_beauty_products_are_worded_as_all_columns_are() -> None:

@@ -79,7 +79,7 @@ def test_readings_that_disagree(text: str, disputed: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "told", "value"),
+    ("kind", "text", "configured", "value"),
     [
         ("number", "1,299.50", False, 1299.5),
         ("number", "1.299 €", False, 1.299),
@@ -97,8 +97,8 @@ def test_readings_that_disagree(text: str, disputed: bool) -> None:
         ("boolean", "Off", True, 0.0),
     ],
 )
-def test_a_text_as_a_value(kind: str, text: str, told: bool, value: float | None) -> None:
-    assert read_value(kind, text, told=told) == value
+def test_a_text_as_a_value(kind: str, text: str, configured: bool, value: float | None) -> None:
+    assert read_value(kind, text, configured=configured) == value
 
 
 @given(st.text(alphabet="0123456789.,'’ €$%USDEURaprMAY/-:T|+−()eé", max_size=24))

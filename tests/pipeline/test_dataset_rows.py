@@ -1,4 +1,4 @@
-"""What a fit and an evaluation say of rows that are not used, and what becomes of events that are no wishes."""
+"""What a fit and an evaluation say of rows that are not used, and what becomes of negative feedback."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def test_a_fit_says_what_is_not_used(dataset: Path, fitted: FitResult, notes: li
     card = bundle.read_text("MODEL_CARD.md")
     assert "- events.csv: 48 of 60 rows are used; left out are 9 (15.0%): 1 bad timestamp, 8 unknown item" in card
     assert (
-        "- event_type of the events: buy (57) count alike; Refund (1), dislike (1), return (1) are not wishes" in card
+        "- event_type of the events: counted as positive: buy (57); as negative: Refund (1), dislike (1), return (1)"
+        in card
     )
 
 

@@ -135,7 +135,7 @@ def keep_pictures(
         store: Where they are.
         sides: For each file: where it is to be, what makes a decoded picture into bytes, height and width, and
             which pairs it holds. A picture that cannot be read leaves its place black.
-        progress: Told one unit per picture.
+        progress: Reports one unit per picture.
 
     Returns:
         Pictures that could not be had, by pair; also written beside the first file, see `kept_failures`.

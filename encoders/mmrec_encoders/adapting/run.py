@@ -78,9 +78,9 @@ def adapt_encoders(
         dataset: Dataset folder with items that have words and pictures.
         out: Folder for the result; ``--image-model`` takes it.
         config: What to train and how; None for a small CLIP from scratch.
-        progress: Told of every stage.
+        progress: Reports every stage.
         max_left_out: See `read_dataset`.
-        note: Told in sentences, before the work begins, which rows are not used and what is odd about the others.
+        note: Called with sentences, before the work begins, which rows are not used and what looks wrong in the others.
 
     Raises:
         InvalidDatasetError: too few items have words and a picture, or too few different titles.

@@ -60,7 +60,7 @@ class VectorCache:
     Args:
         folder: Made if it is missing; holds `CACHE_FILE`.
         read_only: For processes that only ask which keys are known.
-        note: Told when a file had to be set aside.
+        note: Called when a file had to be set aside.
 
     Raises:
         FailedPreconditionError: the folder cannot be written to, or the disk is full.

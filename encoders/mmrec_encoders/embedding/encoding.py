@@ -130,7 +130,7 @@ def encode_window(
         lookup: Asks what is known.
         again: Decodes pictures whose pixels are missing although nobody knows their vector, which happens when the
             cache is lost under a running job.
-        advance: Told how many texts and pictures more are done.
+        advance: Called with how many texts and pictures more are done.
         failpoint: For tests.
     """
     texts = _Texts(job, encoder, settings, lookup)

@@ -58,9 +58,9 @@ def embed_dataset(
         dataset: The dataset folder.
         out: The folder to write; see `folder`.
         config: What embeds, and what comes out.
-        progress: Told about each stage.
+        progress: Reports each stage.
         stop: Asked after each shard whether to leave off there.
-        note: Told in a sentence of what a person should know, such as a cache that was damaged.
+        note: Called with a sentence about what a person should know, such as a cache that was damaged.
         failpoint: Called with the names of `failpoints.FAILPOINTS`; for tests.
 
     Raises:

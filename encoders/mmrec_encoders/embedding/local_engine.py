@@ -66,7 +66,7 @@ def encoded_windows(
         jobs: Its windows; read a little ahead.
         lookup: Asks the cache, which must have taken in one window before the next is asked for.
         workers: Processes that decode; 0 for none.
-        advance: Told how many texts and pictures more of a window are done.
+        advance: Called with how many texts and pictures more of a window are done.
         failpoint: For tests.
     """
     setup = plan.setup

@@ -113,7 +113,7 @@ class PictureDecoder:
         Args:
             tasks: What is wanted.
             pixels_N3HW: Where prepared pictures are written, from the first row on; at least one row per task.
-            begun: Told the index of each task before it is looked at.
+            begun: Called with the index of each task before it is looked at.
 
         Raises:
             InvalidDatasetError: ``images.zip`` is damaged.

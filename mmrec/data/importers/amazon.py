@@ -120,7 +120,7 @@ def import_amazon(
         reviews: For example ``All_Beauty.jsonl.gz`` (2023) or ``All_Beauty_5.json.gz`` (2018).
         metadata: For example ``meta_All_Beauty.jsonl.gz`` or ``meta_All_Beauty.json.gz``.
         out: The dataset folder to make.
-        progress: Told about each stage.
+        progress: Reports each stage.
         table_format: One of ``parquet``, ``csv``, ``tsv``, ``jsonl``.
         overwrite: Replace the tables of a dataset that is there.
 

@@ -67,8 +67,8 @@ class LeftOutTally:
             before: What `found` was at a moment from which on to tell.
         """
         known = {(entry.what, entry.count) for entry in before}
-        told = [entry for entry in self.found if entry.kind == "row" and (entry.what, entry.count) not in known]
-        return "; ".join(map(str, told))
+        lines = [entry for entry in self.found if entry.kind == "row" and (entry.what, entry.count) not in known]
+        return "; ".join(map(str, lines))
 
     @property
     def rows(self) -> int:
@@ -91,9 +91,9 @@ class LeftOutTally:
         found = self.found
         empty = [entry.what for entry in found if not entry.count]
         files = [entry.what for entry in found if entry.kind == "file"]
-        told = [str(entry) for entry in found if entry.count and entry.kind != "file"]
+        lines = [str(entry) for entry in found if entry.count and entry.kind != "file"]
         if empty:
-            told.append(f"left out columns without values: {', '.join(empty)}")
+            lines.append(f"left out columns without values: {', '.join(empty)}")
         if files:
-            told.append(f"left out files: {', '.join(files)}")
-        return {"dropped": self.rows, "notes": (*notes, *told), "left_out": found}
+            lines.append(f"left out files: {', '.join(files)}")
+        return {"dropped": self.rows, "notes": (*notes, *lines), "left_out": found}

@@ -67,7 +67,7 @@ def import_merchant(
     Args:
         source: The feed, gzipped or not; XML if it begins with ``<``.
         out: The dataset folder to make.
-        progress: Told about each stage.
+        progress: Reports each stage.
         events: What customers did; see `mmrec.data.importers.shop_events`. None: the dataset has no events.
         table_format: One of ``parquet``, ``csv``, ``tsv``, ``jsonl``.
         overwrite: Replace the tables of a dataset that is there.

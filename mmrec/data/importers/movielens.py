@@ -80,7 +80,7 @@ def import_movielens(
     Args:
         source: The unpacked folder, or the ``.zip`` as downloaded.
         out: The dataset folder to make.
-        progress: Told about each stage.
+        progress: Reports each stage.
         table_format: One of ``parquet``, ``csv``, ``tsv``, ``jsonl``.
         overwrite: Replace the tables of a dataset that is there.
 

@@ -1,7 +1,7 @@
 """Reads the delimited text that shop systems export, row by row: CSV, and tab-separated text whose values may stand in
 double quotes with line breaks inside.
 
-The delimiter is told from the header. A row that cannot be read is counted as left out, and the rows after it go on: a
+The header decides the delimiter. A row that cannot be read is counted as left out, and the rows after it go on: a
 quote that is never closed costs its own row. Unlike the tables of a dataset folder, a column may be there several
 times, and a file may have any name. Knows nothing of what the columns mean.
 """
@@ -78,7 +78,7 @@ class QuotedText:
                 self._tally.row("rows whose quotes do not match, or that are no UTF-8", place)
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
-        """Line and fields of each row, the header included; no fields where they cannot be told."""
+        """Line and fields of each row, the header included; no fields where the row cannot be split."""
         csv.field_size_limit(max(csv.field_size_limit(), 2**24))
         with opened_text(self._path) as file:
             lines = enumerate(file, start=1)

@@ -56,7 +56,7 @@ def import_recbole(
     Args:
         source: The folder with the atomic files, or the ``.inter`` file itself.
         out: The dataset folder to make.
-        progress: Told about each stage.
+        progress: Reports each stage.
         table_format: One of ``parquet``, ``csv``, ``tsv``, ``jsonl``.
         overwrite: Replace the tables of a dataset that is there.
 

@@ -45,7 +45,7 @@ def write_sequences(
         table: The events table to write.
         tally: Counts rows and columns that are left out.
         notes: Gets what a person should know.
-        progress: Told about rows.
+        progress: Reports rows.
 
     Returns:
         Number of users, ids of the items used (pyarrow array), number of events.

@@ -6,7 +6,7 @@
 
 E-mail addresses and telephone numbers do not get into the dataset: a user that is called by one gets a pseudonym, a
 hash of it with a random key that is made for each import and not kept. Knows nothing of products; what items are called
-is told by an `ItemNames`.
+is known by an `ItemNames`.
 
 Source: https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders
 """
@@ -95,7 +95,7 @@ def write_shop_events(
         table: The events table to write.
         names: What items are called.
         tally: Counts rows, values and columns that are left out.
-        progress: Told about rows.
+        progress: Reports rows.
 
     Raises:
         NotFoundError: there is no such file.

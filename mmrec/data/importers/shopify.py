@@ -58,7 +58,7 @@ def import_shopify(
     Args:
         source: ``products_export.csv``, in the older or the newer names of columns.
         out: The dataset folder to make.
-        progress: Told about each stage.
+        progress: Reports each stage.
         events: What customers did; see `mmrec.data.importers.shop_events`. None: the dataset has no events.
         items_of: Whether a ``product`` or each ``variant`` of it becomes an item.
         keep_unpublished: Keep drafts, archived products and those that are not published; the columns `status` and

@@ -89,7 +89,7 @@ def read_products(path: Path, tally: LeftOutTally, progress: Progress) -> list[P
     Args:
         path: ``products_export.csv``, gzipped or not.
         tally: Counts rows, values and columns that are left out.
-        progress: Told about rows.
+        progress: Reports rows.
 
     Raises:
         NotFoundError: there is no such file.

@@ -1,4 +1,4 @@
-"""Which events are wishes: what a customer took or liked, and not what they sent back, removed or rated low.
+"""Sorts events into positive feedback (what a customer took or liked) and negative (sent back, removed, rated low).
 
 Unit of work: one column of event types or of ratings. Knows nothing of tables and users.
 """
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["NOT_WISHES", "ByRating", "ByType", "judge_ratings", "judge_types"]
+__all__ = ["NEGATIVE_TYPES", "ByRating", "ByType", "judge_ratings", "judge_types"]
 
-NOT_WISHES = (
+NEGATIVE_TYPES = (
     "return",
     "returned",
     "return_request",
@@ -67,8 +67,7 @@ NOT_WISHES = (
     "skipped",
     "complaint",
 )
-"""Types of events that are no wishes where ``dataset.toml`` names none, in any case of letters and with any or no
-separator."""
+"""Types of events that are negative feedback where ``dataset.toml`` names none; case and separators do not matter."""
 
 _COUNT_LIKE = ("a scale of 5", "a scale of 10", "a scale of 100")
 """Scales whose ratings could also be numbers of purchases or plays, of which most are small."""
@@ -82,13 +81,13 @@ class ByType:
     """What the types of the events say.
 
     Attributes:
-        no_wish_R: Rows that are no wishes. Shape: (R,), bool.
-        counts: Rows of each type that is no wish, the most frequent first.
+        negative_R: Rows that are negative feedback. Shape: (R,), bool.
+        counts: Rows of each type that is negative, the most frequent first.
         words: How the column is read, as a sentence for the report.
         unmatched: Types that were to be ignored and that no event has.
     """
 
-    no_wish_R: npt.NDArray[np.bool_]
+    negative_R: npt.NDArray[np.bool_]
     counts: dict[str, int]
     words: str
     unmatched: tuple[str, ...]
@@ -99,24 +98,24 @@ class ByRating:
     """What the ratings say.
 
     Attributes:
-        no_wish_R: Rows that are no wishes. Shape: (R,), bool.
-        below: Ratings below it are no wishes; None: every rating counts.
+        negative_R: Rows that are negative feedback. Shape: (R,), bool.
+        below: Ratings below it are negative; None: every rating counts as positive.
         words: How the column is read, as a sentence for the report.
     """
 
-    no_wish_R: npt.NDArray[np.bool_]
+    negative_R: npt.NDArray[np.bool_]
     below: float | None
     words: str
 
 
 def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
-    """Which events are wishes by their type.
+    """Sort events by their type.
 
     Args:
-        types: '' where an event has none, which then counts. Shape: (R,), pyarrow strings.
-        ignored: Types that are no wishes; None for `NOT_WISHES`.
+        types: '' where an event has none, which is then positive. Shape: (R,), pyarrow strings.
+        ignored: Types that are negative; None for `NEGATIVE_TYPES`.
     """
-    wanted = {_folded(name): name for name in (NOT_WISHES if ignored is None else ignored)}
+    wanted = {_folded(name): name for name in (NEGATIVE_TYPES if ignored is None else ignored)}
     encoded = types.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
@@ -130,19 +129,19 @@ def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
     unmatched = () if ignored is None else tuple(name for key, name in wanted.items() if key not in matched)
     counted = [f"{names[code] or 'empty'} ({rows_T[code]:,})" for code in by_size if not out_T[code]]
     left = [f"{name} ({count:,})" for name, count in counts.items()]
-    words = f"{_listed(counted)} count alike" if counted else "nothing counts"
-    words += f"; {_listed(left)} are not wishes" if left else "; none of them is taken for a return or a removal"
-    no_wish_R = out_T[codes] if len(names) else np.zeros(len(codes), np.bool_)
-    return ByType(no_wish_R, counts, words, unmatched)
+    words = f"counted as positive: {_listed(counted)}" if counted else "nothing is counted as positive"
+    words += f"; as negative: {_listed(left)}" if left else "; as negative: none"
+    negative_R = out_T[codes] if len(names) else np.zeros(len(codes), np.bool_)
+    return ByType(negative_R, counts, words, unmatched)
 
 
 def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) -> ByRating:
-    """Which events are wishes by their rating.
+    """Sort events by their rating.
 
     Args:
-        ratings_R: nan where an event has none, which then counts. Shape: (R,).
-        min_rating: Ratings below it are no wishes; 0: every rating counts; None: the middle of the scale, where the
-            ratings are on a known one.
+        ratings_R: nan where an event has none, which is then positive. Shape: (R,).
+        min_rating: Ratings below it are negative; 0: every rating is positive; None: the middle of the scale, where
+            the ratings are on a known one.
     """
     every = np.zeros(len(ratings_R), dtype=np.bool_)
     values = np.unique(ratings_R[np.isfinite(ratings_R)].astype(np.float64))
@@ -159,11 +158,11 @@ def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) 
         if not scale:
             return ByRating(every, None, f"{span}: on no known scale, so it has no effect; {mend}")
     with np.errstate(invalid="ignore"):
-        no_wish_R = ratings_R < below  # nan is below nothing
-    if min_rating is None and scale in _COUNT_LIKE and 2 * int(no_wish_R.sum()) > int(np.isfinite(ratings_R).sum()):
+        negative_R = ratings_R < below  # nan is below nothing
+    if min_rating is None and scale in _COUNT_LIKE and 2 * int(negative_R.sum()) > int(np.isfinite(ratings_R).sum()):
         words = f"{span}: more than half are below {below:g}, as counts would be, so it has no effect; {mend}"
         return ByRating(every, None, words)
-    return ByRating(no_wish_R, below, f"{span} ({scale}): events below {below:g} are not wishes")
+    return ByRating(negative_R, below, f"{span} ({scale}): events below {below:g} are counted as negative")
 
 
 def _scale(values: npt.NDArray[np.float64]) -> tuple[str, float]:

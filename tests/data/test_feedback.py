@@ -1,4 +1,4 @@
-"""Which events are wishes by their type and by their rating, and what is said of a column without effect."""
+"""Which events are positive by their type and by their rating, and what is said of a column without effect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mmrec.data.wishes import judge_ratings, judge_types
+from mmrec.data.feedback import judge_ratings, judge_types
 
 NAN = float("nan")
 
@@ -31,22 +31,22 @@ def _below(*ratings: float, min_rating: float | None = None) -> float | None:
         "unlike",
     ],
 )
-def test_usual_words_for_what_is_no_wish(name: str) -> None:
+def test_usual_words_for_negative_events(name: str) -> None:
     found = judge_types(pa.array([name, "purchase", ""], pa.large_string()), None)
-    assert found.no_wish_R.tolist() == [True, False, False]
+    assert found.negative_R.tolist() == [True, False, False]
     assert found.counts == {name: 1}
 
 
 @pytest.mark.parametrize("name", ["purchase", "view", "add_to_cart", "like", "favorite", "returning_customer", "play"])
-def test_usual_words_for_wishes(name: str) -> None:
-    assert judge_types(pa.array([name], pa.large_string()), None).no_wish_R.tolist() == [False]
+def test_usual_words_for_positive_events(name: str) -> None:
+    assert judge_types(pa.array([name], pa.large_string()), None).negative_R.tolist() == [False]
 
 
 def test_types_of_ones_own_take_the_place_of_the_usual_ones() -> None:
     found = judge_types(pa.array(["VIEW", "return"], pa.large_string()), ["view", "retrun"])
-    assert found.no_wish_R.tolist() == [True, False]
+    assert found.negative_R.tolist() == [True, False]
     assert found.unmatched == ("retrun",)
-    assert found.words == "return (1) count alike; VIEW (1) are not wishes"
+    assert found.words == "counted as positive: return (1); as negative: VIEW (1)"
 
 
 @pytest.mark.parametrize(
@@ -80,17 +80,17 @@ def test_scales_that_are_known(ratings: tuple[float, ...], below: float) -> None
 def test_ratings_on_no_known_scale_have_no_effect_and_say_so(ratings: tuple[float, ...]) -> None:
     found = judge_ratings(np.array(ratings, dtype=np.float32), None)
     assert found.below is None
-    assert not found.no_wish_R.any()
+    assert not found.negative_R.any()
     assert "it has no effect" in found.words
 
 
 def test_a_threshold_of_ones_own() -> None:
     found = judge_ratings(np.array([1, 30, 480, NAN], dtype=np.float32), 30)
-    assert found.no_wish_R.tolist() == [True, False, False, False]
-    assert found.words == "1 to 480 (as min_rating says): events below 30 are not wishes"
+    assert found.negative_R.tolist() == [True, False, False, False]
+    assert found.words == "1 to 480 (as min_rating says): events below 30 are counted as negative"
 
 
 def test_nought_counts_every_rating() -> None:
     found = judge_ratings(np.array([-1, 1], dtype=np.float32), 0)
-    assert found.no_wish_R.tolist() == [False, False]
+    assert found.negative_R.tolist() == [False, False]
     assert found.words == "-1 to 1: every rating counts, as min_rating = 0 says"
