@@ -54,16 +54,16 @@ _THREE_DECIMALS = frozenset(["BHD", "IQD", "IRR", "JOD", "KWD", "LYD", "OMR", "T
 _UNIT = r"[^\d\s.,+\-−'’]{1,4}\.?"
 _AMOUNT = re.compile(
     rf"(?P<sign>[+\-−])?\s*(?P<before>{_UNIT})?\s*(?P<late>[+\-−])?\s*"
-    rf"(?P<digits>\.?\d[\d.,'’\u00a0\u202f ]*?)\s*(?P<after>{_UNIT})?",
+    rf"(?P<digits>\.?\d[\d.,'’\u00a0\u2007\u2009\u202f ]*?)\s*(?P<after>{_UNIT})?",
     re.ASCII,
 )
-_SPACES = "[ \u00a0\u202f'’]"
+_SPACES = "[ \u00a0\u2007\u2009\u202f'’]"
 _POINT = re.compile(
     rf"(?:\d+|[1-9]\d{{0,2}}(?:(?:,\d{{3}})+|(?:{_SPACES}\d{{3}})+)|[1-9]\d?(?:,\d{{2}})+,\d{{3}})(?:\.\d+)?|\.\d+",
     re.ASCII,
 )
 _COMMA = re.compile(rf"(?:\d+|[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+))(?:,\d+)?|,\d+", re.ASCII)
-_NO_GAPS = str.maketrans("", "", " \u00a0\u202f'’")
+_NO_GAPS = str.maketrans("", "", " \u00a0\u2007\u2009\u202f'’")
 _LONE = re.compile(r"[1-9]\d{0,2}([.,])\d{3}", re.ASCII)
 """Digits of which only the place says whether the last three are thousands or decimals."""
 
@@ -217,7 +217,7 @@ _NOTHING, _LIST = Fit(), Fit(frozenset(["list"]))
 _TRUE = {plain: Fit(frozenset(["boolean"]), plain=plain) for plain in (True, False)}
 _EITHER = frozenset(["number", "number-comma"])
 _WHOLE, _YEAR = Fit(_EITHER, plain=True), Fit(_EITHER, plain=True, year=True)
-_AROUND = " \u00a0\u202f+-−."
+_AROUND = " \u00a0\u2007\u2009\u202f+-−."
 _DIGIT, _FOUR_DIGITS = re.compile(r"\d", re.ASCII), re.compile(r"\d{4}", re.ASCII)
 
 
