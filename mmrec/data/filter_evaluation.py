@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ _COMPARE = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WANTED = {
     "number": "a number",
     "number-comma": 'a number such as 1299.5, or "1.299,50" in quotes',
@@ -93,10 +95,9 @@ class Evaluation(NamedTuple):
             phrase = self._phrase(value)
             return column.where(lambda values: pc.match_substring_regex(values, phrase))
         self._check_meant(column, comparison, value)
-        if operator == "=":
-            return column.where(partial(_same, value=value))
-        if operator == "!=":
-            return column.where(lambda values: pc.invert(_same(values, value)))
+        if operator in ("=", "!="):
+            same = _same(column, value)
+            return column.where(same if operator == "=" else lambda values: pc.invert(same(values)))
         if value.wild:
             raise self._refusal(value.at, f"{operator} compares with one value; * goes with = and !=")
         return column.where(lambda values: _COMPARE[operator](values, value.text))
@@ -111,10 +112,10 @@ class Evaluation(NamedTuple):
         if column.family == "text":
             for value in present:
                 self._check_meant(column, comparison, value)
-            plain = [value.text for value in present if not value.wild]
-            for value in present:
-                if value.wild:
-                    found_N |= column.where(partial(_same, value=value))
+            patterns = [_pattern(column, value) for value in present]
+            plain = [value.text for value, pattern in zip(present, patterns, strict=True) if not pattern]
+            for pattern in filter(None, patterns):
+                found_N |= column.where(partial(pc.match_substring_regex, pattern=pattern))
         else:
             plain = [self._number(column, comparison, value) for value in present]
         if plain:
@@ -209,11 +210,33 @@ def instead(name: str, columns: Iterable[str]) -> str:
     return f"did you mean {quoted}?" if near else f"the columns are {quoted}"
 
 
-def _same(values: pa.Array, value: Literal) -> pa.Array:
-    """Whether texts are equal to a value, whose stars stand for any characters."""
-    if not value.wild:
-        return pc.equal(values, value.text)
-    return pc.match_substring_regex(values, f"^(?s:{'.*'.join(map(re.escape, value.pieces))})$")
+def _same(column: FilterColumn, value: Literal) -> Callable[[pa.Array], pa.Array]:
+    """Whether texts of a column are equal to a value."""
+    pattern = _pattern(column, value)
+    if pattern:
+        return partial(pc.match_substring_regex, pattern=pattern)
+    return lambda values: pc.equal(values, value.text)
+
+
+def _pattern(column: FilterColumn, value: Literal) -> str:
+    """What texts are equal to a value that can be written in several ways: one with stars, which stand for any
+    characters, and a plain number or day without quotes. Empty where it is only equal to itself."""
+    if value.wild:
+        return f"^(?s:{'.*'.join(map(re.escape, value.pieces))})$"
+    if value.quoted or column.tally is None:
+        return ""
+    if _DAY.fullmatch(value.text):
+        return rf"^\s*{value.text}(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?)?\s*$"
+    if number_of(value.text) is None:
+        return ""
+    number = Decimal(value.text)
+    whole, _, decimals = f"{abs(number):f}".partition(".")
+    whole, decimals = whole.lstrip("0"), decimals.rstrip("0")
+    sign = "[+-]?" if not number else "-" if number < 0 else r"\+?"
+    # A point without digits on either side is no number; of zero, some have to be zeros.
+    zeros = r"0+(?:\.0*)?|\.0+" if not number else ""
+    digits = rf"0*{whole}\.{decimals}0*" if decimals else zeros or rf"0*{whole}(?:\.0*)?"
+    return rf"^\s*{sign}(?:{digits})\s*$"
 
 
 def _in_a_word(character: str) -> bool:

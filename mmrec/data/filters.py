@@ -13,8 +13,9 @@ boolean  true or false, yes or no                                       ``=``, `
 date     a date or time (without a zone: UTC), ISO 8601 or one of the   all, by time
          ways in which people write it: ``31/05/2024``
 text     anything else, lists among it; always item_id, title,          all; ``=`` compares every character, with ``*``
-         description                                                    for any characters; ``<`` and the like compare
-                                                                        with a value in quotes, by code points
+         description                                                    for any characters, and a plain number or day
+                                                                        without quotes by value; ``<`` and the like
+                                                                        compare with a value in quotes, by code points
 =======  =============================================================  ===============================================
 
 Which ways of writing there are, and which are taken for granted, is in `mmrec.data.written_values`; when a column that
@@ -25,7 +26,9 @@ column writes it.
 A text compared by ``<``, ``<=``, ``>`` or ``>=`` with a number that is not in quotes, or with a date, is a mistake,
 whatever the text holds: by code points ``"129" < "5"``. So is a number without quotes, or an ISO date, that ``=``,
 ``!=`` or ``IN`` compares with a text column in which numbers or dates are written otherwise (``12.99 USD`` beside
-``ask us``), for it would equal none of them.
+``ask us``), for it would equal none of them. Where all of them are written plainly, ``price = 12.5`` without quotes
+holds for ``12.50`` too, and ``added = 2024-05-31`` for ``2024-05-31T00:00:00``, as in a column of nothing else; not in
+one that is always text or that ``dataset.toml`` says is text.
 
 ``:`` on a text asks whether the value occurs in it as a whole word or phrase, in any case of letters, which on a list
 separated by ``|`` asks for an entry or for words of one. ``column:*`` holds where there is any value.

@@ -51,6 +51,7 @@ _DATA = re.compile(
 _IGNORED = ("thumbs.db", "desktop.ini")
 _DOCUMENTS = re.compile(r"(readme|licen[cs]e|notice|changelog|citation)(\..*)?|.*\.md", re.IGNORECASE)
 _PICTURES = "image imgs img picture pictures photo photos pics pic"
+_NO_FILE = "it is no regular file"
 _NAMES = ("images", "images.zip", SETTINGS_FILE)
 
 
@@ -116,12 +117,18 @@ def _left_out(path: Path) -> list[Problem]:
     if not path.is_dir():
         return []
     parts = {part.path for part in table_parts(path)}
-    below = (file for file in sorted(path.rglob("*")) if file.is_file() and file not in parts)
+    files = {part.resolve() for part in parts}
+    below = (file for file in sorted(path.rglob("*")) if not file.is_dir() and file.exists() and file not in parts)
     problems = []
     for file in below:
         inside = file.relative_to(path)
         if not any(map(is_hidden, inside.parts)):
-            message = f"is not read: the names of the parts of a table end in one of {FORMAT_WORDS}"
+            why = f"the names of the parts of a table end in one of {FORMAT_WORDS}"
+            if not file.is_file():
+                why = _NO_FILE
+            elif file.resolve() in files:
+                why = f"it is a link to {file.resolve().name!r}, which is read already"
+            message = f"is not read: {why}"
             problems.append(Problem(f"{path.name}/{inside.as_posix()}", 0, "", "file not read", message, "warning"))
     return problems
 
@@ -175,6 +182,8 @@ def _meant_table(path: Path) -> str:
 
 def _content(path: Path) -> str:
     """What the first bytes say of a file that is no table by its name, or of a table's; '' for nothing."""
+    if path.exists() and not path.is_file():
+        return f"cannot be read: {_NO_FILE}"
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

@@ -3,7 +3,8 @@
 ``items``, ``events`` and ``users`` are a file ``<stem>.<format>``, also packed (``events.csv.zst``), or a folder
 ``<stem>`` or ``<stem>.<format>`` of such files, as Spark and Athena write them. In a folder, names that start with
 ``.`` or ``_`` are passed over, folders in it are read too, and ``day=2024-05-01`` in a path is a column of its rows.
-Suffixes are taken in any case. Knows nothing of what is in the files.
+Suffixes are taken in any case. A file that links lead to as well is read once, and what is no regular file (a pipe, a
+device) is not read. Knows nothing of what is in the files.
 """
 
 from __future__ import annotations
@@ -105,7 +106,15 @@ def table_parts(path: Path) -> tuple[Part, ...]:
         name = table_name(path.name)
         return () if name is None else (Part(path, path.name, name.format, name.packing, {}),)
     own = table_name(path.name)
-    return tuple(_parts_below(path, path.name, own.format if own is not None else "", {}))
+    parts = tuple(_parts_below(path, path.name, own.format if own is not None else "", {}, ()))
+    root, once = path.resolve(), dict[Path, Part]()
+    for part in parts:
+        real = part.path.resolve()
+        # Of several ways to a file, the one without links says in which folders it is.
+        if real not in once or real == root / part.path.relative_to(path):
+            once[real] = part
+    kept = {part.path for part in once.values()}
+    return tuple(part for part in parts if part.path in kept)
 
 
 def _is_table(path: Path, stem: str) -> bool:
@@ -113,11 +122,18 @@ def _is_table(path: Path, stem: str) -> bool:
     if path.is_dir():
         if name is not None:
             return name.stem == stem
-        return path.name == stem and next(_parts_below(path, stem, "", {}), None) is not None
+        return path.name == stem and next(_parts_below(path, stem, "", {}, ()), None) is not None
     return name is not None and name.stem == stem and path.is_file()
 
 
-def _parts_below(folder: Path, shown: str, kind: str, values: dict[str, str]) -> Iterator[Part]:
+def _parts_below(
+    folder: Path, shown: str, kind: str, values: dict[str, str], above: tuple[Path, ...]
+) -> Iterator[Part]:
+    """Parts in a folder; `above` are the folders that led to it, as they are without links."""
+    real = folder.resolve()
+    if real in above or any(real in one.parents for one in above):
+        return  # a link that leads back up
+    above = (*above, real)
     for path in sorted(folder.iterdir(), key=lambda path: _natural(path.name)):
         if is_hidden(path.name):
             continue
@@ -125,8 +141,9 @@ def _parts_below(folder: Path, shown: str, kind: str, values: dict[str, str]) ->
         if path.is_dir():
             column, equals, value = path.name.partition("=")
             own = {unquote(column): "" if value == _NO_VALUE else unquote(value)} if equals and column else {}
-            yield from _parts_below(path, name, kind, values | own)
-        elif (found := _part_name(path.name, kind)) is not None:
+            yield from _parts_below(path, name, kind, values | own, above)
+        elif (path.is_file() or not path.exists()) and (found := _part_name(path.name, kind)) is not None:
+            # A link to nothing is a part too: one that cannot be read.
             yield Part(path, name, found.format, found.packing, values)
 
 

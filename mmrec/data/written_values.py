@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-__all__ = ["FITS", "Fit", "fit_of", "number_of", "read_value", "unit_of"]
+__all__ = ["FITS", "THREE_DECIMALS", "Fit", "fit_of", "number_of", "read_value", "unit_of"]
 
 FITS = ("boolean", "number", "number-comma", "date", "date-dmy", "date-mdy", "list")
 """Kinds of `mmrec.data.settings.COLUMN_KINDS` that a text can fit; every text fits ``text``."""
@@ -50,20 +50,21 @@ _NAMES |= {"A$": "AUD", "C$": "CAD", "NZ$": "NZD", "HK$": "HKD", "S$": "SGD", "M
 _NAMES |= {sign: sign for sign in ("$", "¥", "kr", "kr.", "Rs", "lei", "Fr.")}
 _UNITS = {**{code: code for code in _CODES.split()}, **_NAMES}
 """What an amount can be counted in, as it is written, and the one name of it."""
-_THREE_DECIMALS = frozenset(["BHD", "IQD", "IRR", "JOD", "KWD", "LYD", "OMR", "TND", "YER"])
+THREE_DECIMALS = frozenset(["BHD", "IQD", "IRR", "JOD", "KWD", "LYD", "OMR", "TND", "YER"])
+"""Currencies whose amounts have three decimals."""
 _UNIT = r"[^\d\s.,+\-−'’]{1,4}\.?"
 _AMOUNT = re.compile(
     rf"(?P<sign>[+\-−])?\s*(?P<before>{_UNIT})?\s*(?P<late>[+\-−])?\s*"
-    rf"(?P<digits>\.?\d[\d.,'’\u00a0\u202f ]*?)\s*(?P<after>{_UNIT})?",
+    rf"(?P<digits>\.?\d[\d.,'’\u00a0\u2007\u2009\u202f ]*?)\s*(?P<after>{_UNIT})?",
     re.ASCII,
 )
-_SPACES = "[ \u00a0\u202f'’]"
+_SPACES = "[ \u00a0\u2007\u2009\u202f'’]"
 _POINT = re.compile(
     rf"(?:\d+|[1-9]\d{{0,2}}(?:(?:,\d{{3}})+|(?:{_SPACES}\d{{3}})+)|[1-9]\d?(?:,\d{{2}})+,\d{{3}})(?:\.\d+)?|\.\d+",
     re.ASCII,
 )
 _COMMA = re.compile(rf"(?:\d+|[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+))(?:,\d+)?|,\d+", re.ASCII)
-_NO_GAPS = str.maketrans("", "", " \u00a0\u202f'’")
+_NO_GAPS = str.maketrans("", "", " \u00a0\u2007\u2009\u202f'’")
 _LONE = re.compile(r"[1-9]\d{0,2}([.,])\d{3}", re.ASCII)
 """Digits of which only the place says whether the last three are thousands or decimals."""
 
@@ -217,7 +218,7 @@ _NOTHING, _LIST = Fit(), Fit(frozenset(["list"]))
 _TRUE = {plain: Fit(frozenset(["boolean"]), plain=plain) for plain in (True, False)}
 _EITHER = frozenset(["number", "number-comma"])
 _WHOLE, _YEAR = Fit(_EITHER, plain=True), Fit(_EITHER, plain=True, year=True)
-_AROUND = " \u00a0\u202f+-−."
+_AROUND = " \u00a0\u2007\u2009\u202f+-−."
 _DIGIT, _FOUR_DIGITS = re.compile(r"\d", re.ASCII), re.compile(r"\d{4}", re.ASCII)
 
 
@@ -255,7 +256,7 @@ def _number_fit(text: str) -> Fit | None:
         return None
     point, comma = amount.point, amount.comma
     lone_at = _LONE.fullmatch(amount.digits)
-    if lone_at is not None and amount.unit not in ("", "%") and amount.unit not in _THREE_DECIMALS:
+    if lone_at is not None and amount.unit not in ("", "%") and amount.unit not in THREE_DECIMALS:
         point, comma = (point, None) if lone_at[1] == "," else (None, comma)
     named = frozenset(kind for kind, value in (("number", point), ("number-comma", comma)) if value is not None)
     return Fit(named, amount.unit, False, len(named) == 2 and point != comma)

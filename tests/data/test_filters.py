@@ -406,6 +406,7 @@ def _column(values: Sequence[str], **kinds: str) -> CatalogueFilter:
         (["yes", "No", ""], "x = no", [1]),
         (["red|blue", "red"], "x:blue", [0]),
         (["1.5", "2.125"], "x < 2", [0]),
+        (["1\u2009299,00", "2\u2007499,00", "7,00"], "x > 1000", [0, 1]),
     ],
 )
 def test_numbers_and_dates_as_people_write_them(values: list[str], expression: str, passing: list[int]) -> None:
@@ -459,6 +460,35 @@ def test_what_cannot_be_compared_says_why(values: list[str], expression: str, sa
 )
 def test_texts_are_compared_as_texts(values: list[str], expression: str, passing: list[int]) -> None:
     assert np.flatnonzero(_column(values).bitmap(expression)).tolist() == passing
+
+
+@pytest.mark.parametrize(
+    ("values", "expression", "passing"),
+    [
+        (["12.50", "9.99", "n/a"], "x = 12.5", [0]),
+        (["12.50", "9.99", "n/a"], "x = 12.500", [0]),
+        (["12.50", "9.99", "n/a"], "x != 12.5", [1, 2]),
+        (["12.50", "9.99", "n/a", "7.0"], "x IN (12.5, 7)", [0, 3]),
+        (["12.50", "9.99", "n/a"], "x NOT IN (12.5)", [1, 2]),
+        (["12.50", "9.99", "n/a"], 'x = "12.5"', []),
+        (["7", "+7", "007", "7.", "-7", "70", "0.7", "n/a"], "x = 7", [0, 1, 2, 3]),
+        (["-7", "-7.0", "7", "n/a"], "x = -7", [0, 1]),
+        (["0", "0.0", ".0", "-0", "", "n/a", "10"], "x = 0", [0, 1, 2, 3]),
+        ([".5", "0.50", "5", "n/a"], "x = 0.5", [0, 1]),
+        (["1200", "12", "n/a"], "x = 1.2e3", [0]),
+        (["2024-05-31T00:00:00Z", "2024-05-31 10:00", "2024-05-31", "soon"], "x = 2024-05-31", [0, 2]),
+        (["2024-05-31T00:00:00Z", "2024-05-31 10:00", "2024-05-31", "soon"], "x != 2024-05-31", [1, 3]),
+    ],
+)
+def test_a_plain_number_or_day_is_equal_by_value_beside_words_too(
+    values: list[str], expression: str, passing: list[int]
+) -> None:
+    assert np.flatnonzero(_column(values).bitmap(expression)).tolist() == passing
+
+
+def test_every_character_counts_in_a_column_that_is_said_to_be_text() -> None:
+    column = _column(["007", "7"], x="text")
+    assert column.bitmap("x = 7").tolist() == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sqlite3
 import zipfile
 from collections.abc import Callable
@@ -255,3 +256,31 @@ def test_names_of_tables() -> None:
     assert table_name("a.b.parquet") == ("a.b", "parquet", "")
     for name in ("events", "events.gz", ".csv", "events.parquet.gz", "events.csv.xz"):
         assert table_name(name) is None
+
+
+def test_a_part_that_links_lead_to_as_well_is_read_once(folder: Folder) -> None:
+    root = folder({"items.tsv": ITEMS, "events/day=1/a.csv": EVENTS, "events/b.csv": EVENTS})
+    events = root / "events"
+    (events / "A-latest.csv").symlink_to("b.csv")
+    (events / "current").symlink_to("day=1")
+    (events / "up").symlink_to(root)
+    (events / "day=1" / "again").symlink_to(events)
+    (events / "blob.csv").symlink_to("_hidden")
+    (events / "_hidden").write_text(EVENTS)
+    found = [path.relative_to(events).as_posix() for path in table_files(root, "events")]
+    assert found == ["b.csv", "blob.csv", "day=1/a.csv"]
+    (events / "blob.csv").unlink()
+    assert [(problem.file, problem.message) for problem in folder_problems(root)] == [
+        ("events/A-latest.csv", "is not read: it is a link to 'b.csv', which is read already")
+    ]
+
+
+def test_a_pipe_is_named_and_not_waited_for(folder: Folder) -> None:
+    root = folder({"items.tsv": ITEMS, "events/a.csv": EVENTS})
+    os.mkfifo(root / "events" / "b.csv")
+    assert [path.name for path in table_files(root, "events")] == ["a.csv"]
+    assert [(problem.file, problem.message) for problem in folder_problems(root)] == [
+        ("events/b.csv", "is not read: it is no regular file")
+    ]
+    os.mkfifo(root / "users.csv")
+    assert ("users.csv", "warning") in [(problem.file, problem.severity) for problem in folder_problems(root)]

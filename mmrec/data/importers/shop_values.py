@@ -11,10 +11,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from mmrec.data.written_values import THREE_DECIMALS
+
 __all__ = ["Price", "as_list", "category_path", "moment_of", "plain_name", "price_of", "truth_of"]
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_AMOUNT = re.compile(r"\d[\d.,'\u00a0\u202f ]*", re.ASCII)
+_GAPS = "'’\u00a0\u2007\u2009\u202f "
+_AMOUNT = re.compile(rf"\d[\d.,{_GAPS}]*", re.ASCII)
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:\.\d{3})+|\d{1,2}(?:,\d{2})+,\d{3}", re.ASCII)
+"""Thousands by threes, or as in India."""
 _SYMBOLS = {"€": "EUR", "£": "GBP", "$": "", "¥": ""}
 """What a sign says about the currency; several have a dollar or a yen."""
 _MOMENT = re.compile(
@@ -34,23 +39,31 @@ class Price(NamedTuple):
 def price_of(text: str) -> Price | None:
     """A price such as ``19.90 USD``, ``EUR 1.299,00`` or ``1,299.00``; None for what is none.
 
-    Of a point and a comma, the later one divides the fraction. One of them alone is a mark of thousands where it is
-    there several times, or where a comma has exactly three digits after it.
+    Of a point and a comma, the later one divides the fraction, and the other one thousands. One of them alone is a mark
+    of thousands where it is there several times, or where exactly three digits come after a comma, or after a point
+    beside a currency that has no three decimals: ``1.299 EUR`` is 1299, and ``0,299`` less than one.
     """
     found = _CURRENCY.search(text)
     currency = found[0] if found else ""
     rest = text.replace(currency, "", 1) if currency else text
+    signed = False
     for symbol, code in _SYMBOLS.items():
         if symbol in rest:
-            rest, currency = rest.replace(symbol, "", 1), currency or code
+            rest, currency, signed = rest.replace(symbol, "", 1), currency or code, True
     rest = rest.strip()
     if not _AMOUNT.fullmatch(rest):
         return None
-    digits = re.sub("['\u00a0\u202f ]", "", rest).rstrip(".,")
+    digits = re.sub(f"[{_GAPS}]", "", rest)
+    digits = digits[:-1] if digits.endswith((".", ",")) else digits
     mark = max(".,", key=digits.rfind)
     whole, _, fraction = digits.rpartition(mark) if mark in digits else (digits, "", "")
-    if mark in digits and (digits.count(mark) > 1 or (mark == "," and "." not in digits and len(fraction) == 3)):
+    alone = mark in digits and not {".", ","} <= set(digits)
+    three = len(fraction) == 3 and whole.strip("0") != ""
+    priced = (currency or signed) and currency not in THREE_DECIMALS
+    if alone and (digits.count(mark) > 1 or (three and (mark == "," or priced))):
         whole, fraction = digits, ""
+    if re.search("[.,]", whole) and not _GROUPED.fullmatch(whole):
+        return None
     whole = re.sub("[.,]", "", whole).lstrip("0") or "0"
     return Price(f"{whole}.{fraction}" if fraction else whole, currency)
 

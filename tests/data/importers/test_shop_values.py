@@ -22,13 +22,25 @@ from mmrec.data.importers.shop_values import as_list, category_path, moment_of, 
         ("007", ("7", "")),
         ("1 299,00 SEK", ("1299.00", "SEK")),
         ("19.", ("19", "")),
+        ("1.299 EUR", ("1299", "EUR")),
+        ("$1.299", ("1299", "")),
+        ("1.299 KWD", ("1.299", "KWD")),
+        ("1.299", ("1.299", "")),
+        ("0.299 EUR", ("0.299", "EUR")),
+        ("0,299", ("0.299", "")),
+        ("12.500,5", ("12500.5", "")),
+        ("1,29,900.00 INR", ("129900.00", "INR")),
+        ("1\u2009299,00 EUR", ("1299.00", "EUR")),
     ],
 )
 def test_prices(text: str, expected: tuple[str, str]) -> None:
     assert price_of(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "free", "USD", "-5", "5 - 10", "1.2e3", "12x", "."])
+@pytest.mark.parametrize(
+    "text",
+    ["", "free", "USD", "-5", "5 - 10", "1.2e3", "12x", ".", "1..2", "12,,5", "1,2,3", "1,299,00", "1.2.3,4"],
+)
 def test_what_is_no_price(text: str) -> None:
     assert price_of(text) is None
 
