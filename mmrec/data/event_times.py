@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmrec.data.columns import Parsed, parse_positions
-from mmrec.data.moments import EARLIEST, WRITINGS, Moments, is_excel_serial, parse_timestamps, spells_date
+from mmrec.data.moments import EARLIEST, TIME_FORMATS, Moments, is_excel_serial, parse_timestamps, spells_date
 from mmrec.data.problems import Problem, ProblemLog, shown
 from mmrec.data.row_problems import report_rows, report_values
 from mmrec.data.summary import ColumnUse
@@ -31,7 +31,7 @@ _MICRO = 1_000_000
 _TWO_DAYS = 2 * 86_400 * _MICRO
 """Clocks go wrong and zones are left out; no event is later than this."""
 _LOOKED_AT = 10_000
-_LAST_COUNT = WRITINGS.index("nanoseconds since 1970")
+_LAST_COUNT = TIME_FORMATS.index("nanoseconds since 1970")
 
 _TIME_RULE = (
     "a timestamp is a number of seconds or milliseconds since 1970, or an ISO-8601 date like 2024-05-31, or a date and "
@@ -71,7 +71,7 @@ def read_times(table: Table, log: ProblemLog, now: datetime.datetime) -> tuple[M
             hint="; ".join(hints),
         )
     _report_empty(table, "timestamp", moments.empty, log)
-    counts = np.bincount(moments.writing_R, minlength=len(WRITINGS))[1:]
+    counts = np.bincount(moments.format_R, minlength=len(TIME_FORMATS))[1:]
     _report_mixed(table, moments, counts, log)
     _report_suspicious(table, moments, now, log)
     return moments, ColumnUse("timestamp", _described(moments, counts))
@@ -118,11 +118,11 @@ def _described(moments: Moments, counts: npt.NDArray[np.int64]) -> str:
     if not there:
         return "no event has one"
     ways = ", ".join(
-        (f"{count / there:.1%} " if count < there else "") + WRITINGS[way]
+        (f"{count / there:.1%} " if count < there else "") + TIME_FORMATS[way]
         for way, count in sorted(enumerate(counts.tolist(), start=1), key=lambda entry: -entry[1])
         if count
     )
-    known = moments.values[moments.writing_R > 0]
+    known = moments.values[moments.format_R > 0]
     return f"{ways}; {_day(int(known.min()))} to {_day(int(known.max()))} (UTC)"
 
 
@@ -131,8 +131,8 @@ def _report_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64],
     if len(ways) < 2:
         return
     main = int(counts.argmax()) + 1
-    odd = np.flatnonzero((moments.writing_R > 0) & (moments.writing_R != main))
-    writing_M = moments.writing_R[odd]
+    odd = np.flatnonzero((moments.format_R > 0) & (moments.format_R != main))
+    format_M = moments.format_R[odd]
     values = table.text("timestamp").take(odd)
     report_rows(
         log,
@@ -141,26 +141,27 @@ def _report_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64],
         "timestamp",
         "mixed times",
         lambda places: (
-            f"timestamp is {shown(value)}, which is read as one of {WRITINGS[way]}, and most here are {WRITINGS[main]}"
-            for value, way in zip(values.take(places).to_pylist(), writing_M[places].tolist(), strict=True)
+            f"timestamp is {shown(value)}, which is read as one of {TIME_FORMATS[way]}, "
+            f"and most here are {TIME_FORMATS[main]}"
+            for value, way in zip(values.take(places).to_pylist(), format_M[places].tolist(), strict=True)
         ),
         severity="warning",
         hint="times are written in several formats: "
-        + ", ".join(f"{counts[way - 1]:,} {WRITINGS[way]}" for way in ways)
+        + ", ".join(f"{counts[way - 1]:,} {TIME_FORMATS[way]}" for way in ways)
         + "; all are read, but use one format, to rule out mistakes (without a zone they are taken as UTC)",
     )
 
 
 def _report_suspicious(table: Table, moments: Moments, now: datetime.datetime, log: ProblemLog) -> None:
     """Warn of times that no log of a shop has."""
-    there = moments.writing_R > 0
+    there = moments.format_R > 0
     latest = int(now.timestamp()) * _MICRO + _TWO_DAYS
     early, late = there & (moments.values < EARLIEST), there & (moments.values > latest)
     for odd, kind in ((early, "time before 1990"), (late, "time in the future")):
         rows = np.flatnonzero(odd)
         if not len(rows):
             continue
-        values, micros, writing = table.text("timestamp").take(rows), moments.values[rows], moments.writing_R[rows]
+        values, micros, writing = table.text("timestamp").take(rows), moments.values[rows], moments.format_R[rows]
 
         def messages(
             places: npt.NDArray[np.int64], values: Any = values, micros: Any = micros, writing: Any = writing
@@ -168,7 +169,7 @@ def _report_suspicious(table: Table, moments: Moments, now: datetime.datetime, l
             for value, moment, way in zip(
                 values.take(places).to_pylist(), micros[places].tolist(), writing[places].tolist(), strict=True
             ):
-                yield f"timestamp is {shown(value)}, which is {_day(moment)} when read as {WRITINGS[way]}"
+                yield f"timestamp is {shown(value)}, which is {_day(moment)} when read as {TIME_FORMATS[way]}"
 
         report_rows(
             log,

@@ -20,14 +20,14 @@ _LOOKED_AT = 20_000
 """Unknown ids that are looked at."""
 _MOST_HINTS = 3
 _FEWEST = 0.01
-"""Share of the ids that a way has to explain; one in a million is no explanation."""
+"""Share of the ids that a change has to explain; one in a million is no explanation."""
 _PLACEHOLDER = r"(?i)^\s*(nan|none|null|nil|n/?a|<na>|#n/a|undefined|missing|-)\s*$"
 _ROUNDED = r"^\s*\d(\.\d+)?[eE]\+\d+\s*$"
 _FRACTION = r"^(\d+)\.0+$"
 
 
-class _Way(NamedTuple):
-    """A way in which ids are changed on their way through programs.
+class _Change(NamedTuple):
+    """A change that programs commonly make to ids.
 
     change: what is done to both sides before they are compared.  words: what happened, and how to fix it.
     """
@@ -52,13 +52,13 @@ def _all_of_them(ids: Any) -> Any:
     return pc.utf8_lower(_no_zeros(_no_fraction(_no_spaces(ids))))
 
 
-_WAYS = (
-    _Way(_no_spaces, "spaces around the id; write ids without them"),
-    _Way(_no_fraction, "a decimal point (1.0 for 1), as when a program reads ids as numbers; write ids as text"),
-    _Way(_no_zeros, "zeros at the front, which programs that read ids as numbers take away; write ids as text"),
-    _Way(pc.utf8_lower, "capital and small letters; write ids the same way in both tables"),
+_CHANGES = (
+    _Change(_no_spaces, "spaces around the id; write ids without them"),
+    _Change(_no_fraction, "a decimal point (1.0 for 1), as when a program reads ids as numbers; write ids as text"),
+    _Change(_no_zeros, "zeros at the front, which programs that read ids as numbers take away; write ids as text"),
+    _Change(pc.utf8_lower, "capital and small letters; write ids the same way in both tables"),
 )
-_SEVERAL = _Way(_all_of_them, "spaces, zeros, decimal points and letters at once; write ids the same way everywhere")
+_SEVERAL = _Change(_all_of_them, "spaces, zeros, decimal points and letters at once; write ids the same way everywhere")
 
 
 def unknown_id_hint(unknown: Any, known: Any, others: Any, column: str, other_column: str) -> str:
@@ -79,8 +79,10 @@ def unknown_id_hint(unknown: Any, known: Any, others: Any, column: str, other_co
         return ""
     hints = _patterns(looked, column)
     if len(known):
-        found = sorted((hint for way in _WAYS if (hint := _way(way, looked, known))), key=lambda hint: -hint[0])
-        found = found or [hint for hint in [_way(_SEVERAL, looked, known) or _prefix(looked, known)] if hint]
+        found = sorted(
+            (hint for change in _CHANGES if (hint := _tried(change, looked, known))), key=lambda hint: -hint[0]
+        )
+        found = found or [hint for hint in [_tried(_SEVERAL, looked, known) or _prefix(looked, known)] if hint]
         hints += [text for _, text in found]
         swapped = pc.sum(pc.is_in(others, value_set=known)).as_py() or 0
         if 2 * swapped > len(others):
@@ -114,9 +116,9 @@ def _patterns(looked: Any, column: str) -> list[str]:
     return hints
 
 
-def _way(way: _Way, looked: Any, known: Any) -> tuple[int, str] | None:
-    """How many ids are known after both sides are changed in a way, and the hint; None where none is."""
-    places = pc.index_in(way.change(looked), value_set=way.change(known))
+def _tried(change: _Change, looked: Any, known: Any) -> tuple[int, str] | None:
+    """How many ids are known after both sides are changed, and the hint; None where none is."""
+    places = pc.index_in(change.change(looked), value_set=change.change(known))
     hits = pc.indices_nonzero(pc.is_valid(places))
     if not len(hits) or len(hits) < _FEWEST * len(looked):
         return None
@@ -124,7 +126,7 @@ def _way(way: _Way, looked: Any, known: Any) -> tuple[int, str] | None:
     unknown_id, known_id = looked[at].as_py(), known[places[at].as_py()].as_py()
     return len(hits), (
         f"{shown(unknown_id)} is unknown and {shown(known_id)} is known ({_share(len(hits), looked)}): they differ by "
-        + way.words
+        + change.words
     )
 
 

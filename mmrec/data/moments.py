@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 
 from mmrec.data.columns import Numbers, as_int64, as_mask, column_text, read_numbers
 
-__all__ = ["EARLIEST", "WRITINGS", "Moments", "is_excel_serial", "parse_timestamps", "spells_date"]
+__all__ = ["EARLIEST", "TIME_FORMATS", "Moments", "is_excel_serial", "parse_timestamps", "spells_date"]
 
-WRITINGS = (
+TIME_FORMATS = (
     "no time",
     "seconds since 1970",
     "milliseconds since 1970",
@@ -37,7 +37,7 @@ WRITINGS = (
     "dates like 20240531101502",
     "dates of Parquet",
 )
-"""Ways to write a time; `Moments.writing_R` counts in this order."""
+"""Formats of a time; `Moments.format_R` counts in this order."""
 
 _MICRO = 1_000_000
 EARLIEST = 631_152_000 * _MICRO
@@ -61,13 +61,13 @@ class Moments(NamedTuple):
 
     values: (R,) int64 microseconds since 1970; 0 where there is none.
     empty: (R,) bool, the row has no value.  bad: (R,) bool, the row has a value that is no time.
-    writing_R: (R,) int8, how the row is written, as an index of `WRITINGS`; 0 where there is no moment.
+    format_R: (R,) int8, how the row is written, as an index of `TIME_FORMATS`; 0 where there is no moment.
     """
 
     values: npt.NDArray[np.int64]
     empty: npt.NDArray[np.bool_]
     bad: npt.NDArray[np.bool_]
-    writing_R: npt.NDArray[np.int8]
+    format_R: npt.NDArray[np.int8]
 
 
 def parse_timestamps(column: Any) -> Moments:
@@ -80,20 +80,20 @@ def parse_timestamps(column: Any) -> Moments:
         empty = as_mask(pc.is_null(column))
         zone = getattr(column.type, "tz", None)
         micros = column.cast(pa.timestamp("us", tz=zone), safe=False).cast(pa.int64())
-        writing_R = np.where(empty, 0, 11).astype(np.int8)
-        return Moments(as_int64(micros), empty, np.zeros(len(empty), dtype=np.bool_), writing_R)
+        format_R = np.where(empty, 0, 11).astype(np.int8)
+        return Moments(as_int64(micros), empty, np.zeros(len(empty), dtype=np.bool_), format_R)
     numbers, empty, bad = read_numbers(column)
-    values, writing_R = _from_numbers(numbers)
-    _read_compact(numbers, ~(empty | bad), values, writing_R)
+    values, format_R = _from_numbers(numbers)
+    _read_compact(numbers, ~(empty | bad), values, format_R)
     if bad.any():
         rows = np.flatnonzero(bad)
         texts = pc.utf8_trim_whitespace(column_text(column).take(pa.array(rows)))
-        micros_M, writing_M = _from_texts(texts)
-        values[rows], writing_R[rows] = micros_M, writing_M
-        bad[rows[writing_M > 0]] = False
+        micros_M, format_M = _from_texts(texts)
+        values[rows], format_R[rows] = micros_M, format_M
+        bad[rows[format_M > 0]] = False
     values[bad | empty] = 0
-    writing_R[bad | empty] = 0
-    return Moments(values, empty, bad, writing_R)
+    format_R[bad | empty] = 0
+    return Moments(values, empty, bad, format_R)
 
 
 def spells_date(values: npt.NDArray[np.int64], pairs: int) -> npt.NDArray[np.bool_]:
@@ -112,16 +112,16 @@ def is_excel_serial(micros: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 def _from_numbers(numbers: Numbers) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
     size = np.abs(numbers.floats)
     per_second = np.select([size < 1e11, size < 1e14, size < 1e17], [1, 10**3, 10**6], default=10**9)
-    writing_R = np.select([size < 1e11, size < 1e14, size < 1e17], [1, 2, 3], default=4).astype(np.int8)
+    format_R = np.select([size < 1e11, size < 1e14, size < 1e17], [1, 2, 3], default=4).astype(np.int8)
     exact = numbers.wholes * np.maximum(_MICRO // per_second, 1) // np.maximum(per_second // _MICRO, 1)
     # Python floats keep microseconds until the year 2255 or so, which is all a float timestamp holds.
     rough = np.where(np.isfinite(numbers.floats), numbers.floats, 0.0) / per_second * _MICRO
     values = np.where(numbers.is_whole, exact, np.clip(np.round(rough), -9e18, 9e18).astype(np.int64))
-    return values, writing_R
+    return values, format_R
 
 
 def _read_compact(
-    numbers: Numbers, there: npt.NDArray[np.bool_], values: npt.NDArray[np.int64], writing_R: npt.NDArray[np.int8]
+    numbers: Numbers, there: npt.NDArray[np.bool_], values: npt.NDArray[np.int64], format_R: npt.NDArray[np.int8]
 ) -> None:
     """Numbers that spell dates, where all of their size do: where one does not, the others do by chance."""
     floats = np.where(np.isfinite(numbers.floats), numbers.floats, 0.0)
@@ -133,7 +133,7 @@ def _read_compact(
         wholes = floats[at].astype(np.int64)  # exact below 2^53
         micros, spelled = _spelled(wholes, pairs)
         if spelled.all() and (wholes == floats[at]).all():
-            values[at], writing_R[at] = micros, writing
+            values[at], format_R[at] = micros, writing
 
 
 def _spelled(wholes: npt.NDArray[np.int64], pairs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

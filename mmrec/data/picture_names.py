@@ -119,7 +119,7 @@ def list_message(ref: str) -> str:
 
 
 def _key(name: str) -> str:
-    """What all ways of writing a name have in common."""
+    """The form that all spellings of a name share."""
     plain = _BEHIND.sub(r"\1", name)
     with suppress(UnicodeDecodeError):
         plain = unquote(plain, errors="strict")

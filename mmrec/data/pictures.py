@@ -255,7 +255,7 @@ class PictureStore:
     """The pictures of a dataset folder, in ``images/`` or in ``images.zip``.
 
     A reference is a path inside either, with or without ``images/`` in front: ``images/1.jpg`` and ``1.jpg``
-    are the same, and so are other ways of writing one name, see `mmrec.data.picture_names`. A URL stands for the
+    are the same, and so are other spellings of one name, see `mmrec.data.picture_names`. A URL stands for the
     picture that was stored under it (`mmrec.data.fetched_pictures`). Where both the folder and the archive are there,
     the folder is asked first. Safe to use from several threads, and to hand to other processes.
 

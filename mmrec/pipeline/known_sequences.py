@@ -1,5 +1,4 @@
-"""Whether questions continue sequences of items that a fit has learned, whoever's they are called and whenever they are
-said to have happened.
+"""Whether questions continue sequences of items that a fit has learned, regardless of user ids and times.
 
 Unit of work: the questions of one split. An answer is known when it and the items before it stand in this order in what
 was learned. Different people do the same things too, so how often that happens by chance is measured on questions whose
@@ -21,7 +20,7 @@ from mmrec.data.splits import LeaveOneOut, Split
 __all__ = ["KnownAnswers", "count_known_answers"]
 
 _SHORTEST, _LONGEST = 3, 9
-"""Items of a sequence, the answer included: of two items everybody has some, and nine nobody has by chance."""
+"""Items of a sequence, the answer included: every user has common pairs, and no two users have nine by chance."""
 _CHANCE = 0.5
 """Where more of the answers are known by chance, sequences of this length say nothing."""
 _EXCESS = 0.2

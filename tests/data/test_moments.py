@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mmrec.data.moments import WRITINGS, is_excel_serial, parse_timestamps, spells_date
+from mmrec.data.moments import TIME_FORMATS, is_excel_serial, parse_timestamps, spells_date
 
 MAY_31 = 1_717_113_600_000_000
 
 
 def _written(*texts: str) -> list[str]:
-    return [WRITINGS[way] for way in parse_timestamps(pa.array(texts)).writing_R]
+    return [TIME_FORMATS[way] for way in parse_timestamps(pa.array(texts)).format_R]
 
 
 @pytest.mark.parametrize(
