@@ -201,6 +201,21 @@ class _Reader:
         over_R = np.zeros(self._table.rows, dtype=np.bool_)
         over_R[report_over_limits(self._log, self._table, "user_id", "unusable user id")] = True
         self._leave_out(over_R, "unusable user id")
+        self._check_alike_users(users)
+
+    def _check_alike_users(self, users: Any) -> None:
+        """Warn of ids that differ only in spaces around them or in a decimal point, for these become two users."""
+        distinct = pc.unique(users)
+        plain = pc.replace_substring_regex(pc.utf8_trim_whitespace(distinct), r"^(\d+)\.0$", r"\1")
+        twins = pc.and_(pc.not_equal(distinct, plain), pc.is_in(plain, value_set=distinct))
+        alike, others = pc.filter(distinct, twins), pc.filter(plain, twins)
+        if not len(alike):
+            return
+        message = (
+            f"{len(alike):,} user ids are like others but for spaces or '.0', such as {shown(alike[0].as_py())} and "
+            f"{shown(others[0].as_py())}; they are taken for different users: write each id one way"
+        )
+        self._log.append(Problem(self._table.file, 0, "user_id", "alike user ids", message, severity="warning"))
 
     def _check_items(self, users: Any, items: Any, known: KnownItems | None) -> npt.NDArray[np.int64]:
         """Catalogue row of each event, -1 where its item has none. Shape: (R,)."""

@@ -68,10 +68,66 @@ NEGATIVE_TYPES = (
     "complaint",
 )
 """Types of events that are negative feedback where ``dataset.toml`` names none; case and separators do not matter."""
+_NEGATIVE_WORDS = frozenset(
+    [
+        "returned",
+        "refund",
+        "refunds",
+        "refunded",
+        "cancelled",
+        "canceled",
+        "cancellation",
+        "chargeback",
+        "dislike",
+        "disliked",
+        "removed",
+        "unliked",
+        "rückgabe",
+        "retoure",
+        "retouren",
+        "storno",
+        "storniert",
+        "retour",
+        "remboursement",
+        "remboursé",
+        "annulé",
+        "annulée",
+        "devolución",
+        "devuelto",
+        "reembolso",
+        "reembolsado",
+        "cancelado",
+        "reso",
+        "rimborso",
+        "annullato",
+    ]
+)
+"""A type of several words is negative where one of them is one of these: ``Item Returned``, ``order_refunded``."""
+_RETURN = frozenset({"return", "returns"})
+_OF_A_RETURN = frozenset(
+    [
+        "item",
+        "items",
+        "order",
+        "orders",
+        "product",
+        "purchase",
+        "request",
+        "requested",
+        "initiated",
+        "created",
+        "processed",
+        "completed",
+        "received",
+        "approved",
+    ]
+)
+"""Words beside ``return`` that say that goods are sent back; ``return visit`` does not."""
 
 _COUNT_LIKE = ("a scale of 5", "a scale of 10", "a scale of 100")
 """Scales whose ratings could also be numbers of purchases or plays, of which most are small."""
 _SEPARATORS = re.compile(r"[\W_]+")
+_CAPITAL = re.compile(r"(?<=[^\W\dA-Z_])(?=[A-Z])")
 _NAMED = 6
 _MOST_VALUES = 400
 
@@ -113,7 +169,8 @@ def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
 
     Args:
         types: '' where an event has none, which is then positive. Shape: (R,), pyarrow strings.
-        ignored: Types that are negative; None for `NEGATIVE_TYPES`.
+        ignored: Types that are negative; None for `NEGATIVE_TYPES`, and those of several words that name a return, a
+            refund, a cancellation or a dislike.
     """
     wanted = {_folded(name): name for name in (NEGATIVE_TYPES if ignored is None else ignored)}
     encoded = types.dictionary_encode()
@@ -122,7 +179,10 @@ def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
     names: list[str] = encoded.dictionary.to_pylist()
     codes = np.asarray(encoded.indices, dtype=np.int64)
     rows_T = np.bincount(codes, minlength=len(names))
-    out_T = np.array([bool(name) and _folded(name) in wanted for name in names], dtype=np.bool_)
+    out_T = np.array(
+        [bool(name) and (_folded(name) in wanted or (ignored is None and _sounds_negative(name))) for name in names],
+        dtype=np.bool_,
+    )
     by_size = sorted(range(len(names)), key=lambda code: (-int(rows_T[code]), names[code]))
     counts = {names[code]: int(rows_T[code]) for code in by_size if out_T[code]}
     matched = {_folded(name) for name in counts}
@@ -186,6 +246,11 @@ def _scale(values: npt.NDArray[np.float64]) -> tuple[str, float]:
     if low >= 1 and high == 100 and len(values) >= 10 and bool((values == np.floor(values)).all()):
         return "a scale of 100", 50.5
     return "", 0.0
+
+
+def _sounds_negative(name: str) -> bool:
+    words = {word for word in _SEPARATORS.split(_CAPITAL.sub(" ", name).casefold()) if word}
+    return bool(words & _NEGATIVE_WORDS) or bool(words & _RETURN and words & _OF_A_RETURN)
 
 
 def _folded(name: str) -> str:

@@ -20,7 +20,7 @@ from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError
 from mmrec.pipeline.config import FitConfig
 from mmrec.pipeline.duplicates import load_thumbnails
-from mmrec.pipeline.stage_keys import stage_key, texts_digest
+from mmrec.pipeline.stage_keys import folder_digest, stage_key, texts_digest
 from mmrec.pipeline.work import WorkFolder
 from mmrec.progress import Progress
 from mmrec.recommender.artefact import ENCODERS
@@ -80,6 +80,8 @@ def encode_dataset(data: Dataset, pictures: str, config: FitConfig, work: WorkFo
         _WORDS,
         texts=texts_digest(data.catalogue.texts(config.words), data.catalogue.has_words(config.words)),
         model=encoders.text.fingerprint,
+        # What a local folder says besides weights (tokenizer, prompts) counts too.
+        folder=folder_digest(config.text_model),
         numbers=numbers,
     )
     text = work.tensors(_WORDS, words_key, lambda: words.encode_words(data.catalogue, progress)._asdict())
@@ -97,7 +99,13 @@ def encode_dataset(data: Dataset, pictures: str, config: FitConfig, work: WorkFo
         )
         image = _small_encoder(data, text["text_NT"], small_key, config, work, progress)
     encoder = ItemEncoder(image, encoders.text, None, config.words)
-    pictures_key = stage_key(_PICTURES, pictures=pictures, model=image.fingerprint if image else "", numbers=numbers)
+    pictures_key = stage_key(
+        _PICTURES,
+        pictures=pictures,
+        model=image.fingerprint if image else "",
+        preparation=image.preparation.fingerprint if image else "",
+        numbers=numbers,
+    )
 
     def encode_pictures() -> dict[str, npt.NDArray[Any]]:
         encoded = encoder.encode_pictures(data.catalogue, data.pictures, progress)

@@ -310,3 +310,16 @@ def test_what_the_columns_of_the_events_are_taken_for(folder: Folder) -> None:
 def test_items_with_neither_words_nor_a_picture_are_counted(folder: Folder) -> None:
     items = "item_id\ttitle\timage\n1\tmug\t\n2\t\tx.png\n3\t\t\n4\t \t\n"
     assert check_dataset(folder({"items.tsv": items})).without_content == 2
+
+
+def test_user_ids_that_are_alike_but_for_spaces_or_a_decimal_point_are_warned_of(folder: Folder) -> None:
+    events = f"user_id,item_id,timestamp\nu1,1,{MAY}\nu1 ,1,{MAY + 1}\n7,1,{MAY}\n7.0,1,{MAY + 1}\n8.0,1,{MAY}\n"
+    report = check_dataset(folder({"items.csv": "item_id\n1\n", "events.csv": events}), now=NOW)
+    assert [(problem.kind, problem.severity, problem.message) for problem in report.examples] == [
+        (
+            "alike user ids",
+            "warning",
+            "2 user ids are like others but for spaces or '.0', such as 'u1 ' and 'u1'; they are taken for different "
+            "users: write each id one way",
+        )
+    ]

@@ -29,6 +29,13 @@ def _below(*ratings: float, min_rating: float | None = None) -> float | None:
         "cancelled",
         "thumbs-down",
         "unlike",
+        "Item Returned",
+        "order_refunded",
+        "purchase-returned",
+        "OrderCancelled",
+        "Return Initiated",
+        "Rückgabe",
+        "devolución",
     ],
 )
 def test_usual_words_for_negative_events(name: str) -> None:
@@ -37,7 +44,9 @@ def test_usual_words_for_negative_events(name: str) -> None:
     assert found.counts == {name: 1}
 
 
-@pytest.mark.parametrize("name", ["purchase", "view", "add_to_cart", "like", "favorite", "returning_customer", "play"])
+@pytest.mark.parametrize(
+    "name", ["purchase", "view", "add_to_cart", "like", "favorite", "returning_customer", "return_visit", "play"]
+)
 def test_usual_words_for_positive_events(name: str) -> None:
     assert judge_types(pa.array([name], pa.large_string()), None).negative_R.tolist() == [False]
 
