@@ -43,17 +43,28 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_fit_on_pretrained_models_and_questions_to_its_bundle(
-    models: Path, demo_dataset: Path, tmp_path: Path
-) -> None:
-    bundle = tmp_path / "bundle"
+@pytest.fixture(scope="module")
+def fitted(models: Path, demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A bundle of pretrained models, and what its fit said."""
+    bundle = tmp_path_factory.mktemp("fitted") / "bundle"
     flags = ["--image-model", models / "images", "--text-model", models / "texts", "--language-model", models / "llm"]
-    lines = said("fit", demo_dataset, "--out", bundle, *flags, "--epochs", "1", "--device", "cpu")
+    return bundle, said("fit", demo_dataset, "--out", bundle, *flags, "--epochs", "1", "--device", "cpu")
+
+
+@pytest.mark.timeout(900)  # a start of torch, and a language model on a core that others use as well
+def test_a_fit_on_pretrained_models(fitted: tuple[Path, list[str]]) -> None:
+    _, lines = fitted
     assert [line for line in lines if not OURS.fullmatch(line)] == []
     assert len(lines) > 10
-    assert said("recommend", bundle, "--user", "c0001") == []
-    assert said("search", bundle, "--text", "a mug") == []
-    lines = said("embed", demo_dataset, "--out", tmp_path / "vectors", "--bundle", bundle)
+
+
+@pytest.mark.parametrize("question", [("recommend", "--user", "c0001"), ("search", "--text", "a mug")])
+def test_a_question_to_its_bundle(question: tuple[str, ...], fitted: tuple[Path, list[str]]) -> None:
+    assert said(question[0], fitted[0], *question[1:]) == []
+
+
+def test_embedding_with_its_encoders(fitted: tuple[Path, list[str]], demo_dataset: Path, tmp_path: Path) -> None:
+    lines = said("embed", demo_dataset, "--out", tmp_path / "vectors", "--bundle", fitted[0])
     assert [line for line in lines if not OURS.fullmatch(line)] == []
 
 
