@@ -48,6 +48,9 @@ def plain_array(column: Any) -> Any:
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], type=column.type)
     kind = column.type
     if pa.types.is_dictionary(kind):
+        if not len(column.dictionary):
+            # Indices below a null parent may point anywhere.
+            return plain_array(pa.nulls(len(column), kind.value_type))
         return plain_array(column.dictionary).take(column.indices)
     if pa.types.is_run_end_encoded(kind):
         return plain_array(pc.run_end_decode(column))

@@ -80,13 +80,10 @@ def check_writable(path: Path) -> None:
     """
     if path.suffix != ".parquet":
         raise InvalidArgumentError(f"questions are saved as Parquet; {str(path)!r} must end in .parquet", field="path")
-    try:
-        with refusals_as_errors(path=path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as err:
-        raise InvalidArgumentError(
-            f"{str(path.parent)!r} is a file and no folder; name another file", field="path"
-        ) from err
+    if path.parent.exists() and not path.parent.is_dir():
+        raise InvalidArgumentError(f"{str(path.parent)!r} is a file and no folder; name another file", field="path")
+    with refusals_as_errors(path=path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise InvalidArgumentError(f"{str(path)!r} is a folder; name a file", field="path")
 

@@ -49,6 +49,7 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
     assert re.findall(r"^  ([a-z]+)  ", shown, re.MULTILINE) == [
         "demo",
         "import",
+        "fetch",
         "check",
         "adapt",
         "embed",

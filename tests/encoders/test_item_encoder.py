@@ -77,7 +77,7 @@ def test_a_catalogue_is_encoded_and_unreadable_pictures_are_failures_of_their_ow
     assert "damaged or cut short" in messages[0]
     assert "HTML" in messages[1]
     assert messages[2] == "the picture 'gone.png' is not in the dataset folder; put the file into images/"
-    assert "is a URL, and nothing is fetched" in messages[3]
+    assert "is a URL that was not fetched" in messages[3]
     np.testing.assert_array_equal(features.image_NI[~features.has_image_N], 0)
     np.testing.assert_array_equal(features.text_NT[~features.has_text_N], 0)
     np.testing.assert_array_equal(features.image_NI[0], features.image_NI[3])
