@@ -38,7 +38,7 @@ def test_an_export_with_its_orders_and_pictures_is_fitted(tmp_path: Path) -> Non
         fetched = fetch_pictures(done.out, PictureFetcher(config, lambda name, port: ("127.0.0.1",)))
     assert (fetched.fetched, fetched.failed, fetched.items) == (30, 0, 30)
     report = check_dataset(done.out)
-    assert (report.errors, report.warnings, report.with_picture, report.events) == (0, 0, 1.0, 144)
+    assert (report.errors, report.warnings, report.with_picture, report.events) == (0, 0, 1.0, 138)
     bundle = fit_dataset(done.out, tmp_path / "bundle", quick_fit()).bundle
     found = Recommender.load(bundle).recommend(["mug-01", "rug-02"], k=3, filter='in_stock = true AND category:"Lamps"')
     assert len(found.items) == 3

@@ -105,6 +105,7 @@ def write_shop_events(
     rows = _Rows(source, tally)
     writer = _EventWriter(table, rows.kinds)
     pseudonyms = _Pseudonyms()
+    order, in_order = ("", ""), set[str]()
     progress.start("events", unit="rows")
     with writer:
         for place, event in rows:
@@ -118,6 +119,13 @@ def write_shop_events(
             elif len(event.user) > MAX_ID_CHARS:
                 tally.row(f"events whose user id has more than {MAX_ID_CHARS} characters", place)
             else:
+                if order != (event.user, event.timestamp):
+                    order, in_order = (event.user, event.timestamp), set()
+                if rows.are_orders and item_id in in_order:
+                    # Two sizes of one product are two lines, and one purchase of it.
+                    tally.row("further lines of an order for the same item", place)
+                    continue
+                in_order.add(item_id)
                 rating = _rating(event.rating, place, tally)
                 writer.add(pseudonyms.user(event.user, rows.are_orders), item_id, moment, event.event_type, rating)
     progress.finish(f"{writer.rows:,} events")
