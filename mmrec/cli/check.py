@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,8 +36,9 @@ def check(
     """Look at a dataset: what is in it, how it is read, which rows are left out, and every problem with how to fix it.
 
     Tables are read and pictures decoded as `mmrec fit` would. Shows how each column is read, and the words of three
-    items as the text encoder gets them. The exit status is 3 when there are errors; warnings alone leave it 0.
-    Problems are counted by kind, with the first few of each; --problems has them all.
+    items as the text encoder gets them. The exit status is 3 when there are errors; warnings alone leave it 0. The
+    last line says which errors make other commands refuse the dataset; the rows of the others are left out, up to a
+    tenth of a table. Problems are counted by kind, with the first few of each; --problems has them all.
 
     Example:
         mmrec check data/movielens
@@ -45,6 +47,7 @@ def check(
     """
     from mmrec.data.check import check_dataset
     from mmrec.data.problem_file import ProblemFile
+    from mmrec.data.problems import fatal_groups
 
     out = Output(json=json, quiet=quiet)
     with ExitStack() as stack:
@@ -54,7 +57,7 @@ def check(
         out.note(f"wrote {file.written:,} problems to {problems}")
     out.data(
         {name: getattr(report, name) for name in report.__dataclass_fields__}
-        | {"errors": report.errors, "warnings": report.warnings}
+        | {"errors": report.errors, "warnings": report.warnings, "refused_for": _kinds(fatal_groups(report.problems))}
     )
     out.table(report.dataset, ("what", "value"), _figures(report))
     if report.tables:
@@ -70,11 +73,17 @@ def check(
     if report.problems:
         out.table("Problems", ("severity", "rows", "where", "problem"), _problems(report))
     if report.errors:
+        refused_for = ", ".join(_kinds(fatal_groups(report.problems)))
         raise InvalidDatasetError(
             f"{report.errors:,} {'error' if report.errors == 1 else 'errors'} in the dataset {dataset!r}"
+            + (f"; other commands refuse it until these are mended: {refused_for}" if refused_for else "")
         )
     warnings = f", {report.warnings:,} {'warning' if report.warnings == 1 else 'warnings'}"
     out.note("no errors" + (warnings if report.warnings else ""))
+
+
+def _kinds(groups: Iterable[ProblemGroup]) -> list[str]:
+    return list(dict.fromkeys(group.kind for group in groups))
 
 
 def _figures(report: CheckReport) -> list[tuple[str, str]]:

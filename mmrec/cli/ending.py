@@ -19,6 +19,8 @@ STOPPED = 143
 """Exit status of a command that SIGTERM ended."""
 GOES_ON = ("adapt", "embed", "fit", "fold")
 """Commands that go on where they were when they are given again."""
+_FRESH = "--fresh"
+"""With it they do not."""
 
 
 class TerminationError(BaseException):
@@ -62,6 +64,9 @@ def take_sigterm() -> Iterator[Termination]:
 def stopped_message(arguments: Sequence[str]) -> str:
     """What to say of a command that SIGTERM has ended, and how to go on."""
     name = next((word for word in arguments if not word.startswith("-")), "")
+    if name in GOES_ON and _FRESH in arguments:
+        again = shlex.join(["mmrec", *(word for word in arguments if word != _FRESH)])
+        return f"stopped by SIGTERM; to go on, run the same command without {_FRESH}, which begins anew:\n  {again}"
     if name in GOES_ON:
         return f"stopped by SIGTERM; to go on, run the same command again:\n  {shlex.join(['mmrec', *arguments])}"
     return "stopped by SIGTERM; nothing is half-written, and the same command begins again"

@@ -24,7 +24,7 @@ from mmrec.cli.options import (
 )
 from mmrec.cli.output import Output
 from mmrec.cli.queries import named, print_answers, read_queries
-from mmrec.cli.session import Place, note_fallback, open_engine, print_ranking
+from mmrec.cli.session import Place, note_fallback, note_nothing_found, open_engine, print_ranking
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.types import DEFAULT_K, MAX_BATCH, FilterMode, SearchRequest, SearchResults, read_picture
 
@@ -128,6 +128,7 @@ def search(
             page_token=asked.page_token,
         )
     note_fallback(out, found)
+    note_nothing_found(out, found, asked.filter)
     out.data(found)
     print_ranking(out, f"Nearest to {named(asked.text, picture, item)}", found.items)
 

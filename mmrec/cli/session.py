@@ -25,6 +25,7 @@ __all__ = [
     "Place",
     "holds_dataset",
     "note_fallback",
+    "note_nothing_found",
     "open_engine",
     "open_server",
     "print_ranking",
@@ -162,6 +163,14 @@ def note_fallback(out: Output, found: SearchResults | Recommendations) -> None:
     """Say on stderr that a list goes beyond its filter."""
     if found.fallback in (Fallback.FILTER_RELAXED, Fallback.POPULARITY_FILTER_RELAXED):
         out.note("too few items pass the filter: the last ones come from outside it")
+
+
+def note_nothing_found(out: Output, found: SearchResults, filter: str) -> None:
+    """Say on stderr that a list is empty for its filter, and that = finds no entry of a list."""
+    if not found.items and filter:
+        words = '="' in filter.replace(" ", "")
+        hint = '; an entry of a list is found by : and not by =, as in category:"Lamps"' if words else ""
+        out.note(f"no other item passes the filter{hint}")
 
 
 def print_ranking(out: Output, title: str, items: Sequence[ScoredItem], *, explain: bool = False) -> None:

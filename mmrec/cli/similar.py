@@ -22,7 +22,7 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, note_fallback, open_engine, print_ranking
+from mmrec.cli.session import Place, note_fallback, note_nothing_found, open_engine, print_ranking
 from mmrec.errors import InvalidArgumentError
 from mmrec.types import DEFAULT_K, FilterMode, SimilarRequest
 
@@ -79,6 +79,7 @@ def similar(
             diversity=asked.diversity,
         )
     note_fallback(out, found)
+    note_nothing_found(out, found, asked.filter)
     out.data(found)
     print_ranking(out, f"Similar to {item}", found.items)
 

@@ -175,7 +175,10 @@ class PictureFetcher:
             raise RefusedURLError(f"its host {target.host!r} is not in the allow-list; add it there if you trust it")
         if target.port not in config.ports:
             allowed = " and ".join(map(str, config.ports))
-            raise RefusedURLError(f"its port {target.port} is not allowed ({allowed} are); add it if you trust it")
+            raise RefusedURLError(
+                f"its port {target.port} is not allowed ({allowed} are); "
+                f"allow it with `mmrec fetch --port {target.port}` if you trust it"
+            )
         addresses = self._addresses(target, meter)
         if target.scheme == "https" and self._context is None:
             self._context = _trusting(None)
@@ -224,7 +227,7 @@ class PictureFetcher:
             if kind := why_not_public(address):
                 raise RefusedURLError(
                     f"an address of its host {target.host!r} is not public ({kind}); put the file into images/, or "
-                    "allow the network if the host is a picture store of yours"
+                    "allow its network with `mmrec fetch --network` if the host is a picture store of yours"
                 )
         return found
 

@@ -152,7 +152,7 @@ class _Run:
                 self.checkpoint.prepare()
             self.curves = Curves(folder / "curves.png" if folder else None, log_dir, self.at.total)
         self.started -= sum(record.seconds for record in self.at.epochs) + self.at.seconds
-        self.progress.start("train", self.config.epochs * self.transitions, "items")
+        self.progress.start("train", self.config.epochs * self.transitions, "events")
         self.progress.advance(len(self.at.epochs) * self.transitions)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):

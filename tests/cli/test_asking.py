@@ -253,6 +253,23 @@ def test_searching_by_an_item_among_those_that_pass_a_filter(
     assert len(out.splitlines()) == 3 + 4
 
 
+@pytest.mark.parametrize(
+    ("filter", "said"),
+    [
+        ('category = "nothing like it"', "found by : and not by =, as in category:"),
+        ('category:"nothing like it"', "no other item passes the filter\n"),
+    ],
+)
+def test_a_list_that_is_empty_for_its_filter_says_so(
+    filter: str, said: str, place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["search", *place, "--text", "lamp"], ["similar", *place, "p0001"]):
+        status, _, err = _run([*command, "--filter", filter], capsys)
+        assert status == 0
+        assert said in err
+    assert "passes" not in _run(["search", *place, "--text", "lamp", "--filter", "category:*"], capsys)[2]
+
+
 def test_pages_of_a_search_add_up(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["search", *place, "--text", "a lamp", "--modality", "words", "--json"]
     first = json.loads(_run([*asked, "--k", "2"], capsys)[1])

@@ -54,6 +54,21 @@ def test_errors_leave_status_3_and_name_their_rows(dataset: Path, capsys: pytest
     assert err == f"error: 1 error in the dataset {str(dataset)!r}\n"
 
 
+def test_errors_for_which_other_commands_refuse_are_told_apart(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "items.csv").write_text("item_id,title\n1,One\n2,Two\n2,Three\n,Four\n")
+    (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,soon\nann,2,1100000000\nann,2\n")
+    assert _status("check", str(dataset), "--json", "--quiet") == 3
+    out, err = capsys.readouterr()
+    refused_for = ["duplicate item id", "empty item id", "malformed row"]
+    assert sorted(json.loads(out)["refused_for"]) == refused_for
+    assert "4 errors in the dataset" in err
+    assert "; other commands refuse it until these are mended: " in err
+    assert all(kind in err for kind in refused_for)
+    assert "bad timestamp" not in err
+
+
 def test_warnings_alone_leave_status_0(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dataset / "events.csv").write_text("user_id,item_id,timestamp\nann,1,\nann,2,2024-05-31\n")
     assert _status("check", str(dataset)) == 0

@@ -51,9 +51,13 @@ def test_by_default_no_private_address_and_no_other_port_is_asked(
             json.dumps({"item_id": "1", "image": server.url("/1", "127.0.0.1")}) + "\n"
         )
         assert _status("fetch", tmp_path, "--hosts", "127.0.0.1") == 0
-        assert f"its port {server.port} is not allowed" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"its port {server.port} is not allowed" in said
+        assert f"`mmrec fetch --port {server.port}`" in said
         assert _status("fetch", tmp_path, "--hosts", "127.0.0.1", "--port", server.port) == 0
-        assert "is not public" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "is not public" in said
+        assert "`mmrec fetch --network`" in said
         assert server.requests == []
 
 

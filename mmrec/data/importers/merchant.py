@@ -159,7 +159,7 @@ def _item(entry: FeedEntry, tally: LeftOutTally) -> dict[str, str]:
             tally.value("kinds of availability that say nothing about the stock", availability, place)
         item["in_stock"] = _IN_STOCK.get(item["availability"], "")
     for name in entry.nested:
-        tally.column(name, "it consists of others", place)
+        tally.column(name, "it has sub-attributes", place)
     for name, found in values.items():
         if name not in _KNOWN:
             tally.column(name, found[0], place)

@@ -129,7 +129,12 @@ def picture_notes(out: Path, hosts: Iterable[PictureHost]) -> list[str]:
         return []
     named = ", ".join(f"{host.host} ({host.pictures:,})" for host in found[:10])
     more = f" and {len(found) - 10:,} more" if len(found) > 10 else ""
-    flags = "".join(f" --hosts {host.host}" for host in found[:10] if host.host != _NO_HOST)
+    places = [urlsplit(f"//{host.host}") for host in found[:10] if host.host != _NO_HOST]
+    flags = "".join(f" --hosts {name}" for name in dict.fromkeys(place.hostname for place in places))
+    ports = {place.port for place in places if place.port is not None}
+    # Named ports are allowed in place of the usual ones.
+    usual = {80, 443} if any(place.port is None for place in places) else set()
+    flags += "".join(f" --port {port}" for port in sorted(ports | usual)) if ports else ""
     return [
         f"{sum(host.pictures for host in found):,} items name their picture by URL, on {named}{more}; if you trust "
         f"these hosts, fetch them with:\n  mmrec fetch {out}{flags}"
@@ -141,8 +146,12 @@ def _by_column(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> dict[
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, for counting; 'no host' where it names none."""
+    """The host of a URL, for counting, with its port if it is an unusual one; 'no host' where it names none."""
     try:
-        return urlsplit(url).hostname or _NO_HOST
+        place = urlsplit(url)
+        host, port = place.hostname or _NO_HOST, place.port
     except ValueError:
         return _NO_HOST
+    if host == _NO_HOST or port in (None, 80, 443):
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -109,7 +109,7 @@ def test_text_as_people_write_it(tmp_path: Path) -> None:
     assert rows["1"]["product_type"] == "Home|Lamps"
     assert [(entry.kind, entry.what, entry.count, entry.example) for entry in done.left_out] == [
         ("row", "rows with another number of fields than the header", 1, "feed.txt:5"),
-        ("column", "shipping", 1, "'it consists of others' at feed.txt:2"),
+        ("column", "shipping", 1, "'it has sub-attributes' at feed.txt:2"),
         ("column", "my_own", 1, "'x' at feed.txt:2"),
     ]
 
