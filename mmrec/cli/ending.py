@@ -66,7 +66,10 @@ def stopped_message(arguments: Sequence[str]) -> str:
     name = next((word for word in arguments if not word.startswith("-")), "")
     if name in GOES_ON and _FRESH in arguments:
         again = shlex.join(["mmrec", *(word for word in arguments if word != _FRESH)])
-        return f"stopped by SIGTERM; to go on, run the same command without {_FRESH}, which begins anew:\n  {again}"
+        return (
+            f"stopped by SIGTERM; the same command begins anew, and without {_FRESH} it goes on with what the folder "
+            f"holds, which is of earlier runs if this one had only begun:\n  {again}"
+        )
     if name in GOES_ON:
         return f"stopped by SIGTERM; to go on, run the same command again:\n  {shlex.join(['mmrec', *arguments])}"
     return "stopped by SIGTERM; nothing is half-written, and the same command begins again"

@@ -6,7 +6,8 @@ from mmrec.cli.ending import stopped_message
 def test_a_fit_that_began_anew_goes_on_without_the_flag() -> None:
     said = stopped_message(["fit", "data/my shop", "--out", "bundle", "--fresh"])
     assert said.endswith("\n  mmrec fit 'data/my shop' --out bundle")
-    assert "without --fresh" in said
+    assert "the same command begins anew, and without --fresh it goes on with what the folder holds" in said
+    assert "of earlier runs if this one had only begun" in said
 
 
 def test_a_fit_goes_on_by_the_same_command() -> None:
