@@ -108,7 +108,7 @@ def test_from_a_shops_files_to_a_checked_dataset(tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr()
     assert "left out 1 row: products whose status is 'draft'; --keep-unpublished keeps them" in shown.err
     assert f"mmrec fetch {out} --hosts cdn.shopify.com" in shown.err
-    assert "rows left out   13" in shown.out
+    assert "rows left out   19" in shown.out
     assert _status("check", str(out)) == 0
     assert _status("import", "shopify", str(export), "-o", str(out), "--overwrite", "--items", "variant", "-q") == 0
     assert capsys.readouterr().err.count("variant") == 0

@@ -34,7 +34,7 @@ def test_an_export_with_its_orders_and_pictures_is_fitted(tmp_path: Path) -> Non
         export.write_text(export.read_text("utf-8").replace(CDN, server.url("", "cdn.example")), "utf-8")
         done = import_shopify(export, tmp_path / "shop", events=orders)
         (host,) = done.picture_hosts
-        config = FetchConfig((host.host,), ports=(server.port,), allow_addresses=("127.0.0.1/32",))
+        config = FetchConfig((host.host.partition(":")[0],), ports=(server.port,), allow_addresses=("127.0.0.1/32",))
         fetched = fetch_pictures(done.out, PictureFetcher(config, lambda name, port: ("127.0.0.1",)))
     assert (fetched.fetched, fetched.failed, fetched.items) == (30, 0, 30)
     report = check_dataset(done.out)
