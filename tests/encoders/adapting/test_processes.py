@@ -100,4 +100,7 @@ def _assert_same(folder: Path, mode: str, name: str) -> None:
         if key.endswith("in_proj_bias"):
             third = len(value) // 3
             value[third : 2 * third] = two[key][third : 2 * third]
-        torch.testing.assert_close(two[key], value, rtol=0, atol=1e-4, msg=f"{mode} {key} differs")
+        # Adam divides by the size of the gradient, so single weights with next to no gradient (queries and keys of the
+        # pooling) move by rounding; processes that did not share gradients would differ by half and more.
+        off = torch.linalg.vector_norm(two[key].double() - value.double())
+        assert off <= 0.01 * torch.linalg.vector_norm(value.double()), f"{mode} {key} differs by {off}"
