@@ -23,19 +23,19 @@ from benchmarks.decode_peer import LanguageModelScorer, SpelledCodes
 from benchmarks.options import Options
 from benchmarks.report import Report, gpu_suffix
 from benchmarks.rows import Rows
-from mmrec.data.catalogue import Catalogue
-from mmrec.data.filters import CatalogueFilter
-from mmrec.device import resolve_device
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.filters.filter import CatalogueFilter
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig, PathKeys
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import NodeKeys
-from mmrec.tokens.decode_index import Children, DecodeIndex, build_decode_index
-from mmrec.tokens.eligibility import Eligibility, Passing, eligible, passing
-from mmrec.tokens.path_search import PathResult, search_paths
-from mmrec.tokens.semantic_ids import assign_semantic_ids
+from mmrec.runtime.device import resolve_device
+from mmrec.semantic_ids.decode_index import Children, DecodeIndex, build_decode_index
+from mmrec.semantic_ids.eligibility import Eligibility, Passing, eligible, passing
+from mmrec.semantic_ids.path_search import PathResult, search_paths
+from mmrec.semantic_ids.semantic_ids import assign_semantic_ids
 
 ITEMS, HISTORY, CODES, LEVELS, BEAM = 12_000, 50, 256, 3, 50
 HIDDEN, LAYERS, HEADS = 128, 4, 4

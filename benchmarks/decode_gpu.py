@@ -23,7 +23,6 @@ from torch import Tensor
 from benchmarks.options import Options
 from benchmarks.report import Report, gpu_suffix
 from benchmarks.rows import Rows
-from mmrec.device import resolve_device
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig, PathKeys
 from mmrec.generator.cuda_graphs import Recorded
@@ -31,8 +30,9 @@ from mmrec.generator.graphed import GraphedSearch, Shape
 from mmrec.generator.graphed_reader import GraphedReader
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
-from mmrec.tokens.decode_index import Children, DecodeIndex, build_decode_index
-from mmrec.tokens.eligibility import Eligibility, eligible_padded, padded_places
+from mmrec.runtime.device import resolve_device
+from mmrec.semantic_ids.decode_index import Children, DecodeIndex, build_decode_index
+from mmrec.semantic_ids.eligibility import Eligibility, eligible_padded, padded_places
 
 QWEN3_1_7B = {
     "hidden_size": 2048,

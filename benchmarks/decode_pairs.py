@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmrec.data.catalogue import Catalogue
-from mmrec.data.filters import CatalogueFilter
-from mmrec.tokens.decode_index import Children, DecodeIndex, build_decode_index
-from mmrec.tokens.eligibility import eligible, passing
-from mmrec.tokens.path_search import search_paths
-from mmrec.tokens.semantic_ids import assign_semantic_ids
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.semantic_ids.decode_index import Children, DecodeIndex, build_decode_index
+from mmrec.semantic_ids.eligibility import eligible, passing
+from mmrec.semantic_ids.path_search import search_paths
+from mmrec.semantic_ids.semantic_ids import assign_semantic_ids
 
 __all__ = ["count_violations"]
 

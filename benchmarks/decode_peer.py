@@ -14,7 +14,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from mmrec.tokens.decode_index import Children, DecodeIndex
+from mmrec.semantic_ids.decode_index import Children, DecodeIndex
 
 __all__ = ["LanguageModelScorer", "SpelledCodes"]
 
@@ -107,7 +107,7 @@ class LanguageModelScorer:
 
     @torch.inference_mode()
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
-        """See `mmrec.tokens.path_search.PathScorer`."""
+        """See `mmrec.semantic_ids.path_search.PathScorer`."""
         batch, beams = nodes_BW.shape
         # A node's codes are the first ones of any item below it.
         prefix_BWl = self._tokens_NP[self._index.item_begin[depth][nodes_BW], :depth]

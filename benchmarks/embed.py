@@ -19,7 +19,7 @@ from benchmarks.made_data import picture_dataset
 from benchmarks.options import Options
 from benchmarks.report import Report
 from benchmarks.rows import Rows
-from mmrec.device import cpu_multiplies_bfloat16, resolve_device
+from mmrec.runtime.device import cpu_multiplies_bfloat16, resolve_device
 
 MMREC, FORWARD, LOOP = "mmrec embed", "bare forward pass", "open_clip loop over files"
 SENTENCE, INFINITY = "sentence-transformers loop over files", "infinity-emb"

@@ -22,9 +22,9 @@ from benchmarks.progress import Lines
 from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset, read_dataset
-from mmrec_encoders.adapting import adapt_encoders, adapt_preset
-from mmrec_encoders.adapting.pairs import find_pairs
 from mmrec_encoders.aligned import AlignedPictures
+from mmrec_encoders.finetuning import adapt_encoders, adapt_preset
+from mmrec_encoders.finetuning.pairs import find_pairs
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.dataset import Dataset
 
 __all__ = ["KINDS", "Planted", "plant_copies", "write_subset"]

@@ -25,7 +25,7 @@ from benchmarks.report import Report
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.pictures import decode_picture
-from mmrec.pipeline.duplicates import find_dataset_duplicates
+from mmrec.training.duplicates import find_dataset_duplicates
 from mmrec.understanding.duplicates import DuplicateFeatures, Duplicates, find_duplicates
 from mmrec_encoders.item_encoder import ItemEncoder
 

@@ -20,8 +20,8 @@ from benchmarks.progress import Lines
 from benchmarks.report import Report
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset
-from mmrec.pipeline.filling import FillConfig, fill_column, without_column
-from mmrec_encoders.adapting.splitting import normalised_title
+from mmrec.training.imputation import FillConfig, fill_column, without_column
+from mmrec_encoders.finetuning.splitting import normalised_title
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 

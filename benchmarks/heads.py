@@ -35,11 +35,11 @@ from mmrec.generator.config import PathKeys
 from mmrec.generator.losses import nodes_by_depth, path_softmax
 from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
 from mmrec.recommender.ranker import Ranker
-from mmrec.tokens.collaborative import CollaborativeConfig
-from mmrec.tokens.config import TokenizerConfig
-from mmrec.tokens.decode_index import build_decode_index
-from mmrec.tokens.eligibility import eligible_rows
-from mmrec.tokens.tokenizer import fit_tokenizer
+from mmrec.semantic_ids.collaborative import CollaborativeConfig
+from mmrec.semantic_ids.config import TokenizerConfig
+from mmrec.semantic_ids.decode_index import build_decode_index
+from mmrec.semantic_ids.eligibility import eligible_rows
+from mmrec.semantic_ids.tokenizer import fit_tokenizer
 
 PASSES, QUESTIONS, BEAM, POSITIONS, RATE = 3, 4000, 64, 2048, 1e-3
 COLUMNS = (

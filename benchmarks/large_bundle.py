@@ -22,13 +22,13 @@ import torch
 from benchmarks.report import WORK, source_digest
 from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.channels.blend import Blend
+from mmrec.contract.items import ItemRecord
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
-from mmrec.pipeline import FitConfig, fit_dataset
-from mmrec.recommender.arriving import Arrivals
 from mmrec.recommender.artefact import ENCODERS, Parts, read_features, read_parts, write_parts
-from mmrec.recommender.changing import change_parts, settled
+from mmrec.recommender.catalogue_update import change_parts, settled
+from mmrec.recommender.encoded_items import Arrivals
 from mmrec.recommender.saved_index import index_widths
-from mmrec.types import ItemRecord
+from mmrec.training import FitConfig, fit_dataset
 from mmrec_encoders.fusion import ItemFeatures
 
 __all__ = ["HIDDEN", "LAYERS", "drawn_words", "large_bundle"]

@@ -27,13 +27,13 @@ from mmrec.bundle import open_bundle
 from mmrec.channels.blend import BlendConfig
 from mmrec.data.dataset import Need, read_dataset
 from mmrec.data.splits import leave_one_out
-from mmrec.device import resolve_device, resolve_dtype
 from mmrec.evaluation.metrics import Ranks, rank_targets
 from mmrec.generator.config import TrainingConfig
-from mmrec.pipeline import FitConfig, fit_dataset
-from mmrec.pipeline.evaluation import fit_blends
 from mmrec.recommender.artefact import read_parts
 from mmrec.recommender.ranker import CHANNELS, Ranker
+from mmrec.runtime.device import resolve_device, resolve_dtype
+from mmrec.training import FitConfig, fit_dataset
+from mmrec.training.evaluation import fit_blends
 from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
 

@@ -19,7 +19,7 @@ from benchmarks.options import Options
 from benchmarks.quality_pieces import Piece
 from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.quality_store import Key, save_ranks
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.dataset import Need, read_dataset
 from mmrec.data.splits import leave_one_out
 from mmrec.evaluation.metrics import Ranks, ranks_in_lists

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from benchmarks.options import Options
 from benchmarks.report import Report
-from mmrec.client import Client
 from mmrec.demo import write_demo_dataset
 from mmrec.generator.config import TrainingConfig
-from mmrec.pipeline import FitConfig, fit_dataset
 from mmrec.recommender import Recommender
+from mmrec.sdk.client import Client
+from mmrec.training import FitConfig, fit_dataset
 from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
 from mmrec_serving import BackgroundServer, ServerConfig

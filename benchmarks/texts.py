@@ -15,7 +15,7 @@ from benchmarks.made_data import product_texts, text_dataset
 from benchmarks.options import Options
 from benchmarks.report import Report
 from benchmarks.rows import Rows
-from mmrec.device import resolve_device
+from mmrec.runtime.device import resolve_device
 from mmrec_encoders.minilm import minilm_folder
 
 BATCHES = (32, 64, 128)

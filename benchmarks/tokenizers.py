@@ -20,14 +20,14 @@ from benchmarks.options import Options
 from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.report import Report, file_hashes
 from benchmarks.rows import Rows
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.dataset import read_dataset
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import leave_one_out
-from mmrec.tokens.collaborative import CollaborativeConfig
-from mmrec.tokens.config import TOKENIZERS, TokenizerConfig
-from mmrec.tokens.report import report_tokens
-from mmrec.tokens.tokenizer import fit_tokenizer
+from mmrec.semantic_ids.collaborative import CollaborativeConfig
+from mmrec.semantic_ids.config import TOKENIZERS, TokenizerConfig
+from mmrec.semantic_ids.report import report_tokens
+from mmrec.semantic_ids.tokenizer import fit_tokenizer
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder

@@ -28,10 +28,10 @@ from benchmarks.large_bundle import FITTED, HIDDEN, LAYERS, drawn_words, large_b
 from benchmarks.options import Options
 from benchmarks.report import WORK, Report
 from benchmarks.rows import Rows
-from mmrec.aio import AsyncClient
-from mmrec.client import Client
+from mmrec.contract.items import ItemInput
 from mmrec.errors import MmrecError
-from mmrec.types import ItemInput
+from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.client import Client
 
 ITEMS, UPSERTS, BATCH = 1_000_000, 10_000, 100
 PER_SECOND, QUIET_SECONDS, HISTORY, K = 20, 60.0, 20, 10

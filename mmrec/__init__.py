@@ -1,6 +1,6 @@
 """mmrec: multimodal item understanding and generative recommendation, served over gRPC.
 
-`Client` and `mmrec.aio.AsyncClient` talk to a server and need the base install only. `Recommender` gives the same
+`Client` and `mmrec.sdk.aio.AsyncClient` talk to a server and need the base install only. `Recommender` gives the same
 calls in process and needs ``pip install 'mmrec[all]'``. Everything is imported when it is first touched, so
 ``import mmrec`` costs next to nothing and never loads torch.
 """
@@ -11,86 +11,86 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmrec.aio import AsyncClient as AsyncClient
-    from mmrec.client import Client as Client
+    from mmrec.contract.changes import ChangeEntry as ChangeEntry
+    from mmrec.contract.changes import ChangeResults as ChangeResults
+    from mmrec.contract.items import FilterMode as FilterMode
+    from mmrec.contract.items import ItemFailure as ItemFailure
+    from mmrec.contract.items import ItemInput as ItemInput
+    from mmrec.contract.items import ItemLookup as ItemLookup
+    from mmrec.contract.items import ItemRecord as ItemRecord
+    from mmrec.contract.items import Modality as Modality
+    from mmrec.contract.items import ScoredItem as ScoredItem
+    from mmrec.contract.items import Versions as Versions
+    from mmrec.contract.lookups import ItemPage as ItemPage
+    from mmrec.contract.lookups import ItemPath as ItemPath
+    from mmrec.contract.lookups import ResolvedPath as ResolvedPath
+    from mmrec.contract.lookups import ResolvedPaths as ResolvedPaths
+    from mmrec.contract.lookups import SemanticIds as SemanticIds
+    from mmrec.contract.promotions import Promotion as Promotion
+    from mmrec.contract.questions import DuplicateGroup as DuplicateGroup
+    from mmrec.contract.questions import DuplicateGroups as DuplicateGroups
+    from mmrec.contract.questions import Evidence as Evidence
+    from mmrec.contract.questions import ItemTags as ItemTags
+    from mmrec.contract.questions import Mismatch as Mismatch
+    from mmrec.contract.questions import Mismatches as Mismatches
+    from mmrec.contract.questions import SearchRequest as SearchRequest
+    from mmrec.contract.questions import SearchResults as SearchResults
+    from mmrec.contract.questions import SimilarRequest as SimilarRequest
+    from mmrec.contract.questions import Tag as Tag
+    from mmrec.contract.questions import TagCalibration as TagCalibration
+    from mmrec.contract.questions import TagResults as TagResults
+    from mmrec.contract.types import EmbedResults as EmbedResults
+    from mmrec.contract.types import ItemEmbedding as ItemEmbedding
+    from mmrec.contract.types import NumberFormat as NumberFormat
+    from mmrec.contract.types import Recommendations as Recommendations
+    from mmrec.contract.types import RecommendRequest as RecommendRequest
+    from mmrec.contract.types import ServiceInfo as ServiceInfo
     from mmrec.errors import MmrecError as MmrecError
     from mmrec.recommender import Recommender as Recommender
-    from mmrec.types import ChangeEntry as ChangeEntry
-    from mmrec.types import ChangeResults as ChangeResults
-    from mmrec.types import DuplicateGroup as DuplicateGroup
-    from mmrec.types import DuplicateGroups as DuplicateGroups
-    from mmrec.types import EmbedResults as EmbedResults
-    from mmrec.types import Evidence as Evidence
-    from mmrec.types import FilterMode as FilterMode
-    from mmrec.types import ItemEmbedding as ItemEmbedding
-    from mmrec.types import ItemFailure as ItemFailure
-    from mmrec.types import ItemInput as ItemInput
-    from mmrec.types import ItemLookup as ItemLookup
-    from mmrec.types import ItemPage as ItemPage
-    from mmrec.types import ItemPath as ItemPath
-    from mmrec.types import ItemRecord as ItemRecord
-    from mmrec.types import ItemTags as ItemTags
-    from mmrec.types import Mismatch as Mismatch
-    from mmrec.types import Mismatches as Mismatches
-    from mmrec.types import Modality as Modality
-    from mmrec.types import NumberFormat as NumberFormat
-    from mmrec.types import Promotion as Promotion
-    from mmrec.types import Recommendations as Recommendations
-    from mmrec.types import RecommendRequest as RecommendRequest
-    from mmrec.types import ResolvedPath as ResolvedPath
-    from mmrec.types import ResolvedPaths as ResolvedPaths
-    from mmrec.types import ScoredItem as ScoredItem
-    from mmrec.types import SearchRequest as SearchRequest
-    from mmrec.types import SearchResults as SearchResults
-    from mmrec.types import SemanticIds as SemanticIds
-    from mmrec.types import ServiceInfo as ServiceInfo
-    from mmrec.types import SimilarRequest as SimilarRequest
-    from mmrec.types import Tag as Tag
-    from mmrec.types import TagCalibration as TagCalibration
-    from mmrec.types import TagResults as TagResults
-    from mmrec.types import Versions as Versions
+    from mmrec.sdk.aio import AsyncClient as AsyncClient
+    from mmrec.sdk.client import Client as Client
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AsyncClient": "mmrec.aio",
-    "ChangeEntry": "mmrec.types",
-    "ChangeResults": "mmrec.types",
-    "Client": "mmrec.client",
-    "DuplicateGroup": "mmrec.types",
-    "DuplicateGroups": "mmrec.types",
-    "EmbedResults": "mmrec.types",
-    "Evidence": "mmrec.types",
-    "FilterMode": "mmrec.types",
-    "ItemEmbedding": "mmrec.types",
-    "ItemFailure": "mmrec.types",
-    "ItemInput": "mmrec.types",
-    "ItemLookup": "mmrec.types",
-    "ItemPage": "mmrec.types",
-    "ItemPath": "mmrec.types",
-    "ItemRecord": "mmrec.types",
-    "ItemTags": "mmrec.types",
-    "Mismatch": "mmrec.types",
-    "Mismatches": "mmrec.types",
+    "AsyncClient": "mmrec.sdk.aio",
+    "ChangeEntry": "mmrec.contract.types",
+    "ChangeResults": "mmrec.contract.types",
+    "Client": "mmrec.sdk.client",
+    "DuplicateGroup": "mmrec.contract.types",
+    "DuplicateGroups": "mmrec.contract.types",
+    "EmbedResults": "mmrec.contract.types",
+    "Evidence": "mmrec.contract.types",
+    "FilterMode": "mmrec.contract.types",
+    "ItemEmbedding": "mmrec.contract.types",
+    "ItemFailure": "mmrec.contract.types",
+    "ItemInput": "mmrec.contract.types",
+    "ItemLookup": "mmrec.contract.types",
+    "ItemPage": "mmrec.contract.types",
+    "ItemPath": "mmrec.contract.types",
+    "ItemRecord": "mmrec.contract.types",
+    "ItemTags": "mmrec.contract.types",
+    "Mismatch": "mmrec.contract.types",
+    "Mismatches": "mmrec.contract.types",
     "MmrecError": "mmrec.errors",
-    "Modality": "mmrec.types",
-    "NumberFormat": "mmrec.types",
-    "Promotion": "mmrec.types",
-    "RecommendRequest": "mmrec.types",
-    "Recommendations": "mmrec.types",
+    "Modality": "mmrec.contract.types",
+    "NumberFormat": "mmrec.contract.types",
+    "Promotion": "mmrec.contract.types",
+    "RecommendRequest": "mmrec.contract.types",
+    "Recommendations": "mmrec.contract.types",
     "Recommender": "mmrec.recommender",
-    "ResolvedPath": "mmrec.types",
-    "ResolvedPaths": "mmrec.types",
-    "ScoredItem": "mmrec.types",
-    "SearchRequest": "mmrec.types",
-    "SearchResults": "mmrec.types",
-    "SemanticIds": "mmrec.types",
-    "ServiceInfo": "mmrec.types",
-    "SimilarRequest": "mmrec.types",
-    "Tag": "mmrec.types",
-    "TagCalibration": "mmrec.types",
-    "TagResults": "mmrec.types",
-    "Versions": "mmrec.types",
+    "ResolvedPath": "mmrec.contract.types",
+    "ResolvedPaths": "mmrec.contract.types",
+    "ScoredItem": "mmrec.contract.types",
+    "SearchRequest": "mmrec.contract.types",
+    "SearchResults": "mmrec.contract.types",
+    "SemanticIds": "mmrec.contract.types",
+    "ServiceInfo": "mmrec.contract.types",
+    "SimilarRequest": "mmrec.contract.types",
+    "Tag": "mmrec.contract.types",
+    "TagCalibration": "mmrec.contract.types",
+    "TagResults": "mmrec.contract.types",
+    "Versions": "mmrec.contract.types",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

@@ -32,29 +32,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = [
-    "BundleError",
-    "CancelledError",
-    "DeadlineExceededError",
-    "DeviceNotAvailableError",
-    "FailedPreconditionError",
-    "FieldViolation",
-    "InternalError",
-    "InvalidArgumentError",
-    "InvalidDatasetError",
-    "InvalidImageError",
-    "MissingExtraError",
-    "MmrecError",
-    "ModelNotAvailableError",
-    "NotFoundError",
-    "NotImplementedYetError",
-    "PermissionDeniedError",
-    "ResourceExhaustedError",
-    "StoppedError",
-    "UnauthenticatedError",
-    "UnavailableError",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from mmrec.pipeline import FitConfig
+    from mmrec.training import FitConfig
 
 # Before anything imports a Hugging Face library: the tests need no hub and must not wait for one.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -80,7 +80,7 @@ def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_fit() -> FitConfig:
     """The smallest settings that still train every part."""
     from mmrec.generator.config import GeneratorConfig, TrainingConfig
-    from mmrec.pipeline import FitConfig
+    from mmrec.training import FitConfig
     from mmrec_encoders.fusion_training import FusionConfig
     from mmrec_encoders.small_clip_training import SmallClipConfig
 
@@ -95,7 +95,7 @@ def quick_fit() -> FitConfig:
 @pytest.fixture(scope="session")
 def demo_bundle(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle fitted on `demo_dataset` by `quick_fit`."""
-    from mmrec.pipeline import fit_dataset
+    from mmrec.training import fit_dataset
 
     return fit_dataset(demo_dataset, tmp_path_factory.mktemp("demo") / "bundle", quick_fit()).bundle
 

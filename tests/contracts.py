@@ -11,48 +11,36 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
-from mmrec.aio import AsyncClient, AsyncEngineTransport
-from mmrec.client import Client
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.transport import EngineTransport
-from mmrec.types import (
-    MAX_K,
-    ChangeEntry,
-    ChangeResults,
-    DeleteRequest,
-    DuplicateGroups,
-    DuplicatesRequest,
-    EmbedRequest,
-    EmbedResults,
-    Engine,
-    Fallback,
-    FilterMode,
-    ItemEmbedding,
-    ItemFailure,
-    ItemInput,
-    ItemLookup,
+from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.items import Fallback, FilterMode, ItemFailure, ItemInput, ItemLookup, ItemRecord, Modality
+from mmrec.contract.lookups import (
     ItemPage,
-    ItemRecord,
-    ItemTags,
     ListItemsRequest,
-    Mismatches,
-    MismatchRequest,
-    Modality,
-    Promotion,
-    Recommendations,
-    RecommendRequest,
     ResolvedPath,
     ResolvedPaths,
     ResolveRequest,
-    SearchRequest,
-    SearchResults,
     SemanticIds,
     SemanticIdsRequest,
+)
+from mmrec.contract.promotions import Promotion
+from mmrec.contract.questions import (
+    DuplicateGroups,
+    DuplicatesRequest,
+    ItemTags,
+    Mismatches,
+    MismatchRequest,
+    SearchRequest,
+    SearchResults,
     SimilarRequest,
     TagRequest,
     TagResults,
-    UpsertRequest,
 )
+from mmrec.contract.rules import MAX_K
+from mmrec.contract.types import EmbedRequest, EmbedResults, Engine, ItemEmbedding, Recommendations, RecommendRequest
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.sdk.aio import AsyncClient, AsyncEngineTransport
+from mmrec.sdk.client import Client
+from mmrec.sdk.transport import EngineTransport
 
 NOT_THERE = "no such item \u2603"
 
@@ -102,7 +90,7 @@ class Blocking:
 
 
 def assert_engine_contract(engine: Engine, known: list[str]) -> None:
-    """The batch law and the promises of `mmrec.types.Engine`.
+    """The batch law and the promises of `mmrec.contract.types.Engine`.
 
     Args:
         engine: The engine.
@@ -836,7 +824,7 @@ def assert_twins(engine: Any, known: list[str], target: str | None = None) -> No
     """In process, through both clients without a server and, given a target, with one: all the same.
 
     Args:
-        engine: An engine with the methods of `mmrec.calls.EngineCalls`.
+        engine: An engine with the methods of `mmrec.sdk.calls.EngineCalls`.
         known: At least two ids that its catalogue has.
         target: Address of a server of the same engine, or None.
     """

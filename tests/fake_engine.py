@@ -21,58 +21,62 @@ from typing import Any
 
 import numpy as np
 
-from mmrec.calls import EngineCalls
-from mmrec.data.catalogue import Catalogue
-from mmrec.data.filters import CatalogueFilter
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
-from mmrec.paging import ReturnedItems, last_id, page_by_id, page_by_rank
-from mmrec.recommender.amending import amended_record
-from mmrec.remembering import MadeChanges
-from mmrec.types import (
-    ChangeResults,
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.items import (
     ChannelShare,
-    DeleteRequest,
-    DuplicateGroup,
-    DuplicateGroups,
-    DuplicatesRequest,
-    EmbedRequest,
-    EmbedResults,
-    Evidence,
     Fallback,
     FilterMode,
     HistoryShare,
-    ItemEmbedding,
     ItemFailure,
     ItemInput,
     ItemLookup,
+    ItemRecord,
+    Modality,
+    ScoredItem,
+    Versions,
+)
+from mmrec.contract.lookups import (
     ItemPage,
     ItemPath,
-    ItemRecord,
-    ItemTags,
     ListItemsRequest,
-    Mismatch,
-    Mismatches,
-    MismatchRequest,
-    Modality,
-    Recommendations,
-    RecommendRequest,
     ResolvedPath,
     ResolvedPaths,
     ResolveRequest,
-    ScoredItem,
-    SearchRequest,
-    SearchResults,
     SemanticIds,
     SemanticIdsRequest,
-    ServiceInfo,
+)
+from mmrec.contract.questions import (
+    DuplicateGroup,
+    DuplicateGroups,
+    DuplicatesRequest,
+    Evidence,
+    ItemTags,
+    Mismatch,
+    Mismatches,
+    MismatchRequest,
+    SearchRequest,
+    SearchResults,
     SimilarRequest,
     Tag,
     TagCalibration,
     TagRequest,
     TagResults,
-    UpsertRequest,
-    Versions,
 )
+from mmrec.contract.types import (
+    EmbedRequest,
+    EmbedResults,
+    ItemEmbedding,
+    Recommendations,
+    RecommendRequest,
+    ServiceInfo,
+)
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.recommender.idempotency import MadeChanges
+from mmrec.recommender.page_tokens import ReturnedItems, last_id, page_by_id, page_by_rank
+from mmrec.recommender.partial_update import amended_record
+from mmrec.sdk.calls import EngineCalls
 
 ITEMS = 20
 VERSIONS = Versions(model="m1", catalogue="c1", codebook="b1")

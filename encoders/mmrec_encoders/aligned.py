@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmrec.device import resolve_device
 from mmrec.errors import BundleError, InvalidArgumentError
+from mmrec.runtime.device import resolve_device
 from mmrec_encoders.preparation import Squeeze, check_pixels
 from mmrec_encoders.protocols import Pixels, TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
@@ -27,8 +27,6 @@ from mmrec_encoders.weights import fingerprint_of, unit_rows
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
-
-__all__ = ["WEIGHTS", "AlignedPictures", "AlignedTexts", "describe_text", "small_clip_file"]
 
 WEIGHTS = "small_clip_pair.safetensors"
 """Name of the file of weights in the folder that `mmrec adapt` writes."""

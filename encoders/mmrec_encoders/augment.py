@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["random_view"]
-
 
 def random_view(
     pixels_B3HW: torch.Tensor,

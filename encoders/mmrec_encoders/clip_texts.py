@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec_encoders.compiling import compiled, compiling
 from mmrec_encoders.open_clip_models import OpenClipConfig, load_open_clip, load_tokenizer, short_name
 from mmrec_encoders.protocols import Vectors
@@ -22,8 +22,6 @@ from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["ClipTextEncoder"]
 
 _CHARS_PER_TOKEN = 64
 _CPU_TOKENS, _GPU_TOKENS = (2048, 64), (16384, 4096)

@@ -8,8 +8,6 @@ from typing import Any
 
 from mmrec.errors import FailedPreconditionError
 
-__all__ = ["compiled", "compiling"]
-
 
 def compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, compiled at its first call for any number of rows."""

@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["OneDnnLinear", "speed_up_linears"]
-
 
 class OneDnnLinear(nn.Linear):
     """A linear layer that oneDNN runs wherever no gradient is wanted.

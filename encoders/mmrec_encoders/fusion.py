@@ -25,8 +25,6 @@ from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.weights import fingerprint_of, read_weights, unit_rows, write_weights
 
-__all__ = ["Fusion", "FusionShape", "ItemFeatures", "Projection", "check_features"]
-
 _KIND, _FORMAT = "fusion", 1
 _CHUNK = 8192
 

@@ -21,16 +21,14 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from mmrec.device import resolve_device
 from mmrec.errors import InvalidArgumentError
-from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.runtime.device import resolve_device
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.fusion import Fusion, ItemFeatures, Projection, check_features
 from mmrec_encoders.losses import agree, structure
 
 if TYPE_CHECKING:
     from mmrec_encoders.protocols import Vectors
-
-__all__ = ["FusionConfig", "steps_for", "train_fusion"]
 
 _SAMPLE = 1000
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.catalogue import OWN_COLUMNS
-from mmrec.data.item_words import EVERY_COLUMN, ItemWords, item_text
+from mmrec.catalogue.catalogue import OWN_COLUMNS
+from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords, item_text
+from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError
-from mmrec.progress import NO_PROGRESS, Progress
-from mmrec.types import ItemInput, ItemRecord
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.picture_reading import PictureFailure, picture_batches
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder, Vectors
@@ -29,10 +29,8 @@ from mmrec_encoders.protocols import ImageEncoder, TextEncoder, Vectors
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from mmrec.data.catalogue import Catalogue
+    from mmrec.catalogue.catalogue import Catalogue
     from mmrec.data.pictures import PictureStore
-
-__all__ = ["FeatureResult", "InputFeatures", "ItemEncoder", "PictureVectors", "Query", "WordsVectors"]
 
 _TEXTS_AT_ONCE = 512
 _INPUTS_AT_ONCE = 32

@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmrec.data.item_words import ItemWords
-from mmrec.device import resolve_device
+from mmrec.catalogue.item_words import ItemWords
 from mmrec.errors import BundleError, FailedPreconditionError
+from mmrec.runtime.device import resolve_device
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.fusion import Fusion
@@ -23,8 +23,6 @@ from mmrec_encoders.presets import CLIP
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder
-
-__all__ = ["load_item_encoder", "save_item_encoder"]
 
 _FORMAT = 1
 _DESCRIPTION, _IMAGE, _FUSION = "encoders.json", "image.safetensors", "fusion.safetensors"

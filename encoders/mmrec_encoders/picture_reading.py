@@ -16,16 +16,15 @@ import numpy.typing as npt
 
 from mmrec.data.pictures import PictureStore, decode_picture
 from mmrec.errors import InvalidImageError
-from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.embedding.pictures import missing_picture
-from mmrec_encoders.small_clip import TRAINING_SIZE, shrink
+from mmrec_encoders.preparation import shrink
+from mmrec_encoders.small_clip import TRAINING_SIZE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from mmrec.data.catalogue import Catalogue
-
-__all__ = ["PictureFailure", "SmallPictures", "load_small_pictures", "picture_batches"]
+    from mmrec.catalogue.catalogue import Catalogue
 
 _THREADS = 16
 

@@ -19,8 +19,6 @@ from mmrec.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ClipPreparation", "Squeeze", "check_pixels", "pixels_of", "shrink"]
-
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _RESIZE_MODES = ("shortest", "longest", "squash")
 # open_clip scores with bicubic where it trains with a random choice.

@@ -18,8 +18,6 @@ from mmrec_encoders.open_clip_models import OpenClipConfig, open_clip_config
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 
-__all__ = ["CLIP", "PRESETS", "SMALL", "Encoders", "build_encoders", "image_config"]
-
 SMALL = "small"
 """Names the small image encoder, trained on the catalogue."""
 CLIP = "clip:"

@@ -17,8 +17,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ImageEncoder", "Pixels", "Preparation", "TextEncoder", "Vectors"]
-
 Vectors: TypeAlias = npt.NDArray[np.float32]
 """Rows of unit norm. Shape: (N, dim), float32."""
 Pixels: TypeAlias = npt.NDArray[np.uint8]

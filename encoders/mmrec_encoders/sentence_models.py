@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError, ModelNotAvailableError
-from mmrec.quiet import quiet_loading
+from mmrec.runtime.quiet import quiet_loading
 from mmrec_encoders.minilm import MINILM, minilm_folder
-
-__all__ = ["POOLINGS", "LoadedText", "load_text_model", "short_name"]
 
 POOLINGS = ("", "mean", "cls", "last")
 """How token vectors become one: as the model says, their mean, the first one, or the last one."""

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmrec.device import cpu_multiplies_bfloat16, resolve_device, resolve_dtype
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.device import cpu_multiplies_bfloat16, resolve_device, resolve_dtype
 from mmrec_encoders.compiling import compiled, compiling
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.sentence_models import POOLINGS, load_text_model, short_name
@@ -29,8 +29,6 @@ from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["SentenceTextConfig", "SentenceTextEncoder"]
 
 _CHARS_PER_TOKEN = 64
 """No tokenizer makes longer tokens on average; characters beyond are cut before tokenizing."""

@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from mmrec.device import resolve_device
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec_encoders.preparation import Squeeze, check_pixels, shrink
+from mmrec.runtime.device import resolve_device
+from mmrec_encoders.preparation import Squeeze, check_pixels
 from mmrec_encoders.protocols import Pixels, Vectors
 from mmrec_encoders.weights import fingerprint_of, read_weights, unit_rows, write_weights
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
-
-__all__ = ["TRAINING_SIZE", "Network", "SmallClipEncoder", "SmallClipShape", "build_tower", "shrink", "standardise"]
 
 Network = Literal["modified-resnet", "resnet"]
 

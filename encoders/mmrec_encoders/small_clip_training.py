@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.device import resolve_device
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.runtime.device import resolve_device
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.augment import random_view
 from mmrec_encoders.losses import agree, two_views
 from mmrec_encoders.protocols import Vectors
@@ -32,8 +32,6 @@ from mmrec_encoders.weights import read_weights, write_weights
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["SmallClipConfig", "epochs_for", "train_small_clip"]
 
 _KIND, _FORMAT = "small_clip_checkpoint", 1
 _SAME_TEXT = 0.999

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["token_batches"]
-
 
 def token_batches(
     lengths_N: npt.NDArray[np.int64], *, token_budget: int, batch_size: int, padding_allowed: int

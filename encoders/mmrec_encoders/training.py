@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.word_columns import find_words
-from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -21,13 +21,11 @@ from mmrec_encoders.picture_reading import PictureFailure, load_small_pictures
 from mmrec_encoders.small_clip_training import SmallClipConfig, train_small_clip
 
 if TYPE_CHECKING:
-    from mmrec.data.catalogue import Catalogue
+    from mmrec.catalogue.catalogue import Catalogue
+    from mmrec.catalogue.item_words import ItemWords
     from mmrec.data.interactions import Interactions
-    from mmrec.data.item_words import ItemWords
     from mmrec.data.pictures import PictureStore
     from mmrec_encoders.presets import Encoders
-
-__all__ = ["ItemEncoderConfig", "TrainedItemEncoder", "following_pairs", "train_item_encoder"]
 
 
 @dataclass(frozen=True, slots=True)

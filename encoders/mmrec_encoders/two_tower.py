@@ -24,16 +24,6 @@ from mmrec_encoders.weights import read_weights, write_weights
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "TwoTowerShape",
-    "build_two_tower",
-    "picture_vectors",
-    "pieces_of",
-    "read_two_tower",
-    "words_vectors",
-    "write_two_tower",
-]
-
 _KIND, _FORMAT = "two_tower", 1
 MOST_PIECES = 128
 """Word pieces of a text beyond these are left to the frozen encoder."""

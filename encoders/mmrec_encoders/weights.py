@@ -20,8 +20,6 @@ from mmrec_encoders.protocols import Vectors
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["cast_weights", "fingerprint_of", "read_weights", "unit_rows", "write_weights"]
-
 
 def unit_rows(rows_ND: torch.Tensor) -> Vectors:
     """Rows scaled to unit norm, as float32 on the CPU.

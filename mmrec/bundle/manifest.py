@@ -15,19 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from mmrec.contract.items import Versions
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec.types import Versions
-
-__all__ = [
-    "FORMAT",
-    "MANIFEST",
-    "FileEntry",
-    "Manifest",
-    "checked_file_name",
-    "is_version",
-    "parse_manifest",
-    "render_manifest",
-]
 
 FORMAT = 1
 """Version of the bundle layout that this code writes, and the only one it reads."""

@@ -20,8 +20,6 @@ from mmrec.errors import BundleError, NotFoundError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CURRENT", "VERSIONS", "Bundle", "current_version", "hash_file", "list_files", "open_bundle"]
-
 CURRENT = "CURRENT"
 VERSIONS = "versions"
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024

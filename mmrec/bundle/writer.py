@@ -30,14 +30,12 @@ from mmrec.bundle.manifest import (
     render_manifest,
 )
 from mmrec.bundle.reader import CURRENT, VERSIONS, hash_file, list_files
-from mmrec.disk import refusals_as_errors
+from mmrec.contract.items import Versions
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
-from mmrec.types import Versions
+from mmrec.runtime.disk_errors import refusals_as_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-__all__ = ["BundleWriter", "prune_versions"]
 
 STAGING = ".mmrec-staging"
 LOCK = ".mmrec-lock"

@@ -26,9 +26,6 @@ from scipy.special import logsumexp
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["Blend", "BlendConfig", "BlendSample", "fit_blend"]
-
-
 CUTOFF = 10
 """List length of the metric that is searched on."""
 

@@ -16,8 +16,6 @@ import numpy.typing as npt
 from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["ContentConfig", "content_parts", "content_scores"]
-
 
 @dataclass(frozen=True, slots=True)
 class ContentConfig:

@@ -18,11 +18,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from mmrec.channels.sparse_rows import WordRows
 from mmrec.channels.transitions import history_weights, recent_weights
-from mmrec.channels.word_rows import WordRows
 from mmrec.errors import InvalidArgumentError
-
-__all__ = ["LexicalConfig", "LexicalIndex", "Vocabulary", "build_lexical_index"]
 
 _SETTINGS: dict[str, Any] = {"sublinear_tf": True, "stop_words": "english", "dtype": np.float32}
 

@@ -24,18 +24,6 @@ import scipy.sparse as sp
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 
-__all__ = [
-    "WIDE",
-    "TransitionConfig",
-    "TransitionGraph",
-    "build_graph",
-    "count_transitions",
-    "forward_pairs",
-    "history_weights",
-    "recent_weights",
-]
-
-
 TINY = 1e-9
 """Stands for an empty row's sum, which nothing is multiplied with."""
 

@@ -14,9 +14,9 @@ import traceback
 from collections.abc import Sequence
 
 from mmrec import __version__
-from mmrec.cli.ending import STOPPED, Termination, TerminationError, stopped_message, take_sigterm
-from mmrec.disk import refusals_as_errors
+from mmrec.cli.signals import STOPPED, Termination, TerminationError, stopped_message, take_sigterm
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError
+from mmrec.runtime.disk_errors import refusals_as_errors
 
 __all__ = ["EXIT_CODES", "main"]
 

@@ -12,9 +12,7 @@ from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from mmrec_encoders.adapting import AdaptReport
-
-__all__ = ["adapt"]
+    from mmrec_encoders.finetuning import AdaptReport
 
 _SHOWN = 20
 
@@ -94,7 +92,7 @@ def adapt(
         mmrec adapt data/shop --out tuned/ --mode full --image-model ViT-B-32@laion2b_s34b_b79k
         torchrun --nproc-per-node 4 -m mmrec adapt data/shop --out adapted/
     """
-    from mmrec_encoders.adapting import adapt_encoders, adapt_preset, in_main_process, small_towers
+    from mmrec_encoders.finetuning import adapt_encoders, adapt_preset, in_main_process, small_towers
     from mmrec_encoders.minilm import MINILM
 
     changes: dict[str, object] = {"epochs": epochs} if epochs != -1 else {}
@@ -138,7 +136,7 @@ def adapt(
 
 
 def _print(output: Output, report: AdaptReport) -> None:
-    from mmrec_encoders.adapting.report import DIRECTIONS
+    from mmrec_encoders.finetuning.report import DIRECTIONS
 
     rows = []
     for name, words in DIRECTIONS.items():

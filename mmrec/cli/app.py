@@ -41,8 +41,6 @@ from mmrec.cli.tag import tag
 from mmrec.cli.upsert import upsert
 from mmrec.errors import MissingExtraError
 
-__all__ = ["COMMANDS", "GROUPS", "Group", "build_app", "help_text", "run"]
-
 _PROVIDERS = {
     "core": (
         "torch",

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mmrec.data.check import CheckReport
     from mmrec.data.problems import ProblemGroup
 
-__all__ = ["check"]
-
 _SHOWN_PER_KIND = 3
 _SHOWN_CHARS = 30
 _COLUMNS = ("column", "read as", "words", "different", "missing", "examples", "remark")

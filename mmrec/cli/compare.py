@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.measuring import CutoffsOption, ReportOption, SplitOption, read_cutoffs
+from mmrec.cli.evaluation_options import CutoffsOption, ReportOption, SplitOption, read_cutoffs
 from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
 from mmrec.cli.output import Output
-
-__all__ = ["compare"]
 
 
 def compare(
@@ -42,8 +40,8 @@ def compare(
         mmrec compare a.parquet b.parquet --ranker item-head --report report/
     """
     from mmrec.cli.tables import print_comparison, print_comparisons
-    from mmrec.pipeline import compare_bundles
-    from mmrec.pipeline.reporting import prepare_report, report_comparison
+    from mmrec.training import compare_bundles
+    from mmrec.training.reports import prepare_report, report_comparison
 
     output = Output(json=json, quiet=quiet)
     lengths = read_cutoffs(cutoffs)

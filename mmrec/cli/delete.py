@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
+from mmrec.cli.engines import open_server
 from mmrec.cli.options import CaOption, ChangedServerOption, JsonFlag, QuietFlag, TimeoutOption, TlsFlag, TokenOption
 from mmrec.cli.output import Output
-from mmrec.cli.session import open_server
+from mmrec.contract.changes import ChangeEntry
+from mmrec.contract.rules import MAX_BATCH
 from mmrec.errors import MmrecError
-from mmrec.types import MAX_BATCH, ChangeEntry
-
-__all__ = ["delete"]
 
 
 def delete(

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from mmrec.data.dataset import Dataset
     from mmrec.demo import DemoTruth
     from mmrec.demo.visit import Visit
-    from mmrec.pipeline import FitResult
-
-__all__ = ["demo"]
+    from mmrec.training import FitResult
 
 
 def demo(
@@ -52,12 +50,12 @@ def demo(
         FailedPreconditionError: the server does not start.
     """
     from mmrec.cli.tables import print_evaluation
-    from mmrec.client import Client
     from mmrec.data.dataset import read_dataset
     from mmrec.demo import draw_contact_sheet, write_demo_dataset
     from mmrec.demo.server import running_server
     from mmrec.demo.visit import ask_for_customers, measure_matching, sheet_rows
     from mmrec.errors import InvalidArgumentError
+    from mmrec.sdk.client import Client
 
     if users < 20:
         raise InvalidArgumentError(f"users is {users}; the demonstration needs 20 or more", field="users")
@@ -118,7 +116,7 @@ def demo(
 def _fit(dataset: Path, bundle: Path, device: str, dtype: str, screen: Output) -> FitResult:
     """A bundle, its figures, and the same with the pictures alone and with the words alone."""
     from mmrec.generator.config import TrainingConfig
-    from mmrec.pipeline import FitConfig, fit_dataset
+    from mmrec.training import FitConfig, fit_dataset
     from mmrec_encoders.fusion_training import FusionConfig
     from mmrec_encoders.small_clip_training import SmallClipConfig
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mmrec.cli.engines import Place, open_engine, read_ids, shown_ids
 from mmrec.cli.options import (
     CaOption,
     DeviceOption,
@@ -19,10 +20,8 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, open_engine, read_ids, shown_ids
-from mmrec.types import DEFAULT_PAGE, DuplicatesRequest
-
-__all__ = ["duplicates"]
+from mmrec.contract.questions import DuplicatesRequest
+from mmrec.contract.rules import DEFAULT_PAGE
 
 
 def duplicates(

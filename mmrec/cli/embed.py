@@ -9,13 +9,11 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.ending import STOPPED
 from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
 from mmrec.cli.output import Output
+from mmrec.cli.signals import STOPPED
 from mmrec.errors import InvalidArgumentError
-from mmrec.stopping import StopRequest
-
-__all__ = ["embed"]
+from mmrec.runtime.shutdown import StopRequest
 
 _SHOWN = 20
 

@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.measuring import CutoffsOption, ReportOption, SplitOption, read_cutoffs
+from mmrec.cli.evaluation_options import CutoffsOption, ReportOption, SplitOption, read_cutoffs
 from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
 from mmrec.cli.output import Output
-
-__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -55,10 +53,10 @@ def evaluate(
     from pathlib import Path
 
     from mmrec.cli.tables import print_beam, print_comparisons, print_evaluation, print_lists, print_slices
-    from mmrec.pipeline import evaluate_bundle
-    from mmrec.pipeline.questions import check_writable
-    from mmrec.pipeline.questions import save_questions as save
-    from mmrec.pipeline.reporting import prepare_report, report_evaluation
+    from mmrec.training import evaluate_bundle
+    from mmrec.training.reports import prepare_report, report_evaluation
+    from mmrec.training.saved_ranks import check_writable
+    from mmrec.training.saved_ranks import save_questions as save
 
     output = Output(json=json, quiet=quiet)
     lengths = read_cutoffs(cutoffs)

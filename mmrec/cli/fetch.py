@@ -10,8 +10,6 @@ import typer
 from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 
-__all__ = ["fetch"]
-
 
 def fetch(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.")],

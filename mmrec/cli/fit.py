@@ -9,8 +9,6 @@ import typer
 from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, MaxLeftOutOption, QuietFlag
 from mmrec.cli.output import Output
 
-__all__ = ["fit"]
-
 
 def fit(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset folder: items, events, pictures.")],
@@ -117,9 +115,9 @@ def fit(
     from dataclasses import replace
 
     from mmrec.cli.tables import print_evaluation
-    from mmrec.pipeline import fit_dataset
-    from mmrec.pipeline import preset as preset_config
-    from mmrec.processes import in_main_process
+    from mmrec.runtime.processes import in_main_process
+    from mmrec.training import fit_dataset
+    from mmrec.training import preset as preset_config
 
     config = preset_config(preset, language_model=language_model)
     training = replace(config.training, max_minutes=max_minutes, epochs=epochs or config.training.epochs)

@@ -11,8 +11,6 @@ from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import NotFoundError
 
-__all__ = ["fold"]
-
 
 def fold(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder; it gets a new version.")],
@@ -37,7 +35,7 @@ def fold(
         if not folder.is_dir():
             raise NotFoundError(f"there is no {what} folder {str(folder)!r}; name the one that `mmrec serve` has")
 
-    from mmrec_serving.folding import fold_offline
+    from mmrec_serving.updates.compaction import fold_offline
 
     out = Output(json=json, quiet=quiet)
     folded = fold_offline(bundle, store, progress=out.progress())

@@ -11,8 +11,6 @@ from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["import_"]
-
 _SOURCES = ("movielens", "amazon", "recbole", "shopify", "google-merchant")
 _SHOPS = ("shopify", "google-merchant")
 

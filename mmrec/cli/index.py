@@ -10,8 +10,6 @@ from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import BundleError
 
-__all__ = ["items", "path", "stats", "verify"]
-
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder.")]
 
 
@@ -104,7 +102,7 @@ def items(
     Raises:
         InvalidArgumentError: a path or flag breaks a rule.
     """
-    from mmrec.tokens.path_lookup import parse_path
+    from mmrec.semantic_ids.path_lookup import parse_path
 
     asked = [parse_path(text) for text in paths]
 

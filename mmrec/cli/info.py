@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mmrec.cli.engines import Place, open_engine
 from mmrec.cli.options import (
     CaOption,
     DeviceOption,
@@ -18,9 +19,6 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, open_engine
-
-__all__ = ["info"]
 
 
 def info(

@@ -6,24 +6,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = [
-    "CaOption",
-    "ChangedServerOption",
-    "DeviceOption",
-    "DtypeOption",
-    "FilterOption",
-    "JsonFlag",
-    "KOption",
-    "MaxLeftOutOption",
-    "ModalityOption",
-    "QuietFlag",
-    "RelaxedFlag",
-    "ServerOption",
-    "TimeoutOption",
-    "TlsFlag",
-    "TokenOption",
-]
-
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr.")]
 DeviceOption = Annotated[

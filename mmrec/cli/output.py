@@ -23,10 +23,7 @@ from rich.text import Text
 
 from mmrec.cli.progress import PlainProgress, TerminalProgress
 from mmrec.errors import MmrecError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["Output", "plain", "printable"]
-
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 _WIDEST = 1_000_000
 

@@ -1,6 +1,6 @@
 """Showing how far long work is, on stderr: a live bar for a terminal, plain lines for a log.
 
-Both follow `mmrec.progress.Progress`: one stage at a time. Knows nothing about what is being counted.
+Both follow `mmrec.runtime.progress.Progress`: one stage at a time. Knows nothing about what is being counted.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 from rich.text import Text
-
-__all__ = ["PlainProgress", "TerminalProgress", "close_open_bars"]
 
 _LINE_EVERY_S = 10.0
 _open: set[TerminalProgress] = set()

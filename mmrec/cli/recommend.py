@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mmrec.cli.engines import Place, note_fallback, open_engine, print_ranking, read_ids, shown_ids
 from mmrec.cli.options import (
     CaOption,
     DeviceOption,
@@ -23,11 +24,11 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, note_fallback, open_engine, print_ranking, read_ids, shown_ids
+from mmrec.contract.items import Fallback, FilterMode
+from mmrec.contract.promotions import Promotion
+from mmrec.contract.rules import DEFAULT_K
+from mmrec.contract.types import Recommendations, RecommendRequest
 from mmrec.errors import InvalidArgumentError
-from mmrec.types import DEFAULT_K, Fallback, FilterMode, Promotion, Recommendations, RecommendRequest
-
-__all__ = ["recommend"]
 
 _IDS_RULE = """Commas separate ids; an id that holds a comma goes in double quotes: '"a,b",c'. May be repeated."""
 

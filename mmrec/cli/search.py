@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mmrec.cli.engines import Place, note_fallback, note_nothing_found, open_engine, print_ranking
 from mmrec.cli.options import (
     CaOption,
     DeviceOption,
@@ -23,12 +24,11 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.queries import named, print_answers, read_queries
-from mmrec.cli.session import Place, note_fallback, note_nothing_found, open_engine, print_ranking
+from mmrec.cli.query_file import named, print_answers, read_queries
+from mmrec.contract.items import FilterMode
+from mmrec.contract.questions import SearchRequest, SearchResults
+from mmrec.contract.rules import DEFAULT_K, MAX_BATCH, read_picture
 from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.types import DEFAULT_K, MAX_BATCH, FilterMode, SearchRequest, SearchResults, read_picture
-
-__all__ = ["search"]
 
 
 def search(

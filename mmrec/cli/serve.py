@@ -13,8 +13,6 @@ from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
-__all__ = ["serve"]
-
 
 def serve(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder.")],

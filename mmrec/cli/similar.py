@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mmrec.cli.engines import Place, note_fallback, note_nothing_found, open_engine, print_ranking
 from mmrec.cli.options import (
     CaOption,
     DeviceOption,
@@ -22,11 +23,10 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, note_fallback, note_nothing_found, open_engine, print_ranking
+from mmrec.contract.items import FilterMode
+from mmrec.contract.questions import SimilarRequest
+from mmrec.contract.rules import DEFAULT_K
 from mmrec.errors import InvalidArgumentError
-from mmrec.types import DEFAULT_K, FilterMode, SimilarRequest
-
-__all__ = ["similar"]
 
 
 def similar(

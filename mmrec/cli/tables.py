@@ -10,17 +10,8 @@ from mmrec.cli.output import Output
 if TYPE_CHECKING:
     from mmrec.evaluation.comparisons import Comparison
     from mmrec.evaluation.metrics import MetricRow
-    from mmrec.pipeline import BundleComparison, Evaluation
-    from mmrec.pipeline.beam_check import BeamCheck
-
-__all__ = [
-    "print_beam",
-    "print_comparison",
-    "print_comparisons",
-    "print_evaluation",
-    "print_lists",
-    "print_slices",
-]
+    from mmrec.training import BundleComparison, Evaluation
+    from mmrec.training.beam_check import BeamCheck
 
 
 def print_evaluation(out: Output, evaluation: Evaluation) -> None:

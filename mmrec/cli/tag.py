@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mmrec.cli.engines import Place, holds_dataset, open_engine, read_ids, shown_ids
 from mmrec.cli.options import (
     CaOption,
     DeviceOption,
@@ -20,14 +21,13 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.cli.session import Place, holds_dataset, open_engine, read_ids, shown_ids
+from mmrec.contract.items import ItemFailure, ItemInput, Modality
+from mmrec.contract.questions import TagRequest, TagResults
+from mmrec.contract.rules import DEFAULT_TAGS, read_picture
 from mmrec.errors import InvalidArgumentError, NotFoundError
-from mmrec.types import DEFAULT_TAGS, ItemFailure, ItemInput, Modality, TagRequest, TagResults, read_picture
 
 if TYPE_CHECKING:
-    from mmrec.pipeline.column import FilledColumn
-
-__all__ = ["tag"]
+    from mmrec.training.impute_column import FilledColumn
 
 _SHOWN = 20
 
@@ -213,7 +213,7 @@ def _fill_in(
     if modality not in sides:
         words = ", ".join(str(side.value) for side in Modality)
         raise InvalidArgumentError(f"modality is {modality!r:.80}; it must be one of {words}", field="modality")
-    from mmrec.pipeline.column import FillSource, fill_dataset_column, write_filled
+    from mmrec.training.impute_column import FillSource, fill_dataset_column, write_filled
 
     source = FillSource(bundle=bundle, encoders=encoders, device=device, dtype=dtype, seed=seed)
     filled = fill_dataset_column(

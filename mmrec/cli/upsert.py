@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from mmrec.cli.engines import open_server
 from mmrec.cli.options import CaOption, ChangedServerOption, JsonFlag, QuietFlag, TimeoutOption, TlsFlag, TokenOption
 from mmrec.cli.output import Output
-from mmrec.cli.session import open_server
+from mmrec.contract.changes import ChangeResults
+from mmrec.contract.items import NO_VERSIONS, ItemInput, Versions
+from mmrec.contract.rules import MAX_BATCH
 from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.items import NO_VERSIONS, ItemInput, Versions
-from mmrec.types import MAX_BATCH, ChangeResults
 
 if TYPE_CHECKING:
-    from mmrec.client import Client
-    from mmrec.data.described import DescribedBatch, DescribedItems
-
-__all__ = ["upsert"]
+    from mmrec.data.item_inputs import DescribedBatch, DescribedItems
+    from mmrec.sdk.client import Client
 
 _SHOWN = 20
 _IN_FLIGHT = 2
@@ -85,7 +84,7 @@ def upsert(
         raise InvalidArgumentError(f"--batch is {batch}; it must lie between 1 and {MAX_BATCH:,}", field="batch")
     sink = Output(json=json, quiet=quiet)
     with open_server(server, token, tls, ca, timeout) as client:
-        from mmrec.data.described import DescribedItems
+        from mmrec.data.item_inputs import DescribedItems
 
         load = _Load(DescribedItems(dataset, batch), skip, sink)
         try:

@@ -20,19 +20,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.column_check import ColumnCheck, check_columns
 from mmrec.data.column_report import ColumnReport, WordsExample
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import Loaded, load_tables
 from mmrec.data.pictures import PictureStore, decode_picture, is_url
 from mmrec.data.problems import Problem, ProblemGroup, ProblemLog, shown
-from mmrec.data.repeats import Repeats
+from mmrec.data.repeated_events import Repeats
 from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.errors import InvalidDatasetError, InvalidImageError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["CheckReport", "check_dataset"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 _THREADS = 8
 _AT_ONCE = 1024

@@ -13,15 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.column_report import ColumnReport, WordsExample, describe_columns, words_examples
 from mmrec.data.problems import Problem, shown
 from mmrec.data.settings import SETTINGS_FILE, DatasetSettings
 from mmrec.data.word_columns import find_words
 from mmrec.errors import InvalidArgumentError
-
-__all__ = ["ColumnCheck", "check_columns", "setting_problems"]
-
 
 _NOTHING = np.zeros(0, np.bool_)
 

@@ -14,12 +14,10 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.catalogue import Catalogue
-from mmrec.data.column_kinds import FAMILIES, NAMES, Tally, example_of, setting_for, tally_of, whatever_is_odd
-from mmrec.data.item_words import ItemWords, item_text
-from mmrec.data.written_values import read_value
-
-__all__ = ["ColumnReport", "WordsExample", "describe_columns", "words_examples"]
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.column_kinds import FAMILIES, NAMES, Tally, example_of, setting_for, tally_of, whatever_is_odd
+from mmrec.catalogue.item_words import ItemWords, item_text
+from mmrec.catalogue.written_values import read_value
 
 _EXAMPLES = 3
 _DAY = 86_400.0
@@ -31,7 +29,7 @@ class ColumnReport:
 
     Attributes:
         name: Of the column.
-        kind: One of `mmrec.data.settings.COLUMN_KINDS`.
+        kind: One of `mmrec.catalogue.column_kinds.COLUMN_KINDS`.
         configured: Whether the kind is what ``dataset.toml`` says.
         words: Whether the column is among the words of an item.
         distinct: Different values; blank ones are none.

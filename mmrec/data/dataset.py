@@ -1,8 +1,8 @@
 """A dataset folder, read: the catalogue, who did what, and where the pictures are.
 
 The folder holds ``items.{parquet,csv,tsv,jsonl}`` with `item_id` and any of `title`, `description`, `image`;
-every further column is an attribute. ``events.*`` has `user_id`, `item_id`, and `timestamp` (`mmrec.data.moments`) or
-`position`; `rating` and `event_type` are optional, and say which events are positive (`mmrec.data.feedback`).
+every further column is an attribute. ``events.*`` has `user_id`, `item_id`, and `timestamp` (`mmrec.data.time_parsing`)
+or `position`; `rating` and `event_type` are optional, and say which events are positive (`mmrec.data.feedback`).
 ``users.*`` is optional. Pictures lie in ``images/`` or ``images.zip``. The text formats may be compressed
 (``events.tsv.gz``).
 ``dataset.toml`` has the owner's settings (`mmrec.data.settings`).
@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import load_tables
 from mmrec.data.pictures import PictureStore
@@ -26,8 +26,6 @@ from mmrec.data.settings import DatasetSettings
 from mmrec.data.summary import DatasetSummary, checked_share, raise_if_too_few_used
 from mmrec.data.word_columns import find_words
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
-
-__all__ = ["Dataset", "Need", "read_dataset"]
 
 Need = Literal["", "picture", "words"]
 

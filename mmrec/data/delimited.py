@@ -23,8 +23,6 @@ from mmrec.data.arrow_text import TEXT
 from mmrec.data.dialects import Dialect
 from mmrec.data.text_files import MAX_LINE_BYTES
 
-__all__ = ["Block", "Fault", "Record", "encoding_message", "first_record", "parse_blocks"]
-
 MOST_LINES, MOST_BYTES = 1000, 2**20
 """Lines and bytes that one quoted row may span before its quotes count as unmatched."""
 _SMALL = 2**16

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Dialect", "find_dialect"]
-
 _DELIMITERS = {b",": "a comma", b";": "a semicolon", b"\t": "a tab", b"|": "a vertical bar"}
 _LINES = 1000
 """Lines that are looked at to find out whether a TSV is quoted."""

@@ -15,14 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.data.columns import Parsed, parse_positions
-from mmrec.data.moments import EARLIEST, TIME_FORMATS, Moments, is_excel_serial, parse_timestamps, spells_date
+from mmrec.data.number_columns import Parsed, parse_positions
 from mmrec.data.problems import Problem, ProblemLog, shown
 from mmrec.data.row_problems import report_rows, report_values
 from mmrec.data.summary import ColumnUse
 from mmrec.data.tables import Table
-
-__all__ = ["BAD_POSITION", "BAD_TIMESTAMP", "read_positions", "read_times"]
+from mmrec.data.time_parsing import EARLIEST, TIME_FORMATS, Moments, is_excel_serial, parse_timestamps, spells_date
 
 BAD_TIMESTAMP = "bad timestamp"
 BAD_POSITION = "bad position"

@@ -18,21 +18,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.data.columns import Parsed, parse_ratings
 from mmrec.data.event_times import BAD_POSITION, BAD_TIMESTAMP, read_positions, read_times
 from mmrec.data.feedback import judge_ratings, judge_types
 from mmrec.data.id_hints import unknown_id_hint
 from mmrec.data.interactions import NO_TIME, Interactions
 from mmrec.data.inventory import meant_column
-from mmrec.data.moments import Moments
+from mmrec.data.number_columns import Parsed, parse_ratings
 from mmrec.data.problems import Problem, ProblemLog, shown
-from mmrec.data.repeats import Repeats, count_repeats
+from mmrec.data.repeated_events import Repeats, count_repeats
 from mmrec.data.row_problems import report_over_limits, report_values
 from mmrec.data.settings import EventSettings
 from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.data.tables import Table
-
-__all__ = ["Events", "KnownItems", "read_events"]
+from mmrec.data.time_parsing import Moments
 
 _MICROSECONDS = 1_000_000
 _OWN_COLUMNS = ("user_id", "item_id", "timestamp", "position", "event_type", "rating")

@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["NEGATIVE_TYPES", "ByRating", "ByType", "judge_ratings", "judge_types"]
-
 NEGATIVE_TYPES = (
     "return",
     "returned",

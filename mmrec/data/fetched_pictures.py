@@ -25,9 +25,7 @@ from mmrec.data.pictures import decode_picture, is_url, picture_format
 from mmrec.data.streaming import ItemStream
 from mmrec.data.urls import shown_url
 from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["DEAD_LETTERS", "FetchFailure", "FetchSummary", "fetch_pictures"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 DEAD_LETTERS = "_dead-letter.jsonl"
 """Name of the file in the dataset folder; it is there only after a run that failed to fetch something."""

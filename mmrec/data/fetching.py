@@ -22,14 +22,12 @@ from typing import Any, NamedTuple
 
 from urllib3.response import HTTPResponse
 
-from mmrec.data.addresses import IPNetwork, why_not_public
-from mmrec.data.dialling import Meter, OutOfBytesError, OutOfTimeError, open_connection, tls_context
+from mmrec.contract.rules import MAX_PICTURE_BYTES
+from mmrec.data.http_connections import Meter, OutOfBytesError, OutOfTimeError, open_connection, tls_context
 from mmrec.data.pictures import picture_format
+from mmrec.data.public_addresses import IPNetwork, why_not_public
 from mmrec.data.urls import RefusedURLError, Target, host_matches, is_host_pattern, read_url, redirected, shown_url
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, NotFoundError
-from mmrec.types import MAX_PICTURE_BYTES
-
-__all__ = ["FetchConfig", "PictureFetcher", "resolve_host"]
 
 Resolve = Callable[[str, int], Sequence[str]]
 

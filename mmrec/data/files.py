@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.disk import naming_file
-
-__all__ = ["new_array_file", "replace_file"]
+from mmrec.runtime.disk_errors import naming_file
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

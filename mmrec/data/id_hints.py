@@ -14,8 +14,6 @@ import pyarrow.compute as pc
 
 from mmrec.data.problems import shown
 
-__all__ = ["unknown_id_hint"]
-
 _LOOKED_AT = 20_000
 """Unknown ids that are looked at."""
 _MOST_HINTS = 3

@@ -18,8 +18,6 @@ import pyarrow as pa
 
 from mmrec.errors import InvalidDatasetError
 
-__all__ = ["NO_TIME", "Interactions"]
-
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing time in `Interactions.from_columns`."""
 

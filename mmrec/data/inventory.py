@@ -11,12 +11,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmrec.data.contents import HEAD_BYTES, content_problem, packing_problem
+from mmrec.data.file_signatures import HEAD_BYTES, content_problem, packing_problem
 from mmrec.data.problems import Problem, shown
 from mmrec.data.settings import SETTINGS_FILE
 from mmrec.data.table_files import FORMAT_WORDS, TABLES, find_table, is_hidden, table_name, table_parts
-
-__all__ = ["COLUMNS", "column_problems", "folder_problems", "meant_column"]
 
 COLUMNS = {
     "items": ("item_id", "title", "description", "image"),

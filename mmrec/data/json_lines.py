@@ -12,11 +12,9 @@ from typing import NamedTuple
 
 from mmrec.data.arrow_text import value_text
 from mmrec.data.delimited import Fault, encoding_message
-from mmrec.data.limits import ID_COLUMNS, name_problem
 from mmrec.data.problems import shown
 from mmrec.data.text_files import MAX_LINE_BYTES
-
-__all__ = ["JsonRow", "json_rows"]
+from mmrec.data.value_limits import ID_COLUMNS, name_problem
 
 
 class JsonRow(NamedTuple):

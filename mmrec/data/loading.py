@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.data.column_check import setting_problems
 from mmrec.data.events import Events, KnownItems, read_events
 from mmrec.data.interactions import Interactions
@@ -30,8 +30,6 @@ from mmrec.data.table_batches import Places
 from mmrec.data.table_files import FORMAT_WORDS, find_table
 from mmrec.data.tables import Table, read_table
 from mmrec.errors import InvalidDatasetError, NotFoundError
-
-__all__ = ["Loaded", "load_tables"]
 
 
 class Loaded(NamedTuple):

@@ -16,8 +16,6 @@ import pyarrow.parquet as pq
 from mmrec.data.arrow_text import TEXT, as_text, plain_array
 from mmrec.errors import InvalidDatasetError
 
-__all__ = ["ParquetBatch", "ParquetPart"]
-
 _PICTURE_COLUMNS = ("image_bytes", "image")
 _ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, ValueError)
 _UNREADABLE = "is not a readable Parquet file; write it again, or export it as CSV"

@@ -21,16 +21,6 @@ from zipfile import ZipInfo
 
 from mmrec.errors import InvalidImageError
 
-__all__ = [
-    "STORED_SUFFIXES",
-    "PictureNames",
-    "entry_names",
-    "inner_name",
-    "list_message",
-    "stored_names",
-    "stored_stem",
-]
-
 STORED_SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WebP": "webp", "GIF": "gif", "BMP": "bmp"}
 """Suffix of a stored picture by its format."""
 _SUFFIX = r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic)"

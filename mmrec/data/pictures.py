@@ -17,17 +17,15 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mmrec.data.containers import only_pixels
+from mmrec.contract.rules import MAX_PICTURE_BYTES
+from mmrec.data.picture_containers import only_pixels
 from mmrec.data.picture_names import PictureNames, entry_names, list_message, stored_names
 from mmrec.errors import InvalidDatasetError, InvalidImageError
-from mmrec.types import MAX_PICTURE_BYTES
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from mmrec.data.fetching import PictureFetcher
-
-__all__ = ["MAX_ASPECT", "MAX_PIXELS", "PictureStore", "decode_picture", "is_url", "picture_format"]
 
 MAX_PIXELS = 50_000_000
 """Largest picture decoded, in pixels."""

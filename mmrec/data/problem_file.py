@@ -12,10 +12,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from mmrec.data.problems import Problem
-from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError
-
-__all__ = ["ProblemFile"]
+from mmrec.runtime.disk_errors import refusals_as_errors
 
 _COLUMNS = tuple(entry.name for entry in fields(Problem))
 

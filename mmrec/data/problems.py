@@ -16,18 +16,6 @@ import numpy.typing as npt
 
 from mmrec.errors import InvalidDatasetError
 
-__all__ = [
-    "EXAMPLES",
-    "FATAL_KINDS",
-    "Problem",
-    "ProblemGroup",
-    "ProblemLog",
-    "Severity",
-    "fatal_groups",
-    "raise_if_fatal",
-    "shown",
-]
-
 Severity = Literal["error", "warning"]
 
 FATAL_KINDS = frozenset(

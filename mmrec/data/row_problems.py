@@ -11,11 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mmrec.data.limits import limit_problem, rows_over_limits
 from mmrec.data.problems import ProblemLog, Severity
 from mmrec.data.tables import Table
-
-__all__ = ["report_over_limits", "report_rows", "report_values"]
+from mmrec.data.value_limits import limit_problem, rows_over_limits
 
 
 def report_rows(

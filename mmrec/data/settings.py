@@ -29,14 +29,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mmrec.catalogue.column_kinds import COLUMN_KINDS
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
-__all__ = ["COLUMN_KINDS", "SETTINGS_FILE", "DatasetSettings", "EventSettings", "WordSettings", "read_settings"]
-
 SETTINGS_FILE = "dataset.toml"
-COLUMN_KINDS = ("text", "list", "boolean", "number", "number-comma", "date", "date-dmy", "date-mdy")
-"""Ways to read a column: ``number-comma`` has a decimal comma (1.299,00), ``date-dmy`` the day first (31/05/2024),
-``date-mdy`` the month first (05/31/2024)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,6 @@ import numpy.typing as npt
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["LeaveOneOut", "Split", "leave_one_out", "time_split"]
-
 
 class Split(NamedTuple):
     """Questions with their answers. Q questions, one per user at most.

@@ -13,16 +13,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mmrec.data.catalogue import OWN_COLUMNS
+from mmrec.catalogue.catalogue import OWN_COLUMNS
+from mmrec.contract.rules import MAX_ID_CHARS
 from mmrec.data.inventory import folder_problems, meant_column
-from mmrec.data.limits import limit_problem
 from mmrec.data.problems import Problem, shown
-from mmrec.data.rows import RawRow, RowStream
+from mmrec.data.row_stream import RawRow, RowStream
 from mmrec.data.table_files import FORMAT_WORDS, find_table, table_parts
+from mmrec.data.value_limits import limit_problem
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, NotFoundError
-from mmrec.types import MAX_ID_CHARS
-
-__all__ = ["ItemStream", "ItemWindow", "RowFailure", "StreamedItem", "open_table"]
 
 _MOST_ASKED = 500
 

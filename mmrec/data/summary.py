@@ -12,8 +12,6 @@ from typing import Any
 
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
-__all__ = ["ColumnUse", "DatasetSummary", "TableSummary", "checked_share", "raise_if_too_few_used"]
-
 
 @dataclass(frozen=True, slots=True)
 class TableSummary:

@@ -19,18 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmrec.data.arrow_text import TEXT
-from mmrec.data.contents import HEAD_BYTES, content_problem, packing_problem
 from mmrec.data.delimited import first_record, parse_blocks
 from mmrec.data.dialects import Dialect, find_dialect
+from mmrec.data.file_signatures import HEAD_BYTES, content_problem, packing_problem
 from mmrec.data.json_lines import json_rows
-from mmrec.data.limits import ID_COLUMNS, name_problem
 from mmrec.data.parquet_parts import ParquetPart
 from mmrec.data.problems import Problem
 from mmrec.data.table_files import FORMAT_WORDS, Part, table_parts
 from mmrec.data.text_files import TextFile
+from mmrec.data.value_limits import ID_COLUMNS, name_problem
 from mmrec.errors import InvalidDatasetError
-
-__all__ = ["Batch", "Places", "TableReader"]
 
 MOST_COLUMNS = 4096
 

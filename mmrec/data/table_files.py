@@ -17,21 +17,6 @@ from urllib.parse import unquote
 
 from mmrec.data.problems import Problem
 
-__all__ = [
-    "FORMATS",
-    "FORMAT_WORDS",
-    "PACKINGS",
-    "SUFFIXES",
-    "TABLES",
-    "Part",
-    "TableName",
-    "find_table",
-    "is_hidden",
-    "table_files",
-    "table_name",
-    "table_parts",
-]
-
 TABLES = ("items", "events", "users")
 FORMATS = ("parquet", "csv", "tsv", "jsonl")
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".br": "brotli"}

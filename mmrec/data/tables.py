@@ -17,8 +17,6 @@ from mmrec.data.arrow_text import TEXT, as_text
 from mmrec.data.problems import Problem, ProblemLog
 from mmrec.data.table_batches import Batch, Places, TableReader
 
-__all__ = ["Table", "read_table"]
-
 
 @dataclass(frozen=True, eq=False)
 class Table:

@@ -14,11 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmrec.data.contents import HEAD_BYTES, content_problem, packing_problem
+from mmrec.data.file_signatures import HEAD_BYTES, content_problem, packing_problem
 from mmrec.data.table_files import PACKINGS, Part
 from mmrec.errors import InvalidDatasetError
-
-__all__ = ["MAX_LINE_BYTES", "TextFile"]
 
 MAX_LINE_BYTES = 2**24
 """A longer line is no row."""

@@ -11,9 +11,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
-from mmrec.data.addresses import IPAddress, address_in_url
-
-__all__ = ["RefusedURLError", "Target", "host_matches", "is_host_pattern", "read_url", "redirected", "shown_url"]
+from mmrec.data.public_addresses import IPAddress, address_in_url
 
 _MAX_URL = 4096
 _PORTS = {"http": 80, "https": 443}

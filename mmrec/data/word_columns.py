@@ -15,13 +15,11 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
-from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
-from mmrec.data.column_kinds import FAMILIES, tally_of
-from mmrec.data.item_words import ItemWords, check_words
+from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.catalogue.column_kinds import FAMILIES, tally_of
+from mmrec.catalogue.item_words import ItemWords, check_words
+from mmrec.catalogue.written_values import fit_of
 from mmrec.data.settings import WordSettings
-from mmrec.data.written_values import fit_of
-
-__all__ = ["find_words", "is_words"]
 
 _MOST_OTHERS = 0.1
 """Share of the values of a column that may be words although the column is none, as ``on request`` among prices."""

@@ -20,10 +20,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
-
-__all__ = ["FORMATS", "ImportSummary", "LeftOut", "PictureHost", "TableWriter", "dataset_folder", "write_table"]
+from mmrec.runtime.disk_errors import refusals_as_errors
 
 FORMATS = ("parquet", "csv", "tsv", "jsonl")
 _STEMS = ("items", "events", "users")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["COLOURS", "KINDS", "MATERIALS", "OCCASIONS", "PATTERNS", "ItemTruth", "Taste"]
-
 COLOURS: dict[str, tuple[float, float, float, float]] = {
     # Hue range in degrees, saturation and value in [0, 1].
     "red": (-4, 6, 0.78, 0.82),

@@ -14,8 +14,6 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-__all__ = ["RGB", "Canvas", "mix", "paint_pattern", "rgb"]
-
 RGB = tuple[int, int, int]
 Point = tuple[float, float]
 

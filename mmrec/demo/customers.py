@@ -17,8 +17,6 @@ import numpy as np
 from mmrec.demo.attributes import COLOURS, OCCASIONS, ItemTruth, Taste
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["CustomerConfig", "Histories", "make_histories"]
-
 
 @dataclass(frozen=True, slots=True)
 class CustomerConfig:

@@ -18,9 +18,7 @@ from mmrec.demo.customers import CustomerConfig, Histories, make_histories
 from mmrec.demo.products import draw_product
 from mmrec.demo.words import describe, title
 from mmrec.errors import InvalidArgumentError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["DemoTruth", "write_demo_dataset"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 SIDE = 160
 """Side of the pictures, in pixels."""

@@ -16,8 +16,6 @@ from PIL import Image, ImageChops
 from mmrec.demo.attributes import COLOURS
 from mmrec.demo.canvas import RGB, Canvas, mix, paint_pattern, rgb
 
-__all__ = ["draw_product"]
-
 _BACKDROPS: tuple[RGB, ...] = ((236, 232, 226), (230, 232, 234), (238, 235, 230), (228, 229, 228))
 _CREAM: RGB = (250, 246, 236)
 _FIXTURE: RGB = (108, 102, 100)

@@ -15,8 +15,6 @@ from threading import Thread
 
 from mmrec.errors import FailedPreconditionError, UnavailableError
 
-__all__ = ["RunningServer", "running_server"]
-
 START_TIMEOUT_S = 120.0
 """Seconds until the server must say where it listens and be healthy: it loads torch and every model first."""
 STOP_TIMEOUT_S = 20.0

@@ -15,8 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["SheetItem", "SheetRow", "draw_contact_sheet"]
-
 COLUMNS = 6
 """Products shown of a history (the last) and of a ranking (the first)."""
 

@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmrec.contract.types import RecommendRequest
 from mmrec.demo.attributes import Taste
 from mmrec.demo.dataset import DemoTruth
 from mmrec.demo.sheet import COLUMNS, SheetItem, SheetRow
 from mmrec.errors import MmrecError
-from mmrec.types import RecommendRequest
 
 if TYPE_CHECKING:
-    from mmrec.client import Client
     from mmrec.data.dataset import Dataset
-
-__all__ = ["Matching", "Visit", "ask_for_customers", "measure_matching", "sheet_rows"]
+    from mmrec.sdk.client import Client
 
 
 @dataclass(frozen=True, slots=True)

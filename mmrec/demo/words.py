@@ -9,8 +9,6 @@ import numpy as np
 
 from mmrec.demo.attributes import ItemTruth
 
-__all__ = ["describe", "title"]
-
 _OCCASION: dict[str, tuple[str, ...]] = {
     "camping": (
         "Made for nights in the tent and mornings by the campfire.",

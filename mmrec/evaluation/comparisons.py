@@ -12,8 +12,6 @@ from typing import Any
 from mmrec.evaluation.intervals import PairedTest, holm, paired_test
 from mmrec.evaluation.metrics import Ranks
 
-__all__ = ["SURE", "Comparison", "compare"]
-
 SURE = 0.05
 """A corrected p-value below this is called a difference."""
 

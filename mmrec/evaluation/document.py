@@ -14,20 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.data.files import replace_file
-from mmrec.disk import refusals_as_errors
 from mmrec.errors import InvalidArgumentError
-
-__all__ = [
-    "Block",
-    "Figure",
-    "Heading",
-    "Text",
-    "TextTable",
-    "prepare_folder",
-    "render_html",
-    "render_markdown",
-    "write_document",
-]
+from mmrec.runtime.disk_errors import refusals_as_errors
 
 FIGURES = "figures"
 """Folder of the figures of the Markdown report, inside the report's."""

@@ -15,8 +15,6 @@ import scipy.sparse as sp
 
 from mmrec.data.interactions import Interactions
 
-__all__ = ["Scorer", "item_knn", "last_item_transitions", "popularity"]
-
 Scorer = Callable[[Sequence[npt.NDArray[np.int32]]], npt.NDArray[np.float32]]
 """Histories (catalogue rows, oldest first) in; scores of all items out. Shape: (B, N), float32."""
 

@@ -14,8 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LEVEL", "RESAMPLES", "Interval", "PairedTest", "bootstrap_intervals", "holm", "paired_test"]
-
 LEVEL = 0.95
 RESAMPLES = 1000
 PERMUTATIONS = 9999

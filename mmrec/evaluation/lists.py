@@ -15,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["ListFigures", "ListTally", "gini", "top_lists"]
-
 LISTS_AT_ONCE = 4096
 """Lists whose embeddings are held at a time; bounds memory, changes nothing else."""
 

@@ -32,8 +32,6 @@ from mmrec.evaluation.metrics import (
 )
 from mmrec.evaluation.relabelling import relabel_split, shuffled_rows
 
-__all__ = ["Asked", "Key", "Measurement", "measure_scorers", "rows_of", "seen_word"]
-
 Key = tuple[str, str]
 """Name of a ranker, and ``removed`` or ``kept`` for what happens to seen items."""
 

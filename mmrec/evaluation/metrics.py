@@ -20,18 +20,6 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.intervals import Interval
 from mmrec.evaluation.lists import ListFigures
 
-__all__ = [
-    "CUTOFFS",
-    "MetricRow",
-    "Ranks",
-    "checked_cutoffs",
-    "join_ranks",
-    "main_cutoff",
-    "rank_targets",
-    "ranks_in_lists",
-    "summarise",
-]
-
 CUTOFFS = (5, 10, 20)
 """List lengths the tables report."""
 

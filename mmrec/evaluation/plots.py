@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Bar", "draw_bars", "draw_curves", "draw_differences", "draw_groups", "draw_points"]
-
 COLOURS = ("#2f6db3", "#d9822b", "#4f9a5f", "#a24b9a", "#7d6b57", "#c24848")
 WIDTH = 8.0
 LONGEST = 64

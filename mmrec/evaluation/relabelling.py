@@ -13,11 +13,9 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import LeaveOneOut, Split
-
-__all__ = ["relabel_catalogue", "relabel_interactions", "relabel_split", "shuffled_rows"]
 
 
 def shuffled_rows(items: int, seed: int = 0) -> npt.NDArray[np.int64]:

@@ -16,8 +16,6 @@ import numpy.typing as npt
 from mmrec.evaluation.measuring import Key, rows_of
 from mmrec.evaluation.metrics import MetricRow, Ranks, main_cutoff
 
-__all__ = ["BY_HISTORY", "BY_POPULARITY", "COLD", "QuestionSlice", "slice_rows"]
-
 BY_HISTORY = "history length"
 BY_POPULARITY = "training events of the answer"
 COLD = "0 (cold)"

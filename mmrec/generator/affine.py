@@ -17,8 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["affine", "even_rows"]
-
 LEAST_PRODUCTS = 1 << 20
 """Multiplications below which oneDNN's longer way in costs more than it saves."""
 

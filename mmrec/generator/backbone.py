@@ -14,9 +14,7 @@ from torch import nn
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
 from mmrec.generator.config import GeneratorConfig
-from mmrec.quiet import quiet_loading
-
-__all__ = ["build_backbone", "load_backbone", "save_backbone"]
+from mmrec.runtime.quiet import quiet_loading
 
 _SCRATCH = {
     "llama": (transformers.LlamaConfig, transformers.LlamaModel),

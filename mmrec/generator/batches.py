@@ -17,8 +17,6 @@ from torch import Tensor
 
 from mmrec.generator.negatives import Drawn
 
-__all__ = ["Batch", "epoch_batches", "pad_histories"]
-
 POOL = 32
 """Batches' worth of windows that are sorted by length together: enough to save padding, few enough to stay random."""
 

@@ -15,11 +15,9 @@ from torch import Tensor
 from mmrec.generator.affine import even_rows
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
 from mmrec.generator.threads import alone_if_small
-from mmrec.tokens.decode_index import Children, DecodeIndex
-from mmrec.tokens.eligibility import Eligibility
-from mmrec.tokens.path_search import PathResult, best_items, checked_width, search_paths
-
-__all__ = ["beam_search", "exact_is_cheaper", "exact_log_probs", "exact_search", "generate"]
+from mmrec.semantic_ids.decode_index import Children, DecodeIndex
+from mmrec.semantic_ids.eligibility import Eligibility
+from mmrec.semantic_ids.path_search import PathResult, best_items, checked_width, search_paths
 
 NODES_AT_ONCE = 2048
 """Nodes decoded in one go by `exact_log_probs`; bounds memory, changes nothing else."""

@@ -23,10 +23,8 @@ from torch import Tensor, nn
 
 from mmrec.data.files import replace_file
 from mmrec.generator.config import TrainingConfig
-from mmrec.generator.records import EpochRecord
+from mmrec.generator.training_log import EpochRecord
 from mmrec.generator.weights import AveragedWeights, put_weights, trained_weights
-
-__all__ = ["Checkpoint", "Position", "Trained", "training_identity"]
 
 _NAME = "training.safetensors"
 _FORMAT = 2

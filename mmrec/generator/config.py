@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mmrec.checks import MAX_HISTORY
+from mmrec.contract.rules import MAX_HISTORY
 from mmrec.errors import InvalidArgumentError
-
-__all__ = ["STEPS_PER_EPOCH", "Architecture", "GeneratorConfig", "TrainingConfig"]
 
 STEPS_PER_EPOCH = 24
 """Fewest steps in a pass over a small set: one large step a pass learns next to nothing."""

@@ -11,8 +11,6 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-__all__ = ["Recorded", "graph_pool"]
-
 T = TypeVar("T")
 
 WARM_UPS = 2

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.data.files import replace_file
-from mmrec.disk import naming_file
-from mmrec.generator.records import EpochRecord
-
-__all__ = ["Curves", "draw_curves"]
+from mmrec.generator.training_log import EpochRecord
+from mmrec.runtime.disk_errors import naming_file
 
 _DRAW_EVERY_S = 20.0
 _LOG_EVERY_STEPS = 20

@@ -18,8 +18,6 @@ from torch import Tensor, nn
 
 from mmrec.generator.affine import affine
 
-__all__ = ["Attended", "DecoderLayer", "applied"]
-
 
 class Attended(NamedTuple):
     """What a layer attends to in a history. Shape of each: (B, heads, T, w)."""

@@ -28,11 +28,9 @@ from mmrec.generator.beam import beam_search
 from mmrec.generator.cuda_graphs import Recorded, graph_pool
 from mmrec.generator.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
-from mmrec.tokens.decode_index import DecodeIndex
-from mmrec.tokens.eligibility import FEW, Passing, eligible, eligible_padded, padded_places
-from mmrec.tokens.path_search import PathResult, checked_width
-
-__all__ = ["Answer", "GraphedSearch", "Shape"]
+from mmrec.semantic_ids.decode_index import DecodeIndex
+from mmrec.semantic_ids.eligibility import FEW, Passing, eligible, eligible_padded, padded_places
+from mmrec.semantic_ids.path_search import PathResult, checked_width
 
 Histories = Sequence[npt.NDArray[np.int32]]
 

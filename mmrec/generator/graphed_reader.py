@@ -21,8 +21,6 @@ from mmrec.generator.lean import Lean
 from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
 
-__all__ = ["LEAST_PLACES", "GraphedReader", "ReadSlot"]
-
 LEAST_PLACES = 16
 """Fewest history places that are recorded."""
 

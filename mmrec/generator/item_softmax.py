@@ -27,8 +27,6 @@ from torch import Tensor
 
 from mmrec.generator.negatives import Drawn
 
-__all__ = ["item_softmax"]
-
 _CHUNK_CPU = 2**21
 """Scores of a chunk, 8 MB: a share of the last-level cache, and enough places for a fast matrix product."""
 

@@ -26,8 +26,6 @@ from torch import Tensor, nn
 
 from mmrec.generator.config import GeneratorConfig
 
-__all__ = ["ItemTable", "ItemTokens", "Neighbours", "neighbours_of"]
-
 
 class Neighbours(NamedTuple):
     """A few neighbours of every item; a graph laid out as a table.

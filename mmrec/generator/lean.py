@@ -22,10 +22,8 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor, nn
 
-from mmrec.generator import fused
+from mmrec.generator import triton_kernels as fused
 from mmrec.generator.affine import affine, even_rows
-
-__all__ = ["Lean", "LeanReader"]
 
 KNOWN = (transformers.LlamaModel, transformers.MistralModel, transformers.Qwen3Model)
 

@@ -21,9 +21,7 @@ from mmrec.generator.config import TrainingConfig
 from mmrec.generator.item_softmax import item_softmax
 from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
-from mmrec.tokens.decode_index import DecodeIndex
-
-__all__ = ["Losses", "compute_losses", "nodes_by_depth", "path_softmax"]
+from mmrec.semantic_ids.decode_index import DecodeIndex
 
 
 class Losses(NamedTuple):

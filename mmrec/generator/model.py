@@ -23,9 +23,7 @@ from mmrec.generator.item_tokens import ItemTable, ItemTokens
 from mmrec.generator.lean import LeanReader
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
 from mmrec.generator.threads import alone_if_small
-from mmrec.tokens.decode_index import DecodeIndex
-
-__all__ = ["Generator"]
+from mmrec.semantic_ids.decode_index import DecodeIndex
 
 
 class Generator(nn.Module):

@@ -15,8 +15,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Drawn", "ItemSampler"]
-
 
 class Drawn(NamedTuple):
     """Negatives of a step.

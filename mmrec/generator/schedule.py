@@ -8,8 +8,6 @@ import numpy as np
 
 from mmrec.generator.config import TrainingConfig
 
-__all__ = ["learning_rate", "step_seed"]
-
 
 def learning_rate(step: int, config: TrainingConfig, steps_per_epoch: int) -> float:
     """Linear warm-up, then a cosine down to a tenth over the longest possible run.

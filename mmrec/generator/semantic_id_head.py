@@ -29,9 +29,7 @@ from torch import Tensor, nn
 from mmrec.generator.affine import affine
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.decoder_layer import Attended, DecoderLayer, applied
-from mmrec.tokens.decode_index import Children, DecodeIndex
-
-__all__ = ["Memory", "NodeKeys", "SemanticIdHead", "Written"]
+from mmrec.semantic_ids.decode_index import Children, DecodeIndex
 
 MOST_SCORED = 32_768
 """Nodes of a depth up to which a training step scores all of them by one matrix product and then picks its children's

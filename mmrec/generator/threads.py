@@ -12,8 +12,6 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["alone_if_small"]
-
 FEW_ROWS = 64
 """Rows of a product up to which it may be small."""
 

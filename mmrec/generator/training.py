@@ -29,16 +29,14 @@ from mmrec.generator.curves import Curves
 from mmrec.generator.losses import compute_losses, nodes_by_depth
 from mmrec.generator.model import Generator
 from mmrec.generator.negatives import ItemSampler
-from mmrec.generator.records import EpochRecord, TrainingResult
 from mmrec.generator.schedule import learning_rate, step_seed
+from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet, ndcg_at_10
 from mmrec.generator.weights import AveragedWeights, put_weights, trained_weights
-from mmrec.processes import Processes
-from mmrec.progress import NO_PROGRESS, Progress
-from mmrec.stopping import StopRequest
-from mmrec.tokens.decode_index import DecodeIndex
-
-__all__ = ["EpochRecord", "TrainingResult", "ValidationSet", "train_generator"]
+from mmrec.runtime.processes import Processes
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.runtime.shutdown import StopRequest
+from mmrec.semantic_ids.decode_index import DecodeIndex
 
 _SAY_EVERY_S = 1.0
 

@@ -14,9 +14,7 @@ import torch
 
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.model import Generator
-from mmrec.processes import Processes
-
-__all__ = ["ValidationSet", "ndcg_at_10"]
+from mmrec.runtime.processes import Processes
 
 _SCORES = 2**24
 """Most scores that are computed at once, 64 MB."""

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AveragedWeights", "put_weights", "trained_weights"]
-
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
     """A copy of everything that training changes; what is frozen comes from where it came from."""

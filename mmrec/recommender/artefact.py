@@ -22,42 +22,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from mmrec.bundle import Bundle, BundleWriter
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.channels.blend import Blend
 from mmrec.channels.content import ContentConfig
 from mmrec.channels.lexical import LexicalConfig, LexicalIndex, Vocabulary
-from mmrec.channels.sketch import LexicalSketch
+from mmrec.channels.lsa_projection import LexicalSketch
 from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
-from mmrec.data.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.errors import BundleError, InvalidDatasetError
 from mmrec.generator.backbone import load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
-from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.live_rows import LiveRows
 from mmrec.recommender.saved_index import DECODE_INDEX, read_decode_index
-from mmrec.tokens.decode_index import DecodeIndex
-from mmrec.tokens.tokenizer import Tokenizer, tokenizer_from_tensors
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.semantic_ids.decode_index import DecodeIndex
+from mmrec.semantic_ids.tokenizer import Tokenizer, tokenizer_from_tensors
 from mmrec.understanding.vector_index import IndexConfig, IndexDescription, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import ItemFeatures
-
-__all__ = [
-    "CATALOGUE_FILES",
-    "ENCODERS",
-    "HOLDS_CHANGES",
-    "ChannelConfigs",
-    "Parts",
-    "Paths",
-    "load_generator",
-    "read_features",
-    "read_index",
-    "read_parts",
-    "read_paths",
-    "read_thumbnails",
-    "save_generator",
-    "write_parts",
-]
 
 CATALOGUE = "catalogue.parquet"
 ALIVE = "alive.safetensors"

@@ -17,16 +17,6 @@ import numpy.typing as npt
 
 from mmrec_encoders.fusion import ItemFeatures
 
-__all__ = [
-    "ChangedRows",
-    "changed_features",
-    "changed_presence",
-    "changed_thumbnails",
-    "features_of",
-    "layered",
-    "thumbnails_of",
-]
-
 A = TypeVar("A", bound=np.generic)
 Rows = npt.NDArray[np.int64]
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
+from mmrec.contract.types import EmbedRequest, EmbedResults, ItemEmbedding
 from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.recommender.sides import item_side, no_side
-from mmrec.tokens.tokenizer import Tokenizer
-from mmrec.types import EmbedRequest, EmbedResults, ItemEmbedding, ItemFailure, ItemInput, Modality, Versions
+from mmrec.recommender.modality_vectors import item_side, no_side
+from mmrec.semantic_ids.tokenizer import Tokenizer
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
-
-__all__ = ["Embedder"]
 
 
 class Embedder:

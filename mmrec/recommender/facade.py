@@ -13,52 +13,44 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmrec.bundle import Bundle, BundleWriter, open_bundle
-from mmrec.calls import EngineCalls
-from mmrec.device import resolve_device, resolve_dtype
-from mmrec.errors import MmrecError, NotFoundError
-from mmrec.progress import NO_PROGRESS, Progress
-from mmrec.recommender.amending import describe_fields
-from mmrec.recommender.arrival_bytes import encoder_version, pack_arrivals, unpack_arrivals
-from mmrec.recommender.arriving import Arrivals, Described, describe_items, no_arrivals
-from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
-from mmrec.recommender.changing import check_change, check_changeable, ready_to_change
-from mmrec.recommender.live import LiveEvents
-from mmrec.recommender.publishing import publish_snapshot
-from mmrec.recommender.ranker import Ranker
-from mmrec.recommender.sides import CatalogueSides
-from mmrec.recommender.snapshot import Snapshot, changed_snapshot, make_snapshot, successor
-from mmrec.remembering import MadeChanges
-from mmrec.types import (
-    ChangeResults,
-    DeleteRequest,
-    DuplicateGroups,
-    DuplicatesRequest,
-    EmbedRequest,
-    EmbedResults,
-    ItemInput,
-    ItemLookup,
+from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.items import ItemInput, ItemLookup, Versions
+from mmrec.contract.lookups import (
     ItemPage,
     ListItemsRequest,
-    Mismatches,
-    MismatchRequest,
-    Recommendations,
-    RecommendRequest,
     ResolvedPaths,
     ResolveRequest,
-    SearchRequest,
-    SearchResults,
     SemanticIds,
     SemanticIdsRequest,
-    ServiceInfo,
+)
+from mmrec.contract.questions import (
+    DuplicateGroups,
+    DuplicatesRequest,
+    Mismatches,
+    MismatchRequest,
+    SearchRequest,
+    SearchResults,
     SimilarRequest,
     TagRequest,
     TagResults,
-    UpsertRequest,
-    Versions,
 )
+from mmrec.contract.types import EmbedRequest, EmbedResults, Recommendations, RecommendRequest, ServiceInfo
+from mmrec.errors import MmrecError, NotFoundError
+from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
+from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
+from mmrec.recommender.encoded_item_bytes import encoder_version, pack_arrivals, unpack_arrivals
+from mmrec.recommender.encoded_items import Arrivals, Described, describe_items, no_arrivals
+from mmrec.recommender.idempotency import MadeChanges
+from mmrec.recommender.live_events import LiveEvents
+from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.partial_update import describe_fields
+from mmrec.recommender.publishing import publish_snapshot
+from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.snapshot import Snapshot, changed_snapshot, make_snapshot, successor
+from mmrec.runtime.device import resolve_device, resolve_dtype
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.sdk.calls import EngineCalls
 from mmrec_encoders.item_encoder import ItemEncoder
-
-__all__ = ["Recommender"]
 
 Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 
@@ -264,7 +256,7 @@ class Recommender(EngineCalls):
     def snapshot(self) -> Snapshot:
         """This recommender as it is now, for several calls that are to be answered from one state.
 
-        Holding one for long makes changes of the catalogue dearer; see `mmrec.growing`.
+        Holding one for long makes changes of the catalogue dearer; see `mmrec.catalogue.growing_rows`.
         """
         return self._now
 
@@ -326,8 +318,8 @@ class Recommender(EngineCalls):
     def describe_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> Described:
         """Encode items that are to come in; safe to call while questions are answered.
 
-        See `mmrec.recommender.arriving.describe_items`, and `mmrec.recommender.amending.describe_fields` for items of
-        which only `fields` are replaced.
+        See `mmrec.recommender.encoded_items.describe_items`, and `mmrec.recommender.partial_update.describe_fields` for
+        items of which only `fields` are replaced.
         """
         now = self._now
         if fields:
@@ -336,7 +328,7 @@ class Recommender(EngineCalls):
 
     @property
     def encoder_version(self) -> str:
-        """Stands for what packed items depend on; see `mmrec.recommender.arrival_bytes`."""
+        """Stands for what packed items depend on; see `mmrec.recommender.encoded_item_bytes`."""
         encoder, known = self._encoder, self._version
         if known is None or known[0] is not encoder:
             # It looks at all weights, and is asked for at every change.

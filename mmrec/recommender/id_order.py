@@ -1,8 +1,8 @@
 """The rows of a catalogue in the order of their ids, brought on as the catalogue grows.
 
 Unit of work: one catalogue and all that are changed from it. A row keeps its id for as long as the parts are carried on
-(see `mmrec.recommender.changing`), so what a change costs here is a place for each new row. Ids are compared by Unicode
-code points. Knows nothing about requests.
+(see `mmrec.recommender.catalogue_update`), so what a change costs here is a place for each new row. Ids are compared by
+Unicode code points. Knows nothing about requests.
 """
 
 # Axes: N rows
@@ -17,8 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
-
-__all__ = ["IdOrder"]
 
 Rows = npt.NDArray[np.int64]
 

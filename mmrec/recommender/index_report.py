@@ -17,23 +17,8 @@ from mmrec.bundle import Bundle, open_bundle
 from mmrec.errors import BundleError, InvalidArgumentError, NotFoundError
 from mmrec.recommender.artefact import Paths, read_paths
 from mmrec.recommender.saved_index import DECODE_INDEX, build_index, index_faults, read_decode_index
-from mmrec.tokens.decode_index import DecodeIndex
-from mmrec.tokens.path_lookup import check_path, path_range, print_path
-
-__all__ = [
-    "IndexCheck",
-    "IndexStats",
-    "ItemPlace",
-    "LevelOccupancy",
-    "OpenIndex",
-    "PathItems",
-    "PlacedItem",
-    "index_stats",
-    "item_places",
-    "items_below",
-    "open_index",
-    "verify_index",
-]
+from mmrec.semantic_ids.decode_index import DecodeIndex
+from mmrec.semantic_ids.path_lookup import check_path, path_range, print_path
 
 
 @dataclass(frozen=True, slots=True, eq=False)

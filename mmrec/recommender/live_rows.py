@@ -15,12 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mmrec.catalogue.growing_rows import GrowingRows
 from mmrec.channels.lexical import LexicalIndex
-from mmrec.channels.sketch import WordIndex, index_words
+from mmrec.channels.lsa_projection import WordIndex, index_words
 from mmrec.generator.item_tokens import ItemTable, Neighbours
-from mmrec.growing import GrowingRows
-
-__all__ = ["LiveRows", "placed"]
 
 
 class LiveRows(NamedTuple):

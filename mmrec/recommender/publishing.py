@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.bundle import Bundle, BundleWriter
-from mmrec.progress import NO_PROGRESS, Progress
 from mmrec.recommender.artefact import CATALOGUE_FILES, HOLDS_CHANGES, write_parts
-from mmrec.recommender.changing import settled
+from mmrec.recommender.catalogue_update import settled
 from mmrec.recommender.saved_index import index_widths
 from mmrec.recommender.snapshot import Snapshot
-
-__all__ = ["FOLDED", "publish_snapshot"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 FOLDED = "folded"
 """Under this name a manifest's parameters tell of the changes that were folded in."""

@@ -19,25 +19,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mmrec.catalogue.growing_rows import GrowingRows
 from mmrec.channels.blend import Blend
+from mmrec.channels.cold_start import newcomer_lifts
 from mmrec.channels.content import content_parts, content_scores
-from mmrec.channels.lending import Lending, lend_to
-from mmrec.channels.newcomers import newcomer_lifts
+from mmrec.channels.neighbour_smoothing import Lending, lend_to
 from mmrec.channels.transitions import TransitionGraph
 from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
-from mmrec.generator.live_keys import LiveKeys
+from mmrec.generator.node_embeddings import LiveKeys
 from mmrec.generator.semantic_id_head import Memory
-from mmrec.growing import GrowingRows
-from mmrec.recommender.allowed import Allowed
 from mmrec.recommender.artefact import Parts
-from mmrec.recommender.changing import Changed
-from mmrec.tokens.decode_index import DecodeIndex
-from mmrec.tokens.eligibility import Eligibility, eligible, eligible_rows, passing
-from mmrec.tokens.path_search import PathResult
-
-__all__ = ["CHANNELS", "NEW_ITEM", "Blended", "CustomerChunk", "Features", "Known", "Ranker"]
+from mmrec.recommender.batch_eligibility import Allowed
+from mmrec.recommender.catalogue_update import Changed
+from mmrec.semantic_ids.decode_index import DecodeIndex
+from mmrec.semantic_ids.eligibility import Eligibility, eligible, eligible_rows, passing
+from mmrec.semantic_ids.path_search import PathResult
 
 Histories = Sequence[npt.NDArray[np.int32]]
 
@@ -69,7 +67,7 @@ class Features(NamedTuple):
         by_channel: Each of shape (B, N), float32: log(N p) for ``item-head``; log(1 + N p) for ``semantic-id``,
             0 for items that were not generated; decayed sums of strengths for ``transitions`` and
             ``transitions-wide``, of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1. What counts
-            is lent to items that training has never seen (`mmrec.channels.lending`).
+            is lent to items that training has never seen (`mmrec.channels.neighbour_smoothing`).
         generated_BW: Catalogue rows that the beam search generated, best first, -1 past the last; None when
             ``semantic-id`` was not wanted. Shape: (B, W), int64.
     """

@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from mmrec.recommender.artefact import Parts
 
-__all__ = ["rejected_rows"]
-
 
 def rejected_rows(parts: Parts, user_id: str, history: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Catalogue rows of what a customer rejected and has not taken since, ascending.

@@ -18,9 +18,7 @@ import torch
 
 from mmrec.bundle import Bundle
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec.tokens.decode_index import LAYOUT, DecodeIndex, build_decode_index
-
-__all__ = ["DECODE_INDEX", "build_index", "index_faults", "index_widths", "read_decode_index"]
+from mmrec.semantic_ids.decode_index import LAYOUT, DecodeIndex, build_decode_index
 
 DECODE_INDEX = "decode_index.safetensors"
 

@@ -16,50 +16,44 @@ from typing import NamedTuple
 import torch
 
 from mmrec.bundle import Bundle
-from mmrec.data.filters import CatalogueFilter
-from mmrec.errors import MmrecError
-from mmrec.recommender.admission import Admission
-from mmrec.recommender.arriving import Arrivals
-from mmrec.recommender.artefact import Parts
-from mmrec.recommender.changed_rows import ChangedRows
-from mmrec.recommender.changing import change_parts
-from mmrec.recommender.checking import Checker
-from mmrec.recommender.embedding import Embedder
-from mmrec.recommender.finding import Finder
-from mmrec.recommender.id_order import IdOrder
-from mmrec.recommender.live import LiveEvents
-from mmrec.recommender.looking_up import CatalogueLookUp, CodebookPaths, FormerCodebook
-from mmrec.recommender.ranker import Ranker
-from mmrec.recommender.sides import CatalogueSides
-from mmrec.recommender.suggesting import Suggester
-from mmrec.recommender.tagging import Tagger
-from mmrec.types import (
-    DuplicateGroups,
-    DuplicatesRequest,
-    EmbedRequest,
-    EmbedResults,
-    ItemLookup,
+from mmrec.contract.items import ItemLookup, ItemRecord, Versions
+from mmrec.contract.lookups import (
     ItemPage,
-    ItemRecord,
     ListItemsRequest,
-    Mismatches,
-    MismatchRequest,
-    Recommendations,
-    RecommendRequest,
     ResolvedPaths,
     ResolveRequest,
-    SearchRequest,
-    SearchResults,
     SemanticIds,
     SemanticIdsRequest,
-    ServiceInfo,
+)
+from mmrec.contract.questions import (
+    DuplicateGroups,
+    DuplicatesRequest,
+    Mismatches,
+    MismatchRequest,
+    SearchRequest,
+    SearchResults,
     SimilarRequest,
     TagRequest,
     TagResults,
-    Versions,
 )
-
-__all__ = ["Snapshot", "changed_snapshot", "make_snapshot", "successor"]
+from mmrec.contract.types import EmbedRequest, EmbedResults, Recommendations, RecommendRequest, ServiceInfo
+from mmrec.errors import MmrecError
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.recommender.artefact import Parts
+from mmrec.recommender.candidate_filter import Admission
+from mmrec.recommender.catalogue_quality import Checker
+from mmrec.recommender.catalogue_update import change_parts
+from mmrec.recommender.changed_rows import ChangedRows
+from mmrec.recommender.embedding import Embedder
+from mmrec.recommender.encoded_items import Arrivals
+from mmrec.recommender.id_order import IdOrder
+from mmrec.recommender.live_events import LiveEvents
+from mmrec.recommender.lookup import CatalogueLookUp, CodebookPaths, FormerCodebook
+from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.recommendation import Suggester
+from mmrec.recommender.retrieval import Finder
+from mmrec.recommender.tagging import Tagger
 
 
 class Snapshot(NamedTuple):
@@ -101,7 +95,8 @@ class Snapshot(NamedTuple):
         """A row as clients see it."""
         return _record(self.parts, row)
 
-    # --- questions, as `mmrec.types.Questions` says ------------------------------------------------------------------
+    # --- questions, as `mmrec.contract.types.Questions` says
+    # ------------------------------------------------------------------
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
         """Recommend for several customers at once."""

@@ -19,22 +19,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.batches import COLUMN_STEPS, LABEL_CHUNK
-from mmrec.data.catalogue import Catalogue
-from mmrec.data.item_words import item_text
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.item_words import item_text
+from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
+from mmrec.contract.questions import ItemTags, Tag, TagCalibration, TagRequest, TagResults
 from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.recommender.sides import CatalogueSides, item_side, no_side
-from mmrec.types import (
-    ItemFailure,
-    ItemInput,
-    ItemTags,
-    Modality,
-    Tag,
-    TagCalibration,
-    TagRequest,
-    TagResults,
-    Versions,
-)
+from mmrec.recommender.modality_vectors import CatalogueSides, item_side, no_side
+from mmrec.sdk.batches import COLUMN_STEPS, LABEL_CHUNK
 from mmrec.understanding.calibration import fit_temperature
 from mmrec.understanding.tagging import (
     DEFAULT_TEMPERATURE,
@@ -48,8 +39,6 @@ from mmrec.understanding.tagging import (
 )
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.protocols import Vectors
-
-__all__ = ["Tagger"]
 
 KEPT_LABELS = 25_000
 """Label vectors that are kept, so that two of the largest label sets fit."""

@@ -17,16 +17,6 @@ from scipy.optimize import minimize_scalar
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = [
-    "Calibration",
-    "best_temperature",
-    "expected_calibration_error",
-    "fit_temperature",
-    "grouped_folds",
-    "log_loss",
-    "softmax",
-]
-
 Floats = npt.NDArray[np.float32]
 
 _COLDEST, _HOTTEST = 1e-3, 1e2

@@ -28,20 +28,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.nearest import Floats, check_vectors
 from mmrec.understanding.picture_match import NOT_ALIGNED, PictureMatcher
 from mmrec.understanding.vector_index import IndexConfig, build_vector_index
 from mmrec.understanding.words_match import WordsMatcher
-
-__all__ = [
-    "DuplicateConfig",
-    "DuplicateFeatures",
-    "DuplicateGroup",
-    "DuplicateThresholds",
-    "Duplicates",
-    "find_duplicates",
-]
 
 Rows = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

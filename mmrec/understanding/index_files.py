@@ -27,8 +27,6 @@ from mmrec.errors import BundleError, NotFoundError
 if TYPE_CHECKING:
     from mmrec.understanding.vector_index import IndexDescription
 
-__all__ = ["read_index", "write_index"]
-
 _FORMAT = 1
 _KINDS = {"exact": (), "hnsw": ("degree", "effort"), "ivf": ("effort", "lists")}
 _MOST_JSON_BYTES = 1_000_000

@@ -19,8 +19,6 @@ import numpy.typing as npt
 from mmrec.errors import InvalidArgumentError
 from mmrec.understanding.nearest import Floats, check_vectors
 
-__all__ = ["MismatchConfig", "Mismatches", "find_mismatches"]
-
 _SCORES_AT_ONCE = 2**23
 
 

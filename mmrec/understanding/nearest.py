@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["Floats", "Neighbours", "best_of", "check_vectors", "exact_scores", "nearest_exactly"]
-
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 

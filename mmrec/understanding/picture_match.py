@@ -18,8 +18,6 @@ import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
 
-__all__ = ["NOT_ALIGNED", "PictureMatcher"]
-
 Floats = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

@@ -22,23 +22,6 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.understanding.calibration import softmax
 from mmrec.understanding.nearest import Floats, check_vectors
 
-__all__ = [
-    "DEFAULT_TEMPERATURE",
-    "DEFAULT_TEMPLATES",
-    "MAX_LABELS",
-    "MAX_LABEL_CHARS",
-    "SharedVectors",
-    "TagWeights",
-    "Tags",
-    "check_labels",
-    "check_templates",
-    "column_labels",
-    "label_scores",
-    "label_vectors",
-    "split_entries",
-    "tag_vectors",
-]
-
 DEFAULT_TEMPLATES = ("{label}", "a photo of {label}", "{column}: {label}", "a product photo of {label}", "{label} item")
 """Sentences a label is put into. ``{column}`` is the column that the labels belong to; without one, templates that name
 it are left out."""

@@ -10,8 +10,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["THUMBNAIL_SIDE", "thumbnail"]
-
 THUMBNAIL_SIDE = 48
 """Pixels a side of a thumbnail that shows enough: more takes longer and decides no better."""
 

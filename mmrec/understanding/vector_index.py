@@ -32,10 +32,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.nearest import Floats, Neighbours, best_of, check_vectors, nearest_exactly
-
-__all__ = ["IndexConfig", "IndexDescription", "VectorIndex", "build_vector_index"]
 
 Kind = Literal["exact", "hnsw", "ivf"]
 

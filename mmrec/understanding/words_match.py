@@ -16,8 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-__all__ = ["WordsMatcher", "WordsMatches", "words_of"]
-
 _WORD = re.compile(r"\w+(?:['’.-]\w+)*")
 _INSIDE = re.compile(r"['’.-]")
 

@@ -12,11 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Any, get_args
 
-from mmrec.rpcs import METHODS
-from mmrec_serving.bursts import INTERVAL_S, Bursts
+from mmrec.sdk.methods import METHODS
 from mmrec_serving.config import AccessLogged
-
-__all__ = ["AccessLog"]
+from mmrec_serving.log_sampling import INTERVAL_S, Bursts
 
 _log = logging.getLogger("mmrec_serving.access")
 

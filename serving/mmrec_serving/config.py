@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.transport import metadata_for
-
-__all__ = ["AccessLogged", "ServerConfig"]
+from mmrec.sdk.transport import metadata_for
 
 AccessLogged = Literal["none", "errors", "all"]
 """Of which calls the access log has a line."""

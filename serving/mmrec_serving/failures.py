@@ -13,9 +13,7 @@ import traceback
 import uuid
 
 from mmrec.errors import InternalError, MmrecError
-from mmrec_serving.bursts import Bursts
-
-__all__ = ["conceal"]
+from mmrec_serving.log_sampling import Bursts
 
 _log = logging.getLogger(__name__)
 _TRACEBACKS: Bursts[str] = Bursts()

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-__all__ = ["Pace", "give_way"]
-
 _NICE = 10
 """Of two busy threads the one that gives way gets a tenth of a core."""
 

@@ -32,9 +32,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec_serving.failures import conceal
-from mmrec_serving.working import OnEnd, Worker, nobody
-
-__all__ = ["Scheduler", "SchedulerLimits", "Submitter", "Work"]
+from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +90,7 @@ class Scheduler:
             in the worker thread for a job that is done in parts. None: works never change what they say.
         clock: Seconds, as deadlines count them.
         name: Of the thread.
-        on_end: Called when the thread ends by itself; see `mmrec_serving.working`.
+        on_end: Called when the thread ends by itself; see `mmrec_serving.worker_threads`.
     """
 
     def __init__(

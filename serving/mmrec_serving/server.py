@@ -3,8 +3,8 @@
 It runs on grpc.aio: a waiting call is a coroutine, not a thread, so hundreds can wait for the one thread that
 does the work. The port is bound and health says NOT_SERVING while the engine loads; it says SERVING when the
 engine has answered its first request, and NOT_SERVING again when a thread that the server needs has ended by
-itself (see `mmrec_serving.working`). Knows nothing of models: an engine is whatever has the calls of
-`mmrec.types.Engine`.
+itself (see `mmrec_serving.worker_threads`). Knows nothing of models: an engine is whatever has the calls of
+`mmrec.contract.types.Engine`.
 """
 
 from __future__ import annotations
@@ -25,20 +25,18 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from mmrec.contract.types import Engine, Questions, RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
-from mmrec.types import Engine, Questions, RecommendRequest
+from mmrec.sdk.methods import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
 from mmrec_serving.access_log import AccessLog
-from mmrec_serving.changing import CatalogueChanges
 from mmrec_serving.config import ServerConfig
-from mmrec_serving.guards import AuthInterceptor, ErrorInterceptor
-from mmrec_serving.housekeeping import Housekeeping
-from mmrec_serving.live_engine import LiveEngine
+from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.priority import give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
-
-__all__ = ["BackgroundServer", "Server", "serve"]
+from mmrec_serving.updates.engine import LiveEngine
+from mmrec_serving.updates.live_catalogue import CatalogueChanges
+from mmrec_serving.updates.maintenance import Housekeeping
 
 _log = logging.getLogger(__name__)
 
@@ -142,7 +140,7 @@ class Server:
 
     def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
         """Bring the catalogue to where its store is, once the engine is loaded; in the thread that changes it."""
-        from mmrec_serving.basing import open_store
+        from mmrec_serving.updates.bundle_position import open_store
 
         engine = cast(LiveEngine, loaded.result())
         give_way()
@@ -238,7 +236,7 @@ class Server:
             await self._health.set(service, status)
 
     def _worker_ended(self, name: str, error: MmrecError) -> None:
-        """From a thread that has ended by itself; see `mmrec_serving.working`."""
+        """From a thread that has ended by itself; see `mmrec_serving.worker_threads`."""
         self._fault.set()
         _log.critical("health says NOT_SERVING until the server is started again: %s: %s", name, error.message)
         loop = self._loop

@@ -1,7 +1,7 @@
 """The services of the contract: from wire, to the scheduler, to wire.
 
-Unit of work: one call, or one message of a stream. What happens in each is in the table of `mmrec.rpcs`; an RPC of
-the contract that is not in it answers UNIMPLEMENTED. Knows nothing of engines.
+Unit of work: one call, or one message of a stream. What happens in each is in the table of `mmrec.sdk.methods`; an RPC
+of the contract that is not in it answers UNIMPLEMENTED. Knows nothing of engines.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from typing import Any, NoReturn
 import grpc
 
 from mmrec.errors import NotImplementedYetError, UnavailableError
-from mmrec.rpcs import RPCS, SERVICES, Method, Rpc
-from mmrec_serving.guards import handler_like
+from mmrec.sdk.methods import RPCS, SERVICES, Method, Rpc
+from mmrec_serving.interceptors import handler_like
 from mmrec_serving.scheduler import Submitter
-
-__all__ = ["service_handlers"]
 
 LARGE_MESSAGE_BYTES = 64 * 1024
 """Requests over this, in bytes, are read in a thread, so that the others' calls go on meanwhile."""

@@ -4,10 +4,10 @@ import torch
 
 from benchmarks.decode_pairs import count_violations
 from benchmarks.decode_peer import LanguageModelScorer, SpelledCodes
-from mmrec.tokens.decode_index import build_decode_index
-from mmrec.tokens.eligibility import eligible
-from mmrec.tokens.path_search import search_paths
-from mmrec.tokens.semantic_ids import assign_semantic_ids
+from mmrec.semantic_ids.decode_index import build_decode_index
+from mmrec.semantic_ids.eligibility import eligible
+from mmrec.semantic_ids.path_search import search_paths
+from mmrec.semantic_ids.semantic_ids import assign_semantic_ids
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -25,7 +25,7 @@ from benchmarks.quality_table import (
     met,
     quality_cells,
 )
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.dataset import read_dataset
 from mmrec.data.interactions import Interactions
 from mmrec.evaluation.metrics import NOT_FOUND, Ranks

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from mmrec.bundle import BundleWriter
-from mmrec.types import Versions
+from mmrec.contract.items import Versions
 
 FILES = ("catalogue.parquet", "fused.safetensors", "metrics.json", "model/card.md")
 

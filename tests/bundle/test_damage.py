@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.contract.items import Versions
 from mmrec.errors import BundleError
-from mmrec.types import Versions
 
 from .conftest import FILES, write_bundle
 

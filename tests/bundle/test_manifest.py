@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.bundle.manifest import FileEntry, Manifest, checked_file_name, parse_manifest, render_manifest
+from mmrec.contract.items import Versions
 from mmrec.errors import BundleError, InvalidArgumentError
-from mmrec.types import Versions
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

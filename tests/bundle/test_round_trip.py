@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mmrec.bundle import BundleWriter, open_bundle, prune_versions
+from mmrec.contract.items import Versions
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.types import Versions
 
 from .conftest import write_bundle
 

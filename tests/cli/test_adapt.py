@@ -15,7 +15,7 @@ from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.presets import build_encoders
-from tests.encoders.adapting.tiny import write_colour_shop
+from tests.encoders.finetuning.tiny import write_colour_shop
 from tests.encoders.models import bert_folder
 
 

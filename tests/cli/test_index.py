@@ -10,7 +10,7 @@ import pytest
 
 from mmrec.bundle import open_bundle
 from mmrec.cli import main
-from mmrec.tokens.decode_index import build_decode_index
+from mmrec.semantic_ids.decode_index import build_decode_index
 from tests.bundles import rewritten
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmrec.cli import main
-from mmrec.client import Client
+from mmrec.sdk.client import Client
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import FakeEngine
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.data.arrow_text import as_text, plain_array
-from mmrec.data.filter_columns import read_column
+from mmrec.filters.columns import read_column
 
 SECOND = 1_717_150_500  # 2024-05-31T10:15:00Z
 KNOWN = uuid.UUID("12345678-1234-5678-1234-567812345678")

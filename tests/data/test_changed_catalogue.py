@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmrec.data.catalogue import Catalogue
-from mmrec.data.filters import CatalogueFilter
-from mmrec.data.item_words import ItemWords
-from mmrec.data.lineage import REMEMBERED, Lineage
-from mmrec.data.row_table import RowTable
-from mmrec.data.settings import COLUMN_KINDS
-from mmrec.data.text_columns import TextColumn
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.column_kinds import COLUMN_KINDS
+from mmrec.catalogue.item_words import ItemWords
+from mmrec.catalogue.lineage import REMEMBERED, Lineage
+from mmrec.catalogue.row_table import RowTable
+from mmrec.catalogue.text_columns import TextColumn
+from mmrec.contract.items import ItemRecord
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
-from mmrec.types import ItemRecord
+from mmrec.filters.filter import CatalogueFilter
 
 SHOP = Catalogue(
     item_ids=("a", "b", "c"),

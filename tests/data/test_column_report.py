@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.item_words import ItemWords
 from mmrec.data.column_report import ColumnReport, WordsExample, describe_columns, words_examples
-from mmrec.data.item_words import ItemWords
 from mmrec.data.word_columns import find_words
 
 

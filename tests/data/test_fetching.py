@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.data import dialling
-from mmrec.data.addresses import why_not_public
+from mmrec.data import http_connections as dialling
 from mmrec.data.fetching import FetchConfig, PictureFetcher, resolve_host
 from mmrec.data.pictures import PictureStore, decode_picture
+from mmrec.data.public_addresses import why_not_public
 from mmrec.data.urls import shown_url
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, NotFoundError
 from tests.data.raw_server import RawServer, reply

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from mmrec.data.check import check_dataset
 from mmrec.data.dataset import read_dataset
-from mmrec.data.filters import CatalogueFilter
 from mmrec.data.streaming import ItemStream
+from mmrec.filters.filter import CatalogueFilter
 
 Folder = Callable[..., Path]
 NOON = 1_717_156_800  # 2024-05-31T12:00:00Z

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmrec.data.rows import RowStream
+from mmrec.data.row_stream import RowStream
 from mmrec.data.table_batches import TableReader
 from mmrec.data.tables import read_table
 from mmrec.errors import InvalidDatasetError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmrec.data.catalogue import Catalogue
-from mmrec.data.item_words import EVERY_COLUMN, ItemWords
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords
 from mmrec.data.settings import WordSettings
 from mmrec.data.word_columns import find_words, is_words
 from mmrec.errors import InvalidArgumentError

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import pytest
 
-from mmrec.client import Client
+from mmrec.contract.items import ItemRecord, ScoredItem
+from mmrec.contract.types import Recommendations, RecommendRequest
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.demo import DemoTruth, draw_contact_sheet, write_demo_dataset
 from mmrec.demo.visit import ask_for_customers, measure_matching, sheet_rows
 from mmrec.errors import InternalError, MmrecError
-from mmrec.transport import EngineTransport
-from mmrec.types import ItemRecord, Recommendations, RecommendRequest, ScoredItem
+from mmrec.sdk.client import Client
+from mmrec.sdk.transport import EngineTransport
 
 
 class Shop(NamedTuple):

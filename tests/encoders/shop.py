@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from mmrec.bundle import BundleWriter
+from mmrec.contract.items import Versions
 from mmrec.data.dataset import read_dataset
-from mmrec.types import Versions
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder

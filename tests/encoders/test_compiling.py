@@ -10,7 +10,8 @@ import torch
 
 from mmrec.errors import FailedPreconditionError
 from mmrec_encoders.compiling import compiled, compiling
-from mmrec_encoders.open_clip_images import OpenClipConfig, OpenClipImageEncoder
+from mmrec_encoders.open_clip_images import OpenClipImageEncoder
+from mmrec_encoders.open_clip_models import OpenClipConfig
 from tests.encoders.contracts import PICTURES, assert_cosines
 from tests.encoders.models import open_clip_folder
 

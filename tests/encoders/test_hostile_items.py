@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidImageError
-from mmrec.types import ItemInput
 from mmrec_encoders.item_encoder import ItemEncoder
 from tests.data.hostile_pictures import hostile_pictures
 from tests.data.picture_parts import png

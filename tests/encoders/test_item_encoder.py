@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmrec.data.catalogue import Catalogue
-from mmrec.data.item_words import ItemWords
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.item_words import ItemWords
+from mmrec.contract.items import ItemInput
 from mmrec.data.pictures import PictureStore
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, InvalidImageError
-from mmrec.types import ItemInput
 from mmrec_encoders.fusion import Fusion
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
-from mmrec_encoders.open_clip_images import OpenClipConfig, OpenClipImageEncoder
-from mmrec_encoders.open_clip_models import open_clip_config
+from mmrec_encoders.open_clip_images import OpenClipImageEncoder
+from mmrec_encoders.open_clip_models import OpenClipConfig, open_clip_config
 from mmrec_encoders.preparation import ClipPreparation
 from tests.encoders.contracts import PICTURES
 from tests.encoders.models import RESNET, VIT, open_clip_folder

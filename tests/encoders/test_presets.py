@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
-from mmrec_encoders.open_clip_images import OpenClipConfig
+from mmrec_encoders.open_clip_models import OpenClipConfig
 from mmrec_encoders.presets import build_encoders, image_config
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import leave_one_out
 from mmrec.evaluation.floors import Scorer, last_item_transitions

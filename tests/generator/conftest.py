@@ -8,8 +8,8 @@ import torch
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
-from mmrec.tokens.decode_index import DecodeIndex, build_decode_index
-from mmrec.tokens.semantic_ids import assign_semantic_ids
+from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
+from mmrec.semantic_ids.semantic_ids import assign_semantic_ids
 
 
 class Small(NamedTuple):

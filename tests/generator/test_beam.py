@@ -17,9 +17,9 @@ from mmrec.generator.beam import (
 )
 from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
-from mmrec.tokens.decode_index import DecodeIndex
-from mmrec.tokens.eligibility import Eligibility, eligible, eligible_rows
-from mmrec.tokens.path_search import PathResult
+from mmrec.semantic_ids.decode_index import DecodeIndex
+from mmrec.semantic_ids.eligibility import Eligibility, eligible, eligible_rows
+from mmrec.semantic_ids.path_search import PathResult
 from tests.generator.conftest import make_small
 
 

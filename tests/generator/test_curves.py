@@ -9,8 +9,9 @@ from tensorboardX.proto.event_pb2 import Event
 
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.curves import draw_curves
-from mmrec.generator.records import EpochRecord
-from mmrec.generator.training import TrainingResult, ValidationSet, train_generator
+from mmrec.generator.training import train_generator
+from mmrec.generator.training_log import EpochRecord, TrainingResult
+from mmrec.generator.validation import ValidationSet
 from tests.generator.conftest import make_small
 
 HISTORIES = [np.array([(start + step) % 12 for step in range(9)], dtype=np.int32) for start in range(12)]

@@ -14,8 +14,8 @@ from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import beam_search
 from mmrec.generator.graphed import Answer, GraphedSearch, Shape
 from mmrec.generator.graphed_reader import GraphedReader
-from mmrec.tokens.eligibility import Passing, eligible, passing
-from mmrec.tokens.path_search import PathResult
+from mmrec.semantic_ids.eligibility import Passing, eligible, passing
+from mmrec.semantic_ids.path_search import PathResult
 from tests.generator.conftest import Small, make_small
 
 ITEMS, LONGEST = 200, 24

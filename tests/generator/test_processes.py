@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import save_file
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.training import ValidationSet, train_generator
-from mmrec.processes import Processes
-from mmrec.progress import NoProgress
+from mmrec.runtime.processes import Processes
+from mmrec.runtime.progress import NoProgress
 from tests.generator.conftest import make_small
 
 rng = np.random.default_rng(0)

@@ -14,9 +14,11 @@ from safetensors.torch import load_file
 from mmrec.errors import FailedPreconditionError
 from mmrec.generator.checkpoint import training_identity
 from mmrec.generator.config import TrainingConfig
-from mmrec.generator.training import TrainingResult, ValidationSet, train_generator
-from mmrec.processes import Processes
-from mmrec.progress import NoProgress
+from mmrec.generator.training import train_generator
+from mmrec.generator.training_log import TrainingResult
+from mmrec.generator.validation import ValidationSet
+from mmrec.runtime.processes import Processes
+from mmrec.runtime.progress import NoProgress
 from tests.generator.conftest import Small, make_small
 
 CPU = torch.device("cpu")

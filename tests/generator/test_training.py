@@ -9,8 +9,10 @@ import torch
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.config import GeneratorConfig, Softmax, TrainingConfig
-from mmrec.generator.training import TrainingResult, ValidationSet, train_generator
-from mmrec.progress import NoProgress
+from mmrec.generator.training import train_generator
+from mmrec.generator.training_log import TrainingResult
+from mmrec.generator.validation import ValidationSet
+from mmrec.runtime.progress import NoProgress
 from tests.generator.conftest import Small, make_small
 
 CPU = torch.device("cpu")

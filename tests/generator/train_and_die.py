@@ -21,8 +21,9 @@ from safetensors.torch import save_file
 import mmrec.generator.checkpoint as checkpoint_module
 import mmrec.generator.training as training_module
 from mmrec.generator.config import TrainingConfig
-from mmrec.generator.training import ValidationSet, train_generator
-from mmrec.progress import NoProgress
+from mmrec.generator.training import train_generator
+from mmrec.generator.validation import ValidationSet
+from mmrec.runtime.progress import NoProgress
 from tests.generator.conftest import make_small
 
 HISTORIES = [

@@ -31,7 +31,15 @@ def _loaded(statement: str, among: tuple[str, ...], environment: dict[str, str])
 
 @pytest.mark.parametrize(
     "module",
-    ["mmrec", "mmrec.client", "mmrec.aio", "mmrec.wire", "mmrec.calls", "mmrec.types", "mmrec.errors"],
+    [
+        "mmrec",
+        "mmrec.sdk.client",
+        "mmrec.sdk.aio",
+        "mmrec.sdk.wire",
+        "mmrec.sdk.calls",
+        "mmrec.contract.types",
+        "mmrec.errors",
+    ],
 )
 def test_the_sdk_loads_nothing_that_the_base_install_does_not_have(
     module: str, child_environment: dict[str, str]

@@ -132,7 +132,7 @@ def test_from_a_release_to_a_server_as_written(own_data: Path, child_environment
 def test_from_a_shops_files_to_a_checked_dataset_as_written(
     kind: str, tmp_path: Path, child_environment: dict[str, str]
 ) -> None:
-    """All but fetching from hosts that are not here, and fitting, which tests/pipeline/test_fit_of_a_shop.py does."""
+    """All but fetching from hosts that are not here, and fitting, which tests/training/test_fit_of_a_shop.py does."""
     (block,) = [block for block in _blocks("sh") if f"mmrec import {kind}" in block]
     commands = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert [words[1] for words in commands] == ["import", "fetch", "check", "fit"]

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mmrec
+from mmrec.contract.items import ItemInput, Modality
+from mmrec.contract.questions import TagRequest, TagResults
 from mmrec.recommender.changed_rows import (
     ChangedRows,
     changed_features,
@@ -20,9 +22,8 @@ from mmrec.recommender.changed_rows import (
     features_of,
     layered,
 )
-from mmrec.recommender.sides import CatalogueSides
+from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import Tagger
-from mmrec.types import ItemInput, Modality, TagRequest, TagResults
 from mmrec_encoders.fusion import ItemFeatures
 
 

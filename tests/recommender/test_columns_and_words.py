@@ -11,10 +11,10 @@ import pytest
 
 from mmrec import Recommender
 from mmrec.bundle import BundleWriter
-from mmrec.data.item_words import ItemWords
+from mmrec.catalogue.item_words import ItemWords
+from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidArgumentError
-from mmrec.pipeline import fit_dataset
-from mmrec.types import ItemInput
+from mmrec.training import fit_dataset
 from tests.conftest import quick_fit
 
 SETTINGS = """

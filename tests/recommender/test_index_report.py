@@ -9,7 +9,7 @@ import pytest
 
 import mmrec
 from mmrec.bundle import open_bundle
-from mmrec.data.catalogue import Catalogue
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.errors import BundleError, InvalidArgumentError, NotFoundError
 from mmrec.recommender.artefact import Paths
 from mmrec.recommender.index_report import (
@@ -22,8 +22,8 @@ from mmrec.recommender.index_report import (
     verify_index,
 )
 from mmrec.recommender.saved_index import DECODE_INDEX
-from mmrec.tokens.decode_index import build_decode_index
-from mmrec.tokens.path_lookup import parse_path
+from mmrec.semantic_ids.decode_index import build_decode_index
+from mmrec.semantic_ids.path_lookup import parse_path
 from tests.bundles import rewritten
 
 PATHS = np.array([[1, 0, 0], [0, 2, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]], dtype=np.int32)

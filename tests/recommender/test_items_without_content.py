@@ -5,7 +5,7 @@ import pytest
 
 import mmrec
 from mmrec.errors import FailedPreconditionError
-from mmrec.pipeline import FitResult, fit_dataset
+from mmrec.training import FitResult, fit_dataset
 from tests.conftest import quick_fit
 
 BARE = ("b0", "b1", "b2")

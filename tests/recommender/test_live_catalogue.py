@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mmrec
+from mmrec.contract.items import Fallback, ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.types import Fallback, ItemInput
 from tests.contracts import assert_change_contract
 
 

@@ -13,22 +13,11 @@ import numpy as np
 import pytest
 
 import mmrec
-from mmrec.rpcs import ENGINE_CALLS, QUESTIONS
-from mmrec.types import (
-    DuplicatesRequest,
-    EmbedRequest,
-    ItemInput,
-    ItemRecord,
-    ListItemsRequest,
-    MismatchRequest,
-    RecommendRequest,
-    ResolveRequest,
-    SearchRequest,
-    SemanticIdsRequest,
-    SimilarRequest,
-    TagRequest,
-    Versions,
-)
+from mmrec.contract.items import ItemInput, ItemRecord, Versions
+from mmrec.contract.lookups import ListItemsRequest, ResolveRequest, SemanticIdsRequest
+from mmrec.contract.questions import DuplicatesRequest, MismatchRequest, SearchRequest, SimilarRequest, TagRequest
+from mmrec.contract.types import EmbedRequest, RecommendRequest
+from mmrec.sdk.methods import ENGINE_CALLS, QUESTIONS
 
 ROUNDS = 10
 REWRITTEN = "rewritten"

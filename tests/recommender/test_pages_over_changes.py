@@ -12,14 +12,10 @@ import pytest
 
 import mmrec
 from mmrec.bundle import BundleWriter
+from mmrec.contract.items import ItemInput
+from mmrec.contract.lookups import ListItemsRequest
+from mmrec.contract.questions import DuplicatesRequest, MismatchRequest, SearchRequest
 from mmrec.errors import InvalidArgumentError, NotFoundError
-from mmrec.types import (
-    DuplicatesRequest,
-    ItemInput,
-    ListItemsRequest,
-    MismatchRequest,
-    SearchRequest,
-)
 
 LISTS: dict[str, tuple[Any, Callable[[Any], list[str]]]] = {
     "list-items": (ListItemsRequest(page_size=7), lambda page: [item.item_id for item in page.items]),

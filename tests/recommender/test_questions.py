@@ -10,30 +10,27 @@ import numpy as np
 import pytest
 
 import mmrec
-from mmrec.batches import TagBatch
 from mmrec.bundle import BundleWriter, open_bundle
-from mmrec.data.filters import CatalogueFilter
-from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, MmrecError
-from mmrec.recommender.checking import Checker
-from mmrec.recommender.sides import CatalogueSides
-from mmrec.recommender.tagging import KEPT_LABELS, Tagger
-from mmrec.types import (
+from mmrec.contract.items import Fallback, ItemFailure, ItemInput, Modality
+from mmrec.contract.questions import (
     DuplicateGroups,
     DuplicatesRequest,
     Evidence,
-    Fallback,
-    ItemFailure,
-    ItemInput,
     ItemTags,
     Mismatches,
     MismatchRequest,
-    Modality,
     SearchRequest,
     SearchResults,
     SimilarRequest,
     TagRequest,
     TagResults,
 )
+from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.recommender.catalogue_quality import Checker
+from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.tagging import KEPT_LABELS, Tagger
+from mmrec.sdk.batches import TagBatch
 from mmrec_encoders.fusion import ItemFeatures
 
 
@@ -303,7 +300,7 @@ def test_the_whole_catalogue_is_compared_once_for_each_threshold(
     recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = recommender.duplicates(min_similarity=0.97)
-    monkeypatch.setattr("mmrec.recommender.checking.find_duplicates", None)
+    monkeypatch.setattr("mmrec.recommender.catalogue_quality.find_duplicates", None)
     assert recommender.duplicates(min_similarity=0.97) == first
     assert recommender.duplicates(min_similarity=0.97, filter='category = "lamp"').total <= first.total
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import mmrec
+from mmrec.contract.items import Fallback, ItemFailure, ItemInput
+from mmrec.contract.types import ItemEmbedding, RecommendRequest
 from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
-from mmrec.types import Fallback, ItemEmbedding, ItemFailure, ItemInput, RecommendRequest
 from mmrec_serving import BackgroundServer
 from tests.contracts import assert_engine_contract, assert_twins
 

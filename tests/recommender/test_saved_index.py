@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.bundle import Bundle, BundleWriter, open_bundle
+from mmrec.contract.items import Versions
 from mmrec.errors import BundleError
 from mmrec.recommender.saved_index import DECODE_INDEX, index_faults, read_decode_index
-from mmrec.tokens.decode_index import build_decode_index
-from mmrec.types import Versions
+from mmrec.semantic_ids.decode_index import build_decode_index
 
 PATHS = np.array([[1, 0, 0], [0, 2, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]], dtype=np.int32)
 WIDTHS = (2, 3, 2)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.recommender.control import top_k
+from mmrec.recommender.rerank import top_k
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=50), st.integers(1, 60))

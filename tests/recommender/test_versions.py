@@ -11,15 +11,16 @@ import torch
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.contract.items import ItemInput
+from mmrec.contract.types import Recommendations, RecommendRequest
 from mmrec.errors import FailedPreconditionError, NotFoundError
 from mmrec.generator.model import Generator
-from mmrec.pipeline import evaluate_bundle
 from mmrec.recommender.index_report import open_index, verify_index
 from mmrec.recommender.ranker import Ranker
-from mmrec.tokens.config import TokenizerConfig
-from mmrec.tokens.decode_index import build_decode_index
-from mmrec.tokens.tokenizer import fit_tokenizer
-from mmrec.types import ItemInput, Recommendations, RecommendRequest
+from mmrec.semantic_ids.config import TokenizerConfig
+from mmrec.semantic_ids.decode_index import build_decode_index
+from mmrec.semantic_ids.tokenizer import fit_tokenizer
+from mmrec.training import evaluate_bundle
 from tests.bundles import rewritten
 
 

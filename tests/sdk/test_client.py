@@ -11,8 +11,6 @@ from typing import Any
 import grpc
 import pytest
 
-from mmrec.aio import AsyncClient, AsyncEngineTransport
-from mmrec.client import Client
 from mmrec.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
@@ -21,7 +19,9 @@ from mmrec.errors import (
     NotImplementedYetError,
     UnavailableError,
 )
-from mmrec.transport import EngineTransport, channel_options
+from mmrec.sdk.aio import AsyncClient, AsyncEngineTransport
+from mmrec.sdk.client import Client
+from mmrec.sdk.transport import EngineTransport, channel_options
 from tests.fake_engine import FakeEngine
 
 

@@ -18,7 +18,9 @@ HEAVY = [
 ]
 
 
-@pytest.mark.parametrize("module", ["mmrec", "mmrec.client", "mmrec.aio", "mmrec.wire.messages", "mmrec.transport"])
+@pytest.mark.parametrize(
+    "module", ["mmrec", "mmrec.sdk.client", "mmrec.sdk.aio", "mmrec.sdk.wire.messages", "mmrec.sdk.transport"]
+)
 def test_the_sdk_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

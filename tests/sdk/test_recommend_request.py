@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmrec.contract.items import FilterMode
+from mmrec.contract.promotions import Promotion
+from mmrec.contract.types import RecommendRequest
 from mmrec.errors import InvalidArgumentError
-from mmrec.types import FilterMode, Promotion, RecommendRequest
 
 
 def test_values_get_their_one_exact_form() -> None:

@@ -4,9 +4,9 @@ import inspect
 
 import pytest
 
-from mmrec.aio import AsyncClient
-from mmrec.calls import EngineCalls
-from mmrec.client import Client
+from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.calls import EngineCalls
+from mmrec.sdk.client import Client
 from mmrec_serving import BackgroundServer
 from tests.contracts import assert_change_contract, assert_engine_contract, assert_twins
 from tests.fake_engine import FakeEngine

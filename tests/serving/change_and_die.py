@@ -5,9 +5,10 @@ import signal
 import sys
 from pathlib import Path
 
-from mmrec.types import DeleteRequest, ItemInput, UpsertRequest
-from mmrec_serving.changing import CatalogueChanges
-from mmrec_serving.store import SqliteChangeStore, StoreConfig
+from mmrec.contract.changes import DeleteRequest, UpsertRequest
+from mmrec.contract.items import ItemInput
+from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from tests.serving.dict_engine import BASE, DictEngine
 
 folder, where, nth = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmrec.client import Client
+from mmrec.sdk.client import Client
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import FakeEngine
 

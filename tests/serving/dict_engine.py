@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmrec.contract.items import ItemInput, ItemRecord, Versions
+from mmrec.contract.types import ServiceInfo
 from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.types import ItemInput, ItemRecord, ServiceInfo, Versions
 
 BASE = Versions(model="m", catalogue="c", codebook="b")
 

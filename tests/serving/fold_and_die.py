@@ -13,11 +13,12 @@ import signal
 import sys
 from pathlib import Path
 
+from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.items import ItemInput
 from mmrec.recommender import Recommender
-from mmrec.types import ChangeResults, DeleteRequest, ItemInput, UpsertRequest
-from mmrec_serving.basing import open_store
-from mmrec_serving.changing import CatalogueChanges
-from mmrec_serving.folding import fold, fold_offline
+from mmrec_serving.updates.bundle_position import open_store
+from mmrec_serving.updates.compaction import fold, fold_offline
+from mmrec_serving.updates.live_catalogue import CatalogueChanges
 
 bundle, store = Path(sys.argv[1]), Path(sys.argv[2])
 

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from mmrec.client import Client
 from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.sdk.client import Client
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.access_log import AccessLog
-from mmrec_serving.bursts import INTERVAL_S
+from mmrec_serving.log_sampling import INTERVAL_S
 from tests.fake_engine import FakeEngine
 
 INFO = "/mmrec.v1.SystemService/GetServiceInfo"

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from mmrec.aio import AsyncClient, AsyncEngineTransport
-from mmrec.client import Client
+from mmrec.contract.changes import ChangeResults
+from mmrec.contract.items import ItemInput
 from mmrec.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
@@ -22,8 +22,9 @@ from mmrec.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from mmrec.transport import EngineTransport
-from mmrec.types import ChangeResults, ItemInput
+from mmrec.sdk.aio import AsyncClient, AsyncEngineTransport
+from mmrec.sdk.client import Client
+from mmrec.sdk.transport import EngineTransport
 from mmrec.v1 import common_pb2, item_pb2, item_pb2_grpc
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import VERSIONS, FakeEngine

@@ -6,8 +6,8 @@ import pytest
 
 from mmrec.errors import InternalError, NotFoundError
 from mmrec_serving import failures
-from mmrec_serving.bursts import Bursts
 from mmrec_serving.failures import conceal
+from mmrec_serving.log_sampling import Bursts
 
 
 def test_our_own_errors_are_told_in_full() -> None:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from mmrec import Client
+from mmrec.contract.items import Fallback, ItemFailure
+from mmrec.contract.types import ItemEmbedding
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
-from mmrec.types import Fallback, ItemEmbedding, ItemFailure
 
 
 @pytest.fixture

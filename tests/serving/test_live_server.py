@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import mmrec
+from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError, NotFoundError
-from mmrec.types import ItemInput
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from mmrec.aio import AsyncClient
-from mmrec.client import Client
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.client import Client
 from mmrec.v1 import common_pb2, item_pb2, item_pb2_grpc
 from mmrec_serving import BackgroundServer
 from tests.fake_engine import VERSIONS, FakeEngine

@@ -18,7 +18,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits
-from mmrec_serving.working import nobody
+from mmrec_serving.worker_threads import nobody
 
 WAIT_S = 30
 

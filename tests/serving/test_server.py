@@ -15,8 +15,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmrec.aio import AsyncClient
-from mmrec.client import Client
+from mmrec.contract.items import ItemFailure
+from mmrec.contract.questions import SearchRequest, SearchResults
+from mmrec.contract.types import Recommendations, RecommendRequest
 from mmrec.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
@@ -30,10 +31,11 @@ from mmrec.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from mmrec.rpcs import METHODS, RPCS, SERVICES
-from mmrec.types import ItemFailure, Recommendations, RecommendRequest, SearchRequest, SearchResults
+from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.client import Client
+from mmrec.sdk.methods import METHODS, RPCS, SERVICES
+from mmrec.sdk.wire.status import DETAILS_KEY, error_from_trailer
 from mmrec.v1 import recommendation_pb2, understanding_pb2
-from mmrec.wire.status import DETAILS_KEY, error_from_trailer
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import EngineExit, FakeEngine
 

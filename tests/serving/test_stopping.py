@@ -14,8 +14,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mmrec.client import Client
 from mmrec.errors import MmrecError, UnavailableError
+from mmrec.sdk.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
 

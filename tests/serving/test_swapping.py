@@ -16,13 +16,14 @@ import pytest
 
 import mmrec
 from mmrec.bundle import BundleWriter, current_version, open_bundle
+from mmrec.contract.changes import UpsertRequest
+from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.types import ItemInput, UpsertRequest
 from mmrec_serving import BackgroundServer, ServerConfig
-from mmrec_serving.basing import open_store
-from mmrec_serving.changing import CatalogueChanges
-from mmrec_serving.folding import fold
-from mmrec_serving.store import SqliteChangeReader, StoreConfig
+from mmrec_serving.change_log import SqliteChangeReader, StoreConfig
+from mmrec_serving.updates.bundle_position import open_store
+from mmrec_serving.updates.compaction import fold
+from mmrec_serving.updates.live_catalogue import CatalogueChanges
 
 LIMIT_S = 120.0
 """Far more than any of this takes; what waits so long will not come."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mmrec.client import Client, Tls
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, UnavailableError
+from mmrec.sdk.client import Client
+from mmrec.sdk.transport import Tls
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import FakeEngine
 

@@ -21,8 +21,6 @@ import numpy.typing as npt
 
 from mmrec.errors import FailedPreconditionError
 
-__all__ = ["CACHE_FILE", "CachedVector", "VectorCache", "content_of", "vector_key"]
-
 CACHE_FILE = "cache.sqlite"
 _APPLICATION, _VERSION = 0x6D6D7263, 1
 _MOST_ASKED = 500

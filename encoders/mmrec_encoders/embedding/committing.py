@@ -23,8 +23,6 @@ from mmrec_encoders.embedding.folder import OutputFolder
 from mmrec_encoders.embedding.shards import shard_bytes
 from mmrec_encoders.embedding.windows import DeadLetter
 
-__all__ = ["Committer"]
-
 _EXAMPLES = 100
 
 

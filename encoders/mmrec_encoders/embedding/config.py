@@ -12,8 +12,6 @@ from mmrec_encoders.embedding.shards import STORES
 from mmrec_encoders.embedding.windows import DeadLetter
 from mmrec_encoders.training import ItemEncoderConfig
 
-__all__ = ["ENGINES", "VECTORS", "EmbedConfig", "EmbedSummary"]
-
 VECTORS = ("fused", "image", "text")
 ENGINES = ("local", "ray")
 _MOST_WORKERS = 256

@@ -27,8 +27,6 @@ from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Pixels, Vectors
 
-__all__ = ["Counts", "EncodeSettings", "EncodedWindow", "Lookup", "encode_window"]
-
 Lookup = Callable[[Sequence[bytes], int], dict[bytes, CachedVector]]
 """Gives the known ones of some keys, whose vectors have this length."""
 Again = Callable[[Sequence[PictureTask]], DecodedChunk]

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-__all__ = ["FAILPOINTS", "Failpoint", "no_failpoint"]
-
 Failpoint: TypeAlias = Callable[[str], None]
 """Called with one of `FAILPOINTS`."""
 

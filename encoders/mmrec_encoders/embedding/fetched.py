@@ -14,8 +14,6 @@ from pathlib import Path
 
 from mmrec.errors import FailedPreconditionError
 
-__all__ = ["FetchedUrls"]
-
 _LONGEST_S = 24 * 3600.0
 
 

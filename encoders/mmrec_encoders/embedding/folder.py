@@ -31,17 +31,6 @@ from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.shards import Shard, read_shard
 
-__all__ = [
-    "CACHE",
-    "DEAD_LETTERS",
-    "ENCODERS",
-    "FETCHED",
-    "MANIFEST",
-    "OutputFolder",
-    "refuse_differences",
-    "shard_name",
-]
-
 MANIFEST = "_manifest.json"
 DEAD_LETTERS = "_dead-letter.jsonl"
 ENCODERS = "_encoders"

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mmrec.catalogue.item_words import ItemWords
 from mmrec.data.fetching import PictureFetcher
-from mmrec.data.item_words import ItemWords
 from mmrec.data.settings import read_settings
 from mmrec.data.streaming import ItemStream
-from mmrec.device import resolve_device
-from mmrec.disk import GO_ON, refusals_as_errors
-from mmrec.progress import NO_PROGRESS, Progress
+from mmrec.runtime.device import resolve_device
+from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.embedding.cache import VectorCache
 from mmrec_encoders.embedding.committing import Committer
 from mmrec_encoders.embedding.config import EmbedConfig, EmbedSummary
@@ -31,8 +31,6 @@ from mmrec_encoders.embedding.source import describe_job, load_encoder, settings
 from mmrec_encoders.embedding.windows import WindowJob, check_columns, plan_window
 from mmrec_encoders.embedding.words import job_words
 from mmrec_encoders.item_encoder import ItemEncoder
-
-__all__ = ["embed_dataset"]
 
 _IDS = ".ids.tmp"
 

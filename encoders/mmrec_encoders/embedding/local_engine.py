@@ -22,8 +22,6 @@ from mmrec_encoders.embedding.pool import DecodedChunk, DecodePool
 from mmrec_encoders.embedding.windows import WindowJob, chunks_of
 from mmrec_encoders.item_encoder import ItemEncoder
 
-__all__ = ["JobPlan", "encoded_windows", "suitable_workers"]
-
 _MOST_WORKERS = 16
 
 

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from mmrec.contract.rules import MAX_PICTURE_BYTES
 from mmrec.data.pictures import PictureStore, decode_picture, is_url
 from mmrec.errors import InvalidImageError
-from mmrec.types import MAX_PICTURE_BYTES
 from mmrec_encoders.embedding.cache import VectorCache, content_of, vector_key
 from mmrec_encoders.embedding.fetched import FetchedUrls
 from mmrec_encoders.protocols import Pixels, Preparation
-
-__all__ = ["DecodeSetup", "Fetcher", "PictureDecoder", "PictureResult", "PictureTask", "missing_picture"]
 
 _FETCHES = 16
 """URLs that one process fetches at a time."""

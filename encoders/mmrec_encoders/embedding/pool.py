@@ -28,8 +28,6 @@ from mmrec_encoders.embedding.pictures import DecodeSetup, PictureDecoder, Pictu
 from mmrec_encoders.embedding.worker import Answer, Layout, Order, SharedPixels
 from mmrec_encoders.protocols import Pixels
 
-__all__ = ["DecodePool", "DecodedChunk", "prepared_shape"]
-
 _SLOTS = 3
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "

@@ -24,7 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import (
     DeviceNotAvailableError,
     InternalError,
@@ -33,6 +32,7 @@ from mmrec.errors import (
     MmrecError,
     UnavailableError,
 )
+from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec_encoders.embedding.cache import CachedVector
 from mmrec_encoders.embedding.config import EmbedConfig
 from mmrec_encoders.embedding.encoding import EncodedWindow, EncodeSettings, encode_window
@@ -52,8 +52,6 @@ from mmrec_encoders.embedding.ray_stages import (
 from mmrec_encoders.embedding.source import load_encoder
 from mmrec_encoders.embedding.windows import WindowJob
 from mmrec_encoders.item_encoder import ItemEncoder
-
-__all__ = ["WindowEncoder", "check_ray", "encoded_windows"]
 
 _ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 _PATIENCE_S = 5.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmrec.data.item_words import ItemWords
+from mmrec.catalogue.item_words import ItemWords
 from mmrec.data.streaming import ItemStream
 from mmrec.errors import MmrecError, UnavailableError
 from mmrec_encoders.embedding.cache import CachedVector, VectorCache, vector_key
@@ -25,17 +25,6 @@ from mmrec_encoders.embedding.windows import WindowJob, check_columns, chunks_of
 
 if TYPE_CHECKING:
     from mmrec_encoders.embedding.encoding import EncodedWindow
-
-__all__ = [
-    "MOST_BEGINNINGS",
-    "Desk",
-    "Parcel",
-    "WindowSource",
-    "begin",
-    "decode_tasks",
-    "decode_window",
-    "read_windows",
-]
 
 MOST_BEGINNINGS = 8
 """Of one window in one stage; a machine that goes away with its results counts as one."""

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mmrec.data.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.data.events import KnownItems, read_events
 from mmrec.data.pictures import PictureStore, is_url
 from mmrec.data.problems import ProblemLog
-from mmrec.data.rows import RowStream
+from mmrec.data.row_stream import RowStream
 from mmrec.data.settings import read_settings
 from mmrec.data.streaming import ItemStream, StreamedItem, open_table
 from mmrec.data.table_batches import Places
@@ -29,8 +29,6 @@ from mmrec.data.table_files import find_table
 from mmrec.data.tables import Table
 from mmrec_encoders.embedding.pictures import Fetcher
 from mmrec_encoders.training import following_pairs
-
-__all__ = ["MOST_EVENTS", "Sample", "SamplePictures", "catalogue_of", "draw_sample"]
 
 MOST_EVENTS = 2_000_000
 """Events of the sampled items that are read, from the start of the table; about 100 bytes of memory each."""

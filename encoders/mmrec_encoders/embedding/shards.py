@@ -21,8 +21,6 @@ import pyarrow.parquet as pq
 from mmrec_encoders.embedding.encoding import EncodedWindow
 from mmrec_encoders.embedding.windows import DeadLetter
 
-__all__ = ["METADATA_KEY", "STORES", "Shard", "read_shard", "shard_bytes"]
-
 METADATA_KEY = b"mmrec"
 """Key of the Parquet schema's metadata; its value is a JSON object."""
 STORES = ("float32", "float16")

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.bundle import open_bundle
-from mmrec.data.item_words import ItemWords
+from mmrec.catalogue.item_words import ItemWords
 from mmrec.data.settings import WordSettings, read_settings
 from mmrec.data.word_columns import find_words
-from mmrec.device import resolve_device, resolve_dtype
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.progress import Progress
+from mmrec.runtime.device import resolve_device, resolve_dtype
+from mmrec.runtime.progress import Progress
 from mmrec_encoders.embedding.config import EmbedConfig
 from mmrec_encoders.embedding.encoding import EncodeSettings
 from mmrec_encoders.embedding.failpoints import Failpoint
@@ -30,8 +30,6 @@ from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.presets import PRESETS, SMALL, build_encoders
 from mmrec_encoders.training import train_item_encoder
-
-__all__ = ["describe_job", "load_encoder", "settings_of", "train_encoder"]
 
 _RECIPE = "recipe.json"
 _CPU_PIXELS, _GPU_PIXELS = 32 * 224 * 224, 256 * 224 * 224

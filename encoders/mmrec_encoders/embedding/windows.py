@@ -10,13 +10,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mmrec.data.catalogue import OWN_COLUMNS
-from mmrec.data.item_words import ItemWords, check_words, item_text
+from mmrec.catalogue.catalogue import OWN_COLUMNS
+from mmrec.catalogue.item_words import ItemWords, check_words, item_text
+from mmrec.contract.items import ItemRecord
 from mmrec.data.streaming import ItemWindow, StreamedItem
-from mmrec.types import ItemRecord
 from mmrec_encoders.embedding.pictures import PictureResult, PictureTask
-
-__all__ = ["DeadLetter", "WindowJob", "check_columns", "chunks_of", "input_hash", "plan_window", "words_of"]
 
 
 class DeadLetter(NamedTuple):

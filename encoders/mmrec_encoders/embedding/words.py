@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmrec.data.item_words import ItemWords
+from mmrec.catalogue.item_words import ItemWords
 from mmrec.data.settings import WordSettings
 from mmrec.data.streaming import ItemStream, StreamedItem
 from mmrec.data.word_columns import find_words
 from mmrec_encoders.embedding.sample import catalogue_of
-
-__all__ = ["FIRST_ROWS", "job_words"]
 
 FIRST_ROWS = 10_000
 """Items that decide which columns are words."""

@@ -21,8 +21,6 @@ from mmrec.errors import MmrecError
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureDecoder, PictureResult, PictureTask
 from mmrec_encoders.protocols import Pixels
 
-__all__ = ["Answer", "Layout", "Order", "SharedPixels", "run_worker"]
-
 _HEADER = 64
 _NICENESS = 10
 

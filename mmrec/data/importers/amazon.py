@@ -20,16 +20,14 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from mmrec.data.html_text import html_to_text, looks_like_html
+from mmrec.catalogue.html_text import html_to_text, looks_like_html
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.shop_items import host_of, picture_notes
 from mmrec.data.importers.shop_values import moment_of
 from mmrec.data.importers.streams import read_json_lines
 from mmrec.data.writing import ImportSummary, PictureHost, TableWriter, dataset_folder
 from mmrec.errors import InvalidDatasetError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["import_amazon"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 _ITEMS = (
     "item_id",

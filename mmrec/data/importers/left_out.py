@@ -10,8 +10,6 @@ from typing import Any
 from mmrec.data.problems import shown
 from mmrec.data.writing import LeftOut
 
-__all__ = ["LeftOutTally"]
-
 _SHOWN = 60
 
 

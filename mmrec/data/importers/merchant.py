@@ -15,18 +15,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from mmrec.data.html_text import html_to_text, looks_like_html
+from mmrec.catalogue.html_text import html_to_text, looks_like_html
+from mmrec.data.importers.delimited_rows import QuotedText, opened_text
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.merchant_xml import FeedEntry, read_feed
-from mmrec.data.importers.quoted import QuotedText, opened_text
 from mmrec.data.importers.shop_events import ItemNames, write_shop_events
 from mmrec.data.importers.shop_items import ShopItems, picture_notes
 from mmrec.data.importers.shop_values import as_list, category_path, price_of, truth_of
 from mmrec.data.writing import ImportSummary, dataset_folder
 from mmrec.errors import InvalidDatasetError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["import_merchant"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 _PLAIN_NAMES = """
 brand gtin mpn condition size gender age_group item_group_id pattern size_type size_system energy_efficiency_class link

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
 
-from mmrec.data.importers.quoted import opened_text
+from mmrec.data.importers.delimited_rows import opened_text
 from mmrec.errors import InvalidDatasetError
-
-__all__ = ["FeedEntry", "read_feed"]
 
 _GOOGLE = "http://base.google.com/ns/1.0"
 _ENTRIES = ("item", "entry")

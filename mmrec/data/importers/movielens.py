@@ -25,9 +25,7 @@ from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.streams import decoded, read_batches
 from mmrec.data.writing import ImportSummary, TableWriter, dataset_folder, write_table
 from mmrec.errors import InvalidDatasetError, NotFoundError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["import_movielens"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 _EVENTS = ("user_id", "item_id", "rating", "timestamp")
 _OTHERS = ("release date", "video release date", "IMDb URL")

@@ -25,9 +25,7 @@ from mmrec.data.importers.shop_values import moment_of
 from mmrec.data.importers.streams import read_batches
 from mmrec.data.writing import ImportSummary, TableWriter, dataset_folder
 from mmrec.errors import InvalidDatasetError, NotFoundError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["import_recbole"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 _TITLES = ("title", "movie_title", "item_name", "name")
 _KINDS = (".inter", ".item", ".user", ".link", ".kg", ".net")

@@ -20,9 +20,7 @@ import pyarrow.compute as pc
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.writing import TableWriter
 from mmrec.errors import InvalidDatasetError
-from mmrec.progress import Progress
-
-__all__ = ["count_columns", "join_sequences", "write_sequences"]
+from mmrec.runtime.progress import Progress
 
 _BATCH = 10_000
 

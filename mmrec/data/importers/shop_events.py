@@ -21,15 +21,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from mmrec.checks import MAX_ID_CHARS
+from mmrec.contract.rules import MAX_ID_CHARS
+from mmrec.data.importers.delimited_rows import QuotedText
 from mmrec.data.importers.left_out import LeftOutTally
-from mmrec.data.importers.quoted import QuotedText
 from mmrec.data.importers.shop_values import moment_of
 from mmrec.data.writing import TableWriter
 from mmrec.errors import InvalidDatasetError
-from mmrec.progress import Progress
-
-__all__ = ["ItemNames", "ShopEvents", "write_shop_events"]
+from mmrec.runtime.progress import Progress
 
 _BATCH = 50_000
 _PLAIN = ("user_id", "item_id", "timestamp", "event_type", "rating")

@@ -18,11 +18,9 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from mmrec.checks import MAX_ID_CHARS, MAX_TEXT_CHARS
+from mmrec.contract.rules import MAX_ID_CHARS, MAX_TEXT_CHARS
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.writing import PictureHost, TableWriter
-
-__all__ = ["ShopItems", "host_of", "picture_notes"]
 
 _BATCH = 10_000
 _NO_HOST = "no host"

@@ -11,9 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from mmrec.data.written_values import THREE_DECIMALS
-
-__all__ = ["Price", "as_list", "category_path", "moment_of", "plain_name", "price_of", "truth_of"]
+from mmrec.catalogue.written_values import THREE_DECIMALS
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _GAPS = "'’\u00a0\u2007\u2009\u202f "

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from mmrec.data.html_text import html_to_text
+from mmrec.catalogue.html_text import html_to_text
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.shop_events import ItemNames, write_shop_events
 from mmrec.data.importers.shop_items import ShopItems, picture_notes
@@ -24,9 +24,7 @@ from mmrec.data.importers.shop_values import as_list, category_path, plain_name,
 from mmrec.data.importers.shopify_products import Product, Variant, read_products
 from mmrec.data.writing import ImportSummary, dataset_folder
 from mmrec.errors import InvalidDatasetError
-from mmrec.progress import NO_PROGRESS, Progress
-
-__all__ = ["ItemsOf", "import_shopify"]
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 ItemsOf = Literal["product", "variant"]
 _NAMES = """

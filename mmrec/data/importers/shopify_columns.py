@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from mmrec.data.importers.shop_values import plain_name
 
-__all__ = ["FieldColumns", "field_columns"]
-
 _FIELDS = {
     "handle": ("handle", "url handle"),
     "title": ("title",),

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmrec.data.importers.delimited_rows import QuotedText
 from mmrec.data.importers.left_out import LeftOutTally
-from mmrec.data.importers.quoted import QuotedText
 from mmrec.data.importers.shop_values import price_of, truth_of
 from mmrec.data.importers.shopify_columns import FieldColumns, field_columns
 from mmrec.errors import InvalidDatasetError
-from mmrec.progress import Progress
-
-__all__ = ["Product", "Variant", "read_products"]
+from mmrec.runtime.progress import Progress
 
 _SAID_ONCE = """
 title description vendor category type tags published status gift_card google_product_category gender age_group mpn

@@ -17,9 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from mmrec.errors import InvalidDatasetError, NotFoundError
-from mmrec.progress import Progress
-
-__all__ = ["JsonLine", "decoded", "read_batches", "read_json_lines"]
+from mmrec.runtime.progress import Progress
 
 _BLOCK_BYTES = 2**24
 

@@ -11,7 +11,7 @@ import pytest
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.shop_events import ItemNames, ShopEvents, write_shop_events
 from mmrec.errors import InvalidDatasetError
-from mmrec.progress import NO_PROGRESS
+from mmrec.runtime.progress import NO_PROGRESS
 
 
 def _events(tmp_path: Path, text: str, tally: LeftOutTally | None = None) -> tuple[ShopEvents, list[dict[str, Any]]]:

@@ -11,11 +11,11 @@ import pytest
 
 from mmrec.data.check import check_dataset
 from mmrec.data.dataset import read_dataset
-from mmrec.data.filters import CatalogueFilter
 from mmrec.data.importers.shopify import import_shopify
 from mmrec.data.tables import read_table
 from mmrec.data.writing import PictureHost
 from mmrec.errors import InvalidDatasetError
+from mmrec.filters.filter import CatalogueFilter
 from tests.data.importers.shop_files import CDN, OLD_HEADER, write_csv, write_orders, write_shopify
 
 

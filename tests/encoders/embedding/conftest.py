@@ -11,7 +11,8 @@ import pytest
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
-from mmrec_encoders.open_clip_images import OpenClipConfig, OpenClipImageEncoder
+from mmrec_encoders.open_clip_images import OpenClipImageEncoder
+from mmrec_encoders.open_clip_models import OpenClipConfig
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from tests.encoders.contracts import drawn
 from tests.encoders.models import bert_folder, open_clip_folder

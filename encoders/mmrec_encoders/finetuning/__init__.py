@@ -1,0 +1,17 @@
+"""Training encoders contrastively on a catalogue's own pairs of pictures and words."""
+
+from mmrec.runtime.processes import in_main_process
+from mmrec_encoders.finetuning.config import AdaptConfig, SmallTowers, Views, adapt_preset, small_towers
+from mmrec_encoders.finetuning.report import AdaptReport
+from mmrec_encoders.finetuning.run import adapt_encoders
+
+__all__ = [
+    "AdaptConfig",
+    "AdaptReport",
+    "SmallTowers",
+    "Views",
+    "adapt_encoders",
+    "adapt_preset",
+    "in_main_process",
+    "small_towers",
+]

@@ -1,0 +1,257 @@
+"""What `adapt` trains and how, as frozen values. Knows nothing about models or data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.device import DTYPES
+from mmrec_encoders.minilm import MINILM
+from mmrec_encoders.small_clip import SmallClipShape
+
+Mode = Literal["small", "full", "locked-image"]
+Loss = Literal["clip", "siglip"]
+TEXT_KINDS = ("title", "item", "columns", "phrase", "value")
+"""Names of the texts an item has; anything with a brace in it is a template over the columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """How a picture is changed each time it is shown.
+
+    Attributes:
+        min_area: Smallest share of the picture that a random crop keeps, over 0; 1 keeps all.
+        stretch: Largest change of the proportions, as the natural logarithm of width over height.
+        colour: Largest relative change of brightness, contrast and saturation, below 1. Colours are never
+            removed: words name them.
+        flip: Share of the views that are mirrored.
+    """
+
+    min_area: float = 0.5
+    stretch: float = 0.2
+    colour: float = 0.1
+    flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_area <= 1:
+            raise InvalidArgumentError(
+                f"min_area is {self.min_area}; it must be over 0 and at most 1", field="min_area"
+            )
+        for name in ("colour", "flip"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1", field=name)
+        if self.stretch < 0:
+            raise InvalidArgumentError(f"stretch is {self.stretch}; it must be 0 or more", field="stretch")
+
+
+@dataclass(frozen=True, slots=True)
+class SmallTowers:
+    """The small CLIP: an image tower trained from scratch, and a head over a frozen text encoder.
+
+    Attributes:
+        shape: Of the image tower.
+        keep_size: Side in pixels at which training pictures are kept, at least the tower's: random crops are cut
+            from these. 3 bytes a pixel, in a file of the work folder.
+        dimension: Length of the vectors in the space that pictures and words share.
+        text_hidden: Width of the text head's hidden layer; 0 for a plain projection.
+        text_dropout: Share of the hidden values dropped in training.
+        text_words: How many word pieces have a learned vector of their own, whose mean is added to what the head
+            makes of the frozen vector: names and colours that the frozen encoder hardly tells apart. 0 for none.
+    """
+
+    shape: SmallClipShape = field(
+        default_factory=lambda: SmallClipShape(width=32, layers=(1, 1, 2, 1), network="resnet")
+    )
+    keep_size: int = 72
+    dimension: int = 256
+    text_hidden: int = 512
+    text_dropout: float = 0.0
+    text_words: int = 32_768
+
+    def __post_init__(self) -> None:
+        if self.keep_size < self.shape.image_size:
+            raise InvalidArgumentError(
+                f"keep_size is {self.keep_size}; it must be at least the tower's {self.shape.image_size}",
+                field="keep_size",
+            )
+        if self.dimension < 1:
+            raise InvalidArgumentError(f"dimension is {self.dimension}; it must be at least 1", field="dimension")
+        for name in ("text_hidden", "text_words"):
+            if getattr(self, name) < 0:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 0 or more", field=name)
+        if not 0 <= self.text_dropout < 1:
+            raise InvalidArgumentError(
+                f"text_dropout is {self.text_dropout}; it must be at least 0 and below 1", field="text_dropout"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptConfig:
+    """How encoders are trained on a catalogue; `adapt_preset` has the values that suit each mode.
+
+    Attributes:
+        mode: ``small`` trains a small CLIP from scratch over a frozen text encoder; ``full`` trains both towers of
+            a pretrained open_clip model; ``locked-image`` trains its text tower to the frozen image tower.
+        image_model: The open_clip model of ``full`` and ``locked-image``, as `presets.image_config` reads it.
+        text_model: The frozen text encoder of ``small``.
+        towers: Of ``small``.
+        loss: ``clip`` or ``siglip``.
+        texts: What an item's picture is paired with, drawn anew each time: kind and relative weight. Kinds:
+            ``title``; ``item``, all its words as `mmrec.catalogue.item_words.item_text` writes them; ``columns``, all
+            phrases together; ``phrase``, one column as ``colour: Red``; ``value``, as ``Red``; or a template over
+            the columns, as ``{colour} {article_type}``.
+        columns: Columns that ``phrase``, ``value`` and ``columns`` take; empty for those with 2 to 200 values that are
+            words.
+        template: How ``item`` puts words together; empty for what ``dataset.toml`` says, or the columns that are words.
+        share: Whether a text that is true of another picture of the batch as well has that picture for a right
+            answer too; otherwise such couples are left out of the loss.
+        epochs: Passes over the training pairs, at least 1.
+        batch_size: Pairs that one process computes at a time; 0 for what suits the mode and the data.
+        accumulate: Batches whose pairs are compared with each other in one step, at the memory of one of them;
+            each is computed twice when it is more than 1.
+        learning_rate: Peak of the cosine schedule.
+        warmup: Share of the steps over which the learning rate rises from 0.
+        weight_decay: Of AdamW, for matrices.
+        beta2: Of AdamW.
+        clip_norm: Largest norm of a step's gradients.
+        views: How pictures are changed.
+        dtype: Number format of the towers' arithmetic; weights and losses are float32.
+        hold_out: Share of the titles that training never sees, over 0 and at most 0.5.
+        max_held_out: Most titles held out, which bounds the time that scoring takes.
+        max_minutes: Stop after so long; the learning rate follows the clock so that it still ends at 0. 0: no
+            limit. Runs that the clock ends differ in their last bits.
+        save_minutes: Between two checkpoints within a pass; each pass ends with one.
+        labels: Columns for zero-shot accuracy; empty for those with 2 to 200 values.
+        prompts: Templates of a label's texts, whose vectors are averaged: ``{value}`` and ``{column}``.
+        seed: Of everything left to chance.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    mode: Mode = "small"
+    image_model: str = ""
+    text_model: str = MINILM
+    towers: SmallTowers = field(default_factory=SmallTowers)
+    loss: Loss = "clip"
+    texts: tuple[tuple[str, float], ...] = (("title", 0.5), ("item", 0.25), ("phrase", 0.15), ("value", 0.1))
+    columns: tuple[str, ...] = ()
+    template: str = ""
+    share: bool = True
+    epochs: int = 20
+    batch_size: int = 0
+    accumulate: int = 1
+    learning_rate: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    beta2: float = 0.98
+    clip_norm: float = 1.0
+    views: Views = field(default_factory=Views)
+    dtype: str = "auto"
+    hold_out: float = 0.1
+    max_held_out: int = 20_000
+    max_minutes: float = 0.0
+    save_minutes: float = 2.0
+    labels: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ("{value}", "{column}: {value}", "a photo of {value}", "{value} product")
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        self._check_choices()
+        lows = {"epochs": 1, "batch_size": 0, "accumulate": 1, "max_held_out": 1, "seed": 0}
+        lows |= {"max_minutes": 0, "save_minutes": 0, "weight_decay": 0}
+        for name, low in lows.items():
+            if not getattr(self, name) >= low:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {low}", field=name)
+        if self.batch_size == 1:
+            raise InvalidArgumentError(
+                "batch_size is 1; it must be at least 2, for pairs are told apart within a batch", field="batch_size"
+            )
+        for name in ("learning_rate", "clip_norm"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be over 0", field=name)
+        for name in ("warmup", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidArgumentError(
+                    f"{name} is {getattr(self, name)}; it must be at least 0 and below 1", field=name
+                )
+        if not 0 < self.hold_out <= 0.5:
+            raise InvalidArgumentError(
+                f"hold_out is {self.hold_out}; it must be over 0 and at most 0.5", field="hold_out"
+            )
+        self._check_texts()
+
+    def _check_choices(self) -> None:
+        for name, choices in (("mode", get_args(Mode)), ("loss", get_args(Loss)), ("dtype", DTYPES)):
+            if getattr(self, name) not in choices:
+                raise InvalidArgumentError(
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}", field=name
+                )
+        if self.mode != "small" and not self.image_model:
+            raise InvalidArgumentError(
+                f"mode is {self.mode!r} and no image model is named; pass an open_clip model such as "
+                "ViT-B-32@laion2b_s34b_b79k or a folder, or take mode small, which starts from nothing",
+                field="image_model",
+            )
+        if self.mode != "small" and self.text_model != MINILM:
+            raise InvalidArgumentError(
+                f"text_model is {self.text_model!r}, but mode {self.mode} trains the text tower of the image model; "
+                "take mode small, or drop the model",
+                field="text_model",
+            )
+        if self.mode == "small" and self.image_model:
+            raise InvalidArgumentError(
+                f"image_model is {self.image_model!r}, but mode small trains an image tower of its own; "
+                "take mode full or locked-image, or drop the model",
+                field="image_model",
+            )
+
+    def _check_texts(self) -> None:
+        if not self.texts or not all(weight >= 0 for _, weight in self.texts) or not sum(w for _, w in self.texts) > 0:
+            raise InvalidArgumentError(
+                f"texts is {self.texts}; it must name kinds with weights of 0 or more, one of them over 0",
+                field="texts",
+            )
+        for kind, _ in self.texts:
+            if kind not in TEXT_KINDS and "{" not in kind:
+                raise InvalidArgumentError(
+                    f"texts names {kind!r}; the kinds are {', '.join(TEXT_KINDS)}, or a template such as '{{title}}'",
+                    field="texts",
+                )
+        for prompt in self.prompts:
+            if "{value}" not in prompt:
+                raise InvalidArgumentError(f"the prompt {prompt!r} lacks {{value}}", field="prompts")
+        if not self.prompts:
+            raise InvalidArgumentError("prompts is empty; pass at least '{value}'", field="prompts")
+
+
+def small_towers(size: str = "base") -> SmallTowers:
+    """The small CLIP by size: ``base`` for a CPU, ``large`` with eight times the arithmetic for a GPU.
+
+    Raises:
+        InvalidArgumentError: there is no such size.
+    """
+    if size not in ("base", "large"):
+        raise InvalidArgumentError(f"size is {size!r}; it must be base or large", field="size")
+    if size == "base":
+        return SmallTowers()
+    return SmallTowers(shape=SmallClipShape(dim=512, width=64, layers=(2, 2, 2, 2), network="resnet"))
+
+
+def adapt_preset(mode: str = "small", **changes: Any) -> AdaptConfig:
+    """The values that suit a mode, with `changes` over them.
+
+    Raises:
+        InvalidArgumentError: there is no such mode, or a value breaks a rule.
+    """
+    config: dict[str, Any] = {"mode": mode}
+    if mode in ("full", "locked-image"):
+        # Pretrained towers speak of whole pictures and of plain sentences; small steps keep what they know.
+        config |= {
+            "epochs": 6,
+            "learning_rate": 2e-5 if mode == "full" else 1e-4,
+            "warmup": 0.1,
+            "weight_decay": 0.1,
+            "views": Views(min_area=0.7, stretch=0.1, colour=0.05),
+        }
+    return replace(AdaptConfig(), **{**config, **changes}) if mode == "small" else AdaptConfig(**{**config, **changes})

@@ -1,0 +1,238 @@
+"""From a dataset folder to a folder of adapted encoders: read, split, prepare, score, train, score, publish.
+
+Run by one process or by a group of them that share the output folder; the first one prepares, writes and speaks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mmrec.data.dataset import Dataset, read_dataset
+from mmrec.data.files import replace_file
+from mmrec.errors import InvalidArgumentError, InvalidDatasetError
+from mmrec.runtime.device import resolve_dtype
+from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.processes import Processes
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.runtime.shutdown import Stoppable, StopRequest
+from mmrec_encoders.finetuning.config import AdaptConfig, adapt_preset
+from mmrec_encoders.finetuning.folder import WORK, finished, open_folder, publish, unpublish, work_folder
+from mmrec_encoders.finetuning.loop import Training
+from mmrec_encoders.finetuning.open_clip import prepare_open_clip
+from mmrec_encoders.finetuning.pairs import Pairs, data_hash, find_pairs
+from mmrec_encoders.finetuning.report import AdaptReport, figures_from_json, report_from_json, report_page
+from mmrec_encoders.finetuning.scoring import HeldOutFigures, score
+from mmrec_encoders.finetuning.setup import Prepared
+from mmrec_encoders.finetuning.small_clip import prepare_small
+from mmrec_encoders.finetuning.zero_shot import label_columns
+
+if TYPE_CHECKING:
+    import torch
+
+_BATCH = {"small": 512, "full": 64, "locked-image": 512}
+_STEPS_A_PASS = 8
+_CHECKPOINT, _BEFORE = "checkpoint.safetensors", "before.json"
+
+
+class _Job(NamedTuple):
+    """One adaptation, as every process of the group has it."""
+
+    data: Dataset
+    pairs: Pairs
+    columns: tuple[str, ...]
+    folder: Path
+    config: AdaptConfig
+    batch: int
+    identity: str
+    processes: Processes
+    dtype: torch.dtype
+    progress: Progress
+    clock: Callable[[], float]
+
+
+def adapt_encoders(
+    dataset: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: AdaptConfig | None = None,
+    progress: Progress = NO_PROGRESS,
+    *,
+    max_left_out: float | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> AdaptReport:
+    """Train encoders contrastively on a catalogue's own pictures and words.
+
+    The same call after a kill goes on where it was and ends with the same weights; after the end it returns the
+    report at once. In a group of processes each calls it with the same arguments and gets the same report.
+
+    Args:
+        dataset: Dataset folder with items that have words and pictures.
+        out: Folder for the result; ``--image-model`` takes it.
+        config: What to train and how; None for a small CLIP from scratch.
+        progress: Reports every stage.
+        max_left_out: See `read_dataset`.
+        note: Called with sentences, before the work begins, which rows are not used and what looks wrong in the others.
+
+    Raises:
+        InvalidDatasetError: too few items have words and a picture, or too few different titles.
+        InvalidArgumentError: a column is not there, the batch is larger than the data, or `out` is something else.
+        FailedPreconditionError: another process writes to `out`, the disk is full or refuses otherwise, or the loss is
+            no longer a number.
+        ModelNotAvailableError: a model can be neither found nor fetched.
+        StoppedError: the process was asked to stop; what was done is saved.
+    """
+    config = config or adapt_preset()
+    started = time.monotonic()
+    processes = Processes(config.device)
+    dtype = resolve_dtype(config.dtype, processes.device)
+    with ExitStack() as stack:
+        stack.enter_context(refusals_as_errors(GO_ON, Path(out)))
+        stack.enter_context(open_folder(Path(out), writer=processes.is_main))
+        stop = stack.enter_context(StopRequest())
+        data = read_dataset(dataset, max_left_out=max_left_out)
+        for line in data.notes if processes.is_main else ():
+            note(line)
+        stack.enter_context(data.pictures)
+        pairs = find_pairs(data, config)
+        batch = _batch_size(config, len(pairs.training_rows), processes)
+        job = _Job(
+            data=data,
+            pairs=pairs,
+            columns=label_columns(data.catalogue, config.labels),
+            folder=Path(out),
+            config=config,
+            batch=batch,
+            identity=_identity(data, config, batch, processes),
+            processes=processes,
+            dtype=dtype,
+            progress=progress if processes.is_main else NO_PROGRESS,
+            clock=lambda: time.monotonic() - started,
+        )
+        done = finished(job.folder, job.identity)
+        # Looked at by all before the first may change it.
+        processes.wait()
+        if done is None:
+            _adapt(job, stop, stack)
+            processes.wait()
+            done = finished(job.folder, job.identity)
+            assert done is not None, "the first process has just written it"
+        else:
+            job.progress.start("adapting")
+            job.progress.finish(f"{job.folder} already holds what this data and configuration come to")
+        return report_from_json(done["report"])
+
+
+def _adapt(job: _Job, stop: StopRequest, stack: ExitStack) -> None:
+    """Prepare, train and publish."""
+    work = job.folder / WORK
+    if job.processes.is_main:
+        _, resumed = work_folder(job.folder, job.identity)
+        if resumed:
+            job.progress.start("going on where an earlier run stopped")
+            job.progress.finish()
+    job.processes.wait()
+    prepare = prepare_small if job.config.mode == "small" else prepare_open_clip
+    prepared = prepare(job.data, job.pairs, work, job.config, job.processes, Stoppable(job.progress, stop))
+    stack.callback(prepared.close)
+    _check_left(prepared.pairs, job.batch * job.config.accumulate * job.processes.count)
+    trainee, pairs = prepared.trainee, prepared.pairs
+    prepared.calibrate(job.batch * job.config.accumulate * job.processes.count)
+
+    def held_out(columns: tuple[str, ...] = ()) -> HeldOutFigures:
+        import torch
+
+        with torch.no_grad(), training.precision():
+            return score(trainee, pairs, columns, job.config.prompts)
+
+    training = Training(job.config, trainee, pairs, job.batch, job.processes, job.dtype, held_out, job.clock)
+    if job.processes.is_main:
+        trainee.module.eval()
+        before = _before(work / _BEFORE, lambda: held_out(job.columns))
+    job.processes.wait()
+    training.run(work / _CHECKPOINT, job.identity, stop, job.progress)
+    if job.processes.is_main:
+        trainee.module.eval()
+        _publish(job, prepared, training, before, held_out(job.columns))
+
+
+def _publish(job: _Job, prepared: Prepared, training: Training, before: HeldOutFigures, after: HeldOutFigures) -> None:
+    unpublish(job.folder)
+    fingerprints = prepared.save(job.folder)
+    report = AdaptReport(
+        out=str(job.folder),
+        mode=job.config.mode,
+        pairs=len(prepared.pairs.training_rows),
+        texts=len(prepared.pairs.train.texts),
+        held_pictures=after.text_to_own_image.queries,
+        held_titles=after.text_to_image.queries,
+        batch=training.global_batch,
+        steps=training.position.steps,
+        unreadable=prepared.unreadable,
+        before=before,
+        after=after,
+        epochs=training.epochs,
+        seconds=training.seconds,
+        fingerprints=fingerprints,
+        dataset_rows=job.data.summary,
+    )
+    description = {
+        "identity": job.identity,
+        "mode": job.config.mode,
+        "config": asdict(job.config),
+        "data": data_hash(job.data),
+        "fingerprints": fingerprints,
+        "report": report.as_json(),
+    }
+    publish(job.folder, description, report_page(report, job.data.name))
+
+
+def _batch_size(config: AdaptConfig, pairs: int, processes: Processes) -> int:
+    """Pairs of a chunk: the one that is asked for, or the mode's where the data has a few steps of it."""
+    parts = config.accumulate * processes.count
+    if not config.batch_size:
+        return max(2, min(_BATCH[config.mode], pairs // (_STEPS_A_PASS * parts)))
+    if config.batch_size * parts > pairs:
+        raise InvalidArgumentError(
+            f"batch_size {config.batch_size} x accumulate {config.accumulate} x {processes.count} processes are "
+            f"{config.batch_size * parts:,} pairs a step, but there are {pairs:,} training pairs; pass a smaller batch",
+            field="batch_size",
+        )
+    return config.batch_size
+
+
+def _check_left(pairs: Pairs, step: int) -> None:
+    """Once the unreadable pictures are known."""
+    training = len(pairs.training_rows)
+    if training < step:
+        raise InvalidDatasetError(
+            f"{training:,} training pairs have a picture that can be read, but a step takes {step:,}; mend the "
+            "pictures (mmrec check names them), or pass a smaller batch"
+        )
+
+
+def _identity(data: Dataset, config: AdaptConfig, batch: int, processes: Processes) -> str:
+    """What the result depends on. How many processes share a step is not part of it; how large the step is, is."""
+    settings = asdict(config)
+    for name in ("save_minutes", "device", "accumulate", "batch_size"):
+        del settings[name]
+    settings |= {"chunk": batch, "step": batch * config.accumulate * processes.count, "device": processes.device.type}
+    text = json.dumps([settings, data_hash(data)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _before(path: Path, figures: Callable[[], HeldOutFigures]) -> HeldOutFigures:
+    """Figures before training; kept, because a run that goes on no longer has what they were taken of."""
+    try:
+        return figures_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        found = figures()
+        text = json.dumps(asdict(found))
+        replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        return found

@@ -1,0 +1,83 @@
+"""Makes a training of a small CLIP from scratch ready: pictures shrunk into files, words encoded once.
+
+What is ready is kept in the work folder, so that a run that goes on does not do it again.
+"""
+
+# Axes: M pairs
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mmrec.data.dataset import Dataset
+from mmrec.runtime.processes import Processes
+from mmrec.runtime.progress import Progress
+from mmrec_encoders.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text
+from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.pairs import Pairs
+from mmrec_encoders.finetuning.pictures import KeptPictures, failures_file, keep_pictures, kept_failures
+from mmrec_encoders.finetuning.setup import Prepared, without_failures
+from mmrec_encoders.finetuning.small_model import SmallTrainee, encode_once, split_once
+from mmrec_encoders.preparation import Squeeze
+from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+from mmrec_encoders.two_tower import write_two_tower
+
+_TRAINING, _HELD, _TEXTS, _PIECES = "pictures.npy", "held.npy", "texts.npy", "pieces.npy"
+
+
+def prepare_small(
+    data: Dataset, pairs: Pairs, work: Path, config: AdaptConfig, processes: Processes, progress: Progress
+) -> Prepared:
+    """Make ready; the first process writes and the others wait for it.
+
+    Raises:
+        ModelNotAvailableError: the text encoder can be neither found nor fetched.
+    """
+    text = SentenceTextEncoder(SentenceTextConfig(config.text_model, device=str(processes.device), dtype=config.dtype))
+    describe_text(text)
+    towers = config.towers
+    keep, use = Squeeze(towers.keep_size), Squeeze(towers.shape.image_size)
+    if processes.is_main and kept_failures(failures_file(work / _TRAINING)) is None:
+        keep_pictures(
+            pairs.catalogue.images,
+            data.pictures,
+            [
+                (work / _TRAINING, keep, (keep.size, keep.size), ~pairs.held_M),
+                (work / _HELD, use, (use.size, use.size), pairs.held_M),
+            ],
+            progress,
+        )
+    processes.wait()
+    failures = kept_failures(failures_file(work / _TRAINING))
+    assert failures is not None, "they have just been kept"
+    # Places in the files are those of all pairs; pictures that could not be read are never asked for.
+    left, unreadable = without_failures(pairs, failures)
+    readable_M = np.ones(len(pairs.held_M), np.bool_)
+    readable_M[[failure.row for failure in failures]] = False
+    if processes.is_main and not (work / _TEXTS).is_file():
+        if towers.text_words:
+            split_once(work / _PIECES, left.train.texts, text, towers.text_words)
+        # Last: it says that the words are done.
+        encode_once(work / _TEXTS, left.train.texts, text, progress)
+    processes.wait()
+    trainee = SmallTrainee(
+        config,
+        text,
+        KeptPictures(work / _TRAINING, (np.cumsum(~pairs.held_M) - 1)[readable_M]),
+        KeptPictures(work / _HELD, (np.cumsum(pairs.held_M) - 1)[readable_M]),
+        np.load(work / _TEXTS, mmap_mode="r"),
+        np.load(work / _PIECES, mmap_mode="r") if towers.text_words else None,
+        processes.device,
+    )
+
+    def save(folder: Path) -> dict[str, str]:
+        file = folder / WEIGHTS
+        write_two_tower(file, trainee.module, trainee.shape, describe_text(text))
+        return {
+            "image": AlignedPictures(file, device="cpu").fingerprint,
+            "text": AlignedTexts(file, text, device="cpu").fingerprint,
+        }
+
+    return Prepared(trainee, left, unreadable, save)

@@ -1,0 +1,98 @@
+"""Zero-shot classification: the label whose words are nearest to a picture, against what the column says.
+
+Knows nothing about models: it is given vectors.
+"""
+
+# Axes: H pictures, L labels, P prompts, D dimensions
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.errors import InvalidArgumentError
+from mmrec_encoders.finetuning.texts import category_columns
+from mmrec_encoders.protocols import Vectors
+
+if TYPE_CHECKING:
+    from mmrec.catalogue.catalogue import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class LabelAccuracy:
+    """Figures of one column.
+
+    Attributes:
+        column: Its name.
+        labels: How many it has in the whole catalogue; all of them are candidates.
+        pictures: Held-out pictures whose item has a label.
+        accuracy: Share of them whose nearest label is the item's, or one of its several.
+        commonest: Share that always saying the commonest label would get right.
+    """
+
+    column: str
+    labels: int
+    pictures: int
+    accuracy: float
+    commonest: float
+
+
+def label_columns(catalogue: Catalogue, asked: Sequence[str]) -> tuple[str, ...]:
+    """The columns to report on: those asked for, or else those that sort items into 2 to 200 classes.
+
+    Raises:
+        InvalidArgumentError: one that is asked for is not in the table, or is empty.
+    """
+    for name in asked:
+        if not any(value.strip() for value in catalogue.attributes.get(name, ())):
+            raise InvalidArgumentError(
+                f"labels names {name!r}, which the items table lacks or leaves empty; its attribute columns are "
+                f"{', '.join(catalogue.attributes) or 'none'}",
+                field="labels",
+            )
+    return tuple(asked) or category_columns(catalogue)
+
+
+def zero_shot(
+    column: str,
+    values: Sequence[str],
+    held_H: npt.NDArray[np.int64],
+    pictures_HD: Vectors,
+    encode: Callable[[Sequence[str]], Vectors],
+    prompts: Sequence[str],
+) -> LabelAccuracy | None:
+    """Classify held-out pictures by the words of a column's labels.
+
+    Args:
+        column: Its name.
+        values: Of all items; a ``|`` separates several labels of one item.
+        held_H: Rows of the held-out pictures. Shape: (H,).
+        pictures_HD: Their unit vectors. Shape: (H, D).
+        encode: Texts to unit vectors.
+        prompts: See `AdaptConfig.prompts`.
+
+    Returns:
+        None where no held-out item has a label.
+    """
+    own = [_labels(value) for value in values]
+    labels = sorted({label for several in own for label in several})
+    rows = [(place, own[row]) for place, row in enumerate(held_H.tolist()) if own[row]]
+    if not rows:
+        return None
+    name = column.replace("_", " ")
+    texts = [prompt.replace("{column}", name).replace("{value}", label) for label in labels for prompt in prompts]
+    label_LD = encode(texts).reshape(len(labels), len(prompts), -1).mean(axis=1)
+    label_LD /= np.maximum(np.linalg.norm(label_LD, axis=1, keepdims=True), 1e-12)
+    guess = (pictures_HD[[place for place, _ in rows]] @ label_LD.T).argmax(axis=1)
+    right = [labels[found] in several for found, (_, several) in zip(guess.tolist(), rows, strict=True)]
+    counts = Counter(label for _, several in rows for label in several)
+    return LabelAccuracy(column, len(labels), len(rows), float(np.mean(right)), counts.most_common(1)[0][1] / len(rows))
+
+
+def _labels(value: str) -> tuple[str, ...]:
+    return tuple(entry.strip() for entry in value.split("|") if entry.strip())

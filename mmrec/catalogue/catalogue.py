@@ -1,0 +1,248 @@
+"""The items of a dataset, column by column, in the order of the items table. Knows nothing of files and
+events.
+
+The unit of work is a row number: everything downstream (embeddings, codes, histories) is indexed by it. A change of a
+few items makes a catalogue of its own, which shares with the old one what both have.
+"""
+
+# Axes: N items, M items that come, R rows that go
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmrec.catalogue.column_kinds import COLUMN_KINDS
+from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords, check_words, item_text
+from mmrec.catalogue.row_table import RowTable
+from mmrec.catalogue.text_columns import TextColumn
+from mmrec.contract.items import ItemRecord
+from mmrec.errors import InvalidDatasetError
+
+OWN_COLUMNS = ("item_id", "title", "description", "image")
+"""Columns with a meaning of their own; every other one is an attribute."""
+_KIND = b"mmrec.kind"
+_WRONG_IDS = "item ids must be unique and not empty; number the items or drop the copies"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Items as columns of text, tuples or `TextColumn`. N items; '' stands for a missing value.
+
+    Attributes:
+        item_ids: Unique, not empty. Length N.
+        titles: Short names. Length N.
+        descriptions: Words. Length N.
+        images: References to pictures as in the dataset. Length N.
+        attributes: Every further column by name, in the table's order; each of length N.
+        alive_N: Which rows are items. The others were deleted while the catalogue was being served, and are kept so
+            that the rows after them stay what they are. None for all of them. Shape: (N,), bool.
+        kinds: Kinds that columns are said to have, by name, each one of `COLUMN_KINDS`; the others have the kind that
+            their values agree on. Names of columns that are not there count for nothing.
+
+    Raises:
+        InvalidDatasetError: columns differ in length, or an id is empty or there twice.
+    """
+
+    item_ids: Sequence[str]
+    titles: Sequence[str]
+    descriptions: Sequence[str]
+    images: Sequence[str]
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    alive_N: npt.NDArray[np.bool_] | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        columns = {
+            "title": self.titles,
+            "description": self.descriptions,
+            "image": self.images,
+            **self.attributes,
+        }
+        for name, values in columns.items():
+            if len(values) != len(self.item_ids):
+                raise InvalidDatasetError(
+                    f"column {name!r} has {len(values)} values for {len(self.item_ids)} items; give one each"
+                )
+        if self._rows.ids != len(self.item_ids) or "" in self._rows:
+            raise InvalidDatasetError(_WRONG_IDS)
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    @cached_property
+    def _rows(self) -> RowTable:
+        return RowTable(self.item_ids)
+
+    @cached_property
+    def items(self) -> int:
+        """Rows that are items."""
+        return len(self) if self.alive_N is None else int(np.count_nonzero(self.alive_N))
+
+    def row_of(self, item_id: str) -> int | None:
+        """Row of an item, or None when the catalogue does not have it."""
+        row = self._rows.row(item_id)
+        return None if row is None or (self.alive_N is not None and not self.alive_N[row]) else row
+
+    def last_row_of(self, item_id: str) -> int | None:
+        """Row of an item, or the one it had when it was deleted, or None when it never was."""
+        return self._rows.row(item_id)
+
+    def changed(
+        self, records: Sequence[ItemRecord], rows_M: npt.NDArray[np.int64], gone_R: npt.NDArray[np.int64]
+    ) -> Catalogue:
+        """The catalogue after a change; this one stays as it is. The work is that of the changed items alone.
+
+        Args:
+            records: Items that come, or replace those of the same id, with every column of the catalogue. Length M.
+            rows_M: Where each goes: the row its id has or had, or for new ids the rows after the last, in their order.
+                Shape: (M,), int64.
+            gone_R: Rows that are no items any more. Shape: (R,), int64.
+
+        Raises:
+            InvalidDatasetError: an id is empty or there twice, or a row is not where its item goes.
+        """
+        ids, rows = [record.item_id for record in records], rows_M.tolist()
+        new = self._new_ids(ids, rows)
+        if len(gone_R) and not 0 <= int(gone_R.min()) <= int(gone_R.max()) < len(self):
+            raise InvalidDatasetError(
+                f"rows {gone_R.tolist()!s:.80} go; the rows of the catalogue are 0 to {len(self) - 1}"
+            )
+
+        def column(old: Sequence[str], texts: list[str]) -> Sequence[str]:
+            return TextColumn.of(old).changed(rows, texts) if rows else old
+
+        alive_N = np.ones(len(self) + len(new), np.bool_)
+        if self.alive_N is not None:
+            alive_N[: len(self)] = self.alive_N
+        alive_N[rows_M] = True
+        alive_N[gone_R] = False
+        alive_N.flags.writeable = False
+        made = object.__new__(Catalogue)
+        # What `__post_init__` looks for in all rows holds for the old ones, and has been seen to for the new ones.
+        made.__dict__.update(
+            item_ids=column(self.item_ids, ids),
+            titles=column(self.titles, [record.title for record in records]),
+            descriptions=column(self.descriptions, [record.description for record in records]),
+            images=column(self.images, [record.image for record in records]),
+            attributes={
+                name: column(values, [record.attributes[name] for record in records])
+                for name, values in self.attributes.items()
+            },
+            alive_N=None if alive_N.all() else alive_N,
+            kinds=self.kinds,
+            _rows=self._rows.with_ids(new),
+        )
+        return made
+
+    def _new_ids(self, ids: list[str], rows: list[int]) -> list[str]:
+        """Those of the ids that have no row yet, if all are what `changed` asks for."""
+        if "" in ids or len(set(ids)) != len(ids):
+            raise InvalidDatasetError(_WRONG_IDS)
+        new: list[str] = []
+        for item_id, row in zip(ids, rows, strict=True):
+            known = self._rows.row(item_id)
+            own = len(self) + len(new) if known is None else known
+            if row != own:
+                raise InvalidDatasetError(f"item {item_id!r:.80} is to go to row {row}; its row is {own}")
+            if known is None:
+                new.append(item_id)
+        return new
+
+    def record(self, row: int) -> ItemRecord:
+        """One row as clients see it; its semantic id is empty, for the catalogue knows none."""
+        return ItemRecord(
+            item_id=self.item_ids[row],
+            title=self.titles[row],
+            description=self.descriptions[row],
+            image=self.images[row],
+            attributes={name: values[row] for name, values in self.attributes.items()},
+        )
+
+    def take(self, rows: npt.NDArray[Any]) -> Catalogue:
+        """The catalogue of these rows alone, in this order. Shape: (M,), integers, or (N,) booleans."""
+        chosen = np.asarray(rows)
+        indices = (np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)).tolist()
+
+        def pick(values: Sequence[str]) -> tuple[str, ...]:
+            return tuple(values[i] for i in indices)
+
+        return Catalogue(
+            item_ids=pick(self.item_ids),
+            titles=pick(self.titles),
+            descriptions=pick(self.descriptions),
+            images=pick(self.images),
+            attributes={name: pick(values) for name, values in self.attributes.items()},
+            alive_N=None if self.alive_N is None else self.alive_N[indices],
+            kinds=self.kinds,
+        )
+
+    def has_words(self, words: ItemWords = EVERY_COLUMN) -> npt.NDArray[np.bool_]:
+        """Which items have a title, a description, or an attribute that is words. Shape: (N,), bool."""
+        found = np.zeros(len(self), dtype=np.bool_)
+        attributes = self.attributes if words.columns is None else {*words.columns} & {*self.attributes}
+        for values in (self.titles, self.descriptions, *(self.attributes[name] for name in attributes)):
+            found |= np.fromiter((bool(value.strip()) for value in values), dtype=np.bool_, count=len(self))
+        return found
+
+    def texts(self, words: ItemWords = EVERY_COLUMN) -> list[str]:
+        """The words of each item for an encoder; see `mmrec.catalogue.item_words`. Length N.
+
+        Raises:
+            InvalidArgumentError: the template names a column that is not there, or is not a format string.
+        """
+        check_words(words, (*OWN_COLUMNS, *self.attributes))
+        return [item_text(self.record(row), words) for row in range(len(self))]
+
+    @classmethod
+    def from_table(cls, table: Any) -> Catalogue:
+        """From a table with the column `item_id` and any others, all of them text (pyarrow Table).
+
+        Raises:
+            InvalidDatasetError: a column is said to have a kind that there is not.
+        """
+        columns = {name: tuple(value or "" for value in table.column(name).to_pylist()) for name in table.column_names}
+        empty = ("",) * table.num_rows
+        return cls(
+            item_ids=columns["item_id"],
+            titles=columns.get("title", empty),
+            descriptions=columns.get("description", empty),
+            images=columns.get("image", empty),
+            attributes={name: values for name, values in columns.items() if name not in OWN_COLUMNS},
+            kinds=_kinds_of(table.schema),
+        )
+
+    def to_table(self) -> Any:
+        """All columns as text (pyarrow Table), for a bundle or a dataset folder.
+
+        The kind that a column is said to have is in the metadata of its field.
+        """
+        columns = {
+            "item_id": self.item_ids,
+            "title": self.titles,
+            "description": self.descriptions,
+            "image": self.images,
+            **self.attributes,
+        }
+        fields = [
+            pa.field(name, pa.string(), metadata={_KIND: self.kinds[name]} if name in self.kinds else None)
+            for name in columns
+        ]
+        return pa.table([pa.array(list(values), type=pa.string()) for values in columns.values()], pa.schema(fields))
+
+
+def _kinds_of(schema: Any) -> dict[str, str]:
+    """Kinds that the fields of a table are said to have."""
+    kinds = {entry.name: entry.metadata[_KIND].decode() for entry in schema if _KIND in (entry.metadata or {})}
+    for name, kind in kinds.items():
+        if kind not in COLUMN_KINDS:
+            raise InvalidDatasetError(
+                f"column {name!r:.60} is said to be {kind!r:.60}; a column is read as one of {', '.join(COLUMN_KINDS)}"
+            )
+    return kinds

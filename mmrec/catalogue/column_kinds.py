@@ -1,0 +1,203 @@
+"""How a whole column is read: the kind that all of its values agree on, and why not where they agree on none.
+
+What each value fits is counted (see `mmrec.catalogue.written_values`), so that a change of a few values changes the
+counts by a few, and the kind follows from the counts alone. A column is of a kind if every value fits it and nothing is
+left open: a reading that disagrees with another one needs a value that only the one fits, amounts are in one currency
+(a few may be without), and percentages stand by themselves. Otherwise it is text, or a list where values hold ``|``.
+
+The unit of work is the values of one column. Knows nothing about catalogues and filters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mmrec.catalogue.written_values import FITS, Fit, fit_of
+
+COLUMN_KINDS = ("text", "list", "boolean", "number", "number-comma", "date", "date-dmy", "date-mdy")
+"""Ways to read a column: ``number-comma`` has a decimal comma (1.299,00), ``date-dmy`` the day first (31/05/2024),
+``date-mdy`` the month first (05/31/2024)."""
+TEXT_ALWAYS = ("item_id", "title", "description")
+"""Columns that are text whatever they hold."""
+FAMILIES = {
+    "number": "number",
+    "number-comma": "number",
+    "date": "date",
+    "date-dmy": "date",
+    "date-mdy": "date",
+    "boolean": "boolean",
+    "list": "text",
+    "text": "text",
+}
+"""What values of a kind are compared as."""
+NAMES = {
+    "number": "numbers",
+    "number-comma": "numbers with a decimal comma",
+    "date": "dates",
+    "date-dmy": "dates with the day first",
+    "date-mdy": "dates with the month first",
+    "boolean": "true or false",
+    "list": "lists",
+    "text": "text",
+}
+"""Values of a kind in words."""
+_WAYS = {
+    "number": "with a decimal point",
+    "number-comma": "with a decimal comma",
+    "date-dmy": "with the day first",
+    "date-mdy": "with the month first",
+}
+_TYPED = FITS[:-1]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many values of a column fit what; blank ones are counted nowhere.
+
+    Attributes:
+        counts: Values by what they fit; never 0.
+        begins: No value that fits just this lies before this row.
+    """
+
+    counts: Mapping[Fit, int] = field(default_factory=dict)
+    begins: Mapping[Fit, int] = field(default_factory=dict)
+
+    @cached_property
+    def present(self) -> int:
+        """Values that are not blank."""
+        return sum(self.counts.values())
+
+    def _fitting(self, kind: str) -> int:
+        return sum(values for fit, values in self.counts.items() if kind in fit.kinds)
+
+    def _disputed(self, kind: str) -> bool:
+        """Whether another reading of some value is open, which no habit of writing decides."""
+        return any(kind in fit.kinds and fit.disputed and not fit.plain for fit in self.counts)
+
+    @cached_property
+    def kind(self) -> str:
+        """What all values agree on, one of `COLUMN_KINDS`."""
+        agreed = [kind for kind in _TYPED if self.present and self._fitting(kind) == self.present]
+        if not agreed or self.open_readings or (agreed[0] in ("number", "number-comma") and self.mixed_units):
+            return "list" if any("list" in fit.kinds for fit in self.counts) else "text"
+        return agreed[0]
+
+    @cached_property
+    def open_readings(self) -> tuple[str, ...]:
+        """The readings that every value fits and that disagree; empty for none or where one of them is decided."""
+        for pair in (("number", "number-comma"), ("date-dmy", "date-mdy")):
+            if self.present and all(self._fitting(kind) == self.present for kind in pair) and self._disputed(pair[0]):
+                return pair
+        return ()
+
+    @cached_property
+    def units(self) -> tuple[str, ...]:
+        """Currencies of the amounts, and ``%``, in alphabetical order; '' among them if some have none."""
+        return tuple(sorted({fit.unit for fit in self.counts if "number" in fit.kinds or "number-comma" in fit.kinds}))
+
+    @property
+    def mixed_units(self) -> bool:
+        """Whether amounts of this column cannot be compared with each other."""
+        named = [unit for unit in self.units if unit]
+        return len(named) > 1 or (named == ["%"] and "" in self.units)
+
+    @cached_property
+    def leading(self) -> str:
+        """The typed kind that most values fit; empty where none fits any."""
+        counted = {kind: self._fitting(kind) for kind in _TYPED}
+        best = max(_TYPED, key=lambda kind: counted[kind])
+        return best if counted[best] else ""
+
+    @cached_property
+    def led(self) -> int:
+        """Values that fit the leading kind."""
+        return self._fitting(self.leading) if self.leading else 0
+
+    @cached_property
+    def years(self) -> bool:
+        """Whether there are numbers, dates or truths among the values, and all of them are years."""
+        typed = [fit for fit in self.counts if fit.kinds and "list" not in fit.kinds]
+        return bool(typed) and all(fit.year for fit in typed)
+
+    @cached_property
+    def written_otherwise(self) -> frozenset[str]:
+        """Families of which there are values that are not written as programs write them, ``12.99 USD`` or
+        ``31/05/2024``."""
+        return frozenset(FAMILIES[kind] for fit in self.counts if not fit.plain for kind in fit.kinds if kind != "list")
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        """What decides what a comparison with the column means, and whether it is a mistake."""
+        return (self.kind, *self.units, "but", *sorted(self.written_otherwise))
+
+    def moved(self, come: Iterable[tuple[int, str]], gone: Iterable[str]) -> Tally:
+        """The tally with other values: rows and texts that come, and texts that go."""
+        counts, begins = Counter(self.counts), dict(self.begins)
+        for row, text in come:
+            if (fit := fit_of(text)) is not None:
+                counts[fit] += 1
+                begins[fit] = min(row, begins.get(fit, row))
+        counts.subtract(fit for text in gone if (fit := fit_of(text)) is not None)
+        return Tally({fit: values for fit, values in counts.items() if values}, begins)
+
+
+def tally_of(texts: Sequence[str]) -> Tally:
+    """What the values of a column fit."""
+    first: dict[str, int] = {}
+    distinct: Counter[str] = Counter()
+    for row, text in enumerate(texts):
+        if text not in first:
+            first[text] = row
+        distinct[text] += 1
+    counts: Counter[Fit] = Counter()
+    begins: dict[Fit, int] = {}
+    for text, values in distinct.items():
+        if (fit := fit_of(text)) is not None:
+            counts[fit] += values
+            begins[fit] = min(first[text], begins.get(fit, first[text]))
+    return Tally(dict(counts), begins)
+
+
+def example_of(tally: Tally, texts: Sequence[str], wanted: Callable[[Fit], bool]) -> int | None:
+    """The first row whose value fits what is wanted; None where there is none."""
+    begin = min((tally.begins[fit] for fit in tally.counts if wanted(fit)), default=len(texts))
+    for row in range(begin, len(texts)):
+        fit = fit_of(texts[row])
+        if fit is not None and wanted(fit):
+            return row
+    return None
+
+
+def whatever_is_odd(tally: Tally, texts: Sequence[str]) -> tuple[str, int | None]:
+    """Why a column is text although some of its values are not just text, with the row that shows it.
+
+    Returns:
+        A clause such as "it holds 'n/a'" and the row; an empty clause, and the first row with a value, where nothing
+        but text is in it.
+    """
+    if tally.open_readings:
+        row = example_of(tally, texts, lambda fit: fit.disputed)
+        ways = " and ".join(_WAYS[kind] for kind in tally.open_readings)
+        return f"{_shown(texts, row)} and all others can be read {ways}", row
+    leading = tally.leading
+    if not leading:
+        return "", example_of(tally, texts, lambda fit: True)
+    if FAMILIES[leading] == "number" and tally.led == tally.present and tally.mixed_units:
+        units = [unit or "no unit" for unit in tally.units]
+        last = tally.units[-1]
+        row = example_of(tally, texts, lambda fit: fit.unit == last)
+        return f"its amounts are in {', '.join(units[:-1])} and {units[-1]}", row
+    row = example_of(tally, texts, lambda fit: leading not in fit.kinds)
+    return f"it holds {_shown(texts, row)}", row
+
+
+def setting_for(tally: Tally) -> str:
+    """The kind, or the kinds, that ``[columns]`` of ``dataset.toml`` would name to decide an undecided column."""
+    return " or ".join(f'"{kind}"' for kind in tally.open_readings or (tally.leading or "number",))
+
+
+def _shown(texts: Sequence[str], row: int | None) -> str:
+    return "nothing" if row is None else f"{texts[row].strip()!r:.60}"

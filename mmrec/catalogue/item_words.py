@@ -1,0 +1,120 @@
+"""The words of one item: what of its columns becomes the text that an encoder, or a count of words, reads.
+
+The unit of work is one item. What is configured is one frozen value, resolved once for a catalogue (see
+`mmrec.data.word_columns`) and kept with the encoder, so that items that come later are worded alike. Text that looks
+like HTML becomes plain text; nothing else is touched. Knows nothing about catalogues and encoders.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from dataclasses import dataclass
+
+from mmrec.catalogue.html_text import html_to_text, looks_like_html
+from mmrec.contract.items import ItemRecord
+from mmrec.errors import InvalidArgumentError
+
+_OWN = ("item_id", "title", "description", "image")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWords:
+    """What of an item is words.
+
+    Attributes:
+        template: `str.format` over the column names, as in ``{title} by {brand}``. None: the title, the description
+            and then ``column: value`` for each of some attributes that has a value, as sentences; a ``|`` in a value
+            separates entries of a list and becomes a comma.
+        columns: These attributes, in this order, those that an item does not have passed over. None: all that the item
+            has; goes with no template.
+
+    Raises:
+        InvalidArgumentError: both are given.
+    """
+
+    template: str | None = None
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.template is not None and self.columns is not None:
+            raise InvalidArgumentError(
+                f"columns is {list(self.columns)} beside the template {self.template!r}; give one or the other",
+                field="columns",
+            )
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Columns that the template names."""
+        return frozenset(name for _, name, _, _ in string.Formatter().parse(self.template or "") if name)
+
+    @property
+    def fingerprint(self) -> str:
+        """What the words depend on: the template, or the columns as a list in JSON; empty for all columns."""
+        if self.template is not None:
+            return self.template
+        return "" if self.columns is None else json.dumps(self.columns, ensure_ascii=False)
+
+
+EVERY_COLUMN = ItemWords()
+"""Title, description and every attribute that an item has."""
+
+
+def item_text(item: ItemRecord, words: ItemWords = EVERY_COLUMN) -> str:
+    """The words of one item, for a text encoder.
+
+    Raises:
+        InvalidArgumentError: the template names a column that is not there, or is not a format string.
+    """
+    if words.template is not None:
+        own = {"item_id": item.item_id, "title": item.title, "description": item.description, "image": item.image}
+        columns = {name: _plain(value) for name, value in {**item.attributes, **own}.items()}
+        try:
+            return words.template.format_map(columns).strip()
+        except (ValueError, LookupError, AttributeError):
+            check_words(words, tuple(columns))
+            raise
+    text = ""
+    for name, value in (("", item.title), ("", item.description), *_attributes(item, words)):
+        part = _plain(value).strip()
+        if name:
+            entries = [entry.strip() for entry in part.split("|") if entry.strip()]
+            part = f"{name}: {', '.join(entries)}" if entries else ""
+        if part:
+            text += ("" if not text else " " if text.endswith((".", "!", "?")) else ". ") + part
+    return text
+
+
+def check_words(words: ItemWords, columns: tuple[str, ...]) -> None:
+    """Allow plain column names only in a template: ``{title.__class__}`` and ``{0}`` are not texts of an item.
+
+    Raises:
+        InvalidArgumentError: the template names another column than these, or is not a format string.
+    """
+    template = words.template
+    if template is None:
+        return
+    try:
+        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as err:
+        raise InvalidArgumentError(
+            f"the text template {template!r} is no format string; write columns as {{title}}, braces as {{{{",
+            field="template",
+        ) from err
+    for name, spec in fields:
+        if name not in columns or spec:
+            raise InvalidArgumentError(
+                f"the text template {template!r} names {name!r}; the columns are {', '.join(columns)}",
+                field="template",
+            )
+
+
+def _attributes(item: ItemRecord, words: ItemWords) -> list[tuple[str, str]]:
+    if words.columns is None:
+        return list(item.attributes.items())
+    return [(name, item.attributes[name]) for name in words.columns if name in item.attributes]
+
+
+def _plain(value: str) -> str:
+    """A value without HTML; its lines become one."""
+    return " ".join(html_to_text(value).split("\n")) if looks_like_html(value) else value

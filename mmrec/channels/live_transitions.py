@@ -1,0 +1,91 @@
+"""Transition counts that grow event by event, for a service whose customers go on clicking.
+
+Unit of work: one event. Knows nothing about item ids, requests or files. An event pairs its item with the few that the
+same customer took before it; that, and one more for the item's popularity, is all that changes. `snapshot` gives
+readers an immutable graph: equal to one counted from all events at once, in the order in which they came.
+"""
+
+# Axes: N items, E events
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import scipy.sparse as sp
+
+from mmrec.channels.transitions import TransitionConfig, TransitionGraph, build_graph
+from mmrec.data.interactions import Interactions
+from mmrec.errors import InvalidArgumentError
+
+
+class TransitionCounts:
+    """Counts of one writer, and snapshots of them for many readers.
+
+    An event costs a few additions. A snapshot costs one pass over the pairs when events have come since the last one,
+    and nothing otherwise.
+
+    Args:
+        graph: What is counted already.
+        histories: What every customer did before; an event follows the last ones. They are not counted again.
+        config: The same as `graph` was made with.
+    """
+
+    def __init__(self, graph: TransitionGraph, histories: Interactions, config: TransitionConfig) -> None:
+        self._graph = graph
+        self._histories = histories
+        self._config = config
+        self._popularity_N = graph.popularity_N.astype(np.float64)
+        self._pairs: dict[tuple[int, int], float] = {}
+        self._recent: dict[str, deque[int]] = {}
+        self._fresh = False
+
+    def add(self, user_id: str, item: int) -> None:
+        """Count one event; it comes after all that the customer did before.
+
+        Args:
+            user_id: Who; empty for nobody known, which counts for the item's popularity alone.
+            item: Catalogue row.
+
+        Raises:
+            InvalidArgumentError: there is no such row.
+        """
+        if not 0 <= item < len(self._popularity_N):
+            raise InvalidArgumentError(
+                f"item is {item}; it must be a row of the catalogue, 0 to {len(self._popularity_N) - 1}", field="item"
+            )
+        if user_id:
+            recent = self._recent_of(user_id)
+            for distance, before in enumerate(reversed(recent), start=1):
+                self._pairs[before, item] = self._pairs.get((before, item), 0.0) + 1.0 / distance
+            recent.append(item)
+        self._popularity_N[item] += 1
+        self._fresh = True
+
+    def grow(self, items: int) -> None:
+        """The catalogue has more rows now, after those it had."""
+        more = items - len(self._popularity_N)
+        if more > 0:
+            self._popularity_N = np.pad(self._popularity_N, (0, more))
+            self._graph = self._graph.over(items)
+
+    def snapshot(self) -> TransitionGraph:
+        """The graph of all events so far; it does not change when more come."""
+        if self._fresh:
+            self._graph = build_graph(
+                (self._graph.forward + self._added()).tocsr(), self._popularity_N.astype(np.float32), self._config
+            )
+            self._pairs, self._fresh = {}, False
+        return self._graph
+
+    def _recent_of(self, user_id: str) -> deque[int]:
+        if user_id not in self._recent:
+            user = self._histories.user_index(user_id)
+            before = [] if user is None else self._histories.history(user)[-self._config.window :].tolist()
+            self._recent[user_id] = deque(before, maxlen=self._config.window)
+        return self._recent[user_id]
+
+    def _added(self) -> sp.csr_array:
+        rows, columns = np.array(list(self._pairs), dtype=np.int32).reshape(-1, 2).T
+        values = np.fromiter(self._pairs.values(), dtype=np.float64, count=len(self._pairs))
+        return sp.coo_array((values, (rows, columns)), shape=self._graph.forward.shape).tocsr()

@@ -1,0 +1,99 @@
+"""The items of a dataset as clients describe them, with their encoded pictures, in batches that fit a message.
+
+Unit of work: one batch. The same dataset gives the same batches each time, so that whoever was interrupted can go on.
+Knows nothing of servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mmrec.contract.items import ItemInput
+from mmrec.data.pictures import PictureStore, is_url
+from mmrec.data.streaming import ItemStream, RowFailure, StreamedItem
+from mmrec.data.table_files import table_name, table_parts
+from mmrec.errors import InvalidImageError, MmrecError
+
+_BATCH_BYTES = 8 * 2**20
+"""A batch ends when its words and pictures have this many bytes; servers take messages of 32 MiB by default."""
+
+
+class DescribedBatch(NamedTuple):
+    """Items that are sent together.
+
+    Attributes:
+        items: With ids, none of them twice in the dataset.
+        lines: Where each stands in the table: its line (text formats) or row (Parquet).
+        failures: Rows among them that cannot be sent.
+    """
+
+    items: tuple[ItemInput, ...]
+    lines: tuple[int, ...]
+    failures: tuple[RowFailure, ...]
+
+
+class DescribedItems:
+    """The items of a dataset folder, or of one table with its pictures in ``images/`` beside it.
+
+    An item whose picture cannot be read is a failure: without it, it would replace one that has a picture.
+
+    Args:
+        dataset: Folder, or table (a file, or a folder of part files).
+        most: Items in a batch, at least 1.
+
+    Raises:
+        NotFoundError: there is no such folder or file.
+        InvalidDatasetError: there is no items table, or it cannot be read, or has no `item_id`; while iterating, it is
+            empty or breaks off.
+    """
+
+    def __init__(self, dataset: Path, most: int) -> None:
+        own = dataset.is_file() or (table_name(dataset.name) is not None and bool(table_parts(dataset)))
+        table = dataset if own else None
+        self._root = dataset if table is None else dataset.parent
+        self._stream = ItemStream(self._root, most, table=table)
+
+    def estimate(self) -> int:
+        """About how many items there are. Reads the table once."""
+        return self._stream.estimate()
+
+    def batches(self) -> Iterator[DescribedBatch]:
+        """All of them, in the order of the table."""
+        with PictureStore(self._root) as pictures:
+            for window in self._stream.windows():
+                items: list[ItemInput] = []
+                lines: list[int] = []
+                failures, size = list(window.failures), 0
+                for row in window.items:
+                    try:
+                        items.append(_described(row, pictures))
+                        lines.append(row.line)
+                    except MmrecError as err:
+                        failures.append(RowFailure(row.line, row.item_id, "image", err.message))
+                        continue
+                    size += _bytes(items[-1])
+                    if size >= _BATCH_BYTES:
+                        yield DescribedBatch(tuple(items), tuple(lines), tuple(failures))
+                        items, lines, failures, size = [], [], [], 0
+                if items or failures:
+                    yield DescribedBatch(tuple(items), tuple(lines), tuple(failures))
+
+
+def _described(row: StreamedItem, pictures: PictureStore) -> ItemInput:
+    picture = row.picture if row.picture is not None else pictures.read(row.image)
+    if picture is None and row.image:
+        if is_url(row.image):
+            what = "is a URL that was not fetched; `mmrec fetch` brings it into images/"
+        else:
+            what = "is not in the dataset folder; put the file into images/"
+        raise InvalidImageError(f"the picture {row.image!r} {what}")
+    # An empty value says nothing: what is left out is empty afterwards too.
+    attributes = {name: value for name, value in row.attributes.items() if value}
+    return ItemInput(row.item_id, row.title, row.description, picture, attributes)
+
+
+def _bytes(item: ItemInput) -> int:
+    words = (item.title, item.description, *item.attributes, *item.attributes.values())
+    return len(item.image or b"") + sum(len(text.encode()) for text in words)

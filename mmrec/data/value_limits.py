@@ -1,0 +1,68 @@
+"""What is wrong with an id or a text of a dataset by the rules that requests are held to.
+
+Whatever passes here can be asked about, shown and sent: an id that no request could name would be recommended and
+never found again. Unit of work: one value, or one column of them. Knows nothing of files and rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmrec.contract.rules import (
+    CONTROL_CHARACTERS,
+    MAX_ID_CHARS,
+    MAX_TEXT_CHARS,
+    checked_id,
+    checked_new_id,
+    checked_text,
+)
+from mmrec.errors import InvalidArgumentError
+
+ID_COLUMNS = frozenset({"item_id", "user_id"})
+"""Columns whose values are ids; all others hold text."""
+
+
+def limit_problem(column: str, value: str) -> str:
+    """Why a value cannot be used, with the rule and the mend; '' for a good one, and for an empty one.
+
+    Args:
+        column: Where it stands; decides whether it is an id (`ID_COLUMNS`) or text.
+        value: The value.
+    """
+    try:
+        if column not in ID_COLUMNS:
+            checked_text(value, column)
+            return ""
+        checked_new_id(value, column)
+    except InvalidArgumentError as err:
+        return err.message
+    return ""
+
+
+def name_problem(column: str) -> str:
+    """Why a column cannot have this name, in words about the name; '' for a good one."""
+    try:
+        checked_id(column, "the name of a column")
+    except InvalidArgumentError as err:
+        return f"{err.message}: shorten it" if len(column) > MAX_ID_CHARS else err.message
+    return "" if column else "a column has no name; name it"
+
+
+def rows_over_limits(column: str, texts: Any) -> list[int]:
+    """Indices of the rows of a column for which `limit_problem` has something to say, in order.
+
+    Args:
+        column: As in `limit_problem`.
+        texts: pyarrow strings without nulls. Shape: (R,).
+    """
+    is_id = column in ID_COLUMNS
+    over = pc.greater(pc.utf8_length(texts), MAX_ID_CHARS if is_id else MAX_TEXT_CHARS)
+    if is_id:
+        over = pc.or_(over, pc.match_substring_regex(texts, CONTROL_CHARACTERS))
+    rows: list[int] = pc.indices_nonzero(
+        over.combine_chunks() if isinstance(over, pa.ChunkedArray) else over
+    ).to_pylist()
+    return rows

@@ -1,0 +1,236 @@
+"""Which items pass a filter: conditions over the columns of a catalogue, as a bitmap over its rows.
+
+The unit of work is one filter; it knows nothing about embeddings and ranking. The language is in
+`mmrec.filters.grammar`. What a comparison means depends on the column, whose kind is the one that ``dataset.toml``
+names, or else is read off all of its values:
+
+=======  =============================================================  ===============================================
+kind     every value that is not empty is                               operators
+=======  =============================================================  ===============================================
+number   a number of at most 15 digits, also with thousands apart, with  all, by value: ``7``, ``7.0`` and ``"007"`` are
+         a decimal comma, and in one currency or percent: ``12.99 USD``  equal
+boolean  true or false, yes or no                                       ``=``, ``!=``, ``:``, ``IN``
+date     a date or time (without a zone: UTC), ISO 8601 or one of the   all, by time
+         ways in which people write it: ``31/05/2024``
+text     anything else, lists among it; always item_id, title,          all; ``=`` compares every character, with ``*``
+         description                                                    for any characters, and a plain number or day
+                                                                        without quotes by value; ``<`` and the like
+                                                                        compare with a value in quotes, by code points
+=======  =============================================================  ===============================================
+
+Which ways of writing there are, and which are taken for granted, is in `mmrec.catalogue.written_values`; when a column
+that could be read in two ways is decided, in `mmrec.catalogue.column_kinds`. A number in a filter is written plainly
+(``price < 1299.5``) or, in quotes, as the column writes it (``price < "1.299,50 €"``), a date as ISO 8601 or as the
+column writes it.
+
+A text compared by ``<``, ``<=``, ``>`` or ``>=`` with a number that is not in quotes, or with a date, is a mistake,
+whatever the text holds: by code points ``"129" < "5"``. So is a number without quotes, or an ISO date, that ``=``,
+``!=`` or ``IN`` compares with a text column in which numbers or dates are written otherwise (``12.99 USD`` beside
+``ask us``), for it would equal none of them. Where all of them are written plainly, ``price = 12.5`` without quotes
+holds for ``12.50`` too, and ``added = 2024-05-31`` for ``2024-05-31T00:00:00``, as in a column of nothing else; not in
+one that is always text or that ``dataset.toml`` says is text.
+
+``:`` on a text asks whether the value occurs in it as a whole word or phrase, in any case of letters, which on a list
+separated by ``|`` asks for an entry or for words of one. ``column:*`` holds where there is any value.
+
+An empty value is missing, and so is one that does not fit the kind that ``dataset.toml`` names. A comparison with a
+missing value is false, whichever it is, so ``price != 5`` is false and ``NOT price = 5`` true for an item without a
+price. ``column = ""`` is true where the value is missing, ``column != ""`` where it is not.
+"""
+
+# Axes: N items
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.column_kinds import NAMES
+from mmrec.catalogue.lineage import Lineage
+from mmrec.errors import InvalidArgumentError
+from mmrec.filters.cache import FilterShelf, KeptBitmap
+from mmrec.filters.columns import FilterColumn, read_column
+from mmrec.filters.evaluation import Evaluation, instead
+from mmrec.filters.grammar import (
+    Condition,
+    parse_filter,
+)
+
+Bitmap = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
+
+_MOST_BROUGHT_ON = 2048
+"""Rows that a remembered bitmap is brought on by one at a time; with more, all rows are compared at once."""
+
+
+class CatalogueFilter:
+    """Filters over one catalogue. Safe to call from several threads.
+
+    Args:
+        catalogue: The items; kept, and never changed.
+        cache_size: Filters whose bitmaps are remembered, N/8 bytes each; the ones used longest ago are forgotten.
+
+    Raises:
+        InvalidArgumentError: the cache size is negative.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, cache_size: int = 256) -> None:
+        if cache_size < 0:
+            raise InvalidArgumentError(f"cache_size is {cache_size}; it must be 0 or more", field="cache_size")
+        self._texts: dict[str, Sequence[str]] = {
+            "item_id": catalogue.item_ids,
+            "title": catalogue.titles,
+            "description": catalogue.descriptions,
+            **catalogue.attributes,
+        }
+        self._kinds = catalogue.kinds
+        self._items = len(catalogue)
+        self._alive_N = np.ones(self._items, np.bool_) if catalogue.alive_N is None else catalogue.alive_N.copy()
+        self._columns: dict[str, FilterColumn] = {}
+        self._lineage = Lineage.begin()
+        self._shelf = FilterShelf(cache_size)
+
+    def over(self, catalogue: Catalogue, rows_M: Rows, gone_R: Rows) -> CatalogueFilter:
+        """The filters of a changed catalogue; these stay as they are. They say what filters made anew would say.
+
+        Columns that were read are carried on where they have stayed of one kind, and are read anew when they are next
+        asked for where not. A remembered bitmap is brought on when it is next asked for, by comparing the rows that
+        have changed since.
+
+        Args:
+            catalogue: Changed from the one that these filters are over.
+            rows_M: Rows that were set or added. Shape: (M,), int64.
+            gone_R: Rows that are no items any more. Shape: (R,), int64.
+        """
+        made = CatalogueFilter(catalogue, cache_size=self._shelf.size)
+        made._shelf = self._shelf
+        made._lineage = self._lineage.after(np.union1d(rows_M, gone_R).astype(np.int64))
+        set_M = np.unique(rows_M)
+        for name, texts in made._texts.items():
+            column = self._known(name)
+            changed = None if column is None else column.changed(set_M, texts)
+            if changed is not None:
+                made._remember(name, changed)
+        return made
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names that a filter may use."""
+        return tuple(self._texts)
+
+    def times(self, column: str) -> npt.NDArray[np.float64]:
+        """Moments in a column of dates, in seconds since 1970 (UTC).
+
+        Returns:
+            NaN where there is none. Shape: (N,), float64.
+
+        Raises:
+            InvalidArgumentError: there is no such column, or not every value of it is a date.
+        """
+        if column not in self._texts:
+            raise InvalidArgumentError(f"there is no column {column!r:.60}; {instead(column, self._texts)}")
+        found = self._read(column)
+        if found.family != "date":
+            raise InvalidArgumentError(
+                f"column {column!r:.60} holds {NAMES[found.kind]}; it must hold nothing but dates such as 2024-05-31"
+            )
+        return found.numbers()
+
+    def check(self, expression: str) -> None:
+        """Refuse a filter that `bitmap` would refuse.
+
+        Raises:
+            InvalidArgumentError: it is too long, not of the language, names a column that is not there, or compares
+                a column with what it cannot be compared with.
+        """
+        self.bitmap(expression)
+
+    def bitmap(self, expression: str) -> Bitmap:
+        """Which items pass.
+
+        Args:
+            expression: The filter; blank lets every item pass. A row that is no item any more never does.
+
+        Returns:
+            Not to be written to. Shape: (N,), bool.
+
+        Raises:
+            InvalidArgumentError: it is too long, not of the language, names a column that is not there, or compares
+                a column with what it cannot be compared with. The message points at the character.
+        """
+        if not isinstance(expression, str):
+            raise InvalidArgumentError(
+                f"filter is a {type(expression).__name__}; it must be text such as price < 50", field="filter"
+            )
+        key = expression.strip()
+        if not key:
+            return _frozen(self._alive_N)
+        kept = self._shelf.bitmap(key)
+        found_N = None if kept is None else self._brought_on(kept, key)
+        if found_N is None:
+            condition, used = parse_filter(key), dict[str, FilterColumn]()
+
+            def read(name: str) -> FilterColumn:
+                return used.setdefault(name, self._read(name))
+
+            found_N = Evaluation(key, self._texts, read).rows(condition) & self._alive_N
+            self._keep(key, found_N, condition, tuple(map(_meaning, used, used.values())))
+        return _frozen(found_N)
+
+    def _brought_on(self, kept: KeptBitmap, key: str) -> Bitmap | None:
+        """A remembered bitmap as it is now; None where that takes comparing all rows."""
+        rows_C = self._lineage.since(kept.state)
+        if rows_C is None or len(rows_C) > _MOST_BROUGHT_ON:
+            return None
+        before = np.unpackbits(kept.packed, count=kept.items).view(np.bool_)
+        if kept.state == self._lineage.state:
+            return before
+        # Of other kinds, the same words may mean another comparison, or a mistake.
+        if any(_meaning(name, self._read(name)) != (name, *meaning) for name, *meaning in kept.used):
+            return None
+        found_N = np.zeros(self._items, np.bool_)
+        found_N[: kept.items] = before
+        if len(rows_C):
+            few = Evaluation(key, self._texts, lambda name: self._read(name).taken(rows_C))
+            found_N[rows_C] = few.rows(kept.condition) & self._alive_N[rows_C]
+        self._keep(key, found_N, kept.condition, kept.used)
+        return found_N
+
+    def _keep(self, key: str, found_N: Bitmap, condition: Condition, used: tuple[tuple[str, ...], ...]) -> None:
+        made = KeptBitmap(self._lineage.state, self._items, np.packbits(found_N), condition, used)
+        self._shelf.keep_bitmap(key, made)
+
+    def _read(self, name: str) -> FilterColumn:
+        found = self._known(name)
+        if found is None:
+            # Two threads may both read it; they read the same.
+            found = read_column(name, self._texts[name], self._kinds.get(name, ""))
+            self._remember(name, found)
+        return found
+
+    def _known(self, name: str) -> FilterColumn | None:
+        """A column that is at hand, or that was read in an earlier state and is of the same kind still."""
+        found = self._columns.get(name)
+        if found is None and (kept := self._shelf.column(name)) is not None:
+            state, column = kept
+            rows_C = self._lineage.since(state)
+            found = None if rows_C is None else column.changed(rows_C, self._texts[name])
+            if found is not None:
+                self._remember(name, found)
+        return found
+
+    def _remember(self, name: str, column: FilterColumn) -> None:
+        self._columns[name] = column
+        self._shelf.keep_column(name, self._lineage.state, column)
+
+
+def _meaning(name: str, column: FilterColumn) -> tuple[str, ...]:
+    return name, *column.meaning
+
+
+def _frozen(found_N: Bitmap) -> Bitmap:
+    found_N.flags.writeable = False
+    return found_N

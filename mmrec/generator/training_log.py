@@ -1,0 +1,32 @@
+"""What a training tells of itself: the figures of each pass, and which pass was kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """Figures of one pass.
+
+    Attributes:
+        epoch: From 1.
+        item_loss: Mean cross-entropy of the item head, in nats.
+        semantic_id_loss: Mean negative log-probability of a whole path, in nats.
+        ndcg_at_10: Of the item head on the validation set, whole catalogue, seen removed.
+        seconds: Wall time of the pass, validation included.
+    """
+
+    epoch: int
+    item_loss: float
+    semantic_id_loss: float
+    ndcg_at_10: float
+    seconds: float
+
+
+class TrainingResult(NamedTuple):
+    """Passes that were made, and the one whose weights were kept."""
+
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int

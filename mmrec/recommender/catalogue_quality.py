@@ -1,0 +1,218 @@
+"""Questions about the catalogue's own quality: what is in it twice, and whose picture and words do not agree.
+
+Unit of work: one request; the work on the whole catalogue is done once for each way of asking, and kept. Knows nothing
+about gRPC, customers or ranking.
+"""
+
+# Axes: N items, M items found
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.contract.items import ItemRecord, Modality, Versions
+from mmrec.contract.questions import (
+    DuplicateGroup,
+    DuplicateGroups,
+    DuplicatesRequest,
+    Evidence,
+    Mismatch,
+    Mismatches,
+    MismatchRequest,
+)
+from mmrec.errors import MmrecError
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.page_tokens import ReturnedItems, page_by_rank
+from mmrec.recommender.retrieval import only_fields
+from mmrec.understanding import mismatch
+from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, Duplicates, find_duplicates
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+_WORST_SHARE = 0.01
+"""Share of the catalogue that counts as not agreeing when nobody says from where on."""
+_KEPT_ANSWERS = 8
+
+
+class Checker:
+    """Looks for what is wrong in one catalogue.
+
+    Args:
+        catalogue: The items.
+        sides: Their vectors.
+        filters: Conditions over the catalogue's columns.
+        record: A row as clients see it.
+        versions: What replies are made with.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        sides: CatalogueSides,
+        filters: CatalogueFilter,
+        record: Callable[[int], ItemRecord],
+        versions: Versions,
+    ) -> None:
+        self._catalogue = catalogue
+        self._sides = sides
+        self._filters = filters
+        self._record = record
+        self._versions = versions
+        self._duplicates: OrderedDict[tuple[float | None, Modality], Duplicates] = OrderedDict()
+
+    # --- duplicates -----------------------------------------------------------------------------------------------
+
+    def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
+        """Groups of items that are the same thing."""
+        return [_caught(self._groups, request) for request in requests]
+
+    def _groups(self, request: DuplicatesRequest) -> DuplicateGroups:
+        returned, ids = ReturnedItems(request), self._catalogue.item_ids
+        rows, missing = self._rows(request.item_ids)
+        shown_N = self._filters.bitmap(request.filter)
+        # The least likeness of words is asked of the groups: the words' own threshold says what may be one.
+        least = None if request.modality is Modality.WORDS else request.min_similarity
+        found = self._found(least, request.modality)
+        groups = []
+        for group in found.groups:
+            if request.modality is Modality.WORDS and group.similarity < (request.min_similarity or 0.0):
+                continue
+            members = [row for row in group.rows if shown_N[row]]
+            if len(members) > 1 and (not request.item_ids or rows.intersection(members)):
+                item_ids = tuple(ids[row] for row in members)
+                groups.append(DuplicateGroup(item_ids, group.similarity, Evidence(group.by)))
+        page = page_by_rank(
+            request, request.page_size, returned, _not_returned(groups, returned), lambda group: group.item_ids
+        )
+        thresholds = found.thresholds
+        return DuplicateGroups(
+            groups=tuple(page.entries),
+            missing_ids=missing,
+            total=len(groups),
+            picture_threshold=None if request.modality is Modality.WORDS else thresholds.picture_same,
+            words_threshold=None if request.modality is Modality.PICTURE else thresholds.words_same,
+            explanation=thresholds.why,
+            next_page_token=page.next_page_token,
+            versions=self._versions,
+        )
+
+    def _found(self, least: float | None, modality: Modality) -> Duplicates:
+        key = (least, modality)
+        if key not in self._duplicates:
+            features = self._sides.features
+            pictures = modality is not Modality.WORDS
+            words = modality is not Modality.PICTURE
+            self._duplicates[key] = find_duplicates(
+                DuplicateFeatures(
+                    image_NI=_present(features.image_NI, features.has_image_N & pictures),
+                    text_NT=_present(features.text_NT, features.has_text_N & words),
+                    texts=self._names if words else None,
+                    # A threshold of one's own is about vectors; without one, pixels are the sharper judge.
+                    pixels_N3HW=self._sides.thumbnails if pictures and least is None else None,
+                ),
+                DuplicateConfig(min_picture=least),
+            )
+        self._duplicates.move_to_end(key)
+        while len(self._duplicates) > _KEPT_ANSWERS:
+            self._duplicates.popitem(last=False)
+        return self._duplicates[key]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The words that name each thing; descriptions of different things often are the same text."""
+        pairs = zip(self._catalogue.titles, self._catalogue.descriptions, strict=True)
+        return [title or description for title, description in pairs]
+
+    # --- mismatches -----------------------------------------------------------------------------------------------
+
+    def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
+        """Items whose picture and words do not agree, worst first."""
+        return [_caught(self._mismatches, request) for request in requests]
+
+    def _mismatches(self, request: MismatchRequest) -> Mismatches:
+        returned, ids = ReturnedItems(request), self._catalogue.item_ids
+        rows, missing = self._rows(request.item_ids)
+        ranked = self._ranked
+        keep_M = self._filters.bitmap(request.filter)[ranked.rows_M]
+        if request.item_ids:
+            keep_M &= np.isin(ranked.rows_M, sorted(rows))
+        if request.max_agreement is not None:
+            keep_M &= ranked.agreement_M < request.max_agreement
+            why = f"items whose picture and words have a cosine below {request.max_agreement:g}, as asked"
+        elif request.item_ids:
+            why = "every asked item that has a picture and words"
+        else:
+            keep_M &= ranked.percentile_M < _WORST_SHARE
+            why = f"the {_WORST_SHARE:.0%} of the items with a picture and words that fit each other worst"
+        rows_kept = ranked.rows_M[keep_M].tolist()
+        remaining = (
+            place
+            for place, row in zip(np.flatnonzero(keep_M).tolist(), rows_kept, strict=True)
+            if ids[row] not in returned
+        )
+        page = page_by_rank(request, request.page_size, returned, remaining, lambda place: (ids[ranked.rows_M[place]],))
+        return Mismatches(
+            items=tuple(
+                Mismatch(
+                    only_fields(self._record(int(ranked.rows_M[place])), request.item_fields),
+                    float(np.clip(ranked.agreement_M[place], -1.0, 1.0)),
+                    float(ranked.percentile_M[place]),
+                    float(ranked.fit_M[place]),
+                )
+                for place in page.entries
+            ),
+            missing_ids=missing,
+            total=int(np.count_nonzero(keep_M)),
+            threshold=request.max_agreement,
+            explanation=(
+                f"{why}; {len(ranked.rows_M):,} of {self._catalogue.items:,} items have both. Worst first by fit: the "
+                "share of other pictures under the same words, and of other words for the same picture, that fit worse"
+            ),
+            next_page_token=page.next_page_token,
+            versions=self._versions,
+        )
+
+    @cached_property
+    def _ranked(self) -> mismatch.Mismatches:
+        return mismatch.find_mismatches(self._sides.picture_ND, self._sides.words_ND)
+
+    # --- shared ---------------------------------------------------------------------------------------------------
+
+    def _rows(self, item_ids: Sequence[str]) -> tuple[set[int], tuple[str, ...]]:
+        """Catalogue rows of ids, and the ids that are not there."""
+        rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
+        known = {row for row in rows.values() if row is not None}
+        return known, tuple(item_id for item_id, row in rows.items() if row is None)
+
+
+def _not_returned(groups: Iterable[DuplicateGroup], returned: ReturnedItems) -> Iterator[DuplicateGroup]:
+    """The groups that were not returned yet, without the items that were.
+
+    A returned group comes again only where two items or more have joined it since, and then with these alone.
+    """
+    for group in groups:
+        left = tuple(item_id for item_id in group.item_ids if item_id not in returned)
+        if len(left) > 1:
+            yield group if len(left) == len(group.item_ids) else replace(group, item_ids=left)
+
+
+def _present(rows_NI: npt.NDArray[np.float32], there_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Vectors with zero rows for what is not to be looked at."""
+    return np.where(there_N[:, None], rows_NI, np.float32(0))
+
+
+def _caught(answer: Callable[[Q], R], request: Q) -> R | MmrecError:
+    try:
+        return answer(request)
+    except MmrecError as err:
+        return err

@@ -1,0 +1,108 @@
+"""What encoders made of items that come in, as bytes of their own: kept beside an item, no encoder is needed again.
+
+Unit of work: one item. Safetensors; a version that stands for the encoders says whether the bytes still fit. Knows
+nothing about stores and requests.
+"""
+
+# Axes: M items, I picture dimensions, T words dimensions, D fused dimensions
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.contract.items import ItemInput, ItemRecord
+from mmrec.errors import BundleError, NotFoundError
+from mmrec.recommender.encoded_items import Arrivals, described_records, record_texts
+from mmrec.recommender.partial_update import amended_record
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
+
+LAYOUT = 1
+"""Version of the bytes."""
+
+
+def encoder_version(encoder: ItemEncoder) -> str:
+    """Stands for everything that the bytes depend on."""
+    told = json.dumps({"layout": LAYOUT, **encoder.fingerprints}, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def pack_arrivals(arrivals: Arrivals) -> list[bytes]:
+    """The bytes of each item."""
+    features = arrivals.features
+    packed = []
+    for row in range(len(arrivals.records)):
+        tensors = {"fused": arrivals.fused_MD[row]}
+        if features.has_image_N[row]:
+            tensors |= {"image": features.image_NI[row], "thumbnail": arrivals.thumbnails_M[row]}
+        if features.has_text_N[row]:
+            tensors["text"] = features.text_NT[row]
+        packed.append(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}))
+    return packed
+
+
+def unpack_arrivals(
+    catalogue: Catalogue,
+    encoder: ItemEncoder,
+    items: Sequence[ItemInput],
+    packed: Sequence[bytes],
+    fields: Sequence[Sequence[str]] = (),
+) -> Arrivals:
+    """Items and the bytes that were kept with them, ready to come in.
+
+    Args:
+        catalogue: The one they come into.
+        encoder: Of the same `encoder_version` as the bytes.
+        items: As clients described them.
+        packed: From `pack_arrivals`, one each.
+        fields: For each item the fields that are replaced in one that the catalogue has, none for a whole item. Empty:
+            all are whole.
+
+    Raises:
+        BundleError: bytes are damaged, or of vectors of another length.
+        NotFoundError: fields are to be replaced of an item that the catalogue does not have.
+    """
+    records, texts = described_records(catalogue, encoder, items)
+    if any(fields):
+        records = tuple(
+            _amended(catalogue, item, names) if names else record
+            for record, item, names in zip(records, items, fields, strict=True)
+        )
+        texts = record_texts(catalogue, encoder, records)
+    fusion = encoder.fusion
+    dimension = fusion.dimension if fusion else 0
+    count = len(items)
+    image_MI, has_image_M = np.zeros((count, encoder.image_dim), np.float32), np.zeros(count, np.bool_)
+    text_MT, has_text_M = np.zeros((count, encoder.text.dim), np.float32), np.zeros(count, np.bool_)
+    fused_MD = np.zeros((count, dimension), np.float32)
+    thumbnails_M = np.zeros((count, 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    for row, data in enumerate(packed):
+        try:
+            tensors = load(data)
+            fused_MD[row] = tensors["fused"]
+            if "image" in tensors:
+                image_MI[row], thumbnails_M[row], has_image_M[row] = tensors["image"], tensors["thumbnail"], True
+            if "text" in tensors:
+                text_MT[row], has_text_M[row] = tensors["text"], True
+        except (SafetensorError, KeyError, ValueError) as err:
+            raise BundleError(
+                f"what is kept of item {items[row].item_id!r:.80} cannot be read ({err}): restore the store from a "
+                "copy, or send the item again"
+            ) from err
+    features = ItemFeatures(image_MI, has_image_M, text_MT, has_text_M)
+    return Arrivals(records, texts, features, fused_MD, thumbnails_M)
+
+
+def _amended(catalogue: Catalogue, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
+    row = catalogue.row_of(item.item_id)
+    if row is None:
+        raise NotFoundError(f"the catalogue has no item {item.item_id!r:.80}, so no fields of it can be replaced")
+    return amended_record(catalogue.record(row), item, fields)

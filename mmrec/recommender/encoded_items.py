@@ -1,0 +1,177 @@
+"""Items that are to come into a catalogue, made ready: encoded, fused, and as clients will see them.
+
+Unit of work: some items. What is wrong with one is an error of its own. Knows nothing about requests, rows and indexes.
+"""
+
+# Axes: M items that come, D fused dimensions
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.contract.items import ItemInput, ItemRecord
+from mmrec.data.pictures import decode_picture
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
+
+
+class Arrivals(NamedTuple):
+    """Items ready to come in, or to replace those of the same id.
+
+    Attributes:
+        records: As clients will see them, with every column of the catalogue.
+        texts: Their words, as the lexical channel reads them.
+        features: What the encoders said of them.
+        fused_MD: Fused embeddings, unit norm. Shape: (M, D), float32.
+        thumbnails_M: Of their pictures, zero where there is none. Shape: (M, 3, 48, 48), uint8.
+    """
+
+    records: tuple[ItemRecord, ...]
+    texts: tuple[str, ...]
+    features: ItemFeatures
+    fused_MD: npt.NDArray[np.float32]
+    thumbnails_M: npt.NDArray[np.uint8]
+
+    def take(self, places: Sequence[int]) -> Arrivals:
+        """Some of them, in this order."""
+        rows = np.asarray(places, dtype=np.int64)
+        return Arrivals(
+            tuple(self.records[place] for place in places),
+            tuple(self.texts[place] for place in places),
+            ItemFeatures._make(part[rows] for part in self.features),
+            self.fused_MD[rows],
+            self.thumbnails_M[rows],
+        )
+
+    @classmethod
+    def join(cls, arrivals: Sequence[Arrivals]) -> Arrivals:
+        """Several, one after the other; at least one."""
+        return cls(
+            tuple(record for one in arrivals for record in one.records),
+            tuple(text for one in arrivals for text in one.texts),
+            ItemFeatures._make(map(np.concatenate, zip(*(one.features for one in arrivals), strict=True))),
+            np.concatenate([one.fused_MD for one in arrivals]),
+            np.concatenate([one.thumbnails_M for one in arrivals]),
+        )
+
+
+class Described(NamedTuple):
+    """Items that were to be made ready.
+
+    Attributes:
+        arrivals: Those that could be.
+        places: Which of the given ones they are, ascending.
+        errors: Why the others could not be, by their place.
+    """
+
+    arrivals: Arrivals
+    places: tuple[int, ...]
+    errors: Mapping[int, MmrecError]
+
+
+def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]) -> Described:
+    """Encode and fuse items as clients describe them; what is wrong with one is an error of its own.
+
+    Args:
+        catalogue: Its columns are those that items may have.
+        encoder: The one the catalogue was encoded with.
+        items: With ids, none twice.
+
+    Raises:
+        FailedPreconditionError: the fusion is not trained.
+    """
+    if encoder.fusion is None:
+        raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
+    errors: dict[int, MmrecError] = {}
+    seen: set[str] = set()
+    for place, item in enumerate(items):
+        if error := item_fault(item, catalogue, item.item_id in seen):
+            errors[place] = error
+        seen.add(item.item_id)
+    asked = [place for place in range(len(items)) if place not in errors]
+    encoded = encoder.input_features([items[place] for place in asked])
+    errors |= {asked[row]: error for row, error in encoded.errors.items()}
+    places = tuple(asked[row] for row in encoded.rows)
+    records, texts = described_records(catalogue, encoder, [items[place] for place in places])
+    return Described(
+        Arrivals(
+            records,
+            texts,
+            encoded.features,
+            encoder.fusion.fuse(encoded.features),
+            thumbnails_of([items[place] for place in places]),
+        ),
+        places,
+        errors,
+    )
+
+
+def described_records(
+    catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]
+) -> tuple[tuple[ItemRecord, ...], tuple[str, ...]]:
+    """Items as clients will see them, and their words as the lexical channel reads them."""
+    records = tuple(_record(item, catalogue) for item in items)
+    return records, record_texts(catalogue, encoder, records)
+
+
+def record_texts(catalogue: Catalogue, encoder: ItemEncoder, records: Sequence[ItemRecord]) -> tuple[str, ...]:
+    """Words of rows, none twice, as the lexical channel reads them."""
+    return tuple(_as_catalogue(records, catalogue).texts(encoder.words))
+
+
+def no_arrivals(dimension: int) -> Arrivals:
+    """Nothing comes in.
+
+    Args:
+        dimension: Of fused embeddings.
+    """
+    nothing, no = np.zeros((0, 1), np.float32), np.zeros(0, np.bool_)
+    thumbnails_M = np.zeros((0, 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    fused_MD = np.zeros((0, dimension), np.float32)
+    return Arrivals((), (), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
+
+
+def item_fault(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
+    """What is wrong with an item beside its content; None: nothing. `twice`: one before it has its id."""
+    if not item.item_id:
+        return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
+    if twice:
+        return InvalidArgumentError(
+            f"item_id is {item.item_id!r:.80}, which an item before it has already; give each item once",
+            field="item_id",
+        )
+    unknown = [name for name in item.attributes if name not in catalogue.attributes]
+    if unknown:
+        columns = ", ".join(map(repr, catalogue.attributes)) or "none beside title and description"
+        return InvalidArgumentError(
+            f"attributes has {unknown[0]!r:.80}, which is no column of the catalogue; its columns are {columns:.400}: "
+            "use one of them, or fit again with the new column",
+            field="attributes",
+        )
+    return None
+
+
+def _record(item: ItemInput, catalogue: Catalogue) -> ItemRecord:
+    attributes = {name: item.attributes.get(name, "") for name in catalogue.attributes}
+    return ItemRecord(item.item_id, item.title, item.description, attributes=attributes)
+
+
+def thumbnails_of(items: Sequence[ItemInput]) -> npt.NDArray[np.uint8]:
+    """Thumbnails of pictures that can be read, zero where there is none. Shape: (M, 3, 48, 48), uint8."""
+    found_M = np.zeros((len(items), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    for place, item in enumerate(items):
+        if item.image is not None:
+            found_M[place] = thumbnail(decode_picture(item.image, size_hint=2 * THUMBNAIL_SIDE))
+    return found_M
+
+
+def _as_catalogue(records: Sequence[ItemRecord], like: Catalogue) -> Catalogue:
+    none = np.empty(0, np.int64)
+    return like.take(none).changed(records, np.arange(len(records)), none)

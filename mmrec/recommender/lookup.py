@@ -1,0 +1,249 @@
+"""Looking things up in a catalogue: its rows by id and page by page, and between items and semantic IDs.
+
+Unit of work: a batch of requests of one kind. Knows nothing about gRPC, models or ranking. Semantic IDs are those of
+one version of the codebooks; while one version is being replaced by another, paths of both may be asked about, so they
+are held by version, and what is held is given when this is made and never changes: a new version comes with a new
+`CatalogueLookUp` in a new snapshot.
+"""
+
+# Axes: N items, P levels of a semantic ID
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.contract.items import ItemLookup, ItemRecord, Versions
+from mmrec.contract.lookups import (
+    ItemPage,
+    ItemPath,
+    ListItemsRequest,
+    ResolvedPath,
+    ResolvedPaths,
+    ResolveRequest,
+    SemanticIds,
+    SemanticIdsRequest,
+)
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.recommender.id_order import IdOrder
+from mmrec.recommender.page_tokens import last_id, page_by_id
+from mmrec.recommender.retrieval import only_fields
+from mmrec.semantic_ids.decode_index import DecodeIndex, change_decode_index
+from mmrec.semantic_ids.path_lookup import check_path, path_range
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+_NO_CODE = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodebookPaths:
+    """The paths that one version of the codebooks gives the items of a catalogue.
+
+    Attributes:
+        index: The tree of the paths, on the CPU.
+        semantic_ids_NP: In catalogue order; below 0 for an item that has none, and so has a row past the last. Shape:
+            (N, P), int32.
+    """
+
+    index: DecodeIndex
+    semantic_ids_NP: npt.NDArray[np.int32]
+
+    def path(self, row: int) -> tuple[int, ...]:
+        """The path of a catalogue row; empty where it has none."""
+        codes = self.semantic_ids_NP[row].tolist() if row < len(self.semantic_ids_NP) else [_NO_CODE]
+        return () if codes[0] == _NO_CODE else tuple(codes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormerCodebook:
+    """Codebooks that were served before, kept so that their semantic IDs can go on being looked up.
+
+    Items that came later have no path in them; those that go are not found in them any more.
+
+    Attributes:
+        version: Of the codebooks.
+        paths: In the rows of the catalogue that is served.
+    """
+
+    version: str
+    paths: CodebookPaths
+
+    def without(self, gone_R: npt.NDArray[np.int64]) -> FormerCodebook | None:
+        """The same after items have gone; None when none of its items is left. Shape of `gone_R`: (R,), rows."""
+        had = gone_R[gone_R < len(self.paths.semantic_ids_NP)]
+        index, left = self.paths.index, len(self.paths.index.items_N)
+        here = np.isin(index.items_N.numpy(), had)
+        if not here.any():
+            return self
+        if here.sum() == left:
+            return None
+        none_MP, no_M = np.empty((0, index.levels), np.int32), np.empty(0, np.int64)
+        semantic_ids_NP = self.paths.semantic_ids_NP.copy()
+        semantic_ids_NP[had] = _NO_CODE
+        changed = change_decode_index(index, added_MP=none_MP, rows_M=no_M, removed_R=had)
+        return FormerCodebook(self.version, CodebookPaths(changed, semantic_ids_NP))
+
+    def over(self, old: Catalogue, new: Catalogue) -> FormerCodebook | None:
+        """The same in the rows of another catalogue; None when it has none of the items."""
+        rows_O = np.array([_NO_CODE if (row := new.row_of(item_id)) is None else row for item_id in old.item_ids])
+        kept = self.without(np.flatnonzero(rows_O == _NO_CODE))
+        if kept is None:
+            return None
+        index = kept.paths.index
+        items_N = rows_O[index.items_N.numpy()].astype(np.int32)
+        semantic_ids_NP = np.full((len(new), index.levels), _NO_CODE, np.int32)
+        semantic_ids_NP[items_N] = kept.paths.semantic_ids_NP[index.items_N.numpy()]
+        return FormerCodebook(
+            self.version, CodebookPaths(index._replace(items_N=torch.from_numpy(items_N)), semantic_ids_NP)
+        )
+
+
+class CatalogueLookUp:
+    """Looks things up in one catalogue.
+
+    Args:
+        catalogue: The items.
+        filters: Conditions over the catalogue's columns.
+        codebooks: Paths of the items by version of the codebooks; the one of `versions` is among them.
+        record: A row as clients see it.
+        versions: What replies are made with.
+        order: That of a catalogue from which this one was changed; None: it is of no other.
+
+    Attributes:
+        order: That of this catalogue.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        filters: CatalogueFilter,
+        codebooks: Mapping[str, CodebookPaths],
+        record: Callable[[int], ItemRecord],
+        versions: Versions,
+        order: IdOrder | None = None,
+    ) -> None:
+        self.order = order or IdOrder()
+        self._catalogue = catalogue
+        self._filters = filters
+        self._codebooks = dict(codebooks)
+        self._record = record
+        self._versions = versions
+
+    @property
+    def codebook_versions(self) -> tuple[str, ...]:
+        """Versions of the codebooks whose semantic IDs can be looked up, the one that is served first."""
+        served = self._versions.codebook
+        return (served, *sorted(self._codebooks.keys() - {served}))
+
+    # --- rows by id ------------------------------------------------------------------------------------------------
+
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        """Rows of items, in the asked order."""
+        return [self._items(item_ids) for item_ids in requests]
+
+    def _items(self, item_ids: Sequence[str]) -> ItemLookup:
+        rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
+        return ItemLookup(
+            items=tuple(self._record(row) for item_id in item_ids if (row := rows[item_id]) is not None),
+            missing_ids=tuple(item_id for item_id, row in rows.items() if row is None),
+            versions=self._versions,
+        )
+
+    # --- rows page by page ----------------------------------------------------------------------------------------
+
+    def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
+        """Pages of the rows that pass a filter, by id."""
+        return [_caught(self._list_items, request) for request in requests]
+
+    def _list_items(self, request: ListItemsRequest) -> ItemPage:
+        last = last_id(request)
+        passing_N, ids = self._filters.bitmap(request.filter), self._catalogue.item_ids
+        rows = self.order.after(ids, last, passing_N, request.page_size + 1).tolist()
+        page = page_by_id(request, rows[: request.page_size], len(rows) > request.page_size, ids.__getitem__)
+        return ItemPage(
+            items=tuple(only_fields(self._record(row), request.item_fields) for row in page.entries),
+            total=int(np.count_nonzero(passing_N)),
+            next_page_token=page.next_page_token,
+            versions=self._versions,
+        )
+
+    # --- between items and semantic IDs ---------------------------------------------------------------------------
+
+    def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
+        """The paths of items."""
+        return [_caught(self._semantic_ids, request) for request in requests]
+
+    def _semantic_ids(self, request: SemanticIdsRequest) -> SemanticIds:
+        version, paths = self._paths(request.codebook_version)
+        rows = {item_id: self._catalogue.row_of(item_id) for item_id in request.item_ids}
+        return SemanticIds(
+            entries=tuple(
+                _item_path(item_id, paths.path(row), version)
+                for item_id in request.item_ids
+                if (row := rows[item_id]) is not None
+            ),
+            missing_ids=tuple(item_id for item_id, row in rows.items() if row is None),
+            versions=replace(self._versions, codebook=version),
+        )
+
+    def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
+        """The items below paths."""
+        return [_caught(self._resolve, request) for request in requests]
+
+    def _resolve(self, request: ResolveRequest) -> ResolvedPaths:
+        version, paths = self._paths(request.codebook_version)
+        entries = tuple(
+            self._below(paths, codes, request.page_size, f"semantic_ids[{i}]")
+            for i, codes in enumerate(request.semantic_ids)
+        )
+        return ResolvedPaths(entries, replace(self._versions, codebook=version))
+
+    def _below(self, paths: CodebookPaths, codes: tuple[int, ...], most: int, where: str) -> ResolvedPath:
+        try:
+            check_path(codes, paths.index.widths, where)
+        except InvalidArgumentError as err:
+            return ResolvedPath(codes, error=err)
+        found = path_range(paths.index, codes)
+        rows = paths.index.items_N[found.begin : min(found.end, found.begin + most)].tolist()
+        return ResolvedPath(
+            codes, tuple(replace(self._record(row), semantic_id=paths.path(row)) for row in rows), found.items
+        )
+
+    def _paths(self, version: str) -> tuple[str, CodebookPaths]:
+        wanted = version or self._versions.codebook
+        if wanted not in self._codebooks:
+            raise FailedPreconditionError(
+                f"codebook_version is {version!r:.80}; paths are known here in {', '.join(sorted(self._codebooks))}: "
+                "ask for one of them, or leave it empty for the one being served"
+            )
+        return wanted, self._codebooks[wanted]
+
+
+def _item_path(item_id: str, codes: tuple[int, ...], version: str) -> ItemPath:
+    if codes:
+        return ItemPath(item_id, codes)
+    return ItemPath(
+        item_id,
+        (),
+        NotFoundError(
+            f"item {item_id!r:.80} has no semantic ID in the codebooks {version!r:.80}: it came after them; leave "
+            "codebook_version empty for its semantic ID in those being served"
+        ),
+    )
+
+
+def _caught(answer: Callable[[Q], R], request: Q) -> R | MmrecError:
+    try:
+        return answer(request)
+    except MmrecError as err:
+        return err

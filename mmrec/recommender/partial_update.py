@@ -1,0 +1,161 @@
+"""Items of which only some fields are replaced: what they are afterwards, from what they are now and what was sent.
+
+Unit of work: items that exist, none twice. Words are encoded again where words are replaced, a picture where a picture
+is; what is known of the rest is kept, so that the picture of an item is not needed to change its price. Knows nothing
+about requests and stores.
+"""
+
+# Axes: M items, D fused dimensions
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.item_words import item_text
+from mmrec.contract.items import ItemInput, ItemRecord
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.recommender.encoded_items import Arrivals, Described, item_fault, record_texts, thumbnails_of
+from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
+
+_IMAGE = "image"
+_ONE_ATTRIBUTE = "attributes."
+
+
+def amended_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
+    """A row with some fields replaced.
+
+    Args:
+        record: The row, with every column of the catalogue.
+        item: What was sent; what `fields` does not name is not read.
+        fields: As `mmrec.contract.types.checked_update_fields` gives them.
+    """
+    attributes = dict(record.attributes)
+    for name in attributes:
+        if "attributes" in fields or f"{_ONE_ATTRIBUTE}{name}" in fields:
+            attributes[name] = item.attributes.get(name, "")
+    return ItemRecord(
+        record.item_id,
+        item.title if "title" in fields else record.title,
+        item.description if "description" in fields else record.description,
+        # The dataset's own reference is to a picture that the item no longer has.
+        "" if _IMAGE in fields else record.image,
+        attributes,
+    )
+
+
+def describe_fields(
+    catalogue: Catalogue, sides: CatalogueSides, items: Sequence[ItemInput], fields: Sequence[str]
+) -> Described:
+    """Make items ready of which some fields are replaced; what is wrong with one is an error of its own.
+
+    Args:
+        catalogue: The items as they are.
+        sides: What the encoders said of them.
+        items: With ids, none twice; what `fields` does not name is not read.
+        fields: At least one, as `mmrec.contract.types.checked_update_fields` gives them.
+
+    Raises:
+        InvalidArgumentError: a field is a column that the catalogue does not have.
+        FailedPreconditionError: the fusion is not trained, or the bundle does not hold what the encoders said.
+    """
+    encoder, fusion = sides.encoder, sides.encoder.fusion
+    if fusion is None:
+        raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
+    _check_columns(catalogue, fields)
+    errors: dict[int, MmrecError] = {}
+    rows: dict[int, int] = {}
+    seen: set[str] = set()
+    for place, item in enumerate(items):
+        row = catalogue.row_of(item.item_id)
+        if error := item_fault(item, catalogue, item.item_id in seen):
+            errors[place] = error
+        elif row is None:
+            errors[place] = NotFoundError(
+                f"the catalogue has no item {item.item_id!r:.80}, so no fields of it can be replaced; send it whole to "
+                "add it"
+            )
+        else:
+            rows[place] = row
+        seen.add(item.item_id)
+    records = {place: amended_record(catalogue.record(row), items[place], fields) for place, row in rows.items()}
+    known = dict(zip(rows, range(len(rows)), strict=True))
+    features = _copied(sides.features_of(np.array(list(rows.values()), np.int64)))
+    thumbnails_M = sides.thumbnails_of(np.array(list(rows.values()), np.int64))
+    if any(name != _IMAGE for name in fields):
+        errors |= _encode_words(encoder, records, known, features)
+    if _IMAGE in fields:
+        errors |= _encode_pictures(encoder, items, known, features)
+    for place, at in known.items():
+        if place not in errors and not (features.has_image_N[at] or features.has_text_N[at]):
+            errors[place] = InvalidArgumentError(
+                f"item {items[place].item_id!r:.80} would be left without words and picture; keep one of them, or "
+                "delete it",
+                field="title",
+            )
+    places = tuple(place for place in known if place not in errors)
+    kept = np.array([known[place] for place in places], np.int64)
+    if _IMAGE in fields:
+        thumbnails_M[kept] = thumbnails_of([items[place] for place in places])
+    good = ItemFeatures._make(part[kept] for part in features)
+    made = tuple(records[place] for place in places)
+    texts = record_texts(catalogue, encoder, made)
+    return Described(Arrivals(made, texts, good, fusion.fuse(good), thumbnails_M[kept]), places, errors)
+
+
+def _check_columns(catalogue: Catalogue, fields: Sequence[str]) -> None:
+    for name in fields:
+        column = name.removeprefix(_ONE_ATTRIBUTE)
+        if name.startswith(_ONE_ATTRIBUTE) and column not in catalogue.attributes:
+            columns = ", ".join(map(repr, catalogue.attributes)) or "none beside title and description"
+            raise InvalidArgumentError(
+                f"update_mask has {name!r:.80}, and {column!r:.80} is no column of the catalogue; its columns are "
+                f"{columns:.400}",
+                field="update_mask",
+            )
+
+
+def _copied(features: ItemFeatures) -> ItemFeatures:
+    return ItemFeatures._make(part.copy() for part in features)
+
+
+def _encode_words(
+    encoder: ItemEncoder, records: Mapping[int, ItemRecord], known: Mapping[int, int], features: ItemFeatures
+) -> dict[int, MmrecError]:
+    """Words of all of them into `features`; what was wrong, by place."""
+    worded = {
+        place: ItemInput(record.item_id, record.title, record.description, None, record.attributes)
+        for place, record in records.items()
+        if _has_words(record) and item_text(record, encoder.words).strip()
+    }
+    for place, at in known.items():
+        if place not in worded:
+            features.text_NT[at], features.has_text_N[at] = 0.0, False
+    places = list(worded)
+    found = encoder.input_features([worded[place] for place in places])
+    at_M = [known[places[row]] for row in found.rows]
+    features.text_NT[at_M], features.has_text_N[at_M] = found.features.text_NT, found.features.has_text_N
+    return {places[row]: error for row, error in found.errors.items()}
+
+
+def _encode_pictures(
+    encoder: ItemEncoder, items: Sequence[ItemInput], known: Mapping[int, int], features: ItemFeatures
+) -> dict[int, MmrecError]:
+    """Pictures of all of them into `features`; what was wrong, by place."""
+    for at in known.values():
+        features.image_NI[at], features.has_image_N[at] = 0.0, False
+    places = [place for place in known if items[place].image is not None]
+    alone = [replace(items[place], title="", description="", attributes={}) for place in places]
+    found = encoder.input_features(alone)
+    at_M = [known[places[row]] for row in found.rows]
+    features.image_NI[at_M], features.has_image_N[at_M] = found.features.image_NI, found.features.has_image_N
+    return {places[row]: error for row, error in found.errors.items()}
+
+
+def _has_words(record: ItemRecord) -> bool:
+    return any(value.strip() for value in (record.title, record.description, *record.attributes.values()))

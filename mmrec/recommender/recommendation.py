@@ -1,0 +1,277 @@
+"""Recommending: requests in, lists out, each with exactly min(k, eligible) items, whatever it asks for.
+
+Unit of work: a batch of requests. Knows nothing about gRPC.
+"""
+
+# Axes: B customers, N items, K results, X searches: one or two for each customer
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.contract.items import ChannelShare, Fallback, ItemRecord, ScoredItem, Versions
+from mmrec.contract.types import Recommendations, RecommendRequest
+from mmrec.errors import MmrecError
+from mmrec.recommender.batch_eligibility import Allowed, Tier
+from mmrec.recommender.candidate_filter import Admission
+from mmrec.recommender.explain import explain_ranking, wish_shares
+from mmrec.recommender.live_events import LiveEvents
+from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.rejections import rejected_rows
+from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
+
+DAMPING = "popularity-damping"
+EXPLORATION = "exploration"
+PROMOTION = "promotion"
+"""What an explanation calls what the wishes of a request added to a score."""
+
+Scores = npt.NDArray[np.float32]
+Shares = Sequence[tuple[ChannelShare, ...]]
+
+_FALLBACKS = {
+    (True, False): Fallback.NONE,
+    (True, True): Fallback.FILTER_RELAXED,
+    (False, False): Fallback.POPULARITY,
+    (False, True): Fallback.POPULARITY_FILTER_RELAXED,
+}
+"""By whether a list is personal, and whether it goes beyond its filter."""
+
+
+class _Customer(NamedTuple):
+    """A request as catalogue rows.
+
+    Attributes:
+        request: As it came.
+        history: Stored and given, oldest first.
+        missing: Ids of the request that the catalogue lacks.
+        tiers: What may be returned, and where that is too few, what may be put after it.
+        boosts_N: What promotions add to scores; None for nothing. Shape: (N,), float32.
+        quotas: Places that promotions and exploration ask for.
+    """
+
+    request: RecommendRequest
+    history: npt.NDArray[np.int32]
+    missing: list[str]
+    tiers: tuple[Tier, ...]
+    boosts_N: Scores | None
+    quotas: tuple[Quota, ...]
+
+
+class _Listed(NamedTuple):
+    """A list, and what the request's wishes added to the score of each item, by name."""
+
+    arranged: Arranged
+    added: list[dict[str, float]]
+
+
+class Suggester:
+    """Recommends from one catalogue.
+
+    Args:
+        ranker: Scores items for customers.
+        admission: What requests may be given.
+        record: A row as clients see it.
+        versions: What replies are made with.
+    """
+
+    def __init__(
+        self,
+        ranker: Ranker,
+        admission: Admission,
+        record: Callable[[int], ItemRecord],
+        versions: Versions,
+    ) -> None:
+        self._ranker = ranker
+        self._parts = ranker.parts
+        self._admission = admission
+        self._record = record
+        self._versions = versions
+        self._likeness = Likeness(self._parts.semantic_ids_NP[:, :-1], self._parts.fused_ND)
+        self._counting: tuple[LiveEvents, Ranker] | None = None
+
+    def recommend_many(
+        self, requests: Sequence[RecommendRequest], live: LiveEvents
+    ) -> list[Recommendations | MmrecError]:
+        """Recommend for several customers; a request that cannot be answered fails alone.
+
+        Args:
+            requests: What is asked.
+            live: What customers did; histories and counts are those of this value.
+        """
+        replies: dict[int, Recommendations | MmrecError] = {}
+        known: dict[int, list[tuple[int, _Customer]]] = {}
+        for row, request in enumerate(requests):
+            try:
+                customer = self._customer(request, live)
+            except MmrecError as err:
+                replies[row] = err
+                continue
+            if len(customer.history):
+                known.setdefault(self._beam_width(request), []).append((row, customer))
+            else:
+                replies[row] = self._popular(customer)
+        for width, group in sorted(known.items()):
+            for chunk in self._ranker.chunks(len(group)):
+                part = group[chunk.begin : chunk.end]
+                found = self._personal([customer for _, customer in part], width, self._counted(live))
+                replies |= zip([row for row, _ in part], found, strict=True)
+        return [replies[row] for row in range(len(requests))]
+
+    # --- what is asked ---------------------------------------------------------------------------------------------
+
+    def _customer(self, request: RecommendRequest, live: LiveEvents) -> _Customer:
+        history, missing = self._history(request, live)
+        promoted = self._admission.promoted(request.promotions)
+        young_N = self._admission.young(request)
+        quotas = [
+            Quota(PROMOTION, members_N, promotion.min_share)
+            for promotion, members_N in zip(request.promotions, promoted, strict=True)
+            if promotion.min_share
+        ]
+        if request.exploration:
+            new_N = self._ranker.new_N if young_N is None else self._ranker.new_N & young_N
+            quotas.append(Quota(EXPLORATION, new_N, request.exploration, guaranteed=False))
+        boosts_N: Scores | None = None
+        for promotion, members_N in zip(request.promotions, promoted, strict=True):
+            if promotion.boost:
+                boosts_N = np.zeros(self._ranker.items, np.float32) if boosts_N is None else boosts_N
+                boosts_N[members_N] += np.float32(promotion.boost)
+        tiers = self._admission.tiers(request, history, rejected_rows(self._parts, request.user_id, history))
+        return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas))
+
+    def _history(self, request: RecommendRequest, live: LiveEvents) -> tuple[npt.NDArray[np.int32], list[str]]:
+        """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
+        catalogue = self._parts.catalogue
+        stored = live.history(request.user_id)
+        rows = [catalogue.row_of(item_id) for item_id in request.history]
+        given = np.array([row for row in rows if row is not None], dtype=np.int32)
+        promoted = (item_id for promotion in request.promotions for item_id in promotion.item_ids)
+        mentioned = (*request.history, *request.allow, *request.deny, *promoted)
+        missing = list(dict.fromkeys(item_id for item_id in mentioned if catalogue.row_of(item_id) is None))
+        return np.concatenate([stored, given]), missing
+
+    def _beam_width(self, request: RecommendRequest) -> int:
+        return max(request.beam_width or self._parts.beam_width, request.k)
+
+    # --- lists -----------------------------------------------------------------------------------------------------
+
+    def _counted(self, live: LiveEvents) -> Ranker:
+        """The ranker that counts these events; kept for as long as it is asked for the same ones."""
+        known = self._counting
+        if known is None or known[0] is not live:
+            graphs = live.transitions(self._ranker.items)
+            self._counting = known = live, self._ranker if graphs is None else self._ranker.counting(*graphs)
+        return known[1]
+
+    def _personal(self, customers: Sequence[_Customer], width: int, ranker: Ranker) -> list[Recommendations]:
+        """Replies to customers of whom something is known."""
+        blend = self._parts.blend
+        searches = [(place, tier) for place, customer in enumerate(customers) for tier in customer.tiers]
+        allowed = Allowed.of([tier for _, tier in searches])
+        features = ranker.features(
+            [customers[place].history for place, _ in searches], allowed, beam_width=width, channels=blend.channels
+        ).by_channel
+        if not features:
+            # Popularity is what this bundle ranks everybody by, whatever their history.
+            return [self._popular(customer, personal=True) for customer in customers]
+        scores_XN, lifts_X = ranker.blend(blend, features, allowed.mask_BN)
+        replies, first = [], 0
+        for customer in customers:
+            own = slice(first, first + len(customer.tiers))
+            first = own.stop
+            # What comes from outside the filter has been searched for on its own.
+            scores_N = scores_XN[own.start]
+            for tier, others_N in zip(customer.tiers[1:], scores_XN[own][1:], strict=True):
+                scores_N = np.where(tier.mask_N, others_N, scores_N)
+            listed = self._listed(customer, scores_N)
+            told = {name: feature[own] for name, feature in features.items()}
+            shares = None
+            if customer.request.explain:
+                shares = self._explained(ranker, customer, listed, told, lifts_X[own])
+            replies.append(self._reply(customer, listed, shares, personal=True))
+        return replies
+
+    def _popular(self, customer: _Customer, *, personal: bool = False) -> Recommendations:
+        """The most popular items, under the same wishes; `personal` where that is no fallback."""
+        popularity_N = self._ranker.most_popular()
+        listed = self._listed(customer, popularity_N)
+        shares: list[tuple[ChannelShare, ...]] | None = None
+        if customer.request.explain:
+            shares = []
+            for row, added in zip(listed.arranged.rows_K, listed.added, strict=True):
+                own = [ChannelShare("popularity", float(popularity_N[row])), *wish_shares(added)]
+                shares.append(tuple(sorted(own, key=lambda share: -share.share)))
+        return self._reply(customer, listed, shares, personal=personal)
+
+    def _listed(self, customer: _Customer, scores_N: Scores) -> _Listed:
+        """The list that scores and the wishes of a request make."""
+        request, tiers = customer.request, [tier.mask_N for tier in customer.tiers]
+        wishes: dict[str, Scores] = {}
+        if request.popularity_damping:
+            candidates_N = np.logical_or.reduce(tiers)
+            wishes[DAMPING] = damping(scores_N, candidates_N, self._ranker.log_popularity_N, request.popularity_damping)
+        if customer.boosts_N is not None:
+            wishes[PROMOTION] = customer.boosts_N
+        wished_N = scores_N
+        for part_N in wishes.values():
+            wished_N = wished_N + part_N
+        arranged = arrange(
+            wished_N,
+            tiers,
+            request.k,
+            customer.quotas,
+            diversity=request.diversity,
+            likeness=self._likeness,
+        )
+        added: list[dict[str, float]] = []
+        for row, lack, quota in zip(arranged.rows_K, arranged.added_K, arranged.quota_K, strict=True):
+            parts = {name: float(part_N[row]) for name, part_N in wishes.items()}
+            if quota >= 0:
+                name = customer.quotas[quota].name
+                parts[name] = parts.get(name, 0.0) + float(lack)
+            added.append(parts)
+        return _Listed(arranged, added)
+
+    def _explained(
+        self,
+        ranker: Ranker,
+        customer: _Customer,
+        listed: _Listed,
+        features: Mapping[str, npt.NDArray[np.float32]],
+        lifts_X: Scores,
+    ) -> list[tuple[ChannelShare, ...]]:
+        """Parts of each score; those of each tier from its own search. Shape of each feature: (X, N)."""
+        shares: list[tuple[ChannelShare, ...]] = []
+        rows_K = listed.arranged.rows_K
+        for search, tier in enumerate(customer.tiers):
+            begin = len(shares)
+            end = begin + int(np.count_nonzero(tier.mask_N[rows_K]))
+            shares += explain_ranking(
+                ranker,
+                customer.history,
+                rows_K[begin:end],
+                {name: feature_XN[search] for name, feature_XN in features.items()},
+                lift=float(lifts_X[search]),
+                added=listed.added[begin:end],
+            )
+        return shares
+
+    def _reply(self, customer: _Customer, listed: _Listed, shares: Shares | None, *, personal: bool) -> Recommendations:
+        arranged = listed.arranged
+        told: Shares = shares if shares is not None else [()] * len(arranged.rows_K)
+        relaxed = len(arranged.rows_K) > np.count_nonzero(customer.tiers[0].mask_N)
+        return Recommendations(
+            recommendation_id=uuid.uuid4().hex,
+            items=tuple(
+                ScoredItem(self._record(int(row)), float(score), parts)
+                for row, score, parts in zip(arranged.rows_K, arranged.scores_K, told, strict=True)
+            ),
+            missing_ids=tuple(customer.missing),
+            fallback=_FALLBACKS[personal, bool(relaxed)],
+            versions=self._versions,
+        )

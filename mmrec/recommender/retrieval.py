@@ -1,0 +1,242 @@
+"""Search and likeness: requests in, ranked items out. Exactly min(k, eligible) of them, whatever the filter.
+
+Unit of work: a batch of requests of one kind. Knows nothing about gRPC, customers or ranking. Paging through a
+search works while the catalogue changes: each page is made from the current catalogue and holds its best items that no
+earlier page returned. So no item is returned twice, and none that could be found all the while is left out; see
+`mmrec.recommender.page_tokens`.
+"""
+
+# Axes: N items, D fused dimensions, K results, C candidates
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.catalogue.catalogue import Catalogue
+from mmrec.contract.items import Fallback, FilterMode, ItemRecord, Modality, ScoredItem, Versions
+from mmrec.contract.questions import SearchRequest, SearchResults, SimilarRequest
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.page_tokens import ReturnedItems, page_by_rank
+from mmrec_encoders.item_encoder import Query
+from mmrec_encoders.protocols import Vectors
+
+Bitmap = npt.NDArray[np.bool_]
+
+_MOST_CANDIDATES = 2_000
+"""Nearest items that a diverse list is chosen from."""
+
+
+class _Found(NamedTuple):
+    """Rows of a list, best first.
+
+    rows_K: (K,) int64.  scores_K: (K,) cosines.  passing: how many of them pass the filter.  total: how many the list
+    would have without an end.
+    """
+
+    rows_K: npt.NDArray[np.int64]
+    scores_K: npt.NDArray[np.float32]
+    passing: int
+    total: int
+
+
+class Finder:
+    """Finds items of one catalogue.
+
+    Args:
+        catalogue: The items.
+        sides: Their vectors.
+        filters: Conditions over the catalogue's columns.
+        record: A row as clients see it.
+        versions: What replies are made with.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        sides: CatalogueSides,
+        filters: CatalogueFilter,
+        record: Callable[[int], ItemRecord],
+        versions: Versions,
+    ) -> None:
+        self._catalogue = catalogue
+        self._sides = sides
+        self._filters = filters
+        self._record = record
+        self._versions = versions
+
+    # --- similar --------------------------------------------------------------------------------------------------
+
+    def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
+        """Nearest items of several items; the item itself is left out."""
+        return [_caught(self._similar, request) for request in requests]
+
+    def _similar(self, request: SimilarRequest) -> SearchResults:
+        row = self._row(request.item_id)
+        query_D = self._side(row, request.modality)
+        wanted = request.k
+        if request.diversity > 0:
+            wanted = max(wanted, min(10 * request.k, _MOST_CANDIDATES))
+        found = self._nearest(query_D, wanted, request.modality, request.filter, request.filter_mode, without=row)
+        if request.diversity > 0:
+            found = self._diverse(found, request)
+        return self._results(found, request.item_fields)
+
+    def _diverse(self, found: _Found, request: SimilarRequest) -> _Found:
+        """The items chosen one by one, each as near as can be and as unlike those before it (MMR)."""
+        vectors_CD = self._sides.vectors(request.modality)[found.rows_K]
+        # Those from outside a filter still come after all that pass it.
+        parts = [np.arange(found.passing), np.arange(found.passing, len(found.rows_K))]
+        chosen: list[int] = []
+        closest_C = np.full(len(vectors_CD), -1.0, np.float32)
+        for part in parts:
+            left = list(part)
+            while left and len(chosen) < request.k:
+                gain = (1 - request.diversity) * found.scores_K[left]
+                if chosen:
+                    gain = gain - request.diversity * closest_C[left]
+                best = left.pop(int(np.argmax(gain)))
+                chosen.append(int(best))
+                closest_C = np.maximum(closest_C, vectors_CD @ vectors_CD[best])
+        passing = sum(place < found.passing for place in chosen)
+        return _Found(found.rows_K[chosen], found.scores_K[chosen], passing, found.total)
+
+    # --- search ---------------------------------------------------------------------------------------------------
+
+    def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
+        """Nearest items to words, pictures, items, several of them, or vectors."""
+        described = [place for place, request in enumerate(requests) if request.text.strip() or request.image]
+        queries = [
+            Query(requests[place].text, requests[place].image, requests[place].text_weight) for place in described
+        ]
+        encoded = dict(zip(described, self._sides.encoder.encode_queries(queries), strict=True)) if queries else {}
+        return [
+            _caught(lambda asked, place=place: self._search(asked, encoded.get(place)), request)
+            for place, request in enumerate(requests)
+        ]
+
+    def _search(self, request: SearchRequest, described_D: Vectors | MmrecError | None) -> SearchResults:
+        if isinstance(described_D, MmrecError):
+            raise described_D
+        returned, ids = ReturnedItems(request), self._catalogue.item_ids
+        row = self._row(request.item_id) if request.item_id else None
+        query_D = self._query(request, described_D, row)
+        # At most len(returned) of these were returned already, so at least k are new.
+        wanted = len(returned) + request.k
+        found = self._nearest(query_D, wanted, request.modality, request.filter, request.filter_mode, without=row)
+        remaining = (place for place, at in enumerate(found.rows_K.tolist()) if ids[at] not in returned)
+        more = len(found.rows_K) < found.total
+        page = page_by_rank(
+            request, request.k, returned, remaining, lambda place: (ids[found.rows_K[place]],), more=more
+        )
+        chosen = list(page.entries)
+        passing = sum(place < found.passing for place in chosen)
+        shown = _Found(found.rows_K[chosen], found.scores_K[chosen], passing, found.total)
+        return self._results(shown, request.item_fields, page.next_page_token)
+
+    def _query(self, request: SearchRequest, described_D: Vectors | None, row: int | None) -> Vectors:
+        if request.vector:
+            return self._checked_vector(request.vector)
+        if row is None:
+            assert described_D is not None  # the request has seen to it
+            return described_D
+        item_D = self._side(row, request.modality)
+        if described_D is None:
+            return item_D
+        mixed = request.item_weight * item_D + (1.0 - request.item_weight) * described_D
+        norm = float(np.linalg.norm(mixed))
+        return np.asarray(mixed / norm if norm > 1e-6 else item_D, np.float32)
+
+    def _checked_vector(self, numbers: tuple[float, ...]) -> Vectors:
+        dimension = self._sides.fused_ND.shape[1]
+        if len(numbers) != dimension:
+            raise InvalidArgumentError(
+                f"vector has {len(numbers):,} numbers; the vectors of this catalogue have {dimension}: pass one that "
+                "embed returned, of its whole length",
+                field="vector",
+            )
+        vector = np.array(numbers, np.float64)
+        return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+    # --- shared ---------------------------------------------------------------------------------------------------
+
+    def _row(self, item_id: str) -> int:
+        row = self._catalogue.row_of(item_id)
+        if row is None:
+            raise NotFoundError(
+                f"the catalogue has no item {item_id!r}; it holds {self._catalogue.items:,} items, ask with one of "
+                "their ids"
+            )
+        return row
+
+    def _side(self, row: int, modality: Modality) -> Vectors:
+        """One side of an item of the catalogue. Shape: (D,)."""
+        present = self._sides.present(modality)
+        if present is not None and not present[row]:
+            if modality is Modality.FUSED:
+                raise FailedPreconditionError(
+                    f"item {self._catalogue.item_ids[row]!r} has neither words nor a picture, so nothing is like it; "
+                    "give it one of them"
+                )
+            missing = "no picture that could be read" if modality is Modality.PICTURE else "no words"
+            raise InvalidArgumentError(
+                f"modality is {modality.value} and item {self._catalogue.item_ids[row]!r} has {missing}; compare its "
+                "other side, or fused",
+                field="modality",
+            )
+        return np.asarray(self._sides.vectors(modality)[row])
+
+    def _nearest(
+        self,
+        query_D: Vectors,
+        k: int,
+        modality: Modality,
+        condition: str,
+        mode: FilterMode,
+        *,
+        without: int | None = None,
+    ) -> _Found:
+        """The nearest items that pass the filter, and in relaxed mode the nearest others after them."""
+        index = self._sides.index(modality)
+        present = self._sides.present(modality)
+        alive_N = self._filters.bitmap("")
+        allowed_N = alive_N.copy() if present is None else alive_N & present
+        if without is not None:
+            allowed_N[without] = False
+        passing_N = allowed_N & self._filters.bitmap(condition) if condition.strip() else allowed_N
+        passing = int(np.count_nonzero(passing_N))
+        total = passing if mode is FilterMode.STRICT else int(np.count_nonzero(allowed_N))
+        query_1D = np.ascontiguousarray(query_D[None], np.float32)
+        parts = [index.search(query_1D, k, None if passing == self._sides.items else passing_N)]
+        if passing < min(k, total):
+            parts.append(index.search(query_1D, min(k, total) - passing, allowed_N & ~passing_N))
+        rows_K = np.concatenate([part.rows_QK[0] for part in parts])
+        scores_K = np.concatenate([part.scores_QK[0] for part in parts])
+        return _Found(rows_K, scores_K, min(passing, len(rows_K)), total)
+
+    def _results(self, found: _Found, item_fields: tuple[str, ...], token: str = "") -> SearchResults:
+        items = tuple(
+            ScoredItem(only_fields(self._record(int(row)), item_fields), float(np.clip(score, -1.0, 1.0)))
+            for row, score in zip(found.rows_K, found.scores_K, strict=True)
+        )
+        relaxed = found.passing < len(items)
+        return SearchResults(items, self._versions, token, Fallback.FILTER_RELAXED if relaxed else Fallback.NONE)
+
+
+def only_fields(record: ItemRecord, names: tuple[str, ...]) -> ItemRecord:
+    """A row with the wanted fields alone; its id is always there. No names: all fields."""
+    if not names:
+        return record
+    return ItemRecord(record.item_id, **{name: getattr(record, name) for name in names if name != "item_id"})
+
+
+def _caught(answer: Callable[..., SearchResults], *asked: object) -> SearchResults | MmrecError:
+    try:
+        return answer(*asked)
+    except MmrecError as err:
+        return err

@@ -1,0 +1,137 @@
+"""The group of processes that train together, one per GPU or several on a CPU, found through accelerate.
+
+``accelerate launch`` (GPUs) and ``torchrun`` (GPUs or CPUs) make the group; a process that was started by neither
+is a group of one. Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+import atexit
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mmrec.runtime.device import resolve_device
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(hours=12)
+"""How long the others wait while the first one reads pictures and writes results."""
+
+
+class Processes:
+    """This process's place in the group, and what the group does together.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; in a group each process has the GPU of its number.
+
+    Attributes:
+        index: Number of this process.
+        count: How many there are.
+        device: Where this process computes.
+    """
+
+    def __init__(self, device: str = "auto") -> None:
+        from accelerate.state import PartialState
+
+        own = resolve_device(device)
+        found_state = bool(PartialState._shared_state)
+        with warnings.catch_warnings():
+            # It chooses a number of threads on a CPU and warns that it did.
+            warnings.simplefilter("ignore", UserWarning)
+            state: Any = PartialState(cpu=own.type == "cpu", timeout=_PATIENCE)
+        self.index, self.count = int(state.process_index), int(state.num_processes)
+        # On a CPU it numbers the device, which is one and the same.
+        self.device: torch.device = own if self.count == 1 or own.type == "cpu" else state.device
+        self._state = state
+        if self.count == 1 and not found_state:
+            # The state is one for the whole interpreter; whoever comes after us may want a GPU.
+            PartialState._reset_state()
+        if self.count > 1 and not found_state:
+            # Threads of a group that is left to the end of the interpreter may abort the process.
+            atexit.register(state.destroy_process_group)
+
+    @classmethod
+    def alone(cls, device: torch.device) -> Processes:
+        """A group of this process alone, wherever it was started from."""
+        made = object.__new__(cls)
+        made.index, made.count, made.device, made._state = 0, 1, device, None
+        return made
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.index == 0
+
+    def wait(self) -> None:
+        """Until all of them are here."""
+        if self.count > 1:
+            self._state.wait_for_everyone()
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The first process does what is inside before the others do, who find what it has left on the disk."""
+        if not self.is_main:
+            self.wait()
+        yield
+        if self.is_main:
+            self.wait()
+
+    def tell(self, found: T | None) -> T:
+        """What the first process has found, in all of them; the others pass None."""
+        told: list[Any] = [found]
+        if self.count > 1:
+            from accelerate.utils import broadcast_object_list
+
+            broadcast_object_list(told)
+        result: T = told[0]
+        return result
+
+    def gather(self, rows_BD: torch.Tensor) -> torch.Tensor:
+        """Rows of all processes, in the order of their numbers, without gradients. Shape: (count * B, D)."""
+        if self.count == 1:
+            return rows_BD
+        from accelerate.utils import gather
+
+        gathered: torch.Tensor = gather(rows_BD.detach().contiguous())
+        return gathered
+
+    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor by its sum over all processes; one message for all of them."""
+        if self.count == 1 or not tensors:
+            return
+        import torch
+        from accelerate.utils import reduce
+
+        flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in tensors])
+        total: torch.Tensor = reduce(flat, "sum")
+        for tensor, part in zip(tensors, torch.split(total, [t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def same(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Give all processes the first one's values."""
+        if self.count > 1:
+            import torch
+
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor, src=0)
+
+    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
+        """Whether any process wants to stop, and the longest time any has spent."""
+        if self.count == 1:
+            return stop, seconds
+        import torch
+        from accelerate.utils import reduce
+
+        found = reduce(torch.tensor([float(stop), seconds], dtype=torch.float64, device=self.device), "max").tolist()
+        return bool(found[0]), float(found[1])
+
+
+def in_main_process(device: str = "auto") -> bool:
+    """Whether this process is the one of its group that writes and speaks."""
+    return Processes(device).is_main

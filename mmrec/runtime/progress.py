@@ -1,0 +1,44 @@
+"""How long work tells whoever started it how far it is. Knows nothing about terminals."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """A sink for one stage at a time: `start`, any number of `advance` and `say`, then `finish`."""
+
+    def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        """Begin a stage of `total` units (None: unknown)."""
+        ...
+
+    def advance(self, n: int = 1) -> None:
+        """`n` more units are done."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show the latest figures beside the bar."""
+        ...
+
+    def finish(self, text: str = "") -> None:
+        """The stage is over; `text` says what came of it."""
+        ...
+
+
+class NoProgress:
+    """Says nothing."""
+
+    def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        """Do nothing."""
+
+    def advance(self, n: int = 1) -> None:
+        """Do nothing."""
+
+    def say(self, text: str) -> None:
+        """Do nothing."""
+
+    def finish(self, text: str = "") -> None:
+        """Do nothing."""
+
+
+NO_PROGRESS = NoProgress()

@@ -1,0 +1,246 @@
+"""Streams of messages with an answer to each, over gRPC and in process; blocking, and for asyncio.
+
+Unit of work: one stream. Messages are bytes, sent from one thread or task, which also receives the answers, in order.
+A stream has no deadline as a whole, but every answer has: `timeout` seconds. Knows nothing of what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from mmrec.errors import DeadlineExceededError, InternalError, MmrecError
+
+
+class Stream(Protocol):
+    """Messages, each with its answer."""
+
+    def send(self, request: bytes) -> None:
+        """Send a message; what goes wrong is told by `receive`."""
+        ...
+
+    def receive(self) -> bytes:
+        """The answer to the first message that has none yet.
+
+        Raises:
+            MmrecError: the stream broke.
+        """
+        ...
+
+    def finish(self) -> None:
+        """No more messages: end in good order, when every one has its answer.
+
+        Raises:
+            MmrecError: the other side did not.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of it, finished or not; does nothing the second time."""
+        ...
+
+
+class AsyncStream(Protocol):
+    """See `Stream`."""
+
+    async def send(self, request: bytes) -> None:
+        """See `Stream.send`."""
+        ...
+
+    async def receive(self) -> bytes:
+        """See `Stream.receive`."""
+        ...
+
+    async def finish(self) -> None:
+        """See `Stream.finish`."""
+        ...
+
+    async def close(self) -> None:
+        """See `Stream.close`."""
+        ...
+
+
+def _late(timeout: float) -> MmrecError:
+    return DeadlineExceededError(f"no answer within {timeout:g} s; pass a longer timeout, or send less at once")
+
+
+def _ended() -> MmrecError:
+    return InternalError("the server ended the stream and left a message without an answer; is it an mmrec server?")
+
+
+def _goes_on() -> MmrecError:
+    return InternalError("the server has sent more answers than it got messages; is it an mmrec server?")
+
+
+# --- over gRPC ------------------------------------------------------------------------------------------------------
+
+
+class GrpcStream:
+    """A stream over gRPC.
+
+    Args:
+        start: Makes the call from an iterator of its messages.
+        explain: What the failure of the call becomes.
+        timeout: Seconds to wait for an answer.
+    """
+
+    def __init__(
+        self, start: Callable[[Iterator[bytes]], Any], explain: Callable[[grpc.RpcError], MmrecError], timeout: float
+    ) -> None:
+        # gRPC takes the messages in a thread of its own; None ends them.
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._explain = explain
+        self._timeout = timeout
+        self._expired = False
+        self._call = start(iter(self._requests.get, None))
+
+    def send(self, request: bytes) -> None:
+        """See `Stream.send`."""
+        self._requests.put(request)
+
+    def receive(self) -> bytes:
+        """See `Stream.receive`."""
+        reply = self._next()
+        if reply is None:
+            raise _ended()
+        return reply
+
+    def finish(self) -> None:
+        """See `Stream.finish`."""
+        self._requests.put(None)
+        if self._next() is not None:
+            raise _goes_on()
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self._requests.put(None)
+        self._call.cancel()
+
+    def _next(self) -> bytes | None:
+        timer = threading.Timer(self._timeout, self._expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            reply: bytes = next(self._call)
+        except StopIteration:
+            return None
+        except grpc.RpcError as err:
+            raise (_late(self._timeout) if self._expired else self._explain(err)) from None
+        finally:
+            timer.cancel()
+        return reply
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._call.cancel()
+
+
+class AsyncGrpcStream:
+    """A stream over gRPC for asyncio; see `GrpcStream`."""
+
+    def __init__(
+        self,
+        start: Callable[[AsyncIterator[bytes]], Any],
+        explain: Callable[[grpc.aio.AioRpcError], MmrecError],
+        timeout: float,
+    ) -> None:
+        # Not written by the task that reads: it would wait for a server that waits for its answers to be read.
+        self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._explain = explain
+        self._timeout = timeout
+        self._call = start(self._messages())
+
+    async def _messages(self) -> AsyncIterator[bytes]:
+        while (request := await self._requests.get()) is not None:
+            yield request
+
+    async def send(self, request: bytes) -> None:
+        """See `Stream.send`."""
+        self._requests.put_nowait(request)
+
+    async def receive(self) -> bytes:
+        """See `Stream.receive`."""
+        reply = await self._next()
+        if reply is None:
+            raise _ended()
+        return reply
+
+    async def finish(self) -> None:
+        """See `Stream.finish`."""
+        self._requests.put_nowait(None)
+        if await self._next() is not None:
+            raise _goes_on()
+
+    async def close(self) -> None:
+        """See `Stream.close`."""
+        self._requests.put_nowait(None)
+        self._call.cancel()
+
+    async def _next(self) -> bytes | None:
+        try:
+            reply = await asyncio.wait_for(self._call.read(), self._timeout)
+        except TimeoutError:
+            raise _late(self._timeout) from None
+        except grpc.aio.AioRpcError as err:
+            raise self._explain(err) from None
+        return None if reply is grpc.aio.EOF else bytes(reply)
+
+
+# --- in process -----------------------------------------------------------------------------------------------------
+
+
+class EngineStream:
+    """A stream to an engine in this process: each message is worked on when its answer is asked for.
+
+    Args:
+        call: Answers a message.
+    """
+
+    def __init__(self, call: Callable[[bytes], bytes]) -> None:
+        self._call = call
+        self._requests: deque[bytes] = deque()
+
+    def send(self, request: bytes) -> None:
+        """See `Stream.send`."""
+        self._requests.append(request)
+
+    def receive(self) -> bytes:
+        """See `Stream.receive`."""
+        return self._call(self._requests.popleft())
+
+    def finish(self) -> None:
+        """See `Stream.finish`."""
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self._requests.clear()
+
+
+class AsyncEngineStream:
+    """A stream to an engine in this process for asyncio; the work is done in a thread."""
+
+    def __init__(self, inner: Stream) -> None:
+        self._inner = inner
+
+    async def send(self, request: bytes) -> None:
+        """See `Stream.send`."""
+        self._inner.send(request)
+
+    async def receive(self) -> bytes:
+        """See `Stream.receive`."""
+        return await asyncio.to_thread(self._inner.receive)
+
+    async def finish(self) -> None:
+        """See `Stream.finish`."""
+        self._inner.finish()
+
+    async def close(self) -> None:
+        """See `Stream.close`."""
+        self._inner.close()

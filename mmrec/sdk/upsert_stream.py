@@ -1,0 +1,101 @@
+"""The bookkeeping of a stream of upserts: what each message says, which ones wait for an answer, how many got one.
+
+Unit of work: one stream. Both clients keep one; it does no I/O itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from mmrec.contract.changes import ChangeResults, checked_update_fields
+from mmrec.contract.items import ItemInput
+from mmrec.contract.rules import whole_number
+from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.sdk.batches import UpsertBatch
+from mmrec.sdk.calls import upsert_batch
+from mmrec.sdk.methods import STREAM_UPSERT_ITEMS
+
+_MOST_IN_FLIGHT = 16
+
+
+class UpsertStream:
+    """One stream of batches of items; the arguments are those of `Client.stream_upserts`.
+
+    Attributes:
+        path: The call that carries it.
+
+    Raises:
+        InvalidArgumentError: an argument breaks a rule.
+    """
+
+    path = STREAM_UPSERT_ITEMS.path
+
+    def __init__(
+        self,
+        request_id: str,
+        skip: int,
+        in_flight: int,
+        validate_only: bool,
+        wait_until_visible: bool,
+        fields: Iterable[str] = (),
+    ) -> None:
+        self._fields = checked_update_fields(fields)
+        UpsertBatch((), request_id, validate_only, wait_until_visible)  # refused before anything is sent
+        self._skip = whole_number(skip, "skip")
+        if self._skip < 0:
+            raise InvalidArgumentError(f"skip is {skip}; it must be 0 or more", field="skip")
+        self._in_flight = whole_number(in_flight, "in_flight")
+        if not 1 <= self._in_flight <= _MOST_IN_FLIGHT:
+            raise InvalidArgumentError(
+                f"in_flight is {in_flight}; it must lie between 1 and {_MOST_IN_FLIGHT}", field="in_flight"
+            )
+        self._request_id = request_id
+        self._flags = (validate_only, wait_until_visible)
+        self._number = 0
+        self._answered = self._skip
+        self._waiting: deque[UpsertBatch] = deque()
+
+    def encoded(self, items: Iterable[ItemInput | Mapping[str, object]]) -> bytes | None:
+        """The next batch as bytes; None for one that is skipped.
+
+        Raises:
+            InvalidArgumentError: it is no list of items, or has too many.
+        """
+        number = self._number
+        self._number += 1
+        if number < self._skip:
+            return None
+        request_id = f"{self._request_id}/{number}" if self._request_id else ""
+        batch = upsert_batch(items, request_id, *self._flags, self._fields)
+        data = STREAM_UPSERT_ITEMS.encode_request(batch)
+        self._waiting.append(batch)
+        return data
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a batch was sent that has no answer."""
+        return bool(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether an answer is to be had before the next batch is sent."""
+        return len(self._waiting) >= self._in_flight
+
+    def answered(self, reply: bytes) -> ChangeResults:
+        """The result of the batch that has waited longest, from its reply.
+
+        Raises:
+            InternalError: the bytes are no reply.
+        """
+        results = self._waiting[0].rejoin(STREAM_UPSERT_ITEMS.decode_reply(reply))
+        self._waiting.popleft()
+        self._answered += 1
+        return results
+
+    def broken(self, error: MmrecError) -> MmrecError:
+        """The same error, told with how many batches were answered before it."""
+        error.answered = self._answered
+        error.message = f"after {self._answered:,} answered batches: {error.message}"
+        error.args = (error.message,)
+        return error

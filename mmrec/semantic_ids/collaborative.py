@@ -1,0 +1,190 @@
+"""What customers did, as vectors of items: an optional second half of what an embedding tokenizer quantises.
+
+Works on catalogue rows and training histories; knows nothing about codes. Items that are taken near each other are
+counted as co-occurring, the graph is damped by the root of both items' degrees, and a truncated SVD gives each item
+that was taken a vector of unit norm (the factorisation behind most item2vec-like embeddings). Items that were never
+taken have none: theirs is the mean direction of the items nearest to them by content. Measured on held-out items of
+MovieLens and Beauty, that keeps transitions to and from them under one prefix far more often than a zero (which gathers
+all of them under a few codes) and more often than a ridge regression from content.
+"""
+
+# Axes: N items, D content dimensions, C collaborative dimensions, W warm items, E events
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.utils.extmath import randomized_svd
+
+from mmrec.data.interactions import Interactions
+from mmrec.errors import InvalidArgumentError
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class CollaborativeConfig:
+    """Collaborative signal in the codebooks.
+
+    Attributes:
+        weight: Norm of the collaborative half beside a content half of norm 1; 0 leaves it out.
+        dimension: Most collaborative dimensions.
+        window: Largest distance in a history that counts as co-occurring; distance d weighs 1/d.
+        neighbours: Warm items that give an item that was never taken its collaborative half.
+    """
+
+    weight: float = 0.0
+    dimension: int = 64
+    window: int = 3
+    neighbours: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 100:
+            raise InvalidArgumentError(f"weight is {self.weight}; it must lie between 0 and 100", field="weight")
+        for name in ("dimension", "window", "neighbours"):
+            if getattr(self, name) < 1:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)
+
+
+class CollaborativeVectors(NamedTuple):
+    """Vectors of the items that were taken.
+
+    Attributes:
+        vectors_NC: Unit norm; zero rows for items nobody took beside another. Shape: (N, C), float32.
+        warm_N: Which rows are not zero. Shape: (N,), bool.
+    """
+
+    vectors_NC: Floats
+    warm_N: npt.NDArray[np.bool_]
+
+
+def co_occurrence(train: Interactions, items: int, window: int) -> sp.csr_array:
+    """How often items are taken near each other, both directions alike, nothing on the diagonal.
+
+    Args:
+        train: Training events only.
+        items: N.
+        window: Largest distance; distance d weighs 1/d.
+
+    Returns:
+        Symmetric. Shape: (N, N) CSR, float64.
+    """
+    counts = sp.csr_array((items, items), dtype=np.float64)
+    user_of_E = train.users_E
+    for distance in range(1, window + 1):
+        same_user = user_of_E[distance:] == user_of_E[:-distance]
+        before, after = train.items_E[:-distance][same_user], train.items_E[distance:][same_user]
+        weight = np.full(len(before), 1.0 / distance)
+        counts = counts + sp.coo_array((weight, (before, after)), shape=(items, items)).tocsr()
+    counts = (counts + counts.T).tocsr()
+    counts.setdiag(0)
+    counts.eliminate_zeros()
+    return counts
+
+
+def collaborative_vectors(
+    train: Interactions, items: int, config: CollaborativeConfig, *, seed: int
+) -> CollaborativeVectors:
+    """Truncated SVD of the damped co-occurrence graph.
+
+    Args:
+        train: Training events only.
+        items: N.
+        config: Window and dimensions; there are never more dimensions than items.
+        seed: Of the randomised SVD.
+    """
+    counts = co_occurrence(train, items, config.window)
+    degree_N = np.asarray(counts.sum(axis=1)).ravel()
+    warm_N = degree_N > 0
+    root_N = np.where(warm_N, np.maximum(degree_N, 1e-12) ** -0.5, 0.0)
+    damped = sp.diags_array(root_N) @ counts @ sp.diags_array(root_N)
+    left_NC, strength_C, _ = randomized_svd(damped, min(config.dimension, items), random_state=seed)
+    vectors_NC = left_NC * np.sqrt(strength_C)
+    norm_N1 = np.linalg.norm(vectors_NC, axis=1, keepdims=True)
+    # An item in a corner of the graph that the kept dimensions do not reach is as good as never taken.
+    warm_N &= norm_N1[:, 0] > 1e-6
+    vectors_NC = np.where(warm_N[:, None], vectors_NC / np.maximum(norm_N1, 1e-12), 0.0)
+    return CollaborativeVectors(vectors_NC.astype(np.float32), warm_N)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Imputation:
+    """The collaborative half of items by their content.
+
+    Attributes:
+        content_WD: Content of warm items. Shape: (W, D), float16.
+        vectors_WC: Their collaborative vectors. Shape: (W, C), float16.
+        weight: Norm of the collaborative half.
+        neighbours: Warm items that are averaged.
+    """
+
+    content_WD: npt.NDArray[np.float16]
+    vectors_WC: npt.NDArray[np.float16]
+    weight: float
+    neighbours: int
+    _index: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        index = faiss.IndexFlatIP(self.content_WD.shape[1])
+        index.add(self.content_WD.astype(np.float32))
+        object.__setattr__(self, "_index", index)
+
+    @classmethod
+    def of(cls, content_ND: Floats, found: CollaborativeVectors, config: CollaborativeConfig) -> Imputation:
+        """From the warm items of a catalogue. `content_ND`: Shape: (N, D), float32."""
+        return cls(
+            content_ND[found.warm_N].astype(np.float16),
+            found.vectors_NC[found.warm_N].astype(np.float16),
+            config.weight,
+            config.neighbours,
+        )
+
+    def widen(self, content_ND: Floats, found: CollaborativeVectors | None = None) -> Floats:
+        """Content with the collaborative half beside it.
+
+        Args:
+            content_ND: Shape: (N, D), float32.
+            found: Known vectors of the same items; what is not warm there, and everything without it, is imputed.
+
+        Returns:
+            Shape: (N, D + C), float32.
+        """
+        vectors_NC = np.zeros((len(content_ND), self.vectors_WC.shape[1]), dtype=np.float32)
+        cold_N = np.ones(len(content_ND), dtype=np.bool_)
+        if found is not None:
+            vectors_NC[:] = found.vectors_NC
+            cold_N = ~found.warm_N
+        if cold_N.any() and len(self.content_WD):
+            vectors_NC[cold_N] = self._impute(content_ND[cold_N])
+        return np.concatenate([content_ND, self.weight * vectors_NC], axis=1).astype(np.float32)
+
+    def _impute(self, content_ND: Floats) -> Floats:
+        wanted = min(self.neighbours, len(self.content_WD))
+        nearest = self._index.search(np.ascontiguousarray(content_ND, dtype=np.float32), wanted)[1]
+        mean_NC = self.vectors_WC.astype(np.float32)[nearest].mean(axis=1)
+        return np.asarray(mean_NC / np.maximum(np.linalg.norm(mean_NC, axis=1, keepdims=True), 1e-9))
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """What `from_tensors` takes."""
+        return {
+            "collaborative.content": self.content_WD,
+            "collaborative.vectors": self.vectors_WC,
+            "collaborative.weight": np.array([self.weight], dtype=np.float64),
+            "collaborative.neighbours": np.array([self.neighbours], dtype=np.int64),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Imputation:
+        """From what `tensors` gave."""
+        return cls(
+            tensors["collaborative.content"],
+            tensors["collaborative.vectors"],
+            float(tensors["collaborative.weight"][0]),
+            int(tensors["collaborative.neighbours"][0]),
+        )

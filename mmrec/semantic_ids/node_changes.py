@@ -1,0 +1,72 @@
+"""Which nodes of a decode index a change of the catalogue touches; all others are what they were, under new numbers.
+
+Works on places of two sorted tables; knows nothing about models. Items that stay keep their order, so the nodes that
+are not touched are the same ones in the same order before and after, and what was worked out for them goes on holding.
+"""
+
+# Axes: R items that left, M items that came, X places asked for, T touched nodes
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.semantic_ids.decode_index import DecodeIndex
+
+Places = npt.NDArray[np.int64]
+
+
+class NodeChange(NamedTuple):
+    """Touched nodes of one depth: those above an item that left or came.
+
+    Attributes:
+        before_T: Nodes of the index before, ascending. Shape: (T,), int64.
+        after_T: Nodes of the index after, ascending; there may be more or fewer. Shape: (T,), int64.
+    """
+
+    before_T: Places
+    after_T: Places
+
+
+def node_changes(before: DecodeIndex, after: DecodeIndex, left_R: Places, came_M: Places) -> tuple[NodeChange, ...]:
+    """Touched nodes of each depth, 1 to P.
+
+    Args:
+        before: The index before, on the CPU.
+        after: The index after, on the CPU.
+        left_R: Places in the table before of items that went, or that came anew with another path. Shape: (R,).
+        came_M: Places in the table after of items that came. Shape: (M,).
+    """
+    left_R, came_M = np.sort(left_R), np.sort(came_M)
+    found = []
+    for depth in range(1, before.levels + 1):
+        above_left = np.unique(_nodes_of(before, left_R, depth))
+        above_came = np.unique(_nodes_of(after, came_M, depth))
+        # A node that has an item which stayed is there before and after.
+        stays = _nodes_of(before, _place_of_rank(_first_ranks(after, above_came, came_M, depth), left_R), depth)
+        stayed = _nodes_of(after, _place_of_rank(_first_ranks(before, above_left, left_R, depth), came_M), depth)
+        found.append(NodeChange(np.union1d(above_left, stays), np.union1d(above_came, stayed)))
+    return tuple(found)
+
+
+def _nodes_of(index: DecodeIndex, places_X: Places, depth: int) -> Places:
+    if depth == index.levels:
+        return places_X
+    begins = index.item_begin[depth].numpy()
+    return np.searchsorted(begins, places_X.astype(begins.dtype), side="right").astype(np.int64) - 1
+
+
+def _first_ranks(index: DecodeIndex, nodes_T: Places, others_X: Places, depth: int) -> Places:
+    """Of each node that has an item which is none of `others_X`, the rank of the first such among all of them."""
+    begins = index.item_begin[depth].numpy()
+    first_T, last_T = (begins[nodes].astype(np.int64) for nodes in (nodes_T, nodes_T + 1))
+    rank_first_T = first_T - np.searchsorted(others_X, first_T)
+    rank_last_T = last_T - np.searchsorted(others_X, last_T)
+    return rank_first_T[rank_last_T > rank_first_T]
+
+
+def _place_of_rank(ranks_X: Places, others_X: Places) -> Places:
+    """Places of items by their rank among all that are none of `others_X`, which is ascending."""
+    return ranks_X + np.searchsorted(others_X - np.arange(len(others_X)), ranks_X, side="right")

@@ -1,0 +1,229 @@
+"""RQ-VAE: a small autoencoder whose middle is quantised level by level, as in TIGER.
+
+Works on arrays of embeddings; knows nothing about items, catalogues or tries. An MLP takes the embedding to a short
+latent vector, residual codebooks quantise it, another MLP takes the sum of the codes back (Rajput et al. 2023,
+arXiv:2305.05065). Gradients pass the quantiser straight through; each level pulls its codes towards the residuals and,
+`commitment` times as hard, the residuals towards their codes. Codebooks start as residual k-means of the untrained
+latents, and a code that nothing chose in a pass over the embeddings starts again at a residual of its last batch.
+"""
+
+# Axes: N embeddings, D dimensions, Z latent dimensions, L levels, K codes per level, B batch
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmrec.errors import InvalidArgumentError
+from mmrec.semantic_ids.clusters import check_embeddings
+from mmrec.semantic_ids.quantizer import QuantizerConfig, ResidualQuantizer, fit_quantizer
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class RqVaeConfig:
+    """Shape and training of the autoencoder.
+
+    Attributes:
+        hidden: Widths of the encoder's hidden layers; the decoder has them in reverse.
+        latent: Width of what is quantised.
+        commitment: Pull of the residuals towards their codes, relative to that of the codes.
+        steps: Optimiser steps; a small catalogue is passed over more often.
+        batch_size: Most embeddings per step.
+        learning_rate: Of AdamW at the first step; it falls to zero by a cosine.
+    """
+
+    hidden: tuple[int, ...] = (256,)
+    latent: int = 64
+    commitment: float = 0.25
+    steps: int = 2000
+    batch_size: int = 512
+    learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        for name, values in (
+            ("hidden", self.hidden),
+            ("latent", (self.latent,)),
+            ("steps", (self.steps,)),
+            ("batch_size", (self.batch_size,)),
+        ):
+            if min(values, default=1) < 1:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; 1 or more is needed", field=name)
+        for name in ("commitment", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be above 0", field=name)
+
+
+class _Quantised(NamedTuple):
+    """sum_BZ: sum of the chosen codes.  codes_BL: which.  residuals_LBZ: what each level saw.  loss: of all levels."""
+
+    sum_BZ: Tensor
+    codes_BL: Tensor
+    residuals_LBZ: Tensor
+    loss: Tensor
+
+
+class RqVae(nn.Module):
+    """A fitted RQ-VAE.
+
+    Args:
+        dimension: D.
+        hidden: Widths of the encoder's hidden layers.
+        codebooks_LKZ: One codebook per level. Shape: (L, K, Z), float32.
+    """
+
+    mean_D: Tensor
+    scale: Tensor
+
+    def __init__(self, dimension: int, hidden: tuple[int, ...], codebooks_LKZ: Tensor) -> None:
+        super().__init__()
+        self.encoder = _mlp((dimension, *hidden, codebooks_LKZ.shape[2]))
+        self.decoder = _mlp((codebooks_LKZ.shape[2], *reversed(hidden), dimension))
+        self.codebooks_LKZ = nn.Parameter(codebooks_LKZ.clone())
+        self.register_buffer("mean_D", torch.zeros(dimension))
+        self.register_buffer("scale", torch.ones(1))
+
+    @property
+    def levels(self) -> int:
+        """Codes per path."""
+        return int(self.codebooks_LKZ.shape[0])
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Codes of each level."""
+        return (int(self.codebooks_LKZ.shape[1]),) * self.levels
+
+    @property
+    def encodes_new(self) -> bool:
+        """Any embedding gets a path."""
+        return True
+
+    @torch.inference_mode()
+    def encode(self, embeddings_ND: Floats) -> npt.NDArray[np.int32]:
+        """Path of each embedding: at every level the nearest code to what is left of its latent vector.
+
+        Args:
+            embeddings_ND: Shape: (N, D), float32.
+
+        Returns:
+            Codes in [0, K). Shape: (N, L), int32.
+        """
+        latents_NZ = self.encoder(self._scaled(embeddings_ND))
+        return ResidualQuantizer(self.codebooks_LKZ.numpy()).encode(latents_NZ.numpy())
+
+    @torch.inference_mode()
+    def decode(self, codes_NL: npt.NDArray[np.int32]) -> Floats:
+        """What the decoder makes of the codes' sum: the embedding as far as the path describes it. Shape: (N, D)."""
+        latents_NZ = ResidualQuantizer(self.codebooks_LKZ.numpy()).decode(codes_NL)
+        decoded: Floats = (self.decoder(torch.from_numpy(latents_NZ)) * self.scale + self.mean_D).numpy()
+        return decoded
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """What `from_tensors` takes."""
+        return {f"rq_vae.{name}": tensor.detach().numpy().copy() for name, tensor in self.state_dict().items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> RqVae:
+        """From what `tensors` gave."""
+        state = {
+            name.removeprefix("rq_vae."): torch.from_numpy(np.array(values))
+            for name, values in tensors.items()
+            if name.startswith("rq_vae.")
+        }
+        # Matrices of the encoder, first to last: (hidden, D), ..., (Z, hidden).
+        shapes = [tensor.shape for name, tensor in state.items() if name.startswith("encoder.") and tensor.ndim == 2]
+        model = cls(shapes[0][1], tuple(shape[0] for shape in shapes[:-1]), state["codebooks_LKZ"])
+        model.load_state_dict(state)
+        return model.eval()
+
+    def _scaled(self, embeddings_ND: Floats) -> Tensor:
+        return (torch.from_numpy(np.array(embeddings_ND, dtype=np.float32)) - self.mean_D) / self.scale
+
+    def quantise(self, latents_BZ: Tensor, commitment: float) -> _Quantised:
+        """Choose codes level by level; what training needs of it."""
+        residual_BZ, codes, residuals, chosen = latents_BZ, [], [], []
+        loss = latents_BZ.new_zeros(())
+        for codebook_KZ in self.codebooks_LKZ:
+            codes_B = torch.cdist(residual_BZ.detach(), codebook_KZ.detach()).argmin(dim=1)
+            code_BZ = codebook_KZ[codes_B]
+            loss = loss + F.mse_loss(code_BZ, residual_BZ.detach())
+            loss = loss + commitment * F.mse_loss(residual_BZ, code_BZ.detach())
+            codes.append(codes_B)
+            residuals.append(residual_BZ.detach())
+            chosen.append(code_BZ)
+            residual_BZ = residual_BZ - code_BZ.detach()
+        return _Quantised(torch.stack(chosen).sum(0), torch.stack(codes, 1), torch.stack(residuals), loss)
+
+
+def fit_rq_vae(embeddings_ND: Floats, quantizer: QuantizerConfig, config: RqVaeConfig, *, seed: int) -> RqVae:
+    """Train the autoencoder and its codebooks together.
+
+    Args:
+        embeddings_ND: Shape: (N, D), float32, N at least 1.
+        quantizer: Levels and codes; the iterations are those of the k-means that codebooks start from.
+        config: Shape and training.
+        seed: Of weights, order and restarts; equal seeds and data give an equal model on the same kind of machine.
+
+    Raises:
+        InvalidArgumentError: there is nothing to quantise, or a value is not finite.
+    """
+    check_embeddings(embeddings_ND)
+    items, dimension = embeddings_ND.shape
+    codes = quantizer.codes_for(items)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = RqVae(dimension, config.hidden, torch.zeros(quantizer.levels, codes, config.latent))
+        model.mean_D.copy_(torch.from_numpy(embeddings_ND.mean(axis=0)))
+        # One scale for all dimensions: distances keep their proportions, and weights their usual size.
+        model.scale.fill_(max(float(embeddings_ND.std(axis=0).mean()), 1e-6))
+        scaled_ND = model._scaled(embeddings_ND)
+        with torch.no_grad():
+            latents_NZ = model.encoder(scaled_ND).numpy()
+            model.codebooks_LKZ.copy_(torch.from_numpy(fit_quantizer(latents_NZ, quantizer, seed=seed).codebooks_LKD))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.0)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+        passes = -(-config.steps // -(-items // config.batch_size))
+        done = 0
+        for number in range(passes):
+            used_LK = torch.zeros(quantizer.levels, codes, dtype=torch.long)
+            for rows_B in torch.split(torch.randperm(items), config.batch_size)[: config.steps - done]:
+                latents_BZ = model.encoder(scaled_ND[rows_B])
+                quantised = model.quantise(latents_BZ, config.commitment)
+                straight_BZ = latents_BZ + (quantised.sum_BZ - latents_BZ).detach()
+                loss = F.mse_loss(model.decoder(straight_BZ), scaled_ND[rows_B]) + quantised.loss
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                done += 1
+                for level in range(quantizer.levels):
+                    used_LK[level] += torch.bincount(quantised.codes_BL[:, level], minlength=codes)
+            # A code that starts again near the end would stay where it was put.
+            if number < 0.75 * passes and items > codes:
+                _restart_dead(model, used_LK, quantised.residuals_LBZ)
+    return model.eval()
+
+
+@torch.no_grad()
+def _restart_dead(model: RqVae, used_LK: Tensor, residuals_LBZ: Tensor) -> None:
+    """Put every code that nothing chose onto a residual of its level, drawn at random."""
+    for level, used_K in enumerate(used_LK):
+        dead = torch.nonzero(used_K == 0).flatten()
+        drawn = torch.randint(residuals_LBZ.shape[1], (len(dead),))
+        model.codebooks_LKZ[level, dead] = residuals_LBZ[level, drawn]
+
+
+def _mlp(widths: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for into, out in pairwise(widths):
+        layers += [nn.Linear(into, out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

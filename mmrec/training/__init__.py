@@ -1,0 +1,19 @@
+"""From a dataset to a bundle, and from a bundle to its figures."""
+
+from mmrec.training.bundle_evaluation import BundleEvaluation, evaluate_bundle
+from mmrec.training.comparison import BundleComparison, compare_bundles
+from mmrec.training.config import FitConfig, preset
+from mmrec.training.evaluation import Evaluation
+from mmrec.training.fit import FitResult, fit_dataset
+
+__all__ = [
+    "BundleComparison",
+    "BundleEvaluation",
+    "Evaluation",
+    "FitConfig",
+    "FitResult",
+    "compare_bundles",
+    "evaluate_bundle",
+    "fit_dataset",
+    "preset",
+]

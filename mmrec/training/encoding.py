@@ -1,0 +1,179 @@
+"""The first stages of a fit: frozen vectors of all words and pictures, and the small image encoder where it is wanted.
+
+Each is kept in the work folder by what it reads: words by the texts and the text model, pictures by their bytes and the
+image model, the small image encoder by pictures, words and how it is trained. Knows nothing about events.
+"""
+
+# Axes: N items, T text dimensions
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.bundle import open_bundle
+from mmrec.data.dataset import Dataset
+from mmrec.errors import InvalidArgumentError
+from mmrec.recommender.artefact import ENCODERS
+from mmrec.runtime.device import resolve_device, resolve_dtype
+from mmrec.runtime.progress import Progress
+from mmrec.training.config import FitConfig
+from mmrec.training.duplicates import load_thumbnails
+from mmrec.training.stage_keys import folder_digest, stage_key, texts_digest
+from mmrec.training.work_folder import WorkFolder
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.picture_reading import load_small_pictures
+from mmrec_encoders.presets import Encoders, build_encoders
+from mmrec_encoders.protocols import ImageEncoder
+from mmrec_encoders.small_clip import SmallClipEncoder
+from mmrec_encoders.small_clip_training import train_small_clip
+
+MOST_THUMBNAILS = 50_000
+"""Items of the largest catalogue whose thumbnails go into its bundle, 7 kB each; beyond, duplicates are found by
+vectors and words alone."""
+
+_WORDS, _PICTURES, _SMALL = "words", "pictures", "small-image-encoder"
+ENCODING_STAGES = (_WORDS, _PICTURES, _SMALL)
+"""Stages whose results outlive a fit, for they depend on neither the events nor how anything after them is trained."""
+
+
+class Encoded(NamedTuple):
+    """A catalogue, encoded.
+
+    Attributes:
+        encoder: What encoded it, without a fusion.
+        features: Frozen vectors.
+        unreadable: Pictures that could not be read; their items have words only.
+        key: Of what the features were made from.
+    """
+
+    encoder: ItemEncoder
+    features: ItemFeatures
+    unreadable: int
+    key: str
+
+
+def encode_dataset(data: Dataset, pictures: str, config: FitConfig, work: WorkFolder, progress: Progress) -> Encoded:
+    """Frozen vectors of a dataset's catalogue.
+
+    Args:
+        data: The dataset.
+        pictures: Its `stage_keys.pictures_digest`.
+        config: What encodes it.
+        work: Where results are kept.
+        progress: Reports every stage.
+
+    Raises:
+        InvalidArgumentError: the encoders of another bundle do not fit the catalogue.
+        ModelNotAvailableError: a model can be neither found nor fetched.
+    """
+    encoders = _encoders(data, config)
+    words = ItemEncoder(None, encoders.text, None, config.words)
+    numbers = numbers_on(config)
+    words_key = stage_key(
+        _WORDS,
+        texts=texts_digest(data.catalogue.texts(config.words), data.catalogue.has_words(config.words)),
+        model=encoders.text.fingerprint,
+        # What a local folder says besides weights (tokenizer, prompts) counts too.
+        folder=folder_digest(config.text_model),
+        numbers=numbers,
+    )
+    text = work.tensors(_WORDS, words_key, lambda: words.encode_words(data.catalogue, progress)._asdict())
+    image = encoders.image
+    if not any(data.catalogue.images):
+        image = None
+    elif image is None:
+        small_key = stage_key(
+            _SMALL,
+            pictures=pictures,
+            words=words_key,
+            config=asdict(config.small_clip),
+            seed=config.seed,
+            device=resolve_device(config.device).type,
+        )
+        image = _small_encoder(data, text["text_NT"], small_key, config, work, progress)
+    encoder = ItemEncoder(image, encoders.text, None, config.words)
+    pictures_key = stage_key(
+        _PICTURES,
+        pictures=pictures,
+        model=image.fingerprint if image else "",
+        preparation=image.preparation.fingerprint if image else "",
+        numbers=numbers,
+    )
+
+    def encode_pictures() -> dict[str, npt.NDArray[Any]]:
+        encoded = encoder.encode_pictures(data.catalogue, data.pictures, progress)
+        return {
+            "image_NI": encoded.image_NI,
+            "has_image_N": encoded.has_image_N,
+            "unreadable": np.array([len(encoded.failures)]),
+        }
+
+    found = work.tensors(_PICTURES, pictures_key, encode_pictures)
+    unreadable = int(found.pop("unreadable")[0])
+    key = stage_key("features", words=words_key, pictures=pictures_key)
+    return Encoded(encoder, ItemFeatures(**found, **text), unreadable, key)
+
+
+def keep_thumbnails(
+    data: Dataset, pictures: str, config: FitConfig, work: WorkFolder, progress: Progress
+) -> npt.NDArray[np.uint8] | None:
+    """Thumbnails to find duplicates by; None for a catalogue without pictures, or too large to carry them along."""
+    if config.modality == "words" or not any(data.catalogue.images) or len(data.catalogue) > MOST_THUMBNAILS:
+        return None
+    made = work.tensors(
+        "thumbnails",
+        stage_key("thumbnails", pictures=pictures),
+        lambda: {"pixels": load_thumbnails(data.catalogue, data.pictures, progress=progress)},
+    )
+    return made["pixels"]
+
+
+def numbers_on(config: FitConfig) -> list[str]:
+    """Kind of device and number format: on another, vectors move in their last digits."""
+    device = resolve_device(config.device)
+    return [device.type, str(resolve_dtype(config.dtype, device))]
+
+
+def _encoders(data: Dataset, config: FitConfig) -> Encoders:
+    """A bundle's encoders where one is named, else the preset's."""
+    if not config.encoders_from:
+        return build_encoders(
+            config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
+        )
+    folder = open_bundle(config.encoders_from).folder / ENCODERS
+    encoder = ItemEncoder.load(folder, config.device, config.dtype)
+    if encoder.image is None and any(data.catalogue.images):
+        raise InvalidArgumentError(
+            f"encoders_from is {config.encoders_from!r}, a bundle of a catalogue without pictures, and items of "
+            f"{data.root} have some; name a bundle that was fitted with pictures, or none",
+            field="encoders_from",
+        )
+    return Encoders(encoder.image, encoder.text)
+
+
+def _small_encoder(
+    data: Dataset, text_NT: npt.NDArray[Any], key: str, config: FitConfig, work: WorkFolder, progress: Progress
+) -> ImageEncoder | None:
+    """The small image encoder, trained on the catalogue's own pictures and words; None if no picture can be read."""
+    found = work.load(_SMALL, key, lambda path: SmallClipEncoder.load(path, device=config.device))
+    if found is not None:
+        return found
+    small = load_small_pictures(data.catalogue, data.pictures, progress=progress)
+    if not len(small.rows_M):
+        return None
+    encoder = train_small_clip(
+        small.pixels_M3HW,
+        text_NT[small.rows_M],
+        config.small_clip,
+        device=config.device,
+        seed=config.seed,
+        progress=progress,
+        checkpoint=work.folder / "small-image-encoder.checkpoint",
+    )
+    work.store(_SMALL, key, encoder.save)
+    return encoder

@@ -1,0 +1,269 @@
+"""Measuring a recommender beside its parts and its floors, on one split, in one table.
+
+Everything is learned from training events; weights are fitted on validation questions; the table is of test questions.
+"""
+
+# Axes: Q questions, B customers, N items, C channels, S candidates
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.channels.blend import Blend, BlendConfig, BlendSample, fit_blend
+from mmrec.data.interactions import Interactions
+from mmrec.data.splits import Split
+from mmrec.evaluation.comparisons import Comparison, compare
+from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, popularity
+from mmrec.evaluation.measuring import Asked, Key, Measurement, seen_word
+from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
+from mmrec.evaluation.slices import QuestionSlice, slice_rows
+from mmrec.recommender.ranker import CHANNELS, Ranker
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+
+BLENDS: Mapping[str, tuple[str, ...]] = {
+    "fused": CHANNELS,
+    "generator": ("item-head", "semantic-id"),
+    "graph-text": ("transitions", "transitions-wide", "lexical", "popularity"),
+}
+"""Rows that are blends, and the channels each may use: everything, the LLM alone, no LLM at all."""
+
+PARTS = {"item-head": "item-head", "transition-graph": "transitions", "lexical": "lexical", "content": "content"}
+"""Rows that are one channel."""
+
+
+ORDER = (
+    "fused",
+    "generator",
+    "item-head",
+    "semantic-id-beam",
+    "transition-graph",
+    "lexical",
+    "content",
+    "graph-text",
+    "item-knn",
+    "transitions",
+    "popularity",
+)
+"""Rows of the table, in order."""
+
+FLOORS = ("graph-text", "item-knn", "transitions", "popularity")
+"""Rows that need no training; the best of them is what the others are tested against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A table of metrics.
+
+    Attributes:
+        rows: One per ranker and treatment of seen items.
+        questions: Test users asked.
+        items: Size of the catalogue that is ranked.
+        cutoffs: Ascending list lengths.
+        answers_in_history: Questions that ask for an item of the history.
+        slices: The same rows for groups of questions, seen items removed; empty when only one row was wanted.
+        ranks: Where every question's target landed, by name and treatment of seen items.
+    """
+
+    rows: tuple[MetricRow, ...]
+    questions: int
+    items: int
+    cutoffs: tuple[int, ...] = CUTOFFS
+    answers_in_history: int = 0
+    slices: tuple[QuestionSlice, ...] = ()
+    ranks: Mapping[Key, Ranks] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def cutoff(self) -> int:
+        """The list length of tables with room for one."""
+        return main_cutoff(self.cutoffs)
+
+    def row(self, name: str, seen: str = "removed") -> MetricRow:
+        """The row of a ranker."""
+        return next(row for row in self.rows if (row.name, row.seen) == (name, seen))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What makes the figures say less than they seem to."""
+        if not self.answers_in_history:
+            return ()
+        share = self.answers_in_history / self.questions
+        return (
+            f"{self.answers_in_history:,} of {self.questions:,} questions ({share:.1%}) ask for an item that is in the "
+            "history: with seen items removed nobody can answer them, and they count as missed; with seen items kept "
+            "the history gives many of them away",
+        )
+
+    def best_floor(self) -> str:
+        """Name of the floor with the highest NDCG, seen items removed."""
+        floors = [row for row in self.rows if row.name in FLOORS and row.seen == "removed"]
+        return max(floors, key=lambda row: row.ndcg[self.cutoff]).name
+
+    def as_json(self) -> dict[str, Any]:
+        """``{"rows": [...], "questions": ..., "answers_in_history": ..., "items": ..., "cutoffs": [...], "slices":
+        [...]}``."""
+        return {
+            "rows": [row.as_json() for row in self.rows],
+            "questions": self.questions,
+            "answers_in_history": self.answers_in_history,
+            "items": self.items,
+            "cutoffs": list(self.cutoffs),
+            "slices": [group.as_json() for group in self.slices],
+        }
+
+
+def fit_blends(
+    ranker: Ranker,
+    validation: Split,
+    config: BlendConfig,
+    progress: Progress = NO_PROGRESS,
+    *,
+    blends: Mapping[str, tuple[str, ...]] = BLENDS,
+) -> dict[str, Blend]:
+    """Weights of blends, fitted on validation questions.
+
+    Args:
+        ranker: The recommender.
+        validation: Questions.
+        config: See `BlendConfig`.
+        progress: Reports every question.
+        blends: Channels that each blend may use, by its name.
+    """
+    count = len(validation.targets_U)
+    # Evenly spread rather than the first ones: files are often sorted.
+    chosen = np.unique(np.linspace(0, max(count - 1, 0), min(config.questions, count)).astype(int))
+    samples: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in blends}
+    progress.start("weigh channels", len(chosen), "users")
+    for chunk in ranker.chunks(len(chosen)):
+        rows = list(chosen[chunk.begin : chunk.end])
+        histories = [validation.histories[row] for row in rows]
+        eligible_BN = _unseen(histories, ranker.items)
+        features = ranker.features(histories, eligible_BN).by_channel
+        for place, row in enumerate(rows):
+            target = int(validation.targets_U[row])
+            if not eligible_BN[place, target]:
+                continue
+            own = {name: feature[place] for name, feature in features.items()}
+            candidates = _candidates(own, eligible_BN[place], target, config.candidates)
+            for name, channels in blends.items():
+                samples[name].append(np.stack([own[channel][candidates] for channel in channels]).astype(float))
+        progress.advance(len(rows))
+    progress.finish()
+    # Hardly any answer is new, so answers cannot say how much of a list new items are worth.
+    newcomers = min(float(ranker.new_N.mean()), config.newcomers)
+    fitted = {name: fit_blend(BlendSample(samples[name], blends[name]), config) for name in blends}
+    return {name: replace(blend, newcomers=newcomers) for name, blend in fitted.items()}
+
+
+def evaluate(
+    ranker: Ranker,
+    blends: Mapping[str, Blend],
+    train: Interactions,
+    test: Split,
+    progress: Progress = NO_PROGRESS,
+    *,
+    only_fused: bool = False,
+    cutoffs: Sequence[int] = CUTOFFS,
+) -> Evaluation:
+    """Rank every test target among the whole catalogue with everything there is.
+
+    The beam is as wide as in service, and never narrower than the longest list.
+
+    Args:
+        ranker: The recommender.
+        blends: From `fit_blends`.
+        train: Training events, for the floors and for how popular items are.
+        test: Questions.
+        progress: Reports every question.
+        only_fused: Leave out the parts, the floors and the slices.
+        cutoffs: Ascending list lengths.
+    """
+    floors: dict[str, Scorer] = {}
+    if not only_fused:
+        floors = {
+            "popularity": popularity(train, ranker.items),
+            "transitions": last_item_transitions(train, ranker.items),
+            "item-knn": item_knn(train, ranker.items),
+        }
+    alive_N = ranker.parts.catalogue.alive_N
+    gone_N = np.zeros(ranker.items, np.bool_) if alive_N is None else ~alive_N
+    popularity_N = Ranker.popularity_of(train, ranker.items)
+    measurement = Measurement(popularity_N, ranker.parts.fused_ND, cutoffs)
+    channels = blends["fused"].channels if only_fused else frozenset(CHANNELS)
+    width = max(ranker.parts.beam_width, max(cutoffs))
+    progress.start("evaluate", len(test.targets_U), "users")
+    for chunk in ranker.chunks(len(test.targets_U)):
+        asked = Asked(test.histories[chunk.begin : chunk.end], test.targets_U[chunk.begin : chunk.end])
+        floor_scores = {name: score(asked.histories) for name, score in floors.items()}
+        features: dict[str, npt.NDArray[np.float32]] = {}
+        for remove_seen in (True, False):
+            eligible_BN = _unseen(asked.histories, ranker.items) if remove_seen else None
+            if gone_N.any():
+                everything_BN = np.ones((len(asked.histories), ranker.items), dtype=bool)
+                eligible_BN = (everything_BN if eligible_BN is None else eligible_BN) & ~gone_N
+            # Of the channels, only the beam depends on what may be recommended.
+            wanted = channels if remove_seen else channels & {"semantic-id"}
+            found, generated_BW = ranker.features(asked.histories, eligible_BN, beam_width=width, channels=wanted)
+            features |= found
+            names = ("fused",) if only_fused else tuple(BLENDS)
+            scores = {name: ranker.blend(blends[name], features, eligible_BN).scores_BN for name in names}
+            if not only_fused:
+                scores |= {row: features[channel] for row, channel in PARTS.items()}
+            if generated_BW is not None and not only_fused:
+                measurement.add_lists("semantic-id-beam", generated_BW, asked, remove_seen=remove_seen)
+            for name, score in (scores | floor_scores).items():
+                if gone_N.any():
+                    score = np.where(gone_N, np.float32(-np.inf), score)
+                measurement.add_scores(name, score, asked, remove_seen=remove_seen)
+        progress.advance(len(asked.targets_B))
+    progress.finish()
+    rows, ranks = measurement.rows(), measurement.ranks()
+    keys = [(name, seen_word(remove_seen)) for remove_seen in (True, False) for name in ORDER]
+    slices: tuple[QuestionSlice, ...] = ()
+    if not only_fused:
+        in_order = {key: ranks[key] for key in keys if key in ranks}
+        lengths_Q = np.array([len(history) for history in test.histories])
+        slices = slice_rows(in_order, lengths_Q, popularity_N[test.targets_U].astype(np.int64), cutoffs)
+    return Evaluation(
+        rows=tuple(rows[key] for key in keys if key in rows),
+        questions=len(test.targets_U),
+        items=ranker.parts.catalogue.items,
+        cutoffs=tuple(cutoffs),
+        answers_in_history=sum(
+            bool((history == target).any()) for history, target in zip(test.histories, test.targets_U, strict=True)
+        ),
+        slices=slices,
+        ranks=ranks,
+    )
+
+
+def compare_with_floor(evaluation: Evaluation) -> tuple[Comparison, ...]:
+    """Tests of what mmrec adds against the best floor: seen items removed, at the main cut-off."""
+    floor = evaluation.best_floor()
+    ranks = {name: value for (name, seen), value in evaluation.ranks.items() if seen == "removed"}
+    return compare(
+        ranks, [(name, floor) for name in ORDER if name in ranks and name not in FLOORS], cutoff=evaluation.cutoff
+    )
+
+
+def _unseen(histories: Sequence[npt.NDArray[np.int32]], items: int) -> npt.NDArray[np.bool_]:
+    eligible_BN = np.ones((len(histories), items), dtype=bool)
+    for row, history in enumerate(histories):
+        eligible_BN[row, history] = False
+    return eligible_BN
+
+
+def _candidates(
+    features: Mapping[str, npt.NDArray[np.float32]], eligible_N: npt.NDArray[np.bool_], target: int, keep: int
+) -> npt.NDArray[np.int64]:
+    """The answer first, then the eligible items that lead in any channel."""
+    rows = np.flatnonzero(eligible_N)
+    if len(rows) > keep:
+        per_channel = max(1, keep // len(features))
+        leaders = [rows[np.argpartition(-feature[rows], per_channel)[:per_channel]] for feature in features.values()]
+        rows = np.unique(np.concatenate(leaders))
+    return np.concatenate([[target], rows[rows != target]])

@@ -1,0 +1,490 @@
+"""From a dataset folder to a bundle: embed, fuse, quantise, train, weigh, evaluate, publish.
+
+Each stage's result is kept in the work folder beside the key of what that stage reads. So the same command after a kill
+goes on where it stopped and makes the same bundle, and another command does the stages that it changes and those after
+them. Frozen vectors stay there when the bundle is published, for the next fit.
+"""
+
+# Axes: N items, D fused dimensions, P levels of a semantic ID, U users
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import mmrec
+from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.channels.blend import Blend
+from mmrec.channels.lexical import build_lexical_index
+from mmrec.channels.lsa_projection import fit_sketch
+from mmrec.channels.transitions import count_transitions
+from mmrec.contract.items import Versions
+from mmrec.data.dataset import Dataset, read_dataset
+from mmrec.data.splits import LeaveOneOut
+from mmrec.data.summary import DatasetSummary
+from mmrec.data.word_columns import find_words
+from mmrec.errors import InvalidArgumentError
+from mmrec.evaluation.metrics import MetricRow
+from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
+from mmrec.generator.curves import draw_curves
+from mmrec.generator.model import Generator
+from mmrec.generator.training import train_generator
+from mmrec.generator.training_log import EpochRecord, TrainingResult
+from mmrec.generator.validation import ValidationSet
+from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, Parts, write_parts
+from mmrec.recommender.ranker import Ranker
+from mmrec.runtime.device import resolve_device, resolve_dtype
+from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.processes import Processes
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.semantic_ids.decode_index import build_decode_index
+from mmrec.semantic_ids.report import TokenReport, categorical_columns, report_tokens
+from mmrec.semantic_ids.tokenizer import fit_tokenizer, tokenizer_from_tensors
+from mmrec.training.config import FitConfig, Modality
+from mmrec.training.encoding import ENCODING_STAGES, Encoded, encode_dataset, keep_thumbnails, numbers_on
+from mmrec.training.evaluation import Evaluation, evaluate, fit_blends
+from mmrec.training.item_inputs import build_item_table
+from mmrec.training.model_card import model_card
+from mmrec.training.splitting import split_events
+from mmrec.training.stage_keys import (
+    array_digest,
+    events_digest,
+    folder_digest,
+    pictures_digest,
+    questions_digest,
+    stage_key,
+    texts_digest,
+)
+from mmrec.training.work_folder import WorkFolder, dataset_fingerprint
+from mmrec_encoders.fusion import Fusion, ItemFeatures
+from mmrec_encoders.fusion_training import train_fusion
+from mmrec_encoders.training import following_pairs
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What a fit made.
+
+    Attributes:
+        bundle: The bundle's root folder.
+        version: Folder of the published version.
+        evaluation: Metrics on the test questions.
+        tokens: What the semantic IDs look like.
+        epochs: Training curve of the LLM.
+        best_epoch: The one whose weights are served.
+        unreadable: Pictures that could not be read; their items have words only.
+        bare: Items with neither words nor a picture that could be read: similar items and searches leave them out.
+        seconds: Wall time of this run by stage.
+        summary: What became of the rows of the dataset.
+    """
+
+    bundle: Path
+    version: Path
+    evaluation: Evaluation
+    tokens: TokenReport
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int
+    unreadable: int
+    bare: int
+    seconds: dict[str, float]
+    summary: DatasetSummary
+
+
+class _Job(NamedTuple):
+    """What every stage needs; `pictures` is the digest of the dataset's pictures."""
+
+    data: Dataset
+    split: LeaveOneOut
+    config: FitConfig
+    processes: Processes
+    progress: Progress
+    log_dir: Path | None
+    pictures: str
+
+
+class _Trained(NamedTuple):
+    parts: Parts
+    fusion: Fusion
+    features: ItemFeatures
+    result: TrainingResult
+
+
+class _Ranking(NamedTuple):
+    ranker: Ranker
+    blends: dict[str, Blend]
+    trained: _Trained
+
+
+class _Clock:
+    """Wall time by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        now = time.monotonic()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._since = now
+
+
+def fit_dataset(
+    dataset: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: FitConfig | None = None,
+    progress: Progress = NO_PROGRESS,
+    *,
+    log_dir: str | os.PathLike[str] | None = None,
+    holds_changes: int | None = None,
+    note: Callable[[str], None] = lambda _: None,
+    fresh: bool = False,
+) -> FitResult:
+    """Fit a bundle on a dataset folder.
+
+    In a group of processes (torchrun, accelerate launch), all of which call this alike, the LLM is trained by all of
+    them; everything else is done by the first one, which writes and speaks alone.
+
+    Args:
+        dataset: Folder with items, events and pictures.
+        out: Bundle folder; made if it is not there, and given a new version if it is.
+        config: What to do; None for the `embedded` preset.
+        progress: Reports every stage.
+        log_dir: Folder for TensorBoard's event files of the training; None for none.
+        holds_changes: The dataset holds the changes of the live catalogue up to this number, the one at the end of the
+            catalogue's version from which it was taken; a server then replays only later ones onto the bundle. None:
+            not said.
+        note: Called with sentences, before the work begins, which rows are not used and what looks wrong in the others.
+        fresh: Start every stage anew, whatever earlier fits have left in `out`.
+
+    Returns:
+        The same in every process.
+
+    Raises:
+        InvalidDatasetError: the dataset cannot be used, or has too few events to hold any out.
+        FailedPreconditionError: another fit is writing to `out`, or the disk is full or refuses otherwise.
+        ModelNotAvailableError: a model can be neither found nor fetched.
+        StoppedError: SIGTERM came while the LLM was trained; what was done is saved.
+    """
+    config = config or FitConfig()
+    if holds_changes is not None and holds_changes < 0:
+        raise InvalidArgumentError(
+            f"holds_changes is {holds_changes}; it must be the number of a change, 0 or more", field="holds_changes"
+        )
+    with refusals_as_errors(GO_ON, Path(out)):
+        return _fit(
+            dataset, Path(out), config, progress, Path(log_dir) if log_dir else None, holds_changes, note, fresh
+        )
+
+
+def _fit(
+    dataset: str | os.PathLike[str],
+    out: Path,
+    config: FitConfig,
+    progress: Progress,
+    log_dir: Path | None,
+    holds_changes: int | None,
+    note: Callable[[str], None],
+    fresh: bool,
+) -> FitResult:
+    resolve_dtype(config.dtype, resolve_device(config.device))
+    clock = _Clock()
+    data = read_dataset(dataset, require=config.require, max_left_out=config.max_left_out, min_rating=config.min_rating)
+    for line in data.notes:
+        note(line)
+    config = replace(config, words=find_words(data.catalogue, data.settings.words, config.template))
+    if config.relabel_ids:
+        data = _relabelled(data, config.seed)
+    split = split_events(data.interactions, config.split, data.root)
+    key = {
+        "mmrec": mmrec.__version__,
+        "dataset": dataset_fingerprint(data.root),
+        "config": asdict(config),
+        "device": str(resolve_device(config.device)),
+    }
+    if config.encoders_from:
+        key["encoders"] = open_bundle(config.encoders_from).version
+    processes = Processes(config.device)
+    if not processes.is_main:
+        progress = NO_PROGRESS
+    job = _Job(data, split, config, processes, progress, log_dir, "")
+    work = WorkFolder(out / ".fit", progress)
+    if not processes.is_main:
+        return _help(job, work)
+    with BundleWriter(out, preset=config.preset, name=data.name) as writer:
+        work.tidy()
+        if fresh:
+            work.clear()
+        clock.lap("read")
+        pictures = pictures_digest(data.catalogue.images, data.pictures, progress) if any(data.catalogue.images) else ""
+        job = job._replace(pictures=str(processes.tell(pictures)))
+        with processes.main_first():
+            encoded = encode_dataset(data, job.pictures, config, work, progress)
+            clock.lap("embed")
+        ranking = _weigh(job, _train(job, encoded, work, clock), clock)
+        evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
+        clock.lap("evaluate")
+        if config.compare_modalities:
+            rows = _modality_rows(job, encoded, work)
+            evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
+            clock.lap("compare modalities")
+        thumbnails = keep_thumbnails(data, job.pictures, config, work, progress)
+        parts = ranking.ranker.parts
+        categories = categorical_columns(data.catalogue.attributes)
+        tokens = report_tokens(parts.semantic_ids_NP, parts.tokenizer.widths, split.train, categories, seed=config.seed)
+        extra = {} if holds_changes is None else {HOLDS_CHANGES: holds_changes}
+        version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, extra, progress)
+        clock.lap("publish")
+        work.keep(ENCODING_STAGES)
+    result = FitResult(
+        bundle=out,
+        version=version,
+        evaluation=evaluation,
+        tokens=tokens,
+        epochs=ranking.trained.result.epochs,
+        best_epoch=ranking.trained.result.best_epoch,
+        unreadable=encoded.unreadable,
+        bare=int(np.count_nonzero(~(encoded.features.has_image_N | encoded.features.has_text_N))),
+        seconds=clock.seconds,
+        summary=data.summary,
+    )
+    return processes.tell(result)
+
+
+def _help(job: _Job, work: WorkFolder) -> FitResult:
+    """What the other processes of a group do: train with the first one, on what it has left in the work folder."""
+    config = replace(job.config, device=str(job.processes.device))
+    job = job._replace(config=config, pictures=str(job.processes.tell(None)))
+    with job.processes.main_first():
+        encoded = encode_dataset(job.data, job.pictures, config, work, NO_PROGRESS)
+    clock = _Clock()
+    _train(job, encoded, work, clock)
+    if config.compare_modalities:
+        for name, hidden in _modalities(job):
+            _train(hidden, encoded, work.sub(name), clock)
+    return job.processes.tell(None)
+
+
+def _relabelled(data: Dataset, seed: int) -> Dataset:
+    new_rows_N = shuffled_rows(len(data.catalogue), seed)
+    return dataclasses.replace(
+        data,
+        catalogue=relabel_catalogue(data.catalogue, new_rows_N, seed),
+        interactions=relabel_interactions(data.interactions, new_rows_N),
+        rejected=relabel_interactions(data.rejected, new_rows_N),
+    )
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Trained:
+    """Fuse, quantise and train; all processes of a group come here together."""
+    config, split, data = job.config, job.split, job.data
+    device = job.processes.device
+    features = _masked(encoded.features, config.modality)
+    events = events_digest(split.train)
+    with job.processes.main_first():
+        fusion, fusion_key = _fusion(job, encoded, features, work)
+        fused_ND = fusion.fuse(features)
+        clock.lap("fuse")
+
+        def tokenize() -> dict[str, npt.NDArray[Any]]:
+            fitted = fit_tokenizer(fused_ND, split.train, config.tokenizer, seed=config.seed)
+            return {"semantic_ids": fitted.semantic_ids_NP} | fitted.tokenizer.tensors()
+
+        tokens_key = stage_key(
+            "tokens", fusion=fusion_key, events=events, config=asdict(config.tokenizer), seed=config.seed
+        )
+        tokens = work.tensors("tokens", tokens_key, tokenize)
+    index = build_decode_index(tokens["semantic_ids"]).to(device)
+    clock.lap("quantise")
+
+    items = len(data.catalogue)
+    popularity_N = Ranker.popularity_of(split.train, items)
+    transitions = count_transitions(split.train, items, config.channels.transitions)
+    texts = data.catalogue.texts(config.words)
+    lexical = build_lexical_index(texts, config.channels.lexical)
+    sketch = fit_sketch(lexical.rows, config.generator.sketch, seed=config.seed)
+    table = build_item_table(
+        fused_ND,
+        tokens["semantic_ids"],
+        popularity_N,
+        transitions,
+        config.channels.transitions,
+        lexical,
+        sketch,
+        config.generator,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        generator = Generator(config.generator, table, index.widths).to(device)
+    result = train_generator(
+        generator,
+        index,
+        [split.train.history(user) for user in range(split.train.users)],
+        ValidationSet(split.validation.histories, split.validation.targets_U),
+        config.training,
+        device=device,
+        dtype=resolve_dtype(config.dtype, device),
+        seed=config.seed,
+        progress=job.progress,
+        checkpoint=work.folder / "generator",
+        inputs=stage_key(
+            "generator",
+            tokens=tokens_key,
+            events=events,
+            validation=questions_digest(split.validation),
+            texts=texts_digest(texts, data.catalogue.has_words(config.words)),
+            channels=asdict(config.channels),
+            config=asdict(config.generator),
+            pretrained=folder_digest(config.generator.pretrained),
+            numbers=numbers_on(config),
+        ),
+        log_dir=job.log_dir,
+        processes=job.processes,
+    )
+    clock.lap("train")
+
+    parts = Parts(
+        catalogue=data.catalogue,
+        interactions=data.interactions,
+        fused_ND=fused_ND,
+        semantic_ids_NP=tokens["semantic_ids"],
+        decode_index=index,
+        tokenizer=tokenizer_from_tensors(tokens),
+        generator=generator,
+        transitions=transitions,
+        transitions_wide=count_transitions(split.train, items, config.channels.transitions_wide),
+        lexical=lexical,
+        sketch=sketch,
+        popularity_N=popularity_N,
+        channels=config.channels,
+        blends={},
+        beam_width=config.beam_width,
+        rejected=data.rejected,
+    )
+    return _Trained(parts, fusion, features, result)
+
+
+def _fusion(job: _Job, encoded: Encoded, features: ItemFeatures, work: WorkFolder) -> tuple[Fusion, str]:
+    """The fused embedding, trained unless an earlier run did; and its key."""
+    config, device = job.config, job.processes.device
+    pairs_P2 = following_pairs(job.split.train)
+    key = stage_key(
+        "fusion",
+        features=encoded.key,
+        modality=config.modality,
+        pairs=array_digest(pairs_P2),
+        config=asdict(config.fusion),
+        seed=config.seed,
+        device=device.type,
+    )
+    found = work.load("fusion", key, lambda path: Fusion.load(path, device=device))
+    if found is not None:
+        return found, key
+    fusion = train_fusion(
+        features, pairs_P2, config.fusion, seed=config.seed, device=config.device, progress=job.progress
+    )
+    work.store("fusion", key, fusion.save)
+    return fusion, key
+
+
+def _weigh(job: _Job, trained: _Trained, clock: _Clock) -> _Ranking:
+    """Fit the channels' weights."""
+    device = job.processes.device
+    ranker = Ranker(trained.parts, device, resolve_dtype(job.config.dtype, device))
+    blends = fit_blends(ranker, job.split.validation, job.config.blend, job.progress)
+    ranker.parts = trained.parts._replace(blends=blends)
+    clock.lap("weigh")
+    return _Ranking(ranker, blends, trained)
+
+
+def _modalities(job: _Job) -> list[tuple[str, _Job]]:
+    """The same job with one modality hidden, words in the lexical channel included."""
+    jobs = []
+    alone: tuple[tuple[Modality, str], ...] = (("picture", "picture-only"), ("words", "words-only"))
+    for modality, name in alone:
+        data = job.data
+        if modality == "picture":
+            blank = ("",) * len(data.catalogue)
+            # A template may name them.
+            attributes = dict.fromkeys(data.catalogue.attributes, blank)
+            catalogue = dataclasses.replace(data.catalogue, titles=blank, descriptions=blank, attributes=attributes)
+            data = dataclasses.replace(data, catalogue=catalogue)
+        log_dir = job.log_dir / name if job.log_dir else None
+        jobs.append((name, job._replace(data=data, config=replace(job.config, modality=modality), log_dir=log_dir)))
+    return jobs
+
+
+def _modality_rows(job: _Job, encoded: Encoded, work: WorkFolder) -> list[MetricRow]:
+    """The whole recommender again with one modality hidden from it."""
+    rows = []
+    for name, hidden in _modalities(job):
+        ranking = _weigh(hidden, _train(hidden, encoded, work.sub(name), _Clock()), _Clock())
+        result = evaluate(
+            ranking.ranker, ranking.blends, job.split.train, job.split.test, job.progress, only_fused=True
+        )
+        rows += [replace(row, name=name) for row in result.rows]
+    return rows
+
+
+def _masked(features: ItemFeatures, modality: Modality) -> ItemFeatures:
+    if modality == "picture":
+        return features._replace(has_text_N=np.zeros_like(features.has_text_N))
+    if modality == "words":
+        return features._replace(has_image_N=np.zeros_like(features.has_image_N))
+    return features
+
+
+# --- publication ------------------------------------------------------------------------------------------------------
+
+
+def _publish(
+    writer: BundleWriter,
+    data: Dataset,
+    encoded: Encoded,
+    ranking: _Ranking,
+    evaluation: Evaluation,
+    tokens: TokenReport,
+    thumbnails: npt.NDArray[np.uint8] | None,
+    config: FitConfig,
+    key: dict[str, Any],
+    extra: dict[str, Any],
+    progress: Progress,
+) -> Path:
+    parts, training = ranking.ranker.parts, ranking.trained.result
+    index = write_parts(writer, parts, ranking.trained.features, thumbnails, progress)
+    encoded.encoder.with_fusion(ranking.trained.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
+    metrics = evaluation.as_json() | {
+        "split": config.split,
+        "best_epoch": training.best_epoch,
+        "epochs": [asdict(record) for record in training.epochs],
+        "index": asdict(index),
+        "tokens": tokens.as_json(),
+    }
+    writer.write_json("metrics.json", metrics)
+    draw_curves(training.epochs, training.best_epoch, writer.path("curves.png"))
+    versions = Versions(
+        model=_short_hash(json.dumps(key, sort_keys=True)),
+        catalogue=_short_hash(key["dataset"]),
+        codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
+    )
+    writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, training, tokens, versions))
+    parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary), **extra}
+    return writer.commit(versions=versions, parameters=parameters)
+
+
+def _short_hash(content: str | bytes) -> str:
+    data = content.encode() if isinstance(content, str) else content
+    return hashlib.sha256(data).hexdigest()[:12]

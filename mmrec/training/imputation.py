@@ -1,0 +1,687 @@
+"""Fills in a column of a catalogue: the items that have a value teach, the others get one with a confidence.
+
+The unit of work is one column. Features are the frozen vectors of an item's picture and of its words; the words never
+hold the column itself. Softmax regressions learn from the items that have a value, one over both sides and one over
+each, and held-out items decide how much each is heard. Where a label has few examples or none, its nearness to the item
+in a shared space (zero-shot) has a say as well. What the result is worth is measured on items held out by title, for
+copies of a title on both sides would answer for each other: accuracy, calibration, and how many items are covered at
+which confidence. Knows nothing about models and files.
+"""
+
+# Axes: N items, M examples, L labels, I picture dimensions, T words dimensions, F features, K alternatives
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
+from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords
+from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.understanding.calibration import best_temperature, expected_calibration_error, grouped_folds, softmax
+from mmrec.understanding.tagging import MAX_LABELS, check_labels, label_vectors
+from mmrec_encoders.fusion import ItemFeatures, check_features
+
+if TYPE_CHECKING:
+    from mmrec.data.dataset import Dataset
+    from mmrec_encoders.item_encoder import ItemEncoder
+
+Floats = npt.NDArray[np.float32]
+Modality = Literal["both", "picture", "words"]
+Source = Literal["given", "filled", "empty"]
+
+_COVERAGE_AT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_LEAST_HELD_OUT = 20
+_MOST_TUNED = 5_000
+_ITERATIONS = 60
+_ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class FillConfig:
+    """How a column is filled.
+
+    Attributes:
+        modality: ``both``, ``picture`` or ``words``: what an item is judged by.
+        min_confidence: Values less probable than this are left empty (and listed as alternatives), 0 to 1.
+        top_k: Alternatives kept per item, at least 1.
+        held_out: Share of the examples that accuracy and calibration are measured on, above 0, up to 0.5.
+        max_examples: Examples that are learned from; of more, so many are drawn.
+        penalty: Weight of the squared coefficients, above 0.
+        few: A label with this many examples is believed half as much zero-shot as learned, at least 1.
+        words_columns: Columns that make the words: None for the title, the description and every attribute but the one
+            that is filled.
+        seed: Of every draw.
+    """
+
+    modality: Modality = "both"
+    min_confidence: float = 0.0
+    top_k: int = 3
+    held_out: float = 0.1
+    max_examples: int = 100_000
+    penalty: float = 1e-4
+    few: int = 3
+    words_columns: tuple[str, ...] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.modality not in ("both", "picture", "words"):
+            raise InvalidArgumentError(
+                f"modality is {self.modality!r}; it must be 'both', 'picture' or 'words'", field="modality"
+            )
+        if not 0 <= self.min_confidence <= 1:
+            raise InvalidArgumentError(
+                f"min_confidence is {self.min_confidence}; a probability lies between 0 and 1", field="min_confidence"
+            )
+        if not 0 < self.held_out <= 0.5:
+            raise InvalidArgumentError(f"held_out is {self.held_out}; it must lie above 0, up to 0.5", field="held_out")
+        for name in ("top_k", "max_examples", "few"):
+            value = getattr(self, name)
+            if value < 1:
+                raise InvalidArgumentError(f"{name} is {value}; it must be at least 1", field=name)
+        if not self.penalty > 0:
+            raise InvalidArgumentError(f"penalty is {self.penalty}; it must be above 0", field="penalty")
+
+
+class Coverage(NamedTuple):
+    """What a confidence is worth.
+
+    Attributes:
+        confidence: Values at least this probable.
+        covered: Share of the held-out items that get one.
+        accuracy: Share of those that are right; 1 when there is none.
+    """
+
+    confidence: float
+    covered: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class FillReport:
+    """Measured on items held out by title.
+
+    Attributes:
+        rows: Items measured.
+        accuracy: Share that got the right value, 0 to 1.
+        ece: Expected calibration error of the confidences, 0 to 1.
+        coverage: By confidence, ascending.
+    """
+
+    rows: int
+    accuracy: float
+    ece: float
+    coverage: tuple[Coverage, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FillResult:
+    """A column, filled.
+
+    Attributes:
+        column: Its name.
+        labels: The values there are to choose from.
+        values: Per item: the given value, the filled one, or '' where none is sure enough. Length N.
+        confidences_N: Probability of the most probable label; 1 for given values, 0 where nothing is known of the item.
+            Shape: (N,), float32.
+        sources: ``given``, ``filled`` or ``empty``. Length N.
+        alternatives_NK: The most probable labels, as places in `labels`. Shape: (N, K), int64.
+        probabilities_NK: Their probabilities. Shape: (N, K), float32.
+        temperature: What scores were divided by.
+        report: What it is worth; None without enough examples to hold any out.
+        examples: Items that were learned from, 0 for zero-shot alone.
+    """
+
+    column: str
+    labels: tuple[str, ...]
+    values: tuple[str, ...]
+    confidences_N: Floats
+    sources: tuple[Source, ...]
+    alternatives_NK: npt.NDArray[np.int64]
+    probabilities_NK: Floats
+    temperature: float
+    report: FillReport | None
+    examples: int
+
+    def to_table(self, item_ids: Sequence[str]) -> Any:
+        """One row per item (pyarrow Table): item_id, value, confidence, source, alternatives.
+
+        Raises:
+            InvalidArgumentError: there are not as many ids as items.
+        """
+        import pyarrow as pa
+
+        if len(item_ids) != len(self.values):
+            raise InvalidArgumentError(f"there are {len(item_ids)} ids for {len(self.values)} items", field="item_ids")
+        alternatives = [
+            [
+                {"value": self.labels[label], "probability": float(probability)}
+                for label, probability in zip(labels, probabilities, strict=True)
+            ]
+            for labels, probabilities in zip(self.alternatives_NK, self.probabilities_NK, strict=True)
+        ]
+        kind = pa.list_(pa.struct([("value", pa.string()), ("probability", pa.float32())]))
+        return pa.table(
+            {
+                "item_id": pa.array(item_ids, pa.string()),
+                "value": pa.array(self.values, pa.string()),
+                "confidence": pa.array(self.confidences_N, pa.float32()),
+                "source": pa.array(self.sources, pa.string()),
+                "alternatives": pa.array(alternatives, kind),
+            }
+        )
+
+
+class LabelExamples(NamedTuple):
+    """Labels in a shared space, for those with few examples.
+
+    Attributes:
+        labels_LD: One unit row per label. Shape: (L, D), float32.
+        items_ND: Items in the same space, zero rows where nothing is known. Shape: (N, D), float32.
+    """
+
+    labels_LD: Floats
+    items_ND: Floats
+
+
+# --- one column -------------------------------------------------------------------------------------------------------
+
+
+def fill_column(
+    column: str,
+    values: Sequence[str],
+    features: ItemFeatures,
+    groups: Sequence[Hashable],
+    config: FillConfig | None = None,
+    *,
+    labels: Sequence[str] = (),
+    zero_shot: LabelExamples | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> FillResult:
+    """Give every item without a value the most probable one.
+
+    Args:
+        column: Name of the column.
+        values: What is there, '' where nothing is; such items are filled. Length N.
+        features: Frozen vectors; those of the words must not be made from the column. Rows: N.
+        groups: What belongs on one side of the hold-out, such as the title. Length N.
+        config: See `FillConfig`.
+        labels: Further values to choose from, of which there may be no example.
+        zero_shot: Labels (those of the column, most frequent first, then the further ones; see `labels_of`) and items
+            in a shared space. Needed for labels without an example.
+        progress: Reports how far it is.
+
+    Raises:
+        InvalidArgumentError: lengths do not fit, there is no label, or labels without an example come without
+            `zero_shot`.
+    """
+    config = config or FillConfig()
+    check_features(features)
+    count = len(features.image_NI)
+    if len(values) != count or len(groups) != count:
+        raise InvalidArgumentError(
+            f"there are {len(values):,} values, {len(groups):,} groups and {count:,} rows of features; give one each",
+            field="values",
+        )
+    names = _labels_of(values, labels)
+    place = {name: number for number, name in enumerate(names)}
+    targets_N = np.array([place.get(value.strip(), -1) for value in values], np.int64)
+    examples_L = np.bincount(targets_N[targets_N >= 0], minlength=len(names))
+    if zero_shot is None and (examples_L == 0).any():
+        missing = names[int(np.argmin(examples_L))]
+        raise InvalidArgumentError(
+            f"no item has the value {missing!r:.60} in {column!r}; a label without an example needs vectors in a "
+            "shared space: use a fitted bundle's encoders",
+            field="labels",
+        )
+    if zero_shot is not None and zero_shot.labels_LD.shape[0] != len(names):
+        raise InvalidArgumentError(
+            f"there are {len(zero_shot.labels_LD)} label vectors for {len(names)} labels; give one each", field="labels"
+        )
+    table = _Tables(features, config.modality)
+    known_M = np.flatnonzero((targets_N >= 0) & table.known_N)
+    measured = _measure(table, targets_N, known_M, groups, names, zero_shot, config, progress)
+    scores = _Scorer(table, targets_N, known_M, len(names), zero_shot, config, progress)
+    return _result(column, names, values, targets_N, table, scores, measured, config)
+
+
+def fill_dataset(
+    data: Dataset,
+    column: str,
+    encoder: ItemEncoder,
+    config: FillConfig | None = None,
+    *,
+    labels: Sequence[str] = (),
+    features: ItemFeatures | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> FillResult:
+    """Fill a column of a dataset.
+
+    Args:
+        data: The dataset.
+        column: The column; it need not exist when `labels` are given.
+        encoder: Encodes pictures and words. With a trained fusion, labels are compared with items in its space;
+            without, with the words alone.
+        config: See `FillConfig`.
+        labels: Values to choose from, beside those in the column.
+        features: Picture vectors of the items, if they were computed before; its words are computed again all the
+            same, without the column.
+        progress: Reports how far it is.
+
+    Raises:
+        InvalidArgumentError: the column is not an attribute, there is no label, or the encoder's template names the
+            column.
+    """
+    config = config or FillConfig()
+    catalogue = data.catalogue
+    if column in OWN_COLUMNS or (column not in catalogue.attributes and not labels):
+        known = ", ".join(map(repr, catalogue.attributes)) or "none"
+        raise InvalidArgumentError(
+            f"the catalogue has no attribute {column!r:.60}; it has {known}: name one of them, or give labels for a "
+            "new one",
+            field="column",
+        )
+    values = catalogue.attributes.get(column, ("",) * len(catalogue))
+    bare = without_column(catalogue, column, config.words_columns)
+    _check_words(encoder.words, column)
+    if config.words_columns is not None and encoder.words.columns is not None:
+        # Columns that are asked for by name are words, whatever the encoder was made with.
+        encoder = encoder.with_words(EVERY_COLUMN)
+    words = encoder.encode_words(bare, progress)
+    if features is None:
+        found = encoder.encode_pictures(bare, data.pictures, progress)
+        image_NI, has_image_N = found.image_NI, found.has_image_N
+    else:
+        image_NI, has_image_N = features.image_NI, features.has_image_N
+    features = ItemFeatures(image_NI, has_image_N, words.text_NT, words.has_text_N)
+    names = _labels_of(values, labels)
+    zero_shot = _zero_shot(encoder, names, column, features, config.modality)
+    # Items without a title have nothing in common but that.
+    groups: list[Hashable] = [title.casefold().strip() or row for row, title in enumerate(catalogue.titles)]
+    return fill_column(column, values, features, groups, config, labels=labels, zero_shot=zero_shot, progress=progress)
+
+
+def without_column(catalogue: Catalogue, column: str, keep: Sequence[str] | None = None) -> Catalogue:
+    """The catalogue without a column, so that no text made of it can hold the answer.
+
+    Args:
+        catalogue: The catalogue.
+        column: The attribute to leave out.
+        keep: Columns of words to keep, of title, description and attributes; None for all others.
+
+    Raises:
+        InvalidArgumentError: `keep` names the column, or one that is not there.
+    """
+    if keep is None:
+        attributes = {name: values for name, values in catalogue.attributes.items() if name != column}
+        return dataclasses.replace(catalogue, attributes=attributes)
+    known = ("title", "description", *catalogue.attributes)
+    for name in keep:
+        if name == column or name not in known:
+            raise InvalidArgumentError(
+                f"words_columns has {name!r:.60}; it may name {', '.join(map(repr, known))}, but not the column that "
+                "is filled",
+                field="words_columns",
+            )
+    empty = ("",) * len(catalogue)
+    return dataclasses.replace(
+        catalogue,
+        titles=catalogue.titles if "title" in keep else empty,
+        descriptions=catalogue.descriptions if "description" in keep else empty,
+        attributes={name: values for name, values in catalogue.attributes.items() if name in keep and name != column},
+    )
+
+
+def _check_words(words: ItemWords, column: str) -> None:
+    if column in words.named:
+        raise InvalidArgumentError(
+            f"the text template {words.template!r:.200} names {column!r}, the column to fill, so the words would hold "
+            "the answer; use a template without it",
+            field="template",
+        )
+
+
+def _labels_of(values: Sequence[str], further: Sequence[str]) -> tuple[str, ...]:
+    """Values of the column, the most frequent first and equal ones by name, then the further labels."""
+    present = [value.strip() for value in values if value.strip()]
+    counts = Counter(present)
+    ordered = sorted(counts, key=lambda name: (-counts[name], name))
+    found = list(dict.fromkeys([*ordered, *(label.strip() for label in further)]))
+    if not found:
+        raise InvalidArgumentError(
+            "no item has a value in the column, and no labels are given; give labels to choose from", field="labels"
+        )
+    if len(found) > MAX_LABELS:
+        raise InvalidArgumentError(
+            f"the column has {len(found):,} distinct values; at most {MAX_LABELS:,} can be told apart: it is not a "
+            "column of labels",
+            field="column",
+        )
+    return check_labels(found)
+
+
+def _zero_shot(
+    encoder: ItemEncoder, names: Sequence[str], column: str, features: ItemFeatures, modality: Modality
+) -> LabelExamples | None:
+    """Labels and items in the space they share: the fusion's, or without one that of the words."""
+    fusion = encoder.fusion
+    if fusion is None:
+        if modality == "picture":
+            return None
+        labels_LD = label_vectors(names, lambda texts: encoder.text.encode(texts, query=True), column=column)
+        return LabelExamples(labels_LD, np.where(features.has_text_N[:, None], features.text_NT, np.float32(0)))
+    trained = fusion
+    labels_LD = label_vectors(
+        names, lambda texts: trained.text_query(encoder.text.encode(texts, query=True)), column=column
+    )
+    image_N = features.has_image_N & (modality != "words")
+    text_N = features.has_text_N & (modality != "picture")
+    items_ND = fusion.fuse(
+        ItemFeatures(features.image_NI * image_N[:, None], image_N, features.text_NT * text_N[:, None], text_N)
+    )
+    return LabelExamples(labels_LD, np.where((image_N | text_N)[:, None], items_ND, np.float32(0)))
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+class _Features:
+    """Features of items as one matrix, made a block at a time: vectors of the modalities, a zero block and a flag where
+    one is missing, and a constant."""
+
+    def __init__(self, features: ItemFeatures, modality: Modality) -> None:
+        self._parts: list[tuple[Floats, npt.NDArray[np.bool_]]] = []
+        if modality != "words":
+            self._parts.append((features.image_NI, features.has_image_N))
+        if modality != "picture":
+            self._parts.append((features.text_NT, features.has_text_N))
+        self.known_N: npt.NDArray[np.bool_] = np.logical_or.reduce([has for _, has in self._parts])
+        # Each dimension is scaled by one number per modality: its vectors have unit norm, and a dimension that hardly
+        # varies has little to say.
+        self._means = [
+            part[has].mean(axis=0) if has.any() else np.zeros(part.shape[1], np.float32) for part, has in self._parts
+        ]
+        self._scales = [
+            float(np.sqrt(np.square(part[has] - mean).mean()) or 1.0) if has.any() else 1.0
+            for (part, has), mean in zip(self._parts, self._means, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.known_N)
+
+    def rows(self, rows_M: npt.NDArray[np.int64]) -> Floats:
+        """Shape: (M, F), float32."""
+        blocks = []
+        for (part, has), mean, scale in zip(self._parts, self._means, self._scales, strict=True):
+            there = has[rows_M, None]
+            blocks += [np.where(there, (part[rows_M] - mean) / scale, 0.0), there.astype(np.float32)]
+        blocks.append(np.ones((len(rows_M), 1), np.float32))
+        return np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+class _Tables:
+    """What is learned from: all modalities as one matrix, and where there are two, each by itself as well.
+
+    Words mostly name the value and pictures mostly show it. One regression over both leans on the words, because they
+    explain the examples nearly alone; three whose opinions are weighed on held-out items let the picture speak where
+    the words are vague.
+    """
+
+    def __init__(self, features: ItemFeatures, modality: Modality) -> None:
+        self.whole = _Features(features, modality)
+        self.both_N: npt.NDArray[np.bool_] = features.has_image_N & features.has_text_N
+        split = modality == "both" and bool(self.both_N.any())
+        self.sides = (_Features(features, "words"), _Features(features, "picture")) if split else ()
+
+    @property
+    def known_N(self) -> npt.NDArray[np.bool_]:
+        """Items of which anything is known."""
+        return self.whole.known_N
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+
+class _Tuning(NamedTuple):
+    """What held-out items decide.
+
+    Attributes:
+        shares: Of the opinions: the whole table's, then each side's.
+        temperature: Of the probabilities.
+    """
+
+    shares: tuple[float, ...]
+    temperature: float
+
+
+class _Scorer:
+    """Scores of labels for items: learned, and where examples are few, zero-shot too."""
+
+    def __init__(
+        self,
+        table: _Tables,
+        targets_N: npt.NDArray[np.int64],
+        examples_M: npt.NDArray[np.int64],
+        labels: int,
+        zero_shot: LabelExamples | None,
+        config: FillConfig,
+        progress: Progress,
+    ) -> None:
+        self._table, self._zero_shot = table, zero_shot
+        self.tuning = _Tuning((1.0, *(0.0 for _ in table.sides)), 1.0)
+        generator = np.random.default_rng(config.seed)
+        if len(examples_M) > config.max_examples:
+            examples_M = np.sort(generator.choice(examples_M, config.max_examples, replace=False))
+        self.examples = len(examples_M)
+        counts_L = np.bincount(targets_N[examples_M], minlength=labels)
+        self._seen_L: npt.NDArray[np.bool_] = counts_L > 0
+        self._learned: list[tuple[_Features, Floats]] = []
+        self._zero_temperature = 0.05
+        if self._seen_L.sum() > 1:
+            self._learned = [
+                (
+                    part,
+                    _softmax_regression(part.rows(examples_M), targets_N[examples_M], labels, config.penalty, progress),
+                )
+                for part in (table.whole, *table.sides)
+            ]
+        # How much a label's zero-shot probability counts: wholly without an example, half with `few`.
+        self._trust_L = np.where(self._seen_L, config.few / (config.few + counts_L), 1.0).astype(np.float32)
+        if zero_shot is not None and len(examples_M):
+            some_M = np.sort(generator.choice(examples_M, min(5_000, len(examples_M)), replace=False))
+            self._zero_temperature = best_temperature(self._cosines(zero_shot, some_M), targets_N[some_M])
+
+    def scores(self, rows_M: npt.NDArray[np.int64]) -> Floats:
+        """Logarithms of probabilities, before the temperature. Shape: (M, L), float32."""
+        labels = len(self._seen_L)
+        learned_ML = np.zeros((len(rows_M), labels), np.float32)
+        if self._learned:
+            opinions = [self._opinion(number, rows_M) for number in range(len(self._learned))]
+            weighed_ML = np.einsum("t,tml->ml", np.array(self.tuning.shares, np.float32), np.stack(opinions))
+            # A side says nothing of an item that lacks it.
+            logits = np.where(self._table.both_N[rows_M, None], weighed_ML, opinions[0])
+            logits[:, ~self._seen_L] = -np.inf
+            learned_ML = softmax(logits)
+        elif self._seen_L.any():
+            learned_ML[:, self._seen_L] = 1.0
+        if self._zero_shot is None:
+            return np.log(np.maximum(learned_ML, 1e-12))
+        zero_ML = softmax(self._cosines(self._zero_shot, rows_M), self._zero_temperature)
+        mixed_ML = self._trust_L * zero_ML + (1 - self._trust_L) * learned_ML
+        mixed_ML /= np.maximum(mixed_ML.sum(axis=1, keepdims=True), 1e-12)
+        return np.log(np.maximum(mixed_ML, 1e-12))
+
+    def tune(self, rows_M: npt.NDArray[np.int64], targets_M: npt.NDArray[np.int64]) -> None:
+        """Fit shares and temperature to items that were not learned from."""
+        self.tuning = _Tuning(self._best_shares(rows_M, targets_M), 1.0)
+        self.tuning = self.tuning._replace(temperature=best_temperature(self.scores(rows_M), targets_M))
+
+    def _best_shares(self, rows_M: npt.NDArray[np.int64], targets_M: npt.NDArray[np.int64]) -> tuple[float, ...]:
+        """Shares of least log-loss, 0 or more each."""
+        both_M = self._table.both_N[rows_M] & self._seen_L[targets_M]
+        if len(self._learned) < 2 or both_M.sum() < _LEAST_HELD_OUT:
+            return self.tuning.shares
+        rows_M, targets_M = rows_M[both_M][:_MOST_TUNED], targets_M[both_M][:_MOST_TUNED]
+        opinions_TML = np.stack([self._opinion(number, rows_M) for number in range(len(self._learned))])
+        right_TM = opinions_TML[:, np.arange(len(rows_M)), targets_M]
+
+        def loss(shares_T: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+            weighed_ML = np.einsum("t,tml->ml", shares_T.astype(np.float32), opinions_TML)
+            probabilities_ML = softmax(weighed_ML)
+            total = -np.log(np.maximum(probabilities_ML[np.arange(len(rows_M)), targets_M], 1e-12)).mean()
+            expected_T = np.einsum("ml,tml->t", probabilities_ML, opinions_TML) / len(rows_M)
+            return float(total), (expected_T - right_TM.mean(axis=1)).astype(np.float64)
+
+        start = np.full(len(self._learned), 1.0 / len(self._learned))
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 3.0)] * len(start))
+        return tuple(float(share) for share in found.x)
+
+    def _opinion(self, number: int, rows_M: npt.NDArray[np.int64]) -> Floats:
+        """Logarithms of what one regression holds probable. Shape: (M, L), float32."""
+        part, weights_FL = self._learned[number]
+        logits = part.rows(rows_M) @ weights_FL
+        return np.log(np.maximum(softmax(logits), 1e-12)).astype(np.float32)
+
+    def probabilities(self, rows_M: npt.NDArray[np.int64]) -> Floats:
+        """Shape: (M, L), float32, rows sum to 1."""
+        return softmax(self.scores(rows_M), self.tuning.temperature)
+
+    @staticmethod
+    def _cosines(zero_shot: LabelExamples, rows_M: npt.NDArray[np.int64]) -> Floats:
+        return np.asarray(zero_shot.items_ND[rows_M] @ zero_shot.labels_LD.T, np.float32)
+
+
+def _softmax_regression(
+    features_MF: Floats, targets_M: npt.NDArray[np.int64], labels: int, penalty: float, progress: Progress
+) -> Floats:
+    """Coefficients of least log-loss with a penalty on their squares, by L-BFGS. Shape: (F, L), float32."""
+    count, width = features_MF.shape
+    rows = np.arange(count)
+    progress.start("learning the column", _ITERATIONS, "rounds")
+
+    def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        weights = flat.reshape(width, labels).astype(np.float32)
+        gradient = np.zeros((width, labels), np.float64)
+        total = 0.0
+        for at in range(0, count, _ROWS_AT_ONCE):
+            block = features_MF[at : at + _ROWS_AT_ONCE]
+            right = (rows[: len(block)], targets_M[at : at + len(block)])
+            probabilities = softmax(block @ weights)
+            total -= float(np.log(np.maximum(probabilities[right], 1e-12)).sum(dtype=np.float64))
+            probabilities[right] -= 1.0
+            gradient += block.T @ probabilities
+        squares = float(np.square(flat).sum())
+        return total / count + penalty / 2 * squares, (gradient / count).ravel() + penalty * flat
+
+    found = minimize(
+        loss,
+        np.zeros(width * labels),
+        jac=True,
+        method="L-BFGS-B",
+        callback=lambda _: progress.advance(),
+        options={"maxiter": _ITERATIONS, "maxcor": 6},
+    )
+    progress.finish(f"learned from {count:,} items")
+    return np.asarray(found.x.reshape(width, labels), np.float32)
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+class _Measured(NamedTuple):
+    tuning: _Tuning | None
+    report: FillReport | None
+
+
+def _measure(
+    table: _Tables,
+    targets_N: npt.NDArray[np.int64],
+    known_M: npt.NDArray[np.int64],
+    groups: Sequence[Hashable],
+    labels: Sequence[str],
+    zero_shot: LabelExamples | None,
+    config: FillConfig,
+    progress: Progress,
+) -> _Measured:
+    """Learn without the held-out examples; measure each half of those with the temperature fitted on the other."""
+    folds = max(2, round(2 / config.held_out)) if len(known_M) else 2
+    fold_M = grouped_folds([groups[row] for row in known_M.tolist()], folds, seed=config.seed)
+    halves = [known_M[fold_M == 0], known_M[fold_M == 1]]
+    learned = known_M[fold_M > 1]
+    if min(map(len, halves)) < _LEAST_HELD_OUT or not len(learned):
+        return _Measured(None, None)
+    scorer = _Scorer(table, targets_N, learned, len(labels), zero_shot, config, progress)
+    confidences, rights = [], []
+    for tuned, measured in (halves, halves[::-1]):
+        scorer.tune(tuned, targets_N[tuned])
+        probabilities = scorer.probabilities(measured)
+        confidences.append(probabilities.max(axis=1))
+        rights.append(probabilities.argmax(axis=1) == targets_N[measured])
+    confidence, right = np.concatenate(confidences), np.concatenate(rights)
+    together = np.concatenate(halves)
+    coverage = []
+    for least in _COVERAGE_AT:
+        sure = confidence >= least
+        coverage.append(Coverage(least, float(sure.mean()), float(right[sure].mean()) if sure.any() else 1.0))
+    report = FillReport(
+        rows=len(right),
+        accuracy=float(right.mean()),
+        ece=expected_calibration_error(confidence, right),
+        coverage=tuple(coverage),
+    )
+    scorer.tune(together, targets_N[together])
+    return _Measured(scorer.tuning, report)
+
+
+def _result(
+    column: str,
+    labels: tuple[str, ...],
+    values: Sequence[str],
+    targets_N: npt.NDArray[np.int64],
+    table: _Tables,
+    scorer: _Scorer,
+    measured: _Measured,
+    config: FillConfig,
+) -> FillResult:
+    count, wanted = len(table), min(config.top_k, len(labels))
+    if measured.tuning is not None:
+        scorer.tuning = measured.tuning
+    alternatives_NK = np.zeros((count, wanted), np.int64)
+    probabilities_NK = np.zeros((count, wanted), np.float32)
+    for at in range(0, count, _ROWS_AT_ONCE):
+        rows = np.arange(at, min(count, at + _ROWS_AT_ONCE))
+        probabilities = scorer.probabilities(rows)
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :wanted]
+        alternatives_NK[rows] = order
+        probabilities_NK[rows] = np.take_along_axis(probabilities, order, axis=1)
+    # Of an item with neither picture nor words nothing can be said.
+    probabilities_NK[~table.known_N] = 0.0
+    given_N = targets_N >= 0
+    confidences_N = np.where(given_N, np.float32(1.0), probabilities_NK[:, 0]).astype(np.float32)
+    filled_N = ~given_N & table.known_N & (confidences_N >= config.min_confidence)
+    return FillResult(
+        column=column,
+        labels=labels,
+        values=tuple(
+            values[row].strip() if given_N[row] else labels[alternatives_NK[row, 0]] if filled_N[row] else ""
+            for row in range(count)
+        ),
+        confidences_N=confidences_N,
+        sources=tuple(
+            "given" if given else "filled" if filled else "empty"
+            for given, filled in zip(given_N.tolist(), filled_N.tolist(), strict=True)
+        ),
+        alternatives_NK=alternatives_NK,
+        probabilities_NK=probabilities_NK,
+        temperature=scorer.tuning.temperature,
+        report=measured.report,
+        examples=scorer.examples,
+    )

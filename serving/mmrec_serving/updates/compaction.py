@@ -1,0 +1,119 @@
+"""Folding: recorded changes into a new version of the bundle, while requests go on.
+
+Unit of work: one new version. Whoever folds holds the bundle folder from the beginning to the end, so that of two there
+is never more than one; and the store records which version is to follow (`announce`) before it is published, so that a
+kill leaves the old base or the new one, and either opens the store rightly. The server has it done by a process of its
+own (`folding_child`), and tells the store itself, which only one process may write to. Knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmrec.bundle import BundleWriter, current_version, open_bundle
+from mmrec.bundle.manifest import MANIFEST
+from mmrec.errors import FailedPreconditionError
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec_serving.change_log import ChangeReader
+from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
+from mmrec_serving.updates.bundle_position import open_store
+from mmrec_serving.updates.replay import bring_forward, catalogue_name
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A new version of a bundle.
+
+    Attributes:
+        version: Its name, also that of its folder.
+        catalogue: Version of its catalogue.
+        upto: It holds all changes up to this number.
+        changes: How many of these its base did not hold.
+        items: Items in its catalogue.
+    """
+
+    version: str
+    catalogue: str
+    upto: int
+    changes: int
+    items: int
+
+
+def fold(
+    bundle: Path,
+    reader: ChangeReader,
+    announce: Callable[[str, int], None],
+    *,
+    progress: Progress = NO_PROGRESS,
+    failpoint: Failpoint = no_failpoint,
+) -> Folded | None:
+    """Write a new version of a bundle with all changes that are recorded by now; None where there are none.
+
+    Nothing is trained, and nothing encoded where the vectors that were kept with the changes still fit. It computes on
+    the CPU.
+
+    Args:
+        bundle: The bundle folder; its current version is the base of the changes.
+        reader: The changes.
+        announce: Tells the store which catalogue is to follow and up to which change it holds them; called before
+            anything is published, and what it raises ends the folding without a new version.
+        progress: Reports what is being done.
+        failpoint: For tests.
+
+    Raises:
+        FailedPreconditionError: `bundle` is one version and not a bundle folder; another process writes to it; or its
+            current version is not the base of the changes.
+    """
+    from mmrec.recommender import Recommender
+
+    if (bundle / MANIFEST).is_file():
+        raise FailedPreconditionError(
+            f"{str(bundle)!r} is one version of a bundle, and folding makes another one beside it; name the folder of "
+            "all versions"
+        )
+    current_version(bundle)
+    with BundleWriter(bundle, preset="", name="", at=failpoint) as writer:
+        recommender = Recommender.load(bundle, device="cpu")
+        writer.preset, writer.name = recommender.bundle.manifest.preset, recommender.bundle.manifest.name
+        state = reader.state()
+        base = recommender.info().versions.catalogue
+        if base != state.base:
+            raise FailedPreconditionError(
+                f"the current version of {str(bundle)!r} is of the catalogue {base!r}, and the changes are to "
+                f"{state.base!r}; serve it, or open the store for it, first"
+            )
+        upto = state.position
+        progress.start("replaying changes", max(0, upto - state.folded), "changes")
+        if upto <= state.folded:
+            progress.finish("no changes")
+            return None
+        bring_forward(recommender, reader.replay(), lambda last: catalogue_name(state, last), upto)
+        progress.finish(f"changes {state.folded + 1:,} to {upto:,} replayed")
+        failpoint("replayed")
+        following = catalogue_name(state, upto)
+        announce(following, upto)
+        failpoint("announced")
+        told = {"from": recommender.bundle.version, "upto": upto}
+        folder = recommender.publish(writer, catalogue=following, folded=told, progress=progress)
+    failpoint("published")
+    return Folded(folder.name, following, upto, upto - state.folded, recommender.info().items)
+
+
+def fold_offline(
+    bundle: Path, store: Path, *, progress: Progress = NO_PROGRESS, failpoint: Failpoint = no_failpoint
+) -> Folded | None:
+    """Fold the changes of a store that no server holds, and drop them from it; None where there are none.
+
+    Raises:
+        FailedPreconditionError: see `fold`; or a server has the store.
+    """
+    with open_store(store, open_bundle(bundle)) as changes:
+        folded = fold(bundle, changes, changes.announce, progress=progress, failpoint=failpoint)
+        if folded is not None:
+            changes.rebase(folded.catalogue, folded.upto)
+            failpoint("rebased")
+        changes.drop_folded(changes.state().folded)
+        failpoint("dropped")
+    return folded

@@ -1,0 +1,48 @@
+"""The process in which a server has its changes folded; its arguments are the bundle folder and the store's.
+
+It runs at the lowest priority, with one thread of torch's beside the server's own, reads the store and writes the
+bundle. Before it publishes it says which catalogue is to follow, as a line of JSON on stdout, and waits for a line on
+stdin, which comes when the store has recorded it; when the server is gone, none comes and nothing is published. Its
+last line says what was published, or why nothing was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from mmrec.errors import MmrecError, UnavailableError
+from mmrec_serving.change_log import SqliteChangeReader, StoreConfig
+
+_LOWEST_PRIORITY = 19
+
+
+def main() -> None:
+    """Fold, as the arguments say."""
+    os.nice(_LOWEST_PRIORITY)
+    bundle, store = map(Path, sys.argv[1:])
+    try:
+        with SqliteChangeReader(StoreConfig(store)) as reader:
+            import torch
+
+            from mmrec_serving.updates.compaction import fold
+
+            torch.set_num_threads(1)
+            folded = fold(bundle, reader, _announce)
+        _say({"done": None if folded is None else asdict(folded)})
+    except MmrecError as err:
+        _say({"error": err.message})
+        sys.exit(err.exit_code)
+
+
+def _announce(catalogue: str, upto: int) -> None:
+    _say({"announce": catalogue, "upto": upto})
+    if not sys.stdin.readline():
+        raise UnavailableError("the server that asked for this is gone")
+
+
+def _say(line: dict[str, object]) -> None:
+    print(json.dumps(line), flush=True)

@@ -1,0 +1,242 @@
+"""What a server does by itself beside answering: swap to another version of the bundle, fold changes, tidy the store.
+
+Unit of work: one round. One thread does it all, one thing after the other, at a low pace. What goes wrong in a round is
+a warning, and the server goes on with what it has; see `mmrec_serving.worker_threads` for what is not. Knows nothing of
+gRPC and models.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import IO, Any, cast
+
+from mmrec.bundle import current_version, prune_versions
+from mmrec.contract.types import Engine, RecommendRequest
+from mmrec.errors import FailedPreconditionError, InternalError, MmrecError
+from mmrec_serving.config import ServerConfig
+from mmrec_serving.priority import give_way
+from mmrec_serving.updates.bundle_position import published_catalogue
+from mmrec_serving.updates.engine import LiveEngine
+from mmrec_serving.updates.live_catalogue import CatalogueChanges
+from mmrec_serving.worker_threads import OnEnd, Worker, nobody
+
+_log = logging.getLogger(__name__)
+
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "from mmrec_serving.updates.compaction_process import main; main()"
+)
+"""It finds its modules where this process finds them, however that came about."""
+_AFTER_FAILURE_S = 60.0
+"""A folding that failed is tried again after this, then after twice as long, and so on."""
+_MOST_S = 3600.0
+
+
+class Housekeeping:
+    """The background work of one server.
+
+    Args:
+        engine: What is served.
+        changes: The changes of its catalogue; None where it takes none, or keeps none.
+        config: What to do and how often.
+        clock: Seconds that only rise.
+        on_end: Called when the thread ends by itself.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        changes: CatalogueChanges | None,
+        config: ServerConfig,
+        clock: Callable[[], float] = time.monotonic,
+        on_end: OnEnd = nobody,
+    ) -> None:
+        self._engine = engine
+        self._changes = changes
+        self._config = config
+        self._clock = clock
+        self._wake = threading.Condition()
+        self._closing = False
+        self._reload = False
+        self._child: subprocess.Popen[str] | None = None
+        self._tidied = self._folded = clock()
+        self._failures = 0
+        self._not_before = 0.0
+        self._refused = ""
+        self._worker = Worker("mmrec-housekeeping", self._main, on_end)
+
+    @property
+    def versioned(self) -> bool:
+        """Whether the engine can go on with another version of what it serves."""
+        return callable(getattr(self._engine, "adopt", None))
+
+    def start(self) -> None:
+        """Begin. Without this, nothing is done."""
+        self._worker.start()
+
+    def reload(self) -> None:
+        """Go on with the version of the bundle that is current, soon."""
+        with self._wake:
+            self._reload = True
+            self._wake.notify_all()
+
+    def close(self) -> None:
+        """End it; what is being done is given up, and nothing is lost by it."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        child = self._child
+        if child is not None:
+            child.kill()
+        self._worker.join(self._config.grace_s)
+
+    def _main(self) -> None:
+        give_way()
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._closing or self._reload, self._config.housekeeping_s)
+                if self._closing:
+                    return
+                asked, self._reload = self._reload, False
+            for step in (lambda asked=asked: self._swap(asked), self._tidy, self._fold):
+                try:
+                    step()
+                except Exception as err:
+                    if not self._closing:
+                        told = err.message if isinstance(err, MmrecError) else repr(err)
+                        _log.warning("%s; the server goes on as it is", told, exc_info=not isinstance(err, MmrecError))
+
+    # --- another version ------------------------------------------------------------------------------------
+
+    def _swap(self, asked: bool) -> None:
+        if not (asked or self._config.watch):
+            return
+        if not self.versioned:
+            _log.warning("what is served has no versions to go on with")
+            return
+        engine = cast(LiveEngine, self._engine)
+        current = current_version(engine.bundle.root)
+        if current == engine.bundle.version:
+            if asked:
+                _log.info("version %s is current and served already", current)
+        elif asked or current != self._refused:
+            # One that cannot be served is not tried again by itself: that costs as much as serving it.
+            self._refused = current
+            self._adopt(engine)
+
+    def _adopt(self, engine: LiveEngine) -> None:
+        before = engine.bundle.version
+        if self._changes is not None:
+            self._changes.adopt()
+        else:
+            other = engine.load_current()
+            for found in other.recommend_many([RecommendRequest(k=1)]):
+                if isinstance(found, MmrecError):
+                    raise found
+            engine.adopt(other)
+        catalogue = engine.info().versions.catalogue
+        _log.info("version %s is served instead of %s, with the catalogue %s", engine.bundle.version, before, catalogue)
+
+    # --- the store ------------------------------------------------------------------------------------------
+
+    def _tidy(self) -> None:
+        if self._changes is None or self._clock() - self._tidied < self._config.tidy_every_s:
+            return
+        self._tidied = self._clock()
+        self._changes.settle()
+        store = self._changes.store
+        forgotten = store.forget(datetime.now(UTC))  # never one that still protects
+        gone = store.compact(store.position())
+        _log.info("%d requests of the store were forgotten, and %d changes merged into later ones", forgotten, gone)
+
+    def _fold(self) -> None:
+        config, changes = self._config, self._changes
+        now = self._clock()
+        if changes is None or now < self._not_before or not (config.fold_after or config.fold_every_s):
+            return
+        state = changes.store.state()
+        waiting = state.position - state.folded
+        due = config.fold_every_s is not None and now - self._folded >= config.fold_every_s
+        if not waiting or not (due or (config.fold_after and waiting >= config.fold_after)):
+            return
+        try:
+            self._fold_now(cast(LiveEngine, self._engine), changes)
+        except Exception:
+            self._not_before = self._clock() + min(_MOST_S, _AFTER_FAILURE_S * 2**self._failures)
+            self._failures += 1
+            raise
+        self._folded, self._failures = self._clock(), 0
+
+    def _fold_now(self, engine: LiveEngine, changes: CatalogueChanges) -> None:
+        changes.settle()
+        root = engine.bundle.root
+        if current_version(root) == engine.bundle.version:
+            if not self._run_child(engine, changes):
+                return
+        elif published_catalogue(root) != changes.store.state().successor:
+            raise FailedPreconditionError(
+                f"version {current_version(root)} is current and {engine.bundle.version} is served, so nothing is "
+                "folded; send SIGHUP to go on with the current one, or serve with --watch"
+            )
+        # Else it was folded for a server that was killed, and comes first.
+        self._adopt(engine)
+        if self._config.keep_versions:
+            for version in prune_versions(root, keep=self._config.keep_versions):
+                _log.info("version %s of the bundle was removed", version)
+
+    def _run_child(self, engine: LiveEngine, changes: CatalogueChanges) -> bool:
+        """Have a process of its own publish a version with all changes of now; whether there were any."""
+        command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(engine.bundle.root), str(self._config.store)]
+        with tempfile.TemporaryFile("w+") as log:
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+            with child:
+                self._child = child
+                try:
+                    if self._closing:  # it was set after `close` had looked for a child
+                        child.kill()
+                    said = _conversation(child, changes)
+                finally:
+                    # Whatever went wrong here, it must not publish now.
+                    child.kill()
+                    self._child = None
+            if "done" in said:
+                done = said["done"]
+                if done is not None:
+                    _log.info("changes up to %d were folded into version %s", done["upto"], done["version"])
+                return done is not None
+            log.seek(0)
+            why = str(said.get("error") or f"the process that folds ended with {child.returncode}: {_tail(log)}")
+        if "error" in said:
+            raise FailedPreconditionError(f"changes were not folded: {why}")
+        raise InternalError(f"changes were not folded: {why}")
+
+
+def _conversation(child: subprocess.Popen[str], changes: CatalogueChanges) -> dict[str, Any]:
+    """What the process said last; what it announces is recorded in the store."""
+    assert child.stdout is not None
+    assert child.stdin is not None
+    said: dict[str, Any] = {}
+    for line in child.stdout:
+        said = json.loads(line)
+        if "announce" in said:
+            changes.store.announce(said["announce"], said["upto"])
+            with suppress(BrokenPipeError):
+                child.stdin.write("go\n")
+                child.stdin.flush()
+            said = {}
+    child.wait()
+    return said
+
+
+def _tail(log: IO[str]) -> str:
+    lines = log.read().strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

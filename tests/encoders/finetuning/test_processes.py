@@ -1,0 +1,106 @@
+"""Two real processes in one group compute what one computes alone."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mmrec.runtime.processes import Processes
+from mmrec_encoders.finetuning import AdaptConfig, adapt_encoders, in_main_process
+from tests.encoders.finetuning.test_open_clip import config_for
+from tests.encoders.finetuning.tiny import still
+from tests.encoders.models import open_clip_folder
+
+
+def test_a_process_by_itself_is_a_group_of_one() -> None:
+    alone = Processes("cpu")
+    assert (alone.index, alone.count, alone.is_main, str(alone.device)) == (0, 1, True, "cpu")
+    rows = torch.eye(2)
+    assert alone.gather(rows) is rows
+    alone.add_up([rows])
+    assert torch.equal(rows, torch.eye(2))
+    assert alone.agree(True, 3.0) == (True, 3.0)
+    assert in_main_process("cpu")
+
+
+def test_being_alone_leaves_the_state_of_accelerate_as_it_was() -> None:
+    from accelerate.state import PartialState
+
+    Processes("cpu")
+    assert PartialState._shared_state == {}
+
+
+def test_two_processes_train_like_one_with_twice_the_batch(
+    colour_shop: Path, tiny: AdaptConfig, tmp_path: Path, child_environment: dict[str, str]
+) -> None:
+    clip = open_clip_folder(tmp_path / "clip")
+    script = f"""
+import json, pathlib, sys
+from mmrec_encoders.finetuning import adapt_encoders, in_main_process
+from tests.encoders.finetuning.test_open_clip import config_for
+from tests.encoders.finetuning.tiny import still, tiny_config
+found = []
+for out, config in (
+    ("small", tiny_config({tiny.text_model!r})),
+    ("full", still(config_for(pathlib.Path({str(clip)!r}), "full"))),
+):
+    report = adapt_encoders({str(colour_shop)!r}, {str(tmp_path)!r} + "/two-" + out, config)
+    found.append([report.batch, [epoch.loss for epoch in report.epochs], in_main_process("cpu")])
+print(json.dumps(found))
+"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**child_environment, **group, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    results = [child.communicate(timeout=250) for child in children]
+    assert [child.returncode for child in children] == [0, 0], "\n".join(err for _, err in results)
+    (small, full), other = (json.loads(out.splitlines()[-1]) for out, _ in results)
+    # Both processes get the same report; one of them speaks.
+    assert [row[:2] for row in (small, full)] == [row[:2] for row in other]
+    assert (small[2], other[0][2]) == (True, False)
+
+    # Batch normalisation sees one part at a time, so the small CLIP is compared with two parts in one process.
+    parts = adapt_encoders(colour_shop, tmp_path / "one-small", AdaptConfig(**{**_fields(tiny), "accumulate": 2}))
+    assert small[:2] == [16, pytest.approx([epoch.loss for epoch in parts.epochs], abs=1e-4)]
+    _assert_same(tmp_path, "small", "small_clip_pair.safetensors")
+    # Layer normalisation does not care, so the fine-tuned one is compared with one batch of twice the size.
+    whole = adapt_encoders(colour_shop, tmp_path / "one-full", still(config_for(clip, "full", batch_size=16)))
+    assert full[:2] == [16, pytest.approx([epoch.loss for epoch in whole.epochs], abs=1e-4)]
+    _assert_same(tmp_path, "full", "open_clip_model.safetensors")
+
+
+def _fields(config: AdaptConfig) -> dict[str, object]:
+    return {name: getattr(config, name) for name in config.__dataclass_fields__}
+
+
+def _assert_same(folder: Path, mode: str, name: str) -> None:
+    one, two = (load_file(folder / f"{count}-{mode}" / name) for count in ("one", "two"))
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        # The bias of the keys changes nothing whatever it is; Adam makes steps of the rounding of its zero gradient.
+        if key.endswith("k_proj.bias"):
+            continue
+        if key.endswith("in_proj_bias"):
+            third = len(value) // 3
+            value[third : 2 * third] = two[key][third : 2 * third]
+        # Adam divides by the size of the gradient, so single weights with next to no gradient (queries and keys of the
+        # pooling) move by rounding; processes that did not share gradients would differ by half and more.
+        off = torch.linalg.vector_norm(two[key].double() - value.double())
+        assert off <= 0.01 * torch.linalg.vector_norm(value.double()), f"{mode} {key} differs by {off}"

@@ -1,0 +1,117 @@
+"""Replacing some fields of items that exist: the rest stays, the picture included, which need not be at hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmrec
+from mmrec.contract.items import ItemInput, ItemRecord
+from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
+
+
+@pytest.fixture
+def own(demo_bundle: Path) -> mmrec.Recommender:
+    return mmrec.Recommender.load(demo_bundle, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures(demo_dataset: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((demo_dataset / "images").iterdir())[:4]]
+
+
+def item(own: mmrec.Recommender, item_id: str) -> ItemRecord:
+    return own.items([item_id]).items[0]
+
+
+def test_what_is_not_named_stays_the_picture_included(own: mmrec.Recommender) -> None:
+    before, column = item(own, "p0005"), next(iter(own._now.parts.catalogue.attributes))
+    sent = ItemInput("p0005", title="Quartz reading lamp", description="not read", attributes={column: "not read"})
+    assert own.upsert_items([sent], fields=["title"]).done == ("p0005",)
+    after = item(own, "p0005")
+    assert (after.title, after.description) == ("Quartz reading lamp", before.description)
+    assert (after.attributes, after.image) == (before.attributes, before.image)
+    row = own._now.parts.catalogue.row_of("p0005")
+    now, then = own._now.sides, mmrec.Recommender.load(own.bundle.root, device="cpu")._now.sides
+    np.testing.assert_array_equal(now.features.image_NI[row], then.features.image_NI[row])
+    assert now.features.has_image_N[row]
+    assert now.thumbnails is not None
+    assert then.thumbnails is not None
+    np.testing.assert_array_equal(now.thumbnails[row], then.thumbnails[row])
+    assert not np.array_equal(now.features.text_NT[row], then.features.text_NT[row])
+    assert own.search("quartz reading lamp", modality="words", k=1).item_ids == ("p0005",)
+    assert len(own.recommend(["p0005"], k=100).items) == 59
+
+
+def test_a_column_is_replaced_and_filtered_by_and_others_are_not(own: mmrec.Recommender) -> None:
+    first = next(iter(own._now.parts.catalogue.attributes))
+    before = item(own, "p0007")
+    own.upsert_items([ItemInput("p0007", attributes={first: "never-seen"})], fields=[f"attributes.{first}"])
+    assert own.recommend([], filter=f'{first} = "never-seen"').item_ids == ("p0007",)
+    assert item(own, "p0007").attributes == {**before.attributes, first: "never-seen"}
+    # All of them: those that are not given are empty afterwards.
+    own.upsert_items([ItemInput("p0007", attributes={first: "x"})], fields=["attributes"])
+    after = item(own, "p0007").attributes
+    assert {name: value for name, value in after.items() if value} == {first: "x"}
+    # One that is named and not given goes away.
+    own.upsert_items([ItemInput("p0007", title="not read")], fields=[f"attributes.{first}"])
+    assert not any(item(own, "p0007").attributes.values())
+
+
+def test_a_picture_is_replaced_and_taken_away(own: mmrec.Recommender, pictures: list[bytes]) -> None:
+    text = own._now.sides.features.text_NT[4].copy()
+    own.upsert_items([ItemInput("p0005", title="not read", image=pictures[0])], fields=["image"])
+    sides = own._now.sides
+    np.testing.assert_allclose(sides.features.image_NI[4], sides.features.image_NI[0], atol=1e-4)
+    np.testing.assert_array_equal(sides.features.text_NT[4], text)
+    assert (item(own, "p0005").image, item(own, "p0005").title == "not read") == ("", False)
+    own.upsert_items([ItemInput("p0005", title="not read")], fields=["image"])
+    assert not own._now.sides.features.has_image_N[4]
+    # Fields of an item that came a moment ago, in a row that the bundle does not have.
+    own.upsert_items([ItemInput("new", image=pictures[1])])
+    own.upsert_items([ItemInput("new", title="Quartz lamp")], fields=["title", "description"])
+    row = own._now.parts.catalogue.row_of("new")
+    assert own._now.sides.features.has_image_N[row]
+    assert own._now.sides.features.has_text_N[row]
+
+
+def test_what_is_wrong_with_one_item_leaves_the_others(own: mmrec.Recommender, pictures: list[bytes]) -> None:
+    own.upsert_items([ItemInput("bare", image=pictures[0])])
+    versions = own.info().versions
+    sent = [
+        ItemInput("ghost", title="not there"),
+        ItemInput("p0001", title="Quartz lamp"),
+        ItemInput("p0001", title="again"),
+        ItemInput("bare", title="not read"),
+    ]
+    found = own.upsert_items(sent, fields=["title", "image"], validate_only=True)
+    assert found.done == ("p0001", "bare")
+    found = own.upsert_items(sent, fields=["image"])
+    assert [entry.error and type(entry.error) for entry in found.entries] == [
+        NotFoundError,
+        None,
+        InvalidArgumentError,
+        InvalidArgumentError,
+    ]
+    assert found.entries[3].error is not None
+    assert "without words and picture" in found.entries[3].error.message
+    bad = own.upsert_items([ItemInput("p0002", image=b"no picture")], fields=["image"])
+    assert isinstance(bad.entries[0].error, InvalidImageError)
+    with pytest.raises(InvalidArgumentError, match="'warp' is no column of the catalogue") as refused:
+        own.upsert_items([ItemInput("p0001", title="x")], fields=["attributes.warp"])
+    assert refused.value.violations[0].field == "update_mask"
+    assert own.info().items == 61
+    assert own.info().versions.catalogue != versions.catalogue
+
+
+def test_what_was_kept_brings_the_fields_back_without_an_encoder(own: mmrec.Recommender, pictures: list[bytes]) -> None:
+    fields = [("title",), ()]
+    items = [ItemInput("p0005", title="Quartz reading lamp"), ItemInput("new", title="Oak desk", image=pictures[2])]
+    described = [own.describe_items([one], names).arrivals for one, names in zip(items, fields, strict=True)]
+    packed = [data for arrivals in described for data in own.pack_items(arrivals)]
+    back = own.restore_items(items, packed, fields)
+    assert back.records == tuple(record for arrivals in described for record in arrivals.records)
+    assert back.texts == tuple(text for arrivals in described for text in arrivals.texts)
+    assert back.records[0].description == item(own, "p0005").description
+    np.testing.assert_array_equal(back.fused_MD, np.concatenate([arrivals.fused_MD for arrivals in described]))
+    np.testing.assert_array_equal(back.thumbnails_M[0], described[0].thumbnails_M[0])

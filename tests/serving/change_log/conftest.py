@@ -1,0 +1,31 @@
+"""Stores in folders of their own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> StoreConfig:
+    return StoreConfig(tmp_path / "store")
+
+
+@pytest.fixture
+def store(config: StoreConfig) -> Iterator[SqliteChangeStore]:
+    with SqliteChangeStore(config, "c1") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def quick_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders in memory where there is such a place, for tests that commit hundreds of times."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield lambda: Path(tempfile.mkdtemp(dir=folder))

@@ -1,0 +1,290 @@
+"""A full disk, a folder that cannot be written to, files that are damaged or somebody else's, two writers."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mmrec.errors import (
+    BundleError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+from mmrec_serving.change_log import Change, Recorded, SqliteChangeReader, SqliteChangeStore, StoreConfig
+from tests.conftest import ROOT, subprocess_environment
+from tests.serving.change_log.making import upsert
+
+D = b"digest"
+
+
+def replayed(store: SqliteChangeStore) -> list[tuple[int, Change]]:
+    return [(entry.sequence, entry.change) for batch in store.replay() for entry in batch]
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1024))
+        except OSError:
+            pass
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith("-shm")}
+
+
+# --- no room ------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_one_sentence_loses_nothing_acknowledged_and_ends(small_disk: Path) -> None:
+    config, filler = StoreConfig(small_disk / "store"), small_disk / "filler"
+    with SqliteChangeStore(config, "c1") as store:
+        done = []
+
+        def write_on() -> None:
+            while True:
+                changes = [upsert(f"i{len(done)}", payload=bytes(5000))]
+                done.append(store.record(f"r{len(done)}", "upsert", D, changes, b"%d" % len(done)))
+                if len(done) == 1:
+                    fill(filler)
+
+        with pytest.raises(ResourceExhaustedError, match=r"no room is left on the disk of .*make room") as caught:
+            write_on()
+        assert caught.value.retry_after_s == 10.0
+        assert [number for number, _ in replayed(store)] == list(range(1, len(done) + 1))
+        with pytest.raises(ResourceExhaustedError, match="no room is left"):
+            store.rebase("c" * 900, 1)
+        filler.unlink()
+        number = len(done)
+        changes = [upsert(f"i{number}", payload=bytes(5000))]
+        assert store.record(f"r{number}", "upsert", D, changes, b"").first == number + 1
+    with SqliteChangeStore(config, "c1") as store:
+        assert [entry for entry, _ in replayed(store)] == list(range(1, number + 2))
+        assert [store.record(f"r{at}", "upsert", D, [], b"").reply for at in range(number)] == [
+            recorded.reply for recorded in done
+        ]
+
+
+def test_after_a_full_disk_and_a_close_everything_acknowledged_is_there(small_disk: Path) -> None:
+    config = StoreConfig(small_disk / "store")
+    last = 0
+    with SqliteChangeStore(config, "c1") as store:
+        try:
+            while True:
+                last = store.record("", "upsert", b"", [upsert("a", payload=bytes(9000))], b"").last
+        except ResourceExhaustedError:
+            pass
+    with SqliteChangeReader(config) as reader:
+        assert reader.position() == last > 10
+
+
+def test_a_store_that_has_no_room_to_be_made_is_made_later(small_disk: Path) -> None:
+    fill(small_disk / "filler")
+    config = StoreConfig(small_disk / "store")
+    with pytest.raises(ResourceExhaustedError, match="no room is left"):
+        SqliteChangeStore(config, "c1")
+    (small_disk / "filler").unlink()
+    with SqliteChangeStore(config, "c1") as store:
+        assert store.position() == 0
+
+
+def test_a_request_that_finds_no_room_takes_no_smaller_one_with_it(small_disk: Path) -> None:
+    first_in, go_on = threading.Event(), threading.Event()
+
+    def failpoint(name: str) -> None:
+        if name == "before-begin" and not first_in.is_set():
+            first_in.set()
+            assert go_on.wait(60)
+
+    config = StoreConfig(small_disk / "store")
+    with SqliteChangeStore(config, "c1", failpoint=failpoint) as store, ThreadPoolExecutor(4) as pool:
+        first = pool.submit(store.record, "", "upsert", b"", [upsert("a")], b"")
+        assert first_in.wait(60)
+        others = []
+        for at, size in enumerate((100, 2_000_000, 100)):
+            others.append(pool.submit(store.record, f"r{at}", "upsert", D, [upsert("b", payload=bytes(size))], b""))
+            while store._writer.waiting <= at:
+                threading.Event().wait(0.001)
+        go_on.set()
+        assert first.result() == Recorded(1, 1, b"")
+        with pytest.raises(ResourceExhaustedError, match="no room is left"):
+            others[1].result()
+        assert [others[at].result().first for at in (0, 2)] == [2, 3]
+        assert [number for number, _ in replayed(store)] == [1, 2, 3]
+
+
+# --- a folder that cannot be used ---------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_and_left_as_it_is(
+    small_disk: Path, remount: Callable[[str], None]
+) -> None:
+    config = StoreConfig(small_disk / "store")
+    with SqliteChangeStore(config, "c1") as store:
+        store.record("", "upsert", b"", [upsert("a")], b"")
+    before = kept(config.folder)
+    remount("ro")
+    try:
+        for name in ("store", "new"):
+            with pytest.raises(FailedPreconditionError, match="give a folder that can be written to"):
+                SqliteChangeStore(StoreConfig(small_disk / name), "c1")
+        with pytest.raises(FailedPreconditionError, match="give a folder that exists and can be written to"):
+            SqliteChangeReader(config)
+    finally:
+        remount("rw")
+    assert kept(config.folder) == before
+    with SqliteChangeStore(config, "c1") as store:
+        assert replayed(store) == [(1, upsert("a"))]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidArgumentError, match="which is a file; name a folder"):
+        SqliteChangeStore(StoreConfig(tmp_path / "file"), "c1")
+    with pytest.raises(InvalidArgumentError, match="base is empty"):
+        SqliteChangeStore(StoreConfig(tmp_path / "store"), "")
+
+
+# --- damage -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(config: StoreConfig) -> Path:
+    """The file of a store that was closed."""
+    with SqliteChangeStore(config, "c1") as store:
+        for number in range(20):
+            changes = [upsert(f"i{number}", payload=b"vector-%d" % number * 100)]
+            store.record(f"r{number}", "upsert", D, changes, b"")
+    return config.folder / "changes.sqlite"
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def without_a_page(data: bytes) -> bytes:
+    at = data.index(b"vector-5") // 4096 * 4096
+    return data[:at] + bytes(4096) + data[at + 4096 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [cut, without_a_page, lambda data: b"", lambda data: b"not a database" * 500, lambda data: bytes(len(data))],
+    ids=["cut", "without-a-page", "empty", "not-a-database", "zeros"],
+)
+def test_a_damaged_file_is_refused_and_never_made_anew(
+    written: Path, config: StoreConfig, damage: Callable[[bytes], bytes]
+) -> None:
+    written.write_bytes(damage(written.read_bytes()))
+    before = kept(config.folder)
+    with pytest.raises((BundleError, FailedPreconditionError), match=r"is damaged: .*restore the folder from a copy"):
+        SqliteChangeStore(config, "c1")
+    assert kept(config.folder) == before
+
+
+def test_a_change_that_is_damaged_is_named_when_it_is_read(written: Path, config: StoreConfig) -> None:
+    written.write_bytes(written.read_bytes().replace(b"vector-5", b"vector-6", 1))
+    with (
+        SqliteChangeStore(config, "c1") as store,
+        pytest.raises(BundleError, match="is damaged: change 6: its checksum is another"),
+    ):
+        replayed(store)
+
+
+def test_a_state_or_request_that_is_damaged_is_refused(written: Path, config: StoreConfig) -> None:
+    with sqlite3.connect(written) as db:
+        db.execute("UPDATE requests SET reply = x'00' WHERE request_id = 'r1'")
+    with SqliteChangeStore(config, "c1") as store:
+        with pytest.raises(BundleError, match="the row of request 'r1': its checksum is another"):
+            store.record("r1", "upsert", D, [], b"")
+        assert store.record("r2", "upsert", D, [], b"").repeated
+    with db:
+        db.execute("UPDATE state SET position = 3")
+    db.close()
+    with pytest.raises(BundleError, match="the row of its state: its checksum is another"):
+        SqliteChangeStore(config, "c1")
+
+
+def test_a_log_without_its_file_is_refused(written: Path, config: StoreConfig) -> None:
+    written.rename(written.with_name("changes.sqlite-wal"))
+    with pytest.raises(BundleError, match=r"changes.sqlite is gone, and its changes.sqlite-wal is there"):
+        SqliteChangeStore(config, "c1")
+    assert not written.exists()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "message"),
+    [
+        ("application_id = 7", "is a database of another program"),
+        ("user_version = 99", "has version 99 of its layout, this mmrec reads version 1; use the mmrec that wrote it"),
+    ],
+)
+def test_a_database_of_another_program_or_layout_is_refused(
+    written: Path, config: StoreConfig, pragma: str, message: str
+) -> None:
+    db = sqlite3.connect(written)
+    db.execute(f"PRAGMA {pragma}")
+    db.close()
+    for opened in (lambda: SqliteChangeStore(config, "c1"), lambda: SqliteChangeReader(config)):
+        with pytest.raises(FailedPreconditionError, match=message):
+            opened()
+
+
+# --- others -------------------------------------------------------------------------------------------------
+
+
+def test_a_second_writer_is_refused_here_and_in_another_process(store: SqliteChangeStore, config: StoreConfig) -> None:
+    message = "another process is writing to the store of catalogue changes in"
+    with pytest.raises(FailedPreconditionError, match=message):
+        SqliteChangeStore(config, "c1")
+    code = (
+        "import sys; from pathlib import Path; from mmrec_serving.change_log import *\n"
+        "config = StoreConfig(Path(sys.argv[1]))\n"
+        "with SqliteChangeReader(config) as reader: print(reader.position())\n"
+        "try: SqliteChangeStore(config, 'c1')\n"
+        "except Exception as err: print(err)\n"
+    )
+    store.record("", "upsert", b"", [upsert("a")], b"")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(config.folder)],
+        cwd=ROOT,
+        env=subprocess_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"1\n{message}")
+    store.close()
+    SqliteChangeStore(config, "c1").close()
+
+
+def test_a_program_that_holds_the_file_is_waited_for_and_then_told(config: StoreConfig) -> None:
+    with SqliteChangeStore(StoreConfig(config.folder, busy_timeout_s=0.05), "c1") as store:
+        other = sqlite3.connect(config.folder / "changes.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError, match="is held by another program") as caught:
+            store.record("r1", "upsert", D, [upsert("a")], b"")
+        assert caught.value.retry_after_s == 1.0
+        other.execute("ROLLBACK")
+        other.close()
+        assert store.record("r1", "upsert", D, [upsert("a")], b"") == Recorded(1, 1, b"")
+
+
+def test_of_a_request_that_fails_midway_nothing_is_left(store: SqliteChangeStore) -> None:
+    assert store._writer._db is not None
+    store._writer._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+    with pytest.raises(InvalidArgumentError, match="a change is too large for the store"):
+        store.record("r1", "upsert", D, [upsert("a"), upsert("b", payload=bytes(30_000))], b"")
+    assert store.position() == 0
+    assert store.record("r1", "upsert", D, [upsert("c")], b"") == Recorded(1, 1, b"")
+    assert replayed(store) == [(1, upsert("c"))]

@@ -1,0 +1,89 @@
+"""kill -9 at every named place and at any moment: what was acknowledged is there, nothing is there by half."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log.failpoints import FAILPOINTS
+from tests.conftest import ROOT, subprocess_environment
+from tests.serving.change_log.making import upsert
+
+
+@pytest.fixture(scope="module")
+def reports(quick_folder: Callable[[], Path]) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.serving.change_log.die_and_go_on", str(quick_folder())],
+        cwd=ROOT,
+        env=subprocess_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_an_unbroken_run_passes_every_failpoint(reports: list[dict[str, Any]]) -> None:
+    assert len(FAILPOINTS) == len(set(FAILPOINTS))
+    assert set(reports[0]["passed"]) == set(FAILPOINTS)
+    assert len(reports) - 1 == sum(reports[0]["passed"].values()) >= 50
+
+
+def test_a_store_is_not_written_to_by_a_child_of_its_process(reports: list[dict[str, Any]]) -> None:
+    assert reports[0]["forked"]
+
+
+@pytest.mark.parametrize("name", FAILPOINTS)
+def test_a_kill_loses_nothing_acknowledged_leaves_nothing_by_half_and_the_same_calls_go_on(
+    reports: list[dict[str, Any]], name: str
+) -> None:
+    found = [report for report in reports[1:] if report["name"] == name]
+    assert found
+    for report in found:
+        assert (report["status"], report["again"]) == (-signal.SIGKILL, 0)
+        # What stands after the kill is what stood after the last step that was acknowledged, or after the next one.
+        assert {report["done"], report["done"] + 1} & set(report["stands"]), report
+        assert report["same"], report
+        assert {".lock", "changes.sqlite"} >= set(report["left"]) - {"changes.sqlite-wal", "changes.sqlite-shm"}
+
+
+def test_killed_at_any_moment_while_many_threads_write_and_it_is_compacted(config: StoreConfig) -> None:
+    acknowledged: dict[str, tuple[int, int]] = {}
+    for run in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.serving.change_log.write_until_killed", str(config.folder), str(run)],
+            cwd=ROOT,
+            env=subprocess_environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        for _ in range(60 + 37 * run):
+            name, first, last = child.stdout.readline().split()
+            acknowledged[name] = (int(first), int(last))
+        child.kill()
+        for line in child.stdout:  # what it had been told before it died
+            name, first, last = line.split()
+            acknowledged[name] = (int(first), int(last))
+        assert child.wait() == -signal.SIGKILL
+        child.stdout.close()
+        with SqliteChangeStore(config, "c1") as store:
+            there = {entry.change.item_id: entry.sequence for batch in store.replay() for entry in batch}
+            assert all(there[name] == first for name, (first, _) in acknowledged.items())
+            for name, (first, last) in acknowledged.items():
+                again = store.record(name, "upsert", name.encode(), [], b"")
+                assert (again.first, again.last, again.reply, again.repeated) == (first, last, name.encode(), True)
+            # Two to a request, whole or not at all, and no number given twice.
+            assert store.position() % 2 == 0
+            assert store.position() >= max(last for _, last in acknowledged.values())
+            assert store.record("", "upsert", b"", [upsert("last"), upsert("last")], b"").last == store.position()
+    assert len({first for first, _ in acknowledged.values()}) == len(acknowledged)

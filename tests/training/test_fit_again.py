@@ -1,0 +1,176 @@
+"""Fitting again into the same folder: a stage is done anew when what it reads has changed, and only then."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from mmrec.bundle import open_bundle
+from mmrec.runtime.progress import NoProgress
+from mmrec.training import FitConfig, FitResult, fit_dataset
+from tests.conftest import quick_fit
+
+
+class Stages(NoProgress):
+    """What a fit takes from an earlier one, and what it does; ends it at a stage if told to."""
+
+    def __init__(self, last: str = "") -> None:
+        self.kept: list[str] = []
+        self.done: list[str] = []
+        self._last = last
+
+    def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        kept, _, name = stage.partition(": ")
+        if name:
+            assert kept == "kept from an earlier fit"
+            self.kept.append(name)
+        else:
+            self.done.append(stage)
+        if self._last and stage.startswith(self._last):
+            raise KeyboardInterrupt
+
+
+ENCODED = ["words", "small-image-encoder", "pictures"]
+ENCODING = {"encoding words", "encoding pictures", "training the small image encoder"}
+
+
+@pytest.fixture
+def shop(demo_dataset: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(demo_dataset, tmp_path / "shop"))
+
+
+@pytest.fixture
+def fitted(demo_bundle: Path, tmp_path: Path) -> Path:
+    """A folder into which `shop` has been fitted."""
+    return Path(shutil.copytree(demo_bundle, tmp_path / "bundle"))
+
+
+def fit(dataset: Path, out: Path, config: FitConfig, stages: Stages, fresh: bool = False) -> FitResult:
+    return fit_dataset(dataset, out, config, stages, fresh=fresh)
+
+
+def test_a_published_fit_leaves_vectors_and_the_small_image_encoder_alone(fitted: Path) -> None:
+    left = sorted(path.name.partition(".")[0] for path in (fitted / ".fit").iterdir())
+    assert left == ["pictures", "small-image-encoder", "words"]
+
+
+def test_with_another_number_of_passes_nothing_is_encoded_and_the_bundle_is_that_of_a_fresh_fit(
+    shop: Path, fitted: Path, tmp_path: Path
+) -> None:
+    config = replace(quick_fit(), training=replace(quick_fit().training, epochs=1))
+    again, anew = Stages(), Stages()
+    first = fit(shop, fitted, config, again)
+    assert again.kept == ENCODED
+    assert not ENCODING & {*again.done}
+    second = fit(shop, fitted, config, anew, fresh=True)
+    assert anew.kept == []
+    assert {*anew.done} >= ENCODING
+    files = [open_bundle(result.version).manifest.files for result in (first, second)]
+    same = [name for name in files[0] if name not in ("metrics.json", "MODEL_CARD.md", "curves.png")]
+    assert {name: files[0][name] for name in same} == {name: files[1][name] for name in same}
+
+
+def test_when_only_events_have_changed_nothing_is_encoded(shop: Path, fitted: Path) -> None:
+    events = pq.read_table(shop / "events.parquet")
+    pq.write_table(events.slice(0, events.num_rows - 5), shop / "events.parquet")
+    stages = Stages("training the fusion")
+    with pytest.raises(KeyboardInterrupt):
+        fit(shop, fitted, quick_fit(), stages)
+    assert stages.kept == ENCODED
+
+
+def test_pictures_that_were_copied_anew_are_the_same_pictures(shop: Path, fitted: Path) -> None:
+    for path in (shop / "images").iterdir():
+        path.touch()
+    stages = Stages("training the fusion")
+    with pytest.raises(KeyboardInterrupt):
+        fit(shop, fitted, quick_fit(), stages)
+    assert stages.kept == ENCODED
+
+
+def test_a_picture_that_has_changed_is_encoded_and_words_are_kept(shop: Path, fitted: Path) -> None:
+    first, second = sorted((shop / "images").iterdir())[:2]
+    status = first.stat()
+    first.write_bytes(second.read_bytes())
+    os.utime(first, ns=(status.st_atime_ns, status.st_mtime_ns))
+    stages = Stages("training the small image encoder")
+    with pytest.raises(KeyboardInterrupt):
+        fit(shop, fitted, quick_fit(), stages)
+    assert stages.kept == ["words"]
+
+
+def test_a_template_that_changes_the_words_encodes_them(shop: Path, fitted: Path) -> None:
+    stages = Stages("encoding words")
+    with pytest.raises(KeyboardInterrupt):
+        fit(shop, fitted, replace(quick_fit(), template="{title}"), stages)
+    assert stages.kept == []
+    # The result of before goes when the new one is there, and not earlier.
+    assert len(list((fitted / ".fit").glob("words.*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"compare_modalities": True}, [*ENCODED, "fusion", "tokens"]),
+        ({"training": {"max_minutes": 500.0}}, [*ENCODED, "fusion", "tokens"]),
+        ({"training": {"epochs": 1}}, [*ENCODED, "fusion", "tokens"]),
+        ({"tokenizer": {"kind": "random"}}, [*ENCODED, "fusion"]),
+        ({"fusion": {"steps": 10}}, ENCODED),
+        ({"beam_width": 8}, [*ENCODED, "fusion", "tokens"]),
+        ({"small_clip": {"learning_rate": 1e-3}}, ["words"]),
+    ],
+)
+def test_an_unfinished_fit_with_another_setting_keeps_what_does_not_read_it(
+    change: dict[str, object], kept: list[str], shop: Path, unfinished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(unfinished, tmp_path / "out"))
+    config = quick_fit()
+    for name, value in change.items():
+        new = replace(getattr(config, name), **value) if isinstance(value, dict) else value
+        config = replace(config, **{name: new})
+    stages = Stages("train")
+    with pytest.raises(KeyboardInterrupt):
+        fit(shop, out, config, stages)
+    assert stages.kept == kept
+
+
+def test_a_longer_limit_of_time_goes_on_with_the_training_and_another_number_of_passes_begins_it(
+    shop: Path, unfinished: Path, tmp_path: Path
+) -> None:
+    trained = {}
+    for epochs in (2, 3):
+        out = Path(shutil.copytree(unfinished, tmp_path / str(epochs)))
+        config = replace(quick_fit(), training=replace(quick_fit().training, max_minutes=500.0, epochs=epochs))
+        counting = Counting("weigh")
+        with pytest.raises(KeyboardInterrupt):
+            fit(shop, out, config, counting)
+        trained[epochs] = counting.calls
+    # What was trained before is told of at once; nothing is left to do where only the limit has changed.
+    assert len(trained[2]) == 1
+    assert trained[2][0] > 0
+    assert trained[3][0] == 0
+    assert len(trained[3]) > 3
+
+
+class Counting(Stages):
+    """Steps that the training of the LLM tells of."""
+
+    def __init__(self, last: str) -> None:
+        super().__init__(last)
+        self.calls: list[int] = []
+
+    def advance(self, n: int = 1) -> None:
+        if self.done and self.done[-1] == "train":
+            self.calls.append(n)
+
+
+@pytest.fixture(scope="module")
+def unfinished(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which a fit has gone as far as the end of its training."""
+    out = tmp_path_factory.mktemp("unfinished") / "bundle"
+    with pytest.raises(KeyboardInterrupt):
+        fit(demo_dataset, out, quick_fit(), Stages("weigh"))
+    return out
