@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmrec.generator.affine import even_rows
+from mmrec.generator.batches import even_rows
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
 from mmrec.generator.threads import alone_if_small
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex

@@ -22,8 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmrec.generator.affine import even_rows
-from mmrec.generator.batches import pad_histories
+from mmrec.generator.batches import even_rows, pad_histories
 from mmrec.generator.beam import beam_search
 from mmrec.generator.cuda_graphs import Recorded, graph_pool
 from mmrec.generator.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot

@@ -8,19 +8,16 @@ scores the whole catalogue by dot product with those same tokens; `semantic_id_h
 
 from __future__ import annotations
 
-import copy
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.generator.backbone import build_backbone
+from mmrec.generator.backbone import Backbone, build_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
-from mmrec.generator.lean import LeanReader
 from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
 from mmrec.generator.threads import alone_if_small
 from mmrec.semantic_ids.decode_index import DecodeIndex
@@ -45,12 +42,13 @@ class Generator(nn.Module):
         config: GeneratorConfig,
         table: ItemTable,
         widths: tuple[int, ...],
-        backbone: tuple[Any, int] | None = None,
+        backbone: tuple[Backbone, int] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.widths = widths
         self.backbone, hidden = backbone or build_backbone(config)
+        self._hidden = hidden
         if hidden % config.heads:
             raise InvalidArgumentError(
                 f"the language model is {hidden} wide, which {config.heads} heads do not divide; choose another number",
@@ -60,20 +58,15 @@ class Generator(nn.Module):
         self.state_norm = nn.LayerNorm(hidden)
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
-        self._reader = LeanReader()
         self._most_weights = max((weight.numel() for weight in self.backbone.parameters()), default=0)
-
-    def train(self, mode: bool = True) -> Generator:
-        """As of every module; what was copied of weights that will change is let go."""
-        if mode:
-            self._reader.forget()
-        return super().train(mode)
 
     def over(self, table: ItemTable) -> Generator:
         """The same model over a changed catalogue; see `ItemTokens.over`. It shares all weights with this one."""
-        made = copy.copy(self)
-        made._modules = {**self._modules, "catalogue": self.catalogue.over(table)}
-        return made
+        with torch.device("meta"):
+            made = Generator(self.config, self.catalogue.table(), self.widths, (self.backbone, self._hidden))
+        made.catalogue = self.catalogue.over(table)
+        made.state_norm, made.semantic_id_head = self.state_norm, self.semantic_id_head
+        return made.train(self.training)
 
     def item_tokens(self, rows_R: Tensor | None = None) -> Tensor:
         """Token of every item, or of the asked ones. Shape: (N, H) or (R, H), float32."""
@@ -97,12 +90,7 @@ class Generator(nn.Module):
     def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> Memory:
         picked_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
         inputs_BTH = self.drop(picked_BTH)
-        states_BTH = self._reader.read(self.backbone, inputs_BTH)
-        if states_BTH is None:
-            states_BTH = self.backbone(
-                inputs_embeds=inputs_BTH.to(self.backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
-            ).last_hidden_state.to(tokens_NH.dtype)
-        states_BTH = self.state_norm(self.drop(states_BTH))
+        states_BTH = self.state_norm(self.drop(self.backbone(inputs_BTH)))
         return Memory(states_BTH, states_BTH + inputs_BTH, valid_BT)
 
     def item_logits(self, states_XH: Tensor, tokens_NH: Tensor) -> Tensor:

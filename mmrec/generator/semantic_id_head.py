@@ -26,9 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmrec.generator.affine import affine
 from mmrec.generator.config import GeneratorConfig
-from mmrec.generator.decoder_layer import Attended, DecoderLayer, applied
+from mmrec.generator.decoder_layer import Attended, DecoderLayer
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex
 
 MOST_SCORED = 32_768
@@ -221,7 +220,7 @@ class SemanticIdHead(nn.Module):
         valid_BT = memory.valid_BT
         all_valid = not valid_BT.is_cuda and bool(valid_BT.all())
         return Written(
-            applied(self.start, memory.last().unsqueeze(1)),
+            self.start(memory.last().unsqueeze(1)),
             tuple(layer.attended_history(memory.keys_BTH) for layer in self._decoder_layers()),
             None if all_valid else valid_BT[:, None, None, :],
             None,
@@ -269,7 +268,7 @@ class SemanticIdHead(nn.Module):
         rows_XC = keys.rows(children.nodes, depth + 1).long()
         few = keys.by_code or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED)
         if depth == 0 or few:
-            logits_XC = affine(state_XH, scored_VH).gather(-1, rows_XC)
+            logits_XC = F.linear(state_XH, scored_VH).gather(-1, rows_XC)
         else:
             logits_XC = _picked_logits(state_XH, scored_VH, rows_XC)
         logits_XC = logits_XC.float() / math.sqrt(scored_VH.shape[1])
