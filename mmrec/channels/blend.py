@@ -49,8 +49,8 @@ class BlendConfig:
         candidates: Most items kept per question: those that lead in any channel, and the answer.
         reach: A question counts for the likelihood if some channel has its answer among its first so many.
         rounds: Most passes over all weights in the search on NDCG@10; 0 keeps the logit's weights.
-        cold_share: Largest share of the positions of a list that cold items (without a training event) are boosted into,
-            0 to 1; they get their share of the catalogue, at most this.
+        cold_share: Largest share of the positions of a list that cold items (without a training event) are boosted
+            into, 0 to 1; they get their share of the catalogue, at most this.
     """
 
     ridge: float = 1e-3
