@@ -40,8 +40,8 @@ def find_words(catalogue: Catalogue, settings: WordSettings | None = None, templ
 
     Args:
         catalogue: The items.
-        settings: What the owner of the dataset says; None: nothing.
-        template: How words are put together, whatever the owner says; None: as they say, or else title, description
+        settings: Of ``dataset.toml``; None: none.
+        template: How words are put together, instead of the settings; None: as in the settings, or else title, description
             and the columns that are words.
 
     Raises:
