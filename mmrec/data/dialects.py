@@ -1,8 +1,8 @@
 """Finds out how a CSV or TSV file separates and quotes its fields, from its name and its first lines.
 
-The suffix of the name decides, unless the first lines clearly contradict it: ``sep=;`` above the header, a header of one
-column that is several with another delimiter, or a TSV whose fields are wrapped in quotes. Each of these is reported.
-Knows nothing of the rows behind the first lines.
+The suffix of the name decides, unless the first lines clearly contradict it: ``sep=;`` above the header, a header of
+one column that is several with another delimiter, or a TSV whose fields are wrapped in quotes. Each of these is
+reported. Knows nothing of the rows behind the first lines.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reads an events table: positive and negative feedback of users on items, and what is wrong with the rows.
 
 Unit of work: one table, and the items it refers to. Knows nothing of files. A row is one of three things: positive
-feedback, which is learned from; negative feedback by its type or rating, which is not learned from; or left out, because it
-cannot be used.
+feedback, which is learned from; negative feedback by its type or rating, which is not learned from; or left out,
+because it cannot be used.
 """
 
 # Axes: R rows, E events, N items

@@ -1,8 +1,8 @@
 """Reads Shopify's product export into products with their variants and pictures.
 
-The rows of one product share its handle. The first of them has the title and the other fields of the product as a whole;
-every row with an option, a SKU or a price is a variant, and every row with a picture's URL adds a picture, be it a
-variant as well or not. Knows nothing of the items that are made of products.
+The rows of one product share its handle. The first of them has the title and the other fields of the product as a
+whole; every row with an option, a SKU or a price is a variant, and every row with a picture's URL adds a picture, be it
+a variant as well or not. Knows nothing of the items that are made of products.
 """
 
 from __future__ import annotations
