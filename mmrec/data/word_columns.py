@@ -42,7 +42,7 @@ def find_words(catalogue: Catalogue, settings: WordSettings | None = None, templ
         catalogue: The items.
         settings: Of ``dataset.toml``; None: none.
         template: How words are put together, instead of the settings; None: as in the settings, or else title,
-        description     and the columns that are words.
+            description and the columns that are words.
 
     Raises:
         InvalidArgumentError: the template names a column that is not there, or is not a format string.
