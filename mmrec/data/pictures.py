@@ -1,8 +1,8 @@
 """Finds the pictures of a dataset and decodes them safely. Knows nothing of items, models and the network.
 
-A picture comes from a stranger until it is decoded: formats are an allow-list recognised by their first
+A picture is untrusted input until it is decoded: formats are an allow-list recognised by their first
 bytes, only what makes up the pixels reaches the decoder, the size is read from the header and checked before any
-pixel is made, and whatever the decoder says is replaced by our own words.
+pixel is made, and messages of the decoder are replaced by our own.
 """
 
 from __future__ import annotations
