@@ -8,7 +8,9 @@ scores the whole catalogue by dot product with those same tokens; `semantic_id_h
 
 from __future__ import annotations
 
+import copy
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +50,6 @@ class Generator(nn.Module):
         self.config = config
         self.widths = widths
         self.backbone, hidden = backbone or build_backbone(config)
-        self._hidden = hidden
         if hidden % config.heads:
             raise InvalidArgumentError(
                 f"the language model is {hidden} wide, which {config.heads} heads do not divide; choose another number",
@@ -62,11 +63,9 @@ class Generator(nn.Module):
 
     def over(self, table: ItemTable) -> Generator:
         """The same model over a changed catalogue; see `ItemTokens.over`. It shares all weights with this one."""
-        with torch.device("meta"):
-            made = Generator(self.config, self.catalogue.table(), self.widths, (self.backbone, self._hidden))
-        made.catalogue = self.catalogue.over(table)
-        made.state_norm, made.semantic_id_head = self.state_norm, self.semantic_id_head
-        return made.train(self.training)
+        # A copy that keeps what this dictionary has for a part, here every part but the catalogue.
+        shared: dict[int, Any] = {id(part): part for part in self.children()}
+        return copy.deepcopy(self, shared | {id(self.catalogue): self.catalogue.over(table)})
 
     def item_tokens(self, rows_R: Tensor | None = None) -> Tensor:
         """Token of every item, or of the asked ones. Shape: (N, H) or (R, H), float32."""
