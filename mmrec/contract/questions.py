@@ -134,7 +134,7 @@ class SearchRequest:
         object.__setattr__(self, "image", read_picture(self.image))
         checked_text(self.text, "text")
         checked_id(self.item_id, "item_id")
-        object.__setattr__(self, "vector", checked_vector(self.vector, "vector"))
+        object.__setattr__(self, "vector", checked_vector(() if self.vector is None else self.vector, "vector"))
         described = bool(self.text.strip()) or self.image is not None or bool(self.item_id)
         if not described and not self.vector:
             raise InvalidArgumentError(

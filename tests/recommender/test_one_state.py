@@ -17,7 +17,7 @@ from mmrec.contract.items import ItemInput, ItemRecord, Versions
 from mmrec.contract.lookups import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.contract.questions import DuplicatesRequest, MismatchRequest, SearchRequest, SimilarRequest, TagRequest
 from mmrec.contract.types import EmbedRequest, RecommendRequest
-from mmrec.sdk.methods import ENGINE_CALLS, QUESTIONS
+from mmrec.sdk.rpcs import ENGINE_CALLS, QUESTIONS
 
 ROUNDS = 10
 REWRITTEN = "rewritten"

@@ -16,7 +16,7 @@ from mmrec.contract.lookups import (
     SemanticIdsRequest,
 )
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.sdk.methods import GET_SEMANTIC_IDS, LIST_ITEMS, RESOLVE_SEMANTIC_IDS
+from mmrec.sdk.rpcs import GET_SEMANTIC_IDS, LIST_ITEMS, RESOLVE_SEMANTIC_IDS
 from mmrec.sdk.wire import catalogue
 from mmrec.v1 import common_pb2, item_pb2
 
