@@ -33,7 +33,7 @@ def amended_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -
     Args:
         record: The row, with every column of the catalogue.
         item: What was sent; what `fields` does not name is not read.
-        fields: As `mmrec.contract.types.checked_update_fields` gives them.
+        fields: As `mmrec.contract.changes.UpdateFields` gives them.
     """
     attributes = dict(record.attributes)
     for name in attributes:
@@ -58,7 +58,7 @@ def describe_fields(
         catalogue: The items as they are.
         sides: What the encoders said of them.
         items: With ids, none twice; what `fields` does not name is not read.
-        fields: At least one, as `mmrec.contract.types.checked_update_fields` gives them.
+        fields: At least one, as `mmrec.contract.changes.UpdateFields` gives them.
 
     Raises:
         InvalidArgumentError: a field is a column that the catalogue does not have.

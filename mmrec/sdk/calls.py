@@ -1,7 +1,7 @@
 """The calls of the SDK without any I/O: from keyword arguments to requests.
 
 Unit of work: one call. `Client` and `AsyncClient` use these functions before they send something, and `EngineCalls`
-gives the same methods, in process, to any class that implements `mmrec.contract.types.Engine`. Knows nothing of
+gives the same methods, in process, to any class that implements `mmrec.contract.engine.Engine`. Knows nothing of
 protobuf, gRPC or models.
 """
 
@@ -12,30 +12,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-from mmrec.contract.changes import ChangeResults, DeleteRequest, checked_update_fields
-from mmrec.contract.items import FilterMode, ItemFailure, ItemInput, ItemLookup, Modality
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.questions import (
+from mmrec.contract.changes import ChangeResults, DeleteRequest, UpdateFields
+from mmrec.contract.engine import Engine
+from mmrec.contract.items import FilterMode, ItemFailure, ItemInput, Modality, NumberFormat
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
     TagResults,
 )
-from mmrec.contract.rules import DEFAULT_K, DEFAULT_PAGE, DEFAULT_TAGS, checked_item_ids, read_picture
-from mmrec.contract.types import EmbedResults, Engine, NumberFormat, Recommendations, RecommendRequest
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    Promotion,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
+from mmrec.contract.rules import DEFAULT_K, DEFAULT_PAGE, DEFAULT_TAGS, Ids
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.sdk.batches import (
     EmbedBatch,
@@ -157,7 +161,7 @@ def search_request(
     """
     return SearchRequest(
         text=text,
-        image=read_picture(image),
+        image=image,  # type: ignore[arg-type]  # a path is read
         text_weight=text_weight,
         k=k,
         item_id=item_id,
@@ -219,7 +223,7 @@ def tag_batch(
         min_score=min_score,
         modality=modality,  # type: ignore[arg-type]
     )
-    return TagBatch(question, _item_inputs(items), checked_item_ids(item_ids))  # type: ignore[arg-type]
+    return TagBatch(question, _item_inputs(items), Ids().check(item_ids, "item_ids"))
 
 
 def duplicates_request(
@@ -328,7 +332,7 @@ def upsert_batch(
         InvalidArgumentError: an entry is neither an `ItemInput` nor a mapping of its fields, there are too many, or
             another value breaks a rule.
     """
-    names = checked_update_fields(fields)
+    names = UpdateFields().check(fields, "fields")
     return UpsertBatch(_item_inputs(items), request_id, validate_only, wait_until_visible, names)
 
 
@@ -550,7 +554,7 @@ class EngineCalls:
 
     def items(self: Engine, item_ids: Sequence[str]) -> ItemLookup:
         """Catalogue rows by id; see `Client.items`."""
-        return only(self.items_many([checked_item_ids(item_ids)]))
+        return only(self.items_many([Ids().check(item_ids, "item_ids")]))
 
     def list_items(
         self: Engine,

@@ -8,19 +8,22 @@ from types import TracebackType
 from typing import TypeVar
 
 from mmrec.contract.changes import ChangeResults
-from mmrec.contract.items import FilterMode, ItemInput, ItemLookup, Modality
-from mmrec.contract.lookups import ItemPage, ResolvedPaths, SemanticIds
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.questions import (
+from mmrec.contract.items import FilterMode, ItemInput, Modality, NumberFormat
+from mmrec.contract.replies import (
     DuplicateGroups,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
+    SemanticIds,
+    ServiceInfo,
     TagResults,
 )
-from mmrec.contract.rules import DEFAULT_K, DEFAULT_PAGE, DEFAULT_TAGS, checked_item_ids
-from mmrec.contract.types import EmbedResults, NumberFormat, Recommendations, RecommendRequest, ServiceInfo
+from mmrec.contract.requests import Promotion, RecommendRequest, SearchRequest, SimilarRequest
+from mmrec.contract.rules import DEFAULT_K, DEFAULT_PAGE, DEFAULT_TAGS, Ids
 from mmrec.errors import MmrecError
 from mmrec.sdk import calls
 from mmrec.sdk import methods as rpcs
@@ -387,7 +390,7 @@ class Client:
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return self._call(rpcs.GET_ITEMS, checked_item_ids(item_ids), timeout)
+        return self._call(rpcs.GET_ITEMS, Ids().check(item_ids, "item_ids"), timeout)
 
     def list_items(
         self,

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import grpc
 
-from mmrec.contract.types import Engine
+from mmrec.contract.engine import Engine
 from mmrec.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
