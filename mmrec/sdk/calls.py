@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-from mmrec.contract.changes import ChangeResults, DeleteRequest, UpdateFields
+from mmrec.contract.changes import ChangeResults, DeleteRequest
 from mmrec.contract.engine import Engine
+from mmrec.contract.field_mask import FieldMask
 from mmrec.contract.items import FilterMode, ItemFailure, ItemInput, Modality, NumberFormat
 from mmrec.contract.replies import (
     DuplicateGroups,
@@ -332,7 +333,7 @@ def upsert_batch(
         InvalidArgumentError: an entry is neither an `ItemInput` nor a mapping of its fields, there are too many, or
             another value breaks a rule.
     """
-    names = UpdateFields().check(fields, "fields")
+    names = FieldMask().check(fields, "fields")
     return UpsertBatch(_item_inputs(items), request_id, validate_only, wait_until_visible, names)
 
 
