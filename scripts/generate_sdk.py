@@ -12,25 +12,31 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import MISSING, Field, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 ROOT = Path(__file__).resolve().parent.parent
 SDK = ROOT / "mmrec" / "sdk"
 sys.path.insert(0, str(ROOT))
 
 from mmrec.contract.changes import DeleteRequest, UpsertRequest  # noqa: E402
-from mmrec.contract.lookups import ListItemsRequest, ResolveRequest, SemanticIdsRequest  # noqa: E402
-from mmrec.contract.questions import (  # noqa: E402
+from mmrec.contract.requests import (  # noqa: E402
     DuplicatesRequest,
+    EmbedRequest,
+    ListItemsRequest,
     MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
     SearchRequest,
+    SemanticIdsRequest,
     SimilarRequest,
     TagRequest,
 )
-from mmrec.contract.types import EmbedRequest, EmbedResults, RecommendRequest  # noqa: E402
+from mmrec.contract.rules import field_rules  # noqa: E402
 from mmrec.sdk.batches import EmbedBatch, UpsertBatch  # noqa: E402
 
 
@@ -40,26 +46,26 @@ class Options(NamedTuple):
     Attributes:
         request: The dataclass whose fields it has.
         named: Fields that the method names in its own signature.
-        described: Dataclasses whose docstrings describe the fields; none for the request's own.
+        described: The dataclass that says what the fields are for; None for the request itself.
     """
 
     request: type
     named: tuple[str, ...]
-    described: tuple[type, ...] = ()
+    described: type | None = None
 
 
 OPTIONS = {
     "RecommendOptions": Options(RecommendRequest, ("history",)),
     "SimilarOptions": Options(SimilarRequest, ("item_id", "k")),
     "SearchOptions": Options(SearchRequest, ("text",)),
-    "EmbedOptions": Options(EmbedBatch, ("items", "dimension"), (EmbedRequest, EmbedResults)),
+    "EmbedOptions": Options(EmbedBatch, ("items", "dimension"), EmbedRequest),
     "TagOptions": Options(TagRequest, ("items", "item_ids")),
     "DuplicatesOptions": Options(DuplicatesRequest, ("item_ids",)),
     "MismatchOptions": Options(MismatchRequest, ("item_ids",)),
     "ListItemsOptions": Options(ListItemsRequest, ("filter",)),
     "SemanticIdsOptions": Options(SemanticIdsRequest, ("item_ids",)),
     "ResolveOptions": Options(ResolveRequest, ("semantic_ids",)),
-    "UpsertOptions": Options(UpsertBatch, ("items",), (UpsertRequest,)),
+    "UpsertOptions": Options(UpsertBatch, ("items",), UpsertRequest),
     "DeleteOptions": Options(DeleteRequest, ("item_ids",)),
 }
 HEAD = '''"""Keyword arguments of the SDK's methods, one TypedDict per request.
@@ -73,18 +79,11 @@ import os
 from collections.abc import Iterable
 from typing import TypedDict
 
-from mmrec.contract.items import FilterMode, Modality
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.types import NumberFormat
+from mmrec.contract.items import FilterMode, Modality, NumberFormat
+from mmrec.contract.requests import Promotion
 '''
-
-WIDER = (
-    (r"^tuple\[float, \.\.\.\]$", "Iterable[float] | None"),  # a vector; None for none
-    (r"^tuple\[(\w+), \.\.\.\]$", r"Iterable[\1]"),
-    (r"^(Modality|FilterMode|NumberFormat)$", r"\1 | str"),
-    (r"^bytes \| None$", "bytes | str | os.PathLike[str] | None"),
-)
-"""What a method takes where a request holds its one exact form."""
+DTYPE = "What the numbers are rounded to; the vectors are float32 all the same."
+"""A field of the wire's request that the engine's does not have."""
 
 
 def options_module() -> str:
@@ -94,23 +93,17 @@ def options_module() -> str:
 
 def _options_class(name: str, options: Options) -> str:
     entries = [entry for entry in fields(options.request) if entry.name not in options.named]
-    described: dict[str, str] = {}
-    for kind in options.described or (options.request,):
-        described = _attributes(kind) | described
+    described = options.described or options.request
+    docs = {"dtype": DTYPE} | {field.name: field.doc for field in field_rules(described)}
+    hints = get_type_hints(options.request)
     lines = [f"\n\nclass {name}(TypedDict, total=False):"]
-    title = options.described[0].__name__ if options.described else options.request.__name__
-    lines.append(f'    """Fields of `{title}`.\n\n    Attributes:')
-    lines += [f"        {entry.name}: {described[entry.name]}{_default(entry)}" for entry in entries]
+    lines.append(f'    """Fields of `{described.__name__}`.\n\n    Attributes:')
+    for entry in entries:
+        text = f"{entry.name}: {docs[entry.name]}{_default(entry)}"
+        lines += textwrap.wrap(text, 120, initial_indent=8 * " ", subsequent_indent=12 * " ", break_on_hyphens=False)
     lines.append('    """\n')
-    lines += [f"    {entry.name}: {_wider(entry.type)}" for entry in entries]
+    lines += [f"    {entry.name}: {_taken(hints[entry.name])}" for entry in entries]
     return "\n".join(lines) + "\n"
-
-
-def _attributes(kind: type) -> dict[str, str]:
-    """What a docstring says of each attribute, lines as they are."""
-    section = (kind.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", section, re.MULTILINE)
-    return {name: text.rstrip() for name, text in found}
 
 
 def _default(entry: Field[Any]) -> str:
@@ -120,11 +113,15 @@ def _default(entry: Field[Any]) -> str:
     return f" [{value:g}]" if isinstance(value, float) else f" [{value}]"
 
 
-def _wider(annotation: Any) -> str:
-    for pattern, wider in WIDER:
-        if re.match(pattern, annotation):
-            return re.sub(pattern, wider, annotation)
-    return str(annotation)
+def _taken(hint: Any) -> str:
+    """What a method takes where a request holds a value in its one exact form."""
+    if get_origin(hint) is tuple:
+        entry = get_args(hint)[0]
+        return f"Iterable[{entry.__name__}]" + (" | None" if entry is float else "")  # a vector; None for none
+    if get_args(hint):
+        names = ["None" if kind is NoneType else kind.__name__ for kind in get_args(hint)]
+        return " | ".join(["bytes", "str", "os.PathLike[str]", *names[1:]] if names[0] == "bytes" else names)
+    return f"{hint.__name__} | str" if issubclass(hint, Enum) else str(hint.__name__)
 
 
 AWAITED = r"(self\._call|self\.close|self\._transport\.(?:call|stream|close)|stream\.(?:send|receive|finish|close))\("

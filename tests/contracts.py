@@ -12,31 +12,37 @@ import numpy as np
 import pytest
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import Fallback, FilterMode, ItemFailure, ItemInput, ItemLookup, ItemRecord, Modality
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPath,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.questions import (
+from mmrec.contract.engine import Engine
+from mmrec.contract.items import Fallback, FilterMode, ItemFailure, ItemInput, ItemRecord, Modality
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemEmbedding,
+    ItemLookup,
+    ItemPage,
     ItemTags,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPath,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
     TagResults,
 )
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    EmbedRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    Promotion,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
 from mmrec.contract.rules import MAX_K
-from mmrec.contract.types import EmbedRequest, EmbedResults, Engine, ItemEmbedding, Recommendations, RecommendRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.aio_transport import AsyncEngineTransport
@@ -91,7 +97,7 @@ class Blocking:
 
 
 def assert_engine_contract(engine: Engine, known: list[str]) -> None:
-    """The batch law and the promises of `mmrec.contract.types.Engine`.
+    """The batch law and the promises of `mmrec.contract.engine.Engine`.
 
     Args:
         engine: The engine.

@@ -25,51 +25,49 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import (
     ChannelShare,
+    Evidence,
     Fallback,
     FilterMode,
     HistoryShare,
     ItemFailure,
     ItemInput,
-    ItemLookup,
     ItemRecord,
     Modality,
     ScoredItem,
     Versions,
 )
-from mmrec.contract.lookups import (
-    ItemPage,
-    ItemPath,
-    ListItemsRequest,
-    ResolvedPath,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.replies import (
     DuplicateGroup,
     DuplicateGroups,
-    DuplicatesRequest,
-    Evidence,
+    EmbedResults,
+    ItemEmbedding,
+    ItemLookup,
+    ItemPage,
+    ItemPath,
     ItemTags,
     Mismatch,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPath,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
+    SemanticIds,
+    ServiceInfo,
     Tag,
     TagCalibration,
-    TagRequest,
     TagResults,
 )
-from mmrec.contract.types import (
+from mmrec.contract.requests import (
+    DuplicatesRequest,
     EmbedRequest,
-    EmbedResults,
-    ItemEmbedding,
-    Recommendations,
+    ListItemsRequest,
+    MismatchRequest,
     RecommendRequest,
-    ServiceInfo,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
 )
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter

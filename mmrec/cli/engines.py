@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmrec.contract.items import Fallback, ScoredItem
-from mmrec.contract.questions import SearchResults
-from mmrec.contract.types import Recommendations
+from mmrec.contract.replies import Recommendations, SearchResults
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:

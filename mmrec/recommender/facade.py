@@ -14,27 +14,32 @@ from typing import Any, TypeVar
 
 from mmrec.bundle import Bundle, BundleWriter, open_bundle
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import ItemInput, ItemLookup, Versions
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.items import ItemInput, Versions
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
+    ServiceInfo,
     TagResults,
 )
-from mmrec.contract.types import EmbedRequest, EmbedResults, Recommendations, RecommendRequest, ServiceInfo
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    EmbedRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
 from mmrec.errors import MmrecError, NotFoundError
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change

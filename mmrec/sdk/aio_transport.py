@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import grpc.aio
 
-from mmrec.contract.types import Engine
+from mmrec.contract.engine import Engine
 from mmrec.errors import MmrecError
 from mmrec.sdk.connection import Tls, channel_options, checked_target, closed_error, error_from_rpc, metadata_for
 from mmrec.sdk.streams import AsyncEngineStream, AsyncGrpcStream, AsyncStream

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from mmrec.contract.changes import ChangeResults
-from mmrec.contract.questions import SearchRequest, SearchResults, SimilarRequest
-from mmrec.contract.types import Recommendations, RecommendRequest, ServiceInfo
+from mmrec.contract.replies import Recommendations, SearchResults, ServiceInfo
+from mmrec.contract.requests import RecommendRequest, SearchRequest, SimilarRequest
 from mmrec.errors import MmrecError
 from mmrec.sdk import rpcs
 from mmrec.sdk.batches import RecommendBatch, SearchBatch, SimilarBatch

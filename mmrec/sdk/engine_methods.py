@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from mmrec.contract.types import Engine
+from mmrec.contract.engine import Engine
 from mmrec.sdk.methods import Methods
 from mmrec.sdk.rpcs import Rpc
 

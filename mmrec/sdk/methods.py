@@ -11,28 +11,30 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest
-from mmrec.contract.items import ItemLookup
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
     TagResults,
 )
-from mmrec.contract.rules import DEFAULT_K, checked_item_ids
-from mmrec.contract.types import EmbedResults, Recommendations, RecommendRequest
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
+from mmrec.contract.rules import DEFAULT_K, Ids
 from mmrec.sdk import options as keywords
 from mmrec.sdk import rpcs
 from mmrec.sdk.batches import EmbedBatch, TagBatch, UpsertBatch
@@ -160,7 +162,7 @@ class Methods(ABC):
             MmrecError: the call failed as a whole.
         """
         question = TagRequest(**options)  # type: ignore[arg-type]
-        batch = TagBatch(question, item_inputs(items), checked_item_ids(item_ids))  # type: ignore[arg-type]
+        batch = TagBatch(question, item_inputs(items), Ids().check(item_ids, "item_ids"))
         return self._call(rpcs.TAG_ITEMS, batch, timeout)
 
     def duplicates(
@@ -209,7 +211,7 @@ class Methods(ABC):
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return self._call(rpcs.GET_ITEMS, checked_item_ids(item_ids), timeout)
+        return self._call(rpcs.GET_ITEMS, Ids().check(item_ids, "item_ids"), timeout)
 
     def list_items(
         self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]

@@ -13,34 +13,31 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from google.protobuf.message import Message
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import ItemLookup
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.engine import Engine, Questions
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
+    ServiceInfo,
     TagResults,
 )
-from mmrec.contract.types import (
+from mmrec.contract.requests import (
+    DuplicatesRequest,
     EmbedRequest,
-    EmbedResults,
-    Engine,
-    Questions,
-    Recommendations,
+    ListItemsRequest,
+    MismatchRequest,
     RecommendRequest,
-    ServiceInfo,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
 )
 from mmrec.errors import InternalError, MmrecError
 from mmrec.sdk.batches import (

@@ -37,7 +37,7 @@ def _loaded(statement: str, among: tuple[str, ...], environment: dict[str, str])
         "mmrec.sdk.aio",
         "mmrec.sdk.wire",
         "mmrec.sdk.methods",
-        "mmrec.contract.types",
+        "mmrec.contract.requests",
         "mmrec.errors",
     ],
 )

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmrec.contract.items import ItemFailure
-from mmrec.contract.questions import SearchRequest, SearchResults
-from mmrec.contract.types import Recommendations, RecommendRequest
+from mmrec.contract.replies import Recommendations, SearchResults
+from mmrec.contract.requests import RecommendRequest, SearchRequest
 from mmrec.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
