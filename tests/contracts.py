@@ -44,7 +44,8 @@ from mmrec.contract.requests import (
 )
 from mmrec.contract.rules import MAX_K
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.sdk.aio import AsyncClient, AsyncEngineTransport
+from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.aio_transport import AsyncEngineTransport
 from mmrec.sdk.client import Client
 from mmrec.sdk.transport import EngineTransport
 
@@ -830,7 +831,7 @@ def assert_twins(engine: Any, known: list[str], target: str | None = None) -> No
     """In process, through both clients without a server and, given a target, with one: all the same.
 
     Args:
-        engine: An engine with the methods of `mmrec.sdk.calls.EngineCalls`.
+        engine: An engine with the methods of `mmrec.sdk.engine_methods.EngineMethods`.
         known: At least two ids that its catalogue has.
         target: Address of a server of the same engine, or None.
     """

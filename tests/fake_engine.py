@@ -74,7 +74,7 @@ from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.idempotency import MadeChanges
 from mmrec.recommender.page_tokens import ReturnedItems, last_id, page_by_id, page_by_rank
 from mmrec.recommender.partial_update import amended_record
-from mmrec.sdk.calls import EngineCalls
+from mmrec.sdk.engine_methods import EngineMethods
 
 ITEMS = 20
 VERSIONS = Versions(model="m1", catalogue="c1", codebook="b1")
@@ -87,7 +87,7 @@ class EngineExit(BaseException):
     """Ends the engine's thread, as nothing an engine does on purpose would."""
 
 
-class FakeEngine(EngineCalls):
+class FakeEngine(EngineMethods):
     """Deterministic; `asked` lists the sizes of the batches it was given."""
 
     def __init__(self) -> None:

@@ -88,7 +88,7 @@ def open_server(server: str, token: str, tls: bool, ca: str, timeout: float) -> 
             field="server",
         )
     from mmrec.sdk.client import Client
-    from mmrec.sdk.transport import Tls
+    from mmrec.sdk.connection import Tls
 
     with Client(server, token=token or None, tls=Tls(ca=ca) if ca else tls, timeout=timeout) as client:
         yield client

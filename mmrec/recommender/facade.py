@@ -54,13 +54,13 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.snapshot import Snapshot, changed_snapshot, make_snapshot, successor
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
-from mmrec.sdk.calls import EngineCalls
+from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_encoders.item_encoder import ItemEncoder
 
 Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 
 
-class Recommender(EngineCalls):
+class Recommender(EngineMethods):
     """Recommends from a bundle. Make one with `Recommender.load`.
 
     Questions are asked from one thread at a time. The catalogue may be changed from another one meanwhile, and another

@@ -13,8 +13,8 @@ from mmrec.contract.items import ItemInput
 from mmrec.contract.rules import Whole
 from mmrec.errors import MmrecError
 from mmrec.sdk.batches import UpsertBatch
-from mmrec.sdk.calls import upsert_batch
-from mmrec.sdk.methods import STREAM_UPSERT_ITEMS
+from mmrec.sdk.inputs import item_inputs
+from mmrec.sdk.rpcs import STREAM_UPSERT_ITEMS
 
 _MOST_IN_FLIGHT = 16
 
@@ -36,6 +36,7 @@ class UpsertStream:
         request_id: str,
         skip: int,
         in_flight: int,
+        *,
         validate_only: bool,
         wait_until_visible: bool,
         fields: Iterable[str] = (),
@@ -61,7 +62,7 @@ class UpsertStream:
         if number < self._skip:
             return None
         request_id = f"{self._request_id}/{number}" if self._request_id else ""
-        batch = upsert_batch(items, request_id, *self._flags, self._fields)
+        batch = UpsertBatch(item_inputs(items), request_id, *self._flags, self._fields)
         data = STREAM_UPSERT_ITEMS.encode_request(batch)
         self._waiting.append(batch)
         return data

@@ -28,7 +28,7 @@ from grpc_reflection.v1alpha import reflection
 from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.sdk.methods import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
+from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor

@@ -36,7 +36,7 @@ def _loaded(statement: str, among: tuple[str, ...], environment: dict[str, str])
         "mmrec.sdk.client",
         "mmrec.sdk.aio",
         "mmrec.sdk.wire",
-        "mmrec.sdk.calls",
+        "mmrec.sdk.methods",
         "mmrec.contract.requests",
         "mmrec.errors",
     ],

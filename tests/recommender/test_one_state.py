@@ -26,7 +26,7 @@ from mmrec.contract.requests import (
     SimilarRequest,
     TagRequest,
 )
-from mmrec.sdk.methods import ENGINE_CALLS, QUESTIONS
+from mmrec.sdk.rpcs import ENGINE_CALLS, QUESTIONS
 
 ROUNDS = 10
 REWRITTEN = "rewritten"

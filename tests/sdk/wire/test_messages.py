@@ -59,7 +59,7 @@ from mmrec.contract.requests import (
 )
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotImplementedYetError
 from mmrec.sdk.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, UpsertBatch
-from mmrec.sdk.methods import EMBED_ITEMS, METHODS, RPCS
+from mmrec.sdk.rpcs import EMBED_ITEMS, METHODS, RPCS
 from mmrec.sdk.wire import messages, questions
 from mmrec.sdk.wire.reading import FIELDS_NOT_BUILT
 from mmrec.sdk.wire.values import pack_vector, unpack_vector
