@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
+from mmrec.contract.field_mask import FieldMask
 from mmrec.contract.items import NO_VERSIONS, ItemInput, Versions
 from mmrec.contract.rules import (
     MAX_BATCH,
-    MAX_ID_CHARS,
     MAX_REQUEST_ID_CHARS,
     Checked,
     Doc,
@@ -23,32 +23,7 @@ from mmrec.contract.rules import (
     Instance,
     Text,
 )
-from mmrec.errors import InvalidArgumentError, MmrecError
-
-_FIELDS = ("title", "description", "image", "attributes")
-_ONE_ATTRIBUTE = "attributes."
-_NAMES = Each(Text(2 * MAX_ID_CHARS), "names of fields")
-
-
-class UpdateFields:
-    """Names of fields that are replaced, in order and none twice; none for whole items, which ``*`` stands for too."""
-
-    def check(self, value: Any, where: str) -> tuple[str, ...]:
-        """See `Rule.check`; each is ``title``, ``description``, ``image``, ``attributes`` or ``attributes.NAME``."""
-        names = set(_NAMES.check(value, where))
-        if names == {"*"}:
-            return ()
-        for name in sorted(names):
-            if name not in _FIELDS and not (name.startswith(_ONE_ATTRIBUTE) and name != _ONE_ATTRIBUTE):
-                raise InvalidArgumentError(
-                    f"{where} has {name!r:.80}; what can be replaced is {', '.join(_FIELDS)} and attributes.NAME, or * "
-                    "alone for whole items",
-                    field=where,
-                )
-        if "attributes" in names:
-            names = {name for name in names if not name.startswith(_ONE_ATTRIBUTE)}
-        return tuple(sorted(names))
-
+from mmrec.errors import MmrecError
 
 RequestId = Annotated[
     str,
@@ -118,7 +93,7 @@ class UpsertRequest(Checked):
     ] = False
     fields: Annotated[
         tuple[str, ...],
-        UpdateFields(),
+        FieldMask(),
         Doc(
             "Fields to replace in items that exist, as in `title`, `image`, `attributes` or `attributes.price`; the "
             "others of an item are not read. An item that does not exist is refused by itself. Empty: items come as a "

@@ -498,7 +498,7 @@ class Vector:
     def check(self, value: Any, where: str) -> tuple[float, ...]:
         """See `Rule.check`."""
         try:
-            numbers = tuple(array("f", [float(number) for number in value]))
+            numbers = tuple(array("f", [float(number) for number in (() if value is None else value)]))
         except (TypeError, ValueError, OverflowError):
             raise InvalidArgumentError(f"{where} is no list of numbers that fit into 32 bits", field=where) from None
         if len(numbers) > MAX_VECTOR:

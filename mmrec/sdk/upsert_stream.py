@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from mmrec.contract.changes import ChangeResults, UpdateFields
+from mmrec.contract.changes import ChangeResults
+from mmrec.contract.field_mask import FieldMask
 from mmrec.contract.items import ItemInput
 from mmrec.contract.rules import Whole
 from mmrec.errors import MmrecError
@@ -41,7 +42,7 @@ class UpsertStream:
         wait_until_visible: bool,
         fields: Iterable[str] = (),
     ) -> None:
-        self._fields = UpdateFields().check(fields, "fields")
+        self._fields = FieldMask().check(fields, "fields")
         UpsertBatch((), request_id, validate_only, wait_until_visible)  # refused before anything is sent
         self._skip = Whole().check(skip, "skip")
         self._in_flight = Whole(1, _MOST_IN_FLIGHT).check(in_flight, "in_flight")
