@@ -12,17 +12,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import MISSING, Field, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 ROOT = Path(__file__).resolve().parent.parent
 SDK = ROOT / "mmrec" / "sdk"
 sys.path.insert(0, str(ROOT))
 
 from mmrec.contract.changes import DeleteRequest, UpsertRequest  # noqa: E402
-from mmrec.contract.replies import EmbedResults  # noqa: E402
 from mmrec.contract.requests import (  # noqa: E402
     DuplicatesRequest,
     EmbedRequest,
@@ -35,7 +35,7 @@ from mmrec.contract.requests import (  # noqa: E402
     SimilarRequest,
     TagRequest,
 )
-from mmrec.sdk.batches import EmbedBatch, UpsertBatch  # noqa: E402
+from mmrec.contract.rules import field_rules  # noqa: E402
 
 
 class Options(NamedTuple):
@@ -44,26 +44,24 @@ class Options(NamedTuple):
     Attributes:
         request: The dataclass whose fields it has.
         named: Fields that the method names in its own signature.
-        described: Dataclasses whose docstrings describe the fields; none for the request's own.
     """
 
     request: type
     named: tuple[str, ...]
-    described: tuple[type, ...] = ()
 
 
 OPTIONS = {
     "RecommendOptions": Options(RecommendRequest, ("history",)),
     "SimilarOptions": Options(SimilarRequest, ("item_id", "k")),
     "SearchOptions": Options(SearchRequest, ("text",)),
-    "EmbedOptions": Options(EmbedBatch, ("items", "dimension"), (EmbedRequest, EmbedResults)),
+    "EmbedOptions": Options(EmbedRequest, ("items", "dimension")),
     "TagOptions": Options(TagRequest, ("items", "item_ids")),
     "DuplicatesOptions": Options(DuplicatesRequest, ("item_ids",)),
     "MismatchOptions": Options(MismatchRequest, ("item_ids",)),
     "ListItemsOptions": Options(ListItemsRequest, ("filter",)),
     "SemanticIdsOptions": Options(SemanticIdsRequest, ("item_ids",)),
     "ResolveOptions": Options(ResolveRequest, ("semantic_ids",)),
-    "UpsertOptions": Options(UpsertBatch, ("items",), (UpsertRequest,)),
+    "UpsertOptions": Options(UpsertRequest, ("items",)),
     "DeleteOptions": Options(DeleteRequest, ("item_ids",)),
 }
 HEAD = '''"""Keyword arguments of the SDK's methods, one TypedDict per request.
@@ -77,9 +75,8 @@ import os
 from collections.abc import Iterable
 from typing import TypedDict
 
-from mmrec.contract.items import FilterMode, Modality
+from mmrec.contract.items import FilterMode, Modality, NumberFormat
 from mmrec.contract.requests import Promotion
-from mmrec.contract.items import NumberFormat
 '''
 
 WIDER = (
@@ -98,23 +95,16 @@ def options_module() -> str:
 
 def _options_class(name: str, options: Options) -> str:
     entries = [entry for entry in fields(options.request) if entry.name not in options.named]
-    described: dict[str, str] = {}
-    for kind in options.described or (options.request,):
-        described = _attributes(kind) | described
+    described = {field.name: field.doc for field in field_rules(options.request)}
+    hints = get_type_hints(options.request)
     lines = [f"\n\nclass {name}(TypedDict, total=False):"]
-    title = options.described[0].__name__ if options.described else options.request.__name__
-    lines.append(f'    """Fields of `{title}`.\n\n    Attributes:')
-    lines += [f"        {entry.name}: {described[entry.name]}{_default(entry)}" for entry in entries]
+    lines.append(f'    """Fields of `{options.request.__name__}`.\n\n    Attributes:')
+    for entry in entries:
+        text = f"{entry.name}: {described[entry.name]}{_default(entry)}"
+        lines += textwrap.wrap(text, 120, initial_indent=" " * 8, subsequent_indent=" " * 12, break_on_hyphens=False)
     lines.append('    """\n')
-    lines += [f"    {entry.name}: {_wider(entry.type)}" for entry in entries]
+    lines += [f"    {entry.name}: {_wider(hints[entry.name])}" for entry in entries]
     return "\n".join(lines) + "\n"
-
-
-def _attributes(kind: type) -> dict[str, str]:
-    """What a docstring says of each attribute, lines as they are."""
-    section = (kind.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", section, re.MULTILINE)
-    return {name: text.rstrip() for name, text in found}
 
 
 def _default(entry: Field[Any]) -> str:
@@ -124,11 +114,13 @@ def _default(entry: Field[Any]) -> str:
     return f" [{value:g}]" if isinstance(value, float) else f" [{value}]"
 
 
-def _wider(annotation: Any) -> str:
+def _wider(hint: Any) -> str:
+    annotation = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+    annotation = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", annotation)
     for pattern, wider in WIDER:
         if re.match(pattern, annotation):
             return re.sub(pattern, wider, annotation)
-    return str(annotation)
+    return annotation
 
 
 AWAITED = r"(self\._call|self\.close|self\._transport\.(?:call|stream|close)|stream\.(?:send|receive|finish|close))\("

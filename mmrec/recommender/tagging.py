@@ -21,12 +21,12 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.item_words import item_text
+from mmrec.contract.engine import COLUMN_STEPS, LABEL_CHUNK
 from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
 from mmrec.contract.replies import ItemTags, Tag, TagCalibration, TagResults
 from mmrec.contract.requests import TagRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import CatalogueSides, item_side, no_side
-from mmrec.sdk.batches import COLUMN_STEPS, LABEL_CHUNK
 from mmrec.understanding.calibration import fit_temperature
 from mmrec.understanding.tagging import (
     DEFAULT_TEMPERATURE,
@@ -168,8 +168,8 @@ class Tagger:
         seen = iter(items)
         entries: list[ItemTags | ItemFailure] = []
         for sent in request.items:
-            if not isinstance(sent, ItemInput):
-                entries.append(ItemFailure("", sent))
+            if isinstance(sent, ItemFailure):
+                entries.append(sent)
                 continue
             item = next(seen)
             entries.append(next(rest) if isinstance(item, ItemInput) else ItemFailure(sent.item_id, item))

@@ -28,10 +28,11 @@ from grpc_reflection.v1alpha import reflection
 from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
+from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
+from mmrec_serving.parts import work_of
 from mmrec_serving.priority import give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers

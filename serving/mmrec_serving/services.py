@@ -15,6 +15,7 @@ import grpc
 
 from mmrec.errors import NotImplementedYetError, UnavailableError
 from mmrec.sdk.rpcs import RPCS, SERVICES, Method, Rpc
+from mmrec_serving import parts
 from mmrec_serving.interceptors import handler_like
 from mmrec_serving.scheduler import Submitter
 
@@ -59,10 +60,10 @@ async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Subm
     deadline = None if remaining is None else time.monotonic() + remaining
     large = len(data) > LARGE_MESSAGE_BYTES
     request = await asyncio.to_thread(rpc.decode_request, data) if large else rpc.decode_request(data)
-    parts = rpc.split(request)
+    requests = parts.split(rpc, request)
     results: list[Any] = []
-    if parts:
-        results = await asyncio.wrap_future(scheduler.submit(rpc.kind, parts, deadline))
-    if large or len(parts) > 1:
-        return await asyncio.to_thread(lambda: rpc.encode_reply(rpc.join(request, results)))
-    return rpc.encode_reply(rpc.join(request, results))
+    if requests:
+        results = await asyncio.wrap_future(scheduler.submit(rpc.kind, requests, deadline))
+    if large or len(requests) > 1:
+        return await asyncio.to_thread(lambda: rpc.encode_reply(parts.join(rpc, request, results)))
+    return rpc.encode_reply(parts.join(rpc, request, results))

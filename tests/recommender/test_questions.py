@@ -19,8 +19,9 @@ from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import KEPT_LABELS, Tagger
-from mmrec.sdk.batches import TagBatch
+from mmrec.sdk.rpcs import TAG_ITEMS
 from mmrec_encoders.fusion import ItemFeatures
+from mmrec_serving.parts import join, split
 
 
 @pytest.fixture(scope="module")
@@ -264,15 +265,13 @@ def test_many_labels_are_encoded_in_small_parts(
         return encode(texts)
 
     monkeypatch.setattr(tagger, "_encode", counted)
-    batch = TagBatch(
-        TagRequest(labels=[f"label {n}" for n in range(150)], templates=["a {label}"]), (ItemInput("a", "x"),)
-    )
-    found = batch.join([tagger.tag_many([part])[0] for part in batch.split()])
+    item = ItemInput("a", "x")
+    request = TagRequest((item,), labels=[f"label {n}" for n in range(150)], templates=["a {label}"])
+    found = join(TAG_ITEMS, request, [tagger.tag_many([part])[0] for part in split(TAG_ITEMS, request)])
     assert isinstance(found.items[0], ItemTags)
     assert encoded == [64, 64, 22]
     encoded.clear()
-    batch = TagBatch(TagRequest(column="category"), (ItemInput("a", "x"),))
-    *ready, last = batch.split()
+    *ready, last = split(TAG_ITEMS, TagRequest((item,), column="category"))
     for part in ready:
         tagger.tag_many([part])
     prepared = list(encoded)
