@@ -131,7 +131,7 @@ class _Field(NamedTuple):
         path: Its names in the message, one per message on the way.
         described: As the message describes it.
         hint: Its type, without None.
-        default: What it is when it is left out; `dataclasses.MISSING`: it may not be.
+        default: What it is when it is left out, or what makes that; `dataclasses.MISSING`: it may not be left out.
         rule: What it is held to when the dataclass is made.
     """
 
@@ -153,7 +153,9 @@ def _fields(kind: Any, message_type: Any) -> tuple[_Field, ...]:
         for name in path[:-1]:
             inside = inside.fields_by_name[name].message_type
         described = inside.fields_by_name.get(path[-1])
-        if described is None:  # the message has no such field: the default stands for it
+        if described is None:
+            if issubclass(kind, Checked):  # what is asked must arrive
+                raise TypeError(f"{message_type.DESCRIPTOR.full_name} has no field for {kind.__name__}.{field.name}")
             continue
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory
         planned.append(_Field(field.name, path, described, _without_none(hints[field.name]), default, rule.rule))
@@ -171,18 +173,18 @@ def _encoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
         inner = _encoder(kind, GetMessageClass(message_type.DESCRIPTOR.fields_by_name[name].message_type))
         return lambda value: message_type(**{name: inner(value)})
     plan = [(field.name, field.path, _to_wire(field)) for field in _fields(kind, message_type)]
-    flat = [(name, path[0], convert) for name, path, convert in plan if len(path) == 1]
+    same = [(name, path[0]) for name, path, convert in plan if len(path) == 1 and convert is None]
+    converted = [(name, path[0], convert) for name, path, convert in plan if len(path) == 1 and convert is not None]
     nested = [(name, path, convert) for name, path, convert in plan if len(path) > 1]
 
     def encode(value: Any) -> Any:
-        sent = {}
-        for name, wire, convert in flat:
+        sent = {wire: getattr(value, name) for name, wire in same}  # what is None counts as left out
+        for name, wire, convert in converted:
             entry = getattr(value, name)
             if entry is not None:
-                sent[wire] = entry if convert is None else convert(entry)
-        for name, path, convert in nested:
-            entry = getattr(value, name)
-            sent.setdefault(path[0], {})[path[1]] = entry if convert is None else convert(entry)
+                sent[wire] = convert(entry)
+        for name, (outer, inner), convert in nested:
+            sent.setdefault(outer, {})[inner] = convert(getattr(value, name))
         return message_type(**sent)
 
     return _with_number_format(encode) if kind is EmbedResults else encode
