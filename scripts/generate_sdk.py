@@ -16,7 +16,8 @@ import textwrap
 from dataclasses import MISSING, Field, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_type_hints
+from types import NoneType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 ROOT = Path(__file__).resolve().parent.parent
 SDK = ROOT / "mmrec" / "sdk"
@@ -78,14 +79,7 @@ from typing import TypedDict
 from mmrec.contract.items import FilterMode, Modality, NumberFormat
 from mmrec.contract.requests import Promotion
 '''
-
-WIDER = (
-    (r"^tuple\[float, \.\.\.\]$", "Iterable[float] | None"),  # a vector; None for none
-    (r"^tuple\[(\w+), \.\.\.\]$", r"Iterable[\1]"),
-    (r"^(Modality|FilterMode|NumberFormat)$", r"\1 | str"),
-    (r"^bytes \| None$", "bytes | str | os.PathLike[str] | None"),
-)
-"""What a method takes where a request holds its one exact form."""
+"""A field of the wire's request that the engine's does not have."""
 
 
 def options_module() -> str:
@@ -95,15 +89,15 @@ def options_module() -> str:
 
 def _options_class(name: str, options: Options) -> str:
     entries = [entry for entry in fields(options.request) if entry.name not in options.named]
-    described = {field.name: field.doc for field in field_rules(options.request)}
+    docs = {field.name: field.doc for field in field_rules(options.request)}
     hints = get_type_hints(options.request)
     lines = [f"\n\nclass {name}(TypedDict, total=False):"]
     lines.append(f'    """Fields of `{options.request.__name__}`.\n\n    Attributes:')
     for entry in entries:
-        text = f"{entry.name}: {described[entry.name]}{_default(entry)}"
-        lines += textwrap.wrap(text, 120, initial_indent=" " * 8, subsequent_indent=" " * 12, break_on_hyphens=False)
+        text = f"{entry.name}: {docs[entry.name]}{_default(entry)}"
+        lines += textwrap.wrap(text, 120, initial_indent=8 * " ", subsequent_indent=12 * " ", break_on_hyphens=False)
     lines.append('    """\n')
-    lines += [f"    {entry.name}: {_wider(hints[entry.name])}" for entry in entries]
+    lines += [f"    {entry.name}: {_taken(hints[entry.name])}" for entry in entries]
     return "\n".join(lines) + "\n"
 
 
@@ -114,13 +108,15 @@ def _default(entry: Field[Any]) -> str:
     return f" [{value:g}]" if isinstance(value, float) else f" [{value}]"
 
 
-def _wider(hint: Any) -> str:
-    annotation = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
-    annotation = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", annotation)
-    for pattern, wider in WIDER:
-        if re.match(pattern, annotation):
-            return re.sub(pattern, wider, annotation)
-    return annotation
+def _taken(hint: Any) -> str:
+    """What a method takes where a request holds a value in its one exact form."""
+    if get_origin(hint) is tuple:
+        entry = get_args(hint)[0]
+        return f"Iterable[{entry.__name__}]" + (" | None" if entry is float else "")  # a vector; None for none
+    if get_args(hint):
+        names = ["None" if kind is NoneType else kind.__name__ for kind in get_args(hint)]
+        return " | ".join(["bytes", "str", "os.PathLike[str]", *names[1:]] if names[0] == "bytes" else names)
+    return f"{hint.__name__} | str" if issubclass(hint, Enum) else str(hint.__name__)
 
 
 AWAITED = r"(self\._call|self\.close|self\._transport\.(?:call|stream|close)|stream\.(?:send|receive|finish|close))\("

@@ -293,7 +293,9 @@ class EmbedRequest(Checked):
         Doc("Which side of the items to embed; an item without it is refused by itself."),
     ] = Modality.FUSED
     dtype: Annotated[
-        NumberFormat, Choice(NumberFormat), Doc("What the numbers are rounded to, and how they travel.")
+        NumberFormat,
+        Choice(NumberFormat),
+        Doc("What the numbers are rounded to; the vectors are float32 all the same."),
     ] = NumberFormat.FLOAT32
 
 

@@ -141,7 +141,8 @@ class Checked:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for name, rule, optional in _checks(type(self)):
+        kind: Any = type(self)
+        for name, rule, optional in _checks(kind):
             value = getattr(self, name)
             if optional and value is None:
                 continue

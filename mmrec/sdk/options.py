@@ -110,7 +110,7 @@ class EmbedOptions(TypedDict, total=False):
 
     Attributes:
         modality: Which side of the items to embed; an item without it is refused by itself. [fused]
-        dtype: What the numbers are rounded to, and how they travel. [float32]
+        dtype: What the numbers are rounded to; the vectors are float32 all the same. [float32]
     """
 
     modality: Modality | str
