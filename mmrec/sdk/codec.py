@@ -82,7 +82,8 @@ def to_message(value: T, kind: type[T], message_type: type[M]) -> M:
         kind: Its type.
         message_type: The message.
     """
-    message: M = _encoder(kind, message_type)(value)
+    encode: Any = _encoder  # a cache takes what is hashable, which mypy does not say of classes
+    message: M = encode(kind, message_type)(value)
     return message
 
 
@@ -93,7 +94,8 @@ def from_message(message: Message, kind: type[T]) -> T:
         InvalidArgumentError: a value breaks a rule.
         NotImplementedYetError: a request has a field that this version does not do.
     """
-    value: T = _decoder(kind, type(message))(message)
+    decode: Any = _decoder
+    value: T = decode(kind, type(message))(message)
     return value
 
 
@@ -175,7 +177,7 @@ def _encoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
     plan = [(field.name, field.path, _to_wire(field)) for field in _fields(kind, message_type)]
     same = [(name, path[0]) for name, path, convert in plan if len(path) == 1 and convert is None]
     converted = [(name, path[0], convert) for name, path, convert in plan if len(path) == 1 and convert is not None]
-    nested = [(name, path, convert) for name, path, convert in plan if len(path) > 1]
+    nested = [(name, path, convert or (lambda entry: entry)) for name, path, convert in plan if len(path) > 1]
 
     def encode(value: Any) -> Any:
         sent = {wire: getattr(value, name) for name, wire in same}  # what is None counts as left out
@@ -183,8 +185,8 @@ def _encoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
             entry = getattr(value, name)
             if entry is not None:
                 sent[wire] = convert(entry)
-        for name, (outer, inner), convert in nested:
-            sent.setdefault(outer, {})[inner] = convert(getattr(value, name))
+        for name, (outer, deep), make in nested:
+            sent.setdefault(outer, {})[deep] = make(getattr(value, name))
         return message_type(**sent)
 
     return _with_number_format(encode) if kind is EmbedResults else encode

@@ -125,12 +125,14 @@ class Rpc(Generic[Q, R]):
     @cached_property
     def request_type(self) -> type[Message]:
         """Its request message."""
-        return GetMessageClass(_DESCRIBED[self.path].input_type)
+        message: type[Message] = GetMessageClass(_DESCRIBED[self.path].input_type)
+        return message
 
     @cached_property
     def reply_type(self) -> type[Message]:
         """Its reply message."""
-        return GetMessageClass(_DESCRIBED[self.path].output_type)
+        message: type[Message] = GetMessageClass(_DESCRIBED[self.path].output_type)
+        return message
 
     def answer(self, engine: Engine, request: Q) -> R:
         """The reply of an engine in this process.
