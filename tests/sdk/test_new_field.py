@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("mmrec/__init__.py", "mmrec/errors.py", "mmrec/contract", "mmrec/sdk", "mmrec/v1", "protos", "scripts")
-USE = '''
+USE = """
 from mmrec import Client, Recommendations
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import InvalidArgumentError
@@ -42,7 +42,7 @@ with Client(transport=transport) as client:
     print([violation.field for violation in error.violations])
     message = recommendation_pb2.RecommendRequest(season="spring", climate=1.5)
     refused(lambda: transport.call(RECOMMEND.path, message.SerializeToString(), 1.0))
-'''
+"""
 
 
 def _edited(path: Path, old: str, new: str) -> None:
