@@ -36,11 +36,6 @@ from mmrec.contract.requests import (
 )
 from mmrec.errors import MmrecError
 
-LABEL_CHUNK = 64
-"""Most sentences around labels that are encoded for one `TagRequest` without items."""
-COLUMN_STEPS = 64
-"""`TagRequest`s without items that make all labels of a column ready, each in part."""
-
 
 class Questions(Protocol):
     """What can be asked of one state of a catalogue, or of an engine as it is when it is asked.

@@ -32,13 +32,13 @@ from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSE
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
-from mmrec_serving.parts import work_of
 from mmrec_serving.priority import give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
 from mmrec_serving.updates.engine import LiveEngine
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import Housekeeping
+from mmrec_serving.work_parts import weight_of
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Server:
         loaded: Future[Engine] = Future()
         self._loaded = loaded
         self._housekeeping: Housekeeping | None = None
-        limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, work_of)
+        limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
         self._scheduler = Scheduler(
             functools.partial(_prepared, engine_factory, loaded),
             limits,

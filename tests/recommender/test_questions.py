@@ -18,9 +18,8 @@ from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import KEPT_LABELS, Tagger
-from mmrec.sdk.rpcs import TAG_ITEMS
 from mmrec_encoders.fusion import ItemFeatures
-from mmrec_serving.parts import join, split
+from mmrec_serving.work_parts import joined, parts_of
 
 
 @pytest.fixture(scope="module")
@@ -264,13 +263,13 @@ def test_many_labels_are_encoded_in_small_parts(
         return encode(texts)
 
     monkeypatch.setattr(tagger, "_encode", counted)
-    item = ItemInput("a", "x")
-    request = TagRequest((item,), labels=[f"label {n}" for n in range(150)], templates=["a {label}"])
-    found = join(TAG_ITEMS, request, [tagger.tag_many([part])[0] for part in split(TAG_ITEMS, request)])
+    labels = tuple(f"label {n}" for n in range(150))
+    parts = parts_of(TagRequest((ItemInput("a", "x"),), labels=labels, templates=("a {label}",)))
+    found = joined(parts, [tagger.tag_many([part])[0] for part in parts])
     assert isinstance(found.items[0], ItemTags)
     assert encoded == [64, 64, 22]
     encoded.clear()
-    *ready, last = split(TAG_ITEMS, TagRequest((item,), column="category"))
+    *ready, last = parts_of(TagRequest((ItemInput("a", "x"),), column="category"))
     for part in ready:
         tagger.tag_many([part])
     prepared = list(encoded)
