@@ -21,10 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmrec.data.files import replace_file
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.training_log import EpochRecord
-from mmrec.generator.weights import AveragedWeights, put_weights, trained_weights
+from mmrec.runtime.files import replace_file
+from mmrec.runtime.weights import AveragedWeights, put_weights, trained_weights
 
 _NAME = "training.safetensors"
 _FORMAT = 2

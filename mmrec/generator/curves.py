@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mmrec.data.files import replace_file
 from mmrec.generator.training_log import EpochRecord
 from mmrec.runtime.disk_errors import naming_file
+from mmrec.runtime.files import replace_file
 
 _DRAW_EVERY_S = 20.0
 _LOG_EVERY_STEPS = 20

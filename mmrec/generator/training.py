@@ -32,10 +32,10 @@ from mmrec.generator.negatives import ItemSampler
 from mmrec.generator.schedule import learning_rate, step_seed
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet, ndcg_at_10
-from mmrec.generator.weights import AveragedWeights, put_weights, trained_weights
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.shutdown import StopRequest
+from mmrec.runtime.weights import AveragedWeights, put_weights, trained_weights
 from mmrec.semantic_ids.decode_index import DecodeIndex
 
 _SAY_EVERY_S = 1.0

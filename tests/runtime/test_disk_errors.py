@@ -15,11 +15,11 @@ from PIL import Image
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
-from mmrec.data.files import new_array_file, replace_file
 from mmrec.errors import FailedPreconditionError
 from mmrec.generator.curves import Curves
 from mmrec.generator.training_log import EpochRecord
 from mmrec.runtime.disk_errors import naming_file, refusal, refusals_as_errors
+from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.understanding.index_files import write_index
 from mmrec.understanding.vector_index import IndexDescription
 from mmrec_encoders.weights import write_weights

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.dataset import Dataset
-from mmrec.data.files import new_array_file, replace_file
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import Progress
 from mmrec.runtime.quiet import quiet_loading

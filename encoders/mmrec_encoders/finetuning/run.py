@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mmrec.data.dataset import Dataset, read_dataset
-from mmrec.data.files import replace_file
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.runtime.device import resolve_dtype
 from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.files import replace_file
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.shutdown import Stoppable, StopRequest

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.files import new_array_file, replace_file
+from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.augment import random_view
 from mmrec_encoders.finetuning.config import AdaptConfig
