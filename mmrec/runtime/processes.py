@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmrec.runtime.device import resolve_device
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
 """How long the others wait while the first one reads pictures and writes results."""
+
+_SIZES = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
+"""Where launchers write how many processes they have started."""
 
 
 class Processes:
@@ -37,41 +41,34 @@ class Processes:
     """
 
     def __init__(self, device: str = "auto") -> None:
-        from accelerate.state import PartialState
+        from accelerate.utils import get_int_from_env
 
-        own = resolve_device(device)
-        found_state = bool(PartialState._shared_state)
-        with warnings.catch_warnings():
-            # It chooses a number of threads on a CPU and warns that it did.
-            warnings.simplefilter("ignore", UserWarning)
-            state: Any = PartialState(cpu=own.type == "cpu", timeout=_PATIENCE)
-        self.index, self.count = int(state.process_index), int(state.num_processes)
-        # On a CPU it numbers the device, which is one and the same.
-        self.device: torch.device = own if self.count == 1 or own.type == "cpu" else state.device
-        self._state = state
-        if self.count == 1 and not found_state:
-            # The state is one for the whole interpreter; whoever comes after us may want a GPU.
-            PartialState._reset_state()
-        if self.count > 1 and not found_state:
-            # Threads of a group that is left to the end of the interpreter may abort the process.
-            atexit.register(state.destroy_process_group)
+        self.index, self.count, self.device = 0, 1, resolve_device(device)
+        if get_int_from_env(_SIZES, 1) > 1:
+            on_cpu = self.device.type == "cpu"
+            state = _group(on_cpu)
+            self.index, self.count = int(state.process_index), int(state.num_processes)
+            if self.count > 1 and not on_cpu:
+                self.device = state.device
 
     @classmethod
     def alone(cls, device: torch.device) -> Processes:
         """A group of this process alone, wherever it was started from."""
         made = object.__new__(cls)
-        made.index, made.count, made.device, made._state = 0, 1, device, None
+        made.index, made.count, made.device = 0, 1, device
         return made
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes and reports."""
         return self.index == 0
 
     def wait(self) -> None:
         """Until all of them are here."""
         if self.count > 1:
-            self._state.wait_for_everyone()
+            from accelerate.utils import wait_for_everyone
+
+            wait_for_everyone()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
@@ -82,15 +79,23 @@ class Processes:
         if self.is_main:
             self.wait()
 
-    def tell(self, found: T | None) -> T:
-        """What the first process has found, in all of them; the others pass None."""
-        told: list[Any] = [found]
+    def broadcast(self, value: T | None) -> T:
+        """The first process's value, in all of them; the others pass None."""
+        values: list[Any] = [value]
         if self.count > 1:
             from accelerate.utils import broadcast_object_list
 
-            broadcast_object_list(told)
-        result: T = told[0]
+            broadcast_object_list(values)
+        result: T = values[0]
         return result
+
+    def broadcast_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Give all processes the first one's values."""
+        if self.count > 1:
+            import torch
+
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor, src=0)
 
     def gather(self, rows_BD: torch.Tensor) -> torch.Tensor:
         """Rows of all processes, in the order of their numbers, without gradients. Shape: (count * B, D)."""
@@ -101,8 +106,8 @@ class Processes:
         gathered: torch.Tensor = gather(rows_BD.detach().contiguous())
         return gathered
 
-    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replace each tensor by its sum over all processes; one message for all of them."""
+    def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor by its sum over all processes; one message for all of them, in float32."""
         if self.count == 1 or not tensors:
             return
         import torch
@@ -113,25 +118,21 @@ class Processes:
         for tensor, part in zip(tensors, torch.split(total, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def same(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Give all processes the first one's values."""
-        if self.count > 1:
-            import torch
-
-            for tensor in tensors:
-                torch.distributed.broadcast(tensor, src=0)
-
-    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
-        """Whether any process wants to stop, and the longest time any has spent."""
-        if self.count == 1:
-            return stop, seconds
-        import torch
-        from accelerate.utils import reduce
-
-        found = reduce(torch.tensor([float(stop), seconds], dtype=torch.float64, device=self.device), "max").tolist()
-        return bool(found[0]), float(found[1])
-
 
 def in_main_process(device: str = "auto") -> bool:
-    """Whether this process is the one of its group that writes and speaks."""
+    """Whether this process is the one of its group that writes and reports."""
     return Processes(device).is_main
+
+
+@cache
+def _group(on_cpu: bool) -> Any:
+    """accelerate's state, which is one for the whole interpreter."""
+    from accelerate import PartialState
+
+    with warnings.catch_warnings():
+        # It chooses a number of threads on a CPU and warns that it did.
+        warnings.simplefilter("ignore", UserWarning)
+        state = PartialState(cpu=on_cpu, timeout=_PATIENCE)
+    # Threads of a group that is left to the end of the interpreter may abort the process.
+    atexit.register(state.destroy_process_group)
+    return state

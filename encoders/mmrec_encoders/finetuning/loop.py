@@ -95,7 +95,7 @@ class Training:
         self.global_batch = batch_size * config.accumulate * processes.count
         self.steps_per_epoch = len(pairs.training_rows) // self.global_batch
         self.steps = self.steps_per_epoch * config.epochs
-        processes.same(list(trainee.module.state_dict().values()))
+        processes.broadcast_tensors(list(trainee.module.state_dict().values()))
         self._parameters = [p for p in trainee.module.parameters() if p.requires_grad]
         self._optimiser = torch.optim.AdamW(
             [
@@ -132,6 +132,8 @@ class Training:
             StoppedError: a stop was asked for; the checkpoint is written.
             FailedPreconditionError: the loss is no longer a number.
         """
+        import torch
+
         found = load_checkpoint(checkpoint, identity, self.trainee.module, self._optimiser, self._scaler)
         progress.start("training", self.steps * self.global_batch, "pairs")
         if isinstance(found, Position):
@@ -144,7 +146,10 @@ class Training:
         self.trainee.module.train()
         for epoch, step, rows_G, upcoming_G in self._plan():
             loss = self._step(epoch, step, rows_G, upcoming_G)
-            asked, seconds = self.processes.agree(stop.asked, self.seconds)
+            seconds = self.seconds if self.processes.is_main else 0.0
+            shared_2 = torch.tensor([float(stop.asked), seconds], device=self.processes.device)
+            self.processes.all_reduce([shared_2])
+            asked, seconds = shared_2.tolist()
             ended = bool(self.config.max_minutes) and seconds >= 60 * self.config.max_minutes
             self.position = self.position._replace(
                 steps=self.position.steps + 1, seconds=seconds, loss=self.position.loss + loss

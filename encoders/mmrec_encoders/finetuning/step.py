@@ -117,7 +117,7 @@ def contrastive_step(
         torch.autograd.backward([vector for vector, _ in parts], [grad for _, grad in parts])
         statistics.after_chunk()
     own_ids = {id(parameter) for parameter in own}
-    processes.add_up([p.grad for p in model.module.parameters() if p.grad is not None and id(p) not in own_ids])
+    processes.all_reduce([p.grad for p in model.module.parameters() if p.grad is not None and id(p) not in own_ids])
     # Computed from all pairs in every process alike, so there is nothing to add up.
     for parameter, grad in zip(trained, grads[2:], strict=True):
         parameter.grad = grad
@@ -149,7 +149,7 @@ class _Statistics:
         self._restore()
 
     def finish(self) -> None:
-        self._processes.add_up(self._total)
+        self._processes.all_reduce(self._total)
         everything = self._chunks * self._processes.count
         for buffer, total in zip(self._buffers, self._total, strict=True):
             buffer.copy_(total / everything)

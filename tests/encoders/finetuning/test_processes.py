@@ -24,17 +24,11 @@ def test_a_process_by_itself_is_a_group_of_one() -> None:
     assert (alone.index, alone.count, alone.is_main, str(alone.device)) == (0, 1, True, "cpu")
     rows = torch.eye(2)
     assert alone.gather(rows) is rows
-    alone.add_up([rows])
+    alone.all_reduce([rows])
+    alone.broadcast_tensors([rows])
     assert torch.equal(rows, torch.eye(2))
-    assert alone.agree(True, 3.0) == (True, 3.0)
+    assert alone.broadcast("value") == "value"
     assert in_main_process("cpu")
-
-
-def test_being_alone_leaves_the_state_of_accelerate_as_it_was() -> None:
-    from accelerate.state import PartialState
-
-    Processes("cpu")
-    assert PartialState._shared_state == {}
 
 
 def test_two_processes_train_like_one_with_twice_the_batch(
