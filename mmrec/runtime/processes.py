@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmrec.runtime.device import resolve_device
@@ -23,9 +22,6 @@ T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
 """How long the others wait while the first one reads pictures and writes results."""
-
-_SIZES = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
-"""Where launchers write how many processes they have started."""
 
 
 class Processes:
@@ -41,15 +37,28 @@ class Processes:
     """
 
     def __init__(self, device: str = "auto") -> None:
-        from accelerate.utils import get_int_from_env
+        from accelerate.utils import get_cpu_distributed_information
 
         self.index, self.count, self.device = 0, 1, resolve_device(device)
-        if get_int_from_env(_SIZES, 1) > 1:
-            on_cpu = self.device.type == "cpu"
-            state = _group(on_cpu)
-            self.index, self.count = int(state.process_index), int(state.num_processes)
-            if self.count > 1 and not on_cpu:
-                self.device = state.device
+        # Despite its name it is about processes with GPUs too.
+        if get_cpu_distributed_information().world_size > 1:
+            self._join()
+
+    def _join(self) -> None:
+        import torch
+        from accelerate.state import PartialState
+
+        found_group = torch.distributed.is_initialized()
+        with warnings.catch_warnings():
+            # It chooses a number of threads on a CPU and warns that it did.
+            warnings.simplefilter("ignore", UserWarning)
+            state: Any = PartialState(cpu=self.device.type == "cpu", timeout=_PATIENCE)
+        self.index, self.count, self._state = int(state.process_index), int(state.num_processes), state
+        if self.device.type != "cpu":  # on a CPU it numbers the device, which is one and the same
+            self.device = state.device
+        if not found_group:
+            # Threads of a group that is left to the end of the interpreter may abort the process.
+            atexit.register(state.destroy_process_group)
 
     @classmethod
     def alone(cls, device: torch.device) -> Processes:
@@ -66,9 +75,7 @@ class Processes:
     def wait(self) -> None:
         """Until all of them are here."""
         if self.count > 1:
-            from accelerate.utils import wait_for_everyone
-
-            wait_for_everyone()
+            self._state.wait_for_everyone()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
@@ -122,17 +129,3 @@ class Processes:
 def in_main_process(device: str = "auto") -> bool:
     """Whether this process is the one of its group that writes and reports."""
     return Processes(device).is_main
-
-
-@cache
-def _group(on_cpu: bool) -> Any:
-    """accelerate's state, which is one for the whole interpreter."""
-    from accelerate import PartialState
-
-    with warnings.catch_warnings():
-        # It chooses a number of threads on a CPU and warns that it did.
-        warnings.simplefilter("ignore", UserWarning)
-        state = PartialState(cpu=on_cpu, timeout=_PATIENCE)
-    # Threads of a group that is left to the end of the interpreter may abort the process.
-    atexit.register(state.destroy_process_group)
-    return state

@@ -45,8 +45,9 @@ class AveragedWeights:
     def update(self, steps: int) -> None:
         """Take in the weights after this many steps."""
         stays = min(self._decay, (1 + steps) / (10 + steps))
-        update = get_ema_multi_avg_fn(stays)  # type: ignore[no-untyped-call]
-        update(list(self.weights.values()), [p.detach() for p in self._parameters.values()], steps)
+        own = [parameter.detach() for parameter in self._parameters.values()]
+        average = get_ema_multi_avg_fn(stays)  # type: ignore[no-untyped-call]
+        average(list(self.weights.values()), own, steps)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -14,18 +14,17 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import faiss
 
 from mmrec.errors import BundleError, NotFoundError
 
-if TYPE_CHECKING:
-    from mmrec.understanding.vector_index import IndexDescription
+Kind = Literal["exact", "hnsw", "ivf"]
 
 _FORMAT = 1
 _KINDS = {"exact": (), "hnsw": ("degree", "effort"), "ivf": ("effort", "lists")}
@@ -33,6 +32,38 @@ _MOST_JSON_BYTES = 1_000_000
 _LITTLE_ROOM_BYTES = 1 << 20
 _MEND = "build the index again"
 _limit_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDescription:
+    """What an index is, and what was measured when it was built.
+
+    Attributes:
+        kind: ``exact``, ``hnsw`` or ``ivf``.
+        items: Vectors in it.
+        dimension: Their length.
+        parameters: Of the kind: ``effort`` (HNSW: candidates kept while walking; IVF: lists looked into), ``degree``
+            (HNSW), ``lists`` (IVF).
+        recall: Share of the exact ten nearest that a search finds, mean over the measured queries; 1 when exact.
+        target_recall: What it had to reach.
+        measured_queries: Queries it was measured on; 0 when exact.
+        build_seconds: Wall time of building and measuring.
+        index_bytes_per_item: Memory of the index beside the vectors.
+        bytes_per_item: The same with the vectors.
+        why: Why it is of this kind, in a sentence.
+    """
+
+    kind: Kind
+    items: int
+    dimension: int
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    recall: float = 1.0
+    target_recall: float = 1.0
+    measured_queries: int = 0
+    build_seconds: float = 0.0
+    index_bytes_per_item: float = 0.0
+    bytes_per_item: float = 0.0
+    why: str = ""
 
 
 def write_index(folder: Path, name: str, description: IndexDescription, approximate: Any) -> list[Path]:
@@ -97,8 +128,6 @@ def _read_document(path: Path) -> dict[str, Any]:
 
 
 def _described(path: Path, document: dict[str, Any]) -> IndexDescription:
-    from mmrec.understanding.vector_index import IndexDescription
-
     try:
         kind = document["kind"]
         parameters = {str(key): _whole(value) for key, value in document["parameters"].items()}

@@ -19,8 +19,7 @@ from mmrec.errors import FailedPreconditionError
 from mmrec.runtime.disk_errors import naming_file, refusal, refusals_as_errors
 from mmrec.runtime.event_file import EventFile
 from mmrec.runtime.files import new_array_file, replace_file
-from mmrec.understanding.index_files import write_index
-from mmrec.understanding.vector_index import IndexDescription
+from mmrec.understanding.index_files import IndexDescription, write_index
 from mmrec_encoders.weights import write_weights
 from tests.conftest import fill_disk
 

@@ -31,6 +31,13 @@ def test_a_process_by_itself_is_a_group_of_one() -> None:
     assert in_main_process("cpu")
 
 
+def test_a_group_of_one_process_needs_no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert Processes("cpu").count == 1
+    assert not torch.distributed.is_initialized()
+
+
 def test_two_processes_train_like_one_with_twice_the_batch(
     colour_shop: Path, tiny: AdaptConfig, tmp_path: Path, child_environment: dict[str, str]
 ) -> None:
