@@ -67,7 +67,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
 
 
 def cpu_multiplies_bfloat16() -> bool:
-    """Whether this processor has bfloat16 arithmetic of its own (Linux only; False where it cannot be told)."""
+    """Whether this processor has bfloat16 arithmetic of its own (Linux only; False where this is unknown)."""
     if platform.system() != "Linux":
         return False
     flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")

@@ -30,7 +30,7 @@ _FORMAT = 1
 _KINDS = {"exact": (), "hnsw": ("degree", "effort"), "ivf": ("effort", "lists")}
 _MOST_JSON_BYTES = 1_000_000
 _LITTLE_ROOM_BYTES = 1 << 20
-_MEND = "build the index again"
+_REMEDY = "build the index again"
 _limit_lock = threading.Lock()
 
 
@@ -84,7 +84,7 @@ def _write_faiss(path: Path, index: Any) -> None:
     try:
         faiss.write_index(index, str(path))
     except RuntimeError as err:
-        # faiss says that a write failed, and not why.
+        # faiss reports that a write failed, but not the reason.
         full = shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES
         number = errno.ENOSPC if full else errno.EIO
         raise OSError(number, os.strerror(number), str(path)) from err
@@ -103,7 +103,7 @@ def read_index(folder: Path, name: str, items: int, dimension: int) -> tuple[Ind
     if (description.items, description.dimension) != (items, dimension):
         raise BundleError(
             f"{path} describes {description.items:,} vectors of {description.dimension} dimensions, and there are "
-            f"{items:,} of {dimension}; the parts come from different bundles: {_MEND}"
+            f"{items:,} of {dimension}; the parts come from different bundles: {_REMEDY}"
         )
     if description.kind == "exact":
         return description, None
@@ -115,15 +115,15 @@ def _read_document(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(_MOST_JSON_BYTES)
     except FileNotFoundError as err:
-        raise NotFoundError(f"there is no index description {str(path)!r}; {_MEND}") from err
+        raise NotFoundError(f"there is no index description {str(path)!r}; {_REMEDY}") from err
     except OSError as err:
-        raise BundleError(f"{path} cannot be read ({err.strerror}); {_MEND}") from err
+        raise BundleError(f"{path} cannot be read ({err.strerror}); {_REMEDY}") from err
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as err:
-        raise BundleError(f"{path} is not readable JSON; {_MEND}") from err
+        raise BundleError(f"{path} is not readable JSON; {_REMEDY}") from err
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise BundleError(f"{path} is no index description of format {_FORMAT}; {_MEND}")
+        raise BundleError(f"{path} is no index description of format {_FORMAT}; {_REMEDY}")
     return document
 
 
@@ -147,7 +147,7 @@ def _described(path: Path, document: dict[str, Any]) -> IndexDescription:
             why=str(document["why"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as err:
-        raise BundleError(f"{path} lacks a field of an index description, or has a strange one; {_MEND}") from err
+        raise BundleError(f"{path} lacks a field of an index description, or has a strange one; {_REMEDY}") from err
 
 
 def _whole(value: Any, least: int = 1) -> int:
@@ -168,16 +168,16 @@ def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
         size = path.stat().st_size
         found = (size, _digest(path) if size == wanted[0] else "")
     except OSError as err:
-        raise BundleError(f"{path} cannot be read ({err.strerror}); {_MEND}") from err
+        raise BundleError(f"{path} cannot be read ({err.strerror}); {_REMEDY}") from err
     if found != wanted:
         raise BundleError(
-            f"{path} is not the file that was written with its description (size or hash differ); {_MEND}"
+            f"{path} is not the file that was written with its description (size or hash differ); {_REMEDY}"
         )
     try:
         with _limited(size):
             index: Any = faiss.read_index(str(path))
     except RuntimeError as err:
-        raise BundleError(f"{path} is not a readable faiss index; {_MEND}") from err
+        raise BundleError(f"{path} is not a readable faiss index; {_REMEDY}") from err
     expected: type = faiss.IndexHNSWSQ if description.kind == "hnsw" else faiss.IndexIVFScalarQuantizer
     fits = isinstance(index, expected)
     if (
@@ -186,7 +186,7 @@ def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
         or index.metric_type != faiss.METRIC_INNER_PRODUCT
         or (description.kind == "ivf" and index.nlist != description.parameters["lists"])
     ):
-        raise BundleError(f"{path} holds another index than its description says; {_MEND}")
+        raise BundleError(f"{path} holds another index than its description says; {_REMEDY}")
     return index
 
 
