@@ -18,7 +18,7 @@ def test_without_a_rise_it_starts_at_the_peak() -> None:
     assert cosine_to_zero(0.0, 0.0) == 1.0
 
 
-@pytest.mark.parametrize(("step", "rate"), [(0, 0.5), (3, 2.0), (4, 1.98237), (50, 1.1), (100, 0.2), (150, 0.2)])
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.5), (3, 2.0), (4, 1.9929), (50, 1.1), (100, 0.2), (150, 0.2)])
 def test_a_rise_and_a_cosine_down_to_a_tenth(step: int, rate: float) -> None:
     assert cosine_to_a_tenth(step, 2.0, warmup_steps=4, total_steps=100) == pytest.approx(rate, abs=1e-3)
 
