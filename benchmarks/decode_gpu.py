@@ -264,7 +264,7 @@ def _constraint(shop: _Shop, batch: int, filtered: bool, where: torch.device) ->
             own_BN[row, 1:] = (torch.rand(items, device=where) < 0.3).cumsum(0, dtype=torch.int32)
     reader = shop.search._reader
     history = torch.from_numpy(np.stack(histories)).to(where)
-    memory = reader.memory(shop.tokens_NH[history.long()], torch.ones_like(history, dtype=torch.bool))
+    memory = reader.encode(shop.tokens_NH[history.long()], torch.ones_like(history, dtype=torch.bool))
     noting = _Noting(*eligible_padded(index, batch, place_BD, own_BN))
     noting.steps = []
     beam_search(reader.head, memory, noting, index, shop.search._keys, width=BEAM)

@@ -22,11 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmrec.generator.batches import even_rows, pad_histories
+from mmrec.generator.batches import pad_histories, padded_size
 from mmrec.generator.beam import beam_search
 from mmrec.generator.cuda_graphs import Recorded, graph_pool
 from mmrec.generator.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot
-from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
+from mmrec.generator.semantic_id_head import EncodedHistory, NodeKeys, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.eligibility import FEW, Passing, eligible, eligible_padded, padded_places
 from mmrec.semantic_ids.path_search import PathResult, checked_width
@@ -63,7 +63,7 @@ class Shape(NamedTuple):
         """The smallest recorded shape for so much."""
         return cls(
             _power_of_two(batch),
-            even_rows(max(places, LEAST_PLACES)),
+            padded_size(max(places, LEAST_PLACES)),
             _power_of_two(max(left_out, LEAST_LEFT_OUT)) if left_out else 0,
             within,
         )
@@ -188,10 +188,10 @@ class GraphedSearch:
     ) -> Answer:
         reader = self._reader
         history_BT, valid_BT = (part.to(reader.device) for part in pad_histories(histories, reader.longest))
-        memory = reader.memory(F.embedding(history_BT, self._tokens_NH), valid_BT)
+        encoded = reader.encode(F.embedding(history_BT, self._tokens_NH), valid_BT)
         allowed = eligible(self._index, left_out, within)
-        found = beam_search(reader.head, memory, allowed, self._index, self._keys, width=self._width)
-        return Answer(found, memory.last())
+        found = beam_search(reader.head, encoded, allowed, self._index, self._keys, width=self._width)
+        return Answer(found, encoded.last())
 
     def _recordable(self, shape: Shape) -> bool:
         set_bytes = 4 * shape.batch * (len(self._index.items_N) + 1) if shape.within else 0
@@ -289,16 +289,16 @@ class _SearchSlot:
 
 def _search(
     head: SemanticIdHead,
-    read: Recorded[Memory],
+    read: Recorded[EncodedHistory],
     index: DecodeIndex,
     keys: NodeKeys,
     width: int,
     place_BD: Tensor | None,
     own_BN: Tensor | None,
 ) -> Answer:
-    memory = read.given
-    allowed = eligible_padded(index, len(memory.valid_BT), place_BD, own_BN)
-    return Answer(beam_search(head, memory, allowed, index, keys, width=width), memory.last())
+    encoded = read.given
+    allowed = eligible_padded(index, len(encoded.valid_BT), place_BD, own_BN)
+    return Answer(beam_search(head, encoded, allowed, index, keys, width=width), encoded.last())
 
 
 def _converted(keys: NodeKeys, dtype: torch.dtype) -> NodeKeys:
