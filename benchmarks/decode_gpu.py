@@ -202,7 +202,7 @@ def _answers(shop: _Shop, batch: int) -> dict[str, Any]:
         for one, other in zip(answer(search, number)[0].tolist(), answer(plain, number)[0].tolist(), strict=True)
     ]
     times = _times(partial(answer, search), repeats)
-    slot = search._slots[Shape.holding(batch, HISTORY, HISTORY)]
+    slot = search.recorded[Shape.holding(batch, HISTORY, HISTORY)]
     return {
         "batch": batch,
         "median_ms": 1000 * statistics.median(times),
@@ -262,12 +262,12 @@ def _constraint(shop: _Shop, batch: int, filtered: bool, where: torch.device) ->
         own_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=where)
         for row in range(batch):
             own_BN[row, 1:] = (torch.rand(items, device=where) < 0.3).cumsum(0, dtype=torch.int32)
-    reader = shop.search._reader
+    reader = shop.search.reader
     history = torch.from_numpy(np.stack(histories)).to(where)
-    memory = reader.memory(shop.tokens_NH[history.long()], torch.ones_like(history, dtype=torch.bool))
+    memory = reader.encode(shop.tokens_NH[history.long()], torch.ones_like(history, dtype=torch.bool))
     noting = _Noting(*eligible_padded(index, batch, place_BD, own_BN))
     noting.steps = []
-    beam_search(reader.head, memory, noting, index, shop.search._keys, width=BEAM)
+    beam_search(reader.head, memory, noting, index, shop.search.keys, width=BEAM)
     allowed = Eligibility(*noting)
 
     def closing(steps: list[tuple[Tensor, Tensor, Children, int]]) -> None:

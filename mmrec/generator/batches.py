@@ -71,7 +71,7 @@ def pad_histories(histories: Sequence[npt.NDArray[np.int32]], longest: int) -> t
     return torch.from_numpy(history_BT), torch.from_numpy(valid_BT)
 
 
-def even_rows(rows: int) -> int:
+def padded_size(rows: int) -> int:
     """So many rows or a few more, one of sixteen sizes per power of two.
 
     Libraries prepare themselves for every shape they meet, which takes longer than a small product, and keep that of

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Attended(NamedTuple):
-    """What a layer attends to in a history. Shape of each: (B, heads, T, w)."""
+class HistoryKV(NamedTuple):
+    """Keys and values of a history in one layer. Shape of each: (B, heads, T, w)."""
 
     key: Tensor
     value: Tensor
@@ -49,19 +49,19 @@ class DecoderLayer(nn.Module):
         x_BQlH = x_BQlH + self.drop(self._attend_history(self.history_norm(x_BQlH), keys_BTH, visible_BQT))
         return torch.add(x_BQlH, self.drop(self.mlp(x_BQlH)))
 
-    def attended_history(self, keys_BTH: Tensor) -> Attended:
+    def attended_history(self, keys_BTH: Tensor) -> HistoryKV:
         """Keys and values of the history."""
         batch, _, hidden = keys_BTH.shape
         key, value = (
             part.view(batch, -1, self.heads, hidden // self.heads).transpose(1, 2)
             for part in self.history_kv(keys_BTH).chunk(2, -1)
         )
-        return Attended(key, value)
+        return HistoryKV(key, value)
 
     def step(
-        self, x_BQH: Tensor, path_BQl2hw: Tensor | None, history: Attended, visible_B11T: Tensor | None
+        self, x_BQH: Tensor, path_BQl2hw: Tensor | None, history: HistoryKV, visible_B11T: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """One layer for one more place of each path, and `Written.paths` with it."""
+        """One layer for one more place of each path, and `KVCache.paths` with it."""
         batch, queries, hidden = x_BQH.shape
         width = hidden // self.heads
         qkv_BQ3hw = self.path_qkv(self.path_norm(x_BQH)).view(batch, queries, 3, self.heads, width)

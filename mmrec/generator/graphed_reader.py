@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmrec.generator.cuda_graphs import Recorded, graph_pool
 from mmrec.generator.model import Generator
-from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
+from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
 from mmrec.generator.small_decoder import SmallDecoder
 
 LEAST_PLACES = 16
@@ -33,14 +33,14 @@ class _Reading:
         if self.can_record:
             self._backbone = copy.deepcopy(generator.backbone).to(dtype).eval().requires_grad_(False)
 
-    def __call__(self, inputs_BTH: Tensor, valid_BT: Tensor) -> Memory:
+    def __call__(self, inputs_BTH: Tensor, valid_BT: Tensor) -> EncodedHistory:
         if self.can_record:
             states_BTH = self._backbone(inputs_BTH.to(self._dtype))
         else:
             with torch.autocast(inputs_BTH.device.type, self._dtype, enabled=self._dtype != torch.float32):
                 states_BTH = self._backbone(inputs_BTH)
         states_BTH = self._state_norm(states_BTH.to(inputs_BTH.dtype))
-        return Memory(states_BTH.to(self._dtype), (states_BTH + inputs_BTH).to(self._dtype), valid_BT)
+        return EncodedHistory(states_BTH.to(self._dtype), (states_BTH + inputs_BTH).to(self._dtype), valid_BT)
 
 
 class ReadSlot:
@@ -74,8 +74,8 @@ class GraphedReader:
         self.longest = generator.config.max_history
         self.lock = threading.Lock()
         self.head: SemanticIdHead = copy.deepcopy(generator.semantic_id_head).to(dtype).eval().requires_grad_(False)
-        self.memory = _Reading(generator, dtype)
-        self.can_record = self.memory.can_record
+        self.encode = _Reading(generator, dtype)
+        self.can_record = self.encode.can_record
         self._hidden = len(generator.state_norm.weight)
         self._slots: dict[tuple[int, int], ReadSlot] = {}
         self._pool = graph_pool(self.device)
@@ -84,5 +84,5 @@ class GraphedReader:
         """The recording for a shape, made if need be; the lock must be held."""
         key = (batch, places)
         if key not in self._slots:
-            self._slots[key] = ReadSlot(self.memory, (*key, self._hidden), self.device, self._pool)
+            self._slots[key] = ReadSlot(self.encode, (*key, self._hidden), self.device, self._pool)
         return self._slots[key]

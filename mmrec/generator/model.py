@@ -20,8 +20,8 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.generator.backbone import Backbone, build_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
-from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
-from mmrec.generator.threads import alone_if_small
+from mmrec.generator.semantic_id_head import EncodedHistory, NodeKeys, SemanticIdHead
+from mmrec.generator.threads import single_thread_if_small
 from mmrec.semantic_ids.decode_index import DecodeIndex
 
 
@@ -75,7 +75,7 @@ class Generator(nn.Module):
         """What the semantic-ID head knows of every node; see `SemanticIdHead.node_keys`."""
         return self.semantic_id_head.node_keys(tokens_NH, index)
 
-    def read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> Memory:
+    def read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> EncodedHistory:
         """Run the LLM over histories. The states of padded places are of no meaning.
 
         Args:
@@ -83,14 +83,14 @@ class Generator(nn.Module):
             valid_BT: False where padded; at least one True per row. Shape: (B, T), bool.
             tokens_NH: From `item_tokens`.
         """
-        with alone_if_small(history_BT.numel(), self._most_weights):
+        with single_thread_if_small(history_BT.numel(), self._most_weights):
             return self._read(history_BT, valid_BT, tokens_NH)
 
-    def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> Memory:
+    def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> EncodedHistory:
         picked_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
         inputs_BTH = self.drop(picked_BTH)
         states_BTH = self.state_norm(self.drop(self.backbone(inputs_BTH)))
-        return Memory(states_BTH, states_BTH + inputs_BTH, valid_BT)
+        return EncodedHistory(states_BTH, states_BTH + inputs_BTH, valid_BT)
 
     def item_logits(self, states_XH: Tensor, tokens_NH: Tensor) -> Tensor:
         """Item-head scores over the whole catalogue, before the softmax. Shape: (..., N)."""

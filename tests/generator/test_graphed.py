@@ -105,7 +105,7 @@ def test_a_shape_that_was_not_prepared_is_answered_all_the_same_on_a_cpu() -> No
     search = searching(small)
     question = asked(small, 3, 0, within=True)
     assert_same(search.recommend(*question), expected(small, question))
-    assert search.recorded == ()
+    assert search.recorded == {}
 
 
 def test_nothing_left_out_and_no_sets() -> None:
@@ -139,7 +139,7 @@ def test_a_changed_catalogue_has_answers_of_its_own_and_the_old_one_keeps_its() 
         tokens = model.item_tokens()
         after = before.over(tokens, new.index, model.node_keys(tokens, new.index))
     changed = Small(model, new.index)
-    assert after.recorded == ()
+    assert after.recorded == {}
     after.prepare(2, LONGEST, 30)
     later = asked(changed, 2, 6, within=False)
     assert_same(after.recommend(*later), expected(changed, later))
@@ -223,7 +223,7 @@ def test_a_replay_gives_what_the_same_way_gives_without_a_recording(dtype: torch
         question = asked(small, 4, seed, within=seed % 2 == 1)
         assert_same(recorded.recommend(*question), plain.recommend(*question).paths, atol)
     assert len(recorded.recorded) >= 2
-    assert plain.recorded == ()
+    assert plain.recorded == {}
 
 
 @pytest.mark.gpu
