@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mmrec import Recommender
 from mmrec.contract.items import ItemInput, Modality
-from mmrec.contract.questions import ItemTags, TagRequest, TagResults
+from mmrec.contract.replies import ItemTags, TagResults
+from mmrec.contract.requests import TagRequest
 from mmrec.recommender.changed_rows import (
     ChangedRows,
     changed_features,

@@ -1,13 +1,10 @@
 """A catalogue that changes while it is served: from the call to what is recommended, found and filtered."""
 
-from pathlib import Path
-
 import pytest
 
 import mmrec
 from mmrec.contract.items import Fallback, ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from tests.bundles import rewritten
 from tests.contracts import assert_change_contract
 from tests.recommender.conftest import ITEM_IDS
 
@@ -119,9 +116,12 @@ def test_the_recommender_keeps_the_contract_of_changes(own: mmrec.Recommender) -
     assert_change_contract(own, ["p0001", "p0002"])
 
 
-def test_a_change_that_is_only_checked_is_refused_as_the_real_one_would_be(demo_bundle: Path, tmp_path: Path) -> None:
-    old = rewritten(demo_bundle, tmp_path / "old", without=["words.safetensors"])
-    own = mmrec.Recommender.load(old, device="cpu")
+def test_a_change_that_is_only_checked_is_refused_as_the_real_one_would_be(
+    own: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(own.snapshot().parts.tokenizer), "encodes_new", False)
     for only_checked in (True, False):
-        with pytest.raises(FailedPreconditionError, match="fit again"):
+        with pytest.raises(FailedPreconditionError, match="fit again with --tokenizer"):
             own.upsert_items([lamp("new")], validate_only=only_checked)
+        with pytest.raises(FailedPreconditionError, match="at least one must be left"):
+            own.delete_items(ITEM_IDS, validate_only=only_checked)

@@ -8,7 +8,7 @@ import numpy as np
 
 import mmrec
 from mmrec.contract.items import ItemInput
-from mmrec.contract.types import RecommendRequest
+from mmrec.contract.requests import RecommendRequest
 from mmrec.recommender.live_events import LiveEvents
 from tests.recommender.conftest import ITEM_IDS
 
