@@ -113,7 +113,7 @@ def quick_fit() -> FitConfig:
 
     return FitConfig(
         small_clip=SmallClipConfig(epochs=1),
-        fusion=FusionConfig(steps=60),
+        fusion=FusionConfig(steps=60, batch_size=64),
         generator=GeneratorConfig(hidden=32, layers=1, heads=2, max_history=20),
         training=TrainingConfig(epochs=2),
     )

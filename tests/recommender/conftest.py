@@ -9,7 +9,8 @@ import pytest
 import mmrec
 
 ITEM_IDS = tuple(f"p{number:04}" for number in range(1, 61))
-"""In the order of the catalogue's rows. p0046 has no picture."""
+"""In the order of the catalogue's rows."""
+WITHOUT_PICTURE = "p0046"
 
 
 @pytest.fixture(scope="module")

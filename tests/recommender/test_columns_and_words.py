@@ -16,6 +16,8 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.training import fit_dataset
 from tests.conftest import quick_fit
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 [columns]
 delivered = "date-dmy"

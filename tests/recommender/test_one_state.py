@@ -28,6 +28,8 @@ from mmrec.contract.requests import (
 )
 from mmrec.sdk.rpcs import ENGINE_CALLS, QUESTIONS
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 10
 REWRITTEN = "rewritten"
 

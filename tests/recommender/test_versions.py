@@ -24,6 +24,8 @@ from mmrec.semantic_ids.tokenizer import fit_tokenizer
 from mmrec.training import evaluate_bundle
 from tests.recommender.conftest import ITEM_IDS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def root(demo_bundle: Path, tmp_path: Path) -> Path:

@@ -25,6 +25,8 @@ from mmrec_serving.updates.bundle_position import open_store
 from mmrec_serving.updates.compaction import fold
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 120.0
 """Far more than any of this takes; what waits so long will not come."""
 

@@ -16,6 +16,8 @@ from mmrec.runtime.progress import NoProgress
 from mmrec.training import FitConfig, evaluate_bundle, fit_dataset, preset
 from tests.conftest import quick_fit
 
+pytestmark = pytest.mark.slow
+
 
 def run(script: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -23,6 +23,8 @@ from mmrec_serving.updates.compaction import fold_offline
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.replay import bring_forward, catalogue_name
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 POINTS = (
