@@ -18,9 +18,9 @@ from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import KEPT_LABELS
-from mmrec.sdk.batches import TagBatch
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_serving.work_parts import joined, parts_of
 from tests.recommender.conftest import ITEM_IDS, WITHOUT_PICTURE
 
 
@@ -253,15 +253,13 @@ def test_labels_are_encoded_once_and_only_so_many_are_kept(
 
 
 def test_many_labels_are_encoded_in_small_parts(recommender: mmrec.Recommender, label_texts: list[int]) -> None:
-    batch = TagBatch(
-        TagRequest(labels=[f"word {n}" for n in range(150)], templates=["a {label}"]), (ItemInput("a", "x"),)
-    )
-    found = batch.join([recommender.tag_many([part])[0] for part in batch.split()])
+    labels = tuple(f"word {n}" for n in range(150))
+    parts = parts_of(TagRequest((ItemInput("a", "x"),), labels=labels, templates=("a {label}",)))
+    found = joined(parts, [recommender.tag_many([part])[0] for part in parts])
     assert isinstance(found.items[0], ItemTags)
     assert label_texts == [64, 64, 22]
     label_texts.clear()
-    batch = TagBatch(TagRequest(column="category"), (ItemInput("a", "x"),))
-    *ready, last = batch.split()
+    *ready, last = parts_of(TagRequest((ItemInput("a", "x"),), column="category"))
     for part in ready:
         recommender.tag_many([part])
     prepared = list(label_texts)
