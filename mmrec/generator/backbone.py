@@ -4,7 +4,7 @@ Knows nothing about items: it is fed embeddings and gives hidden states. Both lo
 on the right, so neither is given a mask.
 """
 
-# Axes: B customers, T history places, H hidden width
+# Axes: B users, T history places, H hidden width
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Works on a batch of histories already read by the LLM; knows nothing about reque
 place per beam; what was written before is kept.
 """
 
-# Axes: B customers, T history places, W beams, C children of a node, N items, H hidden width, V nodes of a depth,
+# Axes: B users, T history places, W beams, C children of a node, N items, H hidden width, V nodes of a depth,
 # Y nodes that are decoded at once
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def beam_search(
     *,
     width: int,
 ) -> PathResult:
-    """Generate the most probable eligible items of each customer.
+    """Generate the most probable eligible items of each user.
 
     Equal to ranking all eligible items by their probability wherever the beam is wide enough to hold, at every level,
     each prefix of the answer; a beam as wide as the catalogue always is.
@@ -64,7 +64,7 @@ def beam_search(
         allowed: Items that may be returned, of the same index.
         index: The decode index, on the same device.
         keys: Of its nodes, from `SemanticIdHead.node_keys`.
-        width: Beams per customer, 1 or more; wider than the catalogue is as wide as the catalogue.
+        width: Beams per user, 1 or more; wider than the catalogue is as wide as the catalogue.
 
     Raises:
         InvalidArgumentError: `width` is below 1.
@@ -114,7 +114,7 @@ class _HeadScorer:
         return certain_BWC
 
     def _undecided(self, nodes_BW: Tensor, depth: int) -> Tensor | None:
-        """Beams with more than one item below them, and others where a customer has fewer; None for all beams.
+        """Beams with more than one item below them, and others where a user has fewer; None for all beams.
 
         Shape: (B, Y), int64.
         """
@@ -160,7 +160,7 @@ def exact_search(
 def exact_log_probs(head: SemanticIdHead, encoded: EncodedHistory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
     """Log-probability of every item, level by level over every node of the tree. Shape: (B, N), float32.
 
-    Costs a decoder step per customer and node that has a choice: for catalogues of thousands, and for checking beams.
+    Costs a decoder step per user and node that has a choice: for catalogues of thousands, and for checking beams.
     """
     by_place_BN = _exact(head, encoded, index, keys)
     by_row_BN = torch.empty_like(by_place_BN)

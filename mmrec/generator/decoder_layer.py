@@ -4,7 +4,7 @@ Works on states and what they attend to; knows nothing about nodes and codes. Tw
 at once, as in training, and one more place of each path, as in a search.
 """
 
-# Axes: B customers, T history places, H hidden width, l codes written, Q queries (history places in training, beams in
+# Axes: B users, T history places, H hidden width, l codes written, Q queries (history places in training, beams in
 # search), h heads, w width of a head
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Works on item tokens; knows nothing about the catalogue and the decode index, so that recordings outlive their changes.
 """
 
-# Axes: B customers, T history places, H hidden width
+# Axes: B users, T history places, H hidden width
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Works on catalogue rows; knows nothing about item ids, requests or files. `item_
 scores the whole catalogue by dot product with those same tokens; `semantic_id_head` writes paths.
 """
 
-# Axes: B customers, T history places, N items, R asked rows, H hidden width
+# Axes: B users, T history places, N items, R asked rows, H hidden width
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ LLaMA, and with `qk_norm` that of its Qwen3. There is no mask: padding stands on
 right. Written in the manner of nanochat's `gpt.py`: one forward for training and serving, nothing behind it.
 """
 
-# Axes: B customers, T positions, H hidden width, h heads, D width of a head, F width of the feed-forward network
+# Axes: B users, T positions, H hidden width, h heads, D width of a head, F width of the feed-forward network
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ along. On a CPU, in training, and where Triton or its compiler is missing, PyTor
 Numbers are float32 inside and rounded once.
 """
 
-# Axes: B customers, T positions, h heads, D width of a head, F width of the feed-forward network, H hidden width
+# Axes: B users, T positions, h heads, D width of a head, F width of the feed-forward network, H hidden width
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What early stopping watches: NDCG@10 of the item head on what customers did next. Works on catalogue rows."""
+"""What early stopping watches: NDCG@10 of the item head on what users did next. Works on catalogue rows."""
 
 # Axes: U users, B users of a part, T places, N items, H hidden width
 
