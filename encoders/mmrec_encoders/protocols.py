@@ -61,8 +61,8 @@ class ImageEncoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the vector space: vectors of encoders that differ in it must not be mixed. The same on every
-        device.""" ...
+        """Identifies the vector space: vectors of encoders that differ in it must not be mixed."""
+        ...
 
     def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
         """One unit vector per prepared picture, in the same order. Shape: (N, dim); (0, dim) for none."""
@@ -83,8 +83,8 @@ class TextEncoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the vector space: vectors of encoders that differ in it must not be mixed. The same on every
-        device.""" ...
+        """Identifies the vector space: vectors of encoders that differ in it must not be mixed."""
+        ...
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         """One unit vector per text, in the same order. Shape: (N, dim); (0, dim) for no texts.

@@ -145,8 +145,8 @@ def _pooling_layer(kind: Any, dimension: int, pooling: str) -> Any:
 
 
 def _looks_back_only(transformer: Any) -> bool:
-    """Whether a token's vector depends on no later token, found by a trial: the configuration does not always show
-    it.""" import torch
+    """Whether a token's vector depends on no later token, found by a trial, as configurations do not always show it."""
+    import torch
 
     size = int(transformer.config.get_text_config().vocab_size)
     ids = torch.arange(5).remainder(size).repeat(2, 1)
