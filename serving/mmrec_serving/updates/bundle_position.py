@@ -14,7 +14,7 @@ from mmrec.bundle.manifest import MANIFEST, parse_manifest
 from mmrec.bundle.reader import VERSIONS
 from mmrec.errors import BundleError, FailedPreconditionError
 from mmrec_serving.change_log import SqliteChangeReader, SqliteChangeStore, StoreConfig, StoreState
-from mmrec_serving.change_log.database import STORE_FILE
+from mmrec_serving.change_log.sqlite_file import STORE_FILE
 
 
 def changes_held(state: StoreState, bundle: Bundle) -> int:

@@ -170,6 +170,8 @@ class CatalogueChanges:
     def _recorded_upsert(self, request: UpsertRequest) -> tuple[ChangeResults, int | None]:
         """What is answered, and the number of the last change; None where nothing was to be changed."""
         self._check()
+        if earlier := self._earlier(request):
+            return earlier
         self._engine.check_changeable()
         if request.fields:
             # They are replaced in items as they are after what was acknowledged a moment ago.
@@ -182,20 +184,13 @@ class CatalogueChanges:
         version = self._engine.encoder_version
         items = [request.good[place] for place in described.places]
         packed = self._engine.pack_items(described.arrivals)
-        fields = request.fields or None
+        fields = request.fields
         upserts = [Upsert(item.item_id, item, data, version, fields) for item, data in zip(items, packed, strict=True)]
         self._failpoint("before-record")
-        recorded = self._store.record(
-            request.request_id,
-            "upsert",
-            _digest(request),
-            upserts,
-            UPSERT_ITEMS.encode_reply(results),
-        )
+        reply = UPSERT_ITEMS.encode_reply(results)
+        recorded = self._store.record(request.request_id, _digest(request), upserts, reply)
         self._failpoint("after-record")
-        if recorded.repeated:
-            results = UPSERT_ITEMS.decode_reply(recorded.reply)
-        elif upserts:
+        if upserts:
             self._hand_over(Pending(recorded.last, described.arrivals))
         return results, recorded.last
 
@@ -209,6 +204,8 @@ class CatalogueChanges:
 
     def _recorded_delete(self, request: DeleteRequest) -> tuple[ChangeResults, int | None]:
         self._check()
+        if earlier := self._earlier(request):
+            return earlier
         # An item that was acknowledged a moment ago can go as well.
         self._wait(self._handed_over())
         known = dict(zip(request.item_ids, self._engine.known(request.item_ids), strict=True))
@@ -225,19 +222,27 @@ class CatalogueChanges:
         if request.validate_only:
             return results, None
         self._failpoint("before-record")
-        recorded = self._store.record(
-            request.request_id,
-            "delete",
-            _digest(request),
-            [Delete(item_id) for item_id in going],
-            DELETE_ITEMS.encode_reply(results),
-        )
+        reply = DELETE_ITEMS.encode_reply(results)
+        deletes = [Delete(item_id) for item_id in going]
+        recorded = self._store.record(request.request_id, _digest(request), deletes, reply)
         self._failpoint("after-record")
-        if recorded.repeated:
-            results = DELETE_ITEMS.decode_reply(recorded.reply)
-        elif going:
+        if going:
             self._hand_over(Pending(recorded.last, None, going))
         return results, recorded.last
+
+    def _earlier(self, request: UpsertRequest | DeleteRequest) -> tuple[ChangeResults, int] | None:
+        if not request.request_id or request.validate_only:
+            return None
+        found = self._store.find(request.request_id)
+        if found is None:
+            return None
+        if found.digest != _digest(request):
+            raise FailedPreconditionError(
+                f"request_id is {request.request_id!r}, under which another change was made before; give every change "
+                "an id of its own, and send the same content when sending one again"
+            )
+        method = UPSERT_ITEMS if isinstance(request, UpsertRequest) else DELETE_ITEMS
+        return method.decode_reply(found.reply), found.last
 
     def _versions(self, last: int) -> Versions:
         line = self._line

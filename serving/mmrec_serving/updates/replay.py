@@ -104,7 +104,7 @@ def _runs(entries: Sequence[Sequenced]) -> Iterator[list[Sequenced]]:
     ids: set[str] = set()
     for entry in entries:
         change = entry.change
-        if isinstance(change, Upsert) and change.fields is not None and change.item_id in ids:
+        if isinstance(change, Upsert) and change.fields and change.item_id in ids:
             yield run
             run, ids = [], set()
         run.append(entry)
@@ -127,21 +127,21 @@ def _ready(engine: LiveEngine, entries: Sequence[Sequenced]) -> list[Pending]:
 def _restored(engine: LiveEngine, upserts: Sequence[Upsert]) -> dict[int, Arrivals]:
     """What is to come in for each change, by its identity; without an encoder where the kept bytes still fit."""
     version = engine.encoder_version
-    amended = [upsert.item_id for upsert in upserts if upsert.fields is not None]
+    amended = [upsert.item_id for upsert in upserts if upsert.fields]
     # A bundle that was fitted anew may lack an item of which fields were replaced.
     lacking = {item_id for item_id, there in zip(amended, engine.known(amended), strict=True) if not there}
     for item_id in sorted(lacking):
         _log.warning("fields of item %r cannot be replaced: the catalogue does not have it", item_id)
-    upserts = [upsert for upsert in upserts if upsert.fields is None or upsert.item_id not in lacking]
+    upserts = [upsert for upsert in upserts if not upsert.fields or upsert.item_id not in lacking]
     kept = [upsert for upsert in upserts if upsert.payload and upsert.encoder_version == version]
     others = [upsert for upsert in upserts if not (upsert.payload and upsert.encoder_version == version)]
     ready: dict[int, Arrivals] = {}
     if kept:
-        fields = [one.fields or () for one in kept]
+        fields = [one.fields for one in kept]
         arrivals = engine.restore_items([one.item for one in kept], [one.payload for one in kept], fields)
         ready |= {id(upsert): arrivals.take([place]) for place, upsert in enumerate(kept)}
     for upsert in others:
-        described = engine.describe_items([upsert.item], upsert.fields or ())
+        described = engine.describe_items([upsert.item], upsert.fields)
         for error in described.errors.values():
             _log.warning("item %r cannot be brought back with today's encoders: %s", upsert.item_id, error)
         if described.places:

@@ -23,7 +23,7 @@ from mmrec_serving.updates.compaction import fold_offline
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.replay import bring_forward, catalogue_name
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 POINTS = (
     "staged",

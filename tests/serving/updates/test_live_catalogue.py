@@ -17,7 +17,7 @@ from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from tests.serving.dict_engine import BASE, DictEngine
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Open:
