@@ -49,8 +49,8 @@ class BlendConfig:
         candidates: Most items kept per question: those that lead in any channel, and the answer.
         reach: A question counts for the likelihood if some channel has its answer among its first so many.
         rounds: Most passes over all weights in the search on NDCG@10; 0 keeps the logit's weights.
-        newcomers: Most of the places of a list that go to items training has never seen, 0 to 1. They get their share
-            of the catalogue, up to this: a long tail that nobody wanted is not news.
+        cold_share: Largest share of the positions of a list that cold items (without a training event) are boosted
+            into, 0 to 1; they get their share of the catalogue, at most this.
     """
 
     ridge: float = 1e-3
@@ -58,11 +58,11 @@ class BlendConfig:
     candidates: int = 500
     reach: int = 50
     rounds: int = 4
-    newcomers: float = 0.1
+    cold_share: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.newcomers <= 1:
-            raise InvalidArgumentError(f"newcomers is {self.newcomers}; it must lie in [0, 1]", field="newcomers")
+        if not 0 <= self.cold_share <= 1:
+            raise InvalidArgumentError(f"cold_share is {self.cold_share}; it must lie in [0, 1]", field="cold_share")
         if self.ridge < 0 or self.questions < 1 or self.candidates < 2 or self.reach < 1 or self.rounds < 0:
             raise InvalidArgumentError(
                 f"ridge {self.ridge} and rounds {self.rounds} must be 0 or more, questions {self.questions} and reach "
@@ -76,11 +76,11 @@ class Blend:
 
     Attributes:
         weights: By channel.
-        newcomers: Share of the places of a list that go to items training has never seen, 0 to 1.
+        cold_share: Share of the positions of a list that cold items are boosted into, 0 to 1.
     """
 
     weights: Mapping[str, float]
-    newcomers: float = 0.0
+    cold_share: float = 0.0
 
     @property
     def channels(self) -> frozenset[str]:

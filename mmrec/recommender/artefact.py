@@ -197,7 +197,7 @@ def write_parts(
         {
             "channels": asdict(parts.channels),
             "blends": {name: dict(blend.weights) for name, blend in parts.blends.items()},
-            "newcomers": {name: blend.newcomers for name, blend in parts.blends.items()},
+            "newcomers": {name: blend.cold_share for name, blend in parts.blends.items()},
             "beam_width": parts.beam_width,
             "generator": asdict(parts.generator.config),
             "widths": list(parts.generator.widths),
