@@ -25,7 +25,7 @@ from mmrec.contract.items import ItemRecord
 from mmrec.errors import FailedPreconditionError
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
 from mmrec.recommender.artefact import Parts
-from mmrec.recommender.encoded_items import Arrivals
+from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.recommender.live_rows import LiveRows
 from mmrec.recommender.path_assignment import new_paths
 from mmrec.semantic_ids.node_changes import NodeChange
@@ -71,7 +71,7 @@ def check_changeable(parts: Parts) -> None:
         )
 
 
-def check_change(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> None:
+def check_change(parts: Parts, arrivals: EncodedItems, gone: Sequence[str] = ()) -> None:
     """Refuse what `change_parts` would refuse, at little cost.
 
     Raises:
@@ -85,7 +85,7 @@ def check_change(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
 
 
-def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> Changed:
+def change_parts(parts: Parts, arrivals: EncodedItems, gone: Sequence[str] = ()) -> Changed:
     """Change a catalogue.
 
     Args:
@@ -162,7 +162,7 @@ def _placed(
 # --- what the generator is told ---------------------------------------------------------------------------------------
 
 
-def _words(parts: Parts, arrivals: Arrivals) -> sp.csr_array:
+def _words(parts: Parts, arrivals: EncodedItems) -> sp.csr_array:
     if parts.lexical.vocabulary is None:
         return sp.csr_array((0, parts.lexical.shape[1]), dtype=np.float32)
     return parts.lexical.vocabulary.rows(arrivals.texts)
@@ -175,7 +175,7 @@ def _live(parts: Parts) -> LiveRows:
 def _table(
     parts: Parts,
     live: LiveRows,
-    arrivals: Arrivals,
+    arrivals: EncodedItems,
     rows_M: npt.NDArray[np.int64],
     lexical_M: sp.csr_array,
     paths_MP: npt.NDArray[np.int32],
@@ -209,7 +209,9 @@ def _table(
     )
 
 
-def _grown(live: LiveRows, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], table: ItemTable, items: int) -> LiveRows:
+def _grown(
+    live: LiveRows, arrivals: EncodedItems, rows_M: npt.NDArray[np.int64], table: ItemTable, items: int
+) -> LiveRows:
     rows = torch.from_numpy(rows_M)
     alike, near = live.alike, table.alike
     if alike and near:
@@ -230,7 +232,7 @@ def _grown(live: LiveRows, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], ta
 def _alike(
     parts: Parts,
     live: LiveRows,
-    arrivals: Arrivals,
+    arrivals: EncodedItems,
     rows_M: npt.NDArray[np.int64],
     lexical_M: sp.csr_array,
     keep: int,

@@ -45,7 +45,7 @@ from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.catalogue_update import change_parts
 from mmrec.recommender.changed_rows import ChangedRows
 from mmrec.recommender.embedding import Embedder
-from mmrec.recommender.encoded_items import Arrivals
+from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.recommender.id_order import IdOrder
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.lookup import CatalogueLookUp, CodebookPaths, FormerCodebook
@@ -212,7 +212,7 @@ def make_snapshot(
     )
 
 
-def changed_snapshot(now: Snapshot, arrivals: Arrivals, gone: Sequence[str], versions: Versions) -> Snapshot:
+def changed_snapshot(now: Snapshot, arrivals: EncodedItems, gone: Sequence[str], versions: Versions) -> Snapshot:
     """The snapshot of the changed catalogue; the old one stays as it is.
 
     Raises:

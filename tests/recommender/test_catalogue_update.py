@@ -15,7 +15,7 @@ from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
 from mmrec.recommender.catalogue_update import change_parts, settled
-from mmrec.recommender.encoded_items import Arrivals, describe_items
+from mmrec.recommender.encoded_items import EncodedItems, encode_items
 from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
 from mmrec_encoders.fusion import ItemFeatures
@@ -32,7 +32,7 @@ def encoder(demo_bundle: Path) -> ItemEncoder:
     return ItemEncoder.load(open_bundle(demo_bundle).folder / ENCODERS, device="cpu")
 
 
-def arriving(parts: Parts, items: dict[str, int]) -> Arrivals:
+def arriving(parts: Parts, items: dict[str, int]) -> EncodedItems:
     """Items that are what items of the catalogue are, by the rows of these."""
     rows = list(items.values())
     records = tuple(replace(parts.catalogue.record(row), item_id=item_id) for item_id, row in items.items())
@@ -40,7 +40,7 @@ def arriving(parts: Parts, items: dict[str, int]) -> Arrivals:
     nothing, no = np.zeros((len(rows), 1), np.float32), np.zeros(len(rows), bool)
     thumbnails = np.zeros((len(rows), 3, 48, 48), np.uint8)
     features = ItemFeatures(nothing, no, nothing, no)
-    return Arrivals(records, tuple(words[row] for row in rows), features, parts.fused_ND[rows], thumbnails)
+    return EncodedItems(records, tuple(words[row] for row in rows), features, parts.fused_ND[rows], thumbnails)
 
 
 NONE: dict[str, int] = {}
@@ -211,7 +211,7 @@ def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Par
 
 
 def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encoder: ItemEncoder) -> None:
-    described = describe_items(
+    described = encode_items(
         parts.catalogue,
         encoder,
         [
@@ -224,8 +224,8 @@ def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encode
         ],
     )
     assert described.places == (0, 5)
-    assert [record.item_id for record in described.arrivals.records] == ["one", "four"]
-    assert described.arrivals.fused_MD.shape == (2, parts.fused_ND.shape[1])
+    assert [record.item_id for record in described.items.records] == ["one", "four"]
+    assert described.items.fused_MD.shape == (2, parts.fused_ND.shape[1])
     assert {place: error.violations[0].field for place, error in described.errors.items()} == {
         1: "item_id",
         2: "attributes",
@@ -234,5 +234,5 @@ def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encode
     }
     assert "which an item before it has already" in described.errors[3].message
     assert "'warp', which is no column of the catalogue" in described.errors[2].message
-    assert set(described.arrivals.records[0].attributes) == set(parts.catalogue.attributes)
-    assert "red boots" in described.arrivals.texts[0]
+    assert set(described.items.records[0].attributes) == set(parts.catalogue.attributes)
+    assert "red boots" in described.items.texts[0]
