@@ -83,13 +83,13 @@ class LexicalIndex:
 
     Args:
         rows: An item without known words is a zero row. Shape: (N, V) CSR, float32; or such rows after changes.
-        vocabulary: Of the columns; None for rows that new ones need not join.
+        vocabulary: Of the columns.
 
     Attributes:
         vocabulary: As given.
     """
 
-    def __init__(self, rows: sp.csr_array | WordRows, vocabulary: Vocabulary | None = None) -> None:
+    def __init__(self, rows: sp.csr_array | WordRows, vocabulary: Vocabulary) -> None:
         self._words = rows if isinstance(rows, WordRows) else WordRows(rows)
         self.vocabulary = vocabulary
 

@@ -154,9 +154,6 @@ class Recommender(EngineCalls):
 
         Returns:
             The folder of the new version.
-
-        Raises:
-            FailedPreconditionError: the bundle was made before bundles held the vectors of pictures and words.
         """
         return publish_snapshot(self._now, writer, catalogue, folded, progress)
 
@@ -267,8 +264,8 @@ class Recommender(EngineCalls):
         trained. An item that training knows keeps what training taught of it. With `UpsertRequest.fields` only these
         are replaced, in items that exist, and the vectors of the rest are kept. The bundle on disk stays as it
         is. One change is made after the other, and the last 10,000 with a request id are remembered as long as this
-        object lives. A change fails as a whole with FAILED_PRECONDITION when the bundle was made before bundles held
-        what new items are described by, or when its tokenizer gives new items no path.
+        object lives. A change fails as a whole with FAILED_PRECONDITION when the bundle's tokenizer gives new items no
+        path.
         """
         return self._applier.apply_many(requests)
 
@@ -304,8 +301,7 @@ class Recommender(EngineCalls):
         """Refuse where no item can come in.
 
         Raises:
-            FailedPreconditionError: the bundle was made before bundles held what new items are described by, or its
-                tokenizer gives new items no path.
+            FailedPreconditionError: the bundle's tokenizer gives new items no path.
         """
         check_changeable(self._now.parts)
 

@@ -59,8 +59,7 @@ class CatalogueSides:
         fused_ND: Picture and words together. Shape: (N, D), float32, unit norm; zero where an item has neither.
         index: An index over them.
         encoder: The encoders and the fusion they were made with.
-        read_features: Reads what the encoders said of each item, when it is first asked for; None where the bundle
-            does not hold it.
+        read_features: Reads what the encoders said of each item, when it is first asked for.
         read_thumbnails: Reads the thumbnails of the items' pictures likewise.
 
     Attributes:
@@ -73,7 +72,7 @@ class CatalogueSides:
         fused_ND: Vectors,
         index: VectorIndex,
         encoder: ItemEncoder,
-        read_features: Callable[[], ItemFeatures | None],
+        read_features: Callable[[], ItemFeatures],
         read_thumbnails: Callable[[], npt.NDArray[np.uint8] | None],
     ) -> None:
         self.fused_ND = fused_ND
@@ -111,30 +110,12 @@ class CatalogueSides:
 
     @cached_property
     def features(self) -> ItemFeatures:
-        """What the encoders said of each item.
-
-        Raises:
-            FailedPreconditionError: the bundle does not hold it.
-        """
-        return changed_features(self._written, self._layers)
+        """What the encoders said of each item."""
+        return changed_features(self._read_features(), self._layers)
 
     def features_of(self, rows_X: npt.NDArray[np.int64]) -> ItemFeatures:
-        """What the encoders said of some items, in their order, without copying it of the others; the arrays are new.
-
-        Raises:
-            FailedPreconditionError: the bundle does not hold it.
-        """
-        return features_of(self._written, self._layers, rows_X)
-
-    @property
-    def _written(self) -> ItemFeatures:
-        features = self._read_features()
-        if features is None:
-            raise FailedPreconditionError(
-                "this bundle was made before bundles held the vectors of pictures and of words, so the two cannot be "
-                "looked at by themselves: fit again with `mmrec fit DATASET --out BUNDLE`"
-            )
-        return features
+        """What the encoders said of some items, in their order; new arrays, in which the others are not copied."""
+        return features_of(self._read_features(), self._layers, rows_X)
 
     @cached_property
     def thumbnails(self) -> npt.NDArray[np.uint8] | None:
@@ -171,11 +152,7 @@ class CatalogueSides:
         return self.vectors(Modality.WORDS)
 
     def vectors(self, modality: Modality) -> Vectors:
-        """One side of every item. Shape: (N, D).
-
-        Raises:
-            FailedPreconditionError: the bundle holds fused vectors only.
-        """
+        """One side of every item. Shape: (N, D)."""
         if modality is Modality.FUSED:
             return self.fused_ND
         if modality not in self._vectors:
@@ -217,7 +194,7 @@ class CatalogueSides:
 
     @cached_property
     def _presence(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        return changed_presence(self._written, self._layers)
+        return changed_presence(self._read_features(), self._layers)
 
     def index(self, modality: Modality) -> VectorIndex:
         """An index over one side, exact unless it is the fused one."""

@@ -31,10 +31,10 @@ from mmrec.generator.beam import generate
 from mmrec.generator.node_embeddings import LiveKeys
 from mmrec.generator.semantic_id_head import Memory
 from mmrec.recommender.artefact import Parts
-from mmrec.recommender.batch_eligibility import Allowed
+from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.catalogue_update import Changed
 from mmrec.semantic_ids.decode_index import DecodeIndex
-from mmrec.semantic_ids.eligibility import Eligibility, eligible, eligible_rows, passing
+from mmrec.semantic_ids.eligibility import Eligibility, eligible
 from mmrec.semantic_ids.path_search import PathResult
 
 Histories = Sequence[npt.NDArray[np.int32]]
@@ -198,7 +198,7 @@ class Ranker:
 
     @torch.inference_mode()
     def generate(
-        self, memory: Memory, allowed: Allowed | npt.NDArray[np.bool_] | None = None, *, width: int
+        self, memory: Memory, allowed: Sequence[Tier] | npt.NDArray[np.bool_] | None = None, *, width: int
     ) -> PathResult:
         """Generate semantic IDs by beam search among the items that may be shown; see `features`."""
         open_items = self._eligibility(allowed, len(memory.valid_BT))
@@ -207,12 +207,11 @@ class Ranker:
                 self.parts.generator.semantic_id_head, memory, open_items, self.index, self.keys, width=width
             )
 
-    def _eligibility(self, allowed: Allowed | npt.NDArray[np.bool_] | None, batch: int) -> Eligibility:
+    def _eligibility(self, allowed: Sequence[Tier] | npt.NDArray[np.bool_] | None, batch: int) -> Eligibility:
         if allowed is None:
             return eligible(self.index, [np.empty(0, np.int64)] * batch)
-        if isinstance(allowed, Allowed):
-            return eligible(self.index, [self._place_N[rows] for rows in allowed.left_out], allowed.within)
-        return eligible_rows(allowed, self.index)
+        tiers = [Tier.of(mask_N) for mask_N in allowed] if isinstance(allowed, np.ndarray) else allowed
+        return eligible(self.index, [self._place_N[tier.left_out] for tier in tiers], [tier.within for tier in tiers])
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
@@ -222,7 +221,7 @@ class Ranker:
     def features(
         self,
         histories: Histories,
-        allowed: Allowed | npt.NDArray[np.bool_] | None = None,
+        allowed: Sequence[Tier] | npt.NDArray[np.bool_] | None = None,
         *,
         beam_width: int = 0,
         channels: Collection[str] = CHANNELS,
@@ -231,7 +230,7 @@ class Ranker:
 
         Args:
             histories: Catalogue rows, oldest first, none of them empty.
-            allowed: Items the beam search may generate, told twice or as bitmaps; None for all. Shape of bitmaps:
+            allowed: Items the beam search may generate, for each customer; None for all. Shape where a mask for each:
                 (B, N), bool.
             beam_width: 0 takes the bundle's.
             channels: The ones that are wanted.
@@ -345,7 +344,7 @@ class Ranker:
             # Nothing else may be generated, and there is a beam for each: these are the items' exact probabilities.
             asked_N = np.zeros(self.items, dtype=bool)
             asked_N[rows_K] = True
-            only = Allowed.alike(asked_N, passing(asked_N, self.index), tried + 1)
+            only = [Tier.of(asked_N)] * (tried + 1)
             feature_XK = self._generated(self.generate(memory, only, width=len(rows_K)))[:, rows_K]
         return np.asarray(feature_XK[0] - feature_XK[1:], dtype=np.float32)
 

@@ -40,7 +40,7 @@ from mmrec.contract.types import EmbedRequest, EmbedResults, Recommendations, Re
 from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.artefact import Parts
-from mmrec.recommender.candidate_filter import Admission
+from mmrec.recommender.candidate_filter import CandidateFilter
 from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.catalogue_update import change_parts
 from mmrec.recommender.changed_rows import ChangedRows
@@ -200,7 +200,7 @@ def make_snapshot(
         ranker=ranker,
         sides=sides,
         filters=filters,
-        suggester=Suggester(ranker, Admission(catalogue, filters, ranker.index), record, versions),
+        suggester=Suggester(ranker, CandidateFilter(catalogue, filters), record, versions),
         finder=Finder(catalogue, sides, filters, record, versions),
         tagger=tagger or Tagger(catalogue, sides, versions),
         checker=Checker(catalogue, sides, filters, record, versions),

@@ -8,11 +8,12 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmrec.channels.lexical import LexicalConfig, LexicalIndex, build_lexical_index
+from mmrec.channels.lexical import LexicalConfig, LexicalIndex, Vocabulary, build_lexical_index
 from mmrec.channels.sparse_rows import WordRows
 from mmrec.errors import InvalidArgumentError
 
 WORDS = 7
+NO_TERMS = Vocabulary((), np.zeros(0, np.float32))
 
 
 def sparse(rows: list[list[int]]) -> sp.csr_array:
@@ -40,7 +41,7 @@ CHANGES = st.lists(
 def test_every_state_holds_and_scores_what_rows_made_anew_do(
     first: list[list[int]], changes: list[tuple[dict[int, list[int]], list[list[int]], bool]], history: list[int]
 ) -> None:
-    states = [(LexicalIndex(sparse(first)), sparse(first).toarray())]
+    states = [(LexicalIndex(sparse(first), NO_TERMS), sparse(first).toarray())]
     for some, more, branch in changes:
         index, dense = states[0] if branch else states[-1]
         rows = sorted({row % len(dense) for row in some})
@@ -52,7 +53,7 @@ def test_every_state_holds_and_scores_what_rows_made_anew_do(
         states.append((index.over(np.array(rows, np.int64), values, len(expected)), expected))
     config = LexicalConfig(recent=4)
     for index, dense in states:
-        fresh = LexicalIndex(sp.csr_array(dense))
+        fresh = LexicalIndex(sp.csr_array(dense), NO_TERMS)
         asked = np.array([row % len(dense) for row in history], np.int32)
         assert index.shape == dense.shape
         assert same(index.rows_of(asked), fresh.rows[asked])
@@ -82,11 +83,11 @@ def test_many_changed_rows_are_joined_with_the_first_ones() -> None:
 
 
 def test_rows_that_are_never_set_are_silent() -> None:
-    index = LexicalIndex(sparse([[1, 2], [3]])).over(np.array([3]), sparse([[1]]), 5)
+    index = LexicalIndex(sparse([[1, 2], [3]]), NO_TERMS).over(np.array([3]), sparse([[1]]), 5)
     assert index.rows.toarray().any(axis=1).tolist() == [True, True, False, True, False]
     scores = index.scores([np.array([0], np.int32)], LexicalConfig())[0]
     assert (scores > 0).tolist() == [True, False, False, True, False]
-    grown = LexicalIndex(sparse([[1]])).over(np.empty(0, np.int64), sparse([]), 2)
+    grown = LexicalIndex(sparse([[1]]), NO_TERMS).over(np.empty(0, np.int64), sparse([]), 2)
     assert grown.rows.shape == grown.shape == (2, WORDS)
     assert grown.scores([np.array([0], np.int32)], LexicalConfig()).shape == (1, 2)
 
