@@ -71,7 +71,7 @@ class CandidateFilter:
         seen: npt.NDArray[np.integer[Any]],
         rejected: npt.NDArray[np.integer[Any]] | None = None,
     ) -> tuple[Tier, ...]:
-        """The items a request may be given: those that pass its filter, and where that is relaxed and too few, the rest.
+        """The items a request may be given: those that pass its filter, and the rest if it is relaxed and they are few.
 
         Args:
             request: Its filter, lists and `include_seen` are read.
