@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest, content_hash
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
-from mmrec.contract.types import ServiceInfo
+from mmrec.contract.replies import ServiceInfo
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
 
 
@@ -75,7 +75,7 @@ class ChangeableEngine(Protocol[E]):
     """An engine whose catalogue can change while it answers. All of these may be called from any thread."""
 
     def info(self) -> ServiceInfo:
-        """See `mmrec.contract.types.Engine`."""
+        """See `mmrec.contract.engine.Engine`."""
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:
         """Which ids the catalogue has."""

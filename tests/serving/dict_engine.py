@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mmrec.catalogue.change_applier import EncodeResult
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
-from mmrec.contract.types import ServiceInfo
+from mmrec.contract.replies import ServiceInfo
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 
 BASE = Versions(model="m", catalogue="c", codebook="b")

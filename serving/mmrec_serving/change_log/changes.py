@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
-from mmrec.contract.field_mask import checked_field_mask, replaced_words
+from mmrec.contract.field_mask import FieldMask, replaced_words
 from mmrec.contract.items import ItemInput
-from mmrec.contract.rules import checked_id, checked_text
+from mmrec.contract.rules import Id, Text
 from mmrec.errors import InvalidArgumentError
 
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
@@ -49,8 +49,8 @@ class Upsert:
                 field="item.item_id",
             )
         object.__setattr__(self, "payload", checked_bytes(self.payload, "payload", MAX_PAYLOAD_BYTES))
-        checked_text(self.encoder_version, "encoder_version", MAX_VERSION_CHARS)
-        object.__setattr__(self, "fields", checked_field_mask(self.fields))
+        Text(MAX_VERSION_CHARS).check(self.encoder_version, "encoder_version")
+        object.__setattr__(self, "fields", FieldMask().check(self.fields, "fields"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,5 +177,4 @@ def checked_bytes(value: object, where: str, most: int) -> bytes:
 
 
 def _check_item_id(item_id: str) -> None:
-    if not checked_id(item_id, "item_id"):
-        raise InvalidArgumentError("item_id is empty; a change needs the id of its item", field="item_id")
+    Id(empty="a change needs the id of its item").check(item_id, "item_id")

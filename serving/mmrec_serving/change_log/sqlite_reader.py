@@ -14,8 +14,8 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from mmrec.contract.rules import whole_number
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, UnavailableError
+from mmrec.contract.rules import Whole
+from mmrec.errors import FailedPreconditionError, NotFoundError, UnavailableError
 from mmrec_serving.change_log.changes import Sequenced, StoreState
 from mmrec_serving.change_log.failures import damaged, naming_failures
 from mmrec_serving.change_log.sqlite_file import (
@@ -91,9 +91,7 @@ class SqliteChangeReader:
     def replay(self, after: int = 0, batch: int = 1000) -> Iterator[Sequence[Sequenced]]:
         """See `ChangeReader`."""
         after = checked_sequence(after, "after")
-        if not 1 <= whole_number(batch, "batch") <= _MOST:
-            raise InvalidArgumentError(f"batch is {batch}; it must be from 1 to {_MOST:,}", field="batch")
-        return self._batches(after, batch)
+        return self._batches(after, Whole(1, _MOST, f"be from 1 to {_MOST:,}").check(batch, "batch"))
 
     def close(self) -> None:
         """See `ChangeReader`."""
@@ -155,10 +153,7 @@ def checked_sequence(number: int, where: str) -> int:
     Raises:
         InvalidArgumentError: it is no whole number, or is below 0 or over 2^62.
     """
-    number = whole_number(number, where)
-    if not 0 <= number <= 2**62:
-        raise InvalidArgumentError(f"{where} is {number}; it must be 0 or the number of a change", field=where)
-    return number
+    return Whole(0, 2**62, "be 0 or the number of a change").check(number, where)
 
 
 def closed(folder: Path) -> UnavailableError:

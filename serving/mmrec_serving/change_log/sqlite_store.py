@@ -18,7 +18,7 @@ from threading import Lock
 
 from filelock import FileLock, Timeout
 
-from mmrec.contract.rules import MAX_REQUEST_ID_CHARS, checked_list, checked_text
+from mmrec.contract.rules import MAX_REQUEST_ID_CHARS, Text, as_tuple
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec_serving.change_log.changes import (
     MAX_PAYLOAD_BYTES,
@@ -141,14 +141,14 @@ class SqliteChangeStore(SqliteChangeReader):
 
     def record(self, request_id: str, digest: bytes, changes: Sequence[Change], reply: bytes) -> Recorded:
         """See `ChangeStore`."""
-        checked_text(request_id, "request_id", MAX_REQUEST_ID_CHARS)
+        Text(MAX_REQUEST_ID_CHARS).check(request_id, "request_id")
         digest = checked_bytes(digest, "digest", MAX_DIGEST_BYTES)
         if request_id and not digest:
             raise InvalidArgumentError(
                 "digest is empty; pass what stands for the request, as a SHA-256 of it", field="digest"
             )
         reply = checked_bytes(reply, "reply", MAX_PAYLOAD_BYTES)
-        rows = [pack(change) for change in checked_list(changes, "changes", "changes")]
+        rows = [pack(change) for change in as_tuple(changes, "changes", "changes")]
         with self._transaction("record") as (db, state):
             if request_id and (found := self._found(db, request_id)):
                 raise FailedPreconditionError(
@@ -347,5 +347,5 @@ def _following(state: StoreState, new_base: str, upto: int) -> StoreState:
 
 
 def _check_base(base: str, where: str) -> None:
-    if not checked_text(base, where, MAX_VERSION_CHARS):
+    if not Text(MAX_VERSION_CHARS).check(base, where):
         raise InvalidArgumentError(f"{where} is empty; pass the version of the catalogue", field=where)

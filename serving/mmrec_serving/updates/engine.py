@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mmrec.catalogue.change_applier import ChangeableEngine
+from mmrec.contract.engine import Engine
 from mmrec.contract.items import ItemInput
-from mmrec.contract.types import Engine
 
 if TYPE_CHECKING:
     from mmrec.bundle import Bundle

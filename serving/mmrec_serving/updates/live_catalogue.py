@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from mmrec.catalogue.change_applier import CatalogueChange, ChangeApplier, RecordedReply, apply_changes
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest, content_hash
 from mmrec.contract.items import Versions
-from mmrec.contract.types import RecommendRequest
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import MmrecError, UnavailableError
-from mmrec.sdk.methods import DELETE_ITEMS, UPSERT_ITEMS
+from mmrec.sdk.rpcs import DELETE_ITEMS, UPSERT_ITEMS
 from mmrec_serving.change_log import Change, ChangeStore, Delete, StoreState, Upsert
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
 from mmrec_serving.priority import Pace, give_way
