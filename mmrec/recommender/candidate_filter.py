@@ -19,10 +19,9 @@ import numpy.typing as npt
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import FilterMode
 from mmrec.contract.requests import Promotion, RecommendRequest
-from mmrec.errors import InvalidArgumentError
+from mmrec.errors import InvalidArgumentError, prefixed
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.filters.mask import Bitmap, EligibilityMask
-from mmrec.sdk.batches import prefixed
 from mmrec.semantic_ids.eligibility import FEW
 
 _DAY_SECONDS = 86_400.0
