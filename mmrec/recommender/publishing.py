@@ -35,7 +35,7 @@ def publish_snapshot(
     """
     parts, base = settled(now.parts), now.bundle
     # As many codes as there are, and not as many as there may be.
-    widths = index_widths(parts.semantic_ids_NP, parts.generator.widths, parts.catalogue.alive_N)
+    widths = index_widths(parts.semantic_ids_NP.whole(), parts.generator.widths, parts.catalogue.alive_N)
     parts = parts._replace(decode_index=parts.decode_index._replace(widths=widths))
     write_parts(writer, parts, now.sides.features, now.sides.thumbnails, progress)
     versions = replace(base.manifest.versions, catalogue=catalogue)

@@ -139,7 +139,7 @@ def test_a_diverse_list_starts_with_the_nearest_and_is_less_alike(
 
 def _likeness(recommender: mmrec.Recommender, found: SearchResults) -> float:
     rows = [recommender._now.parts.catalogue.row_of(item_id) for item_id in found.item_ids]
-    vectors = recommender._now.parts.fused_ND[rows]
+    vectors = recommender._now.parts.fused_ND.whole()[rows]
     return float((vectors @ vectors.T).mean())
 
 

@@ -256,7 +256,7 @@ def test_diversity_keeps_the_first_item_and_brings_in_others_that_are_less_alike
     recommender: mmrec.Recommender, item_ids: list[str]
 ) -> None:
     asked = RecommendRequest(tuple(item_ids[:3]), k=8)
-    fused = recommender._now.parts.fused_ND
+    fused = recommender._now.parts.fused_ND.whole()
 
     def likeness(reply: Recommendations) -> float:
         own = fused[[item_ids.index(item_id) for item_id in reply.item_ids]]
