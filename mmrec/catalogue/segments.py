@@ -16,7 +16,6 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import scipy.sparse as sp
 
 from mmrec.errors import InvalidArgumentError
 
@@ -27,6 +26,11 @@ FEWEST_IN_DELTA = 1024
 """A delta segment is merged into the base when it holds more rows than this..."""
 BASE_PER_DELTA = 16
 """... and more than one for so many rows of the base."""
+
+
+def most_in_delta(base: int) -> int:
+    """Rows that a delta segment holds at most, beside a base of so many."""
+    return max(FEWEST_IN_DELTA, base // BASE_PER_DELTA)
 
 
 class Segmented(Generic[A]):
@@ -123,7 +127,7 @@ class Segmented(Generic[A]):
         place_N[:known] = self.places_N
         place_N[rows_M] = _numbers(self.base, many) + (_rows(self.base) + _rows(delta) - many)
         made = Segmented(self.base, place_N, delta)
-        if _rows(delta) > max(FEWEST_IN_DELTA, _rows(self.base) // BASE_PER_DELTA):
+        if _rows(delta) > most_in_delta(_rows(self.base)):
             return Segmented(made.whole())
         return made
 
@@ -134,7 +138,7 @@ def scores_of(values: Segmented[A] | A, score: Callable[[A], B]) -> B:
 
 
 def _rows(values: Any) -> int:
-    return int(values.shape[0]) if sp.issparse(values) else len(values)
+    return int(values.shape[0]) if hasattr(values, "shape") else len(values)
 
 
 def _numbers(base: Any, length: int) -> Any:
@@ -173,11 +177,13 @@ def _joined(parts: list[Any], axis: int = 0) -> Any:
         return np.concatenate(parts, axis)
     if isinstance(first, pa.Array):
         return pa.concat_arrays(parts)
-    if sp.issparse(first):
-        return sp.vstack(parts, format="csr", dtype=first.dtype)
-    import torch
+    if _is_tensor(first):
+        import torch
 
-    return torch.cat(parts, axis)
+        return torch.cat(parts, axis)
+    import scipy.sparse as sp
+
+    return sp.vstack(parts, format="csr", dtype=first.dtype)
 
 
 def _is_tensor(values: Any) -> bool:

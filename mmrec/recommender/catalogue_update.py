@@ -113,7 +113,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         decode_index=index,
         transitions=parts.transitions.over(items),
         transitions_wide=parts.transitions_wide.over(items),
-        lexical=parts.lexical.over(rows_M, lexical_M, items),
+        lexical=parts.lexical.over(rows_M, lexical_M),
         popularity_N=np.pad(parts.popularity_N, (0, items - len(parts.popularity_N))),
         live=before.over(rows_M, table),
     )

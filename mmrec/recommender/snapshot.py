@@ -221,7 +221,7 @@ def changed_snapshot(now: Snapshot, arrivals: Arrivals, gone: Sequence[str], ver
     ranker = now.ranker.over(changed)
     catalogue, rows_M, gone_R = changed.parts.catalogue, changed.rows_M, changed.gone_R
     sides = now.sides.over(changed.parts.fused_ND, rows_M, arrivals, gone_R)
-    filters = now.filters.over(catalogue, rows_M, gone_R)
+    filters = now.filters.over(catalogue, rows_M)
     tagger = now.tagger.over(catalogue, sides, versions, rows_M, gone_R)
     former = now.former and now.former.without(gone_R)
     return make_snapshot(ranker, sides, now.live, versions, now.bundle, former, filters, tagger, now.look_up.order)
