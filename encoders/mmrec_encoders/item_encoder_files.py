@@ -27,8 +27,8 @@ from mmrec_encoders.small_clip import SmallClipEncoder
 _FORMAT = 1
 _DESCRIPTION, _IMAGE, _FUSION = "encoders.json", "image.safetensors", "fusion.safetensors"
 _WORDS = "words.safetensors"
-# What of a text encoder's configuration changes its vectors. Folders of older releases lack the later ones.
-_TEXT_SETTINGS, _LATER_TEXT_SETTINGS = ("max_tokens", "query_prompt"), ("document_prompt", "pooling", "end_token")
+# What of a text encoder's configuration changes its vectors.
+_TEXT_SETTINGS = ("max_tokens", "query_prompt", "document_prompt", "pooling", "end_token")
 
 
 def save_item_encoder(encoder: ItemEncoder, folder: Path) -> None:
@@ -76,7 +76,7 @@ def _describe_text(text: TextEncoder) -> dict[str, Any]:
     if isinstance(text, AlignedTexts):
         return {"kind": "aligned-words", "base": _describe_text(text.base), "fingerprint": text.fingerprint}
     if isinstance(text, SentenceTextEncoder):
-        settings = {name: getattr(text.config, name) for name in ("model", *_TEXT_SETTINGS, *_LATER_TEXT_SETTINGS)}
+        settings = {name: getattr(text.config, name) for name in ("model", *_TEXT_SETTINGS)}
         return {"kind": "sentence-transformers", **settings, "fingerprint": text.fingerprint}
     raise FailedPreconditionError(
         f"a text encoder of class {type(text).__name__} cannot be saved; use one that sentence-transformers or "
@@ -161,7 +161,6 @@ def _load_text(
             f"know; update mmrec"
         )
     settings = {name: described[name] for name in _TEXT_SETTINGS}
-    settings |= {name: described[name] for name in _LATER_TEXT_SETTINGS if name in described}
     text = SentenceTextEncoder(
         SentenceTextConfig(override or described["model"], device=device, dtype=dtype, compile=compile, **settings)
     )

@@ -95,13 +95,13 @@ class LexicalIndex:
 
     Args:
         rows: An item without known words is a zero row. Shape: (N, V) CSR, float32.
-        vocabulary: Of the columns; None for rows that new ones need not join.
+        vocabulary: Of the columns.
 
     Attributes:
         vocabulary: As given.
     """
 
-    def __init__(self, rows: sp.csr_array, vocabulary: Vocabulary | None = None) -> None:
+    def __init__(self, rows: sp.csr_array, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self._words = Segmented(rows)
         self._base = _Postings(rows)

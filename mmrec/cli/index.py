@@ -49,7 +49,6 @@ def stats(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = Fal
         ("largest group that collides", f"{found.largest_group:,}"),
         ("memory", f"{found.memory:,} bytes"),
         ("memory per item", f"{found.memory_per_item:.1f} bytes"),
-        ("in the bundle", "yes" if found.saved else "no, built when the bundle is loaded"),
     ]
     out.table("The whole", ("what", "value"), figures)
 
@@ -118,10 +117,9 @@ def items(
 
 
 def verify(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = False) -> None:
-    """Check the decode index of a bundle against its semantic IDs, and end with 4 if it is not sound.
+    """Check that a decode index can be built from the semantic IDs of a bundle, and end with 4 if it cannot.
 
-    The hashes of all files are checked first. Then every item must be in the index once, paths must be unique and in
-    order, ranges consistent, and every array equal to that of an index built anew.
+    The hashes of all files are checked first. Then paths must be unique, and their codes in range.
 
     Example:
         mmrec index verify bundle/
@@ -139,6 +137,5 @@ def verify(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = Fa
         out.table("What is wrong", ("fault",), [(fault,) for fault in found.faults])
         count = f"{len(found.faults)} {'fault' if len(found.faults) == 1 else 'faults'}"
         raise BundleError(f"{what} has {count}: restore the bundle from its source, or fit again")
-    built = "" if found.saved else "; the bundle holds none, so it was built from the semantic IDs"
     out.table("", ("what", "value"), [("sound", "yes"), ("items", f"{found.items:,}"), ("codes each", found.depth)])
-    out.note(f"{what} is sound{built}")
+    out.note(f"{what} is sound")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmrec.contract.types import RecommendRequest
+from mmrec.contract.requests import RecommendRequest
 from mmrec.demo.attributes import Taste
 from mmrec.demo.dataset import DemoTruth
 from mmrec.demo.sheet import COLUMNS, SheetItem, SheetRow
@@ -81,7 +81,7 @@ def measure_matching(
     """Ask for many customers in one call and count what matches their tastes.
 
     Raises:
-        MmrecError: what the server says about a customer it cannot answer for.
+        MmrecError: the server refuses the request of a user.
     """
     asked = list(_purchases(dataset).items())[:customers]
     requests = [RecommendRequest(history=purchases[:-1], k=first) for _, purchases in asked]

@@ -1,4 +1,4 @@
-"""Random item ids in a random order, so that no id and no row says when its item first appeared.
+"""Random item ids in a random order, so that neither ids nor rows reveal when an item first appeared.
 
 Common data files number items in order of first appearance: the next item of a user is then often the next number, and
 a model that reads numbers reads answers. Works on catalogues and interactions; knows nothing of rankers.
@@ -33,7 +33,7 @@ def relabel_catalogue(catalogue: Catalogue, new_rows_N: npt.NDArray[np.int64], s
     """
     old_rows_N = np.argsort(new_rows_N)
     shuffled = catalogue.take(old_rows_N)
-    # The new row alone would do for an id; drawn numbers also hide the new order from whoever sorts ids.
+    # The new row alone would do for an id; drawn numbers also hide the new order from rankers that sort by id.
     numbers = np.random.default_rng([seed, 1]).permutation(len(catalogue))
     width = len(str(max(len(catalogue) - 1, 0)))
     prefix = "r"

@@ -30,17 +30,17 @@ from mmrec.channels.lexical import LexicalConfig, LexicalIndex, Vocabulary
 from mmrec.channels.lsa_projection import LexicalSketch
 from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.interactions import Interactions
-from mmrec.errors import BundleError, InvalidDatasetError
+from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError
 from mmrec.generator.backbone import load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
 from mmrec.recommender.live_rows import LiveRows
-from mmrec.recommender.saved_index import DECODE_INDEX, read_decode_index
 from mmrec.runtime.progress import NO_PROGRESS, Progress
-from mmrec.semantic_ids.decode_index import DecodeIndex
+from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
 from mmrec.semantic_ids.tokenizer import Tokenizer, tokenizer_from_tensors
-from mmrec.understanding.vector_index import IndexConfig, IndexDescription, VectorIndex, build_vector_index
+from mmrec.understanding.index_files import IndexDescription
+from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import ItemFeatures
 
 CATALOGUE = "catalogue.parquet"
@@ -61,7 +61,7 @@ ENCODERS = "encoders"
 HOLDS_CHANGES = "holds_changes"
 """A parameter of the manifest: up to which change the dataset of the fit holds those of a live catalogue."""
 _NOBODY = Interactions.empty()
-CATALOGUE_FILES = (CATALOGUE, ALIVE, HISTORIES, REJECTED, EMBEDDINGS, TOKENS, f"{INDEX}.", THUMBNAILS, DECODE_INDEX)
+CATALOGUE_FILES = (CATALOGUE, ALIVE, HISTORIES, REJECTED, EMBEDDINGS, TOKENS, f"{INDEX}.", THUMBNAILS)
 """Beginnings of the names of files that follow from the catalogue: another one has its own, or has none."""
 
 
@@ -89,7 +89,7 @@ class Parts(NamedTuple):
         transitions: Counted on training events only.
         transitions_wide: Likewise, over a window as wide as most histories.
         lexical: TF-IDF rows.
-        sketch: From such rows to what the generator is told of words; None in a bundle made before bundles held it.
+        sketch: From such rows to what the generator is told of words.
         popularity_N: Training events per item. Shape: (N,), float32.
         channels: How histories are read.
         blends: Weights of the channels by what they rank for: ``fused`` is served.
@@ -110,7 +110,7 @@ class Parts(NamedTuple):
     transitions: TransitionGraph
     transitions_wide: TransitionGraph
     lexical: LexicalIndex
-    sketch: LexicalSketch | None
+    sketch: LexicalSketch
     popularity_N: npt.NDArray[np.float32]
     channels: ChannelConfigs
     blends: Mapping[str, Blend]
@@ -178,7 +178,6 @@ def write_parts(
     if thumbnails is not None:
         writer.write_tensors(THUMBNAILS, {"pixels": thumbnails})
     writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP.whole()} | parts.tokenizer.tensors())
-    writer.write_tensors(DECODE_INDEX, parts.decode_index.tensors())
     index = build_vector_index(fused_ND, IndexConfig(gpu="never"), progress)
     built = index.description
     # The same fit must make the same files, and how long it took is not the same.
@@ -190,16 +189,15 @@ def write_parts(
     tensors |= _csr_tensors("pairs", parts.transitions.forward) | _csr_tensors("lexical", parts.lexical.rows)
     tensors |= _csr_tensors("wide_pairs", parts.transitions_wide.forward)
     writer.write_tensors(CHANNELS, tensors)
-    if parts.lexical.vocabulary and parts.sketch:
-        writer.write_json(TERMS, list(parts.lexical.vocabulary.terms))
-        words = {"idf": parts.lexical.vocabulary.idf_V, "components": parts.sketch.components_VS}
-        writer.write_tensors(WORDS, words)
+    writer.write_json(TERMS, list(parts.lexical.vocabulary.terms))
+    words = {"idf": parts.lexical.vocabulary.idf_V, "components": parts.sketch.components_VS}
+    writer.write_tensors(WORDS, words)
     writer.write_json(
         SETTINGS,
         {
             "channels": asdict(parts.channels),
             "blends": {name: dict(blend.weights) for name, blend in parts.blends.items()},
-            "newcomers": {name: blend.newcomers for name, blend in parts.blends.items()},
+            "newcomers": {name: blend.cold_share for name, blend in parts.blends.items()},
             "beam_width": parts.beam_width,
             "generator": asdict(parts.generator.config),
             "widths": list(parts.generator.widths),
@@ -220,8 +218,6 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     tokens = bundle.read_tensors(TOKENS)
     channels = bundle.read_tensors(CHANNELS)
     settings = bundle.read_json(SETTINGS)
-    if "wide_pairs.data" not in channels:
-        raise BundleError(f"{bundle.root}: {CHANNELS} has no wide_pairs; it was written by another version: fit again")
     items = len(catalogue)
     for name, length in (
         (EMBEDDINGS, len(fused_ND)),
@@ -240,7 +236,8 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         _read_table(bundle, fused_ND, tokens["semantic_ids"], popularity_N),
         tuple(settings["widths"]),
     )
-    vocabulary, sketch = _read_words(bundle)
+    words = bundle.read_tensors(WORDS)
+    vocabulary = Vocabulary(tuple(bundle.read_json(TERMS)), words["idf"])
     configs = settings["channels"]
     channel_configs = ChannelConfigs(
         TransitionConfig(**configs["transitions"]),
@@ -253,18 +250,17 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         interactions=interactions,
         fused_ND=Segmented(fused_ND),
         semantic_ids_NP=Segmented(tokens["semantic_ids"]),
-        decode_index=read_decode_index(bundle, tokens["semantic_ids"], generator.widths, catalogue.alive_N),
+        decode_index=load_decode_index(bundle, Paths(catalogue, tokens["semantic_ids"], generator.widths)),
         tokenizer=_tokenizer(bundle, tokens),
         generator=generator.to(device).eval(),
         transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
         transitions_wide=build_graph(_csr("wide_pairs", channels), popularity_N, channel_configs.transitions_wide),
         lexical=LexicalIndex(_csr("lexical", channels), vocabulary),
-        sketch=sketch,
+        sketch=LexicalSketch(words["components"]),
         popularity_N=popularity_N,
         channels=channel_configs,
         blends={
-            name: Blend(weights, float(settings.get("newcomers", {}).get(name, 0.0)))
-            for name, weights in settings["blends"].items()
+            name: Blend(weights, float(settings["newcomers"][name])) for name, weights in settings["blends"].items()
         },
         beam_width=int(settings["beam_width"]),
         rejected=_read_histories(bundle.read_table(REJECTED)) if REJECTED in bundle.manifest.files else _NOBODY,
@@ -287,16 +283,29 @@ def read_paths(bundle: Bundle) -> Paths:
     return Paths(catalogue, semantic_ids_NP, tuple(bundle.read_json(SETTINGS)["widths"]))
 
 
-def read_features(bundle: Bundle) -> ItemFeatures | None:
-    """What the encoders said of each item; None for a bundle that was made before bundles held it.
+def load_decode_index(bundle: Bundle, paths: Paths) -> DecodeIndex:
+    """The decode index over the paths of a verified bundle, on the CPU.
+
+    Raises:
+        BundleError: two items share a path, or a code is out of range.
+    """
+    alive_N = paths.catalogue.alive_N
+    last_N = paths.semantic_ids_NP[:, -1] if alive_N is None else paths.semantic_ids_NP[alive_N, -1]
+    # The last code tells equal paths apart; a catalogue that grew can have more of them than it was fitted on.
+    widths = (*paths.widths[:-1], max(paths.widths[-1], int(last_N.max(initial=0)) + 1))
+    try:
+        return build_decode_index(paths.semantic_ids_NP, widths, alive_N)
+    except InvalidArgumentError as err:
+        raise BundleError(f"{bundle.root}: no decode index can be built: {err.message}: fit again") from err
+
+
+def read_features(bundle: Bundle) -> ItemFeatures:
+    """What the encoders said of each item.
 
     Raises:
         BundleError: the vectors do not fit each other.
     """
     with _opened(bundle, EMBEDDINGS) as file:
-        names = set(file.keys())
-        if not {"image", "has_image", "text", "has_text"} <= names:
-            return None
         features = ItemFeatures(*(file.get_tensor(name) for name in ("image", "has_image", "text", "has_text")))
         items = file.get_slice("fused").get_shape()[0]
     if {len(part) for part in features} != {items}:
@@ -319,9 +328,6 @@ def read_index(bundle: Bundle, fused_ND: npt.NDArray[np.float32], device: torch.
         BundleError: it is of other vectors than the catalogue.
     """
     config = IndexConfig(gpu="auto" if device.type == "cuda" else "never")
-    if f"{INDEX}.json" not in bundle.manifest.files:
-        # Older bundles hold a flat copy of the vectors instead, which says nothing that the vectors do not.
-        return build_vector_index(fused_ND, replace(config, exact_up_to=len(fused_ND)))
     return VectorIndex.load(bundle.path(f"{INDEX}.json").parent, fused_ND, INDEX, config)
 
 
@@ -413,8 +419,6 @@ def _read_table(
     semantic_ids_NP: npt.NDArray[np.int32],
     popularity_N: npt.NDArray[np.float32],
 ) -> ItemTable:
-    if ITEM_TABLE not in bundle.manifest.files:
-        raise BundleError(f"{bundle.root} has no {ITEM_TABLE}; it was written by another version: fit again")
     tensors = bundle.read_tensors(ITEM_TABLE)
     if {len(tensor) for tensor in tensors.values()} != {len(fused_ND)}:
         raise BundleError(
@@ -435,14 +439,6 @@ def _read_table(
         neighbours("followers"),
         neighbours("alike"),
     )
-
-
-def _read_words(bundle: Bundle) -> tuple[Vocabulary | None, LexicalSketch | None]:
-    """What makes rows and sketches of new items' words; None for a bundle made before bundles held it."""
-    if TERMS not in bundle.manifest.files:
-        return None, None
-    tensors = bundle.read_tensors(WORDS)
-    return Vocabulary(tuple(bundle.read_json(TERMS)), tensors["idf"]), LexicalSketch(tensors["components"])
 
 
 def _tokenizer(bundle: Bundle, tokens: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:

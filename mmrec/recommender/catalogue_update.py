@@ -54,14 +54,8 @@ def check_changeable(parts: Parts) -> None:
     """Refuse where no item can come in.
 
     Raises:
-        FailedPreconditionError: the bundle holds too little to describe new items by, or its tokenizer gives them no
-            path.
+        FailedPreconditionError: the bundle's tokenizer gives them no path.
     """
-    if parts.sketch is None or parts.lexical.vocabulary is None:
-        raise FailedPreconditionError(
-            "this bundle was made before bundles held what new items' words are described by: fit again with "
-            "`mmrec fit DATASET --out BUNDLE`, or add no items"
-        )
     if not parts.tokenizer.encodes_new:
         raise FailedPreconditionError(
             "the semantic IDs of this bundle number the items that were fitted, so no new item can have one: fit again "
@@ -93,8 +87,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
             arrive.
 
     Raises:
-        FailedPreconditionError: the bundle holds too little to describe new items by, its tokenizer gives them no path,
-            or no item would be left.
+        FailedPreconditionError: the bundle's tokenizer gives new items no path, or no item would be left.
     """
     check_change(parts, arrivals, gone)
     rows_M = _rows_of(parts.catalogue, arrivals.records)
@@ -103,7 +96,7 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
     items = max(len(parts.catalogue), int(rows_M.max(initial=-1)) + 1)
 
     paths_MP, index, nodes = new_paths(parts, arrivals.fused_MD, rows_M, gone_R)
-    lexical_M = _words(parts, arrivals)
+    lexical_M = parts.lexical.vocabulary.rows(arrivals.texts)
     before = parts.live or LiveRows.of(parts.generator.catalogue.table(), parts.lexical)
     table = _table(parts, before, arrivals, rows_M, lexical_M, paths_MP)
     changed = parts._replace(
@@ -146,12 +139,6 @@ def _rows_of(catalogue: Catalogue, records: Sequence[ItemRecord]) -> npt.NDArray
 # --- what the generator is told ---------------------------------------------------------------------------------------
 
 
-def _words(parts: Parts, arrivals: Arrivals) -> sp.csr_array:
-    if parts.lexical.vocabulary is None:
-        return sp.csr_array((0, parts.lexical.shape[1]), dtype=np.float32)
-    return parts.lexical.vocabulary.rows(arrivals.texts)
-
-
 def _table(
     parts: Parts,
     live: LiveRows,
@@ -163,7 +150,7 @@ def _table(
     """What the generator is told of the arrivals. Rows that have training events keep what these taught."""
     base = parts.generator.catalogue.table()
     device = base.content_NC.device
-    sketch_MS = parts.sketch.of(lexical_M) if parts.sketch else np.empty((0, 0), dtype=np.float32)
+    sketch_MS = parts.sketch.of(lexical_M)
     content_MC = np.concatenate([arrivals.fused_MD, sketch_MS], axis=1)
     if not len(rows_M):
         content_MC = np.zeros((0, base.content_NC.shape[1]), dtype=np.float32)

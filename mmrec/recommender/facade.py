@@ -14,27 +14,32 @@ from typing import Any, TypeVar
 
 from mmrec.bundle import Bundle, BundleWriter, open_bundle
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import ItemInput, ItemLookup, Versions
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.items import ItemInput, Versions
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
+    ServiceInfo,
     TagResults,
 )
-from mmrec.contract.types import EmbedRequest, EmbedResults, Recommendations, RecommendRequest, ServiceInfo
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    EmbedRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
 from mmrec.errors import MmrecError, NotFoundError
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
@@ -49,13 +54,13 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.snapshot import Snapshot, changed_snapshot, make_snapshot, successor
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
-from mmrec.sdk.calls import EngineCalls
+from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_encoders.item_encoder import ItemEncoder
 
 Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 
 
-class Recommender(EngineCalls):
+class Recommender(EngineMethods):
     """Recommends from a bundle. Make one with `Recommender.load`.
 
     Questions are asked from one thread at a time. The catalogue may be changed from another one meanwhile, and another
@@ -156,9 +161,6 @@ class Recommender(EngineCalls):
 
         Returns:
             The folder of the new version.
-
-        Raises:
-            FailedPreconditionError: the bundle was made before bundles held the vectors of pictures and words.
         """
         return publish_snapshot(self._now, writer, catalogue, folded, progress)
 
@@ -266,8 +268,8 @@ class Recommender(EngineCalls):
         trained. An item that training knows keeps what training taught of it. With `UpsertRequest.fields` only these
         are replaced, in items that exist, and what encoders made of the rest is kept. The bundle on disk stays as it
         is. One change is made after the other, and the last 10,000 with a request id are remembered as long as this
-        object lives. A change fails as a whole with FAILED_PRECONDITION when the bundle was made before bundles held
-        what new items are described by, or when its tokenizer gives new items no path.
+        object lives. A change fails as a whole with FAILED_PRECONDITION when the bundle's tokenizer gives new items no
+        path.
         """
         return [self._changed(request, self._upsert) for request in requests]
 
@@ -336,8 +338,7 @@ class Recommender(EngineCalls):
         """Refuse where no item can come in.
 
         Raises:
-            FailedPreconditionError: the bundle was made before bundles held what new items are described by, or its
-                tokenizer gives new items no path.
+            FailedPreconditionError: the bundle's tokenizer gives new items no path.
         """
         check_changeable(self._now.parts)
 

@@ -37,8 +37,7 @@ class CatalogueSides:
         fused_ND: Picture and words together. Shape: (N, D), float32, unit norm; zero where an item has neither.
         index: An index over them.
         encoder: The encoders and the fusion they were made with.
-        read_features: Reads what the encoders said of each item, when it is first asked for; None where the bundle
-            does not hold it.
+        read_features: Reads what the encoders said of each item, when it is first asked for.
         read_thumbnails: Reads the thumbnails of the items' pictures likewise.
 
     Attributes:
@@ -51,7 +50,7 @@ class CatalogueSides:
         fused_ND: Segmented[Vectors],
         index: VectorIndex,
         encoder: ItemEncoder,
-        read_features: Callable[[], ItemFeatures | None],
+        read_features: Callable[[], ItemFeatures],
         read_thumbnails: Callable[[], npt.NDArray[np.uint8] | None],
     ) -> None:
         self.fused_ND = fused_ND
@@ -105,20 +104,13 @@ class CatalogueSides:
 
     @cached_property
     def features(self) -> ItemFeatures:
-        """What the encoders said of each item.
-
-        Raises:
-            FailedPreconditionError: the bundle does not hold it.
-        """
-        return self.features_of(np.arange(self.items)) if self._changed else self._written
+        """What the encoders said of each item."""
+        return self.features_of(np.arange(self.items)) if self._changed else self._read_features()
 
     def features_of(self, rows_X: Rows) -> ItemFeatures:
-        """What the encoders said of some items, in their order, without copying it of the others; the arrays are new.
-
-        Raises:
-            FailedPreconditionError: the bundle does not hold it.
-        """
-        return ItemFeatures._make(self._now(part, rows_X, place) for place, part in enumerate(self._written))
+        """What the encoders said of some items, in their order; new arrays, in which the others are not copied."""
+        written = self._read_features()
+        return ItemFeatures._make(self._now(part, rows_X, place) for place, part in enumerate(written))
 
     def _now(self, written_N: npt.NDArray[Any], rows_X: Rows, place: int) -> npt.NDArray[Any]:
         """One of the features of some items, or their thumbnails, in a new array. Shape: (X, ...)."""
@@ -128,16 +120,6 @@ class CatalogueSides:
         for at in np.flatnonzero(np.isin(rows_X, list(self._changed))).tolist():
             found_X[at] = self._changed[int(rows_X[at])][place]
         return found_X
-
-    @property
-    def _written(self) -> ItemFeatures:
-        features = self._read_features()
-        if features is None:
-            raise FailedPreconditionError(
-                "this bundle was made before bundles held the vectors of pictures and of words, so the two cannot be "
-                "looked at by themselves: fit again with `mmrec fit DATASET --out BUNDLE`"
-            )
-        return features
 
     @cached_property
     def thumbnails(self) -> npt.NDArray[np.uint8] | None:
@@ -174,15 +156,11 @@ class CatalogueSides:
         return self.vectors(Modality.WORDS).whole()
 
     def vectors(self, modality: Modality) -> Segmented[Vectors]:
-        """One side of every item. Shape: (N, D).
-
-        Raises:
-            FailedPreconditionError: the bundle holds fused vectors only.
-        """
+        """One side of every item. Shape: (N, D)."""
         if modality is Modality.FUSED:
             return self.fused_ND
         if modality not in self._vectors:
-            written, changed = self._alone(self._written, modality), np.array(sorted(self._changed), np.int64)
+            written, changed = self._alone(self._read_features(), modality), np.array(sorted(self._changed), np.int64)
             alone = self._alone(self.features_of(changed), modality)
             self._vectors[modality] = Segmented(written).replaced(changed, alone)
         return self._vectors[modality]
@@ -206,11 +184,11 @@ class CatalogueSides:
 
     @cached_property
     def _has_image_N(self) -> npt.NDArray[np.bool_]:
-        return self._now(self._written.has_image_N, np.arange(self.items), 1)
+        return self._now(self._read_features().has_image_N, np.arange(self.items), 1)
 
     @cached_property
     def _has_text_N(self) -> npt.NDArray[np.bool_]:
-        return self._now(self._written.has_text_N, np.arange(self.items), 3)
+        return self._now(self._read_features().has_text_N, np.arange(self.items), 3)
 
     def index(self, modality: Modality) -> VectorIndex:
         """An index over one side, exact unless it is the fused one."""

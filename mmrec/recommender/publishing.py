@@ -16,7 +16,6 @@ from typing import Any
 from mmrec.bundle import Bundle, BundleWriter
 from mmrec.recommender.artefact import CATALOGUE_FILES, HOLDS_CHANGES, write_parts
 from mmrec.recommender.catalogue_update import settled
-from mmrec.recommender.saved_index import index_widths
 from mmrec.recommender.snapshot import Snapshot
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
@@ -28,15 +27,8 @@ MODEL_CARD = "MODEL_CARD.md"
 def publish_snapshot(
     now: Snapshot, writer: BundleWriter, catalogue: str, folded: Mapping[str, Any], progress: Progress = NO_PROGRESS
 ) -> Path:
-    """Write a snapshot and make it current; see `mmrec.Recommender.publish`.
-
-    Raises:
-        FailedPreconditionError: the bundle was made before bundles held the vectors of pictures and words.
-    """
+    """Write a snapshot and make it current; see `mmrec.Recommender.publish`."""
     parts, base = settled(now.parts), now.bundle
-    # As many codes as there are, and not as many as there may be.
-    widths = index_widths(parts.semantic_ids_NP.whole(), parts.generator.widths, parts.catalogue.alive_N)
-    parts = parts._replace(decode_index=parts.decode_index._replace(widths=widths))
     write_parts(writer, parts, now.sides.features, now.sides.thumbnails, progress)
     versions = replace(base.manifest.versions, catalogue=catalogue)
     for name in base.manifest.files:

@@ -13,7 +13,7 @@ it says is always exact.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,13 +21,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mmrec.errors import BundleError, InvalidArgumentError
+from mmrec.errors import InvalidArgumentError
 
 Codes = Sequence[npt.NDArray[np.int32]]
 """Paths code by code: P arrays of one code each."""
-
-LAYOUT = 1
-"""Version of what `DecodeIndex.tensors` gives."""
 
 KEY_BITS = 63
 """Paths of up to so many bits are sorted as whole numbers."""
@@ -164,61 +161,32 @@ class DecodeIndex(NamedTuple):
         paths_NP[self.items_N.cpu().numpy()] = self.sorted_paths()
         return paths_NP
 
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """All of it, for `from_tensors`."""
-        found: dict[str, npt.NDArray[Any]] = {
-            "layout": np.array([LAYOUT]),
-            "widths": np.array(self.widths, dtype=np.int64),
-            "items": self.items_N.cpu().numpy(),
-        }
-        for depth in range(self.levels):
-            found[f"starts.{depth}"] = self.item_begin[depth].cpu().numpy()
-            found[f"codes.{depth}"] = self.child_code[depth].cpu().numpy()
-        return found
 
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> DecodeIndex:
-        """From what `tensors` gave.
-
-        Raises:
-            BundleError: it is of another version, or its arrays do not fit each other.
-        """
-        layout = int(tensors["layout"][0]) if "layout" in tensors else 0
-        if layout != LAYOUT:
-            raise BundleError(f"the decode index has layout {layout}, and this version reads {LAYOUT}: fit again")
-        widths = tuple(int(width) for width in tensors["widths"])
-        try:
-            starts = [tensors[f"starts.{depth}"][:-1] for depth in range(len(widths))]
-            codes = [tensors[f"codes.{depth}"] for depth in range(len(widths))]
-            items_N = tensors["items"]
-        except KeyError as error:
-            raise BundleError(f"the decode index lacks {error}: restore it from its source, or fit again") from error
-        sizes = [len(start) for start in (*starts, items_N)]
-        if sizes[0] != 1 or [len(code) for code in codes] != sizes[1:]:
-            raise BundleError(
-                f"the decode index has {sizes} nodes per depth and codes for {[len(code) for code in codes]}; they do "
-                "not belong together: restore it from its source, or fit again"
-            )
-        return _laid_out(items_N, starts, codes, widths)
-
-
-def build_decode_index(semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...] | None = None) -> DecodeIndex:
+def build_decode_index(
+    semantic_ids_NP: npt.NDArray[np.int32],
+    widths: tuple[int, ...] | None = None,
+    alive_N: npt.NDArray[np.bool_] | None = None,
+) -> DecodeIndex:
     """Sort items by path and lay the tree out flat.
 
     Args:
         semantic_ids_NP: One unique path per item, in catalogue order. Shape: (N, P), int32.
         widths: Codes per level; None takes one more than the largest code seen.
+        alive_N: Rows that are items; the others are left out. None: all. Shape: (N,), bool.
 
     Raises:
         InvalidArgumentError: there are no items, a code is out of range, or two items share a path.
     """
+    rows_N = np.arange(len(semantic_ids_NP)) if alive_N is None else np.flatnonzero(alive_N)
+    if alive_N is not None:
+        semantic_ids_NP = semantic_ids_NP[rows_N]
     items, levels = semantic_ids_NP.shape
     if items == 0 or levels == 0:
         raise InvalidArgumentError(f"semantic IDs have the shape {semantic_ids_NP.shape}; at least 1 x 1 is needed")
     widths = widths or tuple(int(c) + 1 for c in semantic_ids_NP.max(axis=0))
     _check_codes(semantic_ids_NP, widths)
     order_N = _order(semantic_ids_NP, widths)
-    return _from_sorted([code_N[order_N] for code_N in semantic_ids_NP.T], order_N.astype(np.int32), widths)
+    return _from_sorted([code_N[order_N] for code_N in semantic_ids_NP.T], rows_N[order_N].astype(np.int32), widths)
 
 
 def change_decode_index(
@@ -313,29 +281,18 @@ def _from_sorted(codes: Codes, items_N: npt.NDArray[np.int32], widths: tuple[int
             f"items {int(items_N[same - 1])} and {int(items_N[same])} share the path {path}; "
             "semantic IDs must be unique: give them different last codes"
         )
-    return _laid_out(items_N, starts[:-1], found, widths)
-
-
-def _laid_out(
-    items_N: npt.NDArray[np.int32],
-    starts: list[npt.NDArray[np.int32]],
-    codes: list[npt.NDArray[np.int32]],
-    widths: tuple[int, ...],
-) -> DecodeIndex:
-    """From where the nodes of each depth but the last begin, and the codes of the nodes of each depth but the first."""
-    items = len(items_N)
-    item_begin = [np.append(start, np.int32(items)) for start in starts]
+    item_begin = [np.append(start, np.int32(items)) for start in starts[:-1]]
     # The children of a node begin with the one that begins where it does; those of the last depth are the items.
     child_begin = [
         np.append(np.searchsorted(starts[depth + 1], starts[depth]), len(starts[depth + 1])).astype(np.int32)
-        for depth in range(len(starts) - 1)
+        for depth in range(len(starts) - 2)
     ]
     counts = [np.diff(begin) for begin in (*child_begin, item_begin[-1])]
     shared = [torch.from_numpy(begin) for begin in item_begin]
     return DecodeIndex(
         items_N=torch.from_numpy(np.ascontiguousarray(items_N)),
         child_begin=(*map(torch.from_numpy, child_begin), shared[-1]),
-        child_code=tuple(map(torch.from_numpy, codes)),
+        child_code=tuple(map(torch.from_numpy, found)),
         item_begin=(*shared, torch.arange(items + 1, dtype=torch.int32)),
         widths=widths,
         fan_out=tuple(int(count.max()) for count in counts),

@@ -29,7 +29,6 @@ from mmrec.training.evaluation import Evaluation, compare_with_floor, evaluate
 from mmrec.training.leak_check import count_known_answers
 from mmrec.training.saved_ranks import AnsweredQuestions, catalogue_hash
 from mmrec.training.splitting import (
-    LEAVE_ONE_OUT,
     SplitName,
     checked_split,
     first_moment,
@@ -143,7 +142,7 @@ def evaluate_bundle(
     sample = quick_sample(ranker) if beam_sample is None else beam_sample
     if sample:
         beam = check_beam(ranker, divided.test, questions=sample, cutoffs=lengths, progress=progress)
-    metrics = opened.read_json("metrics.json") if "metrics.json" in opened.manifest.files else {}
+    metrics = opened.read_json("metrics.json")
     return BundleEvaluation(
         bundle=Path(bundle),
         name=opened.manifest.name,
@@ -153,22 +152,21 @@ def evaluate_bundle(
         comparisons=compare_with_floor(evaluation),
         beam=beam,
         questions=_answered(opened, parts.catalogue, interactions, divided, wanted, evaluation),
-        epochs=tuple(metrics.get("epochs", ())),
-        best_epoch=metrics.get("best_epoch"),
+        epochs=tuple(metrics["epochs"]),
+        best_epoch=metrics["best_epoch"],
         dataset_rows=rows,
     )
 
 
 def fitted_split(bundle: Bundle) -> SplitName:
-    """The split a bundle was fitted with; bundles from before there was a choice left each user's last events out."""
-    config = bundle.manifest.parameters.get("config")
-    return checked_split(str(config.get("split", LEAVE_ONE_OUT)) if isinstance(config, Mapping) else LEAVE_ONE_OUT)
+    """The split a bundle was fitted with."""
+    return checked_split(str(bundle.manifest.parameters["config"]["split"]))
 
 
 def _fitted_min_rating(bundle: Bundle) -> float | None:
     """The threshold that the fit was given; None where it was left to the dataset."""
-    config = bundle.manifest.parameters.get("config")
-    return config.get("min_rating") if isinstance(config, Mapping) else None
+    threshold: float | None = bundle.manifest.parameters["config"]["min_rating"]
+    return threshold
 
 
 def _answerable(test: Split, alive_N: npt.NDArray[np.bool_]) -> Split:

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.catalogue import segments
-from mmrec.channels.lexical import LexicalConfig, LexicalIndex, build_lexical_index
+from mmrec.channels.lexical import LexicalConfig, LexicalIndex, Vocabulary, build_lexical_index
 from mmrec.errors import InvalidArgumentError
 
 WORDS = 7
+NO_TERMS = Vocabulary((), np.zeros(0, np.float32))
 
 
 def sparse(rows: list[list[int]]) -> sp.csr_array:
@@ -48,7 +49,7 @@ def test_every_state_holds_and_scores_what_rows_made_anew_do(
     history: list[int],
     fewest: int,
 ) -> None:
-    states = [(LexicalIndex(sparse(first)), sparse(first).toarray())]
+    states = [(LexicalIndex(sparse(first), NO_TERMS), sparse(first).toarray())]
     patch = pytest.MonkeyPatch()
     patch.setattr(segments, "FEWEST_IN_DELTA", fewest)
     for some, more, branch in changes:
@@ -63,7 +64,7 @@ def test_every_state_holds_and_scores_what_rows_made_anew_do(
     patch.undo()
     config = LexicalConfig(recent=4)
     for index, dense in states:
-        fresh = LexicalIndex(sp.csr_array(dense))
+        fresh = LexicalIndex(sp.csr_array(dense), NO_TERMS)
         asked = np.array([row % len(dense) for row in history], np.int32)
         assert index.shape == dense.shape
         assert same(index.rows_of(asked), fresh.rows[asked])
@@ -80,7 +81,7 @@ def test_every_state_holds_and_scores_what_rows_made_anew_do(
 @pytest.mark.parametrize(("rows", "width"), [([0], 3), ([0, 1], WORDS), ([3], WORDS)])
 def test_a_change_that_does_not_fit_is_refused(rows: list[int], width: int) -> None:
     with pytest.raises(InvalidArgumentError, match=r"give one row for each|set rows that are there"):
-        LexicalIndex(sparse([[0], [1]])).over(np.array(rows), sp.csr_array((1, width), dtype=np.float32))
+        LexicalIndex(sparse([[0], [1]]), NO_TERMS).over(np.array(rows), sp.csr_array((1, width), dtype=np.float32))
 
 
 def test_texts_that_come_are_scored_with_those_that_were_there() -> None:

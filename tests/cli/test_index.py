@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mmrec.bundle import open_bundle
 from mmrec.cli import main
-from mmrec.semantic_ids.decode_index import build_decode_index
 from tests.bundles import rewritten
 
 
@@ -63,7 +61,7 @@ def test_stats(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = _run(["stats", str(demo_bundle), "--json"], capsys)
     assert (status, err) == (0, "")
     found = json.loads(out)
-    assert (found["items"], found["depth"], found["saved"]) == (60, 4, True)
+    assert (found["items"], found["depth"]) == (60, 4)
     assert [level["level"] for level in found["levels"]] == [1, 2, 3, 4]
     assert found["levels"][3]["nodes"] == 60
     assert found["memory_per_item"] == pytest.approx(found["memory"] / 60)
@@ -107,43 +105,35 @@ def test_a_sound_index(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (status, err) == (0, "the decode index of 60 items with 4 codes each is sound\n")
     status, out, err = _run(["verify", str(demo_bundle), "--json", "--quiet"], capsys)
     assert (status, err) == (0, "")
-    assert json.loads(out) == {"items": 60, "depth": 4, "saved": True, "faults": []}
-
-
-def test_an_index_that_was_never_saved(demo_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    older = rewritten(demo_bundle, tmp_path / "older", without=["decode_index.safetensors"])
-    status, _, err = _run(["verify", str(older)], capsys)
-    assert status == 0
-    assert err.endswith("is sound; the bundle holds none, so it was built from the semantic IDs\n")
+    assert json.loads(out) == {"items": 60, "depth": 4, "faults": []}
 
 
 def test_an_index_that_is_not_sound_ends_with_4_and_what_is_wrong(
     demo_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = open_bundle(demo_bundle)
-    paths = bundle.read_tensors("tokens.safetensors")["semantic_ids"]
-    widths = tuple(bundle.read_json("settings.json")["widths"])
-    turned = build_decode_index(np.ascontiguousarray(paths[::-1]), widths).tensors()
-    wrong = rewritten(demo_bundle, tmp_path / "wrong", tensors={"decode_index.safetensors": turned})
+    tensors = dict(open_bundle(demo_bundle).read_tensors("tokens.safetensors"))
+    ids = tensors["semantic_ids"].copy()
+    ids[1] = ids[0]
+    wrong = rewritten(demo_bundle, tmp_path / "wrong", tensors={"tokens.safetensors": tensors | {"semantic_ids": ids}})
     status, out, err = _run(["verify", str(wrong), "--quiet"], capsys)
     assert status == 4
     assert out.splitlines()[0] == "What is wrong"
-    assert "60 items have another path in it than their semantic ID" in out
+    assert "items 0 and 1 share the path" in " ".join(out.split())
     assert err.startswith("error: the decode index of 60 items with 4 codes each has 1 fault: ")
     status, out, _ = _run(["verify", str(wrong), "--json", "--quiet"], capsys)
     assert status == 4
     assert len(json.loads(out)["faults"]) == 1
     status, out, err = _run(["stats", str(wrong)], capsys)
     assert (status, out) == (4, "")
-    assert "does not belong to the semantic IDs" in err
+    assert "no decode index can be built" in err
 
 
 def test_a_damaged_file_ends_with_4(demo_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = rewritten(demo_bundle, tmp_path / "copy")
-    path = next(copy.glob("versions/*/decode_index.safetensors"))
+    path = next(copy.glob("versions/*/tokens.safetensors"))
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     status, out, err = _run(["verify", str(copy)], capsys)
     assert (status, out) == (4, "")
-    assert "decode_index.safetensors is damaged" in err
+    assert "tokens.safetensors is damaged" in err

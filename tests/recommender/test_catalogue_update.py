@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.bundle import open_bundle
-from mmrec.channels.lexical import LexicalIndex
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
@@ -117,13 +116,6 @@ def test_a_deleted_item_is_in_no_index_and_keeps_its_row(parts: Parts) -> None:
 def test_everything_cannot_be_deleted(parts: Parts) -> None:
     with pytest.raises(FailedPreconditionError, match="at least one must be left"):
         change_parts(parts, arriving(parts, NONE), parts.catalogue.item_ids)
-
-
-def test_a_bundle_that_cannot_describe_words_takes_no_items_but_lets_them_go(parts: Parts) -> None:
-    older = parts._replace(sketch=None, lexical=LexicalIndex(parts.lexical.rows))
-    with pytest.raises(FailedPreconditionError, match="fit again"):
-        change_parts(older, arriving(parts, {"new": 0}))
-    assert change_parts(older, arriving(parts, NONE), parts.catalogue.item_ids[:1]).parts.catalogue.alive_N is not None
 
 
 NAMES_ALL = [*(f"p{i:04}" for i in range(1, 9)), *(f"new-{i}" for i in range(8))]

@@ -21,7 +21,6 @@ from mmrec.recommender.index_report import (
     open_index,
     verify_index,
 )
-from mmrec.recommender.saved_index import DECODE_INDEX
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.path_lookup import parse_path
 from tests.bundles import rewritten
@@ -33,12 +32,12 @@ PATHS = np.array([[1, 0, 0], [0, 2, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]], dtype=
 def small() -> OpenIndex:
     names = tuple("abcde")
     catalogue = Catalogue(names, tuple(f"Title {name}" for name in names), ("",) * 5, ("",) * 5)
-    return OpenIndex(Paths(catalogue, PATHS, (2, 4, 2)), build_decode_index(PATHS, (2, 4, 2)), True)
+    return OpenIndex(Paths(catalogue, PATHS, (2, 4, 2)), build_decode_index(PATHS, (2, 4, 2)))
 
 
 def test_how_full_a_small_index_is(small: OpenIndex) -> None:
     found = index_stats(small)
-    assert (found.items, found.depth, found.saved) == (5, 3, True)
+    assert (found.items, found.depth) == (5, 3)
     assert (found.colliding_share, found.largest_group) == (0.4, 2)
     assert found.memory_per_item == found.memory / 5
     rows = [
@@ -82,12 +81,11 @@ def test_what_cannot_be_asked_is_refused(small: OpenIndex) -> None:
 # --- bundles ---
 
 
-def test_a_fitted_bundle_holds_its_index_and_it_is_sound(demo_bundle: Path) -> None:
-    assert DECODE_INDEX in open_bundle(demo_bundle).manifest.files
+def test_the_index_of_a_fitted_bundle_is_sound(demo_bundle: Path) -> None:
     found = verify_index(demo_bundle)
-    assert (found.items, found.depth, found.saved, found.faults) == (60, 4, True, ())
+    assert (found.items, found.depth, found.faults) == (60, 4, ())
     stats = index_stats(open_index(demo_bundle))
-    assert (stats.items, stats.depth, stats.levels[-1].nodes, stats.saved) == (60, 4, 60, True)
+    assert (stats.items, stats.depth, stats.levels[-1].nodes) == (60, 4, 60)
 
 
 def test_every_item_is_found_at_its_path_and_beside_its_neighbours(demo_bundle: Path) -> None:
@@ -101,40 +99,24 @@ def test_every_item_is_found_at_its_path_and_beside_its_neighbours(demo_bundle: 
         assert below.items == (place.item,)
 
 
-@pytest.fixture(scope="module")
-def older(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle as it was made before bundles held the index."""
-    return rewritten(demo_bundle, tmp_path_factory.mktemp("older") / "bundle", without=[DECODE_INDEX])
-
-
-def test_a_bundle_from_before_bundles_held_it(older: Path, demo_bundle: Path) -> None:
-    assert index_stats(open_index(older)).saved is False
-    found = verify_index(older)
-    assert (found.saved, found.faults) == (False, ())
-    old, new = (mmrec.Recommender.load(bundle, device="cpu") for bundle in (older, demo_bundle))
-    ids = new.list_items(page_size=3).item_ids
-    assert old.recommend(ids).item_ids == new.recommend(ids).item_ids
-    assert old.semantic_ids(ids) == new.semantic_ids(ids)
-
-
-def test_the_index_of_another_catalogue_is_told_and_refused(demo_bundle: Path, tmp_path: Path) -> None:
-    paths = open_bundle(demo_bundle).read_tensors("tokens.safetensors")["semantic_ids"]
-    widths = open_index(demo_bundle).index.widths
-    for name, other, message in (
-        ("shorter", paths[1:], "it has 59 items, and the catalogue 60"),
-        ("turned", paths[::-1], "60 items have another path in it than their semantic ID"),
-    ):
-        tensors = {DECODE_INDEX: build_decode_index(np.ascontiguousarray(other), widths).tensors()}
-        wrong = rewritten(demo_bundle, tmp_path / name, tensors=tensors)
-        assert [fault[: len(message)] for fault in verify_index(wrong).faults] == [message]
-        with pytest.raises(BundleError, match=message):
-            open_index(wrong)
-        with pytest.raises(BundleError, match=r"decode_index\.safetensors does not belong to the semantic IDs"):
-            mmrec.Recommender.load(wrong, device="cpu")
-
-
-def test_arrays_that_say_the_same_in_another_way_are_told(demo_bundle: Path, tmp_path: Path) -> None:
-    tensors = open_bundle(demo_bundle).read_tensors(DECODE_INDEX)
-    wide = tensors | {"items": tensors["items"].astype(np.int64)}
-    wrong = rewritten(demo_bundle, tmp_path / "wide", tensors={DECODE_INDEX: wide})
-    assert verify_index(wrong).faults == ("items is not what building the index anew gives",)
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(None, "items 0 and 1 share the path"), (-1, "a code is out of range"), (999, "a code is out of range")],
+)
+def test_semantic_ids_that_no_index_can_be_built_from_are_told_and_refused(
+    code: int | None, message: str, demo_bundle: Path, tmp_path: Path
+) -> None:
+    tensors = dict(open_bundle(demo_bundle).read_tensors("tokens.safetensors"))
+    ids = tensors["semantic_ids"].copy()
+    if code is None:
+        ids[1] = ids[0]
+    else:
+        ids[0, 0] = code
+    wrong = rewritten(demo_bundle, tmp_path / "wrong", tensors={"tokens.safetensors": tensors | {"semantic_ids": ids}})
+    (fault,) = verify_index(wrong).faults
+    assert f"no decode index can be built: {message}" in fault
+    assert fault.endswith("fit again")
+    with pytest.raises(BundleError, match=message):
+        open_index(wrong)
+    with pytest.raises(BundleError, match=message):
+        mmrec.Recommender.load(wrong, device="cpu")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import mmrec
 from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemInput, Modality
-from mmrec.contract.questions import TagRequest, TagResults
+from mmrec.contract.replies import TagResults
+from mmrec.contract.requests import TagRequest
 from mmrec.recommender.encoded_items import Arrivals
 from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import Tagger

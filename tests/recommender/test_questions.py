@@ -5,27 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
-from mmrec.contract.items import Fallback, ItemFailure, ItemInput, Modality
-from mmrec.contract.questions import (
-    DuplicateGroups,
-    DuplicatesRequest,
-    Evidence,
-    ItemTags,
-    Mismatches,
-    MismatchRequest,
-    SearchRequest,
-    SearchResults,
-    SimilarRequest,
-    TagRequest,
-    TagResults,
-)
-from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.contract.items import Evidence, Fallback, ItemFailure, ItemInput, Modality
+from mmrec.contract.replies import DuplicateGroups, ItemTags, Mismatches, SearchResults, TagResults
+from mmrec.contract.requests import DuplicatesRequest, MismatchRequest, SearchRequest, SimilarRequest, TagRequest
+from mmrec.errors import BundleError, InvalidArgumentError, MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.modality_vectors import CatalogueSides
@@ -356,55 +344,7 @@ def test_swapped_pictures_move_their_items_to_the_front(recommender: mmrec.Recom
     assert found.items[0].fit < 0.5 < ranked.items[-1].fit
 
 
-# --- bundles of an earlier version ---
-
-
-@pytest.fixture(scope="module")
-def old_bundle(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's bundle as it was written before bundles held vectors of pictures and words."""
-    root = tmp_path_factory.mktemp("old") / "bundle"
-    new = open_bundle(demo_bundle)
-    fused = new.read_tensors("embeddings.safetensors")["fused"]
-    with BundleWriter(root, preset=new.manifest.preset, name=new.manifest.name) as writer:
-        for name in new.manifest.files:
-            if name not in ("embeddings.safetensors", "index.json"):
-                writer.path(name).write_bytes((new.folder / name).read_bytes())
-        writer.write_tensors("embeddings.safetensors", {"fused": fused})
-        flat = faiss.IndexFlatIP(fused.shape[1])
-        flat.add(fused)
-        faiss.write_index(flat, str(writer.path("index.faiss")))
-        writer.commit(versions=new.manifest.versions, parameters={})
-    return root
-
-
-@pytest.fixture(scope="module")
-def old(old_bundle: Path) -> mmrec.Recommender:
-    return mmrec.Recommender.load(old_bundle, device="cpu")
-
-
-def test_an_old_bundle_still_recommends_and_searches(
-    old: mmrec.Recommender, recommender: mmrec.Recommender, item_ids: list[str]
-) -> None:
-    assert old.recommend(item_ids[:3], k=5).item_ids == recommender.recommend(item_ids[:3], k=5).item_ids
-    assert old.search("an oak lamp", k=5).item_ids == recommender.search("an oak lamp", k=5).item_ids
-    found = old.tag([{"title": "an oak lamp"}], labels=["lamp", "mug"]).items[0]
-    assert isinstance(found, ItemTags)
-    assert found.tags[0].label == "lamp"
-
-
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda old, item: old.search("lamp", modality="picture"),
-        lambda old, item: old.similar(item, modality="words"),
-        lambda old, item: old.tag(item_ids=[item], labels=["lamp"]),
-        lambda old, item: old.duplicates(),
-        lambda old, item: old.mismatches(),
-    ],
-)
-def test_what_an_old_bundle_cannot_answer_says_how_to_mend_it(ask, old: mmrec.Recommender, item_ids: list[str]) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(FailedPreconditionError, match="fit again with `mmrec fit DATASET --out BUNDLE`"):
-        ask(old, item_ids[0])
+# --- bundles ---
 
 
 def test_vectors_of_another_catalogue_are_refused(

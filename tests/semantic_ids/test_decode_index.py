@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.errors import BundleError, InvalidArgumentError
+from mmrec.errors import InvalidArgumentError
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index, change_decode_index
 
 
@@ -113,17 +113,16 @@ def test_a_new_item_must_have_a_path_of_its_own() -> None:
         )
 
 
-@given(unique_paths())
-def test_an_index_comes_back_as_it_was_stored(paths: np.ndarray) -> None:
-    index = build_decode_index(paths)
-    assert same(DecodeIndex.from_tensors(index.tensors()), index)
+@given(unique_paths(), st.data())
+def test_rows_that_are_no_items_are_left_out(paths: np.ndarray, data: st.DataObject) -> None:
+    alive = np.array(data.draw(st.lists(st.booleans(), min_size=len(paths), max_size=len(paths)).filter(any)))
+    widths = (5,) * paths.shape[1]
+    index, expected = build_decode_index(paths, widths, alive), build_decode_index(paths[alive], widths)
+    assert index.sorted_paths().tolist() == expected.sorted_paths().tolist()
+    assert paths[index.items_N.numpy()].tolist() == expected.sorted_paths().tolist()
 
 
-def test_a_stored_index_that_does_not_fit_is_refused() -> None:
-    tensors = build_decode_index(np.array([[0, 0], [1, 0]], dtype=np.int32)).tensors()
-    with pytest.raises(BundleError, match="layout 7, and this version reads 1"):
-        DecodeIndex.from_tensors(tensors | {"layout": np.array([7])})
-    with pytest.raises(BundleError, match=r"lacks 'starts\.1'"):
-        DecodeIndex.from_tensors({name: array for name, array in tensors.items() if name != "starts.1"})
-    with pytest.raises(BundleError, match="do not belong together"):
-        DecodeIndex.from_tensors(tensors | {"items": np.array([0, 1, 2], dtype=np.int32)})
+def test_two_items_with_one_path_are_told_by_their_rows() -> None:
+    paths = np.array([[0, 0], [1, 0], [0, 1], [1, 0]], dtype=np.int32)
+    with pytest.raises(InvalidArgumentError, match=r"items 1 and 3 share the path \[1, 0\]"):
+        build_decode_index(paths, (2, 2), np.array([False, True, True, True]))
