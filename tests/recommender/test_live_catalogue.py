@@ -8,6 +8,8 @@ import pytest
 import mmrec
 from mmrec.contract.items import Fallback, ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from mmrec.semantic_ids.config import TokenizerConfig
+from mmrec.semantic_ids.tokenizer import fit_tokenizer
 from tests.contracts import assert_change_contract
 
 
@@ -137,7 +139,9 @@ def test_the_recommender_keeps_the_contract_of_changes(own: mmrec.Recommender) -
 
 
 def test_a_change_that_is_only_checked_is_refused_as_the_real_one_would_be(own: mmrec.Recommender) -> None:
-    own._now = own._now._replace(parts=own._now.parts._replace(sketch=None))
+    parts = own._now.parts
+    numbered = fit_tokenizer(parts.fused_ND.whole(), parts.interactions, TokenizerConfig(kind="random"), seed=0)
+    own._now = own._now._replace(parts=parts._replace(tokenizer=numbered.tokenizer))
     for only_checked in (True, False):
         with pytest.raises(FailedPreconditionError, match="fit again"):
             own.upsert_items([lamp("new")], validate_only=only_checked)
