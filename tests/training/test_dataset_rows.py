@@ -22,6 +22,8 @@ from mmrec.training.impute_column import fill_dataset_column
 from mmrec_encoders.finetuning import adapt_encoders
 from tests.conftest import quick_fit
 
+pytestmark = pytest.mark.slow
+
 ITEMS = "item_id,title\n" + "".join(f"i{n},thing number {n}\n" for n in range(8)) + f"{'i' * 513},too long\n"
 WISHES = "".join(f"u{u},i{(u + n) % 8},2024-05-{n + 1:02},buy\n" * 2 for u in range(6) for n in range(4))
 EVENTS = (

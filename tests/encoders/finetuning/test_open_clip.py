@@ -20,6 +20,8 @@ from mmrec_encoders.presets import image_config
 from tests.encoders.finetuning.test_run import StopAfter, StopError
 from tests.encoders.models import open_clip_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:

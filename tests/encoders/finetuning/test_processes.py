@@ -18,6 +18,8 @@ from tests.encoders.finetuning.test_open_clip import config_for
 from tests.encoders.finetuning.tiny import still
 from tests.encoders.models import open_clip_folder
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_process_by_itself_is_a_group_of_one() -> None:
     alone = Processes("cpu")

@@ -28,6 +28,8 @@ from mmrec_encoders.finetuning.pairs import find_pairs
 from mmrec_encoders.minilm import MINILM
 from tests.encoders.finetuning.tiny import Heard, Silent, tiny_config, write_colour_shop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def adapted(colour_shop: Path, tiny: AdaptConfig, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AdaptReport]:
