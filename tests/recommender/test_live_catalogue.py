@@ -5,8 +5,6 @@ import pytest
 import mmrec
 from mmrec.contract.items import Fallback, ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.semantic_ids.config import TokenizerConfig
-from mmrec.semantic_ids.tokenizer import fit_tokenizer
 from tests.contracts import assert_change_contract
 from tests.recommender.conftest import ITEM_IDS
 
@@ -118,17 +116,10 @@ def test_the_recommender_keeps_the_contract_of_changes(own: mmrec.Recommender) -
     assert_change_contract(own, ["p0001", "p0002"])
 
 
-<<<<<<< HEAD
-def test_a_change_that_is_only_checked_is_refused_as_the_real_one_would_be(own: mmrec.Recommender) -> None:
-    parts = own._now.parts
-    numbered = fit_tokenizer(parts.fused_ND.whole(), parts.interactions, TokenizerConfig(kind="random"), seed=0)
-    own._now = own._now._replace(parts=parts._replace(tokenizer=numbered.tokenizer))
-=======
 def test_a_change_that_is_only_checked_is_refused_as_the_real_one_would_be(
     own: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(own.snapshot().parts.tokenizer), "encodes_new", False)
->>>>>>> main
     for only_checked in (True, False):
         with pytest.raises(FailedPreconditionError, match="fit again with --tokenizer"):
             own.upsert_items([lamp("new")], validate_only=only_checked)

@@ -5,23 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import astuple
-<<<<<<< HEAD:tests/recommender/test_modality_vectors.py
-from pathlib import Path
 from typing import cast
-=======
->>>>>>> main:tests/recommender/test_changed_rows.py
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-<<<<<<< HEAD:tests/recommender/test_modality_vectors.py
-import mmrec
-from mmrec.catalogue.segments import Segmented
-=======
 from mmrec import Recommender
->>>>>>> main:tests/recommender/test_changed_rows.py
+from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemInput, Modality
 from mmrec.contract.replies import ItemTags, TagResults
 from mmrec.contract.requests import TagRequest

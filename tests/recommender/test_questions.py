@@ -142,15 +142,6 @@ def test_a_diverse_list_starts_with_the_nearest_and_is_less_alike(
     assert none.item_ids == plain.item_ids
 
 
-<<<<<<< HEAD
-def _likeness(recommender: mmrec.Recommender, found: SearchResults) -> float:
-    rows = [recommender._now.parts.catalogue.row_of(item_id) for item_id in found.item_ids]
-    vectors = recommender._now.parts.fused_ND.whole()[rows]
-    return float((vectors @ vectors.T).mean())
-
-
-=======
->>>>>>> main
 def test_an_item_without_a_picture_cannot_be_compared_by_it(recommender: mmrec.Recommender) -> None:
     blind = WITHOUT_PICTURE
     with pytest.raises(InvalidArgumentError, match="no picture that could be read") as refused:

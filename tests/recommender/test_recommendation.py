@@ -254,11 +254,7 @@ def test_diversity_keeps_the_first_item_and_brings_in_others_that_are_less_alike
     recommender: mmrec.Recommender, item_ids: list[str], demo_bundle: Path
 ) -> None:
     asked = RecommendRequest(tuple(item_ids[:3]), k=8)
-<<<<<<< HEAD
-    fused = recommender._now.parts.fused_ND.whole()
-=======
     fused = open_bundle(demo_bundle).read_tensors("embeddings.safetensors")["fused"]
->>>>>>> main
 
     def likeness(reply: Recommendations) -> float:
         own = fused[[item_ids.index(item_id) for item_id in reply.item_ids]]
