@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.files import new_array_file
+from mmrec.runtime.files import new_array_file
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, Duplicates, find_duplicates
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail

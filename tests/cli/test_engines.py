@@ -61,7 +61,7 @@ def test_whatever_a_csv_writer_writes_is_read_back(ids: list[str]) -> None:
 @pytest.mark.parametrize(("bundle", "server"), [("", ""), ("bundle", "localhost:1")])
 def test_exactly_one_of_bundle_and_server_answers(bundle: str, server: str) -> None:
     with pytest.raises(InvalidArgumentError, match="name exactly one of a bundle folder and --server"):
-        Place(bundle, server)
+        Place(bundle, Connection(server))
 
 
 def test_an_explanation_names_the_largest_share_first(capsys: pytest.CaptureFixture[str]) -> None:
