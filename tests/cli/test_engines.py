@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.cli.engines import Place, print_ranking
+from mmrec.cli.engines import Connection, Place, print_ranking
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.output import Output
 from mmrec.contract.items import ChannelShare, ItemRecord, ScoredItem
