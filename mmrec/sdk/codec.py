@@ -145,13 +145,18 @@ class _Field(NamedTuple):
     rule: Rule | None
 
 
+def _message_class(described: Any) -> Any:
+    """The class of a message; stubs say that a field may have no message, and that classes are not hashable."""
+    return GetMessageClass(described)
+
+
 @cache
 def _fields(kind: Any, message_type: Any) -> tuple[_Field, ...]:
     names, hints, rules = _NAMES.get(kind, {}), get_type_hints(kind), field_rules(kind)
     planned = []
     for field, rule in zip(dataclasses.fields(kind), rules, strict=True):
         path = tuple(names.get(field.name, field.name).split("."))
-        inside: Descriptor = message_type.DESCRIPTOR
+        inside: Any = message_type.DESCRIPTOR
         for name in path[:-1]:
             inside = inside.fields_by_name[name].message_type
         described = inside.fields_by_name.get(path[-1])
@@ -172,7 +177,7 @@ def _encoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
         return lambda value: message_type(**{listed.name: entries(value)})
     if message_type.DESCRIPTOR.name in _WHOLE:
         name = _WHOLE[message_type.DESCRIPTOR.name]
-        inner = _encoder(kind, GetMessageClass(message_type.DESCRIPTOR.fields_by_name[name].message_type))
+        inner = _encoder(kind, _message_class(message_type.DESCRIPTOR.fields_by_name[name].message_type))
         return lambda value: message_type(**{name: inner(value)})
     plan = [(field.name, field.path, _to_wire(field)) for field in _fields(kind, message_type)]
     same = [(name, path[0]) for name, path, convert in plan if len(path) == 1 and convert is None]
@@ -200,7 +205,7 @@ def _decoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
         return lambda message: list(entries(getattr(message, listed.name)))
     if message_type.DESCRIPTOR.name in _WHOLE:
         name = _WHOLE[message_type.DESCRIPTOR.name]
-        inner = _decoder(kind, GetMessageClass(message_type.DESCRIPTOR.fields_by_name[name].message_type))
+        inner = _decoder(kind, _message_class(message_type.DESCRIPTOR.fields_by_name[name].message_type))
         return lambda message: inner(getattr(message, name))
     strict = issubclass(kind, Checked)
     names = _NAMES.get(kind, {})
@@ -274,18 +279,18 @@ def _message_to_wire(hint: Any, described: Descriptor) -> Callable[[Any], Any]:
     if name == _SEMANTIC_ID:
         return lambda codes: common_pb2.SemanticId(codes=[int(code) for code in codes]) if len(codes) else None
     if name == _FIELD_MASK:
-        mask = GetMessageClass(described)
+        mask = _message_class(described)
         return lambda names: mask(paths=names) if names else None
     if name == _VECTOR:
         return pack_vector if get_origin(hint) is not tuple else lambda numbers: _packed(numbers) if numbers else None
-    return _encoder(hint, GetMessageClass(described))
+    return _encoder(hint, _message_class(described))
 
 
-def _entries_to_wire(entry: Any, field: FieldDescriptor) -> Callable[[Any], list[Any]]:
+def _entries_to_wire(entry: Any, field: Any) -> Callable[[Any], list[Any]]:
     kind, failure = _entry_kinds(entry)
     if field.message_type.full_name == _SEMANTIC_ID:
         return lambda paths: [common_pb2.SemanticId(codes=codes) for codes in paths]
-    status, message_type = _status_of(field.message_type), GetMessageClass(field.message_type)
+    status, message_type = _status_of(field.message_type), _message_class(field.message_type)
     if failure is None:
         convert = _encoder(kind, message_type)
         return lambda values: [convert(value) for value in values]
@@ -310,7 +315,7 @@ def _good_to_wire(kind: Any, message_type: Any) -> Callable[[Any], Any]:
     response = message_type.DESCRIPTOR.fields_by_name.get("response")
     if response is None:
         return _encoder(kind, message_type)
-    convert = _encoder(kind, GetMessageClass(response.message_type))
+    convert = _encoder(kind, _message_class(response.message_type))
     return lambda value: message_type(response=convert(value))
 
 
@@ -346,7 +351,7 @@ def _message_from_wire(hint: Any, described: Descriptor, strict: bool) -> Callab
         return lambda mask: tuple(mask.paths)
     if name == _VECTOR:
         return unpack_vector if get_origin(hint) is not tuple else _numbers_of
-    return _decoder(hint, GetMessageClass(described))
+    return _decoder(hint, _message_class(described))
 
 
 def _at(error: MmrecError, place: str) -> MmrecError:
@@ -368,7 +373,7 @@ def _placed(convert: Callable[[Any], Any], place: str) -> Callable[[Any], Any]:
     return read
 
 
-def _entries_from_wire(entry: Any, field: FieldDescriptor, strict: bool) -> Callable[[Any], Any]:
+def _entries_from_wire(entry: Any, field: Any, strict: bool) -> Callable[[Any], Any]:
     kind, failure = _entry_kinds(entry)
     convert = _message_from_wire(kind, field.message_type, strict)
     if strict:
@@ -384,7 +389,7 @@ def _results_from_wire(
 ) -> Callable[[Any], Any]:
     """What reads results, each of them a value or why there is none."""
     response = described.fields_by_name.get("response")
-    convert = _decoder(kind, GetMessageClass(response.message_type if response else described))
+    convert = _decoder(kind, _message_class(response.message_type if response else described))
     alone = status.containing_oneof is not None  # else a status that says OK may stand beside a value
 
     def read(message: Any) -> Any:
@@ -438,7 +443,8 @@ def _numbers(described: EnumDescriptor, kind: Any) -> Mapping[Any, int]:
 
 def _member_of(field: _Field, strict: bool) -> Callable[[int], Any]:
     """The member of a number; that of an unset one is the default, and so is an unknown one of a reply."""
-    described, default = field.described.enum_type, field.default
+    described: Any = field.described.enum_type
+    default = field.default
     members = {number: member for member, number in _numbers(described, field.hint).items()}
     members[0] = default
     if not strict:
@@ -568,7 +574,7 @@ def _status_of(described: Descriptor) -> str | None:
     return next((f.name for f in described.fields if f.message_type and f.message_type.full_name == _STATUS), None)
 
 
-def _is_repeated(field: FieldDescriptor) -> bool:
+def _is_repeated(field: Any) -> bool:
     return bool(field.label == FieldDescriptor.LABEL_REPEATED)
 
 

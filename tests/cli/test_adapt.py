@@ -18,6 +18,8 @@ from mmrec_encoders.presets import build_encoders
 from tests.encoders.finetuning.tiny import write_colour_shop
 from tests.encoders.models import bert_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
