@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mmrec.data.word_columns import find_words
 from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec_encoders.embedding.catalogue import EncodeOptions, encode_pictures, encode_words
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -89,7 +90,8 @@ def train_item_encoder(
     config = config or ItemEncoderConfig()
     words = words or find_words(catalogue, template=config.template)
     encoder = ItemEncoder(encoders.image, encoders.text, None, words)
-    encoded = encoder.encode_words(catalogue, progress)
+    options = EncodeOptions(device=device)
+    encoded = encode_words(encoder, catalogue, options, progress)
     failures: tuple[PictureFailure, ...] = ()
     if encoder.image is None:
         small = load_small_pictures(catalogue, pictures, progress)
@@ -104,7 +106,7 @@ def train_item_encoder(
                 progress=progress,
                 checkpoint=checkpoint,
             )
-    images = encoder.encode_pictures(catalogue, pictures, progress)
+    images = encode_pictures(encoder, catalogue, pictures, options, progress)
     features = ItemFeatures(images.image_NI, images.has_image_N, encoded.text_NT, encoded.has_text_N)
     fusion = train_fusion(features, pairs_P2, config.fusion, seed=seed, device=device, progress=progress)
     return TrainedItemEncoder(encoder.with_fusion(fusion), features, images.failures or failures)

@@ -4,7 +4,7 @@ from mmrec.training.bundle_evaluation import BundleEvaluation, evaluate_bundle
 from mmrec.training.comparison import BundleComparison, compare_bundles
 from mmrec.training.config import FitConfig, preset
 from mmrec.training.evaluation import Evaluation
-from mmrec.training.fit import FitResult, fit_dataset
+from mmrec.training.fit import FitResult, FitRun, fit_dataset
 
 __all__ = [
     "BundleComparison",
@@ -12,6 +12,7 @@ __all__ = [
     "Evaluation",
     "FitConfig",
     "FitResult",
+    "FitRun",
     "compare_bundles",
     "evaluate_bundle",
     "fit_dataset",

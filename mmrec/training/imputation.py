@@ -28,6 +28,7 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.calibration import best_temperature, expected_calibration_error, grouped_folds, softmax
 from mmrec.understanding.tagging import MAX_LABELS, check_labels, label_vectors
+from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.fusion import ItemFeatures, check_features
 
 if TYPE_CHECKING:
@@ -295,9 +296,9 @@ def fill_dataset(
     if config.words_columns is not None and encoder.words.columns is not None:
         # Columns that are asked for by name are words, whatever the encoder was made with.
         encoder = encoder.with_words(EVERY_COLUMN)
-    words = encoder.encode_words(bare, progress)
+    words = encode_words(encoder, bare, progress=progress)
     if features is None:
-        found = encoder.encode_pictures(bare, data.pictures, progress)
+        found = encode_pictures(encoder, bare, data.pictures, progress=progress)
         image_NI, has_image_N = found.image_NI, found.has_image_N
     else:
         image_NI, has_image_N = features.image_NI, features.has_image_N

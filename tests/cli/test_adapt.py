@@ -12,6 +12,7 @@ import pytest
 from mmrec.cli import main
 from mmrec.data.dataset import read_dataset
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
+from mmrec_encoders.embedding.catalogue import encode_catalogue
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.presets import build_encoders
@@ -63,7 +64,7 @@ def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
     assert isinstance(encoders.text, AlignedTexts)
     data = read_dataset(shop)
     plain = ItemEncoder(encoders.image, encoders.text)
-    result = plain.features(data.catalogue, data.pictures)
+    result = encode_catalogue(plain, data.catalogue, data.pictures)
     assert result.features.image_NI.shape == result.features.text_NT.shape == (48, 256)
     assert [failure.row for failure in result.failures] == [46]
     assert int(result.features.has_text_N.sum()) == 47

@@ -9,6 +9,7 @@ import numpy as np
 from mmrec.bundle import BundleWriter
 from mmrec.contract.items import Versions
 from mmrec.data.dataset import read_dataset
+from mmrec_encoders.embedding.catalogue import encode_catalogue
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
@@ -40,7 +41,7 @@ def write_encoder_bundle(root: Path, shop: Path, image: ImageEncoder, text: Text
     """A bundle that has encoders and nothing else."""
     data = read_dataset(shop)
     plain = ItemEncoder(image, text)
-    features = plain.features(data.catalogue, data.pictures).features
+    features = encode_catalogue(plain, data.catalogue, data.pictures).features
     config = FusionConfig(dimension=32, prefixes=(8, 16), steps=5, batch_size=8)
     encoder = plain.with_fusion(train_fusion(features, np.zeros((0, 2), np.int64), config, device="cpu"))
     with BundleWriter(root, preset="embedded", name="shop") as writer:

@@ -13,6 +13,7 @@ from mmrec.catalogue.item_words import ItemWords
 from mmrec.contract.items import ItemInput
 from mmrec.data.pictures import PictureStore
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, InvalidImageError
+from mmrec_encoders.embedding.catalogue import encode_catalogue
 from mmrec_encoders.fusion import Fusion
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -61,7 +62,7 @@ def encoder(
     dataset: tuple[Catalogue, PictureStore], minilm: SentenceTextEncoder, small_clip: SmallClipEncoder
 ) -> ItemEncoder:
     plain = ItemEncoder(small_clip, minilm)
-    features = plain.features(*dataset).features
+    features = encode_catalogue(plain, *dataset).features
     config = FusionConfig(dimension=32, prefixes=(8,), steps=3)
     return plain.with_fusion(train_fusion(features, np.array([[0, 1]]), config, device="cpu"))
 
@@ -69,7 +70,7 @@ def encoder(
 def test_a_catalogue_is_encoded_and_unreadable_pictures_are_failures_of_their_own(
     encoder: ItemEncoder, dataset: tuple[Catalogue, PictureStore]
 ) -> None:
-    features, failures = encoder.features(*dataset)
+    features, failures = encode_catalogue(encoder, *dataset)
     assert features.has_image_N.tolist() == [True, True, False, True] + [False] * 6
     assert features.has_text_N.tolist() == [True, True, True, False, False, True, True, True, True, True]
     assert [failure.row for failure in failures] == [5, 6, 7, 8, 9]
@@ -88,7 +89,7 @@ def test_an_item_that_a_client_describes_lands_where_the_catalogues_item_is(
 ) -> None:
     assert encoder.fusion is not None
     catalogue, pictures = dataset
-    fused = encoder.fusion.fuse(encoder.features(catalogue, pictures).features)
+    fused = encoder.fusion.fuse(encode_catalogue(encoder, catalogue, pictures).features)
     described = encoder.encode_inputs(
         [
             ItemInput("any", "Red mug", "Holds tea.", MUG, {"material": "stoneware"}),
@@ -157,7 +158,7 @@ def test_a_template_makes_the_same_words_for_both(
 ) -> None:
     catalogue, pictures = dataset
     plain = ItemEncoder(None, minilm, words=ItemWords("{title} of {material}"))
-    features = plain.features(catalogue, pictures).features
+    features = encode_catalogue(plain, catalogue, pictures).features
     # No constant of the template makes words of an item that has none.
     assert features.has_text_N.tolist()[3:5] == [False, False]
     np.testing.assert_allclose(features.text_NT[0], minilm.encode(["Red mug of stoneware"])[0], atol=1e-5)
@@ -176,7 +177,7 @@ def test_without_pictures_in_the_catalogue_a_picture_alone_is_refused_and_words_
     minilm: SentenceTextEncoder, dataset: tuple[Catalogue, PictureStore]
 ) -> None:
     plain = ItemEncoder(None, minilm)
-    features = plain.features(*dataset).features
+    features = encode_catalogue(plain, *dataset).features
     assert not features.has_image_N.any()
     encoder = plain.with_fusion(train_fusion(features, np.zeros((0, 2), np.int64), FusionConfig(steps=0)))
     with pytest.raises(FailedPreconditionError, match="fitted without pictures"):

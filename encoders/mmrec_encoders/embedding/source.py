@@ -20,7 +20,7 @@ from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentEr
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.embedding.config import EmbedConfig
-from mmrec_encoders.embedding.encoding import EncodeSettings
+from mmrec_encoders.embedding.encoding import EncodeSettings, vector_fingerprints
 from mmrec_encoders.embedding.failpoints import Failpoint
 from mmrec_encoders.embedding.folder import OutputFolder, refuse_differences
 from mmrec_encoders.embedding.pictures import Fetcher
@@ -194,20 +194,18 @@ def _recipe(config: EmbedConfig, settings: WordSettings) -> dict[str, Any]:
 
 def settings_of(encoder: ItemEncoder, config: EmbedConfig) -> EncodeSettings:
     """How windows are encoded."""
-    device = resolve_device(config.device)
-    dtype = str(resolve_dtype(config.dtype, device)).removeprefix("torch.")
-    on_gpu = device.type != "cpu"
-    image, text = encoder.image, encoder.text
+    on_gpu = resolve_device(config.device).type != "cpu"
+    image_fingerprint, text_fingerprint = vector_fingerprints(encoder, config.device, config.dtype)
     pictures = 0
-    if image is not None:
-        side = image.preparation.size
+    if encoder.image is not None:
+        side = encoder.image.preparation.size
         pixels = config.batch_pixels or (_GPU_PIXELS if on_gpu else _CPU_PIXELS)
         pictures = max(1, pixels // (side * side))
     return EncodeSettings(
         vectors=config.vectors,
         dimension=config.dimension,
-        image_fingerprint=f"{image.fingerprint}|{image.preparation.fingerprint}|{dtype}" if image is not None else "",
-        text_fingerprint=f"{text.fingerprint}|{dtype}",
+        image_fingerprint=image_fingerprint,
+        text_fingerprint=text_fingerprint,
         batch_pictures=pictures,
         batch_tokens=config.batch_tokens or (_GPU_TOKENS if on_gpu else _CPU_TOKENS),
     )

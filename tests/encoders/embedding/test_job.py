@@ -29,6 +29,7 @@ from mmrec.errors import (
     ModelNotAvailableError,
     NotFoundError,
 )
+from mmrec_encoders.embedding.catalogue import encode_catalogue
 from mmrec_encoders.embedding.config import EmbedConfig
 from mmrec_encoders.embedding.encoding import Counts
 from mmrec_encoders.embedding.folder import OutputFolder
@@ -87,7 +88,7 @@ def test_every_usable_item_has_the_vector_that_the_encoders_make(
     (catalogue / "items.tsv").write_text("".join(lines[:9] + lines[11:]))
     data, encoder = read_dataset(catalogue, max_left_out=1.0), ItemEncoder.load(encoders, "cpu", "float32")
     assert encoder.fusion is not None
-    expected = encoder.fusion.fuse(encoder.features(data.catalogue, data.pictures).features)
+    expected = encoder.fusion.fuse(encode_catalogue(encoder, data.catalogue, data.pictures).features)
     np.testing.assert_allclose(vectors_of(tmp_path / "out"), expected, atol=2e-5)
 
 
