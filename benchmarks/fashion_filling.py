@@ -20,7 +20,7 @@ from benchmarks.progress import Lines
 from benchmarks.report import Report
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset
-from mmrec.training.imputation import FillConfig, fill_column, without_column
+from mmrec.training.imputation import ImputationConfig, impute_column, without_column
 from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.finetuning.splitting import normalised_title
 from mmrec_encoders.fusion import ItemFeatures
@@ -85,8 +85,13 @@ def measure_filling(
 
             def fill(modality: Any = modality, features: ItemFeatures = features) -> dict[str, Any]:
                 values = np.where(held.hidden_N, "", truth).tolist()
-                filled = fill_column(
-                    COLUMN, values, features, held.title_N.tolist(), FillConfig(modality=modality), progress=Lines()
+                filled = impute_column(
+                    COLUMN,
+                    values,
+                    features,
+                    held.title_N.tolist(),
+                    ImputationConfig(modality=modality),
+                    progress=Lines(),
                 )
                 found = np.array(filled.values)[asked_H] == truth[asked_H]
                 report = filled.report

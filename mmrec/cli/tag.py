@@ -27,7 +27,7 @@ from mmrec.contract.rules import DEFAULT_TAGS, read_picture
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
-    from mmrec.training.impute_column import FilledColumn
+    from mmrec.training.impute_column import ImputedColumn
 
 _SHOWN = 20
 
@@ -213,27 +213,27 @@ def _fill_in(
     if modality not in sides:
         words = ", ".join(str(side.value) for side in Modality)
         raise InvalidArgumentError(f"modality is {modality!r:.80}; it must be one of {words}", field="modality")
-    from mmrec.training.impute_column import FillSource, fill_dataset_column, write_filled
+    from mmrec.training.imputation import ImputationConfig
+    from mmrec.training.impute_column import ImputationSource, check_format, impute_dataset_column, write_imputed
 
-    source = FillSource(bundle=bundle, encoders=encoders, device=device, dtype=dtype, seed=seed)
-    filled = fill_dataset_column(
+    if out:
+        check_format(Path(out))
+    source = ImputationSource(bundle=bundle, encoders=encoders, device=device, dtype=dtype, seed=seed)
+    filled = impute_dataset_column(
         dataset,
         column,
         source,
+        ImputationConfig(modality=sides[modality], min_confidence=min_confidence, top_k=k),
         labels=labels,
-        modality=sides[modality],
-        min_confidence=min_confidence,
-        top_k=k,
-        out=Path(out) if out else None,
         progress=sink.progress(),
         note=sink.note,
     )
     if out:
-        write_filled(filled, Path(out))
+        write_imputed(filled, Path(out))
     _print_filled(sink, filled, out)
 
 
-def _print_filled(sink: Output, filled: FilledColumn, out: str) -> None:
+def _print_filled(sink: Output, filled: ImputedColumn, out: str) -> None:
     sink.data(filled.as_json(values=not out))
     rows = [("items", f"{len(filled.item_ids):,}")]
     rows += [(name, f"{count:,}") for name, count in filled.counts.items()]

@@ -1,6 +1,6 @@
 """From a dataset to a bundle, and from a bundle to its figures."""
 
-from mmrec.training.bundle_evaluation import BundleEvaluation, evaluate_bundle
+from mmrec.training.bundle_evaluation import BundleEvaluation, EvaluationSettings, evaluate_bundle
 from mmrec.training.comparison import BundleComparison, compare_bundles
 from mmrec.training.config import FitConfig, preset
 from mmrec.training.evaluation import Evaluation
@@ -10,6 +10,7 @@ __all__ = [
     "BundleComparison",
     "BundleEvaluation",
     "Evaluation",
+    "EvaluationSettings",
     "FitConfig",
     "FitResult",
     "FitRun",

@@ -47,7 +47,7 @@ _ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class FillConfig:
+class ImputationConfig:
     """How a column is filled.
 
     Attributes:
@@ -107,7 +107,7 @@ class Coverage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FillReport:
+class ImputationReport:
     """Measured on items held out by title.
 
     Attributes:
@@ -124,7 +124,7 @@ class FillReport:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FillResult:
+class ImputationResult:
     """A column, filled.
 
     Attributes:
@@ -149,7 +149,7 @@ class FillResult:
     alternatives_NK: npt.NDArray[np.int64]
     probabilities_NK: Floats
     temperature: float
-    report: FillReport | None
+    report: ImputationReport | None
     examples: int
 
     def to_table(self, item_ids: Sequence[str]) -> Any:
@@ -196,17 +196,17 @@ class LabelExamples(NamedTuple):
 # --- one column -------------------------------------------------------------------------------------------------------
 
 
-def fill_column(
+def impute_column(
     column: str,
     values: Sequence[str],
     features: ItemFeatures,
     groups: Sequence[Hashable],
-    config: FillConfig | None = None,
+    config: ImputationConfig | None = None,
     *,
     labels: Sequence[str] = (),
     zero_shot: LabelExamples | None = None,
     progress: Progress = NO_PROGRESS,
-) -> FillResult:
+) -> ImputationResult:
     """Give every item without a value the most probable one.
 
     Args:
@@ -214,7 +214,7 @@ def fill_column(
         values: What is there, '' where nothing is; such items are filled. Length N.
         features: Frozen vectors; those of the words must not be made from the column. Rows: N.
         groups: What belongs on one side of the hold-out, such as the title. Length N.
-        config: See `FillConfig`.
+        config: See `ImputationConfig`.
         labels: Further values to choose from, of which there may be no example.
         zero_shot: Labels (those of the column, most frequent first, then the further ones; see `labels_of`) and items
             in a shared space. Needed for labels without an example.
@@ -224,7 +224,7 @@ def fill_column(
         InvalidArgumentError: lengths do not fit, there is no label, or labels without an example come without
             `zero_shot`.
     """
-    config = config or FillConfig()
+    config = config or ImputationConfig()
     check_features(features)
     count = len(features.image_NI)
     if len(values) != count or len(groups) != count:
@@ -254,16 +254,16 @@ def fill_column(
     return _result(column, names, values, targets_N, table, scores, measured, config)
 
 
-def fill_dataset(
+def impute_dataset(
     data: Dataset,
     column: str,
     encoder: ItemEncoder,
-    config: FillConfig | None = None,
+    config: ImputationConfig | None = None,
     *,
     labels: Sequence[str] = (),
     features: ItemFeatures | None = None,
     progress: Progress = NO_PROGRESS,
-) -> FillResult:
+) -> ImputationResult:
     """Fill a column of a dataset.
 
     Args:
@@ -271,7 +271,7 @@ def fill_dataset(
         column: The column; it need not exist when `labels` are given.
         encoder: Encodes pictures and words. With a trained fusion, labels are compared with items in its space;
             without, with the words alone.
-        config: See `FillConfig`.
+        config: See `ImputationConfig`.
         labels: Values to choose from, beside those in the column.
         features: Picture vectors of the items, if they were computed before; its words are computed again all the
             same, without the column.
@@ -281,7 +281,7 @@ def fill_dataset(
         InvalidArgumentError: the column is not an attribute, there is no label, or the encoder's template names the
             column.
     """
-    config = config or FillConfig()
+    config = config or ImputationConfig()
     catalogue = data.catalogue
     if column in OWN_COLUMNS or (column not in catalogue.attributes and not labels):
         known = ", ".join(map(repr, catalogue.attributes)) or "none"
@@ -307,7 +307,9 @@ def fill_dataset(
     zero_shot = _zero_shot(encoder, names, column, features, config.modality)
     # Items without a title have nothing in common but that.
     groups: list[Hashable] = [title.casefold().strip() or row for row, title in enumerate(catalogue.titles)]
-    return fill_column(column, values, features, groups, config, labels=labels, zero_shot=zero_shot, progress=progress)
+    return impute_column(
+        column, values, features, groups, config, labels=labels, zero_shot=zero_shot, progress=progress
+    )
 
 
 def without_column(catalogue: Catalogue, column: str, keep: Sequence[str] | None = None) -> Catalogue:
@@ -473,7 +475,7 @@ class _Scorer:
         examples_M: npt.NDArray[np.int64],
         labels: int,
         zero_shot: LabelExamples | None,
-        config: FillConfig,
+        config: ImputationConfig,
         progress: Progress,
     ) -> None:
         self._table, self._zero_shot = table, zero_shot
@@ -599,7 +601,7 @@ def _softmax_regression(
 
 class _Measured(NamedTuple):
     tuning: _Tuning | None
-    report: FillReport | None
+    report: ImputationReport | None
 
 
 def _measure(
@@ -609,7 +611,7 @@ def _measure(
     groups: Sequence[Hashable],
     labels: Sequence[str],
     zero_shot: LabelExamples | None,
-    config: FillConfig,
+    config: ImputationConfig,
     progress: Progress,
 ) -> _Measured:
     """Learn without the held-out examples; measure each half of those with the temperature fitted on the other."""
@@ -632,7 +634,7 @@ def _measure(
     for least in _COVERAGE_AT:
         sure = confidence >= least
         coverage.append(Coverage(least, float(sure.mean()), float(right[sure].mean()) if sure.any() else 1.0))
-    report = FillReport(
+    report = ImputationReport(
         rows=len(right),
         accuracy=float(right.mean()),
         ece=expected_calibration_error(confidence, right),
@@ -650,8 +652,8 @@ def _result(
     table: _Tables,
     scorer: _Scorer,
     measured: _Measured,
-    config: FillConfig,
-) -> FillResult:
+    config: ImputationConfig,
+) -> ImputationResult:
     count, wanted = len(table), min(config.top_k, len(labels))
     if measured.tuning is not None:
         scorer.tuning = measured.tuning
@@ -668,7 +670,7 @@ def _result(
     given_N = targets_N >= 0
     confidences_N = np.where(given_N, np.float32(1.0), probabilities_NK[:, 0]).astype(np.float32)
     filled_N = ~given_N & table.known_N & (confidences_N >= config.min_confidence)
-    return FillResult(
+    return ImputationResult(
         column=column,
         labels=labels,
         values=tuple(
