@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -231,48 +230,6 @@ class ItemEncoder:
             with self._one_at_a_time:
                 text_NT[places] = self.text.encode([texts[rows[place]] for place in places], query=query)
         return ItemFeatures(image_NI, has_image, text_NT, has_text)
-
-    # --- on disk --------------------------------------------------------------------------------------------
-
-    def save(self, folder: Path) -> None:
-        """Write what `load` needs: weights trained here, and names of models that come from elsewhere.
-
-        Raises:
-            FailedPreconditionError: an encoder is of a class that cannot be named in a file.
-        """
-        from mmrec_encoders.item_encoder_files import save_item_encoder
-
-        save_item_encoder(self, folder)
-
-    @classmethod
-    def load(
-        cls,
-        folder: Path,
-        device: str = "auto",
-        dtype: str = "auto",
-        *,
-        image_model: str | None = None,
-        text_model: str | None = None,
-        compile: bool = False,
-    ) -> ItemEncoder:
-        """Read what `save` wrote.
-
-        Args:
-            folder: The folder.
-            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-            dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-            image_model: Where the image model is now, if it is not where it was; the same weights are
-                required.
-            text_model: Likewise for the text model.
-            compile: Whether models from elsewhere are compiled by `torch.compile`.
-
-        Raises:
-            BundleError: a file is missing or damaged, or a model is not the one the folder was saved with.
-            ModelNotAvailableError: a model named in the folder can be neither found nor fetched.
-        """
-        from mmrec_encoders.item_encoder_files import load_item_encoder
-
-        return load_item_encoder(folder, device, dtype, image_model=image_model, text_model=text_model, compile=compile)
 
 
 def _nothing() -> MmrecError:

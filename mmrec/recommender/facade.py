@@ -51,6 +51,7 @@ from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.calls import EngineCalls
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 
 Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 
@@ -99,7 +100,7 @@ class Recommender(EngineCalls):
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
         ranker = Ranker(read_parts(opened, where), where, number_format)
-        encoder = ItemEncoder.load(opened.folder / ENCODERS, device=device, dtype=dtype)
+        encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
         return cls(opened, ranker, encoder, device=device, dtype=dtype)
 
     # --- versions of the bundle --------------------------------------------------------------------------------------

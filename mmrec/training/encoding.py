@@ -31,6 +31,7 @@ from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.embedding.catalogue import EncodeOptions, encode_pictures, encode_words
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_encoders.picture_reading import PictureFailure, load_small_pictures, picture_batches
 from mmrec_encoders.presets import Encoders, build_encoders
 from mmrec_encoders.protocols import ImageEncoder
@@ -184,7 +185,7 @@ def _encoders(data: Dataset, config: FitConfig) -> Encoders:
             config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
         )
     folder = open_bundle(config.encoders_from).folder / ENCODERS
-    encoder = ItemEncoder.load(folder, config.device, config.dtype)
+    encoder = load_item_encoder(folder, config.device, config.dtype)
     if encoder.image is None and any(data.catalogue.images):
         raise InvalidArgumentError(
             f"encoders_from is {config.encoders_from!r}, a bundle of a catalogue without pictures, and items of "

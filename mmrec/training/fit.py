@@ -69,6 +69,7 @@ from mmrec.training.stage_keys import (
 from mmrec.training.work_folder import WorkFolder, dataset_fingerprint
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
+from mmrec_encoders.item_encoder_files import save_item_encoder
 from mmrec_encoders.training import following_pairs
 
 
@@ -476,7 +477,8 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
     ranking, evaluation, tokens = made.ranking, made.evaluation, made.tokens
     parts, training = ranking.ranker.parts, ranking.trained.result
     index = write_parts(writer, parts, ranking.trained.features, made.thumbnails, job.progress)
-    made.encoded.encoder.with_fusion(ranking.trained.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
+    encoder = made.encoded.encoder.with_fusion(ranking.trained.fusion)
+    save_item_encoder(encoder, writer.path(f"{ENCODERS}/encoders.json").parent)
     metrics = evaluation.as_json() | {
         "split": config.split,
         "best_epoch": training.best_epoch,

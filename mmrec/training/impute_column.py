@@ -32,6 +32,7 @@ from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.config import Modality
 from mmrec.training.imputation import ImputationConfig, ImputationResult, impute_dataset, without_column
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_encoders.presets import build_encoders
 from mmrec_encoders.training import ItemEncoderConfig, following_pairs, train_item_encoder
 
@@ -42,7 +43,7 @@ class ImputationSource:
 
     Attributes:
         bundle: A bundle's; empty for none.
-        encoders: Those of a folder that `ItemEncoder.save` wrote; empty for none. With neither, the packaged text
+        encoders: Those of a folder that `save_item_encoder` wrote; empty for none. With neither, the packaged text
             encoder looks at words, and where pictures are looked at too, encoders are trained on the dataset.
         training: How they are trained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -203,9 +204,9 @@ def _encoder(
 ) -> ItemEncoder:
     if source.bundle:
         folder = open_bundle(source.bundle).folder / ENCODERS
-        return ItemEncoder.load(folder, source.device, source.dtype)
+        return load_item_encoder(folder, source.device, source.dtype)
     if source.encoders:
-        return ItemEncoder.load(Path(source.encoders), source.device, source.dtype)
+        return load_item_encoder(Path(source.encoders), source.device, source.dtype)
     words = find_words(data.catalogue, data.settings.words, source.training.template)
     encoders = build_encoders("embedded", source.device, source.dtype)
     if modality == "words" or not any(data.catalogue.images):

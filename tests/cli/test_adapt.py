@@ -15,6 +15,7 @@ from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.embedding.catalogue import encode_catalogue
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encoder
 from mmrec_encoders.presets import build_encoders
 from tests.encoders.finetuning.tiny import write_colour_shop
 from tests.encoders.models import bert_folder
@@ -70,9 +71,9 @@ def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
     assert int(result.features.has_text_N.sum()) == 47
     fusing = FusionConfig(dimension=32, prefixes=(8, 16), steps=5, batch_size=8)
     fusion = train_fusion(result.features, np.zeros((0, 2), np.int64), fusing, device="cpu")
-    plain.with_fusion(fusion).save(tmp_path / "encoders")
+    save_item_encoder(plain.with_fusion(fusion), tmp_path / "encoders")
     shutil.rmtree(out)
-    loaded = ItemEncoder.load(tmp_path / "encoders", "cpu")
+    loaded = load_item_encoder(tmp_path / "encoders", "cpu")
     picture = (shop / "images" / "3.png").read_bytes()
     np.testing.assert_allclose(
         loaded.encode_query("a red ball", picture), plain.with_fusion(fusion).encode_query("a red ball", picture)

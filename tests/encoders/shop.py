@@ -12,6 +12,7 @@ from mmrec.data.dataset import read_dataset
 from mmrec_encoders.embedding.catalogue import encode_catalogue
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import save_item_encoder
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
 from tests.encoders.contracts import drawn
 
@@ -45,6 +46,6 @@ def write_encoder_bundle(root: Path, shop: Path, image: ImageEncoder, text: Text
     config = FusionConfig(dimension=32, prefixes=(8, 16), steps=5, batch_size=8)
     encoder = plain.with_fusion(train_fusion(features, np.zeros((0, 2), np.int64), config, device="cpu"))
     with BundleWriter(root, preset="embedded", name="shop") as writer:
-        encoder.save(writer.path("encoders/encoders.json").parent)
+        save_item_encoder(encoder, writer.path("encoders/encoders.json").parent)
         writer.commit(versions=Versions("m", "c", "b"), parameters={})
     return root

