@@ -1,1 +1,4 @@
-"""Pictures and words to vectors: image encoders, text encoders, fusion, and embedding whole catalogues."""
+"""Encoders: pictures and texts to unit vectors, their fusion, fine-tuning, and embedding whole catalogues.
+
+In: pictures, texts, a dataset folder. Out: vectors in one space, encoder folders, and Parquet shards of vectors.
+"""

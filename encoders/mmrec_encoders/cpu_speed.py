@@ -50,12 +50,20 @@ def speed_up_linears(model: nn.Module) -> int:
 
 def _fuse_gelu(parent: nn.Module) -> None:
     """Hand the activation behind a layer to the layer, in the two ways that models write it down."""
-    listed = isinstance(parent, nn.Sequential)
-    for first, second in list(pairwise(parent._modules)) if listed else [("dense", "intermediate_act_fn")]:
-        layer, activation = getattr(parent, first, None), getattr(parent, second, None)
-        if isinstance(layer, OneDnnLinear) and _is_gelu(activation):
-            layer.gelu = True
-            setattr(parent, second, nn.Identity())
+    if isinstance(parent, nn.Sequential):
+        for place, (layer, activation) in enumerate(list(pairwise(parent))):
+            if _takes_over(layer, activation):
+                parent[place + 1] = nn.Identity()
+    elif _takes_over(getattr(parent, "dense", None), getattr(parent, "intermediate_act_fn", None)):
+        parent.intermediate_act_fn = nn.Identity()
+
+
+def _takes_over(layer: object, activation: object) -> bool:
+    """Whether the layer can do the activation, and does from now on."""
+    if not isinstance(layer, OneDnnLinear) or not _is_gelu(activation):
+        return False
+    layer.gelu = True
+    return True
 
 
 def _is_gelu(activation: object) -> bool:

@@ -141,30 +141,13 @@ class ItemEncoder:
         errors |= {row: _nothing() for row in range(len(items)) if row not in errors and row not in rows}
         return InputFeatures(tuple(rows), self._features(rows, texts, pictures, query=False), errors)
 
-    def encode_query(self, text: str | None, image: bytes | None = None, text_weight: float = 0.5) -> Vectors:
-        """The fused vector of a search by words, by a picture, or by both.
-
-        Args:
-            text: Words to search by; None or blank for none.
-            image: An encoded picture; None for none.
-            text_weight: Share of the words when both are given, 0 to 1.
+    def encode_queries(self, queries: Sequence[Query]) -> list[Vectors | MmrecError]:
+        """The fused vectors of several searches by words, by a picture, or by both, each with its own result or error.
 
         Returns:
-            Shape: (D,), unit norm.
-
-        Raises:
-            InvalidArgumentError: neither is given, or the weight is out of range.
-            InvalidImageError: the picture cannot be read.
-            FailedPreconditionError: the fusion is not trained, or a picture comes to a catalogue without
-                pictures.
-        """
-        result = self.encode_queries([Query(text or "", image, text_weight)])[0]
-        if isinstance(result, MmrecError):
-            raise result
-        return result
-
-    def encode_queries(self, queries: Sequence[Query]) -> list[Vectors | MmrecError]:
-        """The fused vectors of several searches, each with its own result or error; see `encode_query`.
+            One entry per search, in the same order: a unit vector of shape (D,), or the error of that search alone: it
+            has neither words nor picture, its weight is out of range, its picture cannot be read, or the catalogue has
+            no pictures to compare it with.
 
         Raises:
             FailedPreconditionError: the fusion is not trained.

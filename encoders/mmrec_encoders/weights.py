@@ -60,10 +60,10 @@ def cast_weights(module: torch.nn.Module, dtype: torch.dtype) -> None:
 
     Batch normalisation stays whole in float32, as its statistics do: it takes narrow inputs, but no mixture.
     """
-    from torch.nn.modules.batchnorm import _BatchNorm
+    from torch import nn
 
     for layer in module.modules():
-        if isinstance(layer, _BatchNorm):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
             continue
         for parameter in layer.parameters(recurse=False):
             if parameter.is_floating_point():

@@ -112,7 +112,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     """Read a manifest's bytes back; `where` names the file in messages.
 
     Raises:
-        BundleError: not JSON, of an unknown format version, with a missing or odd field, or with bytes that
+        BundleError: not JSON, of an unknown format version, with a missing or invalid field, or with bytes that
             differ from what was written.
     """
     try:

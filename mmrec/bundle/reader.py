@@ -123,7 +123,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     Raises:
         NotFoundError: there is no such folder.
         BundleError: nothing is published there yet, or the version is damaged, mixed, incomplete or of an
-            unknown format. The message names the file, what was expected and found, and the mend.
+            unknown format. The message names the file, what was expected and found, and the remedy.
     """
     root = Path(path)
     if not root.is_dir():
@@ -223,7 +223,7 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
         )
     for name, expected in manifest.files.items():
         path = folder / name
-        # Sizes first: a truncated file is told at once, and nothing but plain files is ever opened.
+        # Sizes first: a truncated file is recognised at once, and nothing but plain files is ever opened.
         size = path.stat().st_size if path.is_file() else None
         if size != expected.size:
             state = "is not a plain file" if size is None else f"has {size:,} bytes"

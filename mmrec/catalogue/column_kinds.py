@@ -130,17 +130,17 @@ class Tally:
 
     @property
     def meaning(self) -> tuple[str, ...]:
-        """What decides what a comparison with the column means, and whether it is a mistake."""
+        """Everything that the meaning of a comparison with the column depends on."""
         return (self.kind, *self.units, "but", *sorted(self.written_otherwise))
 
-    def moved(self, come: Iterable[tuple[int, str]], gone: Iterable[str]) -> Tally:
-        """The tally with other values: rows and texts that come, and texts that go."""
+    def moved(self, added: Iterable[tuple[int, str]], removed: Iterable[str]) -> Tally:
+        """The tally after rows with their texts were added and texts removed."""
         counts, begins = Counter(self.counts), dict(self.begins)
-        for row, text in come:
+        for row, text in added:
             if (fit := fit_of(text)) is not None:
                 counts[fit] += 1
                 begins[fit] = min(row, begins.get(fit, row))
-        counts.subtract(fit for text in gone if (fit := fit_of(text)) is not None)
+        counts.subtract(fit for text in removed if (fit := fit_of(text)) is not None)
         return Tally({fit: values for fit, values in counts.items() if values}, begins)
 
 

@@ -3,7 +3,7 @@ and columns.
 
 Only words are kept: paragraphs, list items, table rows, headings and line breaks end a line, cells of a table are
 divided by a space, scripts, styles and comments are dropped, character references are decoded. Descriptions are a
-stranger's text, so reading takes time in proportion to their length, whatever they hold; `html.parser` of the standard
+untrusted input, so reading takes time in proportion to their length, whatever they hold; `html.parser` of the standard
 library takes a minute over some texts of 100 kB.
 """
 

@@ -1,6 +1,6 @@
 """What one text can be read as: a number, a date, a truth, written as people and programs write them.
 
-The unit of work is one text. The module says what the text *fits*, which may be several ways of reading that disagree
+The unit of work is one text. The module finds what the text *fits*, which may be several ways of reading that disagree
 (``1,299`` is 1299 or 1.299, ``05/06/2024`` a day of May or of June); which of them holds is a matter of a whole column,
 and of `mmrec.catalogue.column_kinds`. Knows nothing about columns and filters.
 
@@ -64,7 +64,7 @@ _POINT = re.compile(
 _COMMA = re.compile(rf"(?:\d+|[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+))(?:,\d+)?|,\d+", re.ASCII)
 _NO_GAPS = str.maketrans("", "", " \u00a0\u2007\u2009\u202f'’")
 _LONE = re.compile(r"[1-9]\d{0,2}([.,])\d{3}", re.ASCII)
-"""Digits of which only the place says whether the last three are thousands or decimals."""
+"""Digits where only the position decides whether the last three are thousands or decimals."""
 
 
 class _Amount(NamedTuple):

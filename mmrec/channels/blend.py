@@ -1,9 +1,9 @@
-"""Blending channels: one score per item from what the LLM says and what counting says.
+"""Blending channels: one score per item from the LLM and the counting channels.
 
 Works on arrays of channel features; knows nothing about where they come from. The weights of a weighted sum are fitted
 on validation questions only, in two steps without a seed: the same data give the same weights. First a conditional
-logit, which is convex: the weights that make the right answers most probable. Most answers in a large catalogue are far
-down every channel's list, where no blend brings them up, and they would rule the likelihood: they are left out of it.
+logit, which is convex: the weights that make the right answers most probable. Most answers in a large catalogue rank
+so low in every channel that no blend can raise them; they would dominate the likelihood, so they are left out of it.
 Then the weights are moved one at a time over a wide range for as long as NDCG@10 itself gets better (coordinate ascent,
 as in learning to rank), from the logit's weights and from the best channel alone.
 
@@ -49,8 +49,8 @@ class BlendConfig:
         candidates: Most items kept per question: those that lead in any channel, and the answer.
         reach: A question counts for the likelihood if some channel has its answer among its first so many.
         rounds: Most passes over all weights in the search on NDCG@10; 0 keeps the logit's weights.
-        newcomers: Most of the places of a list that go to items training has never seen, 0 to 1. They get their share
-            of the catalogue, up to this: a long tail that nobody wanted is not news.
+        cold_share: Largest share of the positions of a list that cold items (without a training event) are boosted
+            into, 0 to 1; they get their share of the catalogue, at most this.
     """
 
     ridge: float = 1e-3
@@ -58,11 +58,11 @@ class BlendConfig:
     candidates: int = 500
     reach: int = 50
     rounds: int = 4
-    newcomers: float = 0.1
+    cold_share: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.newcomers <= 1:
-            raise InvalidArgumentError(f"newcomers is {self.newcomers}; it must lie in [0, 1]", field="newcomers")
+        if not 0 <= self.cold_share <= 1:
+            raise InvalidArgumentError(f"cold_share is {self.cold_share}; it must lie in [0, 1]", field="cold_share")
         if self.ridge < 0 or self.questions < 1 or self.candidates < 2 or self.reach < 1 or self.rounds < 0:
             raise InvalidArgumentError(
                 f"ridge {self.ridge} and rounds {self.rounds} must be 0 or more, questions {self.questions} and reach "
@@ -76,11 +76,11 @@ class Blend:
 
     Attributes:
         weights: By channel.
-        newcomers: Share of the places of a list that go to items training has never seen, 0 to 1.
+        cold_share: Share of the positions of a list that cold items are boosted into, 0 to 1.
     """
 
     weights: Mapping[str, float]
-    newcomers: float = 0.0
+    cold_share: float = 0.0
 
     @property
     def channels(self) -> frozenset[str]:
@@ -114,10 +114,9 @@ class BlendSample(NamedTuple):
 def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
     """Weights that bring the right answers to the top.
 
-    Weights are never negative, so that each channel's share of a recommendation can be read as support; a channel that
-    says nothing the others do not say gets none. One channel at least weighs something, unless each says the same of
-    every item: where validation answers are so few that all of them look worse than no order at all, an order is what
-    is asked for still.
+    Weights are never negative, so that each channel's share of a recommendation can be read as support; a redundant
+    channel gets 0. At least one weight is above 0, unless every channel is constant, even where so few validation
+    answers exist that no weighting looks better than none.
 
     Args:
         sample: Validation questions.
@@ -127,7 +126,7 @@ def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
         return Blend(dict.fromkeys(sample.names, 1.0))
     spread_C = np.sqrt(np.mean([question.var(axis=1) for question in sample.features], axis=0))
     size_C = np.sqrt(np.mean([(question**2).mean(axis=1) for question in sample.features], axis=0))
-    # What is left by rounding of a channel that says the same of every item must not be blown up into a signal.
+    # Rounding noise of a constant channel must not be scaled up into a signal.
     usable_C = spread_C > np.maximum(1e-9, 1e-5 * size_C)
     scale_C = np.where(usable_C, spread_C, 1.0)
     scaled = [question / scale_C[:, None] for question in sample.features]

@@ -1,4 +1,4 @@
-"""Transition counts that grow event by event, for a service whose customers go on clicking.
+"""Transition counts that are updated event by event while a service runs.
 
 Unit of work: one event. Knows nothing about item ids, requests or files. An event pairs its item with the few that the
 same customer took before it; that, and one more for the item's popularity, is all that changes. `snapshot` gives

@@ -1,11 +1,11 @@
-"""What counting says of items that were never counted: lent by the items that are like them.
+"""Scores cold items by their neighbours' scores.
 
 Works on catalogue rows; knows nothing about channels and models. An item without a training event has no transitions
-and no popularity. Beside items that have them it would stay out of sight, however well its content fits. It is given
-the mean of what its neighbours have, in their shares, until it has events of its own.
+and no popularity, so a channel of counts would never rank it, however well its content fits. Until it has events of
+its own it gets the weighted mean of the scores of the items most similar to it.
 """
 
-# Axes: B customers, N items, C borrowing items, K asked items, T history places, M lenders of the asked items
+# Axes: B users, N items, C cold items, K asked items, T history positions, M neighbours of the asked items
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 
-class Lending(NamedTuple):
-    """Who lends to whom.
+class NeighbourSmoothing(NamedTuple):
+    """Cold items and the weights of their neighbours.
 
     Attributes:
-        borrowers_C: Catalogue rows of the items that borrow, ascending. Shape: (C,), int64.
-        shares_CN: Shares of their lenders; a row sums to one, or to zero for an item like no other. Shape: (C, N) CSR.
+        cold_C: Catalogue rows of the cold items, ascending. Shape: (C,), int64.
+        weights_CN: Weights of their neighbours; a row sums to one, or to zero for an item without neighbours. Shape:
+            (C, N) CSR.
     """
 
-    borrowers_C: npt.NDArray[np.int64]
-    shares_CN: sp.csr_array
+    cold_C: npt.NDArray[np.int64]
+    weights_CN: sp.csr_array
 
-    def lend(self, scores_BN: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores with what is lent added. Shape: (B, N), float32; the given array may be changed."""
-        if len(self.borrowers_C):
-            scores_BN[:, self.borrowers_C] += (self.shares_CN @ scores_BN.T).T
+    def smooth(self, scores_BN: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Add the neighbours' scores to those of the cold items, in place. Shape: (B, N), float32."""
+        if len(self.cold_C):
+            scores_BN[:, self.cold_C] += (self.weights_CN @ scores_BN.T).T
         return scores_BN
 
     def parts(
@@ -39,43 +40,43 @@ class Lending(NamedTuple):
         rows_K: npt.NDArray[np.int64],
         parts_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]],
     ) -> npt.NDArray[np.float32]:
-        """What each history place says for the asked items, with what is lent.
+        """Contribution of each history position to the smoothed scores of the asked items.
 
         Args:
             rows_K: The asked items. Shape: (K,).
-            parts_of: Gives the parts of any items by themselves, (T, M) for (M,) rows.
+            parts_of: Contributions to the scores before smoothing, (T, M) for (M,) rows.
 
         Returns:
             Shape: (T, K), float32.
         """
-        place_K = np.searchsorted(self.borrowers_C, rows_K)
-        borrows_K = np.zeros(len(rows_K), dtype=bool)
-        inside_K = place_K < len(self.borrowers_C)
-        borrows_K[inside_K] = self.borrowers_C[place_K[inside_K]] == rows_K[inside_K]
+        place_K = np.searchsorted(self.cold_C, rows_K)
+        cold_K = np.zeros(len(rows_K), dtype=bool)
+        inside_K = place_K < len(self.cold_C)
+        cold_K[inside_K] = self.cold_C[place_K[inside_K]] == rows_K[inside_K]
         own_TK = parts_of(rows_K)
-        if not borrows_K.any():
+        if not cold_K.any():
             return own_TK
-        shares = self.shares_CN[place_K[borrows_K]].tocsc()
-        lenders_M = np.flatnonzero(np.diff(shares.indptr))
-        own_TK[:, borrows_K] += (shares[:, lenders_M] @ parts_of(lenders_M).T).T
+        weights = self.weights_CN[place_K[cold_K]].tocsc()
+        neighbours_M = np.flatnonzero(np.diff(weights.indptr))
+        own_TK[:, cold_K] += (weights[:, neighbours_M] @ parts_of(neighbours_M).T).T
         return own_TK
 
 
-def lend_to(
-    cold_N: npt.NDArray[np.bool_], rows_NK: npt.NDArray[np.int64], shares_NK: npt.NDArray[np.float32]
-) -> Lending:
-    """Lending from neighbours.
+def neighbour_smoothing(
+    cold_N: npt.NDArray[np.bool_], rows_NK: npt.NDArray[np.int64], weights_NK: npt.NDArray[np.float32]
+) -> NeighbourSmoothing:
+    """Smoothing of the cold items of a catalogue.
 
     Args:
         cold_N: Items without a training event. Shape: (N,), bool.
         rows_NK: Catalogue rows of each item's neighbours. Shape: (N, K).
-        shares_NK: Their shares, 0 for no neighbour. Shape: (N, K).
+        weights_NK: Their weights, 0 for no neighbour. Shape: (N, K).
     """
-    borrowers_C = np.flatnonzero(cold_N)
+    cold_C = np.flatnonzero(cold_N)
     items, keep = rows_NK.shape
-    row_E = np.repeat(np.arange(len(borrowers_C)), keep)
-    lent = sp.coo_array(
-        (shares_NK[borrowers_C].ravel(), (row_E, rows_NK[borrowers_C].ravel())), shape=(len(borrowers_C), items)
+    row_E = np.repeat(np.arange(len(cold_C)), keep)
+    weights = sp.coo_array(
+        (weights_NK[cold_C].ravel(), (row_E, rows_NK[cold_C].ravel())), shape=(len(cold_C), items)
     ).tocsr()
-    lent.eliminate_zeros()
-    return Lending(borrowers_C, lent)
+    weights.eliminate_zeros()
+    return NeighbourSmoothing(cold_C, weights)

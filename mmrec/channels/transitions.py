@@ -1,4 +1,4 @@
-"""Transition graph: what customers take after what, counted over training histories.
+"""Transition graph: which items follow which, counted over training histories.
 
 Works on catalogue rows; knows nothing about embeddings or models. An edge i -> j is counted for every pair within a
 window of a history, weaker with distance, and backwards at a discount; rows are damped by a power of their degree and
@@ -68,8 +68,8 @@ class TransitionConfig:
 WIDE = TransitionConfig(
     window=50, backward=1.0, degree_power=0.5, popularity_power=0.5, two_hop=0.0, decay=0.85, recent=50
 )
-"""What goes together anywhere in a long history, in either order, with best-sellers held back: says much where
-customers have many items, and nothing new where they have few."""
+"""Co-occurrence anywhere in a long history, in either order, best-sellers damped: useful where users have many
+items."""
 
 
 class TransitionGraph(NamedTuple):

@@ -13,6 +13,7 @@ from mmrec.cli.engines import open_server
 from mmrec.cli.options import CaOption, ChangedServerOption, JsonFlag, QuietFlag, TimeoutOption, TlsFlag, TokenOption
 from mmrec.cli.output import Output
 from mmrec.contract.changes import ChangeResults
+from mmrec.contract.field_mask import field_path
 from mmrec.contract.items import NO_VERSIONS, ItemInput, Versions
 from mmrec.contract.rules import MAX_BATCH
 from mmrec.errors import InvalidArgumentError, MmrecError
@@ -100,9 +101,7 @@ def upsert(
 
 def _fields(columns: str) -> tuple[str, ...]:
     """Columns of a dataset as fields of an item."""
-    names = tuple(name.strip() for name in columns.split(",") if name.strip())
-    own = ("title", "description", "image", "attributes")
-    return tuple(name if name in own or name.startswith("attributes.") else f"attributes.{name}" for name in names)
+    return tuple(field_path(name.strip()) for name in columns.split(",") if name.strip())
 
 
 class _Load:

@@ -7,13 +7,13 @@ which has all of these names.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mmrec.contract.field_mask import checked_field_mask
 from mmrec.contract.items import NO_VERSIONS, ItemInput, Versions
 from mmrec.contract.rules import (
     MAX_BATCH,
-    MAX_ID_CHARS,
     MAX_REQUEST_ID_CHARS,
     checked_flag,
     checked_item_ids,
@@ -21,32 +21,6 @@ from mmrec.contract.rules import (
     checked_text,
 )
 from mmrec.errors import InvalidArgumentError, MmrecError
-
-_FIELDS = ("title", "description", "image", "attributes")
-_ONE_ATTRIBUTE = "attributes."
-_WHOLE = ("*",)
-
-
-def checked_update_fields(fields: Iterable[str], where: str = "fields") -> tuple[str, ...]:
-    """Names of fields that are replaced, in order and none twice; none for whole items, which ``*`` stands for too.
-
-    Raises:
-        InvalidArgumentError: one is none of ``title``, ``description``, ``image``, ``attributes`` and
-            ``attributes.NAME``.
-    """
-    names = {checked_text(name, where, 2 * MAX_ID_CHARS) for name in checked_list(fields, where, "names of fields")}
-    if tuple(names) == _WHOLE:
-        return ()
-    for name in sorted(names):
-        if name not in _FIELDS and not (name.startswith(_ONE_ATTRIBUTE) and name != _ONE_ATTRIBUTE):
-            raise InvalidArgumentError(
-                f"{where} has {name!r:.80}; what can be replaced is {', '.join(_FIELDS)} and attributes.NAME, or * "
-                "alone for whole items",
-                field=where,
-            )
-    if "attributes" in names:
-        names = {name for name in names if not name.startswith(_ONE_ATTRIBUTE)}
-    return tuple(sorted(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +73,7 @@ class UpsertRequest:
         validate_only: Whether to check everything and change nothing.
         wait_until_visible: Whether to answer only when the items can be recommended, rather than when they are safe.
         fields: Fields to replace in items that exist, as in ``("title", "attributes.price")``; see
-            `checked_update_fields`. The others of an item are not read. An item that does not exist is refused by
+            `checked_field_mask`. The others of an item are not read. An item that does not exist is refused by
             itself. Empty: items come as a whole.
     """
 
@@ -125,7 +99,7 @@ class UpsertRequest:
         checked_text(self.request_id, "request_id", MAX_REQUEST_ID_CHARS)
         checked_flag(self.validate_only, "validate_only")
         checked_flag(self.wait_until_visible, "wait_until_visible")
-        object.__setattr__(self, "fields", checked_update_fields(self.fields))
+        object.__setattr__(self, "fields", checked_field_mask(self.fields))
 
     @property
     def good(self) -> tuple[ItemInput, ...]:

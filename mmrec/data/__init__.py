@@ -1,1 +1,5 @@
-"""Dataset folders: reading, checking, splitting, and importing the public formats into them."""
+"""Dataset folders: reading, checking, splitting, writing, and fetching the pictures of items.
+
+In: a folder of tables and pictures. Out: a `Dataset` of catalogue, interactions and pictures, or everything that is
+wrong with it, row by row.
+"""

@@ -1,4 +1,4 @@
-"""Says what a column of any Arrow type is as text, so that each type keeps its meaning.
+"""Converts a column of any Arrow type to text, so that each type keeps its meaning.
 
 Unit of work: one column. Numbers are the shortest decimal text of their own width (a 32-bit 12.99 is ``12.99``),
 decimals are written out, NaN is no value and an infinity is ``inf``. Dates and moments are ISO 8601 with at most six

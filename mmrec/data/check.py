@@ -2,8 +2,8 @@
 
 Knows nothing about terminals. Tables are read the way `read_dataset` reads them, so a dataset without errors
 here is used whole there; pictures are decoded one by one, in a few threads (Pillow lets go of the interpreter
-meanwhile). A report is small, whatever there is to report: findings are counted by kind, and handed on one by one to
-whoever wants all of them.
+meanwhile). A report stays small: findings are counted by kind, and passed one by one to a callback that
+wants all of them.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progr
             log.append(Problem("images.zip", 0, "", "unreadable archive", err.message))
     progress.finish(f"{sound:,} items with a sound picture")
 
-    def tell(kind: str, bad_P: npt.NDArray[np.bool_], message: Callable[[int], str]) -> None:
+    def report(kind: str, bad_P: npt.NDArray[np.bool_], message: Callable[[int], str]) -> None:
         rows = np.flatnonzero(bad_P[codes_N])
         log.add_rows(
             loaded.items_file,
@@ -247,8 +247,8 @@ def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progr
 
     unreadable_P = np.zeros(len(refs), dtype=np.bool_)
     unreadable_P[list(unreadable)] = True
-    tell("unreadable picture", unreadable_P, lambda place: f"image is {shown(refs[place])}: {unreadable[place]}")
-    tell(
+    report("unreadable picture", unreadable_P, lambda place: f"image is {shown(refs[place])}: {unreadable[place]}")
+    report(
         "missing picture",
         missing_P,
         lambda place: f"image is {shown(refs[place])}, which is neither in images/ nor in images.zip; add the file",

@@ -1,4 +1,4 @@
-"""What a check says of the columns of a dataset's items: how they are read, what is words, what settings get wrong.
+"""The part of a check about the columns of the items: how they are read, which are words, wrong settings.
 
 The unit of work is one catalogue with the settings of its folder. Knows nothing about events and pictures.
 """
@@ -73,7 +73,7 @@ def check_columns(
         if column.misfits:
             message = (
                 f"{column.name} is {column.kind} by dataset.toml, which does not fit {column.misfits:,} of its values, "
-                f"the first of them {shown(column.misfit)}; they count as missing in comparisons: mend them, or the "
+                f"the first of them {shown(column.misfit)}; they count as missing in comparisons: correct them, or the "
                 "setting"
             )
             problems.append(Problem(file, column.misfit_row, column.name, "misfit values", message, severity="warning"))

@@ -105,7 +105,7 @@ def _described(
             first_rows.setdefault(text, row)
     tally = tally_of(values)
     kind = configured or tally.kind
-    misfits, odd_row = _misfits(values, configured)
+    misfits, misfit_row = _misfits(values, configured)
     return ColumnReport(
         name=name,
         kind=kind,
@@ -115,8 +115,8 @@ def _described(
         missing=1.0 - present / len(values) if len(values) else 0.0,
         examples=tuple(_examples(list(first_rows), kind, configured=bool(configured))),
         misfits=misfits,
-        misfit=values[odd_row].strip() if odd_row is not None else "",
-        misfit_row=int(lines_N[odd_row]) if odd_row is not None else 0,
+        misfit=values[misfit_row].strip() if misfit_row is not None else "",
+        misfit_row=int(lines_N[misfit_row]) if misfit_row is not None else 0,
         remark=_configured_remark(tally, configured) if configured else _remark(name, tally, values, lines_N),
     )
 
@@ -161,12 +161,12 @@ def _remark(name: str, tally: Tally, values: Sequence[str], lines_N: npt.NDArray
     clause, row = whatever_is_odd(tally, values)
     place = f" (row {lines_N[row]})" if row is not None else ""
     counted = f"{tally.led:,} of {tally.present:,} values are {NAMES[tally.leading]}"
-    mend = f"dataset.toml decides: [columns] {name} = {setting_for(tally)}"
+    remedy = f"dataset.toml decides: [columns] {name} = {setting_for(tally)}"
     if tally.open_readings:
-        return f"text, for {clause}{place}; {mend}"
+        return f"text, for {clause}{place}; {remedy}"
     if tally.led == tally.present and tally.mixed_units:
         return f"text, for {clause}{place}; give each a column of its own"
-    return f"text, for {clause}{place}; {counted}; {mend}"
+    return f"text, for {clause}{place}; {counted}; {remedy}"
 
 
 def _typed_remark(name: str, tally: Tally, values: Sequence[str]) -> str:

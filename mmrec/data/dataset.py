@@ -40,7 +40,7 @@ class Dataset:
         root: The folder.
         name: Its name.
         catalogue: The items.
-        interactions: Wishes for these items; without an events table there are none.
+        interactions: Positive events of these items; without an events table there are none.
         pictures: Where the items' pictures are read from.
         rejected: Items that users sent back, removed or rated low, and have not taken again since, as one event each.
         settings: What ``dataset.toml`` says.
@@ -66,8 +66,8 @@ class Dataset:
             for group in self.problems
             if group.severity == "warning"
         ]
-        told = (*self.summary.lines, *warnings)
-        return (*told, f"`mmrec check {self.root}` shows more") if told else ()
+        lines = (*self.summary.lines, *warnings)
+        return (*lines, f"`mmrec check {self.root}` shows more") if lines else ()
 
 
 def read_dataset(

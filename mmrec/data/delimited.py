@@ -78,7 +78,7 @@ def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str], he
         pieces: The file.
         dialect: How it is written.
         names: The columns.
-        header: What `first_record` has said of the file's start.
+        header: The result of `first_record` for the start of the file.
     """
     data, line, whole, above = b"", header.end_line, False, header.end
     overlong = False  # whether the start of a row that is too long has been dropped

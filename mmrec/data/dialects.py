@@ -1,8 +1,8 @@
 """Finds out how a CSV or TSV file separates and quotes its fields, from its name and its first lines.
 
-What the name says holds, unless the first lines say otherwise beyond doubt: ``sep=;`` above the header, a header of one
-column that is several with another delimiter, or a TSV whose fields are wrapped in quotes. Each of these is reported.
-Knows nothing of the rows behind the first lines.
+The suffix of the name decides, unless the first lines clearly contradict it: ``sep=;`` above the header, a header of
+one column that is several with another delimiter, or a TSV whose fields are wrapped in quotes. Each of these is
+reported. Knows nothing of the rows behind the first lines.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Dialect(NamedTuple):
         delimiter: One byte.
         quoted: Whether a field may stand in double quotes, with ``""`` for a quote in it.
         above: Lines above the header that say how the file is written.
-        note: What a person should know about it; '' where everything is as the name says.
+        note: What a person should know about it; '' where the name is right.
     """
 
     delimiter: bytes
@@ -60,8 +60,8 @@ def find_dialect(head: bytes, kind: str) -> Dialect:
         rows_too = len(outside) > 1 and len({line.count(best) for line in outside}) == 1
         if usual.delimiter not in outside[0] or rows_too:
             suffix = ".tsv" if best == b"\t" else ".csv"
-            mend = f"name the file {suffix}" if best in b",\t" else f"write it with {_DELIMITERS[usual.delimiter]}"
-            note = f"the header is separated by {_DELIMITERS[best]}, so the rows are read as separated by it; {mend}"
+            remedy = f"name the file {suffix}" if best in b",\t" else f"write it with {_DELIMITERS[usual.delimiter]}"
+            note = f"the header is separated by {_DELIMITERS[best]}, so the rows are read as separated by it; {remedy}"
             return Dialect(best, True, note=f"{note}, to have no doubt about it")
     if kind == "tsv" and _is_wrapped([line.split(b"\t") for line in lines]):
         note = (

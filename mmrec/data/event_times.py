@@ -129,13 +129,13 @@ def _report_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64],
     if len(ways) < 2:
         return
     main = int(counts.argmax()) + 1
-    odd = np.flatnonzero((moments.format_R > 0) & (moments.format_R != main))
-    format_M = moments.format_R[odd]
-    values = table.text("timestamp").take(odd)
+    other = np.flatnonzero((moments.format_R > 0) & (moments.format_R != main))
+    format_M = moments.format_R[other]
+    values = table.text("timestamp").take(other)
     report_rows(
         log,
         table,
-        odd,
+        other,
         "timestamp",
         "mixed times",
         lambda places: (
@@ -155,8 +155,8 @@ def _report_suspicious(table: Table, moments: Moments, now: datetime.datetime, l
     there = moments.format_R > 0
     latest = int(now.timestamp()) * _MICRO + _TWO_DAYS
     early, late = there & (moments.values < EARLIEST), there & (moments.values > latest)
-    for odd, kind in ((early, "time before 1990"), (late, "time in the future")):
-        rows = np.flatnonzero(odd)
+    for found, kind in ((early, "time before 1990"), (late, "time in the future")):
+        rows = np.flatnonzero(found)
         if not len(rows):
             continue
         values, micros, writing = table.text("timestamp").take(rows), moments.values[rows], moments.format_R[rows]

@@ -1,8 +1,8 @@
 """Reads an events table: positive and negative feedback of users on items, and what is wrong with the rows.
 
-Unit of work: one table, and the items it speaks of. Knows nothing of files. A row is one of three things: positive
-feedback, which is learned from; negative feedback by its type or rating, which is set aside; or left out, because it
-cannot be used.
+Unit of work: one table, and the items it refers to. Knows nothing of files. A row is one of three things: positive
+feedback, which is learned from; negative feedback by its type or rating, which is not learned from; or left out,
+because it cannot be used.
 """
 
 # Axes: R rows, E events, N items
@@ -37,7 +37,7 @@ _OWN_COLUMNS = ("user_id", "item_id", "timestamp", "position", "event_type", "ra
 
 
 class KnownItems(NamedTuple):
-    """Items that events may speak of.
+    """Items that events may refer to.
 
     ids: in the order of the catalogue.  Shape: (N,), pyarrow large strings.  left_out: ids of rows of the items table
     that cannot be used, pyarrow large strings.
@@ -107,9 +107,9 @@ class _Reader:
         places = self._positions(ties=times is not None)
         if times is None and places is None:
             meant = meant_column("timestamp", table.columns)
-            mend = f"; if {shown(meant)} is the time, name it 'timestamp'" if meant else ""
+            remedy = f"; if {shown(meant)} is the time, name it 'timestamp'" if meant else ""
             message = (
-                f"there is neither a column 'timestamp' nor 'position'; add one, so that events have an order{mend}"
+                f"there is neither a column 'timestamp' nor 'position'; add one, so that events have an order{remedy}"
             )
             self._log.append(Problem(table.file, 0, "timestamp", "missing column", message))
             nothing = TableSummary(table.file, table.rows, 0, {"without an order": table.rows} if table.rows else {})
@@ -226,21 +226,21 @@ class _Reader:
         empty = missing & np.asarray(pc.equal(items, ""), dtype=np.bool_)
         rule = "item_id is empty; every event needs an item"
         self._report(empty, "item_id", "empty item id in event", lambda _: rule)
-        gone = missing & ~empty
+        unknown_rows = missing & ~empty
         if len(known.left_out):
-            left_out = gone & np.asarray(pc.is_in(items, value_set=known.left_out), dtype=np.bool_)
+            left_out = unknown_rows & np.asarray(pc.is_in(items, value_set=known.left_out), dtype=np.bool_)
             self._report(
                 left_out,
                 "item_id",
                 "item left out",
                 lambda value: f"item_id {shown(value)} is of an item that is left out; mend its row in the items table",
             )
-            gone &= ~left_out
-        if gone.any():
-            unknown = pa.array(np.flatnonzero(gone))
+            unknown_rows &= ~left_out
+        if unknown_rows.any():
+            unknown = pa.array(np.flatnonzero(unknown_rows))
             hint = unknown_id_hint(items.take(unknown), known.ids, users.take(unknown), "item_id", "user_id")
             self._report(
-                gone,
+                unknown_rows,
                 "item_id",
                 "unknown item",
                 lambda value: f"item_id {shown(value)} is not in the items table; add the item or drop the event",

@@ -206,7 +206,7 @@ def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) 
     if not len(values):
         return ByRating(every, None, "no event has one, so it has no effect")
     span = f"{values[0]:g} to {values[-1]:g}"
-    mend = "set min_rating below [events] in dataset.toml to leave low ones out"
+    remedy = "set min_rating below [events] in dataset.toml to leave low ones out"
     if min_rating == 0:
         return ByRating(every, None, f"{span}: every rating counts, as min_rating = 0 says")
     if min_rating is not None:
@@ -214,11 +214,11 @@ def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) 
     else:
         scale, below = _scale(values)
         if not scale:
-            return ByRating(every, None, f"{span}: on no known scale, so it has no effect; {mend}")
+            return ByRating(every, None, f"{span}: on no known scale, so it has no effect; {remedy}")
     with np.errstate(invalid="ignore"):
         negative_R = ratings_R < below  # nan is below nothing
     if min_rating is None and scale in _COUNT_LIKE and 2 * int(negative_R.sum()) > int(np.isfinite(ratings_R).sum()):
-        words = f"{span}: more than half are below {below:g}, as counts would be, so it has no effect; {mend}"
+        words = f"{span}: more than half are below {below:g}, as counts would be, so it has no effect; {remedy}"
         return ByRating(every, None, words)
     return ByRating(negative_R, below, f"{span} ({scale}): events below {below:g} are counted as negative")
 
@@ -227,7 +227,7 @@ def _scale(values: npt.NDArray[np.float64]) -> tuple[str, float]:
     """Name of the scale on which ratings are and its middle; '' where it is none that is known.
 
     A scale is known by its highest rating, which somebody always gives. Scales from 0 on stay unknown, but for yes and
-    no: in some logs a 0 says that there is no rating.
+    no: in some logs a 0 means that there is no rating.
     """
     if len(values) > _MOST_VALUES:
         return "", 0.0

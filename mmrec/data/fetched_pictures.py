@@ -1,7 +1,7 @@
 """Brings the pictures that items name by URL into the dataset folder, where everything else finds them.
 
 A picture is stored as ``images/<hash of its URL>.<format>``, whole or not at all, and only if it can be decoded. The
-tables stay as they are: whoever reads pictures looks for a URL under that name. So a run that was killed goes on with
+tables stay as they are: the reader of pictures looks for a URL under that name. So a run that was killed goes on with
 what is missing, and a table that is imported again finds the pictures that are there. What is not fetched is tried
 again by the next run, and is listed in ``_dead-letter.jsonl``.
 
@@ -37,7 +37,7 @@ _SMALL = 64
 class FetchFailure(NamedTuple):
     """A picture that was not fetched.
 
-    item_id: the first item with it.  url: where it is.  reason: what was in the way, and the mend.
+    item_id: the first item with it.  url: where it is.  reason: what was in the way, and the remedy.
     """
 
     item_id: str

@@ -1,6 +1,6 @@
 """Fetches a picture by its URL, guarded. Knows nothing of items, and decodes nothing.
 
-The URLs of a catalogue are a stranger's text, and whoever writes them must not get this machine to talk to hosts
+The URLs of a catalogue are untrusted input, and their author must not get this machine to talk to hosts
 that only it can reach. So a host is named in an allow-list; it is resolved once, every address that comes back
 has to be public, and the connection goes to the addresses that were checked, because a second look-up could give
 others. Each redirect starts over with all of that. Proxies are not used. One deadline and one allowance of bytes
@@ -110,7 +110,7 @@ class PictureFetcher:
 
     Args:
         config: From where, and at what cost.
-        resolve: Gives the addresses of a name and port; the system's resolver unless told otherwise.
+        resolve: Gives the addresses of a name and port; the system's resolver by default.
 
     Raises:
         NotFoundError: `config.ca` cannot be read.
@@ -163,7 +163,7 @@ class PictureFetcher:
         except OutOfBytesError:
             why = self._too_large()
         hop = f", redirected to {shown_url(now)}," if now != url else ""
-        # Not chained: what a resolver, a socket or a parser says would tell a stranger about the network.
+        # Not chained: messages of a resolver, a socket or a parser would disclose the network to the author of the URL.
         raise InvalidImageError(f"the picture {shown_url(url)}{hop} is not fetched: {why}")
 
     def _ask(self, target: Target, meter: Meter) -> bytes | _Redirect:
@@ -208,7 +208,7 @@ class PictureFetcher:
                 "trusted; give the authority's file if it is yours"
             ) from err
         except Exception as err:
-            # A stranger's server decides which of a dozen errors of four libraries this is.
+            # An untrusted server decides which of a dozen errors of four libraries this is.
             what = "breaks off its answer" if response is not None else "does not answer, or not in HTTP"
             raise RefusedURLError(f"the host {target.host!r} {what}; try again later") from err
 

@@ -1,4 +1,4 @@
-"""Tells from the first bytes of a file what it really holds, whatever its name says.
+"""Recognises the real format of a file by its first bytes.
 
 Unit of work: the start of one file. The answers are sentences for a person: what the file is, and what to do so that
 it is read. Knows nothing of rows and columns.
@@ -58,12 +58,12 @@ def packing_problem(head: bytes, name: str, packing: str) -> str:
             return f"is packed with {packer}, which is not read; unpack it"
         return f"is packed with {packer}; name it {plain + _SUFFIX_OF[packer]!r}, or unpack it"
     found = _foreign(head, plain)
-    mend = f"it {found}" if found else f"if it is not packed at all, name it {plain!r}"
-    return f"cannot be read: it is not a whole {PACKINGS[packing]} file; write it again, or, {mend}"
+    remedy = f"it {found}" if found else f"if it is not packed at all, name it {plain!r}"
+    return f"cannot be read: it is not a whole {PACKINGS[packing]} file; write it again, or, {remedy}"
 
 
 def content_problem(head: bytes, name: str, kind: str) -> str:
-    """Why the content is not of the format that the name says, with the mend; '' where it may be.
+    """Why the content is not of the format that the name says, with the remedy; '' where it may be.
 
     Args:
         head: The first bytes, unpacked.

@@ -22,7 +22,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         write: Given the temporary path; writes the whole file.
 
     Raises:
-        OSError: the disk refuses; it names `path`, whatever library was writing.
+        OSError: the disk refuses; it names `path`, whichever library was writing.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with naming_file(path, temporary):

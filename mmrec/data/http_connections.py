@@ -1,8 +1,8 @@
 """HTTP connections to addresses that are given, under one deadline and one allowance of bytes.
 
 Both are kept where bytes arrive, in the socket: a server that drips a byte at a time, sends headers without
-end, or cuts its body into a million empty chunks is stopped, whoever parses it. Knows nothing of pictures, names
-and rules.
+end, or cuts its body into a million empty chunks is stopped, whichever parser reads it. Knows nothing of pictures,
+names and rules.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class Interactions:
         """Events renumbered for a smaller catalogue; users left without an event are dropped.
 
         Args:
-            new_rows_N: New row of each item, -1 for an item that is gone. Shape: (N,), integers.
+            new_rows_N: New row of each item, -1 for a deleted item. Shape: (N,), integers.
         """
         rows = np.asarray(new_rows_N, dtype=np.int32)[self.items_E]
         kept = self.where(rows >= 0)

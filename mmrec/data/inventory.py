@@ -1,4 +1,4 @@
-"""Says what lies in a dataset folder and is not read, why, and what to do so that it is.
+"""Finds files and columns of a dataset folder that are not read, with the reason and the remedy.
 
 Every file at the top of the folder is one of the tables, the pictures, the settings, or named in a `Problem`: a near
 miss of the name of a table that is not there is an error, anything else a warning. The same for columns: a near miss
@@ -58,7 +58,7 @@ def folder_problems(root: Path) -> list[Problem]:
     tables = {}
     for stem in TABLES:
         path, several = find_table(root, stem)
-        # Two tables of one name are reported by whoever looks for the table.
+        # Two tables of one name are reported by the reader of the table.
         tables[stem] = path is not None or several is not None
     problems = []
     for path in sorted(root.iterdir()):
@@ -91,7 +91,7 @@ def column_problems(stem: str, file: str, columns: Iterable[str]) -> list[Proble
     Args:
         stem: One of `TABLES`.
         file: Name of the table.
-        columns: Its columns. What is said of those that it must have says whoever needs them.
+        columns: Its columns. Missing columns are reported by the reader of the table.
     """
     problems = []
     columns = list(columns)

@@ -1,6 +1,6 @@
 """The items of a dataset as clients describe them, with their encoded pictures, in batches that fit a message.
 
-Unit of work: one batch. The same dataset gives the same batches each time, so that whoever was interrupted can go on.
+Unit of work: one batch. The same dataset gives the same batches each time, so that an interrupted job can resume.
 Knows nothing of servers.
 """
 
@@ -89,7 +89,7 @@ def _described(row: StreamedItem, pictures: PictureStore) -> ItemInput:
         else:
             what = "is not in the dataset folder; put the file into images/"
         raise InvalidImageError(f"the picture {row.image!r} {what}")
-    # An empty value says nothing: what is left out is empty afterwards too.
+    # Fields that are left out are empty in the catalogue too.
     attributes = {name: value for name, value in row.attributes.items() if value}
     return ItemInput(row.item_id, row.title, row.description, picture, attributes)
 

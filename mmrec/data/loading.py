@@ -36,14 +36,13 @@ class Loaded(NamedTuple):
     """What the tables of a folder hold.
 
     Attributes:
-        settings: What ``dataset.toml`` says; the defaults where it cannot be used.
+        settings: Of ``dataset.toml``; the defaults where it cannot be used.
         catalogue: Rows with a usable id; None when there is no usable items table.
         item_lines_N: Number of each catalogue row's line in the items table. Shape: (N,), int64.
         items_places: The file and line behind each of these numbers.
         items_file: Name of the items table; '' without one.
         events_file: Name of the events table; '' without one.
-        events: What the events table says; None without one.
-        users_file: Name of the users table; '' without one.
+        events: Of the events table; None without one.
         user_rows: Rows of the users table; None when there is no such table.
         summary: What became of the rows of items and events.
     """
@@ -55,13 +54,12 @@ class Loaded(NamedTuple):
     items_file: str
     events_file: str
     events: Events | None
-    users_file: str
     user_rows: int | None
     summary: DatasetSummary
 
     @property
     def interactions(self) -> Interactions:
-        """Wishes for known items; empty without events."""
+        """Positive events of known items; empty without events."""
         return self.events.interactions if self.events is not None else Interactions.empty()
 
 
@@ -104,7 +102,6 @@ def load_tables(
         items_file=items.file if items is not None else "",
         events_file=events_table.file if events_table is not None else "",
         events=events,
-        users_file=users.file if users is not None else "",
         user_rows=users.rows if users is not None else None,
         summary=DatasetSummary(
             tables=tuple([*tables, events.summary] if events is not None else tables),
@@ -139,8 +136,8 @@ def _table(root: Path, stem: str, columns: tuple[str, ...], log: ProblemLog, *, 
         if column not in table.columns:
             found = ", ".join(shown(name) for name in list(table.columns)[:20])
             meant = meant_column(column, table.columns)
-            mend = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
-            message = f"there is no column {column!r}; the columns are {found}{mend}"
+            remedy = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
+            message = f"there is no column {column!r}; the columns are {found}{remedy}"
             row = 1 if table.file[-8:] != ".parquet" else 0
             log.append(Problem(table.file, row, column, "missing column", message))
     return table if all(column in table.columns for column in columns) else None

@@ -1,7 +1,7 @@
 """Turns the text or typed columns of an events table into numbers: positions and ratings.
 
 Knows nothing of users and items, and nothing of times (`mmrec.data.time_parsing`). Every parser answers for all rows at
-once and says which rows have no value and which have a bad one.
+once and reports which rows have no value and which have a bad one.
 """
 
 from __future__ import annotations

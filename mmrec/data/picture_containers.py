@@ -1,7 +1,7 @@
 """Takes picture files apart as far as the decoder needs protecting: their size, and nothing but their pixels.
 
 What a file can hold besides pixels (texts, colour profiles, thumbnails, comments, further frames, whole other
-files behind the end) costs a decoder minutes and gigabytes when a stranger has filled it, and none of it changes
+files behind the end) costs a decoder minutes and gigabytes when it was filled with malice, and none of it changes
 what is seen here. So it is left out, and the size is read before a decoder is made. Everything is read in a time
 that does not grow faster than the file. Knows nothing of decoders.
 """
@@ -28,7 +28,7 @@ _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # TEM, RST0-7, SOI: no leng
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _JPEG_TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # Huffman, arithmetic, quantisation, restart interval
 _JPEG_NOTES = {0xE0: b"JFIF\0", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}
-"""Segments that tell how colours are meant and which way is up; the first of each is kept."""
+"""Segments with the colour profile and the orientation; the first of each is kept."""
 
 
 class Pixels(NamedTuple):
@@ -36,8 +36,8 @@ class Pixels(NamedTuple):
 
     Attributes:
         data: The file.
-        width: Pixels, as the header says.
-        height: Pixels, as the header says.
+        width: Pixels, from the header.
+        height: Pixels, from the header.
     """
 
     data: bytes

@@ -1,8 +1,8 @@
 """Finds the pictures of a dataset and decodes them safely. Knows nothing of items, models and the network.
 
-A picture comes from a stranger until it is decoded: formats are an allow-list recognised by their first
+A picture is untrusted input until it is decoded: formats are an allow-list recognised by their first
 bytes, only what makes up the pixels reaches the decoder, the size is read from the header and checked before any
-pixel is made, and whatever the decoder says is replaced by our own words.
+pixel is made, and messages of the decoder are replaced by our own.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from mmrec.errors import InvalidDatasetError, InvalidImageError
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from mmrec.data.fetching import PictureFetcher
 
 MAX_PIXELS = 50_000_000
 """Largest picture decoded, in pixels."""
@@ -94,7 +92,7 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, size_hint: int 
 
 
 def is_url(ref: str) -> bool:
-    """Whether a reference is a URL (``https://``, ``data:``), which is fetched only by a store with a fetcher."""
+    """Whether a reference is a URL (``https://``, ``data:``)."""
     return bool(_URL.match(ref))
 
 
@@ -259,12 +257,10 @@ class PictureStore:
 
     Args:
         root: The dataset folder.
-        fetcher: Fetches the URLs that no picture was stored under; without one nothing is fetched.
     """
 
-    def __init__(self, root: Path | str, fetcher: PictureFetcher | None = None) -> None:
+    def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
-        self.fetcher = fetcher
         self._lock = threading.Lock()
         self._archive: zipfile.ZipFile | None = None
         self._names: dict[str, zipfile.ZipInfo] | None = None
@@ -272,11 +268,8 @@ class PictureStore:
         self._in_archive: PictureNames | None = None
         self._pid = 0
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "fetcher": self.fetcher}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["root"], state["fetcher"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PictureStore, (self.root,)
 
     def close(self) -> None:
         """Close the archive; the next read opens it again."""
@@ -297,15 +290,11 @@ class PictureStore:
             archive.close()
 
     def has(self, ref: str) -> bool:
-        """Whether the reference names a file that is there, or a URL that would be fetched.
-
-        Neither content nor network is looked at.
+        """Whether the reference names a file that is there; its content is not read.
 
         Raises:
             InvalidDatasetError: ``images.zip`` is damaged.
         """
-        if self.fetcher is not None and is_url(ref):
-            return True
         try:
             return self._found(ref) is not None
         except InvalidImageError:
@@ -316,13 +305,11 @@ class PictureStore:
 
         Raises:
             InvalidImageError: the reference leads out of the folder, is a list, can mean several files, or differs
-                from one in the case of letters alone; the file is over `MAX_PICTURE_BYTES`, damaged in the archive,
-                or not readable; or the URL is not fetched.
+                from one in the case of letters alone; or the file is over `MAX_PICTURE_BYTES`, damaged in the
+                archive, or not readable.
             InvalidDatasetError: ``images.zip`` is damaged.
         """
         found = self._found(ref)
-        if found is None and self.fetcher is not None and is_url(ref):
-            return self.fetcher.fetch(ref)
         if isinstance(found, Path):
             try:
                 _check_bytes(ref, found.stat().st_size)

@@ -2,7 +2,7 @@
 
 Unit of work: one finding, or all rows of one kind at once. Knows nothing of how tables are read. The reader and
 `mmrec check` use the same findings, so that a refusal and a report say the same words; however many there are, a log
-holds a few of each kind, and hands all of them on to whoever wants them.
+holds a few of each kind, and passes all of them to a callback.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Problem:
             the problem is about the whole file.
         column: Name of the column, or empty.
         kind: A short, stable name for grouping, such as ``duplicate item id``.
-        message: What was found, the rule, and the mend.
+        message: What was found, the rule, and the remedy.
         severity: ``error``: a row or the dataset cannot be used. ``warning``: nothing is lost.
     """
 
@@ -81,7 +81,7 @@ class ProblemGroup:
         severity: As of each finding.
         count: How many there are.
         examples: The first of them, at most `EXAMPLES`.
-        hint: What they have in common, or probably come from, with the mend; empty where nothing is known.
+        hint: What they have in common, or probably come from, with the remedy; empty where nothing is known.
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""Tells the addresses of the public internet from all the others. Opens no connection and asks no resolver.
+"""Distinguishes addresses of the public internet from all others. Opens no connection and asks no resolver.
 
 The tables are those of the IANA special-purpose registries, written out: what the interpreter's `ipaddress`
 calls global differs from one patch release to the next, and lets through addresses that carry another one

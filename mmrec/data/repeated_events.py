@@ -1,4 +1,4 @@
-"""How often users come back to items in a log, and how often a log says one thing twice.
+"""How often users come back to items in a log, and how often a log holds one event twice.
 
 Unit of work: the events of all users. Knows nothing of files.
 """
@@ -33,7 +33,7 @@ def count_repeats(interactions: Interactions, timed: Interactions | None = None)
 
     Args:
         interactions: All events.
-        timed: Those that have a time of their own, which alone can be said twice; None: all of them.
+        timed: Those that have a time of their own, since only those can be duplicates; None: all of them.
     """
     again_E, _ = _again(interactions)
     _, exact_T = _again(interactions if timed is None else timed)

@@ -1,4 +1,4 @@
-"""Hands on the rows of a table one by one, holding a bounded part of it however long it is.
+"""Iterates over the rows of a table in bounded memory.
 
 The rows are those of `mmrec.data.table_batches`, as text. Knows nothing of what the columns mean.
 """
@@ -23,7 +23,7 @@ class RawRow(NamedTuple):
     """One row as the table has it.
 
     Attributes:
-        line: Number of its line, which `RowStream.place` tells the file and line of: in a table of one file, the line
+        line: Number of its line, for `RowStream.place`: in a table of one file, the line
             of the file (text formats, the header is line 1) or the row (Parquet, from 1).
         values: Text by column; '' where there is no value.
         problem: Why the row cannot be used; None for a good one.

@@ -112,7 +112,7 @@ def read_settings(root: Path) -> DatasetSettings:
     """The settings of a dataset folder; the defaults where it has no ``dataset.toml``.
 
     Raises:
-        InvalidDatasetError: the file is no TOML, or says something that is not among the settings.
+        InvalidDatasetError: the file is no TOML, or has a key that is not among the settings.
     """
     path = root / SETTINGS_FILE
     if not path.is_file():

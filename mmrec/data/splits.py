@@ -1,6 +1,6 @@
 """Divides interactions into what may be learned from and what is asked. Knows nothing of models and metrics.
 
-Whatever is learned (weights, co-occurrence counts, popularity) may use `train` alone. Histories are what the
+Everything that is learned (weights, co-occurrence counts, popularity) may use `train` alone. Histories are what the
 model is shown at the time of the question, which for the test includes the validation event.
 """
 

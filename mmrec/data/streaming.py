@@ -1,7 +1,7 @@
 """Items of a dataset folder in windows of a fixed number of rows, so that memory does not grow with the catalogue.
 
 A row that cannot be an item (no id, an id that was there before, text that is too long, bytes that are no UTF-8, a
-wrong number of fields) is handed on as a failure with its line, and the others go on. Ids that were seen are kept
+wrong number of fields) becomes a failure with its line, and the others are read on. The ids seen so far are kept
 in a temporary SQLite file, about 60 bytes each on disk and a fixed few megabytes in memory. Knows nothing of
 events, pictures and models.
 """
@@ -55,7 +55,7 @@ class RowFailure(NamedTuple):
         line: As in `StreamedItem`.
         item_id: Its id; '' where that is not known.
         field: Column at fault; '' for the whole row.
-        message: What was found, the rule, and the mend; in a table of several files it begins with the file and line.
+        message: What was found, the rule, and the remedy; in a table of several files it begins with the file and line.
     """
 
     line: int
@@ -212,9 +212,9 @@ def _open_file(path: Path, needed: tuple[str, ...]) -> RowStream:
         if column not in (rows.columns or ()):
             found = ", ".join(shown(name) for name in (rows.columns or ())[:20])
             meant = meant_column(column, rows.columns or ())
-            mend = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
+            remedy = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
             raise InvalidDatasetError(
-                f"the table {str(path)!r} has no column {column!r}; the columns are {found}{mend}"
+                f"the table {str(path)!r} has no column {column!r}; the columns are {found}{remedy}"
             )
     return rows
 

@@ -2,7 +2,7 @@
 
 The one reader of tables: Parquet, CSV, TSV and JSON lines, packed or not, in one file or in a folder of parts. What is
 held in memory is one block of a file, however long the table is. Text stays text: ``007`` and ``NA`` are what the file
-says, and an absent value is the empty string. A row that breaks a rule is handed on with its problem, and the rows
+says, and an absent value is the empty string. A row that breaks a rule is returned with its problem, and the rows
 after it are read. Knows nothing of what the columns mean.
 """
 
@@ -108,7 +108,7 @@ class TableReader:
 
     @property
     def refusal(self) -> Problem | None:
-        """Why the table cannot be read, or not to its end; None while nothing is known that says so."""
+        """Why the table cannot be read, or not to its end; None as long as no reason is known."""
         return next((problem for problem in self.problems if problem.severity == "error"), None)
 
     def batches(self, *, pictures: bool = False) -> Iterator[Batch]:

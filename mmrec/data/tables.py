@@ -27,7 +27,7 @@ class Table:
         columns: Values by column name, in the file's order; strings, and of Parquet numbers, truths,
             dates and moments in their own types.
         rows: Number of rows.
-        lines: Number of the line of each row; what it is in which file says `place`. Shape: (rows,), int64.
+        lines: Number of the line of each row; `place` gives the file and line. Shape: (rows,), int64.
         problems: What was wrong with the table, bad rows among it, where there was no log.
         places: The file and line behind each number in `lines`.
     """
@@ -64,7 +64,7 @@ def read_table(path: Path, log: ProblemLog | None = None) -> Table:
     log = log or ProblemLog(problems.extend)
     reader = TableReader(path)
     log.extend(reader.problems, table=reader.file)
-    told = len(reader.problems)
+    reported = len(reader.problems)
     batches: list[Batch] = []
     for batch in reader.batches():
         log.extend(batch.bad.values(), table=reader.file)
@@ -78,7 +78,7 @@ def read_table(path: Path, log: ProblemLog | None = None) -> Table:
             "them in images/ to have them used elsewhere"
         )
         log.append(Problem(reader.file, 0, reader.picture, "picture not read", message, severity="warning"))
-    log.extend(reader.problems[told:], table=reader.file)
+    log.extend(reader.problems[reported:], table=reader.file)
     lines = [batch.lines for batch in batches]
     return Table(
         reader.file,

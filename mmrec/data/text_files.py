@@ -34,7 +34,7 @@ class TextFile:
         head: The first bytes, at most `HEAD_BYTES` of them, as `pieces` gives them.
 
     Raises:
-        InvalidDatasetError: it cannot be read, or is not what its name says. The message lacks the file's name.
+        InvalidDatasetError: it cannot be read, or has another format than its name. The message lacks the file's name.
     """
 
     def __init__(self, part: Part) -> None:
@@ -88,7 +88,7 @@ class TextFile:
                     file = stack.enter_context(pa.CompressedInputStream(file, PACKINGS[packing]))
                 ended = False
                 while not ended:
-                    # What was read before an error is handed on: the rows in it are good.
+                    # What was read before an error is used: the rows in it are good.
                     piece, broken = bytearray(), None
                     while len(piece) < size and not ended:
                         try:

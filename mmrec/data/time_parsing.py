@@ -1,4 +1,4 @@
-"""Turns a column of times into moments, and says how each of them is written.
+"""Parses a column of times, and finds the format of each value.
 
 Unit of work: one column. Knows nothing of users and items.
 

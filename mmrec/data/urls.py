@@ -1,7 +1,7 @@
 """The rules of a URL that may be fetched: what its parts may be, and how it is shown. Asks no resolver and no host.
 
-Readers of URLs disagree about odd ones, and whoever is let past one reader and taken to another host by the next
-has found a hole. So a URL is read once, into a `Target`; what is odd is refused; nothing reads the text again.
+Parsers of URLs disagree about unusual ones: a URL that one parser accepts and the next one sends to another host is a
+security hole. So a URL is parsed once, into a `Target`; an unusual one is refused; nothing parses the text again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read_url(url: str) -> Target:
     """The parts of a URL.
 
     Raises:
-        RefusedURLError: it is not http or https, malformed, odd, or has a user name.
+        RefusedURLError: it is not http or https, malformed, unusual, or has a user name.
     """
     if len(url) > _MAX_URL:
         raise RefusedURLError(f"it has {len(url):,} characters; at most {_MAX_URL:,} are allowed")

@@ -26,7 +26,7 @@ ID_COLUMNS = frozenset({"item_id", "user_id"})
 
 
 def limit_problem(column: str, value: str) -> str:
-    """Why a value cannot be used, with the rule and the mend; '' for a good one, and for an empty one.
+    """Why a value cannot be used, with the rule and the remedy; '' for a good one, and for an empty one.
 
     Args:
         column: Where it stands; decides whether it is an id (`ID_COLUMNS`) or text.

@@ -40,9 +40,9 @@ def find_words(catalogue: Catalogue, settings: WordSettings | None = None, templ
 
     Args:
         catalogue: The items.
-        settings: What the owner of the dataset says; None: nothing.
-        template: How words are put together, whatever the owner says; None: as they say, or else title, description
-            and the columns that are words.
+        settings: Of ``dataset.toml``; None: none.
+        template: How words are put together, instead of the settings; None: as in the settings, or else title,
+            description and the columns that are words.
 
     Raises:
         InvalidArgumentError: the template names a column that is not there, or is not a format string.

@@ -1,7 +1,7 @@
-"""A catalogue of the project's own, drawn and described, with customers whose taste is known.
+"""The demonstration: a catalogue of its own, drawn, fitted, served and shown, with users whose taste is known.
 
-Half of every taste is seen only in the pictures and half is said only in the words, so a recommender that
-reads both can be told from one that reads either, or that only counts.
+In: a seed. Out: a dataset folder with the known answers, and a contact sheet of what is recommended. Half of every
+taste is visible only in the pictures and half only in the texts, so a recommender that reads both can be recognised.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a product of the demonstration can be: the words and colours its pictures and texts are made from.
 
-Colour and pattern are seen in the picture and said nowhere; material and occasion are said in the words and
+Colour and pattern are visible in the picture alone; material and occasion are named in the text and
 seen nowhere. Only the kind of product is in both.
 """
 
@@ -18,13 +18,13 @@ COLOURS: dict[str, tuple[float, float, float, float]] = {
     "purple": (266, 284, 0.52, 0.66),
     "pink": (328, 342, 0.42, 0.96),
 }
-"""Colour families: seen, never said."""
+"""Colour families: visible in the picture only."""
 
 PATTERNS = ("plain", "stripes", "dots", "checks", "zigzag", "waves")
-"""Seen, never said, and nobody's taste: it is there to distract."""
+"""Visible in the picture only, and part of no taste: a distractor."""
 
 OCCASIONS = ("camping", "office", "beach", "wedding", "nursery", "gym", "Christmas")
-"""Said, never seen."""
+"""Named in the text only."""
 
 MATERIALS: dict[str, tuple[str, ...]] = {
     "mug": ("stoneware", "enamel", "porcelain", "bamboo"),
@@ -40,7 +40,7 @@ MATERIALS: dict[str, tuple[str, ...]] = {
     "bottle": ("steel", "glass", "aluminium", "copper"),
     "beanie": ("wool", "cashmere", "alpaca", "cotton"),
 }
-"""Said, never seen."""
+"""Named in the text only."""
 
 KINDS = tuple(MATERIALS)
 
@@ -66,7 +66,7 @@ class ItemTruth:
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """What a customer likes: one thing seen and one thing said."""
+    """What a customer likes: one attribute of the picture and one of the text."""
 
     colour: str
     occasion: str

@@ -1,6 +1,6 @@
 """Pictures of the demonstration's products: one function per kind. Knows nothing about words or customers.
 
-Whatever could tell the material (wood, metal, leather) is drawn in the same neutral colours for every
+Everything that could reveal the material (wood, metal, leather) is drawn in the same neutral colours for every
 product.
 """
 

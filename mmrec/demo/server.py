@@ -47,7 +47,7 @@ def running_server(
 
     Args:
         bundle: Bundle to serve.
-        log: File for everything the server says on stderr.
+        log: File for the server's stderr.
         port: Port to listen on; 0 takes a free one.
         device: Where the server computes.
         dtype: Its number format.
@@ -96,10 +96,10 @@ def _wait_for_address(process: subprocess.Popen[bytes], log: Path, deadline: flo
                 raise _ended(process, log) from None
             continue
         try:
-            said = json.loads(text)
+            line = json.loads(text)
         except ValueError:
             continue
-        return str(said["address"])
+        return str(line["address"])
     raise UnavailableError(f"the server did not say where it listens in time; its log is {log}")
 
 
@@ -126,7 +126,7 @@ def _wait_for_health(process: subprocess.Popen[bytes], address: str, log: Path, 
 
 def _ended(process: subprocess.Popen[bytes], log: Path) -> FailedPreconditionError:
     last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-    words = " / ".join(last) or "it said nothing"
+    words = " / ".join(last) or "it printed nothing"
     return FailedPreconditionError(f"the server ended with status {process.poll()}: {words} (log: {log})")
 
 

@@ -38,7 +38,7 @@ class SheetItem:
 
     Attributes:
         title: Shown below the picture, on at most two lines.
-        picture: The picture; None draws an empty frame that says so.
+        picture: The picture; None draws an empty frame with a note.
         matches: Whether it is what the customer likes: a green frame with a tick.
         actual: Whether the customer really bought it next: a blue ribbon.
     """

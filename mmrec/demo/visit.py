@@ -81,7 +81,7 @@ def measure_matching(
     """Ask for many customers in one call and count what matches their tastes.
 
     Raises:
-        MmrecError: what the server says about a customer it cannot answer for.
+        MmrecError: the server refuses the request of a user.
     """
     asked = list(_purchases(dataset).items())[:customers]
     requests = [RecommendRequest(history=purchases[:-1], k=first) for _, purchases in asked]

@@ -1,1 +1,4 @@
-"""Metrics over a whole catalogue, and the floors of counting."""
+"""Evaluation: ranking metrics over a whole catalogue, baselines, intervals, and reports.
+
+In: scores and the right answers. Out: metrics with confidence intervals, as values, Markdown and HTML.
+"""

@@ -20,7 +20,7 @@ Scorer = Callable[[Sequence[npt.NDArray[np.int32]]], npt.NDArray[np.float32]]
 
 
 def popularity(train: Interactions, items: int) -> Scorer:
-    """Training events per item, whoever asks."""
+    """Training events per item, the same for every user."""
     counts_N = np.bincount(train.items_E, minlength=items).astype(np.float32)
     return lambda histories: np.tile(counts_N, (len(histories), 1))
 

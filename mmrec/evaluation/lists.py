@@ -41,7 +41,7 @@ class ListFigures:
     diversity: dict[int, float]
 
     def as_json(self) -> dict[str, float | None]:
-        """Flat mapping with keys like ``coverage@10``; what cannot be said is None."""
+        """Flat mapping with keys like ``coverage@10``; undefined values are None."""
         names = {
             "coverage": self.coverage,
             "novelty": self.novelty,
@@ -160,7 +160,7 @@ def top_lists(
         for row, history in enumerate(histories):
             scores_BN[row, history] = -np.inf
     k = min(k, scores_BN.shape[1])
-    # A copy where numpy only lends a view (popularity is one row for all), which torch must not write to.
+    # A copy where numpy has a read-only view (popularity is one row for all), which torch must not write to.
     scores = torch.from_numpy(np.require(scores_BN, requirements=["C", "W"]))
     best = torch.topk(scores, min(k + 1, scores_BN.shape[1]), dim=1)
     values_BK, rows_BK = best.values.numpy()[:, :k].copy(), best.indices.numpy()[:, :k].copy()

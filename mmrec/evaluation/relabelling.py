@@ -1,4 +1,4 @@
-"""Random item ids in a random order, so that no id and no row says when its item first appeared.
+"""Random item ids in a random order, so that neither ids nor rows reveal when an item first appeared.
 
 Common data files number items in order of first appearance: the next item of a user is then often the next number, and
 a model that reads numbers reads answers. Works on catalogues and interactions; knows nothing of rankers.
@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
-from mmrec.data.splits import LeaveOneOut, Split
 
 
 def shuffled_rows(items: int, seed: int = 0) -> npt.NDArray[np.int64]:
@@ -33,7 +32,7 @@ def relabel_catalogue(catalogue: Catalogue, new_rows_N: npt.NDArray[np.int64], s
     """
     old_rows_N = np.argsort(new_rows_N)
     shuffled = catalogue.take(old_rows_N)
-    # The new row alone would do for an id; drawn numbers also hide the new order from whoever sorts ids.
+    # The new row alone would do for an id; drawn numbers also hide the new order from rankers that sort by id.
     numbers = np.random.default_rng([seed, 1]).permutation(len(catalogue))
     width = len(str(max(len(catalogue) - 1, 0)))
     prefix = "r"
@@ -45,18 +44,3 @@ def relabel_catalogue(catalogue: Catalogue, new_rows_N: npt.NDArray[np.int64], s
 def relabel_interactions(interactions: Interactions, new_rows_N: npt.NDArray[np.int64]) -> Interactions:
     """The same events of the same users, with items in their new rows."""
     return dataclasses.replace(interactions, items_E=new_rows_N.astype(np.int32)[interactions.items_E])
-
-
-def relabel_split(split: LeaveOneOut, new_rows_N: npt.NDArray[np.int64]) -> LeaveOneOut:
-    """The same split with items in their new rows."""
-    new_rows = new_rows_N.astype(np.int32)
-
-    def questions(part: Split) -> Split:
-        histories = [new_rows[history] for history in part.histories]
-        return Split(part.users_U, histories, new_rows[part.targets_U])
-
-    return LeaveOneOut(
-        train=relabel_interactions(split.train, new_rows_N),
-        validation=questions(split.validation),
-        test=questions(split.test),
-    )

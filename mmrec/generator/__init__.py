@@ -1,1 +1,4 @@
-"""The LLM over fused item tokens: model, training, beam search."""
+"""The generator: an LLM over fused item tokens with an item head and a semantic-ID head, and beam search.
+
+In: histories of catalogue rows. Out: scores of items, and the items that were generated.
+"""

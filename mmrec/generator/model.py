@@ -71,9 +71,9 @@ class Generator(nn.Module):
 
     def over(self, table: ItemTable) -> Generator:
         """The same model over a changed catalogue; see `ItemTokens.over`. It shares all weights with this one."""
-        made = copy.copy(self)
-        made._modules = {**self._modules, "catalogue": self.catalogue.over(table)}
-        return made
+        # A copy that keeps what this dictionary has for a part, here every part but the catalogue.
+        shared: dict[int, Any] = {id(part): part for part in (*self.children(), self._reader)}
+        return copy.deepcopy(self, shared | {id(self.catalogue): self.catalogue.over(table)})
 
     def item_tokens(self, rows_R: Tensor | None = None) -> Tensor:
         """Token of every item, or of the asked ones. Shape: (N, H) or (R, H), float32."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -42,12 +42,12 @@ class AveragedWeights:
         self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.weights = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
 
-    @torch.no_grad()
     def update(self, steps: int) -> None:
         """Take in the weights after this many steps."""
         stays = min(self._decay, (1 + steps) / (10 + steps))
         own = [parameter.detach() for parameter in self._parameters.values()]
-        torch._foreach_lerp_(list(self.weights.values()), own, 1 - stays)
+        average = get_ema_multi_avg_fn(stays)  # type: ignore[no-untyped-call]
+        average(list(self.weights.values()), own, steps)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -1,4 +1,7 @@
-"""The façade: load a bundle, recommend, search, find similar items, embed new ones."""
+"""The recommender: everything that answers requests from a bundle, in process.
+
+In: a bundle and requests of `mmrec.contract`. Out: replies, each from one immutable snapshot of the catalogue.
+"""
 
 from mmrec.recommender.facade import Recommender
 

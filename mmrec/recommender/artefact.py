@@ -38,7 +38,8 @@ from mmrec.recommender.live_rows import LiveRows
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
 from mmrec.semantic_ids.tokenizer import Tokenizer, tokenizer_from_tensors
-from mmrec.understanding.vector_index import IndexConfig, IndexDescription, VectorIndex, build_vector_index
+from mmrec.understanding.index_files import IndexDescription
+from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import ItemFeatures
 
 CATALOGUE = "catalogue.parquet"
@@ -194,7 +195,7 @@ def write_parts(
         {
             "channels": asdict(parts.channels),
             "blends": {name: dict(blend.weights) for name, blend in parts.blends.items()},
-            "newcomers": {name: blend.newcomers for name, blend in parts.blends.items()},
+            "newcomers": {name: blend.cold_share for name, blend in parts.blends.items()},
             "beam_width": parts.beam_width,
             "generator": asdict(parts.generator.config),
             "widths": list(parts.generator.widths),

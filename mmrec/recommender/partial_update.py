@@ -16,6 +16,7 @@ import numpy as np
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.item_words import words_of_item
+from mmrec.contract.field_mask import named_columns, replaced_words
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.recommender.encoded_items import Arrivals, Described, item_fault, record_texts, thumbnails_of
@@ -24,7 +25,6 @@ from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
 _IMAGE = "image"
-_ONE_ATTRIBUTE = "attributes."
 
 
 def amended_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
@@ -33,20 +33,13 @@ def amended_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -
     Args:
         record: The row, with every column of the catalogue.
         item: What was sent; what `fields` does not name is not read.
-        fields: As `mmrec.contract.types.checked_update_fields` gives them.
+        fields: As `mmrec.contract.field_mask.checked_field_mask` gives them.
     """
-    attributes = dict(record.attributes)
-    for name in attributes:
-        if "attributes" in fields or f"{_ONE_ATTRIBUTE}{name}" in fields:
-            attributes[name] = item.attributes.get(name, "")
-    return ItemRecord(
-        record.item_id,
-        item.title if "title" in fields else record.title,
-        item.description if "description" in fields else record.description,
-        # The dataset's own reference is to a picture that the item no longer has.
-        "" if _IMAGE in fields else record.image,
-        attributes,
-    )
+    words = replaced_words(record, item, fields)
+    # The dataset's own reference is to a picture that the item no longer has.
+    image = "" if _IMAGE in fields else record.image
+    attributes = {name: words.attributes.get(name, "") for name in record.attributes}
+    return ItemRecord(record.item_id, words.title, words.description, image, attributes)
 
 
 def describe_fields(
@@ -58,7 +51,7 @@ def describe_fields(
         catalogue: The items as they are.
         sides: What the encoders said of them.
         items: With ids, none twice; what `fields` does not name is not read.
-        fields: At least one, as `mmrec.contract.types.checked_update_fields` gives them.
+        fields: At least one, as `mmrec.contract.field_mask.checked_field_mask` gives them.
 
     Raises:
         InvalidArgumentError: a field is a column that the catalogue does not have.
@@ -109,13 +102,12 @@ def describe_fields(
 
 
 def _check_columns(catalogue: Catalogue, fields: Sequence[str]) -> None:
-    for name in fields:
-        column = name.removeprefix(_ONE_ATTRIBUTE)
-        if name.startswith(_ONE_ATTRIBUTE) and column not in catalogue.attributes:
+    for column in named_columns(fields):
+        if column not in catalogue.attributes:
             columns = ", ".join(map(repr, catalogue.attributes)) or "none beside title and description"
             raise InvalidArgumentError(
-                f"update_mask has {name!r:.80}, and {column!r:.80} is no column of the catalogue; its columns are "
-                f"{columns:.400}",
+                f"update_mask has {f'attributes.{column}'!r:.80}, and {column!r:.80} is no column of the catalogue; "
+                f"its columns are {columns:.400}",
                 field="update_mask",
             )
 

@@ -21,9 +21,9 @@ import torch
 
 from mmrec.catalogue.growing_rows import GrowingRows
 from mmrec.channels.blend import Blend
-from mmrec.channels.cold_start import newcomer_lifts
+from mmrec.channels.cold_start import cold_start_boosts
 from mmrec.channels.content import content_parts, content_scores
-from mmrec.channels.neighbour_smoothing import Lending, lend_to
+from mmrec.channels.neighbour_smoothing import NeighbourSmoothing, neighbour_smoothing
 from mmrec.channels.transitions import TransitionGraph
 from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
@@ -67,7 +67,7 @@ class Features(NamedTuple):
         by_channel: Each of shape (B, N), float32: log(N p) for ``item-head``; log(1 + N p) for ``semantic-id``,
             0 for items that were not generated; decayed sums of strengths for ``transitions`` and
             ``transitions-wide``, of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1. What counts
-            is lent to items that training has never seen (`mmrec.channels.neighbour_smoothing`).
+            is smoothed for cold items (`mmrec.channels.neighbour_smoothing`).
         generated_BW: Catalogue rows that the beam search generated, best first, -1 past the last; None when
             ``semantic-id`` was not wanted. Shape: (B, W), int64.
     """
@@ -81,11 +81,11 @@ class Blended(NamedTuple):
 
     Attributes:
         scores_BN: Higher is better. Shape: (B, N), float32.
-        lifts_B: What was added to the scores of items that training has never seen. Shape: (B,), float32.
+        boosts_B: What was added to the scores of items that training has never seen. Shape: (B,), float32.
     """
 
     scores_BN: npt.NDArray[np.float32]
-    lifts_B: npt.NDArray[np.float32]
+    boosts_B: npt.NDArray[np.float32]
 
 
 class Known(NamedTuple):
@@ -141,7 +141,7 @@ class Ranker:
 
     def counting(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> Ranker:
         """The ranker with other counts of what follows what; this one stays as it is, and they share all else."""
-        _ = self._lending, self.log_popularity_N  # worked out once for all of them
+        _ = self._smoothing, self.log_popularity_N  # worked out once for all of them
         made = copy(self)
         made.parts = self.parts._replace(transitions=transitions, transitions_wide=transitions_wide)
         return made
@@ -158,11 +158,11 @@ class Ranker:
 
     @cached_property
     def _popularity_N(self) -> npt.NDArray[np.float32]:
-        return np.asarray(self._lending.lend(self.log_popularity_N[None].copy())[0], dtype=np.float32)
+        return np.asarray(self._smoothing.smooth(self.log_popularity_N[None].copy())[0], dtype=np.float32)
 
     @cached_property
-    def _lending(self) -> Lending:
-        return _lending(self.parts, self.items)
+    def _smoothing(self) -> NeighbourSmoothing:
+        return _smoothing(self.parts, self.items)
 
     @classmethod
     def popularity_of(cls, train: Interactions, items: int) -> npt.NDArray[np.float32]:
@@ -249,10 +249,10 @@ class Ranker:
                 generated_BW = beams.items_BW.cpu().numpy()
         if "transitions" in channels:
             strength_BN = parts.transitions.scores(histories, parts.channels.transitions)
-            found["transitions"] = self._lending.lend(strength_BN)
+            found["transitions"] = self._smoothing.smooth(strength_BN)
         if "transitions-wide" in channels:
             strength_BN = parts.transitions_wide.scores(histories, parts.channels.transitions_wide)
-            found["transitions-wide"] = self._lending.lend(strength_BN)
+            found["transitions-wide"] = self._smoothing.smooth(strength_BN)
         if "lexical" in channels:
             found["lexical"] = parts.lexical.scores(histories, parts.channels.lexical)
         if "content" in channels:
@@ -275,10 +275,10 @@ class Ranker:
             eligible_BN: Items that may be shown; None for all. Shape: (B, N), bool.
         """
         scores_BN = blend.score(features)
-        lifts_B = newcomer_lifts(scores_BN, eligible_BN, self.new_N, blend.newcomers)
-        if lifts_B.any():
-            scores_BN[:, self.new_N] += lifts_B[:, None]
-        return Blended(scores_BN, lifts_B)
+        boosts_B = cold_start_boosts(scores_BN, eligible_BN, self.new_N, blend.cold_share)
+        if boosts_B.any():
+            scores_BN[:, self.new_N] += boosts_B[:, None]
+        return Blended(scores_BN, boosts_B)
 
     def _generated(self, beams: PathResult) -> npt.NDArray[np.float32]:
         """How much likelier than chance each generated item is, as log(1 + N p). Shape: (B, N), float32."""
@@ -315,10 +315,12 @@ class Ranker:
         parts, channels = self.parts, self.parts.channels
         if channel == "transitions":
             near = parts.transitions
-            support_TK = self._lending.parts(rows_K, lambda rows: near.parts(history, rows, channels.transitions))
+            support_TK = self._smoothing.parts(rows_K, lambda rows: near.parts(history, rows, channels.transitions))
         elif channel == "transitions-wide":
             wide = parts.transitions_wide
-            support_TK = self._lending.parts(rows_K, lambda rows: wide.parts(history, rows, channels.transitions_wide))
+            support_TK = self._smoothing.parts(
+                rows_K, lambda rows: wide.parts(history, rows, channels.transitions_wide)
+            )
         elif channel == "lexical":
             support_TK = parts.lexical.parts(history, rows_K, channels.lexical)
         elif channel == "content":
@@ -356,14 +358,16 @@ def _known(parts: Parts, index: DecodeIndex) -> Known:
         return Known(GrowingRows.of(tokens_NH), keys)
 
 
-def _lending(parts: Parts, items: int) -> Lending:
-    """What items without a training event are lent, by those whose words are like theirs."""
+def _smoothing(parts: Parts, items: int) -> NeighbourSmoothing:
+    """Smoothing of items without a training event, by the items with the most similar words."""
     table = parts.generator.catalogue.table()
     cold_N = np.ones(items, np.bool_)
     cold_N[: len(table.warm_N)] = ~table.warm_N.cpu().numpy()
     if table.alike is None:
-        return lend_to(np.zeros_like(cold_N), np.zeros((items, 1), np.int64), np.zeros((items, 1), np.float32))
+        return neighbour_smoothing(
+            np.zeros_like(cold_N), np.zeros((items, 1), np.int64), np.zeros((items, 1), np.float32)
+        )
     rows_NK, weights_NK = table.alike
     if parts.live and parts.live.alike:
         rows_NK, weights_NK = (growing.rows for growing in parts.live.alike)
-    return lend_to(cold_N, rows_NK.cpu().numpy(), weights_NK.cpu().numpy())
+    return neighbour_smoothing(cold_N, rows_NK.cpu().numpy(), weights_NK.cpu().numpy())

@@ -179,7 +179,7 @@ class Suggester:
         if not features:
             # Popularity is what this bundle ranks everybody by, whatever their history.
             return [self._popular(customer, personal=True) for customer in customers]
-        scores_XN, lifts_X = ranker.blend(blend, features, allowed.mask_BN)
+        scores_XN, boosts_X = ranker.blend(blend, features, allowed.mask_BN)
         replies, first = [], 0
         for customer in customers:
             own = slice(first, first + len(customer.tiers))
@@ -192,7 +192,7 @@ class Suggester:
             told = {name: feature[own] for name, feature in features.items()}
             shares = None
             if customer.request.explain:
-                shares = self._explained(ranker, customer, listed, told, lifts_X[own])
+                shares = self._explained(ranker, customer, listed, told, boosts_X[own])
             replies.append(self._reply(customer, listed, shares, personal=True))
         return replies
 
@@ -243,7 +243,7 @@ class Suggester:
         customer: _Customer,
         listed: _Listed,
         features: Mapping[str, npt.NDArray[np.float32]],
-        lifts_X: Scores,
+        boosts_X: Scores,
     ) -> list[tuple[ChannelShare, ...]]:
         """Parts of each score; those of each tier from its own search. Shape of each feature: (X, N)."""
         shares: list[tuple[ChannelShare, ...]] = []
@@ -256,7 +256,7 @@ class Suggester:
                 customer.history,
                 rows_K[begin:end],
                 {name: feature_XN[search] for name, feature_XN in features.items()},
-                lift=float(lifts_X[search]),
+                lift=float(boosts_X[search]),
                 added=listed.added[begin:end],
             )
         return shares

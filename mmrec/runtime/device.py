@@ -60,7 +60,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_multiplies_bfloat16() -> bool:
-    """Whether this processor has bfloat16 arithmetic of its own (Linux only; False where it cannot be told)."""
+    """Whether this processor has bfloat16 arithmetic of its own (Linux only; False where this is unknown)."""
     if platform.system() != "Linux":
         return False
     flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")

@@ -1,4 +1,4 @@
-"""What a disk refuses, as one sentence that names the file and the mend: full, read-only, forbidden, over a quota.
+"""Errors of a disk as one sentence with the file and the remedy: full, read-only, no permission, over a quota.
 
 Libraries that write for us wrap the system's error each in their own way; `refusal` finds it in theirs. Knows nothing
 about what is being written.
@@ -17,7 +17,7 @@ from pathlib import Path
 from mmrec.errors import FailedPreconditionError, MmrecError
 
 GO_ON = "Nothing is damaged: what is finished is kept; run the same command again to go on"
-"""Mend of commands that go on where they were, for `refusals_as_errors`."""
+"""Remedy of commands that resume, for `refusals_as_errors`."""
 
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -32,7 +32,7 @@ _OTHER = (
     errno.ESTALE,
 )
 _REFUSED = frozenset((*_ROOM, *_ACCESS, *_OTHER))
-"""Not among them: a file that is not there, which whoever asks for it has to foresee."""
+"""Not among them: a missing file, which its reader has to expect."""
 
 _NUMBER = re.compile(r"\(os error (\d+)\)|\[?errno:? (\d+)", re.IGNORECASE)
 _SQLITE = {
@@ -48,7 +48,7 @@ def refusal(err: BaseException) -> OSError | None:
     """The system's refusal that an exception is or stands for, or that caused it.
 
     Returns:
-        None where there is none, and for errors of mmrec, which have said already what they have to say.
+        None where there is none, and for errors of mmrec, which have their message already.
     """
     seen: BaseException | None = err
     for _ in range(20):
@@ -80,11 +80,11 @@ def naming_file(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def refusals_as_errors(mend: str = "", path: Path | None = None) -> Iterator[None]:
+def refusals_as_errors(remedy: str = "", path: Path | None = None) -> Iterator[None]:
     """A refusal inside is raised as mmrec's own error.
 
     Args:
-        mend: What to do besides making room, a sentence without its full stop.
+        remedy: What to do besides making room, a sentence without its full stop.
         path: Named where the refusal names no file.
 
     Raises:
@@ -96,7 +96,7 @@ def refusals_as_errors(mend: str = "", path: Path | None = None) -> Iterator[Non
         found = refusal(err)
         if found is None:
             raise
-        raise FailedPreconditionError(_sentence(found, path) + (f". {mend}" if mend else "")) from err
+        raise FailedPreconditionError(_sentence(found, path) + (f". {remedy}" if remedy else "")) from err
 
 
 def _sentence(found: OSError, path: Path | None) -> str:
@@ -107,7 +107,7 @@ def _sentence(found: OSError, path: Path | None) -> str:
         return f"cannot write {where or 'the output'}: {why}; make room, or name a folder on a larger disk"
     if found.errno in _ACCESS:
         return f"cannot use {where or 'a file'}: {why}; change its permissions, or name a folder that can be written to"
-    return f"cannot use {where or 'a file'}: {why}; mend it, or name another"
+    return f"cannot use {where or 'a file'}: {why}; correct it, or name another"
 
 
 def _errno(err: BaseException) -> int:

@@ -37,22 +37,26 @@ class Processes:
     """
 
     def __init__(self, device: str = "auto") -> None:
+        from accelerate.utils import get_cpu_distributed_information
+
+        self.index, self.count, self.device = 0, 1, resolve_device(device)
+        # Despite its name it is about processes with GPUs too.
+        if get_cpu_distributed_information().world_size > 1:
+            self._join()
+
+    def _join(self) -> None:
+        import torch
         from accelerate.state import PartialState
 
-        own = resolve_device(device)
-        found_state = bool(PartialState._shared_state)
+        found_group = torch.distributed.is_initialized()
         with warnings.catch_warnings():
             # It chooses a number of threads on a CPU and warns that it did.
             warnings.simplefilter("ignore", UserWarning)
-            state: Any = PartialState(cpu=own.type == "cpu", timeout=_PATIENCE)
-        self.index, self.count = int(state.process_index), int(state.num_processes)
-        # On a CPU it numbers the device, which is one and the same.
-        self.device: torch.device = own if self.count == 1 or own.type == "cpu" else state.device
-        self._state = state
-        if self.count == 1 and not found_state:
-            # The state is one for the whole interpreter; whoever comes after us may want a GPU.
-            PartialState._reset_state()
-        if self.count > 1 and not found_state:
+            state: Any = PartialState(cpu=self.device.type == "cpu", timeout=_PATIENCE)
+        self.index, self.count, self._state = int(state.process_index), int(state.num_processes), state
+        if self.device.type != "cpu":  # on a CPU it numbers the device, which is one and the same
+            self.device = state.device
+        if not found_group:
             # Threads of a group that is left to the end of the interpreter may abort the process.
             atexit.register(state.destroy_process_group)
 
@@ -60,7 +64,7 @@ class Processes:
     def alone(cls, device: torch.device) -> Processes:
         """A group of this process alone, wherever it was started from."""
         made = object.__new__(cls)
-        made.index, made.count, made.device, made._state = 0, 1, device, None
+        made.index, made.count, made.device = 0, 1, device
         return made
 
     @property

@@ -1,4 +1,4 @@
-"""How long work tells whoever started it how far it is. Knows nothing about terminals."""
+"""Progress of long work, reported to the caller. Knows nothing about terminals."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Progress(Protocol):
         ...
 
     def finish(self, text: str = "") -> None:
-        """The stage is over; `text` says what came of it."""
+        """The stage is over; `text` is its result."""
         ...
 
 
 class NoProgress:
-    """Says nothing."""
+    """Reports nothing."""
 
     def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
         """Do nothing."""

@@ -23,7 +23,7 @@ def quiet_loading() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # One of these libraries asks another by an old name; whoever runs a command can do nothing about it.
+            # One of these libraries asks another by an old name; a user can do nothing about it.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             yield

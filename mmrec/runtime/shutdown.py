@@ -1,4 +1,4 @@
-"""Ending in good order when the process is asked to: the request is noted, and whoever works looks for it.
+"""Ordered shutdown: a signal sets a flag, and long work checks it between steps.
 
 For work that has something to finish first, such as a step and its checkpoint; knows nothing about the work.
 """

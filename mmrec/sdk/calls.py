@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-from mmrec.contract.changes import ChangeResults, DeleteRequest, checked_update_fields
+from mmrec.contract.changes import ChangeResults, DeleteRequest
+from mmrec.contract.field_mask import checked_field_mask
 from mmrec.contract.items import FilterMode, ItemFailure, ItemInput, ItemLookup, Modality
 from mmrec.contract.lookups import (
     ItemPage,
@@ -328,7 +329,7 @@ def upsert_batch(
         InvalidArgumentError: an entry is neither an `ItemInput` nor a mapping of its fields, there are too many, or
             another value breaks a rule.
     """
-    names = checked_update_fields(fields)
+    names = checked_field_mask(fields)
     return UpsertBatch(_item_inputs(items), request_id, validate_only, wait_until_visible, names)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from mmrec.contract.changes import ChangeResults, checked_update_fields
+from mmrec.contract.changes import ChangeResults
+from mmrec.contract.field_mask import checked_field_mask
 from mmrec.contract.items import ItemInput
 from mmrec.contract.rules import whole_number
 from mmrec.errors import InvalidArgumentError, MmrecError
@@ -40,7 +41,7 @@ class UpsertStream:
         wait_until_visible: bool,
         fields: Iterable[str] = (),
     ) -> None:
-        self._fields = checked_update_fields(fields)
+        self._fields = checked_field_mask(fields)
         UpsertBatch((), request_id, validate_only, wait_until_visible)  # refused before anything is sent
         self._skip = whole_number(skip, "skip")
         if self._skip < 0:

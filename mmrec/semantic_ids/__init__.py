@@ -1,1 +1,4 @@
-"""From fused embeddings to semantic IDs, and the index they are decoded with."""
+"""Semantic IDs: tokenizers, the decode index, eligibility, and path search.
+
+In: fused embeddings, or training events. Out: one unique path of codes per item, and an index to decode paths with.
+"""

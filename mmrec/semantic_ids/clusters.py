@@ -57,4 +57,4 @@ def check_embeddings(embeddings_ND: Floats) -> None:
     if len(embeddings_ND) == 0:
         raise InvalidArgumentError("there are 0 embeddings; a quantizer is fitted on at least 1")
     if not np.isfinite(embeddings_ND).all():
-        raise InvalidArgumentError("an embedding holds NaN or infinity; mend the encoder before quantising")
+        raise InvalidArgumentError("an embedding holds NaN or infinity; correct the encoder before quantising")

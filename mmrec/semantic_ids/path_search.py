@@ -1,4 +1,4 @@
-"""Beam search over the decode index, whatever scores the steps.
+"""Beam search over the decode index, for any scorer of steps.
 
 Works on nodes, scores and eligible items; knows nothing about models. All beams of all customers move one level at a
 time in a few tensor operations. The constraint comes before the selection: a beam only ever holds nodes with an

@@ -1,4 +1,7 @@
-"""From a dataset to a bundle, and from a bundle to its figures."""
+"""Training: from a dataset to a bundle, and from a bundle to its figures.
+
+In: a dataset folder or a bundle, and a frozen configuration. Out: a published bundle, an evaluation, a comparison.
+"""
 
 from mmrec.training.bundle_evaluation import BundleEvaluation, EvaluationSettings, evaluate_bundle
 from mmrec.training.comparison import BundleComparison, compare_bundles

@@ -154,9 +154,9 @@ def fit_blends(
         progress.advance(len(rows))
     progress.finish()
     # Hardly any answer is new, so answers cannot say how much of a list new items are worth.
-    newcomers = min(float(ranker.new_N.mean()), config.newcomers)
+    cold_share = min(float(ranker.new_N.mean()), config.cold_share)
     fitted = {name: fit_blend(BlendSample(samples[name], blends[name]), config) for name in blends}
-    return {name: replace(blend, newcomers=newcomers) for name, blend in fitted.items()}
+    return {name: replace(blend, cold_share=cold_share) for name, blend in fitted.items()}
 
 
 def evaluate(

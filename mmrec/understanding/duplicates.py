@@ -12,7 +12,7 @@ then judged:
   catalogue itself. Pictures of items whose words have little in common show how near different products come.
 - One has no picture: the words must be nearly the same.
 
-Words that each name a number which the other does not (shade 03 and 05) speak against a pair in every case. Pairs join
+Texts that each have a number which the other lacks (shade 03 and 05) exclude a pair in every case. Pairs join
 into groups strongest first, and two groups join only if half of the pairs between them hold: no chain of look-alikes.
 """
 
@@ -60,8 +60,8 @@ class DuplicateConfig:
     """What counts as a duplicate.
 
     Attributes:
-        min_picture: Cosine of picture vectors from which on pictures are near-identical whatever the words, above 0 to
-            1; None: read off the catalogue. Not used for pairs with thumbnails.
+        min_picture: Cosine of picture vectors from which on pictures are near-identical regardless of the texts, above
+        0 to     1; None: read off the catalogue. Not used for pairs with thumbnails.
         max_difference: Grey levels that may be left when thumbnails are laid over each other and words are the same, 0
             to 255; half as many where they do not. See `PictureMatcher.match`.
         neighbours: Nearest neighbours of each item that are looked at, by each of the three searches, at least 1.
@@ -207,7 +207,7 @@ def find_duplicates(
 
 
 class _Judge:
-    """Says of pairs whether they are one product, and how strongly."""
+    """Decides which pairs are one product, with a score."""
 
     def __init__(self, features: DuplicateFeatures, config: DuplicateConfig) -> None:
         self._features = features
@@ -457,9 +457,9 @@ def _groups(judge: _Judge, pairs: _Pairs, strength_P: Floats, max_group: int) ->
                 place,
             ]
         )
-        for gone in (one, two):
-            if gone is not None:
-                members.pop(gone, None)
+        for merged in (one, two):
+            if merged is not None:
+                members.pop(merged, None)
         members[target], links[target] = joined, together
         for row in joined:
             group_of[row] = target

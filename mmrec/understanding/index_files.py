@@ -14,25 +14,56 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import faiss
 
 from mmrec.errors import BundleError, NotFoundError
 
-if TYPE_CHECKING:
-    from mmrec.understanding.vector_index import IndexDescription
+Kind = Literal["exact", "hnsw", "ivf"]
 
 _FORMAT = 1
 _KINDS = {"exact": (), "hnsw": ("degree", "effort"), "ivf": ("effort", "lists")}
 _MOST_JSON_BYTES = 1_000_000
 _LITTLE_ROOM_BYTES = 1 << 20
-_MEND = "build the index again"
+_REMEDY = "build the index again"
 _limit_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDescription:
+    """What an index is, and what was measured when it was built.
+
+    Attributes:
+        kind: ``exact``, ``hnsw`` or ``ivf``.
+        items: Vectors in it.
+        dimension: Their length.
+        parameters: Of the kind: ``effort`` (HNSW: candidates kept while walking; IVF: lists looked into), ``degree``
+            (HNSW), ``lists`` (IVF).
+        recall: Share of the exact ten nearest that a search finds, mean over the measured queries; 1 when exact.
+        target_recall: What it had to reach.
+        measured_queries: Queries it was measured on; 0 when exact.
+        build_seconds: Wall time of building and measuring.
+        index_bytes_per_item: Memory of the index beside the vectors.
+        bytes_per_item: The same with the vectors.
+        why: Why it is of this kind, in a sentence.
+    """
+
+    kind: Kind
+    items: int
+    dimension: int
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    recall: float = 1.0
+    target_recall: float = 1.0
+    measured_queries: int = 0
+    build_seconds: float = 0.0
+    index_bytes_per_item: float = 0.0
+    bytes_per_item: float = 0.0
+    why: str = ""
 
 
 def write_index(folder: Path, name: str, description: IndexDescription, approximate: Any) -> list[Path]:
@@ -53,7 +84,7 @@ def _write_faiss(path: Path, index: Any) -> None:
     try:
         faiss.write_index(index, str(path))
     except RuntimeError as err:
-        # faiss says that a write failed, and not why.
+        # faiss reports that a write failed, but not the reason.
         full = shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES
         number = errno.ENOSPC if full else errno.EIO
         raise OSError(number, os.strerror(number), str(path)) from err
@@ -72,7 +103,7 @@ def read_index(folder: Path, name: str, items: int, dimension: int) -> tuple[Ind
     if (description.items, description.dimension) != (items, dimension):
         raise BundleError(
             f"{path} describes {description.items:,} vectors of {description.dimension} dimensions, and there are "
-            f"{items:,} of {dimension}; the parts come from different bundles: {_MEND}"
+            f"{items:,} of {dimension}; the parts come from different bundles: {_REMEDY}"
         )
     if description.kind == "exact":
         return description, None
@@ -84,21 +115,19 @@ def _read_document(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(_MOST_JSON_BYTES)
     except FileNotFoundError as err:
-        raise NotFoundError(f"there is no index description {str(path)!r}; {_MEND}") from err
+        raise NotFoundError(f"there is no index description {str(path)!r}; {_REMEDY}") from err
     except OSError as err:
-        raise BundleError(f"{path} cannot be read ({err.strerror}); {_MEND}") from err
+        raise BundleError(f"{path} cannot be read ({err.strerror}); {_REMEDY}") from err
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as err:
-        raise BundleError(f"{path} is not readable JSON; {_MEND}") from err
+        raise BundleError(f"{path} is not readable JSON; {_REMEDY}") from err
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise BundleError(f"{path} is no index description of format {_FORMAT}; {_MEND}")
+        raise BundleError(f"{path} is no index description of format {_FORMAT}; {_REMEDY}")
     return document
 
 
 def _described(path: Path, document: dict[str, Any]) -> IndexDescription:
-    from mmrec.understanding.vector_index import IndexDescription
-
     try:
         kind = document["kind"]
         parameters = {str(key): _whole(value) for key, value in document["parameters"].items()}
@@ -118,7 +147,7 @@ def _described(path: Path, document: dict[str, Any]) -> IndexDescription:
             why=str(document["why"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as err:
-        raise BundleError(f"{path} lacks a field of an index description, or has a strange one; {_MEND}") from err
+        raise BundleError(f"{path} lacks a field of an index description, or has a strange one; {_REMEDY}") from err
 
 
 def _whole(value: Any, least: int = 1) -> int:
@@ -139,16 +168,16 @@ def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
         size = path.stat().st_size
         found = (size, _digest(path) if size == wanted[0] else "")
     except OSError as err:
-        raise BundleError(f"{path} cannot be read ({err.strerror}); {_MEND}") from err
+        raise BundleError(f"{path} cannot be read ({err.strerror}); {_REMEDY}") from err
     if found != wanted:
         raise BundleError(
-            f"{path} is not the file that was written with its description (size or hash differ); {_MEND}"
+            f"{path} is not the file that was written with its description (size or hash differ); {_REMEDY}"
         )
     try:
         with _limited(size):
             index: Any = faiss.read_index(str(path))
     except RuntimeError as err:
-        raise BundleError(f"{path} is not a readable faiss index; {_MEND}") from err
+        raise BundleError(f"{path} is not a readable faiss index; {_REMEDY}") from err
     expected: type = faiss.IndexHNSWSQ if description.kind == "hnsw" else faiss.IndexIVFScalarQuantizer
     fits = isinstance(index, expected)
     if (
@@ -157,7 +186,7 @@ def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
         or index.metric_type != faiss.METRIC_INNER_PRODUCT
         or (description.kind == "ivf" and index.nlist != description.parameters["lists"])
     ):
-        raise BundleError(f"{path} holds another index than its description says; {_MEND}")
+        raise BundleError(f"{path} holds another index than its description says; {_REMEDY}")
     return index
 
 

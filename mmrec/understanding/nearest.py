@@ -1,7 +1,7 @@
 """Exact nearest vectors: inner products with every row, and a top k that does not depend on the company.
 
 Works on arrays; knows nothing about indexes. A float32 product of matrices rounds differently for one query than for a
-thousand, and differently for equal rows at different places. So it only proposes: whatever comes within rounding of the
+thousand, and differently for equal rows at different places. So it only proposes: everything within rounding of the
 k-th best is scored again, row by row, in float64. Batched therefore equals single, and equal rows have equal scores.
 """
 

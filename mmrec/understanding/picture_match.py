@@ -1,7 +1,7 @@
 """Whether two small pictures show one photograph: re-encoded, scaled, or with its borders cut off.
 
-Works on pairs of thumbnails; knows nothing about items and encoders. An embedding says that two pictures show like
-things, and two wallets of one brand are as like as a photograph and its copy. Pixels tell them apart. One picture is
+Works on pairs of thumbnails; knows nothing about items and encoders. Embeddings cannot
+distinguish two wallets of one brand from a photograph and its copy; pixels can. One picture is
 laid over the other, the frame is moved until as little as possible is left over (Gauss-Newton on its four edges), and
 what remains is blurred a little and read off at its worst places: compression leaves a little everywhere, another
 product leaves much somewhere. The result has a unit: grey levels of 255.
@@ -57,7 +57,7 @@ class PictureMatcher:
     """Compares pictures of a catalogue, of which it keeps a sketch of 8 x 8 pixels each.
 
     Args:
-        pixels_N3HW: Thumbnails of the whole pictures, whatever their proportions; `THUMBNAIL_SIDE` pixels a side are
+        pixels_N3HW: Thumbnails of the whole pictures, stretched to a square; `THUMBNAIL_SIDE` pixels a side are
             enough, 32 the least. May be a memory map. Shape: (N, 3, H, W), uint8.
         has_image_N: Which rows hold a picture; the others are not read. Shape: (N,), bool.
 
@@ -203,7 +203,7 @@ def _difference(whole_P3HW: Floats, part_P3HW: Floats, frame_P4: Frames, side: i
 def _usual(contrast: Floats) -> Floats:
     """By what to multiply a difference: two pale pictures differ less, however different they are.
 
-    The root, for compression does its damage whatever the contrast.
+    The root, because errors of compression do not depend on the contrast.
     """
     return np.asarray(np.sqrt(_USUAL_CONTRAST / np.maximum(contrast, _LEAST_CONTRAST)), np.float32)
 

@@ -15,7 +15,7 @@ THUMBNAIL_SIDE = 48
 
 
 def thumbnail(picture: Image) -> npt.NDArray[np.uint8]:
-    """A picture as small as duplicates are compared at, whatever its proportions. Shape: (3, 48, 48), uint8."""
+    """The picture stretched to the size at which duplicates are compared. Shape: (3, 48, 48), uint8."""
     from PIL import Image
 
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)

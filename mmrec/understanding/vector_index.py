@@ -21,9 +21,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,9 +33,8 @@ import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.understanding.index_files import IndexDescription, Kind, read_index, write_index
 from mmrec.understanding.nearest import Floats, Neighbours, best_of, check_vectors, nearest_exactly
-
-Kind = Literal["exact", "hnsw", "ivf"]
 
 _FAISS: Any = faiss
 """Its stubs leave out what its loader adds."""
@@ -91,38 +90,6 @@ class IndexConfig:
     def kind_for(self, vectors: int) -> Kind:
         """Which kind of index this many vectors get."""
         return "exact" if vectors <= self.exact_up_to else "hnsw" if vectors <= self.hnsw_up_to else "ivf"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexDescription:
-    """What an index is, and what was measured when it was built.
-
-    Attributes:
-        kind: ``exact``, ``hnsw`` or ``ivf``.
-        items: Vectors in it.
-        dimension: Their length.
-        parameters: Of the kind: ``effort`` (HNSW: candidates kept while walking; IVF: lists looked into), ``degree``
-            (HNSW), ``lists`` (IVF).
-        recall: Share of the exact ten nearest that a search finds, mean over the measured queries; 1 when exact.
-        target_recall: What it had to reach.
-        measured_queries: Queries it was measured on; 0 when exact.
-        build_seconds: Wall time of building and measuring.
-        index_bytes_per_item: Memory of the index beside the vectors.
-        bytes_per_item: The same with the vectors.
-        why: Why it is of this kind, in a sentence.
-    """
-
-    kind: Kind
-    items: int
-    dimension: int
-    parameters: Mapping[str, int] = field(default_factory=dict)
-    recall: float = 1.0
-    target_recall: float = 1.0
-    measured_queries: int = 0
-    build_seconds: float = 0.0
-    index_bytes_per_item: float = 0.0
-    bytes_per_item: float = 0.0
-    why: str = ""
 
 
 class VectorIndex:
@@ -286,8 +253,6 @@ class VectorIndex:
         Returns:
             The files written.
         """
-        from mmrec.understanding.index_files import write_index
-
         return write_index(folder, name, self.description, self._approximate)
 
     @classmethod
@@ -307,8 +272,6 @@ class VectorIndex:
             BundleError: a file is damaged, or was made for other vectors. faiss reads a file only once its size and
                 hash are the written ones.
         """
-        from mmrec.understanding.index_files import read_index
-
         vectors_ND = check_vectors(vectors_ND, "vectors")
         description, approximate = read_index(folder, name, len(vectors_ND), vectors_ND.shape[1])
         return cls(vectors_ND, description, config or IndexConfig(), approximate)

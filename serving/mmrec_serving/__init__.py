@@ -1,4 +1,7 @@
-"""The gRPC server around an engine: scheduler, services, guards and health. Knows nothing of models."""
+"""The gRPC server around an engine: services, scheduler, interceptors, updates and health.
+
+In: an engine, such as `mmrec.Recommender`, and a `ServerConfig`. Out: answers on a port. Knows nothing of models.
+"""
 
 from __future__ import annotations
 

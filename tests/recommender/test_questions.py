@@ -31,6 +31,7 @@ from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import KEPT_LABELS, Tagger
 from mmrec.sdk.batches import TagBatch
 from mmrec_encoders.fusion import ItemFeatures
+from tests.encoders.encoding import encode_query
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_a_filtered_search_equals_brute_force_over_what_passes(
     recommender: mmrec.Recommender, modality: Modality
 ) -> None:
     catalogue, sides = recommender._now.parts.catalogue, recommender._now.sides
-    query = recommender._encoder.encode_query("a lamp for camping")
+    query = encode_query(recommender._encoder, "a lamp for camping")
     present = sides.present(modality)
     passing = [
         row
@@ -116,7 +117,7 @@ def test_an_item_and_words_meet_by_weight(recommender: mmrec.Recommender, item_i
 
 
 def test_a_vector_finds_what_its_words_find_whatever_its_length(recommender: mmrec.Recommender) -> None:
-    query = recommender._encoder.encode_query("an oak lamp")
+    query = encode_query(recommender._encoder, "an oak lamp")
     by_words = recommender.search("an oak lamp", k=5)
     for scale in (1.0, 1e-20, 1e20):
         by_vector = recommender.search(vector=query * np.float32(scale), k=5)

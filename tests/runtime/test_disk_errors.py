@@ -20,8 +20,7 @@ from mmrec.errors import FailedPreconditionError
 from mmrec.generator.curves import Curves
 from mmrec.generator.training_log import EpochRecord
 from mmrec.runtime.disk_errors import naming_file, refusal, refusals_as_errors
-from mmrec.understanding.index_files import write_index
-from mmrec.understanding.vector_index import IndexDescription
+from mmrec.understanding.index_files import IndexDescription, write_index
 from mmrec_encoders.weights import write_weights
 from tests.conftest import fill_disk
 

@@ -29,7 +29,6 @@ from mmrec_encoders.embedding.encoding import Counts, EncodeSettings, Lookup, Wi
 from mmrec_encoders.embedding.local_engine import JobPlan, encoded_windows, suitable_workers
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureTask
 from mmrec_encoders.embedding.windows import WindowJob
-from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.picture_reading import PictureFailure
 from mmrec_encoders.protocols import Vectors
@@ -85,31 +84,6 @@ class EncodedPictures(NamedTuple):
     image_NI: Vectors
     has_image_N: npt.NDArray[np.bool_]
     failures: tuple[PictureFailure, ...]
-
-
-class EncodedCatalogue(NamedTuple):
-    """Frozen vectors of a catalogue.
-
-    Attributes:
-        features: One row per item, in catalogue order.
-        failures: Pictures that could not be had; their items count as without a picture.
-    """
-
-    features: ItemFeatures
-    failures: tuple[PictureFailure, ...]
-
-
-def encode_catalogue(
-    encoder: ItemEncoder,
-    catalogue: Catalogue,
-    pictures: PictureStore,
-    options: EncodeOptions = _DEFAULT,
-    progress: Progress = NO_PROGRESS,
-) -> EncodedCatalogue:
-    """Frozen vectors of a whole catalogue; see `encode_words` and `encode_pictures`."""
-    words = encode_words(encoder, catalogue, options, progress)
-    found = encode_pictures(encoder, catalogue, pictures, options, progress)
-    return EncodedCatalogue(ItemFeatures(found.image_NI, found.has_image_N, *words), found.failures)
 
 
 def encode_words(

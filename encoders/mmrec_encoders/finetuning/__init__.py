@@ -1,4 +1,7 @@
-"""Training encoders contrastively on a catalogue's own pairs of pictures and words."""
+"""Fine-tuning: encoders trained contrastively on a catalogue's own pairs of pictures and texts.
+
+In: a dataset folder and an `AdaptConfig`. Out: a folder of encoders, and a report of retrieval on held-out titles.
+"""
 
 from mmrec.runtime.processes import in_main_process
 from mmrec_encoders.finetuning.config import AdaptConfig, SmallTowers, Views, adapt_preset, small_towers

@@ -4,7 +4,7 @@ category (JSON Lines, gzipped or not).
 Which release it is shows in the records. In that of 2023 an item is a `parent_asin`, which is what the two files share:
 colours and sizes of a product have ASINs of their own. In that of 2018 it is an `asin`. Counts and averages of ratings
 in the metadata are left out, for they are made with reviews that come later in time. Pictures stay URLs; they are not
-fetched. Whatever else is left out is counted.
+fetched. Everything else that is left out is counted.
 
 Source: https://amazon-reviews-2023.github.io/ and https://nijianmo.github.io/amazon/
 """

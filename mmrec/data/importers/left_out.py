@@ -1,6 +1,6 @@
 """Counts what an importer leaves out of a source, by kind, with the first example of each.
 
-Unit of work: one import. Knows nothing of formats and files: whoever counts says what it was and where it stood.
+Unit of work: one import. Knows nothing of formats and files: the caller names the kind and the place of each row.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class LeftOutTally:
         """Why rows were left out, in words; '' where none was.
 
         Args:
-            before: What `found` was at a moment from which on to tell.
+            before: An earlier value of `found`; only later findings are reported.
         """
         known = {(entry.what, entry.count) for entry in before}
         lines = [entry for entry in self.found if entry.kind == "row" and (entry.what, entry.count) not in known]
@@ -84,7 +84,7 @@ class LeftOutTally:
         """The fields `dropped`, `notes` and `left_out` of an `ImportSummary`.
 
         Args:
-            notes: What else a person should know, said first.
+            notes: Further notes, printed first.
         """
         found = self.found
         empty = [entry.what for entry in found if not entry.count]

@@ -1,6 +1,6 @@
 """Reads the entries of a product feed in XML, RSS 2.0 or Atom with Google's attributes, one by one.
 
-Unit of work: one entry, as attributes and their values; memory does not grow with the feed. A feed is a stranger's
+Unit of work: one entry, as attributes and their values; memory does not grow with the feed. A feed is untrusted
 text: a document type definition is refused before anything in it is read, so no entity can be declared, and no address
 is asked for anything. Knows nothing of what the attributes mean.
 """

@@ -1,8 +1,8 @@
 """MovieLens into a dataset folder: 100K, 1M, 10M, and the CSV releases (latest, latest-small, 20M, 25M, 32M).
 
 Which release it is shows in the names of its files. Titles stay as they are, ``Matrix, The (1999)``; the year
-becomes a column of its own, genres are joined by ``|``; a genre that says there is none is none. Columns, files and
-rows that nothing is made of are counted.
+becomes a column of its own, genres are joined by ``|``; the genre ``(no genres listed)`` is left out. Columns, files
+and rows that nothing is made of are counted.
 
 Source: the README of each release, https://grouplens.org/datasets/movielens/
 """
@@ -310,5 +310,5 @@ class _Source:
         assert self._archive is not None  # names of archives are strings
         try:
             return self._archive.open(place)
-        except RuntimeError as err:  # how zipfile says that a password is needed
+        except RuntimeError as err:  # zipfile's error when a password is needed
             raise InvalidDatasetError(f"{str(self.path)!r} is encrypted; unpack it and give the folder") from err

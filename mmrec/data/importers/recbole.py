@@ -4,7 +4,7 @@
 The first line of an atomic file names and types its columns, as in ``item_id:token``; columns are divided by
 tabs, entries of a sequence (`token_seq`, `float_seq`) by spaces. Sequences become lists joined by ``|``,
 except a title or a description, whose words stay words. Files of sequences, with an `item_id_list`, are read by
-`mmrec.data.importers.recbole_sequences`. Whatever is left out is counted.
+`mmrec.data.importers.recbole_sequences`. Everything that is left out is counted.
 
 Source: https://recbole.io/docs/user_guide/data/atomic_files.html
 """

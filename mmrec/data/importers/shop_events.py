@@ -42,7 +42,7 @@ _ORDERS = (
     "lineitem name",
 )
 _OF_ORDER = _ORDERS[1:6]
-"""Said once for an order, in its first line."""
+"""Fields of an order that stand in its first line alone."""
 _UNDONE = ("refunded", "voided")
 
 
@@ -188,19 +188,19 @@ class _Rows:
         yield place, _Event(user, (item,), *rest)
 
     def _line(self, fields: dict[str, str], order: dict[str, str], place: str) -> Iterator[tuple[str, _Event]]:
-        said = {name: fields.get(name) or order.get(name, "") for name in _OF_ORDER}
-        user = said["email"].lower() or said["phone"]
+        known = {name: fields.get(name) or order.get(name, "") for name in _OF_ORDER}
+        user = known["email"].lower() or known["phone"]
         names = tuple(filter(None, (fields.get("lineitem sku", ""), fields.get("lineitem name", ""))))
         if not names:
             self._tally.row("lines of orders without an item", place)
-        elif said["cancelled at"]:
+        elif known["cancelled at"]:
             self._tally.row("lines of orders that were cancelled", place)
-        elif said["financial status"].lower() in _UNDONE:
+        elif known["financial status"].lower() in _UNDONE:
             self._tally.row("lines of orders that were refunded or voided", place)
         elif not user:
             self._tally.row("lines of orders without an e-mail address and a telephone number", place)
         else:
-            yield place, _Event(user, names, said["created at"], "purchase", "")
+            yield place, _Event(user, names, known["created at"], "purchase", "")
 
 
 def _item(event: _Event, place: str, names: ItemNames, tally: LeftOutTally) -> str | None:

@@ -1,7 +1,7 @@
-"""Gathers the items of a shop, writes them as the items table of a dataset folder, and says where their pictures are.
+"""Gathers the items of a shop, writes them as the items table of a dataset folder, and the places of their pictures.
 
 Items come one by one with whatever columns they have, and are kept in a temporary file until all are known, so that
-memory does not grow with the catalogue (one short hash for each id aside). Columns in which no item has a value are not
+memory does not grow with the catalogue (except for one short hash an id). Columns in which no item has a value are not
 written. Knows nothing of the formats that items come from.
 """
 
@@ -63,7 +63,7 @@ class ShopItems:
         return item_id in self._ids
 
     def add(self, item: Mapping[str, str], place: str) -> bool:
-        """Take an item, unless it has no usable id of its own or nothing to tell it by; say whether it was taken.
+        """Take an item, unless it has no usable id or no content; return whether it was taken.
 
         Args:
             item: Text by column; '' for none.

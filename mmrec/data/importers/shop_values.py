@@ -19,7 +19,7 @@ _AMOUNT = re.compile(rf"\d[\d.,{_GAPS}]*", re.ASCII)
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:\.\d{3})+|\d{1,2}(?:,\d{2})+,\d{3}", re.ASCII)
 """Thousands by threes, or as in India."""
 _SYMBOLS = {"€": "EUR", "£": "GBP", "$": "", "¥": ""}
-"""What a sign says about the currency; several have a dollar or a yen."""
+"""Currency by its sign; several currencies share the dollar sign and the yen sign."""
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\d* ?(Z|UTC|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
@@ -28,7 +28,7 @@ _TRUTHS = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "
 
 
 class Price(NamedTuple):
-    """amount: a plain decimal number, as text.  currency: three capital letters, or '' where it is not said."""
+    """amount: a plain decimal number, as text.  currency: three capital letters, or '' where it is unknown."""
 
     amount: str
     currency: str
@@ -81,7 +81,7 @@ def category_path(text: str) -> str:
 
 
 def truth_of(text: str) -> str:
-    """``true`` or ``false`` of what says so in one of the usual ways, '' of what does not."""
+    """``true`` or ``false`` for one of the usual spellings, '' for anything else."""
     return _TRUTHS.get(text.strip().lower(), "")
 
 

@@ -136,8 +136,8 @@ def _product_item(product: Product) -> Made:
     for at, name in product.option_names.items():
         column = _option_column(name)
         # The taxonomy can have the same attribute, as in an option Color of products with a colour.
-        said = item.get(column, "").split("|")
-        item[column] = as_list([*(variant.options.get(at, "") for variant in variants), *said])
+        given = item.get(column, "").split("|")
+        item[column] = as_list([*(variant.options.get(at, "") for variant in variants), *given])
     return product, variants, item
 
 

@@ -67,7 +67,7 @@ class FieldColumns(NamedTuple):
 
 
 def field_columns(header: Sequence[str]) -> FieldColumns:
-    """Tell the columns of a file by the names in its first line; of several for one field, the first counts."""
+    """Find the columns of a file by the names in its first line; of several for one field, the first counts."""
     fields: dict[str, int] = {}
     taxonomy: dict[str, int] = {}
     others: list[int] = []

@@ -1,8 +1,8 @@
 """Reads Shopify's product export into products with their variants and pictures.
 
-The rows of one product share its handle. The first of them has the title and what else is said of the product once;
-every row with an option, a SKU or a price is a variant, and every row with a picture's URL adds a picture, be it a
-variant as well or not. Knows nothing of the items that are made of products.
+The rows of one product share its handle. The first of them has the title and the other fields of the product as a
+whole; every row with an option, a SKU or a price is a variant, and every row with a picture's URL adds a picture, be it
+a variant as well or not. Knows nothing of the items that are made of products.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Product:
     Attributes:
         handle: Its name in URLs, one of its own.
         place: Where its first row stands, for messages.
-        once: What is said of it once, by field; '' for nothing.
+        once: Fields of the product as a whole, by name; '' for nothing.
         option_names: Names of its options by place, 0 to 2.
         taxonomy: Attributes of Shopify's taxonomy by column; entries divided by ``;``.
         variants: In the order of the file.

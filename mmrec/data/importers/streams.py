@@ -111,19 +111,19 @@ def read_json_lines(path: Path, stage: str, progress: Progress) -> Iterator[Json
         raw.seek(0)
         progress.start(stage, path.stat().st_size, "bytes")
         lines: Any = gzip.GzipFile(fileobj=raw) if zipped else raw
-        number = told = 0
+        number = reported = 0
         try:
             for number, line in enumerate(lines, start=1):
-                if number % 4096 == 0 and (at := raw.tell()) > told:
-                    progress.advance(at - told)
-                    told = at
+                if number % 4096 == 0 and (at := raw.tell()) > reported:
+                    progress.advance(at - reported)
+                    reported = at
                 if line.strip():
                     yield JsonLine(number, _object(line))
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
             raise InvalidDatasetError(
                 f"{str(path)!r} is damaged or cut short after line {number:,}; download it again"
             ) from err
-        progress.advance(max(0, path.stat().st_size - told))
+        progress.advance(max(0, path.stat().st_size - reported))
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

@@ -29,7 +29,6 @@ from mmrec.errors import (
     ModelNotAvailableError,
     NotFoundError,
 )
-from mmrec_encoders.embedding.catalogue import encode_catalogue
 from mmrec_encoders.embedding.config import EmbedConfig
 from mmrec_encoders.embedding.encoding import Counts
 from mmrec_encoders.embedding.folder import OutputFolder
@@ -40,6 +39,7 @@ from mmrec_encoders.small_clip import SmallClipShape
 from mmrec_encoders.small_clip_training import SmallClipConfig
 from mmrec_encoders.training import ItemEncoderConfig
 from tests.encoders.contracts import assert_unit_rows, drawn
+from tests.encoders.encoding import features_of
 
 QUICK = ItemEncoderConfig(
     SmallClipConfig(shape=SmallClipShape(dim=16, width=4, image_size=32), epochs=1, batch_size=8),
@@ -88,7 +88,7 @@ def test_every_usable_item_has_the_vector_that_the_encoders_make(
     (catalogue / "items.tsv").write_text("".join(lines[:9] + lines[11:]))
     data, encoder = read_dataset(catalogue, max_left_out=1.0), load_item_encoder(encoders, "cpu", "float32")
     assert encoder.fusion is not None
-    expected = encoder.fusion.fuse(encode_catalogue(encoder, data.catalogue, data.pictures).features)
+    expected = encoder.fusion.fuse(features_of(encoder, data.catalogue, data.pictures))
     np.testing.assert_allclose(vectors_of(tmp_path / "out"), expected, atol=2e-5)
 
 

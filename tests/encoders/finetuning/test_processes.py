@@ -30,11 +30,11 @@ def test_a_process_by_itself_is_a_group_of_one() -> None:
     assert in_main_process("cpu")
 
 
-def test_being_alone_leaves_the_state_of_accelerate_as_it_was() -> None:
-    from accelerate.state import PartialState
-
-    Processes("cpu")
-    assert PartialState._shared_state == {}
+def test_a_group_of_one_process_needs_no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert Processes("cpu").count == 1
+    assert not torch.distributed.is_initialized()
 
 
 def test_two_processes_train_like_one_with_twice_the_batch(

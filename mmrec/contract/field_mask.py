@@ -1,0 +1,78 @@
+"""Which fields of an item a partial update replaces, as a list of paths such as ``("title", "attributes.price")``.
+
+The one place that knows which paths there are and what they mean. A field that is named takes the value that was sent,
+and is empty afterwards where none was; a field that is not named keeps its value. ``attributes`` names all columns,
+``attributes.NAME`` one of them. No path at all means the whole item, and so does ``*``. Knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mmrec.contract.items import ItemInput, ItemRecord
+from mmrec.contract.rules import MAX_ID_CHARS, checked_list, checked_text
+from mmrec.errors import InvalidArgumentError
+
+FIELDS = ("title", "description", "image", "attributes")
+_ATTRIBUTE = "attributes."
+
+
+class ItemWords(NamedTuple):
+    """The words of an item: title, description and columns by name."""
+
+    title: str
+    description: str
+    attributes: dict[str, str]
+
+
+def checked_field_mask(fields: Iterable[str], where: str = "fields") -> tuple[str, ...]:
+    """The paths in order, none twice and none that another one covers; none for whole items.
+
+    Raises:
+        InvalidArgumentError: one is none of ``title``, ``description``, ``image``, ``attributes`` and
+            ``attributes.NAME``.
+    """
+    paths = {checked_text(path, where, 2 * MAX_ID_CHARS) for path in checked_list(fields, where, "names of fields")}
+    if paths == {"*"}:
+        return ()
+    for path in sorted(paths):
+        if path not in FIELDS and not (path.startswith(_ATTRIBUTE) and path != _ATTRIBUTE):
+            raise InvalidArgumentError(
+                f"{where} has {path!r:.80}; what can be replaced is {', '.join(FIELDS)} and attributes.NAME, or * "
+                "alone for whole items",
+                field=where,
+            )
+    if "attributes" in paths:
+        paths = {path for path in paths if not path.startswith(_ATTRIBUTE)}
+    return tuple(sorted(paths))
+
+
+def field_path(column: str) -> str:
+    """The path of a column of a dataset; a path stays as it is."""
+    return column if column in FIELDS or column.startswith(_ATTRIBUTE) else _ATTRIBUTE + column
+
+
+def named_columns(mask: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a mask names one by one."""
+    return tuple(path.removeprefix(_ATTRIBUTE) for path in mask if path.startswith(_ATTRIBUTE))
+
+
+def replaced_words(old: ItemInput | ItemRecord, new: ItemInput, mask: Sequence[str]) -> ItemWords:
+    """The words of an item after a partial update; a column that is named and not sent is left out.
+
+    Args:
+        old: The item before.
+        new: What was sent; fields that `mask` does not name are not read.
+        mask: As `checked_field_mask` gives it, at least one path.
+    """
+    attributes = dict(new.attributes if "attributes" in mask else old.attributes)
+    for column in named_columns(mask):
+        attributes.pop(column, None)
+        if column in new.attributes:
+            attributes[column] = new.attributes[column]
+    return ItemWords(
+        new.title if "title" in mask else old.title,
+        new.description if "description" in mask else old.description,
+        attributes,
+    )
