@@ -56,7 +56,8 @@ def build_encoders(
         preset: ``embedded`` or ``standard``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        image_model: Instead of the preset's: `SMALL`, what `open_clip_config` reads, or a folder of `mmrec adapt` (``FOLDER@tower`` for the vectors of a small CLIP below its head).
+        image_model: Instead of the preset's: `SMALL`, what `open_clip_config` reads, or a folder of `mmrec adapt`
+            (``FOLDER@tower`` for the vectors of a small CLIP below its head).
         text_model: Instead of the preset's: hub id, local folder, `MINILM`, or ``clip:`` and an open_clip model
             (``clip:ViT-B-32@laion2b_s34b_b79k``) or a small CLIP's folder for its words side.
         compile: Whether models are compiled by `torch.compile`; a small CLIP of ours is not.
