@@ -209,20 +209,19 @@ def _encoder(
         return load_item_encoder(Path(source.encoders), source.device, source.dtype)
     words = find_words(data.catalogue, data.settings.words, source.training.template)
     encoders = build_encoders("embedded", source.device, source.dtype)
+    encoder = ItemEncoder(None, encoders.text, None, words)
     if modality == "words" or not any(data.catalogue.images):
-        return ItemEncoder(None, encoders.text, None, words)
+        return encoder
     # Trained without the column: encoders that have read an item's value know it from the item's picture.
     catalogue = without_column(data.catalogue, column)
     pairs_P2 = following_pairs(data.interactions) if data.interactions.events else np.zeros((0, 2), np.int64)
-    trained = train_item_encoder(
+    return train_item_encoder(
+        encoder,
         catalogue,
         data.pictures,
         pairs_P2,
-        encoders,
         source.training,
         device=source.device,
         seed=source.seed,
         progress=progress,
-        words=words,
     )
-    return trained.encoder

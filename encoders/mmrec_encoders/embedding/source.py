@@ -148,19 +148,19 @@ def train_encoder(
             dataset, config.training_items, config.seed, kept, fetcher, folder.path / ".training-ids.tmp"
         )
         template = config.template if config.template is not None else config.training.template
+        words = find_words(sample.catalogue, settings, template)
         trained = train_item_encoder(
+            ItemEncoder(encoders.image, encoders.text, None, words),
             sample.catalogue,
             sample.pictures,
             sample.pairs_P2,
-            encoders,
             config.training,
             device=config.device,
             seed=config.seed,
             progress=progress,
-            words=find_words(sample.catalogue, settings, template),
         )
         sample.pictures.close()
-        save_item_encoder(trained.encoder, made)
+        save_item_encoder(trained, made)
         (made / _RECIPE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as err:
         raise FailedPreconditionError(
@@ -171,7 +171,7 @@ def train_encoder(
         shutil.rmtree(kept, ignore_errors=True)
     failpoint("before-encoders-renamed")
     folder.keep_encoders(made)
-    return _in_batches(trained.encoder, config)
+    return _in_batches(trained, config)
 
 
 def _recipe(config: EmbedConfig, settings: WordSettings) -> dict[str, Any]:
