@@ -20,9 +20,9 @@ STAMP := $(VENV)/installed.stamp
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
 	@echo 'make test     run the tests            make test ARGS="tests/data -k split"'
-	@echo 'make lint     ruff, mypy, import-linter, and whether mmrec/v1 is what protos/ gives'
+	@echo 'make lint     ruff, mypy, import-linter, and whether generated code is fresh'
 	@echo 'make format   put the code into ruff format'
-	@echo 'make protos   generate mmrec/v1 from protos/'
+	@echo 'make protos   generate mmrec/v1 from protos/, and what the SDK derives from its requests and methods'
 	@echo 'make bench    measure decoding and serving'
 	@echo 'make bench-decode  measure decoding beside Hugging Face generate, by size, with filters, while items come in'
 	@echo 'make bench-embed   measure embedding, search, adapting and understanding beside their peers (over an hour)'
@@ -58,6 +58,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_protos.py --check
+	$(BIN)/python scripts/generate_sdk.py --check
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -65,6 +66,7 @@ format: $(STAMP)
 
 protos: $(STAMP)
 	$(BIN)/python scripts/generate_protos.py
+	$(BIN)/python scripts/generate_sdk.py
 
 bench: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks $(ARGS)

@@ -13,38 +13,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmrec.contract.changes import ChangeEntry as ChangeEntry
     from mmrec.contract.changes import ChangeResults as ChangeResults
+    from mmrec.contract.items import Evidence as Evidence
     from mmrec.contract.items import FilterMode as FilterMode
     from mmrec.contract.items import ItemFailure as ItemFailure
     from mmrec.contract.items import ItemInput as ItemInput
-    from mmrec.contract.items import ItemLookup as ItemLookup
     from mmrec.contract.items import ItemRecord as ItemRecord
     from mmrec.contract.items import Modality as Modality
+    from mmrec.contract.items import NumberFormat as NumberFormat
     from mmrec.contract.items import ScoredItem as ScoredItem
     from mmrec.contract.items import Versions as Versions
-    from mmrec.contract.lookups import ItemPage as ItemPage
-    from mmrec.contract.lookups import ItemPath as ItemPath
-    from mmrec.contract.lookups import ResolvedPath as ResolvedPath
-    from mmrec.contract.lookups import ResolvedPaths as ResolvedPaths
-    from mmrec.contract.lookups import SemanticIds as SemanticIds
-    from mmrec.contract.promotions import Promotion as Promotion
-    from mmrec.contract.questions import DuplicateGroup as DuplicateGroup
-    from mmrec.contract.questions import DuplicateGroups as DuplicateGroups
-    from mmrec.contract.questions import Evidence as Evidence
-    from mmrec.contract.questions import ItemTags as ItemTags
-    from mmrec.contract.questions import Mismatch as Mismatch
-    from mmrec.contract.questions import Mismatches as Mismatches
-    from mmrec.contract.questions import SearchRequest as SearchRequest
-    from mmrec.contract.questions import SearchResults as SearchResults
-    from mmrec.contract.questions import SimilarRequest as SimilarRequest
-    from mmrec.contract.questions import Tag as Tag
-    from mmrec.contract.questions import TagCalibration as TagCalibration
-    from mmrec.contract.questions import TagResults as TagResults
-    from mmrec.contract.types import EmbedResults as EmbedResults
-    from mmrec.contract.types import ItemEmbedding as ItemEmbedding
-    from mmrec.contract.types import NumberFormat as NumberFormat
-    from mmrec.contract.types import Recommendations as Recommendations
-    from mmrec.contract.types import RecommendRequest as RecommendRequest
-    from mmrec.contract.types import ServiceInfo as ServiceInfo
+    from mmrec.contract.replies import DuplicateGroup as DuplicateGroup
+    from mmrec.contract.replies import DuplicateGroups as DuplicateGroups
+    from mmrec.contract.replies import EmbedResults as EmbedResults
+    from mmrec.contract.replies import ItemEmbedding as ItemEmbedding
+    from mmrec.contract.replies import ItemLookup as ItemLookup
+    from mmrec.contract.replies import ItemPage as ItemPage
+    from mmrec.contract.replies import ItemPath as ItemPath
+    from mmrec.contract.replies import ItemTags as ItemTags
+    from mmrec.contract.replies import Mismatch as Mismatch
+    from mmrec.contract.replies import Mismatches as Mismatches
+    from mmrec.contract.replies import Recommendations as Recommendations
+    from mmrec.contract.replies import ResolvedPath as ResolvedPath
+    from mmrec.contract.replies import ResolvedPaths as ResolvedPaths
+    from mmrec.contract.replies import SearchResults as SearchResults
+    from mmrec.contract.replies import SemanticIds as SemanticIds
+    from mmrec.contract.replies import ServiceInfo as ServiceInfo
+    from mmrec.contract.replies import Tag as Tag
+    from mmrec.contract.replies import TagCalibration as TagCalibration
+    from mmrec.contract.replies import TagResults as TagResults
+    from mmrec.contract.requests import Promotion as Promotion
+    from mmrec.contract.requests import RecommendRequest as RecommendRequest
+    from mmrec.contract.requests import SearchRequest as SearchRequest
+    from mmrec.contract.requests import SimilarRequest as SimilarRequest
     from mmrec.errors import MmrecError as MmrecError
     from mmrec.recommender import Recommender as Recommender
     from mmrec.sdk.aio import AsyncClient as AsyncClient
@@ -57,39 +57,39 @@ _HOMES = {
     "ChangeEntry": "mmrec.contract.changes",
     "ChangeResults": "mmrec.contract.changes",
     "Client": "mmrec.sdk.client",
-    "DuplicateGroup": "mmrec.contract.questions",
-    "DuplicateGroups": "mmrec.contract.questions",
-    "EmbedResults": "mmrec.contract.types",
-    "Evidence": "mmrec.contract.questions",
+    "DuplicateGroup": "mmrec.contract.replies",
+    "DuplicateGroups": "mmrec.contract.replies",
+    "EmbedResults": "mmrec.contract.replies",
+    "Evidence": "mmrec.contract.items",
     "FilterMode": "mmrec.contract.items",
-    "ItemEmbedding": "mmrec.contract.types",
+    "ItemEmbedding": "mmrec.contract.replies",
     "ItemFailure": "mmrec.contract.items",
     "ItemInput": "mmrec.contract.items",
-    "ItemLookup": "mmrec.contract.items",
-    "ItemPage": "mmrec.contract.lookups",
-    "ItemPath": "mmrec.contract.lookups",
+    "ItemLookup": "mmrec.contract.replies",
+    "ItemPage": "mmrec.contract.replies",
+    "ItemPath": "mmrec.contract.replies",
     "ItemRecord": "mmrec.contract.items",
-    "ItemTags": "mmrec.contract.questions",
-    "Mismatch": "mmrec.contract.questions",
-    "Mismatches": "mmrec.contract.questions",
+    "ItemTags": "mmrec.contract.replies",
+    "Mismatch": "mmrec.contract.replies",
+    "Mismatches": "mmrec.contract.replies",
     "MmrecError": "mmrec.errors",
     "Modality": "mmrec.contract.items",
-    "NumberFormat": "mmrec.contract.types",
-    "Promotion": "mmrec.contract.promotions",
-    "RecommendRequest": "mmrec.contract.types",
-    "Recommendations": "mmrec.contract.types",
+    "NumberFormat": "mmrec.contract.items",
+    "Promotion": "mmrec.contract.requests",
+    "RecommendRequest": "mmrec.contract.requests",
+    "Recommendations": "mmrec.contract.replies",
     "Recommender": "mmrec.recommender",
-    "ResolvedPath": "mmrec.contract.lookups",
-    "ResolvedPaths": "mmrec.contract.lookups",
+    "ResolvedPath": "mmrec.contract.replies",
+    "ResolvedPaths": "mmrec.contract.replies",
     "ScoredItem": "mmrec.contract.items",
-    "SearchRequest": "mmrec.contract.questions",
-    "SearchResults": "mmrec.contract.questions",
-    "SemanticIds": "mmrec.contract.lookups",
-    "ServiceInfo": "mmrec.contract.types",
-    "SimilarRequest": "mmrec.contract.questions",
-    "Tag": "mmrec.contract.questions",
-    "TagCalibration": "mmrec.contract.questions",
-    "TagResults": "mmrec.contract.questions",
+    "SearchRequest": "mmrec.contract.requests",
+    "SearchResults": "mmrec.contract.replies",
+    "SemanticIds": "mmrec.contract.replies",
+    "ServiceInfo": "mmrec.contract.replies",
+    "SimilarRequest": "mmrec.contract.requests",
+    "Tag": "mmrec.contract.replies",
+    "TagCalibration": "mmrec.contract.replies",
+    "TagResults": "mmrec.contract.replies",
     "Versions": "mmrec.contract.items",
 }
 

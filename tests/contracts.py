@@ -12,33 +12,40 @@ import numpy as np
 import pytest
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import Fallback, FilterMode, ItemFailure, ItemInput, ItemLookup, ItemRecord, Modality
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPath,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.questions import (
+from mmrec.contract.engine import Engine
+from mmrec.contract.items import Fallback, FilterMode, ItemFailure, ItemInput, ItemRecord, Modality
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemEmbedding,
+    ItemLookup,
+    ItemPage,
     ItemTags,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPath,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
     TagResults,
 )
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    EmbedRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    Promotion,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
 from mmrec.contract.rules import MAX_K
-from mmrec.contract.types import EmbedRequest, EmbedResults, Engine, ItemEmbedding, Recommendations, RecommendRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.sdk.aio import AsyncClient, AsyncEngineTransport
+from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.aio_transport import AsyncEngineTransport
 from mmrec.sdk.client import Client
 from mmrec.sdk.transport import EngineTransport
 
@@ -90,7 +97,7 @@ class Blocking:
 
 
 def assert_engine_contract(engine: Engine, known: list[str]) -> None:
-    """The batch law and the promises of `mmrec.contract.types.Engine`.
+    """The batch law and the promises of `mmrec.contract.engine.Engine`.
 
     Args:
         engine: The engine.
@@ -824,7 +831,7 @@ def assert_twins(engine: Any, known: list[str], target: str | None = None) -> No
     """In process, through both clients without a server and, given a target, with one: all the same.
 
     Args:
-        engine: An engine with the methods of `mmrec.sdk.calls.EngineCalls`.
+        engine: An engine with the methods of `mmrec.sdk.engine_methods.EngineMethods`.
         known: At least two ids that its catalogue has.
         target: Address of a server of the same engine, or None.
     """

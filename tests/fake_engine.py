@@ -25,58 +25,56 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import (
     ChannelShare,
+    Evidence,
     Fallback,
     FilterMode,
     HistoryShare,
     ItemFailure,
     ItemInput,
-    ItemLookup,
     ItemRecord,
     Modality,
     ScoredItem,
     Versions,
 )
-from mmrec.contract.lookups import (
-    ItemPage,
-    ItemPath,
-    ListItemsRequest,
-    ResolvedPath,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.replies import (
     DuplicateGroup,
     DuplicateGroups,
-    DuplicatesRequest,
-    Evidence,
+    EmbedResults,
+    ItemEmbedding,
+    ItemLookup,
+    ItemPage,
+    ItemPath,
     ItemTags,
     Mismatch,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPath,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
+    SemanticIds,
+    ServiceInfo,
     Tag,
     TagCalibration,
-    TagRequest,
     TagResults,
 )
-from mmrec.contract.types import (
+from mmrec.contract.requests import (
+    DuplicatesRequest,
     EmbedRequest,
-    EmbedResults,
-    ItemEmbedding,
-    Recommendations,
+    ListItemsRequest,
+    MismatchRequest,
     RecommendRequest,
-    ServiceInfo,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
 )
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.idempotency import MadeChanges
 from mmrec.recommender.page_tokens import ReturnedItems, last_id, page_by_id, page_by_rank
 from mmrec.recommender.partial_update import amended_record
-from mmrec.sdk.calls import EngineCalls
+from mmrec.sdk.engine_methods import EngineMethods
 
 ITEMS = 20
 VERSIONS = Versions(model="m1", catalogue="c1", codebook="b1")
@@ -89,7 +87,7 @@ class EngineExit(BaseException):
     """Ends the engine's thread, as nothing an engine does on purpose would."""
 
 
-class FakeEngine(EngineCalls):
+class FakeEngine(EngineMethods):
     """Deterministic; `asked` lists the sizes of the batches it was given."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 
-from mmrec.sdk.methods import METHODS, RPCS, SERVICES
+from mmrec.sdk.rpcs import METHODS, RPCS, SERVICES
 from mmrec.sdk.wire.reading import FIELDS_NOT_BUILT
 
 ROOT = Path(__file__).resolve().parent.parent

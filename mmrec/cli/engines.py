@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmrec.contract.items import Fallback, ScoredItem
-from mmrec.contract.questions import SearchResults
-from mmrec.contract.types import Recommendations
+from mmrec.contract.replies import Recommendations, SearchResults
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def open_server(server: str, token: str, tls: bool, ca: str, timeout: float) -> 
             field="server",
         )
     from mmrec.sdk.client import Client
-    from mmrec.sdk.transport import Tls
+    from mmrec.sdk.connection import Tls
 
     with Client(server, token=token or None, tls=Tls(ca=ca) if ca else tls, timeout=timeout) as client:
         yield client

@@ -20,7 +20,7 @@ from mmrec.cli.options import (
     TokenOption,
 )
 from mmrec.cli.output import Output
-from mmrec.contract.questions import MismatchRequest
+from mmrec.contract.requests import MismatchRequest
 from mmrec.contract.rules import DEFAULT_PAGE
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from mmrec.cli.engines import note_fallback
 from mmrec.contract.items import FilterMode
-from mmrec.contract.questions import SearchRequest, SearchResults
-from mmrec.contract.rules import read_picture
+from mmrec.contract.replies import SearchResults
+from mmrec.contract.requests import SearchRequest
+from mmrec.contract.rules import Picture
 from mmrec.errors import InvalidArgumentError, MmrecError, NotFoundError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _request(fields: Mapping[str, object], folder: Path) -> SearchRequest:
     picture = str(fields["picture"])
     return SearchRequest(
         text=str(fields["text"]),
-        image=read_picture(folder / picture if picture else None, "picture"),
+        image=Picture().check(folder / picture, "picture") if picture else None,
         text_weight=fields["text_weight"],  # type: ignore[arg-type]  # the request checks its own values
         k=fields["k"],  # type: ignore[arg-type]
         item_id=str(fields["item"]),

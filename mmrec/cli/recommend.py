@@ -25,9 +25,9 @@ from mmrec.cli.options import (
 )
 from mmrec.cli.output import Output
 from mmrec.contract.items import Fallback, FilterMode
-from mmrec.contract.promotions import Promotion
+from mmrec.contract.replies import Recommendations
+from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.contract.rules import DEFAULT_K
-from mmrec.contract.types import Recommendations, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 
 _IDS_RULE = """Commas separate ids; an id that holds a comma goes in double quotes: '"a,b",c'. May be repeated."""

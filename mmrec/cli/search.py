@@ -26,8 +26,9 @@ from mmrec.cli.options import (
 from mmrec.cli.output import Output
 from mmrec.cli.query_file import named, print_answers, read_queries
 from mmrec.contract.items import FilterMode
-from mmrec.contract.questions import SearchRequest, SearchResults
-from mmrec.contract.rules import DEFAULT_K, MAX_BATCH, read_picture
+from mmrec.contract.replies import SearchResults
+from mmrec.contract.requests import SearchRequest
+from mmrec.contract.rules import DEFAULT_K, MAX_BATCH, Picture
 from mmrec.errors import InvalidArgumentError, MmrecError
 
 
@@ -104,7 +105,7 @@ def search(
     # Made here too, so that a bad flag is refused before a bundle is loaded.
     asked = SearchRequest(
         text=text,
-        image=read_picture(picture or None),
+        image=Picture().check(picture, "image") if picture else None,
         text_weight=text_weight,
         k=k,
         item_id=item,

@@ -24,7 +24,7 @@ from mmrec.cli.options import (
 )
 from mmrec.cli.output import Output
 from mmrec.contract.items import FilterMode
-from mmrec.contract.questions import SimilarRequest
+from mmrec.contract.requests import SimilarRequest
 from mmrec.contract.rules import DEFAULT_K
 from mmrec.errors import InvalidArgumentError
 

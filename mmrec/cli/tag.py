@@ -22,8 +22,9 @@ from mmrec.cli.options import (
 )
 from mmrec.cli.output import Output
 from mmrec.contract.items import ItemFailure, ItemInput, Modality
-from mmrec.contract.questions import TagRequest, TagResults
-from mmrec.contract.rules import DEFAULT_TAGS, read_picture
+from mmrec.contract.replies import TagResults
+from mmrec.contract.requests import TagRequest
+from mmrec.contract.rules import DEFAULT_TAGS, Picture
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def tag(
         min_score=min_score,
         modality=modality,  # type: ignore[arg-type]  # the request makes members of words
     )
-    image = read_picture(picture or None, "picture")
+    image = Picture().check(picture, "picture") if picture else None
     described = [ItemInput(item_id=picture or "", title=text, image=image)] if text.strip() or image else []
     ids = read_ids(items or [], "--items")
     if not described and not ids:

@@ -1,7 +1,6 @@
-"""Changes of a catalogue: items that come or are replaced, items that go, and what became of each.
+"""Changes of a catalogue: items that are added or replaced, items that are removed, and what became of each.
 
-Knows nothing of protobuf, torch or files. Requests check themselves when they are made; see `mmrec.contract.types`,
-which has all of these names.
+Knows nothing of protobuf, torch or files. Requests check themselves when they are made.
 """
 
 from __future__ import annotations
@@ -9,18 +8,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
-from mmrec.contract.field_mask import checked_field_mask
+from mmrec.contract.field_mask import FieldMask
 from mmrec.contract.items import NO_VERSIONS, ItemInput, Versions
 from mmrec.contract.rules import (
     MAX_BATCH,
     MAX_REQUEST_ID_CHARS,
-    checked_flag,
-    checked_item_ids,
-    checked_list,
-    checked_text,
+    Checked,
+    Doc,
+    Each,
+    Flag,
+    Ids,
+    Instance,
+    Text,
 )
-from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.errors import MmrecError
+
+RequestId = Annotated[
+    str,
+    Text(MAX_REQUEST_ID_CHARS),
+    Doc(
+        "Chosen by the caller, at most 128 characters: a second request with the same id and the same content changes "
+        "nothing and gets the first one's reply. Empty: no such protection."
+    ),
+]
+ValidateOnly = Annotated[bool, Flag(), Doc("Whether to check everything and change nothing.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,44 +75,31 @@ class ChangeResults:
 
 
 @dataclass(frozen=True, slots=True)
-class UpsertRequest:
-    """Items to add, or to put in place of those of the same id.
+class UpsertRequest(Checked):
+    """Items to add, or to put in place of those of the same id."""
 
-    Attributes:
-        items: With ids, none twice, at most `MAX_BATCH`; each is answered on its own. An entry may already be the
-            error that refused it, which is handed through in its place.
-        request_id: Chosen by the caller, at most `MAX_REQUEST_ID_CHARS` characters: a second request with the same id
-            and the same content changes nothing and gets the first one's reply. Empty: no such protection.
-        validate_only: Whether to check everything and change nothing.
-        wait_until_visible: Whether to answer only when the items can be recommended, rather than when they are safe.
-        fields: Fields to replace in items that exist, as in ``("title", "attributes.price")``; see
-            `checked_field_mask`. The others of an item are not read. An item that does not exist is refused by
-            itself. Empty: items come as a whole.
-    """
-
-    items: tuple[ItemInput | MmrecError, ...]
-    request_id: str = ""
-    validate_only: bool = False
-    wait_until_visible: bool = False
-    fields: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        items = checked_list(self.items, "items", "items")
-        if len(items) > MAX_BATCH:
-            raise InvalidArgumentError(
-                f"items has {len(items):,} entries; at most {MAX_BATCH:,} are accepted: send them in parts",
-                field="items",
-            )
-        for i, item in enumerate(items):
-            if not isinstance(item, ItemInput | MmrecError):
-                raise InvalidArgumentError(
-                    f"items[{i}] is a {type(item).__name__}; pass mmrec.ItemInput values", field=f"items[{i}]"
-                )
-        object.__setattr__(self, "items", items)
-        checked_text(self.request_id, "request_id", MAX_REQUEST_ID_CHARS)
-        checked_flag(self.validate_only, "validate_only")
-        checked_flag(self.wait_until_visible, "wait_until_visible")
-        object.__setattr__(self, "fields", checked_field_mask(self.fields))
+    items: Annotated[
+        tuple[ItemInput | MmrecError, ...],
+        Each(Instance((ItemInput, MmrecError), "mmrec.ItemInput values"), "items", MAX_BATCH, "send them in parts"),
+        Doc(
+            "With ids, none twice, at most 1,000; each is answered on its own. An entry may already be the error that "
+            "refused it, which is handed through in its place."
+        ),
+    ]
+    request_id: RequestId = ""
+    validate_only: ValidateOnly = False
+    wait_until_visible: Annotated[
+        bool, Flag(), Doc("Whether to answer only when the items can be recommended, rather than when they are safe.")
+    ] = False
+    fields: Annotated[
+        tuple[str, ...],
+        FieldMask(),
+        Doc(
+            "Fields to replace in items that exist, as in `title`, `image`, `attributes` or `attributes.price`; the "
+            "others of an item are not read. An item that does not exist is refused by itself. Empty: items come as a "
+            "whole."
+        ),
+    ] = ()
 
     @property
     def good(self) -> tuple[ItemInput, ...]:
@@ -124,23 +124,16 @@ class UpsertRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteRequest:
-    """Items to remove.
+class DeleteRequest(Checked):
+    """Items to remove."""
 
-    Attributes:
-        item_ids: At most `MAX_BATCH`; one that the catalogue does not have is refused by itself.
-        request_id: As in `UpsertRequest`.
-        validate_only: Whether to check everything and change nothing.
-    """
-
-    item_ids: tuple[str, ...]
-    request_id: str = ""
-    validate_only: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "item_ids", checked_item_ids(self.item_ids))
-        checked_text(self.request_id, "request_id", MAX_REQUEST_ID_CHARS)
-        checked_flag(self.validate_only, "validate_only")
+    item_ids: Annotated[
+        tuple[str, ...],
+        Ids(),
+        Doc("At most 1,000; one that the catalogue does not have is refused by itself."),
+    ]
+    request_id: RequestId = ""
+    validate_only: ValidateOnly = False
 
     def results(self, errors: Mapping[str, MmrecError], versions: Versions) -> ChangeResults:
         """The reply, from what was wrong with an id."""

@@ -7,11 +7,11 @@ and is empty afterwards where none was; a field that is not named keeps its valu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from mmrec.contract.items import ItemInput, ItemRecord
-from mmrec.contract.rules import MAX_ID_CHARS, checked_list, checked_text
+from mmrec.contract.rules import MAX_ID_CHARS, Each, Text
 from mmrec.errors import InvalidArgumentError
 
 FIELDS = ("title", "description", "image", "attributes")
@@ -26,26 +26,27 @@ class ItemWords(NamedTuple):
     attributes: dict[str, str]
 
 
-def checked_field_mask(fields: Iterable[str], where: str = "fields") -> tuple[str, ...]:
-    """The paths in order, none twice and none that another one covers; none for whole items.
+class FieldMask:
+    """The rule of a mask: paths in order, none twice and none that another one covers; none for whole items."""
 
-    Raises:
-        InvalidArgumentError: one is none of ``title``, ``description``, ``image``, ``attributes`` and
-            ``attributes.NAME``.
-    """
-    paths = {checked_text(path, where, 2 * MAX_ID_CHARS) for path in checked_list(fields, where, "names of fields")}
-    if paths == {"*"}:
-        return ()
-    for path in sorted(paths):
-        if path not in FIELDS and not (path.startswith(_ATTRIBUTE) and path != _ATTRIBUTE):
-            raise InvalidArgumentError(
-                f"{where} has {path!r:.80}; what can be replaced is {', '.join(FIELDS)} and attributes.NAME, or * "
-                "alone for whole items",
-                field=where,
-            )
-    if "attributes" in paths:
-        paths = {path for path in paths if not path.startswith(_ATTRIBUTE)}
-    return tuple(sorted(paths))
+    def check(self, value: Any, where: str) -> tuple[str, ...]:
+        """See `mmrec.contract.rules.Rule`."""
+        paths = set(_PATHS.check(value, where))
+        if paths == {"*"}:
+            return ()
+        for path in sorted(paths):
+            if path not in FIELDS and not (path.startswith(_ATTRIBUTE) and path != _ATTRIBUTE):
+                raise InvalidArgumentError(
+                    f"{where} has {path!r:.80}; what can be replaced is {', '.join(FIELDS)} and attributes.NAME, or * "
+                    "alone for whole items",
+                    field=where,
+                )
+        if "attributes" in paths:
+            paths = {path for path in paths if not path.startswith(_ATTRIBUTE)}
+        return tuple(sorted(paths))
+
+
+_PATHS = Each(Text(2 * MAX_ID_CHARS), "names of fields")
 
 
 def field_path(column: str) -> str:
@@ -64,7 +65,7 @@ def replaced_words(old: ItemInput | ItemRecord, new: ItemInput, mask: Sequence[s
     Args:
         old: The item before.
         new: What was sent; fields that `mask` does not name are not read.
-        mask: As `checked_field_mask` gives it, at least one path.
+        mask: As `FieldMask` gives it, at least one path.
     """
     attributes = dict(new.attributes if "attributes" in mask else old.attributes)
     for column in named_columns(mask):

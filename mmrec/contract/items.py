@@ -1,7 +1,6 @@
-"""What an item is, and what is told of one: rows, descriptions, scores, versions.
+"""What requests and replies are made of: items as rows, as a client describes them and as results; versions; choices.
 
-Knows nothing of requests, protobuf, torch or files. Everything here is frozen; see `mmrec.contract.types`, which has
-all of it.
+Knows nothing of requests, protobuf, torch or files. Everything here is frozen.
 """
 
 from __future__ import annotations
@@ -9,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from typing import Annotated
 
-from mmrec.contract.rules import checked_id, checked_new_id, checked_text, read_picture
+from mmrec.contract.rules import Checked, Columns, Doc, Id, Picture, Text
 from mmrec.errors import InvalidArgumentError, MmrecError
 
 
@@ -44,6 +44,22 @@ class Fallback(Enum):
     """Fewer than k items passed the filter, so the rest come from outside it."""
     POPULARITY_FILTER_RELAXED = "popularity-filter-relaxed"
     """Both: no known item in the history, and fewer than k items passed the filter."""
+
+
+class Evidence(Enum):
+    """By what two items were recognised as the same thing."""
+
+    PICTURE = "picture"
+    WORDS = "words"
+    BOTH = "both"
+
+
+class NumberFormat(Enum):
+    """How the numbers of a vector travel."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,51 +107,24 @@ ITEM_FIELDS = tuple(entry.name for entry in fields(ItemRecord))
 
 
 @dataclass(frozen=True, slots=True)
-class ItemLookup:
-    """Catalogue rows by id.
+class ItemInput(Checked):
+    """An item as a client describes it. At least one of title, description, attributes and image is needed."""
 
-    Attributes:
-        items: The rows that exist, in the asked order.
-        missing_ids: The ids that do not, in order of first appearance.
-        versions: What it was read from.
-    """
+    item_id: Annotated[
+        str,
+        Id(new=True),
+        Doc("The caller's id, without control characters; echoed back, not looked up. May be empty."),
+    ] = ""
+    title: Annotated[str, Text(), Doc("Short name.")] = ""
+    description: Annotated[str, Text(), Doc("Words.")] = ""
+    image: Annotated[
+        bytes | None, Picture(), Doc("An encoded picture (JPEG, PNG, WebP, GIF, BMP), or the path of one; or None.")
+    ] = None
+    attributes: Annotated[
+        Mapping[str, str], Columns(), Doc("Further columns, by name; used by the text template of the bundle.")
+    ] = field(default_factory=dict)
 
-    items: tuple[ItemRecord, ...]
-    missing_ids: tuple[str, ...] = ()
-    versions: Versions = NO_VERSIONS
-
-
-@dataclass(frozen=True, slots=True)
-class ItemInput:
-    """An item as a client describes it. At least one of title, description, attributes and image is needed.
-
-    Attributes:
-        item_id: The caller's id, without control characters; echoed back, not looked up. May be empty.
-        title: Short name.
-        description: Words.
-        image: An encoded picture (JPEG, PNG, WebP, GIF, BMP), or None.
-        attributes: Further columns, by name; used by the text template of the bundle.
-    """
-
-    item_id: str = ""
-    title: str = ""
-    description: str = ""
-    image: bytes | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        checked_new_id(self.item_id, "item_id")
-        object.__setattr__(self, "image", read_picture(self.image))
-        checked_text(self.title, "title")
-        checked_text(self.description, "description")
-        if not isinstance(self.attributes, Mapping):
-            raise InvalidArgumentError(
-                f"attributes is a {type(self.attributes).__name__}; it must be a mapping of names to text",
-                field="attributes",
-            )
-        for i, (name, value) in enumerate(self.attributes.items()):
-            checked_id(name, f"attributes[{i}].name")
-            checked_text(value, f"attributes[{i}].value")
+    def _check_together(self) -> None:
         if self.image is None and not (
             self.title.strip() or self.description.strip() or any(v.strip() for v in self.attributes.values())
         ):

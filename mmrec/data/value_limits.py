@@ -15,9 +15,8 @@ from mmrec.contract.rules import (
     CONTROL_CHARACTERS,
     MAX_ID_CHARS,
     MAX_TEXT_CHARS,
-    checked_id,
-    checked_new_id,
-    checked_text,
+    Id,
+    Text,
 )
 from mmrec.errors import InvalidArgumentError
 
@@ -34,9 +33,9 @@ def limit_problem(column: str, value: str) -> str:
     """
     try:
         if column not in ID_COLUMNS:
-            checked_text(value, column)
+            Text().check(value, column)
             return ""
-        checked_new_id(value, column)
+        Id(new=True).check(value, column)
     except InvalidArgumentError as err:
         return err.message
     return ""
@@ -45,7 +44,7 @@ def limit_problem(column: str, value: str) -> str:
 def name_problem(column: str) -> str:
     """Why a column cannot have this name, in words about the name; '' for a good one."""
     try:
-        checked_id(column, "the name of a column")
+        Id().check(column, "the name of a column")
     except InvalidArgumentError as err:
         return f"{err.message}: shorten it" if len(column) > MAX_ID_CHARS else err.message
     return "" if column else "a column has no name; name it"

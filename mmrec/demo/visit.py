@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmrec.contract.types import RecommendRequest
+from mmrec.contract.requests import RecommendRequest
 from mmrec.demo.attributes import Taste
 from mmrec.demo.dataset import DemoTruth
 from mmrec.demo.sheet import COLUMNS, SheetItem, SheetRow

@@ -18,16 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.contract.items import ItemRecord, Modality, Versions
-from mmrec.contract.questions import (
-    DuplicateGroup,
-    DuplicateGroups,
-    DuplicatesRequest,
-    Evidence,
-    Mismatch,
-    Mismatches,
-    MismatchRequest,
-)
+from mmrec.contract.items import Evidence, ItemRecord, Modality, Versions
+from mmrec.contract.replies import DuplicateGroup, DuplicateGroups, Mismatch, Mismatches
+from mmrec.contract.requests import DuplicatesRequest, MismatchRequest
 from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.modality_vectors import CatalogueSides

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
-from mmrec.contract.types import EmbedRequest, EmbedResults, ItemEmbedding
+from mmrec.contract.replies import EmbedResults, ItemEmbedding
+from mmrec.contract.requests import EmbedRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import item_side, no_side
 from mmrec.semantic_ids.tokenizer import Tokenizer

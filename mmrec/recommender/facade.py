@@ -14,27 +14,32 @@ from typing import Any, TypeVar
 
 from mmrec.bundle import Bundle, BundleWriter, open_bundle
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import ItemInput, ItemLookup, Versions
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.items import ItemInput, Versions
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
+    ServiceInfo,
     TagResults,
 )
-from mmrec.contract.types import EmbedRequest, EmbedResults, Recommendations, RecommendRequest, ServiceInfo
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    EmbedRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
 from mmrec.errors import MmrecError, NotFoundError
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
@@ -49,14 +54,14 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.snapshot import Snapshot, changed_snapshot, make_snapshot, successor
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
-from mmrec.sdk.calls import EngineCalls
+from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
 
 Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 
 
-class Recommender(EngineCalls):
+class Recommender(EngineMethods):
     """Recommends from a bundle. Make one with `Recommender.load`.
 
     Questions are asked from one thread at a time. The catalogue may be changed from another one meanwhile, and another

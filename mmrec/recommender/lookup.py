@@ -19,17 +19,9 @@ import numpy.typing as npt
 import torch
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.contract.items import ItemLookup, ItemRecord, Versions
-from mmrec.contract.lookups import (
-    ItemPage,
-    ItemPath,
-    ListItemsRequest,
-    ResolvedPath,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
+from mmrec.contract.items import ItemRecord, Versions
+from mmrec.contract.replies import ItemLookup, ItemPage, ItemPath, ResolvedPath, ResolvedPaths, SemanticIds
+from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.id_order import IdOrder

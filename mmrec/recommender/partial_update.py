@@ -33,7 +33,7 @@ def amended_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -
     Args:
         record: The row, with every column of the catalogue.
         item: What was sent; what `fields` does not name is not read.
-        fields: As `mmrec.contract.field_mask.checked_field_mask` gives them.
+        fields: As `mmrec.contract.field_mask.FieldMask` gives them.
     """
     words = replaced_words(record, item, fields)
     # The dataset's own reference is to a picture that the item no longer has.
@@ -51,7 +51,7 @@ def describe_fields(
         catalogue: The items as they are.
         sides: What the encoders said of them.
         items: With ids, none twice; what `fields` does not name is not read.
-        fields: At least one, as `mmrec.contract.field_mask.checked_field_mask` gives them.
+        fields: At least one, as `mmrec.contract.field_mask.FieldMask` gives them.
 
     Raises:
         InvalidArgumentError: a field is a column that the catalogue does not have.

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.contract.items import ChannelShare, Fallback, ItemRecord, ScoredItem, Versions
-from mmrec.contract.types import Recommendations, RecommendRequest
+from mmrec.contract.replies import Recommendations
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import MmrecError
 from mmrec.recommender.batch_eligibility import Allowed, Tier
 from mmrec.recommender.candidate_filter import Admission

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import Fallback, FilterMode, ItemRecord, Modality, ScoredItem, Versions
-from mmrec.contract.questions import SearchRequest, SearchResults, SimilarRequest
+from mmrec.contract.replies import SearchResults
+from mmrec.contract.requests import SearchRequest, SimilarRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.modality_vectors import CatalogueSides

@@ -16,27 +16,32 @@ from typing import NamedTuple
 import torch
 
 from mmrec.bundle import Bundle
-from mmrec.contract.items import ItemLookup, ItemRecord, Versions
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.items import ItemRecord, Versions
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
+    ServiceInfo,
     TagResults,
 )
-from mmrec.contract.types import EmbedRequest, EmbedResults, Recommendations, RecommendRequest, ServiceInfo
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    EmbedRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
 from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.artefact import Parts
@@ -95,7 +100,7 @@ class Snapshot(NamedTuple):
         """A row as clients see it."""
         return _record(self.parts, row)
 
-    # --- questions, as `mmrec.contract.types.Questions` says
+    # --- questions, as `mmrec.contract.engine.Questions` says
     # ------------------------------------------------------------------
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:

@@ -22,7 +22,8 @@ import numpy.typing as npt
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.item_words import item_text
 from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
-from mmrec.contract.questions import ItemTags, Tag, TagCalibration, TagRequest, TagResults
+from mmrec.contract.replies import ItemTags, Tag, TagCalibration, TagResults
+from mmrec.contract.requests import TagRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import CatalogueSides, item_side, no_side
 from mmrec.sdk.batches import COLUMN_STEPS, LABEL_CHUNK

@@ -11,25 +11,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, UpsertRequest
-from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
-from mmrec.contract.questions import (
-    ItemTags,
-    SearchRequest,
-    SearchResults,
-    SimilarRequest,
-    TagCalibration,
-    TagRequest,
-    TagResults,
-)
-from mmrec.contract.rules import MAX_BATCH, checked_choice, checked_item_ids
-from mmrec.contract.types import (
-    EmbedRequest,
+from mmrec.contract.items import ItemFailure, ItemInput, Modality, NumberFormat, Versions
+from mmrec.contract.replies import (
     EmbedResults,
     ItemEmbedding,
-    NumberFormat,
+    ItemTags,
     Recommendations,
-    RecommendRequest,
+    SearchResults,
+    TagCalibration,
+    TagResults,
 )
+from mmrec.contract.requests import EmbedRequest, RecommendRequest, SearchRequest, SimilarRequest, TagRequest
+from mmrec.contract.rules import MAX_BATCH, Choice, Ids
 from mmrec.errors import FieldViolation, InternalError, InvalidArgumentError, MmrecError
 
 if TYPE_CHECKING:
@@ -129,7 +122,7 @@ class EmbedBatch:
     def __post_init__(self) -> None:
         _check_length(self.items, "items")
         object.__setattr__(self, "modality", EmbedRequest((), self.dimension, self.modality).modality)
-        object.__setattr__(self, "dtype", checked_choice(NumberFormat, self.dtype, "dtype"))
+        object.__setattr__(self, "dtype", Choice(NumberFormat).check(self.dtype, "dtype"))
 
     def split(self) -> list[EmbedRequest]:
         """The good items for the engine, at most `EMBED_CHUNK` a request."""
@@ -199,7 +192,7 @@ class TagBatch:
 
     def __post_init__(self) -> None:
         _check_length((*self.items, *self.item_ids), "items")
-        object.__setattr__(self, "item_ids", checked_item_ids(self.item_ids))
+        object.__setattr__(self, "item_ids", Ids().check(self.item_ids, "item_ids"))
 
     def split(self) -> list[TagRequest]:
         """Requests for the engine: first some without items, which make the labels ready, then those with items.

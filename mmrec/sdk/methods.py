@@ -1,446 +1,313 @@
-"""What happens in each call, as a table: from wire, split into engine requests, join their results, to wire.
+"""The methods of `Client`, `AsyncClient` and `mmrec.Recommender`, written once: each makes a request and calls.
 
-Unit of work: one RPC. The client, the server and the in-process transport all read this table, so none of
-them knows a call by name. Knows nothing of channels, threads or models.
+`AsyncMethods` is generated from this module by scripts/generate_sdk.py. The keyword arguments of a method are the
+fields of its request, in `mmrec.sdk.options`. Knows nothing of protobuf, channels or models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TypeVar, Unpack
 
-from google.protobuf.message import Message
-
-from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import ItemLookup
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.questions import (
+from mmrec.contract.changes import ChangeResults, DeleteRequest
+from mmrec.contract.replies import (
     DuplicateGroups,
-    DuplicatesRequest,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
-    TagRequest,
+    SemanticIds,
     TagResults,
 )
-from mmrec.contract.types import (
-    EmbedRequest,
-    EmbedResults,
-    Engine,
-    Questions,
-    Recommendations,
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    ListItemsRequest,
+    MismatchRequest,
     RecommendRequest,
-    ServiceInfo,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
 )
-from mmrec.errors import InternalError, MmrecError
-from mmrec.sdk.batches import (
-    LABEL_CHUNK,
-    EmbedBatch,
-    RecommendBatch,
-    SearchBatch,
-    SimilarBatch,
-    TagBatch,
-    UpsertBatch,
-    only,
-)
-from mmrec.sdk.wire import catalogue, changes, messages, questions
-from mmrec.sdk.wire.values import parse
-from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
+from mmrec.contract.rules import DEFAULT_K, Ids
+from mmrec.sdk import options as keywords
+from mmrec.sdk import rpcs
+from mmrec.sdk.batches import EmbedBatch, TagBatch, UpsertBatch
+from mmrec.sdk.inputs import Items, item_inputs
 
 Q = TypeVar("Q")
 R = TypeVar("R")
 
+# Requests take any iterables, words for enum members and paths for pictures, and say what is wrong with a value: hence
+# the ignored argument types. Names of keyword arguments are checked.
 
-@dataclass(frozen=True)
-class Rpc(Generic[Q, R]):
-    """One RPC that is built; of one that streams, what happens with each message.
 
-    Attributes:
-        path: Full name on the wire, ``/package.Service/Method``.
-        kind: Which call of the engine does the work: a key of `ENGINE_CALLS`.
-        request_type: Its request message.
-        reply_type: Its reply message.
-        request_to_wire: The request as a message.
-        request_from_wire: The request from a message; raises `MmrecError` for a bad one.
-        reply_to_wire: The reply as a message.
-        reply_from_wire: The reply from a message.
-        split: The requests to hand to the engine, possibly none.
-        join: The reply from the request and the engine's results; raises the error of a call that failed
-            whole.
-    """
+class Methods(ABC):
+    """One method per call. Every one takes `timeout`, the seconds that a client may wait; None: the client's own."""
 
-    path: str
-    kind: str
-    request_type: type[Message]
-    reply_type: type[Message]
-    request_to_wire: Callable[[Q], Message]
-    request_from_wire: Callable[[Any], Q]
-    reply_to_wire: Callable[[R], Message]
-    reply_from_wire: Callable[[Any], R]
-    split: Callable[[Q], list[Any]]
-    join: Callable[[Q, list[Any]], R]
+    @abstractmethod
+    def _call(self, rpc: rpcs.Rpc[Q, R], request: Q, timeout: float | None) -> R:
+        """The reply to a request."""
 
-    def encode_request(self, request: Q) -> bytes:
-        """Bytes of a request."""
-        data: bytes = self.request_to_wire(request).SerializeToString()
-        return data
+    def recommend(
+        self,
+        history: Iterable[str] = (),
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.RecommendOptions],
+    ) -> Recommendations:
+        """Recommend items to one customer.
 
-    def decode_request(self, data: bytes) -> Q:
-        """A request from its bytes.
+        Args:
+            history: Item ids the customer has acted on, oldest first; unknown ones come back in `missing_ids`.
+            timeout: Seconds this call may take.
+            options: The other fields of `RecommendRequest`.
 
         Raises:
-            MmrecError: they are no such request, or it breaks a rule.
+            MmrecError: one of the classes of `mmrec.errors`.
         """
-        return self.request_from_wire(parse(self.request_type, data))
+        request = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.RECOMMEND, request, timeout)
 
-    def encode_reply(self, reply: R) -> bytes:
-        """Bytes of a reply."""
-        data: bytes = self.reply_to_wire(reply).SerializeToString()
-        return data
+    def similar(
+        self,
+        item_id: str,
+        k: int = DEFAULT_K,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.SimilarOptions],
+    ) -> SearchResults:
+        """Items nearest to an item of the catalogue, which is not among them.
 
-    def decode_reply(self, data: bytes) -> R:
-        """A reply from its bytes.
+        Args:
+            item_id: The item to start from.
+            k: How many items, 1 to 1,000; 0 means 10.
+            timeout: Seconds this call may take.
+            options: The other fields of `SimilarRequest`.
 
         Raises:
-            InternalError: they are no such reply.
+            NotFoundError: the catalogue does not have it.
+            MmrecError: another of the classes of `mmrec.errors`.
         """
-        try:
-            return self.reply_from_wire(parse(self.reply_type, data))
-        except MmrecError as err:
-            raise InternalError(
-                f"the reply to {self.path} cannot be read ({err.message}); is it an mmrec server, of this version?"
-            ) from err
+        request = SimilarRequest(item_id, k, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.SIMILAR_ITEMS, request, timeout)
 
+    def search(
+        self, text: str = "", *, timeout: float | None = None, **options: Unpack[keywords.SearchOptions]
+    ) -> SearchResults:
+        """Items nearest to words, to a picture, to an item, to several of them at once, or to a vector.
 
-def _itself(request: Any) -> list[Any]:
-    return [request]
+        Args:
+            text: Words to search by.
+            timeout: Seconds this call may take.
+            options: The other fields of `SearchRequest`; the picture may be the path of a file.
 
+        Raises:
+            InvalidImageError: the picture cannot be read.
+            NotFoundError: the picture file cannot be read.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        return self._call(rpcs.SEARCH_ITEMS, SearchRequest(text, **options), timeout)  # type: ignore[arg-type]
 
-def _only(_: Any, results: list[Any]) -> Any:
-    return only(results)
+    def embed(
+        self,
+        items: Items,
+        dimension: int = 0,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.EmbedOptions],
+    ) -> EmbedResults:
+        """Fused embeddings and semantic IDs of items, known or not, at most 1,000.
 
+        Args:
+            items: Items, or mappings with the fields of `ItemInput`.
+            dimension: Length of the vectors: 0 for all, else one of `ServiceInfo.prefixes`.
+            timeout: Seconds this call may take.
+            options: Which side of the items to embed, and what the numbers are rounded to.
 
-def _deletion(request: DeleteRequest) -> list[DeleteRequest]:
-    return [request] if request.item_ids else []
+        Returns:
+            One entry per item: an embedding, or why that item failed.
 
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
+        batch = EmbedBatch(item_inputs(items), dimension, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.EMBED_ITEMS, batch, timeout)
 
-def _deleted(request: DeleteRequest, results: list[ChangeResults | MmrecError]) -> ChangeResults:
-    return only(results) if results else ChangeResults((), request_id=request.request_id)
+    def tag(
+        self,
+        items: Items = (),
+        *,
+        item_ids: Iterable[str] = (),
+        timeout: float | None = None,
+        **options: Unpack[keywords.TagOptions],
+    ) -> TagResults:
+        """Labels that fit items, with probabilities; at most 1,000 items and ids.
 
+        Args:
+            items: Items, or mappings with the fields of `ItemInput`.
+            item_ids: Items of the catalogue, answered after those of `items`.
+            timeout: Seconds this call may take.
+            options: The other fields of `TagRequest`.
 
-RECOMMEND: Rpc[RecommendRequest, Recommendations] = Rpc(
-    path="/mmrec.v1.RecommendationService/Recommend",
-    kind="recommend",
-    request_type=recommendation_pb2.RecommendRequest,
-    reply_type=recommendation_pb2.RecommendResponse,
-    request_to_wire=messages.recommend_request_to_wire,
-    request_from_wire=messages.recommend_request_from_wire,
-    reply_to_wire=messages.recommendations_to_wire,
-    reply_from_wire=messages.recommendations_from_wire,
-    split=_itself,
-    join=_only,
-)
-BATCH_RECOMMEND: Rpc[RecommendBatch, list[Recommendations | MmrecError]] = Rpc(
-    path="/mmrec.v1.RecommendationService/BatchRecommend",
-    kind="recommend",
-    request_type=recommendation_pb2.BatchRecommendRequest,
-    reply_type=recommendation_pb2.BatchRecommendResponse,
-    request_to_wire=messages.recommend_batch_to_wire,
-    request_from_wire=messages.recommend_batch_from_wire,
-    reply_to_wire=messages.recommend_results_to_wire,
-    reply_from_wire=messages.recommend_results_from_wire,
-    split=RecommendBatch.split,
-    join=RecommendBatch.join,
-)
-SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
-    path="/mmrec.v1.UnderstandingService/SimilarItems",
-    kind="similar",
-    request_type=understanding_pb2.SimilarItemsRequest,
-    reply_type=understanding_pb2.SimilarItemsResponse,
-    request_to_wire=questions.similar_request_to_wire,
-    request_from_wire=questions.similar_request_from_wire,
-    reply_to_wire=questions.similar_results_to_wire,
-    reply_from_wire=questions.similar_results_from_wire,
-    split=_itself,
-    join=_only,
-)
-BATCH_SIMILAR_ITEMS: Rpc[SimilarBatch, list[SearchResults | MmrecError]] = Rpc(
-    path="/mmrec.v1.UnderstandingService/BatchSimilarItems",
-    kind="similar",
-    request_type=understanding_pb2.BatchSimilarItemsRequest,
-    reply_type=understanding_pb2.BatchSimilarItemsResponse,
-    request_to_wire=questions.similar_batch_to_wire,
-    request_from_wire=questions.similar_batch_from_wire,
-    reply_to_wire=questions.similar_batch_results_to_wire,
-    reply_from_wire=questions.similar_batch_results_from_wire,
-    split=SimilarBatch.split,
-    join=SimilarBatch.join,
-)
-SEARCH_ITEMS: Rpc[SearchRequest, SearchResults] = Rpc(
-    path="/mmrec.v1.UnderstandingService/SearchItems",
-    kind="search",
-    request_type=understanding_pb2.SearchItemsRequest,
-    reply_type=understanding_pb2.SearchItemsResponse,
-    request_to_wire=questions.search_request_to_wire,
-    request_from_wire=questions.search_request_from_wire,
-    reply_to_wire=questions.search_results_to_wire,
-    reply_from_wire=questions.search_results_from_wire,
-    split=_itself,
-    join=_only,
-)
-BATCH_SEARCH_ITEMS: Rpc[SearchBatch, list[SearchResults | MmrecError]] = Rpc(
-    path="/mmrec.v1.UnderstandingService/BatchSearchItems",
-    kind="search",
-    request_type=understanding_pb2.BatchSearchItemsRequest,
-    reply_type=understanding_pb2.BatchSearchItemsResponse,
-    request_to_wire=questions.search_batch_to_wire,
-    request_from_wire=questions.search_batch_from_wire,
-    reply_to_wire=questions.search_batch_results_to_wire,
-    reply_from_wire=questions.search_batch_results_from_wire,
-    split=SearchBatch.split,
-    join=SearchBatch.join,
-)
-TAG_ITEMS: Rpc[TagBatch, TagResults] = Rpc(
-    path="/mmrec.v1.UnderstandingService/TagItems",
-    kind="tag",
-    request_type=understanding_pb2.TagItemsRequest,
-    reply_type=understanding_pb2.TagItemsResponse,
-    request_to_wire=questions.tag_batch_to_wire,
-    request_from_wire=questions.tag_batch_from_wire,
-    reply_to_wire=questions.tag_results_to_wire,
-    reply_from_wire=questions.tag_results_from_wire,
-    split=TagBatch.split,
-    join=TagBatch.join,
-)
-FIND_DUPLICATES: Rpc[DuplicatesRequest, DuplicateGroups] = Rpc(
-    path="/mmrec.v1.UnderstandingService/FindDuplicates",
-    kind="duplicates",
-    request_type=understanding_pb2.FindDuplicatesRequest,
-    reply_type=understanding_pb2.FindDuplicatesResponse,
-    request_to_wire=questions.duplicates_request_to_wire,
-    request_from_wire=questions.duplicates_request_from_wire,
-    reply_to_wire=questions.duplicate_groups_to_wire,
-    reply_from_wire=questions.duplicate_groups_from_wire,
-    split=_itself,
-    join=_only,
-)
-FIND_MISMATCHES: Rpc[MismatchRequest, Mismatches] = Rpc(
-    path="/mmrec.v1.UnderstandingService/FindMismatches",
-    kind="mismatches",
-    request_type=understanding_pb2.FindMismatchesRequest,
-    reply_type=understanding_pb2.FindMismatchesResponse,
-    request_to_wire=questions.mismatch_request_to_wire,
-    request_from_wire=questions.mismatch_request_from_wire,
-    reply_to_wire=questions.mismatches_to_wire,
-    reply_from_wire=questions.mismatches_from_wire,
-    split=_itself,
-    join=_only,
-)
-EMBED_ITEMS: Rpc[EmbedBatch, EmbedResults] = Rpc(
-    path="/mmrec.v1.UnderstandingService/EmbedItems",
-    kind="embed",
-    request_type=understanding_pb2.EmbedItemsRequest,
-    reply_type=understanding_pb2.EmbedItemsResponse,
-    request_to_wire=messages.embed_batch_to_wire,
-    request_from_wire=messages.embed_batch_from_wire,
-    reply_to_wire=messages.embed_results_to_wire,
-    reply_from_wire=messages.embed_results_from_wire,
-    split=EmbedBatch.split,
-    join=EmbedBatch.join,
-)
-GET_ITEMS: Rpc[tuple[str, ...], ItemLookup] = Rpc(
-    path="/mmrec.v1.ItemService/GetItems",
-    kind="items",
-    request_type=item_pb2.GetItemsRequest,
-    reply_type=item_pb2.GetItemsResponse,
-    request_to_wire=messages.item_ids_to_wire,
-    request_from_wire=messages.item_ids_from_wire,
-    reply_to_wire=messages.item_lookup_to_wire,
-    reply_from_wire=messages.item_lookup_from_wire,
-    split=_itself,
-    join=_only,
-)
-LIST_ITEMS: Rpc[ListItemsRequest, ItemPage] = Rpc(
-    path="/mmrec.v1.ItemService/ListItems",
-    kind="list-items",
-    request_type=item_pb2.ListItemsRequest,
-    reply_type=item_pb2.ListItemsResponse,
-    request_to_wire=catalogue.list_items_request_to_wire,
-    request_from_wire=catalogue.list_items_request_from_wire,
-    reply_to_wire=catalogue.item_page_to_wire,
-    reply_from_wire=catalogue.item_page_from_wire,
-    split=_itself,
-    join=_only,
-)
-GET_SEMANTIC_IDS: Rpc[SemanticIdsRequest, SemanticIds] = Rpc(
-    path="/mmrec.v1.ItemService/GetSemanticIds",
-    kind="semantic-ids",
-    request_type=item_pb2.GetSemanticIdsRequest,
-    reply_type=item_pb2.GetSemanticIdsResponse,
-    request_to_wire=catalogue.semantic_ids_request_to_wire,
-    request_from_wire=catalogue.semantic_ids_request_from_wire,
-    reply_to_wire=catalogue.semantic_ids_to_wire,
-    reply_from_wire=catalogue.semantic_ids_from_wire,
-    split=_itself,
-    join=_only,
-)
-RESOLVE_SEMANTIC_IDS: Rpc[ResolveRequest, ResolvedPaths] = Rpc(
-    path="/mmrec.v1.ItemService/ResolveSemanticIds",
-    kind="resolve",
-    request_type=item_pb2.ResolveSemanticIdsRequest,
-    reply_type=item_pb2.ResolveSemanticIdsResponse,
-    request_to_wire=catalogue.resolve_request_to_wire,
-    request_from_wire=catalogue.resolve_request_from_wire,
-    reply_to_wire=catalogue.resolved_paths_to_wire,
-    reply_from_wire=catalogue.resolved_paths_from_wire,
-    split=_itself,
-    join=_only,
-)
-UPSERT_ITEMS: Rpc[UpsertBatch, ChangeResults] = Rpc(
-    path="/mmrec.v1.ItemService/UpsertItems",
-    kind="upsert",
-    request_type=item_pb2.UpsertItemsRequest,
-    reply_type=item_pb2.UpsertItemsResponse,
-    request_to_wire=changes.upsert_batch_to_wire,
-    request_from_wire=changes.upsert_batch_from_wire,
-    reply_to_wire=changes.upsert_results_to_wire,
-    reply_from_wire=changes.upsert_results_from_wire,
-    split=UpsertBatch.split,
-    join=UpsertBatch.join,
-)
-STREAM_UPSERT_ITEMS = replace(UPSERT_ITEMS, path="/mmrec.v1.ItemService/StreamUpsertItems")
-DELETE_ITEMS: Rpc[DeleteRequest, ChangeResults] = Rpc(
-    path="/mmrec.v1.ItemService/DeleteItems",
-    kind="delete",
-    request_type=item_pb2.DeleteItemsRequest,
-    reply_type=item_pb2.DeleteItemsResponse,
-    request_to_wire=changes.delete_request_to_wire,
-    request_from_wire=changes.delete_request_from_wire,
-    reply_to_wire=changes.delete_results_to_wire,
-    reply_from_wire=changes.delete_results_from_wire,
-    split=_deletion,
-    join=_deleted,
-)
-GET_SERVICE_INFO: Rpc[None, ServiceInfo] = Rpc(
-    path="/mmrec.v1.SystemService/GetServiceInfo",
-    kind="info",
-    request_type=system_pb2.GetServiceInfoRequest,
-    reply_type=system_pb2.GetServiceInfoResponse,
-    request_to_wire=messages.info_request_to_wire,
-    request_from_wire=messages.info_request_from_wire,
-    reply_to_wire=messages.info_to_wire,
-    reply_from_wire=messages.info_from_wire,
-    split=_itself,
-    join=_only,
-)
+        Returns:
+            One entry per item: its labels, best first, or why that item failed.
 
-_BUILT: tuple[Rpc[Any, Any], ...] = (
-    RECOMMEND,
-    BATCH_RECOMMEND,
-    SIMILAR_ITEMS,
-    BATCH_SIMILAR_ITEMS,
-    SEARCH_ITEMS,
-    BATCH_SEARCH_ITEMS,
-    TAG_ITEMS,
-    FIND_DUPLICATES,
-    FIND_MISMATCHES,
-    EMBED_ITEMS,
-    GET_ITEMS,
-    LIST_ITEMS,
-    GET_SEMANTIC_IDS,
-    RESOLVE_SEMANTIC_IDS,
-    UPSERT_ITEMS,
-    STREAM_UPSERT_ITEMS,
-    DELETE_ITEMS,
-    GET_SERVICE_INFO,
-)
-RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _BUILT}
-"""Every RPC that is built, by path."""
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
+        question = TagRequest(**options)  # type: ignore[arg-type]
+        batch = TagBatch(question, item_inputs(items), Ids().check(item_ids, "item_ids"))
+        return self._call(rpcs.TAG_ITEMS, batch, timeout)
 
+    def duplicates(
+        self,
+        item_ids: Iterable[str] = (),
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.DuplicatesOptions],
+    ) -> DuplicateGroups:
+        """Things that are in the catalogue twice.
 
-# --- the engine's side --------------------------------------------------------------------------------------
+        Args:
+            item_ids: Only groups with one of these items; empty for the whole catalogue.
+            timeout: Seconds this call may take.
+            options: The other fields of `DuplicatesRequest`.
 
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = DuplicatesRequest(item_ids, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.FIND_DUPLICATES, request, timeout)
 
-QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
-    "recommend": lambda engine, requests: engine.recommend_many(requests),
-    "similar": lambda engine, requests: engine.similar_many(requests),
-    "search": lambda engine, requests: engine.search_many(requests),
-    "embed": lambda engine, requests: engine.embed_many(requests),
-    "tag": lambda engine, requests: engine.tag_many(requests),
-    "duplicates": lambda engine, requests: engine.duplicates_many(requests),
-    "mismatches": lambda engine, requests: engine.mismatches_many(requests),
-    "items": lambda engine, requests: engine.items_many(requests),
-    "list-items": lambda engine, requests: engine.list_items_many(requests),
-    "semantic-ids": lambda engine, requests: engine.semantic_ids_many(requests),
-    "resolve": lambda engine, requests: engine.resolve_many(requests),
-    "info": lambda engine, requests: [engine.info()] * len(requests),
-}
-"""What answers each kind of question: as many results as requests, in the same order, each a value or error."""
-ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
-    **QUESTIONS,
-    "upsert": lambda engine, requests: engine.upsert_many(requests),
-    "delete": lambda engine, requests: engine.delete_many(requests),
-}
-"""What does the work of each kind, changes among them."""
+    def mismatches(
+        self,
+        item_ids: Iterable[str] = (),
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.MismatchOptions],
+    ) -> Mismatches:
+        """Items whose picture and words do not agree, worst first.
 
+        Args:
+            item_ids: Only these items; empty for the whole catalogue.
+            timeout: Seconds this call may take.
+            options: The other fields of `MismatchRequest`.
 
-_WHOLE_CATALOGUE = 1_000
-"""What a question about the whole catalogue weighs: more than any batch, so it is done by itself."""
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = MismatchRequest(item_ids, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.FIND_MISMATCHES, request, timeout)
 
+    def items(self, item_ids: Sequence[str], *, timeout: float | None = None) -> ItemLookup:
+        """Catalogue rows by id, at most 1,000; unknown ids come back in `missing_ids`.
 
-_ROWS = 100
-"""Rows of the catalogue that are read out in about the time of one request of another kind."""
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        return self._call(rpcs.GET_ITEMS, Ids().check(item_ids, "item_ids"), timeout)
 
+    def list_items(
+        self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]
+    ) -> ItemPage:
+        """A page of the catalogue, in the order of the item ids; pages go on while it changes.
 
-def work_of(request: Any) -> int:
-    """How much work one engine request is, in items to embed or else in requests."""
-    if isinstance(request, EmbedRequest | UpsertRequest):
-        return max(1, len(request.items))
-    if isinstance(request, TagRequest):
-        # One that makes labels ready encodes up to LABEL_CHUNK short sentences, about as much as 16 items.
-        return max(1, len(request.items) + len(request.item_ids)) if _has_items(request) else LABEL_CHUNK // 4
-    if isinstance(request, DuplicatesRequest | MismatchRequest):
-        return _WHOLE_CATALOGUE
-    if isinstance(request, ListItemsRequest):
-        return max(1, request.page_size // _ROWS)
-    if isinstance(request, ResolveRequest):
-        return max(1, len(request.semantic_ids) * request.page_size // _ROWS)
-    return 1
+        Args:
+            filter: AIP-160 condition over the columns, as in ``colour = "red" AND price < 50``; empty for every item.
+            timeout: Seconds this call may take.
+            options: The other fields of `ListItemsRequest`.
 
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        return self._call(rpcs.LIST_ITEMS, ListItemsRequest(filter, **options), timeout)  # type: ignore[arg-type]
 
-def _has_items(request: TagRequest) -> bool:
-    return bool(request.items or request.item_ids)
+    def semantic_ids(
+        self,
+        item_ids: Iterable[str],
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.SemanticIdsOptions],
+    ) -> SemanticIds:
+        """Semantic IDs of items, at most 1,000; unknown ids come back in `missing_ids`.
 
+        Raises:
+            FailedPreconditionError: the server does not know the items' paths in that version.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = SemanticIdsRequest(item_ids, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.GET_SEMANTIC_IDS, request, timeout)
 
-# --- the whole contract, built or not -----------------------------------------------------------------------
+    def resolve_semantic_ids(
+        self,
+        semantic_ids: Iterable[Iterable[int]],
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.ResolveOptions],
+    ) -> ResolvedPaths:
+        """Items of semantic IDs, or of the beginnings of them, at most 1,000.
 
+        Args:
+            semantic_ids: Paths of one code or more, as in ``[(12, 200, 7, 0), (12, 200)]``.
+            timeout: Seconds this call may take.
+            options: The other fields of `ResolveRequest`.
 
-class Method(NamedTuple):
-    """An RPC of the contract."""
+        Returns:
+            One entry per path: its items, or why that path was refused.
 
-    path: str
-    client_streaming: bool
-    server_streaming: bool
+        Raises:
+            FailedPreconditionError: the server does not know the items' paths in that version.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = ResolveRequest(semantic_ids, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.RESOLVE_SEMANTIC_IDS, request, timeout)
 
+    def upsert_items(
+        self, items: Items, *, timeout: float | None = None, **options: Unpack[keywords.UpsertOptions]
+    ) -> ChangeResults:
+        """Add items, at most 1,000, or put them in place of those of the same id.
 
-SERVICES: Mapping[str, tuple[Method, ...]] = {
-    service.full_name: tuple(
-        Method(f"/{service.full_name}/{method.name}", method.client_streaming, method.server_streaming)
-        for method in service.methods
-    )
-    for module in (item_pb2, understanding_pb2, recommendation_pb2, system_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-}
-"""Every service of the contract with its RPCs."""
-METHODS: tuple[Method, ...] = tuple(method for methods in SERVICES.values() for method in methods)
-"""Every RPC of the contract."""
+        They can be recommended, found and filtered within seconds, without any training. An item comes as a whole, and
+        what is left out is empty afterwards; or with `fields`, only these are replaced in items that exist.
+
+        Args:
+            items: Items with ids, or mappings with the fields of `ItemInput`.
+            timeout: Seconds this call may take.
+            options: The other fields of `UpsertRequest`.
+
+        Returns:
+            One entry per item: that it was done, or why that item was refused.
+
+        Raises:
+            FailedPreconditionError: another change was made under this request id, or the server's bundle takes no new
+                items.
+            MmrecError: the call failed as a whole.
+        """
+        batch = UpsertBatch(item_inputs(items), **options)  # type: ignore[arg-type]
+        return self._call(rpcs.UPSERT_ITEMS, batch, timeout)
+
+    def delete_items(
+        self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.DeleteOptions]
+    ) -> ChangeResults:
+        """Remove items, at most 1,000; they are not shown again from the reply on. Histories that hold them stay.
+
+        Args:
+            item_ids: The items.
+            timeout: Seconds this call may take.
+            options: The other fields of `DeleteRequest`.
+
+        Returns:
+            One entry per id: that it was done, or why it was refused, as NOT_FOUND for one that the catalogue lacks.
+
+        Raises:
+            FailedPreconditionError: another change was made under this request id, or no item would be left.
+            MmrecError: the call failed as a whole.
+        """
+        request = DeleteRequest(item_ids, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.DELETE_ITEMS, request, timeout)

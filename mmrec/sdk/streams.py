@@ -10,13 +10,15 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
 
 from mmrec.errors import DeadlineExceededError, InternalError, MmrecError
+
+T = TypeVar("T")
 
 
 class Stream(Protocol):
@@ -65,6 +67,22 @@ class AsyncStream(Protocol):
     async def close(self) -> None:
         """See `Stream.close`."""
         ...
+
+
+def each(entries: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    """The entries of any iterable, for asyncio."""
+    return aiter(entries) if isinstance(entries, AsyncIterable) else _Each(iter(entries))
+
+
+class _Each(AsyncIterator[T]):
+    def __init__(self, entries: Iterator[T]) -> None:
+        self._entries = entries
+
+    async def __anext__(self) -> T:
+        try:
+            return next(self._entries)
+        except StopIteration:
+            raise StopAsyncIteration from None
 
 
 def _late(timeout: float) -> MmrecError:

@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from mmrec.contract.changes import ChangeResults
-from mmrec.contract.field_mask import checked_field_mask
+from mmrec.contract.field_mask import FieldMask
 from mmrec.contract.items import ItemInput
-from mmrec.contract.rules import whole_number
-from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.contract.rules import Whole
+from mmrec.errors import MmrecError
 from mmrec.sdk.batches import UpsertBatch
-from mmrec.sdk.calls import upsert_batch
-from mmrec.sdk.methods import STREAM_UPSERT_ITEMS
+from mmrec.sdk.inputs import item_inputs
+from mmrec.sdk.rpcs import STREAM_UPSERT_ITEMS
 
 _MOST_IN_FLIGHT = 16
 
@@ -37,20 +37,15 @@ class UpsertStream:
         request_id: str,
         skip: int,
         in_flight: int,
+        *,
         validate_only: bool,
         wait_until_visible: bool,
         fields: Iterable[str] = (),
     ) -> None:
-        self._fields = checked_field_mask(fields)
+        self._fields = FieldMask().check(fields, "fields")
         UpsertBatch((), request_id, validate_only, wait_until_visible)  # refused before anything is sent
-        self._skip = whole_number(skip, "skip")
-        if self._skip < 0:
-            raise InvalidArgumentError(f"skip is {skip}; it must be 0 or more", field="skip")
-        self._in_flight = whole_number(in_flight, "in_flight")
-        if not 1 <= self._in_flight <= _MOST_IN_FLIGHT:
-            raise InvalidArgumentError(
-                f"in_flight is {in_flight}; it must lie between 1 and {_MOST_IN_FLIGHT}", field="in_flight"
-            )
+        self._skip = Whole().check(skip, "skip")
+        self._in_flight = Whole(1, _MOST_IN_FLIGHT).check(in_flight, "in_flight")
         self._request_id = request_id
         self._flags = (validate_only, wait_until_visible)
         self._number = 0
@@ -68,7 +63,7 @@ class UpsertStream:
         if number < self._skip:
             return None
         request_id = f"{self._request_id}/{number}" if self._request_id else ""
-        batch = upsert_batch(items, request_id, *self._flags, self._fields)
+        batch = UpsertBatch(item_inputs(items), request_id, *self._flags, self._fields)
         data = STREAM_UPSERT_ITEMS.encode_request(batch)
         self._waiting.append(batch)
         return data

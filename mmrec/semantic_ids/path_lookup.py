@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.contract.lookups import MAX_CODE
+from mmrec.contract.rules import MAX_CODE
 from mmrec.errors import InvalidArgumentError
 from mmrec.semantic_ids.decode_index import DecodeIndex
 

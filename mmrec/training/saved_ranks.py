@@ -26,7 +26,7 @@ from mmrec.evaluation.measuring import Key
 from mmrec.evaluation.metrics import Ranks
 from mmrec.runtime.disk_errors import refusals_as_errors
 
-_METADATA = b"mmrec.contract.questions"
+_METADATA = b"mmrec.questions"
 _FORMAT = 1
 _LARGEST = np.iinfo(np.int32).max
 

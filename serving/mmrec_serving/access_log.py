@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, get_args
 
-from mmrec.sdk.methods import METHODS
+from mmrec.sdk.rpcs import METHODS
 from mmrec_serving.config import AccessLogged
 from mmrec_serving.log_sampling import INTERVAL_S, Bursts
 

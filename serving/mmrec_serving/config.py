@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.sdk.transport import metadata_for
+from mmrec.sdk.connection import metadata_for
 
 AccessLogged = Literal["none", "errors", "all"]
 """Of which calls the access log has a line."""

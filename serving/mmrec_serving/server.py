@@ -4,7 +4,7 @@ It runs on grpc.aio: a waiting call is a coroutine, not a thread, so hundreds ca
 does the work. The port is bound and health says NOT_SERVING while the engine loads; it says SERVING when the
 engine has answered its first request, and NOT_SERVING again when a thread that the server needs has ended by
 itself (see `mmrec_serving.worker_threads`). Knows nothing of models: an engine is whatever has the calls of
-`mmrec.contract.types.Engine`.
+`mmrec.contract.engine.Engine`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from mmrec.contract.types import Engine, Questions, RecommendRequest
+from mmrec.contract.engine import Engine, Questions
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.sdk.methods import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
+from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor

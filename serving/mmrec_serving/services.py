@@ -1,6 +1,6 @@
 """The services of the contract: from wire, to the scheduler, to wire.
 
-Unit of work: one call, or one message of a stream. What happens in each is in the table of `mmrec.sdk.methods`; an RPC
+Unit of work: one call, or one message of a stream. What happens in each is in the table of `mmrec.sdk.rpcs`; an RPC
 of the contract that is not in it answers UNIMPLEMENTED. Knows nothing of engines.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import grpc
 
 from mmrec.errors import NotImplementedYetError, UnavailableError
-from mmrec.sdk.methods import RPCS, SERVICES, Method, Rpc
+from mmrec.sdk.rpcs import RPCS, SERVICES, Method, Rpc
 from mmrec_serving.interceptors import handler_like
 from mmrec_serving.scheduler import Submitter
 

@@ -23,7 +23,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from mmrec.bundle import BundleWriter
-from mmrec.contract.types import Versions
+from mmrec.contract.items import Versions
 
 root, fatal, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 seen = []

@@ -18,7 +18,7 @@ from rich.console import Console
 from mmrec.cli.output import Output, plain, printable
 from mmrec.cli.progress import PlainProgress, TerminalProgress, close_open_bars
 from mmrec.contract.items import Fallback, ItemRecord, ScoredItem
-from mmrec.contract.types import Recommendations
+from mmrec.contract.replies import Recommendations
 from mmrec.errors import NotFoundError
 from mmrec.runtime.progress import NO_PROGRESS
 

@@ -13,7 +13,7 @@ from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, Up
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec.sdk.batches import UpsertBatch
-from mmrec.sdk.methods import DELETE_ITEMS, work_of
+from mmrec.sdk.rpcs import DELETE_ITEMS, work_of
 
 HAT = ItemInput("a", "hat")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

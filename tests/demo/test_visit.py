@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from mmrec.contract.items import ItemRecord, ScoredItem
-from mmrec.contract.types import Recommendations, RecommendRequest
+from mmrec.contract.replies import Recommendations
+from mmrec.contract.requests import RecommendRequest
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.demo import DemoTruth, draw_contact_sheet, write_demo_dataset
 from mmrec.demo.visit import ask_for_customers, measure_matching, sheet_rows

@@ -36,8 +36,8 @@ def _loaded(statement: str, among: tuple[str, ...], environment: dict[str, str])
         "mmrec.sdk.client",
         "mmrec.sdk.aio",
         "mmrec.sdk.wire",
-        "mmrec.sdk.calls",
-        "mmrec.contract.types",
+        "mmrec.sdk.methods",
+        "mmrec.contract.requests",
         "mmrec.errors",
     ],
 )

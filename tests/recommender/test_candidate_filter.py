@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import FilterMode
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.types import RecommendRequest
+from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender import candidate_filter as admission

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import mmrec
 from mmrec.contract.items import ItemInput, Modality
-from mmrec.contract.questions import TagRequest, TagResults
+from mmrec.contract.replies import TagResults
+from mmrec.contract.requests import TagRequest
 from mmrec.recommender.changed_rows import (
     ChangedRows,
     changed_features,

@@ -10,7 +10,7 @@ import pytest
 
 import mmrec
 from mmrec.contract.items import ItemInput
-from mmrec.contract.types import RecommendRequest
+from mmrec.contract.requests import RecommendRequest
 from mmrec.recommender.live_events import LiveEvents
 
 

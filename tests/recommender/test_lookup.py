@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import ItemRecord, Versions
-from mmrec.contract.lookups import (
-    ItemPage,
-    ListItemsRequest,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
+from mmrec.contract.replies import ItemPage, ResolvedPaths, SemanticIds
+from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.lookup import CatalogueLookUp, CodebookPaths

@@ -14,10 +14,19 @@ import pytest
 
 import mmrec
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
-from mmrec.contract.lookups import ListItemsRequest, ResolveRequest, SemanticIdsRequest
-from mmrec.contract.questions import DuplicatesRequest, MismatchRequest, SearchRequest, SimilarRequest, TagRequest
-from mmrec.contract.types import EmbedRequest, RecommendRequest
-from mmrec.sdk.methods import ENGINE_CALLS, QUESTIONS
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    EmbedRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
+from mmrec.sdk.rpcs import ENGINE_CALLS, QUESTIONS
 
 ROUNDS = 10
 REWRITTEN = "rewritten"

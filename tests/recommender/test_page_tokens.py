@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.contract.lookups import ListItemsRequest
-from mmrec.contract.questions import DuplicatesRequest, MismatchRequest, SearchRequest
+from mmrec.contract.requests import DuplicatesRequest, ListItemsRequest, MismatchRequest, SearchRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.recommender.page_tokens import ReturnedItems, last_id, page_by_id, page_by_rank
 

@@ -13,8 +13,7 @@ import pytest
 import mmrec
 from mmrec.bundle import BundleWriter
 from mmrec.contract.items import ItemInput
-from mmrec.contract.lookups import ListItemsRequest
-from mmrec.contract.questions import DuplicatesRequest, MismatchRequest, SearchRequest
+from mmrec.contract.requests import DuplicatesRequest, ListItemsRequest, MismatchRequest, SearchRequest
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
 LISTS: dict[str, tuple[Any, Callable[[Any], list[str]]]] = {

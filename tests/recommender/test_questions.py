@@ -10,20 +10,9 @@ import pytest
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
-from mmrec.contract.items import Fallback, ItemFailure, ItemInput, Modality
-from mmrec.contract.questions import (
-    DuplicateGroups,
-    DuplicatesRequest,
-    Evidence,
-    ItemTags,
-    Mismatches,
-    MismatchRequest,
-    SearchRequest,
-    SearchResults,
-    SimilarRequest,
-    TagRequest,
-    TagResults,
-)
+from mmrec.contract.items import Evidence, Fallback, ItemFailure, ItemInput, Modality
+from mmrec.contract.replies import DuplicateGroups, ItemTags, Mismatches, SearchResults, TagResults
+from mmrec.contract.requests import DuplicatesRequest, MismatchRequest, SearchRequest, SimilarRequest, TagRequest
 from mmrec.errors import BundleError, InvalidArgumentError, MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.catalogue_quality import Checker

@@ -11,8 +11,8 @@ import pytest
 
 import mmrec
 from mmrec.contract.items import Fallback, FilterMode
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.types import Recommendations, RecommendRequest
+from mmrec.contract.replies import Recommendations
+from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.candidate_filter import Admission

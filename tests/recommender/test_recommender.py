@@ -7,7 +7,8 @@ import pytest
 
 import mmrec
 from mmrec.contract.items import Fallback, ItemFailure, ItemInput
-from mmrec.contract.types import ItemEmbedding, RecommendRequest
+from mmrec.contract.replies import ItemEmbedding
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
 from mmrec_serving import BackgroundServer
 from tests.contracts import assert_engine_contract, assert_twins

@@ -12,7 +12,8 @@ import torch
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.contract.items import ItemInput
-from mmrec.contract.types import Recommendations, RecommendRequest
+from mmrec.contract.replies import Recommendations
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, NotFoundError
 from mmrec.generator.model import Generator
 from mmrec.recommender.index_report import open_index, verify_index

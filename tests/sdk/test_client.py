@@ -19,9 +19,11 @@ from mmrec.errors import (
     NotImplementedYetError,
     UnavailableError,
 )
-from mmrec.sdk.aio import AsyncClient, AsyncEngineTransport
+from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.aio_transport import AsyncEngineTransport
 from mmrec.sdk.client import Client
-from mmrec.sdk.transport import EngineTransport, channel_options
+from mmrec.sdk.connection import channel_options
+from mmrec.sdk.transport import EngineTransport
 from tests.fake_engine import FakeEngine
 
 

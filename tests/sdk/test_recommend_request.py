@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from mmrec.contract.items import FilterMode
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.types import RecommendRequest
+from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 
 

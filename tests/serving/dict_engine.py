@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
-from mmrec.contract.types import ServiceInfo
+from mmrec.contract.replies import ServiceInfo
 from mmrec.errors import InvalidArgumentError, MmrecError
 
 BASE = Versions(model="m", catalogue="c", codebook="b")

@@ -22,7 +22,8 @@ from mmrec.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from mmrec.sdk.aio import AsyncClient, AsyncEngineTransport
+from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.aio_transport import AsyncEngineTransport
 from mmrec.sdk.client import Client
 from mmrec.sdk.transport import EngineTransport
 from mmrec.v1 import common_pb2, item_pb2, item_pb2_grpc

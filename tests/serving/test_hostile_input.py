@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmrec import Client
 from mmrec.contract.items import Fallback, ItemFailure
-from mmrec.contract.types import ItemEmbedding
+from mmrec.contract.replies import ItemEmbedding
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 
 

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmrec.contract.items import ItemFailure
-from mmrec.contract.questions import SearchRequest, SearchResults
-from mmrec.contract.types import Recommendations, RecommendRequest
+from mmrec.contract.replies import Recommendations, SearchResults
+from mmrec.contract.requests import RecommendRequest, SearchRequest
 from mmrec.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
@@ -33,7 +33,7 @@ from mmrec.errors import (
 )
 from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.client import Client
-from mmrec.sdk.methods import METHODS, RPCS, SERVICES
+from mmrec.sdk.rpcs import METHODS, RPCS, SERVICES
 from mmrec.sdk.wire.status import DETAILS_KEY, error_from_trailer
 from mmrec.v1 import recommendation_pb2, understanding_pb2
 from mmrec_serving import BackgroundServer, ServerConfig

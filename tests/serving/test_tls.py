@@ -10,7 +10,7 @@ import pytest
 
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, UnavailableError
 from mmrec.sdk.client import Client
-from mmrec.sdk.transport import Tls
+from mmrec.sdk.connection import Tls
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import FakeEngine
 

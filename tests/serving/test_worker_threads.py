@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import mmrec
 from mmrec.contract.items import ItemInput
 from mmrec.errors import MmrecError, UnavailableError
-from mmrec.sdk.methods import SERVICES
+from mmrec.sdk.rpcs import SERVICES
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import Housekeeping

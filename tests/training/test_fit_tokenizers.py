@@ -7,7 +7,8 @@ import pytest
 
 from mmrec.bundle import open_bundle
 from mmrec.contract.items import ItemInput
-from mmrec.contract.types import EmbedRequest, EmbedResults, ItemEmbedding
+from mmrec.contract.replies import EmbedResults, ItemEmbedding
+from mmrec.contract.requests import EmbedRequest
 from mmrec.recommender import Recommender
 from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.config import TokenizerConfig

@@ -5,16 +5,8 @@ Unit of work: one message. A request that sets a field which is not built yet is
 
 from __future__ import annotations
 
-from mmrec.contract.lookups import (
-    ItemPage,
-    ItemPath,
-    ListItemsRequest,
-    ResolvedPath,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
+from mmrec.contract.replies import ItemPage, ItemPath, ResolvedPath, ResolvedPaths, SemanticIds
+from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.sdk.wire.reading import mask_from_wire, mask_to_wire, refuse_not_built
 from mmrec.sdk.wire.status import error_from_status, error_to_status
 from mmrec.sdk.wire.values import (

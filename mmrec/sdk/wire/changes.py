@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest
-from mmrec.contract.field_mask import checked_field_mask
+from mmrec.contract.field_mask import FieldMask
 from mmrec.contract.items import ItemFailure
 from mmrec.sdk.batches import UpsertBatch
 from mmrec.sdk.wire.reading import mask_from_wire, mask_to_wire, refuse_not_built
@@ -40,7 +40,7 @@ def upsert_batch_from_wire(message: item_pb2.UpsertItemsRequest) -> UpsertBatch:
         NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
     """
     refuse_not_built(message)
-    fields = checked_field_mask(mask_from_wire(message, "update_mask"), "update_mask")
+    fields = FieldMask().check(mask_from_wire(message, "update_mask"), "update_mask")
     rest = (message.request_id, message.validate_only, message.wait_until_visible, fields)
     UpsertBatch(message.items, *rest)  # refused by its length before anything is read
     return UpsertBatch(item_inputs_from_wire(message.items), *rest)

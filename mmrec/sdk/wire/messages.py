@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmrec.contract.items import ItemFailure, ItemLookup
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.rules import checked_item_ids
-from mmrec.contract.types import (
-    EmbedResults,
-    ItemEmbedding,
-    NumberFormat,
-    Recommendations,
-    RecommendRequest,
-    ServiceInfo,
-)
+from mmrec.contract.items import ItemFailure, NumberFormat
+from mmrec.contract.replies import EmbedResults, ItemEmbedding, ItemLookup, Recommendations, ServiceInfo
+from mmrec.contract.requests import Promotion, RecommendRequest
+from mmrec.contract.rules import Ids
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.sdk.batches import EmbedBatch, RecommendBatch, prefixed
 from mmrec.sdk.wire.reading import read_each, refuse_not_built
@@ -272,7 +265,7 @@ def item_ids_from_wire(message: item_pb2.GetItemsRequest) -> tuple[str, ...]:
         NotImplementedYetError: a field of `FIELDS_NOT_BUILT` is set.
     """
     refuse_not_built(message)
-    return checked_item_ids(message.item_ids)
+    return Ids().check(message.item_ids, "item_ids")
 
 
 def item_lookup_to_wire(found: ItemLookup) -> item_pb2.GetItemsResponse:

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmrec.contract.items import ItemFailure
-from mmrec.contract.questions import (
+from mmrec.contract.items import Evidence, ItemFailure
+from mmrec.contract.replies import (
     DuplicateGroup,
     DuplicateGroups,
-    DuplicatesRequest,
-    Evidence,
     ItemTags,
     Mismatch,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
     SearchResults,
-    SimilarRequest,
     Tag,
     TagCalibration,
-    TagRequest,
     TagResults,
 )
+from mmrec.contract.requests import DuplicatesRequest, MismatchRequest, SearchRequest, SimilarRequest, TagRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.sdk.batches import SearchBatch, SimilarBatch, TagBatch
 from mmrec.sdk.wire.reading import mask_from_wire, mask_to_wire, read_each, refuse_not_built

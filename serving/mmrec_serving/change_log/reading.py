@@ -14,8 +14,8 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 
-from mmrec.contract.rules import checked_ids, whole_number
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, UnavailableError
+from mmrec.contract.rules import Ids, Whole
+from mmrec.errors import FailedPreconditionError, NotFoundError, UnavailableError
 from mmrec_serving.change_log.config import StoreConfig
 from mmrec_serving.change_log.database import STORE_FILE, check, connect, read_state
 from mmrec_serving.change_log.failures import damaged, naming_failures
@@ -85,15 +85,13 @@ class SqliteChangeReader:
     def replay(self, after: int = 0, batch: int = 1000) -> Iterator[Sequence[Sequenced]]:
         """See `ChangeReader`."""
         after = checked_sequence(after, "after")
-        if not 1 <= whole_number(batch, "batch") <= _MOST:
-            raise InvalidArgumentError(f"batch is {batch}; it must be from 1 to {_MOST:,}", field="batch")
-        return self._batches(after, batch)
+        return self._batches(after, Whole(1, _MOST, f"be from 1 to {_MOST:,}").check(batch, "batch"))
 
     def latest(self, item_ids: Sequence[str]) -> Mapping[str, tuple[Sequenced, ...]]:
         """See `ChangeReader`."""
         found: dict[str, tuple[Sequenced, ...]] = {}
         with self._reading() as db:
-            for item_id in dict.fromkeys(checked_ids(item_ids, "item_ids")):
+            for item_id in dict.fromkeys(Ids(None).check(item_ids, "item_ids")):
                 numbers = counting(db, item_id)
                 if numbers:
                     found[item_id] = folded_up([read_change(db, self._folder, number) for number in numbers])
@@ -165,10 +163,7 @@ def checked_sequence(number: int, where: str) -> int:
     Raises:
         InvalidArgumentError: it is no whole number, or is below 0 or over 2^62.
     """
-    number = whole_number(number, where)
-    if not 0 <= number <= 2**62:
-        raise InvalidArgumentError(f"{where} is {number}; it must be 0 or the number of a change", field=where)
-    return number
+    return Whole(0, 2**62, "be 0 or the number of a change").check(number, where)
 
 
 def other_base(folder: Path, base: str, state: StoreState) -> FailedPreconditionError:

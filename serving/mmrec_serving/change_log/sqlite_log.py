@@ -13,7 +13,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from mmrec.contract.rules import checked_list, checked_text
+from mmrec.contract.rules import Text, as_tuple
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec_serving.change_log.compaction import compact_slice, drop_slice
 from mmrec_serving.change_log.config import StoreConfig
@@ -116,8 +116,8 @@ class SqliteChangeStore:
 
     def record(self, request_id: str, kind: Kind, digest: bytes, changes: Sequence[Change], reply: bytes) -> Recorded:
         """See `ChangeStore`."""
-        checked_text(request_id, "request_id", MAX_REQUEST_ID_CHARS)
-        changes = checked_list(changes, "changes", "changes")
+        Text(MAX_REQUEST_ID_CHARS).check(request_id, "request_id")
+        changes = as_tuple(changes, "changes", "changes")
         kind = checked_kind(kind, changes)
         digest = checked_bytes(digest, "digest", MAX_DIGEST_BYTES)
         if request_id and not digest:
@@ -260,5 +260,5 @@ def _following(state: StoreState, new_base: str, upto: int) -> StoreState:
 
 
 def _checked_base(base: str, where: str) -> None:
-    if not checked_text(base, where, MAX_VERSION_CHARS):
+    if not Text(MAX_VERSION_CHARS).check(base, where):
         raise InvalidArgumentError(f"{where} is empty; pass the version of the catalogue", field=where)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias, get_args
 
 from mmrec.contract.items import ItemInput
-from mmrec.contract.rules import checked_id, checked_list, checked_text
+from mmrec.contract.rules import Each, Id, Text
 from mmrec.errors import InvalidArgumentError
 
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
@@ -58,7 +58,7 @@ class Upsert:
                 field="item.item_id",
             )
         object.__setattr__(self, "payload", checked_bytes(self.payload, "payload", MAX_PAYLOAD_BYTES))
-        checked_text(self.encoder_version, "encoder_version", MAX_VERSION_CHARS)
+        Text(MAX_VERSION_CHARS).check(self.encoder_version, "encoder_version")
         if self.fields is not None:
             object.__setattr__(self, "fields", _checked_fields(self.fields))
 
@@ -153,8 +153,7 @@ def checked_kind(kind: str, changes: Sequence[Change]) -> Kind:
 
 
 def _checked_item_id(item_id: str) -> None:
-    if not checked_id(item_id, "item_id"):
-        raise InvalidArgumentError("item_id is empty; a change needs the id of its item", field="item_id")
+    Id(empty="a change needs the id of its item").check(item_id, "item_id")
 
 
 def checked_bytes(value: object, where: str, most: int) -> bytes:
@@ -172,7 +171,7 @@ def checked_bytes(value: object, where: str, most: int) -> bytes:
 
 
 def _checked_fields(fields: Sequence[str]) -> tuple[str, ...]:
-    names = {checked_text(name, "fields") for name in checked_list(fields, "fields", "field names")}
+    names = set(Each(Text(), "field names").check(fields, "fields"))
     if not names:
         raise InvalidArgumentError("fields is empty; name what is replaced, or pass None for all", field="fields")
     for name in sorted(names):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mmrec.contract.engine import Engine
 from mmrec.contract.items import ItemInput, Versions
-from mmrec.contract.types import Engine
 
 if TYPE_CHECKING:
     from mmrec.bundle import Bundle

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest, content_hash
 from mmrec.contract.items import Versions
-from mmrec.contract.types import RecommendRequest
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError, UnavailableError
-from mmrec.sdk.methods import DELETE_ITEMS, UPSERT_ITEMS
+from mmrec.sdk.rpcs import DELETE_ITEMS, UPSERT_ITEMS
 from mmrec_serving.change_log import ChangeStore, Delete, StoreState, Upsert
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
 from mmrec_serving.priority import Pace, give_way

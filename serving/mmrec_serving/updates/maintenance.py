@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from typing import IO, Any, cast
 
 from mmrec.bundle import current_version, prune_versions
-from mmrec.contract.types import Engine, RecommendRequest
+from mmrec.contract.engine import Engine
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, InternalError, MmrecError
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.priority import give_way

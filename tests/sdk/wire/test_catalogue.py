@@ -6,17 +6,10 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from mmrec.contract.items import Versions
-from mmrec.contract.lookups import (
-    ItemPath,
-    ListItemsRequest,
-    ResolvedPath,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
+from mmrec.contract.replies import ItemPath, ResolvedPath, ResolvedPaths, SemanticIds
+from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.sdk.methods import GET_SEMANTIC_IDS, LIST_ITEMS, RESOLVE_SEMANTIC_IDS
+from mmrec.sdk.rpcs import GET_SEMANTIC_IDS, LIST_ITEMS, RESOLVE_SEMANTIC_IDS
 from mmrec.sdk.wire import catalogue
 from mmrec.v1 import common_pb2, item_pb2
 

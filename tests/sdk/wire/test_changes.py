@@ -11,7 +11,7 @@ from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.sdk.batches import UpsertBatch
-from mmrec.sdk.methods import DELETE_ITEMS, STREAM_UPSERT_ITEMS, UPSERT_ITEMS
+from mmrec.sdk.rpcs import DELETE_ITEMS, STREAM_UPSERT_ITEMS, UPSERT_ITEMS
 from mmrec.sdk.wire import changes
 from mmrec.v1 import common_pb2, item_pb2
 

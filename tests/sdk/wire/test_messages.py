@@ -12,56 +12,54 @@ from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest
 from mmrec.contract.items import (
     ITEM_FIELDS,
     ChannelShare,
+    Evidence,
     Fallback,
     FilterMode,
     HistoryShare,
     ItemFailure,
     ItemInput,
-    ItemLookup,
     ItemRecord,
     Modality,
+    NumberFormat,
     ScoredItem,
     Versions,
 )
-from mmrec.contract.lookups import (
-    ItemPage,
-    ItemPath,
-    ListItemsRequest,
-    ResolvedPath,
-    ResolvedPaths,
-    ResolveRequest,
-    SemanticIds,
-    SemanticIdsRequest,
-)
-from mmrec.contract.promotions import Promotion
-from mmrec.contract.questions import (
+from mmrec.contract.replies import (
     DuplicateGroup,
     DuplicateGroups,
-    DuplicatesRequest,
-    Evidence,
+    EmbedResults,
+    ItemEmbedding,
+    ItemLookup,
+    ItemPage,
+    ItemPath,
     ItemTags,
     Mismatch,
     Mismatches,
-    MismatchRequest,
-    SearchRequest,
+    Recommendations,
+    ResolvedPath,
+    ResolvedPaths,
     SearchResults,
-    SimilarRequest,
+    SemanticIds,
+    ServiceInfo,
     Tag,
     TagCalibration,
-    TagRequest,
     TagResults,
 )
-from mmrec.contract.types import (
-    EmbedResults,
-    ItemEmbedding,
-    NumberFormat,
-    Recommendations,
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    Promotion,
     RecommendRequest,
-    ServiceInfo,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
 )
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotImplementedYetError
 from mmrec.sdk.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, UpsertBatch
-from mmrec.sdk.methods import EMBED_ITEMS, METHODS, RPCS
+from mmrec.sdk.rpcs import EMBED_ITEMS, METHODS, RPCS
 from mmrec.sdk.wire import messages, questions
 from mmrec.sdk.wire.reading import FIELDS_NOT_BUILT
 from mmrec.sdk.wire.values import pack_vector, unpack_vector

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmrec.contract.lookups import ListItemsRequest, ResolveRequest, SemanticIdsRequest
+from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import InvalidArgumentError
 
 

@@ -1,0 +1,312 @@
+"""The asyncio twin of `mmrec.sdk.methods`.
+
+Generated: do not edit; run scripts/generate_sdk.py.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TypeVar, Unpack
+
+from mmrec.contract.changes import ChangeResults, DeleteRequest
+from mmrec.contract.replies import (
+    DuplicateGroups,
+    EmbedResults,
+    ItemLookup,
+    ItemPage,
+    Mismatches,
+    Recommendations,
+    ResolvedPaths,
+    SearchResults,
+    SemanticIds,
+    TagResults,
+)
+from mmrec.contract.requests import (
+    DuplicatesRequest,
+    ListItemsRequest,
+    MismatchRequest,
+    RecommendRequest,
+    ResolveRequest,
+    SearchRequest,
+    SemanticIdsRequest,
+    SimilarRequest,
+    TagRequest,
+)
+from mmrec.contract.rules import DEFAULT_K, Ids
+from mmrec.sdk import options as keywords
+from mmrec.sdk import rpcs
+from mmrec.sdk.batches import EmbedBatch, TagBatch, UpsertBatch
+from mmrec.sdk.inputs import Items, item_inputs
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+# Requests take any iterables, words for enum members and paths for pictures, and say what is wrong with a value: hence
+# the ignored argument types. Names of keyword arguments are checked.
+
+
+class AsyncMethods(ABC):
+    """One method per call. Every one takes `timeout`, the seconds that a client may wait; None: the client's own."""
+
+    @abstractmethod
+    async def _call(self, rpc: rpcs.Rpc[Q, R], request: Q, timeout: float | None) -> R:
+        """The reply to a request."""
+
+    async def recommend(
+        self,
+        history: Iterable[str] = (),
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.RecommendOptions],
+    ) -> Recommendations:
+        """Recommend items to one customer.
+
+        Args:
+            history: Item ids the customer has acted on, oldest first; unknown ones come back in `missing_ids`.
+            timeout: Seconds this call may take.
+            options: The other fields of `RecommendRequest`.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.RECOMMEND, request, timeout)
+
+    async def similar(
+        self,
+        item_id: str,
+        k: int = DEFAULT_K,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.SimilarOptions],
+    ) -> SearchResults:
+        """Items nearest to an item of the catalogue, which is not among them.
+
+        Args:
+            item_id: The item to start from.
+            k: How many items, 1 to 1,000; 0 means 10.
+            timeout: Seconds this call may take.
+            options: The other fields of `SimilarRequest`.
+
+        Raises:
+            NotFoundError: the catalogue does not have it.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = SimilarRequest(item_id, k, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.SIMILAR_ITEMS, request, timeout)
+
+    async def search(
+        self, text: str = "", *, timeout: float | None = None, **options: Unpack[keywords.SearchOptions]
+    ) -> SearchResults:
+        """Items nearest to words, to a picture, to an item, to several of them at once, or to a vector.
+
+        Args:
+            text: Words to search by.
+            timeout: Seconds this call may take.
+            options: The other fields of `SearchRequest`; the picture may be the path of a file.
+
+        Raises:
+            InvalidImageError: the picture cannot be read.
+            NotFoundError: the picture file cannot be read.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        return await self._call(rpcs.SEARCH_ITEMS, SearchRequest(text, **options), timeout)  # type: ignore[arg-type]
+
+    async def embed(
+        self,
+        items: Items,
+        dimension: int = 0,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.EmbedOptions],
+    ) -> EmbedResults:
+        """Fused embeddings and semantic IDs of items, known or not, at most 1,000.
+
+        Args:
+            items: Items, or mappings with the fields of `ItemInput`.
+            dimension: Length of the vectors: 0 for all, else one of `ServiceInfo.prefixes`.
+            timeout: Seconds this call may take.
+            options: Which side of the items to embed, and what the numbers are rounded to.
+
+        Returns:
+            One entry per item: an embedding, or why that item failed.
+
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
+        batch = EmbedBatch(item_inputs(items), dimension, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.EMBED_ITEMS, batch, timeout)
+
+    async def tag(
+        self,
+        items: Items = (),
+        *,
+        item_ids: Iterable[str] = (),
+        timeout: float | None = None,
+        **options: Unpack[keywords.TagOptions],
+    ) -> TagResults:
+        """Labels that fit items, with probabilities; at most 1,000 items and ids.
+
+        Args:
+            items: Items, or mappings with the fields of `ItemInput`.
+            item_ids: Items of the catalogue, answered after those of `items`.
+            timeout: Seconds this call may take.
+            options: The other fields of `TagRequest`.
+
+        Returns:
+            One entry per item: its labels, best first, or why that item failed.
+
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
+        question = TagRequest(**options)  # type: ignore[arg-type]
+        batch = TagBatch(question, item_inputs(items), Ids().check(item_ids, "item_ids"))
+        return await self._call(rpcs.TAG_ITEMS, batch, timeout)
+
+    async def duplicates(
+        self,
+        item_ids: Iterable[str] = (),
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.DuplicatesOptions],
+    ) -> DuplicateGroups:
+        """Things that are in the catalogue twice.
+
+        Args:
+            item_ids: Only groups with one of these items; empty for the whole catalogue.
+            timeout: Seconds this call may take.
+            options: The other fields of `DuplicatesRequest`.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = DuplicatesRequest(item_ids, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.FIND_DUPLICATES, request, timeout)
+
+    async def mismatches(
+        self,
+        item_ids: Iterable[str] = (),
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.MismatchOptions],
+    ) -> Mismatches:
+        """Items whose picture and words do not agree, worst first.
+
+        Args:
+            item_ids: Only these items; empty for the whole catalogue.
+            timeout: Seconds this call may take.
+            options: The other fields of `MismatchRequest`.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = MismatchRequest(item_ids, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.FIND_MISMATCHES, request, timeout)
+
+    async def items(self, item_ids: Sequence[str], *, timeout: float | None = None) -> ItemLookup:
+        """Catalogue rows by id, at most 1,000; unknown ids come back in `missing_ids`.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        return await self._call(rpcs.GET_ITEMS, Ids().check(item_ids, "item_ids"), timeout)
+
+    async def list_items(
+        self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]
+    ) -> ItemPage:
+        """A page of the catalogue, in the order of the item ids; pages go on while it changes.
+
+        Args:
+            filter: AIP-160 condition over the columns, as in ``colour = "red" AND price < 50``; empty for every item.
+            timeout: Seconds this call may take.
+            options: The other fields of `ListItemsRequest`.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        return await self._call(rpcs.LIST_ITEMS, ListItemsRequest(filter, **options), timeout)  # type: ignore[arg-type]
+
+    async def semantic_ids(
+        self,
+        item_ids: Iterable[str],
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.SemanticIdsOptions],
+    ) -> SemanticIds:
+        """Semantic IDs of items, at most 1,000; unknown ids come back in `missing_ids`.
+
+        Raises:
+            FailedPreconditionError: the server does not know the items' paths in that version.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = SemanticIdsRequest(item_ids, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.GET_SEMANTIC_IDS, request, timeout)
+
+    async def resolve_semantic_ids(
+        self,
+        semantic_ids: Iterable[Iterable[int]],
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.ResolveOptions],
+    ) -> ResolvedPaths:
+        """Items of semantic IDs, or of the beginnings of them, at most 1,000.
+
+        Args:
+            semantic_ids: Paths of one code or more, as in ``[(12, 200, 7, 0), (12, 200)]``.
+            timeout: Seconds this call may take.
+            options: The other fields of `ResolveRequest`.
+
+        Returns:
+            One entry per path: its items, or why that path was refused.
+
+        Raises:
+            FailedPreconditionError: the server does not know the items' paths in that version.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = ResolveRequest(semantic_ids, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.RESOLVE_SEMANTIC_IDS, request, timeout)
+
+    async def upsert_items(
+        self, items: Items, *, timeout: float | None = None, **options: Unpack[keywords.UpsertOptions]
+    ) -> ChangeResults:
+        """Add items, at most 1,000, or put them in place of those of the same id.
+
+        They can be recommended, found and filtered within seconds, without any training. An item comes as a whole, and
+        what is left out is empty afterwards; or with `fields`, only these are replaced in items that exist.
+
+        Args:
+            items: Items with ids, or mappings with the fields of `ItemInput`.
+            timeout: Seconds this call may take.
+            options: The other fields of `UpsertRequest`.
+
+        Returns:
+            One entry per item: that it was done, or why that item was refused.
+
+        Raises:
+            FailedPreconditionError: another change was made under this request id, or the server's bundle takes no new
+                items.
+            MmrecError: the call failed as a whole.
+        """
+        batch = UpsertBatch(item_inputs(items), **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.UPSERT_ITEMS, batch, timeout)
+
+    async def delete_items(
+        self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.DeleteOptions]
+    ) -> ChangeResults:
+        """Remove items, at most 1,000; they are not shown again from the reply on. Histories that hold them stay.
+
+        Args:
+            item_ids: The items.
+            timeout: Seconds this call may take.
+            options: The other fields of `DeleteRequest`.
+
+        Returns:
+            One entry per id: that it was done, or why it was refused, as NOT_FOUND for one that the catalogue lacks.
+
+        Raises:
+            FailedPreconditionError: another change was made under this request id, or no item would be left.
+            MmrecError: the call failed as a whole.
+        """
+        request = DeleteRequest(item_ids, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.DELETE_ITEMS, request, timeout)

@@ -1,0 +1,111 @@
+"""How bytes get to an engine and back, for asyncio; see `mmrec.sdk.transport`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+import grpc.aio
+
+from mmrec.contract.engine import Engine
+from mmrec.errors import MmrecError
+from mmrec.sdk.connection import Tls, channel_options, checked_target, closed_error, error_from_rpc, metadata_for
+from mmrec.sdk.streams import AsyncEngineStream, AsyncGrpcStream, AsyncStream
+from mmrec.sdk.transport import EngineTransport
+
+
+class AsyncTransport(Protocol):
+    """Carries calls; see `mmrec.sdk.transport.Transport`."""
+
+    async def call(self, path: str, request: bytes, timeout: float) -> bytes:
+        """Bytes of the reply to one call."""
+        ...
+
+    async def stream(self, path: str, timeout: float) -> AsyncStream:
+        """A stream of messages, each with its answer."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; calls after this are refused."""
+        ...
+
+
+class AsyncGrpcTransport:
+    """Calls over one gRPC channel; it is made at the first call, since it belongs to the loop that is running
+    then.
+
+    Raises:
+        InvalidArgumentError: target, token or TLS files cannot be used.
+        NotFoundError: a TLS file cannot be read.
+    """
+
+    def __init__(self, target: str, *, token: str | None = None, tls: Tls | None = None) -> None:
+        self.target = checked_target(target)
+        self._metadata = metadata_for(token)
+        self._options = channel_options(tls)
+        self._credentials = tls.credentials() if tls is not None else None
+        self._channel: Any = None
+        self._calls: dict[str, Any] = {}
+        self._closed = False
+
+    async def call(self, path: str, request: bytes, timeout: float) -> bytes:
+        """See `AsyncTransport.call`."""
+        self._open()
+        if path not in self._calls:
+            self._calls[path] = self._channel.unary_unary(path)
+        try:
+            reply: bytes = await self._calls[path](request, timeout=timeout, metadata=self._metadata)
+        except grpc.aio.AioRpcError as err:
+            trailer = tuple(err.trailing_metadata() or ())
+            raise error_from_rpc(err.code().name, err.details() or "", trailer, self.target, timeout) from None
+        except grpc.aio.UsageError:
+            raise closed_error(self.target) from None
+        return reply
+
+    async def stream(self, path: str, timeout: float) -> AsyncStream:
+        """See `AsyncTransport.stream`."""
+        self._open()
+        method = self._channel.stream_stream(path)
+
+        def explain(err: grpc.aio.AioRpcError) -> MmrecError:
+            trailer = tuple(err.trailing_metadata() or ())
+            return error_from_rpc(err.code().name, err.details() or "", trailer, self.target, timeout)
+
+        return AsyncGrpcStream(lambda requests: method(requests, metadata=self._metadata), explain, timeout)
+
+    def _open(self) -> None:
+        if self._closed:
+            raise closed_error(self.target)
+        if self._channel is None:
+            self._channel = (
+                grpc.aio.insecure_channel(self.target, self._options)
+                if self._credentials is None
+                else grpc.aio.secure_channel(self.target, self._credentials, self._options)
+            )
+
+    async def close(self) -> None:
+        """See `AsyncTransport.close`."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+            self._calls.clear()
+
+
+class AsyncEngineTransport:
+    """An engine in this process behind the same bytes, without a server; the work is done in a thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._inner = EngineTransport(engine)
+
+    async def call(self, path: str, request: bytes, timeout: float) -> bytes:
+        """See `AsyncTransport.call`."""
+        return await asyncio.to_thread(self._inner.call, path, request, timeout)
+
+    async def stream(self, path: str, timeout: float) -> AsyncStream:
+        """See `AsyncTransport.stream`."""
+        return AsyncEngineStream(self._inner.stream(path, timeout))
+
+    async def close(self) -> None:
+        """See `AsyncTransport.close`."""
+        self._inner.close()

@@ -1,0 +1,71 @@
+"""Lists that callers pass to the SDK's methods, as requests and described items.
+
+Knows nothing of protobuf, gRPC or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from dataclasses import fields
+from typing import TypeVar
+
+from mmrec.contract.items import ItemFailure, ItemInput
+from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.sdk.batches import prefixed
+
+T = TypeVar("T")
+
+Items = Iterable[ItemInput | Mapping[str, object]]
+"""Described items, each an `ItemInput` or a mapping with its fields."""
+UpsertBatches = Iterable[Items]
+AsyncUpsertBatches = UpsertBatches | AsyncIterable[Items]
+
+_ITEM_FIELDS = tuple(field.name for field in fields(ItemInput))
+
+
+def requests_of(kind: type[T], requests: Iterable[T]) -> tuple[T, ...]:
+    """Requests of one kind.
+
+    Raises:
+        InvalidArgumentError: an entry is something else.
+    """
+    batch = tuple(requests)
+    for i, request in enumerate(batch):
+        if not isinstance(request, kind):
+            raise InvalidArgumentError(
+                f"requests[{i}] is a {type(request).__name__}; pass mmrec.{kind.__name__} values",
+                field=f"requests[{i}]",
+            )
+    return batch
+
+
+def item_inputs(items: Items) -> tuple[ItemInput | ItemFailure, ...]:
+    """Described items; one that breaks a rule keeps its place as an `ItemFailure`.
+
+    Raises:
+        InvalidArgumentError: an entry is neither an `ItemInput` nor a mapping of its fields.
+    """
+    if isinstance(items, str | bytes | Mapping | ItemInput):
+        raise InvalidArgumentError(f"items is a {type(items).__name__}; pass a list of items", field="items")
+    return tuple(_item_input(item, f"items[{i}]") for i, item in enumerate(items))
+
+
+def _item_input(item: ItemInput | Mapping[str, object], where: str) -> ItemInput | ItemFailure:
+    if isinstance(item, ItemInput):
+        return item
+    if not isinstance(item, Mapping):
+        raise InvalidArgumentError(
+            f"{where} is a {type(item).__name__}; pass an ItemInput or a mapping with its fields", field=where
+        )
+    unknown = [name for name in item if name not in _ITEM_FIELDS]
+    if unknown:
+        raise InvalidArgumentError(
+            f"{where} has the field {unknown[0]!r}; an item has {', '.join(_ITEM_FIELDS)}: "
+            "put other columns into attributes",
+            field=where,
+        )
+    try:
+        return ItemInput(**item)  # type: ignore[arg-type]  # ItemInput checks its own values
+    except MmrecError as err:
+        item_id = item.get("item_id", "")
+        return ItemFailure(item_id if isinstance(item_id, str) else "", prefixed(err, where))
