@@ -48,7 +48,7 @@ _ROWS_AT_ONCE = 16_384
 
 @dataclass(frozen=True, slots=True)
 class ImputationConfig:
-    """How a column is filled.
+    """How a column is imputed.
 
     Attributes:
         modality: ``both``, ``picture`` or ``words``: what an item is judged by.
@@ -59,7 +59,7 @@ class ImputationConfig:
         penalty: Weight of the squared coefficients, above 0.
         few: A label with this many examples is believed half as much zero-shot as learned, at least 1.
         words_columns: Columns that make the words: None for the title, the description and every attribute but the one
-            that is filled.
+            that is imputed.
         seed: Of every draw.
     """
 
@@ -125,12 +125,12 @@ class ImputationReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImputationResult:
-    """A column, filled.
+    """A column with imputed values.
 
     Attributes:
         column: Its name.
         labels: The values there are to choose from.
-        values: Per item: the given value, the filled one, or '' where none is sure enough. Length N.
+        values: Per item: the given value, the imputed one, or '' where none is sure enough. Length N.
         confidences_N: Probability of the most probable label; 1 for given values, 0 where nothing is known of the item.
             Shape: (N,), float32.
         sources: ``given``, ``filled`` or ``empty``. Length N.
@@ -211,7 +211,7 @@ def impute_column(
 
     Args:
         column: Name of the column.
-        values: What is there, '' where nothing is; such items are filled. Length N.
+        values: What is there, '' where nothing is; such items are imputed. Length N.
         features: Frozen vectors; those of the words must not be made from the column. Rows: N.
         groups: What belongs on one side of the hold-out, such as the title. Length N.
         config: See `ImputationConfig`.

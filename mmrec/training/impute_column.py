@@ -67,7 +67,7 @@ class ImputationSource:
 
 @dataclass(frozen=True, slots=True)
 class ImputedColumn:
-    """A column with its missing values filled in.
+    """A column with its missing values imputed.
 
     Attributes:
         item_ids: Of the whole catalogue. Length N.
@@ -151,7 +151,7 @@ def impute_dataset_column(
     return ImputedColumn(tuple(data.catalogue.item_ids), result, data.summary)
 
 
-def write_imputed(filled: ImputedColumn, path: Path) -> None:
+def write_imputed(imputed: ImputedColumn, path: Path) -> None:
     """Write the values of all items, whole or not at all; the suffix chooses the format.
 
     Raises:
@@ -159,7 +159,7 @@ def write_imputed(filled: ImputedColumn, path: Path) -> None:
         FailedPreconditionError: the file cannot be written.
     """
     check_format(path)
-    table = filled.result.to_table(filled.item_ids)
+    table = imputed.result.to_table(imputed.item_ids)
     if path.suffix in (".csv", ".tsv"):
         at = table.schema.get_field_index("alternatives")
         table = table.set_column(at, "alternatives", pa.array(_as_text(table["alternatives"].to_pylist()), pa.string()))
