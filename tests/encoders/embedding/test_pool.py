@@ -148,7 +148,7 @@ def test_a_worker_is_small_and_gone_with_its_parent(tmp_path: Path, child_enviro
     done = subprocess.run([sys.executable, "-c", code], env=child_environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
     program = (
-        "import os, signal; from pathlib import Path;"
+        "import os, signal; from mmrec.data.pictures import PictureStore;"
         "from mmrec_encoders.embedding.pictures import DecodeSetup;"
         "from mmrec_encoders.embedding.pool import DecodePool;"
         "from mmrec_encoders.preparation import Squeeze;"
