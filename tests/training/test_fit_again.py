@@ -22,9 +22,11 @@ class Stages(NoProgress):
         self.kept: list[str] = []
         self.done: list[str] = []
         self.encoded: dict[str, str] = {}
+        self._stage = ""
         self._last = last
 
     def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        self._stage = stage
         kept, _, name = stage.partition(": ")
         if name:
             assert kept == "kept from an earlier fit"
@@ -35,8 +37,8 @@ class Stages(NoProgress):
             raise KeyboardInterrupt
 
     def finish(self, text: str = "") -> None:
-        if self.done and self.done[-1] in ("encoding words", "encoding pictures"):
-            self.encoded[self.done[-1].removeprefix("encoding ")] = text
+        if self._stage.startswith("encoding "):
+            self.encoded[self._stage.removeprefix("encoding ")] = text
 
 
 NOTHING_ENCODED = {
@@ -45,7 +47,7 @@ NOTHING_ENCODED = {
 }
 ALL_ENCODED = {
     "words": "60 texts encoded, 0 taken from earlier runs",
-    "pictures": "60 pictures encoded, 0 taken from earlier runs, 0 unreadable",
+    "pictures": "59 pictures encoded, 0 taken from earlier runs, 0 unreadable",
 }
 ENCODED = ["words", "small-image-encoder", "pictures"]
 
