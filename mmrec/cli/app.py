@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 import mmrec
-from mmrec.cli import EXIT_CODES, index
+from mmrec.cli import index
 from mmrec.cli.adapt import adapt
 from mmrec.cli.check import check
 from mmrec.cli.compare import compare
@@ -26,6 +26,7 @@ from mmrec.cli.demo import demo
 from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
 from mmrec.cli.evaluate import evaluate
+from mmrec.cli.exit_codes import EXIT_CODES
 from mmrec.cli.fetch import fetch
 from mmrec.cli.fit import fit
 from mmrec.cli.fold import fold

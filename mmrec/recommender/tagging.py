@@ -26,11 +26,12 @@ from mmrec.contract.replies import ItemTags, Tag, TagCalibration, TagResults
 from mmrec.contract.requests import TagRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import CatalogueSides, item_side, no_side
-from mmrec.sdk.batches import COLUMN_STEPS, LABEL_CHUNK
 from mmrec.understanding.calibration import fit_temperature
 from mmrec.understanding.tagging import (
+    COLUMN_STEPS,
     DEFAULT_TEMPERATURE,
     DEFAULT_TEMPLATES,
+    LABEL_CHUNK,
     SharedVectors,
     column_labels,
     label_scores,

@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, UpsertRequest
-from mmrec.contract.items import ItemFailure, ItemInput, Modality, NumberFormat, Versions
+from mmrec.contract.items import ItemFailure, ItemInput, Modality, NumberFormat
 from mmrec.contract.replies import (
     EmbedResults,
     ItemEmbedding,
-    ItemTags,
     Recommendations,
     SearchResults,
-    TagCalibration,
     TagResults,
 )
 from mmrec.contract.requests import EmbedRequest, RecommendRequest, SearchRequest, SimilarRequest, TagRequest
@@ -33,14 +31,6 @@ T = TypeVar("T")
 Q = TypeVar("Q")
 R = TypeVar("R")
 E = TypeVar("E", bound=MmrecError)
-
-EMBED_CHUNK = 32
-"""Most items handed to the engine in one `EmbedRequest`, so that a large batch lets other work in between."""
-
-LABEL_CHUNK = 64
-"""Most sentences around labels that an engine encodes in one `TagRequest` without items; see `TagBatch`."""
-COLUMN_STEPS = 64
-"""Requests without items that make the labels of a column ready, each in part."""
 
 
 def prefixed(error: E, prefix: str) -> E:
@@ -125,30 +115,19 @@ class EmbedBatch:
         object.__setattr__(self, "dtype", Choice(NumberFormat).check(self.dtype, "dtype"))
 
     def split(self) -> list[EmbedRequest]:
-        """The good items for the engine, at most `EMBED_CHUNK` a request."""
+        """The good items for the engine, in one request; none when there are none."""
         good = tuple(item for item in self.items if not isinstance(item, ItemFailure))
-        return [
-            EmbedRequest(good[start : start + EMBED_CHUNK], self.dimension, self.modality)
-            for start in range(0, len(good), EMBED_CHUNK)
-        ]
+        return [EmbedRequest(good, self.dimension, self.modality)] if good else []
 
     def join(self, results: Sequence[EmbedResults | MmrecError]) -> EmbedResults:
         """One entry per item, in order, with vectors as near as the number format comes.
 
         Raises:
-            MmrecError: nothing at all could be done; the error of the first part.
+            MmrecError: nothing at all could be done.
         """
-        _raise_if_all_failed(results)
-        done: list[ItemEmbedding | ItemFailure] = []
-        versions = Versions()
-        for part, result in zip(self.split(), results, strict=True):
-            if isinstance(result, MmrecError):
-                done += [ItemFailure(item.item_id, result) for item in part.items if isinstance(item, ItemInput)]
-            else:
-                _check_same_length(part.items, result.items)
-                done += [_rounded(entry, self.dtype) for entry in result.items]
-                versions = result.versions
-        return self.rejoin(EmbedResults(tuple(done), versions, self.dtype))
+        found = only(results) if results else EmbedResults(())
+        rounded = tuple(_rounded(entry, self.dtype) for entry in found.items)
+        return self.rejoin(EmbedResults(rounded, found.versions, self.dtype))
 
     def rejoin(self, results: EmbedResults) -> EmbedResults:
         """The results of the good items, with every failure back in its place and told with it."""
@@ -195,66 +174,17 @@ class TagBatch:
         object.__setattr__(self, "item_ids", Ids().check(self.item_ids, "item_ids"))
 
     def split(self) -> list[TagRequest]:
-        """Requests for the engine: first some without items, which make the labels ready, then those with items.
-
-        Many labels are many sentences to encode, and so may be the labels of a column: cut into parts, none of them
-        holds up other calls for long.
-        """
-        work = self._work()
-        return [*self._preparations(), *work] if work else []
-
-    def _preparations(self) -> list[TagRequest]:
-        if self.question.column:
-            return [self.question] * COLUMN_STEPS
-        labels = self.question.labels
-        size = max(1, LABEL_CHUNK // max(1, len(self.question.templates)))
-        return [
-            replace(self.question, labels=labels[start : start + size])
-            for start in range(0, len(labels) if len(labels) > size else 0, size)
-        ]
-
-    def _work(self) -> list[TagRequest]:
-        good = [item for item in self.items if not isinstance(item, ItemFailure)]
-        parts = [
-            replace(self.question, items=tuple(good[start : start + EMBED_CHUNK]))
-            for start in range(0, len(good), EMBED_CHUNK)
-        ]
-        ids = self.item_ids
-        return parts + [
-            replace(self.question, item_ids=ids[start : start + EMBED_CHUNK])
-            for start in range(0, len(ids), EMBED_CHUNK)
-        ]
+        """The good items and the ids for the engine, in one request; none when there are none."""
+        good = tuple(item for item in self.items if not isinstance(item, ItemFailure))
+        return [replace(self.question, items=good, item_ids=self.item_ids)] if good or self.item_ids else []
 
     def join(self, results: Sequence[TagResults | MmrecError]) -> TagResults:
         """One entry per item and known id, in order.
 
         Raises:
-            MmrecError: nothing at all could be done, or the labels could not be made ready.
+            MmrecError: nothing at all could be done.
         """
-        work = self._work()
-        ready = results[: len(results) - len(work)]
-        for result in ready:
-            if isinstance(result, MmrecError):
-                raise result
-        results = results[len(ready) :]
-        _raise_if_all_failed(results)
-        described: list[ItemTags | ItemFailure] = []
-        known: list[ItemTags | ItemFailure] = []
-        missing: dict[str, None] = {}
-        calibration, versions = TagCalibration(), Versions()
-        for part, result in zip(work, results, strict=True):
-            if isinstance(result, MmrecError):
-                described += [ItemFailure(item.item_id, result) for item in part.items if isinstance(item, ItemInput)]
-                known += [ItemFailure(item_id, result) for item_id in part.item_ids]
-                continue
-            if part.items:
-                _check_same_length(part.items, result.items)
-                described += result.items
-            else:
-                known += result.items
-            missing |= dict.fromkeys(result.missing_ids)
-            calibration, versions = result.calibration, result.versions
-        return self.rejoin(TagResults((*described, *known), tuple(missing), calibration, versions))
+        return self.rejoin(only(results) if results else TagResults(()))
 
     def rejoin(self, results: TagResults) -> TagResults:
         """The results of the good items and of the ids, with every failure back in its place and told with it."""
@@ -305,12 +235,6 @@ class UpsertBatch:
             for entry in _in_place(self.items, done)
         )
         return replace(results, entries=entries)
-
-
-def _raise_if_all_failed(results: Sequence[object]) -> None:
-    errors = [result for result in results if isinstance(result, MmrecError)]
-    if errors and len(errors) == len(results):
-        raise errors[0]
 
 
 def _in_place(sent: Sequence[ItemInput | ItemFailure], done: Sequence[T | ItemFailure]) -> tuple[T | ItemFailure, ...]:

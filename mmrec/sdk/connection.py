@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,15 +150,14 @@ def checked_target(target: str) -> str:
     return target
 
 
-def error_from_rpc(
-    code: str, message: str, trailer: Sequence[tuple[str, Any]] | None, target: str, timeout: float
-) -> MmrecError:
+def error_from_rpc(code: str, message: str, trailer: Iterable[Any] | None, target: str, timeout: float) -> MmrecError:
     """The error of a failed gRPC call: the server's own words, or ours about what gRPC itself says.
 
     Args:
         code: Name of the status code.
         message: gRPC's text about it.
-        trailer: Trailing metadata; the server's status is in it unless the call never got to an mmrec server.
+        trailer: Trailing metadata, pairs of name and value; the server's status is in it unless the call never got to
+            an mmrec server.
         target: The address that was called.
         timeout: Seconds the call was given.
     """

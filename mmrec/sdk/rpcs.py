@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
-from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.changes import ChangeResults, DeleteRequest
 from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.replies import (
     DuplicateGroups,
@@ -29,7 +29,6 @@ from mmrec.contract.replies import (
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
-    EmbedRequest,
     ListItemsRequest,
     MismatchRequest,
     RecommendRequest,
@@ -37,11 +36,9 @@ from mmrec.contract.requests import (
     SearchRequest,
     SemanticIdsRequest,
     SimilarRequest,
-    TagRequest,
 )
 from mmrec.errors import InternalError, MmrecError
 from mmrec.sdk.batches import (
-    LABEL_CHUNK,
     EmbedBatch,
     RecommendBatch,
     SearchBatch,
@@ -406,34 +403,6 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     "delete": lambda engine, requests: engine.delete_many(requests),
 }
 """What does the work of each kind, changes among them."""
-
-
-_WHOLE_CATALOGUE = 1_000
-"""What a question about the whole catalogue weighs: more than any batch, so it is done by itself."""
-
-
-_ROWS = 100
-"""Rows of the catalogue that are read out in about the time of one request of another kind."""
-
-
-def work_of(request: Any) -> int:
-    """How much work one engine request is, in items to embed or else in requests."""
-    if isinstance(request, EmbedRequest | UpsertRequest):
-        return max(1, len(request.items))
-    if isinstance(request, TagRequest):
-        # One that makes labels ready encodes up to LABEL_CHUNK short sentences, about as much as 16 items.
-        return max(1, len(request.items) + len(request.item_ids)) if _has_items(request) else LABEL_CHUNK // 4
-    if isinstance(request, DuplicatesRequest | MismatchRequest):
-        return _WHOLE_CATALOGUE
-    if isinstance(request, ListItemsRequest):
-        return max(1, request.page_size // _ROWS)
-    if isinstance(request, ResolveRequest):
-        return max(1, len(request.semantic_ids) * request.page_size // _ROWS)
-    return 1
-
-
-def _has_items(request: TagRequest) -> bool:
-    return bool(request.items or request.item_ids)
 
 
 # --- the whole contract, built or not -----------------------------------------------------------------------

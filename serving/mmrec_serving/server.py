@@ -28,7 +28,7 @@ from grpc_reflection.v1alpha import reflection
 from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS, work_of
+from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
@@ -38,6 +38,7 @@ from mmrec_serving.services import service_handlers
 from mmrec_serving.updates.engine import LiveEngine
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import Housekeeping
+from mmrec_serving.work_parts import weight_of
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Server:
         loaded: Future[Engine] = Future()
         self._loaded = loaded
         self._housekeeping: Housekeeping | None = None
-        limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, work_of)
+        limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
         self._scheduler = Scheduler(
             functools.partial(_prepared, engine_factory, loaded),
             limits,

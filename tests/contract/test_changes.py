@@ -13,7 +13,7 @@ from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, Up
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mmrec.sdk.batches import UpsertBatch
-from mmrec.sdk.rpcs import DELETE_ITEMS, work_of
+from mmrec.sdk.rpcs import DELETE_ITEMS
 
 HAT = ItemInput("a", "hat")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -99,11 +99,6 @@ def test_where_nothing_is_left_to_do_the_engine_is_not_asked() -> None:
     empty = DeleteRequest((), "r")
     assert DELETE_ITEMS.split(empty) == []
     assert DELETE_ITEMS.join(empty, []) == ChangeResults((), Versions(), "r")
-
-
-def test_an_upsert_weighs_as_much_as_its_items() -> None:
-    assert work_of(UpsertRequest((HAT,) * 40)) == 40
-    assert work_of(DeleteRequest(("a",) * 40)) == 1
 
 
 # --- which changes are the same ---

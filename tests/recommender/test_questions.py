@@ -18,8 +18,8 @@ from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import KEPT_LABELS, Tagger
-from mmrec.sdk.batches import TagBatch
 from mmrec_encoders.fusion import ItemFeatures
+from mmrec_serving.work_parts import joined, parts_of
 from tests.encoders.encoding import encode_query
 
 
@@ -264,15 +264,13 @@ def test_many_labels_are_encoded_in_small_parts(
         return encode(texts)
 
     monkeypatch.setattr(tagger, "_encode", counted)
-    batch = TagBatch(
-        TagRequest(labels=[f"label {n}" for n in range(150)], templates=["a {label}"]), (ItemInput("a", "x"),)
-    )
-    found = batch.join([tagger.tag_many([part])[0] for part in batch.split()])
+    labels = tuple(f"label {n}" for n in range(150))
+    parts = parts_of(TagRequest((ItemInput("a", "x"),), labels=labels, templates=("a {label}",)))
+    found = joined(parts, [tagger.tag_many([part])[0] for part in parts])
     assert isinstance(found.items[0], ItemTags)
     assert encoded == [64, 64, 22]
     encoded.clear()
-    batch = TagBatch(TagRequest(column="category"), (ItemInput("a", "x"),))
-    *ready, last = batch.split()
+    *ready, last = parts_of(TagRequest((ItemInput("a", "x"),), column="category"))
     for part in ready:
         tagger.tag_many([part])
     prepared = list(encoded)

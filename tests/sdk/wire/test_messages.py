@@ -549,34 +549,6 @@ def test_a_bad_search_of_a_batch_keeps_its_place_and_says_it() -> None:
     assert not_built.message.startswith("requests[2].validate_only is set")
 
 
-def test_labels_are_made_ready_in_parts_before_the_items() -> None:
-    question = TagRequest(labels=[f"label {n}" for n in range(100)], templates=["a {label}", "one {label}"])
-    items = tuple(ItemInput(str(n), "hat") for n in range(40))
-    parts = TagBatch(question, items, ("a", "b")).split()
-    assert [(len(part.labels), len(part.items), len(part.item_ids)) for part in parts] == [
-        (32, 0, 0),
-        (32, 0, 0),
-        (32, 0, 0),
-        (4, 0, 0),
-        (100, 32, 0),
-        (100, 8, 0),
-        (100, 0, 2),
-    ]
-    assert TagBatch(question).split() == []
-
-
-def test_a_part_that_failed_costs_its_own_items_only() -> None:
-    question = TagRequest(labels=("a", "b"))
-    batch = TagBatch(question, tuple(ItemInput(str(n), "hat") for n in range(33)), ("x",))
-    fine = TagResults(tuple(ItemTags(str(n), ()) for n in range(32)))
-    refused = InvalidArgumentError("no")
-    joined = batch.join([fine, refused, TagResults((ItemTags("x", ()),))])
-    assert [entry.item_id for entry in joined.items] == [*(str(n) for n in range(33)), "x"]
-    assert [entry.item_id for entry in joined.items if isinstance(entry, ItemFailure)] == ["32"]
-    with pytest.raises(InvalidArgumentError, match="no"):
-        batch.join([refused, refused, refused])
-
-
 def test_a_fallback_of_a_later_version_is_read_as_none() -> None:
     message = recommendation_pb2.RecommendResponse(fallback=99)
     assert messages.recommendations_from_wire(message).fallback is Fallback.NONE
