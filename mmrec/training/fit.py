@@ -39,7 +39,7 @@ from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
 from mmrec.generator.curves import draw_curves
 from mmrec.generator.model import Generator
-from mmrec.generator.training import train_generator
+from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
 from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, Parts, write_parts
@@ -48,6 +48,7 @@ from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.runtime.trainer import TrainingRun
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.report import TokenReport, categorical_columns, report_tokens
 from mmrec.semantic_ids.tokenizer import fit_tokenizer, tokenizer_from_tensors
@@ -250,7 +251,7 @@ def _fit(
             work.clear()
         clock.lap("read")
         pictures = pictures_digest(data.catalogue.images, data.pictures, progress) if any(data.catalogue.images) else ""
-        job = job._replace(pictures=str(processes.tell(pictures)))
+        job = job._replace(pictures=str(processes.broadcast(pictures)))
         with processes.main_first():
             encoded = encode_dataset(data, job.pictures, config, work, progress, run.cache)
             clock.lap("embed")
@@ -280,13 +281,13 @@ def _fit(
         seconds=clock.seconds,
         summary=data.summary,
     )
-    return processes.tell(result)
+    return processes.broadcast(result)
 
 
 def _help(job: _Job, work: WorkFolder) -> FitResult:
     """What the other processes of a group do: train with the first one, on what it has left in the work folder."""
     config = replace(job.config, device=str(job.processes.device))
-    job = job._replace(config=config, pictures=str(job.processes.tell(None)))
+    job = job._replace(config=config, pictures=str(job.processes.broadcast(None)))
     with job.processes.main_first():
         encoded = encode_dataset(job.data, job.pictures, config, work, NO_PROGRESS, job.run.cache)
     clock = _Clock()
@@ -294,7 +295,7 @@ def _help(job: _Job, work: WorkFolder) -> FitResult:
     if config.compare_modalities:
         for name, hidden in _modalities(job):
             _train(hidden, encoded, work.sub(name), clock)
-    return job.processes.tell(None)
+    return job.processes.broadcast(None)
 
 
 def _relabelled(data: Dataset, seed: int) -> Dataset:
@@ -351,18 +352,12 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         generator = Generator(config.generator, table, index.widths).to(device)
-    result = train_generator(
-        generator,
-        index,
-        [split.train.history(user) for user in range(split.train.users)],
-        ValidationSet(split.validation.histories, split.validation.targets_U),
-        config.training,
-        device=device,
-        dtype=resolve_dtype(config.dtype, device),
-        seed=config.seed,
-        progress=job.progress,
-        checkpoint=work.folder / "generator",
-        inputs=stage_key(
+    run = TrainingRun(
+        job.processes,
+        resolve_dtype(config.dtype, device),
+        job.progress,
+        checkpoint=work.folder / "generator" / "training.safetensors",
+        identity=stage_key(
             "generator",
             tokens=tokens_key,
             events=events,
@@ -374,7 +369,11 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
             numbers=numbers_on(config),
         ),
         log_dir=job.run.log_dir,
-        processes=job.processes,
+    )
+    histories = [split.train.history(user) for user in range(split.train.users)]
+    validation = ValidationSet(split.validation.histories, split.validation.targets_U)
+    result = train_generator(
+        generator, TrainingData(index, histories, validation), config.training, run, seed=config.seed
     )
     clock.lap("train")
 
@@ -487,7 +486,7 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
         "tokens": tokens.as_json(),
     }
     writer.write_json("metrics.json", metrics)
-    draw_curves(training.epochs, training.best_epoch, writer.path("curves.png"))
+    draw_curves(training, writer.path("curves.png"))
     versions = Versions(
         model=_short_hash(json.dumps(key, sort_keys=True)),
         catalogue=_short_hash(key["dataset"]),

@@ -21,13 +21,13 @@ import pyarrow as pa
 from mmrec.bundle import open_bundle
 from mmrec.catalogue.catalogue import OWN_COLUMNS
 from mmrec.data.dataset import Dataset, read_dataset
-from mmrec.data.files import replace_file
 from mmrec.data.summary import DatasetSummary
 from mmrec.data.word_columns import find_words
 from mmrec.data.writing import FORMATS, write_table
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.recommender.artefact import ENCODERS
 from mmrec.runtime.disk_errors import refusals_as_errors
+from mmrec.runtime.files import replace_file
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.config import Modality
 from mmrec.training.imputation import ImputationConfig, ImputationResult, impute_dataset, without_column

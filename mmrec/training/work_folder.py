@@ -17,10 +17,10 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from mmrec.data.files import replace_file
 from mmrec.data.settings import SETTINGS_FILE
 from mmrec.data.table_files import TABLES, table_files
 from mmrec.errors import BundleError
+from mmrec.runtime.files import replace_file
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 Tensors = dict[str, npt.NDArray[Any]]

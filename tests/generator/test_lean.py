@@ -11,7 +11,7 @@ from torch import Tensor
 from mmrec.generator import lean
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.lean import LeanReader
-from mmrec.generator.weights import AveragedWeights
+from mmrec.runtime.weights import AveragedWeights
 from tests.generator.conftest import make_small
 
 SHAPE = {

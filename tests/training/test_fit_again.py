@@ -43,7 +43,7 @@ class Stages(NoProgress):
 
 NOTHING_ENCODED = {
     "words": "0 texts encoded, 60 taken from earlier runs",
-    "pictures": "0 pictures encoded, 60 taken from earlier runs, 0 unreadable",
+    "pictures": "0 pictures encoded, 59 taken from earlier runs, 0 unreadable",
 }
 ALL_ENCODED = {
     "words": "60 texts encoded, 0 taken from earlier runs",

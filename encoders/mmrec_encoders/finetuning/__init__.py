@@ -4,7 +4,8 @@ In: a dataset folder and an `AdaptConfig`. Out: a folder of encoders, and a repo
 """
 
 from mmrec.runtime.processes import in_main_process
-from mmrec_encoders.finetuning.config import AdaptConfig, SmallTowers, Views, adapt_preset, small_towers
+from mmrec_encoders.augment import Views
+from mmrec_encoders.finetuning.config import AdaptConfig, SmallTowers, adapt_preset, small_towers
 from mmrec_encoders.finetuning.report import AdaptReport
 from mmrec_encoders.finetuning.run import adapt_encoders
 

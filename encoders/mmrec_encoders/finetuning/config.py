@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.device import DTYPES
+from mmrec_encoders.augment import Views
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.small_clip import SmallClipShape
 
@@ -14,35 +15,6 @@ Mode = Literal["small", "full", "locked-image"]
 Loss = Literal["clip", "siglip"]
 TEXT_KINDS = ("title", "item", "columns", "phrase", "value")
 """Names of the texts an item has; anything with a brace in it is a template over the columns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """How a picture is changed each time it is shown.
-
-    Attributes:
-        min_area: Smallest share of the picture that a random crop keeps, over 0; 1 keeps all.
-        stretch: Largest change of the proportions, as the natural logarithm of width over height.
-        colour: Largest relative change of brightness, contrast and saturation, below 1. Colours are never
-            removed: words name them.
-        flip: Share of the views that are mirrored.
-    """
-
-    min_area: float = 0.5
-    stretch: float = 0.2
-    colour: float = 0.1
-    flip: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_area <= 1:
-            raise InvalidArgumentError(
-                f"min_area is {self.min_area}; it must be over 0 and at most 1", field="min_area"
-            )
-        for name in ("colour", "flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1", field=name)
-        if self.stretch < 0:
-            raise InvalidArgumentError(f"stretch is {self.stretch}; it must be 0 or more", field="stretch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmrec.data.files import replace_file
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.runtime.files import replace_file
 
 DESCRIPTION = "adapt.json"
 REPORT = "REPORT.md"

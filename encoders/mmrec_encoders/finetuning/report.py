@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mmrec.data.summary import DatasetSummary
-from mmrec_encoders.finetuning.loop import EpochFigures
 from mmrec_encoders.finetuning.retrieval import Retrieval
 from mmrec_encoders.finetuning.scoring import HeldOutFigures
+from mmrec_encoders.finetuning.task import EpochFigures
 from mmrec_encoders.finetuning.zero_shot import LabelAccuracy
 
 DIRECTIONS = {

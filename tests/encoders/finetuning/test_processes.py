@@ -24,9 +24,10 @@ def test_a_process_by_itself_is_a_group_of_one() -> None:
     assert (alone.index, alone.count, alone.is_main, str(alone.device)) == (0, 1, True, "cpu")
     rows = torch.eye(2)
     assert alone.gather(rows) is rows
-    alone.add_up([rows])
+    alone.all_reduce([rows])
+    alone.broadcast_tensors([rows])
     assert torch.equal(rows, torch.eye(2))
-    assert alone.agree(True, 3.0) == (True, 3.0)
+    assert alone.broadcast("value") == "value"
     assert in_main_process("cpu")
 
 

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from mmrec.generator.weights import AveragedWeights, put_weights, trained_weights
+from mmrec.runtime.weights import AveragedWeights, put_weights, trained_weights
 
 
 def model() -> nn.Sequential:
