@@ -367,7 +367,7 @@ def _fields(record: ItemRecord, names: tuple[str, ...]) -> ItemRecord:
     return ItemRecord(**{"item_id": record.item_id, **wanted}) if names else record
 
 
-def _embed(item: ItemInput | MmrecError, modality: Modality) -> ItemEmbedding | ItemFailure:
+def _embed(item: ItemInput | ItemFailure, modality: Modality) -> ItemEmbedding | ItemFailure:
     assert isinstance(item, ItemInput)
     if item.image is not None and not item.image.startswith(b"\xff\xd8"):
         return ItemFailure(item.item_id, InvalidImageError("the picture is no JPEG", field="image"))

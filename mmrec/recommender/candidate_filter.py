@@ -20,10 +20,9 @@ import numpy.typing as npt
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import FilterMode
 from mmrec.contract.requests import Promotion, RecommendRequest
-from mmrec.errors import InvalidArgumentError
+from mmrec.errors import InvalidArgumentError, prefixed
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.batch_eligibility import Tier
-from mmrec.sdk.batches import prefixed
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.eligibility import FEW, Passing, passing
 

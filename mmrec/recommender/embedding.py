@@ -50,16 +50,15 @@ class Embedder:
         vectors = iter(_side_vectors(self._encoder, good, request.modality))
         entries: list[ItemEmbedding | ItemFailure] = []
         for item in request.items:
-            vector = next(vectors) if isinstance(item, ItemInput) else item
-            item_id = item.item_id if isinstance(item, ItemInput) else ""
+            vector = next(vectors) if isinstance(item, ItemInput) else item.error
             if isinstance(vector, MmrecError):
-                entries.append(ItemFailure(item_id, vector))
+                entries.append(ItemFailure(item.item_id, vector))
                 continue
             # Paths that only number the items of the catalogue say nothing of any other item.
             codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
             if request.dimension and fusion:
                 vector = fusion.shorten(vector[None], request.dimension)[0]
-            entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
+            entries.append(ItemEmbedding(item.item_id, vector, tuple(int(code) for code in codes)))
         return EmbedResults(tuple(entries), self._versions)
 
 

@@ -145,6 +145,7 @@ class Tagger:
                 self._step(column, request)
             return TagResults((), versions=self._versions)
         labels = request.labels if column is None else column.labels
+        self._prepare(labels, request)
         labels_LD = self._vectors(labels, _named(request))
         calibration = TagCalibration(False, DEFAULT_TEMPERATURE)
         if column is not None:
@@ -169,8 +170,8 @@ class Tagger:
         seen = iter(items)
         entries: list[ItemTags | ItemFailure] = []
         for sent in request.items:
-            if not isinstance(sent, ItemInput):
-                entries.append(ItemFailure("", sent))
+            if isinstance(sent, ItemFailure):
+                entries.append(sent)
                 continue
             item = next(seen)
             entries.append(next(rest) if isinstance(item, ItemInput) else ItemFailure(sent.item_id, item))
@@ -265,6 +266,17 @@ class Tagger:
             self._kept.popitem(last=False)
         return np.stack(vectors) if vectors else np.zeros((0, self._sides.fused_ND.shape[1]), np.float32)
 
+    def _prepare(self, labels: Sequence[str], request: TagRequest) -> None:
+        """Make labels ready in the parts in which a server asks for it, so that their vectors are the same bits."""
+        named = _named(request)
+        if request.column:
+            most = self._labels_a_step(labels, named)
+        else:
+            most = max(1, LABEL_CHUNK // max(1, len(request.templates)))
+        for start in range(0, len(labels), most):
+            if not all((named, label) in self._kept for label in labels[start : start + most]):
+                self._vectors(labels[start : start + most], named)
+
     def _encode(self, texts: list[str]) -> Vectors:
         return self._sides.fusion.text_query(self._sides.encoder.text.encode(texts, query=True))
 
@@ -299,11 +311,14 @@ class Tagger:
     def _step(self, column: _Column, request: TagRequest) -> None:
         """A bounded part of what a column needs: label vectors first, then the items to calibrate on."""
         named = _named(request)
-        sentences = LABEL_CHUNK // len(named.templates)
-        most = max(1, sentences, -(-len(column.labels) // COLUMN_STEPS))
+        most = self._labels_a_step(column.labels, named)
         if len(self._vectors(column.labels, named, most)) < len(column.labels):
             return
         self._see(column, request.column)
+
+    @staticmethod
+    def _labels_a_step(labels: Sequence[str], named: _Labels) -> int:
+        return max(1, LABEL_CHUNK // len(named.templates), -(-len(labels) // COLUMN_STEPS))
 
     def _see(self, column: _Column, name: str) -> bool:
         """Encode the next items to calibrate on; whether there were any left."""

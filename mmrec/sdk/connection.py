@@ -26,7 +26,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec.sdk.rpcs import SERVICES
-from mmrec.sdk.wire.status import DETAILS_KEY, error_from_code, error_from_trailer
+from mmrec.sdk.status import DETAILS_KEY, error_from_code, error_from_trailer
 
 DEFAULT_TARGET = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0

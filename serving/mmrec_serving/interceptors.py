@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 
 from mmrec.errors import MmrecError, NotImplementedYetError, UnauthenticatedError
-from mmrec.sdk.wire.status import DETAILS_KEY, error_to_trailer
+from mmrec.sdk.status import DETAILS_KEY, error_to_trailer
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.failures import conceal
 

@@ -100,10 +100,8 @@ def _tag_parts(request: TagRequest) -> list[TagRequest]:
     return described + [replace(request, items=(), item_ids=chunk) for chunk in _chunks(request.item_ids)]
 
 
-def _failures(items: Sequence[ItemInput | MmrecError], error: MmrecError) -> list[ItemFailure]:
-    return [
-        ItemFailure(item.item_id, error) if isinstance(item, ItemInput) else ItemFailure("", item) for item in items
-    ]
+def _failures(items: Sequence[ItemInput | ItemFailure], error: MmrecError) -> list[ItemFailure]:
+    return [item if isinstance(item, ItemFailure) else ItemFailure(item.item_id, error) for item in items]
 
 
 def _embedded(parts: Sequence[EmbedRequest], results: Sequence[EmbedResults | MmrecError]) -> EmbedResults:

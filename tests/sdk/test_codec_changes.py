@@ -7,12 +7,11 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest
+from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
-from mmrec.sdk.batches import UpsertBatch
+from mmrec.sdk.codec import from_message
 from mmrec.sdk.rpcs import DELETE_ITEMS, STREAM_UPSERT_ITEMS, UPSERT_ITEMS
-from mmrec.sdk.wire import changes
 from mmrec.v1 import common_pb2, item_pb2
 
 VERSIONS = Versions("m1", "c1+7", "b1")
@@ -48,7 +47,7 @@ def test_an_item_that_cannot_be_read_is_its_own_failure_with_its_place_and_id() 
         validate_only=True,
         wait_until_visible=True,
     )
-    batch = changes.upsert_batch_from_wire(message)
+    batch = from_message(message, UpsertRequest)
     assert (batch.request_id, batch.validate_only, batch.wait_until_visible) == ("r", True, True)
     good, picture, nothing, unspeakable = batch.items
     assert good == ItemInput("a", "hat")
@@ -66,12 +65,12 @@ def test_an_item_that_cannot_be_read_is_its_own_failure_with_its_place_and_id() 
 
 
 def test_unset_fields_mean_the_defaults() -> None:
-    assert changes.upsert_batch_from_wire(item_pb2.UpsertItemsRequest()) == UpsertBatch(())
-    assert changes.delete_request_from_wire(item_pb2.DeleteItemsRequest()) == DeleteRequest(())
+    assert from_message(item_pb2.UpsertItemsRequest(), UpsertRequest) == UpsertRequest(())
+    assert from_message(item_pb2.DeleteItemsRequest(), DeleteRequest) == DeleteRequest(())
     # A status that says OK is no error.
     entry = common_pb2.EntryStatus(id="a")
     entry.status.SetInParent()
-    reply = changes.upsert_results_from_wire(item_pb2.UpsertItemsResponse(results=[entry]))
+    reply = from_message(item_pb2.UpsertItemsResponse(results=[entry]), ChangeResults)
     assert reply == ChangeResults((ChangeEntry("a"),))
 
 
@@ -88,7 +87,7 @@ def test_unset_fields_mean_the_defaults() -> None:
 def test_a_bad_message_is_refused_by_field(message: object, field: str) -> None:
     (rpc,) = [r for r in (UPSERT_ITEMS, DELETE_ITEMS) if isinstance(message, r.request_type)]
     with pytest.raises(InvalidArgumentError) as refused:
-        rpc.request_from_wire(message)
+        rpc.decode_request(message.SerializeToString())
     assert [violation.field for violation in refused.value.violations] == [field]
 
 
@@ -104,14 +103,14 @@ def test_a_bad_message_is_refused_by_field(message: object, field: str) -> None:
 )
 def test_a_mask_names_the_fields_that_are_replaced(paths: list[str], fields: tuple[str, ...]) -> None:
     message = item_pb2.UpsertItemsRequest(update_mask=FieldMask(paths=paths))
-    batch = changes.upsert_batch_from_wire(message)
+    batch = from_message(message, UpsertRequest)
     assert batch.fields == fields
-    assert changes.upsert_batch_from_wire(changes.upsert_batch_to_wire(batch)) == batch
+    assert UPSERT_ITEMS.decode_request(UPSERT_ITEMS.encode_request(batch)) == batch
 
 
 @pytest.mark.parametrize("path", ["item_id", "titles", "attributes.", "semantic_id", "*", ""])
 def test_a_mask_that_names_no_field_of_an_item_is_refused(path: str) -> None:
     message = item_pb2.UpsertItemsRequest(update_mask=FieldMask(paths=["title", path]))
     with pytest.raises(InvalidArgumentError, match="what can be replaced is title, description") as refused:
-        changes.upsert_batch_from_wire(message)
+        from_message(message, UpsertRequest)
     assert [violation.field for violation in refused.value.violations] == ["update_mask"]

@@ -16,7 +16,7 @@ from mmrec.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from mmrec.sdk.wire.status import (
+from mmrec.sdk.status import (
     ERROR_CLASSES,
     error_from_code,
     error_from_status,

@@ -1,4 +1,4 @@
-"""Looking things up, as other clients may send it; there and back again is in `tests/sdk/wire/test_messages.py`."""
+"""Looking things up, as other clients may send it; there and back again is in `tests/sdk/test_codec.py`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from mmrec.contract.items import Versions
 from mmrec.contract.replies import ItemPath, ResolvedPath, ResolvedPaths, SemanticIds
 from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from mmrec.sdk.codec import from_message
 from mmrec.sdk.rpcs import GET_SEMANTIC_IDS, LIST_ITEMS, RESOLVE_SEMANTIC_IDS
-from mmrec.sdk.wire import catalogue
 from mmrec.v1 import common_pb2, item_pb2
 
 
@@ -35,14 +35,14 @@ def test_why_an_item_has_no_path_arrives_with_it() -> None:
 
 
 def test_unset_fields_mean_the_defaults() -> None:
-    assert catalogue.list_items_request_from_wire(item_pb2.ListItemsRequest()) == ListItemsRequest()
+    assert from_message(item_pb2.ListItemsRequest(), ListItemsRequest) == ListItemsRequest()
     resolve = item_pb2.ResolveSemanticIdsRequest(semantic_ids=[common_pb2.SemanticId(codes=[1])])
-    assert catalogue.resolve_request_from_wire(resolve) == ResolveRequest(((1,),), 10, "")
-    assert catalogue.semantic_ids_request_from_wire(item_pb2.GetSemanticIdsRequest()) == SemanticIdsRequest(())
+    assert from_message(resolve, ResolveRequest) == ResolveRequest(((1,),), 10, "")
+    assert from_message(item_pb2.GetSemanticIdsRequest(), SemanticIdsRequest) == SemanticIdsRequest(())
     # A status that says OK is no error.
     entry = item_pb2.ResolveSemanticIdsResponse.Entry()
     entry.status.SetInParent()
-    reply = catalogue.resolved_paths_from_wire(item_pb2.ResolveSemanticIdsResponse(entries=[entry]))
+    reply = from_message(item_pb2.ResolveSemanticIdsResponse(entries=[entry]), ResolvedPaths)
     assert reply.entries == (ResolvedPath(()),)
 
 
@@ -59,5 +59,5 @@ def test_unset_fields_mean_the_defaults() -> None:
 def test_a_bad_message_is_refused_by_field(message: object, field: str) -> None:
     (rpc,) = [r for r in (LIST_ITEMS, GET_SEMANTIC_IDS, RESOLVE_SEMANTIC_IDS) if isinstance(message, r.request_type)]
     with pytest.raises(InvalidArgumentError) as refused:
-        rpc.request_from_wire(message)
+        rpc.decode_request(message.SerializeToString())
     assert [violation.field for violation in refused.value.violations] == [field]

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest
+from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import (
     ITEM_FIELDS,
     ChannelShare,
@@ -47,23 +49,34 @@ from mmrec.contract.replies import (
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
+    EmbedRequest,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     Promotion,
+    RecommendBatch,
     RecommendRequest,
     ResolveRequest,
+    SearchBatch,
     SearchRequest,
     SemanticIdsRequest,
+    ServiceInfoRequest,
+    SimilarBatch,
     SimilarRequest,
     TagRequest,
 )
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotImplementedYetError
-from mmrec.sdk.batches import EmbedBatch, RecommendBatch, SearchBatch, SimilarBatch, TagBatch, UpsertBatch
+from mmrec.sdk.codec import fields_not_built, from_message, pack_vector, unpack_vector
 from mmrec.sdk.rpcs import EMBED_ITEMS, METHODS, RPCS
-from mmrec.sdk.wire import messages, questions
-from mmrec.sdk.wire.reading import FIELDS_NOT_BUILT
-from mmrec.sdk.wire.values import pack_vector, unpack_vector
 from mmrec.v1 import common_pb2, recommendation_pb2, understanding_pb2
+
+T = TypeVar("T")
+
+
+def read(kind: type[T], message: Message) -> T:
+    """What is read from a message, as other clients may send it."""
+    return from_message(message, kind)
+
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ids = words
@@ -136,8 +149,10 @@ by_vector = st.builds(
 search_requests = described | by_vector
 labels = st.lists(words.map(lambda w: w + "x"), unique=True, max_size=5).map(tuple)
 templates = st.lists(words.map(lambda w: w + "{label}"), max_size=3).map(tuple)
-tag_questions = st.builds(
+tag_requests = st.builds(
     TagRequest,
+    items=st.lists(inputs, max_size=3).map(tuple),
+    item_ids=id_lists,
     labels=labels.filter(bool),
     templates=templates,
     k=ks,
@@ -191,7 +206,7 @@ resolved = st.builds(ResolvedPath, codes, st.lists(records, max_size=3).map(tupl
 resolved_paths = st.builds(ResolvedPaths, st.lists(resolved, max_size=3).map(tuple), versions)
 masks = st.lists(st.sampled_from(["title", "image", "attributes.a b", "attributes"]), max_size=3).map(tuple)
 upsert_batches = st.builds(
-    UpsertBatch, st.lists(inputs, max_size=3).map(tuple), words, st.booleans(), st.booleans(), masks
+    UpsertRequest, st.lists(inputs, max_size=3).map(tuple), words, st.booleans(), st.booleans(), masks
 )
 change_results = st.builds(ChangeResults, st.lists(st.builds(ChangeEntry, ids), max_size=3).map(tuple), versions, words)
 
@@ -218,13 +233,13 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
         st.lists(search_results, max_size=3),
     ),
     "/mmrec.v1.UnderstandingService/TagItems": (
-        st.builds(TagBatch, tag_questions, st.lists(inputs, max_size=3).map(tuple), id_lists),
+        tag_requests,
         tag_results,
     ),
     "/mmrec.v1.UnderstandingService/FindDuplicates": (duplicates_requests, duplicate_groups),
     "/mmrec.v1.UnderstandingService/FindMismatches": (mismatch_requests, mismatches),
     "/mmrec.v1.ItemService/GetItems": (
-        id_lists,
+        st.builds(ItemsRequest, id_lists),
         st.builds(ItemLookup, st.lists(records, max_size=3).map(tuple), id_lists, versions),
     ),
     "/mmrec.v1.ItemService/ListItems": (list_requests, item_pages),
@@ -234,7 +249,7 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.ItemService/StreamUpsertItems": (upsert_batches, change_results),
     "/mmrec.v1.ItemService/DeleteItems": (st.builds(DeleteRequest, id_lists, words, st.booleans()), change_results),
     "/mmrec.v1.SystemService/GetServiceInfo": (
-        st.none(),
+        st.builds(ServiceInfoRequest),
         st.builds(
             ServiceInfo,
             words,
@@ -275,7 +290,7 @@ def test_every_built_call_is_among_the_samples() -> None:
 def test_items_to_embed_survive_the_wire(
     items: tuple[ItemInput, ...], dimension: int, modality: Modality, dtype: NumberFormat
 ) -> None:
-    batch = EmbedBatch(items, dimension, modality, dtype)
+    batch = EmbedRequest(items, dimension, modality, dtype)
     decoded = EMBED_ITEMS.decode_request(EMBED_ITEMS.encode_request(batch))
     assert decoded == batch
     assert [list(i.attributes) for i in decoded.items if isinstance(i, ItemInput)] == [
@@ -343,29 +358,29 @@ def test_whatever_the_bytes_only_our_errors_come_out(path: str) -> None:
 def test_an_empty_picture_is_refused_and_not_taken_for_none() -> None:
     message = understanding_pb2.SearchItemsRequest(text="shoes", image=b"")
     with pytest.raises(InvalidImageError, match="0 bytes"):
-        questions.search_request_from_wire(message)
+        read(SearchRequest, message)
 
 
 def test_unset_weight_and_k_have_their_defaults() -> None:
-    request = questions.search_request_from_wire(understanding_pb2.SearchItemsRequest(text="shoes"))
+    request = read(SearchRequest, understanding_pb2.SearchItemsRequest(text="shoes"))
     assert (request.text_weight, request.k) == (0.5, 10)
 
 
 def test_a_weight_of_zero_is_not_taken_for_unset() -> None:
     message = understanding_pb2.SearchItemsRequest(text="shoes", text_weight=0.0)
-    assert questions.search_request_from_wire(message).text_weight == 0.0
+    assert read(SearchRequest, message).text_weight == 0.0
 
 
 def test_a_long_history_is_cut_to_the_most_recent_items() -> None:
     message = recommendation_pb2.RecommendRequest(history=[f"i{n}" for n in range(1500)])
-    request = messages.recommend_request_from_wire(message)
+    request = read(RecommendRequest, message)
     assert (len(request.history), request.history[0], request.history[-1]) == (1000, "i500", "i1499")
 
 
 def test_a_broken_id_is_named_by_its_place_in_the_whole_history() -> None:
     message = recommendation_pb2.RecommendRequest(history=["i"] * 1499 + ["x" * 513])
     with pytest.raises(InvalidArgumentError) as refused:
-        messages.recommend_request_from_wire(message)
+        read(RecommendRequest, message)
     assert refused.value.violations[0].field == "history[1499]"
 
 
@@ -377,22 +392,22 @@ def test_a_broken_promotion_is_named_by_its_place() -> None:
         ]
     )
     with pytest.raises(InvalidArgumentError) as refused:
-        messages.recommend_request_from_wire(message)
+        read(RecommendRequest, message)
     assert [violation.field for violation in refused.value.violations] == ["promotions[1].item_ids[1]"]
     batch = recommendation_pb2.BatchRecommendRequest(requests=[message])
-    (entry,) = messages.recommend_batch_from_wire(batch).requests
+    (entry,) = read(RecommendBatch, batch).requests
     assert isinstance(entry, InvalidArgumentError)
     assert [violation.field for violation in entry.violations] == ["requests[0].promotions[1].item_ids[1]"]
 
 
 def test_a_filter_mode_of_a_later_version_is_refused_in_a_recommendation() -> None:
     with pytest.raises(InvalidArgumentError, match="filter_mode is 9"):
-        messages.recommend_request_from_wire(recommendation_pb2.RecommendRequest(filter_mode=9))
+        read(RecommendRequest, recommendation_pb2.RecommendRequest(filter_mode=9))
 
 
 def test_too_many_ids_in_a_deny_list_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="deny has 100,001 ids; at most 100,000"):
-        messages.recommend_request_from_wire(recommendation_pb2.RecommendRequest(deny=["i"] * 100_001))
+        read(RecommendRequest, recommendation_pb2.RecommendRequest(deny=["i"] * 100_001))
 
 
 def test_a_bad_request_of_a_batch_keeps_its_place_and_says_it() -> None:
@@ -403,7 +418,7 @@ def test_a_bad_request_of_a_batch_keeps_its_place_and_says_it() -> None:
             recommendation_pb2.RecommendRequest(instruction="warmer"),
         ]
     )
-    good, bad, not_built = messages.recommend_batch_from_wire(message).requests
+    good, bad, not_built = read(RecommendBatch, message).requests
     assert good == RecommendRequest(k=1)
     assert isinstance(bad, InvalidArgumentError)
     assert bad.violations[0].field == "requests[1].k"
@@ -425,7 +440,7 @@ def test_a_bad_item_of_a_batch_keeps_its_place_and_its_id() -> None:
             ),
         ]
     )
-    good, picture, twice = messages.embed_batch_from_wire(message).items
+    good, picture, twice = read(EmbedRequest, message).items
     assert good == ItemInput("a", "hat")
     assert isinstance(picture, ItemFailure)
     assert picture.item_id == "b"
@@ -438,13 +453,12 @@ def test_a_bad_item_of_a_batch_keeps_its_place_and_its_id() -> None:
 @pytest.mark.parametrize("count", [1001, 5000])
 def test_a_batch_of_too_many_is_refused_whole(count: int) -> None:
     with pytest.raises(InvalidArgumentError, match="at most 1,000"):
-        messages.recommend_batch_from_wire(
-            recommendation_pb2.BatchRecommendRequest(requests=[recommendation_pb2.RecommendRequest()] * count)
+        read(
+            RecommendBatch,
+            recommendation_pb2.BatchRecommendRequest(requests=[recommendation_pb2.RecommendRequest()] * count),
         )
     with pytest.raises(InvalidArgumentError, match="at most 1,000"):
-        messages.embed_batch_from_wire(
-            understanding_pb2.EmbedItemsRequest(items=[common_pb2.ItemInput(title="x")] * count)
-        )
+        read(EmbedRequest, understanding_pb2.EmbedItemsRequest(items=[common_pb2.ItemInput(title="x")] * count))
 
 
 @pytest.mark.parametrize(
@@ -458,9 +472,9 @@ def test_a_batch_of_too_many_is_refused_whole(count: int) -> None:
 )
 def test_vectors_are_rounded_in_process_as_they_are_on_the_wire(dtype: NumberFormat, numbers: list[float]) -> None:
     vector = np.array([1 / 3, -2.0, 1e-40, 3e38], dtype=np.float32)
-    batch = EmbedBatch((ItemInput("a", "hat"),), 0, Modality.FUSED, dtype)
+    batch = EmbedRequest((ItemInput("a", "hat"),), 0, Modality.FUSED, dtype)
     with np.errstate(over="ignore"):
-        here = batch.join([EmbedResults((ItemEmbedding("a", vector),))])
+        here = EMBED_ITEMS.join(batch, [EmbedResults((ItemEmbedding("a", vector),))])
         there = EMBED_ITEMS.decode_reply(EMBED_ITEMS.encode_reply(here))
     assert there.dtype is dtype
     entries = (here.items[0], there.items[0])
@@ -472,8 +486,8 @@ def test_vectors_are_rounded_in_process_as_they_are_on_the_wire(dtype: NumberFor
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_bfloat16_is_the_nearest(number: float) -> None:
-    batch = EmbedBatch((ItemInput("a", "hat"),), 0, Modality.FUSED, NumberFormat.BFLOAT16)
-    entry = batch.join([EmbedResults((ItemEmbedding("a", np.array([number], np.float32)),))]).items[0]
+    batch = EmbedRequest((ItemInput("a", "hat"),), 0, Modality.FUSED, NumberFormat.BFLOAT16)
+    entry = EMBED_ITEMS.join(batch, [EmbedResults((ItemEmbedding("a", np.array([number], np.float32)),))]).items[0]
     assert isinstance(entry, ItemEmbedding)
     bits = int(np.array([number], np.float32).view(np.uint32)[0])
     below = np.array([bits & 0xFFFF0000], np.uint32).view(np.float32)[0]
@@ -485,7 +499,7 @@ def test_bfloat16_is_the_nearest(number: float) -> None:
 
 def test_a_dtype_of_a_later_version_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="dtype is 9"):
-        messages.embed_batch_from_wire(understanding_pb2.EmbedItemsRequest(dtype=9))
+        read(EmbedRequest, understanding_pb2.EmbedItemsRequest(dtype=9))
 
 
 @pytest.mark.parametrize(
@@ -494,7 +508,7 @@ def test_a_dtype_of_a_later_version_is_refused() -> None:
 def test_a_choice_of_a_later_version_is_refused(field: str, value: float) -> None:
     message = understanding_pb2.SearchItemsRequest(text="shoes", **{field: value})
     with pytest.raises(InvalidArgumentError) as refused:
-        questions.search_request_from_wire(message)
+        read(SearchRequest, message)
     assert [violation.field for violation in refused.value.violations] == [field]
 
 
@@ -512,16 +526,14 @@ def test_a_choice_of_a_later_version_is_refused(field: str, value: float) -> Non
 )
 def test_a_vector_that_cannot_be_searched_by_is_refused_by_field(vector: common_pb2.Vector, field: str) -> None:
     with pytest.raises(InvalidArgumentError) as refused:
-        questions.search_request_from_wire(understanding_pb2.SearchItemsRequest(vector=vector))
+        read(SearchRequest, understanding_pb2.SearchItemsRequest(vector=vector))
     assert [violation.field for violation in refused.value.violations] == [field]
 
 
 def test_unset_weights_of_an_item_and_of_words_are_a_half_and_zero_is_zero() -> None:
-    unset = questions.search_request_from_wire(understanding_pb2.SearchItemsRequest(text="x", item_id="a"))
+    unset = read(SearchRequest, understanding_pb2.SearchItemsRequest(text="x", item_id="a"))
     assert (unset.item_weight, unset.text_weight) == (0.5, 0.5)
-    zero = questions.search_request_from_wire(
-        understanding_pb2.SearchItemsRequest(text="x", item_id="a", item_weight=0.0)
-    )
+    zero = read(SearchRequest, understanding_pb2.SearchItemsRequest(text="x", item_id="a", item_weight=0.0))
     assert zero.item_weight == 0.0
 
 
@@ -529,7 +541,7 @@ def test_a_field_mask_with_a_field_that_items_do_not_have_is_refused() -> None:
     message = understanding_pb2.SimilarItemsRequest(item_id="a")
     message.item_fields.paths.extend(["title", "colour"])
     with pytest.raises(InvalidArgumentError) as refused:
-        questions.similar_request_from_wire(message)
+        read(SimilarRequest, message)
     assert [violation.field for violation in refused.value.violations] == ["item_fields[1]"]
 
 
@@ -541,7 +553,7 @@ def test_a_bad_search_of_a_batch_keeps_its_place_and_says_it() -> None:
             understanding_pb2.SearchItemsRequest(text="shoes", validate_only=True),
         ]
     )
-    good, bad, not_built = questions.search_batch_from_wire(message).requests
+    good, bad, not_built = read(SearchBatch, message).requests
     assert good == SearchRequest("shoes")
     assert isinstance(bad, InvalidArgumentError)
     assert bad.violations[0].field == "requests[1].k"
@@ -551,19 +563,37 @@ def test_a_bad_search_of_a_batch_keeps_its_place_and_says_it() -> None:
 
 def test_a_fallback_of_a_later_version_is_read_as_none() -> None:
     message = recommendation_pb2.RecommendResponse(fallback=99)
-    assert messages.recommendations_from_wire(message).fallback is Fallback.NONE
+    assert read(Recommendations, message).fallback is Fallback.NONE
 
 
-REQUESTS = {rpc.request_type.DESCRIPTOR.name: rpc for rpc in RPCS.values()}
+NOT_BUILT = {
+    "GetItemsRequest": ("item_fields",),
+    "EmbedItemsRequest": ("validate_only",),
+    "SearchItemsRequest": ("validate_only",),
+    "RecommendRequest": (
+        "history_events",
+        "instruction",
+        "channel_weights",
+        "attribute_weights",
+        "context",
+        "explain_in_words",
+        "language",
+        "item_fields",
+        "expected_versions",
+        "validate_only",
+    ),
+}
 
 
-@pytest.mark.parametrize("name", sorted(FIELDS_NOT_BUILT))
-def test_every_field_that_is_not_built_is_refused_by_name(name: str) -> None:
-    rpc = REQUESTS[name]
-    for field_name in FIELDS_NOT_BUILT[name]:
-        message = rpc.request_type(item_id="a") if name == "SimilarItemsRequest" else rpc.request_type()
-        _set(message, rpc.request_type.DESCRIPTOR.fields_by_name[field_name])
-        with pytest.raises(NotImplementedYetError, match=f"^{field_name} is set"):
+@pytest.mark.parametrize("path", sorted(RPCS))
+def test_every_field_that_is_not_built_is_refused_by_name(path: str) -> None:
+    rpc = RPCS[path]
+    not_built = NOT_BUILT.get(rpc.request_type.DESCRIPTOR.name, ())
+    assert fields_not_built(rpc.request, rpc.request_type) == not_built
+    for name in not_built:
+        message = rpc.request_type()
+        _set(message, rpc.request_type.DESCRIPTOR.fields_by_name[name])
+        with pytest.raises(NotImplementedYetError, match=f"^{name} is set"):
             rpc.decode_request(message.SerializeToString())
 
 
