@@ -413,7 +413,7 @@ def _shop(items: int, where: torch.device, keys: PathKeys = "nodes") -> _Shop:
         torch.randn(known, 256), torch.from_numpy(paths[:known].astype(np.int64)), torch.ones(known, dtype=torch.bool)
     )
     config = GeneratorConfig(
-        architecture="qwen3", hidden=HIDDEN, layers=LAYERS, heads=HEADS, max_history=HISTORY, path_keys=keys
+        qk_norm=True, hidden=HIDDEN, layers=LAYERS, heads=HEADS, max_history=HISTORY, path_keys=keys
     )
     torch.manual_seed(0)
     model = Generator(config, table, index.widths).to(where).eval()

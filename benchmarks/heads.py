@@ -33,7 +33,7 @@ from mmrec.generator.batches import Batch, epoch_batches
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import PathKeys
 from mmrec.generator.losses import nodes_by_depth, path_softmax
-from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
+from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
 from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.config import TokenizerConfig
@@ -187,7 +187,7 @@ class _Decoder(nn.Module):
         config = replace(ranker.parts.generator.config, path_keys=keys)
         self.head = SemanticIdHead(ranker.tokens_NH.shape[1], config, self.index.widths)
 
-    def loss(self, memory: Memory, tokens_NH: Tensor, batch: Batch) -> Tensor:
+    def loss(self, memory: EncodedHistory, tokens_NH: Tensor, batch: Batch) -> Tensor:
         return path_softmax(self.head, memory, tokens_NH, batch, self.index, self.nodes_PN, share=1.0)[0]
 
     @torch.inference_mode()
@@ -223,7 +223,7 @@ class _Parallel(nn.Module):
         log_probs_XLK: Tensor = logits_XLK.float().log_softmax(-1)
         return log_probs_XLK
 
-    def loss(self, memory: Memory, tokens_NH: Tensor, batch: Batch) -> Tensor:
+    def loss(self, memory: EncodedHistory, tokens_NH: Tensor, batch: Batch) -> Tensor:
         log_probs_XLK = self(memory.states_BTH[batch.valid_BT])
         wanted_XL = self.codes_NL[batch.target_BT[batch.valid_BT]]
         return F.nll_loss(log_probs_XLK.flatten(0, 1), wanted_XL.flatten())

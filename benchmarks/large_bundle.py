@@ -53,7 +53,7 @@ def large_bundle(items: int) -> Path:
         rng = np.random.default_rng(0)
         _write_dataset(dataset, rng)
         config = FitConfig(
-            generator=GeneratorConfig(architecture="qwen3", hidden=HIDDEN, layers=LAYERS, heads=HEADS),
+            generator=GeneratorConfig(qk_norm=True, hidden=HIDDEN, layers=LAYERS, heads=HEADS),
             training=TrainingConfig(epochs=2),
         )
         small = open_bundle(fit_dataset(dataset, Path(staging) / "small", config).bundle)

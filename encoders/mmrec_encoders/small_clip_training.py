@@ -47,7 +47,7 @@ class SmallClipConfig:
     Attributes:
         shape: Shape of the tower.
         epochs: Most passes over the pictures.
-        pictures: Most pictures shown in all; a large catalogue gets fewer passes, but never less than one.
+        pictures: Most pictures in all passes together; a large catalogue gets fewer passes, but never less than one.
         batch_size: Pictures per step, at least 2.
         learning_rate: Peak of the cosine schedule.
         weight_decay: Of AdamW.

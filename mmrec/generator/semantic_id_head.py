@@ -26,9 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmrec.generator.affine import affine
 from mmrec.generator.config import GeneratorConfig
-from mmrec.generator.decoder_layer import Attended, DecoderLayer, applied
+from mmrec.generator.decoder_layer import DecoderLayer, HistoryKV
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex
 
 MOST_SCORED = 32_768
@@ -39,8 +38,8 @@ PICKED_AT_ONCE = 1 << 19
 """Numbers of picked keys that are held at a time on a CPU."""
 
 
-class Memory(NamedTuple):
-    """A batch of histories as the heads see them.
+class EncodedHistory(NamedTuple):
+    """A batch of histories as the heads see them, encoded once by the LLM.
 
     Attributes:
         states_BTH: The LLM's hidden states. Shape: (B, T, H).
@@ -52,9 +51,9 @@ class Memory(NamedTuple):
     keys_BTH: Tensor
     valid_BT: Tensor
 
-    def detached(self) -> Memory:
+    def detached(self) -> EncodedHistory:
         """The same, which sends no gradient back to the LLM."""
-        return Memory(self.states_BTH.detach(), self.keys_BTH.detach(), self.valid_BT)
+        return EncodedHistory(self.states_BTH.detach(), self.keys_BTH.detach(), self.valid_BT)
 
     def last(self) -> Tensor:
         """Hidden state of each customer's last history place. Shape: (B, H)."""
@@ -87,23 +86,25 @@ class NodeKeys(NamedTuple):
         return nodes if self.rows_PV is None else self.rows_PV[depth - 1][nodes]
 
 
-class Written(NamedTuple):
-    """What a search keeps of the paths it has begun: each step then costs one place per beam.
+class KVCache(NamedTuple):
+    """Keys and values that a search keeps: each step then costs one place per beam.
+
+    Those of the history are there once for each customer, and all beams read them; those of the path are a beam's own.
 
     Attributes:
         start_B1H: What every step begins with. Shape: (B, 1, H).
-        history: Of every layer, the same for all beams.
+        history: Of every layer, those of the history.
         visible_B11T: Which history places may be seen; None for all of them. Shape: (B, 1, 1, T), bool.
         paths: Of every layer, keys and values of each code written; None at first. Shape of each: (B, Q, l, 2, heads,
             w).
     """
 
     start_B1H: Tensor
-    history: tuple[Attended, ...]
+    history: tuple[HistoryKV, ...]
     visible_B11T: Tensor | None
     paths: tuple[Tensor, ...] | None
 
-    def of_beams(self, beams_BW: Tensor) -> Written:
+    def of_beams(self, beams_BW: Tensor) -> KVCache:
         """The same for other beams, each of which goes on where one of these is. Shape of `beams_BW`: (B, W), int64."""
         if self.paths is None:
             return self
@@ -193,14 +194,19 @@ class SemanticIdHead(nn.Module):
         return self.written[level](mean_YH) + codes_YH, scored_YH
 
     def forward(
-        self, prefix_lBQ: tuple[Tensor, ...], query_BQH: Tensor, memory: Memory, visible_BQT: Tensor, keys: NodeKeys
+        self,
+        prefix_lBQ: tuple[Tensor, ...],
+        query_BQH: Tensor,
+        encoded: EncodedHistory,
+        visible_BQT: Tensor,
+        keys: NodeKeys,
     ) -> Tensor:
         """Hidden state from which each next code is read.
 
         Args:
             prefix_lBQ: Nodes written so far, one tensor per depth from 1; none of them at first. Shape: (B, Q) each.
             query_BQH: Hidden state of the place each query continues. Shape: (B, Q, H).
-            memory: The histories.
+            encoded: The histories.
             visible_BQT: Which history places each query may see. Shape: (B, Q, T), bool.
             keys: From `node_keys`.
 
@@ -213,42 +219,42 @@ class SemanticIdHead(nn.Module):
             steps.append(start_BQH + keys.written(nodes_BQ, depth + 1))
         x_BQlH = torch.stack(steps, dim=2) + self.level[: len(steps)]
         for layer in self.layers:
-            x_BQlH = layer(x_BQlH, memory.keys_BTH, visible_BQT)
+            x_BQlH = layer(x_BQlH, encoded.keys_BTH, visible_BQT)
         return self.norm(x_BQlH)  # type: ignore[no-any-return]
 
-    def begin(self, memory: Memory) -> Written:
+    def begin(self, encoded: EncodedHistory) -> KVCache:
         """The beginning of a search, from the last place of each history: nothing is written yet."""
-        valid_BT = memory.valid_BT
+        valid_BT = encoded.valid_BT
         all_valid = not valid_BT.is_cuda and bool(valid_BT.all())
-        return Written(
-            applied(self.start, memory.last().unsqueeze(1)),
-            tuple(layer.attended_history(memory.keys_BTH) for layer in self._decoder_layers()),
+        return KVCache(
+            self.start(encoded.last().unsqueeze(1)),
+            tuple(layer.attended_history(encoded.keys_BTH) for layer in self._decoder_layers()),
             None if all_valid else valid_BT[:, None, None, :],
             None,
         )
 
-    def step(self, nodes_BQ: Tensor | None, written: Written, keys: NodeKeys) -> tuple[Tensor, Written]:
+    def step(self, nodes_BQ: Tensor | None, cache: KVCache, keys: NodeKeys) -> tuple[Tensor, KVCache]:
         """What `forward` gives for the last level, from what the steps before it left.
 
         Args:
             nodes_BQ: Nodes written last; None at first. Shape: (B, Q), int64.
-            written: From the step before, or `begin`.
+            cache: From the step before, or `begin`.
             keys: From `node_keys`.
 
         Returns:
             State from which each next code is read, of shape (B, Q, H), and what the next step takes.
         """
-        depth = 0 if written.paths is None else written.paths[0].shape[2]
-        x_BQH = written.start_B1H
+        depth = 0 if cache.paths is None else cache.paths[0].shape[2]
+        x_BQH = cache.start_B1H
         if nodes_BQ is not None:
             x_BQH = x_BQH + keys.written(nodes_BQ, depth)
         x_BQH = x_BQH + self.level[depth]
         paths = []
         for place, layer in enumerate(self._decoder_layers()):
-            path = None if written.paths is None else written.paths[place]
-            x_BQH, path = layer.step(x_BQH, path, written.history[place], written.visible_B11T)
+            path = None if cache.paths is None else cache.paths[place]
+            x_BQH, path = layer.step(x_BQH, path, cache.history[place], cache.visible_B11T)
             paths.append(path)
-        return self.norm(x_BQH), written._replace(paths=tuple(paths))
+        return self.norm(x_BQH), cache._replace(paths=tuple(paths))
 
     def _decoder_layers(self) -> Sequence[DecoderLayer]:
         return cast("Sequence[DecoderLayer]", self.layers)
@@ -269,7 +275,7 @@ class SemanticIdHead(nn.Module):
         rows_XC = keys.rows(children.nodes, depth + 1).long()
         few = keys.by_code or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED)
         if depth == 0 or few:
-            logits_XC = affine(state_XH, scored_VH).gather(-1, rows_XC)
+            logits_XC = F.linear(state_XH, scored_VH).gather(-1, rows_XC)
         else:
             logits_XC = _picked_logits(state_XH, scored_VH, rows_XC)
         logits_XC = logits_XC.float() / math.sqrt(scored_VH.shape[1])

@@ -28,7 +28,7 @@ from mmrec.semantic_ids.eligibility import FEW, Passing, passing
 
 Bitmap = npt.NDArray[np.bool_]
 
-_SETS_KEPT = 64
+SETS_KEPT = 64
 """Filters that are kept ready for the search, 4 N bytes each; the ones used longest ago are forgotten."""
 _DAY_SECONDS = 86_400.0
 
@@ -151,6 +151,6 @@ class Admission:
             # The filter's own bitmap may not be written to, which torch warns of.
             found = self._sets[key] = passing(passing_N.copy(), self._index)
         self._sets.move_to_end(key)
-        while len(self._sets) > _SETS_KEPT:
+        while len(self._sets) > SETS_KEPT:
             self._sets.popitem(last=False)
         return found

@@ -15,6 +15,7 @@ from mmrec.contract.requests import EmbedRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import item_side, no_side
 from mmrec.semantic_ids.tokenizer import Tokenizer
+from mmrec.understanding.tagging import ITEM_CHUNK
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
 
@@ -47,7 +48,11 @@ class Embedder:
                 field="dimension",
             )
         good = [item for item in request.items if isinstance(item, ItemInput)]
-        vectors = iter(_side_vectors(self._encoder, good, request.modality))
+        vectors = iter(
+            vector
+            for start in range(0, len(good), ITEM_CHUNK)
+            for vector in _side_vectors(self._encoder, good[start : start + ITEM_CHUNK], request.modality)
+        )
         entries: list[ItemEmbedding | ItemFailure] = []
         for item in request.items:
             vector = next(vectors) if isinstance(item, ItemInput) else item.error

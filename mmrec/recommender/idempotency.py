@@ -13,7 +13,7 @@ from mmrec.errors import FailedPreconditionError
 
 Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 
-_MOST_ENTRIES = 1_000_000
+MOST_ENTRIES = 1_000_000
 """Entries of replies that are kept in all, about 100 MB of them."""
 
 
@@ -63,6 +63,6 @@ class MadeChanges:
     def _remember(self, request_id: str, content: str, reply: ChangeResults) -> None:
         self._made[request_id] = (content, reply)
         self._entries += len(reply.entries)
-        while len(self._made) > self._most or (self._entries > _MOST_ENTRIES and len(self._made) > 1):
+        while len(self._made) > self._most or (self._entries > MOST_ENTRIES and len(self._made) > 1):
             _, dropped = self._made.pop(next(iter(self._made)))
             self._entries -= len(dropped.entries)

@@ -29,7 +29,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
 from mmrec.generator.node_embeddings import LiveKeys
-from mmrec.generator.semantic_id_head import Memory
+from mmrec.generator.semantic_id_head import EncodedHistory
 from mmrec.recommender.artefact import Parts
 from mmrec.recommender.batch_eligibility import Allowed
 from mmrec.recommender.catalogue_update import Changed
@@ -178,15 +178,15 @@ class Ranker:
     # --- the LLM ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def read(self, histories: Histories) -> Memory:
+    def read(self, histories: Histories) -> EncodedHistory:
         """Run the LLM over histories, none of them empty."""
         history_BT, valid_BT = pad_histories(histories, self.parts.generator.config.max_history)
         with self._autocast():
             memory = self.parts.generator.read(history_BT.to(self.device), valid_BT.to(self.device), self.tokens_NH)
-        return Memory(memory.states_BTH.float(), memory.keys_BTH.float(), memory.valid_BT)
+        return EncodedHistory(memory.states_BTH.float(), memory.keys_BTH.float(), memory.valid_BT)
 
     @torch.inference_mode()
-    def item_head(self, memory: Memory) -> npt.NDArray[np.float32]:
+    def item_head(self, memory: EncodedHistory) -> npt.NDArray[np.float32]:
         """How much likelier than chance the item head holds each item, as log(N p). Shape: (B, N), float32.
 
         It is -inf for a row that is no item any more.
@@ -198,7 +198,7 @@ class Ranker:
 
     @torch.inference_mode()
     def generate(
-        self, memory: Memory, allowed: Allowed | npt.NDArray[np.bool_] | None = None, *, width: int
+        self, memory: EncodedHistory, allowed: Allowed | npt.NDArray[np.bool_] | None = None, *, width: int
     ) -> PathResult:
         """Generate semantic IDs by beam search among the items that may be shown; see `features`."""
         open_items = self._eligibility(allowed, len(memory.valid_BT))

@@ -31,6 +31,7 @@ from mmrec.understanding.tagging import (
     COLUMN_STEPS,
     DEFAULT_TEMPERATURE,
     DEFAULT_TEMPLATES,
+    ITEM_CHUNK,
     LABEL_CHUNK,
     SharedVectors,
     column_labels,
@@ -150,9 +151,17 @@ class Tagger:
         calibration = TagCalibration(False, DEFAULT_TEMPERATURE)
         if column is not None:
             calibration = self._calibration(column, request, labels_LD)
-        described = self._described(request, labels, labels_LD, calibration.temperature)
-        known, missing = self._known(request, labels, labels_LD, calibration.temperature)
-        return TagResults((*described, *known), missing, calibration, self._versions)
+        entries: list[ItemTags | ItemFailure] = []
+        missing: dict[str, None] = {}
+        for start in range(0, len(request.items), ITEM_CHUNK):
+            part = replace(request, items=request.items[start : start + ITEM_CHUNK])
+            entries += self._described(part, labels, labels_LD, calibration.temperature)
+        for start in range(0, len(request.item_ids), ITEM_CHUNK):
+            part = replace(request, item_ids=request.item_ids[start : start + ITEM_CHUNK])
+            known, unknown = self._known(part, labels, labels_LD, calibration.temperature)
+            entries += known
+            missing |= dict.fromkeys(unknown)
+        return TagResults(tuple(entries), tuple(missing), calibration, self._versions)
 
     # --- items ----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -139,7 +138,7 @@ class _Field(NamedTuple):
 
     name: str
     path: tuple[str, ...]
-    described: FieldDescriptor
+    described: Any
     hint: Any
     default: Any
     rule: Rule | None
@@ -151,7 +150,7 @@ def _fields(kind: Any, message_type: Any) -> tuple[_Field, ...]:
     planned = []
     for field, rule in zip(dataclasses.fields(kind), rules, strict=True):
         path = tuple(names.get(field.name, field.name).split("."))
-        inside: Descriptor = message_type.DESCRIPTOR
+        inside: Any = message_type.DESCRIPTOR
         for name in path[:-1]:
             inside = inside.fields_by_name[name].message_type
         described = inside.fields_by_name.get(path[-1])
@@ -172,7 +171,7 @@ def _encoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
         return lambda value: message_type(**{listed.name: entries(value)})
     if message_type.DESCRIPTOR.name in _WHOLE:
         name = _WHOLE[message_type.DESCRIPTOR.name]
-        inner = _encoder(kind, GetMessageClass(message_type.DESCRIPTOR.fields_by_name[name].message_type))
+        inner = _encoder(kind, _class(message_type.DESCRIPTOR.fields_by_name[name].message_type))
         return lambda value: message_type(**{name: inner(value)})
     plan = [(field.name, field.path, _to_wire(field)) for field in _fields(kind, message_type)]
     same = [(name, path[0]) for name, path, convert in plan if len(path) == 1 and convert is None]
@@ -200,7 +199,7 @@ def _decoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
         return lambda message: list(entries(getattr(message, listed.name)))
     if message_type.DESCRIPTOR.name in _WHOLE:
         name = _WHOLE[message_type.DESCRIPTOR.name]
-        inner = _decoder(kind, GetMessageClass(message_type.DESCRIPTOR.fields_by_name[name].message_type))
+        inner = _decoder(kind, _class(message_type.DESCRIPTOR.fields_by_name[name].message_type))
         return lambda message: inner(getattr(message, name))
     strict = issubclass(kind, Checked)
     names = _NAMES.get(kind, {})
@@ -267,25 +266,25 @@ def _to_wire(field: _Field) -> Callable[[Any], Any] | None:
     return _message_to_wire(hint, described.message_type)
 
 
-def _message_to_wire(hint: Any, described: Descriptor) -> Callable[[Any], Any]:
+def _message_to_wire(hint: Any, described: Any) -> Callable[[Any], Any]:
     name = described.full_name
     if name == _STATUS:
         return error_to_status
     if name == _SEMANTIC_ID:
         return lambda codes: common_pb2.SemanticId(codes=[int(code) for code in codes]) if len(codes) else None
     if name == _FIELD_MASK:
-        mask = GetMessageClass(described)
+        mask = _class(described)
         return lambda names: mask(paths=names) if names else None
     if name == _VECTOR:
         return pack_vector if get_origin(hint) is not tuple else lambda numbers: _packed(numbers) if numbers else None
-    return _encoder(hint, GetMessageClass(described))
+    return _encoder(hint, _class(described))
 
 
-def _entries_to_wire(entry: Any, field: FieldDescriptor) -> Callable[[Any], list[Any]]:
+def _entries_to_wire(entry: Any, field: Any) -> Callable[[Any], list[Any]]:
     kind, failure = _entry_kinds(entry)
     if field.message_type.full_name == _SEMANTIC_ID:
         return lambda paths: [common_pb2.SemanticId(codes=codes) for codes in paths]
-    status, message_type = _status_of(field.message_type), GetMessageClass(field.message_type)
+    status, message_type = _status_of(field.message_type), _class(field.message_type)
     if failure is None:
         convert = _encoder(kind, message_type)
         return lambda values: [convert(value) for value in values]
@@ -310,7 +309,7 @@ def _good_to_wire(kind: Any, message_type: Any) -> Callable[[Any], Any]:
     response = message_type.DESCRIPTOR.fields_by_name.get("response")
     if response is None:
         return _encoder(kind, message_type)
-    convert = _encoder(kind, GetMessageClass(response.message_type))
+    convert = _encoder(kind, _class(response.message_type))
     return lambda value: message_type(response=convert(value))
 
 
@@ -336,7 +335,7 @@ def _from_wire(field: _Field, strict: bool) -> Callable[[Any], Any] | None:
     return _placed(convert, described.name) if strict else convert
 
 
-def _message_from_wire(hint: Any, described: Descriptor, strict: bool) -> Callable[[Any], Any]:
+def _message_from_wire(hint: Any, described: Any, strict: bool) -> Callable[[Any], Any]:
     name = described.full_name
     if name == _STATUS:
         return lambda status: error_from_status(status) if status.code else None
@@ -346,7 +345,7 @@ def _message_from_wire(hint: Any, described: Descriptor, strict: bool) -> Callab
         return lambda mask: tuple(mask.paths)
     if name == _VECTOR:
         return unpack_vector if get_origin(hint) is not tuple else _numbers_of
-    return _decoder(hint, GetMessageClass(described))
+    return _decoder(hint, _class(described))
 
 
 def _at(error: MmrecError, place: str) -> MmrecError:
@@ -368,7 +367,7 @@ def _placed(convert: Callable[[Any], Any], place: str) -> Callable[[Any], Any]:
     return read
 
 
-def _entries_from_wire(entry: Any, field: FieldDescriptor, strict: bool) -> Callable[[Any], Any]:
+def _entries_from_wire(entry: Any, field: Any, strict: bool) -> Callable[[Any], Any]:
     kind, failure = _entry_kinds(entry)
     convert = _message_from_wire(kind, field.message_type, strict)
     if strict:
@@ -379,12 +378,10 @@ def _entries_from_wire(entry: Any, field: FieldDescriptor, strict: bool) -> Call
     return _results_from_wire(kind, failure, field.message_type, status)
 
 
-def _results_from_wire(
-    kind: Any, failure: type[Any], described: Descriptor, status: FieldDescriptor
-) -> Callable[[Any], Any]:
+def _results_from_wire(kind: Any, failure: type[Any], described: Any, status: Any) -> Callable[[Any], Any]:
     """What reads results, each of them a value or why there is none."""
     response = described.fields_by_name.get("response")
-    convert = _decoder(kind, GetMessageClass(response.message_type if response else described))
+    convert = _decoder(kind, _class(response.message_type if response else described))
     alone = status.containing_oneof is not None  # else a status that says OK may stand beside a value
 
     def read(message: Any) -> Any:
@@ -430,7 +427,7 @@ def _attributes(messages: Any) -> dict[str, str]:
 
 
 @cache
-def _numbers(described: EnumDescriptor, kind: Any) -> Mapping[Any, int]:
+def _numbers(described: Any, kind: Any) -> Mapping[Any, int]:
     """The number of every member of an enum."""
     prefix = described.values_by_number[0].name.removesuffix("UNSPECIFIED")
     return {member: described.values_by_name[prefix + _WORDS.get(member, member.name)].number for member in kind}
@@ -545,6 +542,11 @@ def _with_read_number_format(decode: Callable[[Any], Any]) -> Callable[[Any], An
 # --- types ----------------------------------------------------------------------------------------------------------
 
 
+def _class(described: Any) -> Any:
+    """The class of a message's descriptor, as what a cache takes."""
+    return GetMessageClass(described)
+
+
 def _options(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (types.UnionType, Union) else (hint,)
 
@@ -564,13 +566,13 @@ def _entry_kinds(hint: Any) -> tuple[Any, type[Any] | None]:
     return kinds[0], (kinds[1] if len(kinds) == 2 else None)
 
 
-def _status_of(described: Descriptor) -> str | None:
+def _status_of(described: Any) -> str | None:
     return next((f.name for f in described.fields if f.message_type and f.message_type.full_name == _STATUS), None)
 
 
-def _is_repeated(field: FieldDescriptor) -> bool:
-    return bool(field.label == FieldDescriptor.LABEL_REPEATED)
+def _is_repeated(field: Any) -> bool:
+    return bool(field.label == field.LABEL_REPEATED)
 
 
-def _is_map(field: FieldDescriptor) -> bool:
+def _is_map(field: Any) -> bool:
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)

@@ -21,10 +21,8 @@ from mmrec.contract.requests import (
     TagRequest,
 )
 from mmrec.errors import InternalError, MmrecError
-from mmrec.understanding.tagging import COLUMN_STEPS, LABEL_CHUNK
+from mmrec.understanding.tagging import COLUMN_STEPS, ITEM_CHUNK, LABEL_CHUNK
 
-ITEM_CHUNK = 32
-"""Most items in one part."""
 _WHOLE_CATALOGUE = 1_000
 """What a question about the whole catalogue weighs: more than any batch, so it is done by itself."""
 _ROWS = 100

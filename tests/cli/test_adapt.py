@@ -20,6 +20,8 @@ from tests.encoders.encoding import encode_query, features_of
 from tests.encoders.finetuning.tiny import write_colour_shop
 from tests.encoders.models import bert_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:

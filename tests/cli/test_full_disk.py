@@ -10,6 +10,8 @@ import pytest
 from mmrec.bundle import open_bundle
 from tests.conftest import fill_disk, subprocess_environment
 
+pytestmark = pytest.mark.slow
+
 ITEMS = "item_id\ttitle\n" + "".join(f"i{n}\tthing number {n}\n" for n in range(12))
 EVENTS = "user_id\titem_id\tposition\n" + "".join(f"u{u}\ti{(u + n) % 12}\t{n}\n" for u in range(12) for n in range(6))
 

@@ -16,14 +16,14 @@ from mmrec.generator.beam import (
     generate,
 )
 from mmrec.generator.model import Generator
-from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
+from mmrec.generator.semantic_id_head import EncodedHistory, KVCache, NodeKeys, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.eligibility import Eligibility, eligible, eligible_rows
 from mmrec.semantic_ids.path_search import PathResult
 from tests.generator.conftest import make_small
 
 
-def read(model: Generator, histories: list[list[int]]) -> Memory:
+def read(model: Generator, histories: list[list[int]]) -> EncodedHistory:
     history, valid = pad_histories([np.array(h, dtype=np.int32) for h in histories], model.config.max_history)
     with torch.inference_mode():
         return model.read(history, valid, model.item_tokens())
@@ -154,8 +154,8 @@ def test_beams_with_one_item_below_them_are_not_decoded_and_nothing_else_changes
     step = SemanticIdHead.step
 
     def counting(
-        head: SemanticIdHead, nodes: Tensor | None, written: Written, keys: NodeKeys
-    ) -> tuple[Tensor, Written]:
+        head: SemanticIdHead, nodes: Tensor | None, written: KVCache, keys: NodeKeys
+    ) -> tuple[Tensor, KVCache]:
         decoded.append(1 if nodes is None else nodes.shape[1])
         return step(head, nodes, written, keys)
 

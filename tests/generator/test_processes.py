@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from mmrec.generator.batches import Batch
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import json, sys
 from dataclasses import asdict

@@ -21,6 +21,8 @@ from mmrec.runtime.progress import NoProgress
 from mmrec.runtime.trainer import TrainingRun
 from tests.generator.conftest import Small, make_small
 
+pytestmark = pytest.mark.slow
+
 ALONE = Processes.alone(torch.device("cpu"))
 HISTORIES = [np.array([(start + step) % 12 for step in range(9)], dtype=np.int32) for start in range(12)]
 VALIDATION = ValidationSet(HISTORIES, np.array([(start + 9) % 12 for start in range(12)], dtype=np.int32))

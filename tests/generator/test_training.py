@@ -94,7 +94,6 @@ def test_training_leaves_the_global_random_state_alone() -> None:
     [
         ("hidden", 0),
         ("hidden", 30),
-        ("architecture", "rnn"),
         ("dropout", 1.0),
         ("layers", 0),
         ("max_history", 0),

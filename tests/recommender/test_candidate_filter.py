@@ -108,7 +108,7 @@ def test_a_filter_is_made_ready_once() -> None:
 
 
 def test_filters_that_were_used_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "_SETS_KEPT", 2)
+    monkeypatch.setattr(admission, "SETS_KEPT", 2)
     own, nothing = _admission(), np.empty(0, np.int64)
     sets = [own.tiers(RecommendRequest(filter=f"price < {n}"), nothing)[0].within for n in (1, 2, 1, 3, 1, 2)]
     assert sets[0] is sets[2] is sets[4]

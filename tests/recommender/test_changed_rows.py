@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import astuple
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mmrec
+from mmrec import Recommender
 from mmrec.contract.items import ItemInput, Modality
-from mmrec.contract.replies import TagResults
+from mmrec.contract.replies import ItemTags, TagResults
 from mmrec.contract.requests import TagRequest
 from mmrec.recommender.changed_rows import (
     ChangedRows,
@@ -116,11 +116,6 @@ def test_nothing_changed_is_nothing_copied() -> None:
 # --- with encoders ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own(demo_bundle: Path) -> mmrec.Recommender:
-    return mmrec.Recommender.load(demo_bundle, device="cpu")
-
-
 def anew(sides: CatalogueSides) -> CatalogueSides:
     """The same sides, made of nothing but their features."""
     features, index = sides.features, sides.index(Modality.FUSED)
@@ -128,15 +123,14 @@ def anew(sides: CatalogueSides) -> CatalogueSides:
 
 
 def test_a_side_that_was_made_is_brought_on_and_the_old_one_stays(
-    own: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
+    own: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = own._now.sides
+    before = own.snapshot().sides
     words_ND, pictures_ND = before.words_ND.copy(), before.picture_ND.copy()
-    ids = own._now.parts.catalogue.item_ids
-    own.upsert_items([ItemInput("new", "Quartz reading lamp"), ItemInput(ids[3], "A green kettle")])
-    own.delete_items([ids[5]])
+    own.upsert_items([ItemInput("new", "Quartz reading lamp"), ItemInput("p0004", "A green kettle")])
+    own.delete_items(["p0006"])
     monkeypatch.setattr(CatalogueSides, "features", None)
-    now = own._now.sides
+    now = own.snapshot().sides
     words, pictures, present = now.words_ND, now.picture_ND, now.present(Modality.PICTURE)
     monkeypatch.undo()
     fresh = anew(now)
@@ -149,11 +143,11 @@ def test_a_side_that_was_made_is_brought_on_and_the_old_one_stays(
     assert (present[3], present[5], present[60]) == (False, False, False)
     assert np.array_equal(before.words_ND, words_ND)
     assert np.array_equal(before.picture_ND, pictures_ND)
-    assert own.search("green kettle", k=1, modality="words").item_ids == (ids[3],)
+    assert own.search("green kettle", k=1, modality="words").item_ids == ("p0004",)
 
 
-def tags(tagger: Tagger) -> TagResults:
-    (found,) = tagger.tag_many([TagRequest((ItemInput("a", "a lamp"),), column="category")])
+def tags(own: Recommender | Tagger) -> TagResults:
+    (found,) = own.tag_many([TagRequest((ItemInput("a", "a lamp"),), column="category")])
     assert isinstance(found, TagResults)
     return found
 
@@ -167,26 +161,40 @@ def close(one: object, two: object) -> bool:
     return one == two
 
 
-def test_labels_are_kept_and_a_column_where_a_change_does_not_touch_it(own: mmrec.Recommender) -> None:
-    first = tags(own._now.tagger)
-    vectors, column = own._now.tagger._kept, own._now.tagger._columns["category"]
-    calibrated = set(column.rows.tolist())
+def test_labels_are_kept_and_a_column_where_a_change_does_not_touch_it(
+    own: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, encoded = own.snapshot().sides.encoder.text, {True: 0, False: 0}
+    encode = text.encode
+
+    def counted(texts: Sequence[str], *, query: bool = False) -> np.ndarray:
+        encoded[query] += len(texts)
+        return encode(texts, query=query)
+
+    monkeypatch.setattr(text, "encode", counted)
+
+    def encodes() -> tuple[TagResults, int, int]:
+        """What is found, and how many sentences of labels and texts of items were encoded for it."""
+        encoded.update({True: 0, False: 0})
+        return tags(own), encoded[True], encoded[False]
+
+    first, sentences, items = encodes()
+    assert (sentences, items > 20) == (12 * 5, True)
     own.upsert_items([ItemInput("blank", "Quartz reading lamp")])
-    assert own._now.tagger._columns["category"] is column
-    assert tags(own._now.tagger).items == first.items
-    touched = own._now.parts.catalogue.item_ids[min(calibrated)]
-    for change in (
-        lambda: own.upsert_items([ItemInput("other", "A kettle", attributes={"category": "kettles"})]),
-        lambda: own.delete_items([touched]),
+    again, *counts = encodes()
+    assert (again.items, counts) == (first.items, [0, 1])
+    for change, new_sentences in (
+        (lambda: own.upsert_items([ItemInput("other", "A kettle", attributes={"category": "kettles"})]), 5),
+        (lambda: own.delete_items(["p0001"]), 0),
     ):
-        tags(own._now.tagger)
         change()
-        now = own._now
-        assert now.tagger._kept is vectors
-        assert "category" not in now.tagger._columns
-        fresh = Tagger(now.parts.catalogue, now.sides, now.versions)
+        told, sentences, items = encodes()
+        assert (sentences, items > 20) == (new_sentences, True)
         # The column is read with the vectors that were kept: as those made anew, to float rounding.
-        told, anew = tags(now.tagger), tags(fresh)
+        now = own.snapshot()
+        anew = tags(Tagger(now.parts.catalogue, now.sides, now.versions))
         assert close(astuple(told.calibration), astuple(anew.calibration))
         assert close([astuple(entry) for entry in told.items], [astuple(entry) for entry in anew.items])
-    assert "kettles" in own._now.tagger._columns["category"].labels
+    found = own.tag([ItemInput("a", "a lamp")], column="category", k=100).items[0]
+    assert isinstance(found, ItemTags)
+    assert "kettles" in [tag.label for tag in found.tags]

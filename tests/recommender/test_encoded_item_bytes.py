@@ -12,11 +12,6 @@ from mmrec.recommender.encoded_items import Arrivals
 
 
 @pytest.fixture(scope="module")
-def recommender(demo_bundle: Path) -> mmrec.Recommender:
-    return mmrec.Recommender.load(demo_bundle, device="cpu")
-
-
-@pytest.fixture(scope="module")
 def items(demo_dataset: Path) -> list[ItemInput]:
     picture = sorted((demo_dataset / "images").iterdir())[0].read_bytes()
     return [
@@ -34,7 +29,8 @@ def same(one: Arrivals, two: Arrivals) -> bool:
 
 def test_items_come_back_as_they_were_encoded(recommender: mmrec.Recommender, items: list[ItemInput]) -> None:
     made = recommender.describe_items(items).arrivals
-    catalogue, encoder = recommender._now.parts.catalogue, recommender._encoder
+    now = recommender.snapshot()
+    catalogue, encoder = now.parts.catalogue, now.sides.encoder
     packed = pack_arrivals(made)
     assert same(unpack_arrivals(catalogue, encoder, items, packed), made)
     # Each item by itself, and the others' order does not matter.
@@ -44,17 +40,18 @@ def test_items_come_back_as_they_were_encoded(recommender: mmrec.Recommender, it
 
 
 def test_equal_encoders_have_equal_versions(recommender: mmrec.Recommender, demo_bundle: Path) -> None:
-    version = encoder_version(recommender._encoder)
-    assert version == encoder_version(mmrec.Recommender.load(demo_bundle, device="cpu")._encoder)
+    version, encoder = recommender.encoder_version, recommender.snapshot().sides.encoder
+    assert version == mmrec.Recommender.load(demo_bundle, device="cpu").encoder_version
     assert len(version) == 16
-    other = recommender._encoder.with_fusion(recommender._encoder.fusion)
+    other = encoder.with_fusion(encoder.fusion)
     other.words = ItemWords("{title}")
     assert encoder_version(other) != version
 
 
 @pytest.mark.parametrize("data", [b"", b"no tensors", None])
 def test_damaged_bytes_are_refused(recommender: mmrec.Recommender, items: list[ItemInput], data: bytes | None) -> None:
-    catalogue, encoder = recommender._now.parts.catalogue, recommender._encoder
+    now = recommender.snapshot()
+    catalogue, encoder = now.parts.catalogue, now.sides.encoder
     packed = pack_arrivals(recommender.describe_items(items).arrivals)[0]
     with pytest.raises(BundleError, match="kept of item 'both' cannot be read"):
         unpack_arrivals(catalogue, encoder, items[:1], [packed[:-3] if data is None else data])

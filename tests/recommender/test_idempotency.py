@@ -77,7 +77,7 @@ def test_the_oldest_are_forgotten(make: Made) -> None:
 
 
 def test_large_replies_are_kept_in_smaller_number(make: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembering, "_MOST_ENTRIES", 10)
+    monkeypatch.setattr(remembering, "MOST_ENTRIES", 10)
     made = MadeChanges()
     for name in ("one", "two", "three"):
         made.once(DeleteRequest(tuple("abcd"), name), make)

@@ -19,8 +19,10 @@ from mmrec.data.writing import write_table
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.training import EvaluationSettings, FitResult, evaluate_bundle, fit_dataset
 from mmrec.training.impute_column import impute_dataset_column
-from mmrec_encoders.finetuning import adapt_encoders
+from mmrec_encoders.finetuning import finetune_encoders
 from tests.conftest import quick_fit
+
+pytestmark = pytest.mark.slow
 
 ITEMS = "item_id,title\n" + "".join(f"i{n},thing number {n}\n" for n in range(8)) + f"{'i' * 513},too long\n"
 WISHES = "".join(f"u{u},i{(u + n) % 8},2024-05-{n + 1:02},buy\n" * 2 for u in range(6) for n in range(4))
@@ -185,7 +187,7 @@ def test_fit_on_the_command_line_tells_rows_first_and_in_json(
 
 def test_adapt_and_tag_refuse_and_tell_as_well(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidDatasetError, match=r"1 of the 9 rows of items\.csv"):
-        adapt_encoders(dataset, tmp_path / "adapted")
+        finetune_encoders(dataset, tmp_path / "adapted")
     with pytest.raises(InvalidDatasetError, match=r"1 of the 9 rows of items\.csv"):
         impute_dataset_column(dataset, "colour", labels=["red", "blue"])
     copy = tmp_path / "data"
@@ -197,5 +199,5 @@ def test_adapt_and_tag_refuse_and_tell_as_well(dataset: Path, tmp_path: Path) ->
     assert filled.as_json(values=False)["dataset_rows"]["tables"][1]["rows"] == 60
     told.clear()
     with pytest.raises(InvalidDatasetError):  # without pictures there is nothing to adapt
-        adapt_encoders(dataset, tmp_path / "adapted", max_left_out=0.2, note=told.append)
+        finetune_encoders(dataset, tmp_path / "adapted", max_left_out=0.2, note=told.append)
     assert told[0].startswith("items.csv: 8 of 9 rows are used")

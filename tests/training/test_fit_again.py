@@ -14,6 +14,8 @@ from mmrec.runtime.progress import NoProgress
 from mmrec.training import FitConfig, FitResult, FitRun, fit_dataset
 from tests.conftest import quick_fit
 
+pytestmark = pytest.mark.slow
+
 
 class Stages(NoProgress):
     """What a fit takes from an earlier one, and what it does; ends it at a stage if told to."""

@@ -15,6 +15,8 @@ from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
 from mmrec_encoders.training import ItemEncoderConfig
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def filled(demo_dataset: Path) -> ImputedColumn:

@@ -1,8 +1,8 @@
-"""What `adapt` trains and how, as frozen values. Knows nothing about models or data."""
+"""What fine-tuning trains and how, as frozen values. Knows nothing about models or data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from mmrec.errors import InvalidArgumentError
@@ -59,8 +59,8 @@ class SmallTowers:
 
 
 @dataclass(frozen=True, slots=True)
-class AdaptConfig:
-    """How encoders are trained on a catalogue; `adapt_preset` has the values that suit each mode.
+class FinetuningConfig:
+    """How encoders are trained on a catalogue; `finetuning_preset` has the values that suit each mode.
 
     Attributes:
         mode: ``small`` trains a small CLIP from scratch over a frozen text encoder; ``full`` trains both towers of
@@ -210,7 +210,7 @@ def small_towers(size: str = "base") -> SmallTowers:
     return SmallTowers(shape=SmallClipShape(dim=512, width=64, layers=(2, 2, 2, 2), network="resnet"))
 
 
-def adapt_preset(mode: str = "small", **changes: Any) -> AdaptConfig:
+def finetuning_preset(mode: str = "small", **changes: Any) -> FinetuningConfig:
     """The values that suit a mode, with `changes` over them.
 
     Raises:
@@ -218,7 +218,7 @@ def adapt_preset(mode: str = "small", **changes: Any) -> AdaptConfig:
     """
     config: dict[str, Any] = {"mode": mode}
     if mode in ("full", "locked-image"):
-        # Pretrained towers speak of whole pictures and of plain sentences; small steps keep what they know.
+        # Pretrained towers know whole pictures and plain sentences; small steps keep what they know.
         config |= {
             "epochs": 6,
             "learning_rate": 2e-5 if mode == "full" else 1e-4,
@@ -226,4 +226,4 @@ def adapt_preset(mode: str = "small", **changes: Any) -> AdaptConfig:
             "weight_decay": 0.1,
             "views": Views(min_area=0.7, stretch=0.1, colour=0.05),
         }
-    return replace(AdaptConfig(), **{**config, **changes}) if mode == "small" else AdaptConfig(**{**config, **changes})
+    return FinetuningConfig(**{**config, **changes})

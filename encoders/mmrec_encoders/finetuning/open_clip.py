@@ -27,7 +27,7 @@ from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import Progress
 from mmrec.runtime.quiet import quiet_loading
-from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.open_clip_model import OpenClip, OpenClipInputs, OpenClipModel
 from mmrec_encoders.finetuning.pairs import Pairs
 from mmrec_encoders.finetuning.pictures import StreamedPictures, check_pictures, kept_failures
@@ -51,7 +51,7 @@ _TRIED = ("a red mug", "Größe: 38, weiß", "two-piece set (women's)")
 
 
 def prepare_open_clip(
-    data: Dataset, pairs: Pairs, work: Path, config: AdaptConfig, processes: Processes, progress: Progress
+    data: Dataset, pairs: Pairs, work: Path, config: FinetuningConfig, processes: Processes, progress: Progress
 ) -> Prepared:
     """Make ready; what the first process writes into the work folder the others wait for.
 
@@ -228,8 +228,8 @@ def _encode_frozen(
 def _calibrate(towers: OpenClipModel, pairs: Pairs, step: int, seed: int) -> None:
     """Scale and bias of the sigmoid loss that suit the vectors as they are.
 
-    A model that was trained with the softmax loss has no bias, and a bias that is far off takes longer to mend than a
-    fine-tuning lasts. Two numbers are fitted to some steps' worth of training pairs; nothing else changes.
+    A model that was trained with the softmax loss has no bias, and a bias that is far off takes longer to correct than
+    a fine-tuning lasts. Two numbers are fitted to some steps' worth of training pairs; nothing else changes.
     """
     import torch
 

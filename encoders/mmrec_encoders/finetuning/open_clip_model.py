@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec_encoders.augment import random_view
-from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.pictures import PictureSource
 from mmrec_encoders.preparation import ClipPreparation
 from mmrec_encoders.protocols import Vectors
@@ -67,7 +67,9 @@ class OpenClipModel:
         device: Where it is trained.
     """
 
-    def __init__(self, config: AdaptConfig, loaded: OpenClip, inputs: OpenClipInputs, device: torch.device) -> None:
+    def __init__(
+        self, config: FinetuningConfig, loaded: OpenClip, inputs: OpenClipInputs, device: torch.device
+    ) -> None:
         import torch
 
         model, preparation, frozen_MD = loaded.model, loaded.preparation, inputs.frozen_MD

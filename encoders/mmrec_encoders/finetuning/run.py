@@ -1,6 +1,6 @@
-"""From a dataset folder to a folder of adapted encoders: read, split, prepare, score, train, score, publish.
+"""From a dataset folder to a folder of fine-tuned encoders: read, split, prepare, score, train, score, publish.
 
-Run by one process or by a group of them that share the output folder; the first one prepares, writes and speaks.
+Run by one process or by a group of them that share the output folder; the first one prepares, writes and reports.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.shutdown import Stoppable, StopRequest
 from mmrec.runtime.trainer import Trainer, TrainerConfig, TrainingRun
-from mmrec_encoders.finetuning.config import AdaptConfig, adapt_preset
+from mmrec_encoders.finetuning.config import FinetuningConfig, finetuning_preset
 from mmrec_encoders.finetuning.folder import WORK, finished, open_folder, publish, unpublish, work_folder
 from mmrec_encoders.finetuning.open_clip import prepare_open_clip
 from mmrec_encoders.finetuning.pairs import Pairs, data_hash, find_pairs
-from mmrec_encoders.finetuning.report import AdaptReport, figures_from_json, report_from_json, report_page
+from mmrec_encoders.finetuning.report import FinetuningReport, figures_from_json, report_from_json, report_page
 from mmrec_encoders.finetuning.scoring import HeldOutFigures
 from mmrec_encoders.finetuning.setup import Prepared
 from mmrec_encoders.finetuning.small_clip import prepare_small
@@ -41,26 +41,26 @@ _CHECKPOINT, _BEFORE = "checkpoint.safetensors", "before.json"
 
 
 class _Job(NamedTuple):
-    """One adaptation, as every process of the group has it."""
+    """One fine-tuning, as every process of the group has it."""
 
     data: Dataset
     pairs: Pairs
     columns: tuple[str, ...]
     folder: Path
-    config: AdaptConfig
+    config: FinetuningConfig
     chunk: int
     run: TrainingRun
 
 
-def adapt_encoders(
+def finetune_encoders(
     dataset: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    config: AdaptConfig | None = None,
+    config: FinetuningConfig | None = None,
     progress: Progress = NO_PROGRESS,
     *,
     max_left_out: float | None = None,
     note: Callable[[str], None] = lambda _: None,
-) -> AdaptReport:
+) -> FinetuningReport:
     """Train encoders contrastively on a catalogue's own pictures and words.
 
     The same call after a kill goes on where it was and ends with the same weights; after the end it returns the
@@ -82,7 +82,7 @@ def adapt_encoders(
         ModelNotAvailableError: a model can be neither found nor fetched.
         StoppedError: the process was asked to stop; what was done is saved.
     """
-    config = config or adapt_preset()
+    config = config or finetuning_preset()
     started = time.monotonic()
     processes = Processes(config.device)
     dtype = resolve_dtype(config.dtype, processes.device)
@@ -166,7 +166,7 @@ def _finetune(job: _Job, stoppable: Progress, stack: ExitStack) -> None:
 def _publish(job: _Job, prepared: Prepared, trainer: Trainer, before: HeldOutFigures, after: HeldOutFigures) -> None:
     unpublish(job.folder)
     fingerprints = prepared.save(job.folder)
-    report = AdaptReport(
+    report = FinetuningReport(
         out=str(job.folder),
         mode=job.config.mode,
         pairs=len(prepared.pairs.training_rows),
@@ -194,7 +194,7 @@ def _publish(job: _Job, prepared: Prepared, trainer: Trainer, before: HeldOutFig
     publish(job.folder, description, report_page(report, job.data.name))
 
 
-def _batch_size(config: AdaptConfig, pairs: int, processes: Processes) -> int:
+def _batch_size(config: FinetuningConfig, pairs: int, processes: Processes) -> int:
     """Pairs of a chunk: the one that is asked for, or the mode's where the data has a few steps of it."""
     parts = config.accumulate * processes.count
     if not config.batch_size:
@@ -213,12 +213,12 @@ def _check_left(pairs: Pairs, step: int) -> None:
     training = len(pairs.training_rows)
     if training < step:
         raise InvalidDatasetError(
-            f"{training:,} training pairs have a picture that can be read, but a step takes {step:,}; mend the "
+            f"{training:,} training pairs have a picture that can be read, but a step takes {step:,}; repair the "
             "pictures (mmrec check names them), or pass a smaller batch"
         )
 
 
-def _identity(data: Dataset, config: AdaptConfig, chunk: int, processes: Processes) -> str:
+def _identity(data: Dataset, config: FinetuningConfig, chunk: int, processes: Processes) -> str:
     """What the result depends on. How many processes share a step is not part of it; how large the step is, is."""
     settings = asdict(config)
     for name in ("save_minutes", "device", "accumulate", "batch_size"):

@@ -52,7 +52,7 @@ def without_failures(pairs: Pairs, failures: Sequence[PictureFailure]) -> tuple[
     if training < 2 or held < 1:
         raise InvalidDatasetError(
             f"{len(unreadable):,} of {len(keep_M):,} pictures cannot be read, which leaves {training:,} pairs to train "
-            f"on and {held:,} held out; mend the pictures: mmrec check names them (the first: {unreadable[0][1]})"
+            f"on and {held:,} held out; repair the pictures: mmrec check names them (the first: {unreadable[0][1]})"
         )
-    # Words of pictures that cannot be shown are not encoded.
+    # Words of pictures that cannot be read are not encoded.
     return kept._replace(train=kept.train.only(kept.training_rows)), unreadable

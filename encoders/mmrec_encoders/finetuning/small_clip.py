@@ -15,7 +15,7 @@ from mmrec.data.dataset import Dataset
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text
-from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.pairs import Pairs
 from mmrec_encoders.finetuning.pictures import KeptPictures, failures_file, keep_pictures, kept_failures
 from mmrec_encoders.finetuning.setup import Prepared, without_failures
@@ -28,7 +28,7 @@ _TRAINING, _HELD, _TEXTS, _PIECES = "pictures.npy", "held.npy", "texts.npy", "pi
 
 
 def prepare_small(
-    data: Dataset, pairs: Pairs, work: Path, config: AdaptConfig, processes: Processes, progress: Progress
+    data: Dataset, pairs: Pairs, work: Path, config: FinetuningConfig, processes: Processes, progress: Progress
 ) -> Prepared:
     """Make ready; the first process writes and the others wait for it.
 

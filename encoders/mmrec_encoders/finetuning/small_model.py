@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.augment import random_view
-from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.pictures import KeptPictures
 from mmrec_encoders.protocols import TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextEncoder
@@ -45,7 +45,7 @@ class SmallClipModel:
 
     def __init__(
         self,
-        config: AdaptConfig,
+        config: FinetuningConfig,
         text: SentenceTextEncoder,
         training: KeptPictures,
         held: KeptPictures,

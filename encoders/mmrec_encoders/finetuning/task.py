@@ -25,7 +25,7 @@ from mmrec.runtime.checkpoint import Position
 from mmrec.runtime.device import autocast
 from mmrec.runtime.schedule import cosine_to_zero
 from mmrec.runtime.trainer import StepResult, TrainingRun
-from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.model import ContrastiveModel
 from mmrec_encoders.finetuning.pairs import Pairs
 from mmrec_encoders.finetuning.scoring import HeldOutFigures, score
@@ -82,7 +82,7 @@ class ContrastiveTask:
     losses = ("loss",)
 
     def __init__(
-        self, config: AdaptConfig, model: ContrastiveModel, pairs: Pairs, chunk: int, run: TrainingRun
+        self, config: FinetuningConfig, model: ContrastiveModel, pairs: Pairs, chunk: int, run: TrainingRun
     ) -> None:
         self.module = model.module
         self._config, self._model, self._pairs, self._chunk, self._run = config, model, pairs, chunk, run

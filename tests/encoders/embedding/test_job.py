@@ -41,6 +41,8 @@ from mmrec_encoders.training import ItemEncoderConfig
 from tests.encoders.contracts import assert_unit_rows, drawn
 from tests.encoders.encoding import features_of
 
+pytestmark = pytest.mark.slow
+
 QUICK = ItemEncoderConfig(
     SmallClipConfig(shape=SmallClipShape(dim=16, width=4, image_size=32), epochs=1, batch_size=8),
     FusionConfig(dimension=16, prefixes=(8,), steps=2, batch_size=4),

@@ -17,6 +17,8 @@ from mmrec_serving.change_log.failpoints import FAILPOINTS
 from tests.conftest import ROOT, subprocess_environment
 from tests.serving.change_log.making import upsert
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def reports(quick_folder: Callable[[], Path]) -> list[dict[str, Any]]:
