@@ -71,7 +71,7 @@ class Recommender(EngineMethods):
     def __init__(
         self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder, *, device: str = "auto", dtype: str = "auto"
     ) -> None:
-        index = read_index(bundle, ranker.parts.fused_ND, ranker.device)
+        index = read_index(bundle, ranker.parts.fused_ND.whole(), ranker.device)
         sides = CatalogueSides(
             ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
         )
@@ -257,10 +257,7 @@ class Recommender(EngineMethods):
         return self._now.info()
 
     def snapshot(self) -> Snapshot:
-        """This recommender as it is now, for several calls that are to be answered from one state.
-
-        Holding one for long makes changes of the catalogue dearer; see `mmrec.catalogue.growing_rows`.
-        """
+        """This recommender as it is now, for several calls that are to be answered from one state."""
         return self._now
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
@@ -349,7 +346,6 @@ class Recommender(EngineMethods):
     def prepare_changes(self) -> None:
         """Make what the first change would have to make; safe to call while questions are answered."""
         with self._changing:
-            self._now.ranker.prepare_changes()
             parts = ready_to_change(self._now.parts)
             with self._following:
                 self._now = self._now._replace(parts=parts)

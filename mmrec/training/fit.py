@@ -25,6 +25,7 @@ import torch
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.catalogue.segments import Segmented
 from mmrec.channels.blend import Blend
 from mmrec.channels.lexical import build_lexical_index
 from mmrec.channels.lsa_projection import fit_sketch
@@ -265,7 +266,9 @@ def _fit(
         thumbnails = keep_thumbnails(data, job.pictures, config, work, progress)
         parts = ranking.ranker.parts
         categories = categorical_columns(data.catalogue.attributes)
-        tokens = report_tokens(parts.semantic_ids_NP, parts.tokenizer.widths, split.train, categories, seed=config.seed)
+        tokens = report_tokens(
+            parts.semantic_ids_NP.whole(), parts.tokenizer.widths, split.train, categories, seed=config.seed
+        )
         version = _publish(writer, job, _Made(encoded, ranking, evaluation, tokens, thumbnails), key)
         clock.lap("publish")
         work.keep(KEPT)
@@ -380,8 +383,8 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     parts = Parts(
         catalogue=data.catalogue,
         interactions=data.interactions,
-        fused_ND=fused_ND,
-        semantic_ids_NP=tokens["semantic_ids"],
+        fused_ND=Segmented(fused_ND),
+        semantic_ids_NP=Segmented(tokens["semantic_ids"]),
         decode_index=index,
         tokenizer=tokenizer_from_tensors(tokens),
         generator=generator,

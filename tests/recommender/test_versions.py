@@ -11,6 +11,7 @@ import torch
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemInput
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
@@ -176,11 +177,11 @@ def requantised(own: mmrec.Recommender) -> mmrec.Recommender:
     now, bundle = own.snapshot(), own.bundle
     parts = now.parts
     config = TokenizerConfig(levels=2, codebook_size=8)
-    fitted = fit_tokenizer(parts.fused_ND, parts.interactions, config, seed=1)
+    fitted = fit_tokenizer(parts.fused_ND.whole(), parts.interactions, config, seed=1)
     index = build_decode_index(fitted.semantic_ids_NP)
     table = parts.generator.catalogue.table()._replace(paths_NP=torch.from_numpy(fitted.semantic_ids_NP.astype(int)))
     parts = parts._replace(
-        semantic_ids_NP=fitted.semantic_ids_NP,
+        semantic_ids_NP=Segmented(fitted.semantic_ids_NP),
         decode_index=index,
         tokenizer=fitted.tokenizer,
         generator=Generator(parts.generator.config, table, index.widths),
