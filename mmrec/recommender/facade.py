@@ -56,6 +56,7 @@ from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 
 
 class Recommender(EngineMethods):
@@ -102,7 +103,7 @@ class Recommender(EngineMethods):
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
         ranker = Ranker(read_parts(opened, where), where, number_format)
-        encoder = ItemEncoder.load(opened.folder / ENCODERS, device=device, dtype=dtype)
+        encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
         return cls(opened, ranker, encoder, device=device, dtype=dtype)
 
     # --- versions of the bundle --------------------------------------------------------------------------------------

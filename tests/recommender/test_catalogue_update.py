@@ -19,6 +19,7 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def parts(demo_bundle: Path) -> Parts:
 
 @pytest.fixture(scope="module")
 def encoder(demo_bundle: Path) -> ItemEncoder:
-    return ItemEncoder.load(open_bundle(demo_bundle).folder / ENCODERS, device="cpu")
+    return load_item_encoder(open_bundle(demo_bundle).folder / ENCODERS, device="cpu")
 
 
 def arriving(parts: Parts, items: dict[str, int]) -> EncodedItems:
