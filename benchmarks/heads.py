@@ -118,7 +118,7 @@ def run(options: Options) -> None:
 
 def _measure(form: _Form, ranker: Ranker, split: LeaveOneOut, passes: int, questions: int) -> dict[str, Any]:
     start = time.monotonic()
-    fitted = fit_tokenizer(ranker.parts.fused_ND, split.train, form.tokenizer, seed=0)
+    fitted = fit_tokenizer(ranker.parts.fused_ND.whole(), split.train, form.tokenizer, seed=0)
     torch.manual_seed(0)
     head = (
         _Decoder(ranker, fitted.semantic_ids_NP, form.keys) if form.keys else _Parallel(ranker, fitted.semantic_ids_NP)
@@ -192,7 +192,7 @@ class _Decoder(nn.Module):
 
     @torch.inference_mode()
     def ndcg_and_recall(self, ranker: Ranker, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
-        keys = self.head.node_keys(ranker.tokens_NH, self.index)
+        keys = self.head.node_keys(ranker.tokens_NH.whole(), self.index)
         parts = []
         for rows in np.array_split(chosen, math.ceil(len(chosen) / 64)):
             histories = [split.histories[row] for row in rows]

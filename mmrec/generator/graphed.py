@@ -300,7 +300,10 @@ def _search(
 
 
 def _converted(keys: NodeKeys, dtype: torch.dtype) -> NodeKeys:
-    written, scored = (tuple(part.to(dtype) for part in parts) for parts in (keys.written_PVH, keys.scored_PVH))
+    written, scored = (
+        tuple(table.mapped(lambda part: part.to(dtype)) for table in tables)
+        for tables in (keys.written_PVH, keys.scored_PVH)
+    )
     return keys._replace(written_PVH=written, scored_PVH=scored)
 
 

@@ -56,6 +56,7 @@ from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 
 Change = TypeVar("Change", UpsertRequest, DeleteRequest)
 
@@ -70,7 +71,7 @@ class Recommender(EngineMethods):
     def __init__(
         self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder, *, device: str = "auto", dtype: str = "auto"
     ) -> None:
-        index = read_index(bundle, ranker.parts.fused_ND, ranker.device)
+        index = read_index(bundle, ranker.parts.fused_ND.whole(), ranker.device)
         sides = CatalogueSides(
             ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
         )
@@ -104,7 +105,7 @@ class Recommender(EngineMethods):
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
         ranker = Ranker(read_parts(opened, where), where, number_format)
-        encoder = ItemEncoder.load(opened.folder / ENCODERS, device=device, dtype=dtype)
+        encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
         return cls(opened, ranker, encoder, device=device, dtype=dtype)
 
     # --- versions of the bundle --------------------------------------------------------------------------------------
@@ -256,10 +257,7 @@ class Recommender(EngineMethods):
         return self._now.info()
 
     def snapshot(self) -> Snapshot:
-        """This recommender as it is now, for several calls that are to be answered from one state.
-
-        Holding one for long makes changes of the catalogue dearer; see `mmrec.catalogue.growing_rows`.
-        """
+        """This recommender as it is now, for several calls that are to be answered from one state."""
         return self._now
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
@@ -348,7 +346,6 @@ class Recommender(EngineMethods):
     def prepare_changes(self) -> None:
         """Make what the first change would have to make; safe to call while questions are answered."""
         with self._changing:
-            self._now.ranker.prepare_changes()
             parts = ready_to_change(self._now.parts)
             with self._following:
                 self._now = self._now._replace(parts=parts)

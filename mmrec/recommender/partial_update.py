@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.catalogue.item_words import item_text
+from mmrec.catalogue.item_words import words_of_item
 from mmrec.contract.field_mask import named_columns, replaced_words
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
@@ -123,7 +123,7 @@ def _encode_words(
     worded = {
         place: ItemInput(record.item_id, record.title, record.description, None, record.attributes)
         for place, record in records.items()
-        if _has_words(record) and item_text(record, encoder.words).strip()
+        if words_of_item(record, encoder.words)
     }
     for place, at in known.items():
         if place not in worded:
@@ -147,7 +147,3 @@ def _encode_pictures(
     at_M = [known[places[row]] for row in found.rows]
     features.image_NI[at_M], features.has_image_N[at_M] = found.features.image_NI, found.features.has_image_N
     return {places[row]: error for row, error in found.errors.items()}
-
-
-def _has_words(record: ItemRecord) -> bool:
-    return any(value.strip() for value in (record.title, record.description, *record.attributes.values()))

@@ -92,7 +92,7 @@ class Suggester:
         self._admission = admission
         self._record = record
         self._versions = versions
-        self._likeness = Likeness(self._parts.semantic_ids_NP[:, :-1], self._parts.fused_ND)
+        self._likeness = Likeness(self._parts.semantic_ids_NP, self._parts.fused_ND)
         self._counting: tuple[LiveEvents, Ranker] | None = None
 
     def recommend_many(

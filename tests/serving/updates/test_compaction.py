@@ -137,7 +137,7 @@ def test_fields_that_were_replaced_are_replayed_compacted_and_folded(root: Path,
 
     def vectors(engine: Recommender) -> npt.NDArray[np.float32]:
         parts = engine.snapshot().parts
-        return parts.fused_ND[np.argsort(parts.catalogue.item_ids)]
+        return parts.fused_ND.whole()[np.argsort(parts.catalogue.item_ids)]
 
     live = Recommender.load(root, device="cpu")
     changes = CatalogueChanges(live, open_store(store, live.bundle))
