@@ -5,11 +5,13 @@
 #                without CUDA (a tenth of the download); empty: the index pip is set up with
 #   PEERS        folder of the virtual environment of the programs that bench-embed and bench-quality compare with
 #   ARGS         further arguments for demo, test and bench
+#   WORKERS      processes that run the tests, one thread each; a file of tests goes to one of them
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 ARGS ?=
+WORKERS ?= 2
 PEERS ?= .venv-peers
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
@@ -50,7 +52,7 @@ demo: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/mmrec demo $(ARGS)
 
 test: $(STAMP)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-import transformers
 from torch import Tensor
 
 from benchmarks.options import Options
@@ -30,18 +29,14 @@ from mmrec.generator.graphed import GraphedSearch, Shape
 from mmrec.generator.graphed_reader import GraphedReader
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
+from mmrec.generator.small_decoder import DecoderConfig, SmallDecoder
 from mmrec.runtime.device import resolve_device
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex, build_decode_index
-from mmrec.semantic_ids.eligibility import Eligibility, eligible_padded, padded_places
+from mmrec.semantic_ids.eligibility import BatchMasks, Eligibility, eligible_padded, padded_places
 
-QWEN3_1_7B = {
-    "hidden_size": 2048,
-    "intermediate_size": 6144,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-}
+QWEN3_1_7B = DecoderConfig(
+    hidden=2048, layers=28, heads=16, kv_heads=8, head_width=128, inner=6144, qk_norm=True, rope_theta=1e6
+)
 """https://huggingface.co/Qwen/Qwen3-1.7B/blob/main/config.json; without its vocabulary, which items do not need."""
 HISTORY, CODES, LEVELS, BEAM = 333, 256, 3, 256
 ITEMS, NODE_ITEMS = 10_000_000, 250_000
@@ -207,7 +202,7 @@ def _answers(shop: _Shop, batch: int) -> dict[str, Any]:
         for one, other in zip(answer(search, number)[0].tolist(), answer(plain, number)[0].tolist(), strict=True)
     ]
     times = _times(partial(answer, search), repeats)
-    slot = search._slots[Shape.holding(batch, HISTORY, HISTORY)]
+    slot = search.recorded[Shape.holding(batch, HISTORY, HISTORY)]
     return {
         "batch": batch,
         "median_ms": 1000 * statistics.median(times),
@@ -262,17 +257,18 @@ def _constraint(shop: _Shop, batch: int, filtered: bool, where: torch.device) ->
     histories, left_out = shop.request(batch, 0)
     shape = Shape.holding(batch, HISTORY, HISTORY, within=filtered)
     place_BD = torch.from_numpy(padded_places(left_out, (shape.batch, shape.left_out), items)).to(where)
-    own_BN = None
+    masks = None
     if filtered:
-        own_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=where)
+        counts_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=where)
         for row in range(batch):
-            own_BN[row, 1:] = (torch.rand(items, device=where) < 0.3).cumsum(0, dtype=torch.int32)
-    reader = shop.search._reader
+            counts_BN[row, 1:] = (torch.rand(items, device=where) < 0.3).cumsum(0, dtype=torch.int32)
+        masks = BatchMasks(counts_BN, torch.arange(batch, device=where))
+    reader = shop.search.reader
     history = torch.from_numpy(np.stack(histories)).to(where)
-    memory = reader.memory(shop.tokens_NH[history.long()], torch.ones_like(history, dtype=torch.bool))
-    noting = _Noting(*eligible_padded(index, batch, place_BD, own_BN))
+    memory = reader.encode(shop.tokens_NH[history.long()], torch.ones_like(history, dtype=torch.bool))
+    noting = _Noting(*eligible_padded(index, batch, place_BD, masks))
     noting.steps = []
-    beam_search(reader.head, memory, noting, index, shop.search._keys, width=BEAM)
+    beam_search(reader.head, memory, noting, index, shop.search.keys, width=BEAM)
     allowed = Eligibility(*noting)
 
     def closing(steps: list[tuple[Tensor, Tensor, Children, int]]) -> None:
@@ -288,7 +284,7 @@ def _constraint(shop: _Shop, batch: int, filtered: bool, where: torch.device) ->
 
     def once() -> None:
         for _ in range(BLOCKS):
-            eligible_padded(index, batch, place_BD, own_BN)
+            eligible_padded(index, batch, place_BD, masks)
 
     found = [
         (scores_BX, nodes_BW, index.children(nodes_BW.clamp(max=index.nodes[depth] - 1), depth), depth)
@@ -316,24 +312,21 @@ def _shop(items: int, keys: PathKeys, where: torch.device) -> _Shop:
     place_N = index.place_of_rows(items).numpy()
     known = items if keys == "nodes" else min(items, KNOWN)
     config = GeneratorConfig(
-        architecture="qwen3",
-        hidden=QWEN3_1_7B["hidden_size"],
-        layers=QWEN3_1_7B["num_hidden_layers"],
-        heads=QWEN3_1_7B["num_attention_heads"],
+        qk_norm=True,
+        hidden=QWEN3_1_7B.hidden,
+        layers=QWEN3_1_7B.layers,
+        heads=QWEN3_1_7B.heads,
         max_history=HISTORY,
         path_keys=keys,
     )
     torch.manual_seed(0)
     with where, torch.inference_mode(False):
-        shape = transformers.Qwen3Config(
-            **QWEN3_1_7B, vocab_size=1, pad_token_id=None, bos_token_id=None, eos_token_id=None
-        )
         table = ItemTable(
             torch.randn(known, 256),
             torch.from_numpy(paths[:known].astype(np.int64)).to(where),
             torch.ones(known, dtype=torch.bool),
         )
-        model = Generator(config, table, index.widths, backbone=(transformers.Qwen3Model(shape), config.hidden)).eval()
+        model = Generator(config, table, index.widths, backbone=(SmallDecoder(QWEN3_1_7B), config.hidden)).eval()
         # Fresh weights make nearly flat distributions, in which the order is decided by rounding.
         for norm in model.semantic_id_head.scored_norm:
             torch.nn.init.constant_(norm.weight, 4.0)

@@ -23,7 +23,7 @@ from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec_encoders.aligned import AlignedPictures
-from mmrec_encoders.finetuning import adapt_encoders, adapt_preset
+from mmrec_encoders.finetuning import finetune_encoders, finetuning_preset
 from mmrec_encoders.finetuning.pairs import find_pairs
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.minilm import MINILM
@@ -70,7 +70,7 @@ def _held_ids(data: Dataset, adapted: Path) -> set[str]:
     """Items whose titles the adaptation held out."""
     described = json.loads((adapted / "adapt.json").read_text(encoding="utf-8"))
     config = {name: described["config"][name] for name in ("hold_out", "max_held_out", "seed")}
-    pairs = find_pairs(data, adapt_preset(described["mode"], **config))
+    pairs = find_pairs(data, finetuning_preset(described["mode"], **config))
     held = {pairs.catalogue.item_ids[row] for row in pairs.held_rows.tolist()}
     report = described["report"]
     if not 0 <= len(held) - report["held_pictures"] <= len(report["unreadable"]):
@@ -99,7 +99,7 @@ def _adapt(dataset: Path, out: Path, options: Options, rows: Rows) -> Path:
         shutil.rmtree(out, ignore_errors=True)
 
     def adapt() -> dict[str, Any]:
-        report = adapt_encoders(dataset, out, adapt_preset("small", device=options.device, **changes), Lines())
+        report = finetune_encoders(dataset, out, finetuning_preset("small", device=options.device, **changes), Lines())
         return {"seconds": report.seconds, "pairs": report.pairs, "recall@10": report.after.text_to_image.recall_10}
 
     rows.measure("encoders are adapted", adapt)

@@ -29,16 +29,17 @@ from benchmarks.report import Report
 from benchmarks.rows import Rows
 from mmrec.data.splits import LeaveOneOut, Split, leave_one_out
 from mmrec.evaluation.metrics import rank_targets, ranks_in_lists
+from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import Batch, epoch_batches
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import PathKeys
 from mmrec.generator.losses import nodes_by_depth, path_softmax
-from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
+from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
 from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.decode_index import build_decode_index
-from mmrec.semantic_ids.eligibility import eligible_rows
+from mmrec.semantic_ids.eligibility import eligible
 from mmrec.semantic_ids.tokenizer import fit_tokenizer
 
 PASSES, QUESTIONS, BEAM, POSITIONS, RATE = 3, 4000, 64, 2048, 1e-3
@@ -118,7 +119,7 @@ def run(options: Options) -> None:
 
 def _measure(form: _Form, ranker: Ranker, split: LeaveOneOut, passes: int, questions: int) -> dict[str, Any]:
     start = time.monotonic()
-    fitted = fit_tokenizer(ranker.parts.fused_ND, split.train, form.tokenizer, seed=0)
+    fitted = fit_tokenizer(ranker.parts.fused_ND.whole(), split.train, form.tokenizer, seed=0)
     torch.manual_seed(0)
     head = (
         _Decoder(ranker, fitted.semantic_ids_NP, form.keys) if form.keys else _Parallel(ranker, fitted.semantic_ids_NP)
@@ -187,16 +188,17 @@ class _Decoder(nn.Module):
         config = replace(ranker.parts.generator.config, path_keys=keys)
         self.head = SemanticIdHead(ranker.tokens_NH.shape[1], config, self.index.widths)
 
-    def loss(self, memory: Memory, tokens_NH: Tensor, batch: Batch) -> Tensor:
+    def loss(self, memory: EncodedHistory, tokens_NH: Tensor, batch: Batch) -> Tensor:
         return path_softmax(self.head, memory, tokens_NH, batch, self.index, self.nodes_PN, share=1.0)[0]
 
     @torch.inference_mode()
     def ndcg_and_recall(self, ranker: Ranker, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
-        keys = self.head.node_keys(ranker.tokens_NH, self.index)
+        keys = self.head.node_keys(ranker.tokens_NH.whole(), self.index)
         parts = []
         for rows in np.array_split(chosen, math.ceil(len(chosen) / 64)):
             histories = [split.histories[row] for row in rows]
-            allowed = eligible_rows(_unseen(histories, ranker.items), self.index)
+            masks = [EligibilityMask(unseen_N) for unseen_N in _unseen(histories, ranker.items)]
+            allowed = eligible(self.index, [[]] * len(masks), masks)
             found = beam_search(self.head, ranker.read(histories), allowed, self.index, keys, width=BEAM)
             ranks = ranks_in_lists(found.items_BW.cpu().numpy(), split.targets_U[rows])
             parts.append(_Gains(ranks.ndcg_at(10), ranks.recall_at(10)))
@@ -223,7 +225,7 @@ class _Parallel(nn.Module):
         log_probs_XLK: Tensor = logits_XLK.float().log_softmax(-1)
         return log_probs_XLK
 
-    def loss(self, memory: Memory, tokens_NH: Tensor, batch: Batch) -> Tensor:
+    def loss(self, memory: EncodedHistory, tokens_NH: Tensor, batch: Batch) -> Tensor:
         log_probs_XLK = self(memory.states_BTH[batch.valid_BT])
         wanted_XL = self.codes_NL[batch.target_BT[batch.valid_BT]]
         return F.nll_loss(log_probs_XLK.flatten(0, 1), wanted_XL.flatten())

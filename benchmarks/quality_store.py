@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import ROOT, WORK, Machine, installed_versions, source_version
-from mmrec.data.files import replace_file
 from mmrec.evaluation.metrics import Ranks
+from mmrec.runtime.files import replace_file
 
 __all__ = ["Key", "Store", "load_ranks", "save_ranks"]
 

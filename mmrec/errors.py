@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +212,14 @@ class InternalError(MmrecError):
     def __init__(self, message: str, *, error_id: str = "") -> None:
         super().__init__(message)
         self.error_id = error_id
+
+
+E = TypeVar("E", bound=MmrecError)
+
+
+def prefixed(error: E, prefix: str) -> E:
+    """The same error, told about an entry of a list: ``k`` becomes ``requests[3].k``."""
+    if not isinstance(error, InvalidArgumentError):
+        return error
+    violations = [FieldViolation(f"{prefix}.{v.field}" if v.field else prefix, v.description) for v in error.violations]
+    return type(error)(f"{prefix}: {error.message}", violations=violations or [FieldViolation(prefix, error.message)])

@@ -37,7 +37,6 @@ from mmrec.contract.requests import (  # noqa: E402
     TagRequest,
 )
 from mmrec.contract.rules import field_rules  # noqa: E402
-from mmrec.sdk.batches import EmbedBatch, UpsertBatch  # noqa: E402
 
 
 class Options(NamedTuple):
@@ -46,26 +45,24 @@ class Options(NamedTuple):
     Attributes:
         request: The dataclass whose fields it has.
         named: Fields that the method names in its own signature.
-        described: The dataclass that says what the fields are for; None for the request itself.
     """
 
     request: type
     named: tuple[str, ...]
-    described: type | None = None
 
 
 OPTIONS = {
     "RecommendOptions": Options(RecommendRequest, ("history",)),
     "SimilarOptions": Options(SimilarRequest, ("item_id", "k")),
     "SearchOptions": Options(SearchRequest, ("text",)),
-    "EmbedOptions": Options(EmbedBatch, ("items", "dimension"), EmbedRequest),
+    "EmbedOptions": Options(EmbedRequest, ("items", "dimension")),
     "TagOptions": Options(TagRequest, ("items", "item_ids")),
     "DuplicatesOptions": Options(DuplicatesRequest, ("item_ids",)),
     "MismatchOptions": Options(MismatchRequest, ("item_ids",)),
     "ListItemsOptions": Options(ListItemsRequest, ("filter",)),
     "SemanticIdsOptions": Options(SemanticIdsRequest, ("item_ids",)),
     "ResolveOptions": Options(ResolveRequest, ("semantic_ids",)),
-    "UpsertOptions": Options(UpsertBatch, ("items",), UpsertRequest),
+    "UpsertOptions": Options(UpsertRequest, ("items",)),
     "DeleteOptions": Options(DeleteRequest, ("item_ids",)),
 }
 HEAD = '''"""Keyword arguments of the SDK's methods, one TypedDict per request.
@@ -82,7 +79,6 @@ from typing import TypedDict
 from mmrec.contract.items import FilterMode, Modality, NumberFormat
 from mmrec.contract.requests import Promotion
 '''
-DTYPE = "What the numbers are rounded to; the vectors are float32 all the same."
 """A field of the wire's request that the engine's does not have."""
 
 
@@ -93,11 +89,10 @@ def options_module() -> str:
 
 def _options_class(name: str, options: Options) -> str:
     entries = [entry for entry in fields(options.request) if entry.name not in options.named]
-    described = options.described or options.request
-    docs = {"dtype": DTYPE} | {field.name: field.doc for field in field_rules(described)}
+    docs = {field.name: field.doc for field in field_rules(options.request)}
     hints = get_type_hints(options.request)
     lines = [f"\n\nclass {name}(TypedDict, total=False):"]
-    lines.append(f'    """Fields of `{described.__name__}`.\n\n    Attributes:')
+    lines.append(f'    """Fields of `{options.request.__name__}`.\n\n    Attributes:')
     for entry in entries:
         text = f"{entry.name}: {docs[entry.name]}{_default(entry)}"
         lines += textwrap.wrap(text, 120, initial_indent=8 * " ", subsequent_indent=12 * " ", break_on_hyphens=False)

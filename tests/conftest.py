@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from mmrec.training import FitConfig
 
+# One thread for each worker and for the processes that tests start, so that workers do not slow each other down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before anything imports a Hugging Face library: the tests need no hub and must not wait for one.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -51,6 +55,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=_why_no_gpu()))
         if item.get_closest_marker("realdata") and not _data_folder().is_dir():
             item.add_marker(pytest.mark.skip(reason=f"no data folder at {_data_folder()}; set MMREC_DATA"))
+    # Files with slow tests first, so that in the end no worker is left alone with one of them.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -67,14 +74,34 @@ def data_folder() -> Path:
     return folder
 
 
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Makes a folder of a run by its name: the first worker that needs it makes it, the others wait and read it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = shared / name, shared / f"{name}.made"
+        with FileLock(shared / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                made.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def demo_dataset(make_once: MakeOnce) -> Path:
     """A dataset folder drawn by the demo: 60 items with pictures and words, 120 users."""
     from mmrec.demo import write_demo_dataset
 
-    folder = tmp_path_factory.mktemp("demo") / "dataset"
-    write_demo_dataset(folder, items=60, users=120)
-    return folder
+    return make_once("demo-dataset", lambda folder: write_demo_dataset(folder, items=60, users=120))
 
 
 def quick_fit() -> FitConfig:
@@ -86,18 +113,18 @@ def quick_fit() -> FitConfig:
 
     return FitConfig(
         small_clip=SmallClipConfig(epochs=1),
-        fusion=FusionConfig(steps=60),
+        fusion=FusionConfig(steps=60, batch_size=64),
         generator=GeneratorConfig(hidden=32, layers=1, heads=2, max_history=20),
         training=TrainingConfig(epochs=2),
     )
 
 
 @pytest.fixture(scope="session")
-def demo_bundle(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_bundle(demo_dataset: Path, make_once: MakeOnce) -> Path:
     """A bundle fitted on `demo_dataset` by `quick_fit`."""
     from mmrec.training import fit_dataset
 
-    return fit_dataset(demo_dataset, tmp_path_factory.mktemp("demo") / "bundle", quick_fit()).bundle
+    return make_once("demo-bundle", lambda folder: fit_dataset(demo_dataset, folder, quick_fit()))
 
 
 @pytest.fixture(scope="session")

@@ -511,7 +511,7 @@ def assert_change_contract(engine: Engine, known: list[str]) -> None:
 
     new, bad = ItemInput("come-1", "hat"), ItemInput("come-2", "hat", image=b"no picture")
     refusal = InvalidArgumentError("could not be read", field="items[0]")
-    mixed = (refusal, new, bad, ItemInput("", "hat"), ItemInput("come-1", "hat again"))
+    mixed = (ItemFailure("", refusal), new, bad, ItemInput("", "hat"), ItemInput("come-1", "hat again"))
     (checked,) = engine.upsert_many([UpsertRequest(mixed, "r-1", validate_only=True)])
     assert isinstance(checked, ChangeResults)
     assert checked.versions == before.versions == engine.info().versions

@@ -8,32 +8,52 @@ colour is often what sets one item apart from the next.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from mmrec.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     import torch
 
 
-def random_view(
-    pixels_B3HW: torch.Tensor,
-    size: int,
-    generator: torch.Generator,
-    *,
-    min_area: float = 0.35,
-    colour: float = 0.2,
-    stretch: float = 0.29,
-    flip: float = 0.5,
-) -> torch.Tensor:
+@dataclass(frozen=True, slots=True)
+class Views:
+    """How a picture is changed each time it is drawn.
+
+    Attributes:
+        min_area: Smallest share of the picture that a random crop keeps, over 0; 1 keeps all.
+        stretch: Largest change of the proportions, as the natural logarithm of width over height.
+        colour: Largest relative change of brightness, contrast and saturation, below 1. Colours are never
+            removed: words name them.
+        flip: Share of the views that are mirrored.
+    """
+
+    min_area: float = 0.5
+    stretch: float = 0.2
+    colour: float = 0.1
+    flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_area <= 1:
+            raise InvalidArgumentError(
+                f"min_area is {self.min_area}; it must be over 0 and at most 1", field="min_area"
+            )
+        for name in ("colour", "flip"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1", field=name)
+        if self.stretch < 0:
+            raise InvalidArgumentError(f"stretch is {self.stretch}; it must be 0 or more", field="stretch")
+
+
+def random_view(pixels_B3HW: torch.Tensor, size: int, generator: torch.Generator, views: Views) -> torch.Tensor:
     """One random view of every picture.
 
     Args:
         pixels_B3HW: Pictures. Shape: (B, 3, H, W), float, in [0, 1].
         size: Side of the views, in pixels.
         generator: Source of chance, on the CPU, so that a seed means the same on every device.
-        min_area: Smallest share of the picture a crop keeps, in (0, 1].
-        colour: Largest relative change of brightness, contrast and saturation, in [0, 1).
-        stretch: Largest change of the proportions, as the natural logarithm of width over height.
-        flip: Share of the views that are mirrored, in [0, 1].
+        views: How each picture is changed.
 
     Returns:
         Views in [0, 1]. Shape: (B, 3, S, S).
@@ -41,26 +61,27 @@ def random_view(
     import torch
     import torch.nn.functional as F
 
+    stretch, colour = views.stretch, views.colour
     batch, device = pixels_B3HW.shape[0], pixels_B3HW.device
 
     def draw(low: float, high: float) -> torch.Tensor:
         return (low + (high - low) * torch.rand(batch, generator=generator)).to(device)
 
-    area, ratio = draw(min_area, 1.0), torch.exp(draw(-stretch, stretch))
+    area, ratio = draw(views.min_area, 1.0), torch.exp(draw(-stretch, stretch))
     width = (area * ratio).sqrt().clamp(max=1.0)
     height = (area / ratio).sqrt().clamp(max=1.0)
-    mirror = torch.where(draw(0.0, 1.0) < flip, -1.0, 1.0)
+    mirror = torch.where(draw(0.0, 1.0) < views.flip, -1.0, 1.0)
     theta = torch.zeros(batch, 2, 3, device=device)
     theta[:, 0, 0], theta[:, 0, 2] = width * mirror, (1.0 - width) * draw(-1.0, 1.0)
     theta[:, 1, 1], theta[:, 1, 2] = height, (1.0 - height) * draw(-1.0, 1.0)
     grid = F.affine_grid(theta, [batch, 3, size, size], align_corners=False)
-    views = F.grid_sample(pixels_B3HW, grid, padding_mode="reflection", align_corners=False)
+    pixels = F.grid_sample(pixels_B3HW, grid, padding_mode="reflection", align_corners=False)
 
     def column(values: torch.Tensor) -> torch.Tensor:
         return values.view(batch, 1, 1, 1)
 
-    views = views * column(draw(1 - colour, 1 + colour))
-    mean = views.mean(dim=(1, 2, 3), keepdim=True)
-    views = mean + (views - mean) * column(draw(1 - colour, 1 + colour))
-    grey = views.mean(dim=1, keepdim=True)
-    return (grey + (views - grey) * column(draw(1 - colour, 1 + colour))).clamp(0.0, 1.0)
+    pixels = pixels * column(draw(1 - colour, 1 + colour))
+    mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
+    pixels = mean + (pixels - mean) * column(draw(1 - colour, 1 + colour))
+    grey = pixels.mean(dim=1, keepdim=True)
+    return (grey + (pixels - grey) * column(draw(1 - colour, 1 + colour))).clamp(0.0, 1.0)

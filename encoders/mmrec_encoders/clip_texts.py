@@ -14,7 +14,7 @@ import numpy as np
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.device import resolve_device, resolve_dtype
-from mmrec_encoders.compiling import compiled, compiling
+from mmrec_encoders.compiling import compiled
 from mmrec_encoders.open_clip_models import OpenClipConfig, load_open_clip, load_tokenizer, short_name
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.text_batches import token_batches
@@ -41,7 +41,6 @@ class ClipTextEncoder:
     """
 
     def __init__(self, config: OpenClipConfig) -> None:
-        import torch
 
         self.config = config
         self.device = resolve_device(config.device)
@@ -58,10 +57,6 @@ class ClipTextEncoder:
         self.fingerprint = fingerprint_of(short_name(config), model.named_parameters())
         cast_weights(model, dtype)
         self._model = model.to(self.device)
-        if self.device.type == "cpu" and dtype != torch.float16 and not config.compile:
-            from mmrec_encoders.cpu_speed import speed_up_linears
-
-            speed_up_linears(self._model)
         self._short = _shortened(self._model)
         run: Callable[..., Any] = self._run_short if self._short is not None else self._model.encode_text
         self._run = compiled(run) if config.compile else run
@@ -111,12 +106,8 @@ class ClipTextEncoder:
         return rows_ND
 
     def _forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
-        if not self.config.compile:
-            rows_BD: torch.Tensor = self._run(tokens_BT)
-            return rows_BD
-        lone = len(tokens_BT) == 1
-        with compiling():
-            rows_BD = self._run(tokens_BT.repeat(2, 1) if lone else tokens_BT)
+        lone = self.config.compile and len(tokens_BT) == 1
+        rows_BD: torch.Tensor = self._run(tokens_BT.repeat(2, 1) if lone else tokens_BT)
         return rows_BD[:1] if lone else rows_BD
 
     def _run_short(self, tokens_BT: torch.Tensor) -> torch.Tensor:

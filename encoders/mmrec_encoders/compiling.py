@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from mmrec.errors import FailedPreconditionError
 
 
 def compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, compiled at its first call for any number of rows."""
+    """The same function, compiled at its first call for any number of rows.
+
+    The first call raises `FailedPreconditionError` where there is no compiler, or the model is beyond it.
+    """
     import torch
 
-    result: Callable[..., Any] = torch.compile(forward, dynamic=True)
-    return result
+    run: Callable[..., Any] = torch.compile(forward, dynamic=True)
+    works = False
 
+    @functools.wraps(forward)
+    def call(*args: Any, **named: Any) -> Any:
+        nonlocal works
+        if works:
+            return run(*args, **named)
+        try:
+            found = run(*args, **named)
+        except RuntimeError as err:
+            reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+            raise FailedPreconditionError(
+                f"torch cannot compile the model here ({reason}); install a C++ compiler (g++ or clang; on a GPU "
+                "also triton), or leave compile off"
+            ) from err
+        works = True
+        return found
 
-@contextmanager
-def compiling() -> Iterator[None]:
-    """Turns a failed compilation inside the block into an error of ours.
-
-    Raises:
-        FailedPreconditionError: there is no compiler here, or the model is beyond it.
-    """
-    from torch._dynamo.exc import TorchDynamoException
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        yield
-    except (TorchDynamoException, InvalidCxxCompiler) as err:
-        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-        raise FailedPreconditionError(
-            f"torch cannot compile the model here ({reason}); install a C++ compiler (g++ or clang; on a GPU "
-            "also triton), or leave compile off"
-        ) from err
+    return call

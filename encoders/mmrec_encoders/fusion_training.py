@@ -13,8 +13,11 @@ training still lands right. Knows nothing about users; it sees pairs of items.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +25,12 @@ import torch
 import torch.nn.functional as F
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.checkpoint import Position
 from mmrec.runtime.device import resolve_device
+from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.runtime.schedule import one_cycle
+from mmrec.runtime.trainer import StepResult, Trainer, TrainerConfig, TrainingRun
 from mmrec_encoders.fusion import Fusion, ItemFeatures, Projection, check_features
 from mmrec_encoders.losses import agree, structure
 
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from mmrec_encoders.protocols import Vectors
 
 _SAMPLE = 1000
+_STEPS_PER_PASS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +131,24 @@ def train_fusion(
             f"pairs name items {pairs.min()} to {pairs.max()}; the catalogue has rows 0 to {count - 1}",
             field="pairs",
         )
-    target = resolve_device(device)
+    processes = Processes.alone(resolve_device(device))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fusion = Fusion(features.image_NI.shape[1], features.text_NT.shape[1], config.dimension, config.prefixes)
     _start_from_main_axes(fusion.image, features.image_NI[features.has_image_N])
     _start_from_main_axes(fusion.text, features.text_NT[features.has_text_N])
     _balance_gate(fusion, features)
-    fusion.to(target)
+    fusion.to(processes.device)
     steps = steps_for(config, count, len(pairs))
     if steps == 0:
         return fusion.eval()
-    run = _Run(config, fusion, features, pairs, seed, target, steps)
     progress.start("training the fusion", steps, "steps")
-    figure = 0.0
-    for step in range(steps):
-        loss = run.step()
-        if step % 20 == 19 or step == steps - 1:
-            figure = float(loss)
-            progress.say(f"loss {figure:.3f}")
-        progress.advance()
-    progress.finish(f"{steps} steps, loss {figure:.3f}")
-    return fusion.eval()
+    task = _FusionTask(config, fusion, features, pairs, seed)
+    passes = math.ceil(steps / _STEPS_PER_PASS)
+    trainer_config = TrainerConfig(passes, config.weight_decay, decay_vectors=True)
+    at = Trainer(task, trainer_config, TrainingRun(processes, progress=progress)).fit()
+    progress.finish(f"{steps} steps, {task.describe([at.epochs[-1]['loss']], at)}")
+    return fusion
 
 
 def steps_for(config: FusionConfig, items: int, pairs: int) -> int:
@@ -201,48 +205,49 @@ def _spread(cosines_BB: torch.Tensor) -> torch.Tensor:
     return cosines_BB[off].std()
 
 
-class _Run:
-    """One training: optimiser, batches and losses."""
+class _FusionTask:
+    """Passes of a few steps, to report on; order and chance of all of them come from one generator."""
+
+    losses = ("loss",)
+    epoch_units = _STEPS_PER_PASS
 
     def __init__(
-        self,
-        config: FusionConfig,
-        fusion: Fusion,
-        features: ItemFeatures,
-        pairs: npt.NDArray[np.int64],
-        seed: int,
-        device: torch.device,
-        steps: int,
+        self, config: FusionConfig, fusion: Fusion, features: ItemFeatures, pairs: npt.NDArray[np.int64], seed: int
     ) -> None:
-        self.config, self.fusion, self.device = config, fusion, device
-        self.image_NI = torch.from_numpy(features.image_NI).to(device)
-        self.text_NT = torch.from_numpy(features.text_NT).to(device)
-        self.has_image_N = torch.from_numpy(features.has_image_N).to(device)
-        self.has_text_N = torch.from_numpy(features.has_text_N).to(device)
+        self.config, self.module, self.device = config, fusion, fusion.gate_out.weight.device
+        self.image_NI = torch.from_numpy(features.image_NI).to(self.device)
+        self.text_NT = torch.from_numpy(features.text_NT).to(self.device)
+        self.has_image_N = torch.from_numpy(features.has_image_N).to(self.device)
+        self.has_text_N = torch.from_numpy(features.has_text_N).to(self.device)
         self.pairs = torch.from_numpy(pairs)
         # A popular item is a wrong answer more often than others; its log share is taken off its logits.
         shares = np.bincount(pairs.ravel(), minlength=len(features.image_NI)) + 1.0
-        self.log_share_N = torch.from_numpy(np.log(shares / shares.sum()).astype(np.float32)).to(device)
+        self.log_share_N = torch.from_numpy(np.log(shares / shares.sum()).astype(np.float32)).to(self.device)
         self.generator = torch.Generator().manual_seed(seed)
-        self.optimiser = torch.optim.AdamW(
-            fusion.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, config.learning_rate, total_steps=steps + 1, pct_start=0.05
-        )
+        self.steps = steps_for(config, len(features.image_NI), len(pairs))
         self.lengths = (*config.prefixes, config.dimension)
 
-    def step(self) -> torch.Tensor:
-        """One optimiser step; the loss."""
+    def batches(self, epoch: int, done: int) -> Iterable[None]:
+        return repeat(None, min(_STEPS_PER_PASS, self.steps - epoch * _STEPS_PER_PASS) - done)
+
+    def optimizer_values(self, at: Position) -> Mapping[str, Any]:
+        cycle = partial(one_cycle, at.total, self.steps + 1, 0.05)
+        peak = self.config.learning_rate
+        return {"lr": cycle(peak / 25, peak, peak / 25 / 1e4), "betas": (cycle(0.95, 0.85, 0.95), 0.999)}
+
+    def backward(self, batch: None, at: Position, scale: Callable[[torch.Tensor], torch.Tensor]) -> StepResult:
         loss = self._content(self._draw(len(self.image_NI)))
         if len(self.pairs) and self.config.histories:
             pairs_B2 = self.pairs[self._draw(len(self.pairs))].to(self.device)
             loss = loss + self.config.histories * self._histories(pairs_B2)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.schedule.step()
-        return loss.detach()
+        scale(loss).backward()  # type: ignore[no-untyped-call]
+        return StepResult(torch.stack((loss.detach(), torch.ones_like(loss)))[None].double(), 1)
+
+    def validate(self) -> Mapping[str, float]:
+        return {}
+
+    def describe(self, means: Sequence[float], at: Position) -> str:
+        return f"loss {means[0]:.3f}"
 
     def _draw(self, count: int) -> torch.Tensor:
         size = min(self.config.batch_size, count)
@@ -251,7 +256,7 @@ class _Run:
         return torch.randint(count, (size,), generator=self.generator)
 
     def _fused(self, rows: torch.Tensor, image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        fused: torch.Tensor = self.fusion(self.image_NI[rows], image, self.text_NT[rows], text)
+        fused: torch.Tensor = self.module(self.image_NI[rows], image, self.text_NT[rows], text)
         return fused
 
     def _histories(self, pairs_B2: torch.Tensor) -> torch.Tensor:

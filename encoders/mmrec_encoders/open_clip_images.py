@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmrec.runtime.device import resolve_device, resolve_dtype
-from mmrec_encoders.compiling import compiled, compiling
+from mmrec_encoders.compiling import compiled
 from mmrec_encoders.open_clip_models import OpenClipConfig, load_open_clip, short_name
 from mmrec_encoders.preparation import ClipPreparation, check_pixels
 from mmrec_encoders.protocols import Pixels, Vectors
@@ -48,10 +48,6 @@ class OpenClipImageEncoder:
         self._tower = tower.to(self.device)
         if config.compile:
             self._tower.forward = compiled(self._tower.forward)
-        elif self.device.type == "cpu" and self._dtype != torch.float16:
-            from mmrec_encoders.cpu_speed import speed_up_linears
-
-            speed_up_linears(self._tower)
         self._mean, self._std = (
             torch.tensor(values, device=self.device).view(1, 3, 1, 1) * 255.0
             for values in (self.preparation.mean, self.preparation.std)
@@ -100,11 +96,7 @@ class OpenClipImageEncoder:
     def _forward(self, bytes_N3HW: torch.Tensor) -> torch.Tensor:
         # In float32 and then rounded once, as open_clip's own transform does.
         inputs_N3HW = bytes_N3HW.to(self.device).float().sub_(self._mean).div_(self._std).to(self._dtype)
-        if self.config.compile:
-            with compiling():
-                found = self._tower(inputs_N3HW)
-        else:
-            found = self._tower(inputs_N3HW)
+        found = self._tower(inputs_N3HW)
         # Some towers give their patches too.
         rows_ND: torch.Tensor = found[0] if isinstance(found, tuple) else found
         return rows_ND

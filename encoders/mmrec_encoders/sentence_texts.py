@@ -21,7 +21,7 @@ import numpy as np
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.device import cpu_multiplies_bfloat16, resolve_device, resolve_dtype
-from mmrec_encoders.compiling import compiled, compiling
+from mmrec_encoders.compiling import compiled
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.sentence_models import POOLINGS, load_text_model, short_name
 from mmrec_encoders.text_batches import token_batches
@@ -98,6 +98,8 @@ class SentenceTextEncoder:
     """
 
     def __init__(self, config: SentenceTextConfig) -> None:
+        import torch
+
         self.config = config
         self.device = resolve_device(config.device)
         dtype = resolve_dtype(config.dtype, self.device)
@@ -130,8 +132,8 @@ class SentenceTextEncoder:
             )
         if config.compile:
             _compile(self._model)
-        elif self.device.type == "cpu":
-            _speed_up(self._model, dtype)
+        elif self.device.type == "cpu" and dtype == torch.bfloat16 and cpu_multiplies_bfloat16():
+            _attend_by_plain_products(self._model)
         # Two texts: a compiled pass for a single one would be another pass.
         self.dim = int(self.encode(["a", "b"]).shape[1])
 
@@ -236,11 +238,7 @@ class SentenceTextEncoder:
             features["token_type_ids"] = torch.zeros_like(features["input_ids"])
         if self._places:
             features["position_ids"] = (features["attention_mask"].cumsum(1) - 1).clamp(min=0)
-        if self.config.compile:
-            with compiling():
-                vectors_BD: torch.Tensor = self._model(features)["sentence_embedding"]
-        else:
-            vectors_BD = self._model(features)["sentence_embedding"]
+        vectors_BD: torch.Tensor = self._model(features)["sentence_embedding"]
         return vectors_BD[:1] if lone else vectors_BD
 
     def _clean(self, text: str) -> str:
@@ -278,18 +276,11 @@ def _compile(model: Any) -> None:
     transformer.forward = compiled(transformer.forward)
 
 
-def _speed_up(model: Any, dtype: torch.dtype) -> None:
-    import torch
-
-    from mmrec_encoders.cpu_speed import speed_up_linears
-
+def _attend_by_plain_products(model: Any) -> None:
     # torch's fused attention multiplies bfloat16 as float32 on a CPU; two plain products are twice as fast.
     attention = getattr(getattr(model[0], "auto_model", None), "set_attn_implementation", None)
-    if attention is not None and dtype == torch.bfloat16 and cpu_multiplies_bfloat16():
+    if attention is not None:
         attention("eager")
-    # float16 is emulated by every kernel.
-    if dtype != torch.float16:
-        speed_up_linears(model)
 
 
 def _takes_positions(model: Any) -> bool:

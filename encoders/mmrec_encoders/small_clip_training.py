@@ -14,26 +14,28 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
 
-from mmrec.errors import BundleError, InvalidArgumentError
+from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.checkpoint import Position
 from mmrec.runtime.device import resolve_device
+from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
-from mmrec_encoders.augment import random_view
+from mmrec.runtime.trainer import StepResult, Trainer, TrainerConfig, TrainingRun
+from mmrec_encoders.augment import Views, random_view
 from mmrec_encoders.losses import agree, two_views
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape, build_tower, standardise
-from mmrec_encoders.weights import read_weights, write_weights
 
-if TYPE_CHECKING:
-    import torch
-
-_KIND, _FORMAT = "small_clip_checkpoint", 1
 _SAME_TEXT = 0.999
 """Items whose texts are this close say the same, and are no wrong answers to each other's pictures."""
 
@@ -45,7 +47,7 @@ class SmallClipConfig:
     Attributes:
         shape: Shape of the tower.
         epochs: Most passes over the pictures.
-        pictures: Most pictures shown in all; a large catalogue gets fewer passes, but never less than one.
+        pictures: Most pictures in all passes together; a large catalogue gets fewer passes, but never less than one.
         batch_size: Pictures per step, at least 2.
         learning_rate: Peak of the cosine schedule.
         weight_decay: Of AdamW.
@@ -116,30 +118,22 @@ def train_small_clip(
     Raises:
         InvalidArgumentError: pictures and texts differ in number, or the pictures have another shape or type.
     """
-    import torch
-
     config = config or SmallClipConfig()
     _check(pictures_N3HW, text_NT)
-    target = resolve_device(device)
-    count = len(pictures_N3HW)
+    processes = Processes.alone(resolve_device(device))
     # Chance comes from generators of our own; the caller's global generator is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _tower_and_heads(config, text_NT.shape[1]).to(target)
+        model = _tower_and_heads(config, text_NT.shape[1]).to(processes.device)
+    count = len(pictures_N3HW)
     epochs = epochs_for(config, count)
     if epochs:
-        run = _Run(config, model, target, seed, epochs, count)
-        identity = _identity(pictures_N3HW, text_NT, config, seed, target)
-        done = run.resume(checkpoint, identity) if checkpoint else 0
+        identity = _identity(pictures_N3HW, text_NT, config, seed, processes.device) if checkpoint else ""
+        run = TrainingRun(processes, progress=progress, checkpoint=checkpoint, identity=identity)
         progress.start("training the small image encoder", epochs * count, "pictures")
-        progress.advance(done * count)
-        text = torch.from_numpy(np.asarray(text_NT, np.float32))
-        figure = 0.0
-        for epoch in range(done, epochs):
-            figure = run.epoch(epoch, pictures_N3HW, text, progress)
-            progress.say(f"pass {epoch + 1}/{epochs}, loss {figure:.3f}")
-            if checkpoint:
-                run.save(checkpoint, identity, epoch + 1)
+        task = _SmallClipTask(config, model, pictures_N3HW, text_NT, seed)
+        trainer = Trainer(task, TrainerConfig(epochs, config.weight_decay, clip_norm=5.0), run)
+        figure = trainer.fit().epochs[-1]["loss"]
         progress.finish(f"{epochs} passes over {count} pictures, loss {figure:.3f}")
     weights = {name: value.cpu() for name, value in model["tower"].state_dict().items()}
     return SmallClipEncoder(config.shape, weights, device=device)
@@ -147,9 +141,6 @@ def train_small_clip(
 
 def _tower_and_heads(config: SmallClipConfig, text_dim: int) -> Any:
     """The tower, and the heads that only training needs."""
-    import torch
-    from torch import nn
-
     dim = config.shape.dim
     model = nn.ModuleDict(
         {
@@ -163,58 +154,60 @@ def _tower_and_heads(config: SmallClipConfig, text_dim: int) -> Any:
     return model
 
 
-class _Run:
-    """One training: the optimiser, and a pass that depends on nothing but the seed and its number."""
+class _SmallClipTask:
+    """Order and views of a pass follow from the seed and its number, so checkpoints are written between passes."""
+
+    losses = ("loss",)
 
     def __init__(
-        self, config: SmallClipConfig, model: Any, device: torch.device, seed: int, epochs: int, count: int
+        self, config: SmallClipConfig, model: Any, pictures_N3HW: npt.NDArray[np.uint8], text_NT: Vectors, seed: int
     ) -> None:
-        import torch
+        self.module, self.epoch_units = model, len(pictures_N3HW)
+        self._config, self._pictures_N3HW, self._seed = config, pictures_N3HW, seed
+        self._text_NT = torch.from_numpy(np.asarray(text_NT, np.float32))
+        self._epochs = epochs_for(config, self.epoch_units)
+        self._batches = max(1, round(self.epoch_units / config.batch_size))
+        self._views = Views(config.min_area, stretch=0.29, colour=config.colour)
 
-        self.config, self.model, self.device, self.seed, self.epochs = config, model, device, seed, epochs
-        self.batches = max(1, round(count / config.batch_size))
-        decayed = [p for p in model.parameters() if p.ndim > 1]
-        plain = [p for p in model.parameters() if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": config.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
-        )
+    def batches(self, epoch: int, done: int) -> Iterator[tuple[npt.NDArray[np.int64], torch.Generator]]:
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+        order = torch.randperm(self.epoch_units, generator=generator).numpy()
+        for rows in np.array_split(order, self._batches)[done:]:
+            yield np.sort(rows), generator
 
-    def epoch(
-        self, epoch: int, pictures_N3HW: npt.NDArray[np.uint8], text_NT: torch.Tensor, progress: Progress
-    ) -> float:
-        """One pass; the mean loss."""
-        import torch
+    def optimizer_values(self, at: Position) -> Mapping[str, Any]:
+        total = self._epochs * self._batches
+        warm = max(1, total // 20)
+        step = at.total
+        share = (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
+        return {"lr": self._config.learning_rate * share}
 
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(pictures_N3HW), generator=generator).numpy()
-        self.model.train()
-        total = 0.0
-        for number, rows in enumerate(np.array_split(order, self.batches)):
-            self._set_rate(epoch * self.batches + number)
-            pixels = torch.from_numpy(pictures_N3HW[np.sort(rows)]).to(self.device)
-            loss = self._loss(pixels.float() / 255.0, text_NT[np.sort(rows)].to(self.device), generator)
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-            self.optimiser.step()
-            total += float(loss.detach()) * len(rows)
-            progress.advance(len(rows))
-        return total / len(order)
+    def backward(
+        self,
+        batch: tuple[npt.NDArray[np.int64], torch.Generator],
+        at: Position,
+        scale: Callable[[torch.Tensor], torch.Tensor],
+    ) -> StepResult:
+        rows, generator = batch
+        device = self.module.log_scale.device
+        pixels = torch.from_numpy(self._pictures_N3HW[rows]).to(device)
+        loss = self._loss(pixels.float() / 255.0, self._text_NT[rows].to(device), generator)
+        scale(loss).backward()  # type: ignore[no-untyped-call]
+        ones = torch.ones_like(loss, dtype=torch.float64)
+        return StepResult(torch.stack((loss.detach().double(), ones))[None] * len(rows), len(rows))
+
+    def validate(self) -> Mapping[str, float]:
+        return {}
+
+    def describe(self, means: Sequence[float], at: Position) -> str:
+        return f"pass {len(at.epochs) + (at.steps > 0)}/{self._epochs}, loss {means[0]:.3f}"
 
     def _loss(self, pixels: torch.Tensor, text_BT: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        import torch
-        import torch.nn.functional as F
-
-        config, model = self.config, self.model
-        size = config.shape.image_size
-        views = [random_view(pixels, size, generator, min_area=config.min_area, colour=config.colour) for _ in range(2)]
+        config, model = self._config, self.module
+        views = [random_view(pixels, config.shape.image_size, generator, self._views) for _ in range(2)]
         inputs = standardise(torch.cat(views) * 255.0).contiguous(memory_format=torch.channels_last)
         image_VD = model["tower"](inputs)
-        loss = torch.zeros((), device=self.device)
+        loss = torch.zeros((), device=pixels.device)
         if config.views:
             first, second = model["view_head"](image_VD).chunk(2)
             loss = loss + config.views * two_views(first, second, config.temperature)
@@ -228,38 +221,6 @@ class _Run:
             for view in pictures:
                 loss = loss + config.words / 2 * agree(view[with_words], words, scale, same_BB=same_BB)
         return loss
-
-    def _set_rate(self, step: int) -> None:
-        total = self.epochs * self.batches
-        warm = max(1, total // 20)
-        share = (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * share
-
-    def save(self, path: Path, identity: str, epochs_done: int) -> None:
-        """All that a later process needs to go on; order and views follow from the seed and the pass."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for number, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
-        write_weights(path, tensors, {"kind": _KIND, "format": _FORMAT, "identity": identity, "epochs": epochs_done})
-
-    def resume(self, path: Path, identity: str) -> int:
-        """Passes already done according to the file; 0 where it is missing, damaged or of something else."""
-        try:
-            tensors, description = read_weights(path, _KIND, _FORMAT)
-        except BundleError:
-            return 0
-        if description.get("identity") != identity:
-            return 0
-        states: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optimiser."):
-                _, number, key = name.split(".", 2)
-                states.setdefault(int(number), {})[key] = value
-        self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-        whole = self.optimiser.state_dict()
-        self.optimiser.load_state_dict({"state": states, "param_groups": whole["param_groups"]})
-        return int(description["epochs"])
 
 
 def _identity(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmrec.data.files import replace_file
 from mmrec.errors import BundleError, FailedPreconditionError
+from mmrec.runtime.files import replace_file
 from mmrec_encoders.protocols import Vectors
 
 if TYPE_CHECKING:

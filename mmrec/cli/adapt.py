@@ -12,7 +12,7 @@ from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from mmrec_encoders.finetuning import AdaptReport
+    from mmrec_encoders.finetuning import FinetuningReport
 
 _SHOWN = 20
 
@@ -92,7 +92,7 @@ def adapt(
         mmrec adapt data/shop --out tuned/ --mode full --image-model ViT-B-32@laion2b_s34b_b79k
         torchrun --nproc-per-node 4 -m mmrec adapt data/shop --out adapted/
     """
-    from mmrec_encoders.finetuning import adapt_encoders, adapt_preset, in_main_process, small_towers
+    from mmrec_encoders.finetuning import finetune_encoders, finetuning_preset, in_main_process, small_towers
     from mmrec_encoders.minilm import MINILM
 
     changes: dict[str, object] = {"epochs": epochs} if epochs != -1 else {}
@@ -102,7 +102,7 @@ def adapt(
         raise InvalidArgumentError(
             f"--size is {size!r}, but mode {mode} trains the towers of the image model; drop the flag", field="size"
         )
-    config = adapt_preset(
+    config = finetuning_preset(
         mode,
         **changes,
         image_model=image_model,
@@ -123,7 +123,7 @@ def adapt(
     speaks = in_main_process(device)
     output = Output(json=json, quiet=quiet or not speaks)
     share = None if max_left_out == -1.0 else max_left_out
-    report = adapt_encoders(dataset, out, config, output.progress(), max_left_out=share, note=output.note)
+    report = finetune_encoders(dataset, out, config, output.progress(), max_left_out=share, note=output.note)
     if not speaks:
         return
     for item_id, message in report.unreadable[:_SHOWN]:
@@ -135,7 +135,7 @@ def adapt(
     output.note(f"wrote {out}; use it with: mmrec fit {dataset} --out bundle/ --image-model {out}")
 
 
-def _print(output: Output, report: AdaptReport) -> None:
+def _print(output: Output, report: FinetuningReport) -> None:
     from mmrec_encoders.finetuning.report import DIRECTIONS
 
     rows = []

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 import mmrec
-from mmrec.cli import EXIT_CODES, index
+from mmrec.cli import index
 from mmrec.cli.adapt import adapt
 from mmrec.cli.check import check
 from mmrec.cli.compare import compare
@@ -26,12 +26,14 @@ from mmrec.cli.demo import demo
 from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
 from mmrec.cli.evaluate import evaluate
+from mmrec.cli.exit_codes import EXIT_CODES
 from mmrec.cli.fetch import fetch
 from mmrec.cli.fit import fit
 from mmrec.cli.fold import fold
 from mmrec.cli.import_ import import_
 from mmrec.cli.info import info
 from mmrec.cli.mismatch import mismatch
+from mmrec.cli.option_groups import with_options
 from mmrec.cli.progress import close_open_bars
 from mmrec.cli.recommend import recommend
 from mmrec.cli.search import search
@@ -125,11 +127,11 @@ def build_app() -> typer.Typer:
     app = _typer(mmrec.__doc__.partition("\n")[0] if mmrec.__doc__ else "")
     app.callback()(_options)
     for name, function in COMMANDS.items():
-        app.command(name, help=help_text(function), cls=_Command)(_guarded(function))
+        app.command(name, help=help_text(function), cls=_Command)(_guarded(with_options(function)))
     for word, group in GROUPS.items():
         within = _typer(group.help)
         for name, function in group.commands.items():
-            within.command(name, help=help_text(function), cls=_Command)(_guarded(function))
+            within.command(name, help=help_text(function), cls=_Command)(_guarded(with_options(function)))
         app.add_typer(within, name=word)
     return app
 

@@ -11,18 +11,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from mmrec.contract.field_mask import FieldMask
-from mmrec.contract.items import NO_VERSIONS, ItemInput, Versions
-from mmrec.contract.rules import (
-    MAX_BATCH,
-    MAX_REQUEST_ID_CHARS,
-    Checked,
-    Doc,
-    Each,
-    Flag,
-    Ids,
-    Instance,
-    Text,
-)
+from mmrec.contract.items import NO_VERSIONS, DescribedItems, ItemFailure, ItemInput, Versions
+from mmrec.contract.rules import MAX_REQUEST_ID_CHARS, Checked, Doc, Flag, Ids, Text
 from mmrec.errors import MmrecError
 
 RequestId = Annotated[
@@ -79,11 +69,10 @@ class UpsertRequest(Checked):
     """Items to add, or to put in place of those of the same id."""
 
     items: Annotated[
-        tuple[ItemInput | MmrecError, ...],
-        Each(Instance((ItemInput, MmrecError), "mmrec.ItemInput values"), "items", MAX_BATCH, "send them in parts"),
+        DescribedItems,
         Doc(
-            "With ids, none twice, at most 1,000; each is answered on its own. An entry may already be the error that "
-            "refused it, which is handed through in its place."
+            "With ids, none twice, at most 1,000; each is answered on its own, and one that was refused already is its "
+            "failure."
         ),
     ]
     request_id: RequestId = ""
@@ -103,7 +92,7 @@ class UpsertRequest(Checked):
 
     @property
     def good(self) -> tuple[ItemInput, ...]:
-        """The items that are no errors."""
+        """The items that are no failures."""
         return tuple(item for item in self.items if isinstance(item, ItemInput))
 
     def results(self, errors: Mapping[int, MmrecError], versions: Versions) -> ChangeResults:
@@ -115,8 +104,8 @@ class UpsertRequest(Checked):
         """
         entries, place = [], 0
         for item in self.items:
-            if isinstance(item, MmrecError):
-                entries.append(ChangeEntry("", item))
+            if isinstance(item, ItemFailure):
+                entries.append(ChangeEntry(item.item_id, item.error))
             else:
                 entries.append(ChangeEntry(item.item_id, errors.get(place)))
                 place += 1
@@ -158,8 +147,8 @@ def content_hash(request: UpsertRequest | DeleteRequest) -> str:
         return digest.hexdigest()
     add(b"upsert", *(name.encode() for name in request.fields))
     for item in request.items:
-        if isinstance(item, MmrecError):
-            add(b"refused", item.reason.encode(), item.message.encode("utf-8", "replace"))
+        if isinstance(item, ItemFailure):
+            add(b"refused", item.error.reason.encode(), item.error.message.encode("utf-8", "replace"))
             continue
         add(b"item", item.item_id.encode(), item.title.encode(), item.description.encode())
         add(b"no picture" if item.image is None else b"picture", item.image or b"")

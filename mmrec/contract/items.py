@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Annotated
 
-from mmrec.contract.rules import Checked, Columns, Doc, Id, Picture, Text
+from mmrec.contract.rules import MAX_BATCH, Checked, Columns, Doc, Each, Id, Instance, Picture, Text
 from mmrec.errors import InvalidArgumentError, MmrecError
 
 
@@ -140,6 +140,13 @@ class ItemFailure:
 
     item_id: str
     error: MmrecError
+
+
+DescribedItems = Annotated[
+    tuple[ItemInput | ItemFailure, ...],
+    Each(Instance((ItemInput, ItemFailure), "mmrec.ItemInput values"), "items", MAX_BATCH, "send them in parts"),
+    Doc("At most 1,000 items, each answered on its own; one that was refused already is its failure."),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Knows nothing of protobuf, torch or files. The requests are in `mmrec.contract.r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmrec.contract.items import (
     NO_VERSIONS,
@@ -23,6 +23,10 @@ from mmrec.errors import MmrecError
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    FloatVector = npt.NDArray[np.float32]
+else:
+    FloatVector = Any  # numpy is imported with the first vector
 
 # --- recommending, search and similar ---------------------------------------------------------------------------------
 
@@ -88,7 +92,7 @@ class ItemEmbedding:
     """
 
     item_id: str
-    vector: npt.NDArray[np.float32]
+    vector: FloatVector
     semantic_id: tuple[int, ...] = ()
 
 

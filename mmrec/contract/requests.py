@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from mmrec.contract.items import ITEM_FIELDS, FilterMode, ItemInput, Modality
+from mmrec.contract.items import ITEM_FIELDS, DescribedItems, FilterMode, Modality, NumberFormat
 from mmrec.contract.rules import (
     DEFAULT_K,
     DEFAULT_PAGE,
@@ -281,13 +281,7 @@ class SearchRequest(Checked):
 class EmbedRequest(Checked):
     """Items to turn into fused embeddings and semantic IDs."""
 
-    items: Annotated[
-        tuple[ItemInput | MmrecError, ...],
-        Doc(
-            "The items, each answered on its own; an entry may already be the error that refused it, which is handed "
-            "through in its place."
-        ),
-    ]
+    items: DescribedItems
     dimension: Annotated[
         int,
         Whole(0, 2**20, "be 0 (all) or a supported prefix"),
@@ -298,6 +292,11 @@ class EmbedRequest(Checked):
         Choice(Modality),
         Doc("Which side of the items to embed; an item without it is refused by itself."),
     ] = Modality.FUSED
+    dtype: Annotated[
+        NumberFormat,
+        Choice(NumberFormat),
+        Doc("What the numbers are rounded to; the vectors are float32 all the same."),
+    ] = NumberFormat.FLOAT32
 
 
 class _Labels:
@@ -338,13 +337,7 @@ _LABELS = Each(_LABEL, "labels", MAX_LABELS)
 class TagRequest(Checked):
     """Which of some labels fit items. A request without items only makes its labels ready."""
 
-    items: Annotated[
-        tuple[ItemInput | MmrecError, ...],
-        Doc(
-            "Items as clients describe them, each answered on its own; an entry may already be the error that refused "
-            "it, which is handed through in its place."
-        ),
-    ] = ()
+    items: DescribedItems = ()
     item_ids: Annotated[tuple[str, ...], Ids(), Doc("Items of the catalogue, answered after those of `items`.")] = ()
     labels: Annotated[tuple[str, ...], _Labels(), Doc("The labels to choose from, distinct; empty with `column`.")] = ()
     column: Annotated[
@@ -375,6 +368,12 @@ class TagRequest(Checked):
             raise InvalidArgumentError(
                 f"{got} given; pass the labels to choose from, or the column whose values are the labels",
                 field="labels",
+            )
+        if len(self.items) + len(self.item_ids) > MAX_BATCH:
+            raise InvalidArgumentError(
+                f"items and item_ids have {len(self.items) + len(self.item_ids):,} entries; at most {MAX_BATCH:,} are "
+                "accepted together: send them in parts",
+                field="items",
             )
 
 
@@ -437,7 +436,58 @@ class MismatchRequest(Checked):
     item_fields: RowFields = ()
 
 
+# --- the service ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInfoRequest(Checked):
+    """What is served."""
+
+
+# --- several requests at once ---------------------------------------------------------------------------------------
+
+
+def _requests(kind: type[Any]) -> Each:
+    return Each(
+        Instance((kind, MmrecError), f"mmrec.{kind.__name__} values"), "requests", MAX_BATCH, "send them in parts"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendBatch(Checked):
+    """Requests for several customers; one that was refused already is its error."""
+
+    requests: Annotated[
+        tuple[RecommendRequest | MmrecError, ...], _requests(RecommendRequest), Doc("At most 1,000 requests.")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchBatch(Checked):
+    """Several searches; one that was refused already is its error."""
+
+    requests: Annotated[
+        tuple[SearchRequest | MmrecError, ...], _requests(SearchRequest), Doc("At most 1,000 requests.")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarBatch(Checked):
+    """Several items to find others like; one that was refused already is its error."""
+
+    requests: Annotated[
+        tuple[SimilarRequest | MmrecError, ...], _requests(SimilarRequest), Doc("At most 1,000 requests.")
+    ]
+
+
 # --- rows and semantic IDs ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRequest(Checked):
+    """Catalogue rows by id."""
+
+    item_ids: Annotated[tuple[str, ...], Ids(), Doc("The items, at most 1,000.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrec.data.fetching import PictureFetcher
-from mmrec.data.files import replace_file
 from mmrec.data.picture_names import STORED_SUFFIXES, stored_stem
 from mmrec.data.pictures import decode_picture, is_url, picture_format
 from mmrec.data.streaming import ItemStream
 from mmrec.data.urls import shown_url
 from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
+from mmrec.runtime.files import replace_file
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 DEAD_LETTERS = "_dead-letter.jsonl"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
+from typing import Any
 
 from mmrec.errors import FailedPreconditionError, UnavailableError
 
@@ -109,7 +110,7 @@ def _wait_for_health(process: subprocess.Popen[bytes], address: str, log: Path, 
 
     request = health_pb2.HealthCheckRequest()
     with grpc.insecure_channel(address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise _ended(process, log)

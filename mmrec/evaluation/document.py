@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mmrec.data.files import replace_file
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.disk_errors import refusals_as_errors
+from mmrec.runtime.files import replace_file
 
 FIGURES = "figures"
 """Folder of the figures of the Markdown report, inside the report's."""

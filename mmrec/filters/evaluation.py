@@ -102,7 +102,7 @@ class Evaluation(NamedTuple):
 
     def _among(self, column: FilterColumn, comparison: Comparison) -> Bitmap:
         """Whether the value is one of a list."""
-        found_N = np.zeros(len(column.texts), np.bool_)
+        found_N = np.zeros(len(column.values_N), np.bool_)
         if any(value.text == "" for value in comparison.values):
             found_N |= column.where(pc.is_null)
         present = [value for value in comparison.values if value.text != ""]

@@ -1,29 +1,45 @@
-"""The LLM itself: a Hugging Face decoder-only model, small and from scratch or pretrained with LoRA.
+"""The decoder that reads histories: a small one of our own from scratch, or a pretrained Hugging Face model with LoRA.
 
-Knows nothing about items: it is fed embeddings and gives hidden states.
+Knows nothing about items: it is fed embeddings and gives hidden states. Both look to the left only and padding stands
+on the right, so neither is given a mask.
 """
+
+# Axes: B customers, T history places, H hidden width
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from torch import nn
+from torch import Tensor, nn
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
 from mmrec.generator.config import GeneratorConfig
+from mmrec.generator.small_decoder import MODEL_TYPE, DecoderConfig, SmallDecoder, load_decoder, save_decoder
 from mmrec.runtime.quiet import quiet_loading
 
-_SCRATCH = {
-    "llama": (transformers.LlamaConfig, transformers.LlamaModel),
-    "qwen3": (transformers.Qwen3Config, transformers.Qwen3Model),
-    "mistral": (transformers.MistralConfig, transformers.MistralModel),
-}
+
+class PretrainedDecoder(nn.Module):
+    """A Hugging Face decoder-only model as a function from embeddings to hidden states."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs_BTH: Tensor) -> Tensor:
+        """Hidden states of the last layer, in the number format of the inputs. Shape of both: (B, T, H)."""
+        inputs_BTH, dtype = inputs_BTH.to(self.model.dtype), inputs_BTH.dtype
+        states_BTH: Tensor = self.model(inputs_embeds=inputs_BTH, use_cache=False).last_hidden_state
+        return states_BTH.to(dtype)
 
 
-def build_backbone(config: GeneratorConfig) -> tuple[Any, int]:
+Backbone = SmallDecoder | PretrainedDecoder
+
+
+def build_backbone(config: GeneratorConfig) -> tuple[Backbone, int]:
     """The model and its hidden width.
 
     Raises:
@@ -32,42 +48,42 @@ def build_backbone(config: GeneratorConfig) -> tuple[Any, int]:
     """
     if config.pretrained:
         return _with_lora(config)
-    config_class, model_class = _SCRATCH[config.architecture]
-    shape = config_class(
-        hidden_size=config.hidden,
-        intermediate_size=4 * config.hidden,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        num_key_value_heads=config.heads,
-        head_dim=config.hidden // config.heads,
-        max_position_embeddings=max(1024, config.max_history),
-        attention_dropout=config.dropout,
-        # Items are not words: no vocabulary is needed until instructions are read.
-        vocab_size=1,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=None,
+    shape = DecoderConfig(
+        hidden=config.hidden,
+        layers=config.layers,
+        heads=config.heads,
+        kv_heads=config.heads,
+        head_width=config.hidden // config.heads,
+        inner=4 * config.hidden,
+        qk_norm=config.qk_norm,
+        dropout=config.dropout,
     )
-    return model_class(shape), config.hidden
+    return SmallDecoder(shape), config.hidden
 
 
-def save_backbone(backbone: nn.Module, folder: Path) -> None:
-    """Write the model in Hugging Face layout; LoRA matrices are merged into the weights they adapt."""
-    model: Any = backbone
+def save_backbone(backbone: Backbone, folder: Path) -> None:
+    """Write ``config.json`` and ``model.safetensors``; LoRA matrices are merged into the weights they adapt."""
+    if isinstance(backbone, SmallDecoder):
+        save_decoder(backbone, folder)
+        return
+    model = backbone.model
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
     with quiet_loading():
         model.save_pretrained(folder, safe_serialization=True)
 
 
-def load_backbone(folder: Path) -> tuple[Any, int]:
+def load_backbone(folder: Path) -> tuple[Backbone, int]:
     """Read a model that `save_backbone` wrote."""
+    if json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] == MODEL_TYPE:
+        decoder = load_decoder(folder)
+        return decoder, decoder.config.hidden
     with quiet_loading():
         model = transformers.AutoModel.from_pretrained(folder, local_files_only=True)
-    return model, int(model.config.hidden_size)
+    return PretrainedDecoder(model), int(model.config.hidden_size)
 
 
-def _with_lora(config: GeneratorConfig) -> tuple[Any, int]:
+def _with_lora(config: GeneratorConfig) -> tuple[Backbone, int]:
     import peft
 
     try:
@@ -90,4 +106,4 @@ def _with_lora(config: GeneratorConfig) -> tuple[Any, int]:
         r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear", lora_dropout=config.dropout
     )
     with quiet_loading():
-        return peft.get_peft_model(model, lora), int(model.config.hidden_size)
+        return PretrainedDecoder(peft.get_peft_model(model, lora)), int(model.config.hidden_size)

@@ -71,6 +71,16 @@ def pad_histories(histories: Sequence[npt.NDArray[np.int32]], longest: int) -> t
     return torch.from_numpy(history_BT), torch.from_numpy(valid_BT)
 
 
+def padded_size(rows: int) -> int:
+    """So many rows or a few more, one of sixteen sizes per power of two.
+
+    Libraries prepare themselves for every shape they meet, which takes longer than a small product, and keep that of
+    the last thousand or so: sizes that vary from request to request should be few.
+    """
+    step = 1 << max(0, rows.bit_length() - 5)
+    return -(-rows // step) * step
+
+
 def epoch_batches(
     histories: Sequence[npt.NDArray[np.int32]], *, longest: int, positions: int, seed: int, epoch: int, done: int = 0
 ) -> Iterator[Batch]:

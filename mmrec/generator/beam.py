@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmrec.generator.affine import even_rows
-from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead, Written
-from mmrec.generator.threads import alone_if_small
+from mmrec.generator.batches import padded_size
+from mmrec.generator.semantic_id_head import EncodedHistory, KVCache, NodeKeys, SemanticIdHead
+from mmrec.generator.threads import single_thread_if_small
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex
 from mmrec.semantic_ids.eligibility import Eligibility
 from mmrec.semantic_ids.path_search import PathResult, best_items, checked_width, search_paths
@@ -24,11 +24,17 @@ NODES_AT_ONCE = 2048
 
 
 def generate(
-    head: SemanticIdHead, memory: Memory, allowed: Eligibility, index: DecodeIndex, keys: NodeKeys, *, width: int
+    head: SemanticIdHead,
+    encoded: EncodedHistory,
+    allowed: Eligibility,
+    index: DecodeIndex,
+    keys: NodeKeys,
+    *,
+    width: int,
 ) -> PathResult:
     """The most probable eligible items, by beams or, where that costs no more, exactly. See `beam_search`."""
     search = exact_search if exact_is_cheaper(index, width) else beam_search
-    return search(head, memory, allowed, index, keys, width=width)
+    return search(head, encoded, allowed, index, keys, width=width)
 
 
 def exact_is_cheaper(index: DecodeIndex, width: int) -> bool:
@@ -39,7 +45,13 @@ def exact_is_cheaper(index: DecodeIndex, width: int) -> bool:
 
 @torch.inference_mode()
 def beam_search(
-    head: SemanticIdHead, memory: Memory, allowed: Eligibility, index: DecodeIndex, keys: NodeKeys, *, width: int
+    head: SemanticIdHead,
+    encoded: EncodedHistory,
+    allowed: Eligibility,
+    index: DecodeIndex,
+    keys: NodeKeys,
+    *,
+    width: int,
 ) -> PathResult:
     """Generate the most probable eligible items of each customer.
 
@@ -48,7 +60,7 @@ def beam_search(
 
     Args:
         head: The semantic-ID head, in evaluation mode.
-        memory: Histories read by the LLM.
+        encoded: Histories read by the LLM.
         allowed: Items that may be returned, of the same index.
         index: The decode index, on the same device.
         keys: Of its nodes, from `SemanticIdHead.node_keys`.
@@ -57,9 +69,9 @@ def beam_search(
     Raises:
         InvalidArgumentError: `width` is below 1.
     """
-    batch, _, hidden = memory.states_BTH.shape
-    with alone_if_small(batch * width, 4 * hidden * hidden):
-        return search_paths(_HeadScorer(head, memory, index, keys), allowed, index, width=width)
+    batch, _, hidden = encoded.states_BTH.shape
+    with single_thread_if_small(batch * width, 4 * hidden * hidden):
+        return search_paths(_HeadScorer(head, encoded, index, keys), allowed, index, width=width)
 
 
 class _HeadScorer:
@@ -69,29 +81,29 @@ class _HeadScorer:
     where it can be known for nothing, they are not decoded.
     """
 
-    def __init__(self, head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> None:
+    def __init__(self, head: SemanticIdHead, encoded: EncodedHistory, index: DecodeIndex, keys: NodeKeys) -> None:
         self._head, self._index, self._keys = head, index, keys
         self._last = max((depth for depth in range(index.levels) if index.choices[depth]), default=-1)
-        self._written: Written | None = head.begin(memory) if self._last >= 0 else None
+        self._cache: KVCache | None = head.begin(encoded) if self._last >= 0 else None
         self._slots_BW: Tensor | None = None
-        """Which of the beams in `_written` each beam is, or goes on from; None for the same."""
+        """Which of the beams in `_cache` each beam is, or goes on from; None for the same."""
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
         """Log-probability of each child. Shape: (B, W, C), float32."""
         if depth > self._last or (depth == self._last and children.exists.shape[2] == 1):
-            self._written = None
-        beams_BY = None if nodes_BW.is_cuda or not depth or self._written is None else self._undecided(nodes_BW, depth)
-        if self._written is None or (beams_BY is not None and not beams_BY.shape[1]):
-            self._written = None
+            self._cache = None
+        beams_BY = None if nodes_BW.is_cuda or not depth or self._cache is None else self._undecided(nodes_BW, depth)
+        if self._cache is None or (beams_BY is not None and not beams_BY.shape[1]):
+            self._cache = None
             return _certain(children)
         if beams_BY is None:
-            state_BWH = self._decode(nodes_BW, depth, self._written, self._slots_BW)
+            state_BWH = self._decode(nodes_BW, depth, self._cache, self._slots_BW)
             self._slots_BW = None
             if not self._index.choices[depth]:
                 return _certain(children)
             return self._head.child_log_probs(state_BWH, children, depth, self._keys)
         slots_BY = beams_BY if self._slots_BW is None else self._slots_BW.gather(1, beams_BY)
-        state_BYH = self._decode(nodes_BW.gather(1, beams_BY), depth, self._written, slots_BY)
+        state_BYH = self._decode(nodes_BW.gather(1, beams_BY), depth, self._cache, slots_BY)
         numbers_BY = torch.arange(beams_BY.shape[1]).expand(beams_BY.shape)
         self._slots_BW = torch.zeros_like(nodes_BW).scatter_(1, beams_BY, numbers_BY)
         certain_BWC = _certain(children)
@@ -108,20 +120,20 @@ class _HeadScorer:
         """
         begin = self._index.item_begin[depth]
         undecided_BW = begin.take(nodes_BW + 1) - begin.take(nodes_BW) > 1
-        most = even_rows(int(undecided_BW.sum(1).max()))
+        most = padded_size(int(undecided_BW.sum(1).max()))
         if most >= nodes_BW.shape[1]:
             return None
         return undecided_BW.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
 
-    def _decode(self, nodes_BQ: Tensor, depth: int, written: Written, slots_BQ: Tensor | None) -> Tensor:
+    def _decode(self, nodes_BQ: Tensor, depth: int, cache: KVCache, slots_BQ: Tensor | None) -> Tensor:
         if slots_BQ is not None:
-            written = written.of_beams(slots_BQ)
-        state_BQH, self._written = self._head.step(nodes_BQ if depth else None, written, self._keys)
+            cache = cache.of_beams(slots_BQ)
+        state_BQH, self._cache = self._head.step(nodes_BQ if depth else None, cache, self._keys)
         return state_BQH
 
     def keep(self, parents_BW: Tensor) -> None:
         """Go on with other beams, each of which continues one of those before."""
-        if self._written is not None:
+        if self._cache is not None:
             self._slots_BW = parents_BW if self._slots_BW is None else self._slots_BW.gather(1, parents_BW)
 
 
@@ -131,30 +143,36 @@ def _certain(children: Children) -> Tensor:
 
 
 def exact_search(
-    head: SemanticIdHead, memory: Memory, allowed: Eligibility, index: DecodeIndex, keys: NodeKeys, *, width: int
+    head: SemanticIdHead,
+    encoded: EncodedHistory,
+    allowed: Eligibility,
+    index: DecodeIndex,
+    keys: NodeKeys,
+    *,
+    width: int,
 ) -> PathResult:
     """What a beam search as wide as the catalogue would return, cut to `width`; arguments as in `beam_search`."""
     checked_width(width, index)
-    return best_items(_exact(head, memory, index, keys), allowed, index, width=width)
+    return best_items(_exact(head, encoded, index, keys), allowed, index, width=width)
 
 
 @torch.inference_mode()
-def exact_log_probs(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
+def exact_log_probs(head: SemanticIdHead, encoded: EncodedHistory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
     """Log-probability of every item, level by level over every node of the tree. Shape: (B, N), float32.
 
     Costs a decoder step per customer and node that has a choice: for catalogues of thousands, and for checking beams.
     """
-    by_place_BN = _exact(head, memory, index, keys)
+    by_place_BN = _exact(head, encoded, index, keys)
     by_row_BN = torch.empty_like(by_place_BN)
     by_row_BN[:, index.items_N] = by_place_BN
     return by_row_BN
 
 
 @torch.inference_mode()
-def _exact(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
+def _exact(head: SemanticIdHead, encoded: EncodedHistory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
     """Log-probability of every item by its place in the sorted table. Shape: (B, N), float32."""
-    batch, device = len(memory.valid_BT), memory.valid_BT.device
-    query_B1H = memory.last().unsqueeze(1)
+    batch, device = len(encoded.valid_BT), encoded.valid_BT.device
+    query_B1H = encoded.last().unsqueeze(1)
     score_BV = torch.zeros(batch, 1, device=device)
     prefix_lV: tuple[Tensor, ...] = ()
     for depth in range(index.levels):
@@ -166,8 +184,8 @@ def _exact(head: SemanticIdHead, memory: Memory, index: DecodeIndex, keys: NodeK
             state_BYlH = head(
                 tuple(written_V[nodes_Y].expand(batch, -1) for written_V in prefix_lV),
                 query_B1H.expand(-1, queries, -1),
-                memory,
-                memory.valid_BT.unsqueeze(1).expand(-1, queries, -1),
+                encoded,
+                encoded.valid_BT.unsqueeze(1).expand(-1, queries, -1),
                 keys,
             )
             children = index.children(nodes_Y, depth)

@@ -15,7 +15,6 @@ FEWEST_POSITIONS = 128
 """A smaller step than this is mostly noise, however small the set."""
 
 
-Architecture = Literal["llama", "qwen3", "mistral"]
 PathKeys = Literal["nodes", "codes"]
 Softmax = Literal["auto", "full", "sampled"]
 
@@ -26,11 +25,11 @@ class GeneratorConfig:
 
     Attributes:
         pretrained: Hub id or local folder of a Hugging Face decoder-only model, trained further with LoRA. Empty:
-            `architecture` with the sizes below, trained from scratch.
-        architecture: Hugging Face architecture of a model trained from scratch.
+            a small decoder of the sizes below, trained from scratch.
         hidden: Width of the hidden state, a multiple of `heads`.
         layers: Transformer layers.
         heads: Attention heads.
+        qk_norm: Whether a model trained from scratch normalises queries and keys.
         decoder_layers: Layers of the semantic-ID head.
         path_keys: What the semantic-ID head scores the children of a node against: ``nodes``, the tokens of the items
             below each, or ``codes``, one learned vector per code and level.
@@ -48,10 +47,10 @@ class GeneratorConfig:
     """
 
     pretrained: str = ""
-    architecture: Architecture = "llama"
     hidden: int = 128
     layers: int = 2
     heads: int = 4
+    qk_norm: bool = False
     decoder_layers: int = 1
     path_keys: PathKeys = "nodes"
     max_history: int = 50
@@ -65,10 +64,6 @@ class GeneratorConfig:
     use_content: bool = True
 
     def __post_init__(self) -> None:
-        if self.architecture not in ("llama", "qwen3", "mistral"):
-            raise InvalidArgumentError(
-                f"architecture is {self.architecture!r}; it must be llama, qwen3 or mistral", field="architecture"
-            )
         for name in ("hidden", "layers", "heads", "decoder_layers", "max_history", "lora_rank"):
             if getattr(self, name) < 1:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)

@@ -10,17 +10,15 @@ at once, as in training, and one more place of each path, as in a search.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmrec.generator.affine import affine
 
-
-class Attended(NamedTuple):
-    """What a layer attends to in a history. Shape of each: (B, heads, T, w)."""
+class HistoryKV(NamedTuple):
+    """Keys and values of a history in one layer. Shape of each: (B, heads, T, w)."""
 
     key: Tensor
     value: Tensor
@@ -51,39 +49,38 @@ class DecoderLayer(nn.Module):
         x_BQlH = x_BQlH + self.drop(self._attend_history(self.history_norm(x_BQlH), keys_BTH, visible_BQT))
         return torch.add(x_BQlH, self.drop(self.mlp(x_BQlH)))
 
-    def attended_history(self, keys_BTH: Tensor) -> Attended:
+    def attended_history(self, keys_BTH: Tensor) -> HistoryKV:
         """Keys and values of the history."""
         batch, _, hidden = keys_BTH.shape
         key, value = (
             part.view(batch, -1, self.heads, hidden // self.heads).transpose(1, 2)
-            for part in applied(self.history_kv, keys_BTH).chunk(2, -1)
+            for part in self.history_kv(keys_BTH).chunk(2, -1)
         )
-        return Attended(key, value)
+        return HistoryKV(key, value)
 
     def step(
-        self, x_BQH: Tensor, path_BQl2hw: Tensor | None, history: Attended, visible_B11T: Tensor | None
+        self, x_BQH: Tensor, path_BQl2hw: Tensor | None, history: HistoryKV, visible_B11T: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """One layer for one more place of each path, and `Written.paths` with it."""
+        """One layer for one more place of each path, and `KVCache.paths` with it."""
         batch, queries, hidden = x_BQH.shape
         width = hidden // self.heads
-        qkv_BQ3hw = applied(self.path_qkv, self.path_norm(x_BQH)).view(batch, queries, 3, self.heads, width)
+        qkv_BQ3hw = self.path_qkv(self.path_norm(x_BQH)).view(batch, queries, 3, self.heads, width)
         own_BQ12hw = qkv_BQ3hw[:, :, 1:].unsqueeze(2)
         if path_BQl2hw is None:
             path_BQl2hw, mixed_BQhw = own_BQ12hw, qkv_BQ3hw[:, :, 2]
         else:
             path_BQl2hw = torch.cat([path_BQl2hw, own_BQ12hw], dim=2)
             mixed_BQhw = _mixed(qkv_BQ3hw[:, :, 0], path_BQl2hw)
-        x_BQH = x_BQH + applied(self.path_out, mixed_BQhw.reshape(batch, queries, hidden))
-        query_BQH = applied(self.history_query, self.history_norm(x_BQH))
+        x_BQH = x_BQH + self.path_out(mixed_BQhw.reshape(batch, queries, hidden))
+        query_BQH = self.history_query(self.history_norm(x_BQH))
         mixed_BhQw = F.scaled_dot_product_attention(
             query_BQH.view(batch, queries, self.heads, width).transpose(1, 2),
             history.key,
             history.value,
             attn_mask=None if visible_B11T is None else visible_B11T.expand(-1, -1, queries, -1),
         )
-        x_BQH = x_BQH + applied(self.history_out, mixed_BhQw.transpose(1, 2).reshape(batch, queries, hidden))
-        norm, widen, _, narrow = self.mlp
-        return x_BQH + applied(narrow, applied(widen, norm(x_BQH), gelu=True)), path_BQl2hw
+        x_BQH = x_BQH + self.history_out(mixed_BhQw.transpose(1, 2).reshape(batch, queries, hidden))
+        return x_BQH + self.mlp(x_BQH), path_BQl2hw
 
     def _attend_path(self, x_BQlH: Tensor) -> Tensor:
         batch, queries, written, hidden = x_BQlH.shape
@@ -100,12 +97,6 @@ class DecoderLayer(nn.Module):
         mask = visible_BQT.repeat_interleave(written, dim=1).unsqueeze(1)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.history_out(mixed.transpose(1, 2).reshape(x_BQlH.shape))  # type: ignore[no-any-return]
-
-
-def applied(layer: nn.Module, x: Tensor, *, gelu: bool = False) -> Tensor:
-    """What a linear layer gives; see `mmrec.generator.affine.affine`."""
-    linear = cast("nn.Linear", layer)
-    return affine(x, linear.weight, linear.bias, gelu=gelu)
 
 
 def _mixed(query_BQhw: Tensor, path_BQl2hw: Tensor) -> Tensor:

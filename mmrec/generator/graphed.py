@@ -22,14 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmrec.generator.affine import even_rows
-from mmrec.generator.batches import pad_histories
+from mmrec.filters.mask import EligibilityMask
+from mmrec.generator.batches import pad_histories, padded_size
 from mmrec.generator.beam import beam_search
 from mmrec.generator.cuda_graphs import Recorded, graph_pool
 from mmrec.generator.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot
-from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
+from mmrec.generator.semantic_id_head import EncodedHistory, NodeKeys, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex
-from mmrec.semantic_ids.eligibility import FEW, Passing, eligible, eligible_padded, padded_places
+from mmrec.semantic_ids.eligibility import FEW, BatchMasks, eligible, eligible_padded, everything, padded_places
 from mmrec.semantic_ids.path_search import PathResult, checked_width
 
 Histories = Sequence[npt.NDArray[np.int32]]
@@ -64,7 +64,7 @@ class Shape(NamedTuple):
         """The smallest recorded shape for so much."""
         return cls(
             _power_of_two(batch),
-            even_rows(max(places, LEAST_PLACES)),
+            padded_size(max(places, LEAST_PLACES)),
             _power_of_two(max(left_out, LEAST_LEFT_OUT)) if left_out else 0,
             within,
         )
@@ -95,8 +95,11 @@ class GraphedSearch:
         keys: Of its nodes.
         width: Beams per customer, 1 or more.
         record: Whether a shape that is not recorded is recorded when it is first asked for, which takes as long as some
-            dozens of answers; otherwise only `prepare` records. On a CPU nothing
-            is recorded, and what `prepare` was asked for goes the padded way.
+            dozens of answers; otherwise only `prepare` records. On a CPU nothing is recorded, and what `prepare` was
+            asked for goes the padded way.
+
+    Attributes:
+        recorded: The recordings.
 
     Raises:
         InvalidArgumentError: `width` is below 1.
@@ -112,32 +115,27 @@ class GraphedSearch:
         width: int,
         record: bool = True,
     ) -> None:
-        self._reader = reader
+        self.reader = reader
         self._tokens_NH = tokens_NH
         self._index = index
-        self._keys = _converted(keys, reader.dtype)
+        self.keys = _converted(keys, reader.dtype)
         self._width = checked_width(width, index)
         self._asked_width = width
         self._record = record and reader.device.type == "cuda"
-        self._slots: dict[Shape, _SearchSlot] = {}
+        self.recorded: dict[Shape, SearchSlot] = {}
         self._every_N: Tensor | None = None
         self._pool = graph_pool(reader.device)
 
     def over(self, tokens_NH: Tensor, index: DecodeIndex, keys: NodeKeys) -> GraphedSearch:
         """The same over a changed catalogue; this one stays as it is, and nothing is recorded of the other yet."""
-        return GraphedSearch(self._reader, tokens_NH, index, keys, width=self._asked_width, record=self._record)
-
-    @property
-    def recorded(self) -> tuple[Shape, ...]:
-        """The shapes that are recorded."""
-        return tuple(self._slots)
+        return GraphedSearch(self.reader, tokens_NH, index, keys, width=self._asked_width, record=self._record)
 
     def prepare(self, batch: int, places: int, left_out: int = 0, *, within: bool = False) -> Shape | None:
         """Record the shape that holds so much, if it can be; the shape, or None."""
-        shape = Shape.holding(batch, min(places, self._reader.longest), left_out, within=within)
+        shape = Shape.holding(batch, min(places, self.reader.longest), left_out, within=within)
         if not self._recordable(shape):
             return None
-        with self._reader.lock, torch.inference_mode():
+        with self.reader.lock, torch.inference_mode():
             self._slot(shape)
         return shape
 
@@ -146,7 +144,7 @@ class GraphedSearch:
         self,
         histories: Histories,
         left_out: Sequence[npt.NDArray[np.integer[Any]]],
-        within: Sequence[Passing | None] | None = None,
+        within: Sequence[EligibilityMask | None] | None = None,
     ) -> Answer:
         """The most probable eligible items of each customer, as `Generator.read` and `beam_search` find them.
 
@@ -163,17 +161,17 @@ class GraphedSearch:
         confined = within is not None and any(one is not None for one in within)
         shape = Shape.holding(
             len(histories),
-            min(self._reader.longest, max([1, *map(len, histories)])),
+            min(self.reader.longest, max([1, *map(len, histories)])),
             max((len(places) for places in left_out), default=0),
             within=confined,
         )
-        if shape not in self._slots and not (self._record and self._recordable(shape)):
+        if shape not in self.recorded and not (self._record and self._recordable(shape)):
             return self._plain(histories, left_out, within)
-        with self._reader.lock:
+        with self.reader.lock:
             slot = self._slot(shape)
-            slot.fill(histories, left_out, self._reader.longest, len(self._index.items_N))
+            slot.fill(histories, left_out, self.reader.longest, len(self._index.items_N))
             if confined:
-                slot.confine(within or (), self._everything())
+                slot.confine(within or (), self._index.items_N, self._everything())
             torch.index_select(self._tokens_NH, 0, slot.history_R, out=slot.read.inputs_BTH.flatten(0, 1))
             torch.lt(slot.numbers_T, slot.lengths_B1, out=slot.read.valid_BT)
             slot.read.recorded.replay()
@@ -185,40 +183,39 @@ class GraphedSearch:
         self,
         histories: Histories,
         left_out: Sequence[npt.NDArray[np.integer[Any]]],
-        within: Sequence[Passing | None] | None,
+        within: Sequence[EligibilityMask | None] | None,
     ) -> Answer:
-        reader = self._reader
+        reader = self.reader
         history_BT, valid_BT = (part.to(reader.device) for part in pad_histories(histories, reader.longest))
-        memory = reader.memory(F.embedding(history_BT, self._tokens_NH), valid_BT)
+        encoded = reader.encode(F.embedding(history_BT, self._tokens_NH), valid_BT)
         allowed = eligible(self._index, left_out, within)
-        found = beam_search(reader.head, memory, allowed, self._index, self._keys, width=self._width)
-        return Answer(found, memory.last())
+        found = beam_search(reader.head, encoded, allowed, self._index, self.keys, width=self._width)
+        return Answer(found, encoded.last())
 
     def _recordable(self, shape: Shape) -> bool:
         set_bytes = 4 * shape.batch * (len(self._index.items_N) + 1) if shape.within else 0
         return (
-            self._reader.can_record
+            self.reader.can_record
             and shape.batch <= MOST_CUSTOMERS
             and shape.left_out <= FEW
             and set_bytes <= MOST_SET_BYTES
         )
 
-    def _slot(self, shape: Shape) -> _SearchSlot:
-        slot = self._slots.get(shape)
+    def _slot(self, shape: Shape) -> SearchSlot:
+        slot = self.recorded.get(shape)
         if slot is None:
-            read = self._reader.slot(shape.batch, shape.places)
-            slot = _SearchSlot(shape, read, self._reader.head, self._index, self._keys, self._width, self._pool)
-            self._slots[shape] = slot
+            read = self.reader.slot(shape.batch, shape.places)
+            slot = SearchSlot(shape, read, self.reader.head, self._index, self.keys, self._width, self._pool)
+            self.recorded[shape] = slot
         return slot
 
     def _everything(self) -> Tensor:
         if self._every_N is None:
-            items = len(self._index.items_N)
-            self._every_N = torch.arange(items + 1, dtype=torch.int32, device=self._reader.device)
+            self._every_N = everything(self._index)
         return self._every_N
 
 
-class _SearchSlot:
+class SearchSlot:
     """Memory that one recording of a search reads, and the recording."""
 
     def __init__(
@@ -247,9 +244,10 @@ class _SearchSlot:
         is_gpu = device.type == "cuda"
         self._sent = torch.cuda.Event() if is_gpu else None  # type: ignore[no-untyped-call]
         place_BD = self._packed[rows + batch :].view(batch, columns) if columns else None
-        self._own_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=device) if within else None
+        counts_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=device) if within else None
+        self._masks = None if counts_BN is None else BatchMasks(counts_BN, torch.arange(batch, device=device))
         self._sets: list[Tensor | None] = [None] * batch
-        work = partial(_search, head, read.recorded, index, keys, width, place_BD, self._own_BN)
+        work = partial(_search, head, read.recorded, index, keys, width, place_BD, self._masks)
         self.recorded = Recorded(work, device, pool)
 
     def fill(
@@ -278,32 +276,35 @@ class _SearchSlot:
         if self._sent is not None:
             self._sent.record()
 
-    def confine(self, within: Sequence[Passing | None], every_N: Tensor) -> None:
-        """Bring sets to where the recording reads them; one that is there already stays."""
-        assert self._own_BN is not None
-        for row, one in enumerate(within):
-            before_N = every_N if one is None else one.before_N
-            if self._sets[row] is not before_N:
-                self._own_BN[row].copy_(before_N)
-                self._sets[row] = before_N
+    def confine(self, within: Sequence[EligibilityMask | None], items_N: Tensor, every_N: Tensor) -> None:
+        """Bring masks to where the recording reads them; one that is there already stays."""
+        assert self._masks is not None
+        for row, mask in enumerate(within):
+            counts_N = every_N if mask is None else mask.counts(items_N)
+            if self._sets[row] is not counts_N:
+                self._masks.counts_SN[row].copy_(counts_N)
+                self._sets[row] = counts_N
 
 
 def _search(
     head: SemanticIdHead,
-    read: Recorded[Memory],
+    read: Recorded[EncodedHistory],
     index: DecodeIndex,
     keys: NodeKeys,
     width: int,
     place_BD: Tensor | None,
-    own_BN: Tensor | None,
+    masks: BatchMasks | None,
 ) -> Answer:
-    memory = read.given
-    allowed = eligible_padded(index, len(memory.valid_BT), place_BD, own_BN)
-    return Answer(beam_search(head, memory, allowed, index, keys, width=width), memory.last())
+    encoded = read.given
+    allowed = eligible_padded(index, len(encoded.valid_BT), place_BD, masks)
+    return Answer(beam_search(head, encoded, allowed, index, keys, width=width), encoded.last())
 
 
 def _converted(keys: NodeKeys, dtype: torch.dtype) -> NodeKeys:
-    written, scored = (tuple(part.to(dtype) for part in parts) for parts in (keys.written_PVH, keys.scored_PVH))
+    written, scored = (
+        tuple(table.mapped(lambda part: part.to(dtype)) for table in tables)
+        for tables in (keys.written_PVH, keys.scored_PVH)
+    )
     return keys._replace(written_PVH=written, scored_PVH=scored)
 
 

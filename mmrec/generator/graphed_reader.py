@@ -15,11 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmrec.generator.affine import even_rows
 from mmrec.generator.cuda_graphs import Recorded, graph_pool
-from mmrec.generator.lean import Lean
 from mmrec.generator.model import Generator
-from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
+from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
+from mmrec.generator.small_decoder import SmallDecoder
 
 LEAST_PLACES = 16
 """Fewest history places that are recorded."""
@@ -30,28 +29,18 @@ class _Reading:
 
     def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
         self._backbone, self._state_norm, self._dtype = generator.backbone, generator.state_norm, dtype
-        longest, device = generator.config.max_history, generator.state_norm.weight.device
-        lean = Lean.of(generator.backbone, dtype)
-        self._lean = lean if lean is not None and lean.most_places >= longest else None
-        if self._lean is not None:
-            # Made once for all recordings, which go on reading it.
-            with torch.inference_mode():
-                self._lean.prepare(even_rows(max(longest, LEAST_PLACES)), device)
+        self.can_record = isinstance(generator.backbone, SmallDecoder)
+        if self.can_record:
+            self._backbone = copy.deepcopy(generator.backbone).to(dtype).eval().requires_grad_(False)
 
-    @property
-    def can_record(self) -> bool:
-        return self._lean is not None
-
-    def __call__(self, inputs_BTH: Tensor, valid_BT: Tensor) -> Memory:
-        if self._lean is not None:
-            states_BTH = self._lean.states(inputs_BTH.to(self._dtype))
+    def __call__(self, inputs_BTH: Tensor, valid_BT: Tensor) -> EncodedHistory:
+        if self.can_record:
+            states_BTH = self._backbone(inputs_BTH.to(self._dtype))
         else:
             with torch.autocast(inputs_BTH.device.type, self._dtype, enabled=self._dtype != torch.float32):
-                states_BTH = self._backbone(
-                    inputs_embeds=inputs_BTH.to(self._backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
-                ).last_hidden_state
+                states_BTH = self._backbone(inputs_BTH)
         states_BTH = self._state_norm(states_BTH.to(inputs_BTH.dtype))
-        return Memory(states_BTH.to(self._dtype), (states_BTH + inputs_BTH).to(self._dtype), valid_BT)
+        return EncodedHistory(states_BTH.to(self._dtype), (states_BTH + inputs_BTH).to(self._dtype), valid_BT)
 
 
 class ReadSlot:
@@ -66,8 +55,7 @@ class ReadSlot:
 class GraphedReader:
     """The LLM and the semantic-ID head in one number format, with recordings of the LLM by shape.
 
-    Holds copies of the weights as they are now. An LLM of a shape that `mmrec.generator.lean` does not know is asked
-    itself and not recorded.
+    Holds copies of the weights as they are now. A pretrained model is asked itself and not recorded.
 
     Args:
         generator: In evaluation mode, where it is to compute.
@@ -77,7 +65,7 @@ class GraphedReader:
         longest: Most history places that are read.
         head: The semantic-ID head.
         lock: Held from filling the memory that recordings read to taking out what they gave.
-        can_record: Whether the LLM is of a shape that can be recorded.
+        can_record: Whether the LLM is a `SmallDecoder`, which can be recorded.
     """
 
     def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
@@ -86,8 +74,8 @@ class GraphedReader:
         self.longest = generator.config.max_history
         self.lock = threading.Lock()
         self.head: SemanticIdHead = copy.deepcopy(generator.semantic_id_head).to(dtype).eval().requires_grad_(False)
-        self.memory = _Reading(generator, dtype)
-        self.can_record = self.memory.can_record
+        self.encode = _Reading(generator, dtype)
+        self.can_record = self.encode.can_record
         self._hidden = len(generator.state_norm.weight)
         self._slots: dict[tuple[int, int], ReadSlot] = {}
         self._pool = graph_pool(self.device)
@@ -96,5 +84,5 @@ class GraphedReader:
         """The recording for a shape, made if need be; the lock must be held."""
         key = (batch, places)
         if key not in self._slots:
-            self._slots[key] = ReadSlot(self.memory, (*key, self._hidden), self.device, self._pool)
+            self._slots[key] = ReadSlot(self.encode, (*key, self._hidden), self.device, self._pool)
         return self._slots[key]

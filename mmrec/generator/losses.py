@@ -20,7 +20,7 @@ from mmrec.generator.batches import Batch
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.item_softmax import item_softmax
 from mmrec.generator.model import Generator
-from mmrec.generator.semantic_id_head import Memory, SemanticIdHead
+from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex
 
 
@@ -97,7 +97,7 @@ def _touched(batch: Batch, config: TrainingConfig) -> tuple[Batch, Tensor | None
 
 def path_softmax(
     head: SemanticIdHead,
-    memory: Memory,
+    memory: EncodedHistory,
     tokens_NH: Tensor,
     batch: Batch,
     index: DecodeIndex,

@@ -17,12 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.generator.backbone import build_backbone
+from mmrec.generator.backbone import Backbone, build_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
-from mmrec.generator.lean import LeanReader
-from mmrec.generator.semantic_id_head import Memory, NodeKeys, SemanticIdHead
-from mmrec.generator.threads import alone_if_small
+from mmrec.generator.semantic_id_head import EncodedHistory, NodeKeys, SemanticIdHead
+from mmrec.generator.threads import single_thread_if_small
 from mmrec.semantic_ids.decode_index import DecodeIndex
 
 
@@ -45,7 +44,7 @@ class Generator(nn.Module):
         config: GeneratorConfig,
         table: ItemTable,
         widths: tuple[int, ...],
-        backbone: tuple[Any, int] | None = None,
+        backbone: tuple[Backbone, int] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -60,19 +59,12 @@ class Generator(nn.Module):
         self.state_norm = nn.LayerNorm(hidden)
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
-        self._reader = LeanReader()
         self._most_weights = max((weight.numel() for weight in self.backbone.parameters()), default=0)
-
-    def train(self, mode: bool = True) -> Generator:
-        """As of every module; what was copied of weights that will change is let go."""
-        if mode:
-            self._reader.forget()
-        return super().train(mode)
 
     def over(self, table: ItemTable) -> Generator:
         """The same model over a changed catalogue; see `ItemTokens.over`. It shares all weights with this one."""
         # A copy that keeps what this dictionary has for a part, here every part but the catalogue.
-        shared: dict[int, Any] = {id(part): part for part in (*self.children(), self._reader)}
+        shared: dict[int, Any] = {id(part): part for part in self.children()}
         return copy.deepcopy(self, shared | {id(self.catalogue): self.catalogue.over(table)})
 
     def item_tokens(self, rows_R: Tensor | None = None) -> Tensor:
@@ -83,7 +75,7 @@ class Generator(nn.Module):
         """What the semantic-ID head knows of every node; see `SemanticIdHead.node_keys`."""
         return self.semantic_id_head.node_keys(tokens_NH, index)
 
-    def read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> Memory:
+    def read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> EncodedHistory:
         """Run the LLM over histories. The states of padded places are of no meaning.
 
         Args:
@@ -91,19 +83,14 @@ class Generator(nn.Module):
             valid_BT: False where padded; at least one True per row. Shape: (B, T), bool.
             tokens_NH: From `item_tokens`.
         """
-        with alone_if_small(history_BT.numel(), self._most_weights):
+        with single_thread_if_small(history_BT.numel(), self._most_weights):
             return self._read(history_BT, valid_BT, tokens_NH)
 
-    def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> Memory:
+    def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> EncodedHistory:
         picked_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
         inputs_BTH = self.drop(picked_BTH)
-        states_BTH = self._reader.read(self.backbone, inputs_BTH)
-        if states_BTH is None:
-            states_BTH = self.backbone(
-                inputs_embeds=inputs_BTH.to(self.backbone.dtype), attention_mask=valid_BT.long(), use_cache=False
-            ).last_hidden_state.to(tokens_NH.dtype)
-        states_BTH = self.state_norm(self.drop(states_BTH))
-        return Memory(states_BTH, states_BTH + inputs_BTH, valid_BT)
+        states_BTH = self.state_norm(self.drop(self.backbone(inputs_BTH)))
+        return EncodedHistory(states_BTH, states_BTH + inputs_BTH, valid_BT)
 
     def item_logits(self, states_XH: Tensor, tokens_NH: Tensor) -> Tensor:
         """Item-head scores over the whole catalogue, before the softmax. Shape: (..., N)."""

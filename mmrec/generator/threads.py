@@ -20,7 +20,7 @@ FEW_PRODUCTS = 1 << 23
 
 
 @contextmanager
-def alone_if_small(rows: int, weights: int) -> Iterator[None]:
+def single_thread_if_small(rows: int, weights: int) -> Iterator[None]:
     """Inside, this thread computes by itself if PyTorch has two threads and the products are small.
 
     The number is one of the calling thread; others keep theirs.

@@ -1,4 +1,4 @@
-"""What a training tells of itself: the figures of each pass, and which pass was kept."""
+"""The record of a training: the figures of each pass, and which pass was kept."""
 
 from __future__ import annotations
 

@@ -1,17 +1,16 @@
-"""Steps between the products of an LLM's layer, each as one kernel of a GPU: norms, rotary positions, gates.
+"""Steps between the matrix products of a decoder: norms, rotary positions, gates; on a GPU each as one kernel.
 
-Works on rows; knows nothing about models. On a GPU these steps are bound by memory: what PyTorch does in five passes
+Works on arrays; knows nothing about models. On a GPU these steps are bound by memory: what PyTorch does in five passes
 over an array takes five times as long as in one. The kernels are in Triton, which builds of PyTorch for GPUs bring
-along; where it or a compiler is missing, `available` says so. Numbers are float32 inside and rounded once.
+along. On a CPU, in training, and where Triton or its compiler is missing, PyTorch's own operations give the same.
+Numbers are float32 inside and rounded once.
 """
 
-# Axes: R rows (customers x places), T places, A attention heads of queries and keys together, D width of a head, F
-# width of the feed-forward network, H hidden width, J joined outputs
+# Axes: B customers, T positions, h heads, D width of a head, F width of the feed-forward network, H hidden width
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,46 +28,29 @@ HEADS_AT_ONCE, COLUMNS_AT_ONCE, MOST_WIDE = 8, 1024, 8192
 if triton is not None:
 
     @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-    def _turn_kernel(  # type: ignore[no-untyped-def]
-        rows,
-        scales,
-        cosines,
-        sines,
-        row_size,
-        places,
-        heads,
-        eps,
-        HALF: tl.constexpr,
-        NORM: tl.constexpr,
-        H: tl.constexpr,
+    def _rotate_kernel(  # type: ignore[no-untyped-def]
+        rows, cosines, sines, positions, heads, HALF: tl.constexpr, HEADS: tl.constexpr
     ):
         row = tl.program_id(0).to(tl.int64)
-        head = tl.program_id(1) * H + tl.arange(0, H)[:, None]
+        head = tl.program_id(1) * HEADS + tl.arange(0, HEADS)[:, None]
         place = tl.arange(0, HALF)[None, :]
         inside = (head < heads) & (place < HALF)
-        at = rows + row * row_size + head * 2 * HALF + place
+        at = rows + (row * heads + head) * 2 * HALF + place
         low = tl.load(at, inside, 0.0).to(tl.float32)
         high = tl.load(at + HALF, inside, 0.0).to(tl.float32)
-        if NORM:
-            squares = tl.sum(low * low, 1) + tl.sum(high * high, 1)
-            size = tl.rsqrt(squares / (2 * HALF) + eps)[:, None]
-            scale = scales + head * 2 * HALF + place
-            low = low * size * tl.load(scale, inside, 0.0).to(tl.float32)
-            high = high * size * tl.load(scale + HALF, inside, 0.0).to(tl.float32)
-        turn = (row % places) * 2 * HALF + place
-        cos_low, cos_high = tl.load(cosines + turn).to(tl.float32), tl.load(cosines + turn + HALF).to(tl.float32)
-        sin_low, sin_high = tl.load(sines + turn).to(tl.float32), tl.load(sines + turn + HALF).to(tl.float32)
+        angle = (row % positions) * 2 * HALF + place
+        cos_low, cos_high = tl.load(cosines + angle).to(tl.float32), tl.load(cosines + angle + HALF).to(tl.float32)
+        sin_low, sin_high = tl.load(sines + angle).to(tl.float32), tl.load(sines + angle + HALF).to(tl.float32)
         tl.store(at, low * cos_low + high * sin_low, inside)
         tl.store(at + HALF, high * cos_high + low * sin_high, inside)
 
     @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-    def _gated_kernel(both, found, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-        row = tl.program_id(0).to(tl.int64)
-        column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-        inside = column < width
-        gate = tl.load(both + row * 2 * width + column, inside, 0.0).to(tl.float32)
-        up = tl.load(both + row * 2 * width + width + column, inside, 0.0).to(tl.float32)
-        tl.store(found + row * width + column, gate * tl.sigmoid(gate) * up, inside)
+    def _gated_kernel(gates, ups, found, count, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+        place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+        inside = place < count
+        gate = tl.load(gates + place, inside, 0.0).to(tl.float32)
+        up = tl.load(ups + place, inside, 0.0).to(tl.float32)
+        tl.store(found + place, gate * tl.sigmoid(gate) * up, inside)
 
     @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
     def _norm_kernel(rows, scale, found, width, eps, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
@@ -80,78 +62,76 @@ if triton is not None:
         tl.store(found + row * width + column, x * size * tl.load(scale + column, inside, 0.0).to(tl.float32), inside)
 
 
-def turn_(qkv_RJ: Tensor, scale_AD: Tensor | None, turn: tuple[Tensor, Tensor], heads: int, eps: float) -> None:
-    """Norm and turn the queries and keys that stand first in each row, in place.
+def rotate(x_BThD: Tensor, cos_T1D: Tensor, sin_T1D: Tensor) -> Tensor:
+    """Rotary positions of queries or keys; `x_BThD` may be overwritten. Shape: (B, T, h, D).
 
     Args:
-        qkv_RJ: Contiguous; rows of one customer follow each other. Shape: (customers x T, J).
-        scale_AD: Of the norms; None for no norm. Shape: (A, D), contiguous.
-        turn: Cosines and signed sines of rotary positions. Shape of each: (T, 1, D), contiguous.
-        heads: A.
-        eps: Of the norms.
+        x_BThD: Shape: (B, T, h, D).
+        cos_T1D: Cosine of each position and frequency. Shape: (T, 1, D).
+        sin_T1D: Sines likewise, those of the first half negated.
     """
-    places, _, width = turn[0].shape
-    grid = (len(qkv_RJ), -(-heads // HEADS_AT_ONCE))
-    _turn_kernel[grid](
-        qkv_RJ,
-        turn[0] if scale_AD is None else scale_AD,
-        *turn,
-        qkv_RJ.shape[1],
-        places,
-        heads,
-        eps,
-        HALF=width // 2,
-        NORM=scale_AD is not None,
-        H=HEADS_AT_ONCE,
-    )
+    _, positions, heads, width = x_BThD.shape
+    if width & (width - 1) or not _runs(x_BThD):
+        # The halves of a head change places, and the sines have the sign.
+        return x_BThD * cos_T1D + x_BThD.roll(width // 2, -1) * sin_T1D
+    grid = (x_BThD.numel() // (heads * width), -(-heads // HEADS_AT_ONCE))
+    _rotate_kernel[grid](x_BThD, cos_T1D, sin_T1D, positions, heads, HALF=width // 2, HEADS=HEADS_AT_ONCE)
+    return x_BThD
 
 
-def gated(both_R2F: Tensor) -> Tensor:
-    """``silu(gate) * up`` of the two halves of each row, contiguous. Shape: (R, F)."""
-    rows, width = both_R2F.shape[0], both_R2F.shape[1] // 2
-    found_RF = both_R2F.new_empty(rows, width)
-    _gated_kernel[(rows, -(-width // COLUMNS_AT_ONCE))](both_R2F, found_RF, width, BLOCK=COLUMNS_AT_ONCE)
-    return found_RF
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """``silu(gate) * up``. Shape of all: (..., F)."""
+    if not _runs(gate):
+        return F.silu(gate) * up
+    found, count = torch.empty_like(gate), gate.numel()
+    _gated_kernel[(-(-count // COLUMNS_AT_ONCE),)](gate, up, found, count, BLOCK=COLUMNS_AT_ONCE)
+    return found
 
 
-def rms_norm(x_RH: Tensor, scale_H: Tensor, eps: float) -> Tensor:
-    """As `F.rms_norm` over the last dimension; `x_RH` is contiguous. Shape: (R, H)."""
-    found_RH = torch.empty_like(x_RH)
-    width = x_RH.shape[1]
-    _norm_kernel[(len(x_RH),)](x_RH, scale_H, found_RH, width, eps, BLOCK=1 << (width - 1).bit_length())
-    return found_RH
+def rms_norm(x: Tensor, scale_H: Tensor, eps: float) -> Tensor:
+    """As `F.rms_norm` over the last axis. Shape: (..., H)."""
+    width = x.shape[-1]
+    if width > MOST_WIDE or not _runs(x):
+        return F.rms_norm(x, (width,), scale_H, eps)
+    found = torch.empty_like(x)
+    block = 1 << (width - 1).bit_length()
+    _norm_kernel[(x.numel() // width,)](x, scale_H, found, width, eps, BLOCK=block)
+    return found
 
 
-def available(device: torch.device, dtype: torch.dtype, head: int, hidden: int) -> bool:
-    """Whether these kernels run on a device for heads and states so wide."""
-    if triton is None or device.type != "cuda" or head < 2 or head & (head - 1) or hidden > MOST_WIDE:
+def _runs(x: Tensor) -> bool:
+    """Whether the kernels can take an array."""
+    if not x.is_cuda or torch.is_grad_enabled() or torch.is_autocast_enabled("cuda") or not x.is_contiguous():
         return False
     # Triton computes on the current GPU, wherever its arguments are.
-    return device.index in (None, torch.cuda.current_device()) and _work(device, dtype, head)
+    return triton is not None and x.device.index == torch.cuda.current_device() and available(x.device, x.dtype)
 
 
 @functools.cache
-def _work(device: torch.device, dtype: torch.dtype, head: int) -> bool:
-    """Whether they give what PyTorch gives, on a small example: a driver, a compiler or a version may not fit."""
+def available(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the kernels give what PyTorch gives, on a small example: a driver or a compiler may not fit."""
+    if triton is None or device.type != "cuda":
+        return False
     draw = torch.Generator(device).manual_seed(0)
 
     def some(*shape: int) -> Tensor:
         return torch.randn(shape, generator=draw, device=device).to(dtype)
 
-    x_RH, scale_H, both_RJ, scale_AD = some(6, 24), some(24), some(6, 5 * head), some(3, head)
-    turn = some(3, 1, head), some(3, 1, head)
+    inputs = ((some(2, 3, 3, 8), some(3, 1, 8), some(3, 1, 8)), (some(6, 24), some(6, 24)), (some(6, 24), some(24)))
+    wide = [[part.float() for part in parts] for parts in inputs]
     try:
-        qkv_RJ = both_RJ.clone()
-        turn_(qkv_RJ, scale_AD, turn, 3, 1e-6)
-        pairs: list[tuple[Any, Any]] = [
-            (rms_norm(x_RH, scale_H, 1e-6), F.rms_norm(x_RH.float(), (24,), scale_H.float(), 1e-6)),
-            (gated(x_RH), F.silu(x_RH[:, :12].float()) * x_RH[:, 12:].float()),
-            (qkv_RJ[:, 3 * head :], both_RJ[:, 3 * head :].float()),
-        ]
-        heads_RAD = both_RJ[:, : 3 * head].float().view(2, 3, 3, head)
-        heads_RAD = F.rms_norm(heads_RAD, (head,), None, 1e-6) * scale_AD.float()
-        turned = heads_RAD * turn[0].float() + heads_RAD.roll(head // 2, -1) * turn[1].float()
-        pairs.append((qkv_RJ[:, : 3 * head], turned.view(6, -1)))
-        return all(torch.allclose(found.float(), right, rtol=0.02, atol=0.02) for found, right in pairs)
+        (x, cos, sin), (gate, up), (row, scale) = inputs
+        found = [torch.empty_like(x).copy_(x), torch.empty_like(gate), torch.empty_like(row)]
+        _rotate_kernel[(6, 1)](found[0], cos, sin, 3, 3, HALF=4, HEADS=HEADS_AT_ONCE)
+        _gated_kernel[(1,)](gate, up, found[1], gate.numel(), BLOCK=COLUMNS_AT_ONCE)
+        _norm_kernel[(6,)](row, scale, found[2], 24, 1e-6, BLOCK=32)
     except Exception:  # Whatever a missing compiler or driver raises: PyTorch's own kernels do the same.
         return False
+    expected = [
+        wide[0][0] * wide[0][1] + wide[0][0].roll(4, -1) * wide[0][2],
+        F.silu(wide[1][0]) * wide[1][1],
+        F.rms_norm(wide[2][0], (24,), wide[2][1], 1e-6),
+    ]
+    return all(
+        torch.allclose(one.float(), right, rtol=0.02, atol=0.02) for one, right in zip(found, expected, strict=True)
+    )

@@ -63,6 +63,6 @@ def ndcg_at_10(model: Generator, validation: ValidationSet, users: int, processe
         gain += float(torch.where(rank_B < 10, 1 / torch.log2(rank_B + 2.0), 0.0).sum())
     if processes.count > 1:
         sum_1 = torch.tensor([gain], device=device)
-        processes.add_up([sum_1])
+        processes.all_reduce([sum_1])
         gain = float(sum_1)
     return gain / len(chosen)

@@ -15,6 +15,7 @@ from mmrec.contract.requests import EmbedRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import item_side, no_side
 from mmrec.semantic_ids.tokenizer import Tokenizer
+from mmrec.understanding.tagging import ITEM_CHUNK
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
 
@@ -47,19 +48,22 @@ class Embedder:
                 field="dimension",
             )
         good = [item for item in request.items if isinstance(item, ItemInput)]
-        vectors = iter(_side_vectors(self._encoder, good, request.modality))
+        vectors = iter(
+            vector
+            for start in range(0, len(good), ITEM_CHUNK)
+            for vector in _side_vectors(self._encoder, good[start : start + ITEM_CHUNK], request.modality)
+        )
         entries: list[ItemEmbedding | ItemFailure] = []
         for item in request.items:
-            vector = next(vectors) if isinstance(item, ItemInput) else item
-            item_id = item.item_id if isinstance(item, ItemInput) else ""
+            vector = next(vectors) if isinstance(item, ItemInput) else item.error
             if isinstance(vector, MmrecError):
-                entries.append(ItemFailure(item_id, vector))
+                entries.append(ItemFailure(item.item_id, vector))
                 continue
             # Paths that only number the items of the catalogue say nothing of any other item.
             codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
             if request.dimension and fusion:
                 vector = fusion.shorten(vector[None], request.dimension)[0]
-            entries.append(ItemEmbedding(item_id, vector, tuple(int(code) for code in codes)))
+            entries.append(ItemEmbedding(item.item_id, vector, tuple(int(code) for code in codes)))
         return EmbedResults(tuple(entries), self._versions)
 
 

@@ -20,9 +20,9 @@ import pyarrow.compute
 
 Rows = npt.NDArray[np.int64]
 
-_MOST_PLACED = 1_000
+MOST_PLACED = 1_000
 """New rows that are given their places one by one; with more, all are sorted anew."""
-_LEAST_LOOKED_AT = 1_024
+LEAST_LOOKED_AT = 1_024
 
 
 class IdOrder:
@@ -53,7 +53,7 @@ class IdOrder:
         rows_N = self.rows(item_ids)
         begin = bisect_right(rows_N, last, key=item_ids.__getitem__) if last else 0
         found: list[Rows] = []
-        width, left = max(_LEAST_LOOKED_AT, 2 * most), most
+        width, left = max(LEAST_LOOKED_AT, 2 * most), most
         while begin < len(rows_N) and left > 0:
             window = rows_N[begin : begin + width]
             found.append(window[passing_N[window]][:left])
@@ -62,7 +62,7 @@ class IdOrder:
 
     def _longer(self, item_ids: Sequence[str], known: int) -> Rows:
         new = range(known, len(item_ids))
-        if not known or len(new) > _MOST_PLACED:
+        if not known or len(new) > MOST_PLACED:
             ids = pa.array(list(item_ids), pa.large_string())
             return np.asarray(pyarrow.compute.sort_indices(ids)).astype(np.int64)
         added = sorted(new, key=item_ids.__getitem__)

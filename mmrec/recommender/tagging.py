@@ -26,11 +26,13 @@ from mmrec.contract.replies import ItemTags, Tag, TagCalibration, TagResults
 from mmrec.contract.requests import TagRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import CatalogueSides, item_side, no_side
-from mmrec.sdk.batches import COLUMN_STEPS, LABEL_CHUNK
 from mmrec.understanding.calibration import fit_temperature
 from mmrec.understanding.tagging import (
+    COLUMN_STEPS,
     DEFAULT_TEMPERATURE,
     DEFAULT_TEMPLATES,
+    ITEM_CHUNK,
+    LABEL_CHUNK,
     SharedVectors,
     column_labels,
     label_scores,
@@ -144,13 +146,22 @@ class Tagger:
                 self._step(column, request)
             return TagResults((), versions=self._versions)
         labels = request.labels if column is None else column.labels
+        self._prepare(labels, request)
         labels_LD = self._vectors(labels, _named(request))
         calibration = TagCalibration(False, DEFAULT_TEMPERATURE)
         if column is not None:
             calibration = self._calibration(column, request, labels_LD)
-        described = self._described(request, labels, labels_LD, calibration.temperature)
-        known, missing = self._known(request, labels, labels_LD, calibration.temperature)
-        return TagResults((*described, *known), missing, calibration, self._versions)
+        entries: list[ItemTags | ItemFailure] = []
+        missing: dict[str, None] = {}
+        for start in range(0, len(request.items), ITEM_CHUNK):
+            part = replace(request, items=request.items[start : start + ITEM_CHUNK])
+            entries += self._described(part, labels, labels_LD, calibration.temperature)
+        for start in range(0, len(request.item_ids), ITEM_CHUNK):
+            part = replace(request, item_ids=request.item_ids[start : start + ITEM_CHUNK])
+            known, unknown = self._known(part, labels, labels_LD, calibration.temperature)
+            entries += known
+            missing |= dict.fromkeys(unknown)
+        return TagResults(tuple(entries), tuple(missing), calibration, self._versions)
 
     # --- items ----------------------------------------------------------------------------------------------------
 
@@ -168,8 +179,8 @@ class Tagger:
         seen = iter(items)
         entries: list[ItemTags | ItemFailure] = []
         for sent in request.items:
-            if not isinstance(sent, ItemInput):
-                entries.append(ItemFailure("", sent))
+            if isinstance(sent, ItemFailure):
+                entries.append(sent)
                 continue
             item = next(seen)
             entries.append(next(rest) if isinstance(item, ItemInput) else ItemFailure(sent.item_id, item))
@@ -264,6 +275,17 @@ class Tagger:
             self._kept.popitem(last=False)
         return np.stack(vectors) if vectors else np.zeros((0, self._sides.fused_ND.shape[1]), np.float32)
 
+    def _prepare(self, labels: Sequence[str], request: TagRequest) -> None:
+        """Make labels ready in the parts in which a server asks for it, so that their vectors are the same bits."""
+        named = _named(request)
+        if request.column:
+            most = self._labels_a_step(labels, named)
+        else:
+            most = max(1, LABEL_CHUNK // max(1, len(request.templates)))
+        for start in range(0, len(labels), most):
+            if not all((named, label) in self._kept for label in labels[start : start + most]):
+                self._vectors(labels[start : start + most], named)
+
     def _encode(self, texts: list[str]) -> Vectors:
         return self._sides.fusion.text_query(self._sides.encoder.text.encode(texts, query=True))
 
@@ -298,11 +320,14 @@ class Tagger:
     def _step(self, column: _Column, request: TagRequest) -> None:
         """A bounded part of what a column needs: label vectors first, then the items to calibrate on."""
         named = _named(request)
-        sentences = LABEL_CHUNK // len(named.templates)
-        most = max(1, sentences, -(-len(column.labels) // COLUMN_STEPS))
+        most = self._labels_a_step(column.labels, named)
         if len(self._vectors(column.labels, named, most)) < len(column.labels):
             return
         self._see(column, request.column)
+
+    @staticmethod
+    def _labels_a_step(labels: Sequence[str], named: _Labels) -> int:
+        return max(1, LABEL_CHUNK // len(named.templates), -(-len(labels) // COLUMN_STEPS))
 
     def _see(self, column: _Column, name: str) -> bool:
         """Encode the next items to calibrate on; whether there were any left."""

@@ -59,6 +59,13 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
 
 
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Inside, matrix products are computed in `dtype`."""
+    import torch
+
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
 def cpu_multiplies_bfloat16() -> bool:
     """Whether this processor has bfloat16 arithmetic of its own (Linux only; False where this is unknown)."""
     if platform.system() != "Linux":

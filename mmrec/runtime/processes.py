@@ -69,7 +69,7 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes and reports."""
         return self.index == 0
 
     def wait(self) -> None:
@@ -86,15 +86,23 @@ class Processes:
         if self.is_main:
             self.wait()
 
-    def tell(self, found: T | None) -> T:
-        """What the first process has found, in all of them; the others pass None."""
-        told: list[Any] = [found]
+    def broadcast(self, value: T | None) -> T:
+        """The first process's value, in all of them; the others pass None."""
+        values: list[Any] = [value]
         if self.count > 1:
             from accelerate.utils import broadcast_object_list
 
-            broadcast_object_list(told)
-        result: T = told[0]
+            broadcast_object_list(values)
+        result: T = values[0]
         return result
+
+    def broadcast_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Give all processes the first one's values."""
+        if self.count > 1:
+            import torch
+
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor, src=0)
 
     def gather(self, rows_BD: torch.Tensor) -> torch.Tensor:
         """Rows of all processes, in the order of their numbers, without gradients. Shape: (count * B, D)."""
@@ -105,8 +113,8 @@ class Processes:
         gathered: torch.Tensor = gather(rows_BD.detach().contiguous())
         return gathered
 
-    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replace each tensor by its sum over all processes; one message for all of them."""
+    def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor by its sum over all processes; one message for all of them, in float32."""
         if self.count == 1 or not tensors:
             return
         import torch
@@ -117,25 +125,7 @@ class Processes:
         for tensor, part in zip(tensors, torch.split(total, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def same(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Give all processes the first one's values."""
-        if self.count > 1:
-            import torch
-
-            for tensor in tensors:
-                torch.distributed.broadcast(tensor, src=0)
-
-    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
-        """Whether any process wants to stop, and the longest time any has spent."""
-        if self.count == 1:
-            return stop, seconds
-        import torch
-        from accelerate.utils import reduce
-
-        found = reduce(torch.tensor([float(stop), seconds], dtype=torch.float64, device=self.device), "max").tolist()
-        return bool(found[0]), float(found[1])
-
 
 def in_main_process(device: str = "auto") -> bool:
-    """Whether this process is the one of its group that writes and speaks."""
+    """Whether this process is the one of its group that writes and reports."""
     return Processes(device).is_main

@@ -13,14 +13,21 @@ from typing import TypeVar
 
 from mmrec.contract.changes import ChangeResults
 from mmrec.contract.replies import Recommendations, SearchResults, ServiceInfo
-from mmrec.contract.requests import RecommendRequest, SearchRequest, SimilarRequest
+from mmrec.contract.requests import (
+    RecommendBatch,
+    RecommendRequest,
+    SearchBatch,
+    SearchRequest,
+    ServiceInfoRequest,
+    SimilarBatch,
+    SimilarRequest,
+)
 from mmrec.errors import MmrecError
 from mmrec.sdk import rpcs
 from mmrec.sdk.aio_methods import AsyncMethods
 from mmrec.sdk.aio_transport import AsyncGrpcTransport, AsyncTransport
-from mmrec.sdk.batches import RecommendBatch, SearchBatch, SimilarBatch
 from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, checked_timeout
-from mmrec.sdk.inputs import AsyncUpsertBatches, requests_of
+from mmrec.sdk.inputs import AsyncUpsertBatches
 from mmrec.sdk.streams import each
 from mmrec.sdk.upsert_stream import UpsertStream
 
@@ -68,7 +75,7 @@ class AsyncClient(AsyncMethods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return await self._call(rpcs.BATCH_RECOMMEND, RecommendBatch(requests_of(RecommendRequest, requests)), timeout)
+        return await self._call(rpcs.BATCH_RECOMMEND, RecommendBatch(requests), timeout)  # type: ignore[arg-type]
 
     async def similar_many(
         self, requests: Iterable[SimilarRequest], *, timeout: float | None = None
@@ -79,7 +86,7 @@ class AsyncClient(AsyncMethods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return await self._call(rpcs.BATCH_SIMILAR_ITEMS, SimilarBatch(requests_of(SimilarRequest, requests)), timeout)
+        return await self._call(rpcs.BATCH_SIMILAR_ITEMS, SimilarBatch(requests), timeout)  # type: ignore[arg-type]
 
     async def search_many(
         self, requests: Iterable[SearchRequest], *, timeout: float | None = None
@@ -89,7 +96,7 @@ class AsyncClient(AsyncMethods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return await self._call(rpcs.BATCH_SEARCH_ITEMS, SearchBatch(requests_of(SearchRequest, requests)), timeout)
+        return await self._call(rpcs.BATCH_SEARCH_ITEMS, SearchBatch(requests), timeout)  # type: ignore[arg-type]
 
     def stream_upserts(
         self,
@@ -145,7 +152,7 @@ class AsyncClient(AsyncMethods):
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return await self._call(rpcs.GET_SERVICE_INFO, None, timeout)
+        return await self._call(rpcs.GET_SERVICE_INFO, ServiceInfoRequest(), timeout)
 
     async def close(self) -> None:
         """Let go of the connection."""

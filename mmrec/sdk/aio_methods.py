@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TypeVar, Unpack
 
-from mmrec.contract.changes import ChangeResults, DeleteRequest
+from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -24,6 +24,8 @@ from mmrec.contract.replies import (
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
+    EmbedRequest,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     RecommendRequest,
@@ -33,10 +35,9 @@ from mmrec.contract.requests import (
     SimilarRequest,
     TagRequest,
 )
-from mmrec.contract.rules import DEFAULT_K, Ids
+from mmrec.contract.rules import DEFAULT_K
 from mmrec.sdk import options as keywords
 from mmrec.sdk import rpcs
-from mmrec.sdk.batches import EmbedBatch, TagBatch, UpsertBatch
 from mmrec.sdk.inputs import Items, item_inputs
 
 Q = TypeVar("Q")
@@ -135,8 +136,8 @@ class AsyncMethods(ABC):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        batch = EmbedBatch(item_inputs(items), dimension, **options)  # type: ignore[arg-type]
-        return await self._call(rpcs.EMBED_ITEMS, batch, timeout)
+        request = EmbedRequest(item_inputs(items), dimension, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.EMBED_ITEMS, request, timeout)
 
     async def tag(
         self,
@@ -160,9 +161,8 @@ class AsyncMethods(ABC):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        question = TagRequest(**options)  # type: ignore[arg-type]
-        batch = TagBatch(question, item_inputs(items), Ids().check(item_ids, "item_ids"))
-        return await self._call(rpcs.TAG_ITEMS, batch, timeout)
+        request = TagRequest(item_inputs(items), item_ids, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.TAG_ITEMS, request, timeout)
 
     async def duplicates(
         self,
@@ -210,7 +210,7 @@ class AsyncMethods(ABC):
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return await self._call(rpcs.GET_ITEMS, Ids().check(item_ids, "item_ids"), timeout)
+        return await self._call(rpcs.GET_ITEMS, ItemsRequest(item_ids), timeout)  # type: ignore[arg-type]
 
     async def list_items(
         self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]
@@ -288,8 +288,8 @@ class AsyncMethods(ABC):
                 items.
             MmrecError: the call failed as a whole.
         """
-        batch = UpsertBatch(item_inputs(items), **options)  # type: ignore[arg-type]
-        return await self._call(rpcs.UPSERT_ITEMS, batch, timeout)
+        request = UpsertRequest(item_inputs(items), **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.UPSERT_ITEMS, request, timeout)
 
     async def delete_items(
         self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.DeleteOptions]

@@ -1,54 +1,25 @@
-"""Batches of what is asked: what can be done goes to the engine in parts, what cannot keeps its place.
+"""Lists of which some entries are already refused: what is left for an engine, and the reply with each in its place.
 
-Unit of work: one call. A batch knows how to split itself into requests for an engine and how to join their results
-into one reply. Knows nothing of protobuf, gRPC or models.
+Unit of work: one call. Knows nothing of protobuf, gRPC or models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, UpsertRequest
-from mmrec.contract.items import ItemFailure, ItemInput, Modality, NumberFormat, Versions
-from mmrec.contract.replies import (
-    EmbedResults,
-    ItemEmbedding,
-    ItemTags,
-    Recommendations,
-    SearchResults,
-    TagCalibration,
-    TagResults,
-)
-from mmrec.contract.requests import EmbedRequest, RecommendRequest, SearchRequest, SimilarRequest, TagRequest
-from mmrec.contract.rules import MAX_BATCH, Choice, Ids
-from mmrec.errors import FieldViolation, InternalError, InvalidArgumentError, MmrecError
+from mmrec.contract.items import ItemFailure, ItemInput, NumberFormat
+from mmrec.contract.replies import EmbedResults, ItemEmbedding, TagResults
+from mmrec.contract.requests import EmbedRequest, RecommendBatch, SearchBatch, SimilarBatch, TagRequest
+from mmrec.errors import FieldViolation, InternalError, InvalidArgumentError, MmrecError, prefixed
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 T = TypeVar("T")
-Q = TypeVar("Q")
-R = TypeVar("R")
-E = TypeVar("E", bound=MmrecError)
-
-EMBED_CHUNK = 32
-"""Most items handed to the engine in one `EmbedRequest`, so that a large batch lets other work in between."""
-
-LABEL_CHUNK = 64
-"""Most sentences around labels that an engine encodes in one `TagRequest` without items; see `TagBatch`."""
-COLUMN_STEPS = 64
-"""Requests without items that make the labels of a column ready, each in part."""
-
-
-def prefixed(error: E, prefix: str) -> E:
-    """The same error, told about an entry of a list: ``k`` becomes ``requests[3].k``."""
-    if not isinstance(error, InvalidArgumentError):
-        return error
-    violations = [FieldViolation(f"{prefix}.{v.field}" if v.field else prefix, v.description) for v in error.violations]
-    return type(error)(f"{prefix}: {error.message}", violations=violations or [FieldViolation(prefix, error.message)])
 
 
 def only(results: Sequence[T | MmrecError]) -> T:
@@ -65,94 +36,96 @@ def only(results: Sequence[T | MmrecError]) -> T:
     return result
 
 
-# --- batches: what can be done goes to the engine, what cannot keeps its place ------------------------------
+# --- several requests -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBatch(Generic[Q, R]):
-    """Requests of one kind of which some may already be refused.
-
-    Raises:
-        InvalidArgumentError: there are more than `MAX_BATCH`.
-    """
-
-    requests: tuple[Q | MmrecError, ...]
-
-    def __post_init__(self) -> None:
-        _check_length(self.requests, "requests")
-
-    def split(self) -> list[Q]:
-        """The requests for the engine."""
-        return [request for request in self.requests if not isinstance(request, MmrecError)]
-
-    def join(self, results: Sequence[R | MmrecError]) -> list[R | MmrecError]:
-        """One entry per request: the engine's result, or the error that refused it."""
-        rest = iter(results)
-        return [
-            request if isinstance(request, MmrecError) else _placed(next(rest), f"requests[{i}]")
-            for i, request in enumerate(self.requests)
-        ]
+def good_requests(batch: RecommendBatch | SearchBatch | SimilarBatch) -> list[Any]:
+    """The requests for the engine."""
+    return [request for request in batch.requests if not isinstance(request, MmrecError)]
 
 
-class RecommendBatch(RequestBatch[RecommendRequest, Recommendations]):
-    """Requests for several customers."""
+def every_result(batch: RecommendBatch | SearchBatch | SimilarBatch, results: Sequence[Any]) -> list[Any]:
+    """One entry per request: the engine's result, or the error that refused it, told with its place."""
+    rest = iter(results)
+    return [
+        request if isinstance(request, MmrecError) else _placed(next(rest), f"requests[{i}]")
+        for i, request in enumerate(batch.requests)
+    ]
 
 
-class SearchBatch(RequestBatch[SearchRequest, SearchResults]):
-    """Several searches."""
+# --- items ----------------------------------------------------------------------------------------------------------
 
 
-class SimilarBatch(RequestBatch[SimilarRequest, SearchResults]):
-    """Several items to find others like."""
+def embedding_parts(request: EmbedRequest) -> list[EmbedRequest]:
+    """The request for the engine, with the good items; none when there are none."""
+    good = _good(request.items)
+    return [replace(request, items=good)] if good else []
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedBatch:
-    """Items of which some may already be refused.
+def embedded(request: EmbedRequest, results: Sequence[EmbedResults | MmrecError]) -> EmbedResults:
+    """One entry per item, in order, with vectors as near as the number format comes.
 
     Raises:
-        InvalidArgumentError: there are more than `MAX_BATCH`, or the dimension is not a length.
+        MmrecError: nothing at all could be done.
     """
+    done = only(results) if results else EmbedResults(())
+    rounded = tuple(_rounded(entry, request.dtype) for entry in done.items)
+    return all_embedded(request, replace(done, items=rounded, dtype=request.dtype))
 
-    items: tuple[ItemInput | ItemFailure, ...]
-    dimension: int = 0
-    modality: Modality = Modality.FUSED
-    dtype: NumberFormat = NumberFormat.FLOAT32
 
-    def __post_init__(self) -> None:
-        _check_length(self.items, "items")
-        object.__setattr__(self, "modality", EmbedRequest((), self.dimension, self.modality).modality)
-        object.__setattr__(self, "dtype", Choice(NumberFormat).check(self.dtype, "dtype"))
+def all_embedded(request: EmbedRequest, reply: EmbedResults) -> EmbedResults:
+    """The reply about the good items, with every failure in its place."""
+    return replace(reply, items=_in_place(request.items, reply.items))
 
-    def split(self) -> list[EmbedRequest]:
-        """The good items for the engine, at most `EMBED_CHUNK` a request."""
-        good = tuple(item for item in self.items if not isinstance(item, ItemFailure))
-        return [
-            EmbedRequest(good[start : start + EMBED_CHUNK], self.dimension, self.modality)
-            for start in range(0, len(good), EMBED_CHUNK)
-        ]
 
-    def join(self, results: Sequence[EmbedResults | MmrecError]) -> EmbedResults:
-        """One entry per item, in order, with vectors as near as the number format comes.
+def tagging_parts(request: TagRequest) -> list[TagRequest]:
+    """The request for the engine, with the good items; none when there is nothing to tag."""
+    good = _good(request.items)
+    return [replace(request, items=good)] if good or request.item_ids else []
 
-        Raises:
-            MmrecError: nothing at all could be done; the error of the first part.
-        """
-        _raise_if_all_failed(results)
-        done: list[ItemEmbedding | ItemFailure] = []
-        versions = Versions()
-        for part, result in zip(self.split(), results, strict=True):
-            if isinstance(result, MmrecError):
-                done += [ItemFailure(item.item_id, result) for item in part.items if isinstance(item, ItemInput)]
-            else:
-                _check_same_length(part.items, result.items)
-                done += [_rounded(entry, self.dtype) for entry in result.items]
-                versions = result.versions
-        return self.rejoin(EmbedResults(tuple(done), versions, self.dtype))
 
-    def rejoin(self, results: EmbedResults) -> EmbedResults:
-        """The results of the good items, with every failure back in its place and told with it."""
-        return replace(results, items=_in_place(self.items, results.items))
+def tagged(request: TagRequest, results: Sequence[TagResults | MmrecError]) -> TagResults:
+    """One entry per item and known id, in order.
+
+    Raises:
+        MmrecError: nothing at all could be done.
+    """
+    return all_tagged(request, only(results) if results else TagResults(()))
+
+
+def all_tagged(request: TagRequest, reply: TagResults) -> TagResults:
+    """The reply about the good items and the ids, with every failure in its place."""
+    good = len(_good(request.items))
+    described, known = reply.items[:good], reply.items[good:]
+    return replace(reply, items=(*_in_place(request.items, described), *known))
+
+
+def upserting_parts(request: UpsertRequest) -> list[UpsertRequest]:
+    """The one change for the engine, with the good items; none when there are none."""
+    return [replace(request, items=request.good)] if request.good else []
+
+
+def upserted(request: UpsertRequest, results: Sequence[ChangeResults | MmrecError]) -> ChangeResults:
+    """One entry per item, in order.
+
+    Raises:
+        MmrecError: the change failed as a whole.
+    """
+    return all_upserted(request, only(results) if results else ChangeResults((), request_id=request.request_id))
+
+
+def all_upserted(request: UpsertRequest, reply: ChangeResults) -> ChangeResults:
+    """The reply about the good items, with every failure in its place."""
+    done = [ItemFailure(entry.id, entry.error) if entry.error else entry for entry in reply.entries]
+    entries = tuple(
+        ChangeEntry(entry.item_id, entry.error) if isinstance(entry, ItemFailure) else entry
+        for entry in _in_place(request.items, done)
+    )
+    return replace(reply, entries=entries)
+
+
+def _good(items: Sequence[ItemInput | ItemFailure]) -> tuple[ItemInput, ...]:
+    return tuple(item for item in items if isinstance(item, ItemInput))
 
 
 def _rounded(entry: ItemEmbedding | ItemFailure, dtype: NumberFormat) -> ItemEmbedding | ItemFailure:
@@ -173,161 +146,17 @@ def _rounded_numbers(vector: npt.NDArray[np.float32], dtype: NumberFormat) -> np
     return nearest.view(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class TagBatch:
-    """Items to tag, of which some may already be refused.
-
-    Attributes:
-        question: What is asked of every item; its own `items` and `item_ids` are empty.
-        items: Items as clients describe them.
-        item_ids: Items of the catalogue.
-
-    Raises:
-        InvalidArgumentError: there are more than `MAX_BATCH` items and ids together.
-    """
-
-    question: TagRequest
-    items: tuple[ItemInput | ItemFailure, ...] = ()
-    item_ids: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_length((*self.items, *self.item_ids), "items")
-        object.__setattr__(self, "item_ids", Ids().check(self.item_ids, "item_ids"))
-
-    def split(self) -> list[TagRequest]:
-        """Requests for the engine: first some without items, which make the labels ready, then those with items.
-
-        Many labels are many sentences to encode, and so may be the labels of a column: cut into parts, none of them
-        holds up other calls for long.
-        """
-        work = self._work()
-        return [*self._preparations(), *work] if work else []
-
-    def _preparations(self) -> list[TagRequest]:
-        if self.question.column:
-            return [self.question] * COLUMN_STEPS
-        labels = self.question.labels
-        size = max(1, LABEL_CHUNK // max(1, len(self.question.templates)))
-        return [
-            replace(self.question, labels=labels[start : start + size])
-            for start in range(0, len(labels) if len(labels) > size else 0, size)
-        ]
-
-    def _work(self) -> list[TagRequest]:
-        good = [item for item in self.items if not isinstance(item, ItemFailure)]
-        parts = [
-            replace(self.question, items=tuple(good[start : start + EMBED_CHUNK]))
-            for start in range(0, len(good), EMBED_CHUNK)
-        ]
-        ids = self.item_ids
-        return parts + [
-            replace(self.question, item_ids=ids[start : start + EMBED_CHUNK])
-            for start in range(0, len(ids), EMBED_CHUNK)
-        ]
-
-    def join(self, results: Sequence[TagResults | MmrecError]) -> TagResults:
-        """One entry per item and known id, in order.
-
-        Raises:
-            MmrecError: nothing at all could be done, or the labels could not be made ready.
-        """
-        work = self._work()
-        ready = results[: len(results) - len(work)]
-        for result in ready:
-            if isinstance(result, MmrecError):
-                raise result
-        results = results[len(ready) :]
-        _raise_if_all_failed(results)
-        described: list[ItemTags | ItemFailure] = []
-        known: list[ItemTags | ItemFailure] = []
-        missing: dict[str, None] = {}
-        calibration, versions = TagCalibration(), Versions()
-        for part, result in zip(work, results, strict=True):
-            if isinstance(result, MmrecError):
-                described += [ItemFailure(item.item_id, result) for item in part.items if isinstance(item, ItemInput)]
-                known += [ItemFailure(item_id, result) for item_id in part.item_ids]
-                continue
-            if part.items:
-                _check_same_length(part.items, result.items)
-                described += result.items
-            else:
-                known += result.items
-            missing |= dict.fromkeys(result.missing_ids)
-            calibration, versions = result.calibration, result.versions
-        return self.rejoin(TagResults((*described, *known), tuple(missing), calibration, versions))
-
-    def rejoin(self, results: TagResults) -> TagResults:
-        """The results of the good items and of the ids, with every failure back in its place and told with it."""
-        good = sum(not isinstance(item, ItemFailure) for item in self.items)
-        described, known = results.items[:good], results.items[good:]
-        return replace(results, items=(*_in_place(self.items, described), *known))
-
-
-@dataclass(frozen=True, slots=True)
-class UpsertBatch:
-    """Items that come, of which some may already be refused. The rest is one change, never cut into parts.
-
-    Raises:
-        InvalidArgumentError: there are more than `MAX_BATCH`, or another value breaks a rule of `UpsertRequest`.
-    """
-
-    items: tuple[ItemInput | ItemFailure, ...]
-    request_id: str = ""
-    validate_only: bool = False
-    wait_until_visible: bool = False
-    fields: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_length(self.items, "items")
-        object.__setattr__(self, "fields", self._request(()).fields)
-
-    def _request(self, items: tuple[ItemInput, ...]) -> UpsertRequest:
-        return UpsertRequest(items, self.request_id, self.validate_only, self.wait_until_visible, self.fields)
-
-    def split(self) -> list[UpsertRequest]:
-        """The good items for the engine, in one request; none when there are none."""
-        good = tuple(item for item in self.items if not isinstance(item, ItemFailure))
-        return [self._request(good)] if good else []
-
-    def join(self, results: Sequence[ChangeResults | MmrecError]) -> ChangeResults:
-        """One entry per item, in order.
-
-        Raises:
-            MmrecError: the change failed as a whole.
-        """
-        return self.rejoin(only(results) if results else ChangeResults((), request_id=self.request_id))
-
-    def rejoin(self, results: ChangeResults) -> ChangeResults:
-        """The results of the good items, with every failure back in its place and told with it."""
-        done = [ItemFailure(entry.id, entry.error) if entry.error else entry for entry in results.entries]
-        entries = tuple(
-            ChangeEntry(entry.item_id, entry.error) if isinstance(entry, ItemFailure) else entry
-            for entry in _in_place(self.items, done)
-        )
-        return replace(results, entries=entries)
-
-
-def _raise_if_all_failed(results: Sequence[object]) -> None:
-    errors = [result for result in results if isinstance(result, MmrecError)]
-    if errors and len(errors) == len(results):
-        raise errors[0]
-
-
 def _in_place(sent: Sequence[ItemInput | ItemFailure], done: Sequence[T | ItemFailure]) -> tuple[T | ItemFailure, ...]:
     """Results of the items that are no failures, among the failures; errors are told with the item's own place."""
     good = [i for i, item in enumerate(sent) if not isinstance(item, ItemFailure)]
-    _check_same_length(good, done)
+    if len(good) != len(done):
+        raise InternalError(f"{len(good)} items were asked for and {len(done)} came back")
     entries: list[T | ItemFailure | ItemInput] = list(sent)
     for place, (i, entry) in enumerate(zip(good, done, strict=True)):
         if isinstance(entry, ItemFailure):
             entry = ItemFailure(entry.item_id, _placed(entry.error, f"items[{i}]", f"items[{place}]"))
         entries[i] = entry
     return tuple(entry for entry in entries if not isinstance(entry, ItemInput))
-
-
-def _check_same_length(asked: Sequence[object], got: Sequence[object]) -> None:
-    if len(asked) != len(got):
-        raise InternalError(f"{len(asked)} items were asked for and {len(got)} came back")
 
 
 def _placed(result: T, place: str, sent_as: str = "") -> T:
@@ -340,11 +169,3 @@ def _placed(result: T, place: str, sent_as: str = "") -> T:
         moved = [FieldViolation(place + v.field.removeprefix(sent_as), v.description) for v in result.violations]
         return type(result)(result.message.replace(sent_as, place, 1), violations=moved)
     return prefixed(result, place)
-
-
-def _check_length(entries: Sequence[object], field: str) -> None:
-    if len(entries) > MAX_BATCH:
-        raise InvalidArgumentError(
-            f"{field} has {len(entries):,} entries; at most {MAX_BATCH:,} are accepted: send them in parts",
-            field=field,
-        )

@@ -11,12 +11,19 @@ from typing import TypeVar
 
 from mmrec.contract.changes import ChangeResults
 from mmrec.contract.replies import Recommendations, SearchResults, ServiceInfo
-from mmrec.contract.requests import RecommendRequest, SearchRequest, SimilarRequest
+from mmrec.contract.requests import (
+    RecommendBatch,
+    RecommendRequest,
+    SearchBatch,
+    SearchRequest,
+    ServiceInfoRequest,
+    SimilarBatch,
+    SimilarRequest,
+)
 from mmrec.errors import MmrecError
 from mmrec.sdk import rpcs
-from mmrec.sdk.batches import RecommendBatch, SearchBatch, SimilarBatch
 from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, checked_timeout
-from mmrec.sdk.inputs import UpsertBatches, requests_of
+from mmrec.sdk.inputs import UpsertBatches
 from mmrec.sdk.methods import Methods
 from mmrec.sdk.transport import GrpcTransport, Transport
 from mmrec.sdk.upsert_stream import UpsertStream
@@ -65,7 +72,7 @@ class Client(Methods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return self._call(rpcs.BATCH_RECOMMEND, RecommendBatch(requests_of(RecommendRequest, requests)), timeout)
+        return self._call(rpcs.BATCH_RECOMMEND, RecommendBatch(requests), timeout)  # type: ignore[arg-type]
 
     def similar_many(
         self, requests: Iterable[SimilarRequest], *, timeout: float | None = None
@@ -76,7 +83,7 @@ class Client(Methods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return self._call(rpcs.BATCH_SIMILAR_ITEMS, SimilarBatch(requests_of(SimilarRequest, requests)), timeout)
+        return self._call(rpcs.BATCH_SIMILAR_ITEMS, SimilarBatch(requests), timeout)  # type: ignore[arg-type]
 
     def search_many(
         self, requests: Iterable[SearchRequest], *, timeout: float | None = None
@@ -86,7 +93,7 @@ class Client(Methods):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        return self._call(rpcs.BATCH_SEARCH_ITEMS, SearchBatch(requests_of(SearchRequest, requests)), timeout)
+        return self._call(rpcs.BATCH_SEARCH_ITEMS, SearchBatch(requests), timeout)  # type: ignore[arg-type]
 
     def stream_upserts(
         self,
@@ -142,7 +149,7 @@ class Client(Methods):
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return self._call(rpcs.GET_SERVICE_INFO, None, timeout)
+        return self._call(rpcs.GET_SERVICE_INFO, ServiceInfoRequest(), timeout)
 
     def close(self) -> None:
         """Let go of the connection."""

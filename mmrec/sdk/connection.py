@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from mmrec.errors import (
     UnavailableError,
 )
 from mmrec.sdk.rpcs import SERVICES
-from mmrec.sdk.wire.status import DETAILS_KEY, error_from_code, error_from_trailer
+from mmrec.sdk.status import DETAILS_KEY, error_from_code, error_from_trailer
 
 DEFAULT_TARGET = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
@@ -150,15 +150,14 @@ def checked_target(target: str) -> str:
     return target
 
 
-def error_from_rpc(
-    code: str, message: str, trailer: Sequence[tuple[str, Any]] | None, target: str, timeout: float
-) -> MmrecError:
+def error_from_rpc(code: str, message: str, trailer: Iterable[Any] | None, target: str, timeout: float) -> MmrecError:
     """The error of a failed gRPC call: the server's own words, or ours about what gRPC itself says.
 
     Args:
         code: Name of the status code.
         message: gRPC's text about it.
-        trailer: Trailing metadata; the server's status is in it unless the call never got to an mmrec server.
+        trailer: Trailing metadata, pairs of name and value; the server's status is in it unless the call never got to
+            an mmrec server.
         target: The address that was called.
         timeout: Seconds the call was given.
     """

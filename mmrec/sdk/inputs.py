@@ -1,4 +1,4 @@
-"""Lists that callers pass to the SDK's methods, as requests and described items.
+"""Lists of items that callers pass to the SDK's methods, as described items.
 
 Knows nothing of protobuf, gRPC or models.
 """
@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import fields
-from typing import TypeVar
 
 from mmrec.contract.items import ItemFailure, ItemInput
-from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.sdk.batches import prefixed
-
-T = TypeVar("T")
+from mmrec.errors import InvalidArgumentError, MmrecError, prefixed
 
 Items = Iterable[ItemInput | Mapping[str, object]]
 """Described items, each an `ItemInput` or a mapping with its fields."""
@@ -21,22 +17,6 @@ UpsertBatches = Iterable[Items]
 AsyncUpsertBatches = UpsertBatches | AsyncIterable[Items]
 
 _ITEM_FIELDS = tuple(field.name for field in fields(ItemInput))
-
-
-def requests_of(kind: type[T], requests: Iterable[T]) -> tuple[T, ...]:
-    """Requests of one kind.
-
-    Raises:
-        InvalidArgumentError: an entry is something else.
-    """
-    batch = tuple(requests)
-    for i, request in enumerate(batch):
-        if not isinstance(request, kind):
-            raise InvalidArgumentError(
-                f"requests[{i}] is a {type(request).__name__}; pass mmrec.{kind.__name__} values",
-                field=f"requests[{i}]",
-            )
-    return batch
 
 
 def item_inputs(items: Items) -> tuple[ItemInput | ItemFailure, ...]:

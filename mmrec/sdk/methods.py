@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TypeVar, Unpack
 
-from mmrec.contract.changes import ChangeResults, DeleteRequest
+from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -25,6 +25,8 @@ from mmrec.contract.replies import (
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
+    EmbedRequest,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     RecommendRequest,
@@ -34,10 +36,9 @@ from mmrec.contract.requests import (
     SimilarRequest,
     TagRequest,
 )
-from mmrec.contract.rules import DEFAULT_K, Ids
+from mmrec.contract.rules import DEFAULT_K
 from mmrec.sdk import options as keywords
 from mmrec.sdk import rpcs
-from mmrec.sdk.batches import EmbedBatch, TagBatch, UpsertBatch
 from mmrec.sdk.inputs import Items, item_inputs
 
 Q = TypeVar("Q")
@@ -136,8 +137,8 @@ class Methods(ABC):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        batch = EmbedBatch(item_inputs(items), dimension, **options)  # type: ignore[arg-type]
-        return self._call(rpcs.EMBED_ITEMS, batch, timeout)
+        request = EmbedRequest(item_inputs(items), dimension, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.EMBED_ITEMS, request, timeout)
 
     def tag(
         self,
@@ -161,9 +162,8 @@ class Methods(ABC):
         Raises:
             MmrecError: the call failed as a whole.
         """
-        question = TagRequest(**options)  # type: ignore[arg-type]
-        batch = TagBatch(question, item_inputs(items), Ids().check(item_ids, "item_ids"))
-        return self._call(rpcs.TAG_ITEMS, batch, timeout)
+        request = TagRequest(item_inputs(items), item_ids, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.TAG_ITEMS, request, timeout)
 
     def duplicates(
         self,
@@ -211,7 +211,7 @@ class Methods(ABC):
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
         """
-        return self._call(rpcs.GET_ITEMS, Ids().check(item_ids, "item_ids"), timeout)
+        return self._call(rpcs.GET_ITEMS, ItemsRequest(item_ids), timeout)  # type: ignore[arg-type]
 
     def list_items(
         self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]
@@ -289,8 +289,8 @@ class Methods(ABC):
                 items.
             MmrecError: the call failed as a whole.
         """
-        batch = UpsertBatch(item_inputs(items), **options)  # type: ignore[arg-type]
-        return self._call(rpcs.UPSERT_ITEMS, batch, timeout)
+        request = UpsertRequest(item_inputs(items), **options)  # type: ignore[arg-type]
+        return self._call(rpcs.UPSERT_ITEMS, request, timeout)
 
     def delete_items(
         self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.DeleteOptions]

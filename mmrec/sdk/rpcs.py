@@ -1,4 +1,4 @@
-"""What happens in each call, as a table: from wire, split into engine requests, join their results, to wire.
+"""What happens in each call, as a table: what is asked, what comes back, and what an engine does in between.
 
 Unit of work: one RPC. The client, the server and the in-process transport all read this table, so none of
 them knows a call by name. Knows nothing of channels, threads or models.
@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.engine import Engine, Questions
@@ -30,32 +34,69 @@ from mmrec.contract.replies import (
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
+    RecommendBatch,
     RecommendRequest,
     ResolveRequest,
+    SearchBatch,
     SearchRequest,
     SemanticIdsRequest,
+    ServiceInfoRequest,
+    SimilarBatch,
     SimilarRequest,
     TagRequest,
 )
 from mmrec.errors import InternalError, MmrecError
 from mmrec.sdk.batches import (
-    LABEL_CHUNK,
-    EmbedBatch,
-    RecommendBatch,
-    SearchBatch,
-    SimilarBatch,
-    TagBatch,
-    UpsertBatch,
+    all_embedded,
+    all_tagged,
+    all_upserted,
+    embedded,
+    embedding_parts,
+    every_result,
+    good_requests,
     only,
+    tagged,
+    tagging_parts,
+    upserted,
+    upserting_parts,
 )
-from mmrec.sdk.wire import catalogue, changes, messages, questions
-from mmrec.sdk.wire.values import parse
+from mmrec.sdk.codec import from_message, parse, to_message
 from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
 
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+
+# --- the whole contract, built or not -------------------------------------------------------------------------------
+
+_DESCRIBED: Mapping[str, MethodDescriptor] = {
+    f"/{service.full_name}/{method.name}": method
+    for module in (item_pb2, understanding_pb2, recommendation_pb2, system_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+
+
+class Method(NamedTuple):
+    """An RPC of the contract."""
+
+    path: str
+    client_streaming: bool
+    server_streaming: bool
+
+
+METHODS = tuple(Method(path, method.client_streaming, method.server_streaming) for path, method in _DESCRIBED.items())
+"""Every RPC of the contract."""
+SERVICES: Mapping[str, tuple[Method, ...]] = {
+    service: tuple(methods) for service, methods in groupby(METHODS, lambda method: method.path.split("/")[1])
+}
+"""Every service of the contract with its RPCs."""
+
+
+# --- what is built ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -65,12 +106,8 @@ class Rpc(Generic[Q, R]):
     Attributes:
         path: Full name on the wire, ``/package.Service/Method``.
         kind: Which call of the engine does the work: a key of `ENGINE_CALLS`.
-        request_type: Its request message.
-        reply_type: Its reply message.
-        request_to_wire: The request as a message.
-        request_from_wire: The request from a message; raises `MmrecError` for a bad one.
-        reply_to_wire: The reply as a message.
-        reply_from_wire: The reply from a message.
+        request: Its request.
+        reply: Its reply.
         split: The requests to hand to the engine, possibly none.
         join: The reply from the request and the engine's results; raises the error of a call that failed
             whole.
@@ -79,15 +116,23 @@ class Rpc(Generic[Q, R]):
 
     path: str
     kind: str
-    request_type: type[Message]
-    reply_type: type[Message]
-    request_to_wire: Callable[[Q], Message]
-    request_from_wire: Callable[[Any], Q]
-    reply_to_wire: Callable[[R], Message]
-    reply_from_wire: Callable[[Any], R]
-    split: Callable[[Q], list[Any]]
-    join: Callable[[Q, list[Any]], R]
+    request: type[Q]
+    reply: type[R]
+    split: Callable[[Q], list[Any]] = lambda request: [request]
+    join: Callable[[Q, list[Any]], R] = lambda request, results: only(results)
     rejoin: Callable[[Q, R], R] = lambda request, reply: reply
+
+    @cached_property
+    def request_type(self) -> type[Message]:
+        """Its request message."""
+        message: type[Message] = GetMessageClass(_DESCRIBED[self.path].input_type)
+        return message
+
+    @cached_property
+    def reply_type(self) -> type[Message]:
+        """Its reply message."""
+        message: type[Message] = GetMessageClass(_DESCRIBED[self.path].output_type)
+        return message
 
     def answer(self, engine: Engine, request: Q) -> R:
         """The reply of an engine in this process.
@@ -103,7 +148,7 @@ class Rpc(Generic[Q, R]):
 
     def encode_request(self, request: Q) -> bytes:
         """Bytes of a request."""
-        data: bytes = self.request_to_wire(request).SerializeToString()
+        data: bytes = to_message(request, self.request, self.request_type).SerializeToString()
         return data
 
     def decode_request(self, data: bytes) -> Q:
@@ -112,11 +157,11 @@ class Rpc(Generic[Q, R]):
         Raises:
             MmrecError: they are no such request, or it breaks a rule.
         """
-        return self.request_from_wire(parse(self.request_type, data))
+        return from_message(parse(self.request_type, data), self.request)
 
     def encode_reply(self, reply: R) -> bytes:
         """Bytes of a reply."""
-        data: bytes = self.reply_to_wire(reply).SerializeToString()
+        data: bytes = to_message(reply, self.reply, self.reply_type).SerializeToString()
         return data
 
     def decode_reply(self, data: bytes) -> R:
@@ -126,19 +171,11 @@ class Rpc(Generic[Q, R]):
             InternalError: they are no such reply.
         """
         try:
-            return self.reply_from_wire(parse(self.reply_type, data))
+            return from_message(parse(self.reply_type, data), self.reply)
         except MmrecError as err:
             raise InternalError(
                 f"the reply to {self.path} cannot be read ({err.message}); is it an mmrec server, of this version?"
             ) from err
-
-
-def _itself(request: Any) -> list[Any]:
-    return [request]
-
-
-def _only(_: Any, results: list[Any]) -> Any:
-    return only(results)
 
 
 def _deletion(request: DeleteRequest) -> list[DeleteRequest]:
@@ -152,210 +189,123 @@ def _deleted(request: DeleteRequest, results: list[ChangeResults | MmrecError]) 
 RECOMMEND: Rpc[RecommendRequest, Recommendations] = Rpc(
     path="/mmrec.v1.RecommendationService/Recommend",
     kind="recommend",
-    request_type=recommendation_pb2.RecommendRequest,
-    reply_type=recommendation_pb2.RecommendResponse,
-    request_to_wire=messages.recommend_request_to_wire,
-    request_from_wire=messages.recommend_request_from_wire,
-    reply_to_wire=messages.recommendations_to_wire,
-    reply_from_wire=messages.recommendations_from_wire,
-    split=_itself,
-    join=_only,
+    request=RecommendRequest,
+    reply=Recommendations,
 )
 BATCH_RECOMMEND: Rpc[RecommendBatch, list[Recommendations | MmrecError]] = Rpc(
     path="/mmrec.v1.RecommendationService/BatchRecommend",
     kind="recommend",
-    request_type=recommendation_pb2.BatchRecommendRequest,
-    reply_type=recommendation_pb2.BatchRecommendResponse,
-    request_to_wire=messages.recommend_batch_to_wire,
-    request_from_wire=messages.recommend_batch_from_wire,
-    reply_to_wire=messages.recommend_results_to_wire,
-    reply_from_wire=messages.recommend_results_from_wire,
-    split=RecommendBatch.split,
-    join=RecommendBatch.join,
+    request=RecommendBatch,
+    reply=list[Recommendations | MmrecError],
+    split=good_requests,
+    join=every_result,
 )
 SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SimilarItems",
     kind="similar",
-    request_type=understanding_pb2.SimilarItemsRequest,
-    reply_type=understanding_pb2.SimilarItemsResponse,
-    request_to_wire=questions.similar_request_to_wire,
-    request_from_wire=questions.similar_request_from_wire,
-    reply_to_wire=questions.similar_results_to_wire,
-    reply_from_wire=questions.similar_results_from_wire,
-    split=_itself,
-    join=_only,
+    request=SimilarRequest,
+    reply=SearchResults,
 )
 BATCH_SIMILAR_ITEMS: Rpc[SimilarBatch, list[SearchResults | MmrecError]] = Rpc(
     path="/mmrec.v1.UnderstandingService/BatchSimilarItems",
     kind="similar",
-    request_type=understanding_pb2.BatchSimilarItemsRequest,
-    reply_type=understanding_pb2.BatchSimilarItemsResponse,
-    request_to_wire=questions.similar_batch_to_wire,
-    request_from_wire=questions.similar_batch_from_wire,
-    reply_to_wire=questions.similar_batch_results_to_wire,
-    reply_from_wire=questions.similar_batch_results_from_wire,
-    split=SimilarBatch.split,
-    join=SimilarBatch.join,
+    request=SimilarBatch,
+    reply=list[SearchResults | MmrecError],
+    split=good_requests,
+    join=every_result,
 )
 SEARCH_ITEMS: Rpc[SearchRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SearchItems",
     kind="search",
-    request_type=understanding_pb2.SearchItemsRequest,
-    reply_type=understanding_pb2.SearchItemsResponse,
-    request_to_wire=questions.search_request_to_wire,
-    request_from_wire=questions.search_request_from_wire,
-    reply_to_wire=questions.search_results_to_wire,
-    reply_from_wire=questions.search_results_from_wire,
-    split=_itself,
-    join=_only,
+    request=SearchRequest,
+    reply=SearchResults,
 )
 BATCH_SEARCH_ITEMS: Rpc[SearchBatch, list[SearchResults | MmrecError]] = Rpc(
     path="/mmrec.v1.UnderstandingService/BatchSearchItems",
     kind="search",
-    request_type=understanding_pb2.BatchSearchItemsRequest,
-    reply_type=understanding_pb2.BatchSearchItemsResponse,
-    request_to_wire=questions.search_batch_to_wire,
-    request_from_wire=questions.search_batch_from_wire,
-    reply_to_wire=questions.search_batch_results_to_wire,
-    reply_from_wire=questions.search_batch_results_from_wire,
-    split=SearchBatch.split,
-    join=SearchBatch.join,
+    request=SearchBatch,
+    reply=list[SearchResults | MmrecError],
+    split=good_requests,
+    join=every_result,
 )
-TAG_ITEMS: Rpc[TagBatch, TagResults] = Rpc(
+TAG_ITEMS: Rpc[TagRequest, TagResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/TagItems",
     kind="tag",
-    request_type=understanding_pb2.TagItemsRequest,
-    reply_type=understanding_pb2.TagItemsResponse,
-    request_to_wire=questions.tag_batch_to_wire,
-    request_from_wire=questions.tag_batch_from_wire,
-    reply_to_wire=questions.tag_results_to_wire,
-    reply_from_wire=questions.tag_results_from_wire,
-    split=TagBatch.split,
-    join=TagBatch.join,
-    rejoin=TagBatch.rejoin,
+    request=TagRequest,
+    reply=TagResults,
+    split=tagging_parts,
+    join=tagged,
+    rejoin=all_tagged,
 )
 FIND_DUPLICATES: Rpc[DuplicatesRequest, DuplicateGroups] = Rpc(
     path="/mmrec.v1.UnderstandingService/FindDuplicates",
     kind="duplicates",
-    request_type=understanding_pb2.FindDuplicatesRequest,
-    reply_type=understanding_pb2.FindDuplicatesResponse,
-    request_to_wire=questions.duplicates_request_to_wire,
-    request_from_wire=questions.duplicates_request_from_wire,
-    reply_to_wire=questions.duplicate_groups_to_wire,
-    reply_from_wire=questions.duplicate_groups_from_wire,
-    split=_itself,
-    join=_only,
+    request=DuplicatesRequest,
+    reply=DuplicateGroups,
 )
 FIND_MISMATCHES: Rpc[MismatchRequest, Mismatches] = Rpc(
     path="/mmrec.v1.UnderstandingService/FindMismatches",
     kind="mismatches",
-    request_type=understanding_pb2.FindMismatchesRequest,
-    reply_type=understanding_pb2.FindMismatchesResponse,
-    request_to_wire=questions.mismatch_request_to_wire,
-    request_from_wire=questions.mismatch_request_from_wire,
-    reply_to_wire=questions.mismatches_to_wire,
-    reply_from_wire=questions.mismatches_from_wire,
-    split=_itself,
-    join=_only,
+    request=MismatchRequest,
+    reply=Mismatches,
 )
-EMBED_ITEMS: Rpc[EmbedBatch, EmbedResults] = Rpc(
+EMBED_ITEMS: Rpc[EmbedRequest, EmbedResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/EmbedItems",
     kind="embed",
-    request_type=understanding_pb2.EmbedItemsRequest,
-    reply_type=understanding_pb2.EmbedItemsResponse,
-    request_to_wire=messages.embed_batch_to_wire,
-    request_from_wire=messages.embed_batch_from_wire,
-    reply_to_wire=messages.embed_results_to_wire,
-    reply_from_wire=messages.embed_results_from_wire,
-    split=EmbedBatch.split,
-    join=EmbedBatch.join,
-    rejoin=EmbedBatch.rejoin,
+    request=EmbedRequest,
+    reply=EmbedResults,
+    split=embedding_parts,
+    join=embedded,
+    rejoin=all_embedded,
 )
-GET_ITEMS: Rpc[tuple[str, ...], ItemLookup] = Rpc(
+GET_ITEMS: Rpc[ItemsRequest, ItemLookup] = Rpc(
     path="/mmrec.v1.ItemService/GetItems",
     kind="items",
-    request_type=item_pb2.GetItemsRequest,
-    reply_type=item_pb2.GetItemsResponse,
-    request_to_wire=messages.item_ids_to_wire,
-    request_from_wire=messages.item_ids_from_wire,
-    reply_to_wire=messages.item_lookup_to_wire,
-    reply_from_wire=messages.item_lookup_from_wire,
-    split=_itself,
-    join=_only,
+    request=ItemsRequest,
+    reply=ItemLookup,
+    split=lambda request: [request.item_ids],
 )
 LIST_ITEMS: Rpc[ListItemsRequest, ItemPage] = Rpc(
     path="/mmrec.v1.ItemService/ListItems",
     kind="list-items",
-    request_type=item_pb2.ListItemsRequest,
-    reply_type=item_pb2.ListItemsResponse,
-    request_to_wire=catalogue.list_items_request_to_wire,
-    request_from_wire=catalogue.list_items_request_from_wire,
-    reply_to_wire=catalogue.item_page_to_wire,
-    reply_from_wire=catalogue.item_page_from_wire,
-    split=_itself,
-    join=_only,
+    request=ListItemsRequest,
+    reply=ItemPage,
 )
 GET_SEMANTIC_IDS: Rpc[SemanticIdsRequest, SemanticIds] = Rpc(
     path="/mmrec.v1.ItemService/GetSemanticIds",
     kind="semantic-ids",
-    request_type=item_pb2.GetSemanticIdsRequest,
-    reply_type=item_pb2.GetSemanticIdsResponse,
-    request_to_wire=catalogue.semantic_ids_request_to_wire,
-    request_from_wire=catalogue.semantic_ids_request_from_wire,
-    reply_to_wire=catalogue.semantic_ids_to_wire,
-    reply_from_wire=catalogue.semantic_ids_from_wire,
-    split=_itself,
-    join=_only,
+    request=SemanticIdsRequest,
+    reply=SemanticIds,
 )
 RESOLVE_SEMANTIC_IDS: Rpc[ResolveRequest, ResolvedPaths] = Rpc(
     path="/mmrec.v1.ItemService/ResolveSemanticIds",
     kind="resolve",
-    request_type=item_pb2.ResolveSemanticIdsRequest,
-    reply_type=item_pb2.ResolveSemanticIdsResponse,
-    request_to_wire=catalogue.resolve_request_to_wire,
-    request_from_wire=catalogue.resolve_request_from_wire,
-    reply_to_wire=catalogue.resolved_paths_to_wire,
-    reply_from_wire=catalogue.resolved_paths_from_wire,
-    split=_itself,
-    join=_only,
+    request=ResolveRequest,
+    reply=ResolvedPaths,
 )
-UPSERT_ITEMS: Rpc[UpsertBatch, ChangeResults] = Rpc(
+UPSERT_ITEMS: Rpc[UpsertRequest, ChangeResults] = Rpc(
     path="/mmrec.v1.ItemService/UpsertItems",
     kind="upsert",
-    request_type=item_pb2.UpsertItemsRequest,
-    reply_type=item_pb2.UpsertItemsResponse,
-    request_to_wire=changes.upsert_batch_to_wire,
-    request_from_wire=changes.upsert_batch_from_wire,
-    reply_to_wire=changes.upsert_results_to_wire,
-    reply_from_wire=changes.upsert_results_from_wire,
-    split=UpsertBatch.split,
-    join=UpsertBatch.join,
-    rejoin=UpsertBatch.rejoin,
+    request=UpsertRequest,
+    reply=ChangeResults,
+    split=upserting_parts,
+    join=upserted,
+    rejoin=all_upserted,
 )
 STREAM_UPSERT_ITEMS = replace(UPSERT_ITEMS, path="/mmrec.v1.ItemService/StreamUpsertItems")
 DELETE_ITEMS: Rpc[DeleteRequest, ChangeResults] = Rpc(
     path="/mmrec.v1.ItemService/DeleteItems",
     kind="delete",
-    request_type=item_pb2.DeleteItemsRequest,
-    reply_type=item_pb2.DeleteItemsResponse,
-    request_to_wire=changes.delete_request_to_wire,
-    request_from_wire=changes.delete_request_from_wire,
-    reply_to_wire=changes.delete_results_to_wire,
-    reply_from_wire=changes.delete_results_from_wire,
+    request=DeleteRequest,
+    reply=ChangeResults,
     split=_deletion,
     join=_deleted,
 )
-GET_SERVICE_INFO: Rpc[None, ServiceInfo] = Rpc(
+GET_SERVICE_INFO: Rpc[ServiceInfoRequest, ServiceInfo] = Rpc(
     path="/mmrec.v1.SystemService/GetServiceInfo",
     kind="info",
-    request_type=system_pb2.GetServiceInfoRequest,
-    reply_type=system_pb2.GetServiceInfoResponse,
-    request_to_wire=messages.info_request_to_wire,
-    request_from_wire=messages.info_request_from_wire,
-    reply_to_wire=messages.info_to_wire,
-    reply_from_wire=messages.info_from_wire,
-    split=_itself,
-    join=_only,
+    request=ServiceInfoRequest,
+    reply=ServiceInfo,
 )
 
 _BUILT: tuple[Rpc[Any, Any], ...] = (
@@ -406,55 +356,3 @@ ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     "delete": lambda engine, requests: engine.delete_many(requests),
 }
 """What does the work of each kind, changes among them."""
-
-
-_WHOLE_CATALOGUE = 1_000
-"""What a question about the whole catalogue weighs: more than any batch, so it is done by itself."""
-
-
-_ROWS = 100
-"""Rows of the catalogue that are read out in about the time of one request of another kind."""
-
-
-def work_of(request: Any) -> int:
-    """How much work one engine request is, in items to embed or else in requests."""
-    if isinstance(request, EmbedRequest | UpsertRequest):
-        return max(1, len(request.items))
-    if isinstance(request, TagRequest):
-        # One that makes labels ready encodes up to LABEL_CHUNK short sentences, about as much as 16 items.
-        return max(1, len(request.items) + len(request.item_ids)) if _has_items(request) else LABEL_CHUNK // 4
-    if isinstance(request, DuplicatesRequest | MismatchRequest):
-        return _WHOLE_CATALOGUE
-    if isinstance(request, ListItemsRequest):
-        return max(1, request.page_size // _ROWS)
-    if isinstance(request, ResolveRequest):
-        return max(1, len(request.semantic_ids) * request.page_size // _ROWS)
-    return 1
-
-
-def _has_items(request: TagRequest) -> bool:
-    return bool(request.items or request.item_ids)
-
-
-# --- the whole contract, built or not -----------------------------------------------------------------------
-
-
-class Method(NamedTuple):
-    """An RPC of the contract."""
-
-    path: str
-    client_streaming: bool
-    server_streaming: bool
-
-
-SERVICES: Mapping[str, tuple[Method, ...]] = {
-    service.full_name: tuple(
-        Method(f"/{service.full_name}/{method.name}", method.client_streaming, method.server_streaming)
-        for method in service.methods
-    )
-    for module in (item_pb2, understanding_pb2, recommendation_pb2, system_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-}
-"""Every service of the contract with its RPCs."""
-METHODS: tuple[Method, ...] = tuple(method for methods in SERVICES.values() for method in methods)
-"""Every RPC of the contract."""

@@ -87,7 +87,7 @@ class GrpcTransport:
 
     def stream(self, path: str, timeout: float) -> Stream:
         """See `Transport.stream`."""
-        method = self._channel.stream_stream(path)
+        method: Any = self._channel.stream_stream(path)
 
         def explain(err: grpc.RpcError) -> MmrecError:
             return error_from_rpc(err.code().name, err.details() or "", err.trailing_metadata(), self.target, timeout)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from mmrec.contract.changes import ChangeResults
-from mmrec.contract.field_mask import FieldMask
+from mmrec.contract.changes import ChangeResults, UpsertRequest
 from mmrec.contract.items import ItemInput
 from mmrec.contract.rules import Whole
 from mmrec.errors import MmrecError
-from mmrec.sdk.batches import UpsertBatch
 from mmrec.sdk.inputs import item_inputs
 from mmrec.sdk.rpcs import STREAM_UPSERT_ITEMS
 
@@ -42,15 +41,13 @@ class UpsertStream:
         wait_until_visible: bool,
         fields: Iterable[str] = (),
     ) -> None:
-        self._fields = FieldMask().check(fields, "fields")
-        UpsertBatch((), request_id, validate_only, wait_until_visible)  # refused before anything is sent
+        # Refused before anything is sent.
+        self._empty = UpsertRequest((), request_id, validate_only, wait_until_visible, fields)  # type: ignore[arg-type]
         self._skip = Whole().check(skip, "skip")
         self._in_flight = Whole(1, _MOST_IN_FLIGHT).check(in_flight, "in_flight")
-        self._request_id = request_id
-        self._flags = (validate_only, wait_until_visible)
         self._number = 0
         self._answered = self._skip
-        self._waiting: deque[UpsertBatch] = deque()
+        self._waiting: deque[UpsertRequest] = deque()
 
     def encoded(self, items: Iterable[ItemInput | Mapping[str, object]]) -> bytes | None:
         """The next batch as bytes; None for one that is skipped.
@@ -62,10 +59,10 @@ class UpsertStream:
         self._number += 1
         if number < self._skip:
             return None
-        request_id = f"{self._request_id}/{number}" if self._request_id else ""
-        batch = UpsertBatch(item_inputs(items), request_id, *self._flags, self._fields)
-        data = STREAM_UPSERT_ITEMS.encode_request(batch)
-        self._waiting.append(batch)
+        request_id = f"{self._empty.request_id}/{number}" if self._empty.request_id else ""
+        request = replace(self._empty, items=item_inputs(items), request_id=request_id)
+        data = STREAM_UPSERT_ITEMS.encode_request(request)
+        self._waiting.append(request)
         return data
 
     @property
@@ -84,7 +81,7 @@ class UpsertStream:
         Raises:
             InternalError: the bytes are no reply.
         """
-        results = self._waiting[0].rejoin(STREAM_UPSERT_ITEMS.decode_reply(reply))
+        results = STREAM_UPSERT_ITEMS.rejoin(self._waiting[0], STREAM_UPSERT_ITEMS.decode_reply(reply))
         self._waiting.popleft()
         self._answered += 1
         return results

@@ -30,7 +30,7 @@ def model_card(
     pictures = sum(bool(ref) for ref in data.catalogue.images)
     words = int(data.catalogue.has_words(config.words).sum())
     shape = config.generator
-    backbone = shape.pretrained or f"{shape.architecture}, {shape.layers} layers, {shape.hidden} wide, from scratch"
+    backbone = shape.pretrained or f"a small decoder, {shape.layers} layers, {shape.hidden} wide, from scratch"
     lines = [
         f"# {data.name}",
         "",

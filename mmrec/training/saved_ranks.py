@@ -20,11 +20,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmrec.data.files import replace_file
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.measuring import Key
 from mmrec.evaluation.metrics import Ranks
 from mmrec.runtime.disk_errors import refusals_as_errors
+from mmrec.runtime.files import replace_file
 
 _METADATA = b"mmrec.questions"
 _FORMAT = 1

@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 
 from mmrec.errors import MmrecError, NotImplementedYetError, UnauthenticatedError
-from mmrec.sdk.wire.status import DETAILS_KEY, error_to_trailer
+from mmrec.sdk.status import DETAILS_KEY, error_to_trailer
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.failures import conceal
 
@@ -34,7 +34,7 @@ def handler_like(behaviour: Behaviour, client_streaming: bool, server_streaming:
     return make(behaviour)
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
     """The one place where errors become statuses. It looks after the services whose names begin with
     `prefix`.
 
@@ -86,7 +86,7 @@ def _unknown(method: str) -> Behaviour:
     return refuse
 
 
-class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
     """Refuses calls without the right token. Health checks need none: those who ask have none."""
 
     def __init__(self, token: str) -> None:

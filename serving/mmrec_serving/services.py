@@ -17,6 +17,7 @@ from mmrec.errors import NotImplementedYetError, UnavailableError
 from mmrec.sdk.rpcs import RPCS, SERVICES, Method, Rpc
 from mmrec_serving.interceptors import handler_like
 from mmrec_serving.scheduler import Submitter
+from mmrec_serving.work_parts import joined, parts_of
 
 LARGE_MESSAGE_BYTES = 64 * 1024
 """Requests over this, in bytes, are read in a thread, so that the others' calls go on meanwhile."""
@@ -59,10 +60,14 @@ async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Subm
     deadline = None if remaining is None else time.monotonic() + remaining
     large = len(data) > LARGE_MESSAGE_BYTES
     request = await asyncio.to_thread(rpc.decode_request, data) if large else rpc.decode_request(data)
-    parts = rpc.split(request)
+    cut = [parts_of(part) for part in rpc.split(request)]
+    parts = [part for one in cut for part in one]
     results: list[Any] = []
     if parts:
         results = await asyncio.wrap_future(scheduler.submit(rpc.kind, parts, deadline))
-    if large or len(parts) > 1:
-        return await asyncio.to_thread(lambda: rpc.encode_reply(rpc.join(request, results)))
-    return rpc.encode_reply(rpc.join(request, results))
+
+    def reply() -> bytes:
+        rest = iter(results)
+        return rpc.encode_reply(rpc.join(request, [joined(one, [next(rest) for _ in one]) for one in cut]))
+
+    return await asyncio.to_thread(reply) if large or len(parts) > 1 else reply()

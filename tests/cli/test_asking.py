@@ -10,6 +10,8 @@ import pytest
 
 from mmrec.cli import main
 
+pytestmark = pytest.mark.slow
+
 
 def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:

@@ -13,6 +13,8 @@ import pytest
 from mmrec.cli import main
 from tests.conftest import subprocess_environment
 
+pytestmark = pytest.mark.slow
+
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:

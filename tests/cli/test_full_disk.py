@@ -10,6 +10,8 @@ import pytest
 from mmrec.bundle import open_bundle
 from tests.conftest import fill_disk, subprocess_environment
 
+pytestmark = pytest.mark.slow
+
 ITEMS = "item_id\ttitle\n" + "".join(f"i{n}\tthing number {n}\n" for n in range(12))
 EVENTS = "user_id\titem_id\tposition\n" + "".join(f"u{u}\ti{(u + n) % 12}\t{n}\n" for u in range(12) for n in range(6))
 
@@ -48,7 +50,7 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("size", "stage"),
-    [("64k", ".fit/fusion"), ("10m", ".fit/generator/training"), ("22m", ".mmrec-staging")],
+    [("400k", ".fit/fusion"), ("10m", ".fit/generator/training"), ("22m", ".mmrec-staging")],
 )
 def test_a_fit_that_finds_no_room_and_the_same_command_goes_on(
     size: str, stage: str, shop: Path, new_disk: Callable[[str], Path]

@@ -11,6 +11,8 @@ from tests.conftest import subprocess_environment
 from tests.encoders.models import bert_folder, open_clip_folder, qwen3_embedder
 from tests.generator.test_backbone import tiny_qwen3
 
+pytestmark = pytest.mark.slow
+
 OURS = re.compile(
     r"[a-z][\w ,()-]*(: [\d,]+ [\w ]+)? \.\.\."  # a stage begins
     r"|[a-z][\w ,:()-]*: .*\((\d+\.\d s|\d+ min \d+ s)\)"  # and ends

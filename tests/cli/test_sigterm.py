@@ -15,6 +15,8 @@ from mmrec.bundle import open_bundle
 from tests.cli.test_full_disk import EVENTS, ITEMS
 from tests.conftest import subprocess_environment
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def command(*arguments: object, launcher: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:

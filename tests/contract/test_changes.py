@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest, content_hash
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mmrec.sdk.batches import UpsertBatch
-from mmrec.sdk.rpcs import DELETE_ITEMS, work_of
+from mmrec.sdk.rpcs import DELETE_ITEMS, UPSERT_ITEMS
 
 HAT = ItemInput("a", "hat")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -68,42 +67,38 @@ def test_a_deletion_that_breaks_a_rule_is_refused_by_field(values: dict[str, Any
 
 def test_what_was_refused_before_keeps_its_place_in_the_reply() -> None:
     unread, bad = InvalidArgumentError("unread"), NotFoundError("bad")
-    request = UpsertRequest((HAT, unread, ItemInput("b", "shoe")), "r")
+    request = UpsertRequest((HAT, ItemFailure("x", unread), ItemInput("b", "shoe")), "r")
     assert request.good == (HAT, ItemInput("b", "shoe"))
     results = request.results({1: bad}, Versions("m", "c", "b"))
-    assert results.entries == (ChangeEntry("a"), ChangeEntry("", unread), ChangeEntry("b", bad))
+    assert results.entries == (ChangeEntry("a"), ChangeEntry("x", unread), ChangeEntry("b", bad))
     assert (results.done, results.refused) == (("a",), results.entries[1:])
     assert (results.versions, results.request_id) == (Versions("m", "c", "b"), "r")
 
 
 def test_a_batch_is_one_change_and_failures_keep_their_places_and_ids() -> None:
     failure = ItemFailure("b", InvalidArgumentError("items[1]: no words", field="items[1].title"))
-    batch = UpsertBatch((HAT, failure, ItemInput("c", "shoe")), "r", True, True)
-    assert batch.split() == [UpsertRequest((HAT, ItemInput("c", "shoe")), "r", True, True)]
+    batch = UpsertRequest((HAT, failure, ItemInput("c", "shoe")), "r", True, True)
+    assert UPSERT_ITEMS.split(batch) == [UpsertRequest((HAT, ItemInput("c", "shoe")), "r", True, True)]
     refused = InvalidArgumentError("no JPEG", field="image")
-    joined = batch.join([ChangeResults((ChangeEntry("a"), ChangeEntry("c", refused)), Versions("m"), "r")])
+    done = ChangeResults((ChangeEntry("a"), ChangeEntry("c", refused)), Versions("m"), "r")
+    joined = UPSERT_ITEMS.join(batch, [done])
     assert [entry.id for entry in joined.entries] == ["a", "b", "c"]
     assert joined.entries[1].error is failure.error
     error = joined.entries[2].error
     assert isinstance(error, InvalidArgumentError)
     assert (error.message, error.violations[0].field) == ("items[2]: no JPEG", "items[2].image")
     with pytest.raises(FailedPreconditionError):
-        batch.join([FailedPreconditionError("not now")])
+        UPSERT_ITEMS.join(batch, [FailedPreconditionError("not now")])
 
 
 def test_where_nothing_is_left_to_do_the_engine_is_not_asked() -> None:
     failure = ItemFailure("b", InvalidArgumentError("no words"))
-    batch = UpsertBatch((failure,), "r")
-    assert batch.split() == []
-    assert batch.join([]) == ChangeResults((ChangeEntry("b", failure.error),), Versions(), "r")
+    batch = UpsertRequest((failure,), "r")
+    assert UPSERT_ITEMS.split(batch) == []
+    assert UPSERT_ITEMS.join(batch, []) == ChangeResults((ChangeEntry("b", failure.error),), Versions(), "r")
     empty = DeleteRequest((), "r")
     assert DELETE_ITEMS.split(empty) == []
     assert DELETE_ITEMS.join(empty, []) == ChangeResults((), Versions(), "r")
-
-
-def test_an_upsert_weighs_as_much_as_its_items() -> None:
-    assert work_of(UpsertRequest((HAT,) * 40)) == 40
-    assert work_of(DeleteRequest(("a",) * 40)) == 1
 
 
 # --- which changes are the same ---
@@ -131,7 +126,7 @@ def test_what_stands_next_to_each_other_is_not_mixed_up() -> None:
             UpsertRequest((ItemInput("ab", "", "c"),)),
             UpsertRequest((ItemInput("ab", image=b"c"),)),
             UpsertRequest((ItemInput("ab", attributes={"": "c"}),)),
-            UpsertRequest((InvalidArgumentError("c"),)),
+            UpsertRequest((ItemFailure("", InvalidArgumentError("c")),)),
             UpsertRequest(()),
             DeleteRequest(()),
             DeleteRequest(("ab",)),

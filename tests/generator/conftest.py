@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmrec.generator.backbone import Backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
@@ -27,7 +28,15 @@ def random_neighbours(rng: np.random.Generator, items: int) -> Neighbours:
     )
 
 
-def make_small(items: int = 40, *, seed: int = 0, codes: int = 3, levels: int = 2, **config: object) -> Small:
+def make_small(
+    items: int = 40,
+    *,
+    seed: int = 0,
+    codes: int = 3,
+    levels: int = 2,
+    backbone: tuple[Backbone, int] | None = None,
+    **config: object,
+) -> Small:
     rng = np.random.default_rng(seed)
     fused = rng.normal(size=(items, 6)).astype(np.float32)
     paths = assign_semantic_ids(rng.integers(0, codes, size=(items, levels)).astype(np.int32))
@@ -45,6 +54,7 @@ def make_small(items: int = 40, *, seed: int = 0, codes: int = 3, levels: int = 
                 random_neighbours(rng, items),
             ),
             index.widths,
+            backbone,
         )
         # Fresh weights make nearly flat distributions; sharper ones make ranking errors visible.
         for norm in model.semantic_id_head.scored_norm:

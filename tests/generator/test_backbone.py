@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
-from mmrec.generator.backbone import build_backbone, load_backbone, save_backbone
+from mmrec.generator.backbone import PretrainedDecoder, build_backbone, load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
 
 
@@ -35,7 +35,7 @@ def test_a_pretrained_model_starts_as_it_was_and_trains_its_lora_matrices_only(t
     inputs = torch.randn(1, 5, 32)
     with torch.inference_mode():
         expected = transformers.AutoModel.from_pretrained(folder)(inputs_embeds=inputs).last_hidden_state
-        found = backbone.eval()(inputs_embeds=inputs).last_hidden_state
+        found = backbone.eval()(inputs)
     assert hidden == 32
     assert torch.allclose(found, expected, atol=1e-6)
     trained = [name for name, weight in backbone.named_parameters() if weight.requires_grad]
@@ -57,26 +57,38 @@ def test_lora_matrices_are_merged_when_saved(tmp_path: Path) -> None:
             torch.nn.init.normal_(weight, std=0.1)
     inputs = torch.randn(1, 5, 32)
     with torch.inference_mode():
-        expected = backbone.eval()(inputs_embeds=inputs).last_hidden_state
+        expected = backbone.eval()(inputs)
     save_backbone(backbone, tmp_path / "saved")
     loaded, hidden = load_backbone(tmp_path / "saved")
     with torch.inference_mode():
-        assert torch.allclose(loaded(inputs_embeds=inputs).last_hidden_state, expected, atol=1e-5)
+        assert torch.allclose(loaded(inputs), expected, atol=1e-5)
     assert hidden == 32
     assert {path.name for path in (tmp_path / "saved").iterdir()} == {"config.json", "model.safetensors"}
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen3", "mistral"])
-def test_a_model_from_scratch_comes_back_from_disk_the_same(architecture: str, tmp_path: Path) -> None:
-    backbone, _ = build_backbone(
-        GeneratorConfig(architecture=architecture, hidden=16, heads=2, layers=1)  # type: ignore[arg-type]
-    )
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_a_model_from_scratch_comes_back_from_disk_the_same(qk_norm: bool, tmp_path: Path) -> None:
+    backbone, _ = build_backbone(GeneratorConfig(qk_norm=qk_norm, hidden=16, heads=2, layers=1))
     save_backbone(backbone, tmp_path)
-    loaded, _ = load_backbone(tmp_path)
+    loaded, hidden = load_backbone(tmp_path)
     inputs = torch.randn(2, 3, 16)
     with torch.inference_mode():
-        expected = backbone.eval()(inputs_embeds=inputs).last_hidden_state
-        assert torch.equal(loaded.eval()(inputs_embeds=inputs).last_hidden_state, expected)
+        assert torch.equal(loaded.eval()(inputs), backbone.eval()(inputs))
+    assert hidden == 16
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+
+
+def test_padding_on_the_right_changes_nothing_before_it(tmp_path: Path) -> None:
+    backbone, _ = build_backbone(GeneratorConfig(pretrained=str(tiny_qwen3(tmp_path))))
+    inputs = torch.randn(2, 7, 32)
+    with torch.inference_mode():
+        whole, cut = backbone.eval()(inputs), backbone(inputs[:, :4])
+        model = transformers.AutoModel.from_pretrained(tmp_path)
+        mask = torch.tensor([[1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1]])
+        masked = model(inputs_embeds=inputs, attention_mask=mask).last_hidden_state
+    assert torch.allclose(whole[:, :4], cut, atol=1e-5)
+    assert torch.allclose(whole[0, :4], masked[0, :4], atol=1e-5)
+    assert torch.allclose(whole[1], masked[1], atol=1e-5)
 
 
 def test_when_a_model_is_neither_on_disk_nor_on_a_hub_that_answers() -> None:
@@ -163,12 +175,12 @@ def test_a_real_llama_tells_its_published_story(data_folder: Path, tmp_path: Pat
     source = data_folder / "stories260K"
     llama2c_to_hugging_face(source / "stories260K.bin", tmp_path)
     backbone, _ = build_backbone(GeneratorConfig(pretrained=str(tmp_path)))
-    backbone.eval()
-    embedding = backbone.get_input_embeddings().weight
+    assert isinstance(backbone, PretrainedDecoder)
+    embedding = backbone.eval().model.get_input_embeddings().weight
     tokens = [1]
     with torch.inference_mode():
         for _ in range(150):
-            states = backbone(inputs_embeds=embedding[torch.tensor([tokens])]).last_hidden_state
+            states = backbone(embedding[torch.tensor([tokens])])
             tokens.append(int((states[0, -1] @ embedding.T).argmax()))
     pieces = llama2c_pieces(source / "tok512.bin", len(embedding))
     story = b"".join(pieces[token] for token in tokens[1:]).decode().lstrip()

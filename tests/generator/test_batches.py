@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.generator.batches import epoch_batches, pad_histories
+from mmrec.generator.batches import epoch_batches, pad_histories, padded_size
 
 
 def test_histories_are_padded_on_the_right_and_cut_on_the_left() -> None:
@@ -43,3 +43,11 @@ def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_others(
 
     assert order(1) == order(1)
     assert order(1) != order(2)
+
+
+def test_sizes_are_few_and_little_above_what_is_asked_for() -> None:
+    asked = (0, 1, 31, 32, 33, 50, 51, 64, 65, 800, 1001)
+    assert [padded_size(rows) for rows in asked] == [0, 1, 31, 32, 34, 50, 52, 64, 68, 800, 1024]
+    sizes = {padded_size(rows) for rows in range(1, 16_385)}
+    assert len(sizes) == 31 + 9 * 16 + 1
+    assert all(rows <= padded_size(rows) <= 1.07 * rows + 1 for rows in range(1, 5000))

@@ -9,17 +9,19 @@ from tensorboardX.proto.event_pb2 import Event
 
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.curves import draw_curves
-from mmrec.generator.training import train_generator
+from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
+from mmrec.runtime.processes import Processes
+from mmrec.runtime.trainer import TrainingRun
 from tests.generator.conftest import make_small
 
 HISTORIES = [np.array([(start + step) % 12 for step in range(9)], dtype=np.int32) for start in range(12)]
-RECORDS = [
+RECORDS = (
     EpochRecord(1, 6.5, 8.0, 0.01, 1.0),
     EpochRecord(2, 5.5, 7.0, 0.03, 2.0),
     EpochRecord(3, 5.0, 6.0, 0.02, 3.0),
-]
+)
 
 
 def events_in(folder: Path) -> list[Event]:
@@ -47,20 +49,12 @@ def scalars_in(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-def train(epochs: int, checkpoint: Path, log_dir: Path | None) -> TrainingResult:
+def train(epochs: int, folder: Path, log_dir: Path | None) -> TrainingResult:
     small = make_small(12)
-    return train_generator(
-        small.model,
-        small.index,
-        HISTORIES,
-        ValidationSet(HISTORIES, np.zeros(12, dtype=np.int32)),
-        TrainingConfig(epochs=epochs, patience=epochs, batch_positions=32),
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-        seed=0,
-        checkpoint=checkpoint,
-        log_dir=log_dir,
-    )
+    data = TrainingData(small.index, HISTORIES, ValidationSet(HISTORIES, np.zeros(12, dtype=np.int32)))
+    run = TrainingRun(Processes.alone(torch.device("cpu")), checkpoint=folder / "training.safetensors", log_dir=log_dir)
+    config = TrainingConfig(epochs=epochs, patience=epochs, batch_positions=32)
+    return train_generator(small.model, data, config, run, seed=0)
 
 
 def test_tensorboard_gets_the_figures_of_every_pass_and_of_every_twentieth_step(tmp_path: Path) -> None:
@@ -87,7 +81,7 @@ def test_without_a_folder_for_logs_there_are_none_but_the_picture_is_drawn(tmp_p
 
 def test_the_same_figures_are_drawn_as_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
-        draw_curves(RECORDS, 2, tmp_path / name)
-    draw_curves(RECORDS, 3, tmp_path / "three.png")
+        draw_curves(TrainingResult(RECORDS, 2), tmp_path / name)
+    draw_curves(TrainingResult(RECORDS, 3), tmp_path / "three.png")
     one, two, three = ((tmp_path / f"{name}.png").read_bytes() for name in ("one", "two", "three"))
     assert one == two != three

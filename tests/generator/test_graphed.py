@@ -3,29 +3,34 @@
 import gc
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.filters.mask import EligibilityMask
 from mmrec.generator import graphed
+from mmrec.generator.backbone import build_backbone
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import beam_search
+from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.graphed import Answer, GraphedSearch, Shape
 from mmrec.generator.graphed_reader import GraphedReader
-from mmrec.semantic_ids.eligibility import Passing, eligible, passing
+from mmrec.semantic_ids.eligibility import eligible
 from mmrec.semantic_ids.path_search import PathResult
 from tests.generator.conftest import Small, make_small
+from tests.generator.test_backbone import tiny_qwen3
 
 ITEMS, LONGEST = 200, 24
 CPU = torch.device("cpu")
-Asked = tuple[list[np.ndarray], list[np.ndarray], list[Passing | None]]
+Asked = tuple[list[np.ndarray], list[np.ndarray], list[EligibilityMask | None]]
 
 
 def made(seed: int = 0, *, items: int = ITEMS, path_keys: str = "nodes", device: torch.device = CPU) -> Small:
     model, index = make_small(
-        items, seed=seed, codes=5, levels=3, architecture="qwen3", max_history=LONGEST, layers=2, path_keys=path_keys
+        items, seed=seed, codes=5, levels=3, qk_norm=True, max_history=LONGEST, layers=2, path_keys=path_keys
     )
     return Small(model.to(device), index.to(device))
 
@@ -48,7 +53,7 @@ def asked(small: Small, batch: int, seed: int, *, within: bool, longest: int = L
     place_N = small.index.place_of_rows(items).cpu().numpy()
     histories = [rng.integers(0, items, rng.integers(1, longest)).astype(np.int32) for _ in range(batch)]
     sets = [
-        passing(rng.random(items) < rng.choice([0.02, 0.3]), small.index) if within and row % 3 != 1 else None
+        EligibilityMask(rng.random(items) < rng.choice([0.02, 0.3])) if within and row % 3 != 1 else None
         for row in range(batch)
     ]
     return histories, [place_N[history] for history in histories], sets
@@ -101,7 +106,7 @@ def test_a_shape_that_was_not_prepared_is_answered_all_the_same_on_a_cpu() -> No
     search = searching(small)
     question = asked(small, 3, 0, within=True)
     assert_same(search.recommend(*question), expected(small, question))
-    assert search.recorded == ()
+    assert search.recorded == {}
 
 
 def test_nothing_left_out_and_no_sets() -> None:
@@ -118,7 +123,7 @@ def test_a_customer_who_may_be_given_nothing_gets_nothing() -> None:
     search = searching(small)
     search.prepare(2, LONGEST, 0, within=True)
     histories = [np.array([1, 2], np.int32)] * 2
-    closed = passing(np.zeros(ITEMS, bool), small.index)
+    closed = EligibilityMask(np.zeros(ITEMS, bool))
     found = search.recommend(histories, [np.empty(0, np.int64)] * 2, [closed, None])
     assert set(found.paths.items_BW[0].tolist()) == {-1}
     assert min(found.paths.items_BW[1].tolist()) >= 0
@@ -135,7 +140,7 @@ def test_a_changed_catalogue_has_answers_of_its_own_and_the_old_one_keeps_its() 
         tokens = model.item_tokens()
         after = before.over(tokens, new.index, model.node_keys(tokens, new.index))
     changed = Small(model, new.index)
-    assert after.recorded == ()
+    assert after.recorded == {}
     after.prepare(2, LONGEST, 30)
     later = asked(changed, 2, 6, within=False)
     assert_same(after.recommend(*later), expected(changed, later))
@@ -156,9 +161,10 @@ def test_bfloat16_is_float32_to_its_rounding() -> None:
         assert all(abs(score - right) < 0.25 for score, right in both)
 
 
-def test_a_model_of_another_shape_is_asked_itself() -> None:
-    small = made()
-    small.model.backbone.config.hidden_act = "gelu"
+def test_a_pretrained_model_is_asked_itself(tmp_path: Path) -> None:
+    backbone = build_backbone(GeneratorConfig(pretrained=str(tiny_qwen3(tmp_path))))
+    model, index = make_small(ITEMS, codes=5, levels=3, max_history=LONGEST, backbone=backbone)
+    small = Small(model, index)
     search = searching(small)
     assert search.prepare(1, LONGEST) is None
     question = asked(small, 2, 0, within=False)
@@ -218,7 +224,7 @@ def test_a_replay_gives_what_the_same_way_gives_without_a_recording(dtype: torch
         question = asked(small, 4, seed, within=seed % 2 == 1)
         assert_same(recorded.recommend(*question), plain.recommend(*question).paths, atol)
     assert len(recorded.recorded) >= 2
-    assert plain.recorded == ()
+    assert plain.recorded == {}
 
 
 @pytest.mark.gpu

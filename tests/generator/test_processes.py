@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from mmrec.generator.batches import Batch
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import json, sys
 from dataclasses import asdict
@@ -21,9 +23,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from mmrec.generator.config import TrainingConfig
-from mmrec.generator.training import ValidationSet, train_generator
+from mmrec.generator.training import TrainingData, train_generator
+from mmrec.generator.validation import ValidationSet
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NoProgress
+from mmrec.runtime.trainer import TrainingRun
 from tests.generator.conftest import make_small
 
 rng = np.random.default_rng(0)
@@ -46,11 +50,14 @@ def train(processes, folder):
             parameter.add_(processes.index)
     words = Words()
     result = train_generator(
-        small.model, small.index, HISTORIES, VALIDATION,
+        small.model, TrainingData(small.index, HISTORIES, VALIDATION),
         # Steps of 9 places: some have a single window, which leaves one process without any.
         TrainingConfig(epochs=3, patience=1, batch_positions=9, warmup_steps=2, semantic_id_share=1.0, ema_decay=0.5),
-        device=processes.device, dtype=torch.float32, seed=5, progress=words, processes=processes,
-        checkpoint=folder / "checkpoint", log_dir=folder / f"logs-{processes.index}",
+        TrainingRun(
+            processes, progress=words, checkpoint=folder / "checkpoint" / "training.safetensors",
+            log_dir=folder / f"logs-{processes.index}",
+        ),
+        seed=5,
     )
     save_file(small.model.state_dict(), folder / f"weights-{processes.index}.safetensors")
     found = [[{**asdict(record), "seconds": 0} for record in result.epochs], result.best_epoch, words.count > 0]

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from mmrec.generator.threads import alone_if_small
+from mmrec.generator.threads import single_thread_if_small
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +26,13 @@ def _own_threads() -> Iterator[None]:
 )
 def test_of_two_threads_one_does_what_is_small(threads: int, rows: int, weights: int, inside: int) -> None:
     torch.set_num_threads(threads)
-    with alone_if_small(rows, weights):
+    with single_thread_if_small(rows, weights):
         assert torch.get_num_threads() == inside
     assert torch.get_num_threads() == threads
 
 
 def test_the_threads_come_back_after_an_error() -> None:
     torch.set_num_threads(2)
-    with pytest.raises(ValueError, match="wrong"), alone_if_small(1, 1):
+    with pytest.raises(ValueError, match="wrong"), single_thread_if_small(1, 1):
         raise ValueError("wrong")
     assert torch.get_num_threads() == 2

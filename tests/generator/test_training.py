@@ -9,13 +9,15 @@ import torch
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.config import GeneratorConfig, Softmax, TrainingConfig
-from mmrec.generator.training import train_generator
+from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import TrainingResult
 from mmrec.generator.validation import ValidationSet
+from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NoProgress
+from mmrec.runtime.trainer import TrainingRun
 from tests.generator.conftest import Small, make_small
 
-CPU = torch.device("cpu")
+ALONE = Processes.alone(torch.device("cpu"))
 CYCLE = [np.array([(start + step) % 12 for step in range(9)], dtype=np.int32) for start in range(12)]
 """Every item is followed by the next one: what comes after can be known for certain."""
 VALIDATION = ValidationSet(CYCLE, np.array([(start + 9) % 12 for start in range(12)], dtype=np.int32))
@@ -23,17 +25,8 @@ QUICK = TrainingConfig(epochs=25, patience=25, batch_positions=32, warmup_steps=
 
 
 def train(small: Small, config: TrainingConfig = QUICK, **options: object) -> TrainingResult:
-    return train_generator(
-        small.model,
-        small.index,
-        CYCLE,
-        VALIDATION,
-        config,
-        device=CPU,
-        dtype=torch.float32,
-        seed=0,
-        **options,  # type: ignore[arg-type]
-    )
+    run = TrainingRun(ALONE, **options)  # type: ignore[arg-type]
+    return train_generator(small.model, TrainingData(small.index, CYCLE, VALIDATION), config, run, seed=0)
 
 
 def test_a_sequence_that_can_be_known_is_learned_by_both_heads() -> None:
@@ -51,16 +44,8 @@ def test_training_stops_when_the_metric_no_longer_grows() -> None:
 
 def test_without_validation_the_last_epoch_is_kept() -> None:
     small = make_small(12)
-    result = train_generator(
-        small.model,
-        small.index,
-        CYCLE,
-        ValidationSet([], np.empty(0, dtype=np.int32)),
-        TrainingConfig(epochs=3, patience=3),
-        device=CPU,
-        dtype=torch.float32,
-        seed=0,
-    )
+    data = TrainingData(small.index, CYCLE, ValidationSet([], np.empty(0, dtype=np.int32)))
+    result = train_generator(small.model, data, TrainingConfig(epochs=3, patience=3), TrainingRun(ALONE), seed=0)
     assert result.best_epoch == 3
 
 
@@ -87,9 +72,9 @@ def test_training_that_was_killed_and_started_again_makes_the_same_model(tmp_pat
 
     killed = make_small(12, dropout=0.2)
     with pytest.raises(_KilledError):
-        train(killed, config, checkpoint=tmp_path, progress=_KillAfter(8))
+        train(killed, config, checkpoint=tmp_path / "training.safetensors", progress=_KillAfter(8))
     again = make_small(12, dropout=0.2, seed=0)
-    result = train(again, config, checkpoint=tmp_path)
+    result = train(again, config, checkpoint=tmp_path / "training.safetensors")
 
     assert [record.item_loss for record in result.epochs] == [record.item_loss for record in expected.epochs]
     for name, tensor in whole.model.state_dict().items():
@@ -109,7 +94,6 @@ def test_training_leaves_the_global_random_state_alone() -> None:
     [
         ("hidden", 0),
         ("hidden", 30),
-        ("architecture", "rnn"),
         ("dropout", 1.0),
         ("layers", 0),
         ("max_history", 0),
@@ -153,16 +137,10 @@ def test_histories_of_a_thousand_items_are_trained_on_and_read_to_their_first_it
     rng = np.random.default_rng(0)
     histories = [rng.integers(0, 40, size=size).astype(np.int32) for size in (1200, 900, 3)]
     small = make_small(40, max_history=1000)
-    result = train_generator(
-        small.model,
-        small.index,
-        histories,
-        ValidationSet(histories, np.array([1, 2, 3], dtype=np.int32)),
-        TrainingConfig(epochs=1, batch_positions=1000, semantic_id_share=0.1),
-        device=CPU,
-        dtype=torch.float32,
-        seed=0,
-    )
+    validation = ValidationSet(histories, np.array([1, 2, 3], dtype=np.int32))
+    config = TrainingConfig(epochs=1, batch_positions=1000, semantic_id_share=0.1)
+    data = TrainingData(small.index, histories, validation)
+    result = train_generator(small.model, data, config, TrainingRun(ALONE), seed=0)
     assert np.isfinite(result.epochs[0].item_loss)
 
     def last_state(history: list[int]) -> torch.Tensor:
@@ -179,8 +157,7 @@ def test_weights_stay_in_float32_when_products_are_in_bfloat16() -> None:
     small, exact = make_small(12), make_small(12)
     config = TrainingConfig(epochs=2, batch_positions=32, semantic_id_share=1.0)
     found, expected = (
-        train_generator(model, index, CYCLE, VALIDATION, config, device=CPU, dtype=dtype, seed=0).epochs[-1]
-        for (model, index), dtype in ((small, torch.bfloat16), (exact, torch.float32))
+        train(made, config, dtype=dtype).epochs[-1] for made, dtype in ((small, torch.bfloat16), (exact, torch.float32))
     )
     assert {parameter.dtype for parameter in small.model.parameters()} == {torch.float32}
     assert found.item_loss != expected.item_loss
@@ -192,16 +169,8 @@ def test_averaged_weights_are_the_ones_that_are_kept() -> None:
     config = TrainingConfig(epochs=3, batch_positions=32, learning_rate=5e-3)
     nothing = ValidationSet([], np.empty(0, dtype=np.int32))
     for small, decay in ((plain, 0.0), (averaged, 0.9)):
-        train_generator(
-            small.model,
-            small.index,
-            CYCLE,
-            nothing,
-            replace(config, ema_decay=decay),
-            device=CPU,
-            dtype=torch.float32,
-            seed=0,
-        )
+        data, decaying = TrainingData(small.index, CYCLE, nothing), replace(config, ema_decay=decay)
+        train_generator(small.model, data, decaying, TrainingRun(ALONE), seed=0)
     start = make_small(12).model.state_dict()
     moved = [
         sum(float((tensor - start[name]).square().sum()) for name, tensor in small.model.state_dict().items())

@@ -18,12 +18,14 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-import mmrec.generator.checkpoint as checkpoint_module
 import mmrec.generator.training as training_module
+import mmrec.runtime.checkpoint as checkpoint_module
 from mmrec.generator.config import TrainingConfig
-from mmrec.generator.training import train_generator
+from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.validation import ValidationSet
+from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NoProgress
+from mmrec.runtime.trainer import TrainingRun
 from tests.generator.conftest import make_small
 
 HISTORIES = [
@@ -43,7 +45,7 @@ PLACES = (
     ("step", 1),
     ("validation", 0),
     ("half-written", 0),
-    ("step", 6),
+    ("step", 5),
     ("renamed", 1),
     ("validation", 0),
 )
@@ -112,19 +114,12 @@ def arm(place: str, left: int) -> NoProgress:
 
 def train(folder: Path, config: TrainingConfig, checkpoint: Path | None, progress: NoProgress) -> None:
     small = make_small(12, dropout=0.2)
-    cpu = torch.device("cpu")
-    result = train_generator(
-        small.model,
-        small.index,
-        HISTORIES,
-        VALIDATION,
-        config,
-        device=cpu,
-        dtype=torch.float32,
-        seed=3,
+    run = TrainingRun(
+        Processes.alone(torch.device("cpu")),
         progress=progress,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint / "training.safetensors" if checkpoint else None,
     )
+    result = train_generator(small.model, TrainingData(small.index, HISTORIES, VALIDATION), config, run, seed=3)
     save_file(small.model.state_dict(), folder / "weights.safetensors")
     records = [{**asdict(record), "seconds": 0} for record in result.epochs]
     (folder / "records.json").write_text(json.dumps([records, result.best_epoch]), encoding="utf-8")

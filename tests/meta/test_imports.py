@@ -35,7 +35,7 @@ def _loaded(statement: str, among: tuple[str, ...], environment: dict[str, str])
         "mmrec",
         "mmrec.sdk.client",
         "mmrec.sdk.aio",
-        "mmrec.sdk.wire",
+        "mmrec.sdk.codec",
         "mmrec.sdk.methods",
         "mmrec.contract.requests",
         "mmrec.errors",

@@ -113,12 +113,3 @@ def test_the_front_door_opens_on_every_name() -> None:
         "Versions",
     ]
     assert [name for name in mmrec.__all__ if getattr(mmrec, name, None) is None] == []
-
-
-def test_type_checkers_see_the_same_names_through_the_front_door() -> None:
-    import mmrec
-
-    tree = ast.parse((ROOT / "mmrec" / "__init__.py").read_text(encoding="utf-8"))
-    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {alias.asname for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert seen | {"__version__"} == set(mmrec.__all__)

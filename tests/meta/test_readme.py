@@ -18,6 +18,8 @@ import pytest
 from mmrec.cli import EXIT_CODES, app
 from tests.data.importers.shop_files import write_events, write_feed_xml, write_orders, write_shopify
 
+pytestmark = pytest.mark.slow
+
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 ADDRESS = "localhost:50051"
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import numpy as np
-import pytest
 
 import mmrec
 from mmrec.contract.items import ItemInput
 from mmrec.contract.requests import RecommendRequest
 from mmrec.recommender.live_events import LiveEvents
-
-
-@pytest.fixture
-def own(demo_bundle: Path) -> mmrec.Recommender:
-    return mmrec.Recommender.load(demo_bundle, device="cpu")
+from tests.recommender.conftest import ITEM_IDS
 
 
 def _pairs(live: LiveEvents, items: int = 60) -> list[np.ndarray]:
@@ -26,7 +20,7 @@ def _pairs(live: LiveEvents, items: int = 60) -> list[np.ndarray]:
 
 
 def test_a_value_stays_as_it_is_when_longer_ones_are_made_of_it(own: mmrec.Recommender) -> None:
-    none = LiveEvents.begin(own._now.parts)
+    none = LiveEvents.begin(own.snapshot().parts)
     two = none.after([("u", 3), ("u", 4)])
     before = _pairs(two)
     longer = two.after([("u", 5), ("", 1)])
@@ -45,7 +39,7 @@ def test_a_value_stays_as_it_is_when_longer_ones_are_made_of_it(own: mmrec.Recom
 
 
 def test_events_go_over_to_other_rows_in_their_order(own: mmrec.Recommender) -> None:
-    begun = LiveEvents.begin(own._now.parts)
+    begun = LiveEvents.begin(own.snapshot().parts)
     moved = begun.after([("u", 3), ("", 4), ("v", 5), ("u", 6)]).over(
         begun.after([("w", 0)]), {3: 13, 4: 14, 6: 16}.get
     )
@@ -53,7 +47,7 @@ def test_events_go_over_to_other_rows_in_their_order(own: mmrec.Recommender) -> 
 
 
 def test_a_snapshot_is_the_same_after_events_and_changes(own: mmrec.Recommender) -> None:
-    ids = own._now.parts.catalogue.item_ids
+    ids = ITEM_IDS
     own.record_events([("u", ids[0])])
     held = own.snapshot()
     asked = [RecommendRequest(user_id="u", k=60, explain=True), RecommendRequest((ids[7],), k=60)]
@@ -64,13 +58,13 @@ def test_a_snapshot_is_the_same_after_events_and_changes(own: mmrec.Recommender)
     assert len(own.recommend(user_id="u", k=100).items) == 58
     assert held.ranker.parts.transitions is held.parts.transitions
     assert [found.items for found in held.recommend_many(asked)] == before  # type: ignore[union-attr]
-    assert own._now.live.history("u").tolist() == [0, 1, 60]
+    assert own.snapshot().live.history("u").tolist() == [0, 1, 60]
 
 
 def test_every_answer_is_of_the_events_up_to_a_moment(own: mmrec.Recommender) -> None:
     """Two threads record, one changes the catalogue, two ask: nothing fails, nothing is lost, nothing is mixed."""
-    ids = list(own._now.parts.catalogue.item_ids)
-    order = {"a": ids[:20], "b": ids[30:50]}
+    ids = list(ITEM_IDS)
+    order = {"a": ids[:10], "b": ids[30:40]}
     begun, done, failed = threading.Barrier(5), threading.Event(), []
 
     def run(main):  # type: ignore[no-untyped-def]
@@ -117,6 +111,7 @@ def test_every_answer_is_of_the_events_up_to_a_moment(own: mmrec.Recommender) ->
     for thread in others:
         thread.join()
     assert failed == []
-    assert [ids[row] for row in own._now.live.history("a")] == order["a"]
-    assert [ids[row] for row in own._now.live.history("b")] == order["b"]
-    assert len(own._now.live) == 80
+    live = own.snapshot().live
+    assert [ids[row] for row in live.history("a")] == order["a"]
+    assert [ids[row] for row in live.history("b")] == order["b"]
+    assert len(live) == 40

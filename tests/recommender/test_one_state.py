@@ -28,6 +28,8 @@ from mmrec.contract.requests import (
 )
 from mmrec.sdk.rpcs import ENGINE_CALLS, QUESTIONS
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 10
 REWRITTEN = "rewritten"
 
@@ -56,9 +58,9 @@ class Rewriting:
 
     def __init__(self, own: Restless) -> None:
         self.own = own
-        self.column = next(iter(own._now.parts.catalogue.attributes))
+        self.column = "category"
         self.base = own.info().versions.catalogue
-        self.other = own._now.parts.catalogue.item_ids[0]
+        self.other = "p0001"
         self.paths: dict[str, tuple[int, ...]] = {}
         self._done = threading.Event()
         self.rewrite()
@@ -67,10 +69,10 @@ class Rewriting:
         """The item is there again, with the number of the change in its title and a column."""
         number = int(self.own.info().versions.catalogue.removeprefix(self.base).removeprefix("+") or 0) + 1
         title = f"Quartz lamp of change {number}"
-        arrivals = self.own.describe_items([ItemInput(REWRITTEN, title, "", None, {self.column: f"n{number}"})])
-        versions = self.own.change(arrivals.arrivals)
+        arrivals = self.own.encode_items([ItemInput(REWRITTEN, title, "", None, {self.column: f"n{number}"})])
+        versions = self.own.change(arrivals.items)
         assert versions.catalogue == f"{self.base}+{number}"
-        self.paths[versions.catalogue] = self.own._now.record(60).semantic_id
+        self.paths[versions.catalogue] = self.own.semantic_ids([REWRITTEN]).entries[0].semantic_id
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
@@ -141,7 +143,7 @@ def check_tag(own: mmrec.Recommender, asked: Rewriting) -> None:
 
 
 def check_duplicates(own: mmrec.Recommender, asked: Rewriting) -> None:
-    title = own._now.record(60).title
+    title = own.items([REWRITTEN]).items[0].title
     (found,) = own.duplicates_many([DuplicatesRequest(filter=f'title = "{title}"')])
     # Nothing is like it, so it is in no group, whichever change the filter was written for.
     assert found.groups == ()
@@ -166,7 +168,7 @@ def check_semantic_ids(own: mmrec.Recommender, asked: Rewriting) -> None:
 
 
 def check_resolve(own: mmrec.Recommender, asked: Rewriting) -> None:
-    path = asked.own._now.record(60).semantic_id
+    path = asked.own.semantic_ids([REWRITTEN]).entries[0].semantic_id
     (found,) = own.resolve_many([ResolveRequest((path[:1],), 1000)])
     for record in found.entries[0].items:
         if record.item_id == REWRITTEN:

@@ -1,7 +1,5 @@
 """Replacing some fields of items that exist: the rest stays, the picture included, which need not be at hand."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,42 +8,32 @@ from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
 
 
-@pytest.fixture
-def own(demo_bundle: Path) -> mmrec.Recommender:
-    return mmrec.Recommender.load(demo_bundle, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def pictures(demo_dataset: Path) -> list[bytes]:
-    return [path.read_bytes() for path in sorted((demo_dataset / "images").iterdir())[:4]]
-
-
 def item(own: mmrec.Recommender, item_id: str) -> ItemRecord:
     return own.items([item_id]).items[0]
 
 
+def by_side(own: mmrec.Recommender, modality: str) -> dict[str, float]:
+    """How like p0005 the other items are by one side."""
+    return {hit.item_id: hit.score for hit in own.similar("p0005", k=100, modality=modality).items}
+
+
 def test_what_is_not_named_stays_the_picture_included(own: mmrec.Recommender) -> None:
-    before, column = item(own, "p0005"), next(iter(own._now.parts.catalogue.attributes))
-    sent = ItemInput("p0005", title="Quartz reading lamp", description="not read", attributes={column: "not read"})
+    before = item(own, "p0005")
+    pictures, words, twins = by_side(own, "picture"), by_side(own, "words"), own.duplicates(modality="picture").groups
+    sent = ItemInput("p0005", title="Quartz reading lamp", description="not read", attributes={"category": "not read"})
     assert own.upsert_items([sent], fields=["title"]).done == ("p0005",)
     after = item(own, "p0005")
     assert (after.title, after.description) == ("Quartz reading lamp", before.description)
     assert (after.attributes, after.image) == (before.attributes, before.image)
-    row = own._now.parts.catalogue.row_of("p0005")
-    now, then = own._now.sides, mmrec.Recommender.load(own.bundle.root, device="cpu")._now.sides
-    np.testing.assert_array_equal(now.features.image_NI[row], then.features.image_NI[row])
-    assert now.features.has_image_N[row]
-    assert now.thumbnails is not None
-    assert then.thumbnails is not None
-    np.testing.assert_array_equal(now.thumbnails[row], then.thumbnails[row])
-    assert not np.array_equal(now.features.text_NT[row], then.features.text_NT[row])
+    assert by_side(own, "picture") == pytest.approx(pictures, abs=1e-6)
+    assert own.duplicates(modality="picture").groups == twins
+    assert by_side(own, "words") != pytest.approx(words, abs=1e-2)
     assert own.search("quartz reading lamp", modality="words", k=1).item_ids == ("p0005",)
     assert len(own.recommend(["p0005"], k=100).items) == 59
 
 
 def test_a_column_is_replaced_and_filtered_by_and_others_are_not(own: mmrec.Recommender) -> None:
-    first = next(iter(own._now.parts.catalogue.attributes))
-    before = item(own, "p0007")
+    first, before = "category", item(own, "p0007")
     own.upsert_items([ItemInput("p0007", attributes={first: "never-seen"})], fields=[f"attributes.{first}"])
     assert own.recommend([], filter=f'{first} = "never-seen"').item_ids == ("p0007",)
     assert item(own, "p0007").attributes == {**before.attributes, first: "never-seen"}
@@ -59,20 +47,20 @@ def test_a_column_is_replaced_and_filtered_by_and_others_are_not(own: mmrec.Reco
 
 
 def test_a_picture_is_replaced_and_taken_away(own: mmrec.Recommender, pictures: list[bytes]) -> None:
-    text = own._now.sides.features.text_NT[4].copy()
+    words = by_side(own, "words")
     own.upsert_items([ItemInput("p0005", title="not read", image=pictures[0])], fields=["image"])
-    sides = own._now.sides
-    np.testing.assert_allclose(sides.features.image_NI[4], sides.features.image_NI[0], atol=1e-4)
-    np.testing.assert_array_equal(sides.features.text_NT[4], text)
+    (nearest,) = own.similar("p0005", k=1, modality="picture").items
+    assert (nearest.item_id, nearest.score) == ("p0001", pytest.approx(1.0, abs=1e-4))
+    assert by_side(own, "words") == pytest.approx(words, abs=1e-6)
     assert (item(own, "p0005").image, item(own, "p0005").title == "not read") == ("", False)
     own.upsert_items([ItemInput("p0005", title="not read")], fields=["image"])
-    assert not own._now.sides.features.has_image_N[4]
+    with pytest.raises(InvalidArgumentError, match="no picture that could be read"):
+        own.similar("p0005", modality="picture")
     # Fields of an item that came a moment ago, in a row that the bundle does not have.
     own.upsert_items([ItemInput("new", image=pictures[1])])
     own.upsert_items([ItemInput("new", title="Quartz lamp")], fields=["title", "description"])
-    row = own._now.parts.catalogue.row_of("new")
-    assert own._now.sides.features.has_image_N[row]
-    assert own._now.sides.features.has_text_N[row]
+    assert own.similar("new", k=1, modality="picture").item_ids == ("p0002",)
+    assert own.search("quartz lamp", k=1, modality="words").item_ids == ("new",)
 
 
 def test_what_is_wrong_with_one_item_leaves_the_others(own: mmrec.Recommender, pictures: list[bytes]) -> None:
@@ -107,9 +95,9 @@ def test_what_is_wrong_with_one_item_leaves_the_others(own: mmrec.Recommender, p
 def test_what_was_kept_brings_the_fields_back_without_an_encoder(own: mmrec.Recommender, pictures: list[bytes]) -> None:
     fields = [("title",), ()]
     items = [ItemInput("p0005", title="Quartz reading lamp"), ItemInput("new", title="Oak desk", image=pictures[2])]
-    described = [own.describe_items([one], names).arrivals for one, names in zip(items, fields, strict=True)]
+    described = [own.encode_items([one], names).items for one, names in zip(items, fields, strict=True)]
     packed = [data for arrivals in described for data in own.pack_items(arrivals)]
-    back = own.restore_items(items, packed, fields)
+    back = own.unpack_items(items, packed, fields)
     assert back.records == tuple(record for arrivals in described for record in arrivals.records)
     assert back.texts == tuple(text for arrivals in described for text in arrivals.texts)
     assert back.records[0].description == item(own, "p0005").description

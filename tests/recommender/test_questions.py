@@ -17,19 +17,32 @@ from mmrec.errors import BundleError, InvalidArgumentError, MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.modality_vectors import CatalogueSides
-from mmrec.recommender.tagging import KEPT_LABELS, Tagger
-from mmrec.sdk.batches import TagBatch
+from mmrec.recommender.tagging import KEPT_LABELS
 from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
+from mmrec_serving.work_parts import joined, parts_of
+from tests.encoders.encoding import encode_query
+from tests.recommender.conftest import ITEM_IDS, WITHOUT_PICTURE
 
 
 @pytest.fixture(scope="module")
-def recommender(demo_bundle: Path) -> mmrec.Recommender:
-    return mmrec.Recommender.load(demo_bundle, device="cpu")
+def encoder(demo_bundle: Path) -> ItemEncoder:
+    return load_item_encoder(open_bundle(demo_bundle).folder / "encoders", device="cpu")
 
 
-@pytest.fixture(scope="module")
-def item_ids(recommender: mmrec.Recommender) -> list[str]:
-    return list(recommender._now.parts.catalogue.item_ids)
+@pytest.fixture
+def label_texts(recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many sentences of labels were encoded at each time."""
+    text, encoded = recommender.snapshot().sides.encoder.text, []
+    encode = text.encode
+
+    def counted(texts: list[str], *, query: bool = False) -> np.ndarray:
+        encoded.extend([len(texts)] if query else [])
+        return encode(texts, query=query)
+
+    monkeypatch.setattr(text, "encode", counted)
+    return encoded
 
 
 # --- search and similar ---
@@ -37,18 +50,16 @@ def item_ids(recommender: mmrec.Recommender) -> list[str]:
 
 @pytest.mark.parametrize("modality", list(Modality))
 def test_a_filtered_search_equals_brute_force_over_what_passes(
-    recommender: mmrec.Recommender, modality: Modality
+    recommender: mmrec.Recommender, encoder: ItemEncoder, modality: Modality
 ) -> None:
-    catalogue, sides = recommender._now.parts.catalogue, recommender._now.sides
-    query = recommender._encoder.encode_query("a lamp for camping")
-    present = sides.present(modality)
     passing = [
         row
-        for row, category in enumerate(catalogue.attributes["category"])
-        if category in ("lamp", "mug", "clock") and (present is None or present[row])
+        for row, item in enumerate(recommender.list_items(page_size=1000).items)
+        if item.attributes["category"] in ("lamp", "mug", "clock")
+        and not (item.item_id == WITHOUT_PICTURE and modality is Modality.PICTURE)
     ]
-    scores = sides.vectors(modality)[passing] @ query
-    best = [catalogue.item_ids[passing[place]] for place in np.argsort(-scores, kind="stable")]
+    scores = recommender.snapshot().sides.vectors(modality)[passing] @ encode_query(encoder, "a lamp for camping")
+    best = [ITEM_IDS[passing[place]] for place in np.argsort(-scores, kind="stable")]
     found = recommender.search(
         "a lamp for camping", k=1000, modality=modality, filter='category IN ("lamp", "mug", "clock")'
     )
@@ -104,8 +115,10 @@ def test_an_item_and_words_meet_by_weight(recommender: mmrec.Recommender, item_i
     assert recommender.search("an oak lamp", item_id=item, k=20).item_ids not in (words.item_ids, all_item.item_ids)
 
 
-def test_a_vector_finds_what_its_words_find_whatever_its_length(recommender: mmrec.Recommender) -> None:
-    query = recommender._encoder.encode_query("an oak lamp")
+def test_a_vector_finds_what_its_words_find_whatever_its_length(
+    recommender: mmrec.Recommender, encoder: ItemEncoder
+) -> None:
+    query = encode_query(encoder, "an oak lamp")
     by_words = recommender.search("an oak lamp", k=5)
     for scale in (1.0, 1e-20, 1e20):
         by_vector = recommender.search(vector=query * np.float32(scale), k=5)
@@ -114,27 +127,25 @@ def test_a_vector_finds_what_its_words_find_whatever_its_length(recommender: mmr
 
 
 def test_a_diverse_list_starts_with_the_nearest_and_is_less_alike(
-    recommender: mmrec.Recommender, item_ids: list[str]
+    recommender: mmrec.Recommender, item_ids: list[str], demo_bundle: Path
 ) -> None:
+    fused_ND = open_bundle(demo_bundle).read_tensors("embeddings.safetensors")["fused"]
+
+    def likeness(found: SearchResults) -> float:
+        own_KD = fused_ND[[item_ids.index(item_id) for item_id in found.item_ids]]
+        return float((own_KD @ own_KD.T).mean())
+
     plain = recommender.similar(item_ids[0], k=8)
     diverse = recommender.similar(item_ids[0], k=8, diversity=0.7)
     assert diverse.item_ids[0] == plain.item_ids[0]
     assert len(set(diverse.item_ids)) == 8
-    assert _likeness(recommender, diverse) < _likeness(recommender, plain)
+    assert likeness(diverse) < likeness(plain)
     none = recommender.similar(item_ids[0], k=8, diversity=1e-9)
     assert none.item_ids == plain.item_ids
 
 
-def _likeness(recommender: mmrec.Recommender, found: SearchResults) -> float:
-    rows = [recommender._now.parts.catalogue.row_of(item_id) for item_id in found.item_ids]
-    vectors = recommender._now.parts.fused_ND[rows]
-    return float((vectors @ vectors.T).mean())
-
-
 def test_an_item_without_a_picture_cannot_be_compared_by_it(recommender: mmrec.Recommender) -> None:
-    present = recommender._now.sides.present(Modality.PICTURE)
-    assert present is not None
-    blind = recommender._now.parts.catalogue.item_ids[int(np.flatnonzero(~present)[0])]
+    blind = WITHOUT_PICTURE
     with pytest.raises(InvalidArgumentError, match="no picture that could be read") as refused:
         recommender.similar(blind, modality="picture")
     assert [violation.field for violation in refused.value.violations] == ["modality"]
@@ -228,57 +239,36 @@ def test_probabilities_of_a_column_are_calibrated_and_measured(recommender: mmre
 
 
 def test_labels_are_encoded_once_and_only_so_many_are_kept(
-    recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
+    recommender: mmrec.Recommender, label_texts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmrec.recommender.tagging.KEPT_LABELS", 30)
     assert KEPT_LABELS > 20_000
-    tagger = Tagger(recommender._now.parts.catalogue, recommender._now.sides, recommender.info().versions)
-    encoded: list[int] = []
-    encode = tagger._encode
-
-    def counted(texts: list[str]) -> np.ndarray:
-        encoded.append(len(texts))
-        return encode(texts)
-
-    monkeypatch.setattr(tagger, "_encode", counted)
-    question = TagRequest(labels=[f"label {n}" for n in range(20)], templates=["a {label}"])
     items = (ItemInput("a", "lamp"),)
-    (first,) = tagger.tag_many([TagRequest(items, labels=question.labels, templates=question.templates)])
-    (again,) = tagger.tag_many([TagRequest(items, labels=question.labels, templates=question.templates)])
+    asked = TagRequest(items, labels=[f"label {n}" for n in range(20)], templates=["a {label}"])
+    (first,), (again,) = recommender.tag_many([asked]), recommender.tag_many([asked])
     assert first == again
-    assert encoded == [20]
-    tagger.tag_many([TagRequest(items, labels=[f"other {n}" for n in range(25)], templates=["a {label}"])])
-    assert len(tagger._kept) == 30
+    assert label_texts == [20]
+    recommender.tag_many([replace(asked, labels=[f"other {n}" for n in range(25)])])
+    # Of the 30 that are kept 25 are the others.
+    recommender.tag_many([asked])
+    assert label_texts == [20, 25, 15]
 
 
-def test_many_labels_are_encoded_in_small_parts(
-    recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tagger = Tagger(recommender._now.parts.catalogue, recommender._now.sides, recommender.info().versions)
-    encoded: list[int] = []
-    encode = tagger._encode
-
-    def counted(texts: list[str]) -> np.ndarray:
-        encoded.append(len(texts))
-        return encode(texts)
-
-    monkeypatch.setattr(tagger, "_encode", counted)
-    batch = TagBatch(
-        TagRequest(labels=[f"label {n}" for n in range(150)], templates=["a {label}"]), (ItemInput("a", "x"),)
-    )
-    found = batch.join([tagger.tag_many([part])[0] for part in batch.split()])
+def test_many_labels_are_encoded_in_small_parts(recommender: mmrec.Recommender, label_texts: list[int]) -> None:
+    labels = tuple(f"word {n}" for n in range(150))
+    parts = parts_of(TagRequest((ItemInput("a", "x"),), labels=labels, templates=("a {label}",)))
+    found = joined(parts, [recommender.tag_many([part])[0] for part in parts])
     assert isinstance(found.items[0], ItemTags)
-    assert encoded == [64, 64, 22]
-    encoded.clear()
-    batch = TagBatch(TagRequest(column="category"), (ItemInput("a", "x"),))
-    *ready, last = batch.split()
+    assert label_texts == [64, 64, 22]
+    label_texts.clear()
+    *ready, last = parts_of(TagRequest((ItemInput("a", "x"),), column="category"))
     for part in ready:
-        tagger.tag_many([part])
-    prepared = list(encoded)
-    assert max(prepared) <= 64
-    (reply,) = tagger.tag_many([last])
+        recommender.tag_many([part])
+    prepared = list(label_texts)
+    assert max(prepared, default=0) <= 64
+    (reply,) = recommender.tag_many([last])
     assert isinstance(reply, TagResults)
-    assert encoded == prepared
+    assert label_texts == prepared
 
 
 # --- duplicates and mismatches ---
@@ -306,7 +296,8 @@ def _is_lamp(record: mmrec.ItemRecord) -> bool:
 
 
 def test_a_thing_that_is_there_twice_is_found_by_its_thumbnail(recommender: mmrec.Recommender) -> None:
-    sides, catalogue = recommender._now.sides, recommender._now.parts.catalogue
+    now = recommender.snapshot()
+    sides, catalogue = now.sides, now.parts.catalogue
     before = [group.item_ids for group in recommender.duplicates().groups]
     assert not any({"p0004", "p0008"} & set(item_ids) for item_ids in before)
     assert sides.thumbnails is not None
@@ -328,7 +319,8 @@ def test_a_thing_that_is_there_twice_is_found_by_its_thumbnail(recommender: mmre
 
 
 def test_swapped_pictures_move_their_items_to_the_front(recommender: mmrec.Recommender) -> None:
-    sides, catalogue = recommender._now.sides, recommender._now.parts.catalogue
+    now = recommender.snapshot()
+    sides, catalogue = now.sides, now.parts.catalogue
     ranked = recommender.mismatches(max_agreement=1.0, page_size=1000)
     assert [entry.percentile for entry in ranked.items] == sorted(entry.percentile for entry in ranked.items)
     # An item whose words describe quite another thing: those of the item that fits the own picture least.
@@ -347,9 +339,7 @@ def test_swapped_pictures_move_their_items_to_the_front(recommender: mmrec.Recom
 # --- bundles ---
 
 
-def test_vectors_of_another_catalogue_are_refused(
-    demo_bundle: Path, tmp_path: Path, recommender: mmrec.Recommender
-) -> None:
+def test_vectors_of_another_catalogue_are_refused(demo_bundle: Path, tmp_path: Path) -> None:
     new = open_bundle(demo_bundle)
     tensors = new.read_tensors("embeddings.safetensors")
     with BundleWriter(tmp_path / "mixed", preset="embedded", name="mixed") as writer:
@@ -360,7 +350,7 @@ def test_vectors_of_another_catalogue_are_refused(
         writer.commit(versions=new.manifest.versions, parameters={})
     mixed = mmrec.Recommender.load(tmp_path / "mixed", device="cpu")
     with pytest.raises(BundleError, match="different bundles"):
-        mixed.similar(recommender._now.parts.catalogue.item_ids[0], modality="picture")
+        mixed.similar("p0001", modality="picture")
 
 
 def test_the_measured_index_is_in_the_bundle_and_its_metrics(demo_bundle: Path) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import mmrec
+from mmrec.bundle import open_bundle
 from mmrec.contract.items import Fallback, FilterMode
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender.candidate_filter import Admission
+from mmrec.recommender.candidate_filter import CandidateFilter
 from mmrec.recommender.recommendation import Suggester
 from mmrec.recommender.rerank import top_k
+from tests.recommender.conftest import ITEM_IDS
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +30,8 @@ def recommender(demo_bundle: Path) -> mmrec.Recommender:
 
 
 @pytest.fixture(scope="module")
-def item_ids(recommender: mmrec.Recommender) -> list[str]:
-    return list(recommender._now.parts.catalogue.item_ids)
-
-
-@pytest.fixture(scope="module")
 def categories(recommender: mmrec.Recommender) -> dict[str, str]:
-    catalogue = recommender._now.parts.catalogue
-    return dict(zip(catalogue.item_ids, catalogue.attributes["category"], strict=True))
+    return {item.item_id: item.attributes["category"] for item in recommender.list_items(page_size=1000).items}
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +49,8 @@ def _one(recommender: mmrec.Recommender, request: RecommendRequest) -> Recommend
 
 def _half_is_new(recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Takes every third item for one that training has never seen; their ids."""
-    new_N = np.arange(recommender._now.ranker.items) % 3 == 0
-    monkeypatch.setattr(recommender._now.ranker, "new_N", new_N)
-    return [recommender._now.parts.catalogue.item_ids[row] for row in np.flatnonzero(new_N)]
+    monkeypatch.setattr(recommender.snapshot().ranker, "new_N", np.arange(60) % 3 == 0)
+    return list(ITEM_IDS[::3])
 
 
 def test_whatever_a_request_wishes_it_gets_min_k_eligible_items_and_none_that_is_ruled_out(
@@ -141,7 +138,7 @@ def test_without_wishes_a_list_is_the_best_of_the_blend(recommender: mmrec.Recom
     rows = np.arange(4, 8, dtype=np.int32)
     eligible_1N = np.ones((1, len(item_ids)), bool)
     eligible_1N[0, rows] = False
-    ranker = recommender._now.ranker
+    ranker = recommender.snapshot().ranker
     features = ranker.features([rows], eligible_1N, beam_width=ranker.parts.beam_width).by_channel
     scores_N = ranker.blend(ranker.parts.blend, features, eligible_1N).scores_BN[0]
     found = _one(recommender, RecommendRequest(history, k=12))
@@ -233,16 +230,17 @@ def test_new_items_get_their_share_of_the_places_up_to_an_age(
     recommender: mmrec.Recommender, item_ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = _half_is_new(recommender, monkeypatch)
-    catalogue = recommender._now.parts.catalogue
+    now = recommender.snapshot()
+    catalogue = now.parts.catalogue
     # The item of row 0 came today, that of row 1 yesterday, and so on.
     dates = tuple(datetime.fromtimestamp((1000 - row) * 86400, UTC).date().isoformat() for row in range(len(item_ids)))
     dated = replace(catalogue, attributes={**catalogue.attributes, "added": dates})
-    admission = Admission(dated, CatalogueFilter(dated), recommender._now.ranker.index, clock=lambda: 1000 * 86400.0)
-    suggester = Suggester(recommender._now.ranker, admission, recommender._now.record, recommender.info().versions)
+    candidates = CandidateFilter(dated, CatalogueFilter(dated), clock=lambda: 1000 * 86400.0)
+    suggester = Suggester(now.ranker, candidates, now.record, now.versions)
     asked = RecommendRequest(tuple(item_ids[-3:]), k=10, deny=tuple(new[:2]), exploration=1.0)
     young = [item_id for item_id in new[2:] if item_ids.index(item_id) <= 20]
     every, limited = suggester.recommend_many(
-        [asked, replace(asked, exploration_column="added", exploration_max_age_days=20)], recommender._now.live
+        [asked, replace(asked, exploration_column="added", exploration_max_age_days=20)], now.live
     )
     assert isinstance(every, Recommendations)
     assert isinstance(limited, Recommendations)
@@ -253,10 +251,10 @@ def test_new_items_get_their_share_of_the_places_up_to_an_age(
 
 
 def test_diversity_keeps_the_first_item_and_brings_in_others_that_are_less_alike(
-    recommender: mmrec.Recommender, item_ids: list[str]
+    recommender: mmrec.Recommender, item_ids: list[str], demo_bundle: Path
 ) -> None:
     asked = RecommendRequest(tuple(item_ids[:3]), k=8)
-    fused = recommender._now.parts.fused_ND
+    fused = open_bundle(demo_bundle).read_tensors("embeddings.safetensors")["fused"]
 
     def likeness(reply: Recommendations) -> float:
         own = fused[[item_ids.index(item_id) for item_id in reply.item_ids]]
@@ -267,11 +265,13 @@ def test_diversity_keeps_the_first_item_and_brings_in_others_that_are_less_alike
     assert likeness(varied) < likeness(plain)
 
 
-def test_damping_brings_in_less_popular_items(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
-    counts = recommender._now.parts.popularity_N
+def test_damping_brings_in_less_popular_items(
+    recommender: mmrec.Recommender, item_ids: list[str], demo_dataset: Path
+) -> None:
+    counts = Counter(pq.read_table(demo_dataset / "events.parquet")["item_id"].to_pylist())
 
     def popularity(reply: Recommendations) -> float:
-        return float(np.mean([counts[item_ids.index(item_id)] for item_id in reply.item_ids]))
+        return float(np.mean([counts[item_id] for item_id in reply.item_ids]))
 
     for history in (tuple(item_ids[:3]), ()):
         asked = RecommendRequest(history, k=10, explain=True)

@@ -11,6 +11,7 @@ import torch
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemInput
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
@@ -21,7 +22,10 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.tokenizer import fit_tokenizer
-from mmrec.training import evaluate_bundle
+from mmrec.training import EvaluationSettings, evaluate_bundle
+from tests.recommender.conftest import ITEM_IDS
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -49,16 +53,15 @@ def published(recommender: mmrec.Recommender, root: Path, catalogue: str) -> Pat
 
 
 def answers(recommender: mmrec.Recommender) -> list[Recommendations]:
-    ids = recommender._now.parts.catalogue.item_ids
-    interactions = recommender._now.parts.interactions
-    requests = [RecommendRequest(user_id=user_id, k=70, explain=True) for user_id in interactions.user_ids[:12]]
-    requests += [RecommendRequest(history=(ids[2], ids[7], "new-1"), k=20), RecommendRequest(k=20, exploration=0.2)]
+    users = ("c0023", "c0046", "c0093", "c0088", "c0117", "c0060", "c0010", "c0109", "c0049", "c0110", "c0018", "c0079")
+    requests = [RecommendRequest(user_id=user_id, k=70, explain=True) for user_id in users]
+    requests += [RecommendRequest(history=("p0003", "p0008", "new-1"), k=20), RecommendRequest(k=20, exploration=0.2)]
     return [found for found in recommender.recommend_many(requests) if isinstance(found, Recommendations)]
 
 
 def changed(own: mmrec.Recommender, picture: bytes) -> list[str]:
     """Changes of every kind; the ids that the catalogue had before."""
-    ids = list(own._now.parts.catalogue.item_ids)
+    ids = list(ITEM_IDS)
     own.upsert_items([lamp("new-1", picture), lamp("new-2"), lamp("new-3"), lamp(ids[5], title="Something else")])
     own.delete_items([ids[2], ids[40], "new-3"])
     # Back again, in its old row.
@@ -125,11 +128,11 @@ def test_the_index_of_a_published_catalogue_is_sound_and_holds_no_gone_item(
 def test_a_published_catalogue_is_measured_on_what_can_still_be_recommended(
     own: mmrec.Recommender, root: Path, picture: bytes
 ) -> None:
-    before = evaluate_bundle(root, device="cpu", beam_sample=0)
+    before = evaluate_bundle(root, settings=EvaluationSettings(beam_sample=0, device="cpu"))
     answer = Counter(before.questions.targets).most_common(1)[0][0]
     own.delete_items([answer])
     published(own, root, "c+1")
-    after = evaluate_bundle(root, device="cpu", beam_sample=0)
+    after = evaluate_bundle(root, settings=EvaluationSettings(beam_sample=0, device="cpu"))
     assert answer not in after.questions.targets
     assert after.evaluation.questions == sum(target != answer for target in before.questions.targets)
     assert (before.evaluation.items, after.evaluation.items) == (60, 59)
@@ -145,12 +148,12 @@ def test_a_published_catalogue_is_measured_on_what_can_still_be_recommended(
 def test_another_version_takes_the_place_of_the_one_being_served(
     own: mmrec.Recommender, root: Path, picture: bytes
 ) -> None:
-    ids = list(own._now.parts.catalogue.item_ids)
+    ids = list(ITEM_IDS)
     own.record_events([("someone", ids[0]), ("someone", ids[2]), ("", ids[1]), ("someone", ids[3])])
     writer = own.load_current()
     changed(writer, picture)
     published(writer, root, "c+5")
-    before = own._now
+    before = own.snapshot()
     own.adopt(own.load_current())
     # A question that has begun goes on with what was there.
     assert before.recommend_many([RecommendRequest(k=100)])[0].versions == before.versions  # type: ignore[union-attr]
@@ -158,10 +161,11 @@ def test_another_version_takes_the_place_of_the_one_being_served(
     assert own.recommend([]).versions.catalogue == "c+5"
     assert own.items([ids[2]]).missing_ids == (ids[2],)
     # What was recorded went over, the item that is gone included.
-    assert own._now.live.history("someone").tolist() == [0, 2, 3]
-    own.recommend([], user_id="someone")
-    assert own._now.ranker.parts.popularity_N is not before.parts.popularity_N
-    counts = own._now.live.transitions(own.info().items + 1)[0]
+    live = own.snapshot().live
+    assert live.history("someone").tolist() == [0, 2, 3]
+    graphs = live.transitions(own.info().items + 1)
+    assert graphs is not None
+    counts = graphs[0]
     assert counts.popularity_N[1] == before.parts.transitions.popularity_N[1] + 1
     assert own.record_events([("someone", "new-1")]) == []
     # Changes go on from there.
@@ -170,26 +174,27 @@ def test_another_version_takes_the_place_of_the_one_being_served(
 
 def requantised(own: mmrec.Recommender) -> mmrec.Recommender:
     """The same catalogue under other codebooks, with an LLM that has learned nothing yet."""
-    parts, bundle = own._now.parts, own.bundle
+    now, bundle = own.snapshot(), own.bundle
+    parts = now.parts
     config = TokenizerConfig(levels=2, codebook_size=8)
-    fitted = fit_tokenizer(parts.fused_ND, parts.interactions, config, seed=1)
+    fitted = fit_tokenizer(parts.fused_ND.whole(), parts.interactions, config, seed=1)
     index = build_decode_index(fitted.semantic_ids_NP)
     table = parts.generator.catalogue.table()._replace(paths_NP=torch.from_numpy(fitted.semantic_ids_NP.astype(int)))
     parts = parts._replace(
-        semantic_ids_NP=fitted.semantic_ids_NP,
+        semantic_ids_NP=Segmented(fitted.semantic_ids_NP),
         decode_index=index,
         tokenizer=fitted.tokenizer,
         generator=Generator(parts.generator.config, table, index.widths),
     )
     versions = replace(bundle.manifest.versions, codebook="b2")
     anew = replace(bundle, manifest=replace(bundle.manifest, versions=versions))
-    return mmrec.Recommender(anew, Ranker(parts, own._now.ranker.device, own._now.ranker.dtype), own._encoder)
+    return mmrec.Recommender(anew, Ranker(parts, now.ranker.device, now.ranker.dtype), now.sides.encoder)
 
 
 def test_semantic_ids_of_the_codebooks_before_can_be_looked_up(
     own: mmrec.Recommender, root: Path, picture: bytes
 ) -> None:
-    ids = list(own._now.parts.catalogue.item_ids)
+    ids = list(ITEM_IDS)
     old = own.info().versions.codebook
     paths = {entry.item_id: entry.semantic_id for entry in own.semantic_ids(ids).entries}
     other = requantised(own)

@@ -15,11 +15,10 @@ from PIL import Image
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
-from mmrec.data.files import new_array_file, replace_file
 from mmrec.errors import FailedPreconditionError
-from mmrec.generator.curves import Curves
-from mmrec.generator.training_log import EpochRecord
 from mmrec.runtime.disk_errors import naming_file, refusal, refusals_as_errors
+from mmrec.runtime.event_file import EventFile
+from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.understanding.index_files import IndexDescription, write_index
 from mmrec_encoders.weights import write_weights
 from tests.conftest import fill_disk
@@ -75,12 +74,13 @@ def test_a_vector_index_that_finds_no_room(small_disk: Path) -> None:
 
 
 def test_event_files_that_find_no_room_end_the_training_and_do_not_block_it(small_disk: Path) -> None:
-    curves = Curves(None, small_disk / "runs")
+    events = EventFile(small_disk / "runs")
     fill_disk(small_disk / "filler")
 
     def train() -> None:
         for number in range(2000):
-            curves.epoch([EpochRecord(1, 1.0, 1.0, 0.5, 1.0)], 1, number)
+            events.add(number, {"epoch/item_loss": 1.0, "epoch/seconds": 1.0})
+            events.flush()
 
     with pytest.raises(OSError, match="No space left on device") as raised:
         train()

@@ -19,7 +19,7 @@ HEAVY = [
 
 
 @pytest.mark.parametrize(
-    "module", ["mmrec", "mmrec.sdk.client", "mmrec.sdk.aio", "mmrec.sdk.wire.messages", "mmrec.sdk.transport"]
+    "module", ["mmrec", "mmrec.sdk.client", "mmrec.sdk.aio", "mmrec.sdk.codec", "mmrec.sdk.transport"]
 )
 def test_the_sdk_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"

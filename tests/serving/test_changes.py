@@ -30,6 +30,8 @@ from mmrec.v1 import common_pb2, item_pb2, item_pb2_grpc
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import VERSIONS, FakeEngine
 
+pytestmark = pytest.mark.slow
+
 
 def hats(*ids: str) -> list[ItemInput]:
     return [ItemInput(item_id, "hat") for item_id in ids]

@@ -34,7 +34,7 @@ from mmrec.errors import (
 from mmrec.sdk.aio import AsyncClient
 from mmrec.sdk.client import Client
 from mmrec.sdk.rpcs import METHODS, RPCS, SERVICES
-from mmrec.sdk.wire.status import DETAILS_KEY, error_from_trailer
+from mmrec.sdk.status import DETAILS_KEY, error_from_trailer
 from mmrec.v1 import recommendation_pb2, understanding_pb2
 from mmrec_serving import BackgroundServer, ServerConfig
 from tests.fake_engine import EngineExit, FakeEngine

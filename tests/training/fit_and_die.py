@@ -1,28 +1,35 @@
-"""Runs a fit in a process of its own and kills it with SIGKILL at the first word of a stage.
+"""Runs one fit again and again and kills it with SIGKILL at the first word of a stage.
 
-Usage: python fit_and_die.py DATASET OUT STAGE COUNT. COUNT: how often the stage is told of before the kill. STAGE "-"
-lives to the end.
+Usage: python fit_and_die.py DATASET OUT STAGE:COUNT... COUNT: how often the stage is told of before the kill. Each fit
+is a process forked from this one, which has loaded everything and computed nothing. The last one lives to the end.
+Prints a JSON line for each: how it ended, whether a bundle is there, and the stages it went through.
 """
 
+import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
+from mmrec.bundle import open_bundle
+from mmrec.errors import MmrecError
 from mmrec.runtime.progress import NoProgress
 from mmrec.training import fit_dataset
 from tests.conftest import quick_fit
 
 
 class Deadly(NoProgress):
-    def __init__(self, stage: str, count: int) -> None:
+    def __init__(self, told: Path, stage: str, count: int) -> None:
+        self.told = told
         self.stage = stage
         self.count = count
         self.current = ""
 
     def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
         self.current = stage
-        print(stage, flush=True)
+        with self.told.open("a") as file:
+            file.write(f"{stage}\n")
 
     def advance(self, n: int = 1) -> None:
         if self.stage in self.current:
@@ -31,6 +38,32 @@ class Deadly(NoProgress):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+def fit(dataset: Path, out: Path, progress: Deadly) -> None:
+    code = 1
+    try:
+        fit_dataset(dataset, out, quick_fit(), progress)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    os._exit(code)
+
+
+def is_there(bundle: Path) -> bool:
+    try:
+        return bool(open_bundle(bundle))
+    except MmrecError:
+        return False
+
+
 if __name__ == "__main__":
-    dataset, out, stage, count = sys.argv[1:]
-    fit_dataset(Path(dataset), Path(out), quick_fit(), Deadly(stage, int(count)))
+    dataset, out = map(Path, sys.argv[1:3])
+    for kill in (*sys.argv[3:], "nothing of this name:0"):
+        stage, _, count = kill.partition(":")
+        told = out.with_name("stages.txt")
+        told.write_text("")
+        child = os.fork()
+        if not child:
+            fit(dataset, out, Deadly(told, stage, int(count)))
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        line = {"kill": kill, "ended": ended, "bundle": is_there(out), "stages": told.read_text().splitlines()}
+        print(json.dumps(line), flush=True)

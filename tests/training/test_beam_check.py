@@ -14,6 +14,8 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.training.beam_check import check_beam
 from mmrec.training.evaluation import evaluate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def narrow(demo_bundle: Path) -> Ranker:

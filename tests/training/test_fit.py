@@ -11,32 +11,29 @@ import numpy as np
 import pytest
 
 from mmrec.bundle import open_bundle
-from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError, MmrecError, NotFoundError
+from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError, NotFoundError
 from mmrec.runtime.progress import NoProgress
 from mmrec.training import FitConfig, evaluate_bundle, fit_dataset, preset
 from tests.conftest import quick_fit
 
-
-def run(script: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(script), *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+pytestmark = pytest.mark.slow
 
 
 def test_a_fit_killed_again_and_again_ends_in_the_same_bundle(
     demo_dataset: Path, demo_bundle: Path, tmp_path: Path, child_environment: dict[str, str]
 ) -> None:
-    script = Path(__file__).parent / "fit_and_die.py"
     out = tmp_path / "bundle"
-    for stage, count in (("small image encoder", "0"), ("fusion", "3"), ("train", "0"), ("evaluate", "0")):
-        killed = run(script, child_environment, str(demo_dataset), str(out), stage, count)
-        assert killed.returncode == -signal.SIGKILL, (stage, killed.stderr)
-        with pytest.raises(MmrecError):
-            open_bundle(out)
-    finished = run(script, child_environment, str(demo_dataset), str(out), "-", "0")
-    assert finished.returncode == 0, finished.stderr
+    command = [sys.executable, str(Path(__file__).parent / "fit_and_die.py"), str(demo_dataset), str(out)]
+    kills = ["small image encoder:0", "fusion:3", "train:0", "evaluate:0"]
+    done = subprocess.run([*command, *kills], env=child_environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *killed, finished = map(json.loads, done.stdout.splitlines())
+    assert [(one["kill"], one["ended"], one["bundle"]) for one in killed] == [
+        (kill, -signal.SIGKILL, False) for kill in kills
+    ], done.stderr
+    assert (finished["ended"], finished["bundle"]) == (0, True), done.stderr
     # Everything before the kill in the evaluation was kept: nothing is encoded or trained again.
-    stages = finished.stdout.splitlines()
+    stages = finished["stages"]
     kept = {stage.partition(": ")[2] for stage in stages if stage.startswith("kept")}
     assert kept >= {"words", "small-image-encoder", "pictures", "fusion", "tokens"}
     assert not [stage for stage in stages if "encoding" in stage or "training" in stage or stage.startswith("fusion")]

@@ -10,6 +10,8 @@ import pytest
 from mmrec.bundle import open_bundle
 from tests.training.test_fit import EVENTS, ITEMS, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(900)  # three starts of torch, and on a busy machine each message waits for its turn
 def test_two_processes_publish_one_bundle(tmp_path: Path, child_environment: dict[str, str]) -> None:

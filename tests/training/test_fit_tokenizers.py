@@ -16,6 +16,8 @@ from mmrec.semantic_ids.rq_vae import RqVaeConfig
 from mmrec.training import fit_dataset
 from tests.conftest import quick_fit
 
+pytestmark = pytest.mark.slow
+
 ITEMS = "item_id\ttitle\tkind\n" + "".join(f"i{n}\tthing number {n}\t{'ab'[n % 2]}\n" for n in range(12))
 EVENTS = "user_id\titem_id\tposition\n" + "".join(f"u{u}\ti{(u + n) % 12}\t{n}\n" for u in range(6) for n in range(4))
 

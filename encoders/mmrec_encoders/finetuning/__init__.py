@@ -1,20 +1,21 @@
 """Fine-tuning: encoders trained contrastively on a catalogue's own pairs of pictures and texts.
 
-In: a dataset folder and an `AdaptConfig`. Out: a folder of encoders, and a report of retrieval on held-out titles.
+In: a dataset folder and an `FinetuningConfig`. Out: a folder of encoders, and a report of retrieval on held-out titles.
 """
 
 from mmrec.runtime.processes import in_main_process
-from mmrec_encoders.finetuning.config import AdaptConfig, SmallTowers, Views, adapt_preset, small_towers
-from mmrec_encoders.finetuning.report import AdaptReport
-from mmrec_encoders.finetuning.run import adapt_encoders
+from mmrec_encoders.augment import Views
+from mmrec_encoders.finetuning.config import FinetuningConfig, SmallTowers, finetuning_preset, small_towers
+from mmrec_encoders.finetuning.report import FinetuningReport
+from mmrec_encoders.finetuning.run import finetune_encoders
 
 __all__ = [
-    "AdaptConfig",
-    "AdaptReport",
+    "FinetuningConfig",
+    "FinetuningReport",
     "SmallTowers",
     "Views",
-    "adapt_encoders",
-    "adapt_preset",
+    "finetune_encoders",
+    "finetuning_preset",
     "in_main_process",
     "small_towers",
 ]

@@ -1,12 +1,13 @@
-"""What `adapt` trains and how, as frozen values. Knows nothing about models or data."""
+"""What fine-tuning trains and how, as frozen values. Knows nothing about models or data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.device import DTYPES
+from mmrec_encoders.augment import Views
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.small_clip import SmallClipShape
 
@@ -14,35 +15,6 @@ Mode = Literal["small", "full", "locked-image"]
 Loss = Literal["clip", "siglip"]
 TEXT_KINDS = ("title", "item", "columns", "phrase", "value")
 """Names of the texts an item has; anything with a brace in it is a template over the columns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """How a picture is changed each time it is shown.
-
-    Attributes:
-        min_area: Smallest share of the picture that a random crop keeps, over 0; 1 keeps all.
-        stretch: Largest change of the proportions, as the natural logarithm of width over height.
-        colour: Largest relative change of brightness, contrast and saturation, below 1. Colours are never
-            removed: words name them.
-        flip: Share of the views that are mirrored.
-    """
-
-    min_area: float = 0.5
-    stretch: float = 0.2
-    colour: float = 0.1
-    flip: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_area <= 1:
-            raise InvalidArgumentError(
-                f"min_area is {self.min_area}; it must be over 0 and at most 1", field="min_area"
-            )
-        for name in ("colour", "flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1", field=name)
-        if self.stretch < 0:
-            raise InvalidArgumentError(f"stretch is {self.stretch}; it must be 0 or more", field="stretch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +59,13 @@ class SmallTowers:
 
 
 @dataclass(frozen=True, slots=True)
-class AdaptConfig:
-    """How encoders are trained on a catalogue; `adapt_preset` has the values that suit each mode.
+class FinetuningConfig:
+    """How encoders are trained on a catalogue; `finetuning_preset` has the values that suit each mode.
 
     Attributes:
         mode: ``small`` trains a small CLIP from scratch over a frozen text encoder; ``full`` trains both towers of
             a pretrained open_clip model; ``locked-image`` trains its text tower to the frozen image tower.
-        image_model: The open_clip model of ``full`` and ``locked-image``, as `presets.image_config` reads it.
+        image_model: The open_clip model of ``full`` and ``locked-image``, as `open_clip_config` reads it.
         text_model: The frozen text encoder of ``small``.
         towers: Of ``small``.
         loss: ``clip`` or ``siglip``.
@@ -238,7 +210,7 @@ def small_towers(size: str = "base") -> SmallTowers:
     return SmallTowers(shape=SmallClipShape(dim=512, width=64, layers=(2, 2, 2, 2), network="resnet"))
 
 
-def adapt_preset(mode: str = "small", **changes: Any) -> AdaptConfig:
+def finetuning_preset(mode: str = "small", **changes: Any) -> FinetuningConfig:
     """The values that suit a mode, with `changes` over them.
 
     Raises:
@@ -246,7 +218,7 @@ def adapt_preset(mode: str = "small", **changes: Any) -> AdaptConfig:
     """
     config: dict[str, Any] = {"mode": mode}
     if mode in ("full", "locked-image"):
-        # Pretrained towers speak of whole pictures and of plain sentences; small steps keep what they know.
+        # Pretrained towers know whole pictures and plain sentences; small steps keep what they know.
         config |= {
             "epochs": 6,
             "learning_rate": 2e-5 if mode == "full" else 1e-4,
@@ -254,4 +226,4 @@ def adapt_preset(mode: str = "small", **changes: Any) -> AdaptConfig:
             "weight_decay": 0.1,
             "views": Views(min_area=0.7, stretch=0.1, colour=0.05),
         }
-    return replace(AdaptConfig(), **{**config, **changes}) if mode == "small" else AdaptConfig(**{**config, **changes})
+    return FinetuningConfig(**{**config, **changes})

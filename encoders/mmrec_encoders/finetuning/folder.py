@@ -1,4 +1,4 @@
-"""The folder that an adaptation writes: one writer at a time, work that survives a kill, results whole or not at all.
+"""The folder that a fine-tuning writes: one writer at a time, work that survives a kill, results whole or not at all.
 
     open_clip_config.json, open_clip_model.safetensors    of a pretrained model, or
     small_clip_pair.safetensors                           of a small CLIP
@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmrec.data.files import replace_file
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.runtime.files import replace_file
 
 DESCRIPTION = "adapt.json"
 REPORT = "REPORT.md"

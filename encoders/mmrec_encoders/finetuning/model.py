@@ -1,4 +1,4 @@
-"""What the loop needs of the towers it trains. Knows nothing about any."""
+"""What fine-tuning needs of the towers that it trains. Knows nothing about any."""
 
 # Axes: B pairs of a chunk
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Trainee(Model, Scored, Protocol):
+class ContrastiveModel(Model, Scored, Protocol):
     """Two towers, and their inputs by pair and by text."""
 
     def read(self, rows_B: npt.NDArray[np.int64]) -> torch.Tensor:

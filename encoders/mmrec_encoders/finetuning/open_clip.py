@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.dataset import Dataset
-from mmrec.data.files import new_array_file, replace_file
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import Progress
 from mmrec.runtime.quiet import quiet_loading
-from mmrec_encoders.finetuning.config import AdaptConfig
-from mmrec_encoders.finetuning.open_clip_model import OpenClipTrainee
+from mmrec_encoders.finetuning.config import FinetuningConfig
+from mmrec_encoders.finetuning.open_clip_model import OpenClip, OpenClipInputs, OpenClipModel
 from mmrec_encoders.finetuning.pairs import Pairs
 from mmrec_encoders.finetuning.pictures import StreamedPictures, check_pictures, kept_failures
 from mmrec_encoders.finetuning.setup import Prepared, without_failures
@@ -51,7 +51,7 @@ _TRIED = ("a red mug", "Größe: 38, weiß", "two-piece set (women's)")
 
 
 def prepare_open_clip(
-    data: Dataset, pairs: Pairs, work: Path, config: AdaptConfig, processes: Processes, progress: Progress
+    data: Dataset, pairs: Pairs, work: Path, config: FinetuningConfig, processes: Processes, progress: Progress
 ) -> Prepared:
     """Make ready; what the first process writes into the work folder the others wait for.
 
@@ -81,20 +81,14 @@ def prepare_open_clip(
     )
     held = StreamedPictures(refs, data.pictures, preparation)
     training = StreamedPictures(refs, data.pictures, larger)
+    loaded = OpenClip(model, preparation, tokenize)
     locked = config.mode == "locked-image"
     if locked:
-        _encode_frozen(work / _VECTORS, model, held, len(refs), preparation, processes, progress)
-    trainee = OpenClipTrainee(
-        config,
-        model,
-        preparation,
-        tokenize,
-        None if locked else training,
-        None if locked else held,
-        np.load(work / _VECTORS, mmap_mode="r") if locked else None,
-        _tokens(left.train.texts, tokenize, progress),
-        processes.device,
-    )
+        _encode_frozen(work / _VECTORS, loaded, held, len(refs), processes, progress)
+    inputs = OpenClipInputs(_tokens(left.train.texts, tokenize, progress), training, held)
+    if locked:
+        inputs = OpenClipInputs(inputs.tokens_UL, frozen_MD=np.load(work / _VECTORS, mmap_mode="r"))
+    towers = OpenClipModel(config, loaded, inputs, processes.device)
     fresh_bias = config.loss == "siglip" and model_cfg.get("init_logit_bias") is None
     if fresh_bias:
         # open_clip gives a model a bias where its configuration says so; the number is written over by the weights.
@@ -102,7 +96,7 @@ def prepare_open_clip(
 
     def calibrate(step: int) -> None:
         if fresh_bias:
-            _calibrate(trainee, left, step, config.seed)
+            _calibrate(towers, left, step, config.seed)
 
     def save(folder: Path) -> dict[str, str]:
         write_open_clip(folder, model, model_cfg, tokenize)
@@ -121,7 +115,7 @@ def prepare_open_clip(
         training.close()
         held.close()
 
-    return Prepared(trainee, left, unreadable, save, close, calibrate)
+    return Prepared(towers, left, unreadable, save, close, calibrate)
 
 
 def write_open_clip(folder: Path, model: Any, model_cfg: dict[str, Any], tokenize: Any) -> None:
@@ -190,13 +184,7 @@ def _tokens(texts: Sequence[str], tokenize: Any, progress: Progress) -> npt.NDAr
 
 
 def _encode_frozen(
-    path: Path,
-    model: Any,
-    pictures: StreamedPictures,
-    count: int,
-    preparation: ClipPreparation,
-    processes: Processes,
-    progress: Progress,
+    path: Path, loaded: OpenClip, pictures: StreamedPictures, count: int, processes: Processes, progress: Progress
 ) -> None:
     """Unit vectors of all pictures in a file, each process computing its share of the rows."""
     import torch
@@ -205,6 +193,7 @@ def _encode_frozen(
     if path.is_file():
         return
     temporary = path.with_name(f".{path.name}.tmp")
+    model, preparation, _ = loaded
     mean, std = (
         torch.tensor(values, device=processes.device).view(1, 3, 1, 1) for values in (preparation.mean, preparation.std)
     )
@@ -236,11 +225,11 @@ def _encode_frozen(
     progress.finish(f"{len(own):,} pictures encoded")
 
 
-def _calibrate(trainee: OpenClipTrainee, pairs: Pairs, step: int, seed: int) -> None:
+def _calibrate(towers: OpenClipModel, pairs: Pairs, step: int, seed: int) -> None:
     """Scale and bias of the sigmoid loss that suit the vectors as they are.
 
-    A model that was trained with the softmax loss has no bias, and a bias that is far off takes longer to mend than a
-    fine-tuning lasts. Two numbers are fitted to some steps' worth of training pairs; nothing else changes.
+    A model that was trained with the softmax loss has no bias, and a bias that is far off takes longer to correct than
+    a fine-tuning lasts. Two numbers are fitted to some steps' worth of training pairs; nothing else changes.
     """
     import torch
 
@@ -249,14 +238,14 @@ def _calibrate(trainee: OpenClipTrainee, pairs: Pairs, step: int, seed: int) -> 
     steps = max(1, min(_CALIBRATION, len(pairs.training_rows)) // step)
     rows = rng.permutation(pairs.training_rows)[: steps * step]
     texts = draw_texts(pairs.train, rows, rng.random(len(rows)))
-    trainee.module.eval()
+    towers.module.eval()
     with torch.no_grad():
         pictures = [
-            trainee.pictures(trainee.view(trainee.read(part), torch.Generator().manual_seed(seed)))
+            towers.pictures(towers.view(towers.read(part), torch.Generator().manual_seed(seed)))
             for part in np.array_split(rows, max(1, len(rows) // _FROZEN_BATCH))
         ]
         words = [
-            trainee.words(trainee.word_inputs(part))
+            towers.words(towers.word_inputs(part))
             for part in np.array_split(texts, max(1, len(texts) // _FROZEN_BATCH))
         ]
         sides = [torch.split(torch.cat(side), step) for side in (pictures, words)]
@@ -264,7 +253,7 @@ def _calibrate(trainee: OpenClipTrainee, pairs: Pairs, step: int, seed: int) -> 
         torch.from_numpy(true_texts(pairs.train.ids_NS[part], drawn)).to(sides[0][0].device)
         for part, drawn in zip(np.split(rows, steps), np.split(texts, steps), strict=True)
     ]
-    scale = trainee.module.logit_scale.detach().reshape(()).clone().requires_grad_()
+    scale = towers.module.logit_scale.detach().reshape(()).clone().requires_grad_()
     # Half-way between what belongs together and what does not.
     scores = sides[1][0] @ sides[0][0].T
     middle = (scores.diagonal().mean() + scores.mean()) / 2
@@ -274,7 +263,7 @@ def _calibrate(trainee: OpenClipTrainee, pairs: Pairs, step: int, seed: int) -> 
     def cost() -> torch.Tensor:
         search.zero_grad()
         losses = [
-            siglip_loss(picture, word, scale.exp(), bias, true_BB=same, share=trainee.share)
+            siglip_loss(picture, word, scale.exp(), bias, true_BB=same, share=towers.share)
             for picture, word, same in zip(*sides, true, strict=True)
         ]
         loss = torch.stack(losses).mean()
@@ -284,5 +273,5 @@ def _calibrate(trainee: OpenClipTrainee, pairs: Pairs, step: int, seed: int) -> 
     search.step(cost)  # type: ignore[no-untyped-call]
     if bool(torch.isfinite(scale) & torch.isfinite(bias)):
         with torch.no_grad():
-            trainee.module.logit_scale.fill_(float(scale.clamp(0.0, math.log(100.0))))
-            trainee.module.logit_bias.fill_(float(bias))
+            towers.module.logit_scale.fill_(float(scale.clamp(0.0, math.log(100.0))))
+            towers.module.logit_bias.fill_(float(bias))

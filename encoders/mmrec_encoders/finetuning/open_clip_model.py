@@ -8,13 +8,13 @@ Knows nothing about steps and schedules, and nothing about where models come fro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec_encoders.augment import random_view
-from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.pictures import PictureSource
 from mmrec_encoders.preparation import ClipPreparation
 from mmrec_encoders.protocols import Vectors
@@ -26,40 +26,58 @@ _EVAL_BATCH = 64
 _SIGLIP_BIAS = -10.0
 
 
-class OpenClipTrainee:
-    """The towers, and their inputs by pair and by text.
+class OpenClip(NamedTuple):
+    """An open_clip model as it is loaded.
 
-    Args:
-        config: How to train.
-        model: An open_clip model, on the device, in float32.
+    Attributes:
+        model: On the device, in float32.
         preparation: Of pictures as the model looks at them.
         tokenize: Texts to token numbers. Shape: (N, L), int64.
+    """
+
+    model: Any
+    preparation: ClipPreparation
+    tokenize: Callable[[Sequence[str]], torch.Tensor]
+
+
+class OpenClipInputs(NamedTuple):
+    """What the towers are trained and scored on.
+
+    Attributes:
+        tokens_UL: Tokens of the training texts. Shape: (U, L), int32.
         training: Training pictures, larger than the model looks at; None where the image tower is frozen.
         held: Held-out pictures as the model looks at them; None where the image tower is frozen.
         frozen_MD: Vectors of all pairs' pictures where the image tower is frozen, unit rows; an array or a
             ``numpy.memmap``. Shape: (M, D), float32.
-        tokens_UL: Tokens of the training texts. Shape: (U, L), int32.
+    """
+
+    tokens_UL: npt.NDArray[np.int32]
+    training: PictureSource | None = None
+    held: PictureSource | None = None
+    frozen_MD: npt.NDArray[np.float32] | None = None
+
+
+class OpenClipModel:
+    """The towers, and their inputs by pair and by text.
+
+    Args:
+        config: How to train.
+        loaded: The model.
+        inputs: Its inputs.
         device: Where it is trained.
     """
 
     def __init__(
-        self,
-        config: AdaptConfig,
-        model: Any,
-        preparation: ClipPreparation,
-        tokenize: Callable[[Sequence[str]], torch.Tensor],
-        training: PictureSource | None,
-        held: PictureSource | None,
-        frozen_MD: npt.NDArray[np.float32] | None,
-        tokens_UL: npt.NDArray[np.int32],
-        device: torch.device,
+        self, config: FinetuningConfig, loaded: OpenClip, inputs: OpenClipInputs, device: torch.device
     ) -> None:
         import torch
 
+        model, preparation, frozen_MD = loaded.model, loaded.preparation, inputs.frozen_MD
         self.module = model
         self.share = config.share
-        self._config, self._preparation, self._tokenize, self._device = config, preparation, tokenize, device
-        self._training, self._held, self._frozen_MD, self._tokens_UL = training, held, frozen_MD, tokens_UL
+        self._config, self._preparation, self._tokenize, self._device = config, preparation, loaded.tokenize, device
+        self._training, self._held = inputs.training, inputs.held
+        self._frozen_MD, self._tokens_UL = frozen_MD, inputs.tokens_UL
         self._mean, self._std = (
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (preparation.mean, preparation.std)
         )
@@ -95,16 +113,8 @@ class OpenClipTrainee:
         """A random view of each picture, as the model wants it; vectors as they are."""
         if self._frozen_MD is not None:
             return read.to(self._device)
-        views = self._config.views
-        pixels = random_view(
-            read.to(self._device).float() / 255.0,
-            self._preparation.size,
-            generator,
-            min_area=views.min_area,
-            colour=views.colour,
-            stretch=views.stretch,
-            flip=views.flip,
-        )
+        pixels = read.to(self._device).float() / 255.0
+        pixels = random_view(pixels, self._preparation.size, generator, self._config.views)
         # Views are square; a model that looks at another shape is given that.
         height, width = self._preparation.height, self._preparation.width
         if height != width:

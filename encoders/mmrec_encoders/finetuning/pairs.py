@@ -22,7 +22,7 @@ from mmrec_encoders.finetuning.texts import MISSING, TextTable, text_table
 if TYPE_CHECKING:
     from mmrec.catalogue.catalogue import Catalogue
     from mmrec.data.dataset import Dataset
-    from mmrec_encoders.finetuning.config import AdaptConfig
+    from mmrec_encoders.finetuning.config import FinetuningConfig
 
 FEWEST_PAIRS = 8
 
@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
 
     Attributes:
         catalogue: Of these items alone, in the dataset's order. Length M.
-        train: Texts that pictures are shown with in training: those of the pairs that are not held out.
+        train: Texts that pictures are paired with in training: those of the pairs that are not held out.
         held: What held-out items are searched for by: slot 0 the title, slot 1 all the words.
         held_M: Which are held out. Shape: (M,), bool.
         title_M: Number of each item's title. Shape: (M,), int64.
@@ -65,7 +65,7 @@ class Pairs(NamedTuple):
         return np.flatnonzero(self.held_M)
 
 
-def find_pairs(data: Dataset, config: AdaptConfig) -> Pairs:
+def find_pairs(data: Dataset, config: FinetuningConfig) -> Pairs:
     """The items of a dataset that have words and name a picture, split by title.
 
     An item without a title goes by all its words.

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.files import new_array_file, replace_file
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidImageError
+from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.picture_reading import PictureFailure, picture_batches
 

@@ -1,4 +1,4 @@
-"""What an adaptation came to, as a value, as JSON, and as a page for people. Knows nothing about training."""
+"""What a fine-tuning came to, as a value, as JSON, and as a page for people. Knows nothing about training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mmrec.data.summary import DatasetSummary
-from mmrec_encoders.finetuning.loop import EpochFigures
 from mmrec_encoders.finetuning.retrieval import Retrieval
 from mmrec_encoders.finetuning.scoring import HeldOutFigures
+from mmrec_encoders.finetuning.task import EpochFigures
 from mmrec_encoders.finetuning.zero_shot import LabelAccuracy
 
 DIRECTIONS = {
@@ -21,14 +21,14 @@ DIRECTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class AdaptReport:
+class FinetuningReport:
     """What was trained and what came of it.
 
     Attributes:
         out: The folder.
         mode: ``small``, ``full`` or ``locked-image``.
         pairs: Training pairs.
-        texts: Distinct texts that they were shown with.
+        texts: Distinct texts that they were paired with.
         held_pictures: Held-out pairs.
         held_titles: Their distinct titles.
         batch: Pairs compared with each other in a step.
@@ -63,14 +63,14 @@ class AdaptReport:
         return asdict(self)
 
 
-def report_from_json(found: Mapping[str, Any]) -> AdaptReport:
-    """What `AdaptReport.as_json` made.
+def report_from_json(found: Mapping[str, Any]) -> FinetuningReport:
+    """What `FinetuningReport.as_json` made.
 
     Raises:
         KeyError: an entry is missing.
         TypeError: an entry is of another kind.
     """
-    return AdaptReport(
+    return FinetuningReport(
         **{
             **found,
             "unreadable": tuple((str(item), str(why)) for item, why in found["unreadable"]),
@@ -88,7 +88,7 @@ def figures_from_json(found: Mapping[str, Any]) -> HeldOutFigures:
     return HeldOutFigures(**directions, labels=tuple(LabelAccuracy(**label) for label in found["labels"]))
 
 
-def report_page(report: AdaptReport, dataset: str) -> str:
+def report_page(report: FinetuningReport, dataset: str) -> str:
     """Markdown for people."""
     lines = [
         f"# Encoders adapted to {dataset}",

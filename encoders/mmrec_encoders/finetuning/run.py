@@ -1,6 +1,6 @@
-"""From a dataset folder to a folder of adapted encoders: read, split, prepare, score, train, score, publish.
+"""From a dataset folder to a folder of fine-tuned encoders: read, split, prepare, score, train, score, publish.
 
-Run by one process or by a group of them that share the output folder; the first one prepares, writes and speaks.
+Run by one process or by a group of them that share the output folder; the first one prepares, writes and reports.
 """
 
 from __future__ import annotations
@@ -13,29 +13,27 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mmrec.data.dataset import Dataset, read_dataset
-from mmrec.data.files import replace_file
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.runtime.device import resolve_dtype
 from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.files import replace_file
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.shutdown import Stoppable, StopRequest
-from mmrec_encoders.finetuning.config import AdaptConfig, adapt_preset
+from mmrec.runtime.trainer import Trainer, TrainerConfig, TrainingRun
+from mmrec_encoders.finetuning.config import FinetuningConfig, finetuning_preset
 from mmrec_encoders.finetuning.folder import WORK, finished, open_folder, publish, unpublish, work_folder
-from mmrec_encoders.finetuning.loop import Training
 from mmrec_encoders.finetuning.open_clip import prepare_open_clip
 from mmrec_encoders.finetuning.pairs import Pairs, data_hash, find_pairs
-from mmrec_encoders.finetuning.report import AdaptReport, figures_from_json, report_from_json, report_page
-from mmrec_encoders.finetuning.scoring import HeldOutFigures, score
+from mmrec_encoders.finetuning.report import FinetuningReport, figures_from_json, report_from_json, report_page
+from mmrec_encoders.finetuning.scoring import HeldOutFigures
 from mmrec_encoders.finetuning.setup import Prepared
 from mmrec_encoders.finetuning.small_clip import prepare_small
+from mmrec_encoders.finetuning.task import ContrastiveTask, epoch_figures
 from mmrec_encoders.finetuning.zero_shot import label_columns
-
-if TYPE_CHECKING:
-    import torch
 
 _BATCH = {"small": 512, "full": 64, "locked-image": 512}
 _STEPS_A_PASS = 8
@@ -43,30 +41,26 @@ _CHECKPOINT, _BEFORE = "checkpoint.safetensors", "before.json"
 
 
 class _Job(NamedTuple):
-    """One adaptation, as every process of the group has it."""
+    """One fine-tuning, as every process of the group has it."""
 
     data: Dataset
     pairs: Pairs
     columns: tuple[str, ...]
     folder: Path
-    config: AdaptConfig
-    batch: int
-    identity: str
-    processes: Processes
-    dtype: torch.dtype
-    progress: Progress
-    clock: Callable[[], float]
+    config: FinetuningConfig
+    chunk: int
+    run: TrainingRun
 
 
-def adapt_encoders(
+def finetune_encoders(
     dataset: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    config: AdaptConfig | None = None,
+    config: FinetuningConfig | None = None,
     progress: Progress = NO_PROGRESS,
     *,
     max_left_out: float | None = None,
     note: Callable[[str], None] = lambda _: None,
-) -> AdaptReport:
+) -> FinetuningReport:
     """Train encoders contrastively on a catalogue's own pictures and words.
 
     The same call after a kill goes on where it was and ends with the same weights; after the end it returns the
@@ -88,7 +82,7 @@ def adapt_encoders(
         ModelNotAvailableError: a model can be neither found nor fetched.
         StoppedError: the process was asked to stop; what was done is saved.
     """
-    config = config or adapt_preset()
+    config = config or finetuning_preset()
     started = time.monotonic()
     processes = Processes(config.device)
     dtype = resolve_dtype(config.dtype, processes.device)
@@ -101,89 +95,96 @@ def adapt_encoders(
             note(line)
         stack.enter_context(data.pictures)
         pairs = find_pairs(data, config)
-        batch = _batch_size(config, len(pairs.training_rows), processes)
+        chunk = _batch_size(config, len(pairs.training_rows), processes)
         job = _Job(
             data=data,
             pairs=pairs,
             columns=label_columns(data.catalogue, config.labels),
             folder=Path(out),
             config=config,
-            batch=batch,
-            identity=_identity(data, config, batch, processes),
-            processes=processes,
-            dtype=dtype,
-            progress=progress if processes.is_main else NO_PROGRESS,
-            clock=lambda: time.monotonic() - started,
+            chunk=chunk,
+            run=TrainingRun(
+                processes,
+                dtype,
+                progress if processes.is_main else NO_PROGRESS,
+                checkpoint=Path(out) / WORK / _CHECKPOINT,
+                identity=_identity(data, config, chunk, processes),
+                stop=stop,
+                started=started,
+            ),
         )
-        done = finished(job.folder, job.identity)
+        done = finished(job.folder, job.run.identity)
         # Looked at by all before the first may change it.
         processes.wait()
         if done is None:
-            _adapt(job, stop, stack)
+            _finetune(job, Stoppable(job.run.progress, stop), stack)
             processes.wait()
-            done = finished(job.folder, job.identity)
+            done = finished(job.folder, job.run.identity)
             assert done is not None, "the first process has just written it"
         else:
-            job.progress.start("adapting")
-            job.progress.finish(f"{job.folder} already holds what this data and configuration come to")
+            job.run.progress.start("adapting")
+            job.run.progress.finish(f"{job.folder} already holds what this data and configuration come to")
         return report_from_json(done["report"])
 
 
-def _adapt(job: _Job, stop: StopRequest, stack: ExitStack) -> None:
+def _finetune(job: _Job, stoppable: Progress, stack: ExitStack) -> None:
     """Prepare, train and publish."""
-    work = job.folder / WORK
-    if job.processes.is_main:
-        _, resumed = work_folder(job.folder, job.identity)
+    work, config, run = job.folder / WORK, job.config, job.run
+    if run.processes.is_main:
+        _, resumed = work_folder(job.folder, run.identity)
         if resumed:
-            job.progress.start("going on where an earlier run stopped")
-            job.progress.finish()
-    job.processes.wait()
-    prepare = prepare_small if job.config.mode == "small" else prepare_open_clip
-    prepared = prepare(job.data, job.pairs, work, job.config, job.processes, Stoppable(job.progress, stop))
+            run.progress.start("going on where an earlier run stopped")
+            run.progress.finish()
+    run.processes.wait()
+    prepare = prepare_small if config.mode == "small" else prepare_open_clip
+    prepared = prepare(job.data, job.pairs, work, config, run.processes, stoppable)
     stack.callback(prepared.close)
-    _check_left(prepared.pairs, job.batch * job.config.accumulate * job.processes.count)
-    trainee, pairs = prepared.trainee, prepared.pairs
-    prepared.calibrate(job.batch * job.config.accumulate * job.processes.count)
+    task = ContrastiveTask(config, prepared.model, prepared.pairs, job.chunk, run)
+    _check_left(prepared.pairs, task.pairs_per_step)
+    prepared.calibrate(task.pairs_per_step)
+    trainer_config = TrainerConfig(
+        epochs=config.epochs,
+        weight_decay=config.weight_decay,
+        betas=(0.9, config.beta2),
+        clip_norm=config.clip_norm,
+        max_minutes=config.max_minutes,
+        cut_pass=True,
+        checkpoint_minutes=config.save_minutes,
+    )
+    trainer = Trainer(task, trainer_config, run)
+    if run.processes.is_main:
+        before = _before(work / _BEFORE, lambda: task.held_out(job.columns))
+    run.processes.wait()
+    run.progress.start("training", config.epochs * task.epoch_units, "pairs")
+    at = trainer.fit()
+    left_out = f", {at.skipped:,} steps left out for too large gradients" if at.skipped else ""
+    run.progress.finish(task.describe([at.epochs[-1]["loss"]], at) + left_out)
+    if run.processes.is_main:
+        _publish(job, prepared, trainer, before, task.held_out(job.columns))
 
-    def held_out(columns: tuple[str, ...] = ()) -> HeldOutFigures:
-        import torch
 
-        with torch.no_grad(), training.precision():
-            return score(trainee, pairs, columns, job.config.prompts)
-
-    training = Training(job.config, trainee, pairs, job.batch, job.processes, job.dtype, held_out, job.clock)
-    if job.processes.is_main:
-        trainee.module.eval()
-        before = _before(work / _BEFORE, lambda: held_out(job.columns))
-    job.processes.wait()
-    training.run(work / _CHECKPOINT, job.identity, stop, job.progress)
-    if job.processes.is_main:
-        trainee.module.eval()
-        _publish(job, prepared, training, before, held_out(job.columns))
-
-
-def _publish(job: _Job, prepared: Prepared, training: Training, before: HeldOutFigures, after: HeldOutFigures) -> None:
+def _publish(job: _Job, prepared: Prepared, trainer: Trainer, before: HeldOutFigures, after: HeldOutFigures) -> None:
     unpublish(job.folder)
     fingerprints = prepared.save(job.folder)
-    report = AdaptReport(
+    report = FinetuningReport(
         out=str(job.folder),
         mode=job.config.mode,
         pairs=len(prepared.pairs.training_rows),
         texts=len(prepared.pairs.train.texts),
         held_pictures=after.text_to_own_image.queries,
         held_titles=after.text_to_image.queries,
-        batch=training.global_batch,
-        steps=training.position.steps,
+        batch=job.chunk * job.config.accumulate * job.run.processes.count,
+        steps=trainer.at.total,
         unreadable=prepared.unreadable,
         before=before,
         after=after,
-        epochs=training.epochs,
-        seconds=training.seconds,
+        epochs=epoch_figures(trainer.at),
+        seconds=trainer.seconds,
         fingerprints=fingerprints,
         dataset_rows=job.data.summary,
     )
     description = {
-        "identity": job.identity,
+        "identity": job.run.identity,
         "mode": job.config.mode,
         "config": asdict(job.config),
         "data": data_hash(job.data),
@@ -193,7 +194,7 @@ def _publish(job: _Job, prepared: Prepared, training: Training, before: HeldOutF
     publish(job.folder, description, report_page(report, job.data.name))
 
 
-def _batch_size(config: AdaptConfig, pairs: int, processes: Processes) -> int:
+def _batch_size(config: FinetuningConfig, pairs: int, processes: Processes) -> int:
     """Pairs of a chunk: the one that is asked for, or the mode's where the data has a few steps of it."""
     parts = config.accumulate * processes.count
     if not config.batch_size:
@@ -212,17 +213,17 @@ def _check_left(pairs: Pairs, step: int) -> None:
     training = len(pairs.training_rows)
     if training < step:
         raise InvalidDatasetError(
-            f"{training:,} training pairs have a picture that can be read, but a step takes {step:,}; mend the "
+            f"{training:,} training pairs have a picture that can be read, but a step takes {step:,}; repair the "
             "pictures (mmrec check names them), or pass a smaller batch"
         )
 
 
-def _identity(data: Dataset, config: AdaptConfig, batch: int, processes: Processes) -> str:
+def _identity(data: Dataset, config: FinetuningConfig, chunk: int, processes: Processes) -> str:
     """What the result depends on. How many processes share a step is not part of it; how large the step is, is."""
     settings = asdict(config)
     for name in ("save_minutes", "device", "accumulate", "batch_size"):
         del settings[name]
-    settings |= {"chunk": batch, "step": batch * config.accumulate * processes.count, "device": processes.device.type}
+    settings |= {"chunk": chunk, "step": chunk * config.accumulate * processes.count, "device": processes.device.type}
     text = json.dumps([settings, data_hash(data)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -60,7 +60,7 @@ def score(model: Scored, pairs: Pairs, columns: Sequence[str], prompts: Sequence
         model: Gives the vectors.
         pairs: At least one of them held out.
         columns: For zero-shot accuracy; may be empty.
-        prompts: See `AdaptConfig.prompts`.
+        prompts: See `FinetuningConfig.prompts`.
     """
     rows = pairs.held_rows
     pictures_HD = model.encode_held(rows)

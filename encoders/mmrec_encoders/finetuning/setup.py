@@ -13,7 +13,7 @@ from mmrec.errors import InvalidDatasetError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmrec_encoders.finetuning.model import Trainee
+    from mmrec_encoders.finetuning.model import ContrastiveModel
     from mmrec_encoders.finetuning.pairs import Pairs
     from mmrec_encoders.picture_reading import PictureFailure
 
@@ -22,7 +22,7 @@ class Prepared(NamedTuple):
     """A training's towers and data.
 
     Attributes:
-        trainee: To train.
+        model: To train.
         pairs: Those whose picture can be read.
         unreadable: The others: item id and reason.
         save: Writes the result into the folder and gives the fingerprints of its sides.
@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
         calibrate: Puts scale and bias of the loss where they suit the vectors as they are, given the pairs of a step.
     """
 
-    trainee: Trainee
+    model: ContrastiveModel
     pairs: Pairs
     unreadable: tuple[tuple[str, str], ...]
     save: Callable[[Path], dict[str, str]]
@@ -52,7 +52,7 @@ def without_failures(pairs: Pairs, failures: Sequence[PictureFailure]) -> tuple[
     if training < 2 or held < 1:
         raise InvalidDatasetError(
             f"{len(unreadable):,} of {len(keep_M):,} pictures cannot be read, which leaves {training:,} pairs to train "
-            f"on and {held:,} held out; mend the pictures: mmrec check names them (the first: {unreadable[0][1]})"
+            f"on and {held:,} held out; repair the pictures: mmrec check names them (the first: {unreadable[0][1]})"
         )
-    # Words of pictures that cannot be shown are not encoded.
+    # Words of pictures that cannot be read are not encoded.
     return kept._replace(train=kept.train.only(kept.training_rows)), unreadable

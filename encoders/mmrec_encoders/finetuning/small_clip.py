@@ -15,11 +15,11 @@ from mmrec.data.dataset import Dataset
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text
-from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.pairs import Pairs
 from mmrec_encoders.finetuning.pictures import KeptPictures, failures_file, keep_pictures, kept_failures
 from mmrec_encoders.finetuning.setup import Prepared, without_failures
-from mmrec_encoders.finetuning.small_model import SmallTrainee, encode_once, split_once
+from mmrec_encoders.finetuning.small_model import SmallClipModel, encode_once, split_once
 from mmrec_encoders.preparation import Squeeze
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from mmrec_encoders.two_tower import write_two_tower
@@ -28,7 +28,7 @@ _TRAINING, _HELD, _TEXTS, _PIECES = "pictures.npy", "held.npy", "texts.npy", "pi
 
 
 def prepare_small(
-    data: Dataset, pairs: Pairs, work: Path, config: AdaptConfig, processes: Processes, progress: Progress
+    data: Dataset, pairs: Pairs, work: Path, config: FinetuningConfig, processes: Processes, progress: Progress
 ) -> Prepared:
     """Make ready; the first process writes and the others wait for it.
 
@@ -62,7 +62,7 @@ def prepare_small(
         # Last: it says that the words are done.
         encode_once(work / _TEXTS, left.train.texts, text, progress)
     processes.wait()
-    trainee = SmallTrainee(
+    model = SmallClipModel(
         config,
         text,
         KeptPictures(work / _TRAINING, (np.cumsum(~pairs.held_M) - 1)[readable_M]),
@@ -74,10 +74,10 @@ def prepare_small(
 
     def save(folder: Path) -> dict[str, str]:
         file = folder / WEIGHTS
-        write_two_tower(file, trainee.module, trainee.shape, describe_text(text))
+        write_two_tower(file, model.module, model.shape, describe_text(text))
         return {
             "image": AlignedPictures(file, device="cpu").fingerprint,
             "text": AlignedTexts(file, text, device="cpu").fingerprint,
         }
 
-    return Prepared(trainee, left, unreadable, save)
+    return Prepared(model, left, unreadable, save)

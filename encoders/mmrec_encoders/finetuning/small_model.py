@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.files import new_array_file, replace_file
+from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.augment import random_view
-from mmrec_encoders.finetuning.config import AdaptConfig
+from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.pictures import KeptPictures
 from mmrec_encoders.protocols import TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextEncoder
@@ -30,7 +30,7 @@ _TEXTS_AT_ONCE = 2048
 _EVAL_BATCH = 256
 
 
-class SmallTrainee:
+class SmallClipModel:
     """The towers, and their inputs by pair and by text.
 
     Args:
@@ -45,7 +45,7 @@ class SmallTrainee:
 
     def __init__(
         self,
-        config: AdaptConfig,
+        config: FinetuningConfig,
         text: SentenceTextEncoder,
         training: KeptPictures,
         held: KeptPictures,
@@ -86,16 +86,8 @@ class SmallTrainee:
 
     def view(self, read: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """A random view of each picture, 0 to 255. Shape: (B, 3, S, S), float32."""
-        views = self._config.views
-        return 255.0 * random_view(
-            read.to(self._device).float() / 255.0,
-            self.shape.tower.image_size,
-            generator,
-            min_area=views.min_area,
-            colour=views.colour,
-            stretch=views.stretch,
-            flip=views.flip,
-        )
+        pixels = read.to(self._device).float() / 255.0
+        return 255.0 * random_view(pixels, self.shape.tower.image_size, generator, self._config.views)
 
     def word_inputs(self, texts_B: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Frozen vectors and word pieces of training texts. Shapes: (B, T), float32, and (B, L), int64."""

@@ -73,7 +73,9 @@ def contrastive_step(
     precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
     scale_loss: Callable[[torch.Tensor], torch.Tensor] = lambda loss: loss,
 ) -> torch.Tensor:
-    """Gradients of the step's loss, left in the parameters; the loss, the same in every process.
+    """This process's share of the gradients of the step's loss, left in the parameters, and the loss.
+
+    The shares of all processes add up to the gradients of the one big batch; the loss is the same in all of them.
 
     Statistics that layers keep of their inputs (batch normalisation) end as the mean over all chunks.
 
@@ -103,8 +105,7 @@ def contrastive_step(
     sides = [processes.gather(torch.cat([vector[side].detach() for vector in vectors])) for side in range(2)]
     leaves = [side.requires_grad_() for side in sides]
     loss = loss_of(leaves[0], leaves[1])
-    own = model.loss_parameters
-    trained = [parameter for parameter in own if parameter.requires_grad]
+    trained = [parameter for parameter in model.loss_parameters if parameter.requires_grad]
     grads = torch.autograd.grad(scale_loss(loss), [*leaves, *trained])
     for number, chunk in enumerate(chunks):
         pair = vectors[0] if len(chunks) == 1 else forward(chunk)
@@ -116,11 +117,9 @@ def contrastive_step(
         ]
         torch.autograd.backward([vector for vector, _ in parts], [grad for _, grad in parts])
         statistics.after_chunk()
-    own_ids = {id(parameter) for parameter in own}
-    processes.add_up([p.grad for p in model.module.parameters() if p.grad is not None and id(p) not in own_ids])
-    # Computed from all pairs in every process alike, so there is nothing to add up.
+    # Computed from all pairs in every process alike.
     for parameter, grad in zip(trained, grads[2:], strict=True):
-        parameter.grad = grad
+        parameter.grad = grad / processes.count
     statistics.finish()
     return loss.detach()
 
@@ -149,7 +148,7 @@ class _Statistics:
         self._restore()
 
     def finish(self) -> None:
-        self._processes.add_up(self._total)
+        self._processes.all_reduce(self._total)
         everything = self._chunks * self._processes.count
         for buffer, total in zip(self._buffers, self._total, strict=True):
             buffer.copy_(total / everything)

@@ -68,7 +68,7 @@ def text_table(
 
     Args:
         catalogue: The items.
-        kinds: Kinds and weights; see `AdaptConfig.texts`. Those of weight 0 are left out.
+        kinds: Kinds and weights; see `FinetuningConfig.texts`. Those of weight 0 are left out.
         columns: Columns that phrases are made of; empty for those of `category_columns` that are words.
         words: Of the kind ``item``.
 

@@ -74,7 +74,7 @@ def zero_shot(
         held_H: Rows of the held-out pictures. Shape: (H,).
         pictures_HD: Their unit vectors. Shape: (H, D).
         encode: Texts to unit vectors.
-        prompts: See `AdaptConfig.prompts`.
+        prompts: See `FinetuningConfig.prompts`.
 
     Returns:
         None where no held-out item has a label.

@@ -16,7 +16,7 @@ from tests.conftest import ROOT, subprocess_environment
 from tests.encoders.embedding.conftest import write_catalogue
 
 # Fifty runs, in one fixture.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

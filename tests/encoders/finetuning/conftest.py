@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrec_encoders.finetuning import AdaptConfig
+from mmrec_encoders.finetuning import FinetuningConfig
 from tests.encoders.finetuning.tiny import tiny_config, write_colour_shop
 from tests.encoders.models import bert_folder
 
@@ -22,5 +22,5 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_bert: str) -> AdaptConfig:
+def tiny(tiny_bert: str) -> FinetuningConfig:
     return tiny_config(tiny_bert)

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from mmrec.errors import InvalidArgumentError
-from mmrec_encoders.finetuning import AdaptConfig, SmallTowers, Views, adapt_preset
+from mmrec_encoders.finetuning import FinetuningConfig, SmallTowers, Views, finetuning_preset
 from mmrec_encoders.small_clip import SmallClipShape
 
 
 def test_each_mode_has_values_that_suit_it() -> None:
-    small, full = adapt_preset("small"), adapt_preset("full", image_model="ViT-B-32@openai", seed=3)
-    locked = adapt_preset("locked-image", image_model="ViT-B-32@openai")
+    small, full = finetuning_preset("small"), finetuning_preset("full", image_model="ViT-B-32@openai", seed=3)
+    locked = finetuning_preset("locked-image", image_model="ViT-B-32@openai")
     assert (small.mode, small.learning_rate) == ("small", 2e-3)
     assert (full.mode, full.learning_rate, full.seed) == ("full", 2e-5, 3)
     assert (locked.mode, locked.learning_rate) == ("locked-image", 1e-4)
@@ -46,7 +46,7 @@ def test_each_mode_has_values_that_suit_it() -> None:
 )
 def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message.replace("{", r"\{")):
-        AdaptConfig(**values)  # type: ignore[arg-type]
+        FinetuningConfig(**values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from mmrec.data.dataset import read_dataset
-from mmrec_encoders.finetuning import AdaptConfig
+from mmrec_encoders.finetuning import FinetuningConfig
 from mmrec_encoders.finetuning.pairs import data_hash, find_pairs
 from tests.encoders.finetuning.tiny import write_colour_shop
 
 
-def test_words_of_held_out_items_are_not_among_those_to_train_on(colour_shop: Path, tiny: AdaptConfig) -> None:
+def test_words_of_held_out_items_are_not_among_those_to_train_on(colour_shop: Path, tiny: FinetuningConfig) -> None:
     for seed in range(5):
         pairs = find_pairs(read_dataset(colour_shop), replace(tiny, seed=seed))
         held = [pairs.catalogue.titles[row] for row in pairs.held_rows]
@@ -21,7 +21,7 @@ def test_words_of_held_out_items_are_not_among_those_to_train_on(colour_shop: Pa
         assert (pairs.train.ids_NS[pairs.training_rows, 0] >= 0).all()
 
 
-def test_namesakes_are_on_the_same_side_whatever_their_letters(colour_shop: Path, tiny: AdaptConfig) -> None:
+def test_namesakes_are_on_the_same_side_whatever_their_letters(colour_shop: Path, tiny: FinetuningConfig) -> None:
     for seed in range(10):
         pairs = find_pairs(read_dataset(colour_shop), replace(tiny, seed=seed, hold_out=0.5))
         first, second = (pairs.catalogue.row_of(item) for item in ("i01", "i45"))
@@ -31,13 +31,13 @@ def test_namesakes_are_on_the_same_side_whatever_their_letters(colour_shop: Path
         assert pairs.title_M[first] == pairs.title_M[second]
 
 
-def test_items_without_words_or_picture_are_no_pairs(colour_shop: Path, tiny: AdaptConfig, tmp_path: Path) -> None:
+def test_items_without_words_or_picture_are_no_pairs(colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path) -> None:
     pairs = find_pairs(read_dataset(colour_shop), tiny)
     assert len(pairs.catalogue) == 47
     assert pairs.catalogue.row_of("i47") is None
 
 
-def test_an_item_without_a_title_goes_by_all_its_words(tiny: AdaptConfig, tmp_path: Path) -> None:
+def test_an_item_without_a_title_goes_by_all_its_words(tiny: FinetuningConfig, tmp_path: Path) -> None:
     shop = write_colour_shop(tmp_path / "shop", items=12)
     lines = (shop / "items.tsv").read_text().splitlines()
     lines[3] = "i02\t\tblue\tball\t2.png"
@@ -47,7 +47,7 @@ def test_an_item_without_a_title_goes_by_all_its_words(tiny: AdaptConfig, tmp_pa
     assert [pairs.held.texts[text] for text in pairs.held.ids_NS[row]] == ["colour: blue. shape: ball"] * 2
 
 
-def test_the_pairs_that_are_left_keep_their_texts_and_sides(colour_shop: Path, tiny: AdaptConfig) -> None:
+def test_the_pairs_that_are_left_keep_their_texts_and_sides(colour_shop: Path, tiny: FinetuningConfig) -> None:
     pairs = find_pairs(read_dataset(colour_shop), tiny)
     keep = np.arange(47) % 3 != 0
     left = pairs.take(keep)
@@ -66,7 +66,7 @@ def test_the_hash_changes_with_words_and_with_pictures(tmp_path: Path) -> None:
     assert len({first, second, data_hash(read_dataset(shop))}) == 3
 
 
-def test_texts_to_train_on_are_made_of_words(tiny: AdaptConfig, tmp_path: Path) -> None:
+def test_texts_to_train_on_are_made_of_words(tiny: FinetuningConfig, tmp_path: Path) -> None:
     shop = write_colour_shop(tmp_path / "shop", items=12)
     lines = (shop / "items.tsv").read_text().splitlines()
     priced = [f"{lines[0]}\tprice", *(f"{line}\t{row % 2 + 5} EUR" for row, line in enumerate(lines[1:]))]

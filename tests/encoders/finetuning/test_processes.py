@@ -13,10 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from mmrec.runtime.processes import Processes
-from mmrec_encoders.finetuning import AdaptConfig, adapt_encoders, in_main_process
+from mmrec_encoders.finetuning import FinetuningConfig, finetune_encoders, in_main_process
 from tests.encoders.finetuning.test_open_clip import config_for
 from tests.encoders.finetuning.tiny import still
 from tests.encoders.models import open_clip_folder
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_process_by_itself_is_a_group_of_one() -> None:
@@ -24,9 +26,10 @@ def test_a_process_by_itself_is_a_group_of_one() -> None:
     assert (alone.index, alone.count, alone.is_main, str(alone.device)) == (0, 1, True, "cpu")
     rows = torch.eye(2)
     assert alone.gather(rows) is rows
-    alone.add_up([rows])
+    alone.all_reduce([rows])
+    alone.broadcast_tensors([rows])
     assert torch.equal(rows, torch.eye(2))
-    assert alone.agree(True, 3.0) == (True, 3.0)
+    assert alone.broadcast("value") == "value"
     assert in_main_process("cpu")
 
 
@@ -38,12 +41,12 @@ def test_a_group_of_one_process_needs_no_messages(monkeypatch: pytest.MonkeyPatc
 
 
 def test_two_processes_train_like_one_with_twice_the_batch(
-    colour_shop: Path, tiny: AdaptConfig, tmp_path: Path, child_environment: dict[str, str]
+    colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path, child_environment: dict[str, str]
 ) -> None:
     clip = open_clip_folder(tmp_path / "clip")
     script = f"""
 import json, pathlib, sys
-from mmrec_encoders.finetuning import adapt_encoders, in_main_process
+from mmrec_encoders.finetuning import finetune_encoders, in_main_process
 from tests.encoders.finetuning.test_open_clip import config_for
 from tests.encoders.finetuning.tiny import still, tiny_config
 found = []
@@ -51,7 +54,7 @@ for out, config in (
     ("small", tiny_config({tiny.text_model!r})),
     ("full", still(config_for(pathlib.Path({str(clip)!r}), "full"))),
 ):
-    report = adapt_encoders({str(colour_shop)!r}, {str(tmp_path)!r} + "/two-" + out, config)
+    report = finetune_encoders({str(colour_shop)!r}, {str(tmp_path)!r} + "/two-" + out, config)
     found.append([report.batch, [epoch.loss for epoch in report.epochs], in_main_process("cpu")])
 print(json.dumps(found))
 """
@@ -77,16 +80,18 @@ print(json.dumps(found))
     assert (small[2], other[0][2]) == (True, False)
 
     # Batch normalisation sees one part at a time, so the small CLIP is compared with two parts in one process.
-    parts = adapt_encoders(colour_shop, tmp_path / "one-small", AdaptConfig(**{**_fields(tiny), "accumulate": 2}))
+    parts = finetune_encoders(
+        colour_shop, tmp_path / "one-small", FinetuningConfig(**{**_fields(tiny), "accumulate": 2})
+    )
     assert small[:2] == [16, pytest.approx([epoch.loss for epoch in parts.epochs], abs=1e-4)]
     _assert_same(tmp_path, "small", "small_clip_pair.safetensors")
     # Layer normalisation does not care, so the fine-tuned one is compared with one batch of twice the size.
-    whole = adapt_encoders(colour_shop, tmp_path / "one-full", still(config_for(clip, "full", batch_size=16)))
+    whole = finetune_encoders(colour_shop, tmp_path / "one-full", still(config_for(clip, "full", batch_size=16)))
     assert full[:2] == [16, pytest.approx([epoch.loss for epoch in whole.epochs], abs=1e-4)]
     _assert_same(tmp_path, "full", "open_clip_model.safetensors")
 
 
-def _fields(config: AdaptConfig) -> dict[str, object]:
+def _fields(config: FinetuningConfig) -> dict[str, object]:
     return {name: getattr(config, name) for name in config.__dataclass_fields__}
 
 

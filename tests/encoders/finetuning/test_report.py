@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 
 from mmrec.data.summary import ColumnUse, DatasetSummary, TableSummary
-from mmrec_encoders.finetuning.loop import EpochFigures
-from mmrec_encoders.finetuning.report import AdaptReport, report_from_json, report_page
+from mmrec_encoders.finetuning.report import FinetuningReport, report_from_json, report_page
 from mmrec_encoders.finetuning.retrieval import Retrieval
 from mmrec_encoders.finetuning.scoring import HeldOutFigures
+from mmrec_encoders.finetuning.task import EpochFigures
 from mmrec_encoders.finetuning.zero_shot import LabelAccuracy
 
 
@@ -15,7 +15,7 @@ def _figures(recall: float, *labels: LabelAccuracy) -> HeldOutFigures:
     return HeldOutFigures(one, one, one, one, labels)
 
 
-REPORT = AdaptReport(
+REPORT = FinetuningReport(
     out="adapted",
     mode="small",
     pairs=1200,

@@ -23,19 +23,23 @@ from mmrec.errors import (
     StoppedError,
 )
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts, small_clip_file
-from mmrec_encoders.finetuning import AdaptConfig, AdaptReport, adapt_encoders
+from mmrec_encoders.finetuning import FinetuningConfig, FinetuningReport, finetune_encoders
 from mmrec_encoders.finetuning.pairs import find_pairs
 from mmrec_encoders.minilm import MINILM
 from tests.encoders.finetuning.tiny import Heard, Silent, tiny_config, write_colour_shop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
-def adapted(colour_shop: Path, tiny: AdaptConfig, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AdaptReport]:
+def adapted(
+    colour_shop: Path, tiny: FinetuningConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, FinetuningReport]:
     out = tmp_path_factory.mktemp("adapted") / "out"
-    return out, adapt_encoders(colour_shop, out, tiny)
+    return out, finetune_encoders(colour_shop, out, tiny)
 
 
-def test_the_folder_holds_weights_a_report_and_nothing_of_the_work(adapted: tuple[Path, AdaptReport]) -> None:
+def test_the_folder_holds_weights_a_report_and_nothing_of_the_work(adapted: tuple[Path, FinetuningReport]) -> None:
     out, report = adapted
     assert sorted(path.name for path in out.iterdir()) == [
         ".mmrec-lock",
@@ -51,7 +55,7 @@ def test_the_folder_holds_weights_a_report_and_nothing_of_the_work(adapted: tupl
     assert "| colour | 4 | 5 |" in page
 
 
-def test_the_report_counts_what_was_trained_on_and_what_was_not(adapted: tuple[Path, AdaptReport]) -> None:
+def test_the_report_counts_what_was_trained_on_and_what_was_not(adapted: tuple[Path, FinetuningReport]) -> None:
     _, report = adapted
     # 48 items, one of them without words, one with a damaged picture; 45 titles, of which a tenth are held out.
     assert (report.pairs + report.held_pictures, report.held_titles) == (46, 5)
@@ -64,7 +68,7 @@ def test_the_report_counts_what_was_trained_on_and_what_was_not(adapted: tuple[P
 
 
 def test_loaded_encoders_give_the_vectors_that_were_scored(
-    colour_shop: Path, adapted: tuple[Path, AdaptReport], tiny: AdaptConfig
+    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig
 ) -> None:
     out, report = adapted
     file = small_clip_file(str(out))
@@ -89,7 +93,7 @@ def test_loaded_encoders_give_the_vectors_that_were_scored(
 def test_it_learns_to_find_pictures_by_titles_it_never_saw(colour_shop: Path, tmp_path: Path) -> None:
     """Only colour and shape can be known of them, which are eight kinds; a good guess is one of the first five."""
     config = tiny_config(MINILM, epochs=25, learning_rate=1e-2, hold_out=0.25)
-    report = adapt_encoders(colour_shop, tmp_path / "out", config)
+    report = finetune_encoders(colour_shop, tmp_path / "out", config)
     assert report.after.text_to_image.queries == 11
     assert report.after.text_to_image.recall_5 >= 0.8 > report.before.text_to_image.recall_5 + 0.1
     assert report.after.image_to_text.recall_5 > report.before.image_to_text.recall_5
@@ -97,20 +101,20 @@ def test_it_learns_to_find_pictures_by_titles_it_never_saw(colour_shop: Path, tm
 
 
 def test_the_same_call_after_the_end_trains_nothing(
-    colour_shop: Path, adapted: tuple[Path, AdaptReport], tiny: AdaptConfig
+    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig
 ) -> None:
     out, report = adapted
     heard = Heard()
-    assert adapt_encoders(colour_shop, out, tiny, heard) == report
+    assert finetune_encoders(colour_shop, out, tiny, heard) == report
     assert heard.lines == ["adapting None", f"{out} already holds what this data and configuration come to"]
 
 
 def test_another_seed_trains_other_encoders_over_the_old_ones(
-    colour_shop: Path, adapted: tuple[Path, AdaptReport], tiny: AdaptConfig, tmp_path: Path
+    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    first = adapt_encoders(colour_shop, out, replace(tiny, epochs=1))
-    second = adapt_encoders(colour_shop, out, replace(tiny, epochs=1, seed=1))
+    first = finetune_encoders(colour_shop, out, replace(tiny, epochs=1))
+    second = finetune_encoders(colour_shop, out, replace(tiny, epochs=1, seed=1))
     assert first.fingerprints["image"] != second.fingerprints["image"]
     assert AlignedPictures.of(str(out), device="cpu").fingerprint == second.fingerprints["image"]
 
@@ -137,13 +141,13 @@ class StopAfter(Silent):
 
 @pytest.mark.parametrize("pairs", [0, 24, 40, 79])
 def test_a_training_that_was_stopped_anywhere_ends_like_one_that_was_not(
-    colour_shop: Path, adapted: tuple[Path, AdaptReport], tiny: AdaptConfig, tmp_path: Path, pairs: int
+    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig, tmp_path: Path, pairs: int
 ) -> None:
     config = replace(tiny, save_minutes=0.0)
     with pytest.raises(StopError):
-        adapt_encoders(colour_shop, tmp_path / "out", config, StopAfter(pairs))
+        finetune_encoders(colour_shop, tmp_path / "out", config, StopAfter(pairs))
     assert not (tmp_path / "out" / "adapt.json").exists()
-    report = adapt_encoders(colour_shop, tmp_path / "out", config)
+    report = finetune_encoders(colour_shop, tmp_path / "out", config)
     whole = adapted[1]
     assert report.fingerprints == whole.fingerprints
     assert [epoch.loss for epoch in report.epochs] == [epoch.loss for epoch in whole.epochs]
@@ -152,15 +156,15 @@ def test_a_training_that_was_stopped_anywhere_ends_like_one_that_was_not(
 
 def test_a_training_killed_with_signal_9_goes_on_and_ends_with_the_same_weights(
     colour_shop: Path,
-    adapted: tuple[Path, AdaptReport],
-    tiny: AdaptConfig,
+    adapted: tuple[Path, FinetuningReport],
+    tiny: FinetuningConfig,
     tmp_path: Path,
     child_environment: dict[str, str],
 ) -> None:
     out = tmp_path / "out"
     script = f"""
 import dataclasses, time
-from mmrec_encoders.finetuning import adapt_encoders
+from mmrec_encoders.finetuning import finetune_encoders
 from tests.encoders.finetuning.tiny import Silent, tiny_config
 class StallInTheSecondPass(Silent):
     done = 0
@@ -171,7 +175,7 @@ class StallInTheSecondPass(Silent):
                 print("stalled", flush=True)
                 time.sleep(600)
 config = dataclasses.replace(tiny_config({tiny.text_model!r}), save_minutes=0.0)
-adapt_encoders({str(colour_shop)!r}, {str(out)!r}, config, StallInTheSecondPass())
+finetune_encoders({str(colour_shop)!r}, {str(out)!r}, config, StallInTheSecondPass())
 """
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=child_environment)
     assert child.stdout is not None
@@ -180,7 +184,7 @@ adapt_encoders({str(colour_shop)!r}, {str(out)!r}, config, StallInTheSecondPass(
     child.wait()
     child.stdout.close()
     heard = Heard()
-    report = adapt_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), heard)
+    report = finetune_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), heard)
     assert report.fingerprints == adapted[1].fingerprints
     assert heard.lines[0].startswith("going on where an earlier run stopped")
     # Nothing was read or encoded again.
@@ -188,7 +192,7 @@ adapt_encoders({str(colour_shop)!r}, {str(out)!r}, config, StallInTheSecondPass(
 
 
 def test_sigterm_saves_and_says_how_to_go_on(
-    colour_shop: Path, adapted: tuple[Path, AdaptReport], tiny: AdaptConfig, tmp_path: Path
+    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig, tmp_path: Path
 ) -> None:
     class Terminated(Silent):
         done = 0
@@ -200,14 +204,16 @@ def test_sigterm_saves_and_says_how_to_go_on(
                     os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(StoppedError, match=r"stopped as asked after 40% of the training.*the same command goes on"):
-        adapt_encoders(colour_shop, tmp_path / "out", tiny, Terminated())
+    with pytest.raises(
+        StoppedError, match=r"in pass 1 of the training, after step 4, which is saved; the same command goes on"
+    ):
+        finetune_encoders(colour_shop, tmp_path / "out", tiny, Terminated())
     assert signal.getsignal(signal.SIGTERM) is before
-    assert adapt_encoders(colour_shop, tmp_path / "out", tiny).fingerprints == adapted[1].fingerprints
+    assert finetune_encoders(colour_shop, tmp_path / "out", tiny).fingerprints == adapted[1].fingerprints
 
 
 def test_sigterm_while_pictures_are_read_ends_at_the_next_ones(
-    colour_shop: Path, tiny: AdaptConfig, tmp_path: Path
+    colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path
 ) -> None:
     class Terminated(Silent):
         def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
@@ -215,38 +221,38 @@ def test_sigterm_while_pictures_are_read_ends_at_the_next_ones(
                 os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(StoppedError, match="stopped as asked while reading pictures; the same command does this"):
-        adapt_encoders(colour_shop, tmp_path / "out", tiny, Terminated())
+        finetune_encoders(colour_shop, tmp_path / "out", tiny, Terminated())
     assert not (tmp_path / "out" / ".adapt" / "pictures.npy").exists()
 
 
 @pytest.mark.parametrize("length", [0, 100, 20_000])
 def test_a_damaged_checkpoint_is_told_of_and_not_used(
-    colour_shop: Path, adapted: tuple[Path, AdaptReport], tiny: AdaptConfig, tmp_path: Path, length: int
+    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig, tmp_path: Path, length: int
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(StopError):
-        adapt_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), StopAfter(24))
+        finetune_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), StopAfter(24))
     checkpoint = out / ".adapt" / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:length])
     heard = Heard()
-    report = adapt_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), heard)
+    report = finetune_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), heard)
     assert report.fingerprints == adapted[1].fingerprints
     assert any("the checkpoint is not used" in line for line in heard.lines)
 
 
 def test_work_of_another_training_is_not_gone_on_with(
-    colour_shop: Path, adapted: tuple[Path, AdaptReport], tiny: AdaptConfig, tmp_path: Path
+    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(StopError):
-        adapt_encoders(colour_shop, out, replace(tiny, save_minutes=0.0, seed=3), StopAfter(24))
-    assert adapt_encoders(colour_shop, out, tiny).fingerprints == adapted[1].fingerprints
+        finetune_encoders(colour_shop, out, replace(tiny, save_minutes=0.0, seed=3), StopAfter(24))
+    assert finetune_encoders(colour_shop, out, tiny).fingerprints == adapted[1].fingerprints
 
 
 def test_a_clock_that_runs_out_ends_the_training_with_what_it_has(
-    colour_shop: Path, tiny: AdaptConfig, tmp_path: Path
+    colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path
 ) -> None:
-    report = adapt_encoders(colour_shop, tmp_path / "out", replace(tiny, epochs=1000, max_minutes=1e-6))
+    report = finetune_encoders(colour_shop, tmp_path / "out", replace(tiny, epochs=1000, max_minutes=1e-6))
     assert (report.steps, len(report.epochs)) == (1, 1)
     assert small_clip_file(str(tmp_path / "out")) is not None
 
@@ -255,22 +261,22 @@ def test_a_clock_that_runs_out_ends_the_training_with_what_it_has(
 
 
 def test_a_second_writer_is_refused_while_the_first_one_writes(
-    colour_shop: Path, tiny: AdaptConfig, tmp_path: Path
+    colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path
 ) -> None:
     (tmp_path / "out").mkdir()
     with (
         FileLock(tmp_path / "out" / ".mmrec-lock"),
         pytest.raises(FailedPreconditionError, match="another mmrec adapt is writing to"),
     ):
-        adapt_encoders(colour_shop, tmp_path / "out", tiny)
+        finetune_encoders(colour_shop, tmp_path / "out", tiny)
 
 
-def test_a_folder_of_something_else_is_left_alone(colour_shop: Path, tiny: AdaptConfig, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_left_alone(colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InvalidArgumentError, match="holds files that mmrec adapt did not write; name a new folder"):
-        adapt_encoders(colour_shop, tmp_path, tiny)
+        finetune_encoders(colour_shop, tmp_path, tiny)
     with pytest.raises(InvalidArgumentError, match="which is a file; name a folder"):
-        adapt_encoders(colour_shop, tmp_path / "notes.txt", tiny)
+        finetune_encoders(colour_shop, tmp_path / "notes.txt", tiny)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -286,30 +292,32 @@ def test_a_folder_of_something_else_is_left_alone(colour_shop: Path, tiny: Adapt
         ),
     ],
 )
-def test_data_that_cannot_be_trained_on_is_refused(tiny: AdaptConfig, tmp_path: Path, table: str, message: str) -> None:
+def test_data_that_cannot_be_trained_on_is_refused(
+    tiny: FinetuningConfig, tmp_path: Path, table: str, message: str
+) -> None:
     shop = write_colour_shop(tmp_path / "shop", items=9)
     (shop / "items.tsv").write_text(table)
     with pytest.raises(InvalidDatasetError, match=message):
-        adapt_encoders(shop, tmp_path / "out", tiny)
+        finetune_encoders(shop, tmp_path / "out", tiny)
 
 
-def test_pictures_that_all_turn_out_unreadable_are_an_error(tiny: AdaptConfig, tmp_path: Path) -> None:
+def test_pictures_that_all_turn_out_unreadable_are_an_error(tiny: FinetuningConfig, tmp_path: Path) -> None:
     shop = write_colour_shop(tmp_path / "shop", items=24)
     for path in (shop / "images").iterdir():
         path.write_bytes(b"no picture")
     with pytest.raises(InvalidDatasetError, match="24 of 24 pictures cannot be read, which leaves 0"):
-        adapt_encoders(shop, tmp_path / "out", tiny)
+        finetune_encoders(shop, tmp_path / "out", tiny)
 
 
-def test_a_batch_larger_than_the_data_is_refused(colour_shop: Path, tiny: AdaptConfig, tmp_path: Path) -> None:
+def test_a_batch_larger_than_the_data_is_refused(colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path) -> None:
     config = replace(tiny, batch_size=32, accumulate=2)
     with pytest.raises(InvalidArgumentError, match="are 64 pairs a step, but there are 42 training pairs"):
-        adapt_encoders(colour_shop, tmp_path / "out", config)
+        finetune_encoders(colour_shop, tmp_path / "out", config)
 
 
 def test_a_text_model_that_is_not_there_is_named(colour_shop: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelNotAvailableError, match="no/such/model"):
-        adapt_encoders(colour_shop, tmp_path / "out", tiny_config("/no/such/model"))
+        finetune_encoders(colour_shop, tmp_path / "out", tiny_config("/no/such/model"))
 
 
 @pytest.mark.parametrize(
@@ -324,12 +332,12 @@ def test_a_text_model_that_is_not_there_is_named(colour_shop: Path, tmp_path: Pa
     ],
 )
 def test_columns_that_are_not_there_are_named(
-    colour_shop: Path, tiny: AdaptConfig, tmp_path: Path, changes: dict[str, object], message: str
+    colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
-        adapt_encoders(colour_shop, tmp_path / "out", replace(tiny, **changes))  # type: ignore[arg-type]
+        finetune_encoders(colour_shop, tmp_path / "out", replace(tiny, **changes))  # type: ignore[arg-type]
 
 
-def test_a_loss_that_is_no_number_ends_the_training(colour_shop: Path, tiny: AdaptConfig, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_ends_the_training(colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path) -> None:
     with pytest.raises(FailedPreconditionError, match="the loss is nan after"):
-        adapt_encoders(colour_shop, tmp_path / "out", replace(tiny, learning_rate=1e30))
+        finetune_encoders(colour_shop, tmp_path / "out", replace(tiny, learning_rate=1e30))

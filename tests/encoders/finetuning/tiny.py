@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmrec_encoders.finetuning import AdaptConfig, SmallTowers, Views, adapt_preset
+from mmrec_encoders.finetuning import FinetuningConfig, SmallTowers, Views, finetuning_preset
 from mmrec_encoders.small_clip import SmallClipShape
 
 COLOURS = {"red": (210, 40, 40), "green": (40, 180, 60), "blue": (50, 70, 210), "yellow": (230, 210, 50)}
@@ -38,16 +38,16 @@ def write_colour_shop(root: Path, items: int = 48) -> Path:
     return root
 
 
-def tiny_config(text_model: str, **changes: Any) -> AdaptConfig:
+def tiny_config(text_model: str, **changes: Any) -> FinetuningConfig:
     """Two passes over the colour shop, five steps each."""
     towers = SmallTowers(
         SmallClipShape(dim=16, width=4, image_size=32), keep_size=36, dimension=16, text_hidden=16, text_words=64
     )
     settings: dict[str, Any] = {"towers": towers, "epochs": 2, "batch_size": 8, "device": "cpu", "dtype": "float32"}
-    return adapt_preset("small", **{**settings, "text_model": text_model, **changes})
+    return finetuning_preset("small", **{**settings, "text_model": text_model, **changes})
 
 
-def still(config: AdaptConfig) -> AdaptConfig:
+def still(config: FinetuningConfig) -> FinetuningConfig:
     """Pictures shown as they are: which view is drawn depends on how a step is cut into parts."""
     return replace(config, views=Views(min_area=1.0, stretch=0.0, colour=0.0, flip=0.0))
 

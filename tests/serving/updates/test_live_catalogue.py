@@ -17,7 +17,7 @@ from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from tests.serving.dict_engine import BASE, DictEngine
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Open:
@@ -29,10 +29,10 @@ class Open:
         self.replayed = self.changes.replay()
 
     def upsert(self, *items: ItemInput | MmrecError, **named: object) -> ChangeResults | MmrecError:
-        return self.changes.upsert_many([UpsertRequest(items, **named)])[0]  # type: ignore[arg-type]
+        return self.changes.apply_many([UpsertRequest(items, **named)])[0]  # type: ignore[arg-type]
 
     def delete(self, *item_ids: str, **named: object) -> ChangeResults | MmrecError:
-        return self.changes.delete_many([DeleteRequest(item_ids, **named)])[0]  # type: ignore[arg-type]
+        return self.changes.apply_many([DeleteRequest(item_ids, **named)])[0]  # type: ignore[arg-type]
 
 
 @pytest.fixture

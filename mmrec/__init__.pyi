@@ -1,0 +1,41 @@
+# The public names and where they come from: type checkers read this, and mmrec/__init__.py imports by it.
+from mmrec.contract.changes import ChangeEntry as ChangeEntry
+from mmrec.contract.changes import ChangeResults as ChangeResults
+from mmrec.contract.items import Evidence as Evidence
+from mmrec.contract.items import FilterMode as FilterMode
+from mmrec.contract.items import ItemFailure as ItemFailure
+from mmrec.contract.items import ItemInput as ItemInput
+from mmrec.contract.items import ItemRecord as ItemRecord
+from mmrec.contract.items import Modality as Modality
+from mmrec.contract.items import NumberFormat as NumberFormat
+from mmrec.contract.items import ScoredItem as ScoredItem
+from mmrec.contract.items import Versions as Versions
+from mmrec.contract.replies import DuplicateGroup as DuplicateGroup
+from mmrec.contract.replies import DuplicateGroups as DuplicateGroups
+from mmrec.contract.replies import EmbedResults as EmbedResults
+from mmrec.contract.replies import ItemEmbedding as ItemEmbedding
+from mmrec.contract.replies import ItemLookup as ItemLookup
+from mmrec.contract.replies import ItemPage as ItemPage
+from mmrec.contract.replies import ItemPath as ItemPath
+from mmrec.contract.replies import ItemTags as ItemTags
+from mmrec.contract.replies import Mismatch as Mismatch
+from mmrec.contract.replies import Mismatches as Mismatches
+from mmrec.contract.replies import Recommendations as Recommendations
+from mmrec.contract.replies import ResolvedPath as ResolvedPath
+from mmrec.contract.replies import ResolvedPaths as ResolvedPaths
+from mmrec.contract.replies import SearchResults as SearchResults
+from mmrec.contract.replies import SemanticIds as SemanticIds
+from mmrec.contract.replies import ServiceInfo as ServiceInfo
+from mmrec.contract.replies import Tag as Tag
+from mmrec.contract.replies import TagCalibration as TagCalibration
+from mmrec.contract.replies import TagResults as TagResults
+from mmrec.contract.requests import Promotion as Promotion
+from mmrec.contract.requests import RecommendRequest as RecommendRequest
+from mmrec.contract.requests import SearchRequest as SearchRequest
+from mmrec.contract.requests import SimilarRequest as SimilarRequest
+from mmrec.errors import MmrecError as MmrecError
+from mmrec.recommender import Recommender as Recommender
+from mmrec.sdk.aio import AsyncClient as AsyncClient
+from mmrec.sdk.client import Client as Client
+
+__version__: str

@@ -1,0 +1,66 @@
+"""TensorBoard's event files, written in the thread that trains. Knows nothing about what the scalars mean."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mmrec.runtime.disk_errors import naming_file
+
+
+class EventFile:
+    """One event file.
+
+    `SummaryWriter` of tensorboardX writes in another thread. Where the disk is full that one ends, and the training
+    waits for it forever.
+
+    Args:
+        folder: Made if it is not there.
+        steps_done: Steps of earlier runs of the same training. Later ones that a killed run has written are hidden.
+    """
+
+    def __init__(self, folder: Path, steps_done: int = 0) -> None:
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
+        from tensorboardX.summary import scalar
+
+        self._event, self._scalar, self._folder = Event, scalar, folder
+        with naming_file(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._records = RecordWriter(str(folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"))
+        self._write(file_version="brain.Event:2")
+        if steps_done:
+            self._write(step=steps_done + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def add(self, step: int, scalars: Mapping[str, Any]) -> None:
+        """Scalars after this many steps, by name."""
+        for name, value in scalars.items():
+            self._write(step=step, summary=self._scalar(name, float(value)))
+
+    def flush(self) -> None:
+        """Let readers see what was added."""
+        with self._closed_on_failure():
+            self._records.flush()
+
+    def close(self) -> None:
+        """Write everything out."""
+        with naming_file(self._folder):
+            self._records.close()
+
+    def _write(self, **fields: Any) -> None:
+        with self._closed_on_failure():
+            self._records.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        try:
+            with naming_file(self._folder):
+                yield
+        except OSError:
+            with suppress(OSError):
+                self._records.close()
+            raise

@@ -1,0 +1,436 @@
+"""The one training loop: passes, steps, checkpoints, early stopping, and several processes that train as one.
+
+A `TrainingTask` says what is trained: its batches, its losses, and its figures after a pass. Where what a task draws
+follows from (seed, pass, step), a training that is killed anywhere and started again makes the same weights, bit for
+bit, as one that was not. In a group of processes each computes its share of every step, and gradients are added up.
+"""
+
+# Axes: L losses, P parameters
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from mmrec.errors import BundleError, FailedPreconditionError, StoppedError
+from mmrec.runtime.checkpoint import (
+    Checkpoint,
+    Position,
+    load_checkpoint,
+    optimizer_tensors,
+    put_optimizer_tensors,
+    save_checkpoint,
+)
+from mmrec.runtime.event_file import EventFile
+from mmrec.runtime.processes import Processes
+from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec.runtime.shutdown import StopRequest
+from mmrec.runtime.weights import AveragedWeights, put_weights, trained_weights
+
+_REPORT_EVERY_S = 1.0
+_LOG_EVERY_STEPS = 20
+
+BatchT = TypeVar("BatchT")
+
+
+class StepResult(NamedTuple):
+    """What came of one step in this process.
+
+    Attributes:
+        sums_L2: Sum of each loss, and over how many it is one. Shape: (L, 2), float64.
+        units: Units of progress of the step, over all processes.
+    """
+
+    sums_L2: Tensor
+    units: int
+
+
+class TrainingTask(Protocol[BatchT]):
+    """What is trained, and on what."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Holds everything that is trained, on the device."""
+        ...
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses."""
+        ...
+
+    @property
+    def epoch_units(self) -> int:
+        """Units of progress of a pass."""
+        ...
+
+    def batches(self, epoch: int, done: int) -> Iterable[BatchT]:
+        """Batches of a pass (from 0) but for the first `done`; the same in every process."""
+        ...
+
+    def optimizer_values(self, at: Position) -> Mapping[str, Any]:
+        """``lr``, and whatever else of the optimiser changes from step to step."""
+        ...
+
+    def backward(self, batch: BatchT, at: Position, scale: Callable[[Tensor], Tensor]) -> StepResult:
+        """Leave this process's share of the gradient of the scaled loss in the parameters.
+
+        The shares of all processes add up to the gradient of the whole batch.
+        """
+        ...
+
+    def validate(self) -> Mapping[str, float]:
+        """Figures after a pass, the same in every process; the module may be left in evaluation mode."""
+        ...
+
+    def describe(self, means: Sequence[float], at: Position) -> str:
+        """One line on how it goes, from the mean losses of the pass that is under way or was the last one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerConfig:
+    """How to train.
+
+    Attributes:
+        epochs: Most passes.
+        weight_decay: Of AdamW.
+        betas: Of AdamW.
+        decay_vectors: Whether biases and other vectors decay as matrices do.
+        clip_norm: Largest norm of a step's gradients; 0 for no limit.
+        ema_decay: Share of a moving average of the weights that stays at each step; 0 for none. The averaged weights
+            are the ones that are validated and kept.
+        best_by: The figure whose largest value tells the pass that is kept; empty for the last pass.
+        patience: Passes without a better one after which training stops; 0 for no such limit.
+        max_minutes: Training stops after the pass in which so much time is over; 0 for no limit.
+        cut_pass: Whether it stops after the step instead.
+        checkpoint_minutes: Time between checkpoints inside a pass; None for none there. Each pass ends with one.
+    """
+
+    epochs: int
+    weight_decay: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    decay_vectors: bool = False
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    best_by: str = ""
+    patience: int = 0
+    max_minutes: float = 0.0
+    cut_pass: bool = False
+    checkpoint_minutes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """Where a training runs, and who hears of it.
+
+    Attributes:
+        processes: Who takes part, all alike; the first one alone writes and reports.
+        dtype: Number format of the matrix products; weights stay in float32.
+        progress: Gets units, and how it goes once a second. Whoever calls starts and finishes the stage.
+        checkpoint: The file, continued from if it is of the same training; None for none.
+        identity: Of everything that the trained weights depend on and that shapes and `dtype` do not show.
+        log_dir: Folder for TensorBoard's event files; None for none.
+        stop: Looked at after every step.
+        started: When the time that counts began, on the monotonic clock; None for now.
+    """
+
+    processes: Processes
+    dtype: torch.dtype = torch.float32
+    progress: Progress = NO_PROGRESS
+    checkpoint: Path | None = None
+    identity: str = ""
+    log_dir: Path | None = None
+    stop: StopRequest | None = None
+    started: float | None = None
+
+
+class Trainer:
+    """One training.
+
+    Args:
+        task: What is trained. Every process gets the first one's weights.
+        config: How.
+        run: Where.
+        on_epoch: Called in the first process after each pass.
+
+    Attributes:
+        at: How far it has come.
+    """
+
+    def __init__(
+        self,
+        task: TrainingTask[Any],
+        config: TrainerConfig,
+        run: TrainingRun,
+        on_epoch: Callable[[Position], None] = lambda at: None,
+    ) -> None:
+        self._task, self._config, self._run, self._on_epoch = task, config, run, on_epoch
+        self._processes = run.processes
+        self._progress = run.progress if run.processes.is_main else NO_PROGRESS
+        module, device = task.module, run.processes.device
+        self._processes.broadcast_tensors([tensor for tensor in module.state_dict().values() if tensor.numel()])
+        self._parameters = [p for p in module.parameters() if p.requires_grad]
+        decayed, plain = (
+            [p for p in self._parameters if (p.ndim > 1 or config.decay_vectors) is decays] for decays in (True, False)
+        )
+        self._optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            betas=config.betas,
+        )
+        self._scaler = torch.amp.GradScaler(device.type, enabled=run.dtype == torch.float16)
+        self._average = AveragedWeights(module, config.ema_decay) if config.ema_decay else None
+        # The last weights are in the module anyway.
+        self._best = trained_weights(module) if config.best_by or config.ema_decay else None
+        shapes = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
+        self._identity = hashlib.sha256(json.dumps([run.identity, str(run.dtype), shapes]).encode()).hexdigest()
+        self._sums_L2 = torch.zeros(len(task.losses), 2, dtype=torch.float64, device=device)
+        self._events: EventFile | None = None
+        self._before_s = 0.0
+        self._begun = self._saved = self._reported = time.monotonic()
+        self._started = self._begun if run.started is None else run.started
+        self._units_before = 0
+        self.at = Position()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, of this run and of those that it goes on from."""
+        return self._before_s + time.monotonic() - self._started
+
+    def fit(self) -> Position:
+        """Train until there is nothing more to gain, or no more time; the module then holds the weights that are kept.
+
+        Raises:
+            FailedPreconditionError: not every process sees the same checkpoint.
+            StoppedError: a stop was asked for; the checkpoint holds the last step.
+        """
+        self._resume()
+        if self._run.log_dir and self._processes.is_main:
+            self._events = EventFile(self._run.log_dir, self.at.total)
+        self._progress.advance(self.at.units)
+        self._units_before, self._begun = self.at.units, time.monotonic()
+        device = self._processes.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            while not self._is_over():
+                self._epoch()
+        if self._best is not None:
+            put_weights(self._task.module, self._best)
+        self._task.module.eval()
+        if self._events:
+            self._events.close()
+        return self.at
+
+    # --- a pass -------------------------------------------------------------------------------------------------------
+
+    def _epoch(self) -> None:
+        config = self._config
+        self._task.module.train()
+        for batch in self._task.batches(len(self.at.epochs), self.at.steps):
+            stopping = self._step(batch)
+            if stopping:
+                self._stop()
+            if config.cut_pass and self._is_late():
+                break
+            every = config.checkpoint_minutes
+            if every is not None and time.monotonic() - self._saved >= 60 * every:
+                self._save()
+        self._close_epoch()
+
+    def _step(self, batch: Any) -> bool:
+        """One step of the optimiser, the same in every process; whether any of them was asked to stop."""
+        values = self._task.optimizer_values(self.at)
+        for group in self._optimizer.param_groups:
+            group.update(values)
+        self._optimizer.zero_grad(set_to_none=True)
+        sums_L2, units = self._task.backward(batch, self.at, self._scaler.scale)
+        stopping, seconds = self._add_up(sums_L2)
+        self._scaler.unscale_(self._optimizer)
+        if self._config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm)
+        factor = self._scaler.get_scale()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._sums_L2 += sums_L2
+        self.at = self.at._replace(
+            total=self.at.total + 1,
+            steps=self.at.steps + 1,
+            units=self.at.units + units,
+            seconds=seconds,
+            skipped=self.at.skipped + (self._scaler.get_scale() < factor),
+        )
+        if self._average:
+            self._average.update(self.at.total)
+        if self._events and self.at.total % _LOG_EVERY_STEPS == 0:
+            means = dict(zip(self._task.losses, _means(sums_L2), strict=True))
+            scalars = {f"step/{name}": mean for name, mean in means.items()}
+            self._events.add(self.at.total, {**scalars, "step/learning_rate": values["lr"]})
+        self._progress.advance(units)
+        self._report(_REPORT_EVERY_S)
+        return stopping
+
+    def _add_up(self, sums_L2: Tensor) -> tuple[bool, float]:
+        """Add gradients and losses up over all processes; whether any is to stop, and the first one's seconds."""
+        stopping, seconds = bool(self._run.stop and self._run.stop.asked), self.seconds
+        processes = self._processes
+        if processes.count == 1:
+            return stopping, seconds
+        used_P = torch.tensor([float(p.grad is not None) for p in self._parameters], device=processes.device)
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        # All stop after the same step, whichever of them is asked to, and go by one clock.
+        shared_2 = torch.tensor([float(stopping), seconds if processes.is_main else 0.0], device=processes.device)
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        processes.all_reduce([*gradients, used_P, sums_L2, shared_2])
+        for parameter, used in zip(self._parameters, used_P.tolist(), strict=True):
+            # What no process used stays as it is, as in a single process, and does not even decay.
+            if not used:
+                parameter.grad = None
+        return bool(shared_2[0]), float(shared_2[1])
+
+    def _close_epoch(self) -> None:
+        """Validate, keep the best weights, and write everything down."""
+        at, best_by = self.at, self._config.best_by
+        with self._average.in_place() if self._average else nullcontext():
+            figures = self._task.validate()
+            best_epoch = at.best_epoch
+            if not best_by or not best_epoch or figures[best_by] > at.epochs[best_epoch - 1][best_by]:
+                best_epoch = len(at.epochs) + 1
+                if self._best is not None:
+                    self._best = trained_weights(self._task.module)
+        seconds = self._processes.broadcast(self.seconds)
+        own_seconds = seconds - sum(epoch["seconds"] for epoch in at.epochs)
+        losses = dict(zip(self._task.losses, _means(self._sums_L2), strict=True))
+        epochs = (*at.epochs, {**losses, **figures, "seconds": own_seconds})
+        self.at = at._replace(epochs=epochs, best_epoch=best_epoch, steps=0, seconds=seconds)
+        self._sums_L2.zero_()
+        self._report(0.0)
+        if self._events:
+            scalars = {f"epoch/{name}": value for name, value in losses.items()}
+            scalars |= {f"epoch/validation_{name}": value for name, value in figures.items()}
+            self._events.add(self.at.total, {**scalars, "epoch/seconds": own_seconds})
+            self._events.flush()
+        if self._processes.is_main:
+            self._on_epoch(self.at)
+        self._save()
+
+    def _is_late(self) -> bool:
+        return 0 < 60 * self._config.max_minutes <= self.at.seconds
+
+    def _is_over(self) -> bool:
+        at, config = self.at, self._config
+        if at.steps:
+            return False
+        without_better = len(at.epochs) - at.best_epoch
+        return len(at.epochs) >= config.epochs or bool(
+            at.epochs and (self._is_late() or 0 < config.patience <= without_better)
+        )
+
+    def _stop(self) -> None:
+        """End in the middle of a pass, as was asked for."""
+        self._save()
+        kept = "saved; the same command goes on" if self._run.checkpoint else "not kept"
+        raise StoppedError(
+            f"stopped as asked in pass {len(self.at.epochs) + 1} of the training, after step {self.at.steps}, "
+            f"which is {kept}"
+        )
+
+    # --- checkpoint ---------------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        path = self._run.checkpoint
+        if not path:
+            return
+        try:
+            found = load_checkpoint(path, self._identity)
+        except BundleError as err:
+            self._progress.say(f"the checkpoint is not used: {err.message}")
+            found = None
+        if found and self._passes_through(found.position):
+            self._restore(found)
+        # They also wait for each other here: nobody writes a checkpoint before all have read.
+        steps = self._processes.gather(torch.tensor([[float(self.at.total)]], device=self._processes.device))
+        if steps.min() != steps.max():
+            raise FailedPreconditionError(
+                f"one process goes on from step {int(steps.min())} and another from {int(steps.max())}; "
+                f"keep {path.parent} on a disk that all processes see"
+            )
+        if self._processes.is_main:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # What a run that was killed has left half-written.
+            for left in path.parent.glob(f".{path.name}.*.tmp"):
+                left.unlink(missing_ok=True)
+
+    def _passes_through(self, position: Position) -> bool:
+        """Whether a run with this limit of time begins the last pass that was begun."""
+        begun = position.epochs if position.steps else position.epochs[:-1]
+        return not begun or not 0 < 60 * self._config.max_minutes < sum(epoch["seconds"] for epoch in begun)
+
+    def _restore(self, found: Checkpoint) -> None:
+        device = self._processes.device
+        put_weights(self._task.module, found.parts["model"])
+        put_optimizer_tensors(self._optimizer, found.parts.get("optimizer", {}))
+        if self._average:
+            for name, tensor in found.parts["average"].items():
+                self._average.weights[name].copy_(tensor)
+        if self._best is not None:
+            self._best = {name: tensor.to(device) for name, tensor in found.parts["best"].items()}
+        if found.scaler:
+            self._scaler.load_state_dict(found.scaler)
+        self.at = found.position
+        self._before_s = self.at.seconds
+        if self.at.sums:
+            self._sums_L2.copy_(torch.tensor(self.at.sums, dtype=torch.float64))
+
+    def _save(self) -> None:
+        if self._run.checkpoint and self._processes.is_main:
+            parts = {"model": trained_weights(self._task.module), "optimizer": optimizer_tensors(self._optimizer)}
+            parts |= {"best": self._best} if self._best is not None else {}
+            parts |= {"average": self._average.weights} if self._average else {}
+            sums = tuple((total, count) for total, count in self._sums_L2.tolist())
+            position = self.at._replace(sums=sums)
+            checkpoint = Checkpoint(self._identity, position, self._scaler.state_dict(), parts)
+            save_checkpoint(self._run.checkpoint, checkpoint)
+        self._saved = time.monotonic()
+
+    # --- progress -----------------------------------------------------------------------------------------------------
+
+    def _report(self, every_s: float) -> None:
+        """Now and then how it goes, and how long it can take at most."""
+        now = time.monotonic()
+        if now - self._reported < every_s or not self._processes.is_main:
+            return
+        self._reported = now
+        at = self.at
+        means = _means(self._sums_L2) if at.steps else [at.epochs[-1][name] for name in self._task.losses]
+        self._progress.say(self._task.describe(means, at) + self._time_left(now))
+
+    def _time_left(self, now: float) -> str:
+        """How long training goes on at the speed of this run: at most, and if no pass gets better."""
+        at, config, epoch_units = self.at, self._config, max(self._task.epoch_units, 1)
+        units = at.units - self._units_before
+        if not units:
+            return ""
+        pace = (now - self._begun) / units * epoch_units / 60
+        passes = at.units / epoch_units
+        most = pace * (config.epochs - passes)
+        if config.max_minutes:
+            to_go = 0.0 if config.cut_pass else pace * (len(at.epochs) + 1 - passes)
+            most = min(most, config.max_minutes - at.seconds / 60 + to_go)
+        text = f"; at most {max(most, 0):.0f} min left"
+        if config.best_by and at.best_epoch:
+            least = pace * (at.best_epoch + config.patience - passes)
+            text += f", {min(max(least, 0), max(most, 0)):.0f} if it gets no better"
+        return text
+
+
+def _means(sums_L2: Tensor) -> list[float]:
+    return [total / max(count, 1) for total, count in sums_L2.tolist()]

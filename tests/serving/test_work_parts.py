@@ -1,0 +1,82 @@
+"""How large requests are cut into parts, and their results joined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmrec.contract.changes import DeleteRequest, UpsertRequest
+from mmrec.contract.items import ItemFailure, ItemInput, Versions
+from mmrec.contract.replies import EmbedResults, ItemEmbedding, ItemTags, TagResults
+from mmrec.contract.requests import EmbedRequest, RecommendRequest, TagRequest
+from mmrec.errors import InternalError, InvalidArgumentError
+from mmrec_serving.work_parts import joined, parts_of, weight_of
+
+HATS = tuple(ItemInput(str(n), "hat") for n in range(40))
+REFUSED = InvalidArgumentError("no")
+
+
+def _embedded(items: tuple[ItemInput, ...]) -> EmbedResults:
+    return EmbedResults(tuple(ItemEmbedding(item.item_id, np.ones(1, np.float32)) for item in items), Versions("m"))
+
+
+def test_a_request_that_is_not_cut_is_its_own_part() -> None:
+    request = RecommendRequest(k=3)
+    assert parts_of(request) == [request]
+    assert joined([request], ["whatever came"]) == "whatever came"
+    assert parts_of(EmbedRequest(())) == [EmbedRequest(())]
+    assert parts_of(TagRequest(column="colour")) == [TagRequest(column="colour")]
+
+
+def test_items_to_embed_are_cut_and_joined_in_order() -> None:
+    parts = parts_of(EmbedRequest(HATS, 64))
+    assert [(len(part.items), part.dimension) for part in parts] == [(32, 64), (8, 64)]
+    whole = joined(parts, [_embedded(part.items) for part in parts])
+    assert [entry.item_id for entry in whole.items] == [str(n) for n in range(40)]
+    assert whole.versions == Versions("m")
+
+
+def test_a_part_that_failed_costs_its_own_items_only() -> None:
+    parts = parts_of(EmbedRequest(HATS))
+    half = joined(parts, [REFUSED, _embedded(parts[1].items)])
+    assert [entry.item_id for entry in half.items if isinstance(entry, ItemFailure)] == [str(n) for n in range(32)]
+    assert joined(parts, [REFUSED, InvalidArgumentError("neither")]) is REFUSED
+
+    parts = parts_of(TagRequest(HATS[:33], item_ids=("x",), labels=("a", "b")))
+    fine = TagResults(tuple(ItemTags(str(n), ()) for n in range(32)))
+    tagged = joined(parts, [fine, REFUSED, TagResults((ItemTags("x", ()),), ("y",))])
+    assert [entry.item_id for entry in tagged.items] == [*(str(n) for n in range(33)), "x"]
+    assert [entry.item_id for entry in tagged.items if isinstance(entry, ItemFailure)] == ["32"]
+    assert tagged.missing_ids == ("y",)
+    assert joined(parts, [REFUSED] * 3) is REFUSED
+
+
+def test_labels_are_made_ready_in_parts_before_the_items() -> None:
+    labels = tuple(f"label {n}" for n in range(100))
+    parts = parts_of(TagRequest(HATS, ("a", "b"), labels, templates=("a {label}", "one {label}")))
+    assert [(len(part.labels), len(part.items), len(part.item_ids)) for part in parts] == [
+        (32, 0, 0),
+        (32, 0, 0),
+        (32, 0, 0),
+        (4, 0, 0),
+        (100, 32, 0),
+        (100, 8, 0),
+        (100, 0, 2),
+    ]
+    results: list[Any] = [TagResults(())] * 7
+    assert joined(parts, [results[0], REFUSED, *results[2:]]) is REFUSED
+
+
+def test_a_part_without_a_result_is_noticed() -> None:
+    with pytest.raises(InternalError, match="2 parts were asked for and 1 results came back"):
+        joined(parts_of(EmbedRequest(HATS)), [REFUSED])
+
+
+def test_what_parts_weigh() -> None:
+    assert weight_of(UpsertRequest(HATS)) == 40
+    assert weight_of(DeleteRequest(("a",) * 40)) == 1
+    assert weight_of(EmbedRequest(HATS)) == 40
+    assert weight_of(TagRequest(HATS[:3], ("a",), labels=("b",))) == 4
+    assert weight_of(TagRequest(labels=("b",))) == 16
