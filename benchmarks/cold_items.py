@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.catalogue.segments import Segmented
 from mmrec.channels.content import ContentConfig, content_scores
 from mmrec.data.interactions import Interactions
 from mmrec.evaluation.metrics import rank_targets
@@ -75,7 +76,7 @@ def answer_questions(
     for at in range(0, len(questions.targets_Q), _CHUNK):
         histories = questions.histories[at : at + _CHUNK]
         targets = questions.targets_Q[at : at + _CHUNK]
-        scores = content_scores(histories, vectors_ND, ContentConfig())
+        scores = content_scores(histories, Segmented(vectors_ND), ContentConfig())
         ranks = rank_targets(scores, targets, histories, remove_seen=True)
         figures["Recall@10"].append(ranks.recall_at(10))
         figures["Recall@50"].append(ranks.recall_at(50))

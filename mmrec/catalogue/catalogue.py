@@ -70,7 +70,7 @@ class Catalogue:
                 raise InvalidDatasetError(
                     f"column {name!r} has {len(values)} values for {len(self.item_ids)} items; give one each"
                 )
-        if self._rows.ids != len(self.item_ids) or "" in self._rows:
+        if len(self._rows) != len(self.item_ids) or "" in self._rows:
             raise InvalidDatasetError(_WRONG_IDS)
 
     def __len__(self) -> int:

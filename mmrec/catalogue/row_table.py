@@ -1,77 +1,46 @@
-"""Which row an id has, for a catalogue and every one that was changed from it, in one table.
+"""Which row an id has: an immutable base and one small delta segment (see `mmrec.catalogue.segments`).
 
-An id never loses its row, so a table is only ever added to, and each catalogue passes over the rows that came after it.
-When two different changes are made of one catalogue, the second gets a table of its own for what has come since the
-first one was read. The unit of work is one look-up or one change; knows nothing about what the rows hold.
+An id never loses its row, so a change only adds to a table. The unit of work is one look-up or one change; knows
+nothing about what the rows hold.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-_CLAIMING = threading.Lock()
-"""Held while ids are added, which takes as long as there are new ids; no look-up waits for it."""
-
-
-class _Rows:
-    """What several catalogues share.
-
-    Attributes:
-        first: Rows of the catalogue that was read; never written to, so that adding an id never makes it grow.
-        added: Rows of what has come since.
-        size: Rows that are given away.
-    """
-
-    __slots__ = ("added", "first", "size")
-
-    def __init__(self, first: dict[str, int], added: dict[str, int], size: int) -> None:
-        self.first = first
-        self.added = added
-        self.size = size
+from mmrec.catalogue.segments import most_in_delta
 
 
 class RowTable:
-    """Rows of one catalogue by id. Safe to read from any thread while others are made of it.
+    """Rows of one catalogue by id, never written to.
 
     Args:
         item_ids: In the order of the rows.
     """
 
-    __slots__ = ("_rows", "_size")
+    __slots__ = ("_base", "_delta")
 
     def __init__(self, item_ids: Sequence[str]) -> None:
-        self._rows = _Rows({item_id: row for row, item_id in enumerate(item_ids)}, {}, len(item_ids))
-        self._size = len(item_ids)
+        self._base: Mapping[str, int] = {item_id: row for row, item_id in enumerate(item_ids)}
+        self._delta: Mapping[str, int] = {}
 
-    @property
-    def ids(self) -> int:
-        """Different ids that the catalogue was read with."""
-        return len(self._rows.first)
+    def __len__(self) -> int:
+        """Different ids, which are as many as rows."""
+        return len(self._base) + len(self._delta)
 
     def __contains__(self, item_id: str) -> bool:
         return self.row(item_id) is not None
 
     def row(self, item_id: str) -> int | None:
         """The row of an id, or None where it has none."""
-        row = self._rows.first.get(item_id)
-        if row is None:
-            row = self._rows.added.get(item_id)
-        return None if row is None or row >= self._size else row
+        row = self._base.get(item_id)
+        return self._delta.get(item_id) if row is None else row
 
     def with_ids(self, item_ids: Sequence[str]) -> RowTable:
         """The table with ids that it does not have, at the next rows in this order; this one stays as it is."""
-        if not item_ids:
-            return self
         made = RowTable.__new__(RowTable)
-        with _CLAIMING:
-            rows = self._rows
-            if rows.size != self._size:
-                # Someone else has added to the same catalogue: what they added is theirs.
-                own = {item_id: row for item_id, row in rows.added.items() if row < self._size}
-                rows = _Rows(rows.first, own, self._size)
-            for item_id in item_ids:
-                rows.added[item_id] = rows.size
-                rows.size += 1
-            made._rows, made._size = rows, rows.size
+        rows = range(len(self), len(self) + len(item_ids))
+        made._base, made._delta = self._base, {**self._delta, **dict(zip(item_ids, rows, strict=True))}
+        if len(made._delta) > most_in_delta(len(made._base)):
+            made._base, made._delta = {**made._base, **made._delta}, {}
         return made

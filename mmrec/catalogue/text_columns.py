@@ -1,37 +1,35 @@
-"""A column of texts of which a few can be changed without copying the others; whoever holds the old one goes on seeing
-it as it was.
+"""A column of texts that changes: an immutable base and one small delta segment (see `mmrec.catalogue.segments`).
 
-The unit of work is one change of one column. Knows nothing about catalogues and what the texts mean.
+The unit of work is one change of one column; whoever holds the column before it goes on seeing that. Knows nothing
+about catalogues and what the texts mean.
 """
+
+# Axes: M texts that are set
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from operator import eq, index
 from typing import overload
 
+from mmrec.catalogue.segments import most_in_delta
 from mmrec.errors import InvalidArgumentError
 
-CHUNK = 64
-"""Texts that are copied when one of them changes. A million are then 16,000 chunks, whose table is copied as well."""
 _SHOWN = 3
 
 
 class TextColumn(Sequence[str]):
     """Texts by row, never written to. Equal to a tuple of the same texts.
 
-    The texts that it was made of stay where they are; chunks that have changed lie over them.
-
     Args:
         texts: One for each row.
     """
 
-    __slots__ = ("_base", "_chunks", "_length")
+    __slots__ = ("_base", "_delta", "_length")
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._base: tuple[str, ...] = tuple(texts)
-        self._chunks: tuple[tuple[str, ...] | None, ...] = (None,) * -(-len(self._base) // CHUNK)
+        self._delta: Mapping[int, str] = {}
         self._length = len(self._base)
 
     @classmethod
@@ -51,41 +49,21 @@ class TextColumn(Sequence[str]):
         """
         if not rows:
             return self
-        touched: dict[int, list[str]] = {}
         length = self._length
-        for row, text in zip(rows, texts, strict=True):
+        for row in rows:
             if not 0 <= row <= length:
                 raise InvalidArgumentError(
                     f"row {row} of a column of {length} is set; set rows that are there, or the next one"
                 )
-            number, place = divmod(row, CHUNK)
-            if number not in touched:
-                if row < self._length and self[row] == text:
-                    continue
-                touched[number] = list(self._chunk(number))
-            touched[number][place : place + 1] = [text]
             length = max(length, row + 1)
-        if not touched:
-            return self
-        chunks = list(self._chunks)
-        for number in sorted(touched):
-            chunks[number : number + 1] = [tuple(touched[number])]
         made = TextColumn.__new__(TextColumn)
-        made._base, made._chunks, made._length = self._base, tuple(chunks), length
-        return made
+        made._base, made._length = self._base, length
+        made._delta = {**self._delta, **dict(zip(rows, texts, strict=True))}
+        return TextColumn(tuple(made)) if len(made._delta) > most_in_delta(len(self._base)) else made
 
-    def take(self, rows: Sequence[int]) -> list[str]:
-        """The texts of some rows, in their order; none of them is negative."""
-        base, chunks = self._base, self._chunks
-        found = []
-        for row in rows:
-            chunk = chunks[row // CHUNK]
-            found.append(base[row] if chunk is None else chunk[row % CHUNK])
-        return found
-
-    def _chunk(self, number: int) -> tuple[str, ...]:
-        chunk = self._chunks[number] if number < len(self._chunks) else ()
-        return self._base[number * CHUNK : (number + 1) * CHUNK] if chunk is None else chunk
+    def changed_since(self, other: TextColumn) -> list[int] | None:
+        """Rows that may differ between the two, ascending; None where they have no base in common."""
+        return sorted({*self._delta, *other._delta}) if self._base is other._base else None
 
     def __len__(self) -> int:
         return self._length
@@ -98,16 +76,18 @@ class TextColumn(Sequence[str]):
 
     def __getitem__(self, row: int | slice) -> str | tuple[str, ...]:
         if isinstance(row, slice):
-            return tuple(self.take(range(*row.indices(self._length))))
+            return tuple(map(self.__getitem__, range(*row.indices(self._length))))
         row = index(row)
         place = row + self._length if row < 0 else row
         if not 0 <= place < self._length:
             raise IndexError(f"row {row} of a column of {self._length}")
-        chunk = self._chunks[place // CHUNK]
-        return self._base[place] if chunk is None else chunk[place % CHUNK]
+        return self._delta[place] if place in self._delta else self._base[place]
 
     def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(map(self._chunk, range(len(self._chunks))))
+        texts = [*self._base, *[""] * (self._length - len(self._base))]
+        for row, text in self._delta.items():
+            texts[row] = text
+        return iter(texts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TextColumn | tuple):

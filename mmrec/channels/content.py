@@ -3,7 +3,7 @@
 Works on catalogue rows; knows nothing about how the embeddings were made.
 """
 
-# Axes: N items, D dimensions, B customers, K asked items, T history places
+# Axes: N items, D dimensions, B customers, K asked items, T history places, E places of all histories
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
+from mmrec.catalogue.segments import Segmented
 from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
+
+Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class ContentConfig:
 
 
 def content_scores(
-    histories: Sequence[npt.NDArray[np.int32]], embeddings_ND: npt.NDArray[np.float32], config: ContentConfig
+    histories: Sequence[npt.NDArray[np.int32]], embeddings_ND: Segmented[Vectors], config: ContentConfig
 ) -> npt.NDArray[np.float32]:
     """Decayed sum of cosine similarities to the recent history items.
 
@@ -48,12 +52,14 @@ def content_scores(
         Shape: (B, N), float32.
     """
     weights = history_weights(histories, len(embeddings_ND), decay=config.decay, recent=config.recent)
-    return np.asarray((weights @ embeddings_ND) @ embeddings_ND.T, dtype=np.float32)
+    read_BE = sp.csr_array((weights.data, np.arange(weights.nnz), weights.indptr), shape=(len(histories), weights.nnz))
+    taste_BD = read_BE @ embeddings_ND[weights.indices]
+    return np.asarray(embeddings_ND.scores(lambda vectors_ND: taste_BD @ vectors_ND.T), dtype=np.float32)
 
 
 def content_parts(
     history: npt.NDArray[np.int32],
-    embeddings_ND: npt.NDArray[np.float32],
+    embeddings_ND: Segmented[Vectors],
     rows_K: npt.NDArray[np.int64],
     config: ContentConfig,
 ) -> npt.NDArray[np.float32]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from mmrec.channels.sparse_rows import WordRows
+from mmrec.catalogue.segments import Segmented
 from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
 
@@ -78,46 +78,84 @@ class Vocabulary:
         return vectorizer
 
 
+class _Postings:
+    """Rows and, made when first asked for, the rows of each word. Shapes: (R, V) CSR and (V, R) CSR."""
+
+    def __init__(self, rows: sp.csr_array) -> None:
+        self.rows = rows
+
+    @cached_property
+    def by_word(self) -> sp.csr_array:
+        return self.rows.T.tocsr()
+
+
 class LexicalIndex:
-    """Unit-norm TF-IDF rows of one state of a catalogue. Safe to read from any thread.
+    """Unit-norm TF-IDF rows of one value of a catalogue. Safe to read from any thread; two that first ask at once work
+    twice.
 
     Args:
-        rows: An item without known words is a zero row. Shape: (N, V) CSR, float32; or such rows after changes.
+        rows: An item without known words is a zero row. Shape: (N, V) CSR, float32.
         vocabulary: Of the columns.
 
     Attributes:
         vocabulary: As given.
     """
 
-    def __init__(self, rows: sp.csr_array | WordRows, vocabulary: Vocabulary) -> None:
-        self._words = rows if isinstance(rows, WordRows) else WordRows(rows)
+    def __init__(self, rows: sp.csr_array, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
+        self._words = Segmented(rows)
+        self._base = _Postings(rows)
+        self._delta: _Postings | None = None
 
-    def over(self, rows_M: npt.NDArray[np.int64], values: sp.csr_array, items: int) -> LexicalIndex:
-        """The index of a changed catalogue; this one stays as it is. See `WordRows.over`."""
-        return LexicalIndex(self._words.over(rows_M, values, items), self.vocabulary)
+    def over(self, rows_M: npt.NDArray[np.int64], values: sp.csr_array) -> LexicalIndex:
+        """The index of a changed catalogue; this one stays as it is.
 
-    @property
+        Args:
+            rows_M: Rows that are set, as in `Segmented.replaced`. Shape: (M,), int64.
+            values: What they are set to. Shape: (M, V) CSR.
+
+        Raises:
+            InvalidArgumentError: rows leave a gap, or what is set is of another vocabulary.
+        """
+        if values.shape != (len(rows_M), self.shape[1]):
+            raise InvalidArgumentError(
+                f"{len(rows_M)} rows of {self.shape[1]} words are set to a {values.shape} matrix; give one row for each"
+            )
+        made = LexicalIndex(self._base.rows, self.vocabulary)
+        made._words = self._words.replaced(rows_M, values)
+        made._base = self._base if made._words.base is self._base.rows else _Postings(made._words.base)
+        made._delta = None if made._words.delta is None else _Postings(made._words.delta)
+        if made._base is not self._base and "by_word" in vars(self._base):
+            _ = made._base.by_word  # so that whoever changes waits for them, and no question does
+        return made
+
+    @cached_property
     def rows(self) -> sp.csr_array:
         """All rows, as an index made anew would hold them. After changes they are put together when first asked for:
         to look at a few, use `rows_of`. Shape: (N, V) CSR, float32."""
-        return self._words.matrix
+        return self._words.whole()
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, ...]:
         """Rows and words."""
-        return len(self._words), self._words.words
+        return self._words.shape
 
     def rows_of(self, rows_M: npt.NDArray[np.int64]) -> sp.csr_array:
         """Some rows, in their order. Shape: (M, V) CSR, float32."""
-        return self._words.take(rows_M)
+        return self._words[rows_M]
 
     def scores(self, histories: Sequence[npt.NDArray[np.int32]], config: LexicalConfig) -> npt.NDArray[np.float32]:
         """Decayed sum of cosine similarities to the recent history items. Shape: (B, N), float32."""
         weights = history_weights(histories, len(self._words), decay=config.decay, recent=config.recent)
         read = np.arange(weights.nnz)
         each = sp.csr_array((weights.data, read, weights.indptr), shape=(weights.shape[0], weights.nnz))
-        return self._words.products(each @ self._words.take(weights.indices))
+        asked_BV = each @ self._words[weights.indices]
+
+        def products(rows: sp.csr_array) -> npt.NDArray[np.float32]:
+            postings = self._base if rows is self._base.rows or self._delta is None else self._delta
+            return np.asarray((asked_BV @ postings.by_word).toarray(), np.float32)
+
+        return self._words.scores(products)
 
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: LexicalConfig
@@ -133,7 +171,7 @@ class LexicalIndex:
             One row for each of the last `recent` history items. Shape: (T, K), float32.
         """
         tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
-        cosine_TK = (self._words.take(tail_T) @ self._words.take(rows_K).T).toarray()
+        cosine_TK = (self._words[tail_T] @ self._words[rows_K].T).toarray()
         return np.asarray(weights_T[:, None] * cosine_TK, dtype=np.float32)
 
 

@@ -33,6 +33,7 @@ from mmrec.cli.fold import fold
 from mmrec.cli.import_ import import_
 from mmrec.cli.info import info
 from mmrec.cli.mismatch import mismatch
+from mmrec.cli.option_groups import with_options
 from mmrec.cli.progress import close_open_bars
 from mmrec.cli.recommend import recommend
 from mmrec.cli.search import search
@@ -126,11 +127,11 @@ def build_app() -> typer.Typer:
     app = _typer(mmrec.__doc__.partition("\n")[0] if mmrec.__doc__ else "")
     app.callback()(_options)
     for name, function in COMMANDS.items():
-        app.command(name, help=help_text(function), cls=_Command)(_guarded(function))
+        app.command(name, help=help_text(function), cls=_Command)(_guarded(with_options(function)))
     for word, group in GROUPS.items():
         within = _typer(group.help)
         for name, function in group.commands.items():
-            within.command(name, help=help_text(function), cls=_Command)(_guarded(function))
+            within.command(name, help=help_text(function), cls=_Command)(_guarded(with_options(function)))
         app.add_typer(within, name=word)
     return app
 

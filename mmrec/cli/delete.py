@@ -6,29 +6,21 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import open_server
-from mmrec.cli.options import CaOption, ChangedServerOption, JsonFlag, QuietFlag, TimeoutOption, TlsFlag, TokenOption
+from mmrec.cli.engines import Connection, open_server
+from mmrec.cli.option_groups import RequestFlags
 from mmrec.cli.output import Output
-from mmrec.contract.changes import ChangeEntry
+from mmrec.contract.changes import ChangeEntry, DeleteRequest
 from mmrec.contract.rules import MAX_BATCH
 from mmrec.errors import MmrecError
+from mmrec.sdk.options import DeleteOptions
 
 
 def delete(
     item_ids: Annotated[list[str], typer.Argument(metavar="ITEM_ID...", help="The items to remove.")],
-    server: ChangedServerOption = "",
-    request_id: Annotated[
-        str, typer.Option("--request-id", metavar="NAME", help="Your name of this change: it is not made twice.")
-    ] = "",
-    validate_only: Annotated[
-        bool, typer.Option("--validate-only", help="Check everything and change nothing.")
-    ] = False,
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 10.0,
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    options: Annotated[DeleteOptions, RequestFlags(DeleteRequest)],
+    connection: Connection,
+    sink: Output,
 ) -> None:
     """Remove items from a running server's catalogue; none of them is shown again when this returns.
 
@@ -42,12 +34,13 @@ def delete(
         NotFoundError: the catalogue has none of the items.
         FailedPreconditionError: no item would be left.
     """
-    sink = Output(json=json, quiet=quiet)
     entries: list[ChangeEntry] = []
-    with open_server(server, token, tls, ca, timeout) as client:
+    name = options["request_id"]
+    with open_server(connection) as client:
         for at in range(0, len(item_ids), MAX_BATCH):
-            part = f"{request_id}/{at // MAX_BATCH}" if request_id and len(item_ids) > MAX_BATCH else request_id
-            found = client.delete_items(item_ids[at : at + MAX_BATCH], request_id=part, validate_only=validate_only)
+            if name and len(item_ids) > MAX_BATCH:
+                options["request_id"] = f"{name}/{at // MAX_BATCH}"
+            found = client.delete_items(item_ids[at : at + MAX_BATCH], **options)
             entries += found.entries
     errors: list[MmrecError] = [entry.error for entry in entries if entry.error is not None]
     if len(errors) == len(entries):
@@ -56,7 +49,10 @@ def delete(
         sink.note(error.message)
     sink.data(found if len(item_ids) <= MAX_BATCH else {"entries": entries, "versions": found.versions})
     rows = [
-        ("items that would be removed" if validate_only else "items removed", f"{len(entries) - len(errors):,}"),
+        (
+            "items that would be removed" if options["validate_only"] else "items removed",
+            f"{len(entries) - len(errors):,}",
+        ),
         ("items refused", f"{len(errors):,}"),
         ("catalogue version", found.versions.catalogue),
     ]

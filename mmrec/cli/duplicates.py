@@ -6,22 +6,18 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Place, open_engine, read_ids, shown_ids
-from mmrec.cli.options import (
-    CaOption,
-    DeviceOption,
-    DtypeOption,
-    FilterOption,
-    JsonFlag,
-    QuietFlag,
-    ServerOption,
-    TimeoutOption,
-    TlsFlag,
-    TokenOption,
-)
+from mmrec.cli.engines import Compute, Connection, Place, open_engine, shown_ids
+from mmrec.cli.id_lists import read_ids
+from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
 from mmrec.cli.output import Output
 from mmrec.contract.requests import DuplicatesRequest
-from mmrec.contract.rules import DEFAULT_PAGE
+from mmrec.sdk.options import DuplicatesOptions
+
+_FLAGS = {
+    "min_similarity": Flag(read=lambda least: least or None),
+    "modality": Flag(help="What must be alike; fused: either of the two."),
+    "page_size": Flag("--groups", "N", "How many groups."),
+}
 
 
 def duplicates(
@@ -30,28 +26,11 @@ def duplicates(
         list[str] | None,
         typer.Option("--items", metavar="IDS", help="Only groups with one of these, separated by commas."),
     ] = None,
-    min_similarity: Annotated[
-        float,
-        typer.Option("--min-similarity", metavar="0..1", help="From which likeness on; 0: chosen."),
-    ] = 0.0,
-    modality: Annotated[
-        str,
-        typer.Option("--modality", metavar="fused|picture|words", help="What must be alike; fused: either of the two."),
-    ] = "fused",
-    filter: FilterOption = "",
-    groups: Annotated[int, typer.Option("--groups", metavar="N", help="How many groups.")] = DEFAULT_PAGE,
-    page_token: Annotated[
-        str, typer.Option("--page-token", metavar="TOKEN", help="next_page_token of the page before (see --json).")
-    ] = "",
-    server: ServerOption = "",
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 60.0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    options: Annotated[DuplicatesOptions, RequestFlags(DuplicatesRequest, flags=_FLAGS)],
+    connection: Annotated[Connection, Defaults({"timeout": 60.0})],
+    compute: Compute,
+    out: Output,
 ) -> None:
     """List groups of items that are the same thing: near-identical pictures, near-identical words, or both.
 
@@ -66,26 +45,11 @@ def duplicates(
     Raises:
         InvalidArgumentError: a flag breaks a rule.
     """
+    ids = read_ids(items or [], "--items")
     # Made here too, so that a bad flag is refused before a bundle is loaded.
-    asked = DuplicatesRequest(
-        item_ids=tuple(read_ids(items or [], "--items")),
-        min_similarity=min_similarity or None,
-        filter=filter,
-        modality=modality,  # type: ignore[arg-type]  # the request makes members of words
-        page_size=groups,
-        page_token=page_token,
-    )
-    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
-    out = Output(json=json, quiet=quiet)
-    with open_engine(place) as engine:
-        found = engine.duplicates(
-            asked.item_ids,
-            min_similarity=asked.min_similarity,
-            filter=asked.filter,
-            modality=asked.modality,
-            page_size=asked.page_size,
-            page_token=asked.page_token,
-        )
+    DuplicatesRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
+    with open_engine(Place(bundle, connection, compute)) as engine:
+        found = engine.duplicates(ids, **options)
     if found.missing_ids:
         out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     out.note(found.explanation)

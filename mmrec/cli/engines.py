@@ -6,13 +6,15 @@ either answers.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from mmrec.cli.options import DeviceOption, DtypeOption
 from mmrec.contract.items import Fallback, ScoredItem
 from mmrec.contract.replies import Recommendations, SearchResults
 from mmrec.errors import InvalidArgumentError, NotFoundError
@@ -24,32 +26,52 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """The server to ask or to change: the options of every command that speaks with one."""
+
+    server: Annotated[
+        str, typer.Option("--server", metavar="HOST:PORT", help="A running `mmrec serve`; in place of a bundle.")
+    ] = ""
+    token: Annotated[
+        str,
+        typer.Option("--token", envvar="MMREC_TOKEN", show_default=False, help="Token for --server, if it wants one."),
+    ] = ""
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS with --server.")] = False
+    ca: Annotated[str, typer.Option("--ca", metavar="FILE", help="Trust this authority (PEM); implies --tls.")] = ""
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for --server's answer.")
+    ] = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Where and in which number format a bundle that is loaded here computes."""
+
+    device: DeviceOption = "auto"
+    dtype: DtypeOption = "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Who answers: a bundle folder loaded into this process, or a server.
 
     Attributes:
         bundle: Bundle folder; empty with a server.
-        server: Address of the server, ``host:port``; empty with a bundle.
-        token: The server's token; empty for none.
-        tls: Whether to speak TLS with the server, with the usual authorities.
-        ca: PEM file of the authority to trust instead; implies `tls`. Empty for none.
-        timeout: Seconds to wait for the server's answer, over 0.
-        device: Where to compute with a bundle.
-        dtype: Number format to compute in with a bundle.
+        connection: The server; none is named in it with a bundle.
+        compute: Where to compute with a bundle.
+
+    Raises:
+        InvalidArgumentError: both are named, or neither.
     """
 
     bundle: str
-    server: str
-    token: str = ""
-    tls: bool = False
-    ca: str = ""
-    timeout: float = 10.0
-    device: str = "auto"
-    dtype: str = "auto"
+    connection: Connection = Connection()
+    compute: Compute = Compute()
 
     def __post_init__(self) -> None:
-        if bool(self.bundle) == bool(self.server):
-            both = f"both the bundle {self.bundle!r} and --server {self.server!r} are given"
+        server = self.connection.server
+        if bool(self.bundle) == bool(server):
+            both = f"both the bundle {self.bundle!r} and --server {server!r} are given"
             raise InvalidArgumentError(
                 f"{both if self.bundle else 'neither a bundle nor --server is given'}; name exactly one of a "
                 "bundle folder and --server HOST:PORT"
@@ -65,24 +87,24 @@ def open_engine(place: Place) -> Iterator[Client | Recommender]:
         DeviceNotAvailableError: the device is not here.
         NotFoundError: the bundle folder or `ca` does not exist.
     """
-    if place.server:
-        with open_server(place.server, place.token, place.tls, place.ca, place.timeout) as client:
+    if place.connection.server:
+        with open_server(place.connection) as client:
             yield client
     else:
         from mmrec.recommender import Recommender
 
-        yield Recommender.load(Path(place.bundle), device=place.device, dtype=place.dtype)
+        yield Recommender.load(Path(place.bundle), device=place.compute.device, dtype=place.compute.dtype)
 
 
 @contextmanager
-def open_server(server: str, token: str, tls: bool, ca: str, timeout: float) -> Iterator[Client]:
-    """A client of a server, for the length of a `with`; the arguments are those of `Place`.
+def open_server(connection: Connection) -> Iterator[Client]:
+    """A client of a server, for the length of a `with`.
 
     Raises:
         InvalidArgumentError: no server is named.
         NotFoundError: `ca` does not exist.
     """
-    if not server:
+    if not connection.server:
         raise InvalidArgumentError(
             "--server is not given; name a running server: --server HOST:PORT, as `mmrec serve` prints it",
             field="server",
@@ -90,7 +112,9 @@ def open_server(server: str, token: str, tls: bool, ca: str, timeout: float) -> 
     from mmrec.sdk.client import Client
     from mmrec.sdk.connection import Tls
 
-    with Client(server, token=token or None, tls=Tls(ca=ca) if ca else tls, timeout=timeout) as client:
+    tls = Tls(ca=connection.ca) if connection.ca else connection.tls
+    token = connection.token or None
+    with Client(connection.server, token=token, tls=tls, timeout=connection.timeout) as client:
         yield client
 
 
@@ -110,38 +134,6 @@ def holds_dataset(folder: Path) -> bool:
         f"{str(folder)!r} is neither a bundle (it has no file CURRENT) nor a dataset (it has no items table: "
         "items.parquet, .csv, .tsv or .jsonl); name the folder itself"
     )
-
-
-def read_ids(values: Sequence[str], flag: str) -> list[str]:
-    """The ids in a flag that may be repeated: commas separate, double quotes protect a comma inside an id.
-
-    Every other character belongs to the id, spaces at its ends too.
-
-    Args:
-        values: What each use of the flag was given, e.g. ``["1,2", '"red, large",7']``.
-        flag: The flag's name, for the message.
-
-    Raises:
-        InvalidArgumentError: an id is empty, or a double quote is not closed.
-    """
-    ids: list[str] = []
-    for value in values:
-        try:
-            found = [one for row in csv.reader([value], strict=True) for one in row]
-        except csv.Error as err:
-            raise InvalidArgumentError(
-                f"{flag} is {value!r}, whose double quotes do not match; commas separate ids, and an id that "
-                f"""holds a comma is put in double quotes: {flag} '"a,b",c'"""
-            ) from err
-        if any(one[0] in " \t" and one.lstrip().startswith('"') for one in found if one):
-            raise InvalidArgumentError(
-                f"{flag} is {value!r}, with a space before double quotes; leave it out, or put it inside them if it "
-                "belongs to the id"
-            )
-        if "" in found:
-            raise InvalidArgumentError(f"{flag} is {value!r}, with an empty id in it; remove the extra comma")
-        ids += found
-    return ids
 
 
 def shown_ids(ids: Sequence[str]) -> str:

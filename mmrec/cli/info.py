@@ -6,32 +6,16 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Place, open_engine
-from mmrec.cli.options import (
-    CaOption,
-    DeviceOption,
-    DtypeOption,
-    JsonFlag,
-    QuietFlag,
-    ServerOption,
-    TimeoutOption,
-    TlsFlag,
-    TokenOption,
-)
+from mmrec.cli.engines import Compute, Connection, Place, open_engine
 from mmrec.cli.output import Output
 
 
 def info(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
-    server: ServerOption = "",
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 10.0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    connection: Connection,
+    compute: Compute,
+    out: Output,
 ) -> None:
     """Say what a bundle or a running server holds: sizes, versions, device.
 
@@ -41,9 +25,7 @@ def info(
         mmrec info bundle/
         mmrec info --server localhost:50051 --json
     """
-    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
-    out = Output(json=json, quiet=quiet)
-    with open_engine(place) as engine:
+    with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.info()
     out.data(found)
     rows = [

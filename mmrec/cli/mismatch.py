@@ -6,22 +6,17 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Place, open_engine, read_ids, shown_ids
-from mmrec.cli.options import (
-    CaOption,
-    DeviceOption,
-    DtypeOption,
-    FilterOption,
-    JsonFlag,
-    QuietFlag,
-    ServerOption,
-    TimeoutOption,
-    TlsFlag,
-    TokenOption,
-)
+from mmrec.cli.engines import Compute, Connection, Place, open_engine, shown_ids
+from mmrec.cli.id_lists import read_ids
+from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
 from mmrec.cli.output import Output
 from mmrec.contract.requests import MismatchRequest
-from mmrec.contract.rules import DEFAULT_PAGE
+from mmrec.sdk.options import MismatchOptions
+
+_FLAGS = {
+    "max_agreement": Flag(help="Cosine of picture and words to stay below; left out: the worst 1% of the catalogue."),
+    "page_size": Flag("--k", "N", "How many items."),
+}
 
 
 def mismatch(
@@ -30,29 +25,11 @@ def mismatch(
         list[str] | None,
         typer.Option("--items", metavar="IDS", help="Only these items, however well they fit; commas between ids."),
     ] = None,
-    max_agreement: Annotated[
-        float | None,
-        typer.Option(
-            "--max-agreement",
-            metavar="-1..1",
-            help="Cosine of picture and words to stay below. [the worst 1% of the catalogue instead]",
-            show_default=False,
-        ),
-    ] = None,
-    filter: FilterOption = "",
-    k: Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many items.")] = DEFAULT_PAGE,
-    page_token: Annotated[
-        str, typer.Option("--page-token", metavar="TOKEN", help="next_page_token of the page before (see --json).")
-    ] = "",
-    server: ServerOption = "",
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 60.0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    options: Annotated[MismatchOptions, RequestFlags(MismatchRequest, ("item_fields",), _FLAGS)],
+    connection: Annotated[Connection, Defaults({"timeout": 60.0})],
+    compute: Compute,
+    out: Output,
 ) -> None:
     """List items whose picture and words do not agree, worst first.
 
@@ -66,24 +43,11 @@ def mismatch(
     Raises:
         InvalidArgumentError: a flag breaks a rule.
     """
+    ids = read_ids(items or [], "--items")
     # Made here too, so that a bad flag is refused before a bundle is loaded.
-    asked = MismatchRequest(
-        item_ids=tuple(read_ids(items or [], "--items")),
-        max_agreement=max_agreement,
-        filter=filter,
-        page_size=k,
-        page_token=page_token,
-    )
-    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
-    out = Output(json=json, quiet=quiet)
-    with open_engine(place) as engine:
-        found = engine.mismatches(
-            asked.item_ids,
-            max_agreement=asked.max_agreement,
-            filter=asked.filter,
-            page_size=asked.page_size,
-            page_token=asked.page_token,
-        )
+    MismatchRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
+    with open_engine(Place(bundle, connection, compute)) as engine:
+        found = engine.mismatches(ids, **options)
     if found.missing_ids:
         out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     out.note(found.explanation)

@@ -20,34 +20,7 @@ DtypeOption = Annotated[
         help="Number format; auto takes bfloat16 where the hardware multiplies it.",
     ),
 ]
-ServerOption = Annotated[
-    str,
-    typer.Option("--server", metavar="HOST:PORT", help="Ask a running `mmrec serve` instead of loading a bundle."),
-]
-ChangedServerOption = Annotated[
-    str, typer.Option("--server", metavar="HOST:PORT", help="The running `mmrec serve` whose catalogue is changed.")
-]
-TokenOption = Annotated[
-    str,
-    typer.Option("--token", envvar="MMREC_TOKEN", show_default=False, help="Token for --server, if it wants one."),
-]
-TlsFlag = Annotated[bool, typer.Option("--tls", help="Speak TLS with --server.")]
-CaOption = Annotated[str, typer.Option("--ca", metavar="FILE", help="Trust this authority (PEM); implies --tls.")]
-TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for --server's answer.")
-]
 KOption = Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many items.")]
-FilterOption = Annotated[
-    str,
-    typer.Option("--filter", metavar="CONDITION", help="""Only these items, as in 'colour = "red" AND price < 50'."""),
-]
-RelaxedFlag = Annotated[
-    bool, typer.Option("--relaxed", help="When too few items pass --filter, fill up with the best of the others.")
-]
-ModalityOption = Annotated[
-    str,
-    typer.Option("--modality", metavar="fused|picture|words", help="Which side of the items to look at."),
-]
 MaxLeftOutOption = Annotated[
     float,
     typer.Option(

@@ -8,31 +8,48 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Place, note_fallback, open_engine, print_ranking, read_ids, shown_ids
-from mmrec.cli.options import (
-    CaOption,
-    DeviceOption,
-    DtypeOption,
-    FilterOption,
-    JsonFlag,
-    KOption,
-    QuietFlag,
-    RelaxedFlag,
-    ServerOption,
-    TimeoutOption,
-    TlsFlag,
-    TokenOption,
-)
+from mmrec.cli.engines import Compute, Connection, Place, note_fallback, open_engine, print_ranking, shown_ids
+from mmrec.cli.id_lists import read_ids
+from mmrec.cli.option_groups import Flag, RequestFlags
 from mmrec.cli.output import Output
-from mmrec.contract.items import Fallback, FilterMode
+from mmrec.contract.items import Fallback
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import Promotion, RecommendRequest
-from mmrec.contract.rules import DEFAULT_K
 from mmrec.errors import InvalidArgumentError
+from mmrec.sdk.options import RecommendOptions
 
 _IDS_RULE = """Commas separate ids; an id that holds a comma goes in double quotes: '"a,b",c'. May be repeated."""
 
 _PROMOTION = re.compile(r"\s*(\d*\.?\d+)?([+-]\d*\.?\d+)?\s+(?=\S)", re.ASCII)
+
+
+def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
+    """What each use of --promote asks for: a share, a boost or both, and a condition."""
+    promotions = []
+    for value in values:
+        found = _PROMOTION.match(value)
+        share, boost = found.groups() if found else (None, None)
+        if found is None or (share is None and boost is None):
+            raise InvalidArgumentError(
+                f"--promote is {value!r:.200}; it begins with a share, a boost or both, as in "
+                "'0.2 brand = \"Acme\"', '+0.5 brand = \"Acme\"' or '0.2+0.5 brand = \"Acme\"'",
+                field="promotions",
+            )
+        promotions.append(Promotion((), value[found.end() :], float(share or 0), float(boost or 0)))
+    return tuple(promotions)
+
+
+_FLAGS = {
+    "user_id": Flag("--user", "ID"),
+    "exploration_max_age_days": Flag("--exploration-max-age", "DAYS"),
+    "promotions": Flag(
+        "--promote",
+        "'SHARE[+BOOST] CONDITION'",
+        "Give at least this share of the places to items that pass, and add this to their scores; either number may be "
+        "left out. May be repeated.",
+        lambda values: _promotions(values or ()),
+    ),
+}
 
 
 def recommend(
@@ -41,60 +58,11 @@ def recommend(
         list[str] | None,
         typer.Option("--history", metavar="IDS", help=f"Items acted on, oldest first. {_IDS_RULE}"),
     ] = None,
-    user: Annotated[
-        str,
-        typer.Option("--user", metavar="ID", help="A user of the dataset: their history, then --history."),
-    ] = "",
-    k: KOption = DEFAULT_K,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option("--allow", metavar="IDS", help="Nothing but these items. As --history."),
-    ] = None,
-    deny: Annotated[
-        list[str] | None, typer.Option("--deny", metavar="IDS", help="None of these items. As --history.")
-    ] = None,
-    include_seen: Annotated[
-        bool, typer.Option("--include-seen", help="Items of the history may be recommended again.")
-    ] = False,
-    filter: FilterOption = "",
-    relaxed: RelaxedFlag = False,
-    diversity: Annotated[
-        float, typer.Option("--diversity", metavar="0..1", help="0: best first; 1: as different as possible.")
-    ] = 0.0,
-    exploration: Annotated[
-        float, typer.Option("--exploration", metavar="0..1", help="Share of the places that goes to new items.")
-    ] = 0.0,
-    exploration_column: Annotated[
-        str, typer.Option("--exploration-column", metavar="NAME", help="The date column of --exploration-max-age.")
-    ] = "",
-    exploration_max_age: Annotated[
-        float,
-        typer.Option("--exploration-max-age", metavar="DAYS", help="Explore no items older than this; 0: any age."),
-    ] = 0.0,
-    popularity_damping: Annotated[
-        float, typer.Option("--popularity-damping", metavar="0..1", help="How much popular items are held back.")
-    ] = 0.0,
-    promote: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--promote",
-            metavar="'SHARE[+BOOST] CONDITION'",
-            help="Give at least this share of the places to items that pass, and add this to their scores; either "
-            "number may be left out. May be repeated.",
-        ),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say which channel and which history item each score rests on.")
-    ] = False,
-    server: ServerOption = "",
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 10.0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    options: Annotated[RecommendOptions, RequestFlags(RecommendRequest, ("beam_width",), _FLAGS)],
+    connection: Connection,
+    compute: Compute,
+    out: Output,
 ) -> None:
     """Recommend the next items for a customer.
 
@@ -109,49 +77,16 @@ def recommend(
     Raises:
         InvalidArgumentError: neither `history` nor `user` is given, or a flag breaks a rule.
     """
-    if history is None and not user:
+    if history is None and not options["user_id"]:
         raise InvalidArgumentError(
             "neither --history nor --user is given; name the customer with one of them or both "
             "(--history '' recommends to a stranger)"
         )
+    ids = read_ids(history or [], "--history")
     # Made here too, so that a bad flag is refused before a bundle is loaded.
-    asked = RecommendRequest(
-        history=tuple(read_ids(history or [], "--history")),
-        user_id=user,
-        k=k,
-        allow=tuple(read_ids(allow or [], "--allow")),
-        deny=tuple(read_ids(deny or [], "--deny")),
-        include_seen=include_seen,
-        explain=explain,
-        filter=filter,
-        filter_mode=FilterMode.RELAXED if relaxed else FilterMode.STRICT,
-        diversity=diversity,
-        exploration=exploration,
-        exploration_column=exploration_column,
-        exploration_max_age_days=exploration_max_age,
-        popularity_damping=popularity_damping,
-        promotions=_promotions(promote or []),
-    )
-    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
-    out = Output(json=json, quiet=quiet)
-    with open_engine(place) as engine:
-        found = engine.recommend(
-            asked.history,
-            user_id=asked.user_id,
-            k=asked.k,
-            allow=asked.allow,
-            deny=asked.deny,
-            include_seen=asked.include_seen,
-            filter=asked.filter,
-            filter_mode=asked.filter_mode,
-            diversity=asked.diversity,
-            exploration=asked.exploration,
-            exploration_column=asked.exploration_column,
-            exploration_max_age_days=asked.exploration_max_age_days,
-            popularity_damping=asked.popularity_damping,
-            promotions=asked.promotions,
-            explain=asked.explain,
-        )
+    asked = RecommendRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
+    with open_engine(Place(bundle, connection, compute)) as engine:
+        found = engine.recommend(ids, **options)
     if found.missing_ids:
         out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     if found.fallback in (Fallback.POPULARITY, Fallback.POPULARITY_FILTER_RELAXED):
@@ -160,7 +95,8 @@ def recommend(
     if not found.items:
         out.note(_nothing_left(asked))
     out.data(found)
-    print_ranking(out, f"Recommended for user {user}" if user else "Recommended", found.items, explain=explain)
+    title = f"Recommended for user {asked.user_id}" if asked.user_id else "Recommended"
+    print_ranking(out, title, found.items, explain=asked.explain)
 
 
 def _nothing_known(asked: RecommendRequest, found: Recommendations) -> str:
@@ -180,19 +116,3 @@ def _nothing_left(asked: RecommendRequest) -> str:
     if asked.filter or asked.allow or asked.deny:
         return "no item passes the filter and the lists that is not in the history; --include-seen keeps those as well"
     return "every item is in the history; --include-seen recommends them again"
-
-
-def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
-    """What each use of --promote asks for: a share, a boost or both, and a condition."""
-    promotions = []
-    for value in values:
-        found = _PROMOTION.match(value)
-        share, boost = found.groups() if found else (None, None)
-        if found is None or (share is None and boost is None):
-            raise InvalidArgumentError(
-                f"--promote is {value!r:.200}; it begins with a share, a boost or both, as in "
-                "'0.2 brand = \"Acme\"', '+0.5 brand = \"Acme\"' or '0.2+0.5 brand = \"Acme\"'",
-                field="promotions",
-            )
-        promotions.append(Promotion((), value[found.end() :], float(share or 0), float(boost or 0)))
-    return tuple(promotions)

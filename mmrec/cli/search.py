@@ -2,70 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Place, note_fallback, note_nothing_found, open_engine, print_ranking
-from mmrec.cli.options import (
-    CaOption,
-    DeviceOption,
-    DtypeOption,
-    FilterOption,
-    JsonFlag,
-    KOption,
-    ModalityOption,
-    QuietFlag,
-    RelaxedFlag,
-    ServerOption,
-    TimeoutOption,
-    TlsFlag,
-    TokenOption,
-)
+from mmrec.cli.engines import Compute, Connection, Place, note_fallback, note_nothing_found, open_engine, print_ranking
+from mmrec.cli.option_groups import Flag, RequestFlags
 from mmrec.cli.output import Output
 from mmrec.cli.query_file import named, print_answers, read_queries
 from mmrec.contract.items import FilterMode
 from mmrec.contract.replies import SearchResults
 from mmrec.contract.requests import SearchRequest
-from mmrec.contract.rules import DEFAULT_K, MAX_BATCH, Picture
+from mmrec.contract.rules import MAX_BATCH
 from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.sdk.options import SearchOptions
+
+_FLAGS = {
+    "image": Flag("--picture", "FILE", "Picture to search by: JPEG, PNG, WebP, GIF or BMP."),
+    "item_id": Flag("--item", "ID"),
+}
 
 
 def search(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder; none with --server.")] = "",
     text: Annotated[str, typer.Option("--text", metavar="WORDS", help="Words to search by.")] = "",
-    picture: Annotated[
-        str,
-        typer.Option("--picture", metavar="FILE", help="Picture to search by: JPEG, PNG, WebP, GIF or BMP."),
-    ] = "",
-    text_weight: Annotated[
-        float, typer.Option("--text-weight", metavar="0..1", help="Share of the words when both are given.")
-    ] = 0.5,
-    item: Annotated[str, typer.Option("--item", metavar="ID", help="Item of the catalogue to search by.")] = "",
-    item_weight: Annotated[
-        float, typer.Option("--item-weight", metavar="0..1", help="Share of the item beside words or a picture.")
-    ] = 0.5,
-    k: KOption = DEFAULT_K,
-    filter: FilterOption = "",
-    relaxed: RelaxedFlag = False,
-    modality: ModalityOption = "fused",
-    page_token: Annotated[
-        str, typer.Option("--page-token", metavar="TOKEN", help="next_page_token of the page before (see --json).")
-    ] = "",
     queries: Annotated[
         str,
         typer.Option("--queries", metavar="FILE", help="Many searches: a JSON object a line, with these flags' names."),
     ] = "",
-    server: ServerOption = "",
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 10.0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    options: Annotated[SearchOptions, RequestFlags(SearchRequest, ("vector", "item_fields"), _FLAGS)],
+    connection: Connection,
+    compute: Compute,
+    out: Output,
 ) -> None:
     """Search the catalogue by words, by a picture, by an item, or by several of them at once.
 
@@ -82,59 +53,37 @@ def search(
         InvalidArgumentError: there is nothing to search by, or a flag or a line of the file breaks a rule.
         NotFoundError: the picture or the file of searches cannot be read.
     """
-    flags = {
-        "text": text,
-        "picture": picture,
-        "text_weight": text_weight,
-        "item": item,
-        "item_weight": item_weight,
-        "k": k,
-        "filter": filter,
-        "relaxed": relaxed,
-        "modality": modality,
-    }
-    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
-    out = Output(json=json, quiet=quiet)
+    place = Place(bundle, connection, compute)
     if queries:
+        flags = {
+            "text": text,
+            "picture": options["image"] or "",
+            "text_weight": options["text_weight"],
+            "item": options["item_id"],
+            "item_weight": options["item_weight"],
+            "k": options["k"],
+            "filter": options["filter"],
+            "relaxed": options["filter_mode"] is FilterMode.RELAXED,
+            "modality": options["modality"],
+        }
         _search_all(Path(queries), flags, place, out)
         return
-    if not text.strip() and not picture and not item:
+    if not text.strip() and not options["image"] and not options["item_id"]:
         raise InvalidArgumentError(
             "neither --text nor --picture is given, nor --item or --queries; pass at least one of them"
         )
     # Made here too, so that a bad flag is refused before a bundle is loaded.
-    asked = SearchRequest(
-        text=text,
-        image=Picture().check(picture, "image") if picture else None,
-        text_weight=text_weight,
-        k=k,
-        item_id=item,
-        item_weight=item_weight,
-        modality=modality,  # type: ignore[arg-type]  # the request makes members of words
-        filter=filter,
-        filter_mode=FilterMode.RELAXED if relaxed else FilterMode.STRICT,
-        page_token=page_token,
-    )
+    asked = SearchRequest(text, **options)  # type: ignore[arg-type]  # the request reads the picture
+    picture, options["image"] = str(options["image"] or ""), asked.image
     with open_engine(place) as engine:
-        found = engine.search(
-            asked.text,
-            image=asked.image,
-            text_weight=asked.text_weight,
-            item_id=asked.item_id,
-            item_weight=asked.item_weight,
-            k=asked.k,
-            modality=asked.modality,
-            filter=asked.filter,
-            filter_mode=asked.filter_mode,
-            page_token=asked.page_token,
-        )
+        found = engine.search(text, **options)
     note_fallback(out, found)
     note_nothing_found(out, found, asked.filter)
     out.data(found)
-    print_ranking(out, f"Nearest to {named(asked.text, picture, item)}", found.items)
+    print_ranking(out, f"Nearest to {named(text, picture, asked.item_id)}", found.items)
 
 
-def _search_all(path: Path, flags: dict[str, object], place: Place, out: Output) -> None:
+def _search_all(path: Path, flags: Mapping[str, object], place: Place, out: Output) -> None:
     """Every search of a file, in parts that a server takes."""
     requests = read_queries(path, flags)
     answers: list[SearchResults | MmrecError] = []

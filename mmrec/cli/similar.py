@@ -6,27 +6,14 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Place, note_fallback, note_nothing_found, open_engine, print_ranking
-from mmrec.cli.options import (
-    CaOption,
-    DeviceOption,
-    DtypeOption,
-    FilterOption,
-    JsonFlag,
-    KOption,
-    ModalityOption,
-    QuietFlag,
-    RelaxedFlag,
-    ServerOption,
-    TimeoutOption,
-    TlsFlag,
-    TokenOption,
-)
+from mmrec.cli.engines import Compute, Connection, Place, note_fallback, note_nothing_found, open_engine, print_ranking
+from mmrec.cli.option_groups import RequestFlags
+from mmrec.cli.options import KOption
 from mmrec.cli.output import Output
-from mmrec.contract.items import FilterMode
 from mmrec.contract.requests import SimilarRequest
 from mmrec.contract.rules import DEFAULT_K
 from mmrec.errors import InvalidArgumentError
+from mmrec.sdk.options import SimilarOptions
 
 
 def similar(
@@ -35,21 +22,11 @@ def similar(
         typer.Argument(metavar="[BUNDLE] ITEM", help="Bundle folder (none with --server), and the item's id."),
     ],
     k: KOption = DEFAULT_K,
-    filter: FilterOption = "",
-    relaxed: RelaxedFlag = False,
-    modality: ModalityOption = "fused",
-    diversity: Annotated[
-        float, typer.Option("--diversity", metavar="0..1", help="0: nearest first; 1: as different as possible.")
-    ] = 0.0,
-    server: ServerOption = "",
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 10.0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    options: Annotated[SimilarOptions, RequestFlags(SimilarRequest, ("item_fields",))],
+    connection: Connection,
+    compute: Compute,
+    out: Output,
 ) -> None:
     """List the items whose picture and words are nearest to an item's.
 
@@ -63,21 +40,11 @@ def similar(
     Raises:
         InvalidArgumentError: there are more or fewer than one bundle (or server) and one item, or a flag breaks a rule.
     """
-    bundle, item = _bundle_and_item(names, server)
-    mode = FilterMode.RELAXED if relaxed else FilterMode.STRICT
+    bundle, item = _bundle_and_item(names, connection.server)
     # Made here too, so that a bad flag is refused before a bundle is loaded.
-    asked = SimilarRequest(item, k, modality, filter, mode, diversity)  # type: ignore[arg-type]
-    place = Place(bundle, server, token, tls, ca, timeout, device, dtype)
-    out = Output(json=json, quiet=quiet)
-    with open_engine(place) as engine:
-        found = engine.similar(
-            item,
-            asked.k,
-            modality=asked.modality,
-            filter=asked.filter,
-            filter_mode=asked.filter_mode,
-            diversity=asked.diversity,
-        )
+    asked = SimilarRequest(item, k, **options)  # type: ignore[arg-type]  # the request makes members of words
+    with open_engine(Place(bundle, connection, compute)) as engine:
+        found = engine.similar(item, k, **options)
     note_fallback(out, found)
     note_nothing_found(out, found, asked.filter)
     out.data(found)

@@ -2,87 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmrec.cli.engines import Place, holds_dataset, open_engine, read_ids, shown_ids
-from mmrec.cli.options import (
-    CaOption,
-    DeviceOption,
-    DtypeOption,
-    JsonFlag,
-    ModalityOption,
-    QuietFlag,
-    ServerOption,
-    TimeoutOption,
-    TlsFlag,
-    TokenOption,
-)
+from mmrec.cli.engines import Compute, Connection, Place, holds_dataset, open_engine, shown_ids
+from mmrec.cli.id_lists import read_ids
+from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
 from mmrec.cli.output import Output
 from mmrec.contract.items import ItemFailure, ItemInput, Modality
 from mmrec.contract.replies import TagResults
 from mmrec.contract.requests import TagRequest
-from mmrec.contract.rules import DEFAULT_TAGS, Picture
+from mmrec.contract.rules import Picture
 from mmrec.errors import InvalidArgumentError, NotFoundError
+from mmrec.sdk.options import TagOptions
 
 if TYPE_CHECKING:
-    from mmrec.training.impute_column import FilledColumn
+    from mmrec.training.impute_column import ImputedColumn
 
 _SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """How the missing values of a dataset's column are found: options that only a dataset has."""
+
+    bundle: Annotated[
+        str, typer.Option("--bundle", metavar="BUNDLE", help="DATASET: use this bundle's encoders. [train new ones]")
+    ] = ""
+    encoders: Annotated[
+        str,
+        typer.Option("--encoders", metavar="FOLDER", help="DATASET: use these encoders, as mmrec embed leaves them."),
+    ] = ""
+    min_confidence: Annotated[
+        float, typer.Option("--min-confidence", metavar="0..1", help="DATASET: leave what is less sure empty.")
+    ] = 0.0
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", metavar="FILE", help="DATASET: write here, as .parquet, .csv, .tsv or .jsonl."),
+    ] = ""
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="DATASET: of training and of what is held out.")] = 0
+
+
+_FLAGS = {
+    "labels": Flag(
+        metavar="LABELS",
+        help="The labels, separated by commas. May be repeated.",
+        read=lambda values: tuple(label.strip() for label in read_ids(values or (), "--labels")),
+    ),
+    "column": Flag(help="The labels are this column's values; DATASET: fill it in."),
+    "templates": Flag(
+        "--template",
+        "TEXT",
+        "Sentence with {label}, instead of ours. May be repeated.",
+        lambda texts: tuple(texts or ()),
+    ),
+}
 
 
 def tag(
     place: Annotated[
         str, typer.Argument(metavar="BUNDLE|DATASET", help="Bundle folder or dataset folder; none with --server.")
     ] = "",
-    column: Annotated[
-        str, typer.Option("--column", metavar="NAME", help="The labels are this column's values; DATASET: fill it in.")
-    ] = "",
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--labels", metavar="LABELS", help="The labels, separated by commas. May be repeated."),
-    ] = None,
     labels_file: Annotated[str, typer.Option("--labels-file", metavar="FILE", help="The labels, one a line.")] = "",
     items: Annotated[
         list[str] | None, typer.Option("--items", metavar="IDS", help="Items of the catalogue, separated by commas.")
     ] = None,
     text: Annotated[str, typer.Option("--text", metavar="WORDS", help="Words of an item to tag.")] = "",
     picture: Annotated[str, typer.Option("--picture", metavar="FILE", help="Picture of an item to tag.")] = "",
-    template: Annotated[
-        list[str] | None,
-        typer.Option("--template", metavar="TEXT", help="Sentence with {label}, instead of ours. May be repeated."),
-    ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many labels per item.")] = DEFAULT_TAGS,
-    min_score: Annotated[
-        float, typer.Option("--min-score", metavar="0..1", help="Leave out labels that are less probable.")
-    ] = 0.0,
-    modality: ModalityOption = "fused",
-    bundle: Annotated[
-        str, typer.Option("--bundle", metavar="BUNDLE", help="DATASET: use this bundle's encoders. [train new ones]")
-    ] = "",
-    encoders: Annotated[
-        str,
-        typer.Option("--encoders", metavar="FOLDER", help="DATASET: use these encoders, as mmrec embed leaves them."),
-    ] = "",
-    min_confidence: Annotated[
-        float, typer.Option("--min-confidence", metavar="0..1", help="DATASET: leave what is less sure empty.")
-    ] = 0.0,
-    out: Annotated[
-        str,
-        typer.Option("--out", "-o", metavar="FILE", help="DATASET: write here, as .parquet, .csv, .tsv or .jsonl."),
-    ] = "",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="DATASET: of training and of what is held out.")] = 0,
-    server: ServerOption = "",
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 60.0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    options: Annotated[TagOptions, RequestFlags(TagRequest, flags=_FLAGS)],
+    fill: Filling,
+    connection: Annotated[Connection, Defaults({"timeout": 60.0})],
+    compute: Compute,
+    sink: Output,
 ) -> None:
     """Say which labels fit items, or fill in the missing values of a dataset's column.
 
@@ -101,52 +96,34 @@ def tag(
         InvalidArgumentError: a flag breaks a rule, or belongs to the other use.
         NotFoundError: a file cannot be read, or the folder is neither a bundle nor a dataset.
     """
-    listed = (
-        *(label.strip() for label in read_ids(labels or [], "--labels")),
-        *(_lines(Path(labels_file)) if labels_file else ()),
-    )
-    sink = Output(json=json, quiet=quiet)
+    options["labels"] = (*options["labels"], *(_lines(Path(labels_file)) if labels_file else ()))
+    server = connection.server
     if place and not server and holds_dataset(Path(place)):
-        _refuse(
-            {"--items": items, "--text": text, "--picture": picture, "--template": template, "--min-score": min_score},
-            f"{place} is a dataset folder, whose column is filled in",
-            "a bundle or --server",
-        )
-        _fill_in(
-            Path(place), column, listed, modality, bundle, encoders, min_confidence, out, seed, k, device, dtype, sink
-        )
+        given: dict[str, object] = {"--items": items, "--text": text, "--picture": picture}
+        given |= {"--template": options["templates"], "--min-score": options["min_score"]}
+        _refuse(given, f"{place} is a dataset folder, whose column is filled in", "a bundle or --server")
+        _fill_in(Path(place), options, fill, compute, sink)
         return
     _refuse(
-        {"--bundle": bundle, "--encoders": encoders, "--min-confidence": min_confidence, "--out": out},
+        {
+            "--bundle": fill.bundle,
+            "--encoders": fill.encoders,
+            "--min-confidence": fill.min_confidence,
+            "--out": fill.out,
+        },
         f"{place or server} is no dataset folder",
         "a dataset folder",
     )
-    where = Place(place, server, token, tls, ca, timeout, device, dtype)
+    where = Place(place, connection, compute)
     # Made here too, so that a bad flag is refused before a bundle is loaded.
-    asked = TagRequest(
-        labels=listed,
-        column=column,
-        templates=tuple(template or ()),
-        k=k,
-        min_score=min_score,
-        modality=modality,  # type: ignore[arg-type]  # the request makes members of words
-    )
+    TagRequest(**options)  # type: ignore[arg-type]  # the request makes members of words
     image = Picture().check(picture, "picture") if picture else None
     described = [ItemInput(item_id=picture or "", title=text, image=image)] if text.strip() or image else []
     ids = read_ids(items or [], "--items")
     if not described and not ids:
         raise InvalidArgumentError("none of --items, --text and --picture is given; say what to tag")
     with open_engine(where) as engine:
-        found = engine.tag(
-            described,
-            item_ids=ids,
-            labels=asked.labels,
-            column=asked.column,
-            templates=asked.templates,
-            k=asked.k,
-            min_score=asked.min_score,
-            modality=asked.modality,
-        )
+        found = engine.tag(described, item_ids=ids, **options)
     _print_tags(sink, found)
 
 
@@ -192,21 +169,8 @@ def _print_tags(out: Output, found: TagResults) -> None:
 # --- a column of a dataset ------------------------------------------------------------------------------------------
 
 
-def _fill_in(
-    dataset: Path,
-    column: str,
-    labels: tuple[str, ...],
-    modality: str,
-    bundle: str,
-    encoders: str,
-    min_confidence: float,
-    out: str,
-    seed: int,
-    k: int,
-    device: str,
-    dtype: str,
-    sink: Output,
-) -> None:
+def _fill_in(dataset: Path, options: TagOptions, fill: Filling, compute: Compute, sink: Output) -> None:
+    column, modality = options["column"], str(options["modality"])
     if not column:
         raise InvalidArgumentError("--column is not given; name the column to fill in", field="column")
     # Flags are checked before anything heavy is imported.
@@ -214,27 +178,29 @@ def _fill_in(
     if modality not in sides:
         words = ", ".join(str(side.value) for side in Modality)
         raise InvalidArgumentError(f"modality is {modality!r:.80}; it must be one of {words}", field="modality")
-    from mmrec.training.impute_column import FillSource, fill_dataset_column, write_filled
+    from mmrec.training.imputation import ImputationConfig
+    from mmrec.training.impute_column import ImputationSource, check_format, impute_dataset_column, write_imputed
 
-    source = FillSource(bundle=bundle, encoders=encoders, device=device, dtype=dtype, seed=seed)
-    filled = fill_dataset_column(
+    if fill.out:
+        check_format(Path(fill.out))
+    source = ImputationSource(
+        bundle=fill.bundle, encoders=fill.encoders, device=compute.device, dtype=compute.dtype, seed=fill.seed
+    )
+    filled = impute_dataset_column(
         dataset,
         column,
         source,
-        labels=labels,
-        modality=sides[modality],
-        min_confidence=min_confidence,
-        top_k=k,
-        out=Path(out) if out else None,
+        ImputationConfig(modality=sides[modality], min_confidence=fill.min_confidence, top_k=options["k"]),
+        labels=tuple(options["labels"]),
         progress=sink.progress(),
         note=sink.note,
     )
-    if out:
-        write_filled(filled, Path(out))
-    _print_filled(sink, filled, out)
+    if fill.out:
+        write_imputed(filled, Path(fill.out))
+    _print_filled(sink, filled, fill.out)
 
 
-def _print_filled(sink: Output, filled: FilledColumn, out: str) -> None:
+def _print_filled(sink: Output, filled: ImputedColumn, out: str) -> None:
     sink.data(filled.as_json(values=not out))
     rows = [("items", f"{len(filled.item_ids):,}")]
     rows += [(name, f"{count:,}") for name, count in filled.counts.items()]

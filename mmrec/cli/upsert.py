@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from mmrec.cli.engines import open_server
-from mmrec.cli.options import CaOption, ChangedServerOption, JsonFlag, QuietFlag, TimeoutOption, TlsFlag, TokenOption
+from mmrec.cli.engines import Connection, open_server
+from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
 from mmrec.cli.output import Output
-from mmrec.contract.changes import ChangeResults
+from mmrec.contract.changes import ChangeResults, UpsertRequest
 from mmrec.contract.field_mask import field_path
 from mmrec.contract.items import NO_VERSIONS, ItemInput, Versions
 from mmrec.contract.rules import MAX_BATCH
 from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.sdk.options import UpsertOptions
 
 if TYPE_CHECKING:
     from mmrec.data.item_inputs import DescribedBatch, DescribedItems
@@ -32,36 +33,31 @@ class _Refused(NamedTuple):
     reason: str
 
 
+_FLAGS = {
+    "request_id": Flag(help="Your name of this load: no batch of it is made twice."),
+    "wait_until_visible": Flag("--wait", help="Wait until the items can be recommended, not only until they are safe."),
+    "fields": Flag(
+        metavar="A,B",
+        help="Replace only these columns, in items that exist: title,price. May be repeated.",
+        read=lambda texts: _fields(",".join(texts or ())),
+    ),
+}
+
+
 def upsert(
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="Dataset folder, or an items table with images/ beside it.")
     ],
-    server: ChangedServerOption = "",
     batch: Annotated[
         int, typer.Option("--batch", metavar="N", help="Items sent together, 1 to 1,000; large pictures make it fewer.")
     ] = 100,
-    request_id: Annotated[
-        str, typer.Option("--request-id", metavar="NAME", help="Your name of this load: no batch of it is made twice.")
-    ] = "",
     skip: Annotated[
         int, typer.Option("--skip", metavar="N", help="Leave out the first N batches, which were answered before.")
     ] = 0,
-    fields: Annotated[
-        str,
-        typer.Option("--fields", metavar="A,B", help="Replace only these columns, in items that exist: title,price."),
-    ] = "",
-    validate_only: Annotated[
-        bool, typer.Option("--validate-only", help="Check everything and change nothing.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the items can be recommended, not only until they are safe.")
-    ] = False,
-    token: TokenOption = "",
-    tls: TlsFlag = False,
-    ca: CaOption = "",
-    timeout: TimeoutOption = 60.0,
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    options: Annotated[UpsertOptions, RequestFlags(UpsertRequest, flags=_FLAGS)],
+    connection: Annotated[Connection, Defaults({"timeout": 60.0})],
+    sink: Output,
 ) -> None:
     """Add the items of a dataset to a running server's catalogue, or replace those of the same id.
 
@@ -83,20 +79,19 @@ def upsert(
     """
     if not 1 <= batch <= MAX_BATCH:
         raise InvalidArgumentError(f"--batch is {batch}; it must lie between 1 and {MAX_BATCH:,}", field="batch")
-    sink = Output(json=json, quiet=quiet)
-    with open_server(server, token, tls, ca, timeout) as client:
+    with open_server(connection) as client:
         from mmrec.data.item_inputs import DescribedItems
 
         load = _Load(DescribedItems(dataset, batch), skip, sink)
         try:
-            load.run(client, request_id, validate_only, wait, _fields(fields))
+            load.run(client, options)
         except MmrecError as err:
             load.tell_refused()
             if err.answered is not None:
                 sink.note(f"to go on, run the same command with --skip {err.answered}")
             raise
     load.tell_refused()
-    load.tell_all(validate_only)
+    load.tell_all(options["validate_only"])
 
 
 def _fields(columns: str) -> tuple[str, ...]:
@@ -117,21 +112,11 @@ class _Load:
         self._refused: list[_Refused] = []
         self._versions: Versions = NO_VERSIONS
 
-    def run(
-        self, client: Client, request_id: str, validate_only: bool, wait: bool, fields: tuple[str, ...] = ()
-    ) -> None:
+    def run(self, client: Client, options: UpsertOptions) -> None:
         """Send everything, and take in the answers."""
-        results = client.stream_upserts(
-            self._batches_of_items(),
-            request_id=request_id,
-            skip=self._skip,
-            in_flight=_IN_FLIGHT,
-            validate_only=validate_only,
-            wait_until_visible=wait,
-            fields=fields,
-        )
+        results = client.stream_upserts(self._batches_of_items(), skip=self._skip, in_flight=_IN_FLIGHT, **options)
         progress = self._sink.progress()
-        progress.start("checking" if validate_only else "upserting", self._described.estimate(), "items")
+        progress.start("checking" if options["validate_only"] else "upserting", self._described.estimate(), "items")
         for result in results:
             batch = self._sent.popleft()
             self._take(batch, result)

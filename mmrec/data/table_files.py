@@ -21,7 +21,6 @@ TABLES = ("items", "events", "users")
 FORMATS = ("parquet", "csv", "tsv", "jsonl")
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".br": "brotli"}
 """Suffixes of packed text files, and the name of what packs them."""
-SUFFIXES = (*(f".{kind}" for kind in FORMATS), *(f".{kind}{packing}" for packing in PACKINGS for kind in FORMATS[1:]))
 FORMAT_WORDS = ", ".join(f".{kind}" for kind in FORMATS)
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 

@@ -1,24 +1,19 @@
 """Measuring rankers chunk after chunk: ranks of the targets, figures of the lists, rows with intervals.
 
-Works on scores or lists of a chunk of questions; knows nothing about what made them. `measure_scorers` is the whole
-harness for anything that scores histories: it shuffles the catalogue first, so that an order of rows that says when
-an item first appeared helps nobody.
+Works on scores or lists of a chunk of questions; knows nothing about what made them.
 """
 
 # Axes: B questions of a chunk, Q questions, N items, K list places, D embedding dimensions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.interactions import Interactions
-from mmrec.data.splits import LeaveOneOut
-from mmrec.evaluation.floors import Scorer
 from mmrec.evaluation.intervals import VALUES_AT_ONCE, Interval, bootstrap_intervals
 from mmrec.evaluation.lists import ListTally, top_lists
 from mmrec.evaluation.metrics import (
@@ -30,12 +25,9 @@ from mmrec.evaluation.metrics import (
     ranks_in_lists,
     summarise,
 )
-from mmrec.evaluation.relabelling import relabel_split, shuffled_rows
 
 Key = tuple[str, str]
 """Name of a ranker, and ``removed`` or ``kept`` for what happens to seen items."""
-
-QUESTIONS_AT_ONCE = 256
 
 
 class Asked(NamedTuple):
@@ -132,37 +124,3 @@ def rows_of(ranks: Mapping[Key, Ranks], cutoffs: Sequence[int]) -> dict[Key, Met
                 name, ranks[key], remove_seen=seen == "removed", cutoffs=cutoffs, intervals=by_place[place]
             )
     return rows
-
-
-def measure_scorers(
-    makers: Mapping[str, Callable[[Interactions, int], Scorer]],
-    split: LeaveOneOut,
-    items: int,
-    *,
-    cutoffs: Sequence[int] = CUTOFFS,
-    seed: int = 0,
-) -> dict[Key, MetricRow]:
-    """Measure anything that learns from training events and scores histories, as the floors do.
-
-    Catalogue rows are shuffled before a ranker sees any of them.
-
-    Args:
-        makers: By name: training events and the number of items in, a scorer out.
-        split: What to learn from and what to ask.
-        items: Size of the catalogue.
-        cutoffs: Ascending list lengths.
-        seed: Of the shuffling.
-    """
-    shuffled = relabel_split(split, shuffled_rows(items, seed))
-    scorers = {name: make(shuffled.train, items) for name, make in makers.items()}
-    popularity_N = np.bincount(shuffled.train.items_E, minlength=items).astype(np.float32)
-    measurement = Measurement(popularity_N, None, cutoffs)
-    test = shuffled.test
-    for begin in range(0, len(test.targets_U), QUESTIONS_AT_ONCE):
-        end = begin + QUESTIONS_AT_ONCE
-        asked = Asked(test.histories[begin:end], test.targets_U[begin:end])
-        for name, score in scorers.items():
-            scores_BN = score(asked.histories)
-            for remove_seen in (True, False):
-                measurement.add_scores(name, scores_BN, asked, remove_seen=remove_seen)
-    return measurement.rows()

@@ -1,7 +1,7 @@
-"""What the filters of a catalogue have worked out, for those of the catalogues that are changed from it to go on with.
+"""What the filters of a catalogue have computed, for those of the catalogues that are changed from it to go on with.
 
-The unit of work is one bitmap or one column. Each is kept with the state that it is of (see `mmrec.catalogue.lineage`);
-whoever takes it knows whether that state led to their own. Knows nothing about what filters mean.
+The unit of work is one mask or one column. Each is kept with the column of texts that it is of, which tells whoever
+takes it in which rows their own differs (`TextColumn.changed_since`). Knows nothing about what filters mean.
 """
 
 from __future__ import annotations
@@ -13,67 +13,58 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.catalogue.text_columns import TextColumn
 from mmrec.filters.columns import FilterColumn
-from mmrec.filters.grammar import Condition
+from mmrec.filters.mask import EligibilityMask
 
 
-class KeptBitmap(NamedTuple):
-    """The bitmap of a filter in one state of a catalogue.
+class CachedMask(NamedTuple):
+    """The mask of a filter over one value of a catalogue.
 
     Attributes:
-        state: Of the catalogue.
-        items: Its rows.
-        packed: The bitmap, eight rows a byte.
-        condition: The filter, parsed.
-        used: The columns that were compared, each with what decides what a comparison with it means.
+        item_ids: Of the catalogue.
+        packed: Which rows pass, deleted ones among them, eight rows a byte.
+        used: The columns that were compared, each with what decides the meaning of a comparison with it.
+        every: The items of the catalogue.
+        mask: Those of them that pass, with all that the search needs of it.
     """
 
-    state: int
-    items: int
+    item_ids: TextColumn
     packed: npt.NDArray[np.uint8]
-    condition: Condition
     used: tuple[tuple[str, ...], ...]
+    every: EligibilityMask
+    mask: EligibilityMask
 
 
-class FilterShelf:
-    """What the filters of a catalogue, and of all that were changed from it, have worked out. Safe to use from several
-    threads: what is taken from it is never written to.
+class FilterCache:
+    """What the filters of a catalogue, and of all that were changed from it, have computed last. Safe to use from
+    several threads: what is taken from it is never written to.
 
     Args:
-        size: Bitmaps that are kept; the ones used longest ago are forgotten.
+        size: Masks that are kept, up to 10 bytes per row each; the ones used longest ago are forgotten.
+
+    Attributes:
+        columns: Columns that were read, by name.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._bitmaps: OrderedDict[str, KeptBitmap] = OrderedDict()
-        self._columns: dict[str, tuple[int, FilterColumn]] = {}
+        self.columns: dict[str, FilterColumn] = {}
+        self._masks: OrderedDict[str, CachedMask] = OrderedDict()
         self._lock = threading.Lock()
 
-    def bitmap(self, key: str) -> KeptBitmap | None:
-        """The bitmap of a filter, by its text; None where there is none."""
+    def mask(self, key: str) -> CachedMask | None:
+        """The mask of a filter, by its text; None where there is none."""
         with self._lock:
-            kept = self._bitmaps.get(key)
+            kept = self._masks.get(key)
             if kept is not None:
-                self._bitmaps.move_to_end(key)
+                self._masks.move_to_end(key)
             return kept
 
-    def keep_bitmap(self, key: str, made: KeptBitmap) -> None:
-        """Remember a bitmap, unless there is one of a later state."""
+    def keep_mask(self, key: str, made: CachedMask) -> None:
+        """Remember a mask in place of the one before."""
         with self._lock:
-            kept = self._bitmaps.get(key)
-            if kept is not None and kept.state > made.state:
-                return
-            self._bitmaps[key] = made
-            self._bitmaps.move_to_end(key)
-            while len(self._bitmaps) > self.size:
-                self._bitmaps.popitem(last=False)
-
-    def column(self, name: str) -> tuple[int, FilterColumn] | None:
-        """A column that was read, and the state it is of; None where there is none."""
-        return self._columns.get(name)
-
-    def keep_column(self, name: str, state: int, column: FilterColumn) -> None:
-        """Remember a column, unless there is one of a later state."""
-        with self._lock:
-            if name not in self._columns or self._columns[name][0] < state:
-                self._columns[name] = (state, column)
+            self._masks[key] = made
+            self._masks.move_to_end(key)
+            while len(self._masks) > self.size:
+                self._masks.popitem(last=False)

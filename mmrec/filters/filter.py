@@ -42,28 +42,20 @@ price. ``column = ""`` is true where the value is missing, ``column != ""`` wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.column_kinds import NAMES
-from mmrec.catalogue.lineage import Lineage
+from mmrec.catalogue.text_columns import TextColumn
 from mmrec.errors import InvalidArgumentError
-from mmrec.filters.cache import FilterShelf, KeptBitmap
+from mmrec.filters.cache import CachedMask, FilterCache
 from mmrec.filters.columns import FilterColumn, read_column
 from mmrec.filters.evaluation import Evaluation, instead
-from mmrec.filters.grammar import (
-    Condition,
-    parse_filter,
-)
+from mmrec.filters.grammar import parse_filter
+from mmrec.filters.mask import Bitmap, EligibilityMask
 
-Bitmap = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
-
-_MOST_BROUGHT_ON = 2048
-"""Rows that a remembered bitmap is brought on by one at a time; with more, all rows are compared at once."""
 
 
 class CatalogueFilter:
@@ -71,47 +63,41 @@ class CatalogueFilter:
 
     Args:
         catalogue: The items; kept, and never changed.
-        cache_size: Filters whose bitmaps are remembered, N/8 bytes each; the ones used longest ago are forgotten.
+        cache_size: Filters whose masks are cached, up to 10 N bytes each; the ones used longest ago are forgotten.
 
     Raises:
         InvalidArgumentError: the cache size is negative.
     """
 
-    def __init__(self, catalogue: Catalogue, *, cache_size: int = 256) -> None:
+    def __init__(self, catalogue: Catalogue, *, cache_size: int = 64) -> None:
         if cache_size < 0:
             raise InvalidArgumentError(f"cache_size is {cache_size}; it must be 0 or more", field="cache_size")
-        self._texts: dict[str, Sequence[str]] = {
-            "item_id": catalogue.item_ids,
-            "title": catalogue.titles,
-            "description": catalogue.descriptions,
-            **catalogue.attributes,
-        }
+        own = {"item_id": catalogue.item_ids, "title": catalogue.titles, "description": catalogue.descriptions}
+        self._texts = {name: TextColumn.of(texts) for name, texts in {**own, **catalogue.attributes}.items()}
         self._kinds = catalogue.kinds
         self._items = len(catalogue)
-        self._alive_N = np.ones(self._items, np.bool_) if catalogue.alive_N is None else catalogue.alive_N.copy()
+        alive_N = catalogue.alive_N
+        self._every = EligibilityMask(np.ones(self._items, np.bool_) if alive_N is None else alive_N.copy())
         self._columns: dict[str, FilterColumn] = {}
-        self._lineage = Lineage.begin()
-        self._shelf = FilterShelf(cache_size)
+        self._cache = FilterCache(cache_size)
 
-    def over(self, catalogue: Catalogue, rows_M: Rows, gone_R: Rows) -> CatalogueFilter:
+    def over(self, catalogue: Catalogue, rows_M: Rows) -> CatalogueFilter:
         """The filters of a changed catalogue; these stay as they are. They say what filters made anew would say.
 
         Columns that were read are carried on where they have stayed of one kind, and are read anew when they are next
-        asked for where not. A remembered bitmap is brought on when it is next asked for, by comparing the rows that
-        have changed since.
+        asked for where not. A cached mask is carried on when it is next asked for, by comparing the rows of the
+        delta segments alone.
 
         Args:
             catalogue: Changed from the one that these filters are over.
             rows_M: Rows that were set or added. Shape: (M,), int64.
-            gone_R: Rows that are no items any more. Shape: (R,), int64.
         """
-        made = CatalogueFilter(catalogue, cache_size=self._shelf.size)
-        made._shelf = self._shelf
-        made._lineage = self._lineage.after(np.union1d(rows_M, gone_R).astype(np.int64))
-        set_M = np.unique(rows_M)
-        for name, texts in made._texts.items():
+        made = CatalogueFilter(catalogue, cache_size=self._cache.size)
+        made._cache = self._cache
+        rows = np.unique(rows_M).tolist()
+        for name in self._texts:
             column = self._known(name)
-            changed = None if column is None else column.changed(set_M, texts)
+            changed = None if column is None else column.changed(rows, made._texts[name])
             if changed is not None:
                 made._remember(name, changed)
         return made
@@ -140,22 +126,22 @@ class CatalogueFilter:
         return found.numbers()
 
     def check(self, expression: str) -> None:
-        """Refuse a filter that `bitmap` would refuse.
+        """Refuse a filter that `mask` would refuse.
 
         Raises:
-            InvalidArgumentError: it is too long, not of the language, names a column that is not there, or compares
-                a column with what it cannot be compared with.
+            InvalidArgumentError: see `mask`.
         """
-        self.bitmap(expression)
+        self.mask(expression)
 
     def bitmap(self, expression: str) -> Bitmap:
-        """Which items pass.
+        """Which items pass; see `mask`. Not to be written to. Shape: (N,), bool."""
+        return self.mask(expression).rows_N
+
+    def mask(self, expression: str) -> EligibilityMask:
+        """The items that pass.
 
         Args:
             expression: The filter; blank lets every item pass. A row that is no item any more never does.
-
-        Returns:
-            Not to be written to. Shape: (N,), bool.
 
         Raises:
             InvalidArgumentError: it is too long, not of the language, names a column that is not there, or compares
@@ -167,41 +153,45 @@ class CatalogueFilter:
             )
         key = expression.strip()
         if not key:
-            return _frozen(self._alive_N)
-        kept = self._shelf.bitmap(key)
-        found_N = None if kept is None else self._brought_on(kept, key)
-        if found_N is None:
-            condition, used = parse_filter(key), dict[str, FilterColumn]()
+            return self._every
+        kept = self._cache.mask(key)
+        if kept is not None and kept.every is self._every:
+            return kept.mask
+        found_N = None if kept is None else self._carried_on(kept, key)
+        if kept is not None and found_N is not None:
+            return self._keep(key, found_N, kept.used)
+        used = dict[str, FilterColumn]()
 
-            def read(name: str) -> FilterColumn:
-                return used.setdefault(name, self._read(name))
+        def read(name: str) -> FilterColumn:
+            return used.setdefault(name, self._read(name))
 
-            found_N = Evaluation(key, self._texts, read).rows(condition) & self._alive_N
-            self._keep(key, found_N, condition, tuple(map(_meaning, used, used.values())))
-        return _frozen(found_N)
+        found_N = Evaluation(key, self._texts, read).rows(parse_filter(key))
+        return self._keep(key, found_N, tuple(map(_meaning, used, used.values())))
 
-    def _brought_on(self, kept: KeptBitmap, key: str) -> Bitmap | None:
-        """A remembered bitmap as it is now; None where that takes comparing all rows."""
-        rows_C = self._lineage.since(kept.state)
-        if rows_C is None or len(rows_C) > _MOST_BROUGHT_ON:
-            return None
-        before = np.unpackbits(kept.packed, count=kept.items).view(np.bool_)
-        if kept.state == self._lineage.state:
+    def _carried_on(self, kept: CachedMask, key: str) -> Bitmap | None:
+        """Which rows pass now, deleted ones among them; None where that takes comparing all rows."""
+        before = np.unpackbits(kept.packed, count=len(kept.item_ids)).view(np.bool_)
+        if kept.item_ids is self._item_ids:
             return before
+        rows = self._item_ids.changed_since(kept.item_ids)
         # Of other kinds, the same words may mean another comparison, or a mistake.
-        if any(_meaning(name, self._read(name)) != (name, *meaning) for name, *meaning in kept.used):
+        if rows is None or any(_meaning(name, self._read(name)) != (name, *meaning) for name, *meaning in kept.used):
             return None
         found_N = np.zeros(self._items, np.bool_)
-        found_N[: kept.items] = before
-        if len(rows_C):
-            few = Evaluation(key, self._texts, lambda name: self._read(name).taken(rows_C))
-            found_N[rows_C] = few.rows(kept.condition) & self._alive_N[rows_C]
-        self._keep(key, found_N, kept.condition, kept.used)
+        found_N[: len(before)] = before[: self._items]
+        rows_X = np.array([row for row in rows if row < self._items], np.int64)
+        delta = Evaluation(key, self._texts, lambda name: self._read(name).taken(rows_X))
+        found_N[rows_X] = delta.rows(parse_filter(key))
         return found_N
 
-    def _keep(self, key: str, found_N: Bitmap, condition: Condition, used: tuple[tuple[str, ...], ...]) -> None:
-        made = KeptBitmap(self._lineage.state, self._items, np.packbits(found_N), condition, used)
-        self._shelf.keep_bitmap(key, made)
+    def _keep(self, key: str, found_N: Bitmap, used: tuple[tuple[str, ...], ...]) -> EligibilityMask:
+        mask = EligibilityMask(found_N & self._every.rows_N)
+        self._cache.keep_mask(key, CachedMask(self._item_ids, np.packbits(found_N), used, self._every, mask))
+        return mask
+
+    @property
+    def _item_ids(self) -> TextColumn:
+        return self._texts["item_id"]
 
     def _read(self, name: str) -> FilterColumn:
         found = self._known(name)
@@ -212,25 +202,18 @@ class CatalogueFilter:
         return found
 
     def _known(self, name: str) -> FilterColumn | None:
-        """A column that is at hand, or that was read in an earlier state and is of the same kind still."""
-        found = self._columns.get(name)
-        if found is None and (kept := self._shelf.column(name)) is not None:
-            state, column = kept
-            rows_C = self._lineage.since(state)
-            found = None if rows_C is None else column.changed(rows_C, self._texts[name])
+        """A column that is at hand, or that was read over another value of the catalogue and is of the same kind."""
+        found, texts = self._columns.get(name), self._texts[name]
+        if found is None and (kept := self._cache.columns.get(name)) is not None and len(kept.texts) <= len(texts):
+            rows = texts.changed_since(kept.texts)
+            found = None if rows is None else kept.changed(rows, texts)
             if found is not None:
-                self._remember(name, found)
+                self._columns[name] = found
         return found
 
     def _remember(self, name: str, column: FilterColumn) -> None:
-        self._columns[name] = column
-        self._shelf.keep_column(name, self._lineage.state, column)
+        self._columns[name] = self._cache.columns[name] = column
 
 
 def _meaning(name: str, column: FilterColumn) -> tuple[str, ...]:
     return name, *column.meaning
-
-
-def _frozen(found_N: Bitmap) -> Bitmap:
-    found_N.flags.writeable = False
-    return found_N

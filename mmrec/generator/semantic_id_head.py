@@ -12,7 +12,7 @@ Sources: TIGER (Rajput et al. 2023, arXiv:2305.05065) for decoding paths with at
 deep models (Zhu et al. 2018, arXiv:1801.02294) for nodes that stand for the items below them.
 """
 
-# Axes: B customers, T history places, N items, S rows of keys, H hidden width, P levels of a semantic ID, l codes
+# Axes: B customers, T history places, N items, S stored keys, H hidden width, P levels of a semantic ID, l codes
 # written, Q queries (history places in training, beams in search), C children of a node, V nodes of a depth, X nodes
 # asked for
 
@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmrec.catalogue.segments import Segmented
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.decoder_layer import DecoderLayer, HistoryKV
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex
@@ -65,25 +66,19 @@ class NodeKeys(NamedTuple):
     """What the head knows of every node of the decode index.
 
     Attributes:
-        written_PVH: Per depth 1..P, what writing a node adds to the decoder's input. Shape of each: (S, H).
-        scored_PVH: Per depth 1..P, what a state is scored against, in the same rows. Shape of each: (S, H).
-        rows_PV: Per depth 1..P, the row of every node in these two; None where it is the node's own number. Shape of
-            each: (V,), int32.
-        by_code: Whether nodes of one code share a row, so that there are few.
+        written_PVH: Per depth 1..P, what writing a node adds to the decoder's input. Shape of each: (V, H).
+        scored_PVH: Per depth 1..P, what a state is scored against. Shape of each: (V, H).
+        by_code: Whether nodes of one code share a key, so that few are stored.
     """
 
-    written_PVH: tuple[Tensor, ...]
-    scored_PVH: tuple[Tensor, ...]
-    rows_PV: tuple[Tensor, ...] | None = None
+    written_PVH: tuple[Segmented[Tensor], ...]
+    scored_PVH: tuple[Segmented[Tensor], ...]
     by_code: bool = False
 
     def written(self, nodes: Tensor, depth: int) -> Tensor:
         """What writing nodes of `depth`, 1 to P, adds. Shape: (*nodes, H)."""
-        return self.written_PVH[depth - 1][self.rows(nodes, depth)]
-
-    def rows(self, nodes: Tensor, depth: int) -> Tensor:
-        """Rows of nodes of `depth`, 1 to P, in the arrays of that depth. Shape: as given, integers."""
-        return nodes if self.rows_PV is None else self.rows_PV[depth - 1][nodes]
+        found: Tensor = self.written_PVH[depth - 1][nodes]
+        return found
 
 
 class KVCache(NamedTuple):
@@ -158,8 +153,8 @@ class SemanticIdHead(nn.Module):
             embeddings = cast("Sequence[nn.Embedding]", self.code_embedding)
             by_code = tuple(embedding.weight for embedding in embeddings)
             normed = tuple(norm(codes_KH) for norm, codes_KH in zip(self.scored_norm, by_code, strict=True))
-            last = index.child_code[-1].clamp(max=self.widths[-1] - 1)
-            return NodeKeys(by_code, normed, (*index.child_code[:-1], last), by_code=True)
+            codes = (*index.child_code[:-1], index.child_code[-1].clamp(max=self.widths[-1] - 1))
+            return NodeKeys(tuple(map(Segmented, by_code, codes)), tuple(map(Segmented, normed, codes)), by_code=True)
         sorted_NH = tokens_NH[index.items_N]
         written, scored = [], []
         for depth in range(1, index.levels + 1):
@@ -172,8 +167,8 @@ class SemanticIdHead(nn.Module):
                 total_VH = sorted_NH.new_zeros(len(sizes_V), sorted_NH.shape[1]).index_add(0, node_N, sorted_NH)
                 mean_VH = total_VH / sizes_V.unsqueeze(1)
             written_VH, scored_VH = self.keys_of(mean_VH, index.child_code[depth - 1], depth)
-            written.append(written_VH)
-            scored.append(scored_VH)
+            written.append(Segmented(written_VH))
+            scored.append(Segmented(scored_VH))
         return NodeKeys(tuple(written), tuple(scored))
 
     def keys_of(self, mean_YH: Tensor, codes_Y: Tensor, depth: int) -> tuple[Tensor, Tensor]:
@@ -271,30 +266,38 @@ class SemanticIdHead(nn.Module):
         Returns:
             -inf where no child exists; NaN where none does. Shape: (..., C), float32.
         """
-        scored_VH = keys.scored_PVH[depth]
-        rows_XC = keys.rows(children.nodes, depth + 1).long()
-        few = keys.by_code or (torch.is_grad_enabled() and len(scored_VH) <= MOST_SCORED)
+        scored = keys.scored_PVH[depth]
+        few = keys.by_code or (torch.is_grad_enabled() and len(scored.base) <= MOST_SCORED)
         if depth == 0 or few:
-            logits_XC = F.linear(state_XH, scored_VH).gather(-1, rows_XC)
+            logits_XC = _all_logits(state_XH, scored, children.nodes)
         else:
-            logits_XC = _picked_logits(state_XH, scored_VH, rows_XC)
-        logits_XC = logits_XC.float() / math.sqrt(scored_VH.shape[1])
+            logits_XC = _picked_logits(state_XH, scored, children.nodes)
+        logits_XC = logits_XC.float() / math.sqrt(scored.shape[1])
         return torch.log_softmax(logits_XC.masked_fill(~children.exists, float("-inf")), -1)
 
 
-def _picked_logits(state_XH: Tensor, scored_VH: Tensor, rows_XC: Tensor) -> Tensor:
+def _all_logits(state_XH: Tensor, scored: Segmented[Tensor], nodes_XC: Tensor) -> Tensor:
+    """Products of each state with every stored key, of which those of some nodes are picked. Shape: (..., C)."""
+    logits_XS = F.linear(state_XH, scored.base)
+    if scored.delta is not None:
+        logits_XS = torch.cat([logits_XS, F.linear(state_XH, scored.delta)], -1)
+    places_XC = nodes_XC if scored.place_N is None else scored.place_N[nodes_XC].long()
+    return logits_XS.gather(-1, places_XC)
+
+
+def _picked_logits(state_XH: Tensor, scored: Segmented[Tensor], nodes_XC: Tensor) -> Tensor:
     """Products of each state with the keys picked for it. Shape: (..., C)."""
-    hidden, most = scored_VH.shape[1], rows_XC.shape[-1]
+    hidden, most = scored.shape[1], nodes_XC.shape[-1]
     if torch.is_grad_enabled():
-        return torch.matmul(scored_VH[rows_XC], state_XH.unsqueeze(-1)).squeeze(-1)
+        return torch.matmul(scored[nodes_XC], state_XH.unsqueeze(-1)).squeeze(-1)
     # What is picked is read once: on a CPU it should not have left the cache by then.
-    at_once = max(1, rows_XC.numel() if rows_XC.is_cuda else PICKED_AT_ONCE // (most * hidden))
+    at_once = max(1, nodes_XC.numel() if nodes_XC.is_cuda else PICKED_AT_ONCE // (most * hidden))
     parts = [
-        torch.matmul(state_YH.unsqueeze(1), F.embedding(rows_YC, scored_VH).transpose(1, 2))
-        for state_YH, rows_YC in zip(
+        torch.matmul(state_YH.unsqueeze(1), scored[nodes_YC].transpose(1, 2))
+        for state_YH, nodes_YC in zip(
             torch.split(state_XH.reshape(-1, hidden), at_once),
-            torch.split(rows_XC.reshape(-1, most), at_once),
+            torch.split(nodes_XC.reshape(-1, most), at_once),
             strict=True,
         )
     ]
-    return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(rows_XC.shape)
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(nodes_XC.shape)

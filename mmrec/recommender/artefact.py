@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from mmrec.bundle import Bundle, BundleWriter
 from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.segments import Segmented
 from mmrec.channels.blend import Blend
 from mmrec.channels.content import ContentConfig
 from mmrec.channels.lexical import LexicalConfig, LexicalIndex, Vocabulary
@@ -101,8 +102,8 @@ class Parts(NamedTuple):
 
     catalogue: Catalogue
     interactions: Interactions
-    fused_ND: npt.NDArray[np.float32]
-    semantic_ids_NP: npt.NDArray[np.int32]
+    fused_ND: Segmented[npt.NDArray[np.float32]]
+    semantic_ids_NP: Segmented[npt.NDArray[np.int32]]
     decode_index: DecodeIndex
     tokenizer: Tokenizer
     generator: Generator
@@ -156,6 +157,7 @@ def write_parts(
     Returns:
         What the index over the fused embeddings is, with its measured recall.
     """
+    fused_ND = parts.fused_ND.whole()
     writer.write_table(CATALOGUE, parts.catalogue.to_table())
     if parts.catalogue.alive_N is not None:
         # Beside the table and not in it, where a column of the dataset may have any name.
@@ -166,7 +168,7 @@ def write_parts(
     writer.write_tensors(
         EMBEDDINGS,
         {
-            "fused": parts.fused_ND,
+            "fused": fused_ND,
             "image": features.image_NI,
             "has_image": features.has_image_N,
             "text": features.text_NT,
@@ -175,14 +177,14 @@ def write_parts(
     )
     if thumbnails is not None:
         writer.write_tensors(THUMBNAILS, {"pixels": thumbnails})
-    writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP} | parts.tokenizer.tensors())
-    index = build_vector_index(parts.fused_ND, IndexConfig(gpu="never"), progress)
+    writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP.whole()} | parts.tokenizer.tensors())
+    index = build_vector_index(fused_ND, IndexConfig(gpu="never"), progress)
     built = index.description
     # The same fit must make the same files, and how long it took is not the same.
     index.description = replace(built, build_seconds=0.0)
     index.save(writer.path(f"{INDEX}.json").parent, INDEX)
     save_generator(parts.generator, writer.path(f"{GENERATOR}/heads.safetensors").parent)
-    writer.write_tensors(ITEM_TABLE, _table_tensors(parts.generator.catalogue.table(), parts.fused_ND.shape[1]))
+    writer.write_tensors(ITEM_TABLE, _table_tensors(parts.generator.catalogue.table(), fused_ND.shape[1]))
     tensors: dict[str, Any] = {"popularity": parts.popularity_N}
     tensors |= _csr_tensors("pairs", parts.transitions.forward) | _csr_tensors("lexical", parts.lexical.rows)
     tensors |= _csr_tensors("wide_pairs", parts.transitions_wide.forward)
@@ -246,8 +248,8 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     return Parts(
         catalogue=catalogue,
         interactions=interactions,
-        fused_ND=fused_ND,
-        semantic_ids_NP=tokens["semantic_ids"],
+        fused_ND=Segmented(fused_ND),
+        semantic_ids_NP=Segmented(tokens["semantic_ids"]),
         decode_index=load_decode_index(bundle, Paths(catalogue, tokens["semantic_ids"], generator.widths)),
         tokenizer=_tokenizer(bundle, tokens),
         generator=generator.to(device).eval(),

@@ -11,7 +11,7 @@ shown. Knows nothing about requests, stores or gRPC.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +25,10 @@ from mmrec.contract.items import ItemRecord
 from mmrec.errors import FailedPreconditionError
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
 from mmrec.recommender.artefact import Parts
-from mmrec.recommender.encoded_items import Arrivals
+from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.recommender.live_rows import LiveRows
 from mmrec.recommender.path_assignment import new_paths
 from mmrec.semantic_ids.node_changes import NodeChange
-
-A = TypeVar("A", bound=np.generic)
 
 
 class Changed(NamedTuple):
@@ -65,7 +63,7 @@ def check_changeable(parts: Parts) -> None:
         )
 
 
-def check_change(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> None:
+def check_change(parts: Parts, arrivals: EncodedItems, gone: Sequence[str] = ()) -> None:
     """Refuse what `change_parts` would refuse, at little cost.
 
     Raises:
@@ -79,7 +77,7 @@ def check_change(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
         raise FailedPreconditionError("every item of the catalogue would be deleted; at least one must be left")
 
 
-def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> Changed:
+def change_parts(parts: Parts, arrivals: EncodedItems, gone: Sequence[str] = ()) -> Changed:
     """Change a catalogue.
 
     Args:
@@ -99,36 +97,32 @@ def change_parts(parts: Parts, arrivals: Arrivals, gone: Sequence[str] = ()) -> 
 
     paths_MP, index, nodes = new_paths(parts, arrivals.fused_MD, rows_M, gone_R)
     lexical_M = parts.lexical.vocabulary.rows(arrivals.texts)
-    before = parts.live or _live(parts)
+    before = parts.live or LiveRows.of(parts.generator.catalogue.table(), parts.lexical)
     table = _table(parts, before, arrivals, rows_M, lexical_M, paths_MP)
-    live = _grown(before, arrivals, rows_M, table, items)
     changed = parts._replace(
         catalogue=parts.catalogue.changed(arrivals.records, rows_M, gone_R),
-        fused_ND=live.fused.rows.numpy(),
-        semantic_ids_NP=live.paths.rows.numpy(),
+        fused_ND=parts.fused_ND.replaced(rows_M, arrivals.fused_MD),
+        semantic_ids_NP=parts.semantic_ids_NP.replaced(rows_M, paths_MP),
         decode_index=index,
         transitions=parts.transitions.over(items),
         transitions_wide=parts.transitions_wide.over(items),
-        lexical=parts.lexical.over(rows_M, lexical_M, items),
-        popularity_N=_placed(parts.popularity_N, rows_M[:0], parts.popularity_N[:0], items),
-        live=live,
+        lexical=parts.lexical.over(rows_M, lexical_M),
+        popularity_N=np.pad(parts.popularity_N, (0, items - len(parts.popularity_N))),
+        live=before.over(rows_M, table),
     )
     return Changed(changed, rows_M, gone_R, table, nodes)
 
 
 def ready_to_change(parts: Parts) -> Parts:
     """The same, with all made that the first change would have to make; later ones cost what they change."""
-    ready = parts if parts.live else parts._replace(live=_live(parts))
-    assert ready.live is not None
-    ready.live.prepare()
-    return ready
+    return parts if parts.live else parts._replace(live=LiveRows.of(parts.generator.catalogue.table(), parts.lexical))
 
 
 def settled(parts: Parts) -> Parts:
     """Parts whose generator knows every row by itself, as those of a bundle do; costs a copy of all rows."""
     if parts.live is None:
         return parts
-    table = parts.live.table(parts.generator.catalogue.table())
+    table = parts.live.table(parts.generator.catalogue.table(), parts.semantic_ids_NP.whole())
     return parts._replace(generator=parts.generator.over(table), live=None)
 
 
@@ -142,27 +136,13 @@ def _rows_of(catalogue: Catalogue, records: Sequence[ItemRecord]) -> npt.NDArray
     return np.array([next(new) if row is None else row for row in rows], dtype=np.int64)
 
 
-def _placed(
-    old_N: npt.NDArray[A], rows_M: npt.NDArray[np.int64], values_M: npt.NDArray[A] | bool, items: int
-) -> npt.NDArray[A]:
-    """A copy with more rows, zeros at first, and some of them set."""
-    placed_N = np.zeros((items, *old_N.shape[1:]), dtype=old_N.dtype)
-    placed_N[: len(old_N)] = old_N
-    placed_N[rows_M] = values_M
-    return placed_N
-
-
 # --- what the generator is told ---------------------------------------------------------------------------------------
-
-
-def _live(parts: Parts) -> LiveRows:
-    return LiveRows.of(parts.fused_ND, parts.semantic_ids_NP, parts.generator.catalogue.table(), parts.lexical)
 
 
 def _table(
     parts: Parts,
     live: LiveRows,
-    arrivals: Arrivals,
+    arrivals: EncodedItems,
     rows_M: npt.NDArray[np.int64],
     lexical_M: sp.csr_array,
     paths_MP: npt.NDArray[np.int32],
@@ -196,28 +176,10 @@ def _table(
     )
 
 
-def _grown(live: LiveRows, arrivals: Arrivals, rows_M: npt.NDArray[np.int64], table: ItemTable, items: int) -> LiveRows:
-    rows = torch.from_numpy(rows_M)
-    alike, near = live.alike, table.alike
-    if alike and near:
-        alike = (
-            alike[0].over(rows, near.rows_NK.cpu(), items),
-            alike[1].over(rows, near.weights_NK.cpu(), items),
-        )
-    return live._replace(
-        fused=live.fused.over(rows, torch.from_numpy(arrivals.fused_MD), items),
-        paths=live.paths.over(rows, table.paths_NP.cpu(), items),
-        alike=alike,
-        stale=np.union1d(live.stale, rows_M[table.warm_N.cpu().numpy()]),
-        set_rows=live.set_rows.append(rows),
-        set_content=live.set_content.append(table.content_NC.cpu()),
-    )
-
-
 def _alike(
     parts: Parts,
     live: LiveRows,
-    arrivals: Arrivals,
+    arrivals: EncodedItems,
     rows_M: npt.NDArray[np.int64],
     lexical_M: sp.csr_array,
     keep: int,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mmrec.bundle import Bundle, BundleWriter, open_bundle
+from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemInput, Versions
 from mmrec.contract.replies import (
@@ -40,15 +41,14 @@ from mmrec.contract.requests import (
     SimilarRequest,
     TagRequest,
 )
-from mmrec.errors import MmrecError, NotFoundError
+from mmrec.errors import MmrecError
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
-from mmrec.recommender.encoded_item_bytes import encoder_version, pack_arrivals, unpack_arrivals
-from mmrec.recommender.encoded_items import Arrivals, Described, describe_items, no_arrivals
-from mmrec.recommender.idempotency import MadeChanges
+from mmrec.recommender.encoded_item_bytes import encoder_version, pack_items, unpack_items
+from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.modality_vectors import CatalogueSides
-from mmrec.recommender.partial_update import describe_fields
+from mmrec.recommender.partial_update import encode_fields
 from mmrec.recommender.publishing import publish_snapshot
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.snapshot import Snapshot, changed_snapshot, make_snapshot, successor
@@ -56,8 +56,7 @@ from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_encoders.item_encoder import ItemEncoder
-
-Change = TypeVar("Change", UpsertRequest, DeleteRequest)
+from mmrec_encoders.item_encoder_files import load_item_encoder
 
 
 class Recommender(EngineMethods):
@@ -70,7 +69,7 @@ class Recommender(EngineMethods):
     def __init__(
         self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder, *, device: str = "auto", dtype: str = "auto"
     ) -> None:
-        index = read_index(bundle, ranker.parts.fused_ND, ranker.device)
+        index = read_index(bundle, ranker.parts.fused_ND.whole(), ranker.device)
         sides = CatalogueSides(
             ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
         )
@@ -83,7 +82,7 @@ class Recommender(EngineMethods):
         self._changing = threading.RLock()
         self._following = threading.Lock()
         self._changes = 0
-        self._made = MadeChanges()
+        self._applier: ChangeApplier[EncodedItems] = ChangeApplier(self, MemoryLog(self), self._changing)
         self._version: tuple[ItemEncoder, str] | None = None
 
     @classmethod
@@ -104,7 +103,7 @@ class Recommender(EngineMethods):
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
         ranker = Ranker(read_parts(opened, where), where, number_format)
-        encoder = ItemEncoder.load(opened.folder / ENCODERS, device=device, dtype=dtype)
+        encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
         return cls(opened, ranker, encoder, device=device, dtype=dtype)
 
     # --- versions of the bundle --------------------------------------------------------------------------------------
@@ -256,10 +255,7 @@ class Recommender(EngineMethods):
         return self._now.info()
 
     def snapshot(self) -> Snapshot:
-        """This recommender as it is now, for several calls that are to be answered from one state.
-
-        Holding one for long makes changes of the catalogue dearer; see `mmrec.catalogue.growing_rows`.
-        """
+        """This recommender as it is now, for several calls that are to be answered from one state."""
         return self._now
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
@@ -269,12 +265,12 @@ class Recommender(EngineMethods):
 
         Each is encoded, fused and quantised with what the bundle was fitted with, and given a free path: nothing is
         trained. An item that training knows keeps what training taught of it. With `UpsertRequest.fields` only these
-        are replaced, in items that exist, and what encoders made of the rest is kept. The bundle on disk stays as it
+        are replaced, in items that exist, and the vectors of the rest are kept. The bundle on disk stays as it
         is. One change is made after the other, and the last 10,000 with a request id are remembered as long as this
         object lives. A change fails as a whole with FAILED_PRECONDITION when the bundle's tokenizer gives new items no
         path.
         """
-        return [self._changed(request, self._upsert) for request in requests]
+        return self._applier.apply_many(requests)
 
     def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
         """Remove items; none of them is shown again when this returns, and histories that hold them stay.
@@ -282,55 +278,22 @@ class Recommender(EngineMethods):
         An id that the catalogue does not have is NOT_FOUND in its own entry. A change fails as a whole with
         FAILED_PRECONDITION when no item would be left.
         """
-        return [self._changed(request, self._delete) for request in requests]
+        return self._applier.apply_many(requests)
 
-    def _changed(self, request: Change, make: Callable[[Change], ChangeResults]) -> ChangeResults | MmrecError:
-        try:
-            return self._made.once(request, make)
-        except MmrecError as err:
-            return err
+    def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[EncodedItems]:
+        """Encode items that are to be added; safe to call while questions are answered.
 
-    def _upsert(self, request: UpsertRequest) -> ChangeResults:
-        # Items are encoded for the bundle that they come into.
-        with self._changing:
-            now = self._now
-            described = self.describe_items(request.good, request.fields)
-            if request.validate_only:
-                check_change(now.parts, described.arrivals)
-                return request.results(described.errors, now.versions)
-            return request.results(described.errors, self.change(described.arrivals))
-
-    def _delete(self, request: DeleteRequest) -> ChangeResults:
-        with self._changing:
-            return self._deleted(request, self._now)
-
-    def _deleted(self, request: DeleteRequest, now: Snapshot) -> ChangeResults:
-        catalogue = now.parts.catalogue
-        missing: dict[str, MmrecError] = {
-            item_id: NotFoundError(f"the catalogue has no item {item_id!r:.80}; it holds {catalogue.items:,} items")
-            for item_id in request.item_ids
-            if catalogue.row_of(item_id) is None
-        }
-        gone = [item_id for item_id in request.item_ids if item_id not in missing]
-        if request.validate_only:
-            check_change(now.parts, no_arrivals(now.parts.fused_ND.shape[1]), gone)
-            return request.results(missing, now.versions)
-        return request.results(missing, self.change(None, gone))
-
-    def describe_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> Described:
-        """Encode items that are to come in; safe to call while questions are answered.
-
-        See `mmrec.recommender.encoded_items.describe_items`, and `mmrec.recommender.partial_update.describe_fields` for
+        See `mmrec.recommender.encoded_items.encode_items`, and `mmrec.recommender.partial_update.encode_fields` for
         items of which only `fields` are replaced.
         """
         now = self._now
         if fields:
-            return describe_fields(now.parts.catalogue, now.sides, items, fields)
-        return describe_items(now.parts.catalogue, now.sides.encoder, items)
+            return encode_fields(now.parts.catalogue, now.sides, items, fields)
+        return encode_items(now.parts.catalogue, now.sides.encoder, items)
 
     @property
     def encoder_version(self) -> str:
-        """Stands for what packed items depend on; see `mmrec.recommender.encoded_item_bytes`."""
+        """Stands for everything that packed items depend on; see `mmrec.recommender.encoded_item_bytes`."""
         encoder, known = self._encoder, self._version
         if known is None or known[0] is not encoder:
             # It looks at all weights, and is asked for at every change.
@@ -348,19 +311,27 @@ class Recommender(EngineMethods):
     def prepare_changes(self) -> None:
         """Make what the first change would have to make; safe to call while questions are answered."""
         with self._changing:
-            self._now.ranker.prepare_changes()
             parts = ready_to_change(self._now.parts)
             with self._following:
                 self._now = self._now._replace(parts=parts)
 
-    def pack_items(self, arrivals: Arrivals) -> list[bytes]:
-        """What was encoded of each item, as bytes that can be kept."""
-        return pack_arrivals(arrivals)
+    def check_deletable(self, item_ids: Sequence[str]) -> None:
+        """Refuse where no item would be left.
 
-    def restore_items(
+        Raises:
+            FailedPreconditionError: the catalogue has no other items than these.
+        """
+        parts = self._now.parts
+        check_change(parts, no_items(parts.fused_ND.shape[1]), item_ids)
+
+    def pack_items(self, items: EncodedItems) -> list[bytes]:
+        """Each encoded item as bytes that can be kept."""
+        return pack_items(items)
+
+    def unpack_items(
         self, items: Sequence[ItemInput], packed: Sequence[bytes], fields: Sequence[Sequence[str]] = ()
-    ) -> Arrivals:
-        """Items with the bytes that were kept, ready to come in without an encoder.
+    ) -> EncodedItems:
+        """Items with the bytes that were kept, encoded without an encoder.
 
         Args:
             items: As they were sent, none twice.
@@ -372,33 +343,33 @@ class Recommender(EngineMethods):
             NotFoundError: fields are to be replaced of an item that the catalogue does not have.
         """
         now = self._now
-        return unpack_arrivals(now.parts.catalogue, now.sides.encoder, items, packed, fields)
+        return unpack_items(now.parts.catalogue, now.sides.encoder, items, packed, fields)
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:
         """Which ids the catalogue has."""
         catalogue = self._now.parts.catalogue
         return [catalogue.row_of(item_id) is not None for item_id in item_ids]
 
-    def change(self, arrivals: Arrivals | None, gone: Sequence[str] = (), *, version: str = "") -> Versions:
-        """Let items come in and go, at once; safe to call while questions are answered.
+    def change(self, items: EncodedItems | None, deleted: Sequence[str] = (), *, version: str = "") -> Versions:
+        """Add, replace and delete items at once; safe to call while questions are answered.
 
         Args:
-            arrivals: From `describe_items`; None for none.
-            gone: Ids of items to remove; those that are not there are passed over.
+            items: From `encode_items`; None for none.
+            deleted: Ids of items to delete; those that are not there are passed over.
             version: Version of the catalogue from then on; empty for the bundle's with the number of changes so far.
 
         Returns:
-            What replies are made with from now on.
+            The versions that replies name from now on.
         """
         with self._changing:
             now = self._now
-            if (arrivals is None or not arrivals.records) and not gone:
+            if (items is None or not items.records) and not deleted:
                 return now.versions
             self._changes += 1
             base = now.bundle.manifest.versions
             versions = replace(base, catalogue=version or f"{base.catalogue}+{self._changes}")
-            come = arrivals or no_arrivals(now.parts.fused_ND.shape[1])
-            made = changed_snapshot(now, come, gone, versions)
+            items = items or no_items(now.parts.fused_ND.shape[1])
+            made = changed_snapshot(now, items, deleted, versions)
             with self._following:
                 self._now = made._replace(live=self._now.live)
             return versions

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemRecord, Versions
 from mmrec.contract.replies import ItemLookup, ItemPage, ItemPath, ResolvedPath, ResolvedPaths, SemanticIds
 from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
@@ -48,7 +49,7 @@ class CodebookPaths:
     """
 
     index: DecodeIndex
-    semantic_ids_NP: npt.NDArray[np.int32]
+    semantic_ids_NP: Segmented[npt.NDArray[np.int32]]
 
     def path(self, row: int) -> tuple[int, ...]:
         """The path of a catalogue row; empty where it has none."""
@@ -80,8 +81,8 @@ class FormerCodebook:
         if here.sum() == left:
             return None
         none_MP, no_M = np.empty((0, index.levels), np.int32), np.empty(0, np.int64)
-        semantic_ids_NP = self.paths.semantic_ids_NP.copy()
-        semantic_ids_NP[had] = _NO_CODE
+        none_HP = np.full((len(had), index.levels), _NO_CODE, np.int32)
+        semantic_ids_NP = self.paths.semantic_ids_NP.replaced(had, none_HP)
         changed = change_decode_index(index, added_MP=none_MP, rows_M=no_M, removed_R=had)
         return FormerCodebook(self.version, CodebookPaths(changed, semantic_ids_NP))
 
@@ -96,7 +97,8 @@ class FormerCodebook:
         semantic_ids_NP = np.full((len(new), index.levels), _NO_CODE, np.int32)
         semantic_ids_NP[items_N] = kept.paths.semantic_ids_NP[index.items_N.numpy()]
         return FormerCodebook(
-            self.version, CodebookPaths(index._replace(items_N=torch.from_numpy(items_N)), semantic_ids_NP)
+            self.version,
+            CodebookPaths(index._replace(items_N=torch.from_numpy(items_N)), Segmented(semantic_ids_NP)),
         )
 
 

@@ -7,49 +7,27 @@ Unit of work: one side of the whole catalogue, made when it is first asked for a
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.catalogue.lineage import Lineage
+from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import Modality
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
-from mmrec.recommender.changed_rows import (
-    ChangedRows,
-    changed_features,
-    changed_presence,
-    changed_thumbnails,
-    features_of,
-    layered,
-    thumbnails_of,
-)
+from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
 
+Rows = npt.NDArray[np.int64]
 
-class _Shelf:
-    """Sides that were made, of a catalogue and all that were changed from it: the newest of each.
-
-    Each is kept with the state it is of (see `Lineage`), and never written to.
-    """
-
-    def __init__(self) -> None:
-        self._made: dict[Modality, tuple[int, Vectors]] = {}
-        self._lock = threading.Lock()
-
-    def of(self, modality: Modality) -> tuple[int, Vectors] | None:
-        return self._made.get(modality)
-
-    def keep(self, modality: Modality, state: int, vectors_ND: Vectors) -> None:
-        with self._lock:
-            if modality not in self._made or self._made[modality][0] < state:
-                self._made[modality] = (state, vectors_ND)
+_DELETED = (0.0, False, 0.0, False, 0)
+"""What a deleted item has of each of `ItemFeatures`, and its thumbnail."""
 
 
 class CatalogueSides:
@@ -69,7 +47,7 @@ class CatalogueSides:
 
     def __init__(
         self,
-        fused_ND: Vectors,
+        fused_ND: Segmented[Vectors],
         index: VectorIndex,
         encoder: ItemEncoder,
         read_features: Callable[[], ItemFeatures],
@@ -79,28 +57,44 @@ class CatalogueSides:
         self.encoder = encoder
         self._read_features = cache(read_features)
         self._read_thumbnails = cache(read_thumbnails)
-        self._layers: tuple[ChangedRows, ...] = ()
-        self._lineage = Lineage.begin()
-        self._shelf = _Shelf()
-        self._vectors: dict[Modality, Vectors] = {}
+        # What was read is the base, which only some questions need; this is the delta: of each changed row its
+        # features, one by one, and its thumbnail.
+        self._changed: Mapping[int, tuple[Any, ...]] = {}
+        self._vectors: dict[Modality, Segmented[Vectors]] = {}
         self._indexes: dict[Modality, VectorIndex] = {Modality.FUSED: index}
-        self._bare_rows: npt.NDArray[np.int64] | None = None
+        self._has_any: Segmented[npt.NDArray[np.bool_]] | None = None
 
-    def over(self, fused_ND: Vectors, change: ChangedRows) -> CatalogueSides:
+    def over(self, fused_ND: Segmented[Vectors], rows_M: Rows, arrivals: EncodedItems, gone_R: Rows) -> CatalogueSides:
         """The sides of the changed catalogue; these stay as they are, and what both read is read once.
 
-        A side that was made is brought on, when it is next asked for, by making it of the items that have changed.
+        Args:
+            fused_ND: Of every item from then on. Shape: (N, D).
+            rows_M: Rows that were set or added. Shape: (M,), int64.
+            arrivals: What they were set to.
+            gone_R: Rows that are no items any more. Shape: (R,), int64.
         """
-        index = self._indexes[Modality.FUSED].over(fused_ND, change.rows_M)
-        made = CatalogueSides(fused_ND, index, self.encoder, self._read_features, self._read_thumbnails)
+        made = CatalogueSides(
+            fused_ND, self._indexes[Modality.FUSED], self.encoder, self._read_features, self._read_thumbnails
+        )
         # Once kept is enough.
         made._read_features, made._read_thumbnails = self._read_features, self._read_thumbnails
-        made._layers = layered(self._layers, change)
-        made._lineage = self._lineage.after(np.union1d(change.rows_M, change.gone_R).astype(np.int64))
-        made._shelf = self._shelf
-        if self._bare_rows is not None:
-            changed = change.rows_M[~fused_ND[change.rows_M].any(axis=1)]
-            made._bare_rows = np.union1d(np.setdiff1d(self._bare_rows, change.rows_M), changed).astype(np.int64)
+        of_rows = zip(*arrivals.features, arrivals.thumbnails_M, strict=True)
+        made._changed = {
+            **self._changed,
+            **dict(zip(rows_M.tolist(), of_rows, strict=True)),
+            **dict.fromkeys(gone_R.tolist(), _DELETED),
+        }
+        for modality, vectors_ND in list(self._vectors.items()):
+            if len(rows_M):
+                vectors_ND = vectors_ND.replaced(rows_M, self._alone(arrivals.features, modality))
+            nothing_RD = np.zeros((len(gone_R), vectors_ND.shape[1]), np.float32)
+            made._vectors[modality] = vectors_ND.replaced(gone_R, nothing_RD)
+        if self._has_any is not None:
+            made._has_any = self._has_any.replaced(rows_M, _nonzero(arrivals.fused_MD))
+        touched = np.union1d(rows_M, gone_R).astype(np.int64)
+        for modality, index in list(self._indexes.items()):
+            if modality is Modality.FUSED or modality in made._vectors:
+                made._indexes[modality] = index.over(made.vectors(modality), touched)
         return made
 
     @property
@@ -111,24 +105,34 @@ class CatalogueSides:
     @cached_property
     def features(self) -> ItemFeatures:
         """What the encoders said of each item."""
-        return changed_features(self._read_features(), self._layers)
+        return self.features_of(np.arange(self.items)) if self._changed else self._read_features()
 
-    def features_of(self, rows_X: npt.NDArray[np.int64]) -> ItemFeatures:
+    def features_of(self, rows_X: Rows) -> ItemFeatures:
         """What the encoders said of some items, in their order; new arrays, in which the others are not copied."""
-        return features_of(self._read_features(), self._layers, rows_X)
+        written = self._read_features()
+        return ItemFeatures._make(self._now(part, rows_X, place) for place, part in enumerate(written))
+
+    def _now(self, written_N: npt.NDArray[Any], rows_X: Rows, place: int) -> npt.NDArray[Any]:
+        """One of the features of some items, or their thumbnails, in a new array. Shape: (X, ...)."""
+        found_X = np.zeros((len(rows_X), *written_N.shape[1:]), written_N.dtype)
+        there_X = rows_X < len(written_N)
+        found_X[there_X] = written_N[rows_X[there_X]]
+        for at in np.flatnonzero(np.isin(rows_X, list(self._changed))).tolist():
+            found_X[at] = self._changed[int(rows_X[at])][place]
+        return found_X
 
     @cached_property
     def thumbnails(self) -> npt.NDArray[np.uint8] | None:
         """Thumbnails of the items' pictures; None where the bundle has none. Shape: (N, 3, H, W), uint8."""
-        thumbnails = self._read_thumbnails()
-        return None if thumbnails is None else changed_thumbnails(thumbnails, self._layers)
+        base = self._read_thumbnails()
+        return base if base is None or not self._changed else self.thumbnails_of(np.arange(self.items))
 
-    def thumbnails_of(self, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    def thumbnails_of(self, rows_X: Rows) -> npt.NDArray[np.uint8]:
         """Thumbnails of some items, zero where there is none. Shape: (X, 3, H, W), uint8."""
         base = self._read_thumbnails()
         if base is None:
             return np.zeros((len(rows_X), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
-        return thumbnails_of(base, self._layers, rows_X)
+        return self._now(base, rows_X, len(ItemFeatures._fields))
 
     @property
     def fusion(self) -> Fusion:
@@ -144,32 +148,22 @@ class CatalogueSides:
     @property
     def picture_ND(self) -> Vectors:
         """Pictures alone, in the space that all sides share; zero rows where there is none. Shape: (N, D)."""
-        return self.vectors(Modality.PICTURE)
+        return self.vectors(Modality.PICTURE).whole()
 
     @property
     def words_ND(self) -> Vectors:
         """Words alone, in the space that all sides share; zero rows where there are none. Shape: (N, D)."""
-        return self.vectors(Modality.WORDS)
+        return self.vectors(Modality.WORDS).whole()
 
-    def vectors(self, modality: Modality) -> Vectors:
+    def vectors(self, modality: Modality) -> Segmented[Vectors]:
         """One side of every item. Shape: (N, D)."""
         if modality is Modality.FUSED:
             return self.fused_ND
         if modality not in self._vectors:
-            self._vectors[modality] = self._made(modality)
-            self._shelf.keep(modality, self._lineage.state, self._vectors[modality])
+            written, changed = self._alone(self._read_features(), modality), np.array(sorted(self._changed), np.int64)
+            alone = self._alone(self.features_of(changed), modality)
+            self._vectors[modality] = Segmented(written).replaced(changed, alone)
         return self._vectors[modality]
-
-    def _made(self, modality: Modality) -> Vectors:
-        """A side that is not at hand: what was made of an earlier state with the items that have changed, or all."""
-        earlier = self._shelf.of(modality)
-        rows_C = self._lineage.since(earlier[0]) if earlier else None
-        if earlier is None or rows_C is None or 2 * len(rows_C) > self.items:
-            return self._alone(self.features, modality)
-        vectors_ND = np.zeros((self.items, earlier[1].shape[1]), np.float32)
-        vectors_ND[: len(earlier[1])] = earlier[1]
-        vectors_ND[rows_C] = self._alone(self.features_of(rows_C), modality)
-        return vectors_ND
 
     def _alone(self, features: ItemFeatures, modality: Modality) -> Vectors:
         """One side of items by itself; zero rows where there is none."""
@@ -182,24 +176,24 @@ class CatalogueSides:
     def present(self, modality: Modality) -> npt.NDArray[np.bool_] | None:
         """Which items have this side; None for all of them. Shape: (N,), bool."""
         if modality is Modality.FUSED:
-            if self._bare_rows is None:
-                self._bare_rows = np.flatnonzero(~self.fused_ND.any(axis=1))
-            if not len(self._bare_rows):
-                return None
-            present_N = np.ones(self.items, np.bool_)
-            present_N[self._bare_rows] = False
-            return present_N
-        has_image_N, has_text_N = self._presence
-        return has_image_N if modality is Modality.PICTURE else has_text_N
+            if self._has_any is None:
+                self._has_any = self.fused_ND.mapped(_nonzero)
+            present_N = self._has_any.whole()
+            return None if present_N.all() else present_N
+        return self._has_image_N if modality is Modality.PICTURE else self._has_text_N
 
     @cached_property
-    def _presence(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        return changed_presence(self._read_features(), self._layers)
+    def _has_image_N(self) -> npt.NDArray[np.bool_]:
+        return self._now(self._read_features().has_image_N, np.arange(self.items), 1)
+
+    @cached_property
+    def _has_text_N(self) -> npt.NDArray[np.bool_]:
+        return self._now(self._read_features().has_text_N, np.arange(self.items), 3)
 
     def index(self, modality: Modality) -> VectorIndex:
         """An index over one side, exact unless it is the fused one."""
         if modality not in self._indexes:
-            vectors_ND = self.vectors(modality)
+            vectors_ND = self.vectors(modality).whole()
             self._indexes[modality] = build_vector_index(vectors_ND, IndexConfig(exact_up_to=len(vectors_ND)))
         return self._indexes[modality]
 
@@ -221,6 +215,10 @@ def no_side(modality: Modality) -> MmrecError:
         "missing",
         field="modality",
     )
+
+
+def _nonzero(vectors_ND: Vectors) -> npt.NDArray[np.bool_]:
+    return np.asarray(vectors_ND.any(axis=1), np.bool_)
 
 
 def _placed(rows_MD: Vectors, present_N: npt.NDArray[np.bool_]) -> Vectors:

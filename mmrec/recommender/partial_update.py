@@ -1,8 +1,8 @@
-"""Items of which only some fields are replaced: what they are afterwards, from what they are now and what was sent.
+"""Partial updates: items after some of their fields were replaced, encoded only where they changed.
 
 Unit of work: items that exist, none twice. Words are encoded again where words are replaced, a picture where a picture
-is; what is known of the rest is kept, so that the picture of an item is not needed to change its price. Knows nothing
-about requests and stores.
+is; the other vectors are kept, so that the picture of an item is not needed to change its price. Knows nothing about
+requests and stores.
 """
 
 # Axes: M items, D fused dimensions
@@ -15,11 +15,12 @@ from dataclasses import replace
 import numpy as np
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.catalogue.item_words import item_text
+from mmrec.catalogue.change_applier import EncodeResult
+from mmrec.catalogue.item_words import words_of_item
 from mmrec.contract.field_mask import named_columns, replaced_words
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.recommender.encoded_items import Arrivals, Described, item_fault, record_texts, thumbnails_of
+from mmrec.recommender.encoded_items import EncodedItems, item_fault, record_texts, thumbnails_of
 from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -27,7 +28,7 @@ from mmrec_encoders.item_encoder import ItemEncoder
 _IMAGE = "image"
 
 
-def amended_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
+def replaced_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
     """A row with some fields replaced.
 
     Args:
@@ -42,20 +43,20 @@ def amended_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -
     return ItemRecord(record.item_id, words.title, words.description, image, attributes)
 
 
-def describe_fields(
+def encode_fields(
     catalogue: Catalogue, sides: CatalogueSides, items: Sequence[ItemInput], fields: Sequence[str]
-) -> Described:
-    """Make items ready of which some fields are replaced; what is wrong with one is an error of its own.
+) -> EncodeResult[EncodedItems]:
+    """Encode items of which some fields are replaced; a fault of one is an error of its own.
 
     Args:
         catalogue: The items as they are.
-        sides: What the encoders said of them.
+        sides: Their embeddings.
         items: With ids, none twice; what `fields` does not name is not read.
         fields: At least one, as `mmrec.contract.field_mask.FieldMask` gives them.
 
     Raises:
         InvalidArgumentError: a field is a column that the catalogue does not have.
-        FailedPreconditionError: the fusion is not trained, or the bundle does not hold what the encoders said.
+        FailedPreconditionError: the fusion is not trained, or the bundle does not hold the embeddings.
     """
     encoder, fusion = sides.encoder, sides.encoder.fusion
     if fusion is None:
@@ -76,7 +77,7 @@ def describe_fields(
         else:
             rows[place] = row
         seen.add(item.item_id)
-    records = {place: amended_record(catalogue.record(row), items[place], fields) for place, row in rows.items()}
+    records = {place: replaced_record(catalogue.record(row), items[place], fields) for place, row in rows.items()}
     known = dict(zip(rows, range(len(rows)), strict=True))
     features = _copied(sides.features_of(np.array(list(rows.values()), np.int64)))
     thumbnails_M = sides.thumbnails_of(np.array(list(rows.values()), np.int64))
@@ -98,7 +99,7 @@ def describe_fields(
     good = ItemFeatures._make(part[kept] for part in features)
     made = tuple(records[place] for place in places)
     texts = record_texts(catalogue, encoder, made)
-    return Described(Arrivals(made, texts, good, fusion.fuse(good), thumbnails_M[kept]), places, errors)
+    return EncodeResult(EncodedItems(made, texts, good, fusion.fuse(good), thumbnails_M[kept]), places, errors)
 
 
 def _check_columns(catalogue: Catalogue, fields: Sequence[str]) -> None:
@@ -119,11 +120,11 @@ def _copied(features: ItemFeatures) -> ItemFeatures:
 def _encode_words(
     encoder: ItemEncoder, records: Mapping[int, ItemRecord], known: Mapping[int, int], features: ItemFeatures
 ) -> dict[int, MmrecError]:
-    """Words of all of them into `features`; what was wrong, by place."""
+    """Words of all of them into `features`; the errors by place."""
     worded = {
         place: ItemInput(record.item_id, record.title, record.description, None, record.attributes)
         for place, record in records.items()
-        if _has_words(record) and item_text(record, encoder.words).strip()
+        if words_of_item(record, encoder.words)
     }
     for place, at in known.items():
         if place not in worded:
@@ -138,7 +139,7 @@ def _encode_words(
 def _encode_pictures(
     encoder: ItemEncoder, items: Sequence[ItemInput], known: Mapping[int, int], features: ItemFeatures
 ) -> dict[int, MmrecError]:
-    """Pictures of all of them into `features`; what was wrong, by place."""
+    """Pictures of all of them into `features`; the errors by place."""
     for at in known.values():
         features.image_NI[at], features.has_image_N[at] = 0.0, False
     places = [place for place in known if items[place].image is not None]
@@ -147,7 +148,3 @@ def _encode_pictures(
     at_M = [known[places[row]] for row in found.rows]
     features.image_NI[at_M], features.has_image_N[at_M] = found.features.image_NI, found.features.has_image_N
     return {places[row]: error for row, error in found.errors.items()}
-
-
-def _has_words(record: ItemRecord) -> bool:
-    return any(value.strip() for value in (record.title, record.description, *record.attributes.values()))

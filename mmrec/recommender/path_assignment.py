@@ -69,7 +69,7 @@ def new_paths(
         if codes not in free:
             below = path_range(index, codes)
             rows = index.items_N[below.begin : below.end].tolist()
-            paths = parts.semantic_ids_NP[rows, -1].tolist()
+            paths = parts.semantic_ids_NP[np.array(rows, np.int64)][:, -1].tolist()
             taken = {code for row, code in zip(rows, paths, strict=True) if row not in leaving}
             free[codes] = filterfalse(taken.__contains__, count())
         last.append(next(free[codes]))
@@ -95,5 +95,6 @@ def _kept(parts: Parts, rows_M: npt.NDArray[np.int64], codes_ML: npt.NDArray[np.
     if parts.catalogue.alive_N is not None:
         known_M[known_M] = parts.catalogue.alive_N[rows_M[known_M]]
     rows_K, codes_KL = rows_M[known_M], codes_ML[known_M]
-    rows_K = rows_K[(parts.semantic_ids_NP[rows_K, :-1] == codes_KL).all(axis=1)]
-    return dict(zip(rows_K.tolist(), parts.semantic_ids_NP[rows_K, -1].tolist(), strict=True))
+    paths_KP = parts.semantic_ids_NP[rows_K]
+    same_K = (paths_KP[:, :-1] == codes_KL).all(axis=1)
+    return dict(zip(rows_K[same_K].tolist(), paths_KP[same_K, -1].tolist(), strict=True))

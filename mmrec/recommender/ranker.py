@@ -12,14 +12,14 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from mmrec.catalogue.growing_rows import GrowingRows
+from mmrec.catalogue.segments import Segmented
 from mmrec.channels.blend import Blend
 from mmrec.channels.cold_start import cold_start_boosts
 from mmrec.channels.content import content_parts, content_scores
@@ -28,13 +28,13 @@ from mmrec.channels.transitions import TransitionGraph
 from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
-from mmrec.generator.node_embeddings import LiveKeys
+from mmrec.generator.node_embeddings import NodeEmbeddings
 from mmrec.generator.semantic_id_head import EncodedHistory
 from mmrec.recommender.artefact import Parts
-from mmrec.recommender.batch_eligibility import Allowed
+from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.catalogue_update import Changed
 from mmrec.semantic_ids.decode_index import DecodeIndex
-from mmrec.semantic_ids.eligibility import Eligibility, eligible, eligible_rows, passing
+from mmrec.semantic_ids.eligibility import Eligibility, eligible
 from mmrec.semantic_ids.path_search import PathResult
 
 Histories = Sequence[npt.NDArray[np.int32]]
@@ -96,8 +96,8 @@ class Known(NamedTuple):
         keys: Of every node of the decode index.
     """
 
-    tokens: GrowingRows
-    keys: LiveKeys
+    tokens: Segmented[torch.Tensor]
+    keys: NodeEmbeddings
 
 
 class Ranker:
@@ -117,7 +117,7 @@ class Ranker:
         self.items = len(parts.catalogue)
         self.index = parts.decode_index.to(device)
         self._known = known or _known(parts, self.index)
-        self.tokens_NH = self._known.tokens.rows
+        self.tokens_NH = self._known.tokens
         self.keys = self._known.keys.keys
         self._place_N = self.index.place_of_rows(self.items).cpu().numpy()
         gone_N = np.zeros(self.items, np.bool_) if parts.catalogue.alive_N is None else ~parts.catalogue.alive_N
@@ -128,15 +128,15 @@ class Ranker:
 
     def over(self, changed: Changed) -> Ranker:
         """The ranker of the changed catalogue, which works out what the change touches; this one stays as it is."""
-        parts, items = changed.parts, len(changed.parts.catalogue)
+        parts = changed.parts
         rows_M = torch.from_numpy(changed.rows_M).to(self.device)
         own_M = rows_M.clamp(max=len(parts.generator.catalogue.warm_N) - 1)
         with torch.inference_mode():
             arrived_MH = parts.generator.catalogue.of_items(changed.table, own_M)
-            tokens = self._known.tokens.over(rows_M, arrived_MH, items)
+            tokens = self._known.tokens.replaced(rows_M, arrived_MH)
             keys = self._known.keys
             if changed.nodes:
-                keys = keys.over(tokens.rows, parts.decode_index.to(self.device), changed.nodes)
+                keys = keys.over(tokens, parts.decode_index.to(self.device), changed.nodes)
         return Ranker(parts, self.device, self.dtype, Known(tokens, keys))
 
     def counting(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> Ranker:
@@ -145,10 +145,6 @@ class Ranker:
         made = copy(self)
         made.parts = self.parts._replace(transitions=transitions, transitions_wide=transitions_wide)
         return made
-
-    def prepare_changes(self) -> None:
-        """Make what the first item that is replaced would have to make."""
-        self._known.tokens.prepare()
 
     @cached_property
     def log_popularity_N(self) -> npt.NDArray[np.float32]:
@@ -181,8 +177,11 @@ class Ranker:
     def read(self, histories: Histories) -> EncodedHistory:
         """Run the LLM over histories, none of them empty."""
         history_BT, valid_BT = pad_histories(histories, self.parts.generator.config.max_history)
+        # The few tokens that are read are picked here: the LLM takes one array.
+        picked_RH = self.tokens_NH[history_BT.flatten().to(self.device)]
+        place_BT = torch.arange(history_BT.numel(), device=self.device).view(history_BT.shape)
         with self._autocast():
-            memory = self.parts.generator.read(history_BT.to(self.device), valid_BT.to(self.device), self.tokens_NH)
+            memory = self.parts.generator.read(place_BT, valid_BT.to(self.device), picked_RH)
         return EncodedHistory(memory.states_BTH.float(), memory.keys_BTH.float(), memory.valid_BT)
 
     @torch.inference_mode()
@@ -191,14 +190,14 @@ class Ranker:
 
         It is -inf for a row that is no item any more.
         """
-        logits_BN = self.parts.generator.item_logits(memory.last(), self.tokens_NH).float()
+        logits_BN = self.tokens_NH.scores(partial(self.parts.generator.item_logits, memory.last())).float()
         if self._gone_N is not None:
             logits_BN = logits_BN.masked_fill(self._gone_N, float("-inf"))
         return np.asarray((logits_BN.log_softmax(-1) + math.log(self.parts.catalogue.items)).cpu().numpy())
 
     @torch.inference_mode()
     def generate(
-        self, memory: EncodedHistory, allowed: Allowed | npt.NDArray[np.bool_] | None = None, *, width: int
+        self, memory: EncodedHistory, allowed: Sequence[Tier] | npt.NDArray[np.bool_] | None = None, *, width: int
     ) -> PathResult:
         """Generate semantic IDs by beam search among the items that may be shown; see `features`."""
         open_items = self._eligibility(allowed, len(memory.valid_BT))
@@ -207,12 +206,11 @@ class Ranker:
                 self.parts.generator.semantic_id_head, memory, open_items, self.index, self.keys, width=width
             )
 
-    def _eligibility(self, allowed: Allowed | npt.NDArray[np.bool_] | None, batch: int) -> Eligibility:
+    def _eligibility(self, allowed: Sequence[Tier] | npt.NDArray[np.bool_] | None, batch: int) -> Eligibility:
         if allowed is None:
             return eligible(self.index, [np.empty(0, np.int64)] * batch)
-        if isinstance(allowed, Allowed):
-            return eligible(self.index, [self._place_N[rows] for rows in allowed.left_out], allowed.within)
-        return eligible_rows(allowed, self.index)
+        tiers = [Tier.of(mask_N) for mask_N in allowed] if isinstance(allowed, np.ndarray) else allowed
+        return eligible(self.index, [self._place_N[tier.left_out] for tier in tiers], [tier.within for tier in tiers])
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
@@ -222,7 +220,7 @@ class Ranker:
     def features(
         self,
         histories: Histories,
-        allowed: Allowed | npt.NDArray[np.bool_] | None = None,
+        allowed: Sequence[Tier] | npt.NDArray[np.bool_] | None = None,
         *,
         beam_width: int = 0,
         channels: Collection[str] = CHANNELS,
@@ -231,7 +229,7 @@ class Ranker:
 
         Args:
             histories: Catalogue rows, oldest first, none of them empty.
-            allowed: Items the beam search may generate, told twice or as bitmaps; None for all. Shape of bitmaps:
+            allowed: Items the beam search may generate, for each customer; None for all. Shape where a mask for each:
                 (B, N), bool.
             beam_width: 0 takes the bundle's.
             channels: The ones that are wanted.
@@ -345,7 +343,7 @@ class Ranker:
             # Nothing else may be generated, and there is a beam for each: these are the items' exact probabilities.
             asked_N = np.zeros(self.items, dtype=bool)
             asked_N[rows_K] = True
-            only = Allowed.alike(asked_N, passing(asked_N, self.index), tried + 1)
+            only = [Tier.of(asked_N)] * (tried + 1)
             feature_XK = self._generated(self.generate(memory, only, width=len(rows_K)))[:, rows_K]
         return np.asarray(feature_XK[0] - feature_XK[1:], dtype=np.float32)
 
@@ -353,9 +351,8 @@ class Ranker:
 def _known(parts: Parts, index: DecodeIndex) -> Known:
     """What the model has worked out of every item of a bundle."""
     with torch.inference_mode():
-        tokens_NH = parts.generator.eval().item_tokens()
-        keys = LiveKeys.of(parts.generator.semantic_id_head, tokens_NH, index)
-        return Known(GrowingRows.of(tokens_NH), keys)
+        tokens = Segmented(parts.generator.eval().item_tokens())
+        return Known(tokens, NodeEmbeddings.of(parts.generator.semantic_id_head, tokens, index))
 
 
 def _smoothing(parts: Parts, items: int) -> NeighbourSmoothing:
@@ -369,5 +366,5 @@ def _smoothing(parts: Parts, items: int) -> NeighbourSmoothing:
         )
     rows_NK, weights_NK = table.alike
     if parts.live and parts.live.alike:
-        rows_NK, weights_NK = (growing.rows for growing in parts.live.alike)
+        rows_NK, weights_NK = (table.whole() for table in parts.live.alike)
     return neighbour_smoothing(cold_N, rows_NK.cpu().numpy(), weights_NK.cpu().numpy())

@@ -18,8 +18,7 @@ from mmrec.contract.items import ChannelShare, Fallback, ItemRecord, ScoredItem,
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import MmrecError
-from mmrec.recommender.batch_eligibility import Allowed, Tier
-from mmrec.recommender.candidate_filter import Admission
+from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.explain import explain_ranking, wish_shares
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.ranker import Ranker
@@ -75,7 +74,7 @@ class Suggester:
 
     Args:
         ranker: Scores items for customers.
-        admission: What requests may be given.
+        candidate_filter: The items that requests may be given.
         record: A row as clients see it.
         versions: What replies are made with.
     """
@@ -83,16 +82,16 @@ class Suggester:
     def __init__(
         self,
         ranker: Ranker,
-        admission: Admission,
+        candidate_filter: CandidateFilter,
         record: Callable[[int], ItemRecord],
         versions: Versions,
     ) -> None:
         self._ranker = ranker
         self._parts = ranker.parts
-        self._admission = admission
+        self._candidate_filter = candidate_filter
         self._record = record
         self._versions = versions
-        self._likeness = Likeness(self._parts.semantic_ids_NP[:, :-1], self._parts.fused_ND)
+        self._likeness = Likeness(self._parts.semantic_ids_NP, self._parts.fused_ND)
         self._counting: tuple[LiveEvents, Ranker] | None = None
 
     def recommend_many(
@@ -127,8 +126,8 @@ class Suggester:
 
     def _customer(self, request: RecommendRequest, live: LiveEvents) -> _Customer:
         history, missing = self._history(request, live)
-        promoted = self._admission.promoted(request.promotions)
-        young_N = self._admission.young(request)
+        promoted = self._candidate_filter.promoted(request.promotions)
+        young_N = self._candidate_filter.young(request)
         quotas = [
             Quota(PROMOTION, members_N, promotion.min_share)
             for promotion, members_N in zip(request.promotions, promoted, strict=True)
@@ -142,7 +141,7 @@ class Suggester:
             if promotion.boost:
                 boosts_N = np.zeros(self._ranker.items, np.float32) if boosts_N is None else boosts_N
                 boosts_N[members_N] += np.float32(promotion.boost)
-        tiers = self._admission.tiers(request, history, rejected_rows(self._parts, request.user_id, history))
+        tiers = self._candidate_filter.tiers(request, history, rejected_rows(self._parts, request.user_id, history))
         return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas))
 
     def _history(self, request: RecommendRequest, live: LiveEvents) -> tuple[npt.NDArray[np.int32], list[str]]:
@@ -173,14 +172,14 @@ class Suggester:
         """Replies to customers of whom something is known."""
         blend = self._parts.blend
         searches = [(place, tier) for place, customer in enumerate(customers) for tier in customer.tiers]
-        allowed = Allowed.of([tier for _, tier in searches])
+        tiers = [tier for _, tier in searches]
         features = ranker.features(
-            [customers[place].history for place, _ in searches], allowed, beam_width=width, channels=blend.channels
+            [customers[place].history for place, _ in searches], tiers, beam_width=width, channels=blend.channels
         ).by_channel
         if not features:
             # Popularity is what this bundle ranks everybody by, whatever their history.
             return [self._popular(customer, personal=True) for customer in customers]
-        scores_XN, boosts_X = ranker.blend(blend, features, allowed.mask_BN)
+        scores_XN, boosts_X = ranker.blend(blend, features, np.stack([tier.mask_N for tier in tiers]))
         replies, first = [], 0
         for customer in customers:
             own = slice(first, first + len(customer.tiers))

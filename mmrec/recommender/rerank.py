@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.catalogue.segments import Segmented
 from mmrec.errors import InvalidArgumentError
 
 Rows = npt.NDArray[np.int64]
@@ -69,16 +70,16 @@ class Likeness(NamedTuple):
     """How alike items are: half the share of the levels that their semantic IDs begin with alike, half their cosine.
 
     Attributes:
-        codes_NL: Semantic IDs without the code that tells collisions apart. Shape: (N, L), int.
+        paths_NP: Semantic IDs; the last code, which tells collisions apart, counts for nothing. Shape: (N, P), int.
         vectors_ND: Fused embeddings, unit norm. Shape: (N, D), float32.
     """
 
-    codes_NL: npt.NDArray[np.integer[Any]]
-    vectors_ND: npt.NDArray[np.float32]
+    paths_NP: Segmented[npt.NDArray[Any]]
+    vectors_ND: Segmented[npt.NDArray[np.float32]]
 
     def to(self, row: int, rows_C: Rows) -> npt.NDArray[np.float64]:
         """Likeness of items to one item, 0 to 1; a negative cosine counts as 0. Shape: (C,), float64."""
-        same_CL = self.codes_NL[rows_C] == self.codes_NL[row]
+        same_CL = self.paths_NP[rows_C][:, :-1] == self.paths_NP[row][:-1]
         levels = max(same_CL.shape[1], 1)
         shared_C = np.logical_and.accumulate(same_CL, axis=1).sum(axis=1) / levels
         cosine_C = self.vectors_ND[rows_C] @ self.vectors_ND[row]

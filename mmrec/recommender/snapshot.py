@@ -45,12 +45,11 @@ from mmrec.contract.requests import (
 from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.artefact import Parts
-from mmrec.recommender.candidate_filter import Admission
+from mmrec.recommender.candidate_filter import CandidateFilter
 from mmrec.recommender.catalogue_quality import Checker
 from mmrec.recommender.catalogue_update import change_parts
-from mmrec.recommender.changed_rows import ChangedRows
 from mmrec.recommender.embedding import Embedder
-from mmrec.recommender.encoded_items import Arrivals
+from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.recommender.id_order import IdOrder
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.lookup import CatalogueLookUp, CodebookPaths, FormerCodebook
@@ -205,7 +204,7 @@ def make_snapshot(
         ranker=ranker,
         sides=sides,
         filters=filters,
-        suggester=Suggester(ranker, Admission(catalogue, filters, ranker.index), record, versions),
+        suggester=Suggester(ranker, CandidateFilter(catalogue, filters), record, versions),
         finder=Finder(catalogue, sides, filters, record, versions),
         tagger=tagger or Tagger(catalogue, sides, versions),
         checker=Checker(catalogue, sides, filters, record, versions),
@@ -217,7 +216,7 @@ def make_snapshot(
     )
 
 
-def changed_snapshot(now: Snapshot, arrivals: Arrivals, gone: Sequence[str], versions: Versions) -> Snapshot:
+def changed_snapshot(now: Snapshot, arrivals: EncodedItems, gone: Sequence[str], versions: Versions) -> Snapshot:
     """The snapshot of the changed catalogue; the old one stays as it is.
 
     Raises:
@@ -226,9 +225,8 @@ def changed_snapshot(now: Snapshot, arrivals: Arrivals, gone: Sequence[str], ver
     changed = change_parts(now.parts, arrivals, gone)
     ranker = now.ranker.over(changed)
     catalogue, rows_M, gone_R = changed.parts.catalogue, changed.rows_M, changed.gone_R
-    rows = ChangedRows(rows_M, arrivals.features, arrivals.thumbnails_M, gone_R, len(catalogue))
-    sides = now.sides.over(changed.parts.fused_ND, rows)
-    filters = now.filters.over(catalogue, rows_M, gone_R)
+    sides = now.sides.over(changed.parts.fused_ND, rows_M, arrivals, gone_R)
+    filters = now.filters.over(catalogue, rows_M)
     tagger = now.tagger.over(catalogue, sides, versions, rows_M, gone_R)
     former = now.former and now.former.without(gone_R)
     return make_snapshot(ranker, sides, now.live, versions, now.bundle, former, filters, tagger, now.look_up.order)

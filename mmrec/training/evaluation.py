@@ -192,7 +192,7 @@ def evaluate(
     alive_N = ranker.parts.catalogue.alive_N
     gone_N = np.zeros(ranker.items, np.bool_) if alive_N is None else ~alive_N
     popularity_N = Ranker.popularity_of(train, ranker.items)
-    measurement = Measurement(popularity_N, ranker.parts.fused_ND, cutoffs)
+    measurement = Measurement(popularity_N, ranker.parts.fused_ND.whole(), cutoffs)
     channels = blends["fused"].channels if only_fused else frozenset(CHANNELS)
     width = max(ranker.parts.beam_width, max(cutoffs))
     progress.start("evaluate", len(test.targets_U), "users")

@@ -9,15 +9,18 @@ k-th best is scored again, row by row, in float64. Batched therefore equals sing
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.catalogue.segments import Segmented, scores_of
 from mmrec.errors import InvalidArgumentError
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+Vectors = Floats | Segmented[Floats]
 
 _ROUNDING = 1e-5
 """More than the float32 products of two unit vectors of thousands of dimensions are ever off by."""
@@ -38,7 +41,7 @@ class Neighbours(NamedTuple):
 
 
 def nearest_exactly(
-    vectors_ND: Floats, queries_QD: Floats, k: int, eligible_N: npt.NDArray[np.bool_] | None = None
+    vectors_ND: Vectors, queries_QD: Floats, k: int, eligible_N: npt.NDArray[np.bool_] | None = None
 ) -> Neighbours:
     """The k nearest rows of each query, by brute force.
 
@@ -62,7 +65,8 @@ def nearest_exactly(
     searched_MD = vectors_ND if gathered_MD is None else gathered_MD
     step = max(1, _SCORES_AT_ONCE // len(searched_MD))
     for at in range(0, len(queries_QD), step):
-        scores_QM = queries_QD[at : at + step] @ searched_MD.T
+        asked_QD = queries_QD[at : at + step]
+        scores_QM = scores_of(searched_MD, partial(_products, asked_QD))
         if gathered_MD is None and eligible_N is not None:
             scores_QM[:, ~eligible_N] = -np.inf
         for place, scores_M in enumerate(scores_QM, start=at):
@@ -75,14 +79,18 @@ def nearest_exactly(
     return found
 
 
-def best_of(vectors_ND: Floats, query_D: Floats, candidates_M: Rows, k: int) -> tuple[Rows, Floats]:
+def _products(queries_QD: Floats, vectors_MD: Floats) -> Floats:
+    return np.asarray(queries_QD @ vectors_MD.T, np.float32)
+
+
+def best_of(vectors_ND: Vectors, query_D: Floats, candidates_M: Rows, k: int) -> tuple[Rows, Floats]:
     """The k best of some rows and their scores, the lower row first where scores are equal."""
     scores_M = exact_scores(vectors_ND, query_D, candidates_M)
     order_K = np.lexsort((candidates_M, -scores_M))[:k]
     return candidates_M[order_K], scores_M[order_K]
 
 
-def exact_scores(vectors_ND: Floats, query_D: Floats, rows_M: Rows) -> Floats:
+def exact_scores(vectors_ND: Vectors, query_D: Floats, rows_M: Rows) -> Floats:
     """Inner products of a query with some rows, summed in float64, each for itself. Shape: (M,), float32."""
     query = query_D.astype(np.float64)
     scores_M = np.empty(len(rows_M), np.float32)

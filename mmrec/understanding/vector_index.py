@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,10 +32,11 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.catalogue.segments import Segmented
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.index_files import IndexDescription, Kind, read_index, write_index
-from mmrec.understanding.nearest import Floats, Neighbours, best_of, check_vectors, nearest_exactly
+from mmrec.understanding.nearest import Floats, Neighbours, Vectors, best_of, check_vectors, nearest_exactly
 
 _FAISS: Any = faiss
 """Its stubs leave out what its loader adds."""
@@ -106,10 +108,9 @@ class VectorIndex:
         description: IndexDescription,
         config: IndexConfig,
         approximate: Any = None,
-        changed_rows: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        self.vectors_ND = vectors_ND
-        self._changed = np.empty(0, np.int64) if changed_rows is None else changed_rows
+        self.vectors_ND: Vectors = vectors_ND
+        self._changed = np.empty(0, np.int64)
         self.description = description
         self._config = config
         self._approximate = approximate
@@ -119,19 +120,21 @@ class VectorIndex:
     def __len__(self) -> int:
         return len(self.vectors_ND)
 
-    def over(self, vectors_ND: Floats, changed_rows: npt.NDArray[np.integer[Any]]) -> VectorIndex:
+    def over(self, vectors_ND: Segmented[Floats], changed_rows: npt.NDArray[np.integer[Any]]) -> VectorIndex:
         """The index of changed vectors, without building it again; this one stays as it is.
 
-        What an approximate index proposes is scored with the vectors as they are now; rows that it does not know, or
+        What the index proposes is scored with the vectors as they are now; rows that it does not know, or
         knows as they were, are candidates of every search. So searches cost a little more with every changed row.
 
         Args:
             vectors_ND: Unit rows or zero; those of this index and perhaps more after them. Shape: (M, D), M >= N.
             changed_rows: Which of them differ, the new ones included. Shape: (C,).
         """
-        described = replace(self.description, items=len(vectors_ND))
-        changed = np.union1d(self._changed, changed_rows).astype(np.int64)
-        return VectorIndex(vectors_ND, described, self._config, self._approximate, changed)
+        made = copy(self)
+        made.vectors_ND = vectors_ND
+        made.description = replace(self.description, items=len(vectors_ND))
+        made._changed = np.union1d(self._changed, changed_rows).astype(np.int64)
+        return made
 
     def search(
         self, queries_QD: npt.NDArray[np.floating], k: int, eligible_N: npt.NDArray[np.bool_] | None = None
@@ -188,7 +191,7 @@ class VectorIndex:
     ) -> Neighbours:
         """Propose candidates, score them with the vectors, and complete exactly where there are too few."""
         if self._gpu is not None:
-            many = min(len(self), _candidates(wanted))
+            many = min(int(self._gpu.ntotal), _candidates(wanted))
             # A GPU's scratch memory serves one search at a time.
             with self._gpu_lock:
                 proposed_QM = self._gpu.search(queries_QD, many)[1]
@@ -219,7 +222,7 @@ class VectorIndex:
         eligible_N: npt.NDArray[np.bool_] | None,
     ) -> npt.NDArray[np.int64]:
         """Candidates with the nearest of the changed rows, each once."""
-        if self._gpu is not None or not len(self._changed):
+        if not len(self._changed):
             return proposed_QM
         changed_N = np.zeros(len(self), np.bool_)
         changed_N[self._changed] = True

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmrec.catalogue.segments import Segmented
 from mmrec.channels.content import ContentConfig, content_parts, content_scores
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
 
@@ -26,7 +27,7 @@ def test_a_catalogue_without_words_is_silent() -> None:
 def test_content_is_the_decayed_cosine_to_recent_items() -> None:
     embeddings = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
     history = [np.array([0, 1], dtype=np.int32)]
-    scores = content_scores(history, embeddings, ContentConfig(decay=0.5))[0]
+    scores = content_scores(history, Segmented(embeddings), ContentConfig(decay=0.5))[0]
     assert scores.tolist() == pytest.approx([0.5, 1.0, 0.3 + 0.8])
 
 
@@ -41,9 +42,11 @@ def test_parts_by_history_item_add_up_to_the_scores() -> None:
     assert words.sum(axis=0) == pytest.approx(index.scores([history], lexical)[0, asked], abs=1e-6)
     embeddings = np.array([[1, 0], [0, 1], [0.6, 0.8], [0.8, 0.6]], dtype=np.float32)
     content = ContentConfig(decay=0.5, recent=3)
-    cosines = content_parts(history, embeddings, asked, content)
+    cosines = content_parts(history, Segmented(embeddings), asked, content)
     assert cosines.tolist() == [pytest.approx(row) for row in ([0.15, 0.0], [0.4, 0.5], [0.6, 0.0])]
-    assert cosines.sum(axis=0) == pytest.approx(content_scores([history], embeddings, content)[0, asked], abs=1e-6)
+    assert cosines.sum(axis=0) == pytest.approx(
+        content_scores([history], Segmented(embeddings), content)[0, asked], abs=1e-6
+    )
 
 
 WORDS = st.lists(st.sampled_from(["red", "RED", "boots", "the", "x", "blue-green", "é", "42", "never"]), max_size=6)

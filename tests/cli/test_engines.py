@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.cli.engines import Place, print_ranking, read_ids
+from mmrec.cli.engines import Connection, Place, print_ranking
+from mmrec.cli.id_lists import read_ids
 from mmrec.cli.output import Output
 from mmrec.contract.items import ChannelShare, ItemRecord, ScoredItem
 from mmrec.errors import InvalidArgumentError
@@ -60,7 +61,7 @@ def test_whatever_a_csv_writer_writes_is_read_back(ids: list[str]) -> None:
 @pytest.mark.parametrize(("bundle", "server"), [("", ""), ("bundle", "localhost:1")])
 def test_exactly_one_of_bundle_and_server_answers(bundle: str, server: str) -> None:
     with pytest.raises(InvalidArgumentError, match="name exactly one of a bundle folder and --server"):
-        Place(bundle, server)
+        Place(bundle, Connection(server))
 
 
 def test_an_explanation_names_the_largest_share_first(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmrec.catalogue.text_columns import TextColumn
 from mmrec.data.arrow_text import as_text, plain_array
 from mmrec.filters.columns import read_column
 
@@ -105,7 +106,7 @@ def test_a_type_keeps_its_meaning(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith(("date", "timestamp"))])
 def test_dates_are_taken_by_the_filters(case: str) -> None:
-    assert read_column("x", as_text(CASES[case][0]).to_pylist()).kind == "date"
+    assert read_column("x", TextColumn(as_text(CASES[case][0]).to_pylist())).kind == "date"
 
 
 def test_moments_outside_the_calendar_do_not_stop_the_others() -> None:

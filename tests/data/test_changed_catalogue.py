@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmrec.catalogue import segments
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.column_kinds import COLUMN_KINDS
 from mmrec.catalogue.item_words import ItemWords
-from mmrec.catalogue.lineage import REMEMBERED, Lineage
-from mmrec.catalogue.row_table import RowTable
 from mmrec.catalogue.text_columns import TextColumn
 from mmrec.contract.items import ItemRecord
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
@@ -34,8 +33,10 @@ def record(item_id: str, title: str = "", price: str = "", day: str = "", new: s
     return ItemRecord(item_id, title, attributes={"price": price, "day": day, "new": new})
 
 
-def change(catalogue: Catalogue, records: Sequence[ItemRecord], gone: Sequence[str] = ()) -> tuple[Catalogue, ...]:
-    """The changed catalogue, with the rows that were set and those that went."""
+def change(
+    catalogue: Catalogue, records: Sequence[ItemRecord], gone: Sequence[str] = ()
+) -> tuple[Catalogue, np.ndarray]:
+    """The changed catalogue, with the rows that were set."""
     rows, end = [], len(catalogue)
     for one in records:
         known = catalogue.last_row_of(one.item_id)
@@ -43,7 +44,7 @@ def change(catalogue: Catalogue, records: Sequence[ItemRecord], gone: Sequence[s
         end += known is None
     gone_rows = [row for item_id in gone if (row := catalogue.row_of(item_id)) is not None and row not in rows]
     rows_M, gone_R = np.array(rows, np.int64), np.array(gone_rows, np.int64)
-    return catalogue.changed(records, rows_M, gone_R), rows_M, gone_R  # type: ignore[return-value]
+    return catalogue.changed(records, rows_M, gone_R), rows_M
 
 
 def anew(catalogue: Catalogue) -> Catalogue:
@@ -124,41 +125,6 @@ def test_what_does_not_change_is_shared() -> None:
     assert isinstance(change(SHOP, [record("b")])[0].titles, TextColumn)
 
 
-def test_ids_are_found_while_others_are_added() -> None:
-    table = RowTable([f"i{row}" for row in range(100)])
-    done, wrong = threading.Event(), []
-
-    def look() -> None:
-        while not done.is_set():
-            if (table.row("i7"), table.row("new-0"), "new-99" in table) != (7, None, False):
-                wrong.append(True)
-
-    readers = [threading.Thread(target=look) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    now = table
-    for number in range(2000):
-        now = now.with_ids([f"new-{number}"])
-    done.set()
-    for reader in readers:
-        reader.join()
-    assert not wrong
-    assert (now.row("new-1999"), table.with_ids(["own"]).row("own"), now.row("own")) == (2099, 100, None)
-
-
-def test_a_state_knows_what_has_changed_since_those_before_it() -> None:
-    first = Lineage.begin()
-    one, other = first.after(np.array([3, 1])), first.after(np.array([5]))
-    last = one.after(np.array([1, 7]))
-    assert [last.since(state.state).tolist() for state in (first, one, last)] == [[1, 3, 7], [1, 7], []]
-    assert last.since(other.state) is None
-    assert one.since(last.state) is None
-    for _ in range(REMEMBERED - 1):
-        last = last.after(np.array([0]))
-    assert last.since(first.state) is None
-    assert last.since(one.state).tolist() == [0, 1, 7]
-
-
 # --- the filters --------------------------------------------------------------------------------------------------
 
 
@@ -195,17 +161,7 @@ def test_a_deleted_item_still_has_a_say_in_the_kind_of_a_column() -> None:
     assert outcome(filters.over(gone, *rows), "price < 6") == outcome(CatalogueFilter(anew(gone)), "price < 6")
 
 
-def test_a_bitmap_that_was_asked_for_long_ago_is_made_anew() -> None:
-    now, filters = SHOP, CatalogueFilter(SHOP)
-    assert outcome(filters, "price < 6") == [True, False, False]
-    for number in range(REMEMBERED + 5):
-        now, *rows = change(now, [record("c", price=str(number))])
-        filters = filters.over(now, *rows)
-    assert outcome(filters, "price < 6") == [True, False, False]
-    assert outcome(filters, "price > 60") == [False, False, True]
-
-
-def test_many_changed_rows_are_joined_with_the_column() -> None:
+def test_many_changed_rows_are_merged_into_the_column() -> None:
     rows = 2000
     column = tuple(str(row) for row in range(rows))
     ids = tuple(f"i{row}" for row in range(rows))
@@ -306,6 +262,7 @@ EXPRESSIONS = st.recursive(
     st.lists(EXPRESSIONS, min_size=1, max_size=5),
     st.lists(st.booleans(), min_size=6, max_size=6),
     KINDS,
+    st.integers(1, 6),
     st.data(),
 )
 def test_whatever_changes_filters_say_what_those_made_anew_say(
@@ -313,22 +270,25 @@ def test_whatever_changes_filters_say_what_those_made_anew_say(
     expressions: list[str],
     asked: list[bool],
     kinds: dict[str, str],
+    fewest: int,
     data: st.DataObject,
 ) -> None:
-    shop = replace(SHOP, kinds=kinds)
-    states = [(shop, CatalogueFilter(shop, cache_size=4))]
-    for ask, (records, gone) in zip(asked, [*changes, ([], [])], strict=False):
-        # Mostly a change of the newest state, now and then one of an older one.
-        before, filters = data.draw(st.sampled_from([states[-1]] * 3 + states[:1]))
-        if ask:
-            for expression in expressions:
-                outcome(filters, expression)
-        now, *rows = change(before, records, gone)
-        states.append((now, filters.over(now, *rows)))
-    for catalogue, filters in data.draw(st.permutations(states)):
-        same = anew(catalogue)
-        fresh = CatalogueFilter(same)
-        assert catalogue.attributes == same.attributes
-        assert [catalogue.last_row_of(item_id) for item_id in IDS] == [same.last_row_of(item_id) for item_id in IDS]
-        for expression in ("", *expressions):
-            assert outcome(filters, expression) == outcome(fresh, expression)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "FEWEST_IN_DELTA", fewest)
+        shop = replace(SHOP, kinds=kinds)
+        states = [(shop, CatalogueFilter(shop, cache_size=4))]
+        for ask, (records, gone) in zip(asked, [*changes, ([], [])], strict=False):
+            # Mostly a change of the newest state, now and then one of an older one.
+            before, filters = data.draw(st.sampled_from([states[-1]] * 3 + states[:1]))
+            if ask:
+                for expression in expressions:
+                    outcome(filters, expression)
+            now, *rows = change(before, records, gone)
+            states.append((now, filters.over(now, *rows)))
+        for catalogue, filters in data.draw(st.permutations(states)):
+            same = anew(catalogue)
+            fresh = CatalogueFilter(same)
+            assert catalogue.attributes == same.attributes
+            assert [catalogue.last_row_of(item_id) for item_id in IDS] == [same.last_row_of(item_id) for item_id in IDS]
+            for expression in ("", *expressions):
+                assert outcome(filters, expression) == outcome(fresh, expression)

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmrec.catalogue import growing_rows as growing
+from mmrec.catalogue import segments
+from mmrec.catalogue.segments import Segmented
 from mmrec.generator.config import GeneratorConfig
-from mmrec.generator.node_embeddings import LiveKeys
+from mmrec.generator.node_embeddings import NodeEmbeddings
 from mmrec.generator.semantic_id_head import NodeKeys, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index, change_decode_index
 from mmrec.semantic_ids.node_changes import node_changes
@@ -22,18 +23,11 @@ def head_of(path_keys: str = "nodes") -> SemanticIdHead:
     return SemanticIdHead(8, GeneratorConfig(heads=2, path_keys=path_keys), (3, 4, 2, 5)).eval()
 
 
-def flat(keys: NodeKeys, depth: int) -> tuple[Tensor, Tensor]:
-    """Per node, what is written and scored."""
-    nodes = torch.arange(len(keys.rows_PV[depth])) if keys.rows_PV else torch.arange(len(keys.written_PVH[depth]))
-    rows = keys.rows(nodes, depth + 1)
-    return keys.written_PVH[depth][rows], keys.scored_PVH[depth][rows]
-
-
 def assert_same(one: NodeKeys, two: NodeKeys) -> None:
     for depth in range(len(WIDTHS)):
-        for left, right in zip(flat(one, depth), flat(two, depth), strict=True):
+        for left, right in ((one.written_PVH, two.written_PVH), (one.scored_PVH, two.scored_PVH)):
             # A matrix product rounds otherwise when it has other rows beside.
-            assert torch.allclose(left, right, atol=1e-5)
+            assert torch.allclose(left[depth].whole(), right[depth].whole(), atol=1e-5)
 
 
 def with_last_codes(codes: list[tuple[int, int, int]], first: int) -> np.ndarray:
@@ -52,7 +46,7 @@ def test_after_any_changes_the_keys_are_those_of_the_items_that_are_left(
     head, tokens = head_of(), torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
     rows = len(first)
     index = build_decode_index(with_last_codes(first, 0), WIDTHS)
-    live = LiveKeys.of(head, tokens[:rows], index)
+    live = NodeEmbeddings.of(head, Segmented(tokens[:rows]), index)
     states = [(live, index, rows)]
     for arriving, leaving in changes:
         there = np.isin(index.items_N.numpy(), list(leaving))
@@ -65,40 +59,42 @@ def test_after_any_changes_the_keys_are_those_of_the_items_that_are_left(
         )
         rows += len(arriving)
         places = after.place_of_rows(rows).numpy().astype(np.int64)[came]
-        live = live.over(tokens[:rows], after, node_changes(index, after, np.flatnonzero(there), places))
+        live = live.over(Segmented(tokens[:rows]), after, node_changes(index, after, np.flatnonzero(there), places))
         index = after
         states.append((live, index, rows))
     for keys, at, items in states:
-        assert_same(keys.keys, LiveKeys.of(head, tokens[:items], at).keys)
+        assert_same(keys.keys, NodeEmbeddings.of(head, Segmented(tokens[:items]), at).keys)
         assert_same(keys.keys, head.node_keys(tokens[:items], at))
 
 
-def changed(index: DecodeIndex, live: LiveKeys, tokens: Tensor, row: int) -> tuple[DecodeIndex, LiveKeys]:
+def changed(index: DecodeIndex, live: NodeEmbeddings, tokens: Tensor, row: int) -> tuple[DecodeIndex, NodeEmbeddings]:
     path = np.array([[row % 3, row % 4, row % 2, row]], np.int32)
     came = np.array([row])
     after = change_decode_index(index, added_MP=path, rows_M=came, removed_R=came)
     places = after.place_of_rows(row + 1).numpy().astype(np.int64)[came]
-    return after, live.over(tokens[: row + 1], after, node_changes(index, after, np.empty(0, np.int64), places))
+    return after, live.over(
+        Segmented(tokens[: row + 1]), after, node_changes(index, after, np.empty(0, np.int64), places)
+    )
 
 
-def test_rows_that_are_in_use_no_more_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growing, "LEAST_SPARE", 4)
+def test_keys_that_are_in_use_no_more_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "FEWEST_IN_DELTA", 4)
     head, tokens = head_of(), torch.randn(80, 8)
     index = build_decode_index(with_last_codes([(0, 0, 0), (1, 1, 1)], 0), WIDTHS)
-    live = LiveKeys.of(head, tokens[:2], index)
+    live = NodeEmbeddings.of(head, Segmented(tokens[:2]), index)
     for row in range(2, 80):
         index, live = changed(index, live, tokens, row)
-    assert_same(live.keys, LiveKeys.of(head, tokens, index).keys)
+    assert_same(live.keys, NodeEmbeddings.of(head, Segmented(tokens), index).keys)
     # Three nodes, of which one was touched by each of the 78 changes.
-    assert len(live.keys.written_PVH[0]) <= 3 + 4
+    table = live.keys.written_PVH[0]
+    assert len(table.base) + (0 if table.delta is None else len(table.delta)) <= 3 + 4
 
 
 def test_codes_have_the_same_keys_whatever_changes() -> None:
     head, tokens = head_of("codes"), torch.randn(5, 8)
     index = build_decode_index(with_last_codes([(0, 0, 0), (1, 1, 1)], 0), WIDTHS)
-    live = LiveKeys.of(head, tokens[:2], index)
+    live = NodeEmbeddings.of(head, Segmented(tokens[:2]), index)
     after, keys = changed(index, live, tokens, 2)
     assert keys.keys.by_code
-    assert keys.keys.written_PVH[0] is head.code_embedding[0].weight
-    assert keys.keys.rows_PV is not None
-    assert keys.keys.rows_PV[0].equal(after.child_code[0])
+    assert keys.keys.written_PVH[0].base is head.code_embedding[0].weight
+    assert keys.keys.written_PVH[0].place_N.equal(after.child_code[0])

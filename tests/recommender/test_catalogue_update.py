@@ -14,11 +14,12 @@ from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
 from mmrec.recommender.catalogue_update import change_parts, settled
-from mmrec.recommender.encoded_items import Arrivals, describe_items
+from mmrec.recommender.encoded_items import EncodedItems, encode_items
 from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +29,10 @@ def parts(demo_bundle: Path) -> Parts:
 
 @pytest.fixture(scope="module")
 def encoder(demo_bundle: Path) -> ItemEncoder:
-    return ItemEncoder.load(open_bundle(demo_bundle).folder / ENCODERS, device="cpu")
+    return load_item_encoder(open_bundle(demo_bundle).folder / ENCODERS, device="cpu")
 
 
-def arriving(parts: Parts, items: dict[str, int]) -> Arrivals:
+def arriving(parts: Parts, items: dict[str, int]) -> EncodedItems:
     """Items that are what items of the catalogue are, by the rows of these."""
     rows = list(items.values())
     records = tuple(replace(parts.catalogue.record(row), item_id=item_id) for item_id, row in items.items())
@@ -39,7 +40,7 @@ def arriving(parts: Parts, items: dict[str, int]) -> Arrivals:
     nothing, no = np.zeros((len(rows), 1), np.float32), np.zeros(len(rows), bool)
     thumbnails = np.zeros((len(rows), 3, 48, 48), np.uint8)
     features = ItemFeatures(nothing, no, nothing, no)
-    return Arrivals(records, tuple(words[row] for row in rows), features, parts.fused_ND[rows], thumbnails)
+    return EncodedItems(records, tuple(words[row] for row in rows), features, parts.fused_ND[rows], thumbnails)
 
 
 NONE: dict[str, int] = {}
@@ -57,7 +58,7 @@ def test_a_new_item_is_beside_the_one_that_it_is_like(parts: Parts) -> None:
     assert changed.catalogue.alive_N is None
     path, like = changed.semantic_ids_NP[row].tolist(), parts.semantic_ids_NP[7].tolist()
     assert path[:-1] == like[:-1]
-    assert path[-1] not in {other[-1] for other in parts.semantic_ids_NP.tolist() if other[:-1] == path[:-1]}
+    assert path[-1] not in {other[-1] for other in parts.semantic_ids_NP.whole().tolist() if other[:-1] == path[:-1]}
     table = changed.generator.catalogue.table()
     assert torch.allclose(table.content_NC[row], table.content_NC[7], atol=1e-5)
     assert not table.warm_N[row]
@@ -134,9 +135,9 @@ def test_however_a_catalogue_came_to_be_its_index_is_that_of_its_items(
     now, expected = parts, {item_id: row for row, item_id in enumerate(parts.catalogue.item_ids)}
     for items, gone in changes:
         before = now
-        kept = before.semantic_ids_NP.copy()
+        kept = before.semantic_ids_NP.whole().copy()
         now = change_parts(before, arriving(parts, items), gone).parts
-        assert np.array_equal(before.semantic_ids_NP, kept)
+        assert np.array_equal(before.semantic_ids_NP.whole(), kept)
         expected = {item_id: row for item_id, row in expected.items() if item_id not in gone} | items
     alive = np.ones(len(now.catalogue), bool) if now.catalogue.alive_N is None else now.catalogue.alive_N
     assert now.catalogue.items == len(expected)
@@ -150,7 +151,9 @@ def test_however_a_catalogue_came_to_be_its_index_is_that_of_its_items(
         own = now.catalogue.row_of(item_id)
         assert now.catalogue.titles[own] == parts.catalogue.titles[row]
         assert np.array_equal(now.fused_ND[own], parts.fused_ND[row])
-        assert now.semantic_ids_NP[own, :-1].tolist() == parts.tokenizer.encode(parts.fused_ND[[row]])[0].tolist()
+        assert (
+            now.semantic_ids_NP[own][:-1].tolist() == parts.tokenizer.encode(parts.fused_ND.whole()[[row]])[0].tolist()
+        )
 
 
 def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
@@ -173,7 +176,7 @@ def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
 def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Parts) -> None:
     cpu = torch.device("cpu")
     ranker, now = Ranker(parts, cpu, torch.float32), parts
-    old = ranker.tokens_NH.clone()
+    old = ranker.tokens_NH.whole().clone()
     histories = [np.array([7, 2, 11], dtype=np.int32), np.array([3], dtype=np.int32)]
     first = ranker.features(histories, beam_width=8)
     ids = parts.catalogue.item_ids
@@ -187,7 +190,7 @@ def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Par
         now, ranker = changed.parts, ranker.over(changed)
         fresh = Ranker(settled(now), cpu, torch.float32)
         rows = np.flatnonzero(now.catalogue.alive_N) if now.catalogue.alive_N is not None else slice(None)
-        assert torch.allclose(ranker.tokens_NH[rows], fresh.tokens_NH[rows], atol=1e-5)
+        assert torch.allclose(ranker.tokens_NH.whole()[rows], fresh.tokens_NH.whole()[rows], atol=1e-5)
         assert np.array_equal(ranker.new_N, fresh.new_N)
         live, anew = (one.features(histories, beam_width=8) for one in (ranker, fresh))
         assert live.generated_BW is not None
@@ -197,13 +200,13 @@ def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Par
             assert np.allclose(feature, anew.by_channel[name], atol=1e-4), name
     # Whoever still ranks with what was there before ranks as before.
     ranker = Ranker(parts, cpu, torch.float32)
-    assert torch.equal(ranker.tokens_NH, old)
+    assert torch.equal(ranker.tokens_NH.whole(), old)
     again = ranker.features(histories, beam_width=8)
     assert all(np.array_equal(again.by_channel[name], feature) for name, feature in first.by_channel.items())
 
 
 def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encoder: ItemEncoder) -> None:
-    described = describe_items(
+    described = encode_items(
         parts.catalogue,
         encoder,
         [
@@ -216,8 +219,8 @@ def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encode
         ],
     )
     assert described.places == (0, 5)
-    assert [record.item_id for record in described.arrivals.records] == ["one", "four"]
-    assert described.arrivals.fused_MD.shape == (2, parts.fused_ND.shape[1])
+    assert [record.item_id for record in described.items.records] == ["one", "four"]
+    assert described.items.fused_MD.shape == (2, parts.fused_ND.shape[1])
     assert {place: error.violations[0].field for place, error in described.errors.items()} == {
         1: "item_id",
         2: "attributes",
@@ -226,5 +229,5 @@ def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encode
     }
     assert "which an item before it has already" in described.errors[3].message
     assert "'warp', which is no column of the catalogue" in described.errors[2].message
-    assert set(described.arrivals.records[0].attributes) == set(parts.catalogue.attributes)
-    assert "red boots" in described.arrivals.texts[0]
+    assert set(described.items.records[0].attributes) == set(parts.catalogue.attributes)
+    assert "red boots" in described.items.texts[0]

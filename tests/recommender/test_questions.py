@@ -20,13 +20,15 @@ from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import KEPT_LABELS
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_serving.work_parts import joined, parts_of
+from tests.encoders.encoding import encode_query
 from tests.recommender.conftest import ITEM_IDS, WITHOUT_PICTURE
 
 
 @pytest.fixture(scope="module")
 def encoder(demo_bundle: Path) -> ItemEncoder:
-    return ItemEncoder.load(open_bundle(demo_bundle).folder / "encoders", device="cpu")
+    return load_item_encoder(open_bundle(demo_bundle).folder / "encoders", device="cpu")
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_a_filtered_search_equals_brute_force_over_what_passes(
         if item.attributes["category"] in ("lamp", "mug", "clock")
         and not (item.item_id == WITHOUT_PICTURE and modality is Modality.PICTURE)
     ]
-    scores = recommender.snapshot().sides.vectors(modality)[passing] @ encoder.encode_query("a lamp for camping")
+    scores = recommender.snapshot().sides.vectors(modality)[passing] @ encode_query(encoder, "a lamp for camping")
     best = [ITEM_IDS[passing[place]] for place in np.argsort(-scores, kind="stable")]
     found = recommender.search(
         "a lamp for camping", k=1000, modality=modality, filter='category IN ("lamp", "mug", "clock")'
@@ -116,7 +118,7 @@ def test_an_item_and_words_meet_by_weight(recommender: mmrec.Recommender, item_i
 def test_a_vector_finds_what_its_words_find_whatever_its_length(
     recommender: mmrec.Recommender, encoder: ItemEncoder
 ) -> None:
-    query = encoder.encode_query("an oak lamp")
+    query = encode_query(encoder, "an oak lamp")
     by_words = recommender.search("an oak lamp", k=5)
     for scale in (1.0, 1e-20, 1e20):
         by_vector = recommender.search(vector=query * np.float32(scale), k=5)

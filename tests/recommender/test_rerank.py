@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmrec.catalogue.segments import Segmented
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping, quota_places, top_k
 
 
@@ -17,6 +18,12 @@ class Shop(NamedTuple):
     tiers: list[np.ndarray]
     quotas: list[Quota]
     likeness: Likeness
+
+
+def likeness(codes_NL: np.ndarray, vectors_ND: np.ndarray) -> Likeness:
+    """Of items with these codes and a last one that tells collisions apart."""
+    paths_NP = np.concatenate([codes_NL, np.arange(len(codes_NL))[:, None]], axis=1)
+    return Likeness(Segmented(paths_NP), Segmented(vectors_ND))
 
 
 def _bits(draw: st.DrawFn, items: int) -> np.ndarray:
@@ -42,7 +49,7 @@ def shops(draw: st.DrawFn) -> Shop:
     seed = draw(st.integers(0, 1000))
     vectors = np.random.default_rng(seed).normal(size=(items, 4)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Shop(np.array(scores, np.float32), tiers, quotas, Likeness(np.array(codes), vectors))
+    return Shop(np.array(scores, np.float32), tiers, quotas, likeness(np.array(codes), vectors))
 
 
 def _plain(shop: Shop, k: int) -> list[int]:
@@ -182,7 +189,7 @@ def test_promotions_come_before_exploration() -> None:
 def test_items_with_other_codes_and_other_vectors_are_less_alike() -> None:
     codes = np.array([[1, 2], [1, 2], [1, 3], [2, 2]])
     vectors = np.array([[1, 0], [1, 0], [0, 1], [-1, 0]], np.float32)
-    assert Likeness(codes, vectors).to(0, np.arange(4)).tolist() == [1.0, 1.0, 0.25, 0.0]
+    assert likeness(codes, vectors).to(0, np.arange(4)).tolist() == [1.0, 1.0, 0.25, 0.0]
 
 
 def test_a_ranking_by_log_popularity_is_flat_when_it_is_damped_in_full() -> None:

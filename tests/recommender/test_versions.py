@@ -11,6 +11,7 @@ import torch
 
 import mmrec
 from mmrec.bundle import BundleWriter, open_bundle
+from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemInput
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
@@ -21,7 +22,7 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.tokenizer import fit_tokenizer
-from mmrec.training import evaluate_bundle
+from mmrec.training import EvaluationSettings, evaluate_bundle
 from tests.recommender.conftest import ITEM_IDS
 
 pytestmark = pytest.mark.slow
@@ -127,11 +128,11 @@ def test_the_index_of_a_published_catalogue_is_sound_and_holds_no_gone_item(
 def test_a_published_catalogue_is_measured_on_what_can_still_be_recommended(
     own: mmrec.Recommender, root: Path, picture: bytes
 ) -> None:
-    before = evaluate_bundle(root, device="cpu", beam_sample=0)
+    before = evaluate_bundle(root, settings=EvaluationSettings(beam_sample=0, device="cpu"))
     answer = Counter(before.questions.targets).most_common(1)[0][0]
     own.delete_items([answer])
     published(own, root, "c+1")
-    after = evaluate_bundle(root, device="cpu", beam_sample=0)
+    after = evaluate_bundle(root, settings=EvaluationSettings(beam_sample=0, device="cpu"))
     assert answer not in after.questions.targets
     assert after.evaluation.questions == sum(target != answer for target in before.questions.targets)
     assert (before.evaluation.items, after.evaluation.items) == (60, 59)
@@ -176,11 +177,11 @@ def requantised(own: mmrec.Recommender) -> mmrec.Recommender:
     now, bundle = own.snapshot(), own.bundle
     parts = now.parts
     config = TokenizerConfig(levels=2, codebook_size=8)
-    fitted = fit_tokenizer(parts.fused_ND, parts.interactions, config, seed=1)
+    fitted = fit_tokenizer(parts.fused_ND.whole(), parts.interactions, config, seed=1)
     index = build_decode_index(fitted.semantic_ids_NP)
     table = parts.generator.catalogue.table()._replace(paths_NP=torch.from_numpy(fitted.semantic_ids_NP.astype(int)))
     parts = parts._replace(
-        semantic_ids_NP=fitted.semantic_ids_NP,
+        semantic_ids_NP=Segmented(fitted.semantic_ids_NP),
         decode_index=index,
         tokenizer=fitted.tokenizer,
         generator=Generator(parts.generator.config, table, index.widths),

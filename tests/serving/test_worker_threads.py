@@ -19,7 +19,7 @@ from mmrec.errors import MmrecError, UnavailableError
 from mmrec.sdk.rpcs import SERVICES
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
-from mmrec_serving.updates.maintenance import Housekeeping
+from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.worker_threads import Worker
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -112,7 +112,7 @@ def test_when_the_thread_of_housekeeping_ends_health_says_so(
     def end(*_: object) -> None:
         raise Exit("out of order")
 
-    monkeypatch.setattr(Housekeeping, "_tidy", end)
+    monkeypatch.setattr(BackgroundMaintenance, "_tidy", end)
     wait_for_health(served.target, NOT_SERVING)
     assert "the thread mmrec-housekeeping has ended by itself" in caplog.text
     assert "out of order" in caplog.text
@@ -131,7 +131,7 @@ def test_what_fails_in_a_round_of_housekeeping_is_a_warning_and_done_again(
             thrice.set()
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(Housekeeping, "_fold", fail)
+    monkeypatch.setattr(BackgroundMaintenance, "_fold", fail)
     assert thrice.wait(WAIT_S)
     assert health_of(served.target) == SERVING
     assert {record.levelname for record in caplog.records if "the disk is full" in record.getMessage()} == {"WARNING"}

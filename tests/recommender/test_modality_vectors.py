@@ -1,10 +1,11 @@
-"""Rows that change over the vectors of a catalogue, and what is made of them."""
+"""Vectors of a catalogue that changes: what its files hold, and what has changed of it since."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import astuple
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,20 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec import Recommender
+from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemInput, Modality
 from mmrec.contract.replies import ItemTags, TagResults
 from mmrec.contract.requests import TagRequest
-from mmrec.recommender.changed_rows import (
-    ChangedRows,
-    changed_features,
-    changed_presence,
-    changed_thumbnails,
-    features_of,
-    layered,
-)
+from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.recommender.modality_vectors import CatalogueSides
 from mmrec.recommender.tagging import Tagger
+from mmrec.understanding.vector_index import build_vector_index
 from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.item_encoder import ItemEncoder
 
 
 def described(numbers: list[int]) -> ItemFeatures:
@@ -53,64 +50,59 @@ CHANGES = st.lists(
 )
 
 
+def fused(numbers: list[int]) -> np.ndarray:
+    """Unit rows, or zero for a number that three and two divide not."""
+    angles = np.array(numbers, np.float64)
+    has = np.array([number % 2 == 0 or number % 3 == 0 for number in numbers], np.float64)
+    return (np.stack([np.cos(angles), np.sin(angles)], axis=1).reshape(-1, 2) * has.reshape(-1, 1)).astype(np.float32)
+
+
 @settings(max_examples=80, deadline=None)
-@given(CHANGES)
-def test_layers_say_what_the_changes_say_one_after_the_other(
-    changes: list[tuple[dict[int, int], list[int], set[int]]],
+@given(CHANGES, st.booleans())
+def test_whatever_changes_every_state_has_what_it_was_given(
+    changes: list[tuple[dict[int, int], list[int], set[int]]], asked_before: bool
 ) -> None:
     first = list(range(1, 6))
     written, thumbnails = described(first), pixels(first)
-    expected, expected_pixels = ItemFeatures._make(map(np.copy, written)), pixels(first)
-    layers: tuple[ChangedRows, ...] = ()
-    states = []
-    for some, more, gone in changes:
-        items = len(expected.has_image_N)
-        numbers = {row: number for row, number in some.items() if row < items}
-        numbers |= {items + place: number for place, number in enumerate(more)}
-        rows = np.array(sorted(numbers), np.int64)
-        new = described([numbers[row] for row in rows.tolist()])
-        gone_R = np.array(sorted(row for row in gone if row < items and row not in numbers), np.int64)
-        if not len(rows):
-            # As it comes with a change that nothing arrives with.
-            nothing, no = np.zeros((0, 1), np.float32), np.zeros(0, np.bool_)
-            new = ItemFeatures(nothing, no, nothing, no)
-        values = pixels([numbers[row] for row in rows.tolist()])
-        layers = layered(layers, ChangedRows(rows, new, values, gone_R, items + len(more)))
-        grown = [np.concatenate([part, np.zeros((len(more), *part.shape[1:]), part.dtype)]) for part in expected]
-        expected = ItemFeatures._make(grown)
-        for part, values_M in zip(expected, new, strict=True):
-            part[rows] = values_M
-        expected.has_image_N[gone_R] = False
-        expected.has_text_N[gone_R] = False
-        expected_pixels = np.concatenate([expected_pixels, pixels([0] * len(more))])
-        expected_pixels[rows] = values
-        states.append((layers, expected, expected_pixels))
-        expected, expected_pixels = ItemFeatures._make(map(np.copy, expected)), expected_pixels.copy()
-    for made, features, thumbnails_N in states:
-        assert same(changed_features(written, made), features)
-        assert np.array_equal(changed_thumbnails(thumbnails, made), thumbnails_N)
-        has_image_N, has_text_N = changed_presence(written, made)
-        assert np.array_equal(has_image_N, features.has_image_N)
-        assert np.array_equal(has_text_N, features.has_text_N)
-        asked = np.array([*range(len(features.has_image_N)), 0, 3], np.int64)[::-1]
-        assert same(features_of(written, made, asked), ItemFeatures._make(part[asked] for part in features))
+    index = build_vector_index(fused(first))
+    sides = CatalogueSides(Segmented(fused(first)), index, cast(ItemEncoder, None), lambda: written, lambda: thumbnails)
+    numbers, gone = list(first), [False] * 5
+    states = [(sides, list(numbers), list(gone))]
+    for some, more, leaving in changes:
+        if asked_before:
+            sides.present(Modality.FUSED)
+        new = {row: number for row, number in some.items() if row < len(numbers)}
+        new |= {len(numbers) + place: number for place, number in enumerate(more)}
+        numbers, gone = [*numbers, *more], [*gone, *[False] * len(more)]
+        for row, number in new.items():
+            numbers[row], gone[row] = number, False
+        gone_R = np.array(sorted(row for row in leaving if row < len(numbers) and row not in new), np.int64)
+        for row in gone_R.tolist():
+            gone[row] = True
+        rows, values = np.array(sorted(new), np.int64), [new[row] for row in sorted(new)]
+        arrivals = EncodedItems((), (), described(values), fused(values), pixels(values))
+        sides = sides.over(sides.fused_ND.replaced(rows, fused(values)), rows, arrivals, gone_R)
+        states.append((sides, list(numbers), list(gone)))
+    for state, held, left in states:
+        expected, here = described(held), ~np.array(left)
+        assert np.array_equal(state.features.image_NI[here], expected.image_NI[here])
+        assert np.array_equal(state.features.text_NT[here], expected.text_NT[here])
+        for modality, has in ((Modality.PICTURE, expected.has_image_N), (Modality.WORDS, expected.has_text_N)):
+            present = state.present(modality)
+            assert present is not None
+            assert np.array_equal(present, has & here)
+        assert np.array_equal(state.features.has_image_N, expected.has_image_N & here)
+        assert np.array_equal(state.features.has_text_N, expected.has_text_N & here)
+        bare = state.present(Modality.FUSED)
+        assert np.array_equal(np.ones(len(held), np.bool_) if bare is None else bare, fused(held).any(axis=1))
+        assert state.thumbnails is not None
+        assert np.array_equal(state.thumbnails[here], pixels(held)[here])
+        asked = np.array([*range(len(held)), 0, 3], np.int64)[::-1]
+        assert same(state.features_of(asked), ItemFeatures._make(part[asked] for part in state.features))
+        assert np.array_equal(state.thumbnails_of(asked), state.thumbnails[asked])
+        found = state.index(Modality.FUSED).search(fused([2]), len(held))
+        assert found.scores_QK[0].tolist() == pytest.approx(sorted(fused(held) @ fused([2])[0], reverse=True), abs=1e-6)
     assert same(written, described(first))
-
-
-def test_however_many_changes_there_were_there_are_few_layers() -> None:
-    layers: tuple[ChangedRows, ...] = ()
-    for number in range(200):
-        rows = np.array([number % 50, 50 + number], np.int64)
-        layers = layered(layers, ChangedRows(rows, described([1, 2]), pixels([1, 2]), rows[:0], 51 + number))
-    assert len(layers) <= 6
-    assert sum(layer.size for layer in layers) <= 400
-    assert changed_features(described([1] * 50), layers).has_image_N.shape == (250,)
-
-
-def test_nothing_changed_is_nothing_copied() -> None:
-    written = described([1, 2])
-    assert changed_features(written, ()) is written
-    assert changed_presence(written, ())[0] is written.has_image_N
 
 
 # --- with encoders ------------------------------------------------------------------------------------------------

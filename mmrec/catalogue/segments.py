@@ -1,0 +1,190 @@
+"""Rows of a table that changes: an immutable base and one small delta segment, merged by compaction.
+
+Unit of work: one table, an array of NumPy, torch or Arrow or a sparse matrix, a row for each item. A change makes a new
+value, which shares the base, has a delta segment and a row map of its own, and costs what these hold; the value before
+it stays as it is for whoever reads it. When the delta segment has grown to a share of the base, both are copied into a
+new base. Knows nothing about what the rows mean.
+"""
+
+# Axes: N rows, B rows of the base, D rows of the delta segment, M rows that are set, X rows asked for
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmrec.errors import InvalidArgumentError
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+FEWEST_IN_DELTA = 1024
+"""A delta segment is merged into the base when it holds more rows than this..."""
+BASE_PER_DELTA = 16
+"""... and more than one for so many rows of the base."""
+
+
+def most_in_delta(base: int) -> int:
+    """Rows that a delta segment holds at most, beside a base of so many."""
+    return max(FEWEST_IN_DELTA, base // BASE_PER_DELTA)
+
+
+class Segmented(Generic[A]):
+    """One value of a table.  Safe to read from any thread.
+
+    Args:
+        base: Kept, and never written to. Shape: (B, ...).
+        place_N: Where each row is among the rows of the base and, after them, those of the delta segment, as int32 of
+            the library of `base`; None: the rows are those of the base. Shape: (N,).
+        delta: Likewise kept; None for none. Shape: (D, ...).
+    """
+
+    __slots__ = ("base", "delta", "place_N")
+
+    def __init__(self, base: A, place_N: Any = None, delta: A | None = None) -> None:
+        self.base = base
+        self.place_N = place_N
+        self.delta = delta
+
+    def __len__(self) -> int:
+        return _rows(self.base if self.place_N is None else self.place_N)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array: (N, ...)."""
+        return (len(self), *cast("Any", self.base).shape[1:])
+
+    def __getitem__(self, rows: Any) -> Any:
+        """One row, or a new array of some.
+
+        Args:
+            rows: A row number, or an array of the library of the table (of NumPy for those of Arrow and sparse
+                matrices). Shape: any, integers.
+        """
+        base, delta = cast("Any", self.base), cast("Any", self.delta)
+        if isinstance(rows, int | np.integer):
+            at = int(rows) if self.place_N is None else int(self.place_N[rows])
+            return base[at] if at < _rows(base) else delta[at - _rows(base)]
+        if self.place_N is None:
+            return _picked(base, rows)
+        at_X = self.place_N[rows]
+        if delta is None:
+            return _picked(base, at_X)
+        later_X = at_X >= _rows(base)
+        return _gathered(base, delta, at_X, later_X) if later_X.any() else _picked(base, at_X)
+
+    def whole(self) -> A:
+        """All rows in one; a copy unless it is the base. Shape: (N, ...)."""
+        return self.base if self.place_N is None else cast("A", self[_numbers(self.base, len(self))])
+
+    def scores(self, score: Callable[[A], B]) -> B:
+        """What a function gives for each row by itself, of all rows: asked once of the base and once of the delta.
+
+        Args:
+            score: Takes rows, of shape (R, ...), and gives an array with an entry for each on its last axis.
+
+        Returns:
+            Shape: (..., N).
+        """
+        found: Any = score(self.base)
+        if self.delta is not None:
+            found = _joined([found, score(self.delta)], axis=-1)
+        return cast("B", found if self.place_N is None else found[..., self.place_N])
+
+    def mapped(self, function: Callable[[A], B]) -> Segmented[B]:
+        """The table of what a function makes of each row by itself; it takes rows and gives as many."""
+        return Segmented(function(self.base), self.place_N, None if self.delta is None else function(self.delta))
+
+    @property
+    def places_N(self) -> Any:
+        """`place_N`, made where there is none. Shape: (N,), int32."""
+        return _numbers(self.base, len(self)) if self.place_N is None else self.place_N
+
+    def replaced(self, rows_M: Any, values_M: A) -> Segmented[A]:
+        """The table with some rows set; this one stays as it is.
+
+        Args:
+            rows_M: Which, none twice; those past the end follow on it without a gap. Shape: (M,), int64.
+            values_M: What they are. Shape: (M, ...).
+
+        Raises:
+            InvalidArgumentError: a row is negative, or leaves a gap after the end.
+        """
+        known, many = len(self), len(rows_M)
+        if not many:
+            return self
+        length = max(known, int(rows_M.max()) + 1)
+        if int(rows_M.min()) < 0 or length - known > int((rows_M >= known).sum()):
+            raise InvalidArgumentError(
+                f"rows up to {length - 1} of a table of {known} are set; set rows that are there, or the next ones"
+            )
+        delta = values_M if self.delta is None else cast("A", _joined([self.delta, values_M]))
+        place_N = _numbers(self.base, length)
+        place_N[:known] = self.places_N
+        place_N[rows_M] = _numbers(self.base, many) + (_rows(self.base) + _rows(delta) - many)
+        made = Segmented(self.base, place_N, delta)
+        if _rows(delta) > most_in_delta(_rows(self.base)):
+            return Segmented(made.whole())
+        return made
+
+
+def scores_of(values: Segmented[A] | A, score: Callable[[A], B]) -> B:
+    """`Segmented.scores`, of a table or of an array that is all there is."""
+    return values.scores(score) if isinstance(values, Segmented) else score(values)
+
+
+def _rows(values: Any) -> int:
+    return int(values.shape[0]) if hasattr(values, "shape") else len(values)
+
+
+def _numbers(base: Any, length: int) -> Any:
+    """Numbers from 0, as the row map of a table has them."""
+    if not _is_tensor(base):
+        return np.arange(length, dtype=np.int32)
+    import torch
+
+    return torch.arange(length, dtype=torch.int32, device=base.device)
+
+
+def _picked(values: Any, at_X: Any) -> Any:
+    if isinstance(values, pa.Array):
+        return values.take(pa.array(at_X))
+    if not _is_tensor(values) or values.requires_grad:
+        return values[at_X]
+    # Faster than indexing, where no gradient is wanted.
+    return values.index_select(0, at_X.reshape(-1)).view(*at_X.shape, *values.shape[1:])
+
+
+def _gathered(base: Any, delta: Any, at_X: Any, later_X: npt.NDArray[np.bool_] | Any) -> Any:
+    """Rows of both segments in the order of their places."""
+    if isinstance(base, np.ndarray) or _is_tensor(base):
+        found = _picked(base, at_X * ~later_X)
+        found[later_X] = _picked(delta, at_X[later_X] - len(base))
+        return found
+    both = _joined([_picked(base, at_X[~later_X]), _picked(delta, at_X[later_X] - _rows(base))])
+    order_X = np.empty(len(at_X), np.int64)
+    order_X[np.concatenate([np.flatnonzero(~later_X), np.flatnonzero(later_X)])] = np.arange(len(at_X))
+    return _picked(both, order_X)
+
+
+def _joined(parts: list[Any], axis: int = 0) -> Any:
+    first = parts[0]
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts, axis)
+    if isinstance(first, pa.Array):
+        return pa.concat_arrays(parts)
+    if _is_tensor(first):
+        import torch
+
+        return torch.cat(parts, axis)
+    import scipy.sparse as sp
+
+    return sp.vstack(parts, format="csr", dtype=first.dtype)
+
+
+def _is_tensor(values: Any) -> bool:
+    return hasattr(values, "index_select")
