@@ -6,7 +6,7 @@ import pytest
 
 from mmrec.catalogue.change_applier import CatalogueChange, ChangeApplier, IdempotencyCache, MemoryLog, apply_changes
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import ItemInput, ItemRecord
+from mmrec.contract.items import ItemFailure, ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from tests.serving.dict_engine import DictEngine, RecordItems
 
@@ -40,7 +40,7 @@ def upsert(title: str, request_id: str = "one", **more: bool) -> UpsertRequest:
 
 
 def test_each_item_has_a_result_of_its_own_and_the_good_ones_are_applied(catalogue: Catalogue) -> None:
-    unread = InvalidArgumentError("no picture", field="image")
+    unread = ItemFailure("", InvalidArgumentError("no picture", field="image"))
     results = catalogue.done(UpsertRequest((ItemInput("a", "hat"), ItemInput("b", "bad"), unread), "one"))
     assert [(entry.id, type(entry.error)) for entry in results.entries] == [
         ("a", type(None)),
