@@ -1,8 +1,8 @@
 """Transition counts that are updated event by event while a service runs.
 
-Unit of work: one event. Knows nothing about item ids, requests or files. An event pairs its item with the few that the
-same customer took before it; that, and one more for the item's popularity, is all that changes. `snapshot` gives
-readers an immutable graph: equal to one counted from all events at once, in the order in which they came.
+Unit of work: one event. Knows nothing about item ids, requests or files. An event pairs its item with the last items of
+the same customer and adds one to the item's popularity. `snapshot` gives readers an immutable graph, equal to one
+counted from all events at once.
 """
 
 # Axes: N items, E events
@@ -26,9 +26,9 @@ class TransitionCounts:
     and nothing otherwise.
 
     Args:
-        graph: What is counted already.
-        histories: What every customer did before; an event follows the last ones. They are not counted again.
-        config: The same as `graph` was made with.
+        graph: The counts so far.
+        histories: Events of every customer before; already in `graph`, and followed by the new ones.
+        config: The configuration of `graph`.
     """
 
     def __init__(self, graph: TransitionGraph, histories: Interactions, config: TransitionConfig) -> None:
@@ -44,7 +44,7 @@ class TransitionCounts:
         """Count one event; it comes after all that the customer did before.
 
         Args:
-            user_id: Who; empty for nobody known, which counts for the item's popularity alone.
+            user_id: The customer; empty for an anonymous one, whose event only counts for popularity.
             item: Catalogue row.
 
         Raises:
@@ -63,7 +63,7 @@ class TransitionCounts:
         self._fresh = True
 
     def grow(self, items: int) -> None:
-        """The catalogue has more rows now, after those it had."""
+        """Add rows for new items of the catalogue."""
         more = items - len(self._popularity_N)
         if more > 0:
             self._popularity_N = np.pad(self._popularity_N, (0, more))

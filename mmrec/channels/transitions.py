@@ -2,14 +2,14 @@
 
 Works on catalogue rows; knows nothing about embeddings or models. An edge i -> j is counted for every pair within a
 window of a history, weaker with distance, and backwards at a discount; rows are damped by a power of their degree and
-columns by a power of popularity, so that best-sellers do not swallow everything; a share of the two-hop product reaches
-items that never followed each other directly. No training: a floor that most published models stay below.
+columns by a power of popularity, so that best-sellers do not dominate; a share of the two-hop product reaches
+items that never followed each other directly. No training: a strong baseline.
 
-Only counts are kept. Damping is a scaling before and after the counts, and the second hop a second product, so both are
-worked out for the rows that a question touches: a new event changes counts and nothing else.
+Only counts are stored. Damping is a scaling before and after the counts, and the second hop is a second product, so
+both are computed for the rows of a request only, and a new event changes counts only.
 """
 
-# Axes: N items, B customers, T history places, E events, K asked items, X weighted histories
+# Axes: N items, B customers, T history places, E events, K requested items, X weighted histories
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 
 TINY = 1e-9
-"""Stands for an empty row's sum, which nothing is multiplied with."""
+"""Replaces the sum of an empty row, so that no division is by zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,11 @@ class TransitionGraph(NamedTuple):
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: TransitionConfig
     ) -> npt.NDArray[np.float32]:
-        """What each recent history item adds to the strength of the asked items; sums to `scores`.
+        """What each recent history item adds to the strength of the requested items; sums to `scores`.
 
         Args:
             history: Catalogue rows, oldest first.
-            rows_K: The asked items. Shape: (K,).
+            rows_K: The requested items. Shape: (K,).
             config: As in `scores`.
 
         Returns:
@@ -127,7 +127,7 @@ class TransitionGraph(NamedTuple):
         return np.asarray(strengths_TN[:, rows_K].toarray(), dtype=np.float32)
 
     def after(self, rows_X: npt.NDArray[np.int64], config: TransitionConfig) -> sp.csr_array:
-        """Strength of every item after each of the asked items alone.
+        """Strength of every item after each of the requested items alone.
 
         Args:
             rows_X: Catalogue rows. Shape: (X,).
@@ -141,7 +141,7 @@ class TransitionGraph(NamedTuple):
         return self._strengths(asked_XN, config.two_hop)
 
     def resized(self, items: int) -> TransitionGraph:
-        """The graph of a catalogue with more rows after these, of which nothing is counted."""
+        """The graph of a catalogue with more rows, which have no counts."""
         more = items - len(self.popularity_N)
         if not more:
             return self
@@ -151,7 +151,7 @@ class TransitionGraph(NamedTuple):
             parts = (matrix.data, matrix.indices, np.concatenate([matrix.indptr, ends]))
             matrices.append(sp.csr_array(parts, shape=(items, items)))
         vectors = (self.popularity_N, self.row_scale_N, self.column_scale_N, self.hop_scale_N, self.returns_N)
-        # What an item has that was never counted, as in `build_graph`; it multiplies zeros for now.
+        # Scales of an item without counts, as in `build_graph`.
         fill = (0.0, 1.0, 1.0, 1.0, 0.0)
         scales = [np.pad(v, (0, more), constant_values=value) for v, value in zip(vectors, fill, strict=True)]
         return TransitionGraph(*matrices, *scales)
@@ -194,7 +194,7 @@ def count_transitions(train: Interactions, items: int, config: TransitionConfig)
     """Count the transitions of training histories.
 
     Args:
-        train: Training events only; anything held out would leak into every score.
+        train: Training events only; held-out events would leak into every score.
         items: Items in the catalogue.
         config: See `TransitionConfig`.
     """

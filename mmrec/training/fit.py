@@ -28,7 +28,7 @@ from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.catalogue.segments import Segmented
 from mmrec.channels.blend import Blend
 from mmrec.channels.lexical import build_lexical_index
-from mmrec.channels.lsa_projection import fit_sketch
+from mmrec.channels.lsa_projection import fit_lsa_projection
 from mmrec.channels.transitions import count_transitions
 from mmrec.contract.items import Versions
 from mmrec.data.dataset import Dataset, read_dataset
@@ -341,7 +341,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     transitions = count_transitions(split.train, items, config.channels.transitions)
     texts = data.catalogue.texts(config.words)
     lexical = build_lexical_index(texts, config.channels.lexical)
-    sketch = fit_sketch(lexical.rows, config.generator.sketch, seed=config.seed)
+    sketch = fit_lsa_projection(lexical.rows, config.generator.sketch, seed=config.seed)
     table = build_item_table(
         fused_ND,
         tokens["semantic_ids"],

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from mmrec.channels.lexical import LexicalIndex
-from mmrec.channels.lsa_projection import LexicalSketch, nearest_rows
+from mmrec.channels.lsa_projection import LsaProjection, nearest_rows
 from mmrec.channels.transitions import TransitionConfig, TransitionGraph
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
@@ -26,7 +26,7 @@ def build_item_table(
     transitions: TransitionGraph,
     channel: TransitionConfig,
     lexical: LexicalIndex,
-    sketch: LexicalSketch,
+    sketch: LsaProjection,
     config: GeneratorConfig,
 ) -> ItemTable:
     """Put it together.
