@@ -1,8 +1,8 @@
-"""Measuring rankers chunk after chunk: ranks of the targets, figures of the lists, rows with intervals.
+"""Measures rankers chunk by chunk: ranks of the targets, list metrics, table rows with intervals.
 
 Works on scores or lists of a chunk of questions; knows nothing about what made them. `measure_scorers` is the whole
-harness for anything that scores histories: it shuffles the catalogue first, so that an order of rows that says when
-an item first appeared helps nobody.
+harness for anything that scores histories: it shuffles the catalogue first, because the order of rows may show when an
+item first appeared.
 """
 
 # Axes: B questions of a chunk, Q questions, N items, K list places, D embedding dimensions
@@ -38,7 +38,7 @@ Key = tuple[str, str]
 QUESTIONS_AT_ONCE = 256
 
 
-class Asked(NamedTuple):
+class QuestionChunk(NamedTuple):
     """A chunk of questions.
 
     Attributes:
@@ -56,7 +56,7 @@ def seen_word(remove_seen: bool) -> str:
 
 
 class Measurement:
-    """Adds up what rankers are worth.
+    """Accumulates the results of rankers.
 
     Args:
         popularity_N: Training events of each item. Shape: (N,).
@@ -76,31 +76,33 @@ class Measurement:
         self._ranks: dict[Key, list[Ranks]] = {}
         self._tallies: dict[Key, ListTally] = {}
         self._last_histories: Sequence[npt.NDArray[np.int32]] = ()
-        self._history_B: npt.NDArray[np.floating] = np.zeros(0)
+        self._history_popularity_B: npt.NDArray[np.floating] = np.zeros(0)
 
-    def add_scores(self, name: str, scores_BN: npt.NDArray[np.float32], asked: Asked, *, remove_seen: bool) -> None:
+    def add_scores(
+        self, name: str, scores_BN: npt.NDArray[np.float32], chunk: QuestionChunk, *, remove_seen: bool
+    ) -> None:
         """Count a chunk of a ranker that scores every item."""
-        ranks = rank_targets(scores_BN, asked.targets_B, asked.histories, remove_seen=remove_seen)
-        lists_BK = top_lists(scores_BN, asked.histories if remove_seen else None, self.cutoffs[-1])
-        self._add((name, seen_word(remove_seen)), ranks, lists_BK, asked)
+        ranks = rank_targets(scores_BN, chunk.targets_B, chunk.histories, remove_seen=remove_seen)
+        lists_BK = top_lists(scores_BN, chunk.histories if remove_seen else None, self.cutoffs[-1])
+        self._add((name, seen_word(remove_seen)), ranks, lists_BK, chunk)
 
-    def add_lists(self, name: str, lists_BK: npt.NDArray[np.int64], asked: Asked, *, remove_seen: bool) -> None:
+    def add_lists(self, name: str, lists_BK: npt.NDArray[np.int64], chunk: QuestionChunk, *, remove_seen: bool) -> None:
         """Count a chunk of a ranker that gives lists, -1 past the end; they are at least as long as the largest K."""
-        ranks = ranks_in_lists(lists_BK, asked.targets_B)
-        self._add((name, seen_word(remove_seen)), ranks, lists_BK, asked)
+        ranks = ranks_in_lists(lists_BK, chunk.targets_B)
+        self._add((name, seen_word(remove_seen)), ranks, lists_BK, chunk)
 
-    def _add(self, key: Key, ranks: Ranks, lists_BK: npt.NDArray[np.int64], asked: Asked) -> None:
+    def _add(self, key: Key, ranks: Ranks, lists_BK: npt.NDArray[np.int64], chunk: QuestionChunk) -> None:
         if key not in self._ranks:
             self._ranks[key] = []
             self._tallies[key] = ListTally(self._popularity_N, self._fused_ND, self.cutoffs)
         self._ranks[key].append(ranks)
-        if asked.histories is not self._last_histories:  # the same chunk comes once for every ranker
-            self._last_histories = asked.histories
-            self._history_B = np.array([self._popularity_N[history].mean() for history in asked.histories])
-        self._tallies[key].add(lists_BK, self._history_B)
+        if chunk.histories is not self._last_histories:  # the same chunk comes once for every ranker
+            self._last_histories = chunk.histories
+            self._history_popularity_B = np.array([self._popularity_N[history].mean() for history in chunk.histories])
+        self._tallies[key].add(lists_BK, self._history_popularity_B)
 
     def ranks(self) -> dict[Key, Ranks]:
-        """Of every question, in the order in which they were added."""
+        """Ranks of every question, in the order of adding."""
         return {key: join_ranks(parts) for key, parts in self._ranks.items()}
 
     def rows(self) -> dict[Key, MetricRow]:
@@ -110,7 +112,7 @@ class Measurement:
 
 
 def rows_of(ranks: Mapping[Key, Ranks], cutoffs: Sequence[int]) -> dict[Key, MetricRow]:
-    """Rows with intervals, without figures of lists. All rankers share the draws of the bootstrap."""
+    """Rows with intervals, without list metrics. All rankers share the bootstrap samples."""
     keys = list(ranks)
     questions = len(ranks[keys[0]].above_Q) if keys else 0
     at_once = max(1, VALUES_AT_ONCE // max(1, questions * 3 * len(cutoffs)))
@@ -142,16 +144,16 @@ def measure_scorers(
     cutoffs: Sequence[int] = CUTOFFS,
     seed: int = 0,
 ) -> dict[Key, MetricRow]:
-    """Measure anything that learns from training events and scores histories, as the floors do.
+    """Measure anything that learns from training events and scores histories, such as the baselines of `floors`.
 
     Catalogue rows are shuffled before a ranker sees any of them.
 
     Args:
         makers: By name: training events and the number of items in, a scorer out.
-        split: What to learn from and what to ask.
+        split: Training events and questions.
         items: Size of the catalogue.
         cutoffs: Ascending list lengths.
-        seed: Of the shuffling.
+        seed: Seed of the shuffle.
     """
     shuffled = relabel_split(split, shuffled_rows(items, seed))
     scorers = {name: make(shuffled.train, items) for name, make in makers.items()}
@@ -160,9 +162,9 @@ def measure_scorers(
     test = shuffled.test
     for begin in range(0, len(test.targets_U), QUESTIONS_AT_ONCE):
         end = begin + QUESTIONS_AT_ONCE
-        asked = Asked(test.histories[begin:end], test.targets_U[begin:end])
+        chunk = QuestionChunk(test.histories[begin:end], test.targets_U[begin:end])
         for name, score in scorers.items():
-            scores_BN = score(asked.histories)
+            scores_BN = score(chunk.histories)
             for remove_seen in (True, False):
-                measurement.add_scores(name, scores_BN, asked, remove_seen=remove_seen)
+                measurement.add_scores(name, scores_BN, chunk, remove_seen=remove_seen)
     return measurement.rows()

@@ -9,7 +9,7 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import leave_one_out
 from mmrec.evaluation.floors import Scorer, last_item_transitions
-from mmrec.evaluation.measuring import Asked, Measurement, measure_scorers
+from mmrec.evaluation.measuring import Measurement, QuestionChunk, measure_scorers
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, relabel_split, shuffled_rows
 
 ITEMS, USERS = 300, 150
@@ -41,7 +41,7 @@ def next_number(train: Interactions, items: int) -> Scorer:
 def recall_without_shuffling(make: Callable[[Interactions, int], Scorer], events: Interactions) -> float:
     split = leave_one_out(events)
     measurement = Measurement(np.ones(ITEMS))
-    asked = Asked(split.test.histories, split.test.targets_U)
+    asked = QuestionChunk(split.test.histories, split.test.targets_U)
     measurement.add_scores("it", make(split.train, ITEMS)(asked.histories), asked, remove_seen=True)
     return measurement.rows()["it", "removed"].recall[10]
 
