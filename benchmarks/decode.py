@@ -25,6 +25,7 @@ from benchmarks.report import Report, gpu_suffix
 from benchmarks.rows import Rows
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.filters.filter import CatalogueFilter
+from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig, PathKeys
@@ -33,7 +34,7 @@ from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import NodeKeys
 from mmrec.runtime.device import resolve_device
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex, build_decode_index
-from mmrec.semantic_ids.eligibility import Eligibility, Passing, eligible, passing
+from mmrec.semantic_ids.eligibility import Eligibility, eligible
 from mmrec.semantic_ids.path_search import PathResult, search_paths
 from mmrec.semantic_ids.semantic_ids import assign_semantic_ids
 
@@ -70,7 +71,7 @@ class _Shop(NamedTuple):
         self,
         histories: list[npt.NDArray[np.int32]],
         places: npt.NDArray[np.int32],
-        within: list[Passing | None] | None = None,
+        within: list[EligibilityMask | None] | None = None,
     ) -> PathResult:
         """A request as it is served: read the histories, leave out what was seen, search, bring the result back."""
         history, valid = pad_histories(histories, HISTORY)
@@ -203,7 +204,7 @@ def _constraint(items: int, filtered: bool, where: torch.device) -> dict[str, An
     histories = shop.histories(16)
     places = shop.index.place_of_rows(items).cpu().numpy()
     rng = np.random.default_rng(1)
-    within = [passing(rng.random(items) < 0.3, shop.index) for _ in range(16)] if filtered else None
+    within = [EligibilityMask(rng.random(items) < 0.3) for _ in range(16)] if filtered else None
     with torch.inference_mode():
         history, valid = pad_histories(histories, HISTORY)
         memory = shop.model.read(history.to(where), valid.to(where), shop.tokens_NH)
@@ -372,7 +373,7 @@ def _filters(items: int, where: torch.device) -> dict[str, Any]:
         nonlocal wrong, lists
         histories = shop.histories(1, seed)
         start = time.perf_counter()
-        within = [passing(filters.bitmap(expression), shop.index)] if expression else None
+        within = [filters.mask(expression)] if expression else None
         found = shop.recommend(histories, places, within)
         seconds = time.perf_counter() - start
         if passes is not None:

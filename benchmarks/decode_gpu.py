@@ -32,7 +32,7 @@ from mmrec.generator.model import Generator
 from mmrec.generator.small_decoder import DecoderConfig, SmallDecoder
 from mmrec.runtime.device import resolve_device
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex, build_decode_index
-from mmrec.semantic_ids.eligibility import Eligibility, eligible_padded, padded_places
+from mmrec.semantic_ids.eligibility import BatchMasks, Eligibility, eligible_padded, padded_places
 
 QWEN3_1_7B = DecoderConfig(
     hidden=2048, layers=28, heads=16, kv_heads=8, head_width=128, inner=6144, qk_norm=True, rope_theta=1e6
@@ -257,15 +257,16 @@ def _constraint(shop: _Shop, batch: int, filtered: bool, where: torch.device) ->
     histories, left_out = shop.request(batch, 0)
     shape = Shape.holding(batch, HISTORY, HISTORY, within=filtered)
     place_BD = torch.from_numpy(padded_places(left_out, (shape.batch, shape.left_out), items)).to(where)
-    own_BN = None
+    masks = None
     if filtered:
-        own_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=where)
+        counts_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=where)
         for row in range(batch):
-            own_BN[row, 1:] = (torch.rand(items, device=where) < 0.3).cumsum(0, dtype=torch.int32)
+            counts_BN[row, 1:] = (torch.rand(items, device=where) < 0.3).cumsum(0, dtype=torch.int32)
+        masks = BatchMasks(counts_BN, torch.arange(batch, device=where))
     reader = shop.search.reader
     history = torch.from_numpy(np.stack(histories)).to(where)
     memory = reader.encode(shop.tokens_NH[history.long()], torch.ones_like(history, dtype=torch.bool))
-    noting = _Noting(*eligible_padded(index, batch, place_BD, own_BN))
+    noting = _Noting(*eligible_padded(index, batch, place_BD, masks))
     noting.steps = []
     beam_search(reader.head, memory, noting, index, shop.search.keys, width=BEAM)
     allowed = Eligibility(*noting)
@@ -283,7 +284,7 @@ def _constraint(shop: _Shop, batch: int, filtered: bool, where: torch.device) ->
 
     def once() -> None:
         for _ in range(BLOCKS):
-            eligible_padded(index, batch, place_BD, own_BN)
+            eligible_padded(index, batch, place_BD, masks)
 
     found = [
         (scores_BX, nodes_BW, index.children(nodes_BW.clamp(max=index.nodes[depth] - 1), depth), depth)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.filters.filter import CatalogueFilter
+from mmrec.filters.mask import EligibilityMask
 from mmrec.semantic_ids.decode_index import Children, DecodeIndex, build_decode_index
-from mmrec.semantic_ids.eligibility import eligible, passing
+from mmrec.semantic_ids.eligibility import eligible
 from mmrec.semantic_ids.path_search import search_paths
 from mmrec.semantic_ids.semantic_ids import assign_semantic_ids
 
@@ -49,7 +50,7 @@ def count_violations(pairs: int) -> dict[str, Any]:
         filters = CatalogueFilter(_catalogue(rng))
         for _ in range(20):
             bitmaps = [filters.bitmap(_expression(rng)) for _ in range(FILTERS)]
-            sets = [passing(bitmap, index) for bitmap in bitmaps]
+            sets = [EligibilityMask(bitmap) for bitmap in bitmaps]
             chosen = rng.integers(0, FILTERS, REQUESTS)
             left_out = [rng.integers(0, ITEMS, rng.integers(0, 30)) for _ in range(REQUESTS)]
             width = int(rng.integers(1, 2 * ITEMS))

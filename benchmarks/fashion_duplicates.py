@@ -25,8 +25,9 @@ from benchmarks.report import Report
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.pictures import decode_picture
-from mmrec.training.duplicates import find_dataset_duplicates
+from mmrec.training.encoding import load_thumbnails
 from mmrec.understanding.duplicates import DuplicateFeatures, Duplicates, find_duplicates
+from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.item_encoder import ItemEncoder
 
 __all__ = ["measure_duplicates"]
@@ -98,13 +99,17 @@ def _counted(
     folder: Path, encoder: ItemEncoder, originals: list[str], copies: list[str], kinds: list[str], way: str, work: Path
 ) -> dict[str, Any]:
     data = read_dataset(folder)
-    features = encoder.features(data.catalogue, data.pictures, Lines()).features
+    pictures = encode_pictures(encoder, data.catalogue, data.pictures, progress=Lines())
+    words = encode_words(encoder, data.catalogue, progress=Lines())
     start = time.perf_counter()
     if way == WAYS[0]:
-        duplicates = find_dataset_duplicates(data, encoder, features=features, progress=Lines())
+        # The title names the product; descriptions and attributes are shared by many.
+        titles = [title or text for title, text in zip(data.catalogue.titles, data.catalogue.descriptions, strict=True)]
+        thumbnails = load_thumbnails(data.catalogue, data.pictures, Lines())
+        known = DuplicateFeatures(pictures.image_NI, words.text_NT, titles, thumbnails)
     else:
-        known = DuplicateFeatures(features.image_NI, features.text_NT, data.catalogue.titles)
-        duplicates = find_duplicates(known, progress=Lines())
+        known = DuplicateFeatures(pictures.image_NI, words.text_NT, data.catalogue.titles)
+    duplicates = find_duplicates(known, progress=Lines())
     seconds = time.perf_counter() - start
     called = _pairs(duplicates, data.catalogue.item_ids)
     planted = _planted_pairs(originals, copies)

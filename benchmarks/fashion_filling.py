@@ -20,7 +20,8 @@ from benchmarks.progress import Lines
 from benchmarks.report import Report
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset
-from mmrec.training.imputation import FillConfig, fill_column, without_column
+from mmrec.training.imputation import ImputationConfig, impute_column, without_column
+from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.finetuning.splitting import normalised_title
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -75,7 +76,8 @@ def measure_filling(
     for words, columns in WORDS.items():
         bare = without_column(data.catalogue, COLUMN, columns)
         encoded = _stored(
-            work / f"words-{words}.npz".replace(" ", "-"), lambda b=bare: encoder.encode_words(b, Lines())._asdict()
+            work / f"words-{words}.npz".replace(" ", "-"),
+            lambda b=bare: encode_words(encoder, b, progress=Lines())._asdict(),
         )
         features = ItemFeatures(**pictures, **encoded)
         right: dict[str, npt.NDArray[np.float64]] = {}
@@ -83,8 +85,13 @@ def measure_filling(
 
             def fill(modality: Any = modality, features: ItemFeatures = features) -> dict[str, Any]:
                 values = np.where(held.hidden_N, "", truth).tolist()
-                filled = fill_column(
-                    COLUMN, values, features, held.title_N.tolist(), FillConfig(modality=modality), progress=Lines()
+                filled = impute_column(
+                    COLUMN,
+                    values,
+                    features,
+                    held.title_N.tolist(),
+                    ImputationConfig(modality=modality),
+                    progress=Lines(),
                 )
                 found = np.array(filled.values)[asked_H] == truth[asked_H]
                 report = filled.report
@@ -125,7 +132,7 @@ def _cells(words: str, own: list[Estimate], gains: list[Estimate]) -> tuple[Any,
 
 
 def _pictures(data: Dataset, encoder: ItemEncoder) -> dict[str, npt.NDArray[Any]]:
-    found = encoder.encode_pictures(data.catalogue, data.pictures, Lines())
+    found = encode_pictures(encoder, data.catalogue, data.pictures, progress=Lines())
     return {"image_NI": found.image_NI, "has_image_N": found.has_image_N}
 
 

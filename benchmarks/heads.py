@@ -29,6 +29,7 @@ from benchmarks.report import Report
 from benchmarks.rows import Rows
 from mmrec.data.splits import LeaveOneOut, Split, leave_one_out
 from mmrec.evaluation.metrics import rank_targets, ranks_in_lists
+from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import Batch, epoch_batches
 from mmrec.generator.beam import beam_search
 from mmrec.generator.config import PathKeys
@@ -38,7 +39,7 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.decode_index import build_decode_index
-from mmrec.semantic_ids.eligibility import eligible_rows
+from mmrec.semantic_ids.eligibility import eligible
 from mmrec.semantic_ids.tokenizer import fit_tokenizer
 
 PASSES, QUESTIONS, BEAM, POSITIONS, RATE = 3, 4000, 64, 2048, 1e-3
@@ -196,7 +197,8 @@ class _Decoder(nn.Module):
         parts = []
         for rows in np.array_split(chosen, math.ceil(len(chosen) / 64)):
             histories = [split.histories[row] for row in rows]
-            allowed = eligible_rows(_unseen(histories, ranker.items), self.index)
+            masks = [EligibilityMask(unseen_N) for unseen_N in _unseen(histories, ranker.items)]
+            allowed = eligible(self.index, [[]] * len(masks), masks)
             found = beam_search(self.head, ranker.read(histories), allowed, self.index, keys, width=BEAM)
             ranks = ranks_in_lists(found.items_BW.cpu().numpy(), split.targets_U[rows])
             parts.append(_Gains(ranks.ndcg_at(10), ranks.recall_at(10)))

@@ -25,8 +25,8 @@ from mmrec.channels.blend import Blend
 from mmrec.contract.items import ItemRecord
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.recommender.artefact import ENCODERS, Parts, read_features, read_parts, write_parts
-from mmrec.recommender.catalogue_update import change_parts, settled
-from mmrec.recommender.encoded_items import Arrivals
+from mmrec.recommender.catalogue_update import change_parts, with_whole_table
+from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.training import FitConfig, fit_dataset
 from mmrec_encoders.fusion import ItemFeatures
 
@@ -63,7 +63,7 @@ def large_bundle(items: int) -> Path:
             number = min(AT_ONCE, items - len(parts.catalogue))
             parts = change_parts(parts, _arrivals(parts, number, rng)).parts
             print(f"{len(parts.catalogue):,} items, {time.monotonic() - began:.0f} s", flush=True)
-        parts = settled(parts)._replace(blends={"fused": Blend({"semantic-id": 1.0})})
+        parts = with_whole_table(parts)._replace(blends={"fused": Blend({"semantic-id": 1.0})})
         whole = ItemFeatures._make(_longer(part, items) for part in features)
         made = Path(staging) / "large"
         with BundleWriter(made, name=f"large-{items}", preset=small.manifest.preset) as writer:
@@ -112,7 +112,7 @@ def _work() -> Path:
     return WORK
 
 
-def _arrivals(parts: Parts, number: int, rng: np.random.Generator) -> Arrivals:
+def _arrivals(parts: Parts, number: int, rng: np.random.Generator) -> EncodedItems:
     first = len(parts.catalogue)
     titles, columns = drawn_words(number, rng), _columns(number, rng)
     records = tuple(
@@ -126,7 +126,7 @@ def _arrivals(parts: Parts, number: int, rng: np.random.Generator) -> Arrivals:
     fused_MD /= np.linalg.norm(fused_MD, axis=1, keepdims=True)
     nothing, no = np.zeros((number, 1), np.float32), np.zeros(number, np.bool_)
     thumbnails_M = np.zeros((number, 0, 0, 0), np.uint8)
-    return Arrivals(records, tuple(titles), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
+    return EncodedItems(records, tuple(titles), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
 
 
 def _longer(part: np.ndarray, items: int) -> np.ndarray:

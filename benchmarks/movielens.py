@@ -31,6 +31,7 @@ from benchmarks.quality_sets import EVERY_RATING
 from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.data.dataset import Dataset, read_dataset
+from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -117,8 +118,8 @@ def _inputs(data: Dataset, clip: SmallClipConfig, options: Options, rows: Rows, 
     cold_N = draw_cold_items(data.interactions, len(data.catalogue))
     text = SentenceTextEncoder(SentenceTextConfig(MINILM, device=options.device))
     bare = {name: values for name, values in data.catalogue.attributes.items() if name != "genres"}
-    plain_words = ItemEncoder(None, text).encode_words(dataclasses.replace(data.catalogue, attributes=bare))
-    full_words = ItemEncoder(None, text).encode_words(data.catalogue)
+    plain_words = encode_words(ItemEncoder(None, text), dataclasses.replace(data.catalogue, attributes=bare))
+    full_words = encode_words(ItemEncoder(None, text), data.catalogue)
     weights = work / "small-clip.safetensors"
 
     def train() -> dict[str, Any]:
@@ -136,7 +137,7 @@ def _inputs(data: Dataset, clip: SmallClipConfig, options: Options, rows: Rows, 
 
     rows.measure("the picture encoder is trained", train)
     encoder = ItemEncoder(SmallClipEncoder.load(weights, device=options.device), text)
-    found = encoder.encode_pictures(data.catalogue, data.pictures)
+    found = encode_pictures(encoder, data.catalogue, data.pictures)
     pictures = {"image_NI": found.image_NI, "has_image_N": found.has_image_N}
     return _Inputs(
         ItemFeatures(**pictures, **plain_words._asdict()), ItemFeatures(**pictures, **full_words._asdict()), cold_N

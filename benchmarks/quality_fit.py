@@ -34,6 +34,7 @@ from mmrec.recommender.ranker import CHANNELS, Ranker
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.training import FitConfig, fit_dataset
 from mmrec.training.evaluation import fit_blends
+from mmrec_encoders.embedding.catalogue import encode_words
 from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
 
@@ -156,6 +157,6 @@ def text_vectors(dataset: str, require: Need, out: str, device: str) -> dict[str
 
     data = read_dataset(dataset, require=require, min_rating=EVERY_RATING)
     with torch.inference_mode():
-        words = ItemEncoder(None, build_encoders("embedded", device).text).encode_words(data.catalogue)
+        words = encode_words(ItemEncoder(None, build_encoders("embedded", device).text), data.catalogue)
     np.save(out, words.text_NT)
     return {"items": len(words.text_NT)}

@@ -28,6 +28,7 @@ from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.config import TOKENIZERS, TokenizerConfig
 from mmrec.semantic_ids.report import report_tokens
 from mmrec.semantic_ids.tokenizer import fit_tokenizer
+from mmrec_encoders.embedding.catalogue import encode_words
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -141,7 +142,7 @@ class _Source:
         data = read_dataset(folder, min_rating=EVERY_RATING)
         train = leave_one_out(data.interactions).train
         encoder = ItemEncoder(None, SentenceTextEncoder(SentenceTextConfig(MINILM, device=options.device)))
-        words = encoder.encode_words(data.catalogue)
+        words = encode_words(encoder, data.catalogue)
         items = len(data.catalogue)
         features = ItemFeatures(np.zeros((items, 1), np.float32), np.zeros(items, np.bool_), *words)
         fusion = train_fusion(features, following_pairs(train), config, seed=0, device=options.device)

@@ -20,7 +20,7 @@
     │   └── StoppedError                               exit 143   SIGTERM, at a place to go on from
     └── InternalError             INTERNAL             exit 1   a bug; carries an id to find it in the log
 
-Flow: library code raises one of these with a message that names what was received, the rule and the mend.
+Flow: library code raises one of these with a message that names what was received, the rule and the remedy.
 The server's interceptor turns it into a `google.rpc.Status` (`code`, `reason` as ErrorInfo, `violations` as
 BadRequest, `retry_after_s` as RetryInfo); the SDK turns that back into the same class; the command line prints the
 message on stderr and exits with `exit_code`. Nothing else crosses a process border.
@@ -39,7 +39,7 @@ class FieldViolation:
 
     Attributes:
         field: Path of the field, e.g. ``items[17].image``.
-        description: What was received, the rule, and the mend.
+        description: What was received, the rule, and the remedy.
     """
 
     field: str
@@ -64,7 +64,7 @@ class MmrecError(Exception):
 
 
 class InvalidArgumentError(MmrecError):
-    """A request, flag or file breaks a rule; `violations` says which field and how."""
+    """A request, flag or file breaks a rule; `violations` lists the fields and the rules."""
 
     code = "INVALID_ARGUMENT"
     reason = "INVALID_ARGUMENT"
@@ -112,7 +112,7 @@ class MissingExtraError(FailedPreconditionError):
 
 
 class ModelNotAvailableError(FailedPreconditionError):
-    """Model weights can be neither found on disk nor fetched; the message says what to pass instead."""
+    """Model weights can be neither found on disk nor fetched; the message names what to pass instead."""
 
     reason = "MODEL_NOT_AVAILABLE"
 
@@ -203,7 +203,7 @@ class StoppedError(CancelledError):
 
 
 class InternalError(MmrecError):
-    """A bug. Clients are told an id only; the log has the rest under that id."""
+    """A bug. Clients get an id only; the log has the rest under that id."""
 
     code = "INTERNAL"
     reason = "INTERNAL"

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import (
     ChannelShare,
@@ -71,10 +72,10 @@ from mmrec.contract.requests import (
 )
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender.idempotency import MadeChanges
 from mmrec.recommender.page_tokens import ReturnedItems, last_id, page_by_id, page_by_rank
-from mmrec.recommender.partial_update import amended_record
+from mmrec.recommender.partial_update import replaced_record
 from mmrec.sdk.engine_methods import EngineMethods
+from tests.serving.dict_engine import RecordItems
 
 ITEMS = 20
 VERSIONS = Versions(model="m1", catalogue="c1", codebook="b1")
@@ -97,7 +98,7 @@ class FakeEngine(EngineMethods):
         self.release = threading.Event()
         self.versions = VERSIONS
         self.records = {f"item-{row}": _record(row) for row in range(ITEMS)}
-        self._made = MadeChanges()
+        self._applier = ChangeApplier(self, MemoryLog(self))
         self._changes = 0
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
@@ -162,45 +163,51 @@ class FakeEngine(EngineMethods):
         self._note("upsert", len(requests))
         for request in requests:
             self._spring(request.good[0].title if request.good else "")
-        return [_answered(lambda asked: self._made.once(asked, self._upsert), request) for request in requests]
+        return self._applier.apply_many(requests)
 
     def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
         self._note("delete", len(requests))
-        return [_answered(lambda asked: self._made.once(asked, self._delete), request) for request in requests]
+        return self._applier.apply_many(requests)
 
     def info(self) -> ServiceInfo:
         return ServiceInfo("fake", self.versions, len(self.records), 1, 2, (1,), 3, 256, "cpu", "fake")
 
-    def _upsert(self, request: UpsertRequest) -> ChangeResults:
-        come: dict[str, ItemRecord] = {}
+    def known(self, item_ids: Sequence[str]) -> list[bool]:
+        return [item_id in self.records for item_id in item_ids]
+
+    def check_changeable(self) -> None:
+        pass
+
+    def check_deletable(self, item_ids: Sequence[str]) -> None:
+        if not set(self.records) - set(item_ids):
+            raise FailedPreconditionError("no item would be left")
+
+    def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[RecordItems]:
+        encoded: dict[str, tuple[int, ItemRecord]] = {}
         errors: dict[int, MmrecError] = {}
-        for place, item in enumerate(request.good):
-            if not item.item_id or item.item_id in come:
+        for place, item in enumerate(items):
+            if not item.item_id or item.item_id in encoded:
                 errors[place] = InvalidArgumentError("the id is empty or there twice", field="item_id")
             elif item.image is not None and not item.image.startswith(b"\xff\xd8"):
                 errors[place] = InvalidImageError("the picture is no JPEG", field="image")
-            elif request.fields and item.item_id not in self.records:
+            elif fields and item.item_id not in self.records:
                 errors[place] = NotFoundError(f"there is no item {item.item_id!r}")
-            elif request.fields:
-                come[item.item_id] = amended_record(self.records[item.item_id], item, request.fields)
+            elif fields:
+                encoded[item.item_id] = place, replaced_record(self.records[item.item_id], item, fields)
             else:
                 attributes = {name: item.attributes.get(name, "") for name in ("b", "a", "half")}
-                path = (len(item.title), 254, len(self.records) + len(come))
-                come[item.item_id] = ItemRecord(item.item_id, item.title, item.description, "", attributes, path)
-        return request.results(errors, self._change(come, set(), request.validate_only))
+                path = (len(item.title), 254, len(self.records) + len(encoded))
+                record = ItemRecord(item.item_id, item.title, item.description, "", attributes, path)
+                encoded[item.item_id] = place, record
+        places, records = zip(*encoded.values(), strict=True) if encoded else ((), ())
+        return EncodeResult(RecordItems(tuple(records)), tuple(places), errors)
 
-    def _delete(self, request: DeleteRequest) -> ChangeResults:
-        missing = {i: NotFoundError(f"there is no item {i!r}") for i in request.item_ids if i not in self.records}
-        gone = set(request.item_ids) - set(missing)
-        if len(gone) == len(self.records):
-            raise FailedPreconditionError("no item would be left")
-        return request.results(missing, self._change({}, gone, request.validate_only))
-
-    def _change(self, come: dict[str, ItemRecord], gone: set[str], only_checked: bool) -> Versions:
-        if (come or gone) and not only_checked:
+    def change(self, items: RecordItems | None, deleted: Sequence[str] = (), *, version: str = "") -> Versions:
+        added = {record.item_id: record for record in (items.records if items else ())}
+        if added or deleted:
             self._changes += 1
             self.versions = replace(VERSIONS, catalogue=f"c1+{self._changes}")
-            self.records = {i: record for i, record in (self.records | come).items() if i not in gone}
+            self.records = {i: record for i, record in (self.records | added).items() if i not in deleted}
         return self.versions
 
     def _list_items(self, request: ListItemsRequest) -> ItemPage:

@@ -1,4 +1,4 @@
-"""The two sides of a small CLIP as encoders: pictures and words land in one space.
+"""The two towers of a small CLIP as encoders: pictures and texts are mapped into one space.
 
 `FOLDER` as an image model gives the aligned picture vectors, the ones that words can be compared with. It is what to
 take, for fit and embed too: neighbours by it share their kind, use and colour about as often as neighbours by the
@@ -44,7 +44,7 @@ def small_clip_file(model: str) -> Path | None:
 
 
 class AlignedPictures:
-    """An `ImageEncoder` over the picture side of a small CLIP; always in float32, being too small to gain from less.
+    """An `ImageEncoder` over the image tower of a small CLIP; always in float32, being too small to gain from less.
 
     Args:
         file: The weights.

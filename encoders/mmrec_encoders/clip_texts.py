@@ -30,12 +30,12 @@ _MOST_TEXTS = 512
 
 
 class ClipTextEncoder:
-    """A `TextEncoder` over the text side of an open_clip model. Searches and items are alike to it.
+    """A `TextEncoder` over the text tower of an open_clip model. Queries and items are encoded in the same way.
 
     Raises:
         ModelNotAvailableError: the model is unknown, or its weights or its tokenizer can be neither read nor
             fetched.
-        InvalidArgumentError: the model has no text side.
+        InvalidArgumentError: the model has no text tower.
         DeviceNotAvailableError: the device is not here.
         FailedPreconditionError: it is to be compiled, and there is no compiler.
     """

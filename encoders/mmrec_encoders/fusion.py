@@ -88,7 +88,7 @@ class Fusion(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Tells fusions apart whose vectors must not be mixed."""
+        """Identifies the vector space: vectors of fusions that differ in it must not be mixed."""
         return fingerprint_of(_KIND, self.state_dict().items())
 
     def forward(

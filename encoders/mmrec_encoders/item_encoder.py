@@ -1,6 +1,6 @@
 """Items to vectors: the image encoder, the text encoder and the fusion that belong together, as one thing.
 
-Used in the same way for a whole catalogue, for items a client describes, and for searches, so that all of
+Used in the same way for a whole catalogue (`embedding`), for items a client describes, and for searches, so that all of
 them land in one space. Knows nothing about users, codes or indexes.
 """
 
@@ -10,68 +10,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from mmrec.catalogue.catalogue import OWN_COLUMNS
-from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords, item_text
+from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords, words_of_item
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError
-from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.fusion import Fusion, ItemFeatures
-from mmrec_encoders.picture_reading import PictureFailure, picture_batches
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder, Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from mmrec.catalogue.catalogue import Catalogue
-    from mmrec.data.pictures import PictureStore
 
-_TEXTS_AT_ONCE = 512
 _INPUTS_AT_ONCE = 32
-
-
-class FeatureResult(NamedTuple):
-    """Frozen encoder vectors of a catalogue.
-
-    Attributes:
-        features: One row per item, in catalogue order.
-        failures: Pictures that could not be had; their items count as without a picture.
-    """
-
-    features: ItemFeatures
-    failures: tuple[PictureFailure, ...]
-
-
-class WordsVectors(NamedTuple):
-    """Words of a catalogue, encoded.
-
-    Attributes:
-        text_NT: Zero rows for items without words. Shape: (N, T), float32.
-        has_text_N: Which items have words. Shape: (N,), bool.
-    """
-
-    text_NT: Vectors
-    has_text_N: npt.NDArray[np.bool_]
-
-
-class PictureVectors(NamedTuple):
-    """Pictures of a catalogue, encoded.
-
-    Attributes:
-        image_NI: Zero rows for items without a picture. Shape: (N, I), float32.
-        has_image_N: Which items have a picture. Shape: (N,), bool.
-        failures: Pictures that could not be had.
-    """
-
-    image_NI: Vectors
-    has_image_N: npt.NDArray[np.bool_]
-    failures: tuple[PictureFailure, ...]
 
 
 class InputFeatures(NamedTuple):
@@ -149,52 +103,6 @@ class ItemEncoder:
         """The same encoders for other words of the items."""
         return ItemEncoder(self.image, self.text, self.fusion, words)
 
-    # --- whole catalogues -----------------------------------------------------------------------------------
-
-    def features(self, catalogue: Catalogue, pictures: PictureStore, progress: Progress = NO_PROGRESS) -> FeatureResult:
-        """Encode a whole catalogue; a picture that cannot be had is a failure, not an end."""
-        words = self.encode_words(catalogue, progress)
-        found = self.encode_pictures(catalogue, pictures, progress)
-        features = ItemFeatures(found.image_NI, found.has_image_N, words.text_NT, words.has_text_N)
-        return FeatureResult(features, found.failures)
-
-    def encode_words(self, catalogue: Catalogue, progress: Progress = NO_PROGRESS) -> WordsVectors:
-        """Words vectors of a whole catalogue."""
-        texts = catalogue.texts(self.words)
-        has_text_N = catalogue.has_words() & np.array([bool(text.strip()) for text in texts], np.bool_)
-        text_NT = np.zeros((len(catalogue), self.text.dim), np.float32)
-        # Neighbours of like length, so that little of a batch is padding.
-        order = np.array(sorted(np.flatnonzero(has_text_N), key=lambda row: len(texts[row])), np.int64)
-        progress.start("encoding words", len(order), "texts")
-        for at in range(0, len(order), _TEXTS_AT_ONCE):
-            rows = order[at : at + _TEXTS_AT_ONCE]
-            text_NT[rows] = self.text.encode([texts[row] for row in rows])
-            progress.advance(len(rows))
-        progress.finish(f"{len(order)} texts encoded")
-        return WordsVectors(text_NT, has_text_N)
-
-    def encode_pictures(
-        self, catalogue: Catalogue, pictures: PictureStore, progress: Progress = NO_PROGRESS
-    ) -> PictureVectors:
-        """Picture vectors of a whole catalogue; nothing is read when there is no image encoder."""
-        count = len(catalogue)
-        image_NI = np.zeros((count, self.image_dim), np.float32)
-        has_image_N = np.zeros(count, np.bool_)
-        failures: list[PictureFailure] = []
-        if self.image is None:
-            return PictureVectors(image_NI, has_image_N, ())
-        progress.start("encoding pictures", sum(bool(ref) for ref in catalogue.images), "pictures")
-        for batch in picture_batches(catalogue.images, pictures, size=self.image.picture_size):
-            failures += [found for _, found in batch if isinstance(found, PictureFailure)]
-            read = [(row, found) for row, found in batch if not isinstance(found, PictureFailure)]
-            if read:
-                rows = [row for row, _ in read]
-                image_NI[rows] = self.image.encode([picture for _, picture in read])
-                has_image_N[rows] = True
-            progress.advance(len(batch))
-        progress.finish(f"{int(has_image_N.sum())} pictures encoded, {len(failures)} unreadable")
-        return PictureVectors(image_NI, has_image_N, tuple(failures))
-
     # --- single items and searches --------------------------------------------------------------------------
 
     def encode_inputs(self, items: Sequence[ItemInput]) -> list[Vectors | MmrecError]:
@@ -221,7 +129,8 @@ class ItemEncoder:
         pictures: dict[int, Image] = {}
         for row, item in enumerate(items):
             try:
-                text = self._words(item)
+                record = ItemRecord(item.item_id, item.title, item.description, attributes=item.attributes)
+                text = words_of_item(record, self.words)
                 if item.image is not None and (self.image is not None or not text):
                     pictures[row] = self._decoded(item.image)
                 if text:
@@ -232,30 +141,13 @@ class ItemEncoder:
         errors |= {row: _nothing() for row in range(len(items)) if row not in errors and row not in rows}
         return InputFeatures(tuple(rows), self._features(rows, texts, pictures, query=False), errors)
 
-    def encode_query(self, text: str | None, image: bytes | None = None, text_weight: float = 0.5) -> Vectors:
-        """The fused vector of a search by words, by a picture, or by both.
-
-        Args:
-            text: Words to search by; None or blank for none.
-            image: An encoded picture; None for none.
-            text_weight: Share of the words when both are given, 0 to 1.
+    def encode_queries(self, queries: Sequence[Query]) -> list[Vectors | MmrecError]:
+        """The fused vectors of several searches by words, by a picture, or by both, each with its own result or error.
 
         Returns:
-            Shape: (D,), unit norm.
-
-        Raises:
-            InvalidArgumentError: neither is given, or the weight is out of range.
-            InvalidImageError: the picture cannot be read.
-            FailedPreconditionError: the fusion is not trained, or a picture comes to a catalogue without
-                pictures.
-        """
-        result = self.encode_queries([Query(text or "", image, text_weight)])[0]
-        if isinstance(result, MmrecError):
-            raise result
-        return result
-
-    def encode_queries(self, queries: Sequence[Query]) -> list[Vectors | MmrecError]:
-        """The fused vectors of several searches, each with its own result or error; see `encode_query`.
+            One entry per search, in the same order: a unit vector of shape (D,), or the error of that search alone: it
+            has neither words nor picture, its weight is out of range, its picture cannot be read, or the catalogue has
+            no pictures to compare it with.
 
         Raises:
             FailedPreconditionError: the fusion is not trained.
@@ -299,16 +191,6 @@ class ItemEncoder:
             # The client's field is named here: a picture decoder does not know whose picture it reads.
             raise InvalidImageError(err.message, field="image") from err
 
-    def _words(self, item: ItemInput) -> str:
-        values = (item.title, item.description, *item.attributes.values())
-        if not any(value.strip() for value in values):
-            return ""
-        attributes = dict(item.attributes)
-        # A column the client left out is an empty value, as it is in a table.
-        attributes |= dict.fromkeys(self.words.named - {*attributes, *OWN_COLUMNS}, "")
-        record = ItemRecord(item.item_id, item.title, item.description, attributes=attributes)
-        return item_text(record, self.words).strip()
-
     def _features(
         self, rows: Sequence[int], texts: dict[int, str], pictures: dict[int, Image], *, query: bool
     ) -> ItemFeatures:
@@ -331,48 +213,6 @@ class ItemEncoder:
             with self._one_at_a_time:
                 text_NT[places] = self.text.encode([texts[rows[place]] for place in places], query=query)
         return ItemFeatures(image_NI, has_image, text_NT, has_text)
-
-    # --- on disk --------------------------------------------------------------------------------------------
-
-    def save(self, folder: Path) -> None:
-        """Write what `load` needs: weights trained here, and names of models that come from elsewhere.
-
-        Raises:
-            FailedPreconditionError: an encoder is of a class that cannot be named in a file.
-        """
-        from mmrec_encoders.item_encoder_files import save_item_encoder
-
-        save_item_encoder(self, folder)
-
-    @classmethod
-    def load(
-        cls,
-        folder: Path,
-        device: str = "auto",
-        dtype: str = "auto",
-        *,
-        image_model: str | None = None,
-        text_model: str | None = None,
-        compile: bool = False,
-    ) -> ItemEncoder:
-        """Read what `save` wrote.
-
-        Args:
-            folder: The folder.
-            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-            dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-            image_model: Where the image model is now, if it is not where it was; the same weights are
-                required.
-            text_model: Likewise for the text model.
-            compile: Whether models from elsewhere are compiled by `torch.compile`.
-
-        Raises:
-            BundleError: a file is missing or damaged, or a model is not the one the folder was saved with.
-            ModelNotAvailableError: a model named in the folder can be neither found nor fetched.
-        """
-        from mmrec_encoders.item_encoder_files import load_item_encoder
-
-        return load_item_encoder(folder, device, dtype, image_model=image_model, text_model=text_model, compile=compile)
 
 
 def _nothing() -> MmrecError:

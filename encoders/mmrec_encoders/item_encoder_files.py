@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmrec.catalogue.item_words import ItemWords
 from mmrec.errors import BundleError, FailedPreconditionError
@@ -32,7 +32,11 @@ _TEXT_SETTINGS = ("max_tokens", "query_prompt", "document_prompt", "pooling", "e
 
 
 def save_item_encoder(encoder: ItemEncoder, folder: Path) -> None:
-    """Write ``encoder`` into ``folder``; see `ItemEncoder.save`."""
+    """Write what `load_item_encoder` needs: weights trained here, and names of models that come from elsewhere.
+
+    Raises:
+        FailedPreconditionError: an encoder is of a class that cannot be named in a file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     description = {
         "format": _FORMAT,
@@ -84,16 +88,38 @@ def _describe_text(text: TextEncoder) -> dict[str, Any]:
     )
 
 
+class _Place(NamedTuple):
+    """Where models are loaded from and to."""
+
+    folder: Path
+    device: str
+    dtype: str
+    compile: bool
+
+
 def load_item_encoder(
     folder: Path,
-    device: str,
-    dtype: str,
+    device: str = "auto",
+    dtype: str = "auto",
     *,
-    image_model: str | None,
-    text_model: str | None,
+    image_model: str | None = None,
+    text_model: str | None = None,
     compile: bool = False,
 ) -> ItemEncoder:
-    """Read what `save_item_encoder` wrote; see `ItemEncoder.load`."""
+    """Read what `save_item_encoder` wrote.
+
+    Args:
+        folder: The folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        image_model: Where the image model is now, if it is not where it was; the same weights are required.
+        text_model: Likewise for the text model.
+        compile: Whether models from elsewhere are compiled by `torch.compile`.
+
+    Raises:
+        BundleError: a file is missing or damaged, or a model is not the one the folder was saved with.
+        ModelNotAvailableError: a model named in the folder can be neither found nor fetched.
+    """
     path = folder / _DESCRIPTION
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
@@ -105,8 +131,9 @@ def load_item_encoder(
             f"{path} has format version {version!r}; this mmrec reads {_FORMAT}: use the mmrec that wrote it"
         )
     try:
-        image = _load_image(described["image"], folder, device, dtype, image_model, compile)
-        text = _load_text(described["text"], folder, device, dtype, text_model, compile)
+        place = _Place(folder, device, dtype, compile)
+        image = _load_image(described["image"], place, image_model)
+        text = _load_text(described["text"], place, text_model)
         fusion = None
         if described["fusion"]:
             fusion = Fusion.load(folder / _FUSION, device=resolve_device(device))
@@ -121,11 +148,10 @@ def _words(described: dict[str, Any]) -> ItemWords:
     return ItemWords(described["template"], None if columns is None else tuple(map(str, columns)))
 
 
-def _load_image(
-    described: dict[str, Any] | None, folder: Path, device: str, dtype: str, override: str | None, compile: bool
-) -> ImageEncoder | None:
+def _load_image(described: dict[str, Any] | None, place: _Place, override: str | None) -> ImageEncoder | None:
     if described is None:
         return None
+    folder, device, dtype, compile = place
     image: ImageEncoder
     if described["kind"] == "small-clip":
         image = SmallClipEncoder.load(folder / _IMAGE, device=device)
@@ -142,11 +168,10 @@ def _load_image(
     return image
 
 
-def _load_text(
-    described: dict[str, Any], folder: Path, device: str, dtype: str, override: str | None, compile: bool
-) -> TextEncoder:
+def _load_text(described: dict[str, Any], place: _Place, override: str | None) -> TextEncoder:
+    folder, device, dtype, compile = place
     if described["kind"] == "aligned-words":
-        base = _load_text(described["base"], folder, device, dtype, override, compile)
+        base = _load_text(described["base"], place, override)
         words = AlignedTexts(folder / _WORDS, base, device=device)
         _check("text encoder", described["fingerprint"], words.fingerprint)
         return words

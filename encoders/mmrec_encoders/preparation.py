@@ -94,7 +94,7 @@ class ClipPreparation:
 
     @property
     def fingerprint(self) -> str:
-        """Tells preparations apart that give a model other numbers."""
+        """Identifies the preparation: equal for two that give a model the same numbers."""
         numbers = ",".join(f"{value:.8g}" for value in (*self.mean, *self.std))
         interpolation = "bilinear" if self.interpolation == "bilinear" else "bicubic"
         return f"clip-1:{self.height}x{self.width}:{self.resize_mode}:{interpolation}:{self.fill}:{numbers}"
@@ -157,7 +157,7 @@ class Squeeze:
 
     @property
     def fingerprint(self) -> str:
-        """Tells preparations apart that give a model other numbers."""
+        """Identifies the preparation: equal for two that give a model the same numbers."""
         return f"squeeze-1:{self.size}"
 
     def __call__(self, picture: Image) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from mmrec_encoders.aligned import AlignedPictures, AlignedTexts, small_clip_fil
 from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
-from mmrec_encoders.open_clip_models import OpenClipConfig, open_clip_config
+from mmrec_encoders.open_clip_models import open_clip_config
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 
@@ -56,7 +56,7 @@ def build_encoders(
         preset: ``embedded`` or ``standard``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        image_model: Instead of the preset's: `SMALL`, what `image_config` reads, or a folder that `mmrec adapt` wrote
+        image_model: Instead of the preset's: `SMALL`, what `open_clip_config` reads, or a folder of `mmrec adapt`
             (``FOLDER@tower`` for the vectors of a small CLIP below its head).
         text_model: Instead of the preset's: hub id, local folder, `MINILM`, or ``clip:`` and an open_clip model
             (``clip:ViT-B-32@laion2b_s34b_b79k``) or a small CLIP's folder for its words side.
@@ -87,8 +87,3 @@ def _text_encoder(model: str, device: str, dtype: str, compile: bool) -> TextEnc
     if model.startswith(CLIP):
         return ClipTextEncoder(open_clip_config(model.removeprefix(CLIP), device, dtype, compile=compile))
     return SentenceTextEncoder(SentenceTextConfig(model, device=device, dtype=dtype, compile=compile))
-
-
-def image_config(model: str, device: str = "auto", dtype: str = "auto") -> OpenClipConfig:
-    """The configuration of an image model named in one string; see `open_clip_models.open_clip_config`."""
-    return open_clip_config(model, device, dtype)

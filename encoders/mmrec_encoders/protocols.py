@@ -33,11 +33,11 @@ class Preparation(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Tells preparations apart that give a model other numbers."""
+        """Identifies the preparation: equal for two that give a model the same numbers."""
         ...
 
     def __call__(self, picture: Image) -> Pixels:
-        """One picture as the model looks at it; every picture comes out alike. Shape: (3, H, W), uint8."""
+        """One picture as the input of the model, all of one shape. Shape: (3, H, W), uint8."""
         ...
 
 
@@ -61,7 +61,7 @@ class ImageEncoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Tells encoders apart whose vectors must not be mixed; equal on every device and number format."""
+        """Identifies the vector space: vectors of encoders that differ in it must not be mixed."""
         ...
 
     def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
@@ -83,7 +83,7 @@ class TextEncoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Tells encoders apart whose vectors must not be mixed; equal on every device and number format."""
+        """Identifies the vector space: vectors of encoders that differ in it must not be mixed."""
         ...
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
@@ -91,6 +91,6 @@ class TextEncoder(Protocol):
 
         Args:
             texts: Words of items, or of searches when `query` is set.
-            query: Whether the texts look for items rather than describe them; some models tell the two apart.
+            query: Whether the texts look for items rather than describe them; some models encode the two differently.
         """
         ...

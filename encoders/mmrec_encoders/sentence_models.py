@@ -1,6 +1,6 @@
 """Finds and loads text embedders: packaged, in a folder, in the hub's cache, or from the hub.
 
-A model with sentence-transformers files says itself how its token vectors become one vector. A plain Hugging
+The files of a sentence-transformers model define how its token vectors become one vector. A plain Hugging
 Face model does not, and gets what its attention asks for: the last token's vector where a token sees only what
 stands before it (decoders such as Qwen3 and Mistral), the mean of all where it sees everything. Code that comes
 with a model is never run. Knows nothing about batches.
@@ -19,7 +19,7 @@ from mmrec.runtime.quiet import quiet_loading
 from mmrec_encoders.minilm import MINILM, minilm_folder
 
 POOLINGS = ("", "mean", "cls", "last")
-"""How token vectors become one: as the model says, their mean, the first one, or the last one."""
+"""How token vectors become one: as the model defines it, their mean, the first one, or the last one."""
 _MODES = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
 
 
@@ -30,7 +30,7 @@ class LoadedText(NamedTuple):
         model: The SentenceTransformer, in eval mode.
         plain: Whether it came without sentence-transformers files, so that the pooling was chosen here.
         asks_end: Whether the tokenizer's configuration asks for an end token behind each text. Read from the file,
-            because not every tokenizer class does what it says there.
+            because not every tokenizer class follows it.
     """
 
     model: Any
@@ -132,7 +132,7 @@ def _set_pooling(model: Any, name: str, pooling: str, plain: bool) -> None:
             )
         return
     chosen = pooling or ("last" if _looks_back_only(model[0].auto_model) else "mean")
-    # Made anew because older releases keep one flag for each mode.
+    # Replaced, because older releases keep one flag for each mode.
     at = list(model).index(layer)
     model[at] = _pooling_layer(type(layer), int(model[0].auto_model.config.hidden_size), chosen)
     if plain and chosen == "last":
@@ -145,7 +145,7 @@ def _pooling_layer(kind: Any, dimension: int, pooling: str) -> Any:
 
 
 def _looks_back_only(transformer: Any) -> bool:
-    """Whether a token's vector depends on no later token, found by trying: configurations do not tell it all."""
+    """Whether a token's vector depends on no later token, found by a trial, as configurations do not always show it."""
     import torch
 
     size = int(transformer.config.get_text_config().vocab_size)

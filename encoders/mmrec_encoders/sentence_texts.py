@@ -55,7 +55,7 @@ class SentenceTextConfig:
         query_prompt: Put before searches; None takes the model's own prompt named ``query``, if it has one.
         document_prompt: Put before item texts; None takes the model's own prompt named ``document`` or
             ``passage``, if it has one.
-        pooling: How token vectors become one: ``mean``, ``cls``, ``last``, or empty for what the model says
+        pooling: How token vectors become one: ``mean``, ``cls``, ``last``, or empty for the pooling of the model
             (for a plain Hugging Face model: ``last`` for a decoder, ``mean`` for an encoder).
         end_token: Whether the end-of-text token closes each text; None leaves it to the tokenizer's
             configuration.
@@ -119,7 +119,7 @@ class SentenceTextEncoder:
         self._document_prompt = (own_document if config.document_prompt is None else config.document_prompt) or ""
         self._direct = _can_tokenise(self._model, plain=loaded.plain)
         self._end = _end_token(self._model.tokenizer, config.end_token, loaded.asks_end) if self._direct else None
-        # Positions count from the first real token, whatever stands before it.
+        # Positions count from the first real token, not from the padding.
         self._places = self._direct and self._model.tokenizer.padding_side == "left" and _takes_positions(self._model)
         if config.compile and type(self._model[0]).__name__ != "Transformer":
             raise InvalidArgumentError(

@@ -214,7 +214,7 @@ def _plain_resnet(shape: SmallClipShape) -> Any:
         global_pool="catavgmax",
         avg_down=True,
     )
-    # At 64 pixels a second halving before the first stage loses what tells garments apart.
+    # At 64 pixels a second halving before the first stage loses the details that distinguish garments.
     tower.maxpool = nn.Identity()
     return tower
 

@@ -6,26 +6,23 @@ Knows nothing about splits: whoever calls it decides which histories may be seen
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.word_columns import find_words
 from mmrec.runtime.progress import NO_PROGRESS, Progress
+from mmrec_encoders.embedding.catalogue import EncodeOptions, encode_pictures, encode_words
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
-from mmrec_encoders.picture_reading import PictureFailure, load_small_pictures
+from mmrec_encoders.picture_reading import load_small_pictures
 from mmrec_encoders.small_clip_training import SmallClipConfig, train_small_clip
 
 if TYPE_CHECKING:
     from mmrec.catalogue.catalogue import Catalogue
-    from mmrec.catalogue.item_words import ItemWords
     from mmrec.data.interactions import Interactions
     from mmrec.data.pictures import PictureStore
-    from mmrec_encoders.presets import Encoders
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,70 +41,51 @@ class ItemEncoderConfig:
     template: str | None = None
 
 
-class TrainedItemEncoder(NamedTuple):
-    """A trained item encoder and what it makes of the catalogue it was trained on.
-
-    Attributes:
-        encoder: With its fusion.
-        features: Frozen vectors of the catalogue.
-        failures: Pictures that could not be had.
-    """
-
-    encoder: ItemEncoder
-    features: ItemFeatures
-    failures: tuple[PictureFailure, ...]
-
-
 def train_item_encoder(
+    frozen: ItemEncoder,
     catalogue: Catalogue,
     pictures: PictureStore,
     pairs_P2: npt.NDArray[np.int64],
-    encoders: Encoders,
-    config: ItemEncoderConfig | None = None,
+    config: ItemEncoderConfig,
     *,
     device: str = "auto",
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
-    checkpoint: Path | None = None,
-    words: ItemWords | None = None,
-) -> TrainedItemEncoder:
+) -> ItemEncoder:
     """Train on a catalogue. The same seed gives the same encoder on the same kind of device.
 
     Args:
+        frozen: Encodes words, and pictures unless an image encoder is trained here for a catalogue that has some.
         catalogue: The items.
         pictures: Where their pictures are.
         pairs_P2: Items that follow each other in histories that may be seen; see `following_pairs`. Shape:
             (P, 2).
-        encoders: The frozen ones; an `image` of None is trained here when the catalogue has pictures.
         config: How to train.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: Of everything left to chance.
         progress: Reports each stage.
-        checkpoint: File that lets a killed training of the small image encoder go on where it was.
-        words: What of an item is words; None: found from the catalogue and the template of `config`.
+
+    Returns:
+        With a fusion.
     """
-    config = config or ItemEncoderConfig()
-    words = words or find_words(catalogue, template=config.template)
-    encoder = ItemEncoder(encoders.image, encoders.text, None, words)
-    encoded = encoder.encode_words(catalogue, progress)
-    failures: tuple[PictureFailure, ...] = ()
+    encoder = ItemEncoder(frozen.image, frozen.text, None, frozen.words)
+    options = EncodeOptions(device=device)
+    words = encode_words(encoder, catalogue, options, progress)
     if encoder.image is None:
         small = load_small_pictures(catalogue, pictures, progress)
-        failures = small.failures
         if len(small.rows_M):
             encoder.image = train_small_clip(
                 small.pixels_M3HW,
-                encoded.text_NT[small.rows_M],
+                words.text_NT[small.rows_M],
                 config.small_clip,
                 device=device,
                 seed=seed,
                 progress=progress,
-                checkpoint=checkpoint,
             )
-    images = encoder.encode_pictures(catalogue, pictures, progress)
-    features = ItemFeatures(images.image_NI, images.has_image_N, encoded.text_NT, encoded.has_text_N)
+    images = encode_pictures(encoder, catalogue, pictures, options, progress)
+    features = ItemFeatures(images.image_NI, images.has_image_N, words.text_NT, words.has_text_N)
     fusion = train_fusion(features, pairs_P2, config.fusion, seed=seed, device=device, progress=progress)
-    return TrainedItemEncoder(encoder.with_fusion(fusion), features, images.failures or failures)
+    return encoder.with_fusion(fusion)
 
 
 def following_pairs(interactions: Interactions) -> npt.NDArray[np.int64]:

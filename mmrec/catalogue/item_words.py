@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmrec.catalogue.html_text import html_to_text, looks_like_html
 from mmrec.contract.items import ItemRecord
@@ -83,6 +83,22 @@ def item_text(item: ItemRecord, words: ItemWords = EVERY_COLUMN) -> str:
         if part:
             text += ("" if not text else " " if text.endswith((".", "!", "?")) else ". ") + part
     return text
+
+
+def words_of_item(item: ItemRecord, words: ItemWords = EVERY_COLUMN) -> str:
+    """The words of one item as `item_text` gives them, or '' where it has neither title, description nor attribute.
+
+    A column of the template that the item does not have counts as empty, as it would in a table.
+
+    Raises:
+        InvalidArgumentError: the template is not a format string.
+    """
+    if not any(value.strip() for value in (item.title, item.description, *item.attributes.values())):
+        return ""
+    absent = words.named - {*item.attributes, *_OWN}
+    if absent:
+        item = replace(item, attributes={**item.attributes, **dict.fromkeys(absent, "")})
+    return item_text(item, words)
 
 
 def check_words(words: ItemWords, columns: tuple[str, ...]) -> None:

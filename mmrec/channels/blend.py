@@ -1,8 +1,8 @@
 """Blends channels: one score per item from the LLM and the counting channels.
 
 Works on arrays of channel features; knows nothing about where they come from. The weights of a weighted sum are fitted
-on validation questions only, in two deterministic steps. The first is a conditional logit, which is convex: it maximises
-the likelihood of the targets. Most targets in a large catalogue rank so low in every channel that no blend can raise
+on validation questions only, in two deterministic steps. The first is a conditional logit, which is convex and
+maximises the likelihood of the targets. Most targets in a large catalogue rank so low in every channel that no blend can raise
 them; they would dominate the likelihood, so they are left out. The second is coordinate ascent on NDCG@10, as in
 learning to rank: one weight at a time, from the logit's weights and from the best single channel.
 

@@ -67,7 +67,7 @@ class TransitionCounts:
         more = items - len(self._popularity_N)
         if more > 0:
             self._popularity_N = np.pad(self._popularity_N, (0, more))
-            self._graph = self._graph.over(items)
+            self._graph = self._graph.resized(items)
 
     def snapshot(self) -> TransitionGraph:
         """An immutable graph of all events so far."""

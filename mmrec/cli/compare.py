@@ -40,7 +40,7 @@ def compare(
         mmrec compare a.parquet b.parquet --ranker item-head --report report/
     """
     from mmrec.cli.tables import print_comparison, print_comparisons
-    from mmrec.training import compare_bundles
+    from mmrec.training import EvaluationSettings, compare_bundles
     from mmrec.training.reports import prepare_report, report_comparison
 
     output = Output(json=json, quiet=quiet)
@@ -50,11 +50,8 @@ def compare(
     result = compare_bundles(
         bundles,
         dataset or None,
+        EvaluationSettings(split, lengths, device=device, dtype=dtype),
         ranker=ranker,
-        split=split,
-        cutoffs=lengths,
-        device=device,
-        dtype=dtype,
         progress=output.progress(),
         note=output.note,
     )

@@ -53,7 +53,7 @@ def evaluate(
     from pathlib import Path
 
     from mmrec.cli.tables import print_beam, print_comparisons, print_evaluation, print_lists, print_slices
-    from mmrec.training import evaluate_bundle
+    from mmrec.training import EvaluationSettings, evaluate_bundle
     from mmrec.training.reports import prepare_report, report_evaluation
     from mmrec.training.saved_ranks import check_writable
     from mmrec.training.saved_ranks import save_questions as save
@@ -67,12 +67,8 @@ def evaluate(
     result = evaluate_bundle(
         bundle,
         dataset or None,
-        device=device,
-        dtype=dtype,
+        EvaluationSettings(split, lengths, None if beam_sample == -1 else beam_sample, device, dtype),
         progress=output.progress(),
-        split=split,
-        cutoffs=lengths,
-        beam_sample=None if beam_sample == -1 else beam_sample,
         note=output.note,
     )
     if save_questions:

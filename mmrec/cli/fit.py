@@ -92,6 +92,15 @@ def fit(
             show_default=False,
         ),
     ] = -1,
+    cache: Annotated[
+        str,
+        typer.Option(
+            "--cache",
+            metavar="FOLDER",
+            help="Vectors computed before, by fits and by mmrec embed. [BUNDLE/.fit/cache]",
+            show_default=False,
+        ),
+    ] = "",
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start every stage anew, whatever earlier fits have left in the folder.")
     ] = False,
@@ -104,8 +113,8 @@ def fit(
     """Embed, fuse, quantise, train, evaluate, and publish a bundle.
 
     Started again after a kill, the same command goes on where it stopped. The bundle is published whole or not at all.
-    Vectors of pictures and words are kept in the folder: another fit into it encodes anew only when pictures, words or
-    their models have changed. On several GPUs, start it with accelerate launch -m or torchrun -m.
+    Vectors of pictures and words are cached by content: another fit into the folder, or with the same --cache, encodes
+    only what has changed. On several GPUs, start it with accelerate launch -m or torchrun -m.
 
     Example:
         mmrec fit data/shop --out bundle/
@@ -113,10 +122,11 @@ def fit(
         torchrun --nproc-per-node 4 -m mmrec fit data/shop --out bundle/
     """
     from dataclasses import replace
+    from pathlib import Path
 
     from mmrec.cli.tables import print_evaluation
     from mmrec.runtime.processes import in_main_process
-    from mmrec.training import fit_dataset
+    from mmrec.training import FitRun, fit_dataset
     from mmrec.training import preset as preset_config
 
     config = preset_config(preset, language_model=language_model)
@@ -143,16 +153,19 @@ def fit(
     # In a group of processes one speaks for all.
     speaks = in_main_process(device)
     output = Output(json=json, quiet=quiet or not speaks)
-    holds = None if holds_changes == -1 else holds_changes
+    run = FitRun(
+        cache=Path(cache) if cache else None,
+        log_dir=Path(log_dir) if log_dir else None,
+        holds_changes=None if holds_changes == -1 else holds_changes,
+        fresh=fresh,
+    )
     result = fit_dataset(
         dataset,
         out,
         config,
         output.progress(),
-        log_dir=log_dir or None,
-        holds_changes=holds,
+        run=run,
         note=output.note,
-        fresh=fresh,
     )
     if not speaks:
         return

@@ -20,7 +20,7 @@ from mmrec.errors import InvalidArgumentError, NotFoundError
 from mmrec.sdk.options import TagOptions
 
 if TYPE_CHECKING:
-    from mmrec.training.impute_column import FilledColumn
+    from mmrec.training.impute_column import ImputedColumn
 
 _SHOWN = 20
 
@@ -178,29 +178,29 @@ def _fill_in(dataset: Path, options: TagOptions, fill: Filling, compute: Compute
     if modality not in sides:
         words = ", ".join(str(side.value) for side in Modality)
         raise InvalidArgumentError(f"modality is {modality!r:.80}; it must be one of {words}", field="modality")
-    from mmrec.training.impute_column import FillSource, fill_dataset_column, write_filled
+    from mmrec.training.imputation import ImputationConfig
+    from mmrec.training.impute_column import ImputationSource, check_format, impute_dataset_column, write_imputed
 
-    source = FillSource(
+    if fill.out:
+        check_format(Path(fill.out))
+    source = ImputationSource(
         bundle=fill.bundle, encoders=fill.encoders, device=compute.device, dtype=compute.dtype, seed=fill.seed
     )
-    filled = fill_dataset_column(
+    filled = impute_dataset_column(
         dataset,
         column,
         source,
+        ImputationConfig(modality=sides[modality], min_confidence=fill.min_confidence, top_k=options["k"]),
         labels=tuple(options["labels"]),
-        modality=sides[modality],
-        min_confidence=fill.min_confidence,
-        top_k=options["k"],
-        out=Path(fill.out) if fill.out else None,
         progress=sink.progress(),
         note=sink.note,
     )
     if fill.out:
-        write_filled(filled, Path(fill.out))
+        write_imputed(filled, Path(fill.out))
     _print_filled(sink, filled, fill.out)
 
 
-def _print_filled(sink: Output, filled: FilledColumn, out: str) -> None:
+def _print_filled(sink: Output, filled: ImputedColumn, out: str) -> None:
     sink.data(filled.as_json(values=not out))
     rows = [("items", f"{len(filled.item_ids):,}")]
     rows += [(name, f"{count:,}") for name, count in filled.counts.items()]

@@ -41,7 +41,6 @@ class Loaded(NamedTuple):
         items_file: Name of the items table; '' without one.
         events_file: Name of the events table; '' without one.
         events: Of the events table; None without one.
-        users_file: Name of the users table; '' without one.
         user_rows: Rows of the users table; None when there is no such table.
         summary: How many rows of items and events are used.
     """
@@ -53,7 +52,6 @@ class Loaded(NamedTuple):
     items_file: str
     events_file: str
     events: Events | None
-    users_file: str
     user_rows: int | None
     summary: DatasetSummary
 
@@ -102,7 +100,6 @@ def load_tables(
         items_file=items.file if items is not None else "",
         events_file=events_table.file if events_table is not None else "",
         events=events,
-        users_file=users.file if users is not None else "",
         user_rows=users.rows if users is not None else None,
         summary=DatasetSummary(
             tables=tuple([*tables, events.summary] if events is not None else tables),

@@ -1,24 +1,25 @@
 """Measures rankers chunk by chunk: ranks of the targets, list metrics, table rows with intervals.
 
+<<<<<<< HEAD
 Works on scores or lists of a chunk of questions; knows nothing about what made them. `measure_scorers` is the whole
 harness for anything that scores histories: it shuffles the catalogue first, because the order of rows may show when an
 item first appeared.
+=======
+Works on scores or lists of a chunk of questions; knows nothing about what made them.
+>>>>>>> main
 """
 
 # Axes: B questions of a chunk, Q questions, N items, K list places, D embedding dimensions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.data.interactions import Interactions
-from mmrec.data.splits import LeaveOneOut
-from mmrec.evaluation.floors import Scorer
 from mmrec.evaluation.intervals import VALUES_AT_ONCE, Interval, bootstrap_intervals
 from mmrec.evaluation.lists import ListTally, top_lists
 from mmrec.evaluation.metrics import (
@@ -30,12 +31,9 @@ from mmrec.evaluation.metrics import (
     ranks_in_lists,
     summarise,
 )
-from mmrec.evaluation.relabelling import relabel_split, shuffled_rows
 
 Key = tuple[str, str]
 """Name of a ranker, and ``removed`` or ``kept`` for what happens to seen items."""
-
-QUESTIONS_AT_ONCE = 256
 
 
 class QuestionChunk(NamedTuple):
@@ -134,6 +132,7 @@ def rows_of(ranks: Mapping[Key, Ranks], cutoffs: Sequence[int]) -> dict[Key, Met
                 name, ranks[key], remove_seen=seen == "removed", cutoffs=cutoffs, intervals=by_place[place]
             )
     return rows
+<<<<<<< HEAD
 
 
 def measure_scorers(
@@ -168,3 +167,5 @@ def measure_scorers(
             for remove_seen in (True, False):
                 measurement.add_scores(name, scores_BN, chunk, remove_seen=remove_seen)
     return measurement.rows()
+=======
+>>>>>>> main

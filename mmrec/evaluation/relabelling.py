@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
-from mmrec.data.splits import LeaveOneOut, Split
 
 
 def shuffled_rows(items: int, seed: int = 0) -> npt.NDArray[np.int64]:
@@ -45,18 +44,3 @@ def relabel_catalogue(catalogue: Catalogue, new_rows_N: npt.NDArray[np.int64], s
 def relabel_interactions(interactions: Interactions, new_rows_N: npt.NDArray[np.int64]) -> Interactions:
     """The same events of the same users, with items in their new rows."""
     return dataclasses.replace(interactions, items_E=new_rows_N.astype(np.int32)[interactions.items_E])
-
-
-def relabel_split(split: LeaveOneOut, new_rows_N: npt.NDArray[np.int64]) -> LeaveOneOut:
-    """The same split with items in their new rows."""
-    new_rows = new_rows_N.astype(np.int32)
-
-    def questions(part: Split) -> Split:
-        histories = [new_rows[history] for history in part.histories]
-        return Split(part.users_U, histories, new_rows[part.targets_U])
-
-    return LeaveOneOut(
-        train=relabel_interactions(split.train, new_rows_N),
-        validation=questions(split.validation),
-        test=questions(split.test),
-    )

@@ -1,7 +1,7 @@
 """A filter against columns: which rows pass. What is wrong with it is an error that points at the character.
 
 The unit of work is one filter over some rows; every row passes or does not for what it holds itself, so a few rows can
-be asked about as well as all. What comparisons mean is told in `mmrec.filters.filter`; knows nothing about catalogues.
+be asked about as well as all. `mmrec.filters.filter` defines what comparisons mean; knows nothing about catalogues.
 """
 
 # Axes: N rows
@@ -71,7 +71,7 @@ class Evaluation(NamedTuple):
             return self._compare(condition)
         if isinstance(condition, Not):
             return ~self.rows(condition.condition)
-        # Every part is evaluated, for a mistake in the last one is a mistake whatever the first ones say.
+        # Every part is evaluated: an error in the last one is reported whatever the first ones evaluate to.
         parts = [self.rows(part) for part in condition.conditions]
         join = np.logical_and if isinstance(condition, All) else np.logical_or
         return np.asarray(join.reduce(parts), np.bool_)
@@ -130,15 +130,15 @@ class Evaluation(NamedTuple):
         # the column writes its numbers otherwise.
         if not family or value.wild or not (orders or (_plain(value) and family in column.written_otherwise)):
             return
-        mends = [*_column_mends(column, name, family)]
+        remedies = [*_column_remedies(column, name, family)]
         if family == "number" and orders:
-            mends.append(f'compare as texts with {operator} "{value.text:.60}"')
+            remedies.append(f'compare as texts with {operator} "{value.text:.60}"')
         elif not orders:
-            mends.append("give the value in quotes, as the column writes it")
+            remedies.append("give the value in quotes, as the column writes it")
         raise self._refusal(
             comparison.column.at,
             f"column {name!r:.60} is text, {column.why_text()}; {operator} a {family} needs a column of {family}s "
-            f"only: {', or '.join(mends) or 'compare with = or :'}",
+            f"only: {', or '.join(remedies) or 'compare with = or :'}",
         )
 
     def _number(self, column: FilterColumn, comparison: Comparison, value: Literal) -> float:
@@ -147,12 +147,12 @@ class Evaluation(NamedTuple):
             raise self._refusal(comparison.column.at, f"column {name!r:.60} is true or false; compare it with = or !=")
         number = None if value.wild else self._read(column, comparison, value)
         if number is None:
-            mend = "; * goes with columns of text alone, so compare with < and >" if value.wild else ""
+            remedy = "; * goes with columns of text alone, so compare with < and >" if value.wild else ""
             if column.family == "number" and read_value("date", value.text) is not None:
-                mend = f'; if they are days such as 20240531, say so: [columns] {_key(name)} = "date" in dataset.toml'
+                remedy = f'; if they are days such as 20240531, say so: [columns] {_key(name)} = "date" in dataset.toml'
             raise self._refusal(
                 value.at,
-                f"column {name!r:.60} holds {_held(kind)}, received {value.text!r:.60}; give {_WANTED[kind]}{mend}",
+                f"column {name!r:.60} holds {_held(kind)}, received {value.text!r:.60}; give {_WANTED[kind]}{remedy}",
             )
         return number
 
@@ -163,9 +163,10 @@ class Evaluation(NamedTuple):
         name, text = comparison.column.text, value.text
         unit, known = unit_of(text), column.units
         if unit and column.tally is not None and unit not in known:
-            told = f"in {known[0]}" if known else "without a currency"
+            currency = f"in {known[0]}" if known else "without a currency"
             raise self._refusal(
-                value.at, f"the amounts of column {name!r:.60} are {told}, received {text!r:.60}; give the number alone"
+                value.at,
+                f"the amounts of column {name!r:.60} are {currency}, received {text!r:.60}; give the number alone",
             )
         plain, own = number_of(text), column.value(text)
         if plain is None or own is None or plain == own:
@@ -257,7 +258,7 @@ def _plain(value: Literal) -> bool:
     return number_of(value.text) is not None or read_value("date", value.text) is not None
 
 
-def _column_mends(column: FilterColumn, name: str, family: str) -> Iterator[str]:
+def _column_remedies(column: FilterColumn, name: str, family: str) -> Iterator[str]:
     """What would make a text column one of numbers, or of dates."""
     tally = column.tally
     if tally is None:

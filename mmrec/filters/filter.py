@@ -49,12 +49,12 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.column_kinds import NAMES
 from mmrec.catalogue.text_columns import TextColumn
 from mmrec.errors import InvalidArgumentError
-from mmrec.filters.cache import FilterCache, KeptBitmap
+from mmrec.filters.cache import CachedMask, FilterCache
 from mmrec.filters.columns import FilterColumn, read_column
 from mmrec.filters.evaluation import Evaluation, instead
 from mmrec.filters.grammar import parse_filter
+from mmrec.filters.mask import Bitmap, EligibilityMask
 
-Bitmap = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
 
@@ -63,28 +63,29 @@ class CatalogueFilter:
 
     Args:
         catalogue: The items; kept, and never changed.
-        cache_size: Filters whose bitmaps are remembered, N/8 bytes each; the ones used longest ago are forgotten.
+        cache_size: Filters whose masks are cached, up to 10 N bytes each; the ones used longest ago are forgotten.
 
     Raises:
         InvalidArgumentError: the cache size is negative.
     """
 
-    def __init__(self, catalogue: Catalogue, *, cache_size: int = 256) -> None:
+    def __init__(self, catalogue: Catalogue, *, cache_size: int = 64) -> None:
         if cache_size < 0:
             raise InvalidArgumentError(f"cache_size is {cache_size}; it must be 0 or more", field="cache_size")
         own = {"item_id": catalogue.item_ids, "title": catalogue.titles, "description": catalogue.descriptions}
         self._texts = {name: TextColumn.of(texts) for name, texts in {**own, **catalogue.attributes}.items()}
         self._kinds = catalogue.kinds
         self._items = len(catalogue)
-        self._alive_N = np.ones(self._items, np.bool_) if catalogue.alive_N is None else catalogue.alive_N.copy()
+        alive_N = catalogue.alive_N
+        self._every = EligibilityMask(np.ones(self._items, np.bool_) if alive_N is None else alive_N.copy())
         self._columns: dict[str, FilterColumn] = {}
         self._cache = FilterCache(cache_size)
 
-    def over(self, catalogue: Catalogue, rows_M: Rows) -> CatalogueFilter:
+    def with_changes(self, catalogue: Catalogue, rows_M: Rows) -> CatalogueFilter:
         """The filters of a changed catalogue; these stay as they are. They say what filters made anew would say.
 
         Columns that were read are carried on where they have stayed of one kind, and are read anew when they are next
-        asked for where not. A remembered bitmap is carried on when it is next asked for, by comparing the rows of the
+        asked for where not. A cached mask is carried on when it is next asked for, by comparing the rows of the
         delta segments alone.
 
         Args:
@@ -125,22 +126,22 @@ class CatalogueFilter:
         return found.numbers()
 
     def check(self, expression: str) -> None:
-        """Refuse a filter that `bitmap` would refuse.
+        """Refuse a filter that `mask` would refuse.
 
         Raises:
-            InvalidArgumentError: it is too long, not of the language, names a column that is not there, or compares
-                a column with what it cannot be compared with.
+            InvalidArgumentError: see `mask`.
         """
-        self.bitmap(expression)
+        self.mask(expression)
 
     def bitmap(self, expression: str) -> Bitmap:
-        """Which items pass.
+        """Which items pass; see `mask`. Not to be written to. Shape: (N,), bool."""
+        return self.mask(expression).rows_N
+
+    def mask(self, expression: str) -> EligibilityMask:
+        """The items that pass.
 
         Args:
             expression: The filter; blank lets every item pass. A row that is no item any more never does.
-
-        Returns:
-            Not to be written to. Shape: (N,), bool.
 
         Raises:
             InvalidArgumentError: it is too long, not of the language, names a column that is not there, or compares
@@ -152,21 +153,23 @@ class CatalogueFilter:
             )
         key = expression.strip()
         if not key:
-            return _frozen(self._alive_N)
-        kept = self._cache.bitmap(key)
+            return self._every
+        kept = self._cache.mask(key)
+        if kept is not None and kept.every is self._every:
+            return kept.mask
         found_N = None if kept is None else self._carried_on(kept, key)
-        if found_N is None:
-            used = dict[str, FilterColumn]()
+        if kept is not None and found_N is not None:
+            return self._keep(key, found_N, kept.used)
+        used = dict[str, FilterColumn]()
 
-            def read(name: str) -> FilterColumn:
-                return used.setdefault(name, self._read(name))
+        def read(name: str) -> FilterColumn:
+            return used.setdefault(name, self._read(name))
 
-            found_N = Evaluation(key, self._texts, read).rows(parse_filter(key))
-            self._keep(key, found_N, tuple(map(_meaning, used, used.values())))
-        return _frozen(found_N & self._alive_N)
+        found_N = Evaluation(key, self._texts, read).rows(parse_filter(key))
+        return self._keep(key, found_N, tuple(map(_meaning, used, used.values())))
 
-    def _carried_on(self, kept: KeptBitmap, key: str) -> Bitmap | None:
-        """A remembered bitmap as it is now; None where that takes comparing all rows."""
+    def _carried_on(self, kept: CachedMask, key: str) -> Bitmap | None:
+        """Which rows pass now, deleted ones among them; None where that takes comparing all rows."""
         before = np.unpackbits(kept.packed, count=len(kept.item_ids)).view(np.bool_)
         if kept.item_ids is self._item_ids:
             return before
@@ -179,11 +182,12 @@ class CatalogueFilter:
         rows_X = np.array([row for row in rows if row < self._items], np.int64)
         delta = Evaluation(key, self._texts, lambda name: self._read(name).taken(rows_X))
         found_N[rows_X] = delta.rows(parse_filter(key))
-        self._keep(key, found_N, kept.used)
         return found_N
 
-    def _keep(self, key: str, found_N: Bitmap, used: tuple[tuple[str, ...], ...]) -> None:
-        self._cache.keep_bitmap(key, KeptBitmap(self._item_ids, np.packbits(found_N), used))
+    def _keep(self, key: str, found_N: Bitmap, used: tuple[tuple[str, ...], ...]) -> EligibilityMask:
+        mask = EligibilityMask(found_N & self._every.rows_N)
+        self._cache.keep_mask(key, CachedMask(self._item_ids, np.packbits(found_N), used, self._every, mask))
+        return mask
 
     @property
     def _item_ids(self) -> TextColumn:
@@ -213,8 +217,3 @@ class CatalogueFilter:
 
 def _meaning(name: str, column: FilterColumn) -> tuple[str, ...]:
     return name, *column.meaning
-
-
-def _frozen(found_N: Bitmap) -> Bitmap:
-    found_N.flags.writeable = False
-    return found_N

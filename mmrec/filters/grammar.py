@@ -6,7 +6,7 @@ side are joined by AND, and ``-`` in front negates like NOT. Words of the langua
 word, or a text in single or double quotes with ``\`` before a quote or backslash inside it; so is a column. ``*`` in a
 value of ``=``, ``!=`` and IN stands for any characters, ``\*`` in a quoted one for a star.
 
-Whatever breaks a rule becomes an error that points at the character.
+Anything that breaks a rule becomes an error that points at the character.
 """
 
 from __future__ import annotations

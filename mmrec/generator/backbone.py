@@ -1,10 +1,9 @@
-"""The decoder that reads histories: a small one of our own from scratch, or a pretrained Hugging Face model with LoRA.
+"""The decoder that reads histories: `SmallDecoder`, trained from scratch, or a pretrained Hugging Face model with LoRA.
 
-Knows nothing about items: it is fed embeddings and gives hidden states. Both look to the left only and padding stands
-on the right, so neither is given a mask.
+Maps embeddings to hidden states. Attention is causal and padding is on the right, so no mask is needed.
 """
 
-# Axes: B customers, T history places, H hidden width
+# Axes: B users, T history positions, H hidden width
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ class PretrainedDecoder(nn.Module):
         self.model = model
 
     def forward(self, inputs_BTH: Tensor) -> Tensor:
-        """Hidden states of the last layer, in the number format of the inputs. Shape of both: (B, T, H)."""
+        """Hidden states of the last layer, in the dtype of the inputs. Shape of both: (B, T, H)."""
         inputs_BTH, dtype = inputs_BTH.to(self.model.dtype), inputs_BTH.dtype
         states_BTH: Tensor = self.model(inputs_embeds=inputs_BTH, use_cache=False).last_hidden_state
         return states_BTH.to(dtype)
@@ -43,8 +42,8 @@ def build_backbone(config: GeneratorConfig) -> tuple[Backbone, int]:
     """The model and its hidden width.
 
     Raises:
-        ModelNotAvailableError: a pretrained model is neither on disk nor on a hub that can be reached.
-        InvalidArgumentError: a pretrained model has fewer positions than the longest history.
+        ModelNotAvailableError: a pretrained model is neither on disk nor downloadable.
+        InvalidArgumentError: a pretrained model has fewer positions than `config.max_history`.
     """
     if config.pretrained:
         return _with_lora(config)
@@ -62,7 +61,7 @@ def build_backbone(config: GeneratorConfig) -> tuple[Backbone, int]:
 
 
 def save_backbone(backbone: Backbone, folder: Path) -> None:
-    """Write ``config.json`` and ``model.safetensors``; LoRA matrices are merged into the weights they adapt."""
+    """Write ``config.json`` and ``model.safetensors``; LoRA matrices are merged."""
     if isinstance(backbone, SmallDecoder):
         save_decoder(backbone, folder)
         return
@@ -74,7 +73,7 @@ def save_backbone(backbone: Backbone, folder: Path) -> None:
 
 
 def load_backbone(folder: Path) -> tuple[Backbone, int]:
-    """Read a model that `save_backbone` wrote."""
+    """Inverse of `save_backbone`."""
     if json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] == MODEL_TYPE:
         decoder = load_decoder(folder)
         return decoder, decoder.config.hidden

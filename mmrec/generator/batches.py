@@ -1,9 +1,6 @@
-"""Training batches: windows of histories, bucketed by length, in an order that depends on seed and epoch alone.
+"""Training batches: windows of histories, bucketed by length, in an order derived from seed and epoch."""
 
-Works on catalogue rows; knows nothing about models.
-"""
-
-# Axes: B windows, T places
+# Axes: B windows, T history positions (also called places)
 
 from __future__ import annotations
 
@@ -18,17 +15,17 @@ from torch import Tensor
 from mmrec.generator.negatives import Drawn
 
 POOL = 32
-"""Batches' worth of windows that are sorted by length together: enough to save padding, few enough to stay random."""
+"""Number of batches whose windows are sorted by length together: a trade-off between padding and randomness."""
 
 
 class Batch(NamedTuple):
-    """Windows and what follows each of their places.
+    """Windows and their next-item targets.
 
     Attributes:
         history_BT: Catalogue rows, padded on the right with 0. Shape: (B, T), int64.
-        target_BT: The item after each place. Shape: (B, T), int64.
+        target_BT: The item after each position. Shape: (B, T), int64.
         valid_BT: False where padded. Shape: (B, T), bool.
-        drawn: Items that the item head is trained against; None for the whole catalogue.
+        drawn: Sampled negatives of the item head; None for a full softmax.
     """
 
     history_BT: Tensor
@@ -37,7 +34,7 @@ class Batch(NamedTuple):
     drawn: Drawn | None = None
 
     def share(self, number: int, count: int) -> Batch:
-        """Every `count`-th window from `number` on, without padding that none of them needs; may be empty."""
+        """Every `count`-th window from `number` on, with excess padding removed; may be empty."""
         rows = slice(number, None, count)
         valid_BT = self.valid_BT[rows]
         places = int(valid_BT.sum(1).max()) if len(valid_BT) else 0
@@ -48,7 +45,7 @@ class Batch(NamedTuple):
         )
 
     def on(self, device: torch.device) -> Batch:
-        """The same on another device."""
+        """A copy on another device."""
         history_BT, target_BT, valid_BT = (
             tensor.to(device, non_blocking=True) for tensor in (self.history_BT, self.target_BT, self.valid_BT)
         )
@@ -59,7 +56,7 @@ def pad_histories(histories: Sequence[npt.NDArray[np.int32]], longest: int) -> t
     """The last `longest` items of each history, padded on the right.
 
     Returns:
-        Catalogue rows and validity. Shapes: (B, T), int64 and bool. T is at least 1.
+        Catalogue rows and validity mask. Shapes: (B, T), int64 and bool. T is at least 1.
     """
     tails = [history[-longest:] for history in histories]
     places = max([1, *map(len, tails)])
@@ -72,10 +69,10 @@ def pad_histories(histories: Sequence[npt.NDArray[np.int32]], longest: int) -> t
 
 
 def padded_size(rows: int) -> int:
-    """So many rows or a few more, one of sixteen sizes per power of two.
+    """`rows` rounded up to one of sixteen sizes per power of two.
 
-    Libraries prepare themselves for every shape they meet, which takes longer than a small product, and keep that of
-    the last thousand or so: sizes that vary from request to request should be few.
+    Libraries prepare kernels for every new shape, which takes longer than a small product, and cache about a thousand
+    of them: sizes that vary from request to request should be few.
     """
     step = 1 << max(0, rows.bit_length() - 5)
     return -(-rows // step) * step
@@ -84,18 +81,18 @@ def padded_size(rows: int) -> int:
 def epoch_batches(
     histories: Sequence[npt.NDArray[np.int32]], *, longest: int, positions: int, seed: int, epoch: int, done: int = 0
 ) -> Iterator[Batch]:
-    """Every training transition once, in windows of at most `longest` places.
+    """Every training transition once, in windows of at most `longest` positions.
 
-    Histories longer than a window are cut at an offset that differs from epoch to epoch, so that no transition always
-    lacks its past.
+    Histories longer than a window are cut at an offset that differs between epochs, so that no transition always lacks
+    its context.
 
     Args:
-        histories: Catalogue rows, oldest first. Those of fewer than two items hold no transition and are left out.
-        longest: Most places of a window.
-        positions: Most places of a batch, padding included; at least one window is always taken.
+        histories: Catalogue rows, oldest first. Those with fewer than two items are skipped.
+        longest: Maximum positions of a window.
+        positions: Maximum positions of a batch, padding included; a batch has at least one window.
         seed: Of the order and the cuts.
-        epoch: Number of the pass.
-        done: Batches of it that are left out because an earlier run has had them.
+        epoch: Number of the epoch.
+        done: Batches of the epoch to skip, done by an earlier run.
     """
     rng = np.random.default_rng((seed, epoch))
     windows: list[npt.NDArray[np.int32]] = []

@@ -1,11 +1,10 @@
-"""Generating items with the semantic-ID head: by beam search, or by the exact probabilities of all items.
+"""Generates items with the semantic-ID head, by beam search or from the exact probabilities of all items.
 
-Works on a batch of histories already read by the LLM; knows nothing about requests. Each step of a search decodes one
-place per beam; what was written before is kept.
+Works on histories encoded by the LLM. Each step of a beam search decodes one position per beam with a KV cache.
 """
 
-# Axes: B customers, T history places, W beams, C children of a node, N items, H hidden width, V nodes of a depth,
-# Y nodes that are decoded at once
+# Axes: B users, T history positions, W beams, C children of a node, N items, H hidden width, V nodes of a depth,
+# Y nodes or beams decoded at once
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from mmrec.semantic_ids.eligibility import Eligibility
 from mmrec.semantic_ids.path_search import PathResult, best_items, checked_width, search_paths
 
 NODES_AT_ONCE = 2048
-"""Nodes decoded in one go by `exact_log_probs`; bounds memory, changes nothing else."""
+"""Nodes decoded at once by an exact search; bounds memory."""
 
 
 def generate(
@@ -32,15 +31,15 @@ def generate(
     *,
     width: int,
 ) -> PathResult:
-    """The most probable eligible items, by beams or, where that costs no more, exactly. See `beam_search`."""
+    """The most probable eligible items, by exact search if that is no more expensive, else by `beam_search`."""
     search = exact_search if exact_is_cheaper(index, width) else beam_search
     return search(head, encoded, allowed, index, keys, width=width)
 
 
 def exact_is_cheaper(index: DecodeIndex, width: int) -> bool:
-    """Whether all nodes that have a choice are no more than the beams that a search of this width decodes."""
-    deciding = [depth for depth in range(index.levels) if index.choices[depth]]
-    return sum(index.choices) <= sum(min(width, index.nodes[depth]) for depth in deciding)
+    """Whether the tree has no more nodes with several children than the beam search would decode."""
+    branching = [depth for depth in range(index.levels) if index.choices[depth]]
+    return sum(index.choices) <= sum(min(width, index.nodes[depth]) for depth in branching)
 
 
 @torch.inference_mode()
@@ -53,18 +52,18 @@ def beam_search(
     *,
     width: int,
 ) -> PathResult:
-    """Generate the most probable eligible items of each customer.
+    """Generate the most probable eligible items of each user.
 
-    Equal to ranking all eligible items by their probability wherever the beam is wide enough to hold, at every level,
-    each prefix of the answer; a beam as wide as the catalogue always is.
+    Equals ranking all eligible items by probability if the beam is wide enough to hold every prefix of the result at
+    every level; a beam as wide as the catalogue always is.
 
     Args:
         head: The semantic-ID head, in evaluation mode.
-        encoded: Histories read by the LLM.
-        allowed: Items that may be returned, of the same index.
+        encoded: Histories encoded by the LLM.
+        allowed: Eligible items of the same index.
         index: The decode index, on the same device.
         keys: Of its nodes, from `SemanticIdHead.node_keys`.
-        width: Beams per customer, 1 or more; wider than the catalogue is as wide as the catalogue.
+        width: Beams per user, 1 or more; capped at the catalogue size.
 
     Raises:
         InvalidArgumentError: `width` is below 1.
@@ -75,22 +74,22 @@ def beam_search(
 
 
 class _HeadScorer:
-    """Steps of one search, and what they leave for the next.
+    """Scores steps with the semantic-ID head and a KV cache.
 
-    A beam with one item below it has nothing left to decide, and the deeper, the more of these there are: on a CPU,
-    where it can be known for nothing, they are not decoded.
+    A beam with a single item below it is already decided. On a CPU, where checking is cheap, such beams are not
+    decoded.
     """
 
     def __init__(self, head: SemanticIdHead, encoded: EncodedHistory, index: DecodeIndex, keys: NodeKeys) -> None:
         self._head, self._index, self._keys = head, index, keys
-        self._last = max((depth for depth in range(index.levels) if index.choices[depth]), default=-1)
-        self._cache: KVCache | None = head.begin(encoded) if self._last >= 0 else None
+        self._last_choice = max((depth for depth in range(index.levels) if index.choices[depth]), default=-1)
+        self._cache: KVCache | None = head.begin(encoded) if self._last_choice >= 0 else None
         self._slots_BW: Tensor | None = None
-        """Which of the beams in `_cache` each beam is, or goes on from; None for the same."""
+        """Beam in `_cache` that each beam continues; None if they are the same."""
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
         """Log-probability of each child. Shape: (B, W, C), float32."""
-        if depth > self._last or (depth == self._last and children.exists.shape[2] == 1):
+        if depth > self._last_choice or (depth == self._last_choice and children.exists.shape[2] == 1):
             self._cache = None
         beams_BY = None if nodes_BW.is_cuda or not depth or self._cache is None else self._undecided(nodes_BW, depth)
         if self._cache is None or (beams_BY is not None and not beams_BY.shape[1]):
@@ -114,10 +113,7 @@ class _HeadScorer:
         return certain_BWC
 
     def _undecided(self, nodes_BW: Tensor, depth: int) -> Tensor | None:
-        """Beams with more than one item below them, and others where a customer has fewer; None for all beams.
-
-        Shape: (B, Y), int64.
-        """
+        """Beams with more than one item below them, padded with other beams; None for all. Shape: (B, Y), int64."""
         begin = self._index.item_begin[depth]
         undecided_BW = begin.take(nodes_BW + 1) - begin.take(nodes_BW) > 1
         most = padded_size(int(undecided_BW.sum(1).max()))
@@ -132,13 +128,13 @@ class _HeadScorer:
         return state_BQH
 
     def keep(self, parents_BW: Tensor) -> None:
-        """Go on with other beams, each of which continues one of those before."""
+        """Reorder the beams."""
         if self._cache is not None:
             self._slots_BW = parents_BW if self._slots_BW is None else self._slots_BW.gather(1, parents_BW)
 
 
 def _certain(children: Children) -> Tensor:
-    """Log-probabilities where there is no choice: 0, or -inf where a child does not exist."""
+    """Log-probabilities of only children: 0, or -inf where a child does not exist."""
     return torch.where(children.exists, 0.0, float("-inf"))
 
 
@@ -151,16 +147,16 @@ def exact_search(
     *,
     width: int,
 ) -> PathResult:
-    """What a beam search as wide as the catalogue would return, cut to `width`; arguments as in `beam_search`."""
+    """The `width` best items of a beam search as wide as the catalogue; arguments as in `beam_search`."""
     checked_width(width, index)
     return best_items(_exact(head, encoded, index, keys), allowed, index, width=width)
 
 
 @torch.inference_mode()
 def exact_log_probs(head: SemanticIdHead, encoded: EncodedHistory, index: DecodeIndex, keys: NodeKeys) -> Tensor:
-    """Log-probability of every item, level by level over every node of the tree. Shape: (B, N), float32.
+    """Log-probability of every item, by catalogue row. Shape: (B, N), float32.
 
-    Costs a decoder step per customer and node that has a choice: for catalogues of thousands, and for checking beams.
+    Costs a decoder step per user and node with several children: for catalogues of thousands, and for tests.
     """
     by_place_BN = _exact(head, encoded, index, keys)
     by_row_BN = torch.empty_like(by_place_BN)
@@ -182,16 +178,16 @@ def _exact(head: SemanticIdHead, encoded: EncodedHistory, index: DecodeIndex, ke
         for nodes_Y in torch.split(choice_V, NODES_AT_ONCE):
             queries = len(nodes_Y)
             state_BYlH = head(
-                tuple(written_V[nodes_Y].expand(batch, -1) for written_V in prefix_lV),
+                tuple(node_V[nodes_Y].expand(batch, -1) for node_V in prefix_lV),
                 query_B1H.expand(-1, queries, -1),
                 encoded,
                 encoded.valid_BT.unsqueeze(1).expand(-1, queries, -1),
                 keys,
             )
             children = index.children(nodes_Y, depth)
-            every = Children(*(part.expand(batch, *part.shape) for part in children))
-            step_BYC = head.child_log_probs(state_BYlH[:, :, -1], every, depth, keys)
+            expanded = Children(*(part.expand(batch, *part.shape) for part in children))
+            step_BYC = head.child_log_probs(state_BYlH[:, :, -1], expanded, depth, keys)
             score_next_BV[:, children.nodes[children.exists]] += step_BYC[:, children.exists]
         score_BV = score_next_BV
-        prefix_lV = (*(written_V[parent_V] for written_V in prefix_lV), torch.arange(len(parent_V), device=device))
+        prefix_lV = (*(node_V[parent_V] for node_V in prefix_lV), torch.arange(len(parent_V), device=device))
     return score_BV

@@ -1,4 +1,4 @@
-"""What a generator is made of and how it is trained: two frozen values, checked when they are made."""
+"""Configuration of the generator and its training."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mmrec.contract.rules import MAX_HISTORY
 from mmrec.errors import InvalidArgumentError
 
 STEPS_PER_EPOCH = 24
-"""Fewest steps in a pass over a small set: one large step a pass learns next to nothing."""
+"""Minimum steps per epoch on small training sets; a few large steps learn almost nothing."""
 
 FEWEST_POSITIONS = 128
-"""A smaller step than this is mostly noise, however small the set."""
+"""Minimum history positions per step; smaller steps are mostly noise."""
 
 
 PathKeys = Literal["nodes", "codes"]
@@ -21,29 +21,28 @@ Softmax = Literal["auto", "full", "sampled"]
 
 @dataclass(frozen=True, slots=True)
 class GeneratorConfig:
-    """Shape of the LLM and its heads.
+    """Architecture of the LLM and its heads.
 
     Attributes:
-        pretrained: Hub id or local folder of a Hugging Face decoder-only model, trained further with LoRA. Empty:
-            a small decoder of the sizes below, trained from scratch.
+        pretrained: Hub id or local folder of a Hugging Face decoder-only model, fine-tuned with LoRA. Empty: a small
+            decoder of the sizes below, trained from scratch.
         hidden: Width of the hidden state, a multiple of `heads`.
         layers: Transformer layers.
         heads: Attention heads.
         qk_norm: Whether a model trained from scratch normalises queries and keys.
         decoder_layers: Layers of the semantic-ID head.
-        path_keys: What the semantic-ID head scores the children of a node against: ``nodes``, the tokens of the items
-            below each, or ``codes``, one learned vector per code and level.
+        path_keys: Keys that the semantic-ID head scores children of a node against: ``nodes``, built from the tokens of
+            the items below each child, or ``codes``, one learned vector per code and level.
         max_history: Most recent items that are read, one position each; 1 to 1,000.
         dropout: Applied to item tokens, attention and hidden states.
-        residual_dropout: Share of items that look cold in a training step: their learned residual and their followers
-            are hidden.
-        followers: Most items whose residuals an item borrows because they follow it in training histories; 0 for none.
-        alike: Most items whose residuals an item borrows because their words are like its own; 0 for none.
-        sketch: Dimensions of the sketch of an item's words beside its fused embedding; 0 for none.
+        residual_dropout: Share of items treated as cold in a training step: without learned residual and followers.
+        followers: Maximum neighbours of an item by training histories (items that follow it); 0 for none.
+        alike: Maximum neighbours of an item by similar words; 0 for none.
+        sketch: Dimensions of the LSA projection of an item's words beside its fused embedding; 0 for none.
         lora_rank: Rank of the LoRA matrices of a pretrained model.
-        use_ids: Whether warm items have a learned residual; without, items are known by their content alone.
-        use_content: Whether tokens hold the fused embedding; without, items are known by their ids alone, and cold
-            items by nothing.
+        use_ids: Whether warm items have a learned residual; otherwise tokens are built from content alone.
+        use_content: Whether tokens include the fused embedding; otherwise warm items are represented by their residual
+            alone, and all cold items look the same.
     """
 
     pretrained: str = ""
@@ -96,29 +95,28 @@ class GeneratorConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How the generator is trained.
+    """Training options of the generator.
 
     Attributes:
-        epochs: Most passes over the training histories.
+        epochs: Maximum epochs over the training histories.
         patience: Epochs without a better validation NDCG@10 after which training stops.
-        batch_positions: Most history positions per step. A small set takes fewer, so that an epoch still has
+        batch_positions: Maximum history positions per step; fewer on small training sets, so that an epoch has at least
             `STEPS_PER_EPOCH` steps.
-        learning_rate: Peak of AdamW's rate, reached after `warmup_steps` and lowered by a cosine.
+        learning_rate: Peak learning rate of AdamW, reached after `warmup_steps`, followed by a cosine.
         weight_decay: Of AdamW, on matrices only.
-        warmup_steps: Steps over which the rate grows from zero.
-        semantic_id_weight: Weight of the semantic-ID loss beside the item loss.
-        semantic_id_share: Share of the places of each batch, drawn anew, that the semantic-ID head is trained on; its
-            decoder costs more per place than the LLM.
-        label_smoothing: Of the item loss, 0 to below 1.
-        validation_users: Most users the metric is measured on after each epoch.
-        max_minutes: Training stops after the epoch in which this much time has passed; 0 for no limit.
-        softmax: Of the item head: ``full`` over the whole catalogue, ``sampled`` against `negatives` drawn items, or
+        warmup_steps: Steps of the linear warm-up.
+        semantic_id_weight: Weight of the semantic-ID loss relative to the item loss.
+        semantic_id_share: Share of positions of each batch, drawn at random, that the semantic-ID head is trained on;
+            its decoder costs more per position than the LLM.
+        label_smoothing: Of the item loss, in [0, 1).
+        validation_users: Maximum users that the metric is measured on after each epoch.
+        max_minutes: Training stops after the epoch in which this time is exceeded; 0 for no limit.
+        softmax: Of the item head: ``full`` over the whole catalogue, ``sampled`` with `negatives` sampled items, or
             ``auto``: full for up to `full_softmax_items` items.
         full_softmax_items: See `softmax`.
-        negatives: Items drawn per step, with replacement.
-        ema_decay: Share of an exponential moving average of the weights that stays at each step, 0 for none. The
-            averaged weights are the ones that are evaluated and kept.
-        checkpoint_minutes: Time between checkpoints inside an epoch; one is always written at its end.
+        negatives: Items sampled per step, with replacement.
+        ema_decay: Decay of an exponential moving average of the weights, which is then evaluated and kept; 0 for none.
+        checkpoint_minutes: Time between checkpoints within an epoch; one is always written at its end.
     """
 
     epochs: int = 30
@@ -139,11 +137,11 @@ class TrainingConfig:
     checkpoint_minutes: float = 5.0
 
     def samples(self, items: int) -> bool:
-        """Whether the item head is trained against drawn items for a catalogue of this many."""
+        """Whether a catalogue of `items` is trained with sampled softmax."""
         return self.softmax == "sampled" or (self.softmax == "auto" and items > self.full_softmax_items)
 
     def positions_for(self, transitions: int) -> int:
-        """History positions per step for a training set of this many transitions."""
+        """History positions per step for a training set of `transitions`."""
         return max(
             min(self.batch_positions, transitions // STEPS_PER_EPOCH), min(FEWEST_POSITIONS, self.batch_positions)
         )

@@ -1,7 +1,6 @@
-"""Work on a GPU that is recorded once and replayed: a few hundred kernels for the price of one launch.
+"""CUDA graphs: GPU work that is recorded once and replayed, hundreds of kernels for the cost of one launch.
 
-Works on any function that reads and writes fixed memory and waits for nothing; knows nothing about models. On a CPU
-there is nothing to record, and the function itself is called each time.
+Works on any function that uses fixed memory and never synchronises. On a CPU the function itself is called each time.
 """
 
 from __future__ import annotations
@@ -14,18 +13,17 @@ import torch
 T = TypeVar("T")
 
 WARM_UPS = 2
-"""Calls before the recording, in which libraries make what they need once."""
+"""Calls before the recording, in which libraries initialise."""
 
 
 class Recorded(Generic[T]):
     """A function recorded for replay.
 
     Args:
-        work: What it gives is written anew by each `replay`, in the same memory. It must always do the same operations
-            on the same memory.
+        work: Must always do the same operations on the same memory; `replay` writes its result into the same tensors.
         device: Where it computes.
-        pool: From `graph_pool`, shared by recordings none of which is replayed while what another
-            gave is still read; None for memory of its own.
+        pool: From `graph_pool`; recordings that share a pool must not be replayed while the result of another is still
+            in use. None for a pool of its own.
     """
 
     def __init__(self, work: Callable[[], T], device: torch.device, pool: Any = None) -> None:
@@ -36,21 +34,21 @@ class Recorded(Generic[T]):
             self.given = work()
             return
         with torch.cuda.device(device):
-            # Not on the stream that is in use: what a warm-up allocates there would count as of the recording.
-            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            beside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(beside):
+            # On another stream: warm-up allocations on the current one would become part of the recording.
+            side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side_stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side_stream):
                 for _ in range(WARM_UPS):
                     work()
-            torch.cuda.current_stream().wait_stream(beside)
+            torch.cuda.current_stream().wait_stream(side_stream)
             graph = torch.cuda.CUDAGraph()
-            # Other threads may go on with work of their own while this one records.
+            # "thread_local" lets other threads use the GPU while this one records.
             with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
                 self.given = work()
             self._graph = graph
 
     def replay(self) -> T:
-        """Do it again; in the order of the calling thread's stream, without waiting."""
+        """Run the work on the calling thread's stream, without synchronising."""
         if self._graph is None:
             self.given = self._work()
         else:
@@ -59,5 +57,5 @@ class Recorded(Generic[T]):
 
 
 def graph_pool(device: torch.device) -> Any:
-    """Memory that recordings share which are replayed one after the other; None on a CPU."""
+    """A memory pool for recordings that are replayed one after the other; None on a CPU."""
     return torch.cuda.graph_pool_handle() if device.type == "cuda" else None

@@ -1,11 +1,11 @@
-"""One layer of the semantic-ID head's decoder: attention over the path, over the history, and a feed-forward network.
+"""One layer of the semantic-ID decoder: self-attention over the path, cross-attention to the history, feed-forward.
 
-Works on states and what they attend to; knows nothing about nodes and codes. Two ways to the same states: whole paths
-at once, as in training, and one more place of each path, as in a search.
+Computes whole paths at once (`forward`, for training) or one more position of each path with a KV cache (`step`, for
+search).
 """
 
-# Axes: B customers, T history places, H hidden width, l codes written, Q queries (history places in training, beams in
-# search), h heads, w width of a head
+# Axes: B users, T history positions, H hidden width, l path positions, Q queries (history positions in training, beams
+# in search), h heads, w width of a head
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class HistoryKV(NamedTuple):
 
 
 class DecoderLayer(nn.Module):
-    """Attention over the path, attention over the history, and a feed-forward network; norms first."""
+    """Self-attention over the path, cross-attention to the history, and a feed-forward network; pre-norm."""
 
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class DecoderLayer(nn.Module):
         return torch.add(x_BQlH, self.drop(self.mlp(x_BQlH)))
 
     def attended_history(self, keys_BTH: Tensor) -> HistoryKV:
-        """Keys and values of the history."""
+        """Keys and values of the history for cross-attention."""
         batch, _, hidden = keys_BTH.shape
         key, value = (
             part.view(batch, -1, self.heads, hidden // self.heads).transpose(1, 2)
@@ -61,17 +61,17 @@ class DecoderLayer(nn.Module):
     def step(
         self, x_BQH: Tensor, path_BQl2hw: Tensor | None, history: HistoryKV, visible_B11T: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """One layer for one more place of each path, and `KVCache.paths` with it."""
+        """The layer for one more path position; also returns the extended entry of `KVCache.paths`."""
         batch, queries, hidden = x_BQH.shape
         width = hidden // self.heads
         qkv_BQ3hw = self.path_qkv(self.path_norm(x_BQH)).view(batch, queries, 3, self.heads, width)
         own_BQ12hw = qkv_BQ3hw[:, :, 1:].unsqueeze(2)
         if path_BQl2hw is None:
-            path_BQl2hw, mixed_BQhw = own_BQ12hw, qkv_BQ3hw[:, :, 2]
+            path_BQl2hw, attended_BQhw = own_BQ12hw, qkv_BQ3hw[:, :, 2]
         else:
             path_BQl2hw = torch.cat([path_BQl2hw, own_BQ12hw], dim=2)
-            mixed_BQhw = _mixed(qkv_BQ3hw[:, :, 0], path_BQl2hw)
-        x_BQH = x_BQH + self.path_out(mixed_BQhw.reshape(batch, queries, hidden))
+            attended_BQhw = _attention(qkv_BQ3hw[:, :, 0], path_BQl2hw)
+        x_BQH = x_BQH + self.path_out(attended_BQhw.reshape(batch, queries, hidden))
         query_BQH = self.history_query(self.history_norm(x_BQH))
         mixed_BhQw = F.scaled_dot_product_attention(
             query_BQH.view(batch, queries, self.heads, width).transpose(1, 2),
@@ -99,11 +99,8 @@ class DecoderLayer(nn.Module):
         return self.history_out(mixed.transpose(1, 2).reshape(x_BQlH.shape))  # type: ignore[no-any-return]
 
 
-def _mixed(query_BQhw: Tensor, path_BQl2hw: Tensor) -> Tensor:
-    """Attention of one place over the few of its own path, for which a product of matrices is too much. As the query.
-
-    Computed in float32 whatever the products around it are in.
-    """
+def _attention(query_BQhw: Tensor, path_BQl2hw: Tensor) -> Tensor:
+    """Attention of the newest position over its own short path, elementwise and in float32. Shape: (B, Q, h, w)."""
     key_BQlhw, value_BQlhw = path_BQl2hw.float().unbind(3)
     logits_BQlh = (query_BQhw.float().unsqueeze(2) * key_BQlhw).sum(-1) / math.sqrt(key_BQlhw.shape[-1])
     return (logits_BQlh.softmax(2).unsqueeze(-1) * value_BQlhw).sum(2).to(query_BQhw.dtype)

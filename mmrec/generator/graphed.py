@@ -22,13 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import pad_histories, padded_size
 from mmrec.generator.beam import beam_search
 from mmrec.generator.cuda_graphs import Recorded, graph_pool
 from mmrec.generator.graphed_reader import LEAST_PLACES, GraphedReader, ReadSlot
 from mmrec.generator.semantic_id_head import EncodedHistory, NodeKeys, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex
-from mmrec.semantic_ids.eligibility import FEW, Passing, eligible, eligible_padded, padded_places
+from mmrec.semantic_ids.eligibility import FEW, BatchMasks, eligible, eligible_padded, everything, padded_places
 from mmrec.semantic_ids.path_search import PathResult, checked_width
 
 Histories = Sequence[npt.NDArray[np.int32]]
@@ -143,7 +144,7 @@ class GraphedSearch:
         self,
         histories: Histories,
         left_out: Sequence[npt.NDArray[np.integer[Any]]],
-        within: Sequence[Passing | None] | None = None,
+        within: Sequence[EligibilityMask | None] | None = None,
     ) -> Answer:
         """The most probable eligible items of each customer, as `Generator.read` and `beam_search` find them.
 
@@ -170,7 +171,7 @@ class GraphedSearch:
             slot = self._slot(shape)
             slot.fill(histories, left_out, self.reader.longest, len(self._index.items_N))
             if confined:
-                slot.confine(within or (), self._everything())
+                slot.confine(within or (), self._index.items_N, self._everything())
             torch.index_select(self._tokens_NH, 0, slot.history_R, out=slot.read.inputs_BTH.flatten(0, 1))
             torch.lt(slot.numbers_T, slot.lengths_B1, out=slot.read.valid_BT)
             slot.read.recorded.replay()
@@ -182,7 +183,7 @@ class GraphedSearch:
         self,
         histories: Histories,
         left_out: Sequence[npt.NDArray[np.integer[Any]]],
-        within: Sequence[Passing | None] | None,
+        within: Sequence[EligibilityMask | None] | None,
     ) -> Answer:
         reader = self.reader
         history_BT, valid_BT = (part.to(reader.device) for part in pad_histories(histories, reader.longest))
@@ -210,8 +211,7 @@ class GraphedSearch:
 
     def _everything(self) -> Tensor:
         if self._every_N is None:
-            items = len(self._index.items_N)
-            self._every_N = torch.arange(items + 1, dtype=torch.int32, device=self.reader.device)
+            self._every_N = everything(self._index)
         return self._every_N
 
 
@@ -244,9 +244,10 @@ class SearchSlot:
         is_gpu = device.type == "cuda"
         self._sent = torch.cuda.Event() if is_gpu else None  # type: ignore[no-untyped-call]
         place_BD = self._packed[rows + batch :].view(batch, columns) if columns else None
-        self._own_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=device) if within else None
+        counts_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=device) if within else None
+        self._masks = None if counts_BN is None else BatchMasks(counts_BN, torch.arange(batch, device=device))
         self._sets: list[Tensor | None] = [None] * batch
-        work = partial(_search, head, read.recorded, index, keys, width, place_BD, self._own_BN)
+        work = partial(_search, head, read.recorded, index, keys, width, place_BD, self._masks)
         self.recorded = Recorded(work, device, pool)
 
     def fill(
@@ -275,14 +276,14 @@ class SearchSlot:
         if self._sent is not None:
             self._sent.record()
 
-    def confine(self, within: Sequence[Passing | None], every_N: Tensor) -> None:
-        """Bring sets to where the recording reads them; one that is there already stays."""
-        assert self._own_BN is not None
-        for row, one in enumerate(within):
-            before_N = every_N if one is None else one.before_N
-            if self._sets[row] is not before_N:
-                self._own_BN[row].copy_(before_N)
-                self._sets[row] = before_N
+    def confine(self, within: Sequence[EligibilityMask | None], items_N: Tensor, every_N: Tensor) -> None:
+        """Bring masks to where the recording reads them; one that is there already stays."""
+        assert self._masks is not None
+        for row, mask in enumerate(within):
+            counts_N = every_N if mask is None else mask.counts(items_N)
+            if self._sets[row] is not counts_N:
+                self._masks.counts_SN[row].copy_(counts_N)
+                self._sets[row] = counts_N
 
 
 def _search(
@@ -292,10 +293,10 @@ def _search(
     keys: NodeKeys,
     width: int,
     place_BD: Tensor | None,
-    own_BN: Tensor | None,
+    masks: BatchMasks | None,
 ) -> Answer:
     encoded = read.given
-    allowed = eligible_padded(index, len(encoded.valid_BT), place_BD, own_BN)
+    allowed = eligible_padded(index, len(encoded.valid_BT), place_BD, masks)
     return Answer(beam_search(head, encoded, allowed, index, keys, width=width), encoded.last())
 
 

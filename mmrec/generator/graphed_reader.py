@@ -1,9 +1,9 @@
-"""Reading histories with an LLM on a GPU in one number format, recorded for replay by shape: see `cuda_graphs`.
+"""Encodes histories with the LLM on a GPU in one dtype, as CUDA graphs by shape (`cuda_graphs`).
 
-Works on item tokens; knows nothing about the catalogue and the decode index, so that recordings outlive their changes.
+Works on item tokens, not on the catalogue or decode index, so recordings stay valid when these change.
 """
 
-# Axes: B customers, T history places, H hidden width
+# Axes: B users, T history positions, H hidden width
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
 from mmrec.generator.small_decoder import SmallDecoder
 
 LEAST_PLACES = 16
-"""Fewest history places that are recorded."""
+"""Minimum history length of a recorded shape."""
 
 
 class _Reading:
-    """Runs the LLM; as `Generator.read`, from tokens."""
+    """Runs the LLM as `Generator.read` does, on tokens."""
 
     def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
         self._backbone, self._state_norm, self._dtype = generator.backbone, generator.state_norm, dtype
@@ -44,7 +44,7 @@ class _Reading:
 
 
 class ReadSlot:
-    """Memory that one recording of the LLM reads, and the recording."""
+    """A recording of the LLM for one shape, and its input memory."""
 
     def __init__(self, reading: _Reading, shape: tuple[int, int, int], device: torch.device, pool: Any) -> None:
         self.inputs_BTH = torch.zeros(shape, device=device)
@@ -53,18 +53,18 @@ class ReadSlot:
 
 
 class GraphedReader:
-    """The LLM and the semantic-ID head in one number format, with recordings of the LLM by shape.
+    """The LLM and the semantic-ID head in one dtype, with recordings of the LLM by shape.
 
-    Holds copies of the weights as they are now. A pretrained model is asked itself and not recorded.
+    Copies the weights at construction. A pretrained model is used directly and not recorded.
 
     Args:
-        generator: In evaluation mode, where it is to compute.
-        dtype: Number format of the products.
+        generator: In evaluation mode, on the device to use.
+        dtype: Number format of matrix products.
 
     Attributes:
-        longest: Most history places that are read.
+        longest: Maximum history length.
         head: The semantic-ID head.
-        lock: Held from filling the memory that recordings read to taking out what they gave.
+        lock: Hold it from filling the input memory of recordings until their results are copied.
         can_record: Whether the LLM is a `SmallDecoder`, which can be recorded.
     """
 
@@ -81,7 +81,7 @@ class GraphedReader:
         self._pool = graph_pool(self.device)
 
     def slot(self, batch: int, places: int) -> ReadSlot:
-        """The recording for a shape, made if need be; the lock must be held."""
+        """The recording for a shape, made on first use; the lock must be held."""
         key = (batch, places)
         if key not in self._slots:
             self._slots[key] = ReadSlot(self.encode, (*key, self._hidden), self.device, self._pool)

@@ -1,22 +1,16 @@
-"""Cross-entropy of the item head: over the whole catalogue in chunks of places, or over drawn items with correction.
+"""Cross-entropy of the item head: full softmax in chunks of positions, or sampled softmax with logQ correction.
 
-Works on hidden states, item tokens and catalogue rows; knows nothing about models, batches or training. The scores of
-all places against all items never live at once: a chunk's scores are made, turned into their gradient where they lie,
-multiplied out and overwritten by the next, so that memory is bounded and on a CPU the chunk stays in the cache:
-1.6 to 2.2 times as fast as `torch.nn.functional.cross_entropy` there. It is called with states and tokens as they are:
-
-    loss = item_softmax(states_XH, tokens_NH, target_X, batch.drawn, scale=hidden**-0.5, label_smoothing=0.0)
-
-`Batch.drawn` is None for the whole catalogue, and else the negatives of the step. The loss is a mean over places; its
-gradients reach states and tokens. Under autocast matrix products are computed in autocast's number format, and the
-log-sum-exp in float32.
+The score matrix of all positions against all items never exists as a whole: each chunk's scores are computed, turned
+into gradients in place, multiplied and overwritten by the next chunk. Memory is bounded, and on a CPU the chunk stays
+in the cache: 1.6 to 2.2 times as fast as `torch.nn.functional.cross_entropy`. Under autocast, matrix products use
+autocast's dtype and the log-sum-exp float32.
 
 Sources of the sampled form: Bengio & Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural
 Probabilistic Language Model"; Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
 Recommendations" (logQ correction).
 """
 
-# Axes: X places, N items or drawn items, H hidden width, C places of a chunk
+# Axes: X positions, N items or sampled items, H hidden width, C positions of a chunk
 
 from __future__ import annotations
 
@@ -28,7 +22,7 @@ from torch import Tensor
 from mmrec.generator.negatives import Drawn
 
 _CHUNK_CPU = 2**21
-"""Scores of a chunk, 8 MB: a share of the last-level cache, and enough places for a fast matrix product."""
+"""Scores of a chunk, 8 MB: fits the last-level cache, and is enough for a fast matrix product."""
 
 _CHUNK_GPU = 2**27
 """Scores of a chunk, 512 MB: enough to keep a GPU busy."""
@@ -46,22 +40,22 @@ def item_softmax(
 ) -> Tensor:
     """Mean cross-entropy of scores ``scale * states_XH @ tokens_NH.T``.
 
-    Over the whole catalogue, value and gradients are those of `torch.nn.functional.cross_entropy`, to rounding.
-    Against drawn items, the score of each is lowered by `Drawn.log_expected_M`, and a place's own target among them
-    is left out: the sum of exponentials is then right on average, and the loss tends to the whole one as more items
-    are drawn. Gradients are computed on the way forward, so there is no second derivative.
+    For the whole catalogue, value and gradients equal those of `torch.nn.functional.cross_entropy` up to rounding. For
+    sampled items, `Drawn.log_expected_M` is subtracted from the scores and a position's own target is excluded: the
+    sum of exponentials is then unbiased, and the loss converges to the full one with more samples. Gradients are
+    computed in the forward pass, so there is no second derivative.
 
     Args:
         states_XH: Hidden states. Shape: (X, H).
         tokens_NH: Token of every item. Shape: (N, H).
-        target_X: Catalogue row that came next. Shape: (X,), int64.
-        drawn: Negatives, shared by all places; None for the whole catalogue.
-        scale: Of the scores.
-        label_smoothing: Share of the target spread evenly over the whole catalogue, 0 to below 1.
-        chunk_places: Places computed at once; 0: as many as suit the device.
+        target_X: Catalogue row of the next item. Shape: (X,), int64.
+        drawn: Negatives, shared by all positions; None for the whole catalogue.
+        scale: Factor of the scores.
+        label_smoothing: Share of the target spread evenly over the whole catalogue, in [0, 1).
+        chunk_places: Positions computed at once; 0 to choose by device.
 
     Returns:
-        In nats; NaN for no places at all. Shape: (), float32 (float64 if the states are).
+        In nats; NaN if X is 0. Shape: (), float32 (float64 if the states are).
     """
     device = states_XH.device.type
     exact = torch.float64 if states_XH.dtype == torch.float64 else torch.float32
@@ -74,13 +68,13 @@ def item_softmax(
         loss: Tensor = _LogPartition.apply(states_XH, columns_NH, own_X, target_X, drawn, chunk, compute)
         loss = loss - (1 - label_smoothing) * own_X.mean()
         if label_smoothing:
-            # The mean over places of the mean score over the catalogue.
+            # Mean score over positions and catalogue.
             loss = loss - label_smoothing * torch.dot(states_XH.mean(0), tokens_NH.mean(0))
     return loss
 
 
 class _LogPartition(torch.autograd.Function):
-    """Mean over places of the log of: exp of the own score, plus the sum of exp over all columns but the own one."""
+    """Mean over positions of the log-sum-exp of the target's score and all columns but the target's."""
 
     @staticmethod
     def forward(
@@ -114,7 +108,7 @@ class _LogPartition(torch.autograd.Function):
             total += (sum_C1.log() + top_C1).sum()
             if wanted:
                 grad_X[part] = (own_weight_C1 / sum_C1).squeeze(1)
-                # Dividing the short sides of the products spares a pass over the scores.
+                # Dividing the small operands of the products saves a pass over the scores.
                 narrow_CN = weight_CN.to(compute)
                 grad_XH[part] = (narrow_CN @ narrow_NH) / sum_C1
                 part_CH = (states_XH[part] / sum_C1).to(compute)

@@ -1,17 +1,15 @@
-"""An item's token: what the generator knows of every item, brought to the width of the LLM.
+"""Item tokens: one vector of the LLM's width per item.
 
-Works on catalogue rows; knows nothing about histories and heads. A token is the projection of the item's content (its
-fused embedding, and a sketch of its very words), plus the embeddings of its codes, plus three things that only
-training events can teach: the item's own learned residual, the residuals of the items that follow it in training
-histories, and those of the items whose words are like its own. An item that training has never seen has neither a
-residual nor followers; its neighbours by words lend it what they learned. One that is hidden in a training step looks
-exactly like that, so that cold items are served by what they will have.
+A token is the sum of the projected content (fused embedding and LSA projection of the words), the embeddings of the
+item's codes, its own learned residual, and weighted residuals of its neighbours: items that follow it in training
+histories, and warm items with similar words. A cold item has neither a residual nor followers, only neighbours by
+words; residual dropout shows warm items like this in training.
 
 Sharing residuals over an item-item graph follows LATTICE (Zhang et al. 2021, arXiv:2104.09036) and FREEDOM (Zhou & Shen
 2023, arXiv:2211.06924).
 """
 
-# Axes: N items, R asked rows, C content dimensions, P levels of a semantic ID, K neighbours, H hidden width
+# Axes: N items, R selected rows, C content dimensions, P levels of a semantic ID, K neighbours, H hidden width
 
 from __future__ import annotations
 
@@ -28,29 +26,29 @@ from mmrec.generator.config import GeneratorConfig
 
 
 class Neighbours(NamedTuple):
-    """A few neighbours of every item; a graph laid out as a table.
+    """Up to K neighbours of every item.
 
     Attributes:
-        rows_NK: Catalogue rows, 0 where there are fewer. Shape: (N, K), int64.
-        weights_NK: Shares that sum to one, or zeros for an item without neighbours. Shape: (N, K), float32.
+        rows_NK: Catalogue rows, padded with 0. Shape: (N, K), int64.
+        weights_NK: Weights that sum to one; zeros for padding. Shape: (N, K), float32.
     """
 
     rows_NK: Tensor
     weights_NK: Tensor
 
     def take(self, rows: Tensor | slice) -> Neighbours:
-        """Those of some items."""
+        """Neighbours of some items."""
         return Neighbours(self.rows_NK[rows], self.weights_NK[rows])
 
 
 class ItemTable(NamedTuple):
-    """What the model knows of every item, before projection.
+    """Inputs of the token computation for every item.
 
     Attributes:
-        content_NC: Fused embedding, and whatever else describes the item's content. Shape: (N, C), float32.
+        content_NC: Fused embedding and other content features. Shape: (N, C), float32.
         paths_NP: Semantic IDs. Shape: (N, P), int64.
-        warm_N: Whether the item has training events, and so a learned residual. Shape: (N,), bool.
-        followers: Items that follow in training histories; None for none.
+        warm_N: Whether the item has training events, and thus a learned residual. Shape: (N,), bool.
+        followers: Items that follow it in training histories; None for none.
         alike: Warm items with similar words; None for none.
     """
 
@@ -61,7 +59,7 @@ class ItemTable(NamedTuple):
     alike: Neighbours | None = None
 
     def take(self, rows: Tensor | slice) -> ItemTable:
-        """The table of some items; neighbours stay rows of the whole one."""
+        """The table of some items; neighbours remain rows of the whole catalogue."""
         return ItemTable(
             self.content_NC[rows],
             self.paths_NP[rows],
@@ -72,11 +70,11 @@ class ItemTable(NamedTuple):
 
 
 class ItemTokens(nn.Module):
-    """Token of every item.
+    """Computes the token of every item.
 
     Args:
         config: `use_ids`, `use_content` and `residual_dropout` are read.
-        table: The catalogue; kept as buffers that are not part of the weights.
+        table: The catalogue; stored as non-persistent buffers.
         widths: Codes per level of a semantic ID.
         hidden: Width of a token.
     """
@@ -90,7 +88,7 @@ class ItemTokens(nn.Module):
         self.config = config
         items, dimension = table.content_NC.shape
         self.project = nn.Linear(dimension, hidden)
-        # The last code only tells collisions apart: it says nothing of the item.
+        # The last code only resolves collisions and carries no information about the item.
         self.code_embedding = nn.ModuleList(nn.Embedding(width, hidden) for width in widths[:-1])
         self.residual = nn.Embedding(items, hidden)
         self.share = nn.Parameter(torch.ones(2))
@@ -105,32 +103,32 @@ class ItemTokens(nn.Module):
             self.register_buffer(f"{name}_weights_NK", neighbours and neighbours.weights_NK, persistent=False)
 
     def table(self) -> ItemTable:
-        """The catalogue that was given."""
+        """The catalogue."""
         return ItemTable(
             self.content_NC, self.paths_NP, self.warm_N, self._neighbours("followers"), self._neighbours("alike")
         )
 
     def over(self, table: ItemTable) -> ItemTokens:
-        """The same weights over a changed catalogue: its rows are those of this one and perhaps more after them.
+        """The same weights over a changed catalogue, whose rows start with those of this one.
 
         Args:
-            table: A row past those of this one has no residual. Its `warm_N` must be false there.
+            table: Added rows have no residual; their `warm_N` must be false.
         """
         with torch.device("meta"):
-            made = ItemTokens(self.config, table, (0,), self.norm.normalized_shape[0])
-        made.project, made.code_embedding, made.norm = self.project, self.code_embedding, self.norm
-        made.share = self.share
-        more = len(table.warm_N) - self.residual.num_embeddings
-        weight_NH = F.pad(self.residual.weight.detach(), (0, 0, 0, more)) if more else self.residual.weight.detach()
+            tokens = ItemTokens(self.config, table, (0,), self.norm.normalized_shape[0])
+        tokens.project, tokens.code_embedding, tokens.norm = self.project, self.code_embedding, self.norm
+        tokens.share = self.share
+        added = len(table.warm_N) - self.residual.num_embeddings
+        weight_NH = F.pad(self.residual.weight.detach(), (0, 0, 0, added)) if added else self.residual.weight.detach()
         items, hidden = weight_NH.shape
-        made.residual = nn.Embedding(items, hidden, _weight=weight_NH, _freeze=True)
-        return made.train(self.training)
+        tokens.residual = nn.Embedding(items, hidden, _weight=weight_NH, _freeze=True)
+        return tokens.train(self.training)
 
     def forward(self, rows_R: Tensor | None = None) -> Tensor:
-        """Tokens; some items are hidden at random while training.
+        """Tokens; in training, residual dropout treats random items as cold.
 
         Args:
-            rows_R: Catalogue rows that are wanted; None for all. Shape: (R,), int64.
+            rows_R: Catalogue rows; None for all. Shape: (R,), int64.
 
         Returns:
             Shape: (R, H), float32.
@@ -139,11 +137,11 @@ class ItemTokens(nn.Module):
         return self._tokens(self.table().take(rows), self.residual.weight[rows])
 
     def of_items(self, items: ItemTable, own_M: Tensor) -> Tensor:
-        """Tokens of items as a table describes them, whatever this catalogue has of them.
+        """Tokens of items described by `items` instead of by this catalogue.
 
         Args:
-            items: A row for each; neighbours are rows of this catalogue. Shapes with M for N.
-            own_M: Rows whose residuals the warm ones have; any for the others. Shape: (M,), int64.
+            items: M items; their neighbours are rows of this catalogue.
+            own_M: Rows whose residuals warm items use; arbitrary for cold ones. Shape: (M,), int64.
 
         Returns:
             Shape: (M, H), float32.
@@ -151,7 +149,7 @@ class ItemTokens(nn.Module):
         return self._tokens(items, self.residual.weight[own_M])
 
     def _tokens(self, items: ItemTable, residual_RH: Tensor) -> Tensor:
-        # Sums over neighbours have no kernel in half precision on a CPU, and cost too little to want one.
+        # Weighted embedding sums have no half-precision kernel on a CPU, and are cheap.
         with torch.autocast(self.content_NC.device.type, enabled=False):
             tokens_RH = self.project(items.content_NC)
             if not self.config.use_content:
@@ -160,15 +158,16 @@ class ItemTokens(nn.Module):
                 for level, embedding in enumerate(self.code_embedding):
                     tokens_RH = tokens_RH + embedding(items.paths_NP[:, level])
             if self.config.use_ids:
-                shown_R1 = self._shown(items.warm_N).unsqueeze(1).float()
-                tokens_RH = tokens_RH + shown_R1 * residual_RH
+                warm_R1 = self._residual_dropout(items.warm_N).unsqueeze(1).float()
+                tokens_RH = tokens_RH + warm_R1 * residual_RH
                 if items.followers is not None:
-                    tokens_RH = tokens_RH + self.share[0] * shown_R1 * self._mixed(items.followers)
+                    tokens_RH = tokens_RH + self.share[0] * warm_R1 * self._mean_residual(items.followers)
                 if items.alike is not None and self.config.use_content:
-                    tokens_RH = tokens_RH + self.share[1] * self._mixed(items.alike)
+                    tokens_RH = tokens_RH + self.share[1] * self._mean_residual(items.alike)
             return self.norm(tokens_RH)  # type: ignore[no-any-return]
 
-    def _shown(self, warm_R: Tensor) -> Tensor:
+    def _residual_dropout(self, warm_R: Tensor) -> Tensor:
+        """Which items are warm, without those dropped in training. Shape: (R,), bool."""
         if not (self.training and self.config.residual_dropout):
             return warm_R
         return warm_R & (torch.rand(len(warm_R), device=warm_R.device) >= self.config.residual_dropout)
@@ -177,28 +176,29 @@ class ItemTokens(nn.Module):
         rows_NK = getattr(self, f"{name}_rows_NK")
         return None if rows_NK is None else Neighbours(rows_NK, getattr(self, f"{name}_weights_NK"))
 
-    def _mixed(self, neighbours: Neighbours) -> Tensor:
-        """Weighted sum of the neighbours' residuals. Shape: (R, H)."""
+    def _mean_residual(self, neighbours: Neighbours) -> Tensor:
+        """Weighted mean of the neighbours' residuals. Shape: (R, H)."""
         return F.embedding_bag(
             neighbours.rows_NK, self.residual.weight, per_sample_weights=neighbours.weights_NK, mode="sum"
         )
 
 
 def neighbours_of(strength: sp.csr_array, keep: int) -> Neighbours:
-    """The `keep` strongest columns of each row, with weights that sum to one; the lower column wins ties.
+    """The `keep` largest positive columns of each row, with weights normalised to sum to one; the lower column wins
+    ties.
 
     Args:
-        strength: Strengths; those of 0 and below are no neighbours. Shape: (R, N), float.
+        strength: Edge weights; values of 0 and below are no edges. Shape: (R, N), float.
         keep: 1 or more.
     """
     strength = sp.csr_array(strength)
-    asked = strength.shape[0]
-    row_E = np.repeat(np.arange(asked), np.diff(strength.indptr))
+    count = strength.shape[0]
+    row_E = np.repeat(np.arange(count), np.diff(strength.indptr))
     order_E = np.lexsort((strength.indices, -strength.data, row_E))
     place_E = np.arange(strength.nnz) - np.repeat(strength.indptr[:-1], np.diff(strength.indptr))
     kept_E = (place_E < keep) & (strength.data[order_E] > 0)
-    rows_RK: npt.NDArray[np.int64] = np.zeros((asked, keep), dtype=np.int64)
-    weights_RK: npt.NDArray[np.float32] = np.zeros((asked, keep), dtype=np.float32)
+    rows_RK: npt.NDArray[np.int64] = np.zeros((count, keep), dtype=np.int64)
+    weights_RK: npt.NDArray[np.float32] = np.zeros((count, keep), dtype=np.float32)
     rows_RK[row_E[kept_E], place_E[kept_E]] = strength.indices[order_E][kept_E]
     weights_RK[row_E[kept_E], place_E[kept_E]] = strength.data[order_E][kept_E]
     weights_RK /= np.maximum(weights_RK.sum(axis=1, keepdims=True), 1e-12)

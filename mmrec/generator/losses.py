@@ -1,11 +1,12 @@
-"""What the generator is trained to make small: the item head's and the semantic-ID head's cross-entropy.
+"""Training losses of the generator: cross-entropy of the item head and of the semantic-ID head on one batch.
 
-Works on one batch of windows; knows nothing about optimisers, epochs or files. All places of a window are trained in
-one pass: the item head over the whole catalogue, the semantic-ID head over the codes that continue a real path.
+All positions of a window are trained in one pass: the item head over the whole catalogue, the semantic-ID head over the
+codes that continue an existing path.
 """
 
-# Axes: R touched items, B windows, T places, Q drawn places, X valid places of all windows, N items, H hidden width,
-# P levels, Y places of a level where there is a choice, C children, l codes written
+# Axes: R items of the batch, B windows, T history positions (places), Q sampled positions, X valid positions of all
+# windows, N items, H hidden width, P levels, Y positions of a level with more than one child, C children, l path
+# positions
 
 from __future__ import annotations
 
@@ -25,13 +26,13 @@ from mmrec.semantic_ids.decode_index import DecodeIndex
 
 
 class Losses(NamedTuple):
-    """Losses of one batch, as means over its places.
+    """Mean losses of one batch.
 
     Attributes:
         item: Mean cross-entropy of the item head, in nats.
         semantic_id: Mean negative log-probability of a whole path, in nats.
-        item_places: Over how many places `item` is a mean. Several processes weigh their means by it.
-        semantic_id_places: Over how many places `semantic_id` is a mean.
+        item_places: Number of positions averaged in `item`, by which several processes weight their means.
+        semantic_id_places: Number of positions averaged in `semantic_id`.
     """
 
     item: Tensor
@@ -52,12 +53,12 @@ def compute_losses(
         nodes_PN: From `nodes_by_depth`.
         config: `label_smoothing` and `semantic_id_share` are read.
     """
-    local, rows_R = _touched(batch, config)
+    local, rows_R = _compacted(batch, config)
     tokens_RH = model.item_tokens(rows_R)
-    memory = model.read(local.history_BT, local.valid_BT, tokens_RH)
+    encoded = model.read(local.history_BT, local.valid_BT, tokens_RH)
     target_X = local.target_BT[local.valid_BT]
     item_loss = item_softmax(
-        memory.states_BTH[local.valid_BT],
+        encoded.states_BTH[local.valid_BT],
         tokens_RH,
         target_X,
         local.drawn,
@@ -66,12 +67,12 @@ def compute_losses(
     )
     places = len(target_X)
 
-    # The head learns from the LLM and changes nothing in it.
+    # The semantic-ID loss sends no gradients to the LLM.
     with torch.no_grad():
         tokens_NH = tokens_RH if rows_R is None else model.item_tokens()
     path_loss, path_places = path_softmax(
         model.semantic_id_head,
-        memory.detached(),
+        encoded.detached(),
         tokens_NH.detach(),
         batch,
         index,
@@ -81,12 +82,13 @@ def compute_losses(
     return Losses(item_loss, path_loss, places, path_places)
 
 
-def _touched(batch: Batch, config: TrainingConfig) -> tuple[Batch, Tensor | None]:
-    """A batch against drawn items in the rows of the items it touches, and which those are; else as it is, and None.
+def _compacted(batch: Batch, config: TrainingConfig) -> tuple[Batch, Tensor | None]:
+    """A batch with sampled negatives, renumbered to the items in it, and their catalogue rows.
 
-    Gradients of a step then cost what the step touches, and not what the catalogue holds.
+    Gradients then cost as much as the items of the batch, not as the catalogue. A batch without negatives is returned
+    unchanged, with None.
     """
-    # A smoothed target is spread over the whole catalogue, and so touches it.
+    # Label smoothing needs the tokens of the whole catalogue.
     if batch.drawn is None or config.label_smoothing:
         return batch, None
     rows_R = torch.unique(torch.cat([batch.history_BT.flatten(), batch.target_BT.flatten(), batch.drawn.rows_M]))
@@ -97,7 +99,7 @@ def _touched(batch: Batch, config: TrainingConfig) -> tuple[Batch, Tensor | None
 
 def path_softmax(
     head: SemanticIdHead,
-    memory: EncodedHistory,
+    encoded: EncodedHistory,
     tokens_NH: Tensor,
     batch: Batch,
     index: DecodeIndex,
@@ -105,19 +107,19 @@ def path_softmax(
     *,
     share: float,
 ) -> tuple[Tensor, int]:
-    """Mean negative log-probability of the paths of what came next, level by level.
+    """Mean negative log-probability of the targets' paths, level by level.
 
     Args:
         head: The semantic-ID head.
-        memory: The batch's histories, read by the LLM.
+        encoded: The batch's histories, encoded by the LLM.
         tokens_NH: Token of every item. Shape: (N, H).
         batch: The windows.
         index: The decode index.
         nodes_PN: From `nodes_by_depth`.
-        share: Share of the places that are drawn, above 0 to 1.
+        share: Share of positions that are sampled, in (0, 1].
 
     Returns:
-        The loss, in nats, and over how many places it is a mean.
+        The loss, in nats, and the number of positions it averages.
     """
     keys = head.node_keys(tokens_NH, index)
     width, device = batch.valid_BT.shape[1], batch.valid_BT.device
@@ -126,8 +128,8 @@ def path_softmax(
     causal_QT = torch.arange(width, device=device) <= drawn_Q.unsqueeze(1)
     state_BQlH = head(
         tuple(nodes_PN[depth][target_BQ] for depth in range(1, index.levels)),
-        memory.states_BTH[:, drawn_Q],
-        memory,
+        encoded.states_BTH[:, drawn_Q],
+        encoded,
         causal_QT.expand(len(valid_BQ), -1, -1),
         keys,
     )
@@ -135,7 +137,7 @@ def path_softmax(
     loss = torch.zeros((), device=device)
     for depth in range(index.levels):
         parent_X = nodes_PN[depth, target_X]
-        # An only child follows with certainty: nothing to learn, and the deeper, the more of them there are.
+        # An only child has probability 1: nothing to learn.
         open_X = index.child_begin[depth].diff()[parent_X] > 1
         parent_Y, target_Y = parent_X[open_X], target_X[open_X]
         if not len(parent_Y):

@@ -1,10 +1,10 @@
 """The generator: an LLM that reads one soft token per history item, and two heads over its hidden states.
 
-Works on catalogue rows; knows nothing about item ids, requests or files. `item_tokens` makes the tokens; the item head
-scores the whole catalogue by dot product with those same tokens; `semantic_id_head` writes paths.
+Works on catalogue rows. `item_tokens` computes the tokens; the item head scores the whole catalogue by dot product with
+the same tokens; `semantic_id_head` decodes paths.
 """
 
-# Axes: B customers, T history places, N items, R asked rows, H hidden width
+# Axes: B users, T history positions, N items, R selected rows, H hidden width
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Generator(nn.Module):
     """An LLM over fused item tokens with an item head and a semantic-ID head.
 
     Args:
-        config: Sizes.
-        table: The catalogue; kept as buffers that are not part of the weights.
+        config: Architecture.
+        table: The catalogue; stored as non-persistent buffers.
         widths: Codes per level of a semantic ID.
-        backbone: A model and its hidden width, instead of the one `config` describes.
+        backbone: A model and its hidden width, used instead of the one that `config` describes.
 
     Raises:
-        InvalidArgumentError: the model's width is no multiple of `config.heads`.
-        ModelNotAvailableError: a pretrained model can be neither found nor fetched.
+        InvalidArgumentError: the model's width is not a multiple of `config.heads`.
+        ModelNotAvailableError: a pretrained model is neither on disk nor downloadable.
     """
 
     def __init__(
@@ -62,21 +62,21 @@ class Generator(nn.Module):
         self._most_weights = max((weight.numel() for weight in self.backbone.parameters()), default=0)
 
     def over(self, table: ItemTable) -> Generator:
-        """The same model over a changed catalogue; see `ItemTokens.over`. It shares all weights with this one."""
-        # A copy that keeps what this dictionary has for a part, here every part but the catalogue.
+        """The same model, with shared weights, over a changed catalogue; see `ItemTokens.over`."""
+        # deepcopy reuses the parts in its memo: here all but the catalogue.
         shared: dict[int, Any] = {id(part): part for part in self.children()}
         return copy.deepcopy(self, shared | {id(self.catalogue): self.catalogue.over(table)})
 
     def item_tokens(self, rows_R: Tensor | None = None) -> Tensor:
-        """Token of every item, or of the asked ones. Shape: (N, H) or (R, H), float32."""
+        """Token of every item, or of the given rows. Shape: (N, H) or (R, H), float32."""
         return self.catalogue(rows_R)  # type: ignore[no-any-return]
 
     def node_keys(self, tokens_NH: Tensor, index: DecodeIndex) -> NodeKeys:
-        """What the semantic-ID head knows of every node; see `SemanticIdHead.node_keys`."""
+        """Keys of every node; see `SemanticIdHead.node_keys`."""
         return self.semantic_id_head.node_keys(tokens_NH, index)
 
     def read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> EncodedHistory:
-        """Run the LLM over histories. The states of padded places are of no meaning.
+        """Run the LLM over histories. States of padded positions are meaningless.
 
         Args:
             history_BT: Catalogue rows, oldest first, padded on the right. Shape: (B, T), int64.
@@ -87,8 +87,8 @@ class Generator(nn.Module):
             return self._read(history_BT, valid_BT, tokens_NH)
 
     def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> EncodedHistory:
-        picked_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
-        inputs_BTH = self.drop(picked_BTH)
+        embedded_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
+        inputs_BTH = self.drop(embedded_BTH)
         states_BTH = self.state_norm(self.drop(self.backbone(inputs_BTH)))
         return EncodedHistory(states_BTH, states_BTH + inputs_BTH, valid_BT)
 

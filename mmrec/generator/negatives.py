@@ -1,9 +1,6 @@
-"""Items drawn as negatives of a step, where the catalogue is too large to score all of it.
+"""Sampled negatives of a training step, for catalogues too large for a full softmax."""
 
-Works on catalogue rows; knows nothing about models.
-"""
-
-# Axes: N items, M drawn items
+# Axes: N items, M sampled items
 
 from __future__ import annotations
 
@@ -17,11 +14,11 @@ from torch import Tensor
 
 
 class Drawn(NamedTuple):
-    """Negatives of a step.
+    """Sampled negatives of a step.
 
     Attributes:
         rows_M: Catalogue rows, drawn with replacement. Shape: (M,), int64.
-        log_expected_M: Log of how often each was expected to be drawn, M times its probability. Shape: (M,), float32.
+        log_expected_M: Log of each row's expected count, M times its probability. Shape: (M,), float32.
     """
 
     rows_M: Tensor
@@ -29,14 +26,13 @@ class Drawn(NamedTuple):
 
 
 class ItemSampler:
-    """Draws items half by how often they occur in training, half evenly, with torch's global random state.
+    """Samples from an equal mixture of item frequency and the uniform distribution, with torch's global random state.
 
-    Frequent items are those that the model is most likely to hold for the target; without the even half, items that
-    never occur could not be pushed down.
+    Frequent items are the hardest negatives; the uniform half also reaches items that never occur as targets.
 
     Args:
         counts_N: How often each item is a target. Shape: (N,).
-        device: Where to draw.
+        device: Where to sample.
     """
 
     def __init__(self, counts_N: npt.NDArray[np.int64], device: torch.device) -> None:
@@ -50,12 +46,12 @@ class ItemSampler:
 
     @classmethod
     def of_histories(cls, histories: Sequence[npt.NDArray[np.int32]], items: int, device: torch.device) -> ItemSampler:
-        """A sampler for these training histories over a catalogue of `items`."""
+        """A sampler with the item counts of training histories over a catalogue of `items`."""
         events = np.concatenate([np.empty(0, dtype=np.int32), *(history[1:] for history in histories)])
         return cls(np.bincount(events, minlength=items), device)
 
     def draw(self, negatives: int) -> Drawn:
-        """Draw this many items."""
+        """Sample `negatives` items."""
         where_M = torch.rand(negatives, dtype=torch.float64, device=self._cumulative_N.device)
         rows_M = torch.searchsorted(self._cumulative_N, where_M * self._cumulative_N[-1], right=True)
         rows_M = rows_M.clamp_(max=len(self._cumulative_N) - 1)

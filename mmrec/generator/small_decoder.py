@@ -1,11 +1,10 @@
-"""A small decoder of our own, trained from scratch: RMSNorm, rotary positions, causal attention, SwiGLU.
+"""A small decoder trained from scratch: RMSNorm, rotary positions, causal attention, SwiGLU.
 
-Works on embeddings and gives hidden states; knows nothing about items. The mathematics is that of Hugging Face's
-LLaMA, and with `qk_norm` that of its Qwen3. There is no mask: padding stands on the right, and no position looks to its
-right. Written in the manner of nanochat's `gpt.py`: one forward for training and serving, nothing behind it.
+Maps embeddings to hidden states, computing the same as Hugging Face's LLaMA, or its Qwen3 with `qk_norm`. There is no
+mask: attention is causal and padding is on the right. One forward for training and serving, as in nanochat's `gpt.py`.
 """
 
-# Axes: B customers, T positions, H hidden width, h heads, D width of a head, F width of the feed-forward network
+# Axes: B users, T positions, H hidden width, h heads, D width of a head, F width of the feed-forward network
 
 from __future__ import annotations
 
@@ -32,8 +31,8 @@ class DecoderConfig:
     Attributes:
         hidden: Width of the states.
         layers: Transformer layers.
-        heads: Heads of queries.
-        kv_heads: Heads of keys and values, each shared by `heads` / `kv_heads` heads of queries.
+        heads: Query heads.
+        kv_heads: Key and value heads, each shared by `heads` / `kv_heads` query heads.
         head_width: Width of a head, even.
         inner: Width of the feed-forward network.
         qk_norm: Whether queries and keys are normalised before they are rotated.
@@ -63,8 +62,7 @@ class SmallDecoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
-        # Earlier fits drew an embedding of one unused word here and below; drawn and dropped, so that a seed still
-        # gives the weights that the published figures were measured with.
+        # Unused draws, here and below: they keep the initial weights of a seed equal to those of the published figures.
         torch.randn(config.hidden)
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))
         self.norm = _RMSNorm(config.hidden, config.norm_eps)
@@ -76,7 +74,7 @@ class SmallDecoder(nn.Module):
             self.register_buffer(name, table_T1D, persistent=False)
 
     def forward(self, inputs_BTH: Tensor) -> Tensor:
-        """Hidden states of the last layer; those of padded positions are of no meaning.
+        """Hidden states of the last layer; those of padded positions are meaningless.
 
         Args:
             inputs_BTH: Padded on the right, up to `MAX_HISTORY` positions. Shape: (B, T, H).
@@ -153,10 +151,10 @@ class _RMSNorm(nn.Module):
 
 
 def _rotary_tables(config: DecoderConfig) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, those of a head's first half negated. Shape of each: (T, 1, D)."""
+    """Cosines, and sines with the first half of a head negated. Shape of each: (T, 1, D)."""
     width = config.head_width
     frequency_D = 1.0 / config.rope_theta ** (torch.arange(0, width, 2).float() / width)
-    # Positions of the longest history, and a few more that recordings on a GPU are padded to.
+    # Positions of the longest history, and a few more for the padded shapes of CUDA graphs.
     angle_TD = (torch.arange(MAX_HISTORY + 24).float().unsqueeze(1) * frequency_D).repeat(1, 2)
     sin_TD = angle_TD.sin()
     sin_TD[:, : width // 2] *= -1
@@ -174,7 +172,7 @@ def save_decoder(decoder: SmallDecoder, folder: Path) -> None:
 
 
 def load_decoder(folder: Path) -> SmallDecoder:
-    """Read what `save_decoder` wrote, on the CPU."""
+    """Inverse of `save_decoder`, on the CPU."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     del config["model_type"]
     decoder = SmallDecoder(DecoderConfig(**config))

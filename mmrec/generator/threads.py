@@ -1,8 +1,8 @@
-"""One thread for work so small that a second one costs more than it brings.
+"""Runs small batches on one CPU thread.
 
-Works on sizes; knows nothing about models. A small batch is a few hundred short operations. Two threads that share some
-of them wait for each other at the end of each, and where the cores have other work as well, they wait long: a request
-of one history then takes several times as long as by one thread alone. Four threads and more are worth their waiting.
+A small batch is a few hundred short operations. Two threads synchronise at the end of each; on busy cores a request of
+one history then takes several times as long as with a single thread. With four threads or more, the gain outweighs the
+waiting.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from contextlib import contextmanager
 import torch
 
 FEW_ROWS = 64
-"""Rows of a product up to which it may be small."""
+"""Maximum rows of a small matrix product."""
 
 FEW_PRODUCTS = 1 << 23
-"""Multiplications of the largest product up to which all of them are small: about 0.1 ms."""
+"""Maximum multiplications of a small matrix product: about 0.1 ms."""
 
 
 @contextmanager
 def single_thread_if_small(rows: int, weights: int) -> Iterator[None]:
-    """Inside, this thread computes by itself if PyTorch has two threads and the products are small.
+    """Within the block, use one thread if PyTorch has two and the matrix products are small.
 
-    The number is one of the calling thread; others keep theirs.
+    The setting applies to the calling thread only.
 
     Args:
-        rows: Of the products.
-        weights: Of the largest matrix that they are multiplied with.
+        rows: Rows of the products.
+        weights: Elements of the largest weight matrix.
     """
     threads = torch.get_num_threads()
     if threads != 2 or rows > FEW_ROWS or rows * weights > FEW_PRODUCTS:

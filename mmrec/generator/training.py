@@ -1,9 +1,8 @@
-"""Training the generator on histories: what the Trainer needs to know of it.
+"""Training of the generator on histories: the task for `Trainer`.
 
-Works on catalogue rows. All randomness of a step follows from (seed, epoch, step), so a run that is killed anywhere
-and started again makes the same model, bit for bit, as one that was not. In a group of processes each computes its
-share of the windows of every step, and the model is the one that a single process makes, to rounding (and but for what
-is drawn).
+All random draws of a step are derived from (seed, epoch, step), so a run that is killed and resumed gives the same
+model, bit for bit, as one that was not. In a group of processes each computes its share of the windows of every step;
+the result equals that of a single process up to rounding and random draws.
 """
 
 # Axes: P levels, N items
@@ -44,12 +43,12 @@ _DRAW_EVERY_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What the generator is trained on.
+    """Training data of the generator.
 
     Attributes:
         index: The decode index, on the model's device.
         histories: Training histories as catalogue rows, oldest first.
-        validation: What early stopping watches. Empty: the last epoch is kept.
+        validation: Users for early stopping. Empty: the last epoch is kept.
     """
 
     index: DecodeIndex
@@ -64,17 +63,16 @@ def train_generator(
 
     Args:
         model: On the device of `run.processes`.
-        data: On what.
-        config: See `TrainingConfig`.
-        run: Its identity is the key of what `model` was made of and of the validation set. With a longer limit of time
-            than its checkpoint was made with it is the same run; with a shorter one than the checkpoint has taken, or
-            another number of passes, which the learning rate follows, it is another. `curves.png` is drawn beside the
-            checkpoint.
-        seed: Of order, cuts, dropout and negatives.
+        data: Training and validation histories.
+        config: Training options.
+        run: `identity` is a hash of the model's inputs and the validation set. A checkpoint is resumed under a longer
+            time limit, but not under one shorter than the time it has used, nor with another number of epochs, which
+            changes the learning rate. `curves.png` is written beside the checkpoint.
+        seed: Of batch order, cuts, dropout and negatives.
 
     Raises:
-        FailedPreconditionError: not every process sees the same checkpoint.
-        StoppedError: SIGTERM came to one of the processes; the checkpoint holds the last step.
+        FailedPreconditionError: the processes see different checkpoints.
+        StoppedError: one of the processes received SIGTERM; the checkpoint holds the last step.
     """
     task = _GeneratorTask(model, data, config, run, seed)
     trainer_config = TrainerConfig(
@@ -115,14 +113,13 @@ def train_generator(
 def training_identity(
     histories: Sequence[npt.NDArray[np.int32]], config: TrainingConfig, seed: int, inputs: str = ""
 ) -> str:
-    """Hash of what the trained weights depend on, but for the model's shapes. 64 hex digits.
+    """Hash of what the trained weights depend on, besides the model's shapes. 64 hex digits.
 
     Args:
-        histories: What it is trained on.
-        config: Without the limit of time and the time between checkpoints, which change no step. The number of passes
-            counts: the learning rate falls over them.
-        seed: Of everything that is drawn.
-        inputs: Key of everything else: what the model is made of, and what it is validated on.
+        histories: Training histories.
+        config: All but the time limit and the checkpoint interval, which do not change a step.
+        seed: Of all random draws.
+        inputs: Hash of everything else: the model's inputs and the validation set.
     """
     settings = asdict(config)
     del settings["max_minutes"], settings["checkpoint_minutes"]
@@ -168,7 +165,7 @@ class _GeneratorTask:
         torch.manual_seed(step_seed(self._seed, len(at.epochs) + 1, at.steps, processes.index))
         own = batch.share(processes.index, processes.count) if processes.count > 1 else batch
         losses = None
-        # A step of fewer windows than processes leaves some of them without any.
+        # With fewer windows than processes, some processes have none.
         if len(own.valid_BT):
             drawn = self._sampler.draw(config.negatives) if self._sampler else None
             own = own.on(processes.device)._replace(drawn=drawn)
@@ -180,7 +177,7 @@ class _GeneratorTask:
         processes.all_reduce([total_2])
         sums_22 = torch.zeros(2, 2, dtype=torch.float64, device=processes.device)
         if losses:
-            # Means over this process's places, weighed so that their sum is the mean over everyone's.
+            # Weighted so that the sum over processes is the mean over all positions.
             share_2 = counts_2 / total_2
             loss = share_2[0] * losses.item + config.semantic_id_weight * share_2[1] * losses.semantic_id
             scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The record of a training: the figures of each pass, and which pass was kept."""
+"""Training log: losses and metric of each epoch, and the best epoch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """Figures of one pass.
+    """Figures of one epoch.
 
     Attributes:
         epoch: From 1.
         item_loss: Mean cross-entropy of the item head, in nats.
         semantic_id_loss: Mean negative log-probability of a whole path, in nats.
-        ndcg_at_10: Of the item head on the validation set, whole catalogue, seen removed.
-        seconds: Wall time of the pass, validation included.
+        ndcg_at_10: Of the item head on the validation set, over the whole catalogue without seen items.
+        seconds: Wall time of the epoch, validation included.
     """
 
     epoch: int
@@ -26,7 +26,7 @@ class EpochRecord:
 
 
 class TrainingResult(NamedTuple):
-    """Passes that were made, and the one whose weights were kept."""
+    """All epochs, and the number of the one whose weights were kept."""
 
     epochs: tuple[EpochRecord, ...]
     best_epoch: int

@@ -1,12 +1,11 @@
-"""Steps between the matrix products of a decoder: norms, rotary positions, gates; on a GPU each as one kernel.
+"""Fused Triton kernels for the decoder: RMSNorm, rotary positions, SwiGLU gate.
 
-Works on arrays; knows nothing about models. On a GPU these steps are bound by memory: what PyTorch does in five passes
-over an array takes five times as long as in one. The kernels are in Triton, which builds of PyTorch for GPUs bring
-along. On a CPU, in training, and where Triton or its compiler is missing, PyTorch's own operations give the same.
-Numbers are float32 inside and rounded once.
+On a GPU these steps are memory-bound, so one pass over an array takes a fifth of the time of PyTorch's five. On a CPU,
+in training, and without Triton or its compiler, equivalent PyTorch operations are used. The kernels compute in float32
+and round once.
 """
 
-# Axes: B customers, T positions, h heads, D width of a head, F width of the feed-forward network, H hidden width
+# Axes: B users, T positions, h heads, D width of a head, F width of the feed-forward network, H hidden width
 
 from __future__ import annotations
 
@@ -72,7 +71,7 @@ def rotate(x_BThD: Tensor, cos_T1D: Tensor, sin_T1D: Tensor) -> Tensor:
     """
     _, positions, heads, width = x_BThD.shape
     if width & (width - 1) or not _runs(x_BThD):
-        # The halves of a head change places, and the sines have the sign.
+        # roll swaps the halves of a head; the sign is in the sines.
         return x_BThD * cos_T1D + x_BThD.roll(width // 2, -1) * sin_T1D
     grid = (x_BThD.numel() // (heads * width), -(-heads // HEADS_AT_ONCE))
     _rotate_kernel[grid](x_BThD, cos_T1D, sin_T1D, positions, heads, HALF=width // 2, HEADS=HEADS_AT_ONCE)
@@ -100,7 +99,7 @@ def rms_norm(x: Tensor, scale_H: Tensor, eps: float) -> Tensor:
 
 
 def _runs(x: Tensor) -> bool:
-    """Whether the kernels can take an array."""
+    """Whether the kernels can process an array."""
     if not x.is_cuda or torch.is_grad_enabled() or torch.is_autocast_enabled("cuda") or not x.is_contiguous():
         return False
     # Triton computes on the current GPU, wherever its arguments are.
@@ -109,7 +108,7 @@ def _runs(x: Tensor) -> bool:
 
 @functools.cache
 def available(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the kernels give what PyTorch gives, on a small example: a driver or a compiler may not fit."""
+    """Whether the kernels agree with PyTorch on a small example; a driver or compiler may not fit."""
     if triton is None or device.type != "cuda":
         return False
     draw = torch.Generator(device).manual_seed(0)
@@ -125,7 +124,7 @@ def available(device: torch.device, dtype: torch.dtype) -> bool:
         _rotate_kernel[(6, 1)](found[0], cos, sin, 3, 3, HALF=4, HEADS=HEADS_AT_ONCE)
         _gated_kernel[(1,)](gate, up, found[1], gate.numel(), BLOCK=COLUMNS_AT_ONCE)
         _norm_kernel[(6,)](row, scale, found[2], 24, 1e-6, BLOCK=32)
-    except Exception:  # Whatever a missing compiler or driver raises: PyTorch's own kernels do the same.
+    except Exception:  # A missing compiler or driver can raise anything; PyTorch's kernels are the fallback.
         return False
     expected = [
         wide[0][0] * wide[0][1] + wide[0][0].roll(4, -1) * wide[0][2],

@@ -1,6 +1,6 @@
-"""What early stopping watches: NDCG@10 of the item head on what customers did next. Works on catalogue rows."""
+"""NDCG@10 of the item head on validation users, for early stopping."""
 
-# Axes: U users, B users of a part, T places, N items, H hidden width
+# Axes: U users, B users of a batch, T history positions, N items, H hidden width
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mmrec.generator.model import Generator
 from mmrec.runtime.processes import Processes
 
 _SCORES = 2**24
-"""Most scores that are computed at once, 64 MB."""
+"""Maximum scores computed at once, 64 MB."""
 
 _PLACES = 2**16
-"""Most history places that are read at once."""
+"""Maximum history positions read at once."""
 
 
 class ValidationSet(NamedTuple):
-    """What the metric is measured on: histories and the item that came next."""
+    """Histories and the item that follows each."""
 
     histories: Sequence[npt.NDArray[np.int32]]
     targets_U: npt.NDArray[np.int32]
@@ -36,14 +36,14 @@ def ndcg_at_10(model: Generator, validation: ValidationSet, users: int, processe
 
     Args:
         model: Left in evaluation mode.
-        validation: See `ValidationSet`.
-        users: Most users to measure on.
-        processes: Each measures on its share; all get the same result.
+        validation: Histories and targets.
+        users: Maximum users to evaluate.
+        processes: Each evaluates its share; all get the same result.
     """
     model.eval()
     if not len(validation.targets_U):
         return 0.0
-    # Evenly spread rather than the first ones: files are often sorted.
+    # Evenly spread, because files are often sorted.
     chosen = np.unique(np.linspace(0, len(validation.targets_U) - 1, users).astype(int))
     device = processes.device
     tokens_NH = model.item_tokens()
@@ -53,12 +53,12 @@ def ndcg_at_10(model: Generator, validation: ValidationSet, users: int, processe
     for rows in np.array_split(chosen, math.ceil(len(chosen) / at_once))[processes.index :: processes.count]:
         histories = [validation.histories[row] for row in rows]
         history_BT, valid_BT = pad_histories(histories, longest)
-        memory = model.read(history_BT.to(device), valid_BT.to(device), tokens_NH)
-        scores_BN = model.item_logits(memory.last(), tokens_NH)
+        encoded = model.read(history_BT.to(device), valid_BT.to(device), tokens_NH)
+        scores_BN = model.item_logits(encoded.last(), tokens_NH)
         for row, history in enumerate(histories):
             scores_BN[row, torch.from_numpy(history.astype(np.int64)).to(device)] = float("-inf")
         target_B = torch.from_numpy(validation.targets_U[rows].astype(np.int64)).to(device)
-        # Ties count against the target: a model that tells nothing apart must not look like a good one.
+        # Ties count against the target, so that a model with constant scores does not look good.
         rank_B = (scores_BN >= scores_BN.gather(1, target_B.unsqueeze(1))).sum(1) - 1
         gain += float(torch.where(rank_B < 10, 1 / torch.log2(rank_B + 2.0), 0.0).sum())
     if processes.count > 1:

@@ -1,8 +1,8 @@
-"""Which items a request may be given and which it wishes for: its filter and lists as sets of catalogue rows.
+"""The candidate filter: a request's filter, lists and business rules as sets of catalogue rows.
 
-Unit of work: one request. Knows nothing about models and scores. A filter is evaluated once per expression and made
-ready for the search once; what is ruled out one by one (seen items, a deny list) stays a list of rows as long as it is
-short, so that a request without a filter costs the search next to nothing.
+Unit of work: one request. Knows nothing about models and scores. The mask of a filter is cached with everything that
+the search derives from it. Single excluded items (seen items, a deny list) stay a list of rows while it is short, so
+that a request without a filter costs the search almost nothing.
 """
 
 # Axes: N items
@@ -10,9 +10,8 @@ short, so that a request without a filter costs the search next to nothing.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,39 +21,47 @@ from mmrec.contract.items import FilterMode
 from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError, prefixed
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender.batch_eligibility import Tier
-from mmrec.semantic_ids.decode_index import DecodeIndex
-from mmrec.semantic_ids.eligibility import FEW, Passing, passing
+from mmrec.filters.mask import Bitmap, EligibilityMask
+from mmrec.semantic_ids.eligibility import FEW
 
-Bitmap = npt.NDArray[np.bool_]
-
-SETS_KEPT = 64
-"""Filters that are kept ready for the search, 4 N bytes each; the ones used longest ago are forgotten."""
 _DAY_SECONDS = 86_400.0
 
 
-class Admission:
-    """Sets of one catalogue's items. One thread at a time.
+_NO_ROWS = np.empty(0, np.int64)
+
+
+class Tier(NamedTuple):
+    """Items that one customer may be shown, as a mask, and as a shared set with exceptions.
+
+    Attributes:
+        mask_N: The items, by catalogue row. Shape: (N,), bool.
+        within: The set that the search is limited to; None for the whole catalogue.
+        left_out: Catalogue rows that are excluded from `within`.
+    """
+
+    mask_N: Bitmap
+    within: EligibilityMask | None
+    left_out: npt.NDArray[np.integer[Any]] = _NO_ROWS
+
+    @classmethod
+    def of(cls, mask_N: Bitmap) -> Tier:
+        """The items of a mask that is not shared."""
+        return cls(mask_N, EligibilityMask(mask_N))
+
+
+class CandidateFilter:
+    """Sets of one catalogue's items.
 
     Args:
         catalogue: The items.
         filters: Conditions over the catalogue's columns.
-        index: The decode index of the same items.
-        clock: Seconds since 1970; what "new for so many days" is counted from.
+        clock: Seconds since 1970, from which the age of items is measured.
     """
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        filters: CatalogueFilter,
-        index: DecodeIndex,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, filters: CatalogueFilter, clock: Callable[[], float] = time.time) -> None:
         self._catalogue = catalogue
         self._filters = filters
-        self._index = index
         self._clock = clock
-        self._sets: OrderedDict[tuple[str, bool], Passing] = OrderedDict()
 
     def tiers(
         self,
@@ -62,38 +69,37 @@ class Admission:
         seen: npt.NDArray[np.integer[Any]],
         rejected: npt.NDArray[np.integer[Any]] | None = None,
     ) -> tuple[Tier, ...]:
-        """What a request may be given: what passes its filter, and where it is relaxed and that is too few, the rest.
+        """Items that pass the filter of a request, and in relaxed mode the other items when these are fewer than `k`.
 
         Args:
-            request: Its filter, lists and `include_seen` are read.
+            request: Its filter, lists, `k` and `include_seen` are read.
             seen: Catalogue rows of the history.
-            rejected: Catalogue rows of what the customer sent back or rated low; ruled out whatever the request says.
+            rejected: Catalogue rows that the customer rejected; always excluded.
 
         Raises:
-            InvalidArgumentError: the filter is not of the language, or not of this catalogue; the message points at the
-                character.
+            InvalidArgumentError: the filter has a syntax error or does not fit the columns; the message names the
+                position.
         """
-        inside_N = self._filters.bitmap(request.filter) if request.filter.strip() else None
+        inside = self._filters.mask(request.filter) if request.filter.strip() else None
         denied = self._rows(request.deny)
         if rejected is not None and len(rejected):
             denied = np.concatenate([denied, rejected])
-        left_out = denied if request.include_seen else np.concatenate([denied, seen])
+        left_out = np.unique(denied if request.include_seen else np.concatenate([denied, seen]))
         allowed_N: Bitmap | None = None
         if request.allow:
             allowed_N = np.zeros(len(self._catalogue), np.bool_)
             allowed_N[self._rows(request.allow)] = True
-        first = self._tier(request.filter, True, inside_N, allowed_N, left_out)
+        first = self._tier(inside, allowed_N, left_out)
         enough = request.filter_mode is FilterMode.STRICT or np.count_nonzero(first.mask_N) >= request.k
-        if inside_N is None or enough:
+        if inside is None or enough:
             return (first,)
-        outside_N = self._filters.bitmap("") & ~inside_N
-        return first, self._tier(request.filter, False, outside_N, allowed_N, left_out)
+        return first, self._tier(inside.others(self._filters.mask("")), allowed_N, left_out)
 
     def promoted(self, promotions: Sequence[Promotion]) -> list[Bitmap]:
         """The items of each promotion. Shape of each: (N,), bool.
 
         Raises:
-            InvalidArgumentError: a filter is not of the language, or not of this catalogue.
+            InvalidArgumentError: a filter has a syntax error or does not fit the columns.
         """
         found = []
         for i, promotion in enumerate(promotions):
@@ -111,7 +117,7 @@ class Admission:
         """Items no older than a request's age limit; None where it has none. Shape: (N,), bool.
 
         Raises:
-            InvalidArgumentError: there is no such column, or it holds other things than dates.
+            InvalidArgumentError: there is no such column, or its values are not dates.
         """
         if not request.exploration_column:
             return None
@@ -119,7 +125,7 @@ class Admission:
             times_N = self._filters.times(request.exploration_column)
         except InvalidArgumentError as err:
             raise InvalidArgumentError(f"exploration_column: {err.message}", field="exploration_column") from None
-        # What is missing is NaN, and not young.
+        # A missing date is NaN, which is not young.
         return np.asarray(times_N >= self._clock() - request.exploration_max_age_days * _DAY_SECONDS, np.bool_)
 
     def _rows(self, item_ids: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -127,30 +133,12 @@ class Admission:
         return np.array([row for row in rows if row is not None], np.int64)
 
     def _tier(
-        self,
-        expression: str,
-        inside: bool,
-        passing_N: Bitmap | None,
-        allowed_N: Bitmap | None,
-        left_out: npt.NDArray[np.integer[Any]],
+        self, within: EligibilityMask | None, allowed_N: Bitmap | None, left_out: npt.NDArray[np.integer[Any]]
     ) -> Tier:
-        mask_N = (self._filters.bitmap("") if passing_N is None else passing_N).copy()
+        mask_N = (within or self._filters.mask("")).rows_N.copy()
         if allowed_N is not None:
             mask_N &= allowed_N
         mask_N[left_out] = False
-        left_out = np.unique(left_out)
         if allowed_N is not None or len(left_out) > FEW:
-            return Tier(mask_N, np.empty(0, np.int64), passing(mask_N, self._index))
-        return Tier(mask_N, left_out, None if passing_N is None else self._set(expression, inside, passing_N))
-
-    def _set(self, expression: str, inside: bool, passing_N: Bitmap) -> Passing:
-        """What passes a filter, or what does not, ready for the search."""
-        key = expression.strip(), inside
-        found = self._sets.get(key)
-        if found is None:
-            # The filter's own bitmap may not be written to, which torch warns of.
-            found = self._sets[key] = passing(passing_N.copy(), self._index)
-        self._sets.move_to_end(key)
-        while len(self._sets) > SETS_KEPT:
-            self._sets.popitem(last=False)
-        return found
+            return Tier.of(mask_N)
+        return Tier(mask_N, within, left_out)

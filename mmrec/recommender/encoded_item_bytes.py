@@ -1,6 +1,6 @@
-"""What encoders made of items that come in, as bytes of their own: kept beside an item, no encoder is needed again.
+"""Encoded items as bytes, so that a stored item need not be encoded again.
 
-Unit of work: one item. Safetensors; a version that stands for the encoders says whether the bytes still fit. Knows
+Unit of work: one item, as Safetensors. `encoder_version` tells whether stored bytes fit the encoders in use. Knows
 nothing about stores and requests.
 """
 
@@ -19,61 +19,60 @@ from safetensors.numpy import load, save
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.errors import BundleError, NotFoundError
-from mmrec.recommender.encoded_items import Arrivals, described_records, record_texts
-from mmrec.recommender.partial_update import amended_record
+from mmrec.recommender.encoded_items import EncodedItems, item_records, record_texts
+from mmrec.recommender.partial_update import replaced_record
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
 LAYOUT = 1
-"""Version of the bytes."""
+"""Version of the byte layout."""
 
 
 def encoder_version(encoder: ItemEncoder) -> str:
-    """Stands for everything that the bytes depend on."""
-    told = json.dumps({"layout": LAYOUT, **encoder.fingerprints}, sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    """A digest of everything that the bytes depend on."""
+    layout = json.dumps({"layout": LAYOUT, **encoder.fingerprints}, sort_keys=True)
+    return hashlib.sha256(layout.encode()).hexdigest()[:16]
 
 
-def pack_arrivals(arrivals: Arrivals) -> list[bytes]:
+def pack_items(items: EncodedItems) -> list[bytes]:
     """The bytes of each item."""
-    features = arrivals.features
+    features = items.features
     packed = []
-    for row in range(len(arrivals.records)):
-        tensors = {"fused": arrivals.fused_MD[row]}
+    for row in range(len(items.records)):
+        tensors = {"fused": items.fused_MD[row]}
         if features.has_image_N[row]:
-            tensors |= {"image": features.image_NI[row], "thumbnail": arrivals.thumbnails_M[row]}
+            tensors |= {"image": features.image_NI[row], "thumbnail": items.thumbnails_M[row]}
         if features.has_text_N[row]:
             tensors["text"] = features.text_NT[row]
         packed.append(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}))
     return packed
 
 
-def unpack_arrivals(
+def unpack_items(
     catalogue: Catalogue,
     encoder: ItemEncoder,
     items: Sequence[ItemInput],
     packed: Sequence[bytes],
     fields: Sequence[Sequence[str]] = (),
-) -> Arrivals:
-    """Items and the bytes that were kept with them, ready to come in.
+) -> EncodedItems:
+    """Encoded items from described items and their stored bytes.
 
     Args:
-        catalogue: The one they come into.
-        encoder: Of the same `encoder_version` as the bytes.
+        catalogue: The catalogue that they are added to.
+        encoder: An encoder with the same `encoder_version` as the bytes.
         items: As clients described them.
-        packed: From `pack_arrivals`, one each.
-        fields: For each item the fields that are replaced in one that the catalogue has, none for a whole item. Empty:
-            all are whole.
+        packed: From `pack_items`, one each.
+        fields: For each item the fields of a partial update, none for a whole item. Empty: all are whole.
 
     Raises:
         BundleError: bytes are damaged, or of vectors of another length.
         NotFoundError: fields are to be replaced of an item that the catalogue does not have.
     """
-    records, texts = described_records(catalogue, encoder, items)
+    records, texts = item_records(catalogue, encoder, items)
     if any(fields):
         records = tuple(
-            _amended(catalogue, item, names) if names else record
+            _replaced(catalogue, item, names) if names else record
             for record, item, names in zip(records, items, fields, strict=True)
         )
         texts = record_texts(catalogue, encoder, records)
@@ -98,11 +97,11 @@ def unpack_arrivals(
                 "copy, or send the item again"
             ) from err
     features = ItemFeatures(image_MI, has_image_M, text_MT, has_text_M)
-    return Arrivals(records, texts, features, fused_MD, thumbnails_M)
+    return EncodedItems(records, texts, features, fused_MD, thumbnails_M)
 
 
-def _amended(catalogue: Catalogue, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
+def _replaced(catalogue: Catalogue, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
     row = catalogue.row_of(item.item_id)
     if row is None:
         raise NotFoundError(f"the catalogue has no item {item.item_id!r:.80}, so no fields of it can be replaced")
-    return amended_record(catalogue.record(row), item, fields)
+    return replaced_record(catalogue.record(row), item, fields)

@@ -1,19 +1,20 @@
-"""Items that are to come into a catalogue, made ready: encoded, fused, and as clients will see them.
+"""Encoded items: embedded, fused, and with their records, ready to be added to a catalogue.
 
-Unit of work: some items. What is wrong with one is an error of its own. Knows nothing about requests, rows and indexes.
+Unit of work: a batch of items, each of which may fail alone. Knows nothing about requests, rows and indexes.
 """
 
-# Axes: M items that come, D fused dimensions
+# Axes: M items, D fused dimensions
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
+from mmrec.catalogue.change_applier import EncodeResult
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
@@ -22,15 +23,15 @@ from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
 
-class Arrivals(NamedTuple):
-    """Items ready to come in, or to replace those of the same id.
+class EncodedItems(NamedTuple):
+    """Items ready to be added, or to replace those of the same id.
 
     Attributes:
         records: As clients will see them, with every column of the catalogue.
         texts: Their words, as the lexical channel reads them.
-        features: What the encoders said of them.
+        features: Embeddings of their pictures and words.
         fused_MD: Fused embeddings, unit norm. Shape: (M, D), float32.
-        thumbnails_M: Of their pictures, zero where there is none. Shape: (M, 3, 48, 48), uint8.
+        thumbnails_M: Thumbnails of their pictures, zero where there is none. Shape: (M, 3, 48, 48), uint8.
     """
 
     records: tuple[ItemRecord, ...]
@@ -39,10 +40,10 @@ class Arrivals(NamedTuple):
     fused_MD: npt.NDArray[np.float32]
     thumbnails_M: npt.NDArray[np.uint8]
 
-    def take(self, places: Sequence[int]) -> Arrivals:
-        """Some of them, in this order."""
+    def take(self, places: Sequence[int]) -> EncodedItems:
+        """The items at these places, in this order."""
         rows = np.asarray(places, dtype=np.int64)
-        return Arrivals(
+        return EncodedItems(
             tuple(self.records[place] for place in places),
             tuple(self.texts[place] for place in places),
             ItemFeatures._make(part[rows] for part in self.features),
@@ -51,38 +52,24 @@ class Arrivals(NamedTuple):
         )
 
     @classmethod
-    def join(cls, arrivals: Sequence[Arrivals]) -> Arrivals:
-        """Several, one after the other; at least one."""
+    def join(cls, parts: Sequence[EncodedItems]) -> EncodedItems:
+        """The items of all `parts`, in order; at least one part."""
         return cls(
-            tuple(record for one in arrivals for record in one.records),
-            tuple(text for one in arrivals for text in one.texts),
-            ItemFeatures._make(map(np.concatenate, zip(*(one.features for one in arrivals), strict=True))),
-            np.concatenate([one.fused_MD for one in arrivals]),
-            np.concatenate([one.thumbnails_M for one in arrivals]),
+            tuple(record for one in parts for record in one.records),
+            tuple(text for one in parts for text in one.texts),
+            ItemFeatures._make(map(np.concatenate, zip(*(one.features for one in parts), strict=True))),
+            np.concatenate([one.fused_MD for one in parts]),
+            np.concatenate([one.thumbnails_M for one in parts]),
         )
 
 
-class Described(NamedTuple):
-    """Items that were to be made ready.
-
-    Attributes:
-        arrivals: Those that could be.
-        places: Which of the given ones they are, ascending.
-        errors: Why the others could not be, by their place.
-    """
-
-    arrivals: Arrivals
-    places: tuple[int, ...]
-    errors: Mapping[int, MmrecError]
-
-
-def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]) -> Described:
-    """Encode and fuse items as clients describe them; what is wrong with one is an error of its own.
+def encode_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]) -> EncodeResult[EncodedItems]:
+    """Encode and fuse items as clients describe them; an item may fail alone.
 
     Args:
-        catalogue: Its columns are those that items may have.
-        encoder: The one the catalogue was encoded with.
-        items: With ids, none twice.
+        catalogue: Items may have its columns only.
+        encoder: The encoder of the catalogue.
+        items: Items with ids, none twice.
 
     Raises:
         FailedPreconditionError: the fusion is not trained.
@@ -99,9 +86,9 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
     encoded = encoder.input_features([items[place] for place in asked])
     errors |= {asked[row]: error for row, error in encoded.errors.items()}
     places = tuple(asked[row] for row in encoded.rows)
-    records, texts = described_records(catalogue, encoder, [items[place] for place in places])
-    return Described(
-        Arrivals(
+    records, texts = item_records(catalogue, encoder, [items[place] for place in places])
+    return EncodeResult(
+        EncodedItems(
             records,
             texts,
             encoded.features,
@@ -113,7 +100,7 @@ def describe_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[I
     )
 
 
-def described_records(
+def item_records(
     catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]
 ) -> tuple[tuple[ItemRecord, ...], tuple[str, ...]]:
     """Items as clients will see them, and their words as the lexical channel reads them."""
@@ -126,20 +113,16 @@ def record_texts(catalogue: Catalogue, encoder: ItemEncoder, records: Sequence[I
     return tuple(_as_catalogue(records, catalogue).texts(encoder.words))
 
 
-def no_arrivals(dimension: int) -> Arrivals:
-    """Nothing comes in.
-
-    Args:
-        dimension: Of fused embeddings.
-    """
+def no_items(dimension: int) -> EncodedItems:
+    """An empty batch, with fused embeddings of `dimension` numbers."""
     nothing, no = np.zeros((0, 1), np.float32), np.zeros(0, np.bool_)
     thumbnails_M = np.zeros((0, 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
     fused_MD = np.zeros((0, dimension), np.float32)
-    return Arrivals((), (), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
+    return EncodedItems((), (), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
 
 
 def item_fault(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
-    """What is wrong with an item beside its content; None: nothing. `twice`: one before it has its id."""
+    """Error of an item's id or columns, None if there is none. `twice`: an item before it has the same id."""
     if not item.item_id:
         return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
     if twice:

@@ -1,8 +1,8 @@
-"""Items of which only some fields are replaced: what they are afterwards, from what they are now and what was sent.
+"""Partial updates: replacing some fields of items and encoding only what changed.
 
-Unit of work: items that exist, none twice. Words are encoded again where words are replaced, a picture where a picture
-is; what is known of the rest is kept, so that the picture of an item is not needed to change its price. Knows nothing
-about requests and stores.
+Unit of work: existing items, none twice. Words are encoded again when words are replaced, and a picture when it is
+replaced; other vectors are kept, so changing a price does not need the picture. Knows nothing about
+requests and stores.
 """
 
 # Axes: M items, D fused dimensions
@@ -15,49 +15,50 @@ from dataclasses import replace
 import numpy as np
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.catalogue.item_words import item_text
+from mmrec.catalogue.change_applier import EncodeResult
+from mmrec.catalogue.item_words import words_of_item
 from mmrec.contract.field_mask import named_columns, replaced_words
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
-from mmrec.recommender.encoded_items import Arrivals, Described, item_fault, record_texts, thumbnails_of
-from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.encoded_items import EncodedItems, item_fault, record_texts, thumbnails_of
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
 _IMAGE = "image"
 
 
-def amended_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
+def replaced_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) -> ItemRecord:
     """A row with some fields replaced.
 
     Args:
         record: The row, with every column of the catalogue.
-        item: What was sent; what `fields` does not name is not read.
+        item: The item as it was sent; only `fields` are read.
         fields: As `mmrec.contract.field_mask.FieldMask` gives them.
     """
     words = replaced_words(record, item, fields)
-    # The dataset's own reference is to a picture that the item no longer has.
+    # The reference of the dataset is to the picture before the update.
     image = "" if _IMAGE in fields else record.image
     attributes = {name: words.attributes.get(name, "") for name in record.attributes}
     return ItemRecord(record.item_id, words.title, words.description, image, attributes)
 
 
-def describe_fields(
-    catalogue: Catalogue, sides: CatalogueSides, items: Sequence[ItemInput], fields: Sequence[str]
-) -> Described:
-    """Make items ready of which some fields are replaced; what is wrong with one is an error of its own.
+def encode_fields(
+    catalogue: Catalogue, vectors: ModalityVectors, items: Sequence[ItemInput], fields: Sequence[str]
+) -> EncodeResult[EncodedItems]:
+    """Encode items of which some fields are replaced; an item may fail alone.
 
     Args:
-        catalogue: The items as they are.
-        sides: What the encoders said of them.
-        items: With ids, none twice; what `fields` does not name is not read.
+        catalogue: The items before the update.
+        vectors: Their vectors and features.
+        items: Items with ids, none twice; only `fields` are read.
         fields: At least one, as `mmrec.contract.field_mask.FieldMask` gives them.
 
     Raises:
         InvalidArgumentError: a field is a column that the catalogue does not have.
-        FailedPreconditionError: the fusion is not trained, or the bundle does not hold what the encoders said.
+        FailedPreconditionError: the fusion is not trained, or the bundle does not hold the embeddings.
     """
-    encoder, fusion = sides.encoder, sides.encoder.fusion
+    encoder, fusion = vectors.encoder, vectors.encoder.fusion
     if fusion is None:
         raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
     _check_columns(catalogue, fields)
@@ -76,10 +77,10 @@ def describe_fields(
         else:
             rows[place] = row
         seen.add(item.item_id)
-    records = {place: amended_record(catalogue.record(row), items[place], fields) for place, row in rows.items()}
+    records = {place: replaced_record(catalogue.record(row), items[place], fields) for place, row in rows.items()}
     known = dict(zip(rows, range(len(rows)), strict=True))
-    features = _copied(sides.features_of(np.array(list(rows.values()), np.int64)))
-    thumbnails_M = sides.thumbnails_of(np.array(list(rows.values()), np.int64))
+    features = _copied(vectors.features_of(np.array(list(rows.values()), np.int64)))
+    thumbnails_M = vectors.thumbnails_of(np.array(list(rows.values()), np.int64))
     if any(name != _IMAGE for name in fields):
         errors |= _encode_words(encoder, records, known, features)
     if _IMAGE in fields:
@@ -98,7 +99,7 @@ def describe_fields(
     good = ItemFeatures._make(part[kept] for part in features)
     made = tuple(records[place] for place in places)
     texts = record_texts(catalogue, encoder, made)
-    return Described(Arrivals(made, texts, good, fusion.fuse(good), thumbnails_M[kept]), places, errors)
+    return EncodeResult(EncodedItems(made, texts, good, fusion.fuse(good), thumbnails_M[kept]), places, errors)
 
 
 def _check_columns(catalogue: Catalogue, fields: Sequence[str]) -> None:
@@ -119,11 +120,11 @@ def _copied(features: ItemFeatures) -> ItemFeatures:
 def _encode_words(
     encoder: ItemEncoder, records: Mapping[int, ItemRecord], known: Mapping[int, int], features: ItemFeatures
 ) -> dict[int, MmrecError]:
-    """Words of all of them into `features`; what was wrong, by place."""
+    """Encode the words of all items into `features`; returns errors by place."""
     worded = {
         place: ItemInput(record.item_id, record.title, record.description, None, record.attributes)
         for place, record in records.items()
-        if _has_words(record) and item_text(record, encoder.words).strip()
+        if words_of_item(record, encoder.words)
     }
     for place, at in known.items():
         if place not in worded:
@@ -138,7 +139,7 @@ def _encode_words(
 def _encode_pictures(
     encoder: ItemEncoder, items: Sequence[ItemInput], known: Mapping[int, int], features: ItemFeatures
 ) -> dict[int, MmrecError]:
-    """Pictures of all of them into `features`; what was wrong, by place."""
+    """Encode the pictures of all items into `features`; returns errors by place."""
     for at in known.values():
         features.image_NI[at], features.has_image_N[at] = 0.0, False
     places = [place for place in known if items[place].image is not None]
@@ -147,7 +148,3 @@ def _encode_pictures(
     at_M = [known[places[row]] for row in found.rows]
     features.image_NI[at_M], features.has_image_N[at_M] = found.features.image_NI, found.features.has_image_N
     return {places[row]: error for row, error in found.errors.items()}
-
-
-def _has_words(record: ItemRecord) -> bool:
-    return any(value.strip() for value in (record.title, record.description, *record.attributes.values()))

@@ -1,4 +1,4 @@
-"""What every long job needs of the machine: device, processes, progress, an ordered end, and errors of the disk.
+"""Shared parts of long jobs: device choice, process group, training loop, checkpoints, progress, shutdown, disk errors.
 
-In: what the operating system and torch say. Out: plain values and errors of `mmrec.errors`.
+In: the operating system and torch. Out: plain values and errors of `mmrec.errors`.
 """

@@ -1,7 +1,7 @@
-"""Where a training is, in one safetensors file: weights, their average, the best so far, optimiser, and position.
+"""Training checkpoint in one safetensors file: weights, their average, the best weights, optimiser state, position.
 
-Order and all that is drawn follow from the seed and the number of the step, so no random state is kept; nor is the
-learning rate, which follows from the step as well. Knows nothing about what is trained.
+Batch order and all random draws are derived from the seed and the step number, so no random state is saved; the
+learning rate is derived from the step too. Knows nothing about what is trained.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _FORMAT = 3
 
 
 class Position(NamedTuple):
-    """How far a training has come.
+    """Position in a training run.
 
     Attributes:
-        epochs: Figures of the passes that are over, by name; ``seconds`` is the wall time of the pass.
-        best_epoch: The one whose weights are kept, from 1; 0 before there is any.
-        total: Steps done in all.
-        steps: Steps done of the pass that is under way.
-        units: Units of progress done in all.
-        sums: Of the pass under way: each loss's sum, and over how many it is one.
+        epochs: Losses and metrics of each finished epoch, by name; ``seconds`` is its wall time.
+        best_epoch: Epoch whose weights are kept, from 1; 0 before the first epoch ends.
+        total: Steps done in total.
+        steps: Steps done in the current epoch.
+        units: Units of progress done in total.
+        sums: Sum and count of each loss in the current epoch.
         seconds: Wall time of all runs up to the last step.
-        skipped: Steps left out because float16 could not hold their gradients.
+        skipped: Steps skipped because their gradients overflowed float16.
     """
 
     epochs: tuple[dict[str, float], ...] = ()
@@ -47,11 +47,11 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is in the file.
+    """Content of a checkpoint file.
 
     Attributes:
-        identity: Hash of what the trained weights depend on.
-        position: How far the training has come.
+        identity: Hash of everything the trained weights depend on.
+        position: Position in the training.
         scaler: State of the loss scaler.
         parts: Named tensors of ``model``, ``best``, ``average`` and ``optimizer``.
     """
@@ -63,13 +63,13 @@ class Checkpoint:
 
 
 def optimizer_tensors(optimizer: Any) -> dict[str, Tensor]:
-    """What the optimiser remembers of each parameter, as ``NUMBER.NAME``."""
+    """Optimiser state of each parameter, keyed ``NUMBER.NAME``."""
     state = optimizer.state_dict()["state"]
     return {f"{number}.{name}": value for number, slots in state.items() for name, value in slots.items()}
 
 
-def put_optimizer_tensors(optimizer: Any, tensors: dict[str, Tensor]) -> None:
-    """The opposite of `optimizer_tensors`."""
+def load_optimizer_tensors(optimizer: Any, tensors: dict[str, Tensor]) -> None:
+    """Inverse of `optimizer_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, _, name = key.partition(".")
@@ -78,7 +78,7 @@ def put_optimizer_tensors(optimizer: Any, tensors: dict[str, Tensor]) -> None:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write it in place of the last one; a kill leaves one of the two whole."""
+    """Atomically replace the previous checkpoint."""
     tensors = {
         f"{part}.{name}": tensor.detach().cpu().contiguous()
         for part, named in checkpoint.parts.items()
@@ -95,25 +95,25 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
-    """Read it; None where there is no file, or one of another training.
+    """Read a checkpoint; None if there is no file, or it has another identity.
 
     Raises:
         BundleError: the file is damaged.
     """
     try:
         with safe_open(path, "pt") as file:
-            found = json.loads((file.metadata() or {})["description"])
-            if (found["format"], found["identity"]) != (_FORMAT, identity):
+            description = json.loads((file.metadata() or {})["description"])
+            if (description["format"], description["identity"]) != (_FORMAT, identity):
                 return None
             parts: dict[str, dict[str, Tensor]] = {}
             for key in file.keys():  # noqa: SIM118
                 part, _, name = key.partition(".")
                 parts.setdefault(part, {})[name] = file.get_tensor(key)
-        position = Position(**found["position"])
+        position = Position(**description["position"])
         position = position._replace(
             epochs=tuple(position.epochs), sums=tuple((total, count) for total, count in position.sums)
         )
-        return Checkpoint(identity, position, found["scaler"], parts)
+        return Checkpoint(identity, position, description["scaler"], parts)
     except FileNotFoundError:
         return None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as err:

@@ -1,9 +1,8 @@
-"""Choosing where and in which number format to compute. Knows nothing about models.
+"""Choice of device and dtype.
 
-`auto` takes the GPU where there is one. On a CPU bfloat16 is faster only where the processor multiplies it in
-hardware (AVX512-BF16 or AMX); elsewhere it is emulated and slower than float32, so float32 is the default there.
-float16 is right on a CPU but emulated, several times slower than float32, and overflows in some models: it is never
-chosen, only taken when asked for.
+`auto` takes the GPU if there is one. On a CPU, bfloat16 is faster only where the processor multiplies it in hardware
+(AVX512-BF16 or AMX); elsewhere it is emulated and slower than float32, so float32 is the default. float16 works on a
+CPU but is emulated, several times slower than float32, and overflows in some models: it is used only on request.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ def resolve_device(device: str = "auto") -> torch.device:
     """The torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        InvalidArgumentError: any other word.
-        DeviceNotAvailableError: a GPU was asked for and torch sees none with that number.
+        InvalidArgumentError: any other value.
+        DeviceNotAvailableError: torch sees no GPU with that number.
     """
     import torch
 
@@ -44,10 +43,10 @@ def resolve_device(device: str = "auto") -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The torch number format for ``auto``, ``float32``, ``bfloat16`` or ``float16`` on a device.
+    """The torch dtype for ``auto``, ``float32``, ``bfloat16`` or ``float16`` on a device.
 
     Raises:
-        InvalidArgumentError: any other word.
+        InvalidArgumentError: any other value.
     """
     import torch
 
@@ -60,14 +59,14 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """Inside, matrix products are computed in `dtype`."""
+    """Autocast context in which matrix products are computed in `dtype`."""
     import torch
 
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def cpu_multiplies_bfloat16() -> bool:
-    """Whether this processor has bfloat16 arithmetic of its own (Linux only; False where this is unknown)."""
+    """Whether this processor has bfloat16 instructions (Linux only; False where unknown)."""
     if platform.system() != "Linux":
         return False
     flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")

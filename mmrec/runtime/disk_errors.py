@@ -1,7 +1,6 @@
-"""Errors of a disk as one sentence with the file and the remedy: full, read-only, no permission, over a quota.
+"""Disk errors (full, read-only, no permission, over quota) as one sentence with the file and the remedy.
 
-Libraries that write for us wrap the system's error each in their own way; `refusal` finds it in theirs. Knows nothing
-about what is being written.
+Libraries wrap the operating system's error in different ways; `underlying_os_error` finds it.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from pathlib import Path
 from mmrec.errors import FailedPreconditionError, MmrecError
 
 GO_ON = "Nothing is damaged: what is finished is kept; run the same command again to go on"
-"""Remedy of commands that resume, for `refusals_as_errors`."""
+"""Remedy for commands that resume; passed to `refusals_as_errors`."""
 
-_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
 _OTHER = (
     errno.EIO,
@@ -31,8 +30,8 @@ _OTHER = (
     errno.EEXIST,
     errno.ESTALE,
 )
-_REFUSED = frozenset((*_ROOM, *_ACCESS, *_OTHER))
-"""Not among them: a missing file, which its reader has to expect."""
+_DISK_ERRORS = frozenset((*_SPACE, *_ACCESS, *_OTHER))
+"""ENOENT is not included: callers handle missing files themselves."""
 
 _NUMBER = re.compile(r"\(os error (\d+)\)|\[?errno:? (\d+)", re.IGNORECASE)
 _SQLITE = {
@@ -44,48 +43,48 @@ _SQLITE = {
 }
 
 
-def refusal(err: BaseException) -> OSError | None:
-    """The system's refusal that an exception is or stands for, or that caused it.
+def underlying_os_error(err: BaseException) -> OSError | None:
+    """The disk error that `err` is, wraps, or was caused by.
 
     Returns:
-        None where there is none, and for errors of mmrec, which have their message already.
+        None if there is none, or if `err` is an `MmrecError`, which already has a message.
     """
-    seen: BaseException | None = err
+    current: BaseException | None = err
     for _ in range(20):
-        if seen is None or isinstance(seen, MmrecError):
+        if current is None or isinstance(current, MmrecError):
             return None
-        number = _errno(seen)
-        if number in _REFUSED:
-            if isinstance(seen, OSError) and seen.errno == number:
-                return seen
+        number = _errno(current)
+        if number in _DISK_ERRORS:
+            if isinstance(current, OSError) and current.errno == number:
+                return current
             return OSError(number, os.strerror(number))
-        seen = seen.__cause__
+        current = current.__cause__
     return None
 
 
 @contextmanager
 def naming_file(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """A refusal inside is raised as an OSError that names `path`, unless it names another file than `temporary`."""
+    """Raise disk errors as an OSError that names `path`, unless it already names a file other than `temporary`."""
     try:
         yield
     except Exception as err:
-        found = refusal(err)
-        if found is None:
+        os_error = underlying_os_error(err)
+        if os_error is None:
             raise
-        if found.filename in (None, str(temporary)):
-            found.filename = str(path)
-        if found is err:
+        if os_error.filename in (None, str(temporary)):
+            os_error.filename = str(path)
+        if os_error is err:
             raise
-        raise found from err
+        raise os_error from err
 
 
 @contextmanager
 def refusals_as_errors(remedy: str = "", path: Path | None = None) -> Iterator[None]:
-    """A refusal inside is raised as mmrec's own error.
+    """Raise disk errors as `FailedPreconditionError`.
 
     Args:
-        remedy: What to do besides making room, a sentence without its full stop.
-        path: Named where the refusal names no file.
+        remedy: What to do besides freeing space; a sentence without its full stop.
+        path: Named if the error itself names no file.
 
     Raises:
         FailedPreconditionError: the disk is full, cannot be written to, or is broken.
@@ -93,31 +92,31 @@ def refusals_as_errors(remedy: str = "", path: Path | None = None) -> Iterator[N
     try:
         yield
     except Exception as err:
-        found = refusal(err)
-        if found is None:
+        os_error = underlying_os_error(err)
+        if os_error is None:
             raise
-        raise FailedPreconditionError(_sentence(found, path) + (f". {remedy}" if remedy else "")) from err
+        raise FailedPreconditionError(_sentence(os_error, path) + (f". {remedy}" if remedy else "")) from err
 
 
-def _sentence(found: OSError, path: Path | None) -> str:
-    named = found.filename if found.filename is not None else path
+def _sentence(err: OSError, path: Path | None) -> str:
+    named = err.filename if err.filename is not None else path
     where = repr(os.fsdecode(named)) if isinstance(named, str | bytes | os.PathLike) else ""
-    why = found.strerror or "the disk refused"
-    if found.errno in _ROOM:
+    why = err.strerror or "the disk refused"
+    if err.errno in _SPACE:
         return f"cannot write {where or 'the output'}: {why}; make room, or name a folder on a larger disk"
-    if found.errno in _ACCESS:
+    if err.errno in _ACCESS:
         return f"cannot use {where or 'a file'}: {why}; change its permissions, or name a folder that can be written to"
     return f"cannot use {where or 'a file'}: {why}; correct it, or name another"
 
 
 def _errno(err: BaseException) -> int:
-    """The system's number of an error; 0 where it has none."""
+    """The errno of an error; 0 if it has none."""
     if isinstance(err, OSError) and err.errno:
         return err.errno
     if isinstance(err, sqlite3.Error):
         return _SQLITE.get(int(getattr(err, "sqlite_errorcode", 0)) & 0xFF, 0)
     if isinstance(err, OSError) or type(err).__name__ == "SafetensorError":
-        # Rust libraries and Arrow put the number into the text alone.
+        # Rust libraries and Arrow put the errno only into the text.
         match = _NUMBER.search(str(err))
         return int(match[1] or match[2]) if match else 0
     return 0

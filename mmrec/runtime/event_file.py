@@ -1,4 +1,4 @@
-"""TensorBoard's event files, written in the thread that trains. Knows nothing about what the scalars mean."""
+"""TensorBoard event files, written synchronously by the training thread."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mmrec.runtime.disk_errors import naming_file
 class EventFile:
     """One event file.
 
-    `SummaryWriter` of tensorboardX writes in another thread. Where the disk is full that one ends, and the training
-    waits for it forever.
+    tensorboardX's `SummaryWriter` writes in another thread; when the disk is full that thread ends and training waits
+    for it forever.
 
     Args:
-        folder: Made if it is not there.
-        steps_done: Steps of earlier runs of the same training. Later ones that a killed run has written are hidden.
+        folder: Created if missing.
+        steps_done: Steps of earlier runs of the same training; events of later steps, from a killed run, are hidden.
     """
 
     def __init__(self, folder: Path, steps_done: int = 0) -> None:
@@ -37,12 +37,12 @@ class EventFile:
             self._write(step=steps_done + 1, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, step: int, scalars: Mapping[str, Any]) -> None:
-        """Scalars after this many steps, by name."""
+        """Add scalars, by name, after this many steps."""
         for name, value in scalars.items():
             self._write(step=step, summary=self._scalar(name, float(value)))
 
     def flush(self) -> None:
-        """Let readers see what was added."""
+        """Make added scalars visible to readers."""
         with self._closed_on_failure():
             self._records.flush()
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a kill, only ever sees the old one or the new one."""
+"""Atomic file replacement, and array files whose disk space is reserved."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mmrec.runtime.disk_errors import naming_file
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then move it there in one step, durably.
+    """Write a temporary file beside `path`, sync it, and rename it to `path`: readers see the old file or the new one.
 
     Args:
-        path: Where the file is to be.
-        write: Given the temporary path; writes the whole file.
+        path: The file to create or replace.
+        write: Called with the temporary path; writes the whole file.
 
     Raises:
-        OSError: the disk refuses; it names `path`, whichever library was writing.
+        OSError: a disk error; it names `path`, whichever library was writing.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with naming_file(path, temporary):
@@ -36,16 +36,15 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def new_array_file(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[Any]]:
-    """A new ``.npy`` file of zeros, mapped into memory to be filled; `flush` it in the end.
+    """A new memory-mapped ``.npy`` file of zeros; call `flush` when it is filled.
 
-    Its room is taken at once: where a full disk were met only while the map is filled, the system would kill the
-    process.
+    Disk space is reserved at once: if the disk ran full while the map is filled, the process would be killed.
 
     Raises:
-        OSError: the disk has no room for it.
+        OSError: not enough disk space.
     """
-    made: np.memmap[Any, np.dtype[Any]] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    array: np.memmap[Any, np.dtype[Any]] = np.lib.format.open_memmap(path, "w+", dtype, shape)
     if sys.platform == "linux":
         with naming_file(path), path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return made
+    return array

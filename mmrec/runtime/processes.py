@@ -1,7 +1,7 @@
-"""The group of processes that train together, one per GPU or several on a CPU, found through accelerate.
+"""The group of processes that train together, one per GPU or several on a CPU, through accelerate.
 
-``accelerate launch`` (GPUs) and ``torchrun`` (GPUs or CPUs) make the group; a process that was started by neither
-is a group of one. Knows nothing about models.
+``accelerate launch`` (GPUs) and ``torchrun`` (GPUs or CPUs) start the group; a process started by neither is a group of
+one.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(hours=12)
-"""How long the others wait while the first one reads pictures and writes results."""
+_TIMEOUT = timedelta(hours=12)
+"""How long the other processes wait while the main one reads pictures and writes results."""
 
 
 class Processes:
-    """This process's place in the group, and what the group does together.
+    """This process's rank in the group, and collective operations.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; in a group each process has the GPU of its number.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; in a group each process uses the GPU of its local rank.
 
     Attributes:
-        index: Number of this process.
-        count: How many there are.
-        device: Where this process computes.
+        index: Rank of this process.
+        count: Number of processes.
+        device: Device of this process.
     """
 
     def __init__(self, device: str = "auto") -> None:
         from accelerate.utils import get_cpu_distributed_information
 
         self.index, self.count, self.device = 0, 1, resolve_device(device)
-        # Despite its name it is about processes with GPUs too.
+        # Despite its name, the function covers GPU processes too.
         if get_cpu_distributed_information().world_size > 1:
             self._join()
 
@@ -50,22 +50,22 @@ class Processes:
 
         found_group = torch.distributed.is_initialized()
         with warnings.catch_warnings():
-            # It chooses a number of threads on a CPU and warns that it did.
+            # On a CPU it sets the number of threads and warns about it.
             warnings.simplefilter("ignore", UserWarning)
-            state: Any = PartialState(cpu=self.device.type == "cpu", timeout=_PATIENCE)
+            state: Any = PartialState(cpu=self.device.type == "cpu", timeout=_TIMEOUT)
         self.index, self.count, self._state = int(state.process_index), int(state.num_processes), state
-        if self.device.type != "cpu":  # on a CPU it numbers the device, which is one and the same
+        if self.device.type != "cpu":  # on a CPU, accelerate would give the single device a number
             self.device = state.device
         if not found_group:
-            # Threads of a group that is left to the end of the interpreter may abort the process.
+            # If the group still exists at interpreter exit, its threads may abort the process.
             atexit.register(state.destroy_process_group)
 
     @classmethod
     def alone(cls, device: torch.device) -> Processes:
-        """A group of this process alone, wherever it was started from."""
-        made = object.__new__(cls)
-        made.index, made.count, made.device = 0, 1, device
-        return made
+        """A group of one, even under a launcher."""
+        group = object.__new__(cls)
+        group.index, group.count, group.device = 0, 1, device
+        return group
 
     @property
     def is_main(self) -> bool:
@@ -73,13 +73,13 @@ class Processes:
         return self.index == 0
 
     def wait(self) -> None:
-        """Until all of them are here."""
+        """Barrier: wait until all processes arrive."""
         if self.count > 1:
             self._state.wait_for_everyone()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
-        """The first process does what is inside before the others do, who find what it has left on the disk."""
+        """The main process runs the block first; the others run it after, with the main one's files on disk."""
         if not self.is_main:
             self.wait()
         yield
@@ -87,7 +87,7 @@ class Processes:
             self.wait()
 
     def broadcast(self, value: T | None) -> T:
-        """The first process's value, in all of them; the others pass None."""
+        """The main process's value, in every process; the others pass None."""
         values: list[Any] = [value]
         if self.count > 1:
             from accelerate.utils import broadcast_object_list
@@ -97,7 +97,7 @@ class Processes:
         return result
 
     def broadcast_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Give all processes the first one's values."""
+        """Overwrite the tensors with the main process's values."""
         if self.count > 1:
             import torch
 
@@ -105,7 +105,7 @@ class Processes:
                 torch.distributed.broadcast(tensor, src=0)
 
     def gather(self, rows_BD: torch.Tensor) -> torch.Tensor:
-        """Rows of all processes, in the order of their numbers, without gradients. Shape: (count * B, D)."""
+        """Rows of all processes in order of rank, without gradients. Shape: (count * B, D)."""
         if self.count == 1:
             return rows_BD
         from accelerate.utils import gather
@@ -114,7 +114,7 @@ class Processes:
         return gathered
 
     def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replace each tensor by its sum over all processes; one message for all of them, in float32."""
+        """Replace each tensor by its sum over all processes; one message for all tensors, in float32."""
         if self.count == 1 or not tensors:
             return
         import torch

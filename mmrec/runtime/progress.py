@@ -1,4 +1,4 @@
-"""Progress of long work, reported to the caller. Knows nothing about terminals."""
+"""Progress of long work, reported to the caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Progress(Protocol):
         ...
 
     def say(self, text: str) -> None:
-        """Show the latest figures beside the bar."""
+        """Show the latest status text beside the bar."""
         ...
 
     def finish(self, text: str = "") -> None:

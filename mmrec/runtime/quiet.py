@@ -1,4 +1,4 @@
-"""Keeping other libraries' progress bars and chatter off the terminal while a model is loaded or saved."""
+"""Suppresses progress bars, log messages and warnings of the model libraries while a model is loaded or saved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOGGERS = ("sentence_transformers", "transformers", "huggingface_hub", "open_cl
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """No bars, nothing under ERROR and no word of what is deprecated from the model libraries inside the block."""
+    """Within the block: no progress bars, no log messages below ERROR, no deprecation warnings."""
     from transformers.utils import logging as transformers_logging
 
     bars = transformers_logging.is_progress_bar_enabled()
@@ -23,7 +23,7 @@ def quiet_loading() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # One of these libraries asks another by an old name; a user can do nothing about it.
+            # One of these libraries calls another's deprecated names; users cannot change that.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             yield

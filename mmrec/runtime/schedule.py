@@ -1,4 +1,4 @@
-"""Learning rates by the number of the step, and the seed of what a step draws; no state is kept of either."""
+"""Learning-rate schedules and random seeds as functions of the step number, without state."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 
 def cosine_to_a_tenth(step: int, peak: float, warmup_steps: int, total_steps: int) -> float:
-    """Linear warm-up, then a cosine over all steps down to a tenth of the peak.
+    """Learning rate: linear warm-up, then a cosine over all steps down to a tenth of the peak.
 
     Args:
-        step: Steps done before.
+        step: Steps done.
         peak: Largest learning rate.
-        warmup_steps: Steps over which it rises.
+        warmup_steps: Steps of the warm-up.
         total_steps: Steps of the longest possible training.
     """
     if step < warmup_steps:
@@ -23,14 +23,14 @@ def cosine_to_a_tenth(step: int, peak: float, warmup_steps: int, total_steps: in
 
 
 def cosine_to_zero(done: float, warmup: float) -> float:
-    """Share of the peak learning rate: a straight rise, then half a cosine down to nothing.
+    """Learning rate relative to its peak: linear warm-up, then half a cosine down to 0.
 
     Args:
-        done: Share of the training that is behind, 0 to 1.
-        warmup: Share over which the rate rises, 0 to below 1.
+        done: Share of the training that is done, 0 to 1.
+        warmup: Share of the training used for warm-up, in [0, 1).
 
     Returns:
-        0 to 1; above 0 for ``done`` below 1 and over 0.
+        In [0, 1]; above 0 for ``0 < done < 1``.
     """
     done = min(max(done, 0.0), 1.0)
     if done < warmup:
@@ -42,9 +42,9 @@ def one_cycle(step: int, total_steps: int, warmup: float, start: float, peak: fl
     """Half a cosine from `start` to `peak` over the first steps, then one from `peak` to `end`.
 
     Args:
-        step: Steps done before.
+        step: Steps done.
         total_steps: Steps of the whole cycle.
-        warmup: Share of them over which the value moves to `peak`.
+        warmup: Share of the steps over which the value moves to `peak`.
         start: First value.
         peak: Value after the warm-up.
         end: Last value.
@@ -61,6 +61,6 @@ def one_cycle(step: int, total_steps: int, warmup: float, start: float, peak: fl
 
 
 def step_seed(seed: int, epoch: int, step: int, process: int) -> int:
-    """Seed of everything that one process draws in one step, so that no random state need be kept."""
+    """Seed of all random draws of one process in one step, so that no random state needs to be saved."""
     state = np.random.SeedSequence((seed, epoch, step, process)).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))

@@ -1,7 +1,4 @@
-"""Ordered shutdown: a signal sets a flag, and long work checks it between steps.
-
-For work that has something to finish first, such as a step and its checkpoint; knows nothing about the work.
-"""
+"""Graceful shutdown: SIGTERM sets a flag, which long work checks between steps to finish a step and its checkpoint."""
 
 from __future__ import annotations
 
@@ -16,30 +13,29 @@ from mmrec.runtime.progress import Progress
 
 
 class StopRequest:
-    """Inside its with block SIGTERM is noted instead of ending the process; a second one ends it after all.
+    """Context manager in which the first SIGTERM sets a flag; a second one ends the process.
 
-    Outside the main thread, where Python takes no signals, it notes nothing.
+    Outside the main thread, where Python receives no signals, it does nothing.
 
     Args:
-        told: Called when the request comes.
+        on_request: Called when SIGTERM arrives.
 
     Attributes:
-        asked: Whether it came.
+        asked: Whether SIGTERM arrived.
 
     Raises:
-        StoppedError: (on leaving) a request came, and then something failed, as a group of processes does when one of
-            them has ended.
+        StoppedError: (on exit) SIGTERM arrived and then something failed, as in a group of processes when one ends.
     """
 
-    def __init__(self, told: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, on_request: Callable[[], None] = lambda: None) -> None:
         self.asked = False
-        self._told = told
-        self._before: Any = None
+        self._on_request = on_request
+        self._previous: Any = None
         self._installed = False
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._note)
+            self._previous = signal.signal(signal.SIGTERM, self._handle)
             self._installed = True
         return self
 
@@ -50,24 +46,24 @@ class StopRequest:
         if self.asked and isinstance(error, Exception) and not isinstance(error, MmrecError):
             raise StoppedError("stopped as asked; the same command goes on") from error
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         self._restore()
-        self._told()
+        self._on_request()
 
     def _restore(self) -> None:
         if self._installed:
-            # None stands for a handler that was not installed by Python.
-            signal.signal(signal.SIGTERM, self._before if self._before is not None else signal.SIG_DFL)
+            # None: the previous handler was not installed by Python.
+            signal.signal(signal.SIGTERM, self._previous if self._previous is not None else signal.SIG_DFL)
             self._installed = False
 
 
 class Stoppable:
-    """A progress sink under which work ends at its next step once a stop was asked for.
+    """A progress sink whose `advance` raises once a stop was requested.
 
     Args:
-        progress: Reports everything.
-        request: Looked at before each step is counted.
+        progress: Receives all reports.
+        request: Checked at each `advance`.
     """
 
     def __init__(self, progress: Progress, request: StopRequest) -> None:
@@ -83,7 +79,7 @@ class Stoppable:
         """`n` more units are done.
 
         Raises:
-            StoppedError: a stop was asked for.
+            StoppedError: a stop was requested.
         """
         if self._request.asked:
             raise StoppedError(f"stopped as asked while {self._stage}; the same command does this part again")

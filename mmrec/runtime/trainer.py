@@ -1,8 +1,8 @@
-"""The one training loop: passes, steps, checkpoints, early stopping, and several processes that train as one.
+"""The training loop: epochs, steps, checkpoints, early stopping, and data-parallel training in several processes.
 
-A `TrainingTask` says what is trained: its batches, its losses, and its figures after a pass. Where what a task draws
-follows from (seed, pass, step), a training that is killed anywhere and started again makes the same weights, bit for
-bit, as one that was not. In a group of processes each computes its share of every step, and gradients are added up.
+A `TrainingTask` defines the batches, the losses and the validation metrics. If all random draws of a task are derived
+from (seed, epoch, step), a training that is killed and resumed gives the same weights, bit for bit, as one that was
+not. In a group of processes each computes its share of every step, and the gradients are summed.
 """
 
 # Axes: L losses, P parameters
@@ -26,15 +26,15 @@ from mmrec.runtime.checkpoint import (
     Checkpoint,
     Position,
     load_checkpoint,
+    load_optimizer_tensors,
     optimizer_tensors,
-    put_optimizer_tensors,
     save_checkpoint,
 )
 from mmrec.runtime.event_file import EventFile
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.shutdown import StopRequest
-from mmrec.runtime.weights import AveragedWeights, put_weights, trained_weights
+from mmrec.runtime.weights import AveragedWeights, load_trained_weights, trained_weights
 
 _REPORT_EVERY_S = 1.0
 _LOG_EVERY_STEPS = 20
@@ -43,10 +43,10 @@ BatchT = TypeVar("BatchT")
 
 
 class StepResult(NamedTuple):
-    """What came of one step in this process.
+    """Losses of one step in this process.
 
     Attributes:
-        sums_L2: Sum of each loss, and over how many it is one. Shape: (L, 2), float64.
+        sums_L2: Sum and count of each loss. Shape: (L, 2), float64.
         units: Units of progress of the step, over all processes.
     """
 
@@ -55,11 +55,11 @@ class StepResult(NamedTuple):
 
 
 class TrainingTask(Protocol[BatchT]):
-    """What is trained, and on what."""
+    """Model, batches, losses and validation of one kind of training."""
 
     @property
     def module(self) -> nn.Module:
-        """Holds everything that is trained, on the device."""
+        """The module with all trainable parameters, on the device."""
         ...
 
     @property
@@ -69,50 +69,49 @@ class TrainingTask(Protocol[BatchT]):
 
     @property
     def epoch_units(self) -> int:
-        """Units of progress of a pass."""
+        """Units of progress of an epoch."""
         ...
 
     def batches(self, epoch: int, done: int) -> Iterable[BatchT]:
-        """Batches of a pass (from 0) but for the first `done`; the same in every process."""
+        """Batches of an epoch (from 0) without the first `done`; the same in every process."""
         ...
 
     def optimizer_values(self, at: Position) -> Mapping[str, Any]:
-        """``lr``, and whatever else of the optimiser changes from step to step."""
+        """``lr`` and any other optimiser option that changes from step to step."""
         ...
 
     def backward(self, batch: BatchT, at: Position, scale: Callable[[Tensor], Tensor]) -> StepResult:
-        """Leave this process's share of the gradient of the scaled loss in the parameters.
+        """Compute gradients of this process's share of the batch, with `scale` applied to the loss.
 
-        The shares of all processes add up to the gradient of the whole batch.
+        The sum over all processes must be the gradient of the whole batch.
         """
         ...
 
     def validate(self) -> Mapping[str, float]:
-        """Figures after a pass, the same in every process; the module may be left in evaluation mode."""
+        """Validation metrics, the same in every process; may leave the module in evaluation mode."""
         ...
 
     def describe(self, means: Sequence[float], at: Position) -> str:
-        """One line on how it goes, from the mean losses of the pass that is under way or was the last one."""
+        """One status line from the mean losses of the current epoch, or of the last one."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TrainerConfig:
-    """How to train.
+    """Training options.
 
     Attributes:
-        epochs: Most passes.
+        epochs: Maximum number of epochs.
         weight_decay: Of AdamW.
         betas: Of AdamW.
-        decay_vectors: Whether biases and other vectors decay as matrices do.
-        clip_norm: Largest norm of a step's gradients; 0 for no limit.
-        ema_decay: Share of a moving average of the weights that stays at each step; 0 for none. The averaged weights
-            are the ones that are validated and kept.
-        best_by: The figure whose largest value tells the pass that is kept; empty for the last pass.
-        patience: Passes without a better one after which training stops; 0 for no such limit.
-        max_minutes: Training stops after the pass in which so much time is over; 0 for no limit.
-        cut_pass: Whether it stops after the step instead.
-        checkpoint_minutes: Time between checkpoints inside a pass; None for none there. Each pass ends with one.
+        decay_vectors: Whether weight decay also applies to biases and other vectors.
+        clip_norm: Maximum gradient norm of a step; 0 for no limit.
+        ema_decay: Decay of an exponential moving average of the weights, which is then validated and kept; 0 for none.
+        best_by: Metric whose maximum selects the epoch that is kept; empty for the last epoch.
+        patience: Epochs without improvement after which training stops; 0 for no limit.
+        max_minutes: Training stops after the epoch in which this time is exceeded; 0 for no limit.
+        cut_pass: Whether `max_minutes` stops after the current step instead.
+        checkpoint_minutes: Time between checkpoints within an epoch; None for none. Each epoch ends with one.
     """
 
     epochs: int
@@ -130,17 +129,17 @@ class TrainerConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """Where a training runs, and who hears of it.
+    """Environment of one training: processes, dtype, progress, files.
 
     Attributes:
-        processes: Who takes part, all alike; the first one alone writes and reports.
-        dtype: Number format of the matrix products; weights stay in float32.
-        progress: Gets units, and how it goes once a second. Whoever calls starts and finishes the stage.
-        checkpoint: The file, continued from if it is of the same training; None for none.
-        identity: Of everything that the trained weights depend on and that shapes and `dtype` do not show.
-        log_dir: Folder for TensorBoard's event files; None for none.
-        stop: Looked at after every step.
-        started: When the time that counts began, on the monotonic clock; None for now.
+        processes: The process group; only the main process writes and reports.
+        dtype: Number format of matrix products; weights stay in float32.
+        progress: Receives units, and a status line once a second. The caller starts and finishes the stage.
+        checkpoint: Checkpoint file, resumed from if it has the same identity; None for none.
+        identity: Hash of everything the trained weights depend on besides shapes and `dtype`.
+        log_dir: Folder for TensorBoard event files; None for none.
+        stop: Checked after every step.
+        started: Start of the measured time, on the monotonic clock; None for now.
     """
 
     processes: Processes
@@ -154,16 +153,16 @@ class TrainingRun:
 
 
 class Trainer:
-    """One training.
+    """Runs one training.
 
     Args:
-        task: What is trained. Every process gets the first one's weights.
-        config: How.
-        run: Where.
-        on_epoch: Called in the first process after each pass.
+        task: What to train. Every process starts from the main one's weights.
+        config: Training options.
+        run: Environment.
+        on_epoch: Called in the main process after each epoch.
 
     Attributes:
-        at: How far it has come.
+        at: Current position.
     """
 
     def __init__(
@@ -188,47 +187,47 @@ class Trainer:
         )
         self._scaler = torch.amp.GradScaler(device.type, enabled=run.dtype == torch.float16)
         self._average = AveragedWeights(module, config.ema_decay) if config.ema_decay else None
-        # The last weights are in the module anyway.
+        # Without either option the module itself holds the weights to keep.
         self._best = trained_weights(module) if config.best_by or config.ema_decay else None
         shapes = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
         self._identity = hashlib.sha256(json.dumps([run.identity, str(run.dtype), shapes]).encode()).hexdigest()
         self._sums_L2 = torch.zeros(len(task.losses), 2, dtype=torch.float64, device=device)
         self._events: EventFile | None = None
-        self._before_s = 0.0
-        self._begun = self._saved = self._reported = time.monotonic()
-        self._started = self._begun if run.started is None else run.started
+        self._earlier_seconds = 0.0
+        self._run_started = self._saved = self._reported = time.monotonic()
+        self._started = self._run_started if run.started is None else run.started
         self._units_before = 0
         self.at = Position()
 
     @property
     def seconds(self) -> float:
-        """Wall time so far, of this run and of those that it goes on from."""
-        return self._before_s + time.monotonic() - self._started
+        """Wall time so far, earlier runs included."""
+        return self._earlier_seconds + time.monotonic() - self._started
 
     def fit(self) -> Position:
-        """Train until there is nothing more to gain, or no more time; the module then holds the weights that are kept.
+        """Train until a limit of the configuration is reached; the module then holds the kept weights.
 
         Raises:
-            FailedPreconditionError: not every process sees the same checkpoint.
-            StoppedError: a stop was asked for; the checkpoint holds the last step.
+            FailedPreconditionError: the processes see different checkpoints.
+            StoppedError: a stop was requested; the checkpoint holds the last step.
         """
         self._resume()
         if self._run.log_dir and self._processes.is_main:
             self._events = EventFile(self._run.log_dir, self.at.total)
         self._progress.advance(self.at.units)
-        self._units_before, self._begun = self.at.units, time.monotonic()
+        self._units_before, self._run_started = self.at.units, time.monotonic()
         device = self._processes.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             while not self._is_over():
                 self._epoch()
         if self._best is not None:
-            put_weights(self._task.module, self._best)
+            load_trained_weights(self._task.module, self._best)
         self._task.module.eval()
         if self._events:
             self._events.close()
         return self.at
 
-    # --- a pass -------------------------------------------------------------------------------------------------------
+    # --- epoch --------------------------------------------------------------------------------------------------------
 
     def _epoch(self) -> None:
         config = self._config
@@ -237,21 +236,21 @@ class Trainer:
             stopping = self._step(batch)
             if stopping:
                 self._stop()
-            if config.cut_pass and self._is_late():
+            if config.cut_pass and self._is_out_of_time():
                 break
             every = config.checkpoint_minutes
             if every is not None and time.monotonic() - self._saved >= 60 * every:
                 self._save()
-        self._close_epoch()
+        self._finish_epoch()
 
     def _step(self, batch: Any) -> bool:
-        """One step of the optimiser, the same in every process; whether any of them was asked to stop."""
+        """One optimiser step. Returns whether any process was asked to stop."""
         values = self._task.optimizer_values(self.at)
         for group in self._optimizer.param_groups:
             group.update(values)
         self._optimizer.zero_grad(set_to_none=True)
         sums_L2, units = self._task.backward(batch, self.at, self._scaler.scale)
-        stopping, seconds = self._add_up(sums_L2)
+        stopping, seconds = self._reduce_gradients(sums_L2)
         self._scaler.unscale_(self._optimizer)
         if self._config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm)
@@ -276,8 +275,8 @@ class Trainer:
         self._report(_REPORT_EVERY_S)
         return stopping
 
-    def _add_up(self, sums_L2: Tensor) -> tuple[bool, float]:
-        """Add gradients and losses up over all processes; whether any is to stop, and the first one's seconds."""
+    def _reduce_gradients(self, sums_L2: Tensor) -> tuple[bool, float]:
+        """Sum gradients and losses over all processes; returns whether any was asked to stop, and the main time."""
         stopping, seconds = bool(self._run.stop and self._run.stop.asked), self.seconds
         processes = self._processes
         if processes.count == 1:
@@ -286,18 +285,18 @@ class Trainer:
         for parameter in self._parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        # All stop after the same step, whichever of them is asked to, and go by one clock.
+        # All processes stop after the same step and use the main one's clock.
         shared_2 = torch.tensor([float(stopping), seconds if processes.is_main else 0.0], device=processes.device)
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         processes.all_reduce([*gradients, used_P, sums_L2, shared_2])
         for parameter, used in zip(self._parameters, used_P.tolist(), strict=True):
-            # What no process used stays as it is, as in a single process, and does not even decay.
+            # A parameter unused in every process gets no update, not even weight decay, as in a single process.
             if not used:
                 parameter.grad = None
         return bool(shared_2[0]), float(shared_2[1])
 
-    def _close_epoch(self) -> None:
-        """Validate, keep the best weights, and write everything down."""
+    def _finish_epoch(self) -> None:
+        """Validate, keep the best weights, log, and save a checkpoint."""
         at, best_by = self.at, self._config.best_by
         with self._average.in_place() if self._average else nullcontext():
             figures = self._task.validate()
@@ -322,7 +321,7 @@ class Trainer:
             self._on_epoch(self.at)
         self._save()
 
-    def _is_late(self) -> bool:
+    def _is_out_of_time(self) -> bool:
         return 0 < 60 * self._config.max_minutes <= self.at.seconds
 
     def _is_over(self) -> bool:
@@ -331,11 +330,10 @@ class Trainer:
             return False
         without_better = len(at.epochs) - at.best_epoch
         return len(at.epochs) >= config.epochs or bool(
-            at.epochs and (self._is_late() or 0 < config.patience <= without_better)
+            at.epochs and (self._is_out_of_time() or 0 < config.patience <= without_better)
         )
 
     def _stop(self) -> None:
-        """End in the middle of a pass, as was asked for."""
         self._save()
         kept = "saved; the same command goes on" if self._run.checkpoint else "not kept"
         raise StoppedError(
@@ -350,13 +348,13 @@ class Trainer:
         if not path:
             return
         try:
-            found = load_checkpoint(path, self._identity)
+            checkpoint = load_checkpoint(path, self._identity)
         except BundleError as err:
             self._progress.say(f"the checkpoint is not used: {err.message}")
-            found = None
-        if found and self._passes_through(found.position):
-            self._restore(found)
-        # They also wait for each other here: nobody writes a checkpoint before all have read.
+            checkpoint = None
+        if checkpoint and self._reaches(checkpoint.position):
+            self._restore(checkpoint)
+        # Also a barrier: no process writes a checkpoint before all have read.
         steps = self._processes.gather(torch.tensor([[float(self.at.total)]], device=self._processes.device))
         if steps.min() != steps.max():
             raise FailedPreconditionError(
@@ -365,28 +363,27 @@ class Trainer:
             )
         if self._processes.is_main:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # What a run that was killed has left half-written.
-            for left in path.parent.glob(f".{path.name}.*.tmp"):
-                left.unlink(missing_ok=True)
+            for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
+                unfinished.unlink(missing_ok=True)
 
-    def _passes_through(self, position: Position) -> bool:
-        """Whether a run with this limit of time begins the last pass that was begun."""
-        begun = position.epochs if position.steps else position.epochs[:-1]
-        return not begun or not 0 < 60 * self._config.max_minutes < sum(epoch["seconds"] for epoch in begun)
+    def _reaches(self, position: Position) -> bool:
+        """Whether a run with this time limit would have started the checkpoint's last epoch."""
+        before = position.epochs if position.steps else position.epochs[:-1]
+        return not before or not 0 < 60 * self._config.max_minutes < sum(epoch["seconds"] for epoch in before)
 
-    def _restore(self, found: Checkpoint) -> None:
+    def _restore(self, checkpoint: Checkpoint) -> None:
         device = self._processes.device
-        put_weights(self._task.module, found.parts["model"])
-        put_optimizer_tensors(self._optimizer, found.parts.get("optimizer", {}))
+        load_trained_weights(self._task.module, checkpoint.parts["model"])
+        load_optimizer_tensors(self._optimizer, checkpoint.parts.get("optimizer", {}))
         if self._average:
-            for name, tensor in found.parts["average"].items():
+            for name, tensor in checkpoint.parts["average"].items():
                 self._average.weights[name].copy_(tensor)
         if self._best is not None:
-            self._best = {name: tensor.to(device) for name, tensor in found.parts["best"].items()}
-        if found.scaler:
-            self._scaler.load_state_dict(found.scaler)
-        self.at = found.position
-        self._before_s = self.at.seconds
+            self._best = {name: tensor.to(device) for name, tensor in checkpoint.parts["best"].items()}
+        if checkpoint.scaler:
+            self._scaler.load_state_dict(checkpoint.scaler)
+        self.at = checkpoint.position
+        self._earlier_seconds = self.at.seconds
         if self.at.sums:
             self._sums_L2.copy_(torch.tensor(self.at.sums, dtype=torch.float64))
 
@@ -404,7 +401,6 @@ class Trainer:
     # --- progress -----------------------------------------------------------------------------------------------------
 
     def _report(self, every_s: float) -> None:
-        """Now and then how it goes, and how long it can take at most."""
         now = time.monotonic()
         if now - self._reported < every_s or not self._processes.is_main:
             return
@@ -414,12 +410,12 @@ class Trainer:
         self._progress.say(self._task.describe(means, at) + self._time_left(now))
 
     def _time_left(self, now: float) -> str:
-        """How long training goes on at the speed of this run: at most, and if no pass gets better."""
+        """Remaining time at the speed of this run: at most, and without further improvement."""
         at, config, epoch_units = self.at, self._config, max(self._task.epoch_units, 1)
         units = at.units - self._units_before
         if not units:
             return ""
-        pace = (now - self._begun) / units * epoch_units / 60
+        pace = (now - self._run_started) / units * epoch_units / 60
         passes = at.units / epoch_units
         most = pace * (config.epochs - passes)
         if config.max_minutes:

@@ -1,7 +1,4 @@
-"""Weights of a model while it is trained: what training changes, and their exponential moving average.
-
-Knows nothing about what the weights mean.
-"""
+"""Trainable weights of a model: copying and restoring them, and their exponential moving average."""
 
 from __future__ import annotations
 
@@ -13,28 +10,28 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of everything that training changes; what is frozen comes from where it came from."""
+    """Copies of the trainable parameters and the buffers; frozen parameters are left out."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items() if name not in frozen}
 
 
-def put_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """The opposite of `trained_weights`."""
+def load_trained_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Inverse of `trained_weights`."""
     model.load_state_dict(weights, strict=False)
 
 
 class AveragedWeights:
-    """Exponential moving average of the trained weights.
+    """Exponential moving average of the trainable parameters.
 
-    Early averages would be mostly of the first, random weights; so after t steps the share that stays is at most
-    (1 + t) / (10 + t).
+    After t steps the decay is at most (1 + t) / (10 + t), so that the random initial weights do not dominate early
+    averages.
 
     Args:
-        model: Whose weights; they are where the average starts.
-        decay: Share of the average that stays at each step, 0 to below 1.
+        model: The average starts at its current weights.
+        decay: Share of the average kept at each step, in [0, 1).
 
     Attributes:
-        weights: The average, by name of parameter.
+        weights: The average, by parameter name.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -43,15 +40,15 @@ class AveragedWeights:
         self.weights = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
 
     def update(self, steps: int) -> None:
-        """Take in the weights after this many steps."""
-        stays = min(self._decay, (1 + steps) / (10 + steps))
+        """Update the average with the weights after `steps` steps."""
+        decay = min(self._decay, (1 + steps) / (10 + steps))
         own = [parameter.detach() for parameter in self._parameters.values()]
-        average = get_ema_multi_avg_fn(stays)  # type: ignore[no-untyped-call]
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         average(list(self.weights.values()), own, steps)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, the model has the averaged weights."""
+        """Within the block, the model uses the averaged weights."""
         own = {name: parameter.data for name, parameter in self._parameters.items()}
         for name, parameter in self._parameters.items():
             parameter.data = self.weights[name]

@@ -1,4 +1,4 @@
 """Semantic IDs: tokenizers, the decode index, eligibility, and path search.
 
-In: fused embeddings, or training events. Out: one unique path of codes per item, and an index to decode paths with.
+In: fused embeddings or training events. Out: one unique path of codes per item, and an index for decoding paths.
 """

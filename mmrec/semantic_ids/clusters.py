@@ -1,7 +1,4 @@
-"""K-means over rows of vectors, and the nearest of some centres: what every codebook is made with.
-
-Works on arrays; knows nothing about items, levels or paths.
-"""
+"""K-means and nearest-centre search, from which all codebooks are built."""
 
 # Axes: N vectors, K centres, D dimensions
 
@@ -21,10 +18,10 @@ def kmeans(vectors_ND: Floats, centres: int, *, iterations: int, seed: int, star
 
     Args:
         vectors_ND: Shape: (N, D), float32.
-        centres: K. With no more vectors than that each vector is its own centre and the rest stay at zero.
+        centres: K. With K vectors or fewer, each vector is its own centre and the other centres are zero.
         iterations: Lloyd iterations.
         seed: Of the initialisation; equal seeds and data give equal centres.
-        start_KD: Centres to start from instead. Shape: (K, D), float32.
+        start_KD: Initial centres; None to draw them. Shape: (K, D), float32.
 
     Returns:
         Shape: (K, D), float32.
@@ -42,17 +39,17 @@ def kmeans(vectors_ND: Floats, centres: int, *, iterations: int, seed: int, star
 
 
 def nearest_centre(centres_KD: Floats, vectors_ND: Floats) -> npt.NDArray[np.int64]:
-    """Row of the nearest centre by squared L2 distance; the lower row wins ties. Shape: (N,), int64."""
+    """Index of the nearest centre by squared L2 distance; the lower index wins ties. Shape: (N,), int64."""
     index = faiss.IndexFlatL2(centres_KD.shape[1])
     index.add(np.ascontiguousarray(centres_KD))
     return np.asarray(index.search(np.ascontiguousarray(vectors_ND), 1)[1][:, 0])
 
 
 def check_embeddings(embeddings_ND: Floats) -> None:
-    """Refuse what no codebook can be fitted on.
+    """Check that codebooks can be fitted.
 
     Raises:
-        InvalidArgumentError: there is nothing to quantise, or a value is not finite.
+        InvalidArgumentError: there are no embeddings, or a value is not finite.
     """
     if len(embeddings_ND) == 0:
         raise InvalidArgumentError("there are 0 embeddings; a quantizer is fitted on at least 1")

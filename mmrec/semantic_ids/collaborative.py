@@ -1,11 +1,10 @@
-"""What customers did, as vectors of items: an optional second half of what an embedding tokenizer quantises.
+"""Collaborative item vectors from training histories, optionally quantised together with the content embeddings.
 
-Works on catalogue rows and training histories; knows nothing about codes. Items that are taken near each other are
-counted as co-occurring, the graph is damped by the root of both items' degrees, and a truncated SVD gives each item
-that was taken a vector of unit norm (the factorisation behind most item2vec-like embeddings). Items that were never
-taken have none: theirs is the mean direction of the items nearest to them by content. Measured on held-out items of
-MovieLens and Beauty, that keeps transitions to and from them under one prefix far more often than a zero (which gathers
-all of them under a few codes) and more often than a ridge regression from content.
+Co-occurrence within a window is counted, the graph is normalised by the square root of both items' degrees, and a
+truncated SVD gives each warm item a unit vector (the factorisation behind most item2vec-like embeddings). Vectors of
+cold items are imputed as the mean of the nearest warm items by content. Measured on held-out items of MovieLens and
+Beauty, this keeps transitions to and from cold items under one prefix far more often than zero vectors (which gather
+all cold items under a few codes) and more often than a ridge regression from content.
 """
 
 # Axes: N items, D content dimensions, C collaborative dimensions, W warm items, E events
@@ -30,13 +29,13 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class CollaborativeConfig:
-    """Collaborative signal in the codebooks.
+    """Options of the collaborative vectors.
 
     Attributes:
-        weight: Norm of the collaborative half beside a content half of norm 1; 0 leaves it out.
-        dimension: Most collaborative dimensions.
-        window: Largest distance in a history that counts as co-occurring; distance d weighs 1/d.
-        neighbours: Warm items that give an item that was never taken its collaborative half.
+        weight: Norm of the collaborative vector relative to a content vector of norm 1; 0 leaves it out.
+        dimension: Maximum number of collaborative dimensions.
+        window: Maximum distance in a history that counts as co-occurrence; distance d has weight 1/d.
+        neighbours: Warm items averaged to impute the vector of a cold item.
     """
 
     weight: float = 0.0
@@ -53,10 +52,10 @@ class CollaborativeConfig:
 
 
 class CollaborativeVectors(NamedTuple):
-    """Vectors of the items that were taken.
+    """Collaborative vectors of a catalogue.
 
     Attributes:
-        vectors_NC: Unit norm; zero rows for items nobody took beside another. Shape: (N, C), float32.
+        vectors_NC: Unit norm; zero for cold items, which never co-occur with another. Shape: (N, C), float32.
         warm_N: Which rows are not zero. Shape: (N,), bool.
     """
 
@@ -65,12 +64,12 @@ class CollaborativeVectors(NamedTuple):
 
 
 def co_occurrence(train: Interactions, items: int, window: int) -> sp.csr_array:
-    """How often items are taken near each other, both directions alike, nothing on the diagonal.
+    """Weighted co-occurrence counts of items, with a zero diagonal.
 
     Args:
         train: Training events only.
         items: N.
-        window: Largest distance; distance d weighs 1/d.
+        window: Maximum distance in a history; distance d has weight 1/d.
 
     Returns:
         Symmetric. Shape: (N, N) CSR, float64.
@@ -91,23 +90,23 @@ def co_occurrence(train: Interactions, items: int, window: int) -> sp.csr_array:
 def collaborative_vectors(
     train: Interactions, items: int, config: CollaborativeConfig, *, seed: int
 ) -> CollaborativeVectors:
-    """Truncated SVD of the damped co-occurrence graph.
+    """Truncated SVD of the normalised co-occurrence graph.
 
     Args:
         train: Training events only.
         items: N.
-        config: Window and dimensions; there are never more dimensions than items.
+        config: Window and dimensions; at most N dimensions are used.
         seed: Of the randomised SVD.
     """
     counts = co_occurrence(train, items, config.window)
     degree_N = np.asarray(counts.sum(axis=1)).ravel()
     warm_N = degree_N > 0
     root_N = np.where(warm_N, np.maximum(degree_N, 1e-12) ** -0.5, 0.0)
-    damped = sp.diags_array(root_N) @ counts @ sp.diags_array(root_N)
-    left_NC, strength_C, _ = randomized_svd(damped, min(config.dimension, items), random_state=seed)
+    normalised = sp.diags_array(root_N) @ counts @ sp.diags_array(root_N)
+    left_NC, strength_C, _ = randomized_svd(normalised, min(config.dimension, items), random_state=seed)
     vectors_NC = left_NC * np.sqrt(strength_C)
     norm_N1 = np.linalg.norm(vectors_NC, axis=1, keepdims=True)
-    # An item in a corner of the graph that the kept dimensions do not reach is as good as never taken.
+    # Items in a part of the graph that the kept dimensions do not cover count as cold.
     warm_N &= norm_N1[:, 0] > 1e-6
     vectors_NC = np.where(warm_N[:, None], vectors_NC / np.maximum(norm_N1, 1e-12), 0.0)
     return CollaborativeVectors(vectors_NC.astype(np.float32), warm_N)
@@ -115,12 +114,12 @@ def collaborative_vectors(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Imputation:
-    """The collaborative half of items by their content.
+    """Imputes collaborative vectors from content.
 
     Attributes:
-        content_WD: Content of warm items. Shape: (W, D), float16.
+        content_WD: Content embeddings of warm items. Shape: (W, D), float16.
         vectors_WC: Their collaborative vectors. Shape: (W, C), float16.
-        weight: Norm of the collaborative half.
+        weight: Norm of the collaborative vector.
         neighbours: Warm items that are averaged.
     """
 
@@ -136,30 +135,30 @@ class Imputation:
         object.__setattr__(self, "_index", index)
 
     @classmethod
-    def of(cls, content_ND: Floats, found: CollaborativeVectors, config: CollaborativeConfig) -> Imputation:
-        """From the warm items of a catalogue. `content_ND`: Shape: (N, D), float32."""
+    def of(cls, content_ND: Floats, vectors: CollaborativeVectors, config: CollaborativeConfig) -> Imputation:
+        """From a catalogue with content embeddings `content_ND`. Shape: (N, D), float32."""
         return cls(
-            content_ND[found.warm_N].astype(np.float16),
-            found.vectors_NC[found.warm_N].astype(np.float16),
+            content_ND[vectors.warm_N].astype(np.float16),
+            vectors.vectors_NC[vectors.warm_N].astype(np.float16),
             config.weight,
             config.neighbours,
         )
 
-    def widen(self, content_ND: Floats, found: CollaborativeVectors | None = None) -> Floats:
-        """Content with the collaborative half beside it.
+    def widen(self, content_ND: Floats, known: CollaborativeVectors | None = None) -> Floats:
+        """Content embeddings concatenated with collaborative vectors.
 
         Args:
             content_ND: Shape: (N, D), float32.
-            found: Known vectors of the same items; what is not warm there, and everything without it, is imputed.
+            known: Collaborative vectors of the same items; those of cold items, or all if None, are imputed.
 
         Returns:
             Shape: (N, D + C), float32.
         """
         vectors_NC = np.zeros((len(content_ND), self.vectors_WC.shape[1]), dtype=np.float32)
         cold_N = np.ones(len(content_ND), dtype=np.bool_)
-        if found is not None:
-            vectors_NC[:] = found.vectors_NC
-            cold_N = ~found.warm_N
+        if known is not None:
+            vectors_NC[:] = known.vectors_NC
+            cold_N = ~known.warm_N
         if cold_N.any() and len(self.content_WD):
             vectors_NC[cold_N] = self._impute(content_ND[cold_N])
         return np.concatenate([content_ND, self.weight * vectors_NC], axis=1).astype(np.float32)
@@ -171,7 +170,7 @@ class Imputation:
         return np.asarray(mean_NC / np.maximum(np.linalg.norm(mean_NC, axis=1, keepdims=True), 1e-9))
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What `from_tensors` takes."""
+        """State for `from_tensors`."""
         return {
             "collaborative.content": self.content_WD,
             "collaborative.vectors": self.vectors_WC,
@@ -181,7 +180,7 @@ class Imputation:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Imputation:
-        """From what `tensors` gave."""
+        """Inverse of `tensors`."""
         return cls(
             tensors["collaborative.content"],
             tensors["collaborative.vectors"],

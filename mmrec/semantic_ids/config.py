@@ -1,4 +1,4 @@
-"""How items become semantic IDs, as one frozen value."""
+"""Configuration of the semantic-ID tokenizer."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ TOKENIZERS: tuple[TokenizerKind, ...] = (
     "sequential",
     "collaborative",
 )
-"""The first three quantise embeddings and so know new items; the others index the items of one catalogue."""
+"""The first three quantise embeddings and can encode new items; the others index the items of one catalogue."""
 
-_LONG = 16
+_OPQ_LEVELS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerConfig:
-    """How semantic IDs are made.
+    """Tokenizer options.
 
     Attributes:
         kind: One of `TOKENIZERS`.
-        levels: Codes per path beside the last one, which tells collisions apart; 0 takes 16 for ``opq`` and 3 for the
-            others.
-        codebook_size: Most codes per level; see `QuantizerConfig`, and `index_items` for what is not quantised.
-        iterations: Of every k-means; of ``opq``, turns of codebooks and rotation.
+        levels: Codes per path without the last one, which resolves collisions; 0: 16 for ``opq``, 3 for the others.
+        codebook_size: Maximum codes per level; see `QuantizerConfig`, and `index_items` for kinds that do not quantise.
+        iterations: Of every k-means; for ``opq``, alternating updates of codebooks and rotation.
         rq_vae: Shape and training of ``rq-vae``.
-        collaborative: What customers did as a second half of what is quantised; weight 0, the default, for none.
+        collaborative: Collaborative vectors quantised together with the embeddings; weight 0, the default, for none.
     """
 
     kind: TokenizerKind = "residual-kmeans"
@@ -62,19 +61,19 @@ class TokenizerConfig:
                 f"{self.collaborative.weight:g}) have no place in it; use weight 0, or residual-kmeans, rq-vae or opq",
                 field="collaborative",
             )
-        self.quantizer  # noqa: B018  # checks the numbers
+        self.quantizer  # noqa: B018  # validates levels, codes and iterations
 
     @property
     def quantises(self) -> bool:
-        """Whether paths are made of embeddings."""
+        """Whether paths are computed from embeddings."""
         return self.kind in ("residual-kmeans", "rq-vae", "opq")
 
     @property
     def quantizer(self) -> QuantizerConfig:
-        """Levels, codes and iterations with the kind's own number of levels filled in.
+        """Levels, codes and iterations, with the default levels of the kind.
 
         Raises:
             InvalidArgumentError: one of them is out of range.
         """
-        levels = self.levels or (_LONG if self.kind == "opq" else 3)
+        levels = self.levels or (_OPQ_LEVELS if self.kind == "opq" else 3)
         return QuantizerConfig(levels=levels, codebook_size=self.codebook_size, iterations=self.iterations)

@@ -1,15 +1,14 @@
-"""The decode index: every semantic ID of a catalogue as a prefix tree laid out flat.
+"""The decode index: a prefix tree (trie) of all semantic IDs of a catalogue in flat arrays.
 
-Works on sorted paths; knows nothing about models or requests. Items are sorted by path, so a node of the tree is a
-range of the sorted table, and the children of a node are neighbours on the next level: each level needs only where
-each node's children begin (CSR), which code each child has, and where each node's items begin. A beam step is then a
-few gathers for all beams of all requests at once. A change of the catalogue merges the new paths into the sorted table
-and lays the tree out again, which costs a few passes over flat arrays and no sorting: the index is always one, and what
-it says is always exact.
+Items are sorted by path, so a node of the tree is a range of the sorted table, and the children of a node are adjacent
+at the next depth. Each depth stores where each node's children begin (CSR), the code of each child, and where each
+node's items begin. A beam step is then a few gathers for all beams of all requests at once. A catalogue change merges
+the new paths into the sorted table and rebuilds the arrays in a few linear passes, without sorting the whole table; the
+index is always exact.
 """
 
-# Axes: N items, M items that come or go, P levels of a semantic ID, V_l nodes at depth l (V_0 = 1 root, V_P = N
-# leaves), C children of a node (padded), X nodes asked for
+# Axes: N items, M added items, R removed rows, P levels of a semantic ID, V_l nodes at depth l (V_0 = 1 root, V_P = N
+# leaves), C children of a node (padded), X positions in the sorted table (called places)
 
 from __future__ import annotations
 
@@ -24,18 +23,18 @@ from torch import Tensor
 from mmrec.errors import InvalidArgumentError
 
 Codes = Sequence[npt.NDArray[np.int32]]
-"""Paths code by code: P arrays of one code each."""
+"""Paths as P arrays, one per level."""
 
 KEY_BITS = 63
-"""Paths of up to so many bits are sorted as whole numbers."""
+"""Paths of up to this many bits are sorted as integers."""
 
 
 class Children(NamedTuple):
-    """Children of some nodes, padded to the same number.
+    """Children of some nodes, padded to the same length.
 
     Attributes:
-        nodes: Node of each child at the next depth; 0 where padded. Shape: (*nodes, C), int64.
-        codes: Code of each child; that of node 0 where padded. Shape: (*nodes, C), int64.
+        nodes: Node index of each child at the next depth; 0 where padded. Shape: (*nodes, C), int64.
+        codes: Code of each child; the code of node 0 where padded. Shape: (*nodes, C), int64.
         exists: False where padded. Shape: (*nodes, C), bool.
     """
 
@@ -53,8 +52,8 @@ class DecodeIndex(NamedTuple):
         child_code: Per depth 0..P-1, the code of every node at the next depth. Shape: (V_{l+1},), int32.
         item_begin: Per depth 0..P, where each node's items begin in the sorted table. Shape: (V_l + 1,), int32.
         widths: Codes per level: every code of level l is below ``widths[l]``.
-        fan_out: Most children of any node, per depth 0..P-1.
-        choices: Nodes with more than one child, per depth 0..P-1.
+        fan_out: Maximum number of children of a node, per depth 0..P-1.
+        choices: Number of nodes with more than one child, per depth 0..P-1.
     """
 
     items_N: Tensor
@@ -77,7 +76,7 @@ class DecodeIndex(NamedTuple):
 
     @property
     def memory(self) -> int:
-        """Bytes of all arrays; one that two attributes share counts once."""
+        """Bytes of all arrays; shared arrays count once."""
         arrays = [self.items_N, *self.child_begin, *self.child_code, *self.item_begin]
         return sum({array.data_ptr(): array.numel() * array.element_size() for array in arrays}.values())
 
@@ -96,13 +95,13 @@ class DecodeIndex(NamedTuple):
         )
 
     def children(self, nodes: Tensor, depth: int, *, tight: bool = False) -> Children:
-        """Children of `nodes`, which lie at `depth`.
+        """Children of `nodes` at `depth`.
 
         Args:
             nodes: Shape: any, int64.
             depth: 0 for the root up to P - 1.
-            tight: Whether to pad to the most that any of these nodes has, instead of `fan_out`; not done on a GPU,
-                which would have to be waited for.
+            tight: Whether to pad to the most children among `nodes` instead of `fan_out`; ignored on a GPU, where it
+                would force a synchronisation.
         """
         begin = self.child_begin[depth]
         first, end = begin.take(nodes), begin.take(nodes + 1)
@@ -123,7 +122,7 @@ class DecodeIndex(NamedTuple):
         return torch.repeat_interleave(nodes_V, counts_V, output_size=len(self.child_code[depth - 1]))
 
     def nodes_of(self, places_X: Tensor, depth: int) -> Tensor:
-        """Node at `depth` above each place of the sorted table. Shape: (X,), int64."""
+        """Node at `depth` that contains each place of the sorted table. Shape: (X,), int64."""
         if depth == self.levels:
             return places_X
         return torch.searchsorted(self.item_begin[depth], places_X.to(torch.int32), right=True).long() - 1
@@ -132,7 +131,7 @@ class DecodeIndex(NamedTuple):
         """Place of each catalogue row in the sorted table, -1 for rows that are not in the index.
 
         Args:
-            rows: Rows of the catalogue, those of removed items included.
+            rows: Number of catalogue rows, removed items included.
 
         Returns:
             Shape: (rows,), int32.
@@ -142,21 +141,21 @@ class DecodeIndex(NamedTuple):
         return places
 
     def sorted_codes(self) -> list[npt.NDArray[np.int32]]:
-        """Semantic IDs in their own order, rebuilt from the tree, code by code. P arrays of shape (N,), int32."""
-        items, found = len(self.items_N), []
+        """Semantic IDs in sorted order, rebuilt from the tree: P arrays, one per level. Shape of each: (N,), int32."""
+        items, levels = len(self.items_N), []
         for depth in range(1, self.levels + 1):
             codes_V, begins = self.child_code[depth - 1].cpu(), self.item_begin[depth].cpu()
             if len(codes_V) < items:
                 codes_V = torch.repeat_interleave(codes_V, begins.diff(), output_size=items)
-            found.append(codes_V.numpy())
-        return found
+            levels.append(codes_V.numpy())
+        return levels
 
     def sorted_paths(self) -> npt.NDArray[np.int32]:
-        """Semantic IDs in their own order, rebuilt from the tree. Shape: (N, P), int32."""
+        """Semantic IDs in sorted order, rebuilt from the tree. Shape: (N, P), int32."""
         return np.stack(self.sorted_codes(), axis=1)
 
     def paths(self) -> npt.NDArray[np.int32]:
-        """Semantic IDs in catalogue order, where every row is there. Shape: (N, P), int32."""
+        """Semantic IDs in catalogue order; every row must be in the index. Shape: (N, P), int32."""
         paths_NP = np.empty((len(self.items_N), self.levels), dtype=np.int32)
         paths_NP[self.items_N.cpu().numpy()] = self.sorted_paths()
         return paths_NP
@@ -167,12 +166,12 @@ def build_decode_index(
     widths: tuple[int, ...] | None = None,
     alive_N: npt.NDArray[np.bool_] | None = None,
 ) -> DecodeIndex:
-    """Sort items by path and lay the tree out flat.
+    """Sort items by path and build the flat tree.
 
     Args:
         semantic_ids_NP: One unique path per item, in catalogue order. Shape: (N, P), int32.
-        widths: Codes per level; None takes one more than the largest code seen.
-        alive_N: Rows that are items; the others are left out. None: all. Shape: (N,), bool.
+        widths: Codes per level; None: the largest code plus one.
+        alive_N: Rows to include; None for all. Shape: (N,), bool.
 
     Raises:
         InvalidArgumentError: there are no items, a code is out of range, or two items share a path.
@@ -196,25 +195,25 @@ def change_decode_index(
     rows_M: npt.NDArray[np.integer[Any]],
     removed_R: npt.NDArray[np.integer[Any]],
 ) -> DecodeIndex:
-    """The index of a catalogue to which items have come and from which others have gone; the old one stays as it is.
+    """A new index with items added and removed; `index` is not modified.
 
     Args:
         index: On the CPU.
-        added_MP: Paths of the new items. Shape: (M, P), int32.
-        rows_M: Their catalogue rows. Shape: (M,).
-        removed_R: Catalogue rows that go; those that the index does not have are passed over. Shape: (R,).
+        added_MP: Paths of the added items. Shape: (M, P), int32.
+        rows_M: Catalogue rows of the added items. Shape: (M,).
+        removed_R: Catalogue rows to remove; rows not in the index are ignored. Shape: (R,).
 
     Raises:
-        InvalidArgumentError: a code is out of range, two items share a path, or nothing would be left.
+        InvalidArgumentError: a code is out of range, two items share a path, or no items would remain.
     """
     items_N, codes = index.items_N.numpy(), index.sorted_codes()
     if len(removed_R):
         rows = int(max(items_N.max(initial=0), removed_R.max())) + 1
-        gone = np.zeros(rows, dtype=bool)
-        gone[removed_R] = True
-        gone_N = gone[items_N]
-        if gone_N.any():
-            items_N, codes = items_N[~gone_N], [code_N[~gone_N] for code_N in codes]
+        is_removed = np.zeros(rows, dtype=bool)
+        is_removed[removed_R] = True
+        stays_N = ~is_removed[items_N]
+        if not stays_N.all():
+            items_N, codes = items_N[stays_N], [code_N[stays_N] for code_N in codes]
     if len(rows_M):
         _check_codes(added_MP, index.widths)
         order_M = _order(added_MP, index.widths)
@@ -236,7 +235,7 @@ def _check_codes(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> No
 
 
 def _keys(codes: Codes, widths: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
-    """Paths as whole numbers in the same order; None where they are too long for that. Shape: (N,), int64."""
+    """Paths as integers with the same order; None if they exceed `KEY_BITS`. Shape: (N,), int64."""
     bits = [max(1, (width - 1).bit_length()) for width in widths]
     if sum(bits) > KEY_BITS:
         return None
@@ -248,13 +247,13 @@ def _keys(codes: Codes, widths: tuple[int, ...]) -> npt.NDArray[np.int64] | None
 
 
 def _order(paths_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Rows in the order of their paths, equal ones in their own. Shape: (N,), int64."""
+    """Rows sorted by path, stable. Shape: (N,), int64."""
     keys_N = _keys(list(paths_NP.T), widths)
     return np.lexsort(paths_NP.T[::-1]) if keys_N is None else np.argsort(keys_N, kind="stable")
 
 
 def _places(old: Codes, new: Codes, widths: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Before which path of some each one of others belongs; both are sorted. Shape: (M,), int64."""
+    """Insertion places of sorted new paths into sorted old ones, as `np.searchsorted`. Shape: (M,), int64."""
     old_N, new_M = _keys(old, widths), _keys(new, widths)
     if old_N is not None and new_M is not None:
         return np.searchsorted(old_N, new_M)
@@ -267,13 +266,13 @@ def _places(old: Codes, new: Codes, widths: tuple[int, ...]) -> npt.NDArray[np.i
 def _from_sorted(codes: Codes, items_N: npt.NDArray[np.int32], widths: tuple[int, ...]) -> DecodeIndex:
     items = len(items_N)
     starts = [np.zeros(1, dtype=np.int32)]
-    found = []
+    child_code = []
     differs_N = np.zeros(items, dtype=bool)
     differs_N[0] = True
     for code_N in codes:
         differs_N[1:] |= code_N[1:] != code_N[:-1]
         starts.append(np.flatnonzero(differs_N).astype(np.int32))
-        found.append(np.ascontiguousarray(code_N[starts[-1]]))
+        child_code.append(np.ascontiguousarray(code_N[starts[-1]]))
     if len(starts[-1]) != items:
         same = int(np.flatnonzero(~differs_N)[0])
         path = [int(code_N[same]) for code_N in codes]
@@ -282,7 +281,7 @@ def _from_sorted(codes: Codes, items_N: npt.NDArray[np.int32], widths: tuple[int
             "semantic IDs must be unique: give them different last codes"
         )
     item_begin = [np.append(start, np.int32(items)) for start in starts[:-1]]
-    # The children of a node begin with the one that begins where it does; those of the last depth are the items.
+    # A node's first child begins at the same item as the node; at the last depth, the children are the items.
     child_begin = [
         np.append(np.searchsorted(starts[depth + 1], starts[depth]), len(starts[depth + 1])).astype(np.int32)
         for depth in range(len(starts) - 2)
@@ -292,7 +291,7 @@ def _from_sorted(codes: Codes, items_N: npt.NDArray[np.int32], widths: tuple[int
     return DecodeIndex(
         items_N=torch.from_numpy(np.ascontiguousarray(items_N)),
         child_begin=(*map(torch.from_numpy, child_begin), shared[-1]),
-        child_code=tuple(map(torch.from_numpy, found)),
+        child_code=tuple(map(torch.from_numpy, child_code)),
         item_begin=(*shared, torch.arange(items + 1, dtype=torch.int32)),
         widths=widths,
         fan_out=tuple(int(count.max()) for count in counts),

@@ -1,16 +1,14 @@
-"""Paths for items by their place, chance or company: the indexing methods that need no embedding, for comparison.
+"""Item indexing without embeddings, as baselines: random, sequential and collaborative indexing of OpenP5 (Hua et al.
+2023, arXiv:2305.06569).
 
-Works on catalogue rows and training histories; knows nothing about embeddings. These are the random, sequential and
-collaborative indexing of OpenP5 (Hua et al. 2023, arXiv:2305.06569):
+- random: a random number per item, written in digits.
+- sequential: items are numbered in order of first appearance in training histories, user by user, and written in
+  digits, so neighbours in a history share their first digits. Items without training events follow in catalogue order.
+  (Numbering by held-out events too would leak the answers, as in the first published figures.)
+- collaborative: the co-occurrence graph is split by spectral clustering, recursively per level; the last code of the
+  semantic ID numbers the items of a leaf cluster.
 
-- random: a number drawn for each item, written in digits.
-- sequential: items numbered as they first appear in training histories, customer by customer, and written in digits;
-  neighbours in a history share their first digits. What training never showed comes after, in catalogue order. (Numbers
-  that count held-out events too tell a model the answer, which is how the first published figures came about.)
-- collaborative: the co-occurrence graph divided by spectral clustering, and every part again, level by level; the last
-  code of the semantic ID numbers the items of a smallest part.
-
-All three say something about the items of this catalogue alone: a new item has no path until the next fit.
+Only the items of the fitted catalogue have paths: a new item gets one at the next fit.
 """
 
 # Axes: N items, L levels, K codes per level, M items of a part
@@ -35,12 +33,12 @@ from mmrec.semantic_ids.quantizer import QuantizerConfig
 Indexing = Literal["random", "sequential", "collaborative"]
 
 _DENSE = 1500
-"""Up to here all eigenvectors of a part are quicker than a few."""
+"""Up to this many items, a full dense eigendecomposition is faster than a sparse one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemPaths:
-    """A path for every item of one catalogue, and for nothing else.
+    """Paths of the items of one catalogue.
 
     Attributes:
         codes_NL: In catalogue order. Shape: (N, L), int32.
@@ -55,16 +53,16 @@ class ItemPaths:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Codes of each level, as many as are in use."""
+        """Codes in use at each level."""
         return tuple(int(largest) + 1 for largest in self.codes_NL.max(axis=0))
 
     @property
     def encodes_new(self) -> bool:
-        """Only the items of this catalogue have a path."""
+        """Always false."""
         return False
 
     def encode(self, embeddings_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-        """There is no path for an embedding.
+        """Not supported.
 
         Raises:
             FailedPreconditionError: always.
@@ -76,7 +74,7 @@ class ItemPaths:
         )
 
     def decode(self, codes_NL: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """There is no embedding for a path.
+        """Not supported.
 
         Raises:
             FailedPreconditionError: always.
@@ -87,12 +85,12 @@ class ItemPaths:
         )
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What `from_tensors` takes."""
+        """State for `from_tensors`."""
         return {"item_paths": self.codes_NL}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> ItemPaths:
-        """From what `tensors` gave."""
+        """Inverse of `tensors`."""
         return cls(tensors["item_paths"])
 
 
@@ -105,10 +103,10 @@ def index_items(
         method: ``random``, ``sequential`` or ``collaborative``.
         train: Training events only.
         items: N, at least 1.
-        config: `levels`; `codebook_size` bounds the codes per level, which are otherwise as few as number every item
-            (collaborative: as few as make a balanced tree with the last code). `iterations` of the k-means.
-        window: Largest distance in a history that counts as co-occurring.
-        seed: Of what is drawn.
+        config: `levels`; `codebook_size` caps the codes per level, which are otherwise the fewest that can number every
+            item (collaborative: the fewest that give a balanced tree with the last code). `iterations` of the k-means.
+        window: Maximum distance in a history that counts as co-occurrence.
+        seed: Of random numbers and clustering.
 
     Raises:
         InvalidArgumentError: there are no items.
@@ -126,26 +124,26 @@ def index_items(
 
 def _order_of_appearance(train: Interactions, items: int) -> npt.NDArray[np.int64]:
     """Number of each item. Shape: (N,), int64."""
-    seen, first = np.unique(train.items_E, return_index=True)
-    order = seen[np.argsort(first)].astype(np.int64)
-    never_N = np.ones(items, dtype=np.bool_)
-    never_N[order] = False
+    warm, first = np.unique(train.items_E, return_index=True)
+    order = warm[np.argsort(first)].astype(np.int64)
+    cold_N = np.ones(items, dtype=np.bool_)
+    cold_N[order] = False
     number_N = np.empty(items, dtype=np.int64)
-    number_N[np.concatenate([order, np.flatnonzero(never_N)])] = np.arange(items)
+    number_N[np.concatenate([order, np.flatnonzero(cold_N)])] = np.arange(items)
     return number_N
 
 
 def _digits(number_N: npt.NDArray[np.int64], config: QuantizerConfig) -> npt.NDArray[np.int32]:
-    """Numbers below N in as many digits as there are levels, the highest first. Shape: (N, L), int32."""
+    """Numbers below N as L digits, the highest first. Shape: (N, L), int32."""
     base = min(_root(len(number_N), config.levels), config.codebook_size)
-    # Where the codes do not suffice, neighbouring numbers share a path and the last code tells them apart.
+    # If there are too few codes, consecutive numbers share a path and differ in the last code.
     number_N = number_N // -(-len(number_N) // base**config.levels)
     powers_L = base ** np.arange(config.levels - 1, -1, -1, dtype=np.int64)
     return np.asarray(number_N[:, None] // powers_L % base, dtype=np.int32)
 
 
 def _root(items: int, levels: int) -> int:
-    """The smallest base, 2 or more, in which this many numbers have this many digits."""
+    """The smallest base, at least 2, with ``base**levels >= items``."""
     base = max(2, int(items ** (1 / levels)) - 1)
     while base**levels < items:
         base += 1
@@ -153,33 +151,33 @@ def _root(items: int, levels: int) -> int:
 
 
 def _divide(graph: sp.csr_array, config: QuantizerConfig, seed: int) -> npt.NDArray[np.int32]:
-    """Part of every item on every level. Shape: (N, L), int32."""
+    """Cluster of every item at every level. Shape: (N, L), int32."""
     items = graph.shape[0]
     parts = min(_root(items, config.levels + 1), config.codebook_size)
     codes_NL = np.zeros((items, config.levels), dtype=np.int32)
-    waiting = [np.arange(items)]
+    clusters = [np.arange(items)]
     for level in range(config.levels):
-        smaller = []
-        for rows_M in waiting:
+        children = []
+        for rows_M in clusters:
             code_M = _spectral_parts(graph[rows_M][:, rows_M], parts, config.iterations, seed)
             codes_NL[rows_M, level] = code_M
-            smaller += [rows_M[code_M == part] for part in range(parts)]
-        # A part that is small enough for the last code alone is divided no further.
-        waiting = [rows_M for rows_M in smaller if len(rows_M) > parts]
+            children += [rows_M[code_M == part] for part in range(parts)]
+        # Clusters small enough to be numbered by the last code alone are not split further.
+        clusters = [rows_M for rows_M in children if len(rows_M) > parts]
     return codes_NL
 
 
 def _spectral_parts(graph: sp.csr_array, parts: int, iterations: int, seed: int) -> npt.NDArray[np.int64]:
-    """Regularised spectral clustering: k-means of the leading eigenvectors of the normalised graph.
+    """Regularised spectral clustering: k-means of the leading eigenvectors of the normalised graph. Shape: (M,), int64.
 
-    Every pair of items gets a weak edge, together as strong as the graph's mean degree (Amini et al. 2013): without it
-    an item without edges, or a few with edges only among themselves, would be a part of their own. Shape: (M,), int64.
+    Every pair of items gets a weak edge, per item as strong in total as the mean degree (Amini et al. 2013); otherwise
+    isolated items and small components would become clusters of their own.
     """
     items = graph.shape[0]
     if items <= parts:
         return np.arange(items)
     if not graph.nnz:
-        # Nothing tells these items apart: parts of equal size, so that none outgrows the last code.
+        # Without edges: clusters of equal size, which keeps the last code small.
         return np.asarray(np.arange(items) * parts // items)
     degree_M = np.asarray(graph.sum(axis=1)).ravel()
     weak = max(float(degree_M.mean()), 1e-9)

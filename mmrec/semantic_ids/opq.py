@@ -1,11 +1,9 @@
-"""Product quantisation after a learned rotation: long, flat codes whose levels do not depend on each other.
+"""Optimised product quantisation (Ge et al. 2013): long paths whose levels are independent of each other.
 
-Works on arrays of embeddings; knows nothing about items, catalogues or tries. The embedding is turned by an orthogonal
-matrix and cut into as many pieces as there are levels; each piece has a codebook of its own. 16 to 64 such codes are
-what RPG predicts in parallel (Hou et al. 2025, arXiv:2506.05781); the rotation is that of optimised product
-quantisation (Ge et al. 2013): it starts from principal axes dealt out so that all pieces matter alike, and then
-codebooks and rotation are improved in turn. (faiss has the same as `OPQMatrix`, which corrupts memory on the smallest
-catalogues.)
+The embedding is rotated by an orthogonal matrix and split into one piece per level; each piece has its own codebook.
+RPG predicts 16 to 64 such codes in parallel (Hou et al. 2025, arXiv:2506.05781). The rotation starts from principal
+axes assigned so that all pieces have similar variance; then codebooks and rotation are updated alternately. (faiss has
+the same as `OPQMatrix`, which corrupts memory on the smallest catalogues.)
 """
 
 # Axes: N embeddings, D dimensions, L levels, K codes per level, R rotated dimensions (D up to a multiple of L),
@@ -26,10 +24,10 @@ from mmrec.semantic_ids.quantizer import QuantizerConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProductQuantizer:
-    """A fitted rotation and the codebooks behind it.
+    """A fitted rotation and codebooks.
 
     Attributes:
-        rotation_RR: Orthogonal; a row vector is turned by its transpose. Shape: (R, R), float32.
+        rotation_RR: Orthogonal; a row vector is multiplied by its transpose. Shape: (R, R), float32.
         codebooks_LKS: One codebook per piece. Shape: (L, K, S), float32.
         dimension: D.
     """
@@ -50,11 +48,11 @@ class ProductQuantizer:
 
     @property
     def encodes_new(self) -> bool:
-        """Any embedding gets a path."""
+        """Always true."""
         return True
 
     def encode(self, embeddings_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-        """Path of each embedding: the nearest code of every piece.
+        """Path of each embedding: the code nearest to each piece.
 
         Args:
             embeddings_ND: Shape: (N, D), float32.
@@ -69,12 +67,12 @@ class ProductQuantizer:
         return codes_NL
 
     def decode(self, codes_NL: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """The embedding as far as the path describes it. Shape: (N, D), float32."""
-        turned_NR = self.codebooks_LKS[np.arange(self.levels), codes_NL].reshape(len(codes_NL), len(self.rotation_RR))
-        return np.asarray((turned_NR @ self.rotation_RR)[:, : self.dimension], dtype=np.float32)
+        """Approximate embeddings. Shape: (N, D), float32."""
+        rotated_NR = self.codebooks_LKS[np.arange(self.levels), codes_NL].reshape(len(codes_NL), len(self.rotation_RR))
+        return np.asarray((rotated_NR @ self.rotation_RR)[:, : self.dimension], dtype=np.float32)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What `from_tensors` takes."""
+        """State for `from_tensors`."""
         return {
             "opq.rotation": self.rotation_RR,
             "opq.codebooks": self.codebooks_LKS,
@@ -83,13 +81,13 @@ class ProductQuantizer:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> ProductQuantizer:
-        """From what `tensors` gave."""
+        """Inverse of `tensors`."""
         return cls(tensors["opq.rotation"], tensors["opq.codebooks"], int(tensors["opq.dimension"][0]))
 
     def _pieces(self, embeddings_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        turned_NR = _padded(embeddings_ND, len(self.rotation_RR)) @ self.rotation_RR.T
+        rotated_NR = _padded(embeddings_ND, len(self.rotation_RR)) @ self.rotation_RR.T
         levels, _, size = self.codebooks_LKS.shape
-        return np.asarray(turned_NR, dtype=np.float32).reshape(len(embeddings_ND), levels, size)
+        return np.asarray(rotated_NR, dtype=np.float32).reshape(len(embeddings_ND), levels, size)
 
 
 def fit_product_quantizer(
@@ -99,11 +97,11 @@ def fit_product_quantizer(
 
     Args:
         embeddings_ND: Shape: (N, D), float32, N at least 1.
-        config: `iterations` are turns of improving codebooks and rotation.
+        config: `iterations` is the number of alternating updates of codebooks and rotation.
         seed: Of the k-means initialisations.
 
     Raises:
-        InvalidArgumentError: there is nothing to quantise, or a value is not finite.
+        InvalidArgumentError: there are no embeddings, or a value is not finite.
     """
     check_embeddings(embeddings_ND)
     items, dimension = embeddings_ND.shape
@@ -115,7 +113,7 @@ def fit_product_quantizer(
         pieces_NLS = (padded_NR @ rotation_RR.T).reshape(items, levels, -1)
         codebooks_LKS = _codebooks(pieces_NLS, codes, codebooks_LKS, seed)
         chosen = [codebooks_LKS[n][nearest_centre(codebooks_LKS[n], pieces_NLS[:, n])] for n in range(levels)]
-        # The orthogonal matrix that brings the embeddings nearest to their codes (Procrustes).
+        # Orthogonal Procrustes: the rotation that brings the embeddings nearest to their codes.
         left, _, right = np.linalg.svd(np.concatenate(chosen, axis=1).T @ padded_NR)
         rotation_RR = np.asarray(left @ right, dtype=np.float32)
     pieces_NLS = (padded_NR @ rotation_RR.T).reshape(items, levels, -1)
@@ -125,16 +123,16 @@ def fit_product_quantizer(
 def _codebooks(
     pieces_NLS: npt.NDArray[np.float32], codes: int, start_LKS: npt.NDArray[np.float32] | None, seed: int
 ) -> npt.NDArray[np.float32]:
-    """Codebooks of one turn. Two iterations suffice: each turn goes on from the codes of the one before."""
-    found = []
+    """One codebook update. Two k-means iterations suffice, as each update starts from the previous codebooks."""
+    codebooks = []
     for level in range(pieces_NLS.shape[1]):
         start_KS = None if start_LKS is None else start_LKS[level]
-        found.append(kmeans(pieces_NLS[:, level], codes, iterations=2, seed=seed + level, start_KD=start_KS))
-    return np.stack(found)
+        codebooks.append(kmeans(pieces_NLS[:, level], codes, iterations=2, seed=seed + level, start_KD=start_KS))
+    return np.stack(codebooks)
 
 
 def _balanced_axes(vectors_NR: npt.NDArray[np.float32], levels: int) -> npt.NDArray[np.float32]:
-    """Principal axes as rows, dealt out to the pieces so that the products of their variances are alike."""
+    """Principal axes as rows, assigned to pieces so that the products of variances are balanced."""
     size = vectors_NR.shape[1] // levels
     centred_NR = (vectors_NR - vectors_NR.mean(axis=0)).astype(np.float64)
     variance_R, axes_RR = np.linalg.eigh(centred_NR.T @ centred_NR / len(vectors_NR))
@@ -148,7 +146,7 @@ def _balanced_axes(vectors_NR: npt.NDArray[np.float32], levels: int) -> npt.NDAr
 
 
 def _padded(vectors_ND: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.float32]:
-    """With zeros on the right up to `width`. Shape: (N, width), float32."""
+    """Zero-padded on the right to `width`. Shape: (N, width), float32."""
     padded = np.zeros((len(vectors_ND), width), dtype=np.float32)
     padded[:, : vectors_ND.shape[1]] = vectors_ND
     return padded

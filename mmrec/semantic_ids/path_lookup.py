@@ -1,7 +1,6 @@
-"""Semantic IDs as people write them, and where they lie: from a path or the beginning of one to its items.
+"""Semantic IDs as text, ``12/200/7``, and the items whose paths begin with a prefix.
 
-Works on one path and a decode index on the CPU; knows nothing about item ids, files or requests. A path is written as
-its codes with slashes between them, ``12/200/7``, and in one way only.
+Works on one path and a decode index on the CPU.
 """
 
 # Axes: N items, P levels of a semantic ID
@@ -23,22 +22,22 @@ _CODE = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
 
 class PathRange(NamedTuple):
-    """Items whose paths begin alike: the places `begin` to `end` of the sorted table."""
+    """Items with a common path prefix: places `begin` to `end` (exclusive) of the sorted table."""
 
     begin: int
     end: int
 
     @property
     def items(self) -> int:
-        """How many there are."""
+        """Number of items."""
         return self.end - self.begin
 
 
 def parse_path(text: str) -> tuple[int, ...]:
-    """The codes of a path or of the beginning of one, at least one of them.
+    """Parse a path or a prefix of at least one code.
 
     Raises:
-        InvalidArgumentError: it is not written as whole numbers with slashes between them.
+        InvalidArgumentError: it is not integers separated by slashes.
     """
     parts = text.split("/")
     codes = tuple(int(part) for part in parts if _CODE.fullmatch(part))
@@ -51,20 +50,20 @@ def parse_path(text: str) -> tuple[int, ...]:
 
 
 def print_path(codes: Sequence[int]) -> str:
-    """Codes as `parse_path` reads them."""
+    """Inverse of `parse_path`."""
     return "/".join(str(int(code)) for code in codes)
 
 
 def check_path(codes: Sequence[int], widths: tuple[int, ...], where: str = "path") -> None:
-    """Refuse what cannot be the beginning of any path, now or after new items.
+    """Check that `codes` can be the prefix of a path, now or after items are added.
 
     Args:
-        codes: The path, as asked.
-        widths: Codes per level of the index. The last level numbers items that are otherwise alike, and has no end.
-        where: Name of the field.
+        codes: The path or prefix.
+        widths: Codes per level of the index. The last level, which resolves collisions, is not limited.
+        where: Field name for messages.
 
     Raises:
-        InvalidArgumentError: it is empty, has more codes than there are levels, or one that its level does not have.
+        InvalidArgumentError: it is empty, longer than a semantic ID, or has a code out of range.
     """
     if not 1 <= len(codes) <= len(widths):
         raise InvalidArgumentError(
@@ -82,11 +81,11 @@ def check_path(codes: Sequence[int], widths: tuple[int, ...], where: str = "path
 
 
 def path_range(index: DecodeIndex, codes: Sequence[int]) -> PathRange:
-    """Where the items lie whose paths begin with `codes`; nowhere when there are none.
+    """Items whose paths begin with `codes`; an empty range if there are none.
 
     Args:
         index: On the CPU.
-        codes: 0 to P codes; none stands for every item.
+        codes: 0 to P codes; empty for all items.
     """
     node = 0
     for depth, code in enumerate(codes):

@@ -1,11 +1,11 @@
-"""Beam search over the decode index, for any scorer of steps.
+"""Constrained beam search over the decode index, for any step scorer.
 
-Works on nodes, scores and eligible items; knows nothing about models. All beams of all customers move one level at a
-time in a few tensor operations. The constraint comes before the selection: a beam only ever holds nodes with an
-eligible item below them, so every result is a real, eligible item, and min(beam width, eligible) of them come back.
+All beams of all users advance one level at a time in a few tensor operations. The constraint is applied before top-k: a
+beam only holds nodes with an eligible item below them, so every result is an eligible item, and min(beam width,
+eligible) results are returned.
 """
 
-# Axes: B customers, W beams, C children of a node, X candidates, N items
+# Axes: B users, W beams, C children of a node, X candidates, N items
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mmrec.semantic_ids.eligibility import Eligibility
 
 
 class PathScorer(Protocol):
-    """Scores the steps of one search, depth by depth from the root."""
+    """Scores the steps of one search, depth by depth from the root; keeps the state of the search."""
 
     def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
-        """Log-probability of each child given its parent; finite where a child exists, and -inf where none does.
+        """Log-probability of each child given its parent; finite where a child exists, else -inf.
 
         Args:
-            nodes_BW: Nodes at `depth`; that of a beam that holds nothing is any. Shape: (B, W), int64.
+            nodes_BW: Nodes at `depth`; arbitrary for empty beams. Shape: (B, W), int64.
             children: Of those nodes. Shape: (B, W, C).
             depth: 0 for the root up to P - 1.
 
@@ -35,16 +35,15 @@ class PathScorer(Protocol):
         """
 
     def keep(self, parents_BW: Tensor) -> None:
-        """The search goes on with other beams, each of which continues one of those before; not called where the same
-        beams go on.
+        """Reorder the state after top-k; not called if the beams are unchanged.
 
         Args:
-            parents_BW: Which one. Shape: (B, W), int64.
+            parents_BW: Previous beam that each new beam continues. Shape: (B, W), int64.
         """
 
 
 class PathResult(NamedTuple):
-    """Items a search found, best first; ties go to the item whose path sorts first.
+    """Items found by a search, best first; ties go to the item whose path sorts first.
 
     Attributes:
         items_BW: Catalogue rows, -1 past the last result. Shape: (B, W), int64.
@@ -56,16 +55,16 @@ class PathResult(NamedTuple):
 
 
 def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *, width: int) -> PathResult:
-    """The most probable eligible items of each customer.
+    """The most probable eligible items of each user.
 
-    Equal to ranking all eligible items by the sum of their steps wherever the beam is wide enough to hold, at every
-    level, each prefix of the answer; a beam as wide as the catalogue always is.
+    Equals ranking all eligible items by their total log-probability if the beam is wide enough to hold every prefix of
+    the result at every level; a beam as wide as the catalogue always is.
 
     Args:
-        scorer: Of one search over this index.
-        allowed: Items that may be returned, of the same index.
+        scorer: For one search over this index.
+        allowed: Eligible items of the same index.
         index: The decode index.
-        width: Beams per customer, 1 or more; wider than the catalogue is as wide as the catalogue.
+        width: Beams per user, 1 or more; capped at the catalogue size.
 
     Raises:
         InvalidArgumentError: `width` is below 1.
@@ -75,23 +74,23 @@ def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *
     nodes_BW = torch.zeros(batch, 1, dtype=torch.long, device=device)
     score_BW = torch.zeros(batch, 1, device=device)
     for depth in range(index.levels):
-        # A beam that holds nothing has children like any other; its own score is what closes them.
+        # Empty beams get arbitrary children, which their score of -inf excludes.
         inside_BW = nodes_BW.clamp(max=index.nodes[depth] - 1)
         children = index.children(inside_BW, depth, tight=True)
         if depth and children.nodes.shape[2] == 1:
-            # Only children: what is open below a beam is open below its child, and all stay where they stand. Of the
-            # root alone it is not yet known whether anything is.
+            # Every node has one child, which is eligible if its parent is, so beams keep their order. (Not at the root,
+            # whose eligibility has not been checked yet.)
             nodes_BW = children.nodes.squeeze(2).masked_fill(score_BW == float("-inf"), index.nodes[depth + 1])
             score_BW = score_BW + scorer.step(inside_BW, children, depth).squeeze(2)
             continue
-        # What is closed is so before anything is scored, while the little that this takes is at hand.
+        # Ineligible children are masked before scoring, while the few arrays this needs are in the cache.
         so_far_BX = score_BW.new_empty(batch, children.nodes[0].numel() + 1)
         so_far_BWC = so_far_BX[:, :-1].view(children.nodes.shape)
         so_far_BWC.copy_(score_BW.unsqueeze(-1))
         allowed.close_(so_far_BX, nodes_BW, children, depth, index)
         total_BX = (so_far_BWC + scorer.step(inside_BW, children, depth)).flatten(1)
         places_BW, score_BW = best_places(total_BX, min(width, total_BX.shape[1]))
-        # Beams that hold nothing stand last, on a node after all others: the nodes stay in order.
+        # Empty beams come last, with a node index past the end, so that nodes stay sorted.
         empty_BW = score_BW == float("-inf")
         nodes_BW = children.nodes.flatten(1).gather(1, places_BW).masked_fill_(empty_BW, index.nodes[depth + 1])
         scorer.keep(places_BW // children.nodes.shape[2])
@@ -99,13 +98,13 @@ def search_paths(scorer: PathScorer, allowed: Eligibility, index: DecodeIndex, *
 
 
 def best_items(by_place_BN: Tensor, allowed: Eligibility, index: DecodeIndex, *, width: int) -> PathResult:
-    """The best eligible items where the score of every item is known.
+    """The best eligible items when the score of every item is known.
 
     Args:
-        by_place_BN: By place of the sorted table, never NaN. Shape: (B, N), float32.
-        allowed: Items that may be returned, of the same index.
+        by_place_BN: Scores by place of the sorted table, never NaN. Shape: (B, N), float32.
+        allowed: Eligible items of the same index.
         index: The decode index.
-        width: As many as are wanted, 1 or more.
+        width: Number of results, 1 or more.
 
     Raises:
         InvalidArgumentError: `width` is below 1.
@@ -116,17 +115,17 @@ def best_items(by_place_BN: Tensor, allowed: Eligibility, index: DecodeIndex, *,
 
 
 def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-    """The `keep` best of each row, ties to the lower place, in the order of their places; what is -inf comes last.
+    """Deterministic top-k of each row, in order of position; ties go to the lower position, -inf comes last.
 
-    No sort of all candidates, and always the same. Where scores tie at the cut, it is one top-k over whole numbers that
-    hold the score before the place; on a CPU, where it can be known for nothing that none do, one over the scores.
+    Ties at the cut are resolved by a top-k over integers that combine score and position; on a CPU, where checking is
+    cheap, a plain top-k is used if there are none.
 
     Args:
         total_BX: Never NaN. Shape: (B, X), float32.
         keep: 1 to X.
 
     Returns:
-        Places, 0 where the score is -inf, and scores. Shape of each: (B, keep).
+        Positions, 0 where the score is -inf, and scores. Shape of each: (B, keep).
     """
     count = total_BX.shape[1]
     if keep < count and not total_BX.is_cuda:
@@ -134,8 +133,8 @@ def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
         if bool((best_BW[:, keep - 1] > best_BW[:, keep]).all()):
             places_BW, order_BW = places_BW[:, :keep].sort(dim=1)
             return places_BW, best_BW.gather(1, order_BW)
-    # The bits of a float that is not negative are in its order, those of a negative one in the reverse; adding 0 makes
-    # both zeros one.
+    # Bit patterns of non-negative floats sort like the floats, those of negative ones in reverse; adding 0 turns -0
+    # into 0.
     bits_BX = (total_BX + 0.0).view(torch.int32)
     ordered_BX = bits_BX ^ ((bits_BX >> 31) & 0x7FFFFFFF)
     later_X = torch.arange(count - 1, -1, -1, device=total_BX.device)
@@ -148,7 +147,7 @@ def best_places(total_BX: Tensor, keep: int) -> tuple[Tensor, Tensor]:
 
 
 def checked_width(width: int, index: DecodeIndex) -> int:
-    """The beam width, no wider than the catalogue.
+    """The beam width, capped at the catalogue size.
 
     Raises:
         InvalidArgumentError: it is below 1.

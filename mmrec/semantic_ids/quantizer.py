@@ -1,8 +1,7 @@
-"""Residual k-means: a fused embedding in, a short path of codes out, and back to an approximate embedding.
+"""Residual k-means: encodes a fused embedding as a short path of codes, and decodes paths approximately.
 
-Works on arrays of embeddings; knows nothing about items, catalogues or tries. Level 0 quantises the embedding, each
-further level what the levels before it left over (the residual). As a tokenizer for generative recommendation it is
-as good as the RQ-VAE of TIGER (Rajput et al. 2023, arXiv:2305.05065) and trains in seconds.
+Level 0 quantises the embedding, each further level the residual of the levels before it. As a tokenizer for generative
+recommendation it is as good as the RQ-VAE of TIGER (Rajput et al. 2023, arXiv:2305.05065) and trains in seconds.
 """
 
 # Axes: N embeddings, D dimensions, L levels, K codes per level
@@ -20,17 +19,17 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.semantic_ids.clusters import check_embeddings, kmeans, nearest_centre
 
 ITEMS_PER_CODE = 32
-"""A code learned from fewer items than this is noise; small catalogues therefore get smaller codebooks."""
+"""Fewer items per code give noisy codes, so small catalogues get smaller codebooks."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizerConfig:
-    """How embeddings are quantised.
+    """Quantizer options.
 
     Attributes:
         levels: Codes per path, at least 1.
-        codebook_size: Most codes per level, 2 to 65,536. A catalogue of N items gets the largest power of two that
-            leaves `ITEMS_PER_CODE` items to a code.
+        codebook_size: Maximum codes per level, 2 to 65,536. A catalogue of N items gets at most the largest power of
+            two with `ITEMS_PER_CODE` items per code.
         iterations: Lloyd iterations per level.
     """
 
@@ -49,7 +48,7 @@ class QuantizerConfig:
             raise InvalidArgumentError(f"iterations is {self.iterations}; at least 1 is needed", field="iterations")
 
     def codes_for(self, items: int) -> int:
-        """Codes per level for a catalogue of this many items, a power of two unless `codebook_size` caps it."""
+        """Codes per level for a catalogue of `items`: a power of two, capped at `codebook_size`."""
         wanted: int = 2 ** max(1, int(np.log2(max(items // ITEMS_PER_CODE, 2))))
         return min(self.codebook_size, wanted)
 
@@ -81,20 +80,20 @@ class ResidualQuantizer:
 
     @property
     def encodes_new(self) -> bool:
-        """Any embedding gets a path."""
+        """Always true."""
         return True
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What `from_tensors` takes."""
+        """State for `from_tensors`."""
         return {"codebooks": self.codebooks_LKD}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> ResidualQuantizer:
-        """From what `tensors` gave."""
+        """Inverse of `tensors`."""
         return cls(tensors["codebooks"])
 
     def encode(self, embeddings_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-        """Path of each embedding: at every level the nearest code to what is left over.
+        """Path of each embedding: at every level the code nearest to the residual.
 
         Args:
             embeddings_ND: Shape: (N, D), float32.
@@ -110,7 +109,7 @@ class ResidualQuantizer:
         return codes_NL
 
     def decode(self, codes_NL: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """Sum of the codes' vectors: the embedding as far as the path describes it. Shape: (N, D), float32."""
+        """Sum of the codes' vectors, which approximates the embedding. Shape: (N, D), float32."""
         levels = np.arange(self.levels)
         return np.asarray(self.codebooks_LKD[levels, codes_NL].sum(axis=1), dtype=np.float32)
 
@@ -124,7 +123,7 @@ def fit_quantizer(embeddings_ND: npt.NDArray[np.float32], config: QuantizerConfi
         seed: Of the k-means initialisation; equal seeds and data give equal codebooks.
 
     Raises:
-        InvalidArgumentError: there is nothing to quantise, or a value is not finite.
+        InvalidArgumentError: there are no embeddings, or a value is not finite.
     """
     check_embeddings(embeddings_ND)
     codes = config.codes_for(len(embeddings_ND))

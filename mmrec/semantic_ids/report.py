@@ -1,8 +1,8 @@
-"""What semantic IDs are worth before any model is trained on them: collisions, use of the codes, sense of the prefixes.
+"""Quality of semantic IDs before a model is trained on them: collisions, code usage, and coherence of prefixes.
 
-Works on paths in catalogue order, on columns of categories and on training histories; knows nothing about how the paths
-were made. A prefix is good when it gathers what belongs together: items of one category, and items that customers take
-one after the other. Both are set beside chance, because long prefixes look pure by being small.
+Works on paths in catalogue order, category columns and training histories. A good prefix groups items of one category
+and items that follow each other in histories. Both figures are compared with chance, because long prefixes look pure
+just by covering few items.
 """
 
 # Axes: N items, P levels of a semantic ID (the last one tells collisions apart), L = P - 1, E events, T transitions
@@ -21,17 +21,17 @@ from sklearn.metrics.cluster import contingency_matrix
 from mmrec.data.interactions import Interactions
 
 SHUFFLES = 3
-"""Shuffled catalogues that the chance of a category match is averaged over."""
+"""Number of shuffles averaged for the chance level of a category match."""
 
 
 @dataclass(frozen=True, slots=True)
 class LevelUsage:
-    """How the codes of one level are used.
+    """Use of the codes of one level.
 
     Attributes:
-        codes: Codes the level has.
-        used: Codes that at least one item has.
-        perplexity: Equally used codes that would carry as much information, 1 to `codes`.
+        codes: Size of the level's codebook.
+        used: Codes of at least one item.
+        perplexity: Exponential of the entropy of code frequencies, 1 to `codes`.
     """
 
     codes: int
@@ -41,13 +41,13 @@ class LevelUsage:
 
 @dataclass(frozen=True, slots=True)
 class CategoryMatch:
-    """How well the prefixes of one depth gather the values of a column, each from 0 to 1.
+    """How well prefixes of one length match the values of a column; all figures from 0 to 1.
 
     Attributes:
-        purity: Share of items that have the commonest value under their prefix.
+        purity: Share of items with the most common value under their prefix.
         homogeneity: Share of the values' entropy that the prefix explains.
-        mutual_information: Normalised mutual information, which long prefixes do not raise by themselves as much.
-        chance_purity: Purity of the same paths dealt out to the items at random.
+        mutual_information: Normalised mutual information, which rises less with prefix length alone.
+        chance_purity: Purity after shuffling the paths over the items.
         chance_homogeneity: Likewise.
         chance_mutual_information: Likewise.
     """
@@ -62,11 +62,11 @@ class CategoryMatch:
 
 @dataclass(frozen=True, slots=True)
 class TransitionMatch:
-    """How often an item and the one taken after it share a prefix, 0 to 1.
+    """How often consecutive items share a prefix, 0 to 1.
 
     Attributes:
-        share: Of the training transitions between two different items.
-        chance: Expected of two different items drawn independently, each as often as transitions leave and reach it.
+        share: Share of training transitions between two different items.
+        chance: Expected share if source and target were drawn independently, with their observed frequencies.
     """
 
     share: float
@@ -75,13 +75,13 @@ class TransitionMatch:
 
 @dataclass(frozen=True, slots=True)
 class PrefixDepth:
-    """All prefixes of one length.
+    """Figures of all prefixes of one length.
 
     Attributes:
-        depth: Codes of the prefix.
-        prefixes: Different ones.
-        categories: By column.
-        transitions: None where there are none in training.
+        depth: Length of the prefix in codes.
+        prefixes: Number of distinct prefixes.
+        categories: Category match by column.
+        transitions: None if training has no transitions.
     """
 
     depth: int
@@ -92,14 +92,14 @@ class PrefixDepth:
 
 @dataclass(frozen=True, slots=True)
 class TokenReport:
-    """What the semantic IDs of a catalogue look like; `as_json` for a file, `columns` and `rows` for a table.
+    """Report on the semantic IDs of a catalogue; `as_json` for a file, `columns` and `rows` for a table.
 
     Attributes:
         items: N.
-        collision_share: Share of items whose quantised path another item has too, 0 to 1.
-        largest_group: Items of the path that most items share.
-        group_sizes: How many paths are shared by how many items; paths of one item count under 1.
-        levels: Use of each level's codes, the last code of a semantic ID not counted.
+        collision_share: Share of items that share their quantised path with another item, 0 to 1.
+        largest_group: Largest number of items with one quantised path.
+        group_sizes: Number of quantised paths by the number of their items.
+        levels: Code usage per level, without the last code of a semantic ID.
         depths: Prefixes by length, 1 to L.
     """
 
@@ -119,7 +119,7 @@ class TokenReport:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Heads of `rows`."""
+        """Headers of `rows`."""
         names = tuple(self.depths[0].categories) if self.depths else ()
         heads = ["depth", "codes used", "perplexity", "prefixes"]
         for name in names:
@@ -137,11 +137,11 @@ class TokenReport:
                 f"{level.perplexity:.1f}",
                 f"{depth.prefixes:,}",
             ]
-            for match in depth.categories.values():
-                cells.append(f"{match.purity:.3f} ({match.chance_purity:.3f})")
-                cells.append(f"{match.mutual_information:.3f} ({match.chance_mutual_information:.3f})")
-            found = depth.transitions
-            rows.append((*cells, f"{found.share:.4f} ({found.chance:.4f})" if found else "-"))
+            for category in depth.categories.values():
+                cells.append(f"{category.purity:.3f} ({category.chance_purity:.3f})")
+                cells.append(f"{category.mutual_information:.3f} ({category.chance_mutual_information:.3f})")
+            match = depth.transitions
+            rows.append((*cells, f"{match.share:.4f} ({match.chance:.4f})" if match else "-"))
         return tuple(rows)
 
 
@@ -153,13 +153,13 @@ def report_tokens(
     *,
     seed: int = 0,
 ) -> TokenReport:
-    """Describe semantic IDs.
+    """Compute the report.
 
     Args:
         semantic_ids_NP: Unique paths in catalogue order, N at least 1. Shape: (N, P), int32.
-        widths: Codes of each of the L levels before the last.
+        widths: Codebook size of each of the L levels before the last.
         train: Training events only.
-        categories: Columns by name, a value per item; '' is unknown and left out.
+        categories: Columns by name, one value per item; '' is unknown and left out.
         seed: Of the shuffles.
     """
     codes_NL = semantic_ids_NP[:, :-1]
@@ -167,7 +167,7 @@ def report_tokens(
     groups = [np.unique(codes_NL[:, :depth], axis=0, return_inverse=True)[1].ravel() for depth in range(1, levels + 1)]
     sizes = np.bincount(groups[-1])
     before_T, after_T = _transitions(train)
-    values = {name: _numbered(column) for name, column in categories.items()}
+    values = {name: _value_ids(column) for name, column in categories.items()}
     depths = tuple(
         PrefixDepth(
             depth=depth,
@@ -188,19 +188,19 @@ def report_tokens(
 
 
 def categorical_columns(columns: Mapping[str, Sequence[str]], most: int = 3) -> dict[str, Sequence[str]]:
-    """Columns that sort items into kinds: at least two values, five items to a value, and half of the items known.
+    """Categorical columns: at least two values, five items per value on average, and half of the items known.
 
     Args:
-        columns: By name, a value per item; '' is unknown.
-        most: Columns that are kept, those with the most values (the finest sorting) first.
+        columns: By name, one value per item; '' is unknown.
+        most: Maximum number of columns, those with the most values first.
     """
-    fitting = []
+    candidates = []
     for name, values in columns.items():
         known = [value for value in values if value]
         distinct = len(set(known))
         if distinct >= 2 and len(known) >= 5 * distinct and 2 * len(known) >= len(values):
-            fitting.append((-distinct, name))
-    return {name: columns[name] for _, name in sorted(fitting)[:most]}
+            candidates.append((-distinct, name))
+    return {name: columns[name] for _, name in sorted(candidates)[:most]}
 
 
 def _usage(codes_N: npt.NDArray[np.int32], width: int) -> LevelUsage:
@@ -209,8 +209,8 @@ def _usage(codes_N: npt.NDArray[np.int32], width: int) -> LevelUsage:
     return LevelUsage(width, int((counts_K > 0).sum()), float(np.exp(-(share_K * np.log(share_K)).sum())))
 
 
-def _numbered(column: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Number of each value, -1 where unknown. Shape: (N,), int64."""
+def _value_ids(column: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Integer id of each value, -1 where unknown. Shape: (N,), int64."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(value, len(numbers)) if value else -1 for value in column], dtype=np.int64)
 
@@ -233,7 +233,7 @@ def _match(group: npt.NDArray[Any], value: npt.NDArray[np.int64]) -> tuple[float
 
 
 def _transitions(train: Interactions) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Items followed by another one, and those. Shape: (T,) each."""
+    """Source and target items of transitions between different items. Shape: (T,) each."""
     before, after = train.items_E[:-1], train.items_E[1:]
     follows = (train.users_E[1:] == train.users_E[:-1]) & (before != after)
     return before[follows], after[follows]
@@ -245,10 +245,10 @@ def _transition_match(
     count = len(before_T)
     if not count:
         return None
-    leave_N = np.bincount(before_T, minlength=len(group_N)) / count
-    reach_N = np.bincount(after_T, minlength=len(group_N)) / count
-    itself = float(leave_N @ reach_N)
-    together = float(np.bincount(group_N, leave_N) @ np.bincount(group_N, reach_N))
-    # No two different items are drawn where a single item has everything.
-    chance = (together - itself) / (1 - itself) if itself < 1 else 0.0
+    source_N = np.bincount(before_T, minlength=len(group_N)) / count
+    target_N = np.bincount(after_T, minlength=len(group_N)) / count
+    same_item = float(source_N @ target_N)
+    same_group = float(np.bincount(group_N, source_N) @ np.bincount(group_N, target_N))
+    # With a single item, no two different items can be drawn.
+    chance = (same_group - same_item) / (1 - same_item) if same_item < 1 else 0.0
     return TransitionMatch(float((group_N[before_T] == group_N[after_T]).mean()), max(chance, 0.0))

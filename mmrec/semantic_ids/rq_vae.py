@@ -1,10 +1,10 @@
-"""RQ-VAE: a small autoencoder whose middle is quantised level by level, as in TIGER.
+"""RQ-VAE: a small autoencoder with a residual-quantised latent vector, as in TIGER (Rajput et al. 2023,
+arXiv:2305.05065).
 
-Works on arrays of embeddings; knows nothing about items, catalogues or tries. An MLP takes the embedding to a short
-latent vector, residual codebooks quantise it, another MLP takes the sum of the codes back (Rajput et al. 2023,
-arXiv:2305.05065). Gradients pass the quantiser straight through; each level pulls its codes towards the residuals and,
-`commitment` times as hard, the residuals towards their codes. Codebooks start as residual k-means of the untrained
-latents, and a code that nothing chose in a pass over the embeddings starts again at a residual of its last batch.
+An MLP encodes the embedding as a short latent vector, residual codebooks quantise it, and another MLP decodes the sum
+of the codes. Gradients pass the quantizer by the straight-through estimator; each level has a codebook loss and a
+commitment loss with weight `commitment`. Codebooks start from residual k-means of the untrained latents, and a code
+that was not used in an epoch is restarted at a residual of its last batch.
 """
 
 # Axes: N embeddings, D dimensions, Z latent dimensions, L levels, K codes per level, B batch
@@ -35,11 +35,11 @@ class RqVaeConfig:
 
     Attributes:
         hidden: Widths of the encoder's hidden layers; the decoder has them in reverse.
-        latent: Width of what is quantised.
-        commitment: Pull of the residuals towards their codes, relative to that of the codes.
-        steps: Optimiser steps; a small catalogue is passed over more often.
-        batch_size: Most embeddings per step.
-        learning_rate: Of AdamW at the first step; it falls to zero by a cosine.
+        latent: Width of the quantised latent vector.
+        commitment: Weight of the commitment loss relative to the codebook loss.
+        steps: Optimiser steps; small catalogues get more epochs.
+        batch_size: Maximum embeddings per step.
+        learning_rate: Of AdamW at the first step; falls to zero along a cosine.
     """
 
     hidden: tuple[int, ...] = (256,)
@@ -64,7 +64,7 @@ class RqVaeConfig:
 
 
 class _Quantised(NamedTuple):
-    """sum_BZ: sum of the chosen codes.  codes_BL: which.  residuals_LBZ: what each level saw.  loss: of all levels."""
+    """sum_BZ: sum of the chosen codes' vectors.  residuals_LBZ: input of each level.  loss: sum over levels."""
 
     sum_BZ: Tensor
     codes_BL: Tensor
@@ -104,12 +104,12 @@ class RqVae(nn.Module):
 
     @property
     def encodes_new(self) -> bool:
-        """Any embedding gets a path."""
+        """Always true."""
         return True
 
     @torch.inference_mode()
     def encode(self, embeddings_ND: Floats) -> npt.NDArray[np.int32]:
-        """Path of each embedding: at every level the nearest code to what is left of its latent vector.
+        """Path of each embedding: at every level the code nearest to the residual of its latent vector.
 
         Args:
             embeddings_ND: Shape: (N, D), float32.
@@ -122,24 +122,24 @@ class RqVae(nn.Module):
 
     @torch.inference_mode()
     def decode(self, codes_NL: npt.NDArray[np.int32]) -> Floats:
-        """What the decoder makes of the codes' sum: the embedding as far as the path describes it. Shape: (N, D)."""
+        """Approximate embeddings: the decoder applied to the sum of the codes. Shape: (N, D)."""
         latents_NZ = ResidualQuantizer(self.codebooks_LKZ.numpy()).decode(codes_NL)
         decoded: Floats = (self.decoder(torch.from_numpy(latents_NZ)) * self.scale + self.mean_D).numpy()
         return decoded
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What `from_tensors` takes."""
+        """State for `from_tensors`."""
         return {f"rq_vae.{name}": tensor.detach().numpy().copy() for name, tensor in self.state_dict().items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> RqVae:
-        """From what `tensors` gave."""
+        """Inverse of `tensors`."""
         state = {
             name.removeprefix("rq_vae."): torch.from_numpy(np.array(values))
             for name, values in tensors.items()
             if name.startswith("rq_vae.")
         }
-        # Matrices of the encoder, first to last: (hidden, D), ..., (Z, hidden).
+        # Encoder weights, first to last: (hidden, D), ..., (Z, hidden).
         shapes = [tensor.shape for name, tensor in state.items() if name.startswith("encoder.") and tensor.ndim == 2]
         model = cls(shapes[0][1], tuple(shape[0] for shape in shapes[:-1]), state["codebooks_LKZ"])
         model.load_state_dict(state)
@@ -149,7 +149,7 @@ class RqVae(nn.Module):
         return (torch.from_numpy(np.array(embeddings_ND, dtype=np.float32)) - self.mean_D) / self.scale
 
     def quantise(self, latents_BZ: Tensor, commitment: float) -> _Quantised:
-        """Choose codes level by level; what training needs of it."""
+        """Quantise latent vectors level by level, with the loss for training."""
         residual_BZ, codes, residuals, chosen = latents_BZ, [], [], []
         loss = latents_BZ.new_zeros(())
         for codebook_KZ in self.codebooks_LKZ:
@@ -169,12 +169,12 @@ def fit_rq_vae(embeddings_ND: Floats, quantizer: QuantizerConfig, config: RqVaeC
 
     Args:
         embeddings_ND: Shape: (N, D), float32, N at least 1.
-        quantizer: Levels and codes; the iterations are those of the k-means that codebooks start from.
+        quantizer: Levels, codes, and iterations of the initial k-means.
         config: Shape and training.
         seed: Of weights, order and restarts; equal seeds and data give an equal model on the same kind of machine.
 
     Raises:
-        InvalidArgumentError: there is nothing to quantise, or a value is not finite.
+        InvalidArgumentError: there are no embeddings, or a value is not finite.
     """
     check_embeddings(embeddings_ND)
     items, dimension = embeddings_ND.shape
@@ -183,7 +183,7 @@ def fit_rq_vae(embeddings_ND: Floats, quantizer: QuantizerConfig, config: RqVaeC
         torch.manual_seed(seed)
         model = RqVae(dimension, config.hidden, torch.zeros(quantizer.levels, codes, config.latent))
         model.mean_D.copy_(torch.from_numpy(embeddings_ND.mean(axis=0)))
-        # One scale for all dimensions: distances keep their proportions, and weights their usual size.
+        # A single scale for all dimensions keeps the proportions of distances.
         model.scale.fill_(max(float(embeddings_ND.std(axis=0).mean()), 1e-6))
         scaled_ND = model._scaled(embeddings_ND)
         with torch.no_grad():
@@ -207,7 +207,7 @@ def fit_rq_vae(embeddings_ND: Floats, quantizer: QuantizerConfig, config: RqVaeC
                 done += 1
                 for level in range(quantizer.levels):
                     used_LK[level] += torch.bincount(quantised.codes_BL[:, level], minlength=codes)
-            # A code that starts again near the end would stay where it was put.
+            # A code restarted near the end would not be trained any more.
             if number < 0.75 * passes and items > codes:
                 _restart_dead(model, used_LK, quantised.residuals_LBZ)
     return model.eval()
@@ -215,7 +215,7 @@ def fit_rq_vae(embeddings_ND: Floats, quantizer: QuantizerConfig, config: RqVaeC
 
 @torch.no_grad()
 def _restart_dead(model: RqVae, used_LK: Tensor, residuals_LBZ: Tensor) -> None:
-    """Put every code that nothing chose onto a residual of its level, drawn at random."""
+    """Move every unused code to a random residual of its level."""
     for level, used_K in enumerate(used_LK):
         dead = torch.nonzero(used_K == 0).flatten()
         drawn = torch.randint(residuals_LBZ.shape[1], (len(dead),))

@@ -1,7 +1,4 @@
-"""Semantic IDs: one path of codes per item, made unique by a last code that counts collisions.
-
-Works on arrays of codes in catalogue order; knows nothing about embeddings.
-"""
+"""Semantic IDs: one path of codes per item, made unique by a last code that numbers colliding items."""
 
 # Axes: N items, L quantised levels, P = L + 1 levels of a semantic ID
 
@@ -12,10 +9,10 @@ import numpy.typing as npt
 
 
 def assign_semantic_ids(codes_NL: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Append a code that tells items with equal paths apart.
+    """Append a code that makes equal paths unique.
 
-    The first item of a path, in catalogue order, gets 0, the next 1, and so on: an item keeps its semantic ID when
-    items are appended after it.
+    The first item of a path, in catalogue order, gets 0, the next 1, and so on, so semantic IDs do not change when
+    items are appended.
 
     Args:
         codes_NL: Quantised paths. Shape: (N, L), int32.
@@ -35,7 +32,7 @@ def assign_semantic_ids(codes_NL: npt.NDArray[np.int32]) -> npt.NDArray[np.int32
 
 
 def collision_share(semantic_ids_NP: npt.NDArray[np.int32]) -> float:
-    """Share of items whose quantised path another item has too, 0 to 1."""
+    """Share of items that share their quantised path with another item, 0 to 1."""
     if len(semantic_ids_NP) == 0:
         return 0.0
     _, counts = np.unique(semantic_ids_NP[:, :-1], axis=0, return_counts=True)

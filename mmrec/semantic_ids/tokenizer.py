@@ -1,8 +1,8 @@
-"""One small interface over everything that makes semantic IDs, and the one place that chooses.
+"""The tokenizer interface, and fitting and loading the tokenizer that a configuration names.
 
-Works on the embeddings and training histories of a catalogue; knows nothing about models or files. Concrete tokenizers
-are `ResidualQuantizer`, `RqVae`, `ProductQuantizer` and `ItemPaths`; `WithCollaborative` puts what customers did beside
-the content that one of the first three quantises.
+Works on the embeddings and training histories of a catalogue. Tokenizers are `ResidualQuantizer`, `RqVae`,
+`ProductQuantizer` and `ItemPaths`; `WithCollaborative` appends collaborative vectors to the input of one of the first
+three.
 """
 
 # Axes: N items, D fused dimensions, L levels, P = L + 1 levels of a semantic ID, M new items
@@ -31,11 +31,11 @@ Codes = npt.NDArray[np.int32]
 
 
 class Tokenizer(Protocol):
-    """What makes paths. Every method keeps the order and the number of its rows."""
+    """Maps fused embeddings to paths of codes. Methods return one row per input row, in order."""
 
     @property
     def levels(self) -> int:
-        """Codes per path, the last one of a semantic ID not counted."""
+        """Codes per path, without the last code of a semantic ID."""
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -43,32 +43,32 @@ class Tokenizer(Protocol):
 
     @property
     def encodes_new(self) -> bool:
-        """Whether an item that was not there when it was fitted can get a path."""
+        """Whether items that were not in the fitted catalogue can get a path."""
 
     def encode(self, embeddings_ND: Floats) -> Codes:
-        """Paths of new items by their fused embeddings. Shape: (M, L), int32.
+        """Paths of new items from their fused embeddings. Shape: (M, L), int32.
 
         Raises:
             FailedPreconditionError: `encodes_new` is false.
         """
 
     def decode(self, codes_NL: Codes) -> Floats:
-        """Fused embeddings as far as paths describe them. Shape: (M, D), float32.
+        """Approximate fused embeddings of paths. Shape: (M, D), float32.
 
         Raises:
             FailedPreconditionError: `encodes_new` is false.
         """
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """All of it, for `tokenizer_from_tensors`."""
+        """Full state, for `tokenizer_from_tensors`."""
 
 
 class FittedTokens(NamedTuple):
-    """A tokenizer and what it makes of the catalogue it was fitted on.
+    """A fitted tokenizer and the semantic IDs of its catalogue.
 
     Attributes:
-        tokenizer: For new items.
-        semantic_ids_NP: Unique paths of the catalogue, in its order. Shape: (N, P), int32.
+        tokenizer: Encodes new items.
+        semantic_ids_NP: Unique paths in catalogue order. Shape: (N, P), int32.
     """
 
     tokenizer: Tokenizer
@@ -77,11 +77,11 @@ class FittedTokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WithCollaborative:
-    """A tokenizer of content and collaborative vectors side by side, which takes content alone.
+    """A tokenizer of concatenated content and collaborative vectors; collaborative vectors of new items are imputed.
 
     Attributes:
-        inner: Takes both.
-        imputation: The collaborative half of new items.
+        inner: Tokenizer of the concatenated vectors.
+        imputation: Imputes collaborative vectors from content.
     """
 
     inner: Tokenizer
@@ -103,24 +103,24 @@ class WithCollaborative:
         return self.inner.encodes_new
 
     def encode(self, embeddings_ND: Floats) -> Codes:
-        """Path of each embedding, its collaborative half imputed. Shape: (M, L), int32."""
+        """Path of each embedding, with an imputed collaborative vector. Shape: (M, L), int32."""
         return self.inner.encode(self.imputation.widen(embeddings_ND))
 
     def decode(self, codes_NL: Codes) -> Floats:
-        """The content half. Shape: (M, D), float32."""
+        """Approximate content embeddings. Shape: (M, D), float32."""
         return self.inner.decode(codes_NL)[:, : self.imputation.content_WD.shape[1]]
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Both parts."""
+        """State of tokenizer and imputation."""
         return self.inner.tensors() | self.imputation.tensors()
 
 
 def fit_tokenizer(fused_ND: Floats, train: Interactions, config: TokenizerConfig, *, seed: int) -> FittedTokens:
-    """Fit what the configuration names.
+    """Fit the tokenizer that the configuration names.
 
     Args:
         fused_ND: Fused embeddings of the catalogue. Shape: (N, D), float32.
-        train: Training events only; read by what indexes items and by collaborative vectors.
+        train: Training events only; used by item indexing and collaborative vectors.
         config: What to fit.
         seed: Equal seeds and data give equal paths on the same kind of machine.
 
@@ -136,18 +136,18 @@ def fit_tokenizer(fused_ND: Floats, train: Interactions, config: TokenizerConfig
     if not config.collaborative.weight:
         quantizer = _fit_quantizer(fused_ND, config, seed)
         return FittedTokens(quantizer, assign_semantic_ids(quantizer.encode(fused_ND)))
-    found = collaborative_vectors(train, len(fused_ND), config.collaborative, seed=seed)
-    imputation = Imputation.of(fused_ND, found, config.collaborative)
-    both = imputation.widen(fused_ND, found)
-    inner = _fit_quantizer(both, config, seed)
-    return FittedTokens(WithCollaborative(inner, imputation), assign_semantic_ids(inner.encode(both)))
+    vectors = collaborative_vectors(train, len(fused_ND), config.collaborative, seed=seed)
+    imputation = Imputation.of(fused_ND, vectors, config.collaborative)
+    widened = imputation.widen(fused_ND, vectors)
+    inner = _fit_quantizer(widened, config, seed)
+    return FittedTokens(WithCollaborative(inner, imputation), assign_semantic_ids(inner.encode(widened)))
 
 
 def tokenizer_from_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:
-    """The tokenizer that `Tokenizer.tensors` described; the names say which. Tensors of other things are passed over.
+    """The tokenizer whose `Tokenizer.tensors` are among `tensors`; their names tell the kind. Others are ignored.
 
     Raises:
-        KeyError: no tokenizer, or only a part of one, is there.
+        KeyError: tensors of a tokenizer are missing.
     """
     tokenizer = _from_tensors(tensors)
     if "collaborative.vectors" in tensors:

@@ -80,16 +80,36 @@ class BundleEvaluation:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """What is measured of a bundle, and with what.
+
+    Attributes:
+        split: ``leave-one-out`` or ``time``; empty for the one the bundle was fitted with.
+        cutoffs: List lengths; None for 5, 10 and 20.
+        beam_sample: Questions on which the beam is compared with exact ranking: None for as many as are quick, 0 for
+            no such comparison.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+    """
+
+    split: str = ""
+    cutoffs: Sequence[int] | None = None
+    beam_sample: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.beam_sample is not None and self.beam_sample < 0:
+            raise InvalidArgumentError(f"beam_sample is {self.beam_sample}; it must be 0 or more", field="beam_sample")
+
+
 def evaluate_bundle(
     bundle: str | os.PathLike[str],
     dataset: str | os.PathLike[str] | None = None,
+    settings: EvaluationSettings | None = None,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
     progress: Progress = NO_PROGRESS,
-    split: str = "",
-    cutoffs: Sequence[int] | None = None,
-    beam_sample: int | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> BundleEvaluation:
     """Rank every held-out event among the whole catalogue.
@@ -98,13 +118,8 @@ def evaluate_bundle(
         bundle: Bundle folder.
         dataset: Takes the events from here instead of from the bundle. The bundle's transition counts and weights
             stay those of its own training events.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        settings: What is measured, and with what; None for the defaults.
         progress: Reports every question.
-        split: ``leave-one-out`` or ``time``; empty for the one the bundle was fitted with.
-        cutoffs: List lengths; None for 5, 10 and 20.
-        beam_sample: Questions on which the beam is compared with exact ranking: None for as many as are quick, 0 for
-            no such comparison.
         note: Called with sentences, before the work begins, which rows of the dataset are not used.
 
     Raises:
@@ -113,16 +128,15 @@ def evaluate_bundle(
         InvalidArgumentError: there is no such split, a cut-off is larger than the catalogue, or the bundle was fitted
             on answers that the split asks for.
     """
-    where = resolve_device(device)
-    number_format = resolve_dtype(dtype, where)
-    if beam_sample is not None and beam_sample < 0:
-        raise InvalidArgumentError(f"beam_sample is {beam_sample}; it must be 0 or more", field="beam_sample")
+    settings = settings or EvaluationSettings()
+    where = resolve_device(settings.device)
+    number_format = resolve_dtype(settings.dtype, where)
     opened = open_bundle(bundle)
     own_split = fitted_split(opened)
-    wanted = checked_split(split) if split else own_split
+    wanted = checked_split(settings.split) if settings.split else own_split
     parts = read_parts(opened, where)
     # Only lengths that somebody asked for must fit: those of the tables stand for any catalogue.
-    lengths = CUTOFFS if cutoffs is None else checked_cutoffs(cutoffs, len(parts.catalogue))
+    lengths = CUTOFFS if settings.cutoffs is None else checked_cutoffs(settings.cutoffs, len(parts.catalogue))
     interactions, rows = parts.interactions, None
     if dataset is not None:
         # Both have to count the same events as positive.
@@ -139,7 +153,7 @@ def evaluate_bundle(
     ranker = Ranker(parts, where, number_format)
     evaluation = evaluate(ranker, parts.blends, divided.train, divided.test, progress, cutoffs=lengths)
     beam = None
-    sample = quick_sample(ranker) if beam_sample is None else beam_sample
+    sample = quick_sample(ranker) if settings.beam_sample is None else settings.beam_sample
     if sample:
         beam = check_beam(ranker, divided.test, questions=sample, cutoffs=lengths, progress=progress)
     metrics = opened.read_json("metrics.json")

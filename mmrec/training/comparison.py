@@ -19,7 +19,7 @@ from mmrec.evaluation.comparisons import Comparison, compare
 from mmrec.evaluation.measuring import Key, rows_of
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, checked_cutoffs, main_cutoff
 from mmrec.runtime.progress import NO_PROGRESS, Progress
-from mmrec.training.bundle_evaluation import BundleEvaluation, evaluate_bundle
+from mmrec.training.bundle_evaluation import BundleEvaluation, EvaluationSettings, evaluate_bundle
 from mmrec.training.evaluation import FLOORS
 from mmrec.training.saved_ranks import AnsweredQuestions, load_questions
 from mmrec.training.splitting import checked_split
@@ -77,12 +77,9 @@ class BundleComparison:
 def compare_bundles(
     sources: Sequence[str | os.PathLike[str]],
     dataset: str | os.PathLike[str] | None = None,
+    settings: EvaluationSettings | None = None,
     *,
     ranker: str = "fused",
-    split: str = "",
-    cutoffs: Sequence[int] | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
     progress: Progress = NO_PROGRESS,
     note: Callable[[str], None] = lambda _: None,
 ) -> BundleComparison:
@@ -92,11 +89,8 @@ def compare_bundles(
         sources: Bundle folders, or files of questions that `save_questions` wrote; two or more. The floors are those
             of the first, and later ones are tested against earlier ones.
         dataset: Takes the events from here instead of from each bundle.
+        settings: What is measured, and with what; the beam is not compared with exact ranking. None for the defaults.
         ranker: The row to compare, e.g. ``fused`` or ``item-head``.
-        split: ``leave-one-out`` or ``time``; empty for the one the bundles were fitted with.
-        cutoffs: List lengths; None for 5, 10 and 20.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         progress: Reports every question.
         note: Called with sentences, before the work begins, which rows of the dataset are not used.
 
@@ -104,6 +98,7 @@ def compare_bundles(
         InvalidArgumentError: fewer than two sources, one given twice, no such row, or bundles with different
             catalogues, splits or questions; and what `evaluate_bundle` raises.
     """
+    settings = replace(settings or EvaluationSettings(), beam_sample=0)
     names = tuple(_name(source) for source in sources)
     if len(names) < 2 or len(set(names)) < len(names):
         raise InvalidArgumentError(
@@ -116,22 +111,18 @@ def compare_bundles(
     for name in names:
         if Path(name).suffix == ".parquet":
             answered[name] = load_questions(Path(name))
-            if split and answered[name].split != checked_split(split):
+            if settings.split and answered[name].split != checked_split(settings.split):
                 raise InvalidArgumentError(
-                    f"the questions of {name} are of the split {answered[name].split}, and {split} is wanted; evaluate "
-                    "the bundle again with that split, or leave the split out",
+                    f"the questions of {name} are of the split {answered[name].split}, and {settings.split} is wanted; "
+                    "evaluate the bundle again with that split, or leave the split out",
                     field="split",
                 )
         else:
             evaluations[name] = evaluate_bundle(
                 name,
                 dataset,
-                device=device,
-                dtype=dtype,
+                settings,
                 progress=progress,
-                split=split,
-                cutoffs=cutoffs,
-                beam_sample=0,
                 # The dataset is the same for all of them.
                 note=(lambda _: None) if evaluations else note,
             )
@@ -139,7 +130,7 @@ def compare_bundles(
         # The first pair that does not fit ends it, before more is computed.
         _check_same(names[0], answered[names[0]], name, answered[name], ranker)
     first = answered[names[0]]
-    lengths = CUTOFFS if cutoffs is None else checked_cutoffs(cutoffs, first.items)
+    lengths = CUTOFFS if settings.cutoffs is None else checked_cutoffs(settings.cutoffs, first.items)
     ranks = _ranks(answered, ranker)
     rows: dict[Key, MetricRow] = dict(rows_of(ranks, lengths))
     for name, made in evaluations.items():

@@ -1,7 +1,8 @@
 """The first stages of a fit: frozen vectors of all words and pictures, and the small image encoder where it is wanted.
 
-Each is kept in the work folder by what it reads: words by the texts and the text model, pictures by their bytes and the
-image model, the small image encoder by pictures, words and how it is trained. Knows nothing about events.
+Vectors come from the cache of embedding jobs, or go into it. While a fit runs, each stage's result is kept in the work
+folder by what it reads: words by the texts and the text model, pictures by their bytes and the image model, the small
+image encoder by pictures, words and how it is trained. Knows nothing about events.
 """
 
 # Axes: N items, T text dimensions
@@ -9,24 +10,29 @@ image model, the small image encoder by pictures, words and how it is trained. K
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.bundle import open_bundle
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.dataset import Dataset
+from mmrec.data.pictures import PictureStore
 from mmrec.errors import InvalidArgumentError
 from mmrec.recommender.artefact import ENCODERS
 from mmrec.runtime.device import resolve_device, resolve_dtype
-from mmrec.runtime.progress import Progress
+from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.config import FitConfig
-from mmrec.training.duplicates import load_thumbnails
 from mmrec.training.stage_keys import folder_digest, stage_key, texts_digest
 from mmrec.training.work_folder import WorkFolder
+from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
+from mmrec_encoders.embedding.catalogue import EncodeOptions, encode_pictures, encode_words
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
-from mmrec_encoders.picture_reading import load_small_pictures
+from mmrec_encoders.item_encoder_files import load_item_encoder
+from mmrec_encoders.picture_reading import PictureFailure, load_small_pictures, picture_batches
 from mmrec_encoders.presets import Encoders, build_encoders
 from mmrec_encoders.protocols import ImageEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder
@@ -37,8 +43,10 @@ MOST_THUMBNAILS = 50_000
 vectors and words alone."""
 
 _WORDS, _PICTURES, _SMALL = "words", "pictures", "small-image-encoder"
-ENCODING_STAGES = (_WORDS, _PICTURES, _SMALL)
-"""Stages whose results outlive a fit, for they depend on neither the events nor how anything after them is trained."""
+CACHE = "cache"
+"""Folder of vectors by content, in the work folder unless it is elsewhere."""
+KEPT = (CACHE, _SMALL)
+"""What outlives a fit, for it depends on neither the events nor how anything after it is trained."""
 
 
 class Encoded(NamedTuple):
@@ -57,7 +65,9 @@ class Encoded(NamedTuple):
     key: str
 
 
-def encode_dataset(data: Dataset, pictures: str, config: FitConfig, work: WorkFolder, progress: Progress) -> Encoded:
+def encode_dataset(
+    data: Dataset, pictures: str, config: FitConfig, work: WorkFolder, progress: Progress, cache: Path | None = None
+) -> Encoded:
     """Frozen vectors of a dataset's catalogue.
 
     Args:
@@ -66,27 +76,32 @@ def encode_dataset(data: Dataset, pictures: str, config: FitConfig, work: WorkFo
         config: What encodes it.
         work: Where results are kept.
         progress: Reports every stage.
+        cache: Folder of vectors computed before; None for one in the work folder.
 
     Raises:
         InvalidArgumentError: the encoders of another bundle do not fit the catalogue.
         ModelNotAvailableError: a model can be neither found nor fetched.
     """
     encoders = _encoders(data, config)
-    words = ItemEncoder(None, encoders.text, None, config.words)
+    options = EncodeOptions(
+        cache=work.folder / CACHE if cache is None else cache,
+        device=config.device,
+        dtype=config.dtype,
+        text_files=folder_digest(config.text_model),
+    )
+    encoder = ItemEncoder(encoders.image, encoders.text, None, config.words)
     numbers = numbers_on(config)
     words_key = stage_key(
         _WORDS,
         texts=texts_digest(data.catalogue.texts(config.words), data.catalogue.has_words(config.words)),
         model=encoders.text.fingerprint,
-        # What a local folder says besides weights (tokenizer, prompts) counts too.
-        folder=folder_digest(config.text_model),
+        folder=options.text_files,
         numbers=numbers,
     )
-    text = work.tensors(_WORDS, words_key, lambda: words.encode_words(data.catalogue, progress)._asdict())
-    image = encoders.image
+    text = work.tensors(_WORDS, words_key, lambda: encode_words(encoder, data.catalogue, options, progress)._asdict())
     if not any(data.catalogue.images):
-        image = None
-    elif image is None:
+        encoder.image = None
+    elif encoder.image is None:
         small_key = stage_key(
             _SMALL,
             pictures=pictures,
@@ -95,8 +110,8 @@ def encode_dataset(data: Dataset, pictures: str, config: FitConfig, work: WorkFo
             seed=config.seed,
             device=resolve_device(config.device).type,
         )
-        image = _small_encoder(data, text["text_NT"], small_key, config, work, progress)
-    encoder = ItemEncoder(image, encoders.text, None, config.words)
+        encoder.image = _small_encoder(data, text["text_NT"], small_key, config, work, progress)
+    image = encoder.image
     pictures_key = stage_key(
         _PICTURES,
         pictures=pictures,
@@ -105,15 +120,12 @@ def encode_dataset(data: Dataset, pictures: str, config: FitConfig, work: WorkFo
         numbers=numbers,
     )
 
-    def encode_pictures() -> dict[str, npt.NDArray[Any]]:
-        encoded = encoder.encode_pictures(data.catalogue, data.pictures, progress)
-        return {
-            "image_NI": encoded.image_NI,
-            "has_image_N": encoded.has_image_N,
-            "unreadable": np.array([len(encoded.failures)]),
-        }
+    def pictures_found() -> dict[str, npt.NDArray[Any]]:
+        found = encode_pictures(encoder, data.catalogue, data.pictures, options, progress)
+        failed = np.array([len(found.failures)])
+        return {"image_NI": found.image_NI, "has_image_N": found.has_image_N, "unreadable": failed}
 
-    found = work.tensors(_PICTURES, pictures_key, encode_pictures)
+    found = work.tensors(_PICTURES, pictures_key, pictures_found)
     unreadable = int(found.pop("unreadable")[0])
     key = stage_key("features", words=words_key, pictures=pictures_key)
     return Encoded(encoder, ItemFeatures(**found, **text), unreadable, key)
@@ -128,9 +140,36 @@ def keep_thumbnails(
     made = work.tensors(
         "thumbnails",
         stage_key("thumbnails", pictures=pictures),
-        lambda: {"pixels": load_thumbnails(data.catalogue, data.pictures, progress=progress)},
+        lambda: {"pixels": load_thumbnails(data.catalogue, data.pictures, progress)},
     )
     return made["pixels"]
+
+
+def load_thumbnails(
+    catalogue: Catalogue, pictures: PictureStore, progress: Progress = NO_PROGRESS
+) -> npt.NDArray[np.uint8]:
+    """Thumbnails of all pictures, zero where there is none or it cannot be read.
+
+    Args:
+        catalogue: The items.
+        pictures: Where their pictures are.
+        progress: Reports how far it is.
+
+    Returns:
+        Shape: (N, 3, 48, 48), uint8; 6,912 bytes an item.
+    """
+    found = np.zeros((len(catalogue), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    progress.start("reading thumbnails", sum(bool(ref) for ref in catalogue.images), "pictures")
+    unreadable = 0
+    for batch in picture_batches(catalogue.images, pictures, size=2 * THUMBNAIL_SIDE):
+        for row, picture in batch:
+            if isinstance(picture, PictureFailure):
+                unreadable += 1
+            else:
+                found[row] = thumbnail(picture)
+        progress.advance(len(batch))
+    progress.finish(f"{unreadable} pictures unreadable" if unreadable else "")
+    return found
 
 
 def numbers_on(config: FitConfig) -> list[str]:
@@ -146,7 +185,7 @@ def _encoders(data: Dataset, config: FitConfig) -> Encoders:
             config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
         )
     folder = open_bundle(config.encoders_from).folder / ENCODERS
-    encoder = ItemEncoder.load(folder, config.device, config.dtype)
+    encoder = load_item_encoder(folder, config.device, config.dtype)
     if encoder.image is None and any(data.catalogue.images):
         raise InvalidArgumentError(
             f"encoders_from is {config.encoders_from!r}, a bundle of a catalogue without pictures, and items of "

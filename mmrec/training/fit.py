@@ -54,7 +54,7 @@ from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.report import TokenReport, categorical_columns, report_tokens
 from mmrec.semantic_ids.tokenizer import fit_tokenizer, tokenizer_from_tensors
 from mmrec.training.config import FitConfig, Modality
-from mmrec.training.encoding import ENCODING_STAGES, Encoded, encode_dataset, keep_thumbnails, numbers_on
+from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnails, numbers_on
 from mmrec.training.evaluation import Evaluation, evaluate, fit_blends
 from mmrec.training.item_inputs import build_item_table
 from mmrec.training.model_card import model_card
@@ -71,7 +71,35 @@ from mmrec.training.stage_keys import (
 from mmrec.training.work_folder import WorkFolder, dataset_fingerprint
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
+from mmrec_encoders.item_encoder_files import save_item_encoder
 from mmrec_encoders.training import following_pairs
+
+
+@dataclass(frozen=True, slots=True)
+class FitRun:
+    """How one fit is run, which changes nothing of what it makes.
+
+    Attributes:
+        cache: Folder of vectors computed before, by this or other fits and embedding jobs; None for one beside the
+            bundle's versions.
+        log_dir: Folder for TensorBoard's event files of the training; None for none.
+        holds_changes: The dataset holds the changes of the live catalogue up to this number, the one at the end of the
+            catalogue's version from which it was taken; a server then replays only later ones onto the bundle. None:
+            not said.
+        fresh: Start every stage anew, whatever earlier fits have left in the bundle folder.
+    """
+
+    cache: Path | None = None
+    log_dir: Path | None = None
+    holds_changes: int | None = None
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        if self.holds_changes is not None and self.holds_changes < 0:
+            raise InvalidArgumentError(
+                f"holds_changes is {self.holds_changes}; it must be the number of a change, 0 or more",
+                field="holds_changes",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +139,7 @@ class _Job(NamedTuple):
     config: FitConfig
     processes: Processes
     progress: Progress
-    log_dir: Path | None
+    run: FitRun
     pictures: str
 
 
@@ -126,6 +154,16 @@ class _Ranking(NamedTuple):
     ranker: Ranker
     blends: dict[str, Blend]
     trained: _Trained
+
+
+class _Made(NamedTuple):
+    """What a fit publishes."""
+
+    encoded: Encoded
+    ranking: _Ranking
+    evaluation: Evaluation
+    tokens: TokenReport
+    thumbnails: npt.NDArray[np.uint8] | None
 
 
 class _Clock:
@@ -147,10 +185,8 @@ def fit_dataset(
     config: FitConfig | None = None,
     progress: Progress = NO_PROGRESS,
     *,
-    log_dir: str | os.PathLike[str] | None = None,
-    holds_changes: int | None = None,
+    run: FitRun | None = None,
     note: Callable[[str], None] = lambda _: None,
-    fresh: bool = False,
 ) -> FitResult:
     """Fit a bundle on a dataset folder.
 
@@ -162,12 +198,8 @@ def fit_dataset(
         out: Bundle folder; made if it is not there, and given a new version if it is.
         config: What to do; None for the `embedded` preset.
         progress: Reports every stage.
-        log_dir: Folder for TensorBoard's event files of the training; None for none.
-        holds_changes: The dataset holds the changes of the live catalogue up to this number, the one at the end of the
-            catalogue's version from which it was taken; a server then replays only later ones onto the bundle. None:
-            not said.
+        run: Where vectors are cached, what is logged, and whether it starts anew.
         note: Called with sentences, before the work begins, which rows are not used and what looks wrong in the others.
-        fresh: Start every stage anew, whatever earlier fits have left in `out`.
 
     Returns:
         The same in every process.
@@ -178,15 +210,8 @@ def fit_dataset(
         ModelNotAvailableError: a model can be neither found nor fetched.
         StoppedError: SIGTERM came while the LLM was trained; what was done is saved.
     """
-    config = config or FitConfig()
-    if holds_changes is not None and holds_changes < 0:
-        raise InvalidArgumentError(
-            f"holds_changes is {holds_changes}; it must be the number of a change, 0 or more", field="holds_changes"
-        )
     with refusals_as_errors(GO_ON, Path(out)):
-        return _fit(
-            dataset, Path(out), config, progress, Path(log_dir) if log_dir else None, holds_changes, note, fresh
-        )
+        return _fit(dataset, Path(out), config or FitConfig(), progress, run or FitRun(), note)
 
 
 def _fit(
@@ -194,10 +219,8 @@ def _fit(
     out: Path,
     config: FitConfig,
     progress: Progress,
-    log_dir: Path | None,
-    holds_changes: int | None,
+    run: FitRun,
     note: Callable[[str], None],
-    fresh: bool,
 ) -> FitResult:
     resolve_dtype(config.dtype, resolve_device(config.device))
     clock = _Clock()
@@ -219,19 +242,19 @@ def _fit(
     processes = Processes(config.device)
     if not processes.is_main:
         progress = NO_PROGRESS
-    job = _Job(data, split, config, processes, progress, log_dir, "")
+    job = _Job(data, split, config, processes, progress, run, "")
     work = WorkFolder(out / ".fit", progress)
     if not processes.is_main:
         return _help(job, work)
     with BundleWriter(out, preset=config.preset, name=data.name) as writer:
         work.tidy()
-        if fresh:
+        if run.fresh:
             work.clear()
         clock.lap("read")
         pictures = pictures_digest(data.catalogue.images, data.pictures, progress) if any(data.catalogue.images) else ""
         job = job._replace(pictures=str(processes.broadcast(pictures)))
         with processes.main_first():
-            encoded = encode_dataset(data, job.pictures, config, work, progress)
+            encoded = encode_dataset(data, job.pictures, config, work, progress, run.cache)
             clock.lap("embed")
         ranking = _weigh(job, _train(job, encoded, work, clock), clock)
         evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
@@ -246,10 +269,9 @@ def _fit(
         tokens = report_tokens(
             parts.semantic_ids_NP.whole(), parts.tokenizer.widths, split.train, categories, seed=config.seed
         )
-        extra = {} if holds_changes is None else {HOLDS_CHANGES: holds_changes}
-        version = _publish(writer, data, encoded, ranking, evaluation, tokens, thumbnails, config, key, extra, progress)
+        version = _publish(writer, job, _Made(encoded, ranking, evaluation, tokens, thumbnails), key)
         clock.lap("publish")
-        work.keep(ENCODING_STAGES)
+        work.keep(KEPT)
     result = FitResult(
         bundle=out,
         version=version,
@@ -270,7 +292,7 @@ def _help(job: _Job, work: WorkFolder) -> FitResult:
     config = replace(job.config, device=str(job.processes.device))
     job = job._replace(config=config, pictures=str(job.processes.broadcast(None)))
     with job.processes.main_first():
-        encoded = encode_dataset(job.data, job.pictures, config, work, NO_PROGRESS)
+        encoded = encode_dataset(job.data, job.pictures, config, work, NO_PROGRESS, job.run.cache)
     clock = _Clock()
     _train(job, encoded, work, clock)
     if config.compare_modalities:
@@ -349,7 +371,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
             pretrained=folder_digest(config.generator.pretrained),
             numbers=numbers_on(config),
         ),
-        log_dir=job.log_dir,
+        log_dir=job.run.log_dir,
     )
     histories = [split.train.history(user) for user in range(split.train.users)]
     validation = ValidationSet(split.validation.histories, split.validation.targets_U)
@@ -424,8 +446,8 @@ def _modalities(job: _Job) -> list[tuple[str, _Job]]:
             attributes = dict.fromkeys(data.catalogue.attributes, blank)
             catalogue = dataclasses.replace(data.catalogue, titles=blank, descriptions=blank, attributes=attributes)
             data = dataclasses.replace(data, catalogue=catalogue)
-        log_dir = job.log_dir / name if job.log_dir else None
-        jobs.append((name, job._replace(data=data, config=replace(job.config, modality=modality), log_dir=log_dir)))
+        run = replace(job.run, log_dir=job.run.log_dir / name if job.run.log_dir else None)
+        jobs.append((name, job._replace(data=data, config=replace(job.config, modality=modality), run=run)))
     return jobs
 
 
@@ -452,22 +474,13 @@ def _masked(features: ItemFeatures, modality: Modality) -> ItemFeatures:
 # --- publication ------------------------------------------------------------------------------------------------------
 
 
-def _publish(
-    writer: BundleWriter,
-    data: Dataset,
-    encoded: Encoded,
-    ranking: _Ranking,
-    evaluation: Evaluation,
-    tokens: TokenReport,
-    thumbnails: npt.NDArray[np.uint8] | None,
-    config: FitConfig,
-    key: dict[str, Any],
-    extra: dict[str, Any],
-    progress: Progress,
-) -> Path:
+def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) -> Path:
+    data, config = job.data, job.config
+    ranking, evaluation, tokens = made.ranking, made.evaluation, made.tokens
     parts, training = ranking.ranker.parts, ranking.trained.result
-    index = write_parts(writer, parts, ranking.trained.features, thumbnails, progress)
-    encoded.encoder.with_fusion(ranking.trained.fusion).save(writer.path(f"{ENCODERS}/encoders.json").parent)
+    index = write_parts(writer, parts, ranking.trained.features, made.thumbnails, job.progress)
+    encoder = made.encoded.encoder.with_fusion(ranking.trained.fusion)
+    save_item_encoder(encoder, writer.path(f"{ENCODERS}/encoders.json").parent)
     metrics = evaluation.as_json() | {
         "split": config.split,
         "best_epoch": training.best_epoch,
@@ -483,7 +496,9 @@ def _publish(
         codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
     )
     writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, training, tokens, versions))
-    parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary), **extra}
+    parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary)}
+    if job.run.holds_changes is not None:
+        parameters[HOLDS_CHANGES] = job.run.holds_changes
     return writer.commit(versions=versions, parameters=parameters)
 
 

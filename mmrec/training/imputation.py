@@ -28,6 +28,7 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.calibration import best_temperature, expected_calibration_error, grouped_folds, softmax
 from mmrec.understanding.tagging import MAX_LABELS, check_labels, label_vectors
+from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.fusion import ItemFeatures, check_features
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ _ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class FillConfig:
-    """How a column is filled.
+class ImputationConfig:
+    """How a column is imputed.
 
     Attributes:
         modality: ``both``, ``picture`` or ``words``: what an item is judged by.
@@ -58,7 +59,7 @@ class FillConfig:
         penalty: Weight of the squared coefficients, above 0.
         few: A label with this many examples is believed half as much zero-shot as learned, at least 1.
         words_columns: Columns that make the words: None for the title, the description and every attribute but the one
-            that is filled.
+            that is imputed.
         seed: Of every draw.
     """
 
@@ -106,7 +107,7 @@ class Coverage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FillReport:
+class ImputationReport:
     """Measured on items held out by title.
 
     Attributes:
@@ -123,13 +124,13 @@ class FillReport:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FillResult:
-    """A column, filled.
+class ImputationResult:
+    """A column with imputed values.
 
     Attributes:
         column: Its name.
         labels: The values there are to choose from.
-        values: Per item: the given value, the filled one, or '' where none is sure enough. Length N.
+        values: Per item: the given value, the imputed one, or '' where none is sure enough. Length N.
         confidences_N: Probability of the most probable label; 1 for given values, 0 where nothing is known of the item.
             Shape: (N,), float32.
         sources: ``given``, ``filled`` or ``empty``. Length N.
@@ -148,7 +149,7 @@ class FillResult:
     alternatives_NK: npt.NDArray[np.int64]
     probabilities_NK: Floats
     temperature: float
-    report: FillReport | None
+    report: ImputationReport | None
     examples: int
 
     def to_table(self, item_ids: Sequence[str]) -> Any:
@@ -195,25 +196,25 @@ class LabelExamples(NamedTuple):
 # --- one column -------------------------------------------------------------------------------------------------------
 
 
-def fill_column(
+def impute_column(
     column: str,
     values: Sequence[str],
     features: ItemFeatures,
     groups: Sequence[Hashable],
-    config: FillConfig | None = None,
+    config: ImputationConfig | None = None,
     *,
     labels: Sequence[str] = (),
     zero_shot: LabelExamples | None = None,
     progress: Progress = NO_PROGRESS,
-) -> FillResult:
+) -> ImputationResult:
     """Give every item without a value the most probable one.
 
     Args:
         column: Name of the column.
-        values: What is there, '' where nothing is; such items are filled. Length N.
+        values: What is there, '' where nothing is; such items are imputed. Length N.
         features: Frozen vectors; those of the words must not be made from the column. Rows: N.
         groups: What belongs on one side of the hold-out, such as the title. Length N.
-        config: See `FillConfig`.
+        config: See `ImputationConfig`.
         labels: Further values to choose from, of which there may be no example.
         zero_shot: Labels (those of the column, most frequent first, then the further ones; see `labels_of`) and items
             in a shared space. Needed for labels without an example.
@@ -223,7 +224,7 @@ def fill_column(
         InvalidArgumentError: lengths do not fit, there is no label, or labels without an example come without
             `zero_shot`.
     """
-    config = config or FillConfig()
+    config = config or ImputationConfig()
     check_features(features)
     count = len(features.image_NI)
     if len(values) != count or len(groups) != count:
@@ -253,16 +254,16 @@ def fill_column(
     return _result(column, names, values, targets_N, table, scores, measured, config)
 
 
-def fill_dataset(
+def impute_dataset(
     data: Dataset,
     column: str,
     encoder: ItemEncoder,
-    config: FillConfig | None = None,
+    config: ImputationConfig | None = None,
     *,
     labels: Sequence[str] = (),
     features: ItemFeatures | None = None,
     progress: Progress = NO_PROGRESS,
-) -> FillResult:
+) -> ImputationResult:
     """Fill a column of a dataset.
 
     Args:
@@ -270,7 +271,7 @@ def fill_dataset(
         column: The column; it need not exist when `labels` are given.
         encoder: Encodes pictures and words. With a trained fusion, labels are compared with items in its space;
             without, with the words alone.
-        config: See `FillConfig`.
+        config: See `ImputationConfig`.
         labels: Values to choose from, beside those in the column.
         features: Picture vectors of the items, if they were computed before; its words are computed again all the
             same, without the column.
@@ -280,7 +281,7 @@ def fill_dataset(
         InvalidArgumentError: the column is not an attribute, there is no label, or the encoder's template names the
             column.
     """
-    config = config or FillConfig()
+    config = config or ImputationConfig()
     catalogue = data.catalogue
     if column in OWN_COLUMNS or (column not in catalogue.attributes and not labels):
         known = ", ".join(map(repr, catalogue.attributes)) or "none"
@@ -295,9 +296,9 @@ def fill_dataset(
     if config.words_columns is not None and encoder.words.columns is not None:
         # Columns that are asked for by name are words, whatever the encoder was made with.
         encoder = encoder.with_words(EVERY_COLUMN)
-    words = encoder.encode_words(bare, progress)
+    words = encode_words(encoder, bare, progress=progress)
     if features is None:
-        found = encoder.encode_pictures(bare, data.pictures, progress)
+        found = encode_pictures(encoder, bare, data.pictures, progress=progress)
         image_NI, has_image_N = found.image_NI, found.has_image_N
     else:
         image_NI, has_image_N = features.image_NI, features.has_image_N
@@ -306,7 +307,9 @@ def fill_dataset(
     zero_shot = _zero_shot(encoder, names, column, features, config.modality)
     # Items without a title have nothing in common but that.
     groups: list[Hashable] = [title.casefold().strip() or row for row, title in enumerate(catalogue.titles)]
-    return fill_column(column, values, features, groups, config, labels=labels, zero_shot=zero_shot, progress=progress)
+    return impute_column(
+        column, values, features, groups, config, labels=labels, zero_shot=zero_shot, progress=progress
+    )
 
 
 def without_column(catalogue: Catalogue, column: str, keep: Sequence[str] | None = None) -> Catalogue:
@@ -472,7 +475,7 @@ class _Scorer:
         examples_M: npt.NDArray[np.int64],
         labels: int,
         zero_shot: LabelExamples | None,
-        config: FillConfig,
+        config: ImputationConfig,
         progress: Progress,
     ) -> None:
         self._table, self._zero_shot = table, zero_shot
@@ -598,7 +601,7 @@ def _softmax_regression(
 
 class _Measured(NamedTuple):
     tuning: _Tuning | None
-    report: FillReport | None
+    report: ImputationReport | None
 
 
 def _measure(
@@ -608,7 +611,7 @@ def _measure(
     groups: Sequence[Hashable],
     labels: Sequence[str],
     zero_shot: LabelExamples | None,
-    config: FillConfig,
+    config: ImputationConfig,
     progress: Progress,
 ) -> _Measured:
     """Learn without the held-out examples; measure each half of those with the temperature fitted on the other."""
@@ -631,7 +634,7 @@ def _measure(
     for least in _COVERAGE_AT:
         sure = confidence >= least
         coverage.append(Coverage(least, float(sure.mean()), float(right[sure].mean()) if sure.any() else 1.0))
-    report = FillReport(
+    report = ImputationReport(
         rows=len(right),
         accuracy=float(right.mean()),
         ece=expected_calibration_error(confidence, right),
@@ -649,8 +652,8 @@ def _result(
     table: _Tables,
     scorer: _Scorer,
     measured: _Measured,
-    config: FillConfig,
-) -> FillResult:
+    config: ImputationConfig,
+) -> ImputationResult:
     count, wanted = len(table), min(config.top_k, len(labels))
     if measured.tuning is not None:
         scorer.tuning = measured.tuning
@@ -667,7 +670,7 @@ def _result(
     given_N = targets_N >= 0
     confidences_N = np.where(given_N, np.float32(1.0), probabilities_NK[:, 0]).astype(np.float32)
     filled_N = ~given_N & table.known_N & (confidences_N >= config.min_confidence)
-    return FillResult(
+    return ImputationResult(
         column=column,
         labels=labels,
         values=tuple(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,20 @@ from mmrec.runtime.disk_errors import refusals_as_errors
 from mmrec.runtime.files import replace_file
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.config import Modality
-from mmrec.training.imputation import FillConfig, FillResult, fill_dataset, without_column
+from mmrec.training.imputation import ImputationConfig, ImputationResult, impute_dataset, without_column
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_encoders.presets import build_encoders
 from mmrec_encoders.training import ItemEncoderConfig, following_pairs, train_item_encoder
 
 
 @dataclass(frozen=True, slots=True)
-class FillSource:
+class ImputationSource:
     """Whose encoders look at the items.
 
     Attributes:
         bundle: A bundle's; empty for none.
-        encoders: Those of a folder that `ItemEncoder.save` wrote; empty for none. With neither, the packaged text
+        encoders: Those of a folder that `save_item_encoder` wrote; empty for none. With neither, the packaged text
             encoder looks at words, and where pictures are looked at too, encoders are trained on the dataset.
         training: How they are trained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -66,8 +67,8 @@ class FillSource:
 
 
 @dataclass(frozen=True, slots=True)
-class FilledColumn:
-    """A column with its missing values filled in.
+class ImputedColumn:
+    """A column with its missing values imputed.
 
     Attributes:
         item_ids: Of the whole catalogue. Length N.
@@ -76,7 +77,7 @@ class FilledColumn:
     """
 
     item_ids: tuple[str, ...]
-    result: FillResult
+    result: ImputationResult
     dataset_rows: DatasetSummary = field(default_factory=DatasetSummary)
 
     @property
@@ -108,30 +109,24 @@ class FilledColumn:
         return document
 
 
-def fill_dataset_column(
+def impute_dataset_column(
     dataset: str | os.PathLike[str],
     column: str,
-    source: FillSource | None = None,
+    source: ImputationSource | None = None,
+    config: ImputationConfig | None = None,
     *,
     labels: Sequence[str] = (),
-    modality: Modality = "both",
-    min_confidence: float = 0.0,
-    top_k: int = 3,
-    out: Path | None = None,
     progress: Progress = NO_PROGRESS,
     note: Callable[[str], None] = lambda _: None,
-) -> FilledColumn:
+) -> ImputedColumn:
     """Fill in the missing values of a column.
 
     Args:
         dataset: The dataset folder.
         column: One of its further columns.
         source: Whose encoders look at the items; None: new ones.
+        config: Which modality values are found by, and how sure they must be; its seed is that of the source.
         labels: Values to choose from beside those that the column has, which then need not exist.
-        modality: ``both``, ``picture`` or ``words``.
-        min_confidence: What is less sure stays empty, 0 to 1.
-        top_k: Alternatives that are kept per item.
-        out: Where the values will be written; checked before anything is computed. None: nowhere.
         progress: Reports every stage.
         note: Called with sentences, before the work begins, which rows are not used and what looks wrong in the others.
 
@@ -140,10 +135,8 @@ def fill_dataset_column(
         InvalidArgumentError: there is no such column, or a value breaks a rule.
         InvalidDatasetError: the dataset cannot be used.
     """
-    source = source or FillSource()
-    if out is not None:
-        _checked_suffix(out)
-    config = FillConfig(modality=modality, min_confidence=min_confidence, top_k=top_k, seed=source.seed)
+    source = source or ImputationSource()
+    config = replace(config or ImputationConfig(), seed=source.seed)
     data = read_dataset(dataset)
     for line in data.notes:
         note(line)
@@ -154,20 +147,20 @@ def fill_dataset_column(
             "them, or give labels for a new one",
             field="column",
         )
-    encoder = _encoder(data, column, source, modality, progress)
-    result = fill_dataset(data, column, encoder, config, labels=labels, progress=progress)
-    return FilledColumn(tuple(data.catalogue.item_ids), result, data.summary)
+    encoder = _encoder(data, column, source, config.modality, progress)
+    result = impute_dataset(data, column, encoder, config, labels=labels, progress=progress)
+    return ImputedColumn(tuple(data.catalogue.item_ids), result, data.summary)
 
 
-def write_filled(filled: FilledColumn, path: Path) -> None:
+def write_imputed(imputed: ImputedColumn, path: Path) -> None:
     """Write the values of all items, whole or not at all; the suffix chooses the format.
 
     Raises:
         InvalidArgumentError: the suffix is of no format.
         FailedPreconditionError: the file cannot be written.
     """
-    _checked_suffix(path)
-    table = filled.result.to_table(filled.item_ids)
+    check_format(path)
+    table = imputed.result.to_table(imputed.item_ids)
     if path.suffix in (".csv", ".tsv"):
         at = table.schema.get_field_index("alternatives")
         table = table.set_column(at, "alternatives", pa.array(_as_text(table["alternatives"].to_pylist()), pa.string()))
@@ -193,7 +186,12 @@ def _as_text(alternatives: Sequence[Sequence[Mapping[str, Any]] | None]) -> list
     return ["; ".join(f"{entry['value']} {entry['probability']:.4f}" for entry in row or ()) for row in alternatives]
 
 
-def _checked_suffix(path: Path) -> None:
+def check_format(path: Path) -> None:
+    """Refuse a file whose suffix is of no format.
+
+    Raises:
+        InvalidArgumentError: it is.
+    """
     if path.suffix.removeprefix(".") not in FORMATS:
         raise InvalidArgumentError(
             f"out is {str(path)!r}; its ending chooses the format and must be one of "
@@ -202,28 +200,29 @@ def _checked_suffix(path: Path) -> None:
         )
 
 
-def _encoder(data: Dataset, column: str, source: FillSource, modality: Modality, progress: Progress) -> ItemEncoder:
+def _encoder(
+    data: Dataset, column: str, source: ImputationSource, modality: Modality, progress: Progress
+) -> ItemEncoder:
     if source.bundle:
         folder = open_bundle(source.bundle).folder / ENCODERS
-        return ItemEncoder.load(folder, source.device, source.dtype)
+        return load_item_encoder(folder, source.device, source.dtype)
     if source.encoders:
-        return ItemEncoder.load(Path(source.encoders), source.device, source.dtype)
+        return load_item_encoder(Path(source.encoders), source.device, source.dtype)
     words = find_words(data.catalogue, data.settings.words, source.training.template)
     encoders = build_encoders("embedded", source.device, source.dtype)
+    encoder = ItemEncoder(None, encoders.text, None, words)
     if modality == "words" or not any(data.catalogue.images):
-        return ItemEncoder(None, encoders.text, None, words)
+        return encoder
     # Trained without the column: encoders that have read an item's value know it from the item's picture.
     catalogue = without_column(data.catalogue, column)
     pairs_P2 = following_pairs(data.interactions) if data.interactions.events else np.zeros((0, 2), np.int64)
-    trained = train_item_encoder(
+    return train_item_encoder(
+        encoder,
         catalogue,
         data.pictures,
         pairs_P2,
-        encoders,
         source.training,
         device=source.device,
         seed=source.seed,
         progress=progress,
-        words=words,
     )
-    return trained.encoder

@@ -108,11 +108,11 @@ class WorkFolder:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def keep(self, names: Collection[str]) -> None:
-        """Remove everything but the results of these stages."""
+        """Remove everything but the results of these stages and the folders of these names."""
         for entry in self.folder.iterdir() if self.folder.is_dir() else ():
-            if entry.is_dir():
+            if entry.is_dir() and entry.name not in names:
                 shutil.rmtree(entry, ignore_errors=True)
-            elif entry.suffix != ".safetensors" or entry.name.partition(".")[0] not in names:
+            elif entry.is_file() and (entry.suffix != ".safetensors" or entry.name.partition(".")[0] not in names):
                 entry.unlink(missing_ok=True)
 
     def _path(self, name: str, key: str) -> Path:

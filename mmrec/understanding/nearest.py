@@ -2,7 +2,8 @@
 
 Works on arrays; knows nothing about indexes. A float32 product of matrices rounds differently for one query than for a
 thousand, and differently for equal rows at different places. So it only selects candidates: everything within
-rounding of the k-th best is scored again, row by row, in float64. Batched therefore equals single, and equal rows have equal scores.
+rounding of the k-th best is scored again, row by row, in float64. Batched therefore equals single, and equal rows have
+equal scores.
 """
 
 # Axes: N vectors, Q queries, D dimensions, K results, M candidates

@@ -37,7 +37,7 @@ from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
 from mmrec_serving.updates.engine import LiveEngine
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
-from mmrec_serving.updates.maintenance import Housekeeping
+from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.work_parts import weight_of
 
 _log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Server:
         self._health = health.aio.HealthServicer()
         loaded: Future[Engine] = Future()
         self._loaded = loaded
-        self._housekeeping: Housekeeping | None = None
+        self._maintenance: BackgroundMaintenance | None = None
         limits = SchedulerLimits(self.config.max_queue, self.config.max_batch, weight_of)
         self._scheduler = Scheduler(
             functools.partial(_prepared, engine_factory, loaded),
@@ -203,20 +203,20 @@ class Server:
         for scheduler in self._schedulers():
             await asyncio.shield(asyncio.wrap_future(scheduler.ready))
         if not self._draining:
-            self._housekeeping = Housekeeping(
+            self._maintenance = BackgroundMaintenance(
                 self._loaded.result(), self._catalogue, self.config, on_end=self._worker_ended
             )
-            self._housekeeping.start()
+            self._maintenance.start()
             if not self._fault.is_set():
                 await self._set_health(_SERVING)
 
     def reload(self) -> None:
-        """Go on with the version of the bundle that is current by now, soon and while calls go on; see `Housekeeping`.
+        """Continue with the version of the bundle that is current, soon and while calls go on.
 
         Does nothing while the engine is being loaded, or when it has no versions.
         """
-        if self._housekeeping is not None:
-            self._housekeeping.reload()
+        if self._maintenance is not None:
+            self._maintenance.reload()
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Stop in order: health NOT_SERVING, new calls refused, `grace_s` seconds for running ones."""
@@ -228,8 +228,8 @@ class Server:
         # Nobody waits for a result any more; a batch that is running is not worth waiting for long.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
-        if self._housekeeping is not None:
-            await asyncio.to_thread(self._housekeeping.close)
+        if self._maintenance is not None:
+            await asyncio.to_thread(self._maintenance.close)
         if self._catalogue is not None:
             await asyncio.to_thread(self._catalogue.close)
 

@@ -50,7 +50,7 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("size", "stage"),
-    [("64k", ".fit/fusion"), ("10m", ".fit/generator/training"), ("22m", ".mmrec-staging")],
+    [("400k", ".fit/fusion"), ("10m", ".fit/generator/training"), ("22m", ".mmrec-staging")],
 )
 def test_a_fit_that_finds_no_room_and_the_same_command_goes_on(
     size: str, stage: str, shop: Path, new_disk: Callable[[str], Path]

@@ -11,8 +11,10 @@ from mmrec.contract.items import Versions
 from mmrec.data.dataset import read_dataset
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import save_item_encoder
 from mmrec_encoders.protocols import ImageEncoder, TextEncoder
 from tests.encoders.contracts import drawn
+from tests.encoders.encoding import features_of
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 70, 210)}
 
@@ -40,10 +42,10 @@ def write_encoder_bundle(root: Path, shop: Path, image: ImageEncoder, text: Text
     """A bundle that has encoders and nothing else."""
     data = read_dataset(shop)
     plain = ItemEncoder(image, text)
-    features = plain.features(data.catalogue, data.pictures).features
+    features = features_of(plain, data.catalogue, data.pictures)
     config = FusionConfig(dimension=32, prefixes=(8, 16), steps=5, batch_size=8)
     encoder = plain.with_fusion(train_fusion(features, np.zeros((0, 2), np.int64), config, device="cpu"))
     with BundleWriter(root, preset="embedded", name="shop") as writer:
-        encoder.save(writer.path("encoders/encoders.json").parent)
+        save_item_encoder(encoder, writer.path("encoders/encoders.json").parent)
         writer.commit(versions=Versions("m", "c", "b"), parameters={})
     return root

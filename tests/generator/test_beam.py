@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import (
     _HeadScorer,
@@ -18,7 +20,7 @@ from mmrec.generator.beam import (
 from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import EncodedHistory, KVCache, NodeKeys, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex
-from mmrec.semantic_ids.eligibility import Eligibility, eligible, eligible_rows
+from mmrec.semantic_ids.eligibility import Eligibility, eligible
 from mmrec.semantic_ids.path_search import PathResult
 from tests.generator.conftest import make_small
 
@@ -36,6 +38,10 @@ def keys_of(model: Generator, index: DecodeIndex) -> NodeKeys:
 
 def everything(customers: int, index: DecodeIndex) -> Eligibility:
     return eligible(index, [[]] * customers)
+
+
+def of_masks(masks_BN: npt.NDArray[np.bool_], index: DecodeIndex) -> Eligibility:
+    return eligible(index, [[]] * len(masks_BN), [EligibilityMask(mask_N) for mask_N in masks_BN])
 
 
 def searched(
@@ -64,7 +70,7 @@ def test_a_beam_as_wide_as_the_catalogue_is_the_exact_ranking(
     memory = read(model, [rng.integers(0, items, rng.integers(1, 9)).tolist() for _ in range(batch)])
     keys, head = keys_of(model, index), model.semantic_id_head
     open_BN = rng.random((batch, items)) < open_share
-    allowed = eligible_rows(open_BN, index)
+    allowed = of_masks(open_BN, index)
     beam = beam_search(head, memory, allowed, index, keys, width=items)
     exact = exact_search(head, memory, allowed, index, keys, width=items)
     log_probs = exact_log_probs(head, memory, index, keys)
@@ -119,7 +125,7 @@ def test_a_catalogue_of_one_item() -> None:
 @pytest.mark.parametrize("items", [1, 5])
 def test_when_nothing_is_eligible(items: int) -> None:
     model, index = make_small(items)
-    found = searched(model, index, [[0]], 5, eligible_rows(np.zeros((1, items), dtype=bool), index))
+    found = searched(model, index, [[0]], 5, of_masks(np.zeros((1, items), dtype=bool), index))
     assert set(found.items_BW[0].tolist()) == {-1}
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.filters.mask import EligibilityMask
 from mmrec.generator import graphed
 from mmrec.generator.backbone import build_backbone
 from mmrec.generator.batches import pad_histories
@@ -17,14 +18,14 @@ from mmrec.generator.beam import beam_search
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.graphed import Answer, GraphedSearch, Shape
 from mmrec.generator.graphed_reader import GraphedReader
-from mmrec.semantic_ids.eligibility import Passing, eligible, passing
+from mmrec.semantic_ids.eligibility import eligible
 from mmrec.semantic_ids.path_search import PathResult
 from tests.generator.conftest import Small, make_small
 from tests.generator.test_backbone import tiny_qwen3
 
 ITEMS, LONGEST = 200, 24
 CPU = torch.device("cpu")
-Asked = tuple[list[np.ndarray], list[np.ndarray], list[Passing | None]]
+Asked = tuple[list[np.ndarray], list[np.ndarray], list[EligibilityMask | None]]
 
 
 def made(seed: int = 0, *, items: int = ITEMS, path_keys: str = "nodes", device: torch.device = CPU) -> Small:
@@ -52,7 +53,7 @@ def asked(small: Small, batch: int, seed: int, *, within: bool, longest: int = L
     place_N = small.index.place_of_rows(items).cpu().numpy()
     histories = [rng.integers(0, items, rng.integers(1, longest)).astype(np.int32) for _ in range(batch)]
     sets = [
-        passing(rng.random(items) < rng.choice([0.02, 0.3]), small.index) if within and row % 3 != 1 else None
+        EligibilityMask(rng.random(items) < rng.choice([0.02, 0.3])) if within and row % 3 != 1 else None
         for row in range(batch)
     ]
     return histories, [place_N[history] for history in histories], sets
@@ -122,7 +123,7 @@ def test_a_customer_who_may_be_given_nothing_gets_nothing() -> None:
     search = searching(small)
     search.prepare(2, LONGEST, 0, within=True)
     histories = [np.array([1, 2], np.int32)] * 2
-    closed = passing(np.zeros(ITEMS, bool), small.index)
+    closed = EligibilityMask(np.zeros(ITEMS, bool))
     found = search.recommend(histories, [np.empty(0, np.int64)] * 2, [closed, None])
     assert set(found.paths.items_BW[0].tolist()) == {-1}
     assert min(found.paths.items_BW[1].tolist()) >= 0

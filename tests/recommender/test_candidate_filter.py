@@ -14,8 +14,8 @@ from mmrec.contract.items import FilterMode
 from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender import candidate_filter as admission
-from mmrec.recommender.candidate_filter import Admission
+from mmrec.recommender import candidate_filter
+from mmrec.recommender.candidate_filter import CandidateFilter
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.eligibility import eligible
 
@@ -40,8 +40,8 @@ conditions = st.sampled_from(["", "price < 18", "in_stock = true AND price < 50"
 some_ids = st.lists(st.sampled_from([*IDS, "ghost"]), max_size=4).map(tuple)
 
 
-def _admission() -> Admission:
-    return Admission(CATALOGUE, CatalogueFilter(CATALOGUE), INDEX, clock=lambda: NOW)
+def _made(cache_size: int = 64) -> CandidateFilter:
+    return CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE, cache_size=cache_size), clock=lambda: NOW)
 
 
 def _passes(condition: str, row: int) -> bool:
@@ -79,9 +79,9 @@ def test_tiers_hold_exactly_what_may_be_shown_and_the_search_is_told_the_same(
     request = RecommendRequest(
         k=k, allow=allow, deny=deny, include_seen=include_seen, filter=condition, filter_mode=mode
     )
-    own = _admission()
+    own = _made()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(admission, "FEW", few)
+        patched.setattr(candidate_filter, "FEW", few)
         tiers = own.tiers(request, np.array(seen, np.int64))
     allowed = [
         row
@@ -101,15 +101,18 @@ def test_tiers_hold_exactly_what_may_be_shown_and_the_search_is_told_the_same(
 
 
 def test_a_filter_is_made_ready_once() -> None:
-    own, nothing = _admission(), np.empty(0, np.int64)
+    own, nothing = _made(), np.empty(0, np.int64)
     first, second = (own.tiers(RecommendRequest(filter=text), nothing)[0] for text in ("price < 18", " price < 18 "))
-    assert first.within is second.within
+    assert first.within is second.within is not None
+    assert first.within.counts(INDEX.items_N) is second.within.counts(INDEX.items_N)
     assert own.tiers(RecommendRequest(), nothing)[0].within is None
+    relaxed = RecommendRequest(filter="price < 18", filter_mode=FilterMode.RELAXED)
+    (_, rest), (_, again) = (own.tiers(relaxed, nothing) for _ in range(2))
+    assert rest.within is again.within is not None
 
 
-def test_filters_that_were_used_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "SETS_KEPT", 2)
-    own, nothing = _admission(), np.empty(0, np.int64)
+def test_filters_that_were_used_longest_ago_are_forgotten() -> None:
+    own, nothing = _made(cache_size=2), np.empty(0, np.int64)
     sets = [own.tiers(RecommendRequest(filter=f"price < {n}"), nothing)[0].within for n in (1, 2, 1, 3, 1, 2)]
     assert sets[0] is sets[2] is sets[4]
     assert sets[1] is not sets[5]
@@ -117,20 +120,20 @@ def test_filters_that_were_used_longest_ago_are_forgotten(monkeypatch: pytest.Mo
 
 def test_a_bad_filter_is_refused_with_a_finger_on_the_character() -> None:
     with pytest.raises(InvalidArgumentError, match=r"pric") as refused:
-        _admission().tiers(RecommendRequest(filter="pric < 5"), np.empty(0, np.int64))
+        _made().tiers(RecommendRequest(filter="pric < 5"), np.empty(0, np.int64))
     assert [violation.field for violation in refused.value.violations] == ["filter"]
 
 
 def test_promoted_items_are_those_by_id_and_those_of_the_filter() -> None:
-    found = _admission().promoted([Promotion(("i7", "ghost"), "price < 12"), Promotion(filter="price > 32")])
+    found = _made().promoted([Promotion(("i7", "ghost"), "price < 12"), Promotion(filter="price > 32")])
     assert [np.flatnonzero(members_N).tolist() for members_N in found] == [[0, 1, 7], [6]]
     with pytest.raises(InvalidArgumentError) as refused:
-        _admission().promoted([Promotion(("i7",)), Promotion(filter="prize > 32")])
+        _made().promoted([Promotion(("i7",)), Promotion(filter="prize > 32")])
     assert [violation.field for violation in refused.value.violations] == ["promotions[1].filter"]
 
 
 def test_items_are_young_for_as_many_days_as_a_request_says() -> None:
-    own = _admission()
+    own = _made()
     ages = {
         days: np.flatnonzero(own.young(RecommendRequest(exploration_column="added", exploration_max_age_days=days)))
         for days in (1.0, 1.5, 31.0)
@@ -149,5 +152,5 @@ def test_items_are_young_for_as_many_days_as_a_request_says() -> None:
 )
 def test_a_column_that_holds_no_dates_has_no_ages(column: str, says: str) -> None:
     with pytest.raises(InvalidArgumentError, match=says) as refused:
-        _admission().young(RecommendRequest(exploration_column=column, exploration_max_age_days=7))
+        _made().young(RecommendRequest(exploration_column=column, exploration_max_age_days=7))
     assert [violation.field for violation in refused.value.violations] == ["exploration_column"]

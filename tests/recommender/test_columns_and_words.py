@@ -60,18 +60,18 @@ def test_kinds_and_words_hold_for_items_that_come_and_in_later_versions(bundle: 
         found(recommender, "size < 40")
     new = {"category": "mug", "size": "7", "shelf": "row Z", "price": "0,99 €", "delivered": "31/01/2024"}
     same = ItemInput("same", "A mug", "For tea.", attributes={**new, "shelf": "", "price": "", "delivered": ""})
-    described = recommender.describe_items([ItemInput("new", "A mug", "For tea.", attributes=new), same]).arrivals
+    described = recommender.encode_items([ItemInput("new", "A mug", "For tea.", attributes=new), same]).items
     assert described.texts == ("A mug. For tea. category: mug. size: 7",) * 2
     assert (described.features.text_NT[0] == described.features.text_NT[1]).all()
     # A client may name columns in another order; that is the same item.
     turned = ItemInput("turned", "A mug", "For tea.", attributes=dict(reversed(new.items())))
-    assert recommender.describe_items([turned]).arrivals.texts == described.texts[:1]
+    assert recommender.encode_items([turned]).items.texts == described.texts[:1]
     recommender.upsert_items([ItemInput("new", "A mug", "For tea.", attributes=new)])
     for state in (recommender, _folded(recommender, folder)):
         assert found(state, "price < 1") == ["new", "p0001"]
         assert found(state, "delivered < 2024-02-01") == ["new"]
         assert found(state, "delivered < 2024-02-02 AND price < 10") == ["new", "p0001", "p0010"]
-        assert state.describe_items([turned]).arrivals.texts == described.texts[:1]
+        assert state.encode_items([turned]).items.texts == described.texts[:1]
         with pytest.raises(InvalidArgumentError, match="column 'size' is text, whatever it holds"):
             found(state, "size < 40")
 

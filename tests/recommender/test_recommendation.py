@@ -18,7 +18,7 @@ from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender.candidate_filter import Admission
+from mmrec.recommender.candidate_filter import CandidateFilter
 from mmrec.recommender.recommendation import Suggester
 from mmrec.recommender.rerank import top_k
 from tests.recommender.conftest import ITEM_IDS
@@ -235,8 +235,8 @@ def test_new_items_get_their_share_of_the_places_up_to_an_age(
     # The item of row 0 came today, that of row 1 yesterday, and so on.
     dates = tuple(datetime.fromtimestamp((1000 - row) * 86400, UTC).date().isoformat() for row in range(len(item_ids)))
     dated = replace(catalogue, attributes={**catalogue.attributes, "added": dates})
-    admission = Admission(dated, CatalogueFilter(dated), now.ranker.index, clock=lambda: 1000 * 86400.0)
-    suggester = Suggester(now.ranker, admission, now.record, now.versions)
+    candidates = CandidateFilter(dated, CatalogueFilter(dated), clock=lambda: 1000 * 86400.0)
+    suggester = Suggester(now.ranker, candidates, now.record, now.versions)
     asked = RecommendRequest(tuple(item_ids[-3:]), k=10, deny=tuple(new[:2]), exploration=1.0)
     young = [item_id for item_id in new[2:] if item_ids.index(item_id) <= 20]
     every, limited = suggester.recommend_many(

@@ -22,7 +22,7 @@ from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.tokenizer import fit_tokenizer
-from mmrec.training import evaluate_bundle
+from mmrec.training import EvaluationSettings, evaluate_bundle
 from tests.recommender.conftest import ITEM_IDS
 
 pytestmark = pytest.mark.slow
@@ -128,11 +128,11 @@ def test_the_index_of_a_published_catalogue_is_sound_and_holds_no_gone_item(
 def test_a_published_catalogue_is_measured_on_what_can_still_be_recommended(
     own: mmrec.Recommender, root: Path, picture: bytes
 ) -> None:
-    before = evaluate_bundle(root, device="cpu", beam_sample=0)
+    before = evaluate_bundle(root, settings=EvaluationSettings(beam_sample=0, device="cpu"))
     answer = Counter(before.questions.targets).most_common(1)[0][0]
     own.delete_items([answer])
     published(own, root, "c+1")
-    after = evaluate_bundle(root, device="cpu", beam_sample=0)
+    after = evaluate_bundle(root, settings=EvaluationSettings(beam_sample=0, device="cpu"))
     assert answer not in after.questions.targets
     assert after.evaluation.questions == sum(target != answer for target in before.questions.targets)
     assert (before.evaluation.items, after.evaluation.items) == (60, 59)
@@ -188,7 +188,7 @@ def requantised(own: mmrec.Recommender) -> mmrec.Recommender:
     )
     versions = replace(bundle.manifest.versions, codebook="b2")
     anew = replace(bundle, manifest=replace(bundle.manifest, versions=versions))
-    return mmrec.Recommender(anew, Ranker(parts, now.ranker.device, now.ranker.dtype), now.sides.encoder)
+    return mmrec.Recommender(anew, Ranker(parts, now.ranker.device, now.ranker.dtype), now.vectors.encoder)
 
 
 def test_semantic_ids_of_the_codebooks_before_can_be_looked_up(

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
 from mmrec.errors import FailedPreconditionError
-from mmrec.runtime.disk_errors import naming_file, refusal, refusals_as_errors
+from mmrec.runtime.disk_errors import naming_file, refusals_as_errors, underlying_os_error
 from mmrec.runtime.event_file import EventFile
 from mmrec.runtime.files import new_array_file, replace_file
 from mmrec.understanding.index_files import IndexDescription, write_index
@@ -41,7 +41,7 @@ def test_a_full_disk_is_found_in_what_every_writer_raises(writer: str, small_dis
     fill_disk(small_disk / "filler")
     with pytest.raises(Exception, match=r"(?i)space left|os error") as raised:
         WRITERS[writer](small_disk / "file")
-    found = refusal(raised.value)
+    found = underlying_os_error(raised.value)
     assert found is not None
     assert found.errno == errno.ENOSPC
 
@@ -70,7 +70,7 @@ def test_a_vector_index_that_finds_no_room(small_disk: Path) -> None:
     fill_disk(small_disk / "filler")
     with pytest.raises(OSError, match="No space left on device") as raised:
         write_index(small_disk, "fused", IndexDescription("hnsw", 3000, 64), index)
-    assert refusal(raised.value) is raised.value
+    assert underlying_os_error(raised.value) is raised.value
 
 
 def test_event_files_that_find_no_room_end_the_training_and_do_not_block_it(small_disk: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_database_on_a_full_disk(small_disk: Path) -> None:
     with pytest.raises(sqlite3.OperationalError) as raised, database:
         database.execute("INSERT INTO t VALUES (zeroblob(100000))")
     database.close()
-    assert str(refusal(raised.value)) == "[Errno 28] No space left on device"
+    assert str(underlying_os_error(raised.value)) == "[Errno 28] No space left on device"
 
 
 def test_a_disk_that_is_read_only(small_disk: Path, remount: Callable[[str], None]) -> None:
@@ -114,13 +114,13 @@ def test_the_cause_of_a_failure_counts_and_what_merely_went_before_does_not() ->
         full = err
     wrapped, unrelated = RuntimeError("it failed"), RuntimeError("a bug")
     wrapped.__cause__, unrelated.__context__ = full, full
-    assert refusal(wrapped) is full
-    assert refusal(unrelated) is None
-    assert refusal(FileNotFoundError(errno.ENOENT, "No such file")) is None
+    assert underlying_os_error(wrapped) is full
+    assert underlying_os_error(unrelated) is None
+    assert underlying_os_error(FileNotFoundError(errno.ENOENT, "No such file")) is None
     said = FailedPreconditionError("it was said")
     said.__cause__ = full
-    assert refusal(said) is None
-    assert refusal(ValueError("[Errno 28] in a text of ours")) is None
+    assert underlying_os_error(said) is None
+    assert underlying_os_error(ValueError("[Errno 28] in a text of ours")) is None
 
 
 def test_what_is_no_refusal_goes_by_unchanged(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from mmrec.runtime.weights import AveragedWeights, put_weights, trained_weights
+from mmrec.runtime.weights import AveragedWeights, load_trained_weights, trained_weights
 
 
 def model() -> nn.Sequential:
@@ -17,7 +17,7 @@ def test_what_is_frozen_is_not_among_the_trained_weights() -> None:
     with torch.no_grad():
         made[0].weight.zero_()
     assert not weights["0.weight"].eq(0).all()
-    put_weights(made, weights)
+    load_trained_weights(made, weights)
     assert torch.equal(made[0].weight, weights["0.weight"])
 
 

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.filters.mask import EligibilityMask
 from mmrec.semantic_ids import eligibility
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
-from mmrec.semantic_ids.eligibility import eligible, eligible_padded, padded_places, passing
+from mmrec.semantic_ids.eligibility import BatchMasks, eligible, eligible_padded, padded_places
 from tests.semantic_ids.test_decode_index import unique_paths
 
 
@@ -29,14 +30,16 @@ def wishes(draw: st.DrawFn, items: int) -> list[Wish]:
     one = st.builds(
         Wish,
         st.lists(st.integers(0, items - 1), max_size=2 * items),
-        st.none() | st.lists(st.booleans(), min_size=items, max_size=items),
+        st.none() | st.just([True] * items) | st.lists(st.booleans(), min_size=items, max_size=items),
     )
     return draw(st.lists(one, min_size=1, max_size=4))
 
 
 def made(index: DecodeIndex, asked: list[Wish]) -> eligibility.Eligibility:
     places = index.place_of_rows(len(index.items_N)).numpy()
-    within = [wish.within and passing(np.array(wish.within), index) for wish in asked]
+    # Equal sets are one mask, as those of one filter are.
+    masks = {tuple(wish.within): EligibilityMask(np.array(wish.within)) for wish in asked if wish.within is not None}
+    within = [None if wish.within is None else masks[tuple(wish.within)] for wish in asked]
     return eligible(index, [places[wish.left_out] for wish in asked], within)
 
 
@@ -47,11 +50,10 @@ def made_padded(index: DecodeIndex, asked: list[Wish]) -> eligibility.Eligibilit
     left_out = [places[wish.left_out] for wish in asked]
     padded = padded_places(left_out, (batch, 3 + max(map(len, left_out))), items)
     sets = [np.ones(items, bool) if wish.within is None else np.array(wish.within) for wish in asked]
-    own = torch.stack([passing(rows, index).before_N for rows in sets])
+    masks = BatchMasks(torch.stack([EligibilityMask(rows).counts(index.items_N) for rows in sets]), torch.arange(batch))
     # Where nobody is confined, there need be no sets.
-    return eligible_padded(
-        index, batch, torch.from_numpy(padded), own if any(wish.within is not None for wish in asked) else None
-    )
+    confined = any(wish.within is not None for wish in asked)
+    return eligible_padded(index, batch, torch.from_numpy(padded), masks if confined else None)
 
 
 @settings(max_examples=250)
@@ -95,7 +97,7 @@ def test_a_search_without_wishes_closes_nothing() -> None:
     index = build_decode_index(np.array([[0, 0], [0, 1], [1, 0]], dtype=np.int32))
     found = eligible(index, [[], []])
     assert found.counts_B.tolist() == [3, 3]
-    assert (found.groups, found.closed) == ((), (None, None))
+    assert (found.masks, found.closed) == (None, (None, None))
 
 
 def test_a_place_that_is_not_in_the_index_is_passed_over() -> None:

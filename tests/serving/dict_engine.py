@@ -6,32 +6,27 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from mmrec.catalogue.change_applier import EncodeResult
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
 from mmrec.contract.replies import ServiceInfo
-from mmrec.errors import InvalidArgumentError, MmrecError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
 
 BASE = Versions(model="m", catalogue="c", codebook="b")
 
 
 @dataclass(frozen=True)
-class DictArrivals:
+class RecordItems:
+    """Items of which nothing but the record is encoded."""
+
     records: tuple[ItemRecord, ...]
 
-    def take(self, places: Sequence[int]) -> DictArrivals:
-        return DictArrivals(tuple(self.records[place] for place in places))
+    def take(self, places: Sequence[int]) -> RecordItems:
+        return RecordItems(tuple(self.records[place] for place in places))
 
     @classmethod
-    def join(cls, arrivals: Sequence[DictArrivals]) -> DictArrivals:
-        return cls(tuple(record for one in arrivals for record in one.records))
-
-
-@dataclass(frozen=True)
-class DictDescribed:
-    arrivals: DictArrivals
-    places: tuple[int, ...]
-    errors: dict[int, MmrecError]
+    def join(cls, parts: Sequence[RecordItems]) -> RecordItems:
+        return cls(tuple(record for one in parts for record in one.records))
 
 
 class DictEngine:
@@ -55,7 +50,11 @@ class DictEngine:
     def check_changeable(self) -> None:
         pass
 
-    def describe_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> DictDescribed:
+    def check_deletable(self, item_ids: Sequence[str]) -> None:
+        if not set(self.items) - set(item_ids):
+            raise FailedPreconditionError("at least one must be left")
+
+    def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[RecordItems]:
         self.encoded += len(items)
         errors: dict[int, MmrecError] = {
             place: InvalidArgumentError("the title is bad", field="title")
@@ -64,23 +63,24 @@ class DictEngine:
         }
         places = tuple(place for place in range(len(items)) if place not in errors)
         records = tuple(ItemRecord(items[place].item_id, items[place].title) for place in places)
-        return DictDescribed(DictArrivals(records), places, errors)
+        return EncodeResult(RecordItems(records), places, errors)
 
-    def pack_items(self, arrivals: DictArrivals) -> list[bytes]:
-        return [json.dumps([record.item_id, record.title]).encode() for record in arrivals.records]
+    def pack_items(self, items: RecordItems) -> list[bytes]:
+        return [json.dumps([record.item_id, record.title]).encode() for record in items.records]
 
-    def restore_items(
+    def unpack_items(
         self, items: Sequence[ItemInput], packed: Sequence[bytes], fields: Sequence[Sequence[str]] = ()
-    ) -> DictArrivals:
-        return DictArrivals(tuple(ItemRecord(*json.loads(data)) for data in packed))
+    ) -> RecordItems:
+        return RecordItems(tuple(ItemRecord(*json.loads(data)) for data in packed))
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:
         return [item_id in self.items for item_id in item_ids]
 
-    def change(self, arrivals: Any, gone: Sequence[str] = (), *, version: str = "") -> Versions:
+    def change(self, items: RecordItems | None, deleted: Sequence[str] = (), *, version: str = "") -> Versions:
         self.hold.wait()
-        changed = {**self.items, **{record.item_id: record for record in (arrivals.records if arrivals else ())}}
-        self.items = {item_id: record for item_id, record in changed.items() if item_id not in gone}
+        version = version or f"c+{len(self.changes) + 1}"
+        changed = {**self.items, **{record.item_id: record for record in (items.records if items else ())}}
+        self.items = {item_id: record for item_id, record in changed.items() if item_id not in deleted}
         self.changes.append(version)
         self.versions = Versions("m", version, "b")
         return self.versions

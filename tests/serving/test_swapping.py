@@ -217,7 +217,7 @@ def test_what_was_folded_for_a_server_that_was_killed_comes_before_the_next_fold
     engine = mmrec.Recommender.load(root, device="cpu")
     changes = CatalogueChanges(engine, open_store(store, engine.bundle))
     changes.replay()
-    changes.upsert_many([UpsertRequest((ItemInput("n0", title="Quartz lamp"),))])
+    changes.apply_many([UpsertRequest((ItemInput("n0", title="Quartz lamp"),))])
     assert fold(root, changes.store, changes.store.announce) is not None
     changes.close()
     folded = current_version(root)
@@ -244,7 +244,7 @@ def test_pages_go_on_after_a_restart_on_a_store_that_was_tidied(root: Path, tmp_
 
     engine, changes = opened()
     for item_id in ("na", "nb", "nc", "na", "nd"):
-        changes.upsert_many([UpsertRequest((ItemInput(item_id, "Quartz lamp"),), wait_until_visible=True)])
+        changes.apply_many([UpsertRequest((ItemInput(item_id, "Quartz lamp"),), wait_until_visible=True)])
     condition = 'title = "Quartz lamp"'
     rows = engine.snapshot().parts.catalogue.item_ids[60:]
     listed = engine.list_items(condition, page_size=2)

@@ -19,7 +19,7 @@ from mmrec.errors import MmrecError, UnavailableError
 from mmrec.sdk.rpcs import SERVICES
 from mmrec_serving import BackgroundServer, ServerConfig
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
-from mmrec_serving.updates.maintenance import Housekeeping
+from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.worker_threads import Worker
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -112,7 +112,7 @@ def test_when_the_thread_of_housekeeping_ends_health_says_so(
     def end(*_: object) -> None:
         raise Exit("out of order")
 
-    monkeypatch.setattr(Housekeeping, "_tidy", end)
+    monkeypatch.setattr(BackgroundMaintenance, "_tidy", end)
     wait_for_health(served.target, NOT_SERVING)
     assert "the thread mmrec-housekeeping has ended by itself" in caplog.text
     assert "out of order" in caplog.text
@@ -131,7 +131,7 @@ def test_what_fails_in_a_round_of_housekeeping_is_a_warning_and_done_again(
             thrice.set()
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(Housekeeping, "_fold", fail)
+    monkeypatch.setattr(BackgroundMaintenance, "_fold", fail)
     assert thrice.wait(WAIT_S)
     assert health_of(served.target) == SERVING
     assert {record.levelname for record in caplog.records if "the disk is full" in record.getMessage()} == {"WARNING"}
@@ -143,7 +143,7 @@ def test_when_the_thread_that_records_changes_ends_health_says_so_and_changes_ar
     def end(*_: object) -> None:
         raise Exit
 
-    monkeypatch.setattr(CatalogueChanges, "_recorded_upsert", end)
+    monkeypatch.setattr(CatalogueChanges, "commit", end)
     with mmrec.Client(served.target, timeout=60) as client:
         with pytest.raises(UnavailableError):
             client.upsert_items([ItemInput("a", "Quartz lamp")])
@@ -186,4 +186,4 @@ def test_every_thread_of_the_server_is_looked_after() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Thread")
     ]
     # The one in `server` is that of a whole server inside a test or a notebook.
-    assert made == ["server", "working"]
+    assert made == ["server", "worker_threads"]

@@ -10,6 +10,7 @@ import pytest
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.metrics import Ranks
+from mmrec.training import EvaluationSettings
 from mmrec.training.comparison import compare_bundles
 from mmrec.training.saved_ranks import AnsweredQuestions, catalogue_hash, load_questions, save_questions
 
@@ -105,9 +106,9 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         ([a], {}, "two or more"),
         ([a, a], {}, "two or more"),
         ([a, b], {"ranker": "item-head"}, "no row 'item-head'"),
-        ([a, b], {"cutoffs": (5, 101)}, "100 items"),
-        ([a, b], {"split": "time"}, "are of the split leave-one-out"),
-        ([a, b], {"split": "random"}, "leave-one-out, time"),
+        ([a, b], {"settings": EvaluationSettings(cutoffs=(5, 101))}, "100 items"),
+        ([a, b], {"settings": EvaluationSettings("time")}, "are of the split leave-one-out"),
+        ([a, b], {"settings": EvaluationSettings("random")}, "leave-one-out, time"),
     ):
         with pytest.raises(InvalidArgumentError, match=words):
             compare_bundles(sources, **options)  # type: ignore[arg-type]

@@ -17,8 +17,8 @@ from mmrec.data.dataset import read_dataset
 from mmrec.data.summary import DatasetSummary, TableSummary
 from mmrec.data.writing import write_table
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
-from mmrec.training import FitResult, evaluate_bundle, fit_dataset
-from mmrec.training.impute_column import fill_dataset_column
+from mmrec.training import EvaluationSettings, FitResult, evaluate_bundle, fit_dataset
+from mmrec.training.impute_column import impute_dataset_column
 from mmrec_encoders.finetuning import finetune_encoders
 from tests.conftest import quick_fit
 
@@ -137,15 +137,18 @@ def test_learned_events_are_refused_under_other_names_and_times(
 ) -> None:
     data = _disguised(demo_dataset, tmp_path / "data", last=1, rename=rename, later=later)
     with pytest.raises(InvalidArgumentError, match="other user ids or times"):
-        evaluate_bundle(demo_bundle, data, beam_sample=0)
+        evaluate_bundle(demo_bundle, data, EvaluationSettings(beam_sample=0))
 
 
 def test_the_questions_of_the_fit_under_other_names_are_no_leak(
     demo_bundle: Path, demo_dataset: Path, tmp_path: Path
 ) -> None:
     data = _disguised(demo_dataset, tmp_path / "data", last=0, rename=True, later=3600)
-    same = evaluate_bundle(demo_bundle, data, beam_sample=0).evaluation.row("fused")
-    assert same.recall == evaluate_bundle(demo_bundle, beam_sample=0).evaluation.row("fused").recall
+    same = evaluate_bundle(demo_bundle, data, EvaluationSettings(beam_sample=0)).evaluation.row("fused")
+    assert (
+        same.recall
+        == evaluate_bundle(demo_bundle, settings=EvaluationSettings(beam_sample=0)).evaluation.row("fused").recall
+    )
 
 
 def test_other_customers_of_the_same_shop_are_no_leak(demo_bundle: Path, demo_dataset: Path, tmp_path: Path) -> None:
@@ -158,7 +161,7 @@ def test_other_customers_of_the_same_shop_are_no_leak(demo_bundle: Path, demo_da
     mine.unlink()
     (theirs,) = (tmp_path / "other").glob("events.*")
     shutil.copyfile(theirs, data / theirs.name)
-    assert evaluate_bundle(demo_bundle, data, beam_sample=0).evaluation.questions > 100
+    assert evaluate_bundle(demo_bundle, data, EvaluationSettings(beam_sample=0)).evaluation.questions > 100
 
 
 # --- the other commands that read a dataset ---------------------------------------------------------------------------
@@ -186,12 +189,12 @@ def test_adapt_and_tag_refuse_and_tell_as_well(dataset: Path, tmp_path: Path) ->
     with pytest.raises(InvalidDatasetError, match=r"1 of the 9 rows of items\.csv"):
         finetune_encoders(dataset, tmp_path / "adapted")
     with pytest.raises(InvalidDatasetError, match=r"1 of the 9 rows of items\.csv"):
-        fill_dataset_column(dataset, "colour", labels=["red", "blue"])
+        impute_dataset_column(dataset, "colour", labels=["red", "blue"])
     copy = tmp_path / "data"
     shutil.copytree(dataset, copy)
     (copy / "dataset.toml").write_text("[events]\nmax_left_out = 0.2\n")
     told: list[str] = []
-    filled = fill_dataset_column(copy, "colour", labels=["red", "blue"], note=told.append)
+    filled = impute_dataset_column(copy, "colour", labels=["red", "blue"], note=told.append)
     assert told[0].startswith("items.csv: 8 of 9 rows are used")
     assert filled.as_json(values=False)["dataset_rows"]["tables"][1]["rows"] == 60
     told.clear()

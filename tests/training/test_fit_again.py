@@ -1,4 +1,4 @@
-"""Fitting again into the same folder: a stage is done anew when what it reads has changed, and only then."""
+"""Fitting again: a stage is done anew when what it reads has changed, and vectors that are cached are not computed."""
 
 import os
 import shutil
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 from mmrec.bundle import open_bundle
 from mmrec.runtime.progress import NoProgress
-from mmrec.training import FitConfig, FitResult, fit_dataset
+from mmrec.training import FitConfig, FitResult, FitRun, fit_dataset
 from tests.conftest import quick_fit
 
 pytestmark = pytest.mark.slow
@@ -22,9 +23,12 @@ class Stages(NoProgress):
     def __init__(self, last: str = "") -> None:
         self.kept: list[str] = []
         self.done: list[str] = []
+        self.encoded: dict[str, str] = {}
+        self._stage = ""
         self._last = last
 
     def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        self._stage = stage
         kept, _, name = stage.partition(": ")
         if name:
             assert kept == "kept from an earlier fit"
@@ -34,9 +38,20 @@ class Stages(NoProgress):
         if self._last and stage.startswith(self._last):
             raise KeyboardInterrupt
 
+    def finish(self, text: str = "") -> None:
+        if self._stage.startswith("encoding "):
+            self.encoded[self._stage.removeprefix("encoding ")] = text
 
+
+NOTHING_ENCODED = {
+    "words": "0 texts encoded, 60 taken from earlier runs",
+    "pictures": "0 pictures encoded, 59 taken from earlier runs, 0 unreadable",
+}
+ALL_ENCODED = {
+    "words": "60 texts encoded, 0 taken from earlier runs",
+    "pictures": "59 pictures encoded, 0 taken from earlier runs, 0 unreadable",
+}
 ENCODED = ["words", "small-image-encoder", "pictures"]
-ENCODING = {"encoding words", "encoding pictures", "training the small image encoder"}
 
 
 @pytest.fixture
@@ -50,13 +65,32 @@ def fitted(demo_bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(demo_bundle, tmp_path / "bundle"))
 
 
-def fit(dataset: Path, out: Path, config: FitConfig, stages: Stages, fresh: bool = False) -> FitResult:
-    return fit_dataset(dataset, out, config, stages, fresh=fresh)
+def fit(dataset: Path, out: Path, config: FitConfig, stages: Stages, run: FitRun | None = None) -> FitResult:
+    return fit_dataset(dataset, out, config, stages, run=run)
 
 
 def test_a_published_fit_leaves_vectors_and_the_small_image_encoder_alone(fitted: Path) -> None:
     left = sorted(path.name.partition(".")[0] for path in (fitted / ".fit").iterdir())
-    assert left == ["pictures", "small-image-encoder", "words"]
+    assert left == ["cache", "small-image-encoder"]
+
+
+def test_a_fit_into_another_folder_with_the_same_cache_encodes_nothing_and_makes_the_same_vectors(
+    demo_dataset: Path, fitted: Path, tmp_path: Path
+) -> None:
+    stages = Stages("training the fusion")
+    other, cache = tmp_path / "other", fitted / ".fit" / "cache"
+    # The same small image encoder, too: pictures are known by the weights that they were encoded with.
+    other.mkdir()
+    shutil.copytree(fitted / ".fit", other / ".fit", ignore=shutil.ignore_patterns("cache"))
+    with pytest.raises(KeyboardInterrupt):
+        fit(demo_dataset, other, quick_fit(), stages, FitRun(cache=cache))
+    assert stages.kept == ["small-image-encoder"]
+    assert stages.encoded == NOTHING_ENCODED
+    assert not (other / ".fit" / "cache").exists()
+    made = {name: load_file(path) for name in ("words", "pictures") for path in (other / ".fit").glob(f"{name}.*")}
+    published = open_bundle(fitted).read_tensors("embeddings.safetensors")
+    for name, stage, part in (("text", "words", "text_NT"), ("image", "pictures", "image_NI")):
+        assert (made[stage][part] == published[name]).all()
 
 
 def test_with_another_number_of_passes_nothing_is_encoded_and_the_bundle_is_that_of_a_fresh_fit(
@@ -65,11 +99,12 @@ def test_with_another_number_of_passes_nothing_is_encoded_and_the_bundle_is_that
     config = replace(quick_fit(), training=replace(quick_fit().training, epochs=1))
     again, anew = Stages(), Stages()
     first = fit(shop, fitted, config, again)
-    assert again.kept == ENCODED
-    assert not ENCODING & {*again.done}
-    second = fit(shop, fitted, config, anew, fresh=True)
+    assert again.kept == ["small-image-encoder"]
+    assert again.encoded == NOTHING_ENCODED
+    second = fit(shop, fitted, config, anew, FitRun(fresh=True))
     assert anew.kept == []
-    assert {*anew.done} >= ENCODING
+    assert anew.encoded == ALL_ENCODED
+    assert "training the small image encoder" in anew.done
     files = [open_bundle(result.version).manifest.files for result in (first, second)]
     same = [name for name in files[0] if name not in ("metrics.json", "MODEL_CARD.md", "curves.png")]
     assert {name: files[0][name] for name in same} == {name: files[1][name] for name in same}
@@ -81,7 +116,8 @@ def test_when_only_events_have_changed_nothing_is_encoded(shop: Path, fitted: Pa
     stages = Stages("training the fusion")
     with pytest.raises(KeyboardInterrupt):
         fit(shop, fitted, quick_fit(), stages)
-    assert stages.kept == ENCODED
+    assert stages.kept == ["small-image-encoder"]
+    assert stages.encoded == NOTHING_ENCODED
 
 
 def test_pictures_that_were_copied_anew_are_the_same_pictures(shop: Path, fitted: Path) -> None:
@@ -90,7 +126,8 @@ def test_pictures_that_were_copied_anew_are_the_same_pictures(shop: Path, fitted
     stages = Stages("training the fusion")
     with pytest.raises(KeyboardInterrupt):
         fit(shop, fitted, quick_fit(), stages)
-    assert stages.kept == ENCODED
+    assert stages.kept == ["small-image-encoder"]
+    assert stages.encoded == NOTHING_ENCODED
 
 
 def test_a_picture_that_has_changed_is_encoded_and_words_are_kept(shop: Path, fitted: Path) -> None:
@@ -101,16 +138,16 @@ def test_a_picture_that_has_changed_is_encoded_and_words_are_kept(shop: Path, fi
     stages = Stages("training the small image encoder")
     with pytest.raises(KeyboardInterrupt):
         fit(shop, fitted, quick_fit(), stages)
-    assert stages.kept == ["words"]
+    assert stages.kept == []
+    assert stages.encoded == {"words": NOTHING_ENCODED["words"]}
 
 
 def test_a_template_that_changes_the_words_encodes_them(shop: Path, fitted: Path) -> None:
-    stages = Stages("encoding words")
+    stages = Stages("training the small image encoder")
     with pytest.raises(KeyboardInterrupt):
         fit(shop, fitted, replace(quick_fit(), template="{title}"), stages)
     assert stages.kept == []
-    # The result of before goes when the new one is there, and not earlier.
-    assert len(list((fitted / ".fit").glob("words.*.safetensors"))) == 1
+    assert stages.encoded == {"words": "59 texts encoded, 0 taken from earlier runs"}
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from mmrec.catalogue.item_words import ItemWords
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.errors import InvalidArgumentError
 from mmrec.training.imputation import (
-    FillConfig,
-    FillResult,
+    ImputationConfig,
+    ImputationResult,
     LabelExamples,
-    fill_column,
-    fill_dataset,
+    impute_column,
+    impute_dataset,
     without_column,
 )
 from mmrec_encoders.fusion import ItemFeatures
@@ -46,7 +46,7 @@ class Shop:
         self.hidden = rng.random(count) < 0.3
         self.values = ["" if hide else value for hide, value in zip(self.hidden, self.truth, strict=True)]
 
-    def accuracy(self, result: FillResult) -> float:
+    def accuracy(self, result: ImputationResult) -> float:
         return float(np.mean([result.values[row] == self.truth[row] for row in np.flatnonzero(self.hidden)]))
 
 
@@ -56,11 +56,11 @@ def shop() -> Shop:
 
 
 @pytest.fixture(scope="module")
-def filled(shop: Shop) -> FillResult:
-    return fill_column("kind", shop.values, shop.features, shop.groups, FillConfig(held_out=0.2))
+def filled(shop: Shop) -> ImputationResult:
+    return impute_column("kind", shop.values, shop.features, shop.groups, ImputationConfig(held_out=0.2))
 
 
-def test_given_values_stay_and_missing_ones_are_filled(shop: Shop, filled: FillResult) -> None:
+def test_given_values_stay_and_missing_ones_are_filled(shop: Shop, filled: ImputationResult) -> None:
     for row, hide in enumerate(shop.hidden):
         assert filled.sources[row] == ("filled" if hide else "given")
         if not hide:
@@ -70,10 +70,12 @@ def test_given_values_stay_and_missing_ones_are_filled(shop: Shop, filled: FillR
     assert filled.examples == int((~shop.hidden).sum())
 
 
-def test_both_beat_either(shop: Shop, filled: FillResult) -> None:
+def test_both_beat_either(shop: Shop, filled: ImputationResult) -> None:
     alone = [
         shop.accuracy(
-            fill_column("kind", shop.values, shop.features, shop.groups, FillConfig(modality=modality, held_out=0.2))
+            impute_column(
+                "kind", shop.values, shop.features, shop.groups, ImputationConfig(modality=modality, held_out=0.2)
+            )
         )
         for modality in ("picture", "words")
     ]
@@ -82,7 +84,7 @@ def test_both_beat_either(shop: Shop, filled: FillResult) -> None:
 
 def test_what_is_told_is_what_was_found() -> None:
     shop = Shop(4000, seed=1)
-    filled = fill_column("kind", shop.values, shop.features, shop.groups, FillConfig(held_out=0.2))
+    filled = impute_column("kind", shop.values, shop.features, shop.groups, ImputationConfig(held_out=0.2))
     report = filled.report
     assert report is not None
     assert 500 <= report.rows <= 620
@@ -96,7 +98,7 @@ def test_what_is_told_is_what_was_found() -> None:
     assert float(filled.confidences_N[hidden].mean()) == pytest.approx(shop.accuracy(filled), abs=0.06)
 
 
-def test_alternatives_are_the_most_probable_labels(filled: FillResult) -> None:
+def test_alternatives_are_the_most_probable_labels(filled: ImputationResult) -> None:
     assert filled.alternatives_NK.shape == filled.probabilities_NK.shape == (900, 3)
     assert (np.diff(filled.probabilities_NK, axis=1) <= 0).all()
     assert (filled.probabilities_NK.sum(axis=1) <= 1 + 1e-5).all()
@@ -107,8 +109,8 @@ def test_alternatives_are_the_most_probable_labels(filled: FillResult) -> None:
 
 
 def test_what_is_not_sure_enough_stays_empty_and_keeps_its_alternatives(shop: Shop) -> None:
-    config = FillConfig(min_confidence=0.8, held_out=0.2)
-    result = fill_column("kind", shop.values, shop.features, shop.groups, config)
+    config = ImputationConfig(min_confidence=0.8, held_out=0.2)
+    result = impute_column("kind", shop.values, shop.features, shop.groups, config)
     empty = [row for row, source in enumerate(result.sources) if source == "empty"]
     assert empty
     for row in empty:
@@ -127,16 +129,16 @@ def test_copies_of_a_title_do_not_answer_for_each_other() -> None:
     everywhere = np.ones(600, np.bool_)
     features = ItemFeatures(vectors, everywhere, vectors, everywhere)
     titles = [f"title {row // 10}" for row in range(600)]
-    honest = fill_column("v", values, features, titles, FillConfig(held_out=0.4)).report
-    fooled = fill_column("v", values, features, range(600), FillConfig(held_out=0.4)).report
+    honest = impute_column("v", values, features, titles, ImputationConfig(held_out=0.4)).report
+    fooled = impute_column("v", values, features, range(600), ImputationConfig(held_out=0.4)).report
     assert honest is not None
     assert fooled is not None
     assert fooled.accuracy > 0.95
     assert honest.accuracy < 0.6
 
 
-def test_the_same_again(shop: Shop, filled: FillResult) -> None:
-    again = fill_column("kind", shop.values, shop.features, shop.groups, FillConfig(held_out=0.2))
+def test_the_same_again(shop: Shop, filled: ImputationResult) -> None:
+    again = impute_column("kind", shop.values, shop.features, shop.groups, ImputationConfig(held_out=0.2))
     assert again.values == filled.values
     assert again.confidences_N.tolist() == filled.confidences_N.tolist()
 
@@ -147,7 +149,7 @@ def test_items_of_which_nothing_is_known(shop: Shop) -> None:
     mute = shop.features.has_text_N.copy()
     mute[:30] = False
     features = ItemFeatures(shop.features.image_NI * blind[:, None], blind, shop.features.text_NT * mute[:, None], mute)
-    result = fill_column("kind", shop.values, features, shop.groups, FillConfig(held_out=0.2))
+    result = impute_column("kind", shop.values, features, shop.groups, ImputationConfig(held_out=0.2))
     for row in range(30):
         if shop.hidden[row]:
             assert (result.values[row], result.sources[row], result.confidences_N[row]) == ("", "empty", 0.0)
@@ -167,7 +169,7 @@ def zero_shot(shop: Shop, labels: Sequence[str]) -> LabelExamples:
 
 def test_without_any_example_nearness_alone_decides(shop: Shop) -> None:
     labels = sorted(set(shop.truth))
-    result = fill_column(
+    result = impute_column(
         "kind", [""] * 900, shop.features, shop.groups, labels=labels, zero_shot=zero_shot(shop, labels)
     )
     assert result.report is None
@@ -181,7 +183,7 @@ def test_a_label_without_examples_is_found_beside_learned_ones(shop: Shop) -> No
     values = ["" if value == new else value for value in shop.values]
     counts = {label: values.count(label) for label in set(values) - {""}}
     labels = [*sorted(counts, key=lambda label: (-counts[label], label)), new]
-    result = fill_column("kind", values, shop.features, shop.groups, labels=[new], zero_shot=zero_shot(shop, labels))
+    result = impute_column("kind", values, shop.features, shop.groups, labels=[new], zero_shot=zero_shot(shop, labels))
     assert result.labels == tuple(labels)
     of_it = [row for row in np.flatnonzero(shop.hidden) if shop.truth[row] == new]
     assert np.mean([result.values[row] == new for row in of_it]) > 0.5
@@ -192,12 +194,12 @@ def test_a_label_without_examples_is_found_beside_learned_ones(shop: Shop) -> No
 def test_one_label_for_all() -> None:
     everywhere = np.ones(3, np.bool_)
     vectors = unit(np.random.default_rng(0).standard_normal((3, 4)))
-    result = fill_column("v", ["a", "", ""], ItemFeatures(vectors, everywhere, vectors, everywhere), "abc")
+    result = impute_column("v", ["a", "", ""], ItemFeatures(vectors, everywhere, vectors, everywhere), "abc")
     assert result.values == ("a", "a", "a")
     assert result.confidences_N.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_the_table(filled: FillResult, tmp_path: Path) -> None:
+def test_the_table(filled: ImputationResult, tmp_path: Path) -> None:
     table = filled.to_table([f"i{row}" for row in range(900)])
     assert table.column_names == ["item_id", "value", "confidence", "source", "alternatives"]
     first = table.slice(0, 1).to_pylist()[0]
@@ -211,17 +213,17 @@ def test_the_table(filled: FillResult, tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_refused(shop: Shop) -> None:
     with pytest.raises(InvalidArgumentError, match="there are 3 values"):
-        fill_column("kind", ["a"] * 3, shop.features, shop.groups)
+        impute_column("kind", ["a"] * 3, shop.features, shop.groups)
     with pytest.raises(InvalidArgumentError, match="give labels to choose from"):
-        fill_column("kind", [""] * 900, shop.features, shop.groups)
+        impute_column("kind", [""] * 900, shop.features, shop.groups)
     with pytest.raises(InvalidArgumentError, match="no item has the value 'purple hat' in 'kind'"):
-        fill_column("kind", shop.values, shop.features, shop.groups, labels=["purple hat"])
+        impute_column("kind", shop.values, shop.features, shop.groups, labels=["purple hat"])
     few = LabelExamples(np.ones((1, 1), np.float32), np.ones((900, 1), np.float32))
     with pytest.raises(InvalidArgumentError, match="1 label vectors for 12 labels"):
-        fill_column("kind", shop.values, shop.features, shop.groups, zero_shot=few)
+        impute_column("kind", shop.values, shop.features, shop.groups, zero_shot=few)
     many = ItemFeatures(*(np.ones((10_001, 1), np.float32), np.ones(10_001, np.bool_)) * 2)
     with pytest.raises(InvalidArgumentError, match="10,001 distinct values"):
-        fill_column("kind", [str(row) for row in range(10_001)], many, range(10_001))
+        impute_column("kind", [str(row) for row in range(10_001)], many, range(10_001))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,7 @@ def test_what_does_not_fit_is_refused(shop: Shop) -> None:
 )
 def test_a_bad_configuration_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(InvalidArgumentError, match=next(iter(change))):
-        FillConfig(**change)  # type: ignore[arg-type]
+        ImputationConfig(**change)  # type: ignore[arg-type]
 
 
 # --- a dataset ------------------------------------------------------------------------------------------------------
@@ -274,7 +276,9 @@ def dataset(tmp_path: Path) -> Dataset:
 
 def test_the_answer_is_not_in_the_words(dataset: Dataset) -> None:
     letters = Letters()
-    result = fill_dataset(dataset, "kind", ItemEncoder(None, letters), FillConfig(modality="words", held_out=0.4))
+    result = impute_dataset(
+        dataset, "kind", ItemEncoder(None, letters), ImputationConfig(modality="words", held_out=0.4)
+    )
     of_items = [text for text in letters.seen if text.startswith("thing")]
     assert len(of_items) == 200
     assert not any("secret" in text or "kind" in text for text in of_items)
@@ -288,21 +292,21 @@ def test_the_answer_is_not_in_the_words(dataset: Dataset) -> None:
 
 def test_columns_that_make_the_words(dataset: Dataset) -> None:
     letters = Letters()
-    config = FillConfig(modality="words", words_columns=("title",))
-    fill_dataset(dataset, "kind", ItemEncoder(None, letters), config)
+    config = ImputationConfig(modality="words", words_columns=("title",))
+    impute_dataset(dataset, "kind", ItemEncoder(None, letters), config)
     assert not any("colour" in text for text in letters.seen if text.startswith("thing"))
     # Asked for by name, a column is words although the encoder was made without it.
     letters = Letters()
-    config = FillConfig(modality="words", words_columns=("title", "colour"))
-    fill_dataset(dataset, "kind", ItemEncoder(None, letters, words=ItemWords(columns=())), config)
+    config = ImputationConfig(modality="words", words_columns=("title", "colour"))
+    impute_dataset(dataset, "kind", ItemEncoder(None, letters, words=ItemWords(columns=())), config)
     assert all("colour: red" in text for text in letters.seen if text.startswith("thing"))
     for columns in (("kind",), ("title", "nothing")):
         with pytest.raises(InvalidArgumentError, match="words_columns has"):
-            fill_dataset(dataset, "kind", ItemEncoder(None, letters), FillConfig(words_columns=columns))
+            impute_dataset(dataset, "kind", ItemEncoder(None, letters), ImputationConfig(words_columns=columns))
 
 
 def test_labels_for_a_column_that_is_not_there(dataset: Dataset) -> None:
-    result = fill_dataset(dataset, "family", ItemEncoder(None, Letters()), labels=["qqqq", "zzzz"])
+    result = impute_dataset(dataset, "family", ItemEncoder(None, Letters()), labels=["qqqq", "zzzz"])
     assert result.values[:4] == ("zzzz", "qqqq", "zzzz", "qqqq")
     assert result.report is None
 
@@ -311,9 +315,9 @@ def test_columns_and_templates_that_cannot_be(dataset: Dataset) -> None:
     encoder = ItemEncoder(None, Letters())
     for column in ("title", "item_id", "nothing"):
         with pytest.raises(InvalidArgumentError, match=r"has no attribute .*'colour', 'kind'"):
-            fill_dataset(dataset, column, encoder)
+            impute_dataset(dataset, column, encoder)
     with pytest.raises(InvalidArgumentError, match="so the words would hold the answer"):
-        fill_dataset(dataset, "kind", ItemEncoder(None, Letters(), None, ItemWords("{title} {kind}")))
+        impute_dataset(dataset, "kind", ItemEncoder(None, Letters(), None, ItemWords("{title} {kind}")))
 
 
 def test_a_catalogue_without_a_column() -> None:

@@ -23,7 +23,7 @@ class EmbedConfig:
 
     Attributes:
         bundle: A bundle whose encoders are used.
-        encoders: Instead of a bundle, a folder that `ItemEncoder.save` wrote, such as ``_encoders`` of another job.
+        encoders: Instead of a bundle, a folder that `save_item_encoder` wrote, such as ``_encoders`` of another job.
             With neither, fused vectors need encoders that are trained on the catalogue first.
         preset: Encoders to start from when there is neither.
         image_model: Instead of the preset's, or where the bundle's image model is now.

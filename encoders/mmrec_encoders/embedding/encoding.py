@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.data.pictures import is_url
+from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec_encoders.embedding.cache import CachedVector, content_of, vector_key
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.pictures import PictureResult, PictureTask
@@ -39,20 +40,30 @@ class EncodeSettings:
     """What is made of a window.
 
     Attributes:
-        vectors: ``fused``, ``image`` or ``text``.
-        dimension: Length of a fused vector; 0 for all of it.
         image_fingerprint: Of image model, preparation and number format, as `cache.vector_key` takes it.
         text_fingerprint: Of text model and number format.
         batch_pictures: Pictures per call of the encoder.
         batch_tokens: About how many tokens per call of the encoder.
+        vectors: What `join_window` makes: ``fused``, ``image`` or ``text``.
+        dimension: Length of a fused vector; 0 for all of it.
     """
 
-    vectors: str
-    dimension: int
     image_fingerprint: str
     text_fingerprint: str
     batch_pictures: int
     batch_tokens: int
+    vectors: str = "fused"
+    dimension: int = 0
+
+
+def vector_fingerprints(encoder: ItemEncoder, device: str, dtype: str) -> tuple[str, str]:
+    """What vectors of pictures and of texts depend on, as `cache.vector_key` takes it: model and number format."""
+    number = str(resolve_dtype(dtype, resolve_device(device))).removeprefix("torch.")
+    image = encoder.image
+    return (
+        f"{image.fingerprint}|{image.preparation.fingerprint}|{number}" if image is not None else "",
+        f"{encoder.text.fingerprint}|{number}",
+    )
 
 
 class Counts(NamedTuple):
@@ -77,6 +88,22 @@ class Counts(NamedTuple):
     def plus(self, other: Counts) -> Counts:
         """The sums."""
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class WindowFeatures(NamedTuple):
+    """Frozen vectors of a window.
+
+    Attributes:
+        features: One row per item, zero where it has no picture or no words.
+        results: What became of its pictures, in order.
+        fresh: Key and vector of everything computed now, for the cache.
+        counts: Where the vectors came from.
+    """
+
+    features: ItemFeatures
+    results: tuple[PictureResult, ...]
+    fresh: tuple[tuple[bytes, npt.NDArray[np.float32]], ...]
+    counts: Counts
 
 
 class EncodedWindow(NamedTuple):
@@ -117,13 +144,13 @@ def encode_window(
     *,
     advance: Callable[[int], None] = lambda _: None,
     failpoint: Failpoint = no_failpoint,
-) -> EncodedWindow:
-    """Encode one window.
+) -> WindowFeatures:
+    """Frozen vectors of one window.
 
     Args:
         job: The window.
         decoded: Its pictures, chunk by chunk in the order of `windows.chunks_of`.
-        encoder: With its fusion, where `settings.vectors` is ``fused``.
+        encoder: The encoders.
         settings: What is made.
         lookup: Asks what is known.
         again: Decodes pictures whose pixels are missing although nobody knows their vector, which happens when the
@@ -141,8 +168,23 @@ def encode_window(
         advance(len(chunk.results))
     pictures.flush()
     failpoint("after-pictures")
-    counts = Counts(*pictures.counts(), *texts.counts())
-    return _joined(job, encoder, settings, pictures, texts, counts)
+    count = len(job.item_ids)
+    features = ItemFeatures(
+        np.zeros((count, encoder.image_dim), np.float32),
+        np.zeros(count, np.bool_),
+        np.zeros((count, encoder.text.dim), np.float32),
+        np.zeros(count, np.bool_),
+    )
+    for row in pictures.keys:
+        features.image_NI[row], features.has_image_N[row] = pictures.vector(row), True
+    for row in texts.rows:
+        features.text_NT[row], features.has_text_N[row] = texts.vector(row), True
+    return WindowFeatures(
+        features,
+        tuple(pictures.results),
+        (*texts.fresh.items(), *pictures.fresh.items()),
+        Counts(*pictures.counts(), *texts.counts()),
+    )
 
 
 class _Texts:
@@ -166,8 +208,8 @@ class _Texts:
             if self.keys[row] not in self._known:
                 first.setdefault(self.keys[row], self._texts[row])
         advance(len(self.rows) - len(first))
-        # Neighbours of like length, so that little of a batch is padding; the order depends on the texts alone.
-        ordered = sorted(first.items(), key=lambda entry: (len(entry[1]), entry[0]))
+        # Neighbours of like length, so that little of a batch is padding.
+        ordered = sorted(first.items(), key=lambda entry: len(entry[1]))
         for batch in _token_batches(ordered, self._settings.batch_tokens):
             vectors = self._encoder.encode([text for _, text in batch])
             self.fresh.update(zip((key for key, _ in batch), vectors, strict=True))
@@ -278,47 +320,37 @@ def _token_batches(ordered: Sequence[tuple[bytes, str]], budget: int) -> Iterabl
             start = end
 
 
-def _joined(
-    job: WindowJob,
-    encoder: ItemEncoder,
-    settings: EncodeSettings,
-    pictures: _Pictures,
-    texts: _Texts,
-    counts: Counts,
-) -> EncodedWindow:
-    """The window's rows, and what could not be used."""
-    count = len(job.item_ids)
-    has_picture_N, has_words_N = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-    has_picture_N[list(pictures.keys)] = True
-    has_words_N[texts.rows] = True
+def join_window(job: WindowJob, found: WindowFeatures, encoder: ItemEncoder, settings: EncodeSettings) -> EncodedWindow:
+    """The vectors that are asked for, of a window's frozen ones, and what could not be used.
+
+    Args:
+        job: The window.
+        found: What `encode_window` made of it.
+        encoder: With its fusion, where `settings.vectors` is ``fused``.
+        settings: What is made.
+    """
+    has_picture_N, has_words_N = found.features.has_image_N, found.features.has_text_N
     usable_N = {"image": has_picture_N, "text": has_words_N, "fused": has_picture_N | has_words_N}[settings.vectors]
     rows = np.flatnonzero(usable_N)
-    image_NI = np.zeros((len(rows), encoder.image_dim), np.float32)
-    text_NT = np.zeros((len(rows), encoder.text.dim), np.float32)
-    for place, row in enumerate(rows.tolist()):
-        if has_picture_N[row]:
-            image_NI[place] = pictures.vector(row)
-        if has_words_N[row]:
-            text_NT[place] = texts.vector(row)
+    features = ItemFeatures._make(part[rows] for part in found.features)
     if settings.vectors == "fused":
         assert encoder.fusion is not None  # whoever loads the encoder has seen to it
-        fused_ND = encoder.fusion.fuse(ItemFeatures(image_NI, has_picture_N[rows], text_NT, has_words_N[rows]))
-        vectors_ND = encoder.fusion.shorten(fused_ND, settings.dimension)
+        vectors_ND = encoder.fusion.shorten(encoder.fusion.fuse(features), settings.dimension)
     else:
-        vectors_ND = image_NI if settings.vectors == "image" else text_NT
+        vectors_ND = features.image_NI if settings.vectors == "image" else features.text_NT
     return EncodedWindow(
         number=job.number,
-        input=input_hash(job, pictures.results),
+        input=input_hash(job, found.results),
         item_ids=tuple(job.item_ids[row] for row in rows),
         vectors_ND=vectors_ND,
-        has_picture_N=has_picture_N[rows],
-        has_words_N=has_words_N[rows],
-        dead_letters=_dead_letters(job, settings.vectors, pictures.results, usable_N),
-        fresh=(*texts.fresh.items(), *pictures.fresh.items()),
-        counts=counts,
+        has_picture_N=features.has_image_N,
+        has_words_N=features.has_text_N,
+        dead_letters=_dead_letters(job, settings.vectors, found.results, usable_N),
+        fresh=found.fresh,
+        counts=found.counts,
         fetched=tuple(
             (task.ref, result.content)
-            for task, result in zip(job.tasks, pictures.results, strict=True)
+            for task, result in zip(job.tasks, found.results, strict=True)
             if task.data is None and not result.reason and is_url(task.ref)
         ),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mmrec.catalogue.item_words import ItemWords
 from mmrec.data.fetching import PictureFetcher
+from mmrec.data.pictures import PictureStore
 from mmrec.data.settings import read_settings
 from mmrec.data.streaming import ItemStream
 from mmrec.runtime.device import resolve_device
@@ -21,7 +22,7 @@ from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.embedding.cache import VectorCache
 from mmrec_encoders.embedding.committing import Committer
 from mmrec_encoders.embedding.config import EmbedConfig, EmbedSummary
-from mmrec_encoders.embedding.encoding import EncodedWindow
+from mmrec_encoders.embedding.encoding import EncodedWindow, join_window
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.fetched import FetchedUrls
 from mmrec_encoders.embedding.folder import CACHE, FETCHED, OutputFolder
@@ -99,14 +100,14 @@ def embed_dataset(
             setup = None
             if encoder.image is not None and config.vectors != "text":
                 setup = DecodeSetup(
-                    dataset,
+                    PictureStore(dataset),
                     encoder.image.preparation,
                     settings_of(encoder, config).image_fingerprint,
                     cache_folder,
                     fetcher,
                     None if fetched is None else folder.path / FETCHED,
                 )
-            plan = JobPlan(encoder, settings_of(encoder, config), setup, job)
+            plan = JobPlan(encoder, settings_of(encoder, config), setup)
             committer = Committer(folder, cache, job, failpoint, fetched)
             meter = _Meter(progress, stream.estimate())
             if config.engine == "ray":
@@ -167,7 +168,8 @@ def _here(
     workers = config.workers
     if workers is None:
         workers = suitable_workers(resolve_device(config.device).type != "cpu")
-    return encoded_windows(plan, jobs, cache.get, workers=workers, advance=meter.part, failpoint=failpoint)
+    for job, found in encoded_windows(plan, jobs, cache.get, workers=workers, advance=meter.part, failpoint=failpoint):
+        yield job, join_window(job, found, plan.encoder, plan.settings)
 
 
 def _on_ray(

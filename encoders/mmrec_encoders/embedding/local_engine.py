@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from mmrec_encoders.embedding.encoding import EncodedWindow, EncodeSettings, Lookup, encode_window
+from mmrec_encoders.embedding.encoding import Again, EncodeSettings, Lookup, WindowFeatures, encode_window
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureTask
 from mmrec_encoders.embedding.pool import DecodedChunk, DecodePool
@@ -33,13 +33,11 @@ class JobPlan:
         encoder: The encoders.
         settings: How windows are encoded.
         setup: How pictures are decoded; None where none are wanted.
-        job: The job's description, as it goes into every shard.
     """
 
     encoder: ItemEncoder
     settings: EncodeSettings
     setup: DecodeSetup | None
-    job: dict[str, Any]
 
 
 class _Mark(NamedTuple):
@@ -56,8 +54,8 @@ def encoded_windows(
     workers: int,
     advance: Callable[[WindowJob, int], None] = lambda *_: None,
     failpoint: Failpoint = no_failpoint,
-) -> Iterator[tuple[WindowJob, EncodedWindow]]:
-    """Every window, encoded, in order.
+) -> Iterator[tuple[WindowJob, WindowFeatures]]:
+    """Frozen vectors of every window, in order.
 
     Args:
         plan: The job.
@@ -68,22 +66,23 @@ def encoded_windows(
         failpoint: For tests.
     """
     setup = plan.setup
+
+    def encode(job: WindowJob, chunks: Iterable[DecodedChunk], again: Again) -> tuple[WindowJob, WindowFeatures]:
+        return job, encode_window(
+            job,
+            chunks,
+            plan.encoder,
+            plan.settings,
+            lookup,
+            again,
+            advance=lambda count: advance(job, count),
+            failpoint=failpoint,
+        )
+
     if setup is None:
         for job in jobs:
             failpoint("after-read")
-            yield (
-                job,
-                encode_window(
-                    job,
-                    (),
-                    plan.encoder,
-                    plan.settings,
-                    lookup,
-                    _nothing_again,
-                    advance=_of(advance, job),
-                    failpoint=failpoint,
-                ),
-            )
+            yield encode(job, (), _nothing_again)
         return
     ahead: deque[WindowJob] = deque()
 
@@ -97,46 +96,29 @@ def encoded_windows(
     with ExitStack() as stack:
         pool = stack.enter_context(DecodePool(setup, workers, plan.settings.batch_pictures))
         # In this process, and without asking the cache, which has already said no.
-        here = DecodePool(DecodeSetup(setup.root, setup.preparation, "", None, setup.fetcher), 0, 1)
+        here = DecodePool(replace(setup, fingerprint="", cache=None, fetched=None), 0, 1)
         failpoint("after-decoders-started")
         stream = pool.map(chunks())
+
+        def again(tasks: Sequence[PictureTask]) -> DecodedChunk:
+            found = [chunk for _, chunk in here.map((None, (task,)) for task in tasks)]
+            results = [
+                result._replace(place=place if result.place >= 0 else -1)
+                for place, chunk in enumerate(found)
+                for result in chunk.results
+            ]
+            blank = np.zeros((1, *pool.layout.shape), np.uint8)
+            pixels = [chunk.pixels_M3HW if len(chunk.pixels_M3HW) else blank for chunk in found]
+            return DecodedChunk(tuple(results), np.concatenate(pixels))
+
         for mark, first in stream:
-            job = ahead.popleft()
-
-            def again(tasks: Any) -> DecodedChunk:
-                found = [chunk for _, chunk in here.map((None, (task,)) for task in tasks)]
-                results = [
-                    result._replace(place=place if result.place >= 0 else -1)
-                    for place, chunk in enumerate(found)
-                    for result in chunk.results
-                ]
-                blank = np.zeros((1, *pool.layout.shape), np.uint8)
-                pixels = [chunk.pixels_M3HW if len(chunk.pixels_M3HW) else blank for chunk in found]
-                return DecodedChunk(tuple(results), np.concatenate(pixels))
-
-            yield (
-                job,
-                encode_window(
-                    job,
-                    _window(mark, first, stream),
-                    plan.encoder,
-                    plan.settings,
-                    lookup,
-                    again,
-                    advance=_of(advance, job),
-                    failpoint=failpoint,
-                ),
-            )
+            yield encode(ahead.popleft(), _window(mark, first, stream), again)
 
 
 def suitable_workers(on_gpu: bool) -> int:
     """Processes that decode, for this machine: half of the cores beside a CPU model, all but one beside a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(_MOST_WORKERS, cores - 1 if on_gpu else cores // 2))
-
-
-def _of(advance: Callable[[WindowJob, int], None], job: WindowJob) -> Callable[[int], None]:
-    return lambda count: advance(job, count)
 
 
 def _window(mark: _Mark, first: DecodedChunk, rest: Iterator[tuple[_Mark, DecodedChunk]]) -> Iterator[DecodedChunk]:

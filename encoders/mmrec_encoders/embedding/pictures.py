@@ -67,7 +67,7 @@ class DecodeSetup:
     """All that decoding depends on; can be pickled.
 
     Attributes:
-        root: The dataset folder.
+        pictures: Where pictures are; can be pickled.
         preparation: What is done to a decoded picture.
         fingerprint: Of model and preparation, as `cache.vector_key` takes it.
         cache: Folder of the cache that is asked what is known; None asks nothing.
@@ -75,7 +75,7 @@ class DecodeSetup:
         fetched: File of what this run has fetched, see `fetched.FetchedUrls`; None asks nothing.
     """
 
-    root: Path
+    pictures: PictureStore
     preparation: Preparation
     fingerprint: str
     cache: Path | None = None
@@ -92,7 +92,7 @@ class PictureDecoder:
 
     def __init__(self, setup: DecodeSetup) -> None:
         self._setup = setup
-        self._store = PictureStore(setup.root)
+        self._store = setup.pictures
         self._cache = None if setup.cache is None else VectorCache(setup.cache, read_only=True)
         self._fetched = None if setup.fetched is None else FetchedUrls(setup.fetched, read_only=True)
 

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mmrec.data.pictures import PictureStore
 from mmrec.errors import (
     DeviceNotAvailableError,
     InternalError,
@@ -35,7 +36,7 @@ from mmrec.errors import (
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec_encoders.embedding.cache import CachedVector
 from mmrec_encoders.embedding.config import EmbedConfig
-from mmrec_encoders.embedding.encoding import EncodedWindow, EncodeSettings, encode_window
+from mmrec_encoders.embedding.encoding import EncodedWindow, EncodeSettings, encode_window, join_window
 from mmrec_encoders.embedding.local_engine import JobPlan
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureDecoder, PictureTask
 from mmrec_encoders.embedding.pool import DecodedChunk
@@ -176,9 +177,10 @@ class WindowEncoder:
 
                 torch.set_num_threads(self._threads)
                 self._encoder = self._load()
-            window = encode_window(
+            found = encode_window(
                 parcel.job, parcel.chunks, self._encoder, self._settings, self._lookup, self._decode_again
             )
+            window = join_window(parcel.job, found, self._encoder, self._settings)
         except MmrecError as err:
             return {"parcel": Parcel(None, error=err)}
         job = WindowJob(parcel.job.number, parcel.job.rows, (), (), (), (), ())
@@ -212,7 +214,7 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
     there = replace(_absolute(config), device=device.type, dtype=dtype)
     if config.trains:
         there = replace(there, image_model=None, text_model=None)
-    setup = None if plan.setup is None else replace(plan.setup, root=plan.setup.root.absolute())
+    setup = plan.setup and replace(plan.setup, pictures=PictureStore(plan.setup.pictures.root.absolute()))
     machines = sum(1 for node in ray.nodes() if node["Alive"])
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=int(resources["GPU"]) if on_gpu else max(machines, 1))
     rows = ray.data.from_items([{"start": 0}], override_num_blocks=1)

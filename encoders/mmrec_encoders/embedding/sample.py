@@ -6,7 +6,6 @@ catalogue that fits is taken whole, in its order. Knows nothing about models.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Sequence
 from itertools import islice
@@ -19,7 +18,6 @@ import pyarrow as pa
 
 from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.data.events import KnownItems, read_events
-from mmrec.data.pictures import PictureStore, is_url
 from mmrec.data.problems import ProblemLog
 from mmrec.data.row_stream import RowStream
 from mmrec.data.settings import read_settings
@@ -28,13 +26,13 @@ from mmrec.data.table_batches import Places
 from mmrec.data.table_files import find_table
 from mmrec.data.tables import Table
 from mmrec_encoders.embedding.pictures import Fetcher
+from mmrec_encoders.embedding.sample_pictures import SamplePictures
 from mmrec_encoders.training import following_pairs
 
 MOST_EVENTS = 2_000_000
 """Events of the sampled items that are read, from the start of the table; about 100 bytes of memory each."""
 _EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position", "event_type", "rating")
 _BATCH = 65_536
-_IN_TABLE = "\0in the table/"
 
 
 class Sample(NamedTuple):
@@ -49,42 +47,6 @@ class Sample(NamedTuple):
     catalogue: Catalogue
     pictures: SamplePictures
     pairs_P2: npt.NDArray[np.int64]
-
-
-class SamplePictures(PictureStore):
-    """The pictures of a dataset folder, of its table, and of the web, the last two kept in a folder meanwhile.
-
-    Args:
-        root: The dataset folder.
-        kept: A folder of this object's own.
-        fetcher: Fetches URLs; None fetches none.
-    """
-
-    def __init__(self, root: Path, kept: Path, fetcher: Fetcher | None) -> None:
-        super().__init__(root)
-        self._kept = kept
-        self._fetcher = fetcher
-
-    def keep(self, line: int, data: bytes) -> str:
-        """Take in a picture of the table; the reference to read it by."""
-        ref = f"{_IN_TABLE}{line}"
-        self._file(ref).write_bytes(data)
-        return ref
-
-    def read(self, ref: str) -> bytes | None:
-        """See `PictureStore.read`."""
-        if ref.startswith(_IN_TABLE):
-            return self._file(ref).read_bytes()
-        data = super().read(ref)
-        if data is not None or self._fetcher is None or not is_url(ref):
-            return data
-        file = self._file(ref)
-        if not file.is_file():
-            file.write_bytes(self._fetcher.fetch(ref))
-        return file.read_bytes()
-
-    def _file(self, ref: str) -> Path:
-        return self._kept / hashlib.sha256(ref.encode()).hexdigest()
 
 
 def draw_sample(

@@ -20,12 +20,13 @@ from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentEr
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.embedding.config import EmbedConfig
-from mmrec_encoders.embedding.encoding import EncodeSettings
+from mmrec_encoders.embedding.encoding import EncodeSettings, vector_fingerprints
 from mmrec_encoders.embedding.failpoints import Failpoint
 from mmrec_encoders.embedding.folder import OutputFolder, refuse_differences
 from mmrec_encoders.embedding.pictures import Fetcher
 from mmrec_encoders.embedding.sample import draw_sample
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encoder
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.presets import PRESETS, SMALL, build_encoders
@@ -58,7 +59,7 @@ def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncode
         raise NotFoundError(f"the encoders {str(config.encoders)!r} are no folder; give one that holds encoders.json")
     if folder is None:
         return _in_batches(_frozen(config), config)
-    encoder = ItemEncoder.load(
+    encoder = load_item_encoder(
         folder,
         config.device,
         config.dtype,
@@ -147,19 +148,19 @@ def train_encoder(
             dataset, config.training_items, config.seed, kept, fetcher, folder.path / ".training-ids.tmp"
         )
         template = config.template if config.template is not None else config.training.template
+        words = find_words(sample.catalogue, settings, template)
         trained = train_item_encoder(
+            ItemEncoder(encoders.image, encoders.text, None, words),
             sample.catalogue,
             sample.pictures,
             sample.pairs_P2,
-            encoders,
             config.training,
             device=config.device,
             seed=config.seed,
             progress=progress,
-            words=find_words(sample.catalogue, settings, template),
         )
         sample.pictures.close()
-        trained.encoder.save(made)
+        save_item_encoder(trained, made)
         (made / _RECIPE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as err:
         raise FailedPreconditionError(
@@ -170,7 +171,7 @@ def train_encoder(
         shutil.rmtree(kept, ignore_errors=True)
     failpoint("before-encoders-renamed")
     folder.keep_encoders(made)
-    return _in_batches(trained.encoder, config)
+    return _in_batches(trained, config)
 
 
 def _recipe(config: EmbedConfig, settings: WordSettings) -> dict[str, Any]:
@@ -194,20 +195,18 @@ def _recipe(config: EmbedConfig, settings: WordSettings) -> dict[str, Any]:
 
 def settings_of(encoder: ItemEncoder, config: EmbedConfig) -> EncodeSettings:
     """How windows are encoded."""
-    device = resolve_device(config.device)
-    dtype = str(resolve_dtype(config.dtype, device)).removeprefix("torch.")
-    on_gpu = device.type != "cpu"
-    image, text = encoder.image, encoder.text
+    on_gpu = resolve_device(config.device).type != "cpu"
+    image_fingerprint, text_fingerprint = vector_fingerprints(encoder, config.device, config.dtype)
     pictures = 0
-    if image is not None:
-        side = image.preparation.size
+    if encoder.image is not None:
+        side = encoder.image.preparation.size
         pixels = config.batch_pixels or (_GPU_PIXELS if on_gpu else _CPU_PIXELS)
         pictures = max(1, pixels // (side * side))
     return EncodeSettings(
         vectors=config.vectors,
         dimension=config.dimension,
-        image_fingerprint=f"{image.fingerprint}|{image.preparation.fingerprint}|{dtype}" if image is not None else "",
-        text_fingerprint=f"{text.fingerprint}|{dtype}",
+        image_fingerprint=image_fingerprint,
+        text_fingerprint=text_fingerprint,
         batch_pictures=pictures,
         batch_tokens=config.batch_tokens or (_GPU_TOKENS if on_gpu else _CPU_TOKENS),
     )

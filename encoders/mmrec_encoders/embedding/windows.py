@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mmrec.catalogue.catalogue import OWN_COLUMNS
-from mmrec.catalogue.item_words import ItemWords, check_words, item_text
+from mmrec.catalogue.item_words import ItemWords, check_words, words_of_item
 from mmrec.contract.items import ItemRecord
 from mmrec.data.streaming import ItemWindow, StreamedItem
 from mmrec_encoders.embedding.pictures import PictureResult, PictureTask
@@ -71,7 +71,7 @@ def plan_window(window: ItemWindow, words: ItemWords | None, *, pictures: bool =
         rows=window.rows,
         item_ids=tuple(item.item_id for item in items),
         lines=tuple(item.line for item in items),
-        texts=tuple("" if words is None else words_of(item, words) for item in items),
+        texts=("",) * len(items) if words is None else tuple(words_of_item(_record(item), words) for item in items),
         tasks=tuple(
             PictureTask(row, item.image, item.picture)
             for row, item in enumerate(items)
@@ -84,22 +84,14 @@ def plan_window(window: ItemWindow, words: ItemWords | None, *, pictures: bool =
     )
 
 
+def _record(item: StreamedItem) -> ItemRecord:
+    return ItemRecord(item.item_id, item.title, item.description, item.image, item.attributes)
+
+
 def chunks_of(job: WindowJob, size: int) -> Iterator[tuple[PictureTask, ...]]:
     """The pictures of a job, `size` at a time; one empty chunk where it has none."""
     for at in range(0, max(len(job.tasks), 1), size):
         yield job.tasks[at : at + size]
-
-
-def words_of(item: StreamedItem, words: ItemWords) -> str:
-    """The text of one item; '' where it has neither a title, a description nor an attribute."""
-    if not any(value.strip() for value in (item.title, item.description, *item.attributes.values())):
-        return ""
-    attributes = dict(item.attributes)
-    # In JSON Lines a column can come up in a later row.
-    attributes |= dict.fromkeys(words.named - {*attributes, *OWN_COLUMNS}, "")
-    record = ItemRecord(item.item_id, item.title, item.description, item.image, attributes)
-    text = item_text(record, words)
-    return text if text.strip() else ""
 
 
 def check_columns(words: ItemWords, columns: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ class FinetuningConfig:
     Attributes:
         mode: ``small`` trains a small CLIP from scratch over a frozen text encoder; ``full`` trains both towers of
             a pretrained open_clip model; ``locked-image`` trains its text tower to the frozen image tower.
-        image_model: The open_clip model of ``full`` and ``locked-image``, as `presets.image_config` reads it.
+        image_model: The open_clip model of ``full`` and ``locked-image``, as `open_clip_config` reads it.
         text_model: The frozen text encoder of ``small``.
         towers: Of ``small``.
         loss: ``clip`` or ``siglip``.

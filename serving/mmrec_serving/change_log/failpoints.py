@@ -1,7 +1,7 @@
 """Named places of the store at which a test can end its process. Knows nothing about the store.
 
 The store calls what it is given with the name of each place it passes; by default nothing happens. Wherever a kill
-comes, everything acknowledged is there, and what was not is there whole or not at all.
+comes, everything acknowledged is there, and the rest is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -18,13 +18,9 @@ FAILPOINTS: Final = (
     "before-create-rename",
     "after-create-rename",
     "after-open",
-    "before-begin",
-    "after-begin",
-    "mid-request",
-    "after-request",
-    "before-commit",
-    "after-commit",
-    "before-reply",
+    "mid-record",
+    "before-record-commit",
+    "after-record-commit",
     "mid-compaction",
     "before-compaction-commit",
     "after-compaction-commit",
@@ -32,13 +28,13 @@ FAILPOINTS: Final = (
     "after-announce-commit",
     "before-rebase-commit",
     "after-rebase-commit",
-    "mid-drop",
+    "before-drop-commit",
     "after-drop-commit",
     "before-forget-commit",
     "after-forget-commit",
     "before-close",
 )
-"""In the order in which a store that is made, written to, folded and closed passes them first."""
+"""In the order in which a store that is made, written to, compacted and closed passes them first."""
 
 
 def no_failpoint(name: str) -> None:

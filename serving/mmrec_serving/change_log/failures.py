@@ -1,4 +1,4 @@
-"""What SQLite and the disk say, as errors that name the store, what is kept and the mend.
+"""Errors of SQLite and the disk as errors of mmrec, which name the store, what is kept and the remedy.
 
 Unit of work: one error. Knows nothing of what was being done.
 """
@@ -34,7 +34,7 @@ def naming_failures(folder: Path) -> Iterator[None]:
     """Failures of SQLite and the disk inside are raised as mmrec's own."""
     try:
         yield
-    except (sqlite3.Error, sqlite3.Warning, OSError) as err:
+    except (sqlite3.Error, sqlite3.Warning, OSError, OverflowError) as err:
         raise explained(err, folder) from err
 
 

@@ -1,20 +1,27 @@
-"""What the live catalogue asks of a store of changes, whatever keeps them; `SqliteChangeStore` is the default.
+"""A store of changes, whatever keeps them; `SqliteChangeStore` is the default.
 
 Unit of work: one request of many changes. Every store keeps these promises:
 
-* What `record` returned is durable: it survives a kill and a power cut. A request is there whole, or not at all.
-* Sequence numbers rise by one per change and are given once, whatever is dropped, and after a crash too.
-* Applying `replay(after)` in order to the catalogue as it was after change ``after`` gives the catalogue as it is now.
+* Durable: what `record` returned survives a kill and a power cut. A request is there whole, or not at all.
+* Numbered: sequence numbers rise by one per change and are given once, whatever is dropped, and after a crash too.
+* Replayable: applying `replay(after)` in order to the catalogue as it was after change ``after`` gives the catalogue
+  as it is now.
+* Once: a request id is recorded at most once in the time for which it is kept, and `find` gives what was recorded.
+* Never made anew: a file that is damaged, of another program, layout or base is refused with what to do, and left as
+  it is.
+
+A disk that lies about having written is beyond them, and so is a ``-wal`` file that somebody removed. A request that
+failed with an error of the disk may turn out to be recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from mmrec_serving.change_log.values import Change, Kind, Recorded, Sequenced, StoreState
+from mmrec_serving.change_log.changes import Change, Recorded, RecordedRequest, Sequenced, StoreState
 
 
 class ChangeReader(Protocol):
@@ -26,7 +33,7 @@ class ChangeReader(Protocol):
         ...
 
     def state(self) -> StoreState:
-        """Where the store stands now."""
+        """The state of the store now."""
         ...
 
     def position(self) -> int:
@@ -48,14 +55,6 @@ class ChangeReader(Protocol):
         """
         ...
 
-    def latest(self, item_ids: Sequence[str]) -> Mapping[str, tuple[Sequenced, ...]]:
-        """What happened last to items, for those of which there is a change.
-
-        Each entry is all that counts of the item's changes, oldest first and merged: one change, or after a delete
-        two. (Or more, where fields were replaced so that no words and no picture would be left.)
-        """
-        ...
-
     def close(self) -> None:
         """Let go of it. May be called again."""
         ...
@@ -70,19 +69,25 @@ class ChangeReader(Protocol):
 class ChangeStore(ChangeReader, Protocol):
     """Changes to read and to write. One process writes, with any number of threads."""
 
-    def record(self, request_id: str, kind: Kind, digest: bytes, changes: Sequence[Change], reply: bytes) -> Recorded:
-        """Make the changes of a request durable, all in one transaction, or say what became of it the first time.
-
-        Args:
-            request_id: Chosen by whoever asks, at most 128 characters. For 24 hours a second request of this id and
-                digest changes nothing and gets the first one's reply. Empty: no such protection.
-            kind: What all the changes do.
-            digest: Stands for all of the request, such as a SHA-256 of it; 1 to 64 bytes where there is an id.
-            changes: In order; may be empty, so that the reply alone is kept.
-            reply: What is answered, kept for repetitions.
+    def find(self, request_id: str) -> RecordedRequest | None:
+        """The request that was recorded under an id in the last 24 hours; None where there is none.
 
         Raises:
-            FailedPreconditionError: the id was used for a request of another kind or digest.
+            BundleError: what was kept of it is damaged.
+        """
+        ...
+
+    def record(self, request_id: str, digest: bytes, changes: Sequence[Change], reply: bytes) -> Recorded:
+        """Make the changes of a request durable, all in one transaction.
+
+        Args:
+            request_id: Under which `find` gives the request; at most 128 characters. Empty: it is not kept.
+            digest: Stands for the content of the request, such as a SHA-256; 1 to 64 bytes where there is an id.
+            changes: In order; may be empty, so that the reply alone is kept.
+            reply: The answer to the request.
+
+        Raises:
+            FailedPreconditionError: `find` gives a request of this id. Nothing was recorded.
             ResourceExhaustedError: no room on the disk. Nothing of the request was recorded.
             UnavailableError: the store is closed, or held by another program.
         """
@@ -97,12 +102,13 @@ class ChangeStore(ChangeReader, Protocol):
         ...
 
     def forget(self, before: datetime) -> int:
-        """Forget requests of before this moment, never one that still protects; how many."""
+        """Forget requests of before this moment, never one that `find` must give; how many."""
         ...
 
     def compact(self, upto: int) -> int:
-        """Of the changes up to this number keep one an item, its last, which takes over what still counts of those
-        before; how many are gone. Deletes stay, and so do fields replaced after one.
+        """Merge the changes up to this number into one per item, the last one; how many were removed.
+
+        Deletes stay, and so do fields that were replaced after one.
         """
         ...
 
@@ -110,8 +116,8 @@ class ChangeStore(ChangeReader, Protocol):
         """Say which base is to follow, and the number up to which it holds the changes, before it is published.
 
         Whoever opens the store with that base from then on has it rebased at that moment, so that a kill between
-        publishing and `rebase` does no harm. The base of now goes on being the base. A second one takes the place of
-        the first.
+        publishing and `rebase` does no harm. The present base stays the base. A second one takes the place of the
+        first.
         """
         ...
 
@@ -128,8 +134,9 @@ class ChangeStore(ChangeReader, Protocol):
         ...
 
     def drop_folded(self, upto: int) -> int:
-        """Drop changes that the base holds, up to this number, deletes too; how many. Readers of an older base that
-        have not yet read them are told so.
+        """Drop changes that the base holds, up to this number, deletes too; how many.
+
+        Readers of an older base that have not read them yet get an error.
 
         Raises:
             FailedPreconditionError: the base does not hold them; `rebase` says that it does.

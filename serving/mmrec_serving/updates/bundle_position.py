@@ -1,8 +1,8 @@
-"""Which of a store's changes a bundle holds already, and a store opened for a bundle.
+"""The changes of a store that a bundle holds already, and a store opened for a bundle.
 
-Unit of work: one bundle beside one store. A store belongs to one line of bundles: what it was made for, what it was
-folded into, and what was fitted anew in the same bundle folder. A bundle of any other line is refused, since its items
-are others. Knows nothing of engines and requests.
+Unit of work: one bundle beside one store. A store belongs to one line of bundles: the one it was made for, those that
+its changes were folded into, and those that were fitted anew in the same bundle folder. A bundle of any other line is
+refused, since its items are others. Knows nothing of engines and requests.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mmrec.bundle.manifest import MANIFEST, parse_manifest
 from mmrec.bundle.reader import VERSIONS
 from mmrec.errors import BundleError, FailedPreconditionError
 from mmrec_serving.change_log import SqliteChangeReader, SqliteChangeStore, StoreConfig, StoreState
-from mmrec_serving.change_log.database import STORE_FILE
+from mmrec_serving.change_log.sqlite_file import STORE_FILE
 
 
 def changes_held(state: StoreState, bundle: Bundle) -> int:
@@ -22,11 +22,11 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
 
     Args:
         state: Of the store.
-        bundle: The one that is to be served with it.
+        bundle: The one to serve with it.
 
     Raises:
         FailedPreconditionError: the bundle is of another line, or was fitted anew and does not say what it holds of
-            changes that are in the store no more.
+            changes that are no longer in the store.
     """
     from mmrec.recommender.artefact import HOLDS_CHANGES
 
@@ -35,12 +35,12 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
         return state.folded
     if base == state.successor:
         return state.successor_holds
-    told = bundle.manifest.parameters.get(HOLDS_CHANGES)
-    if isinstance(told, int) and not isinstance(told, bool):
-        if state.dropped <= told <= state.position:
-            return told
+    said = bundle.manifest.parameters.get(HOLDS_CHANGES)
+    if isinstance(said, int) and not isinstance(said, bool):
+        if state.dropped <= said <= state.position:
+            return said
         raise FailedPreconditionError(
-            f"the bundle {bundle.version} says that its dataset holds changes up to {told}; the store has changes "
+            f"the bundle {bundle.version} says that its dataset holds changes up to {said}; the store has changes "
             f"{state.dropped + 1} to {state.position}: fit with --holds-changes N for an N from {state.dropped} to "
             f"{state.position}"
         )

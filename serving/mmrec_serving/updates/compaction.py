@@ -1,9 +1,9 @@
-"""Folding: recorded changes into a new version of the bundle, while requests go on.
+"""Compaction: recorded changes become a new version of the bundle, while requests go on.
 
-Unit of work: one new version. Whoever folds holds the bundle folder from the beginning to the end, so that of two there
-is never more than one; and the store records which version is to follow (`announce`) before it is published, so that a
-kill leaves the old base or the new one, and either opens the store rightly. The server has it done by a process of its
-own (`folding_child`), and tells the store itself, which only one process may write to. Knows nothing of requests.
+Unit of work: one new version. The bundle folder is locked from the beginning to the end, so that there is one
+compaction at a time; and the store records which version is to follow (`announce`) before it is published, so that a
+kill leaves the old base or the new one, and either opens the store rightly. A server has it done by another process
+(`compaction_process`), and writes to the store itself, which only one process may do. Knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def fold(
 ) -> Folded | None:
     """Write a new version of a bundle with all changes that are recorded by now; None where there are none.
 
-    Nothing is trained, and nothing encoded where the vectors that were kept with the changes still fit. It computes on
-    the CPU.
+    Nothing is trained, and nothing is encoded where the vectors that were kept with the changes still fit. It computes
+    on the CPU.
 
     Args:
         bundle: The bundle folder; its current version is the base of the changes.
         reader: The changes.
-        announce: Tells the store which catalogue is to follow and up to which change it holds them; called before
-            anything is published, and what it raises ends the folding without a new version.
+        announce: Records in the store which catalogue is to follow and up to which change it holds them; called
+            before anything is published, and an error of it ends the compaction without a new version.
         progress: Reports what is being done.
         failpoint: For tests.
 
@@ -95,8 +95,8 @@ def fold(
         following = catalogue_name(state, upto)
         announce(following, upto)
         failpoint("announced")
-        told = {"from": recommender.bundle.version, "upto": upto}
-        folder = recommender.publish(writer, catalogue=following, folded=told, progress=progress)
+        folded = {"from": recommender.bundle.version, "upto": upto}
+        folder = recommender.publish(writer, catalogue=following, folded=folded, progress=progress)
     failpoint("published")
     return Folded(folder.name, following, upto, upto - state.folded, recommender.info().items)
 
@@ -104,7 +104,7 @@ def fold(
 def fold_offline(
     bundle: Path, store: Path, *, progress: Progress = NO_PROGRESS, failpoint: Failpoint = no_failpoint
 ) -> Folded | None:
-    """Fold the changes of a store that no server holds, and drop them from it; None where there are none.
+    """Compact the changes of a store that no server holds, and drop them from it; None where there are none.
 
     Raises:
         FailedPreconditionError: see `fold`; or a server has the store.

@@ -1,9 +1,9 @@
-"""The process in which a server has its changes folded; its arguments are the bundle folder and the store's.
+"""The process in which a server has its changes compacted; its arguments are the bundle folder and the store folder.
 
-It runs at the lowest priority, with one thread of torch's beside the server's own, reads the store and writes the
-bundle. Before it publishes it says which catalogue is to follow, as a line of JSON on stdout, and waits for a line on
-stdin, which comes when the store has recorded it; when the server is gone, none comes and nothing is published. Its
-last line says what was published, or why nothing was.
+It runs at the lowest priority with one torch thread, reads the store and writes the bundle. Before it publishes it
+announces the catalogue that is to follow, as a line of JSON on stdout, and waits for a line on stdin, which comes when
+the store has recorded it; when the server has ended, none comes and nothing is published. Its last line says what was
+published, or why nothing was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOWEST_PRIORITY = 19
 
 
 def main() -> None:
-    """Fold, as the arguments say."""
+    """Compact, as the arguments say."""
     os.nice(_LOWEST_PRIORITY)
     bundle, store = map(Path, sys.argv[1:])
     try:
@@ -41,7 +41,7 @@ def main() -> None:
 def _announce(catalogue: str, upto: int) -> None:
     _say({"announce": catalogue, "upto": upto})
     if not sys.stdin.readline():
-        raise UnavailableError("the server that asked for this is gone")
+        raise UnavailableError("the server that asked for this has ended")
 
 
 def _say(line: dict[str, object]) -> None:

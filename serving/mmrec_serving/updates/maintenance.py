@@ -1,8 +1,8 @@
-"""What a server does by itself beside answering: swap to another version of the bundle, fold changes, tidy the store.
+"""Background maintenance of a server: swap to another version of the bundle, compact changes, tidy the store.
 
-Unit of work: one round. One thread does it all, one thing after the other, at a low pace. What goes wrong in a round is
-a warning, and the server goes on with what it has; see `mmrec_serving.worker_threads` for what is not. Knows nothing of
-gRPC and models.
+Unit of work: one round. One thread does all of it, one thing after the other, at a low priority. An error in a round is
+a warning, and the server goes on as it is; see `mmrec_serving.worker_threads` for errors that are more. Knows nothing
+of gRPC and models.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _CHILD = (
 )
 """It finds its modules where this process finds them, however that came about."""
 _AFTER_FAILURE_S = 60.0
-"""A folding that failed is tried again after this, then after twice as long, and so on."""
+"""A compaction that failed is tried again after this, then after twice as long, and so on."""
 _MOST_S = 3600.0
 
 
-class Housekeeping:
-    """The background work of one server.
+class BackgroundMaintenance:
+    """The background maintenance of one server.
 
     Args:
         engine: What is served.
@@ -77,7 +77,7 @@ class Housekeeping:
 
     @property
     def versioned(self) -> bool:
-        """Whether the engine can go on with another version of what it serves."""
+        """Whether the engine can continue with another version of what it serves."""
         return callable(getattr(self._engine, "adopt", None))
 
     def start(self) -> None:
@@ -85,13 +85,13 @@ class Housekeeping:
         self._worker.start()
 
     def reload(self) -> None:
-        """Go on with the version of the bundle that is current, soon."""
+        """Continue with the version of the bundle that is current, soon."""
         with self._wake:
             self._reload = True
             self._wake.notify_all()
 
     def close(self) -> None:
-        """End it; what is being done is given up, and nothing is lost by it."""
+        """End it; work in progress is given up, and nothing is lost by it."""
         with self._wake:
             self._closing = True
             self._wake.notify_all()
@@ -113,8 +113,9 @@ class Housekeeping:
                     step()
                 except Exception as err:
                     if not self._closing:
-                        told = err.message if isinstance(err, MmrecError) else repr(err)
-                        _log.warning("%s; the server goes on as it is", told, exc_info=not isinstance(err, MmrecError))
+                        message = err.message if isinstance(err, MmrecError) else repr(err)
+                        unexpected = not isinstance(err, MmrecError)
+                        _log.warning("%s; the server goes on as it is", message, exc_info=unexpected)
 
     # --- another version ------------------------------------------------------------------------------------
 
@@ -156,8 +157,8 @@ class Housekeeping:
         self._changes.settle()
         store = self._changes.store
         forgotten = store.forget(datetime.now(UTC))  # never one that still protects
-        gone = store.compact(store.position())
-        _log.info("%d requests of the store were forgotten, and %d changes merged into later ones", forgotten, gone)
+        merged = store.compact(store.position())
+        _log.info("%d requests of the store were forgotten, and %d changes merged into later ones", forgotten, merged)
 
     def _fold(self) -> None:
         config, changes = self._config, self._changes
@@ -195,7 +196,7 @@ class Housekeeping:
                 _log.info("version %s of the bundle was removed", version)
 
     def _run_child(self, engine: LiveEngine, changes: CatalogueChanges) -> bool:
-        """Have a process of its own publish a version with all changes of now; whether there were any."""
+        """Have another process publish a version with all changes recorded by now; whether there were any."""
         command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(engine.bundle.root), str(self._config.store)]
         with tempfile.TemporaryFile("w+") as log:
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -222,7 +223,7 @@ class Housekeeping:
 
 
 def _conversation(child: subprocess.Popen[str], changes: CatalogueChanges) -> dict[str, Any]:
-    """What the process said last; what it announces is recorded in the store."""
+    """The last line of the process; what it announces is recorded in the store."""
     assert child.stdout is not None
     assert child.stdin is not None
     said: dict[str, Any] = {}

@@ -1,38 +1,20 @@
-"""Recorded changes into an engine's catalogue: at the start of a server, before a swap, and when they are folded.
+"""Recorded changes into an engine's catalogue: at the start of a server, before a swap, and in compaction.
 
-Unit of work: changes that are applied at once. What encoders made of an item is kept with it, so that it comes in
-without one; where the encoders are others by now, it is encoded again. Knows nothing of threads and requests.
+Unit of work: changes that are applied at once. Items are kept as encoded, so that they are added again without an
+encoder; where the encoders have changed since, they are encoded again. Knows nothing of threads and requests.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
+from mmrec.catalogue.change_applier import CatalogueChange, apply_changes
 from mmrec_serving.change_log import Delete, Sequenced, StoreState, Upsert
 from mmrec_serving.updates.engine import LiveEngine
 
-if TYPE_CHECKING:
-    from mmrec.recommender.encoded_items import Arrivals
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Recorded changes that an engine does not have yet.
-
-    Attributes:
-        last: Number of the last one.
-        arrivals: Items that come.
-        gone: Items that go.
-    """
-
-    last: int
-    arrivals: Arrivals | None
-    gone: tuple[str, ...] = ()
 
 
 def catalogue_name(state: StoreState, last: int) -> str:
@@ -74,37 +56,19 @@ def bring_forward(
         if wanted:
             done = wanted[-1].sequence
             for run in _runs(wanted):
-                apply(engine, _ready(engine, run), name(run[-1].sequence))
+                apply_changes(engine, _decoded(engine, run), name(run[-1].sequence))
         if len(wanted) < len(batch):
             break
     return done
 
 
-def apply(engine: LiveEngine, pending: Sequence[Pending], version: str) -> None:
-    """Apply changes at once: of every item the last that happened to it."""
-    last: dict[str, tuple[Arrivals, int] | None] = {}
-    for one in pending:
-        for place, record in enumerate(one.arrivals.records if one.arrivals else ()):
-            assert one.arrivals is not None
-            last[record.item_id] = (one.arrivals, place)
-        last |= dict.fromkeys(one.gone)
-    taken: dict[int, tuple[Arrivals, list[int]]] = {}
-    for found in last.values():
-        if found is not None:
-            taken.setdefault(id(found[0]), (found[0], []))[1].append(found[1])
-    parts = [arrivals.take(places) for arrivals, places in taken.values()]
-    arrivals = type(parts[0]).join(parts) if parts else None
-    gone = [item_id for item_id, found in last.items() if found is None]
-    engine.change(arrivals, gone, version=version)
-
-
 def _runs(entries: Sequence[Sequenced]) -> Iterator[list[Sequenced]]:
-    """Changes that can be made ready together: fields are replaced in an item as it was left by what came before."""
+    """Changes that can be decoded together: fields are replaced in an item as it was left by what came before."""
     run: list[Sequenced] = []
     ids: set[str] = set()
     for entry in entries:
         change = entry.change
-        if isinstance(change, Upsert) and change.fields is not None and change.item_id in ids:
+        if isinstance(change, Upsert) and change.fields and change.item_id in ids:
             yield run
             run, ids = [], set()
         run.append(entry)
@@ -112,38 +76,40 @@ def _runs(entries: Sequence[Sequenced]) -> Iterator[list[Sequenced]]:
     yield run
 
 
-def _ready(engine: LiveEngine, entries: Sequence[Sequenced]) -> list[Pending]:
-    # What came twice comes in once, as it was the last time, and in the place where it came first.
-    entries = list({entry.change.item_id: entry for entry in entries}.values())
-    ready = _restored(engine, [entry.change for entry in entries if isinstance(entry.change, Upsert)])
+def _decoded(engine: LiveEngine, entries: Sequence[Sequenced]) -> list[CatalogueChange[Any]]:
+    # An item that was changed twice is changed once, to what it was the last time, and in its first place.
+    changes = list({entry.change.item_id: entry.change for entry in entries}.values())
+    encoded = _encoded(engine, [change for change in changes if isinstance(change, Upsert)])
     return [
-        Pending(entry.sequence, None, (entry.change.item_id,))
-        if isinstance(entry.change, Delete)
-        else Pending(entry.sequence, ready.get(id(entry.change)))
-        for entry in entries
+        CatalogueChange(None, (change.item_id,))
+        if isinstance(change, Delete)
+        else CatalogueChange(encoded.get(change.item_id))
+        for change in changes
     ]
 
 
-def _restored(engine: LiveEngine, upserts: Sequence[Upsert]) -> dict[int, Arrivals]:
-    """What is to come in for each change, by its identity; without an encoder where the kept bytes still fit."""
+def _encoded(engine: LiveEngine, upserts: Sequence[Upsert]) -> dict[str, Any]:
+    """Encoded items by id; without an encoder where the kept bytes still fit."""
     version = engine.encoder_version
-    amended = [upsert.item_id for upsert in upserts if upsert.fields is not None]
+    partial = [upsert.item_id for upsert in upserts if upsert.fields]
     # A bundle that was fitted anew may lack an item of which fields were replaced.
-    lacking = {item_id for item_id, there in zip(amended, engine.known(amended), strict=True) if not there}
+    lacking = {item_id for item_id, there in zip(partial, engine.known(partial), strict=True) if not there}
     for item_id in sorted(lacking):
         _log.warning("fields of item %r cannot be replaced: the catalogue does not have it", item_id)
-    upserts = [upsert for upsert in upserts if upsert.fields is None or upsert.item_id not in lacking]
-    kept = [upsert for upsert in upserts if upsert.payload and upsert.encoder_version == version]
-    others = [upsert for upsert in upserts if not (upsert.payload and upsert.encoder_version == version)]
-    ready: dict[int, Arrivals] = {}
+    kept: list[Upsert] = []
+    others: list[Upsert] = []
+    for upsert in upserts:
+        if not (upsert.fields and upsert.item_id in lacking):
+            (kept if upsert.payload and upsert.encoder_version == version else others).append(upsert)
+    encoded: dict[str, Any] = {}
     if kept:
-        fields = [one.fields or () for one in kept]
-        arrivals = engine.restore_items([one.item for one in kept], [one.payload for one in kept], fields)
-        ready |= {id(upsert): arrivals.take([place]) for place, upsert in enumerate(kept)}
+        packed, fields = [upsert.payload for upsert in kept], [upsert.fields for upsert in kept]
+        items = engine.unpack_items([upsert.item for upsert in kept], packed, fields)
+        encoded |= {upsert.item_id: items.take([place]) for place, upsert in enumerate(kept)}
     for upsert in others:
-        described = engine.describe_items([upsert.item], upsert.fields or ())
-        for error in described.errors.values():
+        result = engine.encode_items([upsert.item], upsert.fields)
+        for error in result.errors.values():
             _log.warning("item %r cannot be brought back with today's encoders: %s", upsert.item_id, error)
-        if described.places:
-            ready[id(upsert)] = described.arrivals
-    return ready
+        if result.places:
+            encoded[upsert.item_id] = result.items
+    return encoded

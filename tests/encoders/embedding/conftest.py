@@ -11,6 +11,7 @@ import pytest
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import save_item_encoder
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.open_clip_models import OpenClipConfig
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
@@ -74,7 +75,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, image_model: Path, text_m
     image = OpenClipImageEncoder(OpenClipConfig(f"local-dir:{image_model}", device="cpu", dtype="float32"))
     text = SentenceTextEncoder(SentenceTextConfig(str(text_model), device="cpu", dtype="float32"))
     folder = tmp_path_factory.mktemp("models") / "encoders"
-    ItemEncoder(image, text, fusion).save(folder)
+    save_item_encoder(ItemEncoder(image, text, fusion), folder)
     return folder
 
 

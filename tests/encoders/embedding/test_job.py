@@ -34,11 +34,12 @@ from mmrec_encoders.embedding.encoding import Counts
 from mmrec_encoders.embedding.folder import OutputFolder
 from mmrec_encoders.embedding.job import embed_dataset
 from mmrec_encoders.fusion_training import FusionConfig
-from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_encoders.small_clip import SmallClipShape
 from mmrec_encoders.small_clip_training import SmallClipConfig
 from mmrec_encoders.training import ItemEncoderConfig
 from tests.encoders.contracts import assert_unit_rows, drawn
+from tests.encoders.encoding import features_of
 
 pytestmark = pytest.mark.slow
 
@@ -87,9 +88,9 @@ def test_every_usable_item_has_the_vector_that_the_encoders_make(
     # The rows that cannot be items are taken out, so that the whole-catalogue way can read the rest.
     lines = (catalogue / "items.tsv").read_text().splitlines(keepends=True)
     (catalogue / "items.tsv").write_text("".join(lines[:9] + lines[11:]))
-    data, encoder = read_dataset(catalogue, max_left_out=1.0), ItemEncoder.load(encoders, "cpu", "float32")
+    data, encoder = read_dataset(catalogue, max_left_out=1.0), load_item_encoder(encoders, "cpu", "float32")
     assert encoder.fusion is not None
-    expected = encoder.fusion.fuse(encoder.features(data.catalogue, data.pictures).features)
+    expected = encoder.fusion.fuse(features_of(encoder, data.catalogue, data.pictures))
     np.testing.assert_allclose(vectors_of(tmp_path / "out"), expected, atol=2e-5)
 
 
@@ -590,7 +591,7 @@ def test_the_settings_of_the_dataset_say_what_is_words(text_model: Path, tmp_pat
     trained = EmbedConfig(text_model=str(text_model), device="cpu", workers=0, training=QUICK)
     _shop(shop, rows, '[words]\nleave_out = ["note"]\n')
     assert embed_dataset(shop, tmp_path / "fused", trained).fingerprints["words"] == '["brand"]'
-    assert ItemEncoder.load(tmp_path / "fused" / "_encoders", "cpu").words.columns == ("brand",)
+    assert load_item_encoder(tmp_path / "fused" / "_encoders", "cpu").words.columns == ("brand",)
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmrec.data.pictures import PictureStore
 from mmrec.errors import FailedPreconditionError, InvalidDatasetError
 from mmrec_encoders.embedding.cache import VectorCache, content_of, vector_key
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureTask
@@ -38,7 +39,7 @@ def greys(chunk: DecodedChunk) -> list[int]:
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_chunks_come_back_in_order_with_their_pixels(tmp_path: Path, workers: int) -> None:
-    setup = DecodeSetup(tmp_path, Squeeze(8), "")
+    setup = DecodeSetup(PictureStore(tmp_path), Squeeze(8), "")
     chunks = [(number, tasks(number % 4, 10 * number)) for number in range(23)]
     with DecodePool(setup, workers, 4) as pool:
         assert len(pool.pids) == workers
@@ -59,7 +60,7 @@ def test_pictures_are_read_only_so_far_ahead(tmp_path: Path) -> None:
             taken += 1
             yield number, tasks(2)
 
-    with DecodePool(DecodeSetup(tmp_path, Squeeze(8), ""), 1, 2) as pool:
+    with DecodePool(DecodeSetup(PictureStore(tmp_path), Squeeze(8), ""), 1, 2) as pool:
         stream = pool.map(chunks())
         next(stream)
         assert taken <= 8
@@ -71,7 +72,7 @@ def test_a_picture_twice_in_a_chunk_is_decoded_once_and_a_known_one_not_at_all(t
     with VectorCache(tmp_path / "cache") as cache:
         cache.put([(vector_key(content_of(known), "model"), np.ones(4, np.float32))])
         for workers in (0, 1):
-            setup = DecodeSetup(tmp_path, Squeeze(8), "model", tmp_path / "cache")
+            setup = DecodeSetup(PictureStore(tmp_path), Squeeze(8), "model", tmp_path / "cache")
             with DecodePool(setup, workers, 4) as pool:
                 ((_, chunk),) = pool.map([(0, tuple(PictureTask(i, "", d) for i, d in enumerate([new, known, new])))])
             assert [result.place for result in chunk.results] == [0, -1, 0]
@@ -84,7 +85,7 @@ def test_a_picture_twice_in_a_chunk_is_decoded_once_and_a_known_one_not_at_all(t
 
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(tmp_path: Path) -> None:
-    with DecodePool(DecodeSetup(tmp_path, Squeeze(8), ""), 2, 4) as pool:
+    with DecodePool(DecodeSetup(PictureStore(tmp_path), Squeeze(8), ""), 2, 4) as pool:
         before = pool.pids
         found = []
         for key, chunk in pool.map((number, tasks(4, 4 * number)) for number in range(60)):
@@ -100,7 +101,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(tmp_path: Path)
 def test_a_picture_at_which_the_decoder_dies_twice_is_given_up_and_the_others_are_not(tmp_path: Path) -> None:
     chunks = [(number, tasks(3, 3 * number)) for number in range(4)]
     chunks[1] = (1, (*tasks(1, 3), PictureTask(4, "", png((255, 0, 0))), *tasks(1, 5)))
-    with DecodePool(DecodeSetup(tmp_path, DiesAtRed(), ""), 1, 3) as pool:
+    with DecodePool(DecodeSetup(PictureStore(tmp_path), DiesAtRed(), ""), 1, 3) as pool:
         found = dict(pool.map(chunks))
         assert pool.deaths == 2
     results = found[1].results
@@ -114,7 +115,7 @@ def test_a_picture_at_which_the_decoder_dies_twice_is_given_up_and_the_others_ar
 
 
 def test_a_picture_at_which_the_decoder_dies_once_is_decoded_after_all(tmp_path: Path) -> None:
-    setup = DecodeSetup(tmp_path, DiesAtRed(once=str(tmp_path / "died")), "")
+    setup = DecodeSetup(PictureStore(tmp_path), DiesAtRed(once=str(tmp_path / "died")), "")
     with DecodePool(setup, 1, 3) as pool:
         ((_, chunk),) = pool.map([(0, (PictureTask(0, "", png((255, 0, 0))),))])
         assert pool.deaths == 1
@@ -122,7 +123,7 @@ def test_a_picture_at_which_the_decoder_dies_once_is_decoded_after_all(tmp_path:
 
 
 def test_workers_that_cannot_start_are_an_error_and_not_a_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with DecodePool(DecodeSetup(tmp_path, Squeeze(8), ""), 1, 2) as pool:
+    with DecodePool(DecodeSetup(PictureStore(tmp_path), Squeeze(8), ""), 1, 2) as pool:
         monkeypatch.setattr(sys, "executable", "/bin/false")
         os.kill(pool.pids[0], signal.SIGKILL)
         with pytest.raises(FailedPreconditionError, match="cannot be started: they end with status 1"):
@@ -133,7 +134,7 @@ def test_a_damaged_archive_ends_the_job_with_its_own_words(tmp_path: Path) -> No
     (tmp_path / "images.zip").write_bytes(b"PK\3\4 or not")
     for workers in (0, 1):
         with (
-            DecodePool(DecodeSetup(tmp_path, Squeeze(8), ""), workers, 2) as pool,
+            DecodePool(DecodeSetup(PictureStore(tmp_path), Squeeze(8), ""), workers, 2) as pool,
             pytest.raises(InvalidDatasetError, match="is not a readable zip archive"),
         ):
             list(pool.map([(0, (PictureTask(0, "a.png"),))]))
@@ -147,11 +148,11 @@ def test_a_worker_is_small_and_gone_with_its_parent(tmp_path: Path, child_enviro
     done = subprocess.run([sys.executable, "-c", code], env=child_environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
     program = (
-        "import os, signal; from pathlib import Path;"
+        "import os, signal; from mmrec.data.pictures import PictureStore;"
         "from mmrec_encoders.embedding.pictures import DecodeSetup;"
         "from mmrec_encoders.embedding.pool import DecodePool;"
         "from mmrec_encoders.preparation import Squeeze;"
-        f"pool = DecodePool(DecodeSetup(Path({str(tmp_path)!r}), Squeeze(8), ''), 2, 2).__enter__();"
+        f"pool = DecodePool(DecodeSetup(PictureStore({str(tmp_path)!r}), Squeeze(8), ''), 2, 2).__enter__();"
         "print(*pool.pids, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     died = subprocess.run([sys.executable, "-c", program], env=child_environment, capture_output=True, text=True)

@@ -16,7 +16,7 @@ from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.finetuning import FinetuningConfig, FinetuningReport, finetune_encoders, finetuning_preset
 from mmrec_encoders.finetuning.pairs import find_pairs
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
-from mmrec_encoders.presets import image_config
+from mmrec_encoders.open_clip_models import open_clip_config
 from tests.encoders.finetuning.test_run import StopAfter, StopError
 from tests.encoders.models import open_clip_folder
 
@@ -40,7 +40,7 @@ def full(colour_shop: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def _fingerprint(folder: Path) -> str:
-    return OpenClipImageEncoder(image_config(str(folder), "cpu", "float32")).fingerprint.rpartition("@")[2]
+    return OpenClipImageEncoder(open_clip_config(str(folder), "cpu", "float32")).fingerprint.rpartition("@")[2]
 
 
 def test_a_fine_tuned_model_is_a_folder_that_open_clip_loads(
@@ -48,11 +48,11 @@ def test_a_fine_tuned_model_is_a_folder_that_open_clip_loads(
 ) -> None:
     out, report = full
     assert {"open_clip_config.json", "open_clip_model.safetensors", "adapt.json"} <= {p.name for p in out.iterdir()}
-    encoder = OpenClipImageEncoder(image_config(f"local-dir:{out}", "cpu", "float32"))
+    encoder = OpenClipImageEncoder(open_clip_config(f"local-dir:{out}", "cpu", "float32"))
     assert encoder.fingerprint == report.fingerprints["image"]
     assert encoder.fingerprint.rpartition("@")[2] != _fingerprint(clip)
     # Both towers, loaded again, find what the report says they find.
-    texts = ClipTextEncoder(image_config(str(out), "cpu", "float32"))
+    texts = ClipTextEncoder(open_clip_config(str(out), "cpu", "float32"))
     assert texts.fingerprint == report.fingerprints["text"]
     pairs = find_pairs(read_dataset(colour_shop), config_for(clip, "full", hold_out=0.2))
     rows = [row for row in pairs.held_rows if pairs.catalogue.item_ids[row] != "i46"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,14 @@ from mmrec.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from mmrec_serving.change_log import Change, Recorded, SqliteChangeReader, SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import (
+    Change,
+    Recorded,
+    RecordedRequest,
+    SqliteChangeReader,
+    SqliteChangeStore,
+    StoreConfig,
+)
 from tests.conftest import ROOT, subprocess_environment
 from tests.serving.change_log.making import upsert
 
@@ -54,7 +59,7 @@ def test_a_full_disk_is_one_sentence_loses_nothing_acknowledged_and_ends(small_d
         def write_on() -> None:
             while True:
                 changes = [upsert(f"i{len(done)}", payload=bytes(5000))]
-                done.append(store.record(f"r{len(done)}", "upsert", D, changes, b"%d" % len(done)))
+                done.append(store.record(f"r{len(done)}", D, changes, b"%d" % len(done)))
                 if len(done) == 1:
                     fill(filler)
 
@@ -67,12 +72,11 @@ def test_a_full_disk_is_one_sentence_loses_nothing_acknowledged_and_ends(small_d
         filler.unlink()
         number = len(done)
         changes = [upsert(f"i{number}", payload=bytes(5000))]
-        assert store.record(f"r{number}", "upsert", D, changes, b"").first == number + 1
+        assert store.record(f"r{number}", D, changes, b"").first == number + 1
     with SqliteChangeStore(config, "c1") as store:
         assert [entry for entry, _ in replayed(store)] == list(range(1, number + 2))
-        assert [store.record(f"r{at}", "upsert", D, [], b"").reply for at in range(number)] == [
-            recorded.reply for recorded in done
-        ]
+        for at, recorded in enumerate(done):
+            assert store.find(f"r{at}") == RecordedRequest(D, recorded.last, b"%d" % at)
 
 
 def test_after_a_full_disk_and_a_close_everything_acknowledged_is_there(small_disk: Path) -> None:
@@ -81,7 +85,7 @@ def test_after_a_full_disk_and_a_close_everything_acknowledged_is_there(small_di
     with SqliteChangeStore(config, "c1") as store:
         try:
             while True:
-                last = store.record("", "upsert", b"", [upsert("a", payload=bytes(9000))], b"").last
+                last = store.record("", b"", [upsert("a", payload=bytes(9000))], b"").last
         except ResourceExhaustedError:
             pass
     with SqliteChangeReader(config) as reader:
@@ -98,29 +102,14 @@ def test_a_store_that_has_no_room_to_be_made_is_made_later(small_disk: Path) -> 
         assert store.position() == 0
 
 
-def test_a_request_that_finds_no_room_takes_no_smaller_one_with_it(small_disk: Path) -> None:
-    first_in, go_on = threading.Event(), threading.Event()
-
-    def failpoint(name: str) -> None:
-        if name == "before-begin" and not first_in.is_set():
-            first_in.set()
-            assert go_on.wait(60)
-
-    config = StoreConfig(small_disk / "store")
-    with SqliteChangeStore(config, "c1", failpoint=failpoint) as store, ThreadPoolExecutor(4) as pool:
-        first = pool.submit(store.record, "", "upsert", b"", [upsert("a")], b"")
-        assert first_in.wait(60)
-        others = []
-        for at, size in enumerate((100, 2_000_000, 100)):
-            others.append(pool.submit(store.record, f"r{at}", "upsert", D, [upsert("b", payload=bytes(size))], b""))
-            while store._writer.waiting <= at:
-                threading.Event().wait(0.001)
-        go_on.set()
-        assert first.result() == Recorded(1, 1, b"")
+def test_a_request_that_finds_no_room_leaves_nothing_and_smaller_ones_go_on(small_disk: Path) -> None:
+    with SqliteChangeStore(StoreConfig(small_disk / "store"), "c1") as store:
+        store.record("r1", D, [upsert("a")], b"")
         with pytest.raises(ResourceExhaustedError, match="no room is left"):
-            others[1].result()
-        assert [others[at].result().first for at in (0, 2)] == [2, 3]
-        assert [number for number, _ in replayed(store)] == [1, 2, 3]
+            store.record("r2", D, [upsert("b"), upsert("c", payload=bytes(2_000_000))], b"")
+        assert store.find("r2") is None
+        assert store.record("r2", D, [upsert("b")], b"") == Recorded(2, 2)
+        assert [number for number, _ in replayed(store)] == [1, 2]
 
 
 # --- a folder that cannot be used ---------------------------------------------------------------------------
@@ -131,7 +120,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_and_left_as_it_is(
 ) -> None:
     config = StoreConfig(small_disk / "store")
     with SqliteChangeStore(config, "c1") as store:
-        store.record("", "upsert", b"", [upsert("a")], b"")
+        store.record("", b"", [upsert("a")], b"")
     before = kept(config.folder)
     remount("ro")
     try:
@@ -164,7 +153,7 @@ def written(config: StoreConfig) -> Path:
     with SqliteChangeStore(config, "c1") as store:
         for number in range(20):
             changes = [upsert(f"i{number}", payload=b"vector-%d" % number * 100)]
-            store.record(f"r{number}", "upsert", D, changes, b"")
+            store.record(f"r{number}", D, changes, b"")
     return config.folder / "changes.sqlite"
 
 
@@ -206,8 +195,8 @@ def test_a_state_or_request_that_is_damaged_is_refused(written: Path, config: St
         db.execute("UPDATE requests SET reply = x'00' WHERE request_id = 'r1'")
     with SqliteChangeStore(config, "c1") as store:
         with pytest.raises(BundleError, match="the row of request 'r1': its checksum is another"):
-            store.record("r1", "upsert", D, [], b"")
-        assert store.record("r2", "upsert", D, [], b"").repeated
+            store.find("r1")
+        assert store.find("r2") == RecordedRequest(D, 3, b"")
     with db:
         db.execute("UPDATE state SET position = 3")
     db.close()
@@ -226,7 +215,7 @@ def test_a_log_without_its_file_is_refused(written: Path, config: StoreConfig) -
     ("pragma", "message"),
     [
         ("application_id = 7", "is a database of another program"),
-        ("user_version = 99", "has version 99 of its layout, this mmrec reads version 1; use the mmrec that wrote it"),
+        ("user_version = 99", "has version 99 of its layout, this mmrec reads version 2; use the mmrec that wrote it"),
     ],
 )
 def test_a_database_of_another_program_or_layout_is_refused(
@@ -254,7 +243,7 @@ def test_a_second_writer_is_refused_here_and_in_another_process(store: SqliteCha
         "try: SqliteChangeStore(config, 'c1')\n"
         "except Exception as err: print(err)\n"
     )
-    store.record("", "upsert", b"", [upsert("a")], b"")
+    store.record("", b"", [upsert("a")], b"")
     done = subprocess.run(
         [sys.executable, "-c", code, str(config.folder)],
         cwd=ROOT,
@@ -273,18 +262,18 @@ def test_a_program_that_holds_the_file_is_waited_for_and_then_told(config: Store
         other = sqlite3.connect(config.folder / "changes.sqlite", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(UnavailableError, match="is held by another program") as caught:
-            store.record("r1", "upsert", D, [upsert("a")], b"")
+            store.record("r1", D, [upsert("a")], b"")
         assert caught.value.retry_after_s == 1.0
         other.execute("ROLLBACK")
         other.close()
-        assert store.record("r1", "upsert", D, [upsert("a")], b"") == Recorded(1, 1, b"")
+        assert store.record("r1", D, [upsert("a")], b"") == Recorded(1, 1)
 
 
 def test_of_a_request_that_fails_midway_nothing_is_left(store: SqliteChangeStore) -> None:
-    assert store._writer._db is not None
-    store._writer._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+    assert store._write_db is not None
+    store._write_db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
     with pytest.raises(InvalidArgumentError, match="a change is too large for the store"):
-        store.record("r1", "upsert", D, [upsert("a"), upsert("b", payload=bytes(30_000))], b"")
+        store.record("r1", D, [upsert("a"), upsert("b", payload=bytes(30_000))], b"")
     assert store.position() == 0
-    assert store.record("r1", "upsert", D, [upsert("c")], b"") == Recorded(1, 1, b"")
+    assert store.record("r1", D, [upsert("c")], b"") == Recorded(1, 1)
     assert replayed(store) == [(1, upsert("c"))]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import RecordedRequest, SqliteChangeStore, StoreConfig
 from mmrec_serving.change_log.failpoints import FAILPOINTS
 from tests.conftest import ROOT, subprocess_environment
 from tests.serving.change_log.making import upsert
@@ -37,7 +37,7 @@ def reports(quick_folder: Callable[[], Path]) -> list[dict[str, Any]]:
 def test_an_unbroken_run_passes_every_failpoint(reports: list[dict[str, Any]]) -> None:
     assert len(FAILPOINTS) == len(set(FAILPOINTS))
     assert set(reports[0]["passed"]) == set(FAILPOINTS)
-    assert len(reports) - 1 == sum(reports[0]["passed"].values()) >= 50
+    assert len(reports) - 1 == sum(reports[0]["passed"].values()) >= 34
 
 
 def test_a_store_is_not_written_to_by_a_child_of_its_process(reports: list[dict[str, Any]]) -> None:
@@ -81,11 +81,10 @@ def test_killed_at_any_moment_while_many_threads_write_and_it_is_compacted(confi
         with SqliteChangeStore(config, "c1") as store:
             there = {entry.change.item_id: entry.sequence for batch in store.replay() for entry in batch}
             assert all(there[name] == first for name, (first, _) in acknowledged.items())
-            for name, (first, last) in acknowledged.items():
-                again = store.record(name, "upsert", name.encode(), [], b"")
-                assert (again.first, again.last, again.reply, again.repeated) == (first, last, name.encode(), True)
+            for name, (_, last) in acknowledged.items():
+                assert store.find(name) == RecordedRequest(name.encode(), last, name.encode())
             # Two to a request, whole or not at all, and no number given twice.
             assert store.position() % 2 == 0
             assert store.position() >= max(last for _, last in acknowledged.values())
-            assert store.record("", "upsert", b"", [upsert("last"), upsert("last")], b"").last == store.position()
+            assert store.record("", b"", [upsert("last"), upsert("last")], b"").last == store.position()
     assert len({first for first, _ in acknowledged.values()}) == len(acknowledged)

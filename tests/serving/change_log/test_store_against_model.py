@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
-from mmrec_serving.change_log import Change, Delete, Recorded, SqliteChangeReader, SqliteChangeStore, StoreConfig
+from mmrec_serving.change_log import (
+    Delete,
+    Recorded,
+    RecordedRequest,
+    SqliteChangeReader,
+    SqliteChangeStore,
+    StoreConfig,
+)
 from tests.serving.change_log.model import Items, applied, item_ids, upserts
 
 DAY = timedelta(hours=24)
@@ -29,7 +36,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.config = StoreConfig(self.folder)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.states: list[Items] = [{}]  # the items after each change, that of the base as c0 is first
-        self.requests: dict[str, tuple[str, bytes, Recorded, datetime]] = {}
+        self.requests: dict[str, tuple[RecordedRequest, datetime]] = {}
         self.base, self.folded, self.dropped = "c0", 0, 0
         self.successor: tuple[str, int] | None = None
         self.bases = 0
@@ -52,24 +59,20 @@ class AgainstTheModel(RuleBasedStateMachine):
         reply=st.binary(max_size=3),
     )
     def record(self, request_id: str, digest: bytes, changes: list[Any], reply: bytes) -> None:
-        kind: Any = "delete" if changes and isinstance(changes[0], Delete) else "upsert"
         known = self.requests.get(request_id)
-        if known is not None and self.now - known[3] <= DAY:
-            if (kind, digest) != known[:2]:
-                with pytest.raises(FailedPreconditionError, match="was used at"):
-                    self.store.record(request_id, kind, digest, changes, reply)
-                return
-            first = known[2]
-            again = Recorded(first.first, first.last, first.reply, repeated=True)
-            assert self.store.record(request_id, kind, digest, changes, reply) == again
+        if known is not None and self.now - known[1] <= DAY:
+            assert self.store.find(request_id) == known[0]
+            with pytest.raises(FailedPreconditionError, match="was recorded at"):
+                self.store.record(request_id, digest, changes, reply)
             return
+        assert self.store.find(request_id) is None
         position = len(self.states) - 1
-        expected = Recorded(position + 1, position + len(changes), reply)
-        assert self.store.record(request_id, kind, digest, changes, reply) == expected
+        expected = Recorded(position + 1, position + len(changes))
+        assert self.store.record(request_id, digest, changes, reply) == expected
         for change in changes:
             self.states.append(applied(self.states[-1], [change]))
         if request_id:
-            self.requests[request_id] = (kind, digest, expected, self.now)
+            self.requests[request_id] = (RecordedRequest(digest, expected.last, reply), self.now)
 
     @rule(hours=st.sampled_from([1, 12, 25]))
     def wait(self, hours: int) -> None:
@@ -78,7 +81,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule(ago=st.integers(-10, 60))
     def forget(self, ago: int) -> None:
         before = min(self.now - timedelta(hours=ago), self.now - DAY)
-        old = [name for name, known in self.requests.items() if known[3] < before]
+        old = [name for name, known in self.requests.items() if known[1] < before]
         assert self.store.forget(self.now - timedelta(hours=ago)) == len(old)
         for name in old:
             del self.requests[name]
@@ -141,14 +144,6 @@ class AgainstTheModel(RuleBasedStateMachine):
                 assert all(1 <= len(entries) <= batch for entries in batches)
                 changes = [entry.change for entries in batches for entry in entries]
                 assert applied(have, changes) == self.states[-1]
-
-    @rule(names=st.lists(item_ids, max_size=4))
-    def latest(self, names: list[str]) -> None:
-        have, found = self.states[self.folded], self.store.latest(names)
-        changes: list[Change] = [entry.change for entries in found.values() for entry in entries]
-        now = applied(have, changes)
-        assert {name: now.get(name) for name in names} == {name: self.states[-1].get(name) for name in names}
-        assert all(len(entries) <= 3 for entries in found.values())
 
     @invariant()
     def stands_where_the_model_stands(self) -> None:

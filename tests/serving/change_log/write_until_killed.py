@@ -18,7 +18,7 @@ def work(store: SqliteChangeStore, run: str, thread: int) -> None:
     for number in range(100_000):
         name = f"{run}-{thread}-{number}"
         changes = [upsert(name, payload=bytes(3000)), upsert(f"shared-{thread}", name)]
-        recorded = store.record(name, "upsert", name.encode(), changes, name.encode())
+        recorded = store.record(name, name.encode(), changes, name.encode())
         # One write of a short line to a pipe is not torn.
         os.write(1, f"{name} {recorded.first} {recorded.last}\n".encode())
 

@@ -25,7 +25,7 @@ from mmrec_serving.updates.replay import bring_forward, catalogue_name
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 POINTS = (
     "staged",
@@ -57,7 +57,7 @@ def record(root: Path, store: Path, *items: ItemInput) -> Recommender:
     engine = Recommender.load(root, device="cpu")
     changes = CatalogueChanges(engine, open_store(store, engine.bundle))
     changes.replay()
-    changes.upsert_many([UpsertRequest(items, wait_until_visible=True)])
+    changes.apply_many([UpsertRequest(items, wait_until_visible=True)])
     changes.close()
     return engine
 
@@ -126,7 +126,7 @@ def test_fields_that_were_replaced_are_replayed_compacted_and_folded(root: Path,
     column = "category"
 
     def upsert(changes: CatalogueChanges, *items: ItemInput, fields: tuple[str, ...] = ()) -> None:
-        (found,) = changes.upsert_many([UpsertRequest(items, fields=fields, wait_until_visible=True)])
+        (found,) = changes.apply_many([UpsertRequest(items, fields=fields, wait_until_visible=True)])
         assert isinstance(found, ChangeResults)
         assert found.refused == ()
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import ItemInput, ItemRecord
+from mmrec.contract.items import ItemFailure, ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError, UnavailableError
 from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from tests.serving.dict_engine import BASE, DictEngine
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Open:
@@ -28,11 +28,11 @@ class Open:
         self.changes = CatalogueChanges(self.engine, SqliteChangeStore(StoreConfig(folder), BASE.catalogue))
         self.replayed = self.changes.replay()
 
-    def upsert(self, *items: ItemInput | MmrecError, **named: object) -> ChangeResults | MmrecError:
-        return self.changes.upsert_many([UpsertRequest(items, **named)])[0]  # type: ignore[arg-type]
+    def upsert(self, *items: ItemInput | ItemFailure, **named: object) -> ChangeResults | MmrecError:
+        return self.changes.apply_many([UpsertRequest(items, **named)])[0]  # type: ignore[arg-type]
 
     def delete(self, *item_ids: str, **named: object) -> ChangeResults | MmrecError:
-        return self.changes.delete_many([DeleteRequest(item_ids, **named)])[0]  # type: ignore[arg-type]
+        return self.changes.apply_many([DeleteRequest(item_ids, **named)])[0]  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def errors(results: ChangeResults | MmrecError) -> list[type | None]:
 
 
 def test_what_was_acknowledged_is_there_at_the_next_start_without_an_encoder(live: Open, tmp_path: Path) -> None:
-    unread = InvalidArgumentError("no picture", field="image")
+    unread = ItemFailure("", InvalidArgumentError("no picture", field="image"))
     found = live.upsert(ItemInput("a", title="one"), ItemInput("b", title="bad"), unread, wait_until_visible=True)
     assert errors(found) == [None, InvalidArgumentError, InvalidArgumentError]
     assert isinstance(found, ChangeResults)

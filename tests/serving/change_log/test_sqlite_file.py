@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 
 from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidArgumentError
-from mmrec_serving.change_log import Change, Delete, Upsert
-from mmrec_serving.change_log.rows import COLUMNS, checksum, from_microseconds, pack, row_bytes, to_microseconds, unpack
+from mmrec_serving.change_log import Change, Delete, StoreConfig, Upsert
+from mmrec_serving.change_log.sqlite_file import COLUMNS, checksum, from_microseconds, pack, to_microseconds, unpack
 from tests.serving.change_log.making import upsert
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -26,7 +28,7 @@ upserts_of_anything = st.builds(
     ),
     payload=st.binary(max_size=40),
     encoder_version=texts,
-    fields=st.none() | st.lists(st.just("title") | ids.map("attributes.".__add__), min_size=1, max_size=3),
+    fields=st.lists(st.just("title") | ids.map("attributes.".__add__), max_size=3),
 )
 
 
@@ -53,13 +55,22 @@ def test_the_checksum_tells_kinds_and_borders_of_values_apart() -> None:
     assert len({checksum(values) for values in ([], [None], [""], [b""], ["1"], [1], ["1", ""], ["", "1"])}) == 8
 
 
-def test_the_size_of_a_row_is_that_of_its_texts_and_bytes() -> None:
-    assert row_bytes(pack(Delete("abc"))) == 67
-
-
 def test_moments_are_kept_to_the_microsecond_in_any_zone() -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=5)))
     assert from_microseconds(to_microseconds(moment)) == moment
     assert from_microseconds(0) == datetime(1970, 1, 1, tzinfo=UTC)
     with pytest.raises(InvalidArgumentError, match="has no time zone"):
         to_microseconds(datetime(2026, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"busy_timeout_s": -1.0}, "busy_timeout_s is -1.0"),
+        ({"busy_timeout_s": float("nan")}, "busy_timeout_s is nan"),
+        ({"keep_requests": timedelta(0)}, "keep_requests is 0:00:00; it must be from a second"),
+    ],
+)
+def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        StoreConfig(Path("store"), **values)

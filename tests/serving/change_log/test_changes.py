@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,11 +9,47 @@ from hypothesis import strategies as st
 from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidArgumentError
 from mmrec_serving.change_log import Change, Delete, Upsert
-from mmrec_serving.change_log.merging import merged
+from mmrec_serving.change_log.changes import merged
 from tests.serving.change_log.making import upsert
 from tests.serving.change_log.model import applied, changes, upserts
 
 of_one_item = upserts(st.just("a")) | st.just(Delete("a"))
+
+
+def test_the_item_of_an_upsert_takes_its_id() -> None:
+    assert Upsert("a", ItemInput(title="mug")).item == ItemInput("a", "mug")
+
+
+def test_a_list_of_fields_is_put_in_order_and_all_attributes_cover_each() -> None:
+    change = Upsert("a", ItemInput(title="mug"), fields=("title", "attributes.price", "attributes", "title"))
+    assert change.fields == ("attributes", "title")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"item_id": ""}, "item_id is empty"),
+        ({"item_id": 7}, "ids are strings"),
+        ({"item": ItemInput("b", "mug")}, "item.item_id is 'b' in a change of 'a'"),
+        ({"payload": "text"}, "payload is a str; it must be bytes"),
+        ({"payload": bytes(64 * 2**20 + 1)}, "payload has 67,108,865 bytes; at most 67,108,864"),
+        ({"encoder_version": "\ud800"}, "half of a surrogate pair"),
+        ({"fields": ("price",)}, "fields has 'price'; what can be replaced is title, .* and attributes.NAME"),
+        ({"fields": ("attributes.",)}, "fields has 'attributes.'"),
+        ({"fields": "title"}, "fields is the single string 'title'"),
+    ],
+)
+def test_an_upsert_that_breaks_a_rule_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        Upsert(**{"item_id": "a", "item": ItemInput(title="mug"), **values})
+
+
+def test_a_delete_names_an_item() -> None:
+    with pytest.raises(InvalidArgumentError, match="item_id is empty"):
+        Delete("")
+
+
+# --- two changes of one item --------------------------------------------------------------------------------
 
 
 def test_fields_are_put_over_the_item_and_what_is_not_named_stays() -> None:

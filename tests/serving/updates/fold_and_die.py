@@ -38,7 +38,7 @@ def served(number: int) -> dict[str, object]:
         "recorded": state.position,
     }
     upsert = UpsertRequest((ItemInput(f"n{number}", title="a lamp"), ItemInput("last", title=f"lamp {number}")))
-    for done in (*changes.upsert_many([upsert]), *changes.delete_many([DeleteRequest((f"p{number + 1:04}",))])):
+    for done in changes.apply_many([upsert, DeleteRequest((f"p{number + 1:04}",))]):
         assert isinstance(done, ChangeResults), done
         assert not done.refused, done
     changes.close()

@@ -30,7 +30,7 @@ for name, request in (
     ("gone", DeleteRequest(("old", "ghost"), request_id="2")),
     ("newer", UpsertRequest((ItemInput("new", title="second"),), request_id="3", wait_until_visible=True)),
 ):
-    (result,) = (changes.upsert_many if isinstance(request, UpsertRequest) else changes.delete_many)([request])
+    (result,) = changes.apply_many([request])
     if isinstance(result, Exception):
         raise result
     print(name, flush=True)

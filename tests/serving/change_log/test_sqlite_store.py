@@ -3,7 +3,6 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from mmrec_serving.change_log import (
     ChangeStore,
     Delete,
     Recorded,
+    RecordedRequest,
     Sequenced,
     SqliteChangeReader,
     SqliteChangeStore,
@@ -56,8 +56,8 @@ def test_changes_are_replayed_in_order_after_the_store_is_opened_again(config: S
     clock = Clock()
     whole = upsert("a", description="blue", image=b"\xff\xd8picture", attributes={"price": "3"})
     with SqliteChangeStore(config, "c1", clock=clock) as store:
-        assert store.record("r1", "upsert", D1, [whole, upsert("b")], b"one") == Recorded(1, 2, b"one")
-        assert store.record("", "delete", b"", [Delete("a")], b"two") == Recorded(3, 3, b"two")
+        assert store.record("r1", D1, [whole, upsert("b")], b"one") == Recorded(1, 2)
+        assert store.record("", b"", [Delete("a")], b"two") == Recorded(3, 3)
     with SqliteChangeStore(config, "c1") as store:
         assert numbered(store.replay()) == [(1, whole), (2, upsert("b")), (3, Delete("a"))]
         assert numbered(store.replay(2)) == [(3, Delete("a"))]
@@ -65,33 +65,33 @@ def test_changes_are_replayed_in_order_after_the_store_is_opened_again(config: S
         assert [[entry.sequence for entry in batch] for batch in store.replay(batch=2)] == [[1, 2], [3]]
         assert next(store.replay())[0] == Sequenced(1, clock.now, whole)
         assert store.position() == 3
-        assert store.record("r3", "upsert", D1, [upsert("c")], b"") == Recorded(4, 4, b"")
+        assert store.record("r3", D1, [upsert("c")], b"") == Recorded(4, 4)
 
 
 def test_a_replay_goes_on_to_what_is_recorded_meanwhile(store: SqliteChangeStore) -> None:
-    store.record("", "upsert", b"", [upsert("a"), upsert("b")], b"")
+    store.record("", b"", [upsert("a"), upsert("b")], b"")
     batches = store.replay(batch=1)
     assert next(batches)[0].sequence == 1
-    store.record("", "upsert", b"", [upsert("c")], b"")
+    store.record("", b"", [upsert("c")], b"")
     assert [entry.sequence for batch in batches for entry in batch] == [2, 3]
 
 
 def test_a_batch_ends_where_it_is_large(store: SqliteChangeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmrec_serving.change_log.reading._BATCH_BYTES", 40_000)
+    monkeypatch.setattr("mmrec_serving.change_log.sqlite_reader._BATCH_BYTES", 40_000)
     large = upsert("a", payload=bytes(30_000))
-    store.record("", "upsert", b"", [large, large, upsert("b")], b"")
+    store.record("", b"", [large, large, upsert("b")], b"")
     assert [len(batch) for batch in store.replay()] == [2, 1]
 
 
 def test_a_request_may_have_no_changes_and_its_reply_is_kept(store: SqliteChangeStore) -> None:
-    assert store.record("r1", "delete", D1, [], b"nothing") == Recorded(1, 0, b"nothing")
-    assert store.record("r1", "delete", D1, [], b"") == Recorded(1, 0, b"nothing", repeated=True)
-    assert store.record("", "delete", b"", [], b"nothing") == Recorded(1, 0, b"nothing")
+    assert store.record("r1", D1, [], b"nothing") == Recorded(1, 0)
+    assert store.find("r1") == RecordedRequest(D1, 0, b"nothing")
+    assert store.record("", b"", [], b"nothing") == Recorded(1, 0)
     assert store.position() == 0
 
 
 def test_commits_wait_for_the_disk(store: SqliteChangeStore) -> None:
-    with store._writer.transaction() as (db, _):
+    with store._transaction("record") as (db, _):
         assert db.execute("PRAGMA synchronous").fetchone() == (2,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -99,16 +99,15 @@ def test_commits_wait_for_the_disk(store: SqliteChangeStore) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("r" * 129, "upsert", D1, [], b""), "request_id has 129 characters; at most 128"),
-        (("r", "upsert", b"", [], b""), "digest is empty; pass what stands for the request"),
-        (("r", "upsert", bytes(65), [], b""), "digest has 65 bytes; at most 64"),
-        (("r", "upsert", D1, [Delete("a")], b""), r"changes\[0\] is a Delete"),
-        (("r", "upsert", D1, "ab", b""), "changes is the single string"),
-        (("r", "upsert", D1, [], "reply"), "reply is a str"),
+        (("r" * 129, D1, [], b""), "request_id has 129 characters; at most 128"),
+        (("r", b"", [], b""), "digest is empty; pass what stands for the request"),
+        (("r", bytes(65), [], b""), "digest has 65 bytes; at most 64"),
+        (("r", D1, "ab", b""), "changes is the single string"),
+        (("r", D1, [], "reply"), "reply is a str"),
     ],
 )
 def test_a_request_that_breaks_a_rule_is_refused(
-    store: SqliteChangeStore, arguments: tuple[str, str, bytes, list[Change], bytes], message: str
+    store: SqliteChangeStore, arguments: tuple[str, bytes, list[Change], bytes], message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         store.record(*arguments)  # type: ignore[arg-type]
@@ -127,74 +126,52 @@ def test_numbers_out_of_range_are_refused(store: SqliteChangeStore) -> None:
 # --- request ids --------------------------------------------------------------------------------------------
 
 
-def test_a_request_sent_again_changes_nothing_and_has_the_first_reply(config: StoreConfig) -> None:
-    with SqliteChangeStore(config, "c1") as store:
-        store.record("r1", "upsert", D1, [upsert("a")], b"first")
-        assert store.record("r1", "upsert", D1, [upsert("a")], b"second") == Recorded(1, 1, b"first", repeated=True)
-    with SqliteChangeStore(config, "c1") as store:
-        assert store.record("r1", "upsert", D1, [upsert("a")], b"third") == Recorded(1, 1, b"first", repeated=True)
-        assert store.position() == 1
-
-
-def test_an_id_of_another_request_is_refused(store: SqliteChangeStore) -> None:
-    store.record("r1", "upsert", D1, [upsert("a")], b"")
-    for kind, digest, changes in (("upsert", D2, [upsert("a")]), ("delete", D1, [Delete("a")])):
-        with pytest.raises(
-            FailedPreconditionError,
-            match=r"request_id 'r1' was used at 20.* UTC for another upsert request; give every request an id of",
-        ):
-            store.record("r1", kind, digest, changes, b"")  # type: ignore[arg-type]
-    assert store.position() == 1
+def test_a_request_is_found_by_its_id_and_not_recorded_again(config: StoreConfig) -> None:
+    for expected in (Recorded(1, 1), None, None):
+        with SqliteChangeStore(config, "c1", clock=Clock()) as store:
+            if expected is not None:
+                assert store.find("r1") is None
+                assert store.record("r1", D1, [upsert("a")], b"first") == expected
+            for digest in (D1, D2):
+                message = "request_id 'r1' was recorded at 2026-01-01 00:00:00 UTC; give every request an id of its"
+                with pytest.raises(FailedPreconditionError, match=message):
+                    store.record("r1", digest, [upsert("a")], b"second")
+            assert store.find("r1") == RecordedRequest(D1, 1, b"first")
+            assert store.position() == 1
 
 
 def test_without_an_id_the_same_is_done_again(store: SqliteChangeStore) -> None:
-    assert store.record("", "upsert", D1, [upsert("a")], b"").last == 1
-    assert store.record("", "upsert", D1, [upsert("a")], b"").last == 2
+    assert store.record("", D1, [upsert("a")], b"").last == 1
+    assert store.record("", D1, [upsert("a")], b"").last == 2
+    assert store.find("") is None
 
 
 def test_an_id_protects_for_a_day_and_may_then_be_used_again(config: StoreConfig) -> None:
     clock = Clock()
     with SqliteChangeStore(config, "c1", clock=clock) as store:
-        store.record("r1", "upsert", D1, [upsert("a")], b"first")
+        store.record("r1", D1, [upsert("a")], b"first")
         clock.now += timedelta(hours=24)
         assert store.forget(clock.now + timedelta(days=9)) == 0  # it protects still
-        assert store.record("r1", "upsert", D1, [upsert("a")], b"second").repeated
+        assert store.find("r1") == RecordedRequest(D1, 1, b"first")
         clock.now += timedelta(microseconds=1)
-        assert store.record("r1", "upsert", D2, [upsert("a")], b"second") == Recorded(2, 2, b"second")
+        assert store.find("r1") is None
+        assert store.record("r1", D2, [upsert("a")], b"second") == Recorded(2, 2)
         clock.now += timedelta(hours=25)
-        store.record("r2", "upsert", D1, [upsert("a")], b"")
+        store.record("r2", D1, [upsert("a")], b"")
         assert store.forget(clock.now) == 1
-        assert store.record("r2", "upsert", D1, [upsert("a")], b"").repeated
+        assert store.find("r2") is not None
         with pytest.raises(InvalidArgumentError, match="has no time zone"):
             store.forget(datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None))
-
-
-# --- what happened last -------------------------------------------------------------------------------------
-
-
-def test_the_latest_of_an_item_is_one_change_with_all_that_counts(store: SqliteChangeStore) -> None:
-    store.record("", "upsert", b"", [upsert("a"), upsert("b", description="blue"), upsert("c")], b"")
-    store.record("", "upsert", b"", [upsert("b", "cup", ("title",)), upsert("d", "pan", ("title",))], b"")
-    store.record("", "delete", b"", [Delete("c"), Delete("e")], b"")
-    store.record("", "upsert", b"", [upsert("e", "pot", ("title",))], b"")
-    found = store.latest(["a", "b", "c", "d", "e", "f", "a"])
-    assert {name: [(one.sequence, one.change) for one in entry] for name, entry in found.items()} == {
-        "a": [(1, upsert("a"))],
-        "b": [(4, upsert("b", "cup", description="blue"))],
-        "c": [(6, Delete("c"))],
-        "d": [(5, upsert("d", "pan", ("title",)))],
-        "e": [(7, Delete("e")), (8, upsert("e", "pot", ("title",)))],
-    }
 
 
 # --- folding ------------------------------------------------------------------------------------------------
 
 
 def test_compacting_keeps_an_items_last_change_and_every_delete(store: SqliteChangeStore) -> None:
-    store.record("", "upsert", b"", [upsert("a"), upsert("b", description="blue"), upsert("c")], b"")
-    store.record("", "upsert", b"", [upsert("a", "cup"), upsert("b", "pan", ("title",))], b"")
-    store.record("", "delete", b"", [Delete("c")], b"")
-    store.record("", "upsert", b"", [upsert("a", "pot")], b"")
+    store.record("", b"", [upsert("a"), upsert("b", description="blue"), upsert("c")], b"")
+    store.record("", b"", [upsert("a", "cup"), upsert("b", "pan", ("title",))], b"")
+    store.record("", b"", [Delete("c")], b"")
+    store.record("", b"", [upsert("a", "pot")], b"")
     assert store.compact(6) == 3
     assert numbered(store.replay()) == [
         (4, upsert("a", "cup")),
@@ -209,15 +186,15 @@ def test_compacting_keeps_an_items_last_change_and_every_delete(store: SqliteCha
 
 def test_compacting_goes_through_more_items_than_one_slice(store: SqliteChangeStore) -> None:
     for _ in range(2):
-        store.record("", "upsert", b"", [upsert(f"i{number}") for number in range(450)], b"")
+        store.record("", b"", [upsert(f"i{number}") for number in range(450)], b"")
     assert store.compact(900) == 450
     assert [number for number, _ in numbered(store.replay())] == list(range(451, 901))
 
 
 def test_dropping_waits_for_a_base_that_holds_the_changes_and_numbers_go_on(config: StoreConfig) -> None:
     with SqliteChangeStore(config, "c1") as store:
-        store.record("", "upsert", b"", [upsert("a"), upsert("b")], b"")
-        store.record("", "delete", b"", [Delete("a")], b"")
+        store.record("", b"", [upsert("a"), upsert("b")], b"")
+        store.record("", b"", [Delete("a")], b"")
         with pytest.raises(FailedPreconditionError, match="upto is 2, and the catalogue 'c1' holds changes up to 0"):
             store.drop_folded(2)
         store.rebase("c2", 3)
@@ -227,13 +204,13 @@ def test_dropping_waits_for_a_base_that_holds_the_changes_and_numbers_go_on(conf
         assert store.drop_folded(3) == 0
     with SqliteChangeStore(config, "c2") as store:
         assert store.state() == StoreState("c2", position=3, folded=3, dropped=3)
-        assert store.record("", "upsert", b"", [upsert("c")], b"").first == 4
+        assert store.record("", b"", [upsert("c")], b"").first == 4
         assert numbered(store.replay()) == [(4, upsert("c"))]
 
 
 def test_a_store_of_another_base_is_refused_with_what_to_do_and_nothing_is_lost(config: StoreConfig) -> None:
     with SqliteChangeStore(config, "c1") as store:
-        store.record("", "upsert", b"", [upsert("a")], b"")
+        store.record("", b"", [upsert("a")], b"")
     message = r"has changes to the catalogue 'c1', up to number 1, and is opened for 'c2'.*new store folder.*rebase\("
     with pytest.raises(FailedPreconditionError, match=message):
         SqliteChangeStore(config, "c2")
@@ -247,7 +224,7 @@ def test_a_store_of_another_base_is_refused_with_what_to_do_and_nothing_is_lost(
 
 def test_a_base_that_was_announced_takes_over_when_it_is_opened(config: StoreConfig) -> None:
     with SqliteChangeStore(config, "c1") as store:
-        store.record("", "upsert", b"", [upsert("a"), upsert("b")], b"")
+        store.record("", b"", [upsert("a"), upsert("b")], b"")
         store.announce("c2", 1)
         assert numbered(store.replay()) == [(1, upsert("a")), (2, upsert("b"))]
     with SqliteChangeReader(config, "c2") as reader:  # published; the writer has not come that far
@@ -260,7 +237,7 @@ def test_a_base_that_was_announced_takes_over_when_it_is_opened(config: StoreCon
 
 
 def test_a_base_may_be_gone_back_to_until_something_is_dropped(store: SqliteChangeStore) -> None:
-    store.record("", "upsert", b"", [upsert("a"), upsert("b")], b"")
+    store.record("", b"", [upsert("a"), upsert("b")], b"")
     store.rebase("c2", 2)
     store.rebase("c1", 0)
     assert len(numbered(store.replay())) == 2
@@ -271,7 +248,7 @@ def test_a_base_may_be_gone_back_to_until_something_is_dropped(store: SqliteChan
 
 
 def test_what_no_base_can_hold_is_refused(store: SqliteChangeStore) -> None:
-    store.record("", "upsert", b"", [upsert("a")], b"")
+    store.record("", b"", [upsert("a")], b"")
     with pytest.raises(InvalidArgumentError, match=r"upto is 2; .* to 1 \(the last there is\)"):
         store.rebase("c2", 2)
     with pytest.raises(InvalidArgumentError, match="new_base is empty"):
@@ -290,7 +267,7 @@ def test_what_no_base_can_hold_is_refused(store: SqliteChangeStore) -> None:
 def test_a_reader_of_the_base_of_before_goes_on_until_it_would_miss_something(
     store: SqliteChangeStore, config: StoreConfig
 ) -> None:
-    store.record("", "upsert", b"", [upsert("a"), upsert("b"), upsert("c")], b"")
+    store.record("", b"", [upsert("a"), upsert("b"), upsert("c")], b"")
     with SqliteChangeReader(config, "c1") as reader:
         batches = reader.replay(batch=1)
         assert numbered([next(batches)]) == [(1, upsert("a"))]
@@ -301,7 +278,7 @@ def test_a_reader_of_the_base_of_before_goes_on_until_it_would_miss_something(
             FailedPreconditionError, match=r"changes 3 to 3 .* were dropped, because the catalogue 'c2' holds them"
         ):
             next(batches)
-        store.record("", "upsert", b"", [upsert("d")], b"")
+        store.record("", b"", [upsert("d")], b"")
         assert numbered(reader.replay(3)) == [(4, upsert("d"))]
 
 
@@ -309,10 +286,9 @@ def test_a_reader_reads_after_the_writer_has_gone_and_finds_none_where_none_was(
     with pytest.raises(NotFoundError, match="there is no store of catalogue changes"):
         SqliteChangeReader(config)
     with SqliteChangeStore(config, "c1") as store:
-        store.record("", "upsert", b"", [upsert("a")], b"")
+        store.record("", b"", [upsert("a")], b"")
     with SqliteChangeReader(config) as reader, SqliteChangeReader(config, "c1") as other:
         assert numbered(reader.replay()) == numbered(other.replay()) == [(1, upsert("a"))]
-        assert list(reader.latest(["a", "b"])) == ["a"]
 
 
 FOLLOW = """
@@ -344,7 +320,7 @@ def test_another_process_follows_while_this_one_writes_and_compacts(
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     for number in range(100):
-        store.record("", "upsert", b"", [upsert(f"i{at}", str(number)) for at in range(4)], b"")
+        store.record("", b"", [upsert(f"i{at}", str(number)) for at in range(4)], b"")
         if number % 10 == 9:
             store.compact(store.position() - 8)
     told, _ = child.communicate()
@@ -355,7 +331,7 @@ def test_what_is_closed_says_so(config: StoreConfig) -> None:
     store = SqliteChangeStore(config, "c1")
     store.close()
     store.close()
-    for call in (store.position, lambda: store.record("", "upsert", b"", [], b""), lambda: store.compact(1)):
+    for call in (store.position, lambda: store.record("", b"", [], b""), lambda: store.compact(1)):
         with pytest.raises(UnavailableError, match="is closed"):
             call()
 
@@ -369,9 +345,9 @@ def test_many_threads_record_and_read_and_every_change_has_a_number_of_its_own(s
         for number in range(12):
             name = f"{thread}-{number}"
             changes: Sequence[Change] = [upsert(name), upsert("shared", name)]
-            done.append(store.record(name, "upsert", name.encode(), changes, name.encode()))
+            done.append(store.record(name, name.encode(), changes, name.encode()))
             # What was recorded is there for whoever reads from then on.
-            assert [one.sequence for one in store.latest([name])[name]] == [done[-1].first]
+            assert numbered(store.replay(done[-1].first - 1))[0] == (done[-1].first, upsert(name))
             if number == 6:
                 store.compact(done[-1].last)
         return done
@@ -379,54 +355,42 @@ def test_many_threads_record_and_read_and_every_change_has_a_number_of_its_own(s
     with ThreadPoolExecutor(8) as pool:
         results = [recorded for done in pool.map(work, range(8)) for recorded in done]
     assert sorted(recorded.first for recorded in results) == list(range(1, 193, 2))
-    assert all(recorded.last == recorded.first + 1 and not recorded.repeated for recorded in results)
+    assert all(recorded.last == recorded.first + 1 for recorded in results)
     assert store.position() == 192
     assert store.compact(192) > 0
     assert len(numbered(store.replay())) == 97
 
 
-def test_of_the_same_request_sent_by_many_threads_at_once_one_is_done(store: SqliteChangeStore) -> None:
+def test_of_the_same_request_sent_by_many_threads_at_once_one_is_recorded(store: SqliteChangeStore) -> None:
+    def work(thread: int) -> bool:
+        try:
+            return store.record("r1", D1, [upsert("a")], b"%d" % thread) == Recorded(1, 1)
+        except FailedPreconditionError:
+            return False
+
     with ThreadPoolExecutor(8) as pool:
-        results = list(
-            pool.map(lambda thread: store.record("r1", "upsert", D1, [upsert("a")], str(thread).encode()), range(8))
-        )
-    assert len({(recorded.first, recorded.last, recorded.reply) for recorded in results}) == 1
-    assert sorted(recorded.repeated for recorded in results) == [False] + [True] * 7
+        done = list(pool.map(work, range(8)))
+    assert sorted(done) == [False] * 7 + [True]
+    assert store.find("r1") == RecordedRequest(D1, 1, b"%d" % done.index(True))
+    assert store.position() == 1
 
 
-def test_requests_that_wait_together_are_one_commit_and_one_that_fails_takes_no_other_with_it(
-    config: StoreConfig,
-) -> None:
-    commits: list[str] = []
-    first_in, go_on = threading.Event(), threading.Event()
+def test_requests_are_recorded_while_long_work_goes_on(config: StoreConfig) -> None:
+    recorded: list[int] = []
 
     def failpoint(name: str) -> None:
-        commits.extend([name] if name == "after-commit" else [])
-        if name == "before-begin" and not first_in.is_set():
-            first_in.set()
-            assert go_on.wait(60)
+        if name == "after-compaction-commit":
+            recorded.append(store.record("", b"", [upsert("new")], b"").last)
 
-    with SqliteChangeStore(config, "c1", failpoint=failpoint) as store, ThreadPoolExecutor(8) as pool:
-        first = pool.submit(store.record, "r1", "upsert", D1, [upsert("a")], b"")
-        assert first_in.wait(60)
-        others = [
-            pool.submit(store.record, name, "upsert", digest, [upsert("b"), upsert("c")], b"")
-            for name, digest in [("r2", D1), ("r1", D2), ("r3", D1), ("r1", D1)]
-        ]
-        while store._writer.waiting < 4:
-            threading.Event().wait(0.01)
-        go_on.set()
-        assert first.result() == Recorded(1, 1, b"")
-        assert {others[at].result().first for at in (0, 2)} == {2, 4}
-        with pytest.raises(FailedPreconditionError, match="request_id 'r1' was used"):
-            others[1].result()
-        assert others[3].result() == Recorded(1, 1, b"", repeated=True)
-        assert len(commits) == 2
-        assert store.position() == 5
+    with SqliteChangeStore(config, "c1", failpoint=failpoint) as store:
+        for _ in range(2):
+            store.record("", b"", [upsert(f"i{number:03}") for number in range(450)], b"")
+        assert store.compact(900) == 450
+        assert recorded == [901, 902, 903]
 
 
 def test_any_sqlite_shell_can_look_at_it(store: SqliteChangeStore, config: StoreConfig) -> None:
-    store.record("", "upsert", b"", [upsert("a", "Häferl", attributes={"price": "3"})], b"")
+    store.record("", b"", [upsert("a", "Häferl", attributes={"price": "3"})], b"")
     with sqlite3.connect(config.folder / "changes.sqlite") as db:
         rows = db.execute("SELECT item_id, title, attributes FROM changes").fetchall()
     db.close()

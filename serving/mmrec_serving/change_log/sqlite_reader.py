@@ -1,27 +1,33 @@
-"""Reading a store's changes, in the process that writes them and in any other.
+"""Reading the changes of a store, in the process that writes them and in any other.
 
 Unit of work: one batch, read as of one moment. No read stays open between batches, so that a slow reader neither
-holds up the writer nor lets its log grow. Knows nothing of writing.
+delays the writer nor lets its log grow.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
+from typing import Any, Self
 
-from mmrec.contract.rules import Ids, Whole
+from mmrec.contract.rules import Whole
 from mmrec.errors import FailedPreconditionError, NotFoundError, UnavailableError
-from mmrec_serving.change_log.config import StoreConfig
-from mmrec_serving.change_log.database import STORE_FILE, check, connect, read_state
+from mmrec_serving.change_log.changes import Sequenced, StoreState
 from mmrec_serving.change_log.failures import damaged, naming_failures
-from mmrec_serving.change_log.merging import merged
-from mmrec_serving.change_log.rows import COLUMNS, from_microseconds, unpack
-from mmrec_serving.change_log.values import Sequenced, StoreState
+from mmrec_serving.change_log.sqlite_file import (
+    COLUMNS,
+    STORE_FILE,
+    StoreConfig,
+    check,
+    connect,
+    from_microseconds,
+    read_state,
+    unpack,
+)
 
 _MOST = 100_000
 _BATCH_BYTES = 64 * 1024 * 1024
@@ -33,7 +39,7 @@ class SqliteChangeReader:
     """A store opened for reading alone; a `ChangeReader`. For any number of threads.
 
     Args:
-        config: Where it lies.
+        config: The place of the store.
         base: Version of the catalogue that the reader has; None: that of the store, whichever it is.
 
     Raises:
@@ -43,24 +49,24 @@ class SqliteChangeReader:
     """
 
     def __init__(self, config: StoreConfig, base: str | None = None) -> None:
-        self._folder = config.folder
+        self._config = config
         self._asked = base
         self._lock = Lock()
-        path = config.folder / STORE_FILE
-        if not path.exists():
-            raise NotFoundError(f"there is no store of catalogue changes in {str(config.folder)!r}; name its folder")
-        with naming_failures(config.folder):
-            db = connect(path, config.busy_timeout_s, read_only=True)
+        folder = config.folder
+        if not (folder / STORE_FILE).exists():
+            raise NotFoundError(f"there is no store of catalogue changes in {str(folder)!r}; name its folder")
+        with naming_failures(folder):
+            db = connect(config, read_only=True)
             try:
-                state = check(db, config.folder, whole=False)
+                state = check(db, folder, whole=False)
                 if base is not None and base not in (state.base, state.successor):
-                    raise other_base(config.folder, base, state)
+                    raise other_base(folder, base, state)
             except BaseException:
                 db.close()
                 raise
         self._db: sqlite3.Connection | None = db
 
-    def __enter__(self) -> SqliteChangeReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -76,7 +82,7 @@ class SqliteChangeReader:
     def state(self) -> StoreState:
         """See `ChangeReader`."""
         with self._reading() as db:
-            return self._state(db)
+            return read_state(db, self._config.folder)
 
     def position(self) -> int:
         """See `ChangeReader`."""
@@ -86,16 +92,6 @@ class SqliteChangeReader:
         """See `ChangeReader`."""
         after = checked_sequence(after, "after")
         return self._batches(after, Whole(1, _MOST, f"be from 1 to {_MOST:,}").check(batch, "batch"))
-
-    def latest(self, item_ids: Sequence[str]) -> Mapping[str, tuple[Sequenced, ...]]:
-        """See `ChangeReader`."""
-        found: dict[str, tuple[Sequenced, ...]] = {}
-        with self._reading() as db:
-            for item_id in dict.fromkeys(Ids(None).check(item_ids, "item_ids")):
-                numbers = counting(db, item_id)
-                if numbers:
-                    found[item_id] = folded_up([read_change(db, self._folder, number) for number in numbers])
-        return found
 
     def close(self) -> None:
         """See `ChangeReader`."""
@@ -113,10 +109,10 @@ class SqliteChangeReader:
         changes: list[Sequenced] = []
         size = 0
         with self._reading() as db:
-            after = self._start(self._state(db), after)
+            after = self._start(read_state(db, self._config.folder), after)
             rows = db.execute(f"{_SELECT} WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, batch))
             for row in rows:
-                changes.append(_sequenced(self._folder, row))
+                changes.append(_sequenced(self._config.folder, row))
                 size += sum(len(value) for value in row if isinstance(value, str | bytes))
                 if size >= _BATCH_BYTES:
                     break
@@ -124,31 +120,25 @@ class SqliteChangeReader:
         return changes
 
     def _start(self, state: StoreState, after: int) -> int:
-        """What need not be read is that up to this number."""
+        """Changes up to this number need not be read."""
         if self._asked is None or self._asked == state.base:
             return max(after, state.folded)
         if self._asked == state.successor:
             return max(after, state.successor_holds)
         if after < state.dropped:
             raise FailedPreconditionError(
-                f"changes {after + 1} to {state.dropped} of the store in {str(self._folder)!r} were dropped, because "
-                f"the catalogue {state.base!r} holds them, and this reader has {self._asked!r}; load {state.base!r} "
-                "and replay from there"
+                f"changes {after + 1} to {state.dropped} of the store in {str(self._config.folder)!r} were dropped, "
+                f"because the catalogue {state.base!r} holds them, and this reader has {self._asked!r}; load "
+                f"{state.base!r} and replay from there"
             )
         return after
-
-    def _state(self, db: sqlite3.Connection) -> StoreState:
-        try:
-            return read_state(db)
-        except ValueError as err:
-            raise damaged(self._folder, f"the row of its state: {err}") from err
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Everything inside is read as of one moment."""
-        with self._lock, naming_failures(self._folder):
+        with self._lock, naming_failures(self._config.folder):
             if self._db is None:
-                raise UnavailableError(f"the store of catalogue changes in {str(self._folder)!r} is closed")
+                raise closed(self._config.folder)
             self._db.execute("BEGIN")
             try:
                 yield self._db
@@ -166,6 +156,11 @@ def checked_sequence(number: int, where: str) -> int:
     return Whole(0, 2**62, "be 0 or the number of a change").check(number, where)
 
 
+def closed(folder: Path) -> UnavailableError:
+    """The error of a store that is used after it was closed."""
+    return UnavailableError(f"the store of catalogue changes in {str(folder)!r} is closed")
+
+
 def other_base(folder: Path, base: str, state: StoreState) -> FailedPreconditionError:
     """The error of a store that extends another catalogue than the one at hand."""
     return FailedPreconditionError(
@@ -176,42 +171,18 @@ def other_base(folder: Path, base: str, state: StoreState) -> FailedPrecondition
     )
 
 
-def counting(db: sqlite3.Connection, item_id: str, upto: int = 2**62) -> list[int]:
-    """Numbers of an item's changes that still count: its last whole one, and what was replaced after it."""
-    numbers = []
-    rows = db.execute(
-        "SELECT sequence, deleted = 1 OR fields IS NULL FROM changes WHERE item_id = ? AND sequence <= ?"
-        " ORDER BY sequence DESC",
-        (item_id, upto),
-    )
-    for number, whole in rows:
-        numbers.append(number)
-        if whole:
-            break
-    rows.close()
-    return numbers[::-1]
-
-
-def folded_up(changes: Sequence[Sequenced]) -> tuple[Sequenced, ...]:
-    """Changes of one item, oldest first, with each merged into the one after it where that can be."""
-    left: list[Sequenced] = []
-    for entry in changes:
-        change = merged(left[-1].change, entry.change) if left else None
-        if change is None:
-            left.append(entry)
-        else:
-            left[-1] = replace(entry, change=change)
-    return tuple(left)
-
-
 def read_change(db: sqlite3.Connection, folder: Path, number: int) -> Sequenced:
-    """The change of a number that is there."""
+    """The change of a number that is there.
+
+    Raises:
+        BundleError: it is damaged.
+    """
     return _sequenced(folder, db.execute(f"{_SELECT} WHERE sequence = ?", (number,)).fetchone())
 
 
-def _sequenced(folder: Path, row: Sequence[object]) -> Sequenced:
+def _sequenced(folder: Path, row: Sequence[Any]) -> Sequenced:
     number, recorded_us, *content = row
     try:
-        return Sequenced(int(number), from_microseconds(int(recorded_us)), unpack(content))  # type: ignore[call-overload]
+        return Sequenced(int(number), from_microseconds(int(recorded_us)), unpack(content))
     except (ValueError, OverflowError) as err:
         raise damaged(folder, f"change {number}: {err}") from err

@@ -1,0 +1,180 @@
+"""Changes of catalogue items as values, each with its number, and the state of the store that keeps them.
+
+Unit of work: one change of one item. Knows nothing of files, SQL, gRPC, torch or models; vectors are bytes to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from mmrec.contract.field_mask import FieldMask, replaced_words
+from mmrec.contract.items import ItemInput
+from mmrec.contract.rules import Id, Text
+from mmrec.errors import InvalidArgumentError
+
+MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+"""Largest payload of one item, in bytes."""
+MAX_VERSION_CHARS = 1_000
+"""Longest version of an encoder or of a base, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """An item that is added or replaced, or of which some fields are.
+
+    Attributes:
+        item_id: Not empty.
+        item: The item with its picture's encoded bytes. Its own `item_id` is the same, or empty, which is made so.
+        payload: The caller's own bytes, never looked into: the encoded item, so that a replay needs no encoder. At most
+            `MAX_PAYLOAD_BYTES`. Empty where only `fields` are replaced and the encoded item stays what it was.
+        encoder_version: What the payload was made with, so that the caller can tell whether it still fits.
+        fields: Fields that are replaced in an item that exists, see `mmrec.contract.field_mask`; none for a whole item.
+    """
+
+    item_id: str
+    item: ItemInput
+    payload: bytes = b""
+    encoder_version: str = ""
+    fields: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_item_id(self.item_id)
+        if not self.item.item_id:
+            object.__setattr__(self, "item", replace(self.item, item_id=self.item_id))
+        if self.item.item_id != self.item_id:
+            raise InvalidArgumentError(
+                f"item.item_id is {self.item.item_id!r:.80} in a change of {self.item_id!r:.80}; give the same or none",
+                field="item.item_id",
+            )
+        object.__setattr__(self, "payload", checked_bytes(self.payload, "payload", MAX_PAYLOAD_BYTES))
+        Text(MAX_VERSION_CHARS).check(self.encoder_version, "encoder_version")
+        object.__setattr__(self, "fields", FieldMask().check(self.fields, "fields"))
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """An item that is removed. The catalogue need not have it."""
+
+    item_id: str
+
+    def __post_init__(self) -> None:
+        _check_item_id(self.item_id)
+
+
+Change: TypeAlias = Upsert | Delete
+"""One change of one item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequenced:
+    """A change that is durable.
+
+    Attributes:
+        sequence: Its number, 1 or more: higher than that of every change before it, and given once.
+        recorded_at: When it was recorded, in UTC.
+        change: The change.
+    """
+
+    sequence: int
+    recorded_at: datetime
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A request that is durable.
+
+    Attributes:
+        first: Number of its first change.
+        last: Number of its last change; ``first - 1`` where it had none. Whoever has replayed up to here has it all.
+    """
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """What is kept of a request with an id.
+
+    Attributes:
+        digest: Stands for its content.
+        last: Number of its last change.
+        reply: The answer to it.
+    """
+
+    digest: bytes
+    last: int
+    reply: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """The state of a store.
+
+    Attributes:
+        base: Version of the catalogue that its changes are made to.
+        position: Number of the last change that was ever recorded; 0: none.
+        folded: The base holds all changes up to this number.
+        dropped: Changes up to this number are no longer in the store; never more than `folded`.
+        successor: Version of the base that is to follow; empty: none was announced.
+        successor_holds: The successor holds all changes up to this number.
+    """
+
+    base: str
+    position: int = 0
+    folded: int = 0
+    dropped: int = 0
+    successor: str = ""
+    successor_holds: int = 0
+
+
+def merged(earlier: Change, later: Change) -> Change | None:
+    """The one change that does what these two of one item do; None where there is none.
+
+    Whatever the item was, applying both in turn and applying the merged one give the same item. None can be for fields
+    that are replaced in an item that was deleted before, which is the caller's to judge, and for fields of which
+    nothing would be left but an item without words and picture.
+    """
+    if earlier.item_id != later.item_id:
+        raise InvalidArgumentError(
+            f"changes of {earlier.item_id!r:.80} and of {later.item_id!r:.80} are not to be merged", field="item_id"
+        )
+    if isinstance(later, Delete) or not later.fields:
+        return later
+    if isinstance(earlier, Delete):
+        return None
+    words = replaced_words(earlier.item, later.item, later.fields)
+    image = later.item.image if "image" in later.fields else earlier.item.image
+    try:
+        item = ItemInput(later.item_id, words.title, words.description, image, words.attributes)
+    except InvalidArgumentError:
+        return None
+    encoded = later if later.payload else earlier
+    return replace(
+        later,
+        item=item,
+        payload=encoded.payload,
+        encoder_version=encoded.encoder_version,
+        fields=(*earlier.fields, *later.fields) if earlier.fields else (),
+    )
+
+
+def checked_bytes(value: object, where: str, most: int) -> bytes:
+    """Bytes, at most `most` of them.
+
+    Raises:
+        InvalidArgumentError: it is something else, or more.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise InvalidArgumentError(f"{where} is a {type(value).__name__}; it must be bytes", field=where)
+    data = bytes(value)
+    if len(data) > most:
+        raise InvalidArgumentError(f"{where} has {len(data):,} bytes; at most {most:,} are accepted", field=where)
+    return data
+
+
+def _check_item_id(item_id: str) -> None:
+    Id(empty="a change needs the id of its item").check(item_id, "item_id")

@@ -1,0 +1,351 @@
+"""The store of catalogue changes in one SQLite file: the default `ChangeStore`.
+
+Unit of work: one transaction, which is there whole or not at all. One process writes, which a lock file sees to;
+readers open a `SqliteChangeReader` beside it. Long work is cut into transactions so short that requests are recorded
+between two of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from threading import Lock
+
+from filelock import FileLock, Timeout
+
+from mmrec.contract.rules import MAX_REQUEST_ID_CHARS, Text, as_tuple
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec_serving.change_log.changes import (
+    MAX_PAYLOAD_BYTES,
+    MAX_VERSION_CHARS,
+    Change,
+    Recorded,
+    RecordedRequest,
+    Sequenced,
+    StoreState,
+    checked_bytes,
+    merged,
+)
+from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
+from mmrec_serving.change_log.failures import damaged, naming_failures
+from mmrec_serving.change_log.sqlite_file import (
+    COLUMNS,
+    LOCK_FILE,
+    StoreConfig,
+    check,
+    checksum,
+    connect,
+    create,
+    from_microseconds,
+    pack,
+    read_state,
+    to_microseconds,
+    write_state,
+)
+from mmrec_serving.change_log.sqlite_reader import (
+    SqliteChangeReader,
+    checked_sequence,
+    closed,
+    other_base,
+    read_change,
+)
+
+MAX_DIGEST_BYTES = 64
+_PAUSE_S = 0.001
+"""Between two transactions of long work: a lock is not fair, and requests would wait for all of it."""
+_SLICE_ITEMS = 200
+_SLICE_CHANGES = 1000
+_INTO_CHANGES = f"INTO changes (sequence, recorded_us, {', '.join(COLUMNS)}) VALUES (?, ?{', ?' * len(COLUMNS)})"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqliteChangeStore(SqliteChangeReader):
+    """A `ChangeStore` in a folder, held by this process until `close`. For any number of threads.
+
+    Args:
+        config: The place of the store; it is made where there is none.
+        base: Version of the catalogue that the changes are made to. A base that was announced becomes the store's.
+        clock: The time now, with a zone; for tests.
+        failpoint: For tests.
+
+    Raises:
+        InvalidArgumentError: the folder is a file, or `base` is empty.
+        FailedPreconditionError: another process writes to it; it extends another base or has another layout; or it
+            cannot be written to.
+        ResourceExhaustedError: the disk is full.
+        BundleError: it is damaged. It is left as it is.
+    """
+
+    def __init__(
+        self,
+        config: StoreConfig,
+        base: str,
+        *,
+        clock: Callable[[], datetime] = _utc_now,
+        failpoint: Failpoint = no_failpoint,
+    ) -> None:
+        self._clock, self._failpoint = clock, failpoint
+        self._config = config
+        self._writing = Lock()
+        self._process = os.getpid()
+        _check_base(base, "base")
+        if config.folder.exists() and not config.folder.is_dir():
+            raise InvalidArgumentError(
+                f"folder is {str(config.folder)!r}, which is a file; name a folder", field="folder"
+            )
+        with ExitStack() as stack, naming_failures(config.folder):
+            self._file_lock = _locked(config)
+            stack.callback(self._file_lock.release)
+            failpoint("after-lock")
+            create(config, base, failpoint)
+            self._write_db: sqlite3.Connection | None = connect(config)
+            stack.callback(self._write_db.close)
+            state = check(self._write_db, config.folder, whole=True)
+            self._write_db.execute("PRAGMA journal_mode = WAL")
+            if base != state.base:
+                if base != state.successor:
+                    raise other_base(config.folder, base, state)
+                self.rebase(base, state.successor_holds)
+            if state.dropped:
+                self.drop_folded(state.dropped)  # to the end, if a kill came in between
+            super().__init__(config)
+            stack.callback(super().close)
+            failpoint("after-open")
+            stack.pop_all()
+
+    def close(self) -> None:
+        """See `ChangeReader`. Waits for what is being written."""
+        self._failpoint("before-close")
+        super().close()  # before the writing connection, which then is the last one and empties the log
+        with self._writing:
+            db, self._write_db = self._write_db, None
+            if db is not None:
+                db.close()
+        self._file_lock.release()
+
+    # --- requests -------------------------------------------------------------------------------------------
+
+    def find(self, request_id: str) -> RecordedRequest | None:
+        """See `ChangeStore`."""
+        with self._reading() as db:
+            found = self._found(db, request_id)
+        return found and found[0]
+
+    def record(self, request_id: str, digest: bytes, changes: Sequence[Change], reply: bytes) -> Recorded:
+        """See `ChangeStore`."""
+        Text(MAX_REQUEST_ID_CHARS).check(request_id, "request_id")
+        digest = checked_bytes(digest, "digest", MAX_DIGEST_BYTES)
+        if request_id and not digest:
+            raise InvalidArgumentError(
+                "digest is empty; pass what stands for the request, as a SHA-256 of it", field="digest"
+            )
+        reply = checked_bytes(reply, "reply", MAX_PAYLOAD_BYTES)
+        rows = [pack(change) for change in as_tuple(changes, "changes", "changes")]
+        with self._transaction("record") as (db, state):
+            if request_id and (found := self._found(db, request_id)):
+                raise FailedPreconditionError(
+                    f"request_id {request_id!r} was recorded at {found[1]:%Y-%m-%d %H:%M:%S} UTC; give every request "
+                    "an id of its own"
+                )
+            first, now_us = state.position + 1, to_microseconds(self._clock())
+            for at, row in enumerate(rows):
+                if at == 1:
+                    self._failpoint("mid-record")
+                db.execute(f"INSERT {_INTO_CHANGES}", (first + at, now_us, *row))
+            last = state.position + len(rows)
+            if request_id:
+                entry = (request_id, digest, last, reply, now_us)
+                # In the place of one that is too old to count.
+                db.execute("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)", (*entry, checksum(entry)))
+            if rows:
+                write_state(db, replace(state, position=last))
+        return Recorded(first, last)
+
+    def forget(self, before: datetime) -> int:
+        """See `ChangeStore`."""
+        before_us = min(to_microseconds(before), to_microseconds(self._clock() - self._config.keep_requests))
+        with self._transaction("forget") as (db, _):
+            return db.execute("DELETE FROM requests WHERE recorded_us < ?", (before_us,)).rowcount
+
+    def _found(self, db: sqlite3.Connection, request_id: str) -> tuple[RecordedRequest, datetime] | None:
+        row = db.execute("SELECT * FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+        if row is None:
+            return None
+        if checksum(row[:-1]) != row[-1]:
+            raise damaged(self._config.folder, f"the row of request {request_id!r}: its checksum is another")
+        _, digest, last, reply, recorded_us, _ = row
+        recorded_at = from_microseconds(recorded_us)
+        if self._clock() - recorded_at > self._config.keep_requests:
+            return None
+        return RecordedRequest(digest, last, reply), recorded_at
+
+    # --- compaction -----------------------------------------------------------------------------------------
+
+    def read_as(self, base: str) -> SqliteChangeReader:
+        """See `ChangeStore`."""
+        return SqliteChangeReader(self._config, base)
+
+    def compact(self, upto: int) -> int:
+        """See `ChangeStore`. Requests are recorded between two slices of it."""
+        upto = checked_sequence(upto, "upto")
+        removed, after_item = 0, ""
+        while True:
+            with self._transaction("compaction") as (db, _):
+                items = [
+                    item_id
+                    for (item_id,) in db.execute(
+                        "SELECT item_id FROM changes WHERE item_id > ? AND sequence <= ? GROUP BY item_id"
+                        " HAVING count(*) > 1 ORDER BY item_id LIMIT ?",
+                        (after_item, upto, _SLICE_ITEMS),
+                    )
+                ]
+                for item_id in items:
+                    removed += self._compact_item(db, item_id, upto)
+                    self._failpoint("mid-compaction")
+            if len(items) < _SLICE_ITEMS:
+                return removed
+            after_item = items[-1]
+            time.sleep(_PAUSE_S)
+
+    def _compact_item(self, db: sqlite3.Connection, item_id: str, upto: int) -> int:
+        numbers = _effective_numbers(db, item_id, upto)
+        left: list[Sequenced] = []
+        for entry in (read_change(db, self._config.folder, number) for number in numbers if len(numbers) > 1):
+            change = merged(left[-1].change, entry.change) if left else None
+            if change is None:
+                left.append(entry)
+            else:
+                left[-1] = replace(entry, change=change)
+        if 0 < len(left) < len(numbers):
+            for entry in left:
+                row = (entry.sequence, to_microseconds(entry.recorded_at), *pack(entry.change))
+                db.execute(f"INSERT OR REPLACE {_INTO_CHANGES}", row)
+            numbers = [entry.sequence for entry in left]
+        return db.execute(
+            f"DELETE FROM changes WHERE item_id = ? AND sequence <= ? AND sequence NOT IN"
+            f" ({', '.join('?' * len(numbers))})",
+            (item_id, upto, *numbers),
+        ).rowcount
+
+    def announce(self, new_base: str, upto: int) -> None:
+        """See `ChangeStore`."""
+        with self._transaction("announce") as (db, state):
+            new = _following(state, new_base, upto)
+            if new.base == state.base:
+                raise InvalidArgumentError(f"new_base is {new_base!r:.80}, which is the base already", field="new_base")
+            write_state(db, replace(state, successor=new.base, successor_holds=new.folded))
+
+    def rebase(self, new_base: str, upto: int) -> None:
+        """See `ChangeStore`."""
+        with self._transaction("rebase") as (db, state):
+            write_state(db, _following(state, new_base, upto))
+
+    def drop_folded(self, upto: int) -> int:
+        """See `ChangeStore`. Requests are recorded between two slices of it."""
+        upto = checked_sequence(upto, "upto")
+        total = 0
+        while True:
+            with self._transaction("drop") as (db, state):
+                if upto > state.folded:
+                    raise FailedPreconditionError(
+                        f"upto is {upto}, and the catalogue {state.base!r} holds changes up to {state.folded}; call "
+                        "rebase with a catalogue that holds them first"
+                    )
+                # Before the first one goes: a reader of an older base must not miss one unawares.
+                write_state(db, replace(state, dropped=max(upto, state.dropped)))
+                dropped = db.execute(
+                    "DELETE FROM changes WHERE sequence IN"
+                    " (SELECT sequence FROM changes WHERE sequence <= ? ORDER BY sequence LIMIT ?)",
+                    (upto, _SLICE_CHANGES),
+                ).rowcount
+            total += dropped
+            if not dropped:
+                return total
+            time.sleep(_PAUSE_S)
+
+    # --- transactions ---------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, name: str) -> Iterator[tuple[sqlite3.Connection, StoreState]]:
+        """The connection inside a transaction, which is durable afterwards, and the state at its beginning."""
+        if os.getpid() != self._process:
+            raise FailedPreconditionError(
+                "the store of catalogue changes was opened before this process was forked; open a reader in the child"
+            )
+        folder = self._config.folder
+        with self._writing, naming_failures(folder):
+            db = self._write_db
+            if db is None:
+                raise closed(folder)
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db, read_state(db, folder)
+                self._failpoint(f"before-{name}-commit")
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        self._failpoint(f"after-{name}-commit")
+
+
+def _effective_numbers(db: sqlite3.Connection, item_id: str, upto: int) -> list[int]:
+    """Numbers of an item's changes that still have an effect: its last whole one, and the fields replaced after it."""
+    numbers = []
+    rows = db.execute(
+        "SELECT sequence, deleted = 1 OR fields IS NULL FROM changes WHERE item_id = ? AND sequence <= ?"
+        " ORDER BY sequence DESC",
+        (item_id, upto),
+    )
+    for number, whole in rows:
+        numbers.append(number)
+        if whole:
+            break
+    rows.close()
+    return numbers[::-1]
+
+
+def _locked(config: StoreConfig) -> FileLock:
+    config.folder.mkdir(parents=True, exist_ok=True)
+    # Any thread may close what another one opened.
+    lock = FileLock(config.folder / LOCK_FILE, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as err:
+        raise FailedPreconditionError(
+            f"another process is writing to the store of catalogue changes in {str(config.folder)!r}; end it, or give "
+            "another folder. Any number of processes may read"
+        ) from err
+    return lock
+
+
+def _following(state: StoreState, new_base: str, upto: int) -> StoreState:
+    """The state once another base has followed."""
+    _check_base(new_base, "new_base")
+    upto = checked_sequence(upto, "upto")
+    if not state.dropped <= upto <= state.position:
+        raise InvalidArgumentError(
+            f"upto is {upto}; the base must hold changes up to a number from {state.dropped} (the last that was "
+            f"dropped) to {state.position} (the last there is)",
+            field="upto",
+        )
+    if new_base == state.base and upto != state.folded:
+        raise InvalidArgumentError(
+            f"new_base is {new_base!r:.80}, the base already, which holds changes up to {state.folded}, not {upto}; a "
+            "catalogue of other content needs a version of its own",
+            field="new_base",
+        )
+    return replace(state, base=new_base, folded=upto, successor="", successor_holds=0)
+
+
+def _check_base(base: str, where: str) -> None:
+    if not Text(MAX_VERSION_CHARS).check(base, where):
+        raise InvalidArgumentError(f"{where} is empty; pass the version of the catalogue", field=where)
