@@ -2,9 +2,9 @@
 
 Works on arrays of channel features; knows nothing about where they come from. The weights of a weighted sum are fitted
 on validation questions only, in two deterministic steps. The first is a conditional logit, which is convex and
-maximises the likelihood of the targets. Most targets in a large catalogue rank so low in every channel that no blend can raise
-them; they would dominate the likelihood, so they are left out. The second is coordinate ascent on NDCG@10, as in
-learning to rank: one weight at a time, from the logit's weights and from the best single channel.
+maximises the likelihood of the targets. Most targets in a large catalogue rank so low in every channel that no blend
+can raise them; they would dominate the likelihood, so they are left out. The second is coordinate ascent on NDCG@10,
+as in learning to rank: one weight at a time, from the logit's weights and from the best single channel.
 
 Sources: McFadden 1974, "Conditional logit analysis of qualitative choice behavior"; Metzler and Croft 2007, "Linear
 feature-based models for information retrieval" (coordinate ascent on the metric).

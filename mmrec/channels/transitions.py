@@ -139,13 +139,8 @@ class TransitionGraph(NamedTuple):
         asked_XN = sp.csr_array((ones_X, rows_X, places), shape=(len(rows_X), self.counts.shape[0]))
         return self._strengths(asked_XN, config.two_hop)
 
-<<<<<<< HEAD
-    def over(self, items: int) -> TransitionGraph:
-        """The graph of a catalogue with more rows appended, which have no counts yet."""
-=======
     def resized(self, items: int) -> TransitionGraph:
-        """The graph of a catalogue with more rows after these, of which nothing is counted."""
->>>>>>> main
+        """The graph of a catalogue with more rows appended, which have no counts yet."""
         more = items - len(self.popularity_N)
         if not more:
             return self

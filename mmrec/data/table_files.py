@@ -20,12 +20,7 @@ from mmrec.data.problems import Problem
 TABLES = ("items", "events", "users")
 FORMATS = ("parquet", "csv", "tsv", "jsonl")
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".br": "brotli"}
-<<<<<<< HEAD
 """Suffix of compressed text files to the name of the compression."""
-SUFFIXES = (*(f".{kind}" for kind in FORMATS), *(f".{kind}{packing}" for packing in PACKINGS for kind in FORMATS[1:]))
-=======
-"""Suffixes of packed text files, and the name of what packs them."""
->>>>>>> main
 FORMAT_WORDS = ", ".join(f".{kind}" for kind in FORMATS)
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 

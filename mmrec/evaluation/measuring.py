@@ -1,12 +1,6 @@
 """Measures rankers chunk by chunk: ranks of the targets, list metrics, table rows with intervals.
 
-<<<<<<< HEAD
-Works on scores or lists of a chunk of questions; knows nothing about what made them. `measure_scorers` is the whole
-harness for anything that scores histories: it shuffles the catalogue first, because the order of rows may show when an
-item first appeared.
-=======
 Works on scores or lists of a chunk of questions; knows nothing about what made them.
->>>>>>> main
 """
 
 # Axes: B questions of a chunk, Q questions, N items, K list places, D embedding dimensions
@@ -132,40 +126,3 @@ def rows_of(ranks: Mapping[Key, Ranks], cutoffs: Sequence[int]) -> dict[Key, Met
                 name, ranks[key], remove_seen=seen == "removed", cutoffs=cutoffs, intervals=by_place[place]
             )
     return rows
-<<<<<<< HEAD
-
-
-def measure_scorers(
-    makers: Mapping[str, Callable[[Interactions, int], Scorer]],
-    split: LeaveOneOut,
-    items: int,
-    *,
-    cutoffs: Sequence[int] = CUTOFFS,
-    seed: int = 0,
-) -> dict[Key, MetricRow]:
-    """Measure anything that learns from training events and scores histories, such as the baselines of `floors`.
-
-    Catalogue rows are shuffled before a ranker sees any of them.
-
-    Args:
-        makers: By name: training events and the number of items in, a scorer out.
-        split: Training events and questions.
-        items: Size of the catalogue.
-        cutoffs: Ascending list lengths.
-        seed: Seed of the shuffle.
-    """
-    shuffled = relabel_split(split, shuffled_rows(items, seed))
-    scorers = {name: make(shuffled.train, items) for name, make in makers.items()}
-    popularity_N = np.bincount(shuffled.train.items_E, minlength=items).astype(np.float32)
-    measurement = Measurement(popularity_N, None, cutoffs)
-    test = shuffled.test
-    for begin in range(0, len(test.targets_U), QUESTIONS_AT_ONCE):
-        end = begin + QUESTIONS_AT_ONCE
-        chunk = QuestionChunk(test.histories[begin:end], test.targets_U[begin:end])
-        for name, score in scorers.items():
-            scores_BN = score(chunk.histories)
-            for remove_seen in (True, False):
-                measurement.add_scores(name, scores_BN, chunk, remove_seen=remove_seen)
-    return measurement.rows()
-=======
->>>>>>> main

@@ -19,7 +19,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.data.splits import Split
 from mmrec.evaluation.comparisons import Comparison, compare
 from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, popularity
-from mmrec.evaluation.measuring import QuestionChunk, Key, Measurement, seen_word
+from mmrec.evaluation.measuring import Key, Measurement, QuestionChunk, seen_word
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
 from mmrec.evaluation.slices import QuestionSlice, slice_rows
 from mmrec.recommender.ranker import CHANNELS, Ranker
