@@ -51,8 +51,9 @@ def without_failures(pairs: Pairs, failures: Sequence[PictureFailure]) -> tuple[
     training, held = len(readable.training_rows), len(readable.held_rows)
     if training < 2 or held < 1:
         raise InvalidDatasetError(
-            f"{len(unreadable):,} of {len(readable_M):,} pictures cannot be read, which leaves {training:,} pairs to "
-            f"train on and {held:,} held out; repair the pictures: mmrec check names them (the first: {unreadable[0][1]})"
+            f"{len(unreadable):,} of {len(readable_M):,} pictures cannot be read, which leaves {training:,} pairs "
+            f"to train on and {held:,} held out; repair the pictures: mmrec check names them "
+            f"(the first: {unreadable[0][1]})"
         )
     # Texts of unreadable pictures are not encoded.
     return readable._replace(train=readable.train.only(readable.training_rows)), unreadable
