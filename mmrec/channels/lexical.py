@@ -107,7 +107,7 @@ class LexicalIndex:
         self._base = _Postings(rows)
         self._delta: _Postings | None = None
 
-    def over(self, rows_M: npt.NDArray[np.int64], values: sp.csr_array) -> LexicalIndex:
+    def with_changes(self, rows_M: npt.NDArray[np.int64], values: sp.csr_array) -> LexicalIndex:
         """The index of a changed catalogue; this one stays as it is.
 
         Args:

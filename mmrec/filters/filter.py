@@ -81,7 +81,7 @@ class CatalogueFilter:
         self._columns: dict[str, FilterColumn] = {}
         self._cache = FilterCache(cache_size)
 
-    def over(self, catalogue: Catalogue, rows_M: Rows) -> CatalogueFilter:
+    def with_changes(self, catalogue: Catalogue, rows_M: Rows) -> CatalogueFilter:
         """The filters of a changed catalogue; these stay as they are. They say what filters made anew would say.
 
         Columns that were read are carried on where they have stayed of one kind, and are read anew when they are next

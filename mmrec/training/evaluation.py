@@ -19,7 +19,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.data.splits import Split
 from mmrec.evaluation.comparisons import Comparison, compare
 from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, popularity
-from mmrec.evaluation.measuring import Asked, Key, Measurement, seen_word
+from mmrec.evaluation.measuring import Key, Measurement, QuestionChunk, seen_word
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
 from mmrec.evaluation.slices import QuestionSlice, slice_rows
 from mmrec.recommender.ranker import CHANNELS, Ranker
@@ -197,7 +197,7 @@ def evaluate(
     width = max(ranker.parts.beam_width, max(cutoffs))
     progress.start("evaluate", len(test.targets_U), "users")
     for chunk in ranker.chunks(len(test.targets_U)):
-        asked = Asked(test.histories[chunk.begin : chunk.end], test.targets_U[chunk.begin : chunk.end])
+        asked = QuestionChunk(test.histories[chunk.begin : chunk.end], test.targets_U[chunk.begin : chunk.end])
         floor_scores = {name: score(asked.histories) for name, score in floors.items()}
         features: dict[str, npt.NDArray[np.float32]] = {}
         for remove_seen in (True, False):

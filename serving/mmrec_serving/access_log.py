@@ -69,7 +69,7 @@ class AccessLog:
         self._sum_up(now=True)
 
     def _sum_up(self, *, now: bool = False) -> None:
-        for (method, code), more in self._failures.over(now=now).items():
+        for (method, code), more in self._failures.ended(now=now).items():
             _log.log(_level(code), "%s %s %d more within %.0f s", method, code, more, INTERVAL_S)
 
     def _write(self, level: int, method: str, code: str, seconds: float, request_id: str) -> None:

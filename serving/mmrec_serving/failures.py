@@ -27,7 +27,7 @@ def conceal(error: BaseException) -> MmrecError:
         return error
     error_id = uuid.uuid4().hex[:12]
     place = _place(error)
-    _TRACEBACKS.over()
+    _TRACEBACKS.ended()
     if _TRACEBACKS.first(place):
         _log.error("internal error %s", error_id, exc_info=error)
     else:

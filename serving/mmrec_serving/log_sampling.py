@@ -37,7 +37,7 @@ class Bursts(Generic[K]):
             self._seen[kind] += 1
             return self._seen[kind] <= _IN_FULL
 
-    def over(self, *, now: bool = False) -> Mapping[K, int]:
+    def ended(self, *, now: bool = False) -> Mapping[K, int]:
         """What was not logged in full in an interval that is over, by kind; the next one begins then.
 
         Args:
