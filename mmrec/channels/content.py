@@ -23,11 +23,11 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ContentConfig:
-    """How a history is read.
+    """How history items are weighted.
 
     Attributes:
         decay: Weight of a history item relative to the one after it, above 0 to 1.
-        recent: History items that are read, the most recent ones.
+        recent: Number of most recent history items that are used.
     """
 
     decay: float = 0.7

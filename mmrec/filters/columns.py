@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.catalogue.column_kinds import FAMILIES, TEXT_ALWAYS, Tally, tally_of, whatever_is_odd
+from mmrec.catalogue.column_kinds import FAMILIES, TEXT_ALWAYS, Tally, tally_of, text_reason
 from mmrec.catalogue.segments import Segmented
 from mmrec.catalogue.text_columns import TextColumn
 from mmrec.catalogue.written_values import read_value
@@ -74,7 +74,7 @@ class FilterColumn(NamedTuple):
         """Why it is a text column, as a clause for an error message, with an example."""
         if self.tally is None:
             return "whatever it holds"
-        clause, row = whatever_is_odd(self.tally, self.texts)
+        clause, row = text_reason(self.tally, self.texts)
         if clause:
             return f"for {clause}"
         return "and has no value" if row is None else f"such as {self.texts[row].strip()!r:.60}"
@@ -105,7 +105,7 @@ class FilterColumn(NamedTuple):
         new = [texts[row] for row in rows]
         tally = self.tally
         if tally is not None:
-            tally = tally.moved(zip(rows, new, strict=True), (self.texts[row] for row in rows if row < known))
+            tally = tally.updated(zip(rows, new, strict=True), (self.texts[row] for row in rows if row < known))
             if tally.kind != self.kind:
                 return None
         values_N = self.values_N.replaced(np.array(rows, np.int64), self._values(new))
