@@ -1,9 +1,8 @@
 """The two towers of a small CLIP as encoders: pictures and texts are mapped into one space.
 
-`FOLDER` as an image model gives the aligned picture vectors, the ones that words can be compared with. It is what to
-take, for fit and embed too: neighbours by it share their kind, use and colour about as often as neighbours by the
-vector below the picture head do. `FOLDER@tower` gives the latter, which knows nothing of words, for whoever
-wants to train a head of their own. Knows nothing about training.
+`FOLDER` as an image model gives the aligned picture vectors, which are comparable with text vectors. Use it for fit and
+embed too: its neighbours share kind, use and colour about as often as those by the vector below the picture head.
+`FOLDER@tower` gives that vector, for training a head of one's own.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
 WEIGHTS = "small_clip_pair.safetensors"
 """Name of the file of weights in the folder that `mmrec adapt` writes."""
 _VECTORS = ("aligned", "tower")
-# What of a text encoder's configuration its vectors depend on.
+# Settings of a text encoder that its vectors depend on.
 _TEXT_SETTINGS = ("model", "max_tokens", "query_prompt", "document_prompt", "pooling", "end_token")
 
 
 def small_clip_file(model: str) -> Path | None:
-    """The file of a small CLIP that `model` names: its folder, ``FOLDER@tower``, or the file; None if it is none."""
+    """The weights file if `model` names a small CLIP (its folder, ``FOLDER@tower``, or the file); else None."""
     path = Path(model.removesuffix("@tower")).expanduser()
     if path.name == WEIGHTS and path.is_file():
         return path
@@ -91,11 +90,11 @@ class AlignedPictures(BatchedImageEncoder):
 
 
 class AlignedTexts:
-    """A `TextEncoder` that puts words into the space of `AlignedPictures`: a frozen encoder, and a head over it.
+    """A `TextEncoder` into the space of `AlignedPictures`: a frozen text encoder and a head over it.
 
     Args:
         file: The weights.
-        base: The frozen encoder; None loads the one that the file names.
+        base: The frozen encoder; None loads the one named in the file.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Of the frozen encoder.
 
@@ -147,10 +146,10 @@ class AlignedTexts:
 
 
 def describe_text(text: TextEncoder) -> dict[str, Any]:
-    """What it takes to load a frozen text encoder again.
+    """Settings and fingerprint from which a frozen text encoder can be loaded again.
 
     Raises:
-        InvalidArgumentError: it is of a class that cannot be named in a file.
+        InvalidArgumentError: it is not a `SentenceTextEncoder`.
     """
     if not isinstance(text, SentenceTextEncoder):
         raise InvalidArgumentError(

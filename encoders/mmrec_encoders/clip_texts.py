@@ -1,7 +1,4 @@
-"""Texts to vectors with the text tower of any open_clip model, in the space of its picture vectors.
-
-Only the text tower is kept. How models are named and found is `open_clip_models`' affair.
-"""
+"""Text encoder over the text tower of any open_clip model, in the space of its picture vectors."""
 
 # Axes: N texts, B texts of one batch, T tokens, D dimensions
 
@@ -59,7 +56,7 @@ class ClipTextEncoder:
         run: Callable[..., Any] = self._run_short if self._short is not None else self._model.encode_text
         self._run = compiled(run) if config.compile else run
         self._context = int(self._tokenizer.context_length or self._model.context_length)
-        # Two texts: a compiled pass for a single one would be another pass.
+        # Two texts, because a batch of one would be compiled separately.
         self.dim = int(self.encode(["a", "b"]).shape[1])
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
