@@ -25,7 +25,7 @@ from mmrec.channels.blend import Blend
 from mmrec.contract.items import ItemRecord
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.recommender.artefact import ENCODERS, Parts, read_features, read_parts, write_parts
-from mmrec.recommender.catalogue_update import change_parts, settled
+from mmrec.recommender.catalogue_update import change_parts, with_whole_table
 from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.training import FitConfig, fit_dataset
 from mmrec_encoders.fusion import ItemFeatures
@@ -63,7 +63,7 @@ def large_bundle(items: int) -> Path:
             number = min(AT_ONCE, items - len(parts.catalogue))
             parts = change_parts(parts, _arrivals(parts, number, rng)).parts
             print(f"{len(parts.catalogue):,} items, {time.monotonic() - began:.0f} s", flush=True)
-        parts = settled(parts)._replace(blends={"fused": Blend({"semantic-id": 1.0})})
+        parts = with_whole_table(parts)._replace(blends={"fused": Blend({"semantic-id": 1.0})})
         whole = ItemFeatures._make(_longer(part, items) for part in features)
         made = Path(staging) / "large"
         with BundleWriter(made, name=f"large-{items}", preset=small.manifest.preset) as writer:

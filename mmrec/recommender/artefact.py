@@ -27,7 +27,7 @@ from mmrec.catalogue.segments import Segmented
 from mmrec.channels.blend import Blend
 from mmrec.channels.content import ContentConfig
 from mmrec.channels.lexical import LexicalConfig, LexicalIndex, Vocabulary
-from mmrec.channels.lsa_projection import LexicalSketch
+from mmrec.channels.lsa_projection import LsaProjection
 from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.interactions import Interactions
 from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError
@@ -59,10 +59,10 @@ TERMS = "terms.json"
 WORDS = "words.safetensors"
 ENCODERS = "encoders"
 HOLDS_CHANGES = "holds_changes"
-"""A parameter of the manifest: up to which change the dataset of the fit holds those of a live catalogue."""
+"""A manifest parameter: the last change of a live catalogue that the dataset of the fit includes."""
 _NOBODY = Interactions.empty()
 CATALOGUE_FILES = (CATALOGUE, ALIVE, HISTORIES, REJECTED, EMBEDDINGS, TOKENS, f"{INDEX}.", THUMBNAILS)
-"""Beginnings of the names of files that follow from the catalogue: another one has its own, or has none."""
+"""Prefixes of files that depend on the catalogue; another catalogue has its own, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +80,23 @@ class Parts(NamedTuple):
 
     Attributes:
         catalogue: The items.
-        interactions: All events of all users, for stored histories and for evaluating.
+        interactions: All events of all users, for stored histories and evaluation.
         fused_ND: Fused embeddings, unit norm. Shape: (N, D), float32.
         semantic_ids_NP: Unique paths. Shape: (N, P), int32.
-        decode_index: Over these paths; may lie on any device.
-        tokenizer: What gives new items their paths.
+        decode_index: Index over these paths, on any device.
+        tokenizer: Gives new items their codes.
         generator: The LLM and its heads.
-        transitions: Counted on training events only.
+        transitions: Counts of training events.
         transitions_wide: Likewise, over a window as wide as most histories.
         lexical: TF-IDF rows.
-        sketch: From such rows to what the generator is told of words.
+        sketch: LSA projection of such rows, an input of the generator.
         popularity_N: Training events per item. Shape: (N,), float32.
-        channels: How histories are read.
-        blends: Weights of the channels by what they rank for: ``fused`` is served.
-        beam_width: Beams of the semantic-ID search when a request does not say.
-        live: Tables of all rows of a catalogue that has been changed; the generator has the rows of the bundle then.
-            None in a bundle.
-        rejected: Items that users sent back, removed or rated low, and have not taken since, as one event each; they
-            are not recommended to these users, and nothing else is made of them.
+        channels: How each channel reads a history.
+        blends: Weights of the channels by name of the blend; ``fused`` is served.
+        beam_width: Beams of the semantic-ID search when a request has none.
+        live: Tables of all rows of a changed catalogue, whose generator has the rows of the bundle. None in a bundle.
+        rejected: Items that users returned, removed or rated low and have not taken since, one event each; only used
+            to not recommend them to these users.
     """
 
     catalogue: Catalogue
@@ -110,7 +109,7 @@ class Parts(NamedTuple):
     transitions: TransitionGraph
     transitions_wide: TransitionGraph
     lexical: LexicalIndex
-    sketch: LexicalSketch
+    sketch: LsaProjection
     popularity_N: npt.NDArray[np.float32]
     channels: ChannelConfigs
     blends: Mapping[str, Blend]
@@ -125,7 +124,7 @@ class Parts(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """What a bundle says of its items' places, without a model.
+    """Items of a bundle and their paths, without a model.
 
     Attributes:
         catalogue: The items.
@@ -145,22 +144,22 @@ def write_parts(
     thumbnails: npt.NDArray[np.uint8] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> IndexDescription:
-    """Put every part into a bundle that is being written, and what the encoders said of each item.
+    """Write every part, and the features of every item, into a bundle.
 
     Args:
         writer: Writes the bundle.
         parts: What a recommender ranks with.
-        features: What the encoders said of each item.
-        thumbnails: Of the items' pictures, to find duplicates by; None for none. Shape: (N, 3, H, W), uint8.
+        features: Features of every item, as the encoders gave them.
+        thumbnails: Thumbnails of the pictures, for finding duplicates; None for none. Shape: (N, 3, H, W), uint8.
         progress: Reports the index.
 
     Returns:
-        What the index over the fused embeddings is, with its measured recall.
+        Description of the index over the fused embeddings, with its measured recall.
     """
     fused_ND = parts.fused_ND.whole()
     writer.write_table(CATALOGUE, parts.catalogue.to_table())
     if parts.catalogue.alive_N is not None:
-        # Beside the table and not in it, where a column of the dataset may have any name.
+        # In a file of its own, because a column of the dataset may have any name.
         writer.write_tensors(ALIVE, {"alive": parts.catalogue.alive_N})
     writer.write_table(HISTORIES, _histories_table(parts.interactions))
     if parts.rejected.events:
@@ -180,7 +179,7 @@ def write_parts(
     writer.write_tensors(TOKENS, {"semantic_ids": parts.semantic_ids_NP.whole()} | parts.tokenizer.tensors())
     index = build_vector_index(fused_ND, IndexConfig(gpu="never"), progress)
     built = index.description
-    # The same fit must make the same files, and how long it took is not the same.
+    # The same fit must write the same bytes, so the build time is left out.
     index.description = replace(built, build_seconds=0.0)
     index.save(writer.path(f"{INDEX}.json").parent, INDEX)
     save_generator(parts.generator, writer.path(f"{GENERATOR}/heads.safetensors").parent)
@@ -256,7 +255,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
         transitions_wide=build_graph(_csr("wide_pairs", channels), popularity_N, channel_configs.transitions_wide),
         lexical=LexicalIndex(_csr("lexical", channels), vocabulary),
-        sketch=LexicalSketch(words["components"]),
+        sketch=LsaProjection(words["components"]),
         popularity_N=popularity_N,
         channels=channel_configs,
         blends={
@@ -291,7 +290,7 @@ def load_decode_index(bundle: Bundle, paths: Paths) -> DecodeIndex:
     """
     alive_N = paths.catalogue.alive_N
     last_N = paths.semantic_ids_NP[:, -1] if alive_N is None else paths.semantic_ids_NP[alive_N, -1]
-    # The last code tells equal paths apart; a catalogue that grew can have more of them than it was fitted on.
+    # The last code separates equal paths; a catalogue that grew may need more of them than at the fit.
     widths = (*paths.widths[:-1], max(paths.widths[-1], int(last_N.max(initial=0)) + 1))
     try:
         return build_decode_index(paths.semantic_ids_NP, widths, alive_N)
@@ -300,7 +299,7 @@ def load_decode_index(bundle: Bundle, paths: Paths) -> DecodeIndex:
 
 
 def read_features(bundle: Bundle) -> ItemFeatures:
-    """What the encoders said of each item.
+    """Features of every item, as the encoders gave them.
 
     Raises:
         BundleError: the vectors do not fit each other.
@@ -325,7 +324,7 @@ def read_index(bundle: Bundle, fused_ND: npt.NDArray[np.float32], device: torch.
     """The index over the fused embeddings of a verified bundle (hashes are checked before faiss parses anything).
 
     Raises:
-        BundleError: it is of other vectors than the catalogue.
+        BundleError: it was built over other vectors than the catalogue's.
     """
     config = IndexConfig(gpu="auto" if device.type == "cuda" else "never")
     return VectorIndex.load(bundle.path(f"{INDEX}.json").parent, fused_ND, INDEX, config)
@@ -352,7 +351,7 @@ def _read_catalogue(bundle: Bundle) -> Catalogue:
 
 
 def _read_tensor(bundle: Bundle, name: str, key: str) -> npt.NDArray[Any]:
-    """One tensor of a file whose others are not wanted in memory."""
+    """One tensor of a file; the others are not read."""
     with _opened(bundle, name) as file:
         if key not in file.keys():  # noqa: SIM118  # it is no dictionary
             raise BundleError(f"{bundle.root}: {name} has no {key!r}; it was written by another version: fit again")
@@ -380,7 +379,7 @@ def save_generator(generator: Generator, folder: Path) -> None:
 
 
 def load_generator(folder: Path, config: GeneratorConfig, table: ItemTable, widths: tuple[int, ...]) -> Generator:
-    """Read what `save_generator` wrote, on the CPU.
+    """Read the files of `save_generator`, on the CPU.
 
     Raises:
         BundleError: the weights are of another shape than the catalogue and the configuration.
@@ -404,7 +403,7 @@ def load_generator(folder: Path, config: GeneratorConfig, table: ItemTable, widt
 
 
 def _table_tensors(table: ItemTable, dimension: int) -> dict[str, npt.NDArray[Any]]:
-    """What the generator knows of items beside what other files hold."""
+    """Inputs of the generator that are in no other file."""
     tensors = {"sketch": table.content_NC[:, dimension:].cpu().numpy()}
     for name, neighbours in (("followers", table.followers), ("alike", table.alike)):
         if neighbours:

@@ -1,8 +1,8 @@
 """The candidate filter: a request's filter, lists and business rules as sets of catalogue rows.
 
-Unit of work: one request. Knows nothing about models and scores. A filter's mask is cached with everything that the
-search needs of it; items that are ruled out one by one (seen items, a deny list) stay a list of rows as long as it is
-short, so that a request without a filter costs the search next to nothing.
+Unit of work: one request. Knows nothing about models and scores. The mask of a filter is cached with everything that
+the search derives from it. Single excluded items (seen items, a deny list) stay a list of rows while it is short, so
+that a request without a filter costs the search almost nothing.
 """
 
 # Axes: N items
@@ -31,12 +31,12 @@ _NO_ROWS = np.empty(0, np.int64)
 
 
 class Tier(NamedTuple):
-    """Items that one customer may be shown: all of them as a mask, and the same as a shared set with exceptions.
+    """Items that one customer may be shown, as a mask, and as a shared set with exceptions.
 
     Attributes:
         mask_N: The items, by catalogue row. Shape: (N,), bool.
-        within: The set that the search is confined to; None for the whole catalogue.
-        left_out: Catalogue rows that are left out of `within` one by one.
+        within: The set that the search is limited to; None for the whole catalogue.
+        left_out: Catalogue rows that are excluded from `within`.
     """
 
     mask_N: Bitmap
@@ -45,7 +45,7 @@ class Tier(NamedTuple):
 
     @classmethod
     def of(cls, mask_N: Bitmap) -> Tier:
-        """The items of a mask of its own."""
+        """The items of a mask that is not shared."""
         return cls(mask_N, EligibilityMask(mask_N))
 
 
@@ -55,7 +55,7 @@ class CandidateFilter:
     Args:
         catalogue: The items.
         filters: Conditions over the catalogue's columns.
-        clock: Seconds since 1970; the age of items is counted from it.
+        clock: Seconds since 1970, from which the age of items is measured.
     """
 
     def __init__(self, catalogue: Catalogue, filters: CatalogueFilter, clock: Callable[[], float] = time.time) -> None:
@@ -69,16 +69,16 @@ class CandidateFilter:
         seen: npt.NDArray[np.integer[Any]],
         rejected: npt.NDArray[np.integer[Any]] | None = None,
     ) -> tuple[Tier, ...]:
-        """The items a request may be given: those that pass its filter, and the rest if it is relaxed and they are few.
+        """Items that pass the filter of a request, and in relaxed mode the other items when these are fewer than `k`.
 
         Args:
-            request: Its filter, lists and `include_seen` are read.
+            request: Its filter, lists, `k` and `include_seen` are read.
             seen: Catalogue rows of the history.
-            rejected: Catalogue rows of what the customer sent back or rated low; ruled out whatever the request says.
+            rejected: Catalogue rows that the customer rejected; always excluded.
 
         Raises:
-            InvalidArgumentError: the filter is not of the language, or not of this catalogue; the message points at the
-                character.
+            InvalidArgumentError: the filter has a syntax error or does not fit the columns; the message names the
+                position.
         """
         inside = self._filters.mask(request.filter) if request.filter.strip() else None
         denied = self._rows(request.deny)
@@ -99,7 +99,7 @@ class CandidateFilter:
         """The items of each promotion. Shape of each: (N,), bool.
 
         Raises:
-            InvalidArgumentError: a filter is not of the language, or not of this catalogue.
+            InvalidArgumentError: a filter has a syntax error or does not fit the columns.
         """
         found = []
         for i, promotion in enumerate(promotions):
@@ -117,7 +117,7 @@ class CandidateFilter:
         """Items no older than a request's age limit; None where it has none. Shape: (N,), bool.
 
         Raises:
-            InvalidArgumentError: there is no such column, or it holds other things than dates.
+            InvalidArgumentError: there is no such column, or its values are not dates.
         """
         if not request.exploration_column:
             return None
@@ -125,7 +125,7 @@ class CandidateFilter:
             times_N = self._filters.times(request.exploration_column)
         except InvalidArgumentError as err:
             raise InvalidArgumentError(f"exploration_column: {err.message}", field="exploration_column") from None
-        # What is missing is NaN, and not young.
+        # A missing date is NaN, which is not young.
         return np.asarray(times_N >= self._clock() - request.exploration_max_age_days * _DAY_SECONDS, np.bool_)
 
     def _rows(self, item_ids: Sequence[str]) -> npt.NDArray[np.int64]:

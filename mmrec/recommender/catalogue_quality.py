@@ -1,7 +1,7 @@
-"""Questions about the catalogue's own quality: what is in it twice, and whose picture and words do not agree.
+"""Quality of a catalogue: duplicates, and items whose picture and words do not agree.
 
-Unit of work: one request; the work on the whole catalogue is done once for each way of asking, and kept. Knows nothing
-about gRPC, customers or ranking.
+Unit of work: one request; results over the whole catalogue are cached by their parameters. Knows nothing about gRPC,
+customers or ranking.
 """
 
 # Axes: N items, M items found
@@ -12,52 +12,49 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import Evidence, ItemRecord, Modality, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import DuplicateGroup, DuplicateGroups, Mismatch, Mismatches
 from mmrec.contract.requests import DuplicatesRequest, MismatchRequest
 from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.page_tokens import ReturnedItems, page_by_rank
 from mmrec.recommender.retrieval import only_fields
 from mmrec.understanding import mismatch
 from mmrec.understanding.duplicates import DuplicateConfig, DuplicateFeatures, Duplicates, find_duplicates
 
-Q = TypeVar("Q")
-R = TypeVar("R")
-
 _WORST_SHARE = 0.01
-"""Share of the catalogue that counts as not agreeing when nobody says from where on."""
+"""Share of the catalogue, the worst items, that is reported when a request has no threshold."""
 _KEPT_ANSWERS = 8
 
 
-class Checker:
-    """Looks for what is wrong in one catalogue.
+class QualityChecker:
+    """Finds duplicates and mismatches in one catalogue.
 
     Args:
         catalogue: The items.
-        sides: Their vectors.
+        vectors: Their vectors.
         filters: Conditions over the catalogue's columns.
-        record: A row as clients see it.
-        versions: What replies are made with.
+        record: Gives a row as clients see it.
+        versions: Named in every reply.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
-        sides: CatalogueSides,
+        vectors: ModalityVectors,
         filters: CatalogueFilter,
         record: Callable[[int], ItemRecord],
         versions: Versions,
     ) -> None:
         self._catalogue = catalogue
-        self._sides = sides
+        self._vectors = vectors
         self._filters = filters
         self._record = record
         self._versions = versions
@@ -67,13 +64,13 @@ class Checker:
 
     def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
         """Groups of items that are the same thing."""
-        return [_caught(self._groups, request) for request in requests]
+        return [outcome(self._groups, request) for request in requests]
 
     def _groups(self, request: DuplicatesRequest) -> DuplicateGroups:
         returned, ids = ReturnedItems(request), self._catalogue.item_ids
         rows, missing = self._rows(request.item_ids)
         shown_N = self._filters.bitmap(request.filter)
-        # The least likeness of words is asked of the groups: the words' own threshold says what may be one.
+        # For words, `min_similarity` filters the groups; which items may form a group is the words' own threshold.
         least = None if request.modality is Modality.WORDS else request.min_similarity
         found = self._found(least, request.modality)
         groups = []
@@ -102,7 +99,7 @@ class Checker:
     def _found(self, least: float | None, modality: Modality) -> Duplicates:
         key = (least, modality)
         if key not in self._duplicates:
-            features = self._sides.features
+            features = self._vectors.features
             pictures = modality is not Modality.WORDS
             words = modality is not Modality.PICTURE
             self._duplicates[key] = find_duplicates(
@@ -110,8 +107,8 @@ class Checker:
                     image_NI=_present(features.image_NI, features.has_image_N & pictures),
                     text_NT=_present(features.text_NT, features.has_text_N & words),
                     texts=self._names if words else None,
-                    # A threshold of one's own is about vectors; without one, pixels are the sharper judge.
-                    pixels_N3HW=self._sides.thumbnails if pictures and least is None else None,
+                    # A threshold in the request is about vectors; without one, pixels decide more exactly.
+                    pixels_N3HW=self._vectors.thumbnails if pictures and least is None else None,
                 ),
                 DuplicateConfig(min_picture=least),
             )
@@ -122,7 +119,7 @@ class Checker:
 
     @cached_property
     def _names(self) -> list[str]:
-        """The words that name each thing; descriptions of different things often are the same text."""
+        """Title of each item, or its description; different items often have the same description."""
         pairs = zip(self._catalogue.titles, self._catalogue.descriptions, strict=True)
         return [title or description for title, description in pairs]
 
@@ -130,7 +127,7 @@ class Checker:
 
     def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
         """Items whose picture and words do not agree, worst first."""
-        return [_caught(self._mismatches, request) for request in requests]
+        return [outcome(self._mismatches, request) for request in requests]
 
     def _mismatches(self, request: MismatchRequest) -> Mismatches:
         returned, ids = ReturnedItems(request), self._catalogue.item_ids
@@ -177,21 +174,21 @@ class Checker:
 
     @cached_property
     def _ranked(self) -> mismatch.Mismatches:
-        return mismatch.find_mismatches(self._sides.picture_ND, self._sides.words_ND)
+        return mismatch.find_mismatches(self._vectors.picture_ND, self._vectors.words_ND)
 
     # --- shared ---------------------------------------------------------------------------------------------------
 
     def _rows(self, item_ids: Sequence[str]) -> tuple[set[int], tuple[str, ...]]:
-        """Catalogue rows of ids, and the ids that are not there."""
+        """Catalogue rows of ids, and the ids that the catalogue lacks."""
         rows = {item_id: self._catalogue.row_of(item_id) for item_id in item_ids}
         known = {row for row in rows.values() if row is not None}
         return known, tuple(item_id for item_id, row in rows.items() if row is None)
 
 
 def _not_returned(groups: Iterable[DuplicateGroup], returned: ReturnedItems) -> Iterator[DuplicateGroup]:
-    """The groups that were not returned yet, without the items that were.
+    """Groups that were not returned yet, without items that were.
 
-    A returned group comes again only where two items or more have joined it since, and then with these alone.
+    A group is returned again only when two or more items have joined it since, and then with these alone.
     """
     for group in groups:
         left = tuple(item_id for item_id in group.item_ids if item_id not in returned)
@@ -200,12 +197,5 @@ def _not_returned(groups: Iterable[DuplicateGroup], returned: ReturnedItems) -> 
 
 
 def _present(rows_NI: npt.NDArray[np.float32], there_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Vectors with zero rows for what is not to be looked at."""
+    """Vectors, with zero rows for items that are not compared."""
     return np.where(there_N[:, None], rows_NI, np.float32(0))
-
-
-def _caught(answer: Callable[[Q], R], request: Q) -> R | MmrecError:
-    try:
-        return answer(request)
-    except MmrecError as err:
-        return err

@@ -1,4 +1,4 @@
-"""Embedding: described items in, their fused vectors and semantic IDs out.
+"""Embedding: described items in, their vectors and semantic IDs out.
 
 Unit of work: a batch of requests. Knows nothing about gRPC, the catalogue's rows or ranking.
 """
@@ -13,7 +13,7 @@ from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
 from mmrec.contract.replies import EmbedResults, ItemEmbedding
 from mmrec.contract.requests import EmbedRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.recommender.modality_vectors import item_side, no_side
+from mmrec.recommender.modality_vectors import missing_modality, only_modality
 from mmrec.semantic_ids.tokenizer import Tokenizer
 from mmrec.understanding.tagging import ITEM_CHUNK
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -21,12 +21,12 @@ from mmrec_encoders.protocols import Vectors
 
 
 class Embedder:
-    """Embeds described items with what one bundle was fitted with.
+    """Embeds described items with the encoders of one bundle.
 
     Args:
         encoder: The encoders and the fusion.
-        tokenizer: Gives vectors their paths.
-        versions: What replies are made with.
+        tokenizer: Gives each vector its codes.
+        versions: Named in every reply.
     """
 
     def __init__(self, encoder: ItemEncoder, tokenizer: Tokenizer, versions: Versions) -> None:
@@ -51,7 +51,7 @@ class Embedder:
         vectors = iter(
             vector
             for start in range(0, len(good), ITEM_CHUNK)
-            for vector in _side_vectors(self._encoder, good[start : start + ITEM_CHUNK], request.modality)
+            for vector in _encode(self._encoder, good[start : start + ITEM_CHUNK], request.modality)
         )
         entries: list[ItemEmbedding | ItemFailure] = []
         for item in request.items:
@@ -59,7 +59,7 @@ class Embedder:
             if isinstance(vector, MmrecError):
                 entries.append(ItemFailure(item.item_id, vector))
                 continue
-            # Paths that only number the items of the catalogue say nothing of any other item.
+            # A tokenizer that only numbers the items of the catalogue has no codes for other items.
             codes = tokenizer.encode(vector[None])[0] if tokenizer.encodes_new else ()
             if request.dimension and fusion:
                 vector = fusion.shorten(vector[None], request.dimension)[0]
@@ -67,15 +67,15 @@ class Embedder:
         return EmbedResults(tuple(entries), self._versions)
 
 
-def _side_vectors(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
-    """One side of described items, each a vector or an error of its own."""
+def _encode(encoder: ItemEncoder, items: Sequence[ItemInput], modality: Modality) -> list[Vectors | MmrecError]:
+    """Vectors of one modality of described items; an item may fail alone."""
     if modality is Modality.FUSED or encoder.fusion is None:
         return encoder.encode_inputs(items)
     encoded = encoder.input_features(items)
-    features = item_side(encoded.features, modality)
-    has_side_M = features.has_image_N if modality is Modality.PICTURE else features.has_text_N
+    features = only_modality(encoded.features, modality)
+    present_M = features.has_image_N if modality is Modality.PICTURE else features.has_text_N
     vectors_MD = encoder.fusion.fuse(features)
     results: dict[int, Vectors | MmrecError] = dict(encoded.errors)
     for place, row in enumerate(encoded.rows):
-        results[row] = vectors_MD[place] if has_side_M[place] else no_side(modality)
+        results[row] = vectors_MD[place] if present_M[place] else missing_modality(modality)
     return [results[row] for row in range(len(items))]

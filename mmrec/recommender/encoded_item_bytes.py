@@ -1,6 +1,6 @@
-"""Encoded items as bytes and back: where they are kept beside an item, no encoder is needed again.
+"""Encoded items as bytes, so that a stored item need not be encoded again.
 
-Unit of work: one item. Safetensors; a version that stands for the encoders says whether the bytes still fit. Knows
+Unit of work: one item, as Safetensors. `encoder_version` tells whether stored bytes fit the encoders in use. Knows
 nothing about stores and requests.
 """
 
@@ -26,13 +26,13 @@ from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
 LAYOUT = 1
-"""Version of the bytes."""
+"""Version of the byte layout."""
 
 
 def encoder_version(encoder: ItemEncoder) -> str:
-    """Stands for everything that the bytes depend on."""
-    told = json.dumps({"layout": LAYOUT, **encoder.fingerprints}, sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    """A digest of everything that the bytes depend on."""
+    layout = json.dumps({"layout": LAYOUT, **encoder.fingerprints}, sort_keys=True)
+    return hashlib.sha256(layout.encode()).hexdigest()[:16]
 
 
 def pack_items(items: EncodedItems) -> list[bytes]:
@@ -56,15 +56,14 @@ def unpack_items(
     packed: Sequence[bytes],
     fields: Sequence[Sequence[str]] = (),
 ) -> EncodedItems:
-    """Items and the bytes that were kept with them, as encoded items.
+    """Encoded items from described items and their stored bytes.
 
     Args:
-        catalogue: The one they are put into.
-        encoder: Of the same `encoder_version` as the bytes.
+        catalogue: The catalogue that they are added to.
+        encoder: An encoder with the same `encoder_version` as the bytes.
         items: As clients described them.
         packed: From `pack_items`, one each.
-        fields: For each item the fields that are replaced in one that the catalogue has, none for a whole item. Empty:
-            all are whole.
+        fields: For each item the fields of a partial update, none for a whole item. Empty: all are whole.
 
     Raises:
         BundleError: bytes are damaged, or of vectors of another length.

@@ -1,6 +1,6 @@
-"""Encoded items: embedded, fused, and as clients will see them, ready to be put into a catalogue.
+"""Encoded items: embedded, fused, and with their records, ready to be added to a catalogue.
 
-Unit of work: some items. A fault of one is an error of its own. Knows nothing about requests, rows and indexes.
+Unit of work: a batch of items, each of which may fail alone. Knows nothing about requests, rows and indexes.
 """
 
 # Axes: M items, D fused dimensions
@@ -31,7 +31,7 @@ class EncodedItems(NamedTuple):
         texts: Their words, as the lexical channel reads them.
         features: Embeddings of their pictures and words.
         fused_MD: Fused embeddings, unit norm. Shape: (M, D), float32.
-        thumbnails_M: Of their pictures, zero where there is none. Shape: (M, 3, 48, 48), uint8.
+        thumbnails_M: Thumbnails of their pictures, zero where there is none. Shape: (M, 3, 48, 48), uint8.
     """
 
     records: tuple[ItemRecord, ...]
@@ -41,7 +41,7 @@ class EncodedItems(NamedTuple):
     thumbnails_M: npt.NDArray[np.uint8]
 
     def take(self, places: Sequence[int]) -> EncodedItems:
-        """Some of them, in this order."""
+        """The items at these places, in this order."""
         rows = np.asarray(places, dtype=np.int64)
         return EncodedItems(
             tuple(self.records[place] for place in places),
@@ -53,7 +53,7 @@ class EncodedItems(NamedTuple):
 
     @classmethod
     def join(cls, parts: Sequence[EncodedItems]) -> EncodedItems:
-        """Several, one after the other; at least one."""
+        """The items of all `parts`, in order; at least one part."""
         return cls(
             tuple(record for one in parts for record in one.records),
             tuple(text for one in parts for text in one.texts),
@@ -64,12 +64,12 @@ class EncodedItems(NamedTuple):
 
 
 def encode_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]) -> EncodeResult[EncodedItems]:
-    """Encode and fuse items as clients describe them; a fault of one is an error of its own.
+    """Encode and fuse items as clients describe them; an item may fail alone.
 
     Args:
-        catalogue: Its columns are those that items may have.
-        encoder: The one the catalogue was encoded with.
-        items: With ids, none twice.
+        catalogue: Items may have its columns only.
+        encoder: The encoder of the catalogue.
+        items: Items with ids, none twice.
 
     Raises:
         FailedPreconditionError: the fusion is not trained.
@@ -114,11 +114,7 @@ def record_texts(catalogue: Catalogue, encoder: ItemEncoder, records: Sequence[I
 
 
 def no_items(dimension: int) -> EncodedItems:
-    """No item at all.
-
-    Args:
-        dimension: Of fused embeddings.
-    """
+    """An empty batch, with fused embeddings of `dimension` numbers."""
     nothing, no = np.zeros((0, 1), np.float32), np.zeros(0, np.bool_)
     thumbnails_M = np.zeros((0, 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
     fused_MD = np.zeros((0, dimension), np.float32)
@@ -126,7 +122,7 @@ def no_items(dimension: int) -> EncodedItems:
 
 
 def item_fault(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
-    """What is wrong with an item beside its content; None: nothing. `twice`: one before it has its id."""
+    """Error of an item's id or columns, None if there is none. `twice`: an item before it has the same id."""
     if not item.item_id:
         return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
     if twice:

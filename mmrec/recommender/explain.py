@@ -1,8 +1,8 @@
-"""Taking recommendations apart: each channel's share of a score, divided over the items of the history it rests on.
+"""Explanations: each channel's share of a score, divided over the history items that it is based on.
 
-Unit of work: one customer's list. Knows nothing about requests. Counting channels are sums over the history, so what
-each item adds is read off. The LLM is asked again with one history item left out at a time (Zeiler & Fergus 2014 call
-it occlusion): what an item takes away with it when it goes is what rests on it.
+Unit of work: one customer's list. Knows nothing about requests. Counting channels are sums over the history, so the
+part of each item is known. The LLM is run again with one history item left out at a time (occlusion, Zeiler & Fergus
+2014): what a score loses without an item is the part of this item.
 """
 
 # Axes: K recommended items, T history places, N items
@@ -36,9 +36,9 @@ def explain_ranking(
         ranker: What ranked them.
         history: Catalogue rows, oldest first, not empty.
         rows_K: The recommended items. Shape: (K,).
-        features: What each channel said of every item. Shape of each: (N,), float32.
-        lift: What was added to items that training has never seen.
-        added: What the request's own wishes added to each of `rows_K`, by name; empty for nothing.
+        features: Scores of every item by channel. Shape of each: (N,), float32.
+        lift: What was added to the scores of items without training events.
+        added: What the business rules of the request added to each of `rows_K`, by name; empty for nothing.
 
     Returns:
         One tuple per recommended item. Each channel's `history` adds up to its share.
@@ -49,17 +49,17 @@ def explain_ranking(
         if channel not in features:
             continue
         share_K = ranker.parts.blend.weights[channel] * features[channel][rows_K].astype(np.float64)
-        told = np.flatnonzero(np.abs(share_K) >= SHARE_FLOOR)
-        if not len(told):
+        shown = np.flatnonzero(np.abs(share_K) >= SHARE_FLOOR)
+        if not len(shown):
             continue
-        support_TK = ranker.support(channel, history, rows_K[told])
+        support_TK = ranker.support(channel, history, rows_K[shown])
         if support_TK is None:
-            for place in told:
+            for place in shown:
                 shares[place].append(ChannelShare(channel, float(share_K[place])))
             continue
         tail = [item_ids[row] for row in history[-len(support_TK) :]]
-        divided_TK = divide_shares(share_K[told], support_TK)
-        for column, place in enumerate(told):
+        divided_TK = divide_shares(share_K[shown], support_TK)
+        for column, place in enumerate(shown):
             parts = _by_item(tail, divided_TK[:, column])
             strongest = max(parts, key=lambda part: abs(part.share), default=None)
             item_id = strongest.history_item_id if strongest else ""
@@ -67,13 +67,13 @@ def explain_ranking(
     if lift:
         for place in np.flatnonzero(ranker.new_N[rows_K]):
             shares[place].append(ChannelShare(NEW_ITEM, lift))
-    for own, wishes in zip(shares, added, strict=False):
-        own += wish_shares(wishes)
+    for own, by_rule in zip(shares, added, strict=False):
+        own += rule_shares(by_rule)
     return [tuple(sorted(own, key=lambda share: -share.share)) for own in shares]
 
 
-def wish_shares(added: Mapping[str, float]) -> list[ChannelShare]:
-    """What a request's own wishes added to one item's score."""
+def rule_shares(added: Mapping[str, float]) -> list[ChannelShare]:
+    """What the business rules of a request added to one item's score."""
     return [ChannelShare(name, part) for name, part in added.items() if abs(part) >= SHARE_FLOOR]
 
 

@@ -47,11 +47,11 @@ from mmrec.recommender.catalogue_update import check_change, check_changeable, r
 from mmrec.recommender.encoded_item_bytes import encoder_version, pack_items, unpack_items
 from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items
 from mmrec.recommender.live_events import LiveEvents
-from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.partial_update import encode_fields
 from mmrec.recommender.publishing import publish_snapshot
 from mmrec.recommender.ranker import Ranker
-from mmrec.recommender.snapshot import Snapshot, changed_snapshot, make_snapshot, successor
+from mmrec.recommender.snapshot import Reused, Snapshot, changed_snapshot, make_snapshot, successor
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
@@ -62,23 +62,24 @@ from mmrec_encoders.item_encoder_files import load_item_encoder
 class Recommender(EngineMethods):
     """Recommends from a bundle. Make one with `Recommender.load`.
 
-    Questions are asked from one thread at a time. The catalogue may be changed from another one meanwhile, and another
-    version of the bundle may take its place: a question is answered wholly from the state in which it found things.
+    Requests come from one thread at a time. Meanwhile another thread may change the catalogue or replace the version of
+    the bundle: a request is answered from one snapshot, the current one when it began.
     """
 
     def __init__(
         self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder, *, device: str = "auto", dtype: str = "auto"
     ) -> None:
         index = read_index(bundle, ranker.parts.fused_ND.whole(), ranker.device)
-        sides = CatalogueSides(
+        vectors = ModalityVectors(
             ranker.parts.fused_ND, index, encoder, lambda: read_features(bundle), lambda: read_thumbnails(bundle)
         )
-        # All that belongs to one bundle is in one snapshot, so that it changes in one step.
-        # Every question reads it once and is answered by what it has read; see `Snapshot`.
-        self._now = make_snapshot(ranker, sides, LiveEvents.begin(ranker.parts), bundle.manifest.versions, bundle)
+        # Everything of one bundle is in one snapshot, so it is replaced in one step. Each request reads `_now` once.
+        self._now = make_snapshot(
+            ranker, vectors, LiveEvents.begin(ranker.parts), bundle.manifest.versions, bundle, Reused()
+        )
         self._device, self._dtype = device, dtype
-        # Held while a changed catalogue is made, which takes its time; and for the moment in which a snapshot follows
-        # another one, so that neither a change nor an event that is recorded meanwhile gets lost.
+        # `_changing` is held while a changed catalogue is made, which is slow; `_following` only while a snapshot is
+        # replaced, so that no change and no event recorded meanwhile is lost.
         self._changing = threading.RLock()
         self._following = threading.Lock()
         self._changes = 0
@@ -110,7 +111,7 @@ class Recommender(EngineMethods):
 
     @property
     def _encoder(self) -> ItemEncoder:
-        return self._now.sides.encoder
+        return self._now.vectors.encoder
 
     @property
     def bundle(self) -> Bundle:
@@ -118,9 +119,9 @@ class Recommender(EngineMethods):
         return self._now.bundle
 
     def load_current(self) -> Recommender:
-        """The version of the same bundle folder that is current by now, beside this one and independent of it.
+        """Load the current version of the same bundle folder, independent of this one.
 
-        It computes on the same device. Both are in memory until one of them is let go.
+        It computes on the same device. Both are in memory until one of them is released.
 
         Raises:
             NotFoundError, BundleError: as `load`.
@@ -128,35 +129,34 @@ class Recommender(EngineMethods):
         return Recommender.load(self._now.bundle.root, device=self._device, dtype=self._dtype)
 
     def adopt(self, other: Recommender) -> None:
-        """Go on with all that another recommender has, in one step; safe to call while questions are answered.
+        """Replace the state by that of another recommender, in one step; safe while requests are answered.
 
-        A question that has begun is answered from what was there before. What was changed in this catalogue and not in
-        the other one is left behind, so changes that are to stay are made to the other one first. Events recorded
-        here go over by item id; those of items that the other one never had are left behind. When its codebooks are
-        others, semantic IDs of those before it can be looked up until the next such step. The other one is not to be
-        used any more.
+        A request that has begun is answered from the old state. Changes of this catalogue that the other one lacks are
+        dropped, so make them in the other one first. Events recorded here are kept by item id; those of items that the
+        other one never had are dropped. If the codebooks differ, semantic IDs of the old ones can still be looked up
+        until the next call. The other recommender must not be used afterwards.
         """
         with self._changing, other._changing:
             new, ids = successor(self._now, other._now), self._now.parts.catalogue.item_ids
             row_of = new.parts.catalogue.last_row_of
             with self._following:
-                live = self._now.live.over(new.live, lambda row: row_of(ids[row]))
+                live = self._now.live.moved_to(new.live, lambda row: row_of(ids[row]))
                 self._now = new._replace(live=live)
             self._changes = other._changes
 
     def publish(
         self, writer: BundleWriter, *, catalogue: str, folded: Mapping[str, Any], progress: Progress = NO_PROGRESS
     ) -> Path:
-        """Write the catalogue as it is now as a new version of its bundle; nothing is trained or encoded.
+        """Write the current catalogue as a new version of its bundle; nothing is trained or encoded.
 
-        Events that were recorded here are not in it. Rows of items that are gone stay as such, so that histories and
-        counts mean what they meant and everybody is recommended the same.
+        Recorded events are not written. Rows of deleted items stay, marked as deleted, so that histories and counts
+        stay valid and recommendations are the same.
 
         Args:
-            writer: Of a bundle folder, open; it is committed.
-            catalogue: Version of the catalogue that replies made with it will name.
-            folded: What is told of the changes in the manifest, any JSON object.
-            progress: Reports the vector index.
+            writer: An open writer of a bundle folder; it is committed.
+            catalogue: Version of the catalogue, named in replies.
+            folded: Description of the changes for the manifest, any JSON object.
+            progress: Reports the building of the vector index.
 
         Returns:
             The folder of the new version.
@@ -168,43 +168,42 @@ class Recommender(EngineMethods):
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
         """Recommend for several customers at once.
 
-        Every entry holds exactly ``min(k, eligible)`` items of the catalogue. A customer without any known history
-        item gets the most popular ones, and the reply says so. A filter is exact inside the search; in relaxed mode a
-        list that it leaves too short is filled up with the best of the other items, and the reply says so. What is in
-        stock is a column like any other: ``in_stock = true AND price < 50``.
+        Every entry has exactly ``min(k, eligible)`` items. A customer without a known history item gets the most
+        popular ones, and the reply says so. A filter is applied exactly, inside the search; in relaxed mode a list that
+        is too short is filled with the best other items, and the reply says so. Stock is a column like any other:
+        ``in_stock = true AND price < 50``.
         """
         return self._now.recommend_many(requests)
 
-    # --- take in events --------------------------------------------------------------------------------------------
+    # --- record events ---------------------------------------------------------------------------------------------
 
     def record_events(self, events: Iterable[tuple[str, str]]) -> list[str]:
-        """Take in what customers did since the bundle was made; later recommendations build on it.
+        """Record events of customers since the bundle was made; later recommendations use them.
 
-        A customer's history grows, and so do the counts of what follows what; nothing is trained, and the bundle on
-        disk stays as it is. Events live as long as this object. Safe to call from any thread: a question is answered
-        with all events of a call or with none of them.
+        They extend histories and transition counts; nothing is trained, and the bundle on disk does not change. Events
+        are kept as long as this object. Safe to call from any thread: a request sees all events of a call or none.
 
         Args:
-            events: Pairs of user id and item id, in the order in which they happened. The user id may be new, or empty
-                for nobody known.
+            events: Pairs of user id and item id, oldest first. The user id may be new, or empty for an anonymous
+                customer.
 
         Returns:
             Item ids that the catalogue lacks, in order of first appearance; their events are skipped.
         """
-        came, missing = list(events), dict[str, None]()
+        pairs, missing = list(events), dict[str, None]()
         with self._following:
-            now, taken = self._now, []
-            for user_id, item_id in came:
+            now, known = self._now, []
+            for user_id, item_id in pairs:
                 row = now.parts.catalogue.row_of(item_id)
                 if row is None:
                     missing[item_id] = None
                 else:
-                    taken.append((user_id, row))
-            if taken:
-                self._now = now._replace(live=now.live.after(taken))
+                    known.append((user_id, row))
+            if known:
+                self._now = now._replace(live=now.live.after(known))
         return list(missing)
 
-    # --- ask about items -------------------------------------------------------------------------------------------
+    # --- search, tags, quality -------------------------------------------------------------------------------------
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
@@ -219,7 +218,7 @@ class Recommender(EngineMethods):
         return self._now.tag_many(requests)
 
     def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
-        """Things that are in the catalogue twice."""
+        """Groups of duplicate items."""
         return self._now.duplicates_many(requests)
 
     def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
@@ -255,7 +254,7 @@ class Recommender(EngineMethods):
         return self._now.info()
 
     def snapshot(self) -> Snapshot:
-        """This recommender as it is now, for several calls that are to be answered from one state."""
+        """The current snapshot, for several calls that must be answered from one state."""
         return self._now
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
@@ -263,45 +262,44 @@ class Recommender(EngineMethods):
     def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
         """Add items, or replace those of the same id; they can be recommended, found and filtered when this returns.
 
-        Each is encoded, fused and quantised with what the bundle was fitted with, and given a free path: nothing is
-        trained. An item that training knows keeps what training taught of it. With `UpsertRequest.fields` only these
-        are replaced, in items that exist, and the vectors of the rest are kept. The bundle on disk stays as it
-        is. One change is made after the other, and the last 10,000 with a request id are remembered as long as this
-        object lives. A change fails as a whole with FAILED_PRECONDITION when the bundle's tokenizer gives new items no
-        path.
+        Each item is encoded, fused and quantised with the models of the bundle and gets a free path: nothing is
+        trained, and an item with training events keeps what was learned of it. With `UpsertRequest.fields` only these
+        fields of existing items are replaced, and other vectors are kept. The bundle on disk does not change. Changes
+        are applied one after the other, and the last 10,000 with a request id are remembered as long as this object
+        exists. A change fails as a whole with FAILED_PRECONDITION when the bundle's tokenizer gives new items no path.
         """
         return self._applier.apply_many(requests)
 
     def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
-        """Remove items; none of them is shown again when this returns, and histories that hold them stay.
+        """Delete items; none is shown after this returns, and histories keep them.
 
-        An id that the catalogue does not have is NOT_FOUND in its own entry. A change fails as a whole with
+        An id that the catalogue lacks is NOT_FOUND in its own entry. A change fails as a whole with
         FAILED_PRECONDITION when no item would be left.
         """
         return self._applier.apply_many(requests)
 
     def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[EncodedItems]:
-        """Encode items that are to be added; safe to call while questions are answered.
+        """Encode items to add; safe to call while requests are answered.
 
-        See `mmrec.recommender.encoded_items.encode_items`, and `mmrec.recommender.partial_update.encode_fields` for
-        items of which only `fields` are replaced.
+        See `mmrec.recommender.encoded_items.encode_items`, and for a partial update of `fields`
+        `mmrec.recommender.partial_update.encode_fields`.
         """
         now = self._now
         if fields:
-            return encode_fields(now.parts.catalogue, now.sides, items, fields)
-        return encode_items(now.parts.catalogue, now.sides.encoder, items)
+            return encode_fields(now.parts.catalogue, now.vectors, items, fields)
+        return encode_items(now.parts.catalogue, now.vectors.encoder, items)
 
     @property
     def encoder_version(self) -> str:
-        """Stands for everything that packed items depend on; see `mmrec.recommender.encoded_item_bytes`."""
+        """A digest of everything that packed items depend on; see `mmrec.recommender.encoded_item_bytes`."""
         encoder, known = self._encoder, self._version
         if known is None or known[0] is not encoder:
-            # It looks at all weights, and is asked for at every change.
+            # It reads all weights, and every change needs it.
             self._version = known = encoder, encoder_version(encoder)
         return known[1]
 
     def check_changeable(self) -> None:
-        """Refuse where no item can come in.
+        """Check that items can be added.
 
         Raises:
             FailedPreconditionError: the bundle's tokenizer gives new items no path.
@@ -309,14 +307,14 @@ class Recommender(EngineMethods):
         check_changeable(self._now.parts)
 
     def prepare_changes(self) -> None:
-        """Make what the first change would have to make; safe to call while questions are answered."""
+        """Prepare the tables that the first change needs; safe to call while requests are answered."""
         with self._changing:
             parts = ready_to_change(self._now.parts)
             with self._following:
                 self._now = self._now._replace(parts=parts)
 
     def check_deletable(self, item_ids: Sequence[str]) -> None:
-        """Refuse where no item would be left.
+        """Check that items would be left after deleting these.
 
         Raises:
             FailedPreconditionError: the catalogue has no other items than these.
@@ -325,41 +323,41 @@ class Recommender(EngineMethods):
         check_change(parts, no_items(parts.fused_ND.shape[1]), item_ids)
 
     def pack_items(self, items: EncodedItems) -> list[bytes]:
-        """Each encoded item as bytes that can be kept."""
+        """Each encoded item as bytes that can be stored."""
         return pack_items(items)
 
     def unpack_items(
         self, items: Sequence[ItemInput], packed: Sequence[bytes], fields: Sequence[Sequence[str]] = ()
     ) -> EncodedItems:
-        """Items with the bytes that were kept, encoded without an encoder.
+        """Encoded items from their stored bytes, without running an encoder.
 
         Args:
-            items: As they were sent, none twice.
+            items: The items as they were sent, none twice.
             packed: From `pack_items`, one each.
-            fields: For each item the fields that are replaced, none for a whole item. Empty: all are whole.
+            fields: For each item the fields of a partial update, none for a whole item. Empty: all are whole.
 
         Raises:
             BundleError: bytes are damaged.
             NotFoundError: fields are to be replaced of an item that the catalogue does not have.
         """
         now = self._now
-        return unpack_items(now.parts.catalogue, now.sides.encoder, items, packed, fields)
+        return unpack_items(now.parts.catalogue, now.vectors.encoder, items, packed, fields)
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:
-        """Which ids the catalogue has."""
+        """Whether the catalogue has each id."""
         catalogue = self._now.parts.catalogue
         return [catalogue.row_of(item_id) is not None for item_id in item_ids]
 
     def change(self, items: EncodedItems | None, deleted: Sequence[str] = (), *, version: str = "") -> Versions:
-        """Add, replace and delete items at once; safe to call while questions are answered.
+        """Add, replace and delete items in one change; safe to call while requests are answered.
 
         Args:
             items: From `encode_items`; None for none.
-            deleted: Ids of items to delete; those that are not there are passed over.
-            version: Version of the catalogue from then on; empty for the bundle's with the number of changes so far.
+            deleted: Ids of items to delete; unknown ones are ignored.
+            version: New version of the catalogue; empty: the bundle's version and the number of changes.
 
         Returns:
-            The versions that replies name from now on.
+            The versions that replies name after the change.
         """
         with self._changing:
             now = self._now

@@ -1,6 +1,6 @@
-"""Looking inside the decode index of a bundle: how full it is, where an item lies, what lies below a path, its faults.
+"""Reports about the decode index of a bundle: how full it is, the place of an item, the items below a path, its faults.
 
-Unit of work: one question about one bundle. No model is loaded. Knows nothing about requests or printing.
+Unit of work: one report about one bundle. No model is loaded. Knows nothing about requests or printing.
 """
 
 # Axes: N items, P levels of a semantic ID, V_l nodes at depth l (V_0 = 1 root, V_P = N leaves)
@@ -22,7 +22,7 @@ from mmrec.semantic_ids.path_lookup import check_path, path_range, print_path
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenIndex:
-    """The decode index of a bundle with what it is about.
+    """The decode index of a bundle, with its items.
 
     Attributes:
         paths: Items and semantic IDs.
@@ -39,13 +39,13 @@ class LevelOccupancy:
 
     Attributes:
         level: 1 for the first code of a path.
-        nodes: Beginnings of paths of so many codes.
-        codes: Codes the level has.
+        nodes: Distinct prefixes of `level` codes.
+        codes: Codes of the level.
         codes_used: Codes that at least one item has.
         mean_children: Nodes of this level per node of the level above.
-        most_children: Of the fullest of these.
+        most_children: Most nodes of this level below one node.
         mean_items: Items per node of this level.
-        most_items: Of the fullest of these.
+        most_items: Most items of one node.
     """
 
     level: int
@@ -64,11 +64,11 @@ class IndexStats:
 
     Attributes:
         items: Items in it.
-        depth: Codes of a path, the one that tells collisions apart included.
+        depth: Codes of a path, the one that separates collisions included.
         levels: One entry per code of a path.
-        colliding_share: Share of items whose path another item has too but for the last code, 0 to 1.
+        colliding_share: Share of items whose path differs from another item's in the last code only, 0 to 1.
         largest_group: Most items that have the same path but for the last code.
-        memory: Bytes of the index as it is searched.
+        memory: Bytes of the index in memory.
         memory_per_item: Bytes.
     """
 
@@ -92,7 +92,7 @@ class PlacedItem:
 
 @dataclass(frozen=True, slots=True)
 class ItemPlace:
-    """Where an item lies.
+    """The place of an item in the index.
 
     Attributes:
         item: The item.
@@ -109,11 +109,11 @@ class ItemPlace:
 
 @dataclass(frozen=True, slots=True)
 class PathItems:
-    """What lies below a path or the beginning of one.
+    """The items below a path or a prefix of one.
 
     Attributes:
-        path: As asked, written with slashes.
-        total: Items whose path begins so.
+        path: The path, written with slashes.
+        total: Items whose path begins with it.
         items: The first of them, in the order of their paths.
     """
 
@@ -129,7 +129,7 @@ class IndexCheck:
     Attributes:
         items: Items of the catalogue.
         depth: Codes of a path.
-        faults: What is wrong, in words; none where it is sound.
+        faults: Messages of what is wrong; empty when the index is valid.
     """
 
     items: int
@@ -153,13 +153,13 @@ def index_stats(opened: OpenIndex) -> IndexStats:
     """How full an index is."""
     index = opened.index
     items = len(index.items_N)
-    alike_V = np.diff(index.item_begin[-2].numpy())
+    same_V = np.diff(index.item_begin[-2].numpy())
     return IndexStats(
         items=items,
         depth=index.levels,
         levels=tuple(_level(index, depth) for depth in range(1, index.levels + 1)),
-        colliding_share=float(alike_V[alike_V > 1].sum() / items),
-        largest_group=int(alike_V.max()),
+        colliding_share=float(same_V[same_V > 1].sum() / items),
+        largest_group=int(same_V.max()),
         memory=index.memory,
         memory_per_item=index.memory / items,
     )
@@ -180,12 +180,12 @@ def _level(index: DecodeIndex, depth: int) -> LevelOccupancy:
 
 
 def item_places(opened: OpenIndex, item_ids: Sequence[str], beside: int) -> tuple[ItemPlace, ...]:
-    """Where items lie, and the items beside them.
+    """Places of items, and the items beside them.
 
     Args:
         opened: The index.
         item_ids: The items.
-        beside: Most neighbours to each side, 0 or more.
+        beside: Most neighbours on each side, 0 or more.
 
     Raises:
         InvalidArgumentError: `beside` is below 0.
@@ -204,7 +204,7 @@ def item_places(opened: OpenIndex, item_ids: Sequence[str], beside: int) -> tupl
     places_N = opened.index.place_of_rows(len(catalogue)).numpy()
     found = []
     for row in rows:
-        assert row is not None  # told above
+        assert row is not None  # checked above
         place = int(places_N[row])
         found.append(
             ItemPlace(
@@ -218,12 +218,12 @@ def item_places(opened: OpenIndex, item_ids: Sequence[str], beside: int) -> tupl
 
 
 def items_below(opened: OpenIndex, paths: Sequence[Sequence[int]], limit: int) -> tuple[PathItems, ...]:
-    """What lies below paths or the beginnings of paths.
+    """The items below paths or prefixes of paths.
 
     Args:
         opened: The index.
         paths: Each of one code or more.
-        limit: Most items told per path, 0 or more; how many there are is told all the same.
+        limit: Most items listed per path, 0 or more; `total` counts all.
 
     Raises:
         InvalidArgumentError: `limit` is below 0, or a path cannot be one of this catalogue.

@@ -1,8 +1,7 @@
-"""What customers have done since the bundle was made, as a value: all events up to a moment.
+"""Live events: the events of customers since the bundle was made, up to a moment.
 
-Unit of work: one such value. It never changes: `after` makes a longer one, which shares with this one what both hold,
-so whoever has begun to answer with a value goes on with exactly its events. Knows nothing about requests, item ids or
-how events are kept beyond the process.
+Unit of work: one immutable value. `after` makes a longer one, which shares memory with this one, so a request that is
+answered with a value sees exactly its events. Knows nothing about requests, item ids or storage outside the process.
 """
 
 from __future__ import annotations
@@ -22,10 +21,9 @@ Graphs = tuple[TransitionGraph, TransitionGraph]
 
 
 class LiveEvents:
-    """A bundle's events and those that came after it, up to a moment.
+    """Events of a bundle and those after it, up to a moment.
 
-    Reading one is safe from any thread, also while longer ones are made of it; those are made by one thread at a time.
-    Make the first one with `begin`.
+    Reading is safe from any thread; only one thread at a time may call `after`. Make the first value with `begin`.
     """
 
     __slots__ = ("_events", "_log")
@@ -35,7 +33,7 @@ class LiveEvents:
         self._events = events
 
     def __len__(self) -> int:
-        """Events that came after the bundle."""
+        """Number of events after the bundle."""
         return self._events
 
     @classmethod
@@ -44,36 +42,36 @@ class LiveEvents:
         return cls(_Log(parts), 0)
 
     def after(self, events: Iterable[tuple[str, int]]) -> LiveEvents:
-        """These events and more, which come after them; this value stays as it is.
+        """These events followed by more, as a new value.
 
         Args:
-            events: Pairs of user id and catalogue row, in their order; the user id is empty for nobody known.
+            events: Pairs of user id and catalogue row, in order; the user id is empty for an anonymous customer.
         """
         log = self._log
         if len(log.rows) != self._events:
-            # A longer value was made of this one already: from here there are two.
+            # Another value already extends this log: copy it.
             log = _Log(log.parts)
             log.extend(self)
         log.extend(events)
         return LiveEvents(log, len(log.rows))
 
-    def over(self, other: LiveEvents, row_of: Callable[[int], int | None]) -> LiveEvents:
-        """The events of another bundle and, after them, these.
+    def moved_to(self, other: LiveEvents, row_of: Callable[[int], int | None]) -> LiveEvents:
+        """The events of another bundle, followed by these.
 
         Args:
-            other: Those of the other bundle.
-            row_of: The row there of a row here; None for an item that was never there, whose events are left behind.
+            other: Events of the other bundle.
+            row_of: Maps a row here to a row there; None drops the events of the item.
         """
         moved = ((user_id, row_of(row)) for user_id, row in self)
         return other.after((user_id, row) for user_id, row in moved if row is not None)
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
-        """What came after the bundle, in its order: user id and catalogue row."""
+        """Events after the bundle, in order: user id and catalogue row."""
         log = self._log
         return ((log.users[place], log.rows[place]) for place in range(self._events))
 
     def history(self, user_id: str) -> npt.NDArray[np.int32]:
-        """Catalogue rows of all a customer did, oldest first; empty for a stranger. Shape: (T,), int32."""
+        """Catalogue rows of a customer's events, oldest first; empty for an unknown customer. Shape: (T,), int32."""
         log = self._log
         user = log.parts.interactions.user_index(user_id)
         stored = np.empty(0, dtype=np.int32) if user is None else log.parts.interactions.history(user)
@@ -82,24 +80,24 @@ class LiveEvents:
         return np.concatenate([stored, np.array(new, dtype=np.int32)]) if new else stored
 
     def transitions(self, items: int) -> Graphs | None:
-        """The transitions of all events, near ones and wide ones; None where no event came after the bundle.
+        """Near and wide transitions of all events; None without events after the bundle.
 
-        Costs one pass over all pairs for the first value that is asked after an event, and little otherwise.
+        The first call after an event costs one pass over all pairs, later ones little.
 
         Args:
-            items: Rows of the catalogue, no fewer than any event has.
+            items: Rows of the catalogue, more than any row of an event.
         """
         return self._log.transitions(self._events, items) if self._events else None
 
 
 class _Log:
-    """Events in their order. It only gets longer, so what a value holds of it stays.
+    """Events in order; append-only, so the values that share it stay valid.
 
     Attributes:
-        parts: Of the bundle.
+        parts: Parts of the bundle.
         users: User id of each event.
         rows: Catalogue row of each event.
-        places: For each customer the places of the events, ascending.
+        places: Indexes of the events of each customer, ascending.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -121,7 +119,7 @@ class _Log:
         with self._counting:
             counts = self._counts
             if counts is None or counts.events > events or counts.items > items:
-                # Counts only grow: an earlier moment is counted from the bundle on.
+                # Counts cannot shrink: an earlier moment is counted again from the bundle.
                 counts = _Counts(self.parts)
                 self._counts = self._counts or counts
             for place in range(counts.events, events):

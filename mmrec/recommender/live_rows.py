@@ -1,7 +1,6 @@
-"""What the generator is told of every item of a catalogue that changes, and what new items are compared with.
+"""Live rows: the generator's inputs for every item of a changing catalogue, and the word index for new items.
 
-Unit of work: one value of it. Knows nothing about requests. A bundle's parts have none of this until they are first
-changed.
+Unit of work: one immutable value. A bundle's parts have none until the first change. Knows nothing about requests.
 """
 
 # Axes: N items, M rows that are set, C content dimensions, K neighbours
@@ -22,13 +21,13 @@ from mmrec.generator.item_tokens import ItemTable, Neighbours
 
 
 class LiveRows(NamedTuple):
-    """Tables of every row, on the device of the generator, and what new rows are compared with.
+    """Tables of every row, on the device of the generator, and the words that new rows are compared with.
 
     Attributes:
-        content: What the generator is told of the content. Shape: (N, C).
-        alike: Rows and weights of the warm items with similar words; None where the generator is not told of them.
+        content: Content vectors. Shape: (N, C).
+        alike: Rows and weights of the warm items with similar words; None where the generator does not use them.
             Shape of each: (N, K).
-        words: Of the warm items as the bundle has them.
+        words: Index over the words of the warm items of the bundle.
         stale: Warm rows that have been replaced since. Ascending, int64.
     """
 
@@ -47,12 +46,12 @@ class LiveRows(NamedTuple):
             np.empty(0, np.int64),
         )
 
-    def over(self, rows_M: npt.NDArray[np.int64], table_M: ItemTable) -> LiveRows:
-        """The tables after a change; these stay as they are.
+    def with_changes(self, rows_M: npt.NDArray[np.int64], table_M: ItemTable) -> LiveRows:
+        """The tables after a change, as a new value.
 
         Args:
-            rows_M: Rows that are set, the new ones among them. Shape: (M,), int64.
-            table_M: What the generator is told of them.
+            rows_M: Rows that are replaced or added. Shape: (M,), int64.
+            table_M: Inputs of the generator for these rows.
         """
         rows = torch.from_numpy(rows_M).to(table_M.warm_N.device)
         alike, near = self.alike, table_M.alike
@@ -63,7 +62,7 @@ class LiveRows(NamedTuple):
         )
 
     def table(self, base: ItemTable, paths_NP: npt.NDArray[np.int32]) -> ItemTable:
-        """What the generator knows of every row, from what it knew of the bundle's, and the semantic IDs."""
+        """Inputs of the generator for every row, from those of the bundle, these tables and the semantic IDs."""
         items, followers = len(self.content), base.followers
         return ItemTable(
             self.content.whole(),

@@ -1,9 +1,8 @@
-"""Looking things up in a catalogue: its rows by id and page by page, and between items and semantic IDs.
+"""Lookups in a catalogue: rows by id or page by page, semantic IDs of items, and items of semantic IDs.
 
-Unit of work: a batch of requests of one kind. Knows nothing about gRPC, models or ranking. Semantic IDs are those of
-one version of the codebooks; while one version is being replaced by another, paths of both may be asked about, so they
-are held by version, and what is held is given when this is made and never changes: a new version comes with a new
-`CatalogueLookUp` in a new snapshot.
+Unit of work: a batch of requests of one kind. Knows nothing about gRPC, models or ranking. Semantic IDs belong to one
+version of the codebooks. While a version is replaced by another, clients may use paths of both, so paths are stored by
+version.
 """
 
 # Axes: N items, P levels of a semantic ID
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +19,7 @@ import torch
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemRecord, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ItemLookup, ItemPage, ItemPath, ResolvedPath, ResolvedPaths, SemanticIds
 from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
@@ -31,49 +30,45 @@ from mmrec.recommender.retrieval import only_fields
 from mmrec.semantic_ids.decode_index import DecodeIndex, change_decode_index
 from mmrec.semantic_ids.path_lookup import check_path, path_range
 
-Q = TypeVar("Q")
-R = TypeVar("R")
-
-
 _NO_CODE = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodebookPaths:
-    """The paths that one version of the codebooks gives the items of a catalogue.
+    """Semantic IDs of the items of a catalogue in one version of the codebooks.
 
     Attributes:
-        index: The tree of the paths, on the CPU.
-        semantic_ids_NP: In catalogue order; below 0 for an item that has none, and so has a row past the last. Shape:
-            (N, P), int32.
+        index: Decode index over the paths, on the CPU.
+        semantic_ids_NP: In catalogue order; below 0 for an item without a path. Rows after the last have none either.
+            Shape: (N, P), int32.
     """
 
     index: DecodeIndex
     semantic_ids_NP: Segmented[npt.NDArray[np.int32]]
 
     def path(self, row: int) -> tuple[int, ...]:
-        """The path of a catalogue row; empty where it has none."""
+        """The path of a catalogue row; empty if it has none."""
         codes = self.semantic_ids_NP[row].tolist() if row < len(self.semantic_ids_NP) else [_NO_CODE]
         return () if codes[0] == _NO_CODE else tuple(codes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FormerCodebook:
-    """Codebooks that were served before, kept so that their semantic IDs can go on being looked up.
+    """Codebooks that were served before, kept so that their semantic IDs can still be looked up.
 
-    Items that came later have no path in them; those that go are not found in them any more.
+    Items added later have no path in them, and deleted items are not found.
 
     Attributes:
-        version: Of the codebooks.
-        paths: In the rows of the catalogue that is served.
+        version: Version of these codebooks.
+        paths: Paths by row of the catalogue that is served.
     """
 
     version: str
     paths: CodebookPaths
 
-    def without(self, gone_R: npt.NDArray[np.int64]) -> FormerCodebook | None:
-        """The same after items have gone; None when none of its items is left. Shape of `gone_R`: (R,), rows."""
-        had = gone_R[gone_R < len(self.paths.semantic_ids_NP)]
+    def without(self, deleted_R: npt.NDArray[np.int64]) -> FormerCodebook | None:
+        """This value without deleted items; None when no item is left. Shape of `deleted_R`: (R,), rows."""
+        had = deleted_R[deleted_R < len(self.paths.semantic_ids_NP)]
         index, left = self.paths.index, len(self.paths.index.items_N)
         here = np.isin(index.items_N.numpy(), had)
         if not here.any():
@@ -86,8 +81,8 @@ class FormerCodebook:
         changed = change_decode_index(index, added_MP=none_MP, rows_M=no_M, removed_R=had)
         return FormerCodebook(self.version, CodebookPaths(changed, semantic_ids_NP))
 
-    def over(self, old: Catalogue, new: Catalogue) -> FormerCodebook | None:
-        """The same in the rows of another catalogue; None when it has none of the items."""
+    def moved_to(self, old: Catalogue, new: Catalogue) -> FormerCodebook | None:
+        """This value in the rows of another catalogue; None when that has none of the items."""
         rows_O = np.array([_NO_CODE if (row := new.row_of(item_id)) is None else row for item_id in old.item_ids])
         kept = self.without(np.flatnonzero(rows_O == _NO_CODE))
         if kept is None:
@@ -102,19 +97,19 @@ class FormerCodebook:
         )
 
 
-class CatalogueLookUp:
-    """Looks things up in one catalogue.
+class CatalogueLookup:
+    """Answers lookups in one catalogue.
 
     Args:
         catalogue: The items.
         filters: Conditions over the catalogue's columns.
-        codebooks: Paths of the items by version of the codebooks; the one of `versions` is among them.
-        record: A row as clients see it.
-        versions: What replies are made with.
-        order: That of a catalogue from which this one was changed; None: it is of no other.
+        codebooks: Paths of the items by version of the codebooks, the one of `versions` included.
+        record: Gives a row as clients see it.
+        versions: Named in every reply.
+        order: Order of the ids in the catalogue that was changed into this one; None to make it.
 
     Attributes:
-        order: That of this catalogue.
+        order: Order of the ids in this catalogue.
     """
 
     def __init__(
@@ -157,7 +152,7 @@ class CatalogueLookUp:
 
     def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
         """Pages of the rows that pass a filter, by id."""
-        return [_caught(self._list_items, request) for request in requests]
+        return [outcome(self._list_items, request) for request in requests]
 
     def _list_items(self, request: ListItemsRequest) -> ItemPage:
         last = last_id(request)
@@ -175,7 +170,7 @@ class CatalogueLookUp:
 
     def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
         """The paths of items."""
-        return [_caught(self._semantic_ids, request) for request in requests]
+        return [outcome(self._semantic_ids, request) for request in requests]
 
     def _semantic_ids(self, request: SemanticIdsRequest) -> SemanticIds:
         version, paths = self._paths(request.codebook_version)
@@ -192,7 +187,7 @@ class CatalogueLookUp:
 
     def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
         """The items below paths."""
-        return [_caught(self._resolve, request) for request in requests]
+        return [outcome(self._resolve, request) for request in requests]
 
     def _resolve(self, request: ResolveRequest) -> ResolvedPaths:
         version, paths = self._paths(request.codebook_version)
@@ -234,10 +229,3 @@ def _item_path(item_id: str, codes: tuple[int, ...], version: str) -> ItemPath:
             "codebook_version empty for its semantic ID in those being served"
         ),
     )
-
-
-def _caught(answer: Callable[[Q], R], request: Q) -> R | MmrecError:
-    try:
-        return answer(request)
-    except MmrecError as err:
-        return err

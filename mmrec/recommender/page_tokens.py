@@ -10,7 +10,7 @@ current catalogue. Two kinds of lists are paged differently:
   (`ReturnedItems`, `page_by_rank`), with the same guarantee. Its token grows by 8 characters per item returned, so such
   a list ends after some 125,000 items (`MAX_TOKEN_CHARS`) with an error that says so.
 
-A token is opaque to clients, and one of another request is refused. Knows nothing of how lists are made.
+A token is opaque to clients; the token of another request is refused. Knows nothing about how lists are made.
 """
 
 from __future__ import annotations

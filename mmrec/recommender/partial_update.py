@@ -1,7 +1,7 @@
-"""Partial updates: items after some of their fields were replaced, encoded only where they changed.
+"""Partial updates: replacing some fields of items and encoding only what changed.
 
-Unit of work: items that exist, none twice. Words are encoded again where words are replaced, a picture where a picture
-is; the other vectors are kept, so that the picture of an item is not needed to change its price. Knows nothing about
+Unit of work: existing items, none twice. Words are encoded again when words are replaced, and a picture when it is
+replaced; other vectors are kept, so changing a price does not need the picture. Knows nothing about
 requests and stores.
 """
 
@@ -21,7 +21,7 @@ from mmrec.contract.field_mask import named_columns, replaced_words
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.recommender.encoded_items import EncodedItems, item_fault, record_texts, thumbnails_of
-from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 
@@ -33,32 +33,32 @@ def replaced_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) 
 
     Args:
         record: The row, with every column of the catalogue.
-        item: What was sent; what `fields` does not name is not read.
+        item: The item as it was sent; only `fields` are read.
         fields: As `mmrec.contract.field_mask.FieldMask` gives them.
     """
     words = replaced_words(record, item, fields)
-    # The dataset's own reference is to a picture that the item no longer has.
+    # The reference of the dataset is to the picture before the update.
     image = "" if _IMAGE in fields else record.image
     attributes = {name: words.attributes.get(name, "") for name in record.attributes}
     return ItemRecord(record.item_id, words.title, words.description, image, attributes)
 
 
 def encode_fields(
-    catalogue: Catalogue, sides: CatalogueSides, items: Sequence[ItemInput], fields: Sequence[str]
+    catalogue: Catalogue, vectors: ModalityVectors, items: Sequence[ItemInput], fields: Sequence[str]
 ) -> EncodeResult[EncodedItems]:
-    """Encode items of which some fields are replaced; a fault of one is an error of its own.
+    """Encode items of which some fields are replaced; an item may fail alone.
 
     Args:
-        catalogue: The items as they are.
-        sides: Their embeddings.
-        items: With ids, none twice; what `fields` does not name is not read.
+        catalogue: The items before the update.
+        vectors: Their vectors and features.
+        items: Items with ids, none twice; only `fields` are read.
         fields: At least one, as `mmrec.contract.field_mask.FieldMask` gives them.
 
     Raises:
         InvalidArgumentError: a field is a column that the catalogue does not have.
         FailedPreconditionError: the fusion is not trained, or the bundle does not hold the embeddings.
     """
-    encoder, fusion = sides.encoder, sides.encoder.fusion
+    encoder, fusion = vectors.encoder, vectors.encoder.fusion
     if fusion is None:
         raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
     _check_columns(catalogue, fields)
@@ -79,8 +79,8 @@ def encode_fields(
         seen.add(item.item_id)
     records = {place: replaced_record(catalogue.record(row), items[place], fields) for place, row in rows.items()}
     known = dict(zip(rows, range(len(rows)), strict=True))
-    features = _copied(sides.features_of(np.array(list(rows.values()), np.int64)))
-    thumbnails_M = sides.thumbnails_of(np.array(list(rows.values()), np.int64))
+    features = _copied(vectors.features_of(np.array(list(rows.values()), np.int64)))
+    thumbnails_M = vectors.thumbnails_of(np.array(list(rows.values()), np.int64))
     if any(name != _IMAGE for name in fields):
         errors |= _encode_words(encoder, records, known, features)
     if _IMAGE in fields:
@@ -120,7 +120,7 @@ def _copied(features: ItemFeatures) -> ItemFeatures:
 def _encode_words(
     encoder: ItemEncoder, records: Mapping[int, ItemRecord], known: Mapping[int, int], features: ItemFeatures
 ) -> dict[int, MmrecError]:
-    """Words of all of them into `features`; the errors by place."""
+    """Encode the words of all items into `features`; returns errors by place."""
     worded = {
         place: ItemInput(record.item_id, record.title, record.description, None, record.attributes)
         for place, record in records.items()
@@ -139,7 +139,7 @@ def _encode_words(
 def _encode_pictures(
     encoder: ItemEncoder, items: Sequence[ItemInput], known: Mapping[int, int], features: ItemFeatures
 ) -> dict[int, MmrecError]:
-    """Pictures of all of them into `features`; the errors by place."""
+    """Encode the pictures of all items into `features`; returns errors by place."""
     for at in known.values():
         features.image_NI[at], features.has_image_N[at] = 0.0, False
     places = [place for place in known if items[place].image is not None]

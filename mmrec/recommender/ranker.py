@@ -4,7 +4,7 @@ Works on catalogue rows; knows nothing about item ids, requests or files. Used b
 that what is measured is what is served.
 """
 
-# Axes: B customers, N items, W beams, K results, T history places, X readings of one history
+# Axes: B customers, N items, W beams, K results, T history places, X variants of one history
 
 from __future__ import annotations
 
@@ -43,33 +43,33 @@ CHANNELS = ("item-head", "semantic-id", "transitions", "transitions-wide", "lexi
 """Channels in the order of a blend."""
 
 NEW_ITEM = "new-item"
-"""What an explanation calls the lift of an item that training has never seen."""
+"""Name, in explanations, of what is added to the scores of items without training events."""
 
 SCORES_AT_ONCE = 4_000_000
-"""Scores per channel that are held at a time; bounds memory, changes nothing else."""
+"""Most scores per channel in memory at a time; does not change results."""
 
 OCCLUDED = 20
-"""History items, the last ones, that are left out in turn to see what the LLM's answer rests on."""
+"""Number of last history items that are left out one at a time to explain a score of the LLM."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerChunk:
-    """A slice of questions: rows `begin` to `end`."""
+    """A slice of a batch of requests: `begin` to `end`."""
 
     begin: int
     end: int
 
 
 class Features(NamedTuple):
-    """What the channels say of every item.
+    """Scores of every item by channel.
 
     Attributes:
         by_channel: Each of shape (B, N), float32: log(N p) for ``item-head``; log(1 + N p) for ``semantic-id``,
             0 for items that were not generated; decayed sums of strengths for ``transitions`` and
-            ``transitions-wide``, of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1. What counts
-            is smoothed for cold items (`mmrec.channels.neighbour_smoothing`).
-        generated_BW: Catalogue rows that the beam search generated, best first, -1 past the last; None when
-            ``semantic-id`` was not wanted. Shape: (B, W), int64.
+            ``transitions-wide``, of cosines for ``lexical`` and ``content``; log popularity scaled to 0..1. Counting
+            channels are smoothed for cold items (`mmrec.channels.neighbour_smoothing`).
+        generated_BW: Catalogue rows that the beam search generated, best first, -1 after the last; None without the
+            channel ``semantic-id``. Shape: (B, W), int64.
     """
 
     by_channel: dict[str, npt.NDArray[np.float32]]
@@ -81,19 +81,19 @@ class Blended(NamedTuple):
 
     Attributes:
         scores_BN: Higher is better. Shape: (B, N), float32.
-        boosts_B: What was added to the scores of items that training has never seen. Shape: (B,), float32.
+        boosts_B: What was added to the scores of items without training events. Shape: (B,), float32.
     """
 
     scores_BN: npt.NDArray[np.float32]
     boosts_B: npt.NDArray[np.float32]
 
 
-class Known(NamedTuple):
-    """What the model has worked out of every item, and what makes it cheap to work out that of a few others.
+class ItemStates(NamedTuple):
+    """What the model computed for every item; updated for changed items only.
 
     Attributes:
-        tokens: Of every item. Shape: (N, H), float32.
-        keys: Of every node of the decode index.
+        tokens: Item tokens. Shape: (N, H), float32.
+        keys: Embeddings of every node of the decode index.
     """
 
     tokens: Segmented[torch.Tensor]
@@ -104,44 +104,46 @@ class Ranker:
     """Scores and ranks a catalogue for customers.
 
     Args:
-        parts: What to rank with; the generator is on `device`.
-        device: Where the LLM computes.
+        parts: Everything to rank with; the generator is on `device`.
+        device: Device of the LLM.
         dtype: Number format of its matrix products.
-        known: Of the same catalogue; None works it out.
+        known: What the model computed for this catalogue; None to compute it.
     """
 
-    def __init__(self, parts: Parts, device: torch.device, dtype: torch.dtype, known: Known | None = None) -> None:
+    def __init__(
+        self, parts: Parts, device: torch.device, dtype: torch.dtype, states: ItemStates | None = None
+    ) -> None:
         self.parts = parts
         self.device = device
         self.dtype = dtype
         self.items = len(parts.catalogue)
         self.index = parts.decode_index.to(device)
-        self._known = known or _known(parts, self.index)
-        self.tokens_NH = self._known.tokens
-        self.keys = self._known.keys.keys
+        self._states = states or _states(parts, self.index)
+        self.tokens_NH = self._states.tokens
+        self.keys = self._states.keys.keys
         self._place_N = self.index.place_of_rows(self.items).cpu().numpy()
-        gone_N = np.zeros(self.items, np.bool_) if parts.catalogue.alive_N is None else ~parts.catalogue.alive_N
+        deleted_N = np.zeros(self.items, np.bool_) if parts.catalogue.alive_N is None else ~parts.catalogue.alive_N
         warm_N = np.zeros(self.items, np.bool_)
         warm_N[: len(parts.generator.catalogue.warm_N)] = parts.generator.catalogue.warm_N.cpu().numpy()
-        self.new_N = ~warm_N & ~gone_N
-        self._gone_N = torch.from_numpy(gone_N).to(device) if gone_N.any() else None
+        self.new_N = ~warm_N & ~deleted_N
+        self._deleted_N = torch.from_numpy(deleted_N).to(device) if deleted_N.any() else None
 
-    def over(self, changed: Changed) -> Ranker:
-        """The ranker of the changed catalogue, which works out what the change touches; this one stays as it is."""
+    def with_changes(self, changed: Changed) -> Ranker:
+        """The ranker of the changed catalogue, which computes the changed items only; this one does not change."""
         parts = changed.parts
         rows_M = torch.from_numpy(changed.rows_M).to(self.device)
         own_M = rows_M.clamp(max=len(parts.generator.catalogue.warm_N) - 1)
         with torch.inference_mode():
-            arrived_MH = parts.generator.catalogue.of_items(changed.table, own_M)
-            tokens = self._known.tokens.replaced(rows_M, arrived_MH)
-            keys = self._known.keys
+            tokens_MH = parts.generator.catalogue.of_items(changed.table, own_M)
+            tokens = self._states.tokens.replaced(rows_M, tokens_MH)
+            keys = self._states.keys
             if changed.nodes:
                 keys = keys.over(tokens, parts.decode_index.to(self.device), changed.nodes)
-        return Ranker(parts, self.device, self.dtype, Known(tokens, keys))
+        return Ranker(parts, self.device, self.dtype, ItemStates(tokens, keys))
 
-    def counting(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> Ranker:
-        """The ranker with other counts of what follows what; this one stays as it is, and they share all else."""
-        _ = self._smoothing, self.log_popularity_N  # worked out once for all of them
+    def with_transitions(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> Ranker:
+        """A ranker with other transition counts, which shares all else with this one."""
+        _ = self._smoothing, self.log_popularity_N  # cached once for all of them
         made = copy(self)
         made.parts = self.parts._replace(transitions=transitions, transitions_wide=transitions_wide)
         return made
@@ -165,11 +167,11 @@ class Ranker:
         """Training events per item. Shape: (N,), float32."""
         return np.bincount(train.items_E, minlength=items).astype(np.float32)
 
-    def chunks(self, questions: int) -> Iterator[CustomerChunk]:
-        """Slices of questions that fit in memory."""
+    def chunks(self, requests: int) -> Iterator[CustomerChunk]:
+        """Slices of a batch of requests that fit in memory."""
         size = max(1, SCORES_AT_ONCE // max(self.items, 1))
-        for begin in range(0, questions, size):
-            yield CustomerChunk(begin, min(begin + size, questions))
+        for begin in range(0, requests, size):
+            yield CustomerChunk(begin, min(begin + size, requests))
 
     # --- the LLM ---------------------------------------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class Ranker:
     def read(self, histories: Histories) -> EncodedHistory:
         """Run the LLM over histories, none of them empty."""
         history_BT, valid_BT = pad_histories(histories, self.parts.generator.config.max_history)
-        # The few tokens that are read are picked here: the LLM takes one array.
+        # Gather the tokens of these histories into one array for the LLM.
         picked_RH = self.tokens_NH[history_BT.flatten().to(self.device)]
         place_BT = torch.arange(history_BT.numel(), device=self.device).view(history_BT.shape)
         with self._autocast():
@@ -186,13 +188,10 @@ class Ranker:
 
     @torch.inference_mode()
     def item_head(self, memory: EncodedHistory) -> npt.NDArray[np.float32]:
-        """How much likelier than chance the item head holds each item, as log(N p). Shape: (B, N), float32.
-
-        It is -inf for a row that is no item any more.
-        """
+        """log(N p) of each item by the item head; -inf for deleted rows. Shape: (B, N), float32."""
         logits_BN = self.tokens_NH.scores(partial(self.parts.generator.item_logits, memory.last())).float()
-        if self._gone_N is not None:
-            logits_BN = logits_BN.masked_fill(self._gone_N, float("-inf"))
+        if self._deleted_N is not None:
+            logits_BN = logits_BN.masked_fill(self._deleted_N, float("-inf"))
         return np.asarray((logits_BN.log_softmax(-1) + math.log(self.parts.catalogue.items)).cpu().numpy())
 
     @torch.inference_mode()
@@ -225,14 +224,14 @@ class Ranker:
         beam_width: int = 0,
         channels: Collection[str] = CHANNELS,
     ) -> Features:
-        """What every channel says of every item.
+        """Scores of every item by channel.
 
         Args:
             histories: Catalogue rows, oldest first, none of them empty.
             allowed: Items the beam search may generate, for each customer; None for all. Shape where a mask for each:
                 (B, N), bool.
-            beam_width: 0 takes the bundle's.
-            channels: The ones that are wanted.
+            beam_width: 0 for the bundle's.
+            channels: Channels to compute.
         """
         parts = self.parts
         found: dict[str, npt.NDArray[np.float32]] = {}
@@ -265,7 +264,7 @@ class Ranker:
         features: Mapping[str, npt.NDArray[np.float32]],
         eligible_BN: npt.NDArray[np.bool_] | None = None,
     ) -> Blended:
-        """Scores of a blend, items that training has never seen lifted to their share of each list.
+        """Scores of a blend, with items without training events raised to their share of each list.
 
         Args:
             blend: Weights, and the share of new items.
@@ -279,7 +278,7 @@ class Ranker:
         return Blended(scores_BN, boosts_B)
 
     def _generated(self, beams: PathResult) -> npt.NDArray[np.float32]:
-        """How much likelier than chance each generated item is, as log(1 + N p). Shape: (B, N), float32."""
+        """log(1 + N p) of generated items, 0 for the others. Shape: (B, N), float32."""
         rows_BW = beams.items_BW.cpu().numpy()
         probability_BW = beams.log_probs_BW.float().exp().cpu().numpy()
         generated_BN = np.zeros((len(rows_BW), self.items), dtype=np.float32)
@@ -290,16 +289,16 @@ class Ranker:
         return generated_BN
 
     def most_popular(self) -> npt.NDArray[np.float32]:
-        """Scores for a customer nothing is known of. Shape: (N,), float32."""
+        """Scores for a customer without history. Shape: (N,), float32."""
         return self._popularity_N
 
     def support(
         self, channel: str, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float64] | None:
-        """What each recent history item says for (above 0) or against (below 0) items, in one channel.
+        """Support of recent history items for (above 0) or against (below 0) items, in one channel.
 
-        Counting channels are sums over the history, and these are the summands. For the LLM it is what is lost when the
-        history item is left out of what it reads; the last `OCCLUDED` are tried.
+        Counting channels are sums over the history, and these are the summands. For the LLM it is what the score loses
+        without the history item; only the last `OCCLUDED` are tried.
 
         Args:
             channel: One of `CHANNELS`.
@@ -307,7 +306,7 @@ class Ranker:
             rows_K: The items. Shape: (K,).
 
         Returns:
-            One row for each of the last T history items; None for a channel that does not look at the history. Shape:
+            One row for each of the last T history items; None for a channel that does not use the history. Shape:
             (T, K), float64.
         """
         parts, channels = self.parts, self.parts.channels
@@ -340,7 +339,7 @@ class Ranker:
         if channel == "item-head":
             feature_XK = self.item_head(memory)[:, rows_K]
         else:
-            # Nothing else may be generated, and there is a beam for each: these are the items' exact probabilities.
+            # With only these items eligible and a beam for each, the probabilities are exact.
             asked_N = np.zeros(self.items, dtype=bool)
             asked_N[rows_K] = True
             only = [Tier.of(asked_N)] * (tried + 1)
@@ -348,11 +347,11 @@ class Ranker:
         return np.asarray(feature_XK[0] - feature_XK[1:], dtype=np.float32)
 
 
-def _known(parts: Parts, index: DecodeIndex) -> Known:
-    """What the model has worked out of every item of a bundle."""
+def _states(parts: Parts, index: DecodeIndex) -> ItemStates:
+    """What the model computes for every item of a bundle."""
     with torch.inference_mode():
         tokens = Segmented(parts.generator.eval().item_tokens())
-        return Known(tokens, NodeEmbeddings.of(parts.generator.semantic_id_head, tokens, index))
+        return ItemStates(tokens, NodeEmbeddings.of(parts.generator.semantic_id_head, tokens, index))
 
 
 def _smoothing(parts: Parts, items: int) -> NeighbourSmoothing:

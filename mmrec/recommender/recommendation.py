@@ -1,4 +1,4 @@
-"""Recommending: requests in, lists out, each with exactly min(k, eligible) items, whatever it asks for.
+"""Recommending: requests in, lists of exactly min(k, eligible) items out, whatever the filter and business rules.
 
 Unit of work: a batch of requests. Knows nothing about gRPC.
 """
@@ -19,7 +19,7 @@ from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import MmrecError
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
-from mmrec.recommender.explain import explain_ranking, wish_shares
+from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.rejections import rejected_rows
@@ -28,7 +28,7 @@ from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
 DAMPING = "popularity-damping"
 EXPLORATION = "exploration"
 PROMOTION = "promotion"
-"""What an explanation calls what the wishes of a request added to a score."""
+"""Names, in an explanation, of what the business rules of a request added to a score."""
 
 Scores = npt.NDArray[np.float32]
 Shares = Sequence[tuple[ChannelShare, ...]]
@@ -39,19 +39,19 @@ _FALLBACKS = {
     (False, False): Fallback.POPULARITY,
     (False, True): Fallback.POPULARITY_FILTER_RELAXED,
 }
-"""By whether a list is personal, and whether it goes beyond its filter."""
+"""By whether a list is personal, and whether it has items outside its filter."""
 
 
 class _Customer(NamedTuple):
     """A request as catalogue rows.
 
     Attributes:
-        request: As it came.
-        history: Stored and given, oldest first.
+        request: The request.
+        history: Stored and given history, oldest first.
         missing: Ids of the request that the catalogue lacks.
-        tiers: What may be returned, and where that is too few, what may be put after it.
-        boosts_N: What promotions add to scores; None for nothing. Shape: (N,), float32.
-        quotas: Places that promotions and exploration ask for.
+        tiers: Items that may be returned, and, in relaxed mode, items that may follow when these are too few.
+        boosts_N: What promotions add to scores; None: nothing. Shape: (N,), float32.
+        quotas: Places for promotions and exploration.
     """
 
     request: RecommendRequest
@@ -63,7 +63,7 @@ class _Customer(NamedTuple):
 
 
 class _Listed(NamedTuple):
-    """A list, and what the request's wishes added to the score of each item, by name."""
+    """A list, and what business rules added to the score of each item, by name."""
 
     arranged: Arranged
     added: list[dict[str, float]]
@@ -74,9 +74,9 @@ class Suggester:
 
     Args:
         ranker: Scores items for customers.
-        candidate_filter: The items that requests may be given.
-        record: A row as clients see it.
-        versions: What replies are made with.
+        candidate_filter: Finds the items that a request may be given.
+        record: Gives a row as clients see it.
+        versions: Named in every reply.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Suggester:
         self._record = record
         self._versions = versions
         self._likeness = Likeness(self._parts.semantic_ids_NP, self._parts.fused_ND)
-        self._counting: tuple[LiveEvents, Ranker] | None = None
+        self._live_ranker: tuple[LiveEvents, Ranker] | None = None
 
     def recommend_many(
         self, requests: Sequence[RecommendRequest], live: LiveEvents
@@ -100,8 +100,8 @@ class Suggester:
         """Recommend for several customers; a request that cannot be answered fails alone.
 
         Args:
-            requests: What is asked.
-            live: What customers did; histories and counts are those of this value.
+            requests: Requests of any customers.
+            live: Events of customers; histories and counts are those of this value.
         """
         replies: dict[int, Recommendations | MmrecError] = {}
         known: dict[int, list[tuple[int, _Customer]]] = {}
@@ -118,11 +118,11 @@ class Suggester:
         for width, group in sorted(known.items()):
             for chunk in self._ranker.chunks(len(group)):
                 part = group[chunk.begin : chunk.end]
-                found = self._personal([customer for _, customer in part], width, self._counted(live))
+                found = self._personal([customer for _, customer in part], width, self._ranker_of(live))
                 replies |= zip([row for row, _ in part], found, strict=True)
         return [replies[row] for row in range(len(requests))]
 
-    # --- what is asked ---------------------------------------------------------------------------------------------
+    # --- requests --------------------------------------------------------------------------------------------------
 
     def _customer(self, request: RecommendRequest, live: LiveEvents) -> _Customer:
         history, missing = self._history(request, live)
@@ -160,16 +160,16 @@ class Suggester:
 
     # --- lists -----------------------------------------------------------------------------------------------------
 
-    def _counted(self, live: LiveEvents) -> Ranker:
-        """The ranker that counts these events; kept for as long as it is asked for the same ones."""
-        known = self._counting
+    def _ranker_of(self, live: LiveEvents) -> Ranker:
+        """The ranker whose transitions include these events; cached for the last value of `live`."""
+        known = self._live_ranker
         if known is None or known[0] is not live:
             graphs = live.transitions(self._ranker.items)
-            self._counting = known = live, self._ranker if graphs is None else self._ranker.counting(*graphs)
+            self._live_ranker = known = live, self._ranker if graphs is None else self._ranker.with_transitions(*graphs)
         return known[1]
 
     def _personal(self, customers: Sequence[_Customer], width: int, ranker: Ranker) -> list[Recommendations]:
-        """Replies to customers of whom something is known."""
+        """Replies to customers with a history."""
         blend = self._parts.blend
         searches = [(place, tier) for place, customer in enumerate(customers) for tier in customer.tiers]
         tiers = [tier for _, tier in searches]
@@ -177,51 +177,53 @@ class Suggester:
             [customers[place].history for place, _ in searches], tiers, beam_width=width, channels=blend.channels
         ).by_channel
         if not features:
-            # Popularity is what this bundle ranks everybody by, whatever their history.
+            # This bundle ranks every customer by popularity alone.
             return [self._popular(customer, personal=True) for customer in customers]
         scores_XN, boosts_X = ranker.blend(blend, features, np.stack([tier.mask_N for tier in tiers]))
         replies, first = [], 0
         for customer in customers:
             own = slice(first, first + len(customer.tiers))
             first = own.stop
-            # What comes from outside the filter has been searched for on its own.
+            # Items outside the filter have a search of their own.
             scores_N = scores_XN[own.start]
             for tier, others_N in zip(customer.tiers[1:], scores_XN[own][1:], strict=True):
                 scores_N = np.where(tier.mask_N, others_N, scores_N)
             listed = self._listed(customer, scores_N)
-            told = {name: feature[own] for name, feature in features.items()}
             shares = None
             if customer.request.explain:
-                shares = self._explained(ranker, customer, listed, told, boosts_X[own])
+                of_own = {name: feature[own] for name, feature in features.items()}
+                shares = self._explained(ranker, customer, listed, of_own, boosts_X[own])
             replies.append(self._reply(customer, listed, shares, personal=True))
         return replies
 
     def _popular(self, customer: _Customer, *, personal: bool = False) -> Recommendations:
-        """The most popular items, under the same wishes; `personal` where that is no fallback."""
+        """The most popular items, under the same business rules; `personal` when that is no fallback."""
         popularity_N = self._ranker.most_popular()
         listed = self._listed(customer, popularity_N)
         shares: list[tuple[ChannelShare, ...]] | None = None
         if customer.request.explain:
             shares = []
             for row, added in zip(listed.arranged.rows_K, listed.added, strict=True):
-                own = [ChannelShare("popularity", float(popularity_N[row])), *wish_shares(added)]
+                own = [ChannelShare("popularity", float(popularity_N[row])), *rule_shares(added)]
                 shares.append(tuple(sorted(own, key=lambda share: -share.share)))
         return self._reply(customer, listed, shares, personal=personal)
 
     def _listed(self, customer: _Customer, scores_N: Scores) -> _Listed:
-        """The list that scores and the wishes of a request make."""
+        """The list that follows from scores and the business rules of a request."""
         request, tiers = customer.request, [tier.mask_N for tier in customer.tiers]
-        wishes: dict[str, Scores] = {}
+        adjustments: dict[str, Scores] = {}
         if request.popularity_damping:
             candidates_N = np.logical_or.reduce(tiers)
-            wishes[DAMPING] = damping(scores_N, candidates_N, self._ranker.log_popularity_N, request.popularity_damping)
+            adjustments[DAMPING] = damping(
+                scores_N, candidates_N, self._ranker.log_popularity_N, request.popularity_damping
+            )
         if customer.boosts_N is not None:
-            wishes[PROMOTION] = customer.boosts_N
-        wished_N = scores_N
-        for part_N in wishes.values():
-            wished_N = wished_N + part_N
+            adjustments[PROMOTION] = customer.boosts_N
+        adjusted_N = scores_N
+        for part_N in adjustments.values():
+            adjusted_N = adjusted_N + part_N
         arranged = arrange(
-            wished_N,
+            adjusted_N,
             tiers,
             request.k,
             customer.quotas,
@@ -230,7 +232,7 @@ class Suggester:
         )
         added: list[dict[str, float]] = []
         for row, lack, quota in zip(arranged.rows_K, arranged.added_K, arranged.quota_K, strict=True):
-            parts = {name: float(part_N[row]) for name, part_N in wishes.items()}
+            parts = {name: float(part_N[row]) for name, part_N in adjustments.items()}
             if quota >= 0:
                 name = customer.quotas[quota].name
                 parts[name] = parts.get(name, 0.0) + float(lack)
@@ -245,7 +247,7 @@ class Suggester:
         features: Mapping[str, npt.NDArray[np.float32]],
         boosts_X: Scores,
     ) -> list[tuple[ChannelShare, ...]]:
-        """Parts of each score; those of each tier from its own search. Shape of each feature: (X, N)."""
+        """Parts of each score, by the search of its tier. Shape of each feature: (X, N)."""
         shares: list[tuple[ChannelShare, ...]] = []
         rows_K = listed.arranged.rows_K
         for search, tier in enumerate(customer.tiers):
@@ -263,13 +265,13 @@ class Suggester:
 
     def _reply(self, customer: _Customer, listed: _Listed, shares: Shares | None, *, personal: bool) -> Recommendations:
         arranged = listed.arranged
-        told: Shares = shares if shares is not None else [()] * len(arranged.rows_K)
+        shares = [()] * len(arranged.rows_K) if shares is None else shares
         relaxed = len(arranged.rows_K) > np.count_nonzero(customer.tiers[0].mask_N)
         return Recommendations(
             recommendation_id=uuid.uuid4().hex,
             items=tuple(
                 ScoredItem(self._record(int(row)), float(score), parts)
-                for row, score, parts in zip(arranged.rows_K, arranged.scores_K, told, strict=True)
+                for row, score, parts in zip(arranged.rows_K, arranged.scores_K, shares, strict=True)
             ),
             missing_ids=tuple(customer.missing),
             fallback=_FALLBACKS[personal, bool(relaxed)],

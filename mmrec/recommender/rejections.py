@@ -1,4 +1,4 @@
-"""What customers have sent back, removed or rated low, and are therefore not recommended.
+"""Items that a customer returned, removed or rated low, which are therefore not recommended.
 
 Unit of work: one customer. Knows nothing about requests and scores.
 """
@@ -12,12 +12,12 @@ from mmrec.recommender.artefact import Parts
 
 
 def rejected_rows(parts: Parts, user_id: str, history: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Catalogue rows of what a customer rejected and has not taken since, ascending.
+    """Catalogue rows of items that a customer rejected and has not taken since, ascending.
 
     Args:
-        parts: Of the bundle.
-        user_id: Who; a stranger has rejected nothing.
-        history: Catalogue rows of all the customer did: what the bundle holds, and after it what came later.
+        parts: Parts of the bundle.
+        user_id: The customer; an unknown one has rejected nothing.
+        history: Catalogue rows of the customer's events: those of the bundle, then later ones.
     """
     user = parts.rejected.user_index(user_id)
     if user is None:

@@ -1,13 +1,13 @@
-"""From scores to a list: the best items, and what a request wishes for: variety, places for some, less of the popular.
+"""Reranking: from scores to a list with diversity, quotas and popularity damping.
 
-Works on one customer's score arrays; knows nothing about models, filters' words or requests. A list is filled place by
-place. What some items are guaranteed (a quota) falls due evenly over the list: the first of three in ten at the second
-place, the next at the sixth. Where enough of them stand there by themselves, nothing is moved. Items that are moved up
-are given what they lack to the score of the item whose place they take, so a list reads from high to low all the same.
+Works on one customer's score arrays; knows nothing about models, filter expressions or requests. A list is filled place
+by place. Places of a quota are due evenly over the list: with three in ten, the first at the second place and the next
+at the sixth. Where enough items of the quota are there by their scores, nothing is moved. An item that is moved up gets
+the score of the item whose place it takes, so scores never rise down the list.
 
 Variety is maximal marginal relevance (Carbonell and Goldstein 1998, "The use of MMR, diversity-based reranking for
 reordering documents and producing summaries"): each place goes to the item with the best of its own score less its
-likeness to the most similar item before it.
+similarity to the most similar item before it.
 """
 
 # Axes: N items, K results, C candidates for the places, L quantised levels, D fused dimensions, Q quotas
@@ -30,11 +30,11 @@ Scores = npt.NDArray[np.float32]
 Bitmap = npt.NDArray[np.bool_]
 
 LEAST_POOL, MOST_POOL = 100, 2_000
-"""Bounds of the ten items per place that a varied list is chosen from."""
+"""Bounds of the candidates (ten per place) that a diverse list is chosen from."""
 
 
 BLOCK = 1024
-"""Scores of which the largest is looked at first."""
+"""Scores per block; the maximum of each block is compared first."""
 
 
 class Ranked(NamedTuple):
@@ -53,11 +53,11 @@ class Quota(NamedTuple):
     """Places that some items are guaranteed.
 
     Attributes:
-        name: What an explanation calls what is added to them.
+        name: Name of what it adds to scores, in explanations.
         members_N: The items. Shape: (N,), bool.
-        share: Of the places, 0 to 1.
-        guaranteed: Whether a share is rounded up to whole places, and comes before those that are not; otherwise it is
-            rounded to the nearest and takes what places are left.
+        share: Share of the places, 0 to 1.
+        guaranteed: True: the share is rounded up to whole places and served first. False: it is rounded to the nearest
+            and gets the places that are left.
     """
 
     name: str
@@ -67,10 +67,10 @@ class Quota(NamedTuple):
 
 
 class Likeness(NamedTuple):
-    """How alike items are: half the share of the levels that their semantic IDs begin with alike, half their cosine.
+    """Similarity of items: the mean of the share of leading codes that their semantic IDs share and of the cosine.
 
     Attributes:
-        paths_NP: Semantic IDs; the last code, which tells collisions apart, counts for nothing. Shape: (N, P), int.
+        paths_NP: Semantic IDs; the last code, which only separates collisions, is ignored. Shape: (N, P), int.
         vectors_ND: Fused embeddings, unit norm. Shape: (N, D), float32.
     """
 
@@ -78,7 +78,7 @@ class Likeness(NamedTuple):
     vectors_ND: Segmented[npt.NDArray[np.float32]]
 
     def to(self, row: int, rows_C: Rows) -> npt.NDArray[np.float64]:
-        """Likeness of items to one item, 0 to 1; a negative cosine counts as 0. Shape: (C,), float64."""
+        """Similarity of items to one item, 0 to 1; a negative cosine counts as 0. Shape: (C,), float64."""
         same_CL = self.paths_NP[rows_C][:, :-1] == self.paths_NP[row][:-1]
         levels = max(same_CL.shape[1], 1)
         shared_C = np.logical_and.accumulate(same_CL, axis=1).sum(axis=1) / levels
@@ -87,13 +87,13 @@ class Likeness(NamedTuple):
 
 
 class Arranged(NamedTuple):
-    """A list with its control.
+    """A reranked list.
 
     Attributes:
-        rows_K: Catalogue rows in the order of the places. Shape: (K,), int64.
-        scores_K: With what was added. Shape: (K,), float32.
-        added_K: What each item was given for the sake of a quota, 0 or more. Shape: (K,), float64.
-        quota_K: Which quota that was for; -1 for none. Shape: (K,), int64.
+        rows_K: Catalogue rows in the order of the list. Shape: (K,), int64.
+        scores_K: Scores, `added_K` included. Shape: (K,), float32.
+        added_K: What a quota added to each score, 0 or more. Shape: (K,), float64.
+        quota_K: Index of that quota; -1 for none. Shape: (K,), int64.
     """
 
     rows_K: Rows
@@ -126,19 +126,19 @@ def top_k(scores_N: Scores, eligible_N: Bitmap, k: int) -> Ranked:
 
 
 def _least(scores_N: Scores, k: int) -> np.float32:
-    """What at least `k` scores reach, or all of them: most of the others need not be looked at again."""
+    """A lower bound of the k-th best score, from the maxima of blocks; it rules out most other scores."""
     blocks = len(scores_N) // BLOCK
     if blocks < k:
         return np.float32(-np.inf)
     largest = scores_N[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
-    # There are `k` blocks of which each has one such score.
+    # The maxima of `k` blocks reach it, so at least `k` scores do.
     return np.float32(np.partition(largest, blocks - k)[blocks - k])
 
 
 def damping(
     scores_N: Scores, candidates_N: Bitmap, log_popularity_N: npt.NDArray[np.float32], strength: float
 ) -> Scores:
-    """What to add to scores to hold popular items back, 0 or less.
+    """What to add to scores to damp popular items, 0 or less.
 
     At full strength an item that is a standard deviation of log popularity more popular loses a standard deviation of
     the score; both are taken over the candidates. A ranking by log popularity alone is then flat.
@@ -161,17 +161,18 @@ def damping(
 
 
 def quota_places(quotas: Sequence[Quota], tiers: Sequence[Bitmap], places: int) -> list[int]:
-    """How many of a list's places each quota gets: its share, as far as there are such items and places.
+    """Number of places of each quota: its share, limited by the items and places there are.
 
     Args:
         quotas: Shares of the guaranteed ones sum to at most 1.
-        tiers: Items that may be shown, those of an earlier one before all of a later one. Shape of each: (N,), bool.
+        tiers: Items that may be shown; items of an earlier tier come before all of a later one. Shape of each: (N,),
+            bool.
         places: Length of the list.
     """
     wanted = [_whole(quota, places) for quota in quotas]
     floors = [math.floor(quota.share * places + 1e-9) for quota in quotas]
     sure = [q for q, quota in enumerate(quotas) if quota.guaranteed]
-    # Shares rounded up may be more than all places together: those that gained most by it give it back, the last first.
+    # Rounded-up shares may exceed the places: the quotas that gained most are rounded down, the last first.
     for q in sorted(sure, key=lambda q: (quotas[q].share * places - floors[q], -q)):
         if sum(wanted[q] for q in sure) > places:
             wanted[q] = min(wanted[q], floors[q])
@@ -198,16 +199,16 @@ def arrange(
     diversity: float = 0.0,
     likeness: Likeness | None = None,
 ) -> Arranged:
-    """Exactly ``min(k, items of the tiers)`` items, each once.
+    """Rerank: a list of exactly ``min(k, items of the tiers)`` distinct items.
 
     Args:
         scores_N: Higher is better, finite. Shape: (N,), float32.
-        tiers: Items that may be shown, those of an earlier one before all of a later one; no item in two. Shape of
-            each: (N,), bool.
+        tiers: Items that may be shown; items of an earlier tier come before all of a later one, and none is in two.
+            Shape of each: (N,), bool.
         k: 1 or more.
         quotas: Places that some items are guaranteed.
         diversity: 0 (best first) to 1 (as different from each other as possible); the first item stays.
-        likeness: What different means; needed with `diversity`.
+        likeness: Similarity of items; needed with `diversity`.
     """
     sizes = [int(np.count_nonzero(tier_N)) for tier_N in tiers]
     places = min(k, sum(sizes))
@@ -246,7 +247,7 @@ def _whole(quota: Quota, places: int) -> int:
 
 
 def _candidates(scores_N: Scores, tier_N: Bitmap, count: int, quotas: Sequence[Quota], *, varied: bool) -> Rows:
-    """Items of a tier that may get its places, best first: its best, and the best of each quota."""
+    """Candidates for the places of a tier, best first: its best items and the best of each quota."""
     pool = max(count, min(max(10 * count, LEAST_POOL), MOST_POOL)) if varied else count
     parts = [top_k(scores_N, tier_N, pool).rows_K]
     parts += [top_k(scores_N, tier_N & quota.members_N, pool).rows_K for quota in quotas if quota.share]
@@ -259,9 +260,9 @@ class _Filling:
 
     Args:
         quotas: Places that some items are guaranteed.
-        due: For each quota, the places at which one more of its items is due, ascending.
-        diversity: Weight of the likeness, 0 to 1.
-        likeness: None where it does not matter.
+        due: For each quota the places at which its items are due, ascending.
+        diversity: Weight of the similarity, 0 to 1.
+        likeness: None without diversity.
     """
 
     def __init__(
@@ -274,19 +275,19 @@ class _Filling:
         self.quota: list[int] = []
 
     def fill(self, rows_C: Rows, scores_C: Scores, count: int) -> None:
-        """Give the next `count` places to these candidates, of which there are as many at least."""
+        """Fill the next `count` places from at least as many candidates."""
         members_QC = np.array([quota.members_N[rows_C] for quota in self._quotas], bool).reshape(-1, len(rows_C))
         worth_C = scores_C.astype(np.float64)
         closest_C = np.zeros(len(rows_C))
         if self._likeness is not None:
-            # Scores have a unit of their own, likeness is between 0 and 1.
+            # Scores have any unit; scale them to 0..1 like the similarity.
             width = worth_C.max() - worth_C.min()
             worth_C = (1 - self._diversity) * (worth_C - worth_C.min()) / (width or 1.0)
             for row in self.rows:
                 closest_C = np.maximum(closest_C, self._likeness.to(row, rows_C))
         free_C = np.ones(len(rows_C), np.bool_)
         for left in range(count, 0, -1):
-            # The first of all is the best by its score, whatever the weight of that is.
+            # The first item of the list is always the best by score.
             gain_C = worth_C - self._diversity * closest_C if self.rows else scores_C
             best = int(np.argmax(np.where(free_C, gain_C, -np.inf)))
             chosen, owed = best, self._owed(members_QC & free_C, left)
@@ -305,7 +306,7 @@ class _Filling:
                 closest_C = np.maximum(closest_C, self._likeness.to(self.rows[-1], rows_C))
 
     def _owed(self, there_QC: Bitmap, left: int) -> int:
-        """The quota that the next place is owed to, -1 for none: the one most behind, the first of several."""
+        """The quota that gets the next place, -1 for none: the one most behind; ties go to the first."""
         behind = [bisect_right(due, len(self.rows)) - have for due, have in zip(self._due, self._have, strict=True)]
         needs = [
             min(max(0, len(due) - have), int(there_C.sum()))

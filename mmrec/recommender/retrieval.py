@@ -1,8 +1,7 @@
-"""Search and likeness: requests in, ranked items out. Exactly min(k, eligible) of them, whatever the filter.
+"""Search and similar items: requests in, exactly min(k, eligible) ranked items out, whatever the filter.
 
-Unit of work: a batch of requests of one kind. Knows nothing about gRPC, customers or ranking. Paging through a
-search works while the catalogue changes: each page is made from the current catalogue and holds its best items that no
-earlier page returned. So no item is returned twice, and none that could be found all the while is left out; see
+Unit of work: a batch of requests of one kind. Knows nothing about gRPC, customers or ranking. Paging works while the
+catalogue changes: each page has the best items of the current catalogue that no earlier page returned; see
 `mmrec.recommender.page_tokens`.
 """
 
@@ -18,11 +17,12 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import Fallback, FilterMode, ItemRecord, Modality, ScoredItem, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import SearchResults
 from mmrec.contract.requests import SearchRequest, SimilarRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.page_tokens import ReturnedItems, page_by_rank
 from mmrec_encoders.item_encoder import Query
 from mmrec_encoders.protocols import Vectors
@@ -30,14 +30,14 @@ from mmrec_encoders.protocols import Vectors
 Bitmap = npt.NDArray[np.bool_]
 
 _MOST_CANDIDATES = 2_000
-"""Nearest items that a diverse list is chosen from."""
+"""Most nearest items that a diverse list is chosen from."""
 
 
 class _Found(NamedTuple):
     """Rows of a list, best first.
 
-    rows_K: (K,) int64.  scores_K: (K,) cosines.  passing: how many of them pass the filter.  total: how many the list
-    would have without an end.
+    rows_K: (K,) int64.  scores_K: (K,) cosines.  passing: how many of them pass the filter.  total: length of the list
+    without a limit.
     """
 
     rows_K: npt.NDArray[np.int64]
@@ -46,27 +46,27 @@ class _Found(NamedTuple):
     total: int
 
 
-class Finder:
-    """Finds items of one catalogue.
+class Retriever:
+    """Searches one catalogue.
 
     Args:
         catalogue: The items.
-        sides: Their vectors.
+        vectors: Their vectors.
         filters: Conditions over the catalogue's columns.
-        record: A row as clients see it.
-        versions: What replies are made with.
+        record: Gives a row as clients see it.
+        versions: Named in every reply.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
-        sides: CatalogueSides,
+        vectors: ModalityVectors,
         filters: CatalogueFilter,
         record: Callable[[int], ItemRecord],
         versions: Versions,
     ) -> None:
         self._catalogue = catalogue
-        self._sides = sides
+        self._vectors = vectors
         self._filters = filters
         self._record = record
         self._versions = versions
@@ -75,11 +75,11 @@ class Finder:
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
-        return [_caught(self._similar, request) for request in requests]
+        return [outcome(self._similar, request) for request in requests]
 
     def _similar(self, request: SimilarRequest) -> SearchResults:
         row = self._row(request.item_id)
-        query_D = self._side(row, request.modality)
+        query_D = self._item_vector(row, request.modality)
         wanted = request.k
         if request.diversity > 0:
             wanted = max(wanted, min(10 * request.k, _MOST_CANDIDATES))
@@ -89,9 +89,9 @@ class Finder:
         return self._results(found, request.item_fields)
 
     def _diverse(self, found: _Found, request: SimilarRequest) -> _Found:
-        """The items chosen one by one, each as near as can be and as unlike those before it (MMR)."""
-        vectors_CD = self._sides.vectors(request.modality)[found.rows_K]
-        # Those from outside a filter still come after all that pass it.
+        """Items chosen one by one, near the query and different from those before (maximal marginal relevance)."""
+        vectors_CD = self._vectors.of(request.modality)[found.rows_K]
+        # Items that do not pass the filter stay after all that do.
         parts = [np.arange(found.passing), np.arange(found.passing, len(found.rows_K))]
         chosen: list[int] = []
         closest_C = np.full(len(vectors_CD), -1.0, np.float32)
@@ -115,11 +115,8 @@ class Finder:
         queries = [
             Query(requests[place].text, requests[place].image, requests[place].text_weight) for place in described
         ]
-        encoded = dict(zip(described, self._sides.encoder.encode_queries(queries), strict=True)) if queries else {}
-        return [
-            _caught(lambda asked, place=place: self._search(asked, encoded.get(place)), request)
-            for place, request in enumerate(requests)
-        ]
+        encoded = dict(zip(described, self._vectors.encoder.encode_queries(queries), strict=True)) if queries else {}
+        return [outcome(self._search, request, encoded.get(place)) for place, request in enumerate(requests)]
 
     def _search(self, request: SearchRequest, described_D: Vectors | MmrecError | None) -> SearchResults:
         if isinstance(described_D, MmrecError):
@@ -127,7 +124,7 @@ class Finder:
         returned, ids = ReturnedItems(request), self._catalogue.item_ids
         row = self._row(request.item_id) if request.item_id else None
         query_D = self._query(request, described_D, row)
-        # At most len(returned) of these were returned already, so at least k are new.
+        # At most len(returned) of them were on earlier pages, so at least k are new.
         wanted = len(returned) + request.k
         found = self._nearest(query_D, wanted, request.modality, request.filter, request.filter_mode, without=row)
         remaining = (place for place, at in enumerate(found.rows_K.tolist()) if ids[at] not in returned)
@@ -144,9 +141,9 @@ class Finder:
         if request.vector:
             return self._checked_vector(request.vector)
         if row is None:
-            assert described_D is not None  # the request has seen to it
+            assert described_D is not None  # ensured by the request
             return described_D
-        item_D = self._side(row, request.modality)
+        item_D = self._item_vector(row, request.modality)
         if described_D is None:
             return item_D
         mixed = request.item_weight * item_D + (1.0 - request.item_weight) * described_D
@@ -154,7 +151,7 @@ class Finder:
         return np.asarray(mixed / norm if norm > 1e-6 else item_D, np.float32)
 
     def _checked_vector(self, numbers: tuple[float, ...]) -> Vectors:
-        dimension = self._sides.fused_ND.shape[1]
+        dimension = self._vectors.fused_ND.shape[1]
         if len(numbers) != dimension:
             raise InvalidArgumentError(
                 f"vector has {len(numbers):,} numbers; the vectors of this catalogue have {dimension}: pass one that "
@@ -175,9 +172,9 @@ class Finder:
             )
         return row
 
-    def _side(self, row: int, modality: Modality) -> Vectors:
-        """One side of an item of the catalogue. Shape: (D,)."""
-        present = self._sides.present(modality)
+    def _item_vector(self, row: int, modality: Modality) -> Vectors:
+        """Vector of one modality of an item. Shape: (D,)."""
+        present = self._vectors.present(modality)
         if present is not None and not present[row]:
             if modality is Modality.FUSED:
                 raise FailedPreconditionError(
@@ -190,7 +187,7 @@ class Finder:
                 "other side, or fused",
                 field="modality",
             )
-        return np.asarray(self._sides.vectors(modality)[row])
+        return np.asarray(self._vectors.of(modality)[row])
 
     def _nearest(
         self,
@@ -202,9 +199,9 @@ class Finder:
         *,
         without: int | None = None,
     ) -> _Found:
-        """The nearest items that pass the filter, and in relaxed mode the nearest others after them."""
-        index = self._sides.index(modality)
-        present = self._sides.present(modality)
+        """The nearest items that pass the filter; in relaxed mode followed by the nearest others."""
+        index = self._vectors.index(modality)
+        present = self._vectors.present(modality)
         alive_N = self._filters.bitmap("")
         allowed_N = alive_N.copy() if present is None else alive_N & present
         if without is not None:
@@ -213,7 +210,7 @@ class Finder:
         passing = int(np.count_nonzero(passing_N))
         total = passing if mode is FilterMode.STRICT else int(np.count_nonzero(allowed_N))
         query_1D = np.ascontiguousarray(query_D[None], np.float32)
-        parts = [index.search(query_1D, k, None if passing == self._sides.items else passing_N)]
+        parts = [index.search(query_1D, k, None if passing == self._vectors.items else passing_N)]
         if passing < min(k, total):
             parts.append(index.search(query_1D, min(k, total) - passing, allowed_N & ~passing_N))
         rows_K = np.concatenate([part.rows_QK[0] for part in parts])
@@ -230,14 +227,7 @@ class Finder:
 
 
 def only_fields(record: ItemRecord, names: tuple[str, ...]) -> ItemRecord:
-    """A row with the wanted fields alone; its id is always there. No names: all fields."""
+    """A row with its id and the named fields only; all fields when `names` is empty."""
     if not names:
         return record
     return ItemRecord(record.item_id, **{name: getattr(record, name) for name in names if name != "item_id"})
-
-
-def _caught(answer: Callable[..., SearchResults], *asked: object) -> SearchResults | MmrecError:
-    try:
-        return answer(*asked)
-    except MmrecError as err:
-        return err

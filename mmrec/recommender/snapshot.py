@@ -1,9 +1,7 @@
-"""Everything that answers questions about one state of a catalogue; a changed catalogue has a snapshot of its own.
+"""A snapshot: one immutable state of a catalogue, with everything that answers requests from it.
 
-Unit of work: one snapshot, complete when it is made and never written to afterwards; what customers did until then is a
-value of it too. It answers every kind of question by itself, so that whoever has begun to answer with one goes on with
-it, and no reply mixes two states of the catalogue. What its parts keep so as not to work it out twice follows from the
-snapshot alone.
+Unit of work: one snapshot, the events of customers up to its moment included. A change makes a new snapshot, and a
+request is answered from one snapshot only, so no reply mixes two states. Caches inside a snapshot depend on it alone.
 """
 
 # Axes: N items
@@ -11,6 +9,7 @@ snapshot alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -46,17 +45,17 @@ from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.artefact import Parts
 from mmrec.recommender.candidate_filter import CandidateFilter
-from mmrec.recommender.catalogue_quality import Checker
+from mmrec.recommender.catalogue_quality import QualityChecker
 from mmrec.recommender.catalogue_update import change_parts
 from mmrec.recommender.embedding import Embedder
 from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.recommender.id_order import IdOrder
 from mmrec.recommender.live_events import LiveEvents
-from mmrec.recommender.lookup import CatalogueLookUp, CodebookPaths, FormerCodebook
-from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.lookup import CatalogueLookup, CodebookPaths, FormerCodebook
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranker import Ranker
 from mmrec.recommender.recommendation import Suggester
-from mmrec.recommender.retrieval import Finder
+from mmrec.recommender.retrieval import Retriever
 from mmrec.recommender.tagging import Tagger
 
 
@@ -64,32 +63,32 @@ class Snapshot(NamedTuple):
     """One state of a catalogue.
 
     Attributes:
-        versions: What replies are made with.
-        parts: The catalogue, and what it is ranked with.
-        ranker: Scores it.
-        sides: Its vectors.
+        versions: Named in every reply.
+        parts: The catalogue, and everything that it is ranked with.
+        ranker: Scores its items.
+        vectors: Its vectors by modality.
         filters: Conditions over its columns.
-        suggester: Recommends from it.
-        finder: Searches it.
-        tagger: Labels its items.
-        checker: Finds duplicates and mismatches in it.
-        look_up: Reads its rows and semantic IDs.
-        embedder: Embeds described items as its own were.
-        live: What customers did since its bundle was made, up to when this snapshot was current.
-        bundle: What it was loaded from.
+        suggester: Makes recommendations.
+        retriever: Searches.
+        tagger: Labels items.
+        checker: Finds duplicates and mismatches.
+        lookup: Reads rows and semantic IDs.
+        embedder: Embeds described items with the encoders of the bundle.
+        live: Events of customers since the bundle was made.
+        bundle: The bundle that it was loaded from.
         former: Paths of the codebooks that were served before; None for none.
     """
 
     versions: Versions
     parts: Parts
     ranker: Ranker
-    sides: CatalogueSides
+    vectors: ModalityVectors
     filters: CatalogueFilter
     suggester: Suggester
-    finder: Finder
+    retriever: Retriever
     tagger: Tagger
-    checker: Checker
-    look_up: CatalogueLookUp
+    checker: QualityChecker
+    lookup: CatalogueLookup
     embedder: Embedder
     live: LiveEvents
     bundle: Bundle
@@ -99,8 +98,7 @@ class Snapshot(NamedTuple):
         """A row as clients see it."""
         return _record(self.parts, row)
 
-    # --- questions, as `mmrec.contract.engine.Questions` says
-    # ------------------------------------------------------------------
+    # --- requests: the methods of `mmrec.contract.engine.Questions` --------------------------------------------------
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
         """Recommend for several customers at once."""
@@ -108,11 +106,11 @@ class Snapshot(NamedTuple):
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
-        return self.finder.similar_many(requests)
+        return self.retriever.similar_many(requests)
 
     def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items to words, pictures, items, several of them, or vectors."""
-        return self.finder.search_many(requests)
+        return self.retriever.search_many(requests)
 
     def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
         """Fused embeddings and semantic IDs of described items."""
@@ -132,23 +130,23 @@ class Snapshot(NamedTuple):
 
     def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
         """Pages of the catalogue."""
-        return self.look_up.list_items_many(requests)
+        return self.lookup.list_items_many(requests)
 
     def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
         """Semantic IDs of items."""
-        return self.look_up.semantic_ids_many(requests)
+        return self.lookup.semantic_ids_many(requests)
 
     def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
         """Items of semantic IDs."""
-        return self.look_up.resolve_many(requests)
+        return self.lookup.resolve_many(requests)
 
     def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
         """Rows of items, in the asked order."""
-        return self.look_up.items_many(requests)
+        return self.lookup.items_many(requests)
 
     def info(self) -> ServiceInfo:
         """What is served."""
-        fusion, manifest = self.sides.encoder.fusion, self.bundle.manifest
+        fusion, manifest = self.vectors.encoder.fusion, self.bundle.manifest
         return ServiceInfo(
             name=manifest.name,
             versions=self.versions,
@@ -160,82 +158,75 @@ class Snapshot(NamedTuple):
             codebook_size=max(self.parts.tokenizer.widths),
             device=str(self.ranker.device),
             preset=manifest.preset,
-            codebook_versions=self.look_up.codebook_versions,
+            codebook_versions=self.lookup.codebook_versions,
         )
 
 
-def make_snapshot(
-    ranker: Ranker,
-    sides: CatalogueSides,
-    live: LiveEvents,
-    versions: Versions,
-    bundle: Bundle,
-    former: FormerCodebook | None = None,
-    filters: CatalogueFilter | None = None,
-    tagger: Tagger | None = None,
-    order: IdOrder | None = None,
-) -> Snapshot:
-    """The snapshot of a catalogue.
+class Reused(NamedTuple):
+    """What a snapshot takes over from the one before it; None: it makes its own.
 
-    Args:
-        ranker: Made of the catalogue's parts.
-        sides: Of the same catalogue.
-        live: What customers did.
-        versions: What replies are made with.
-        bundle: What it was loaded from.
-        former: Paths that the items had under the codebooks before these; None for none.
-        filters: Conditions over the catalogue's columns; None to make them.
-        tagger: Labels the catalogue's items; None to make it.
-        order: That of a catalogue from which this one was changed; None for none.
+    Attributes:
+        filters: Conditions over the columns of the new catalogue.
+        tagger: Labels the items of the new catalogue.
+        order: Order of the ids of the catalogue that was changed.
+        former: Paths of the items under the codebooks that were served before.
     """
+
+    filters: CatalogueFilter | None = None
+    tagger: Tagger | None = None
+    order: IdOrder | None = None
+    former: FormerCodebook | None = None
+
+
+def make_snapshot(
+    ranker: Ranker, vectors: ModalityVectors, live: LiveEvents, versions: Versions, bundle: Bundle, reused: Reused
+) -> Snapshot:
+    """The snapshot of a catalogue; `ranker` and `vectors` are of this catalogue. See `Snapshot`."""
     parts = ranker.parts
     catalogue = parts.catalogue
-    filters = filters or CatalogueFilter(catalogue)
-
-    def record(row: int) -> ItemRecord:
-        return _record(parts, row)
-
-    # One version of the codebooks is served; the one that it took the place of stands beside it.
+    filters = reused.filters or CatalogueFilter(catalogue)
+    record = partial(_record, parts)
+    former = reused.former
     paths = {former.version: former.paths} if former else {}
     paths[versions.codebook] = CodebookPaths(parts.decode_index, parts.semantic_ids_NP)
     return Snapshot(
         versions=versions,
         parts=parts,
         ranker=ranker,
-        sides=sides,
+        vectors=vectors,
         filters=filters,
         suggester=Suggester(ranker, CandidateFilter(catalogue, filters), record, versions),
-        finder=Finder(catalogue, sides, filters, record, versions),
-        tagger=tagger or Tagger(catalogue, sides, versions),
-        checker=Checker(catalogue, sides, filters, record, versions),
-        look_up=CatalogueLookUp(catalogue, filters, paths, record, versions, order),
-        embedder=Embedder(sides.encoder, parts.tokenizer, versions),
+        retriever=Retriever(catalogue, vectors, filters, record, versions),
+        tagger=reused.tagger or Tagger(catalogue, vectors, versions),
+        checker=QualityChecker(catalogue, vectors, filters, record, versions),
+        lookup=CatalogueLookup(catalogue, filters, paths, record, versions, reused.order),
+        embedder=Embedder(vectors.encoder, parts.tokenizer, versions),
         live=live,
         bundle=bundle,
         former=former,
     )
 
 
-def changed_snapshot(now: Snapshot, arrivals: EncodedItems, gone: Sequence[str], versions: Versions) -> Snapshot:
-    """The snapshot of the changed catalogue; the old one stays as it is.
+def changed_snapshot(now: Snapshot, encoded: EncodedItems, deleted: Sequence[str], versions: Versions) -> Snapshot:
+    """The snapshot of the changed catalogue; `now` does not change.
 
     Raises:
         FailedPreconditionError: see `change_parts`.
     """
-    changed = change_parts(now.parts, arrivals, gone)
-    ranker = now.ranker.over(changed)
-    catalogue, rows_M, gone_R = changed.parts.catalogue, changed.rows_M, changed.gone_R
-    sides = now.sides.over(changed.parts.fused_ND, rows_M, arrivals, gone_R)
-    filters = now.filters.over(catalogue, rows_M)
-    tagger = now.tagger.over(catalogue, sides, versions, rows_M, gone_R)
-    former = now.former and now.former.without(gone_R)
-    return make_snapshot(ranker, sides, now.live, versions, now.bundle, former, filters, tagger, now.look_up.order)
+    changed = change_parts(now.parts, encoded, deleted)
+    ranker = now.ranker.with_changes(changed)
+    catalogue, rows_M, deleted_R = changed.parts.catalogue, changed.rows_M, changed.deleted_R
+    vectors = now.vectors.with_changes(changed.parts.fused_ND, rows_M, encoded, deleted_R)
+    filters = now.filters.with_changes(catalogue, rows_M)
+    tagger = now.tagger.with_changes(catalogue, vectors, versions, rows_M, deleted_R)
+    reused = Reused(filters, tagger, now.lookup.order, now.former and now.former.without(deleted_R))
+    return make_snapshot(ranker, vectors, now.live, versions, now.bundle, reused)
 
 
 def successor(now: Snapshot, new: Snapshot) -> Snapshot:
-    """The snapshot of another bundle as it follows one that was served: it knows the codebooks of before.
+    """The snapshot `new` of another bundle when it replaces `now`: it also knows the codebooks that were served before.
 
-    A bundle of the same codebooks keeps those that were there before them; one of others keeps the ones of now.
+    With the same codebooks it keeps the former ones of `now`; otherwise those of `now` become the former ones.
     """
     former = now.former
     if now.versions.codebook != new.versions.codebook:
@@ -243,18 +234,9 @@ def successor(now: Snapshot, new: Snapshot) -> Snapshot:
         former = FormerCodebook(now.versions.codebook, paths)
     if former is None or former.version == new.versions.codebook:
         return new
-    carried = former.over(now.parts.catalogue, new.parts.catalogue)
-    return make_snapshot(
-        new.ranker,
-        new.sides,
-        new.live,
-        new.versions,
-        new.bundle,
-        carried,
-        new.filters,
-        new.tagger,
-        new.look_up.order,
-    )
+    former = former.moved_to(now.parts.catalogue, new.parts.catalogue)
+    reused = Reused(new.filters, new.tagger, new.lookup.order, former)
+    return make_snapshot(new.ranker, new.vectors, new.live, new.versions, new.bundle, reused)
 
 
 def _record(parts: Parts, row: int) -> ItemRecord:

@@ -1,13 +1,13 @@
-"""Tags: requests in, labels with probabilities out, for items described or of the catalogue.
+"""Tagging: requests in, labels with probabilities out, for described items or items of the catalogue.
 
-Labels may be many, and so may be the values of a column. Their vectors are kept, and a request without items only makes
-labels ready: all of those it names, or a bounded part of a column's, so that other calls get their turn in between.
-The probabilities of a column's values are calibrated on items of the catalogue that have one, seen without it.
+There may be many labels, or many values of a column. Their vectors are cached, and a request without items only
+prepares labels: all that it names, or a bounded number of a column's values, so that other calls can run in between.
+Probabilities of a column's values are calibrated on catalogue items that have a value, encoded without it.
 
 Unit of work: a batch of requests. Knows nothing about gRPC.
 """
 
-# Axes: N items, L labels, D shared dimensions, M items at hand
+# Axes: N items, L labels, D shared dimensions, M items to tag
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ import numpy.typing as npt
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.item_words import item_text
 from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ItemTags, Tag, TagCalibration, TagResults
 from mmrec.contract.requests import TagRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
-from mmrec.recommender.modality_vectors import CatalogueSides, item_side, no_side
+from mmrec.recommender.modality_vectors import ModalityVectors, missing_modality, only_modality
 from mmrec.understanding.calibration import fit_temperature
 from mmrec.understanding.tagging import (
     COLUMN_STEPS,
@@ -44,16 +45,16 @@ from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.protocols import Vectors
 
 KEPT_LABELS = 25_000
-"""Label vectors that are kept, so that two of the largest label sets fit."""
+"""Label vectors in the cache: two of the largest label sets fit."""
 CALIBRATION_ROWS = 256
-"""Items of the catalogue that a column's probabilities are calibrated on, at most."""
+"""Most catalogue items that a column's probabilities are calibrated on."""
 LEAST_CALIBRATION_ROWS = 20
-"""With fewer, the temperature is the default one."""
+"""With fewer items the default temperature is used."""
 _ROWS_AT_ONCE = 32
 
 
 class _Labels(NamedTuple):
-    """A label set and the sentences around it: what vectors of labels depend on."""
+    """What label vectors depend on: the column of a label set and the sentence templates."""
 
     column: str
     templates: tuple[str, ...]
@@ -61,14 +62,14 @@ class _Labels(NamedTuple):
 
 @dataclass(slots=True)
 class _Column:
-    """How far a column's labels are.
+    """A column whose values are labels, and how far its calibration has come.
 
     Attributes:
-        labels: Its values, the most frequent first.
+        labels: Values of the column, the most frequent first.
         rows: Catalogue rows to calibrate on. Shape: (M,), int64.
-        targets: The place of each one's own value in `labels`. Shape: (M,), int64.
-        seen: Features of the first so many of them, without the column.
-        calibrations: By the side of the items that was looked at.
+        targets: Index in `labels` of each row's own value. Shape: (M,), int64.
+        seen: Features of the first rows, encoded without the column.
+        calibrations: By modality and templates.
     """
 
     labels: tuple[str, ...]
@@ -86,39 +87,41 @@ class Tagger:
     """Tags items.
 
     Args:
-        catalogue: The items whose columns can be asked for.
-        sides: Their vectors, and the encoders.
-        versions: What replies are made with.
+        catalogue: The items and their columns.
+        vectors: Their vectors, and the encoders.
+        versions: Named in every reply.
     """
 
-    def __init__(self, catalogue: Catalogue, sides: CatalogueSides, versions: Versions) -> None:
+    def __init__(self, catalogue: Catalogue, vectors: ModalityVectors, versions: Versions) -> None:
         self._catalogue = catalogue
-        self._sides = sides
+        self._vectors = vectors
         self._versions = versions
         self._kept: OrderedDict[tuple[_Labels, str], Vectors] = OrderedDict()
         self._columns: dict[str, _Column] = {}
 
-    def over(
+    def with_changes(
         self,
         catalogue: Catalogue,
-        sides: CatalogueSides,
+        vectors: ModalityVectors,
         versions: Versions,
         rows_M: npt.NDArray[np.int64],
-        gone_R: npt.NDArray[np.int64],
+        deleted_R: npt.NDArray[np.int64],
     ) -> Tagger:
-        """Tags items of the changed catalogue. What this one has made ready is kept: labels always, for their vectors
-        depend on no item, and a column where neither its values nor the items it is calibrated on have changed.
+        """The tagger of the changed catalogue.
+
+        It keeps all label vectors, which depend on no item, and each column of which neither the values nor the
+        calibration items have changed.
 
         Args:
-            catalogue: Changed from the one of this tagger.
-            sides: Its vectors.
-            versions: What replies are made with from then on.
-            rows_M: Rows that were set or added. Shape: (M,), int64.
-            gone_R: Rows that are no items any more. Shape: (R,), int64.
+            catalogue: The changed catalogue.
+            vectors: Its vectors.
+            versions: Named in replies after the change.
+            rows_M: Rows that were replaced or added. Shape: (M,), int64.
+            deleted_R: Rows of deleted items. Shape: (R,), int64.
         """
-        made = Tagger(catalogue, sides, versions)
+        made = Tagger(catalogue, vectors, versions)
         made._kept = self._kept
-        touched = np.union1d(rows_M, gone_R)
+        touched = np.union1d(rows_M, deleted_R)
         for name, column in list(self._columns.items()):
             old, new = self._catalogue.attributes[name], catalogue.attributes[name]
             before = (old[row] if row < len(old) else "" for row in rows_M.tolist())
@@ -128,26 +131,20 @@ class Tagger:
         return made
 
     def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
-        """Labels of several batches of items; a request without items makes its labels ready, in part."""
-        results: list[TagResults | MmrecError] = []
-        for request in requests:
-            try:
-                results.append(self._tag(request))
-            except MmrecError as err:
-                results.append(err)
-        return results
+        """Labels of several batches of items; a request without items prepares (a part of) its labels."""
+        return [outcome(self._tag, request) for request in requests]
 
     def _tag(self, request: TagRequest) -> TagResults:
         column = self._column(request.column) if request.column else None
         if not request.items and not request.item_ids:
             if column is None:
-                self._vectors(request.labels, _named(request))
+                self._label_vectors(request.labels, _named(request))
             else:
                 self._step(column, request)
             return TagResults((), versions=self._versions)
         labels = request.labels if column is None else column.labels
         self._prepare(labels, request)
-        labels_LD = self._vectors(labels, _named(request))
+        labels_LD = self._label_vectors(labels, _named(request))
         calibration = TagCalibration(False, DEFAULT_TEMPERATURE)
         if column is not None:
             calibration = self._calibration(column, request, labels_LD)
@@ -170,7 +167,7 @@ class Tagger:
     ) -> list[ItemTags | ItemFailure]:
         items = [_without(item, request.column) for item in request.items if isinstance(item, ItemInput)]
         good = [item for item in items if isinstance(item, ItemInput)]
-        encoded = self._sides.encoder.input_features(good)
+        encoded = self._vectors.encoder.input_features(good)
         ids = [good[row].item_id for row in encoded.rows]
         tagged = iter(self._tagged(request, ids, encoded.features, labels, labels_LD, temperature))
         by_place = {row: next(tagged) for row in encoded.rows}
@@ -207,7 +204,7 @@ class Tagger:
         labels_LD: Vectors,
         temperature: float,
     ) -> list[ItemTags | ItemFailure]:
-        """Labels of items whose features are at hand."""
+        """Labels of items with these features."""
         if not ids:
             return []
         found = tag_vectors(
@@ -217,34 +214,30 @@ class Tagger:
         return [
             ItemTags(item_id, tuple(Tag(*pair) for pair in found.of(row, min_probability=request.min_score)))
             if present_M[row]
-            else ItemFailure(item_id, no_side(request.modality))
+            else ItemFailure(item_id, missing_modality(request.modality))
             for row, item_id in enumerate(ids)
         ]
 
     def _shared(self, features: ItemFeatures, modality: Modality) -> SharedVectors:
-        """The vectors of items that are to be looked at; zero rows for what an item lacks."""
-        fusion = self._sides.fusion
+        """Vectors of items in the requested modality; zero rows for what an item lacks."""
+        fusion = self._vectors.fusion
         if modality is not Modality.FUSED:
-            alone_MD = fusion.fuse(item_side(features, modality))
+            alone_MD = fusion.fuse(only_modality(features, modality))
             alone_MD[~_present(features, modality)] = 0.0
             return SharedVectors(alone_MD)
-        sides = []
-        for side in (Modality.PICTURE, Modality.WORDS):
-            alone_MD = fusion.fuse(item_side(features, side))
-            alone_MD[~_present(features, side)] = 0.0
-            sides.append(alone_MD)
-        return SharedVectors(fusion.fuse(features), *sides)
+        picture, words = (self._shared(features, one).fused_ND for one in (Modality.PICTURE, Modality.WORDS))
+        return SharedVectors(fusion.fuse(features), picture, words)
 
     def _features_without(self, rows_M: npt.NDArray[np.int64], column: str) -> ItemFeatures:
-        """Features of catalogue items, as if they had no value in a column."""
-        features = self._sides.features_of(rows_M)
+        """Features of catalogue items, encoded as if they had no value in a column."""
+        features = self._vectors.features_of(rows_M)
         if not column:
             return features
         values = self._catalogue.attributes[column]
         changed = [place for place, row in enumerate(rows_M) if values[row].strip() and features.has_text_N[place]]
         if not changed:
             return features
-        encoder = self._sides.encoder
+        encoder = self._vectors.encoder
         texts = {}
         for place in changed:
             record = self._catalogue.record(int(rows_M[place]))
@@ -260,8 +253,8 @@ class Tagger:
 
     # --- labels ---------------------------------------------------------------------------------------------------
 
-    def _vectors(self, labels: Sequence[str], named: _Labels, most: int | None = None) -> Vectors:
-        """Vectors of labels, those not yet known encoded now, or `most` of them. Shape: (L, D), L the known ones."""
+    def _label_vectors(self, labels: Sequence[str], named: _Labels, most: int | None = None) -> Vectors:
+        """Vectors of labels; at most `most` new ones are encoded now. Shape: (L, D), L labels that have a vector."""
         unknown = [label for label in labels if (named, label) not in self._kept]
         todo = unknown if most is None else unknown[:most]
         if todo:
@@ -273,10 +266,10 @@ class Tagger:
         vectors = [self._kept[named, label] for label in known]
         while len(self._kept) > KEPT_LABELS:
             self._kept.popitem(last=False)
-        return np.stack(vectors) if vectors else np.zeros((0, self._sides.fused_ND.shape[1]), np.float32)
+        return np.stack(vectors) if vectors else np.zeros((0, self._vectors.fused_ND.shape[1]), np.float32)
 
     def _prepare(self, labels: Sequence[str], request: TagRequest) -> None:
-        """Make labels ready in the parts in which a server asks for it, so that their vectors are the same bits."""
+        """Encode labels in the same chunks as a server does, so that their vectors are bit-identical."""
         named = _named(request)
         if request.column:
             most = self._labels_a_step(labels, named)
@@ -284,10 +277,10 @@ class Tagger:
             most = max(1, LABEL_CHUNK // max(1, len(request.templates)))
         for start in range(0, len(labels), most):
             if not all((named, label) in self._kept for label in labels[start : start + most]):
-                self._vectors(labels[start : start + most], named)
+                self._label_vectors(labels[start : start + most], named)
 
     def _encode(self, texts: list[str]) -> Vectors:
-        return self._sides.fusion.text_query(self._sides.encoder.text.encode(texts, query=True))
+        return self._vectors.fusion.text_query(self._vectors.encoder.text.encode(texts, query=True))
 
     # --- columns --------------------------------------------------------------------------------------------------
 
@@ -318,10 +311,10 @@ class Tagger:
         return self._columns[name]
 
     def _step(self, column: _Column, request: TagRequest) -> None:
-        """A bounded part of what a column needs: label vectors first, then the items to calibrate on."""
+        """Prepare a bounded part of a column: label vectors first, then the calibration items."""
         named = _named(request)
         most = self._labels_a_step(column.labels, named)
-        if len(self._vectors(column.labels, named, most)) < len(column.labels):
+        if len(self._label_vectors(column.labels, named, most)) < len(column.labels):
             return
         self._see(column, request.column)
 
@@ -330,7 +323,7 @@ class Tagger:
         return max(1, LABEL_CHUNK // len(named.templates), -(-len(labels) // COLUMN_STEPS))
 
     def _see(self, column: _Column, name: str) -> bool:
-        """Encode the next items to calibrate on; whether there were any left."""
+        """Encode the next calibration items; False when none was left."""
         rows_M = column.rows[column.done : column.done + _ROWS_AT_ONCE]
         if len(rows_M):
             column.seen.append(self._features_without(rows_M, name))
@@ -345,13 +338,13 @@ class Tagger:
         return column.calibrations[key]
 
     def _fitted(self, column: _Column, modality: Modality, labels_LD: Vectors) -> TagCalibration:
-        """The temperature that fits the items at hand, fitted on half of them and measured on the other half."""
+        """The temperature, fitted on half of the calibration items and measured on the other half."""
         default = TagCalibration(False, DEFAULT_TEMPERATURE)
         if not column.seen:
             return default
         features = ItemFeatures._make(np.concatenate(parts) for parts in zip(*column.seen, strict=True))
         keep = np.flatnonzero(_present(features, modality))
-        # Items of one title are one thing in several sizes: they must not be on both sides.
+        # Items with the same title are variants of one product: they must not be in both halves.
         groups = [self._catalogue.titles[row] or self._catalogue.item_ids[row] for row in column.rows[keep]]
         if len(keep) < LEAST_CALIBRATION_ROWS or len(set(groups)) < LEAST_CALIBRATION_ROWS or len(column.labels) < 2:
             return default
@@ -381,7 +374,7 @@ def _without(item: ItemInput, column: str) -> ItemInput | MmrecError:
 
 
 def _present(features: ItemFeatures, modality: Modality) -> npt.NDArray[np.bool_]:
-    """Which items have the side that is looked at. Shape: (M,), bool."""
+    """Which items have the requested modality. Shape: (M,), bool."""
     if modality is Modality.FUSED:
         return np.asarray(features.has_image_N | features.has_text_N)
     return features.has_image_N if modality is Modality.PICTURE else features.has_text_N

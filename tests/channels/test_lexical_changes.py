@@ -60,7 +60,7 @@ def test_every_state_holds_and_scores_what_rows_made_anew_do(
         values = sparse(words)
         expected = np.concatenate([dense, np.zeros((len(more), WORDS), np.float32)])
         expected[rows] = values.toarray()
-        states.append((index.over(np.array(rows, np.int64), values), expected))
+        states.append((index.with_changes(np.array(rows, np.int64), values), expected))
     patch.undo()
     config = LexicalConfig(recent=4)
     for index, dense in states:
@@ -81,13 +81,15 @@ def test_every_state_holds_and_scores_what_rows_made_anew_do(
 @pytest.mark.parametrize(("rows", "width"), [([0], 3), ([0, 1], WORDS), ([3], WORDS)])
 def test_a_change_that_does_not_fit_is_refused(rows: list[int], width: int) -> None:
     with pytest.raises(InvalidArgumentError, match=r"give one row for each|set rows that are there"):
-        LexicalIndex(sparse([[0], [1]]), NO_TERMS).over(np.array(rows), sp.csr_array((1, width), dtype=np.float32))
+        LexicalIndex(sparse([[0], [1]]), NO_TERMS).with_changes(
+            np.array(rows), sp.csr_array((1, width), dtype=np.float32)
+        )
 
 
 def test_texts_that_come_are_scored_with_those_that_were_there() -> None:
     index = build_lexical_index(["red boots", "blue boots", "green hat"], LexicalConfig(max_document_share=1.0))
     assert index.vocabulary is not None
-    changed = index.over(np.array([3, 1]), index.vocabulary.rows(["red hat", "blue hat"]))
+    changed = index.with_changes(np.array([3, 1]), index.vocabulary.rows(["red hat", "blue hat"]))
     scores = changed.scores([np.array([3], np.int32)], LexicalConfig())[0]
     assert changed.vocabulary is index.vocabulary
     assert (scores > 0).tolist() == [True, True, True, True]

@@ -140,14 +140,14 @@ def test_a_kind_breaks_and_heals() -> None:
     assert outcome(filters, "price < 6") == [True, False, False]
     assert filters.times("day")[0] == 1704067200.0
     broken, *rows = change(SHOP, [record("b", price="abc", day="soon", new="true"), record("d", price="1")])
-    after = filters.over(broken, *rows)
+    after = filters.with_changes(broken, *rows)
     assert "is text, for it holds 'abc'; < a number" in str(outcome(after, "price < 6"))
     assert outcome(after, "price = abc") == [False, True, False, False]
     assert outcome(after, "new = true") == [True, True, False, False]
     with pytest.raises(InvalidArgumentError, match="holds text"):
         after.times("day")
     healed, *rows = change(broken, [record("b", price="2", day="")])
-    last = after.over(healed, *rows)
+    last = after.with_changes(healed, *rows)
     assert outcome(last, "price < 6") == [True, True, False, True]
     assert np.isnan(last.times("day")).tolist() == [False, True, False, True]
     assert outcome(filters, "price < 6") == [True, False, False]
@@ -156,9 +156,9 @@ def test_a_kind_breaks_and_heals() -> None:
 
 def test_a_deleted_item_still_has_a_say_in_the_kind_of_a_column() -> None:
     broken, *rows = change(SHOP, [record("b", price="abc")])
-    filters = CatalogueFilter(SHOP).over(broken, *rows)
+    filters = CatalogueFilter(SHOP).with_changes(broken, *rows)
     gone, *rows = change(broken, [], ["b"])
-    assert outcome(filters.over(gone, *rows), "price < 6") == outcome(CatalogueFilter(anew(gone)), "price < 6")
+    assert outcome(filters.with_changes(gone, *rows), "price < 6") == outcome(CatalogueFilter(anew(gone)), "price < 6")
 
 
 def test_many_changed_rows_are_merged_into_the_column() -> None:
@@ -172,7 +172,7 @@ def test_many_changed_rows_are_merged_into_the_column() -> None:
         filters.bitmap("price >= 1000 AND title:7")
         some = [record(f"i{row}", f"{row} x 7", str(-row)) for row in range(number, 2600, 3)]
         now, *changed = change(now, some)
-        filters = filters.over(now, *changed)
+        filters = filters.with_changes(now, *changed)
         fresh = CatalogueFilter(anew(now))
         for expression in ("price >= 1000 AND title:7", "price < -500", f'title = "*{number} x*"'):
             assert np.array_equal(filters.bitmap(expression), fresh.bitmap(expression))
@@ -199,7 +199,7 @@ def test_states_are_asked_from_several_threads_while_others_are_made() -> None:
         prices = ("abc", "7", str(number))
         some = [record(f"new-{number % 40}", "red hat", prices[number % 3], new="true"), record("b", price=str(number))]
         now, *rows = change(before, some, [f"new-{(number + 7) % 40}"])
-        states.append((now, filters.over(now, *rows)))
+        states.append((now, filters.with_changes(now, *rows)))
     done.set()
     for reader in readers:
         reader.join()
@@ -284,7 +284,7 @@ def test_whatever_changes_filters_say_what_those_made_anew_say(
                 for expression in expressions:
                     outcome(filters, expression)
             now, *rows = change(before, records, gone)
-            states.append((now, filters.over(now, *rows)))
+            states.append((now, filters.with_changes(now, *rows)))
         for catalogue, filters in data.draw(st.permutations(states)):
             same = anew(catalogue)
             fresh = CatalogueFilter(same)

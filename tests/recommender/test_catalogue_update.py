@@ -13,7 +13,7 @@ from mmrec.bundle import open_bundle
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
-from mmrec.recommender.catalogue_update import change_parts, settled
+from mmrec.recommender.catalogue_update import change_parts, with_whole_table
 from mmrec.recommender.encoded_items import EncodedItems, encode_items
 from mmrec.recommender.ranker import Ranker
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
@@ -52,7 +52,7 @@ def same(one: DecodeIndex, two: DecodeIndex) -> bool:
 
 
 def test_a_new_item_is_beside_the_one_that_it_is_like(parts: Parts) -> None:
-    changed = settled(change_parts(parts, arriving(parts, {"new": 7})).parts)
+    changed = with_whole_table(change_parts(parts, arriving(parts, {"new": 7})).parts)
     row = len(parts.catalogue)
     assert (changed.catalogue.row_of("new"), len(changed.catalogue)) == (row, row + 1)
     assert changed.catalogue.alive_N is None
@@ -72,7 +72,7 @@ def test_a_new_item_is_beside_the_one_that_it_is_like(parts: Parts) -> None:
 
 def test_a_replaced_item_keeps_its_row_and_what_training_taught_of_it(parts: Parts) -> None:
     item_id = parts.catalogue.item_ids[3]
-    changed = settled(change_parts(parts, arriving(parts, {item_id: 9})).parts)
+    changed = with_whole_table(change_parts(parts, arriving(parts, {item_id: 9})).parts)
     assert len(changed.catalogue) == len(parts.catalogue)
     assert changed.catalogue.titles[3] == parts.catalogue.titles[9]
     assert np.array_equal(changed.fused_ND[3], parts.fused_ND[9])
@@ -87,11 +87,11 @@ def test_an_item_that_stays_where_it_was_keeps_its_path_whatever_comes_with_it(p
     # Crowded: five items with the same codes but the last.
     crowded = change_parts(parts, arriving(parts, {f"n{number}": 7 for number in range(5)})).parts
     ids = [f"n{number}" for number in (3, 0, 4)]
-    arrivals = arriving(parts, {**dict.fromkeys(ids, 7), "new": 7})
-    at_once = change_parts(crowded, arrivals, ["n1"]).parts
+    encoded = arriving(parts, {**dict.fromkeys(ids, 7), "new": 7})
+    at_once = change_parts(crowded, encoded, ["n1"]).parts
     one_by_one = change_parts(crowded, arriving(parts, {"other": 30}), ["n1"]).parts
     for place in (2, 0, 3, 1):
-        one_by_one = change_parts(one_by_one, arrivals.take([place])).parts
+        one_by_one = change_parts(one_by_one, encoded.take([place])).parts
     for item_id in (*ids, "n2"):
         row = crowded.catalogue.row_of(item_id)
         assert row is not None
@@ -107,8 +107,8 @@ def test_a_deleted_item_is_in_no_index_and_keeps_its_row(parts: Parts) -> None:
     assert changed.catalogue.alive_N is not None
     assert np.flatnonzero(~changed.catalogue.alive_N).tolist() == [5]
     assert 5 not in changed.decode_index.items_N.tolist()
-    assert torch.equal(settled(changed).generator.item_tokens(), parts.generator.item_tokens())
-    back = settled(change_parts(changed, arriving(parts, {item_id: 5})).parts)
+    assert torch.equal(with_whole_table(changed).generator.item_tokens(), parts.generator.item_tokens())
+    back = with_whole_table(change_parts(changed, arriving(parts, {item_id: 5})).parts)
     assert back.catalogue.alive_N is None
     assert back.catalogue.row_of(item_id) == 5
     assert torch.allclose(back.generator.item_tokens()[5], parts.generator.item_tokens()[5], atol=1e-5)
@@ -159,7 +159,7 @@ def test_however_a_catalogue_came_to_be_its_index_is_that_of_its_items(
 def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
     gone = parts.catalogue.item_ids[2]
     changed = change_parts(parts, arriving(parts, {"new": 7, "other": 8}), [gone]).parts
-    ranker = Ranker(settled(changed), torch.device("cpu"), torch.float32)
+    ranker = Ranker(with_whole_table(changed), torch.device("cpu"), torch.float32)
     found = ranker.features([np.array([7, 2], dtype=np.int32)])
     assert found.generated_BW is not None
     assert {name: feature.shape for name, feature in found.by_channel.items()} == dict.fromkeys(
@@ -187,8 +187,8 @@ def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Par
         ({"new": 1, ids[2]: 2}, []),
     ):
         changed = change_parts(now, arriving(now, items), gone)
-        now, ranker = changed.parts, ranker.over(changed)
-        fresh = Ranker(settled(now), cpu, torch.float32)
+        now, ranker = changed.parts, ranker.with_changes(changed)
+        fresh = Ranker(with_whole_table(now), cpu, torch.float32)
         rows = np.flatnonzero(now.catalogue.alive_N) if now.catalogue.alive_N is not None else slice(None)
         assert torch.allclose(ranker.tokens_NH.whole()[rows], fresh.tokens_NH.whole()[rows], atol=1e-5)
         assert np.array_equal(ranker.new_N, fresh.new_N)

@@ -30,7 +30,7 @@ def same(one: EncodedItems, two: EncodedItems) -> bool:
 def test_items_come_back_as_they_were_encoded(recommender: mmrec.Recommender, items: list[ItemInput]) -> None:
     made = recommender.encode_items(items).items
     now = recommender.snapshot()
-    catalogue, encoder = now.parts.catalogue, now.sides.encoder
+    catalogue, encoder = now.parts.catalogue, now.vectors.encoder
     packed = pack_items(made)
     assert same(unpack_items(catalogue, encoder, items, packed), made)
     # Each item by itself, and the others' order does not matter.
@@ -40,7 +40,7 @@ def test_items_come_back_as_they_were_encoded(recommender: mmrec.Recommender, it
 
 
 def test_equal_encoders_have_equal_versions(recommender: mmrec.Recommender, demo_bundle: Path) -> None:
-    version, encoder = recommender.encoder_version, recommender.snapshot().sides.encoder
+    version, encoder = recommender.encoder_version, recommender.snapshot().vectors.encoder
     assert version == mmrec.Recommender.load(demo_bundle, device="cpu").encoder_version
     assert len(version) == 16
     other = encoder.with_fusion(encoder.fusion)
@@ -51,7 +51,7 @@ def test_equal_encoders_have_equal_versions(recommender: mmrec.Recommender, demo
 @pytest.mark.parametrize("data", [b"", b"no tensors", None])
 def test_damaged_bytes_are_refused(recommender: mmrec.Recommender, items: list[ItemInput], data: bytes | None) -> None:
     now = recommender.snapshot()
-    catalogue, encoder = now.parts.catalogue, now.sides.encoder
+    catalogue, encoder = now.parts.catalogue, now.vectors.encoder
     packed = pack_items(recommender.encode_items(items).items)[0]
     with pytest.raises(BundleError, match="kept of item 'both' cannot be read"):
         unpack_items(catalogue, encoder, items[:1], [packed[:-3] if data is None else data])

@@ -40,7 +40,7 @@ def test_a_value_stays_as_it_is_when_longer_ones_are_made_of_it(own: mmrec.Recom
 
 def test_events_go_over_to_other_rows_in_their_order(own: mmrec.Recommender) -> None:
     begun = LiveEvents.begin(own.snapshot().parts)
-    moved = begun.after([("u", 3), ("", 4), ("v", 5), ("u", 6)]).over(
+    moved = begun.after([("u", 3), ("", 4), ("v", 5), ("u", 6)]).moved_to(
         begun.after([("w", 0)]), {3: 13, 4: 14, 6: 16}.get
     )
     assert list(moved) == [("w", 0), ("u", 13), ("", 14), ("u", 16)]

@@ -15,7 +15,7 @@ from mmrec.contract.replies import ItemPage, ResolvedPaths, SemanticIds
 from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender.lookup import CatalogueLookUp, CodebookPaths
+from mmrec.recommender.lookup import CatalogueLookup, CodebookPaths
 from mmrec.semantic_ids.decode_index import build_decode_index
 
 VERSIONS = Versions("m1", "c1", "b2")
@@ -23,7 +23,7 @@ OLD = np.array([[5, 0], [5, 1], [6, 0], [7, 0]], dtype=np.int32)
 NEW = np.array([[0, 1, 0], [2, 0, 0], [0, 1, 1], [0, 3, 0]], dtype=np.int32)
 
 
-def _look_up(prices: list[int], codebooks: dict[str, np.ndarray] | None = None) -> CatalogueLookUp:
+def _lookup(prices: list[int], codebooks: dict[str, np.ndarray] | None = None) -> CatalogueLookup:
     items = len(prices)
     own = np.arange(items, dtype=np.int32)[:, None]
     catalogue = Catalogue(
@@ -38,12 +38,12 @@ def _look_up(prices: list[int], codebooks: dict[str, np.ndarray] | None = None) 
     def record(row: int) -> ItemRecord:
         return replace(catalogue.record(row), semantic_id=paths["b2"].path(row))
 
-    return CatalogueLookUp(catalogue, CatalogueFilter(catalogue), paths, record, VERSIONS)
+    return CatalogueLookup(catalogue, CatalogueFilter(catalogue), paths, record, VERSIONS)
 
 
 @pytest.fixture
-def look_up() -> CatalogueLookUp:
-    return _look_up([1, 2, 3, 4], {"b1": OLD, "b2": NEW})
+def lookup() -> CatalogueLookup:
+    return _lookup([1, 2, 3, 4], {"b1": OLD, "b2": NEW})
 
 
 # --- rows page by page ---
@@ -52,11 +52,11 @@ def look_up() -> CatalogueLookUp:
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(0, 10), st.integers(1, 12))
 def test_a_walk_over_the_pages_meets_every_passing_item_exactly_once(prices: list[int], under: int, size: int) -> None:
-    look_up = _look_up(prices)
+    lookup = _lookup(prices)
     passing = sorted(f"i{row}" for row, price in enumerate(prices) if price < under)
     request, walked = ListItemsRequest(f"price < {under}", page_size=size), []
     while True:
-        (page,) = look_up.list_items_many([request])
+        (page,) = lookup.list_items_many([request])
         assert isinstance(page, ItemPage)
         assert page.total == len(passing)
         walked += page.item_ids
@@ -67,8 +67,8 @@ def test_a_walk_over_the_pages_meets_every_passing_item_exactly_once(prices: lis
     assert walked == passing
 
 
-def test_rows_come_with_the_asked_fields_and_the_versions(look_up: CatalogueLookUp) -> None:
-    whole, sparse = look_up.list_items_many(
+def test_rows_come_with_the_asked_fields_and_the_versions(lookup: CatalogueLookup) -> None:
+    whole, sparse = lookup.list_items_many(
         [ListItemsRequest(page_size=1), ListItemsRequest(page_size=1, item_fields=("title",))]
     )
     assert isinstance(whole, ItemPage)
@@ -78,10 +78,10 @@ def test_rows_come_with_the_asked_fields_and_the_versions(look_up: CatalogueLook
     assert sparse.items == (ItemRecord("i0", "Item 0"),)
 
 
-def test_a_page_token_works_with_another_page_size_but_no_other_filter(look_up: CatalogueLookUp) -> None:
-    first = look_up.list_items_many([ListItemsRequest("price > 1", page_size=1)])[0]
+def test_a_page_token_works_with_another_page_size_but_no_other_filter(lookup: CatalogueLookup) -> None:
+    first = lookup.list_items_many([ListItemsRequest("price > 1", page_size=1)])[0]
     assert isinstance(first, ItemPage)
-    rest, other = look_up.list_items_many(
+    rest, other = lookup.list_items_many(
         [
             ListItemsRequest("price > 1", page_token=first.next_page_token),
             ListItemsRequest("price > 2", page_token=first.next_page_token),
@@ -93,8 +93,8 @@ def test_a_page_token_works_with_another_page_size_but_no_other_filter(look_up: 
     assert [violation.field for violation in other.violations] == ["page_token"]
 
 
-def test_a_filter_that_cannot_be_read_costs_its_own_request_only(look_up: CatalogueLookUp) -> None:
-    bad, good = look_up.list_items_many([ListItemsRequest("price <"), ListItemsRequest("price < 2")])
+def test_a_filter_that_cannot_be_read_costs_its_own_request_only(lookup: CatalogueLookup) -> None:
+    bad, good = lookup.list_items_many([ListItemsRequest("price <"), ListItemsRequest("price < 2")])
     assert isinstance(bad, InvalidArgumentError)
     assert isinstance(good, ItemPage)
     assert good.item_ids == ("i0",)
@@ -103,8 +103,8 @@ def test_a_filter_that_cannot_be_read_costs_its_own_request_only(look_up: Catalo
 # --- between items and semantic IDs ---
 
 
-def test_items_have_the_paths_of_the_version_that_is_served(look_up: CatalogueLookUp) -> None:
-    (found,) = look_up.semantic_ids_many([SemanticIdsRequest(("i3", "ghost", "i0", "ghost", "i3"))])
+def test_items_have_the_paths_of_the_version_that_is_served(lookup: CatalogueLookup) -> None:
+    (found,) = lookup.semantic_ids_many([SemanticIdsRequest(("i3", "ghost", "i0", "ghost", "i3"))])
     assert isinstance(found, SemanticIds)
     assert [(entry.item_id, entry.semantic_id) for entry in found.entries] == [
         ("i3", (0, 3, 0)),
@@ -114,8 +114,8 @@ def test_items_have_the_paths_of_the_version_that_is_served(look_up: CatalogueLo
     assert (found.missing_ids, found.versions) == (("ghost",), VERSIONS)
 
 
-def test_a_path_and_the_beginning_of_one_lead_to_their_items(look_up: CatalogueLookUp) -> None:
-    (found,) = look_up.resolve_many([ResolveRequest(((0, 1, 1), (0,), (0, 2), (2, 0, 5)), page_size=2)])
+def test_a_path_and_the_beginning_of_one_lead_to_their_items(lookup: CatalogueLookup) -> None:
+    (found,) = lookup.resolve_many([ResolveRequest(((0, 1, 1), (0,), (0, 2), (2, 0, 5)), page_size=2)])
     assert isinstance(found, ResolvedPaths)
     assert [[item.item_id for item in entry.items] for entry in found.entries] == [["i2"], ["i0", "i2"], [], []]
     assert [entry.total for entry in found.entries] == [1, 3, 0, 0]
@@ -123,8 +123,8 @@ def test_a_path_and_the_beginning_of_one_lead_to_their_items(look_up: CatalogueL
     assert found.entries[0].items[0].semantic_id == (0, 1, 1)
 
 
-def test_a_path_that_cannot_be_one_is_refused_by_itself_and_by_place(look_up: CatalogueLookUp) -> None:
-    (found,) = look_up.resolve_many([ResolveRequest(((0, 1, 1), (3,), (), (0, 1, 1, 1)))])
+def test_a_path_that_cannot_be_one_is_refused_by_itself_and_by_place(lookup: CatalogueLookup) -> None:
+    (found,) = lookup.resolve_many([ResolveRequest(((0, 1, 1), (3,), (), (0, 1, 1, 1)))])
     assert isinstance(found, ResolvedPaths)
     good, *refused = found.entries
     assert [item.item_id for item in good.items] == ["i2"]
@@ -132,12 +132,12 @@ def test_a_path_that_cannot_be_one_is_refused_by_itself_and_by_place(look_up: Ca
     assert fields == ["semantic_ids[1]", "semantic_ids[2]", "semantic_ids[3]"]
 
 
-def test_while_codebooks_are_replaced_paths_of_both_versions_can_be_looked_up(look_up: CatalogueLookUp) -> None:
-    (old,) = look_up.semantic_ids_many([SemanticIdsRequest(("i1",), "b1")])
+def test_while_codebooks_are_replaced_paths_of_both_versions_can_be_looked_up(lookup: CatalogueLookup) -> None:
+    (old,) = lookup.semantic_ids_many([SemanticIdsRequest(("i1",), "b1")])
     assert isinstance(old, SemanticIds)
     assert [entry.semantic_id for entry in old.entries] == [(5, 1)]
     assert old.versions == Versions("m1", "c1", "b1")
-    in_old, in_new = look_up.resolve_many([ResolveRequest(((5,),), codebook_version="b1"), ResolveRequest(((2,),))])
+    in_old, in_new = lookup.resolve_many([ResolveRequest(((5,),), codebook_version="b1"), ResolveRequest(((2,),))])
     assert isinstance(in_old, ResolvedPaths)
     assert [(item.item_id, item.semantic_id) for item in in_old.entries[0].items] == [("i0", (5, 0)), ("i1", (5, 1))]
     assert in_old.versions.codebook == "b1"
@@ -147,11 +147,11 @@ def test_while_codebooks_are_replaced_paths_of_both_versions_can_be_looked_up(lo
 
 
 def test_a_version_that_is_not_here_is_a_failed_precondition_that_names_those_that_are(
-    look_up: CatalogueLookUp,
+    lookup: CatalogueLookup,
 ) -> None:
     for found in (
-        *look_up.semantic_ids_many([SemanticIdsRequest(("i1",), "b7")]),
-        *look_up.resolve_many([ResolveRequest(((0,),), codebook_version="b7")]),
+        *lookup.semantic_ids_many([SemanticIdsRequest(("i1",), "b7")]),
+        *lookup.resolve_many([ResolveRequest(((0,),), codebook_version="b7")]),
     ):
         assert isinstance(found, FailedPreconditionError)
         assert "codebook_version is 'b7'; paths are known here in b1, b2" in found.message

@@ -18,7 +18,7 @@ from mmrec.contract.items import ItemInput, Modality
 from mmrec.contract.replies import ItemTags, TagResults
 from mmrec.contract.requests import TagRequest
 from mmrec.recommender.encoded_items import EncodedItems
-from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.tagging import Tagger
 from mmrec.understanding.vector_index import build_vector_index
 from mmrec_encoders.fusion import ItemFeatures
@@ -65,24 +65,26 @@ def test_whatever_changes_every_state_has_what_it_was_given(
     first = list(range(1, 6))
     written, thumbnails = described(first), pixels(first)
     index = build_vector_index(fused(first))
-    sides = CatalogueSides(Segmented(fused(first)), index, cast(ItemEncoder, None), lambda: written, lambda: thumbnails)
+    vectors = ModalityVectors(
+        Segmented(fused(first)), index, cast(ItemEncoder, None), lambda: written, lambda: thumbnails
+    )
     numbers, gone = list(first), [False] * 5
-    states = [(sides, list(numbers), list(gone))]
+    states = [(vectors, list(numbers), list(gone))]
     for some, more, leaving in changes:
         if asked_before:
-            sides.present(Modality.FUSED)
+            vectors.present(Modality.FUSED)
         new = {row: number for row, number in some.items() if row < len(numbers)}
         new |= {len(numbers) + place: number for place, number in enumerate(more)}
         numbers, gone = [*numbers, *more], [*gone, *[False] * len(more)]
         for row, number in new.items():
             numbers[row], gone[row] = number, False
-        gone_R = np.array(sorted(row for row in leaving if row < len(numbers) and row not in new), np.int64)
-        for row in gone_R.tolist():
+        deleted_R = np.array(sorted(row for row in leaving if row < len(numbers) and row not in new), np.int64)
+        for row in deleted_R.tolist():
             gone[row] = True
         rows, values = np.array(sorted(new), np.int64), [new[row] for row in sorted(new)]
-        arrivals = EncodedItems((), (), described(values), fused(values), pixels(values))
-        sides = sides.over(sides.fused_ND.replaced(rows, fused(values)), rows, arrivals, gone_R)
-        states.append((sides, list(numbers), list(gone)))
+        encoded = EncodedItems((), (), described(values), fused(values), pixels(values))
+        vectors = vectors.with_changes(vectors.fused_ND.replaced(rows, fused(values)), rows, encoded, deleted_R)
+        states.append((vectors, list(numbers), list(gone)))
     for state, held, left in states:
         expected, here = described(held), ~np.array(left)
         assert np.array_equal(state.features.image_NI[here], expected.image_NI[here])
@@ -108,21 +110,21 @@ def test_whatever_changes_every_state_has_what_it_was_given(
 # --- with encoders ------------------------------------------------------------------------------------------------
 
 
-def anew(sides: CatalogueSides) -> CatalogueSides:
-    """The same sides, made of nothing but their features."""
-    features, index = sides.features, sides.index(Modality.FUSED)
-    return CatalogueSides(sides.fused_ND, index, sides.encoder, lambda: features, lambda: None)
+def anew(vectors: ModalityVectors) -> ModalityVectors:
+    """The same vectors, made of nothing but their features."""
+    features, index = vectors.features, vectors.index(Modality.FUSED)
+    return ModalityVectors(vectors.fused_ND, index, vectors.encoder, lambda: features, lambda: None)
 
 
 def test_a_side_that_was_made_is_brought_on_and_the_old_one_stays(
     own: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = own.snapshot().sides
+    before = own.snapshot().vectors
     words_ND, pictures_ND = before.words_ND.copy(), before.picture_ND.copy()
     own.upsert_items([ItemInput("new", "Quartz reading lamp"), ItemInput("p0004", "A green kettle")])
     own.delete_items(["p0006"])
-    monkeypatch.setattr(CatalogueSides, "features", None)
-    now = own.snapshot().sides
+    monkeypatch.setattr(ModalityVectors, "features", None)
+    now = own.snapshot().vectors
     words, pictures, present = now.words_ND, now.picture_ND, now.present(Modality.PICTURE)
     monkeypatch.undo()
     fresh = anew(now)
@@ -156,7 +158,7 @@ def close(one: object, two: object) -> bool:
 def test_labels_are_kept_and_a_column_where_a_change_does_not_touch_it(
     own: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text, encoded = own.snapshot().sides.encoder.text, {True: 0, False: 0}
+    text, encoded = own.snapshot().vectors.encoder.text, {True: 0, False: 0}
     encode = text.encode
 
     def counted(texts: Sequence[str], *, query: bool = False) -> np.ndarray:
@@ -184,7 +186,7 @@ def test_labels_are_kept_and_a_column_where_a_change_does_not_touch_it(
         assert (sentences, items > 20) == (new_sentences, True)
         # The column is read with the vectors that were kept: as those made anew, to float rounding.
         now = own.snapshot()
-        anew = tags(Tagger(now.parts.catalogue, now.sides, now.versions))
+        anew = tags(Tagger(now.parts.catalogue, now.vectors, now.versions))
         assert close(astuple(told.calibration), astuple(anew.calibration))
         assert close([astuple(entry) for entry in told.items], [astuple(entry) for entry in anew.items])
     found = own.tag([ItemInput("a", "a lamp")], column="category", k=100).items[0]

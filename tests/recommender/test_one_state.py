@@ -69,8 +69,8 @@ class Rewriting:
         """The item is there again, with the number of the change in its title and a column."""
         number = int(self.own.info().versions.catalogue.removeprefix(self.base).removeprefix("+") or 0) + 1
         title = f"Quartz lamp of change {number}"
-        arrivals = self.own.encode_items([ItemInput(REWRITTEN, title, "", None, {self.column: f"n{number}"})])
-        versions = self.own.change(arrivals.items)
+        encoded = self.own.encode_items([ItemInput(REWRITTEN, title, "", None, {self.column: f"n{number}"})])
+        versions = self.own.change(encoded.items)
         assert versions.catalogue == f"{self.base}+{number}"
         self.paths[versions.catalogue] = self.own.semantic_ids([REWRITTEN]).entries[0].semantic_id
 

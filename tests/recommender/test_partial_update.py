@@ -96,10 +96,10 @@ def test_what_was_kept_brings_the_fields_back_without_an_encoder(own: mmrec.Reco
     fields = [("title",), ()]
     items = [ItemInput("p0005", title="Quartz reading lamp"), ItemInput("new", title="Oak desk", image=pictures[2])]
     described = [own.encode_items([one], names).items for one, names in zip(items, fields, strict=True)]
-    packed = [data for arrivals in described for data in own.pack_items(arrivals)]
+    packed = [data for encoded in described for data in own.pack_items(encoded)]
     back = own.unpack_items(items, packed, fields)
-    assert back.records == tuple(record for arrivals in described for record in arrivals.records)
-    assert back.texts == tuple(text for arrivals in described for text in arrivals.texts)
+    assert back.records == tuple(record for encoded in described for record in encoded.records)
+    assert back.texts == tuple(text for encoded in described for text in encoded.texts)
     assert back.records[0].description == item(own, "p0005").description
-    np.testing.assert_array_equal(back.fused_MD, np.concatenate([arrivals.fused_MD for arrivals in described]))
+    np.testing.assert_array_equal(back.fused_MD, np.concatenate([encoded.fused_MD for encoded in described]))
     np.testing.assert_array_equal(back.thumbnails_M[0], described[0].thumbnails_M[0])

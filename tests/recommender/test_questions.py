@@ -15,8 +15,8 @@ from mmrec.contract.replies import DuplicateGroups, ItemTags, Mismatches, Search
 from mmrec.contract.requests import DuplicatesRequest, MismatchRequest, SearchRequest, SimilarRequest, TagRequest
 from mmrec.errors import BundleError, InvalidArgumentError, MmrecError
 from mmrec.filters.filter import CatalogueFilter
-from mmrec.recommender.catalogue_quality import Checker
-from mmrec.recommender.modality_vectors import CatalogueSides
+from mmrec.recommender.catalogue_quality import QualityChecker
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.tagging import KEPT_LABELS
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -34,7 +34,7 @@ def encoder(demo_bundle: Path) -> ItemEncoder:
 @pytest.fixture
 def label_texts(recommender: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many sentences of labels were encoded at each time."""
-    text, encoded = recommender.snapshot().sides.encoder.text, []
+    text, encoded = recommender.snapshot().vectors.encoder.text, []
     encode = text.encode
 
     def counted(texts: list[str], *, query: bool = False) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_a_filtered_search_equals_brute_force_over_what_passes(
         if item.attributes["category"] in ("lamp", "mug", "clock")
         and not (item.item_id == WITHOUT_PICTURE and modality is Modality.PICTURE)
     ]
-    scores = recommender.snapshot().sides.vectors(modality)[passing] @ encode_query(encoder, "a lamp for camping")
+    scores = recommender.snapshot().vectors.of(modality)[passing] @ encode_query(encoder, "a lamp for camping")
     best = [ITEM_IDS[passing[place]] for place in np.argsort(-scores, kind="stable")]
     found = recommender.search(
         "a lamp for camping", k=1000, modality=modality, filter='category IN ("lamp", "mug", "clock")'
@@ -172,7 +172,7 @@ def test_searches_are_the_same_alone_and_in_a_batch(recommender: mmrec.Recommend
             assert [h.score for h in together.items] == pytest.approx([h.score for h in alone.items], abs=1e-5)
 
 
-# --- sides of described items ---
+# --- vectors of described items ---
 
 
 def test_one_side_of_an_item_is_what_the_item_is_without_the_other(
@@ -297,20 +297,22 @@ def _is_lamp(record: mmrec.ItemRecord) -> bool:
 
 def test_a_thing_that_is_there_twice_is_found_by_its_thumbnail(recommender: mmrec.Recommender) -> None:
     now = recommender.snapshot()
-    sides, catalogue = now.sides, now.parts.catalogue
+    vectors, catalogue = now.vectors, now.parts.catalogue
     before = [group.item_ids for group in recommender.duplicates().groups]
     assert not any({"p0004", "p0008"} & set(item_ids) for item_ids in before)
-    assert sides.thumbnails is not None
-    pixels = sides.thumbnails.copy()
-    features = ItemFeatures._make(part.copy() for part in sides.features)
+    assert vectors.thumbnails is not None
+    pixels = vectors.thumbnails.copy()
+    features = ItemFeatures._make(part.copy() for part in vectors.features)
     for part in features:
         part[7] = part[3]
     pixels[7] = np.clip(pixels[3].astype(int) + 2, 0, 255)  # the same picture, a little lighter
-    twice = CatalogueSides(sides.fused_ND, sides.index(Modality.FUSED), sides.encoder, lambda: features, lambda: pixels)
+    twice = ModalityVectors(
+        vectors.fused_ND, vectors.index(Modality.FUSED), vectors.encoder, lambda: features, lambda: pixels
+    )
     titles = list(catalogue.titles)
     titles[7] = titles[3]
     twins = replace(catalogue, titles=tuple(titles))
-    checker = Checker(twins, twice, CatalogueFilter(twins), twins.record, recommender.info().versions)
+    checker = QualityChecker(twins, twice, CatalogueFilter(twins), twins.record, recommender.info().versions)
     (found,) = checker.duplicates_many([DuplicatesRequest()])
     assert isinstance(found, DuplicateGroups)
     new = [(group.item_ids, group.evidence) for group in found.groups if group.item_ids not in before]
@@ -320,17 +322,21 @@ def test_a_thing_that_is_there_twice_is_found_by_its_thumbnail(recommender: mmre
 
 def test_swapped_pictures_move_their_items_to_the_front(recommender: mmrec.Recommender) -> None:
     now = recommender.snapshot()
-    sides, catalogue = now.sides, now.parts.catalogue
+    vectors, catalogue = now.vectors, now.parts.catalogue
     ranked = recommender.mismatches(max_agreement=1.0, page_size=1000)
     assert [entry.percentile for entry in ranked.items] == sorted(entry.percentile for entry in ranked.items)
     # An item whose words describe quite another thing: those of the item that fits the own picture least.
-    apart = sides.picture_ND @ sides.words_ND.T
+    apart = vectors.picture_ND @ vectors.words_ND.T
     row = catalogue.row_of(ranked.items[-1].item_id)
     assert row is not None
-    features = ItemFeatures._make(part.copy() for part in sides.features)
+    features = ItemFeatures._make(part.copy() for part in vectors.features)
     features.text_NT[row] = features.text_NT[int(np.where(features.has_text_N, apart[row], np.inf).argmin())]
-    swapped = CatalogueSides(sides.fused_ND, sides.index(Modality.FUSED), sides.encoder, lambda: features, lambda: None)
-    checker = Checker(catalogue, swapped, CatalogueFilter(catalogue), catalogue.record, recommender.info().versions)
+    swapped = ModalityVectors(
+        vectors.fused_ND, vectors.index(Modality.FUSED), vectors.encoder, lambda: features, lambda: None
+    )
+    checker = QualityChecker(
+        catalogue, swapped, CatalogueFilter(catalogue), catalogue.record, recommender.info().versions
+    )
     (found,) = checker.mismatches_many([MismatchRequest(item_ids=(ranked.items[-1].item_id,))])
     assert isinstance(found, Mismatches)
     assert found.items[0].fit < 0.5 < ranked.items[-1].fit

@@ -188,7 +188,7 @@ def requantised(own: mmrec.Recommender) -> mmrec.Recommender:
     )
     versions = replace(bundle.manifest.versions, codebook="b2")
     anew = replace(bundle, manifest=replace(bundle.manifest, versions=versions))
-    return mmrec.Recommender(anew, Ranker(parts, now.ranker.device, now.ranker.dtype), now.sides.encoder)
+    return mmrec.Recommender(anew, Ranker(parts, now.ranker.device, now.ranker.dtype), now.vectors.encoder)
 
 
 def test_semantic_ids_of_the_codebooks_before_can_be_looked_up(

@@ -143,7 +143,7 @@ def test_when_the_thread_that_records_changes_ends_health_says_so_and_changes_ar
     def end(*_: object) -> None:
         raise Exit
 
-    monkeypatch.setattr(CatalogueChanges, "_recorded_upsert", end)
+    monkeypatch.setattr(CatalogueChanges, "commit", end)
     with mmrec.Client(served.target, timeout=60) as client:
         with pytest.raises(UnavailableError):
             client.upsert_items([ItemInput("a", "Quartz lamp")])
@@ -186,4 +186,4 @@ def test_every_thread_of_the_server_is_looked_after() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Thread")
     ]
     # The one in `server` is that of a whole server inside a test or a notebook.
-    assert made == ["server", "working"]
+    assert made == ["server", "worker_threads"]
