@@ -35,7 +35,7 @@ from mmrec.generator.beam import beam_search
 from mmrec.generator.config import PathKeys
 from mmrec.generator.losses import nodes_by_depth, path_softmax
 from mmrec.generator.semantic_id_head import EncodedHistory, SemanticIdHead
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.decode_index import build_decode_index
@@ -117,7 +117,7 @@ def run(options: Options) -> None:
     rows.finish()
 
 
-def _measure(form: _Form, ranker: Ranker, split: LeaveOneOut, passes: int, questions: int) -> dict[str, Any]:
+def _measure(form: _Form, ranker: RankingModel, split: LeaveOneOut, passes: int, questions: int) -> dict[str, Any]:
     start = time.monotonic()
     fitted = fit_tokenizer(ranker.parts.fused_ND.whole(), split.train, form.tokenizer, seed=0)
     torch.manual_seed(0)
@@ -150,7 +150,7 @@ def _measure(form: _Form, ranker: Ranker, split: LeaveOneOut, passes: int, quest
     return {"cells": cells, "item_head_ndcg": float(item_head.ndcg_Q.mean())}
 
 
-def _train(head: _Decoder | _Parallel, ranker: Ranker, split: LeaveOneOut, passes: int) -> None:
+def _train(head: _Decoder | _Parallel, ranker: RankingModel, split: LeaveOneOut, passes: int) -> None:
     generator, config = ranker.parts.generator, ranker.parts.generator.config
     histories = [split.train.history(user) for user in range(split.train.users)]
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=0.05, betas=(0.9, 0.98))
@@ -181,7 +181,7 @@ def _train(head: _Decoder | _Parallel, ranker: Ranker, split: LeaveOneOut, passe
 class _Decoder(nn.Module):
     """The product's head, found by its beam search."""
 
-    def __init__(self, ranker: Ranker, paths_NP: npt.NDArray[np.int32], keys: PathKeys) -> None:
+    def __init__(self, ranker: RankingModel, paths_NP: npt.NDArray[np.int32], keys: PathKeys) -> None:
         super().__init__()
         self.index = build_decode_index(paths_NP).to(ranker.device)
         self.nodes_PN = nodes_by_depth(self.index)
@@ -192,7 +192,7 @@ class _Decoder(nn.Module):
         return path_softmax(self.head, memory, tokens_NH, batch, self.index, self.nodes_PN, share=1.0)[0]
 
     @torch.inference_mode()
-    def ndcg_and_recall(self, ranker: Ranker, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
+    def ndcg_and_recall(self, ranker: RankingModel, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
         keys = self.head.node_keys(ranker.tokens_NH.whole(), self.index)
         parts = []
         for rows in np.array_split(chosen, math.ceil(len(chosen) / 64)):
@@ -211,7 +211,7 @@ class _Parallel(nn.Module):
     Source: RPG (Hou et al. 2025, arXiv:2506.05781).
     """
 
-    def __init__(self, ranker: Ranker, paths_NP: npt.NDArray[np.int32]) -> None:
+    def __init__(self, ranker: RankingModel, paths_NP: npt.NDArray[np.int32]) -> None:
         super().__init__()
         hidden = ranker.tokens_NH.shape[1]
         self.codes_NL = torch.from_numpy(paths_NP[:, :-1].astype(np.int64)).to(ranker.device)
@@ -231,7 +231,7 @@ class _Parallel(nn.Module):
         return F.nll_loss(log_probs_XLK.flatten(0, 1), wanted_XL.flatten())
 
     @torch.inference_mode()
-    def ndcg_and_recall(self, ranker: Ranker, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
+    def ndcg_and_recall(self, ranker: RankingModel, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
         parts = []
         for rows in np.array_split(chosen, math.ceil(len(chosen) / 256)):
             histories = [split.histories[row] for row in rows]
@@ -241,7 +241,7 @@ class _Parallel(nn.Module):
         return _joined(parts)
 
 
-def _item_head(ranker: Ranker, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
+def _item_head(ranker: RankingModel, split: Split, chosen: npt.NDArray[np.int64]) -> _Gains:
     parts = []
     for rows in np.array_split(chosen, math.ceil(len(chosen) / 256)):
         histories = [split.histories[row] for row in rows]

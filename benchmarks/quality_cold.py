@@ -25,7 +25,7 @@ from benchmarks.quality_store import save_ranks
 from mmrec.data.dataset import Need, read_dataset
 from mmrec.data.interactions import Interactions
 from mmrec.evaluation.metrics import Ranks, rank_targets, ranks_in_lists
-from mmrec.recommender.ranker import CHANNELS
+from mmrec.recommender.ranking_model import CHANNELS
 
 __all__ = ["ask", "cold_questions", "random_recall"]
 

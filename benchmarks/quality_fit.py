@@ -30,7 +30,7 @@ from mmrec.data.splits import leave_one_out
 from mmrec.evaluation.metrics import Ranks, rank_targets
 from mmrec.generator.config import TrainingConfig
 from mmrec.recommender.artefact import read_parts
-from mmrec.recommender.ranker import CHANNELS, Ranker
+from mmrec.recommender.ranking_model import CHANNELS, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.training import FitConfig, fit_dataset
 from mmrec.training.evaluation import fit_blends
@@ -131,10 +131,10 @@ def without_parts(bundle: str, ranks: str, device: str) -> dict[str, Any]:
     }
 
 
-def load_ranker(bundle: str, device: str) -> Ranker:
+def load_ranker(bundle: str, device: str) -> RankingModel:
     """What ranks in service, of a bundle."""
     where = resolve_device(device)
-    return Ranker(read_parts(open_bundle(bundle), where), where, resolve_dtype("auto", where))
+    return RankingModel(read_parts(open_bundle(bundle), where), where, resolve_dtype("auto", where))
 
 
 def joined(parts: Sequence[Ranks]) -> Ranks:

@@ -36,7 +36,7 @@ COMPUTES = (
     "mmrec/training/item_inputs.py",
     "mmrec/training/splitting.py",
     "mmrec/recommender/artefact.py",
-    "mmrec/recommender/ranker.py",
+    "mmrec/recommender/ranking_model.py",
     "mmrec/semantic_ids",
     "encoders",
     "benchmarks/quality_cold.py",

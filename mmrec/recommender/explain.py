@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.contract.items import ChannelShare, HistoryShare
-from mmrec.recommender.ranker import CHANNELS, NEW_ITEM, Ranker
+from mmrec.recommender.ranking_model import CHANNELS, NEW_ITEM, RankingModel
 
 SHARE_FLOOR = 1e-6
 """Shares smaller than this are left out of an explanation."""
 
 
 def explain_ranking(
-    ranker: Ranker,
+    ranker: RankingModel,
     history: npt.NDArray[np.int32],
     rows_K: npt.NDArray[np.int64],
     features: Mapping[str, npt.NDArray[np.float32]],

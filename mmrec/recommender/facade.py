@@ -50,7 +50,7 @@ from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.partial_update import encode_fields
 from mmrec.recommender.publishing import publish_snapshot
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.snapshot import Reused, Snapshot, changed_snapshot, make_snapshot, successor
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
@@ -67,7 +67,7 @@ class Recommender(EngineMethods):
     """
 
     def __init__(
-        self, bundle: Bundle, ranker: Ranker, encoder: ItemEncoder, *, device: str = "auto", dtype: str = "auto"
+        self, bundle: Bundle, ranker: RankingModel, encoder: ItemEncoder, *, device: str = "auto", dtype: str = "auto"
     ) -> None:
         index = read_index(bundle, ranker.parts.fused_ND.whole(), ranker.device)
         vectors = ModalityVectors(
@@ -103,7 +103,7 @@ class Recommender(EngineMethods):
         where = resolve_device(device)
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
-        ranker = Ranker(read_parts(opened, where), where, number_format)
+        ranker = RankingModel(read_parts(opened, where), where, number_format)
         encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
         return cls(opened, ranker, encoder, device=device, dtype=dtype)
 

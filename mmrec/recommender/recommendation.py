@@ -21,7 +21,7 @@ from mmrec.errors import MmrecError
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.live_events import LiveEvents
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.rejections import rejected_rows
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
 
@@ -81,7 +81,7 @@ class Suggester:
 
     def __init__(
         self,
-        ranker: Ranker,
+        ranker: RankingModel,
         candidate_filter: CandidateFilter,
         record: Callable[[int], ItemRecord],
         versions: Versions,
@@ -92,7 +92,7 @@ class Suggester:
         self._record = record
         self._versions = versions
         self._likeness = Likeness(self._parts.semantic_ids_NP, self._parts.fused_ND)
-        self._live_ranker: tuple[LiveEvents, Ranker] | None = None
+        self._live_ranker: tuple[LiveEvents, RankingModel] | None = None
 
     def recommend_many(
         self, requests: Sequence[RecommendRequest], live: LiveEvents
@@ -160,7 +160,7 @@ class Suggester:
 
     # --- lists -----------------------------------------------------------------------------------------------------
 
-    def _ranker_of(self, live: LiveEvents) -> Ranker:
+    def _ranker_of(self, live: LiveEvents) -> RankingModel:
         """The ranker whose transitions include these events; cached for the last value of `live`."""
         known = self._live_ranker
         if known is None or known[0] is not live:
@@ -168,7 +168,7 @@ class Suggester:
             self._live_ranker = known = live, self._ranker if graphs is None else self._ranker.with_transitions(*graphs)
         return known[1]
 
-    def _personal(self, customers: Sequence[_Customer], width: int, ranker: Ranker) -> list[Recommendations]:
+    def _personal(self, customers: Sequence[_Customer], width: int, ranker: RankingModel) -> list[Recommendations]:
         """Replies to customers with a history."""
         blend = self._parts.blend
         searches = [(place, tier) for place, customer in enumerate(customers) for tier in customer.tiers]
@@ -241,7 +241,7 @@ class Suggester:
 
     def _explained(
         self,
-        ranker: Ranker,
+        ranker: RankingModel,
         customer: _Customer,
         listed: _Listed,
         features: Mapping[str, npt.NDArray[np.float32]],

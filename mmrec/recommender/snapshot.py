@@ -53,7 +53,7 @@ from mmrec.recommender.id_order import IdOrder
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.lookup import CatalogueLookup, CodebookPaths, FormerCodebook
 from mmrec.recommender.modality_vectors import ModalityVectors
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.recommendation import Suggester
 from mmrec.recommender.retrieval import Retriever
 from mmrec.recommender.tagging import Tagger
@@ -81,7 +81,7 @@ class Snapshot(NamedTuple):
 
     versions: Versions
     parts: Parts
-    ranker: Ranker
+    ranker: RankingModel
     vectors: ModalityVectors
     filters: CatalogueFilter
     suggester: Suggester
@@ -179,7 +179,7 @@ class Reused(NamedTuple):
 
 
 def make_snapshot(
-    ranker: Ranker, vectors: ModalityVectors, live: LiveEvents, versions: Versions, bundle: Bundle, reused: Reused
+    ranker: RankingModel, vectors: ModalityVectors, live: LiveEvents, versions: Versions, bundle: Bundle, reused: Reused
 ) -> Snapshot:
     """The snapshot of a catalogue; `ranker` and `vectors` are of this catalogue. See `Snapshot`."""
     parts = ranker.parts

@@ -28,7 +28,7 @@ from mmrec.evaluation.metrics import (
     ranks_in_lists,
 )
 from mmrec.generator.beam import exact_log_probs
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 DEFAULT_QUESTIONS = 200
@@ -78,14 +78,14 @@ class BeamCheck:
         }
 
 
-def quick_sample(ranker: Ranker) -> int:
+def quick_sample(ranker: RankingModel) -> int:
     """Questions that take about a minute: fewer for a large catalogue, none for a very large one."""
     steps = ranker.items * max(1, ranker.index.levels - 1)
     return min(DEFAULT_QUESTIONS, DEFAULT_STEPS // steps)
 
 
 def check_beam(
-    ranker: Ranker,
+    ranker: RankingModel,
     test: Split,
     *,
     questions: int,

@@ -21,7 +21,7 @@ from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.evaluation.comparisons import Comparison
 from mmrec.evaluation.metrics import CUTOFFS, checked_cutoffs
 from mmrec.recommender.artefact import Parts, read_parts
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.beam_check import BeamCheck, check_beam, quick_sample
@@ -150,7 +150,7 @@ def evaluate_bundle(
         divided = divided._replace(test=_answerable(divided.test, parts.catalogue.alive_N))
     if dataset is not None or wanted != own_split:
         _refuse_leaks(opened, parts, own_split, interactions, divided, wanted)
-    ranker = Ranker(parts, where, number_format)
+    ranker = RankingModel(parts, where, number_format)
     evaluation = evaluate(ranker, parts.blends, divided.train, divided.test, progress, cutoffs=lengths)
     beam = None
     sample = quick_sample(ranker) if settings.beam_sample is None else settings.beam_sample

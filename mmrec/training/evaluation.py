@@ -22,7 +22,7 @@ from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, pop
 from mmrec.evaluation.measuring import Key, Measurement, QuestionChunk, seen_word
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
 from mmrec.evaluation.slices import QuestionSlice, slice_rows
-from mmrec.recommender.ranker import CHANNELS, Ranker
+from mmrec.recommender.ranking_model import CHANNELS, RankingModel
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 BLENDS: Mapping[str, tuple[str, ...]] = {
@@ -117,7 +117,7 @@ class Evaluation:
 
 
 def fit_blends(
-    ranker: Ranker,
+    ranker: RankingModel,
     validation: Split,
     config: BlendConfig,
     progress: Progress = NO_PROGRESS,
@@ -160,7 +160,7 @@ def fit_blends(
 
 
 def evaluate(
-    ranker: Ranker,
+    ranker: RankingModel,
     blends: Mapping[str, Blend],
     train: Interactions,
     test: Split,
@@ -191,7 +191,7 @@ def evaluate(
         }
     alive_N = ranker.parts.catalogue.alive_N
     deleted_N = np.zeros(ranker.items, np.bool_) if alive_N is None else ~alive_N
-    popularity_N = Ranker.popularity_of(train, ranker.items)
+    popularity_N = RankingModel.popularity_of(train, ranker.items)
     measurement = Measurement(popularity_N, ranker.parts.fused_ND.whole(), cutoffs)
     channels = blends["fused"].channels if only_fused else frozenset(CHANNELS)
     width = max(ranker.parts.beam_width, max(cutoffs))

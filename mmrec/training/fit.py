@@ -44,7 +44,7 @@ from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
 from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, Parts, write_parts
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
 from mmrec.runtime.processes import Processes
@@ -151,7 +151,7 @@ class _Trained(NamedTuple):
 
 
 class _Ranking(NamedTuple):
-    ranker: Ranker
+    ranker: RankingModel
     blends: dict[str, Blend]
     trained: _Trained
 
@@ -337,7 +337,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     clock.lap("quantise")
 
     items = len(data.catalogue)
-    popularity_N = Ranker.popularity_of(split.train, items)
+    popularity_N = RankingModel.popularity_of(split.train, items)
     transitions = count_transitions(split.train, items, config.channels.transitions)
     texts = data.catalogue.texts(config.words)
     lexical = build_lexical_index(texts, config.channels.lexical)
@@ -427,7 +427,7 @@ def _fusion(job: _Job, encoded: Encoded, features: ItemFeatures, work: WorkFolde
 def _weigh(job: _Job, trained: _Trained, clock: _Clock) -> _Ranking:
     """Fit the channels' weights."""
     device = job.processes.device
-    ranker = Ranker(trained.parts, device, resolve_dtype(job.config.dtype, device))
+    ranker = RankingModel(trained.parts, device, resolve_dtype(job.config.dtype, device))
     blends = fit_blends(ranker, job.split.validation, job.config.blend, job.progress)
     ranker.parts = trained.parts._replace(blends=blends)
     clock.lap("weigh")

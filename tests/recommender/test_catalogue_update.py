@@ -15,7 +15,7 @@ from mmrec.errors import FailedPreconditionError
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
 from mmrec.recommender.catalogue_update import change_parts, with_whole_table
 from mmrec.recommender.encoded_items import EncodedItems, encode_items
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -159,7 +159,7 @@ def test_however_a_catalogue_came_to_be_its_index_is_that_of_its_items(
 def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
     gone = parts.catalogue.item_ids[2]
     changed = change_parts(parts, arriving(parts, {"new": 7, "other": 8}), [gone]).parts
-    ranker = Ranker(with_whole_table(changed), torch.device("cpu"), torch.float32)
+    ranker = RankingModel(with_whole_table(changed), torch.device("cpu"), torch.float32)
     found = ranker.features([np.array([7, 2], dtype=np.int32)])
     assert found.generated_BW is not None
     assert {name: feature.shape for name, feature in found.by_channel.items()} == dict.fromkeys(
@@ -175,7 +175,7 @@ def test_a_changed_catalogue_is_ranked(parts: Parts) -> None:
 
 def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Parts) -> None:
     cpu = torch.device("cpu")
-    ranker, now = Ranker(parts, cpu, torch.float32), parts
+    ranker, now = RankingModel(parts, cpu, torch.float32), parts
     old = ranker.tokens_NH.whole().clone()
     histories = [np.array([7, 2, 11], dtype=np.int32), np.array([3], dtype=np.int32)]
     first = ranker.features(histories, beam_width=8)
@@ -188,7 +188,7 @@ def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Par
     ):
         changed = change_parts(now, arriving(now, items), gone)
         now, ranker = changed.parts, ranker.with_changes(changed)
-        fresh = Ranker(with_whole_table(now), cpu, torch.float32)
+        fresh = RankingModel(with_whole_table(now), cpu, torch.float32)
         rows = np.flatnonzero(now.catalogue.alive_N) if now.catalogue.alive_N is not None else slice(None)
         assert torch.allclose(ranker.tokens_NH.whole()[rows], fresh.tokens_NH.whole()[rows], atol=1e-5)
         assert np.array_equal(ranker.new_N, fresh.new_N)
@@ -199,7 +199,7 @@ def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Par
         for name, feature in live.by_channel.items():
             assert np.allclose(feature, anew.by_channel[name], atol=1e-4), name
     # Whoever still ranks with what was there before ranks as before.
-    ranker = Ranker(parts, cpu, torch.float32)
+    ranker = RankingModel(parts, cpu, torch.float32)
     assert torch.equal(ranker.tokens_NH.whole(), old)
     again = ranker.features(histories, beam_width=8)
     assert all(np.array_equal(again.by_channel[name], feature) for name, feature in first.by_channel.items())

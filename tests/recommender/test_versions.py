@@ -18,7 +18,7 @@ from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, NotFoundError
 from mmrec.generator.model import Generator
 from mmrec.recommender.index_report import open_index, verify_index
-from mmrec.recommender.ranker import Ranker
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.tokenizer import fit_tokenizer
@@ -188,7 +188,7 @@ def requantised(own: mmrec.Recommender) -> mmrec.Recommender:
     )
     versions = replace(bundle.manifest.versions, codebook="b2")
     anew = replace(bundle, manifest=replace(bundle.manifest, versions=versions))
-    return mmrec.Recommender(anew, Ranker(parts, now.ranker.device, now.ranker.dtype), now.vectors.encoder)
+    return mmrec.Recommender(anew, RankingModel(parts, now.ranker.device, now.ranker.dtype), now.vectors.encoder)
 
 
 def test_semantic_ids_of_the_codebooks_before_can_be_looked_up(

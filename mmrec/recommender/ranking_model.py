@@ -100,14 +100,14 @@ class ItemStates(NamedTuple):
     keys: NodeEmbeddings
 
 
-class Ranker:
+class RankingModel:
     """Scores and ranks a catalogue for customers.
 
     Args:
         parts: Everything to rank with; the generator is on `device`.
         device: Device of the LLM.
         dtype: Number format of its matrix products.
-        known: What the model computed for this catalogue; None to compute it.
+        states: What the model computed for this catalogue; None to compute it.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Ranker:
         self.new_N = ~warm_N & ~deleted_N
         self._deleted_N = torch.from_numpy(deleted_N).to(device) if deleted_N.any() else None
 
-    def with_changes(self, changed: Changed) -> Ranker:
+    def with_changes(self, changed: Changed) -> RankingModel:
         """The ranker of the changed catalogue, which computes the changed items only; this one does not change."""
         parts = changed.parts
         rows_M = torch.from_numpy(changed.rows_M).to(self.device)
@@ -139,9 +139,9 @@ class Ranker:
             keys = self._states.keys
             if changed.nodes:
                 keys = keys.over(tokens, parts.decode_index.to(self.device), changed.nodes)
-        return Ranker(parts, self.device, self.dtype, ItemStates(tokens, keys))
+        return RankingModel(parts, self.device, self.dtype, ItemStates(tokens, keys))
 
-    def with_transitions(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> Ranker:
+    def with_transitions(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> RankingModel:
         """A ranker with other transition counts, which shares all else with this one."""
         _ = self._smoothing, self.log_popularity_N  # cached once for all of them
         made = copy(self)
