@@ -1,9 +1,8 @@
 """The two towers of a small CLIP as encoders: pictures and texts are mapped into one space.
 
-`FOLDER` as an image model gives the aligned picture vectors, the ones that words can be compared with. It is what to
-take, for fit and embed too: neighbours by it share their kind, use and colour about as often as neighbours by the
-vector below the picture head do. `FOLDER@tower` gives the latter, which knows nothing of words, for whoever
-wants to train a head of their own. Knows nothing about training.
+`FOLDER` as an image model gives the aligned picture vectors, which are comparable with text vectors. Use it for fit and
+embed too: its neighbours share kind, use and colour about as often as those by the vector below the picture head.
+`FOLDER@tower` gives that vector, for training a head of one's own.
 """
 
 from __future__ import annotations
@@ -18,34 +17,32 @@ import numpy as np
 
 from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec.runtime.device import resolve_device
-from mmrec_encoders.preparation import Squeeze, check_pixels
-from mmrec_encoders.protocols import Pixels, TextEncoder, Vectors
+from mmrec_encoders.protocols import TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
+from mmrec_encoders.small_clip import BatchedImageEncoder
 from mmrec_encoders.two_tower import picture_vectors, pieces_of, read_two_tower, words_vectors
 from mmrec_encoders.weights import fingerprint_of, unit_rows
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 WEIGHTS = "small_clip_pair.safetensors"
 """Name of the file of weights in the folder that `mmrec adapt` writes."""
 _VECTORS = ("aligned", "tower")
-# What of a text encoder's configuration its vectors depend on.
+# Settings of a text encoder that its vectors depend on.
 _TEXT_SETTINGS = ("model", "max_tokens", "query_prompt", "document_prompt", "pooling", "end_token")
 
 
 def small_clip_file(model: str) -> Path | None:
-    """The file of a small CLIP that `model` names: its folder, ``FOLDER@tower``, or the file; None if it is none."""
+    """The weights file if `model` names a small CLIP (its folder, ``FOLDER@tower``, or the file); else None."""
     path = Path(model.removesuffix("@tower")).expanduser()
     if path.name == WEIGHTS and path.is_file():
         return path
     return path / WEIGHTS if (path / WEIGHTS).is_file() else None
 
 
-class AlignedPictures:
-    """An `ImageEncoder` over the image tower of a small CLIP; always in float32, being too small to gain from less.
-
+class AlignedPictures(BatchedImageEncoder):
+    """An `ImageEncoder` over the image tower of a small CLIP.
     Args:
         file: The weights.
         vector: ``aligned`` or ``tower``; see the module.
@@ -59,46 +56,18 @@ class AlignedPictures:
     def __init__(self, file: Path, vector: str = "aligned", *, device: str = "auto", batch_size: int = 128) -> None:
         if vector not in _VECTORS:
             raise InvalidArgumentError(f"vector is {vector!r}; it must be aligned or tower", field="vector")
+        self._module, shape, _ = read_two_tower(file)
+        super().__init__(shape.tower.image_size, batch_size)
         self.file = file
         self.vector = vector
         self.device = resolve_device(device)
-        self._batch_size = batch_size
-        self._module, shape, _ = read_two_tower(file)
         self.dim = shape.dimension if vector == "aligned" else shape.tower.dim
-        self.preparation = Squeeze(shape.tower.image_size)
-        self.picture_size = self.preparation.size
         parts = ("tower.", "picture_head.") if vector == "aligned" else ("tower.",)
         weights = self._module.state_dict()
         self.fingerprint = fingerprint_of(
             f"small-clip-{vector}", ((name, value) for name, value in weights.items() if name.startswith(parts))
         )
         self._module.to(self.device)
-
-    def encode(self, pictures: Sequence[Image]) -> Vectors:
-        """One unit vector per RGB picture, in the same order. Shape: (N, dim), float32."""
-        step = self._batch_size
-        batches = [
-            self.encode_pixels(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
-            for at in range(0, len(pictures), step)
-        ]
-        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
-
-    def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
-        """Like `encode`, for pictures that `preparation` made. Shape: (N, dim), float32.
-
-        Raises:
-            InvalidArgumentError: the pixels have another shape or type.
-        """
-        import torch
-
-        check_pixels(pixels_N3HW, self.preparation.size, self.preparation.size)
-        step = self._batch_size
-        with torch.inference_mode():
-            batches = [
-                self._forward(torch.from_numpy(np.ascontiguousarray(pixels_N3HW[at : at + step])))
-                for at in range(0, len(pixels_N3HW), step)
-            ]
-        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
 
     def _forward(self, pixels_N3HW: torch.Tensor) -> Vectors:
         return unit_rows(picture_vectors(self._module, pixels_N3HW.to(self.device), below_head=self.vector == "tower"))
@@ -121,11 +90,11 @@ class AlignedPictures:
 
 
 class AlignedTexts:
-    """A `TextEncoder` that puts words into the space of `AlignedPictures`: a frozen encoder, and a head over it.
+    """A `TextEncoder` into the space of `AlignedPictures`: a frozen text encoder and a head over it.
 
     Args:
         file: The weights.
-        base: The frozen encoder; None loads the one that the file names.
+        base: The frozen encoder; None loads the one named in the file.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Of the frozen encoder.
 
@@ -177,10 +146,10 @@ class AlignedTexts:
 
 
 def describe_text(text: TextEncoder) -> dict[str, Any]:
-    """What it takes to load a frozen text encoder again.
+    """Settings and fingerprint from which a frozen text encoder can be loaded again.
 
     Raises:
-        InvalidArgumentError: it is of a class that cannot be named in a file.
+        InvalidArgumentError: it is not a `SentenceTextEncoder`.
     """
     if not isinstance(text, SentenceTextEncoder):
         raise InvalidArgumentError(

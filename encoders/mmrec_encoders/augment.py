@@ -1,7 +1,6 @@
-"""Random views of pictures for contrastive training: crop, flip, mild colour changes, all in whole batches.
+"""Random views of pictures for contrastive training: crop, flip, mild colour changes, in whole batches.
 
-Knows nothing about models. Colours are changed a little only and never removed, because in a catalogue the
-colour is often what sets one item apart from the next.
+Colours are changed only slightly and never removed, because in a catalogue items often differ by colour alone.
 """
 
 # Axes: B pictures, 3 channels, H height, W width, S side of the view
@@ -19,13 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """How a picture is changed each time it is drawn.
+    """Augmentation options.
 
     Attributes:
-        min_area: Smallest share of the picture that a random crop keeps, over 0; 1 keeps all.
-        stretch: Largest change of the proportions, as the natural logarithm of width over height.
-        colour: Largest relative change of brightness, contrast and saturation, below 1. Colours are never
-            removed: words name them.
+        min_area: Minimum share of the picture's area in a random crop, above 0; 1 keeps all.
+        stretch: Maximum change of the aspect ratio, as a natural logarithm.
+        colour: Maximum relative change of brightness, contrast and saturation, 0 to 1.
         flip: Share of the views that are mirrored.
     """
 
@@ -52,8 +50,8 @@ def random_view(pixels_B3HW: torch.Tensor, size: int, generator: torch.Generator
     Args:
         pixels_B3HW: Pictures. Shape: (B, 3, H, W), float, in [0, 1].
         size: Side of the views, in pixels.
-        generator: Source of chance, on the CPU, so that a seed means the same on every device.
-        views: How each picture is changed.
+        generator: Random generator on the CPU, so that a seed gives the same views on every device.
+        views: Augmentation options.
 
     Returns:
         Views in [0, 1]. Shape: (B, 3, S, S).

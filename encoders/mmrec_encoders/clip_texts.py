@@ -1,7 +1,4 @@
-"""Texts to vectors with the text tower of any open_clip model, in the space of its picture vectors.
-
-Only the text tower is kept. How models are named and found is `open_clip_models`' affair.
-"""
+"""Text encoder over the text tower of any open_clip model, in the space of its picture vectors."""
 
 # Axes: N texts, B texts of one batch, T tokens, D dimensions
 
@@ -17,14 +14,12 @@ from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec_encoders.compiling import compiled
 from mmrec_encoders.open_clip_models import OpenClipConfig, load_open_clip, load_tokenizer, short_name
 from mmrec_encoders.protocols import Vectors
-from mmrec_encoders.text_batches import token_batches
+from mmrec_encoders.text_batches import clean_text, encode_batches
 from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
 
 if TYPE_CHECKING:
     import torch
 
-_CHARS_PER_TOKEN = 64
-_CPU_TOKENS, _GPU_TOKENS = (2048, 64), (16384, 4096)
 _WINDOW = 4096
 _MOST_TEXTS = 512
 
@@ -61,7 +56,7 @@ class ClipTextEncoder:
         run: Callable[..., Any] = self._run_short if self._short is not None else self._model.encode_text
         self._run = compiled(run) if config.compile else run
         self._context = int(self._tokenizer.context_length or self._model.context_length)
-        # Two texts: a compiled pass for a single one would be another pass.
+        # Two texts, because a batch of one would be compiled separately.
         self.dim = int(self.encode(["a", "b"]).shape[1])
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
@@ -74,7 +69,7 @@ class ClipTextEncoder:
             return np.zeros((0, self.dim), np.float32)
         with torch.inference_mode():
             windows = [
-                unit_rows(self._encode([self._clean(text) for text in texts[at : at + _WINDOW]]))
+                unit_rows(self._encode([clean_text(text, self._context) for text in texts[at : at + _WINDOW]]))
                 for at in range(0, len(texts), _WINDOW)
             ]
         return np.concatenate(windows)
@@ -84,26 +79,17 @@ class ClipTextEncoder:
         import torch
 
         tokens_NT = self._tokenizer(texts)
-        # What stands behind the end changes nothing where tokens only look back; elsewhere nothing is cut off.
+        # A causal model does not see the padding after the end token, so it can be cut; others need it.
         whole = torch.full((len(texts),), tokens_NT.shape[1])
-        lengths_N = tokens_NT.argmax(1) + 1 if self._short is not None else whole
-        budget, padding = _CPU_TOKENS if self.device.type == "cpu" else _GPU_TOKENS
-        batches = token_batches(
-            lengths_N.numpy(),
-            token_budget=budget,
+        lengths_N = (tokens_NT.argmax(1) + 1 if self._short is not None else whole).numpy()
+        return encode_batches(
+            lengths_N,
+            lambda rows_B: self._forward(
+                tokens_NT[torch.from_numpy(rows_B), : int(lengths_N[rows_B].max())].to(self.device)
+            ),
+            self.device,
             batch_size=self.config.batch_size or _MOST_TEXTS,
-            padding_allowed=padding,
         )
-        rows_ND: torch.Tensor | None = None
-        for at in batches:
-            rows_B = torch.from_numpy(at)
-            tokens_BT = tokens_NT[rows_B, : int(lengths_N[rows_B].max())].to(self.device)
-            vectors_BD = self._forward(tokens_BT)
-            if rows_ND is None:
-                rows_ND = vectors_BD.new_empty((len(texts), vectors_BD.shape[1]))
-            rows_ND[rows_B.to(self.device)] = vectors_BD
-        assert rows_ND is not None
-        return rows_ND
 
     def _forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
         lone = self.config.compile and len(tokens_BT) == 1
@@ -111,7 +97,7 @@ class ClipTextEncoder:
         return rows_BD[:1] if lone else rows_BD
 
     def _run_short(self, tokens_BT: torch.Tensor) -> torch.Tensor:
-        """What ``encode_text`` gives, without the places behind the last end. Shape: (B, D)."""
+        """Same as ``encode_text``, for tokens cut after the last end token. Shape: (B, D)."""
         import torch
 
         tower, length = self._short, tokens_BT.shape[1]
@@ -126,14 +112,9 @@ class ClipTextEncoder:
         rows_BD: torch.Tensor = x
         return rows_BD
 
-    def _clean(self, text: str) -> str:
-        cut = text[: self._context * _CHARS_PER_TOKEN]
-        # Tokenizers refuse halves of surrogate pairs, which JSON and file names can carry.
-        return cut.encode("utf-8", "replace").decode("utf-8")
-
 
 def _shortened(model: Any) -> Any:
-    """The tower whose texts may be cut behind their end: causal, and read at the end token. None otherwise."""
+    """The text tower if texts can be cut after their end token (causal, pooled at the end token); else None."""
     tower = getattr(model, "text", model)
     pooling = getattr(tower, "pool_type", None) or getattr(tower, "text_pool_type", None)
     parts = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")

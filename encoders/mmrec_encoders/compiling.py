@@ -1,4 +1,4 @@
-"""`torch.compile` of a forward pass, with an error that says what is missing. Knows nothing about models."""
+"""`torch.compile` of a forward pass, with an error that tells what is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmrec.errors import FailedPreconditionError
 def compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, compiled at its first call for any number of rows.
 
-    The first call raises `FailedPreconditionError` where there is no compiler, or the model is beyond it.
+    The first call raises `FailedPreconditionError` if there is no compiler, or the model cannot be compiled.
     """
     import torch
 
@@ -25,7 +25,7 @@ def compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
         if works:
             return run(*args, **named)
         try:
-            found = run(*args, **named)
+            result = run(*args, **named)
         except RuntimeError as err:
             reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
             raise FailedPreconditionError(
@@ -33,6 +33,6 @@ def compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
                 "also triton), or leave compile off"
             ) from err
         works = True
-        return found
+        return result
 
     return call

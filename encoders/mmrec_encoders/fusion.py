@@ -1,10 +1,9 @@
-"""One vector per item out of a picture vector and a words vector, in a space that all of them share.
+"""Fuses an item's picture vector and text vector into one vector in a shared space.
 
-Two small projections and a gate. Either modality may be missing: a learned vector stands in for it and the
-gate is told. A text query is an item with words only, a picture query an item with a picture only. Any
-trained prefix of a fused vector, scaled to unit norm, is usable by itself (Kusupati et al. 2022, "Matryoshka
-Representation Learning", arXiv:2205.13147). Knows nothing about where the vectors come from;
-`fusion_training` makes the weights.
+Two small projections and a gate. A missing modality is replaced by a learned vector and flagged to the gate; a text
+query is an item with text only, a picture query an item with a picture only. Any trained prefix of a fused vector,
+scaled to unit norm, is usable by itself (Kusupati et al. 2022, "Matryoshka Representation Learning",
+arXiv:2205.13147). `fusion_training` trains the weights.
 """
 
 # Axes: N items, I image dimensions, T text dimensions, D fused dimensions
@@ -70,7 +69,7 @@ class Fusion(nn.Module):
         self.shape = FusionShape(image_dim, text_dim, dimension, tuple(prefixes))
         self.image = Projection(image_dim, dimension)
         self.text = Projection(text_dim, dimension)
-        # Not zero, so that an item with neither has a direction from the start.
+        # Not zero, so that an item without both has a direction from the start.
         self.no_image = nn.Parameter(0.01 * torch.randn(dimension))
         self.no_text = nn.Parameter(0.01 * torch.randn(dimension))
         self.gate_in = nn.Linear(2 * dimension + 2, 64)
@@ -103,16 +102,15 @@ class Fusion(nn.Module):
         image_ND = torch.where(has_image, self.image(image_NI), self.no_image)
         text_ND = torch.where(has_text, self.text(text_NT), self.no_text)
         flags = torch.cat([has_image, has_text], dim=1).to(image_ND.dtype)
-        seen_NG = F.gelu(self.gate_in(torch.cat([image_ND, text_ND, flags], dim=1)))
-        gate_ND = self.gate_out(seen_NG).sigmoid()
+        hidden_NG = F.gelu(self.gate_in(torch.cat([image_ND, text_ND, flags], dim=1)))
+        gate_ND = self.gate_out(hidden_NG).sigmoid()
         fused: torch.Tensor = gate_ND * image_ND + (1 - gate_ND) * text_ND
         return fused
 
     def fuse(self, features: ItemFeatures) -> Vectors:
         """Fused vectors of items. Shape: (N, D), float32, unit norm; zero for an item with neither picture nor words.
 
-        All items of which nothing is known would otherwise have one and the same vector, and pass for copies of each
-        other.
+        Otherwise all items without picture and words would have the same vector and look like duplicates.
 
         Raises:
             InvalidArgumentError: the vectors do not have the lengths this fusion was made for.
@@ -159,7 +157,7 @@ class Fusion(nn.Module):
         return unit_rows(torch.from_numpy(np.ascontiguousarray(fused_ND[:, :dimension])))
 
     def check_dimension(self, dimension: int) -> None:
-        """Refuse a length that was not trained; 0 means all.
+        """Check that a length was trained; 0 means all.
 
         Raises:
             InvalidArgumentError: it was not.
@@ -184,7 +182,7 @@ class Fusion(nn.Module):
 
     @classmethod
     def load(cls, path: Path, *, device: torch.device | None = None) -> Fusion:
-        """Read what `save` wrote.
+        """Inverse of `save`.
 
         Raises:
             BundleError: the file is missing, damaged, or does not hold a fusion.
@@ -203,7 +201,7 @@ class Fusion(nn.Module):
 
 
 class Projection(nn.Module):
-    """A linear map, which keeps what is there, and a small correction that training may add."""
+    """A centred linear map with a residual MLP that starts at zero."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -216,16 +214,16 @@ class Projection(nn.Module):
 
     def forward(self, rows_NI: torch.Tensor) -> torch.Tensor:
         """Projected rows. Shape: (N, inputs) to (N, outputs)."""
-        straight = F.normalize(self.linear(rows_NI - self.mean), dim=1)
-        bent: torch.Tensor = straight + self.narrow(F.gelu(self.wide(straight)))
-        return bent
+        linear_ND = F.normalize(self.linear(rows_NI - self.mean), dim=1)
+        projected_ND: torch.Tensor = linear_ND + self.narrow(F.gelu(self.wide(linear_ND)))
+        return projected_ND
 
 
 def check_features(features: ItemFeatures) -> None:
-    """Refuse features whose parts are not of one length.
+    """Check that all parts have the same number of rows.
 
     Raises:
-        InvalidArgumentError: they are not.
+        InvalidArgumentError: they have not.
     """
     counts = [len(part) for part in features]
     if len(set(counts)) != 1 or features.image_NI.ndim != 2 or features.text_NT.ndim != 2:

@@ -1,11 +1,8 @@
-"""Trains the fusion on a catalogue's vectors and on which items follow each other in training histories.
+"""Trains the fusion on a catalogue's vectors and on pairs of items that follow each other in training histories.
 
-Four losses, each summed over every trained prefix. Modalities: the picture alone and the words alone of an
-item agree.
-Histories: items that follow each other agree. Dropout: an item with one modality taken away agrees with the
-whole item.
-Structure: neighbours by picture, by words and by both stay neighbours, so that an item that never was in
-training still lands right. Knows nothing about users; it sees pairs of items.
+Four losses, each averaged over all trained prefixes. Modalities: picture-only and text-only vectors of an item match.
+Histories: items that follow each other match. Dropout: an item without one modality matches the whole item. Structure:
+neighbours by picture, by text and by both stay neighbours, so that items unseen in training are placed well.
 """
 
 # Axes: N items, B batch, P pairs, I image dimensions, T text dimensions, D fused dimensions
@@ -43,23 +40,23 @@ _STEPS_PER_PASS = 20
 
 @dataclass(frozen=True, slots=True)
 class FusionConfig:
-    """How the fusion is shaped and trained.
+    """Shape and training options of the fusion.
 
     Attributes:
         dimension: Length of a fused vector.
         prefixes: Shorter lengths trained to be usable by themselves, ascending.
-        steps: Most optimiser steps.
-        passes: Most passes over the pairs, or over the items where they are more; a small catalogue gets fewer steps.
+        steps: Maximum optimiser steps.
+        passes: Maximum epochs over the pairs, or over the items if there are more; limits steps of small catalogues.
         batch_size: Pairs, or items where there are no pairs, per step; at least 2.
         learning_rate: Peak of the cosine schedule.
         weight_decay: Of AdamW.
         temperature: Of the contrastive losses.
-        structure_temperature: Of the loss that keeps neighbourhoods.
-        modality_dropout: Share of items in a batch that lose a modality when histories are learnt, 0 to 1.
-        modalities: Weight of picture-words agreement.
-        histories: Weight of the agreement of items that follow each other.
-        dropout: Weight of the agreement of a part of an item with the whole.
-        structure: Weight of keeping neighbourhoods.
+        structure_temperature: Of the structure loss.
+        modality_dropout: Share of items in a batch that lose a modality in the histories loss, 0 to 1.
+        modalities: Weight of the modalities loss.
+        histories: Weight of the histories loss.
+        dropout: Weight of the dropout loss.
+        structure: Weight of the structure loss.
     """
 
     dimension: int = 256
@@ -152,7 +149,7 @@ def train_fusion(
 
 
 def steps_for(config: FusionConfig, items: int, pairs: int) -> int:
-    """Optimiser steps that the configuration allows for a catalogue; 0 where there is nothing to tell apart."""
+    """Optimiser steps for a catalogue; 0 with fewer than two items."""
     if items < 2:
         return 0
     rows = max(items, pairs)
@@ -160,7 +157,7 @@ def steps_for(config: FusionConfig, items: int, pairs: int) -> int:
 
 
 def _start_from_main_axes(projection: Projection, rows: Vectors) -> None:
-    """Begin with the directions of largest variance, largest first, so that cosines mean much already."""
+    """Initialise with the principal axes, largest variance first, which preserve cosines well."""
     if len(rows) < 2:
         return
     mean = rows.mean(axis=0)
@@ -177,14 +174,13 @@ def _start_from_main_axes(projection: Projection, rows: Vectors) -> None:
 
 
 def _balance_gate(fusion: Fusion, features: ItemFeatures) -> None:
-    """Begin with a gate under which pictures and words tell items apart equally well.
+    """Initialise the gate so that both modalities contribute equally.
 
-    Cosines of one encoder may spread several times wider than those of another; averaged as they are, they would
-    drown the other's.
+    Cosines of one encoder may spread several times wider than those of the other and would dominate a plain average.
     """
     spreads = []
-    for rows, there in ((features.image_NI, features.has_image_N), (features.text_NT, features.has_text_N)):
-        known = rows[there]
+    for rows, present in ((features.image_NI, features.has_image_N), (features.text_NT, features.has_text_N)):
+        known = rows[present]
         # Evenly spaced rows are enough for a standard deviation.
         sample = torch.from_numpy(known[:: max(1, len(known) // _SAMPLE)])
         spreads.append(float(_spread(_cosines(sample))) if len(sample) > 2 else 1.0)
@@ -201,12 +197,12 @@ def _cosines(rows_BD: torch.Tensor) -> torch.Tensor:
 
 def _spread(cosines_BB: torch.Tensor) -> torch.Tensor:
     """Standard deviation of the similarities of different rows."""
-    off = ~torch.eye(len(cosines_BB), dtype=torch.bool, device=cosines_BB.device)
-    return cosines_BB[off].std()
+    different_BB = ~torch.eye(len(cosines_BB), dtype=torch.bool, device=cosines_BB.device)
+    return cosines_BB[different_BB].std()
 
 
 class _FusionTask:
-    """Passes of a few steps, to report on; order and chance of all of them come from one generator."""
+    """Epochs of a few steps, for reporting; all random draws come from one generator."""
 
     losses = ("loss",)
     epoch_units = _STEPS_PER_PASS
@@ -220,7 +216,7 @@ class _FusionTask:
         self.has_image_N = torch.from_numpy(features.has_image_N).to(self.device)
         self.has_text_N = torch.from_numpy(features.has_text_N).to(self.device)
         self.pairs = torch.from_numpy(pairs)
-        # A popular item is a wrong answer more often than others; its log share is taken off its logits.
+        # Popular items are negatives more often; their log share is subtracted from their logits.
         shares = np.bincount(pairs.ravel(), minlength=len(features.image_NI)) + 1.0
         self.log_share_N = torch.from_numpy(np.log(shares / shares.sum()).astype(np.float32)).to(self.device)
         self.generator = torch.Generator().manual_seed(seed)
@@ -260,19 +256,19 @@ class _FusionTask:
         return fused
 
     def _histories(self, pairs_B2: torch.Tensor) -> torch.Tensor:
-        """Items that follow each other agree, also when one of them shows a picture or words only."""
-        sides = []
+        """Loss of items that follow each other, with modality dropout."""
+        fused = []
         for rows in pairs_B2.T:
             image, text = self.has_image_N[rows], self.has_text_N[rows]
             chance = torch.rand(len(rows), 2, generator=self.generator).to(self.device)
-            lose = (chance[:, 0] < self.config.modality_dropout) & image & text
-            sides.append(
-                self._fused(rows, image & ~(lose & (chance[:, 1] < 0.5)), text & ~(lose & (chance[:, 1] >= 0.5)))
+            drop = (chance[:, 0] < self.config.modality_dropout) & image & text
+            fused.append(
+                self._fused(rows, image & ~(drop & (chance[:, 1] < 0.5)), text & ~(drop & (chance[:, 1] >= 0.5)))
             )
         first, second = pairs_B2[:, 0], pairs_B2[:, 1]
         loss = torch.zeros((), device=self.device)
         for length in self.lengths:
-            left, right = (F.normalize(side[:, :length], dim=1) for side in sides)
+            left, right = (F.normalize(vectors[:, :length], dim=1) for vectors in fused)
             for a, b, rows in ((left, right, second), (right, left, first)):
                 same_BB = rows[:, None] == rows[None, :]
                 loss = loss + 0.5 * agree(
@@ -286,7 +282,7 @@ class _FusionTask:
         return loss / len(self.lengths)
 
     def _content(self, rows: torch.Tensor) -> torch.Tensor:
-        """Modalities agree, parts agree with the whole, and neighbourhoods stay."""
+        """Modalities, dropout and structure losses."""
         config = self.config
         rows = rows.unique().to(self.device)  # type: ignore[no-untyped-call]
         image, text = self.has_image_N[rows], self.has_text_N[rows]
@@ -298,7 +294,7 @@ class _FusionTask:
         image_BB, image_spread = self._known_cosines(self.image_NI[rows], image)
         text_BB, text_spread = self._known_cosines(self.text_NT[rows], text)
         known = image.float()[:, None] * image.float() + text.float()[:, None] * text.float()
-        # Brought to one spread, so that neither drowns the other.
+        # Scaled to the same spread, so that neither dominates.
         narrow = torch.minimum(image_spread, text_spread)
         whole_BB = (image_BB * (narrow / image_spread) + text_BB * (narrow / text_spread)) / known.clamp(min=1.0)
         same_BB = (text_BB > 0.999) | (image_BB > 0.999)
@@ -307,24 +303,25 @@ class _FusionTask:
         for length in self.lengths:
             whole_u, image_u, text_u = (F.normalize(part[:, :length], dim=1) for part in (whole, by_image, by_text))
             loss = loss + config.structure * structure(whole_u, whole_BB, config.structure_temperature)
-            for part_u, there, teacher_BB in ((image_u, image, image_BB), (text_u, text, text_BB)):
-                if int(there.sum()) < 2:
+            for part_u, present, cosines_BB in ((image_u, image, image_BB), (text_u, text, text_BB)):
+                if int(present.sum()) < 2:
                     continue
-                kept = teacher_BB[there][:, there]
-                loss = loss + config.structure / 2 * structure(part_u[there], kept, config.structure_temperature)
-                loss = loss + config.dropout / 2 * (1 - (part_u[there] * whole_u[there].detach()).sum(dim=1)).mean()
+                teacher = cosines_BB[present][:, present]
+                loss = loss + config.structure / 2 * structure(part_u[present], teacher, config.structure_temperature)
+                similarity = (part_u[present] * whole_u[present].detach()).sum(dim=1)
+                loss = loss + config.dropout / 2 * (1 - similarity).mean()
             if int(both.sum()) > 1:
                 same = same_BB[both][:, both]
                 loss = loss + config.modalities * agree(image_u[both], text_u[both], scale, same_BB=same)
         return loss / len(self.lengths)
 
     @staticmethod
-    def _known_cosines(rows: torch.Tensor, there: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Similarities, 0 where a row is not there, and their spread over those that are."""
+    def _known_cosines(rows: torch.Tensor, present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Similarities, 0 where a row is missing, and the spread of the others."""
         cosines_BB = rows.new_zeros(len(rows), len(rows))
-        if int(there.sum()) < 3:
+        if int(present.sum()) < 3:
             return cosines_BB, rows.new_ones(())
-        known = _cosines(rows[there])
-        at = there.nonzero()[:, 0]
+        known = _cosines(rows[present])
+        at = present.nonzero()[:, 0]
         cosines_BB[at[:, None], at[None, :]] = known
         return cosines_BB, _spread(known).clamp(min=1e-3)

@@ -1,4 +1,4 @@
-"""Contrastive losses of the image encoders and of the fusion. Knows nothing about encoders."""
+"""Contrastive losses of the image encoders and of the fusion."""
 
 # Axes: B rows of a batch, D dimensions, V views (2B)
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-_NEVER = -1e4
+_MASKED = -1e4
 
 
 def agree(
@@ -27,7 +27,7 @@ def agree(
         left_BD: Unit rows. Shape: (B, D).
         right_BD: Unit rows. Shape: (B, D).
         scale: Inverse temperature.
-        same_BB: True where two different rows mean the same thing and are no wrong answer to one another.
+        same_BB: True where two different rows mean the same and are not negatives of each other. Shape: (B, B).
         bias_B: Subtracted from a right row's logits, e.g. its log frequency. Shape: (B,).
         symmetric: Whether the left rows are searched from the right ones too.
 
@@ -42,8 +42,8 @@ def agree(
         logits_BB = logits_BB - bias_B
     target_B = torch.arange(len(left_BD), device=left_BD.device)
     if same_BB is not None:
-        off = same_BB & ~torch.eye(len(left_BD), dtype=torch.bool, device=left_BD.device)
-        logits_BB = logits_BB.masked_fill(off, _NEVER)
+        ignored_BB = same_BB & ~torch.eye(len(left_BD), dtype=torch.bool, device=left_BD.device)
+        logits_BB = logits_BB.masked_fill(ignored_BB, _MASKED)
     loss = F.cross_entropy(logits_BB, target_B)
     if not symmetric:
         return loss
@@ -51,7 +51,7 @@ def agree(
 
 
 def two_views(first_BD: torch.Tensor, second_BD: torch.Tensor, temperature: float) -> torch.Tensor:
-    """NT-Xent: the two views of a picture find each other among all 2B views.
+    """NT-Xent: the two views of a picture are a positive pair, all other views are negatives.
 
     Source: Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations",
     arXiv:2002.05709.
@@ -61,18 +61,18 @@ def two_views(first_BD: torch.Tensor, second_BD: torch.Tensor, temperature: floa
 
     views_VD = F.normalize(torch.cat([first_BD, second_BD]), dim=1)
     logits_VV = views_VD @ views_VD.T / temperature
-    logits_VV = logits_VV.masked_fill(torch.eye(len(views_VD), dtype=torch.bool, device=views_VD.device), _NEVER)
+    logits_VV = logits_VV.masked_fill(torch.eye(len(views_VD), dtype=torch.bool, device=views_VD.device), _MASKED)
     target_V = torch.arange(len(views_VD), device=views_VD.device).roll(len(first_BD))
     return F.cross_entropy(logits_VV, target_V)
 
 
 def structure(student_BD: torch.Tensor, teacher_BB: torch.Tensor, temperature: float) -> torch.Tensor:
-    """How far the students' neighbourhoods are from the teacher's: KL divergence of softmaxed similarities.
+    """Similarity distillation: KL divergence of the student's softmaxed similarities from the teacher's.
 
     Args:
         student_BD: Unit rows. Shape: (B, D).
-        teacher_BB: Cosine similarities to keep. Shape: (B, B).
-        temperature: Of both softmaxes; small looks at near neighbours only.
+        teacher_BB: Cosine similarities to preserve. Shape: (B, B).
+        temperature: Of both softmaxes; a small one weights near neighbours only.
 
     Source: Fang et al. 2021, "SEED: Self-supervised Distillation For Visual Representation",
     arXiv:2101.04731.
@@ -81,8 +81,8 @@ def structure(student_BD: torch.Tensor, teacher_BB: torch.Tensor, temperature: f
     import torch.nn.functional as F
 
     self_BB = torch.eye(len(student_BD), dtype=torch.bool, device=student_BD.device)
-    student = F.log_softmax((student_BD @ student_BD.T / temperature).masked_fill(self_BB, _NEVER), dim=1)
-    teacher = F.log_softmax((teacher_BB / temperature).masked_fill(self_BB, _NEVER), dim=1)
+    student = F.log_softmax((student_BD @ student_BD.T / temperature).masked_fill(self_BB, _MASKED), dim=1)
+    teacher = F.log_softmax((teacher_BB / temperature).masked_fill(self_BB, _MASKED), dim=1)
     return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 
@@ -94,20 +94,19 @@ def clip_loss(
     true_BB: torch.Tensor | None = None,
     share: bool = False,
 ) -> torch.Tensor:
-    """CLIP: each text finds its picture in the batch, and each picture its text, by softmax.
+    """CLIP: softmax over the batch from each text to its picture, and from each picture to its text.
 
     Args:
         pictures_BD: Unit rows; row b belongs to text b. Shape: (B, D).
         words_BD: Unit rows. Shape: (B, D).
         scale: Inverse temperature.
-        true_BB: True at [t, p] where text t is true of picture p as well, though they are not a pair. The diagonal
-            is true whatever it holds. None: nothing but the pairs is true.
-        share: What becomes of such true non-pairs: right answers that share the weight with the pair itself, or
-            left out of the wrong answers.
+        true_BB: True at [t, p] where text t also describes picture p, though they are not a pair. The diagonal counts
+            as true. None: only the pairs.
+        share: Whether such additional matches are positives with equal weight; otherwise they are just not negatives.
 
     Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision",
-    arXiv:2103.00020; shared right answers: Yang et al. 2022, "Unified Contrastive Learning in Image-Text-Label
-    Space", arXiv:2204.03610.
+    arXiv:2103.00020; several positives: Yang et al. 2022, "Unified Contrastive Learning in Image-Text-Label Space",
+    arXiv:2204.03610.
     """
     import torch
     import torch.nn.functional as F
@@ -130,15 +129,15 @@ def siglip_loss(
     true_BB: torch.Tensor | None = None,
     share: bool = False,
 ) -> torch.Tensor:
-    """SigLIP: whether a text and a picture belong together is a yes or no of its own for every couple in the batch.
+    """SigLIP: binary classification of every text-picture combination in the batch as match or no match.
 
     Args:
         pictures_BD: Unit rows; row b belongs to text b. Shape: (B, D).
         words_BD: Unit rows. Shape: (B, D).
         scale: Inverse temperature.
-        bias: Added to every logit; starts well below 0, for most couples do not belong together.
-        true_BB: As of `clip_loss`.
-        share: Whether true non-pairs are a yes, or are not asked about.
+        bias: Added to every logit; starts well below 0, as most combinations do not match.
+        true_BB: As in `clip_loss`.
+        share: Whether additional matches are positives; otherwise they are ignored.
 
     Source: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343, algorithm 1.
     """

@@ -1,7 +1,4 @@
-"""Pictures to vectors with the image tower of any open_clip model, with the preprocessing it was trained with.
-
-Only the image tower is kept, in eval mode. How models are named and found is `open_clip_models`' affair.
-"""
+"""Image encoder over the image tower of any open_clip model, with its own preprocessing."""
 
 from __future__ import annotations
 
@@ -55,7 +52,7 @@ class OpenClipImageEncoder:
         pixels = config.pixel_budget or (_CPU_PIXELS if self.device.type == "cpu" else _GPU_PIXELS)
         frame = self.preparation.height * self.preparation.width
         self.batch_size = config.batch_size or max(1, pixels // frame)
-        # Two pictures: a compiled pass for a single one would be another pass.
+        # Two pictures, because a batch of one would be compiled separately.
         blank = np.zeros((2, 3, self.preparation.height, self.preparation.width), np.uint8)
         self.dim = int(self._encode(blank).shape[1])
 
@@ -88,15 +85,15 @@ class OpenClipImageEncoder:
 
         lone = self.config.compile and len(pixels_N3HW) == 1
         with torch.inference_mode():
-            # Read-only memory, such as a shared or a mapped one, is only read here.
+            # torch warns of read-only arrays, so copy them.
             bytes_N3HW = torch.from_numpy(pixels_N3HW if pixels_N3HW.flags.writeable else pixels_N3HW.copy())
             rows_ND = self._forward(bytes_N3HW.repeat(2, 1, 1, 1) if lone else bytes_N3HW)
             return unit_rows(rows_ND[:1] if lone else rows_ND)
 
     def _forward(self, bytes_N3HW: torch.Tensor) -> torch.Tensor:
-        # In float32 and then rounded once, as open_clip's own transform does.
+        # Computed in float32 and cast once, as in open_clip's own transform.
         inputs_N3HW = bytes_N3HW.to(self.device).float().sub_(self._mean).div_(self._std).to(self._dtype)
         found = self._tower(inputs_N3HW)
-        # Some towers give their patches too.
+        # Some towers return patch vectors too.
         rows_ND: torch.Tensor = found[0] if isinstance(found, tuple) else found
         return rows_ND

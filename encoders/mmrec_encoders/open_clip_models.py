@@ -1,7 +1,7 @@
 """Finds and loads open_clip models: by name and tag, from the hub or its cache, from a folder, from a file.
 
-Weights are read as safetensors, or by torch with ``weights_only``; a pickle that holds anything but tensors is
-refused and not run. Knows nothing about pictures or texts.
+Weights are read as safetensors, or by torch with ``weights_only``; a pickle with anything but tensors is refused and
+not run.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ def open_clip_config(model: str, device: str = "auto", dtype: str = "auto", *, c
         return OpenClipConfig(f"local-dir:{Path(model).expanduser()}", device=device, dtype=dtype, compile=compile)
     if ":" in model.partition("@")[0] and ".json@" not in model:
         return OpenClipConfig(model, device=device, dtype=dtype, compile=compile)
-    # A folder's name may hold the sign; the end of a configuration's name is sure.
+    # A folder's name may contain "@", so split after ".json".
     head, sign, weights = model.partition(".json@")
     name, weights = (f"{head}.json", weights) if sign else (model.partition("@")[0], model.partition("@")[2])
     return OpenClipConfig(name, weights, device=device, dtype=dtype, compile=compile)
 
 
 def short_name(config: OpenClipConfig) -> str:
-    """The model's name without the folders of this machine."""
+    """The model's name without local folder paths."""
     if config.model.startswith("local-dir:") or config.model.endswith(".json"):
         return Path(config.model).name.removesuffix(".json")
     return config.model
@@ -113,7 +113,7 @@ def load_open_clip(config: OpenClipConfig) -> Any:
             f"the weights file {config.pretrained!r} of open_clip model {config.model} does not exist; "
             f"pass an existing file, {_INSTEAD}"
         )
-    with _own_configuration(config) as name, _our_words(config), quiet_loading():
+    with _own_configuration(config) as name, _load_errors(config), quiet_loading():
         own = name != config.model
         model = open_clip.create_model_from_pretrained(
             name,
@@ -154,7 +154,7 @@ def model_config(config: OpenClipConfig) -> dict[str, Any]:
         ModelNotAvailableError: there is no such model.
     """
     open_clip = _open_clip()
-    with _own_configuration(config) as name, _our_words(config), quiet_loading():
+    with _own_configuration(config) as name, _load_errors(config), quiet_loading():
         found = open_clip.get_model_config(name if ":" in name else name.replace("/", "-"))
         copied: dict[str, Any] = json.loads(json.dumps(found))
     return copied
@@ -226,7 +226,8 @@ def _read_configuration(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _our_words(config: OpenClipConfig) -> Iterator[None]:
+def _load_errors(config: OpenClipConfig) -> Iterator[None]:
+    """Raise errors of open_clip as `ModelNotAvailableError`."""
     where = f"{config.model} {config.pretrained}".strip()
     try:
         yield

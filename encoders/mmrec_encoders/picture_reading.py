@@ -1,7 +1,6 @@
 """Reads and decodes the pictures of a catalogue in several threads, a bounded number at a time.
 
-A picture that cannot be had is a failure with its row and reason, and the rest goes on. Knows nothing about
-models.
+An unreadable picture gives a failure with its row and reason; the others are not affected.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _THREADS = 16
 
 
 class PictureFailure(NamedTuple):
-    """A picture that could not be had.
+    """A picture that could not be read.
 
     Attributes:
         row: Row of the item in the catalogue.
-        message: What is wrong with it and what to do.
+        message: What is wrong and what to do.
     """
 
     row: int
@@ -47,7 +46,7 @@ class SmallPictures(NamedTuple):
     Attributes:
         pixels_M3HW: Shape: (M, 3, 72, 72), uint8; 15,552 bytes a picture.
         rows_M: Catalogue row of each. Shape: (M,), int64, ascending.
-        failures: Pictures that could not be had.
+        failures: Pictures that could not be read.
     """
 
     pixels_M3HW: npt.NDArray[np.uint8]
@@ -58,13 +57,12 @@ class SmallPictures(NamedTuple):
 def picture_batches(
     refs: Sequence[str], pictures: PictureStore, *, size: int, batch_size: int = 256
 ) -> Iterator[list[tuple[int, Image | PictureFailure]]]:
-    """Decoded pictures of every row that names one, in row order, `batch_size` rows at a time.
+    """Decoded pictures of all rows that have one, in row order, `batch_size` rows at a time.
 
     Args:
         refs: One reference per row, empty for none.
-        pictures: Where they are.
-        size: Side in pixels that they are wanted for; a JPEG is decoded at a fraction of its size where that
-            suffices.
+        pictures: Resolves the references.
+        size: Side in pixels that is needed; JPEGs are decoded at a reduced size if that suffices.
         batch_size: Rows decoded at a time, which bounds the memory in use.
     """
     rows = [row for row, ref in enumerate(refs) if ref]

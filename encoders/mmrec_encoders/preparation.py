@@ -1,8 +1,7 @@
-"""Pictures to the bytes a model looks at: resized, cropped, RGB, one array of uint8 a picture.
+"""Preprocessing of pictures for a model: resize, crop, convert to RGB; one uint8 array per picture.
 
-Done apart from the model, so that worker processes can do it that never import torch: everything here is a
-small frozen value that can be pickled, and knows nothing about weights or devices. Bytes become numbers (the
-mean and the deviation of the training pictures) on the model's device, which is a quarter of the traffic.
+Separate from the model, so that worker processes need no torch; everything here can be pickled. Normalisation by mean
+and standard deviation is done on the model's device, as uint8 is a quarter of the traffic.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _INTERPOLATIONS = ("bicubic", "bilinear", "random")
 
 @dataclass(frozen=True, slots=True)
 class ClipPreparation:
-    """What open_clip does to a picture before it becomes a tensor, bit for bit, without torch.
+    """The preprocessing of open_clip, bit for bit, without torch.
 
     A picture that is not RGB is converted before it is resized, which open_clip does after; RGB pictures, the
     only ones that `mmrec.data.pictures.decode_picture` gives, come out the same.
@@ -126,7 +125,7 @@ class ClipPreparation:
         return picture.resize(wanted, Resampling.BILINEAR if bilinear else Resampling.BICUBIC)
 
     def _framed(self, picture: Image) -> Image:
-        """Cut at the centre to the frame, or padded up to it."""
+        """Centre-crop or pad to the frame."""
         from PIL.Image import new
 
         width, height = picture.size

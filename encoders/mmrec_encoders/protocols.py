@@ -1,9 +1,7 @@
-"""What an encoder is: pictures or texts in, unit vectors out, under the batch law.
+"""Encoder protocols: pictures or texts in, unit vectors out.
 
-Knows nothing about models.
-
-The batch law: one vector per input, in the same order, and an input's vector does not depend on what else is
-in the call. Any object with these members will do; nothing has to be registered or inherited.
+The batch law: one vector per input, in the same order, and an input's vector does not depend on the other inputs of the
+call. Any object with these members is an encoder; nothing has to be registered or inherited.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
 class Preparation(Protocol):
-    """What is done to a picture before a model looks at it; can be pickled, and needs no torch."""
+    """Preprocessing of a picture for a model; can be pickled, and needs no torch."""
 
     @property
     def size(self) -> int:

@@ -1,9 +1,7 @@
 """Finds and loads text embedders: packaged, in a folder, in the hub's cache, or from the hub.
 
-The files of a sentence-transformers model define how its token vectors become one vector. A plain Hugging
-Face model does not, and gets what its attention asks for: the last token's vector where a token sees only what
-stands before it (decoders such as Qwen3 and Mistral), the mean of all where it sees everything. Code that comes
-with a model is never run. Knows nothing about batches.
+A sentence-transformers model defines its pooling. A plain Hugging Face model gets last-token pooling if its attention
+is causal (decoders such as Qwen3 and Mistral), else mean pooling. Code that comes with a model is never run.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ class LoadedText(NamedTuple):
 
 
 def short_name(model: str) -> str:
-    """The model's name without the folders of this machine."""
+    """The model's name without local folder paths."""
     return Path(model).expanduser().name if Path(model).expanduser().is_dir() else model
 
 
@@ -68,7 +66,7 @@ def load_text_model(name: str, pooling: str = "") -> LoadedText:
             f"text model {name!r} is not a folder here; pass a folder that holds the model, a hub id "
             f"such as Qwen/Qwen3-Embedding-0.6B, or the preset 'embedded', which needs no download"
         )
-    with _our_words(name, local), quiet_loading():
+    with _load_errors(name, local), quiet_loading():
         model = SentenceTransformer(
             str(folder) if local else found,
             device="cpu",
@@ -79,13 +77,14 @@ def load_text_model(name: str, pooling: str = "") -> LoadedText:
         ).eval()
     plain = _file(found, "modules.json", folder, local) is None
     if plain or pooling:
-        with _our_words(name, local):
+        with _load_errors(name, local):
             _set_pooling(model, name, pooling, plain)
     return LoadedText(model, plain, _asks_end(_file(found, "tokenizer_config.json", folder, local)))
 
 
 @contextmanager
-def _our_words(name: str, local: bool) -> Iterator[None]:
+def _load_errors(name: str, local: bool) -> Iterator[None]:
+    """Raise errors of the libraries as `ModelNotAvailableError`."""
     try:
         yield
     except MmrecError:
@@ -103,12 +102,12 @@ def _our_words(name: str, local: bool) -> Iterator[None]:
 
 
 def _file(found: str, file: str, folder: Path, local: bool) -> Path | None:
-    """Where a file of the loaded model is; None where it has no such file."""
+    """Path of a file of the loaded model; None if it has no such file."""
     if local:
         return folder / file if (folder / file).is_file() else None
     from huggingface_hub import try_to_load_from_cache
 
-    # The loading before has put it there if the hub has it.
+    # Loading the model has cached it, if the hub has it.
     cached = try_to_load_from_cache(found, file)
     return Path(cached) if isinstance(cached, str) else None
 
@@ -122,7 +121,7 @@ def _asks_end(path: Path | None) -> bool:
 
 
 def _set_pooling(model: Any, name: str, pooling: str, plain: bool) -> None:
-    """Pool as asked for, or as the attention of a plain model asks for."""
+    """Set the requested pooling, or that of a plain model's attention."""
     layer = next((module for module in model if type(module).__name__ == "Pooling"), None)
     if layer is None:
         if pooling:
@@ -131,12 +130,12 @@ def _set_pooling(model: Any, name: str, pooling: str, plain: bool) -> None:
                 field="pooling",
             )
         return
-    chosen = pooling or ("last" if _looks_back_only(model[0].auto_model) else "mean")
+    chosen = pooling or ("last" if _is_causal(model[0].auto_model) else "mean")
     # Replaced, because older releases keep one flag for each mode.
     at = list(model).index(layer)
     model[at] = _pooling_layer(type(layer), int(model[0].auto_model.config.hidden_size), chosen)
     if plain and chosen == "last":
-        # As the families do that pool there: the last place of every row is then a real token.
+        # As these model families do: the last position of every row is then a real token.
         model.tokenizer.padding_side = "left"
 
 
@@ -144,8 +143,8 @@ def _pooling_layer(kind: Any, dimension: int, pooling: str) -> Any:
     return kind(dimension, pooling_mode=_MODES[pooling])
 
 
-def _looks_back_only(transformer: Any) -> bool:
-    """Whether a token's vector depends on no later token, found by a trial, as configurations do not always show it."""
+def _is_causal(transformer: Any) -> bool:
+    """Whether attention is causal; tested by a forward pass, as configurations do not always tell."""
     import torch
 
     size = int(transformer.config.get_text_config().vocab_size)

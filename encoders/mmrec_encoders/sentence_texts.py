@@ -24,19 +24,14 @@ from mmrec.runtime.device import cpu_multiplies_bfloat16, resolve_device, resolv
 from mmrec_encoders.compiling import compiled
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.sentence_models import POOLINGS, load_text_model, short_name
-from mmrec_encoders.text_batches import token_batches
+from mmrec_encoders.text_batches import clean_text, encode_batches
 from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
 
 if TYPE_CHECKING:
     import torch
 
-_CHARS_PER_TOKEN = 64
-"""No tokenizer makes longer tokens on average; characters beyond are cut before tokenizing."""
 _WINDOW = 16384
 """Texts tokenised at a time, which bounds the memory of a call."""
-# Tokens of a pass, and padding in it that is cheaper than a pass of its own. A CPU works out of its caches; a
-# GPU wants to be filled, and starting a pass there costs as much as thousands of tokens.
-_CPU_TOKENS, _GPU_TOKENS = (2048, 64), (16384, 4096)
 _FALLBACK_BATCH = 64
 _DEFAULT_TOKENS = 512
 
@@ -151,7 +146,7 @@ class SentenceTextEncoder:
         run = self._encode_direct if self._direct and not excluded else self._encode_plainly
         with torch.inference_mode():
             rows = [
-                unit_rows(run([self._clean(text) for text in texts[at : at + _WINDOW]], prompt))
+                unit_rows(run([clean_text(text, self._max_tokens) for text in texts[at : at + _WINDOW]], prompt))
                 for at in range(0, len(texts), _WINDOW)
             ]
         return np.concatenate(rows)
@@ -166,7 +161,7 @@ class SentenceTextEncoder:
             raise InvalidArgumentError(
                 f"text model {self.config.model!r} has no fast tokenizer whose tokens could be had", field="text_model"
             )
-        return self._tokenise([self._clean(text) for text in texts]) if texts else []
+        return self._tokenise([clean_text(text, self._max_tokens) for text in texts]) if texts else []
 
     def _encode_plainly(self, texts: list[str], prompt: str) -> torch.Tensor:
         """By sentence-transformers' own loop, for models whose inputs are more than tokens. Shape: (N, D)."""
@@ -181,25 +176,15 @@ class SentenceTextEncoder:
 
     def _encode_direct(self, texts: list[str], prompt: str) -> torch.Tensor:
         """By real lengths. Shape: (N, D)."""
-        import torch
 
         tokens = self._tokenise([prompt + text for text in texts] if prompt else texts)
-        lengths_N = np.array([len(ids) for ids in tokens], np.int64)
-        budget, padding = _CPU_TOKENS if self.device.type == "cpu" else _GPU_TOKENS
-        batches = token_batches(
-            lengths_N,
-            token_budget=self.config.token_budget or budget,
+        return encode_batches(
+            np.array([len(ids) for ids in tokens], np.int64),
+            lambda rows_B: self._forward([tokens[row] for row in rows_B]),
+            self.device,
             batch_size=self.config.batch_size,
-            padding_allowed=padding,
+            token_budget=self.config.token_budget,
         )
-        rows_ND: torch.Tensor | None = None
-        for rows_B in batches:
-            vectors_BD = self._forward([tokens[row] for row in rows_B])
-            if rows_ND is None:
-                rows_ND = vectors_BD.new_empty((len(texts), vectors_BD.shape[1]))
-            rows_ND[torch.from_numpy(rows_B).to(self.device)] = vectors_BD
-        assert rows_ND is not None
-        return rows_ND
 
     def _tokenise(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, cut to the limit, at least one each."""
@@ -241,22 +226,17 @@ class SentenceTextEncoder:
         vectors_BD: torch.Tensor = self._model(features)["sentence_embedding"]
         return vectors_BD[:1] if lone else vectors_BD
 
-    def _clean(self, text: str) -> str:
-        cut = text[: self._max_tokens * _CHARS_PER_TOKEN]
-        # Tokenizers refuse halves of surrogate pairs, which JSON and file names can carry.
-        return cut.encode("utf-8", "replace").decode("utf-8")
-
 
 def _settings(config: SentenceTextConfig) -> str:
-    """What of the configuration changes item vectors, in a few characters; empty for the model as it comes."""
+    """Short hash of the settings that change item vectors; empty for the defaults."""
     changed: dict[str, Any] = {
         "max_tokens": None if config.max_tokens == _DEFAULT_TOKENS else config.max_tokens,
         "document_prompt": config.document_prompt,
         "pooling": config.pooling or None,
         "end_token": config.end_token,
     }
-    kept = {name: value for name, value in changed.items() if value is not None}
-    return "+" + hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8] if kept else ""
+    settings = {name: value for name, value in changed.items() if value is not None}
+    return "+" + hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8] if settings else ""
 
 
 def _can_tokenise(model: Any, *, plain: bool) -> bool:

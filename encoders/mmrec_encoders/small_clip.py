@@ -1,8 +1,7 @@
-"""A small image encoder of our own, small enough to be trained on a catalogue's pictures on a CPU.
+"""A small image encoder that can be trained on a catalogue's pictures on a CPU.
 
-The image tower is a residual network of open_clip or timm with a configuration of ours (64 pixels, one or two blocks
-per stage). Knows nothing about training: `small_clip_training` and `adapting` make the weights. A file of weights is
-safetensors with the configuration in its header.
+The image tower is a small residual network of open_clip or timm (64 pixels, one or two blocks per stage).
+`small_clip_training` and `finetuning` train it. Weights are saved as safetensors with the configuration in the header.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ class SmallClipShape:
         layers: Residual blocks of each of the four stages.
         image_size: Pixels a side the tower looks at; a multiple of 32.
         network: ``modified-resnet`` is CLIP's, with attention pooling, and quarters the picture before its first
-            stage. ``resnet`` has plain blocks, halves the picture only, and pools by mean and maximum: of 64 pixels
-            more is left to see.
+            stage. ``resnet`` has plain blocks, only halves the picture, which keeps more detail of 64 pixels, and pools
+            by mean and maximum.
     """
 
     dim: int = 256
@@ -73,9 +72,58 @@ class SmallClipShape:
             )
 
 
-class SmallClipEncoder:
-    """An `ImageEncoder` over a trained small tower; always in float32, being too small to gain from less.
+class BatchedImageEncoder:
+    """Batching of an `ImageEncoder` over a small tower; always in float32, being too small to gain from less.
 
+    Attributes:
+        dim: Length of a vector.
+        preparation: Makes a picture into the tower's pixels.
+        picture_size: Side of these pixels.
+        batch_size: Pictures per forward pass.
+    """
+
+    dim: int
+
+    def __init__(self, image_size: int, batch_size: int) -> None:
+        self.preparation = Squeeze(image_size)
+        self.picture_size = image_size
+        self.batch_size = batch_size
+
+    def encode(self, pictures: Sequence[Image]) -> Vectors:
+        """One unit vector per RGB picture, in the same order. Shape: (N, dim), float32."""
+        step = self.batch_size
+        batches = [
+            self.encode_pixels(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
+            for at in range(0, len(pictures), step)
+        ]
+        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
+
+    def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
+        """Like `encode`, for pictures that `preparation` made. Shape: (N, dim), float32.
+
+        Args:
+            pixels_N3HW: Shape: (N, 3, S, S), uint8, S being ``picture_size``.
+
+        Raises:
+            InvalidArgumentError: the pixels have another shape or type.
+        """
+        import torch
+
+        check_pixels(pixels_N3HW, self.picture_size, self.picture_size)
+        step = self.batch_size
+        with torch.inference_mode():
+            batches = [
+                self._forward(torch.from_numpy(np.ascontiguousarray(pixels_N3HW[at : at + step])))
+                for at in range(0, len(pixels_N3HW), step)
+            ]
+        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
+
+    def _forward(self, pixels_N3HW: torch.Tensor) -> Vectors:
+        raise NotImplementedError
+
+
+class SmallClipEncoder(BatchedImageEncoder):
+    """An `ImageEncoder` over a small tower trained on a catalogue.
     Args:
         shape: Shape of the tower.
         weights: Its state dict.
@@ -94,15 +142,13 @@ class SmallClipEncoder:
         device: str = "auto",
         batch_size: int = 128,
     ) -> None:
+        import torch
+
+        super().__init__(shape.image_size, batch_size)
         self.shape = shape
         self.device = resolve_device(device)
         self.dim = shape.dim
-        self.preparation = Squeeze(shape.image_size)
-        self.picture_size = self.preparation.size
-        self._batch_size = batch_size
-        import torch
-
-        # Drawn only to be replaced; the caller's generator must not notice.
+        # Initial weights are replaced at once; keep the caller's random state.
         with torch.random.fork_rng(devices=[]):
             tower = build_tower(shape)
         try:
@@ -114,38 +160,6 @@ class SmallClipEncoder:
             ) from err
         self.fingerprint = fingerprint_of(_KIND, tower.state_dict().items())
         self._tower = tower.eval().to(self.device)
-
-    def encode(self, pictures: Sequence[Image]) -> Vectors:
-        """One unit vector per RGB picture, in the same order. Shape: (N, dim), float32."""
-        step = self._batch_size
-        batches = [
-            self.encode_pixels(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
-            for at in range(0, len(pictures), step)
-        ]
-        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
-
-    def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
-        """Like `encode`, for pictures that `preparation` made. Shape: (N, dim), float32.
-
-        Args:
-            pixels_N3HW: Shape: (N, 3, S, S), uint8, S being ``image_size``.
-
-        Raises:
-            InvalidArgumentError: the pixels have another shape or type.
-        """
-        import torch
-
-        check_pixels(pixels_N3HW, self.shape.image_size, self.shape.image_size)
-        if not len(pixels_N3HW):
-            return np.zeros((0, self.dim), np.float32)
-        step = self._batch_size
-        with torch.inference_mode():
-            return np.concatenate(
-                [
-                    self._forward(torch.from_numpy(pixels_N3HW[at : at + step]))
-                    for at in range(0, len(pixels_N3HW), step)
-                ]
-            )
 
     def _forward(self, pixels_N3HW: torch.Tensor) -> Vectors:
         import torch

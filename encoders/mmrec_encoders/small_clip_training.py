@@ -1,10 +1,8 @@
 """Trains the small image encoder on a catalogue's own pictures and words.
 
-Two tasks at once, after SLIP (Mu et al. 2021, arXiv:2112.12750): a picture and the frozen text vector of the
-same item agree (CLIP), and two random views of the same picture agree (SimCLR). The second is what keeps
-things the words do not mention, such as colours and patterns. Both tasks have heads of their own that are
-thrown away: the vector used later is the one below the heads, which keeps what either task alone would drop.
-Knows nothing about where pictures come from.
+Two losses, after SLIP (Mu et al. 2021, arXiv:2112.12750): a picture matches the frozen text vector of its item (CLIP),
+and two random views of a picture match each other (SimCLR). The second preserves what the words do not mention, such as
+colours and patterns. Each loss has a head of its own, which is discarded; the vector below the heads is used.
 """
 
 # Axes: N pictures, B batch, D image dimensions, T text dimensions
@@ -37,25 +35,25 @@ from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape, build_tower, standardise
 
 _SAME_TEXT = 0.999
-"""Items whose texts are this close say the same, and are no wrong answers to each other's pictures."""
+"""Cosine similarity of texts above which items are not negatives of each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmallClipConfig:
-    """How the small image encoder is trained.
+    """Training options of the small image encoder.
 
     Attributes:
         shape: Shape of the tower.
-        epochs: Most passes over the pictures.
-        pictures: Most pictures in all passes together; a large catalogue gets fewer passes, but never less than one.
+        epochs: Maximum epochs over the pictures.
+        pictures: Maximum pictures in all epochs together; a large catalogue gets fewer epochs, but at least one.
         batch_size: Pictures per step, at least 2.
         learning_rate: Peak of the cosine schedule.
         weight_decay: Of AdamW.
-        words: Weight of the picture-words task.
-        views: Weight of the two-views task.
-        temperature: Of the two-views task.
-        min_area: Smallest share of a picture that a random crop keeps.
-        colour: Largest relative colour change of a view.
+        words: Weight of the picture-text loss.
+        views: Weight of the two-views loss.
+        temperature: Of the two-views loss.
+        min_area: Minimum share of a picture's area in a random crop.
+        colour: Maximum relative colour change of a view.
     """
 
     shape: SmallClipShape = field(default_factory=SmallClipShape)
@@ -85,7 +83,7 @@ class SmallClipConfig:
 
 
 def epochs_for(config: SmallClipConfig, pictures: int) -> int:
-    """Passes over ``pictures`` pictures that the configuration allows."""
+    """Epochs for a catalogue with ``pictures`` pictures."""
     if pictures == 0 or config.epochs == 0:
         return 0
     return max(1, min(config.epochs, config.pictures // pictures))
@@ -101,7 +99,7 @@ def train_small_clip(
     progress: Progress = NO_PROGRESS,
     checkpoint: Path | None = None,
 ) -> SmallClipEncoder:
-    """Train the encoder. The same seed gives the same encoder, also when it was killed and started again.
+    """Train the encoder. The same seed gives the same encoder, also after a kill and resume.
 
     Args:
         pictures_N3HW: Pictures as `small_clip.shrink` makes them, at `TRAINING_SIZE`; an array or a
@@ -112,8 +110,8 @@ def train_small_clip(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: Of initialisation, order, and views.
         progress: Reports one unit per picture.
-        checkpoint: A file written after every pass and continued from when it is of the same data and
-            configuration; otherwise it is written over. Left in place at the end.
+        checkpoint: File written after every epoch, and resumed from if data and configuration are the same, else
+            overwritten. Not removed at the end.
 
     Raises:
         InvalidArgumentError: pictures and texts differ in number, or the pictures have another shape or type.
@@ -121,7 +119,7 @@ def train_small_clip(
     config = config or SmallClipConfig()
     _check(pictures_N3HW, text_NT)
     processes = Processes.alone(resolve_device(device))
-    # Chance comes from generators of our own; the caller's global generator is left as it was.
+    # Keep the caller's random state.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _tower_and_heads(config, text_NT.shape[1]).to(processes.device)
@@ -133,14 +131,14 @@ def train_small_clip(
         progress.start("training the small image encoder", epochs * count, "pictures")
         task = _SmallClipTask(config, model, pictures_N3HW, text_NT, seed)
         trainer = Trainer(task, TrainerConfig(epochs, config.weight_decay, clip_norm=5.0), run)
-        figure = trainer.fit().epochs[-1]["loss"]
-        progress.finish(f"{epochs} passes over {count} pictures, loss {figure:.3f}")
+        loss = trainer.fit().epochs[-1]["loss"]
+        progress.finish(f"{epochs} passes over {count} pictures, loss {loss:.3f}")
     weights = {name: value.cpu() for name, value in model["tower"].state_dict().items()}
     return SmallClipEncoder(config.shape, weights, device=device)
 
 
 def _tower_and_heads(config: SmallClipConfig, text_dim: int) -> Any:
-    """The tower, and the heads that only training needs."""
+    """The tower, and the heads used only in training."""
     dim = config.shape.dim
     model = nn.ModuleDict(
         {
@@ -155,7 +153,7 @@ def _tower_and_heads(config: SmallClipConfig, text_dim: int) -> Any:
 
 
 class _SmallClipTask:
-    """Order and views of a pass follow from the seed and its number, so checkpoints are written between passes."""
+    """Order and views are derived from seed and epoch, so checkpoints are written between epochs."""
 
     losses = ("loss",)
 

@@ -1,29 +1,78 @@
-"""Which texts share a forward pass: neighbours in length, up to a budget of tokens. Knows nothing about models.
+"""Batches of texts of similar length, up to a token budget.
 
-A batch costs what its longest text costs times the number of texts, so padding is work thrown away; a pass of
-its own costs a little too. A text joins the batch of the next longer one while the padding that this brings is
-cheaper than another pass.
+A batch costs its longest text times the number of texts, so padding is wasted work; but a forward pass has a fixed cost
+too. A text joins the batch of the next longer one while its padding is cheaper than another pass.
 """
 
-# Axes: N texts, B texts of one batch
+# Axes: N texts, B texts of one batch, D dimensions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+_CHARS_PER_TOKEN = 64
+"""No tokenizer makes longer tokens on average; characters beyond are cut before tokenizing."""
+# Token budget of a pass, and padding that is cheaper than another pass. A CPU works best from its caches; a GPU has to
+# be filled, and starting a pass costs as much as thousands of tokens.
+_CPU_TOKENS, _GPU_TOKENS = (2048, 64), (16384, 4096)
+
+
+def clean_text(text: str, max_tokens: int) -> str:
+    """A text cut to what `max_tokens` can hold, without unpaired surrogates, which tokenizers refuse."""
+    return text[: max_tokens * _CHARS_PER_TOKEN].encode("utf-8", "replace").decode("utf-8")
+
+
+def encode_batches(
+    lengths_N: npt.NDArray[np.int64],
+    forward: Callable[[npt.NDArray[np.int64]], torch.Tensor],
+    device: torch.device,
+    *,
+    batch_size: int,
+    token_budget: int = 0,
+) -> torch.Tensor:
+    """Vectors of all texts, batch by batch.
+
+    Args:
+        lengths_N: Tokens of each text, N at least 1. Shape: (N,), int64.
+        forward: Vectors of the texts at some positions. Shape: (B,) to (B, D).
+        device: Of the model.
+        batch_size: Maximum texts in a batch.
+        token_budget: Maximum tokens in a batch, padding included; 0 to choose by device.
+
+    Returns:
+        Shape: (N, D).
+    """
+    import torch
+
+    budget, padding = _CPU_TOKENS if device.type == "cpu" else _GPU_TOKENS
+    rows_ND: torch.Tensor | None = None
+    for rows_B in token_batches(
+        lengths_N, token_budget=token_budget or budget, batch_size=batch_size, padding_allowed=padding
+    ):
+        vectors_BD = forward(rows_B)
+        if rows_ND is None:
+            rows_ND = vectors_BD.new_empty((len(lengths_N), vectors_BD.shape[1]))
+        rows_ND[torch.from_numpy(rows_B).to(device)] = vectors_BD
+    assert rows_ND is not None
+    return rows_ND
 
 
 def token_batches(
     lengths_N: npt.NDArray[np.int64], *, token_budget: int, batch_size: int, padding_allowed: int
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Split texts into batches, the longest first, so that a lack of memory shows at once.
+    """Split texts into batches, the longest first, so that running out of memory shows at once.
 
     Args:
         lengths_N: Tokens of each text. Shape: (N,), int64.
-        token_budget: Most tokens in a batch, padding included; a single text may have more.
-        batch_size: Most texts in a batch.
+        token_budget: Maximum tokens in a batch, padding included; a single text may have more.
+        batch_size: Maximum texts in a batch.
         padding_allowed: Padding tokens in a batch that are cheaper than another pass.
 
     Yields:

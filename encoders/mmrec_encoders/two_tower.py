@@ -1,7 +1,6 @@
-"""The small CLIP as a module and as a file: an image tower, a head over it, and a head over frozen words vectors.
+"""The small CLIP as a module and as a file: an image tower with a head, and a head over frozen text vectors.
 
-Knows nothing about training, and nothing about which text encoder the words vectors come from, except that its
-description is kept beside the weights.
+The file also stores the description of the frozen text encoder.
 """
 
 # Axes: N texts, B batch, L word pieces, T dimensions of the frozen words vectors, D dimensions of the shared space
@@ -28,19 +27,18 @@ _KIND, _FORMAT = "two_tower", 1
 MOST_PIECES = 128
 """Word pieces of a text beyond these are left to the frozen encoder."""
 _SCALE, _SIGLIP_SCALE, _SIGLIP_BIAS = math.log(1 / 0.07), math.log(10.0), -10.0
-"""Starting values of the papers."""
+"""Initial values from the papers."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwoTowerShape:
-    """Shape of both sides.
-
+    """Shape of both towers.
     Attributes:
         tower: Of the image tower.
         text_dim: Length of the frozen words vectors.
         dimension: Length of the vectors in the shared space.
         text_hidden: Width of the text head's hidden layer; 0 for a plain projection.
-        text_words: How many word pieces have a learned vector of their own; 0 for none.
+        text_words: Number of word pieces with a learned vector; 0 for none.
     """
 
     tower: SmallClipShape
@@ -54,9 +52,9 @@ def build_two_tower(shape: TwoTowerShape, *, dropout: float = 0.0, sigmoid: bool
     """The untrained module, its weights drawn from torch's current generator.
 
     Args:
-        shape: Of both sides.
+        shape: Of both towers.
         dropout: In the text head.
-        sigmoid: Whether scale and bias start where the sigmoid loss wants them.
+        sigmoid: Whether scale and bias are initialised for the sigmoid loss.
     """
     import torch
     from torch import nn
@@ -74,7 +72,7 @@ def build_two_tower(shape: TwoTowerShape, *, dropout: float = 0.0, sigmoid: bool
             nn.Linear(shape.text_dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
         )
     if shape.text_words:
-        # One more than there are, for the places that pad.
+        # The extra row is the padding.
         pieces = nn.EmbeddingBag(shape.text_words + 1, dim, mode="mean", padding_idx=shape.text_words)
         nn.init.normal_(pieces.weight, std=0.1)
         module["text_words"] = pieces
@@ -128,10 +126,10 @@ def pieces_of(tokens: Sequence[Sequence[int]], count: int) -> npt.NDArray[np.int
 
     Args:
         tokens: Token numbers of each text.
-        count: How many pieces have a vector; a tokenizer with more lets some share one.
+        count: Number of pieces with a vector; larger token numbers are taken modulo `count`.
 
     Returns:
-        Shape: (N, L), int64; L is at most `MOST_PIECES`, and `count` stands for nothing.
+        Shape: (N, L), int64; L is at most `MOST_PIECES`, padded with `count`.
     """
     longest = min(MOST_PIECES, max((len(row) for row in tokens), default=1))
     pieces_NL = np.full((len(tokens), longest), count, np.int64)

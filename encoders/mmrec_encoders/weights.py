@@ -1,6 +1,6 @@
-"""Unit rows, fingerprints of weights, and reading and writing tensors beside a JSON description.
+"""Row normalisation, fingerprints of weights, and safetensors files with a JSON description in the header.
 
-Knows nothing about what the tensors mean. Safetensors and JSON only: nothing here can run code from a file.
+Safetensors and JSON only: reading a file cannot run code.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def unit_rows(rows_ND: torch.Tensor) -> Vectors:
     """Rows scaled to unit norm, as float32 on the CPU.
 
     Args:
-        rows_ND: What a model gave. Shape: (N, D), any floating format.
+        rows_ND: Output of a model. Shape: (N, D), any floating dtype.
 
     Raises:
-        FailedPreconditionError: a value is not finite, which a too narrow number format can cause.
+        FailedPreconditionError: a value is not finite, for example after an overflow in float16.
     """
     rows = rows_ND.detach().float().cpu().numpy()
     if not np.isfinite(rows).all():
@@ -40,9 +40,9 @@ def unit_rows(rows_ND: torch.Tensor) -> Vectors:
 
 
 def fingerprint_of(name: str, tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """``name`` and 16 hex digits of the SHA-256 over names, shapes, formats and bytes of the tensors.
+    """``name@`` and 16 hex digits of the SHA-256 over names, shapes, dtypes and bytes of the tensors.
 
-    Call it before the weights are cast to the computing format, so that it is the same for every format.
+    Call it before the weights are cast, so that it does not depend on the dtype used for computing.
     """
     import torch
 
@@ -56,9 +56,9 @@ def fingerprint_of(name: str, tensors: Iterable[tuple[str, torch.Tensor]]) -> st
 
 
 def cast_weights(module: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Cast the parameters and leave the buffers: rotary tables lose their use when rounded to bfloat16.
+    """Cast the parameters but not the buffers: rotary tables become useless when rounded to bfloat16.
 
-    Batch normalisation stays whole in float32, as its statistics do: it takes narrow inputs, but no mixture.
+    Batch normalisation stays in float32, like its statistics: it accepts narrow inputs, but not mixed parameters.
     """
     from torch import nn
 
@@ -71,12 +71,12 @@ def cast_weights(module: torch.nn.Module, dtype: torch.dtype) -> None:
 
 
 def write_weights(path: Path, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> None:
-    """Write tensors with a JSON description in the file's header; the file is there whole or not at all.
+    """Atomically write tensors with a JSON description in the header.
 
     Args:
         path: The ``.safetensors`` file.
         tensors: Named tensors; moved to the CPU.
-        description: What JSON can hold.
+        description: JSON-serialisable.
     """
     from safetensors.torch import save
 

@@ -3,14 +3,13 @@
 A bundle root is a folder::
 
     CURRENT                      one line: the version to load
-    versions/<version>/          immutable; the version is the UTC time of publication and a short content
-    hash
+    versions/<version>/          immutable; version: UTC time of publication and a short content hash
         manifest.json            written last: size and sha256 of every other file
         ...                      JSON, text, Parquet and safetensors files, in subfolders where wanted
     .mmrec-staging/, .mmrec-lock belong to the writer; readers never look there
 
-`BundleWriter` publishes a version whole or not at all; `open_bundle` loads one whole or not at all. There is
-no pickle anywhere, and no byte of a file is parsed before its hash has been compared.
+`BundleWriter` publishes a version atomically; `open_bundle` loads one whole or raises. Nothing is pickled, and a file
+is parsed only after its hash was checked.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The manifest of a bundle and its one exact text form. Knows nothing of folders or of the other files.
+"""The manifest of a bundle and its canonical text form. Knows nothing of folders or of the other files.
 
-The text form is canonical: sorted keys, two spaces, ASCII, and a digest over all the rest. A manifest whose
-bytes are not exactly what `render_manifest` makes of its content has been changed by something else, and is
-refused.
+Sorted keys, two spaces, ASCII, and a digest over all the rest. A manifest whose bytes differ from what
+`render_manifest` makes of its content was changed after writing, and is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +20,9 @@ from mmrec.errors import BundleError, InvalidArgumentError
 FORMAT = 1
 """Version of the bundle layout that this code writes, and the only one it reads."""
 MANIFEST = "manifest.json"
+
+REMEDY = "copy the bundle afresh from where it was made, or make it again"
+"""Remedy for a damaged bundle, in messages."""
 
 _VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -48,7 +50,7 @@ class Manifest:
         name: Name of the bundle, usually the dataset's.
         preset: The preset it was fitted with.
         created: UTC time of publication, ISO 8601.
-        versions: What replies made with this bundle name.
+        versions: Version names in replies made with this bundle.
         parameters: What it was fitted with; any JSON object.
         files: Every other file of the version folder by its relative POSIX path.
         format: Version of the layout.
@@ -118,26 +120,22 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     try:
         body = json.loads(data)
     except (ValueError, RecursionError) as err:
-        raise BundleError(f"{where} is not readable JSON; it is damaged: {_MEND}") from err
+        raise BundleError(f"{where} is not readable JSON; it is damaged: {REMEDY}") from err
     if not isinstance(body, dict):
-        raise BundleError(f"{where} holds a JSON {type(body).__name__} where an object belongs: {_MEND}")
+        raise BundleError(f"{where} holds a JSON {type(body).__name__} where an object belongs: {REMEDY}")
     if body.get("format") != FORMAT or isinstance(body["format"], bool):
         raise BundleError(
             f"{where} has bundle format {body.get('format')!r}; this mmrec reads format {FORMAT}: use the "
-            "mmrec "
-            "version that made the bundle, or make it again with this one"
+            "mmrec version that made the bundle, or make it again with this one"
         )
     try:
         manifest = _from_body(body)
         rendered = render_manifest(manifest)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, InvalidArgumentError) as err:
-        raise BundleError(f"{where} has a missing or malformed field ({err}): {_MEND}") from err
+        raise BundleError(f"{where} has a missing or malformed field ({err}): {REMEDY}") from err
     if rendered != data:
-        raise BundleError(f"{where} was changed after it was written (its digest does not match): {_MEND}")
+        raise BundleError(f"{where} was changed after it was written (its digest does not match): {REMEDY}")
     return manifest
-
-
-_MEND = "copy the bundle afresh from where it was made, or make it again"
 
 
 def _from_body(body: Mapping[str, Any]) -> Manifest:
@@ -179,7 +177,7 @@ def _canonical(body: Mapping[str, Any]) -> bytes:
 
 
 def _lists(value: Any) -> Any:
-    """`value` with its tuples as lists, as JSON gives them back."""
+    """`value` with tuples as lists, as JSON returns them."""
     if isinstance(value, Mapping):
         return {key: _lists(inner) for key, inner in value.items()}
     return [_lists(inner) for inner in value] if isinstance(value, list | tuple) else value

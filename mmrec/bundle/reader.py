@@ -1,4 +1,4 @@
-"""Loading a bundle: everything is verified before anything is parsed. Never writes, never locks.
+"""Loads a bundle: everything is verified before anything is parsed. Never writes, never locks.
 
 A version folder is immutable, so an open `Bundle` stays valid while newer versions are published beside it.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmrec.bundle.manifest import MANIFEST, FileEntry, Manifest, is_version, parse_manifest
+from mmrec.bundle.manifest import MANIFEST, REMEDY, FileEntry, Manifest, is_version, parse_manifest
 from mmrec.errors import BundleError, NotFoundError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 CURRENT = "CURRENT"
 VERSIONS = "versions"
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
-_MEND = "copy the bundle afresh from where it was made, or make it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,8 @@ class Bundle:
         if name not in self.manifest.files:
             raise BundleError(
                 f"bundle {self.version} has no file {name!r}; it has "
-                f"{', '.join(sorted(self.manifest.files))}: it was "
-                "made by another version of mmrec or for another purpose, so make it again"
+                f"{', '.join(sorted(self.manifest.files))}: it was made by another version of mmrec or for another "
+                "purpose, so make it again"
             )
         return self.folder / name
 
@@ -69,7 +68,7 @@ class Bundle:
         try:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as err:
-            raise BundleError(f"{path} cannot be read as text: {_MEND}") from err
+            raise BundleError(f"{path} cannot be read as text: {REMEDY}") from err
 
     def read_json(self, name: str) -> Any:
         """A JSON file.
@@ -81,7 +80,7 @@ class Bundle:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as err:
-            raise BundleError(f"{self.path(name)} is not readable JSON: {_MEND}") from err
+            raise BundleError(f"{self.path(name)} is not readable JSON: {REMEDY}") from err
 
     def read_tensors(self, name: str) -> dict[str, np.ndarray]:
         """A safetensors file, as arrays by name.
@@ -96,7 +95,7 @@ class Bundle:
         try:
             return load_file(path)
         except (OSError, SafetensorError, ValueError, KeyError) as err:
-            raise BundleError(f"{path} is not a readable safetensors file: {_MEND}") from err
+            raise BundleError(f"{path} is not a readable safetensors file: {REMEDY}") from err
 
     def read_table(self, name: str) -> pa.Table:
         """A Parquet file.
@@ -111,7 +110,7 @@ class Bundle:
         try:
             return pq.read_table(path)
         except (OSError, pa.ArrowException) as err:
-            raise BundleError(f"{path} is not a readable Parquet file: {_MEND}") from err
+            raise BundleError(f"{path} is not a readable Parquet file: {REMEDY}") from err
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -137,8 +136,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     if expected is not None and manifest.version != expected:
         raise BundleError(
             f"{folder / MANIFEST} says version {manifest.version}, but lies in the folder of {expected}: "
-            "parts of two "
-            f"versions are mixed; {_MEND}"
+            f"parts of two versions are mixed; {REMEDY}"
         )
     _verify_files(folder, manifest)
     return Bundle(root, folder, manifest)
@@ -186,8 +184,7 @@ def _current_version(root: Path) -> str:
     if not is_version(version):
         raise BundleError(
             f"{pointer} says {version!r:.80}; it must be one line with the name of a folder in {VERSIONS}/, "
-            "as in "
-            f"20260131T093000Z-0123456789ab{_published(root)}"
+            f"as in 20260131T093000Z-0123456789ab{_published(root)}"
         )
     if not (root / VERSIONS / version).is_dir():
         raise BundleError(f"{pointer} names {version}, which is not in {root / VERSIONS}{_published(root)}")
@@ -197,7 +194,7 @@ def _current_version(root: Path) -> str:
 def _published(root: Path) -> str:
     folder = root / VERSIONS
     there = sorted(p.name for p in folder.iterdir() if is_version(p.name)) if folder.is_dir() else []
-    return f"; versions that are there: {', '.join(there)}" if there else f": {_MEND}"
+    return f"; versions that are there: {', '.join(there)}" if there else f": {REMEDY}"
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -205,9 +202,9 @@ def _read_manifest(path: Path) -> Manifest:
         with path.open("rb") as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as err:
-        raise BundleError(f"{path} is missing or cannot be read ({err.strerror}): {_MEND}") from err
+        raise BundleError(f"{path} is missing or cannot be read ({err.strerror}): {REMEDY}") from err
     if len(data) > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{path} has more than {MAX_MANIFEST_BYTES // 2**20} MiB; it is no manifest: {_MEND}")
+        raise BundleError(f"{path} has more than {MAX_MANIFEST_BYTES // 2**20} MiB; it is no manifest: {REMEDY}")
     return parse_manifest(data, str(path))
 
 
@@ -216,26 +213,27 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
     missing = sorted(manifest.files.keys() - found)
     extra = sorted(found - manifest.files.keys())
     if missing:
-        raise BundleError(f"{folder / missing[0]} is missing ({len(missing)} missing in all): {_MEND}")
+        raise BundleError(f"{folder / missing[0]} is missing ({len(missing)} missing in all): {REMEDY}")
     if extra:
         raise BundleError(
-            f"{folder / extra[0]} does not belong to the bundle ({len(extra)} such files in all): delete it, or {_MEND}"
+            f"{folder / extra[0]} does not belong to the bundle ({len(extra)} such files in all): delete it, or "
+            f"{REMEDY}"
         )
     for name, expected in manifest.files.items():
         path = folder / name
-        # Sizes first: a truncated file is recognised at once, and nothing but plain files is ever opened.
+        # Sizes first: truncated files are found quickly, and only plain files are opened.
         size = path.stat().st_size if path.is_file() else None
         if size != expected.size:
             state = "is not a plain file" if size is None else f"has {size:,} bytes"
-            raise BundleError(f"{path} {state}; {expected.size:,} bytes were published: {_MEND}")
+            raise BundleError(f"{path} {state}; {expected.size:,} bytes were published: {REMEDY}")
     for name, expected in manifest.files.items():
         path = folder / name
         try:
             entry = hash_file(path)
         except OSError as err:
-            raise BundleError(f"{path} cannot be read ({err.strerror}): {_MEND}") from err
+            raise BundleError(f"{path} cannot be read ({err.strerror}): {REMEDY}") from err
         if entry != expected:
             raise BundleError(
                 f"{path} is damaged or from another version: sha256 {expected.sha256} was published, "
-                f"{entry.sha256} is there: {_MEND}"
+                f"{entry.sha256} is there: {REMEDY}"
             )

@@ -1,9 +1,9 @@
-"""Publishing a bundle version whole or not at all. Knows nothing of what the files mean.
+"""Publishes a bundle version atomically. Knows nothing of what the files mean.
 
 Everything is written into a staging folder that readers never look at. `commit` hashes and syncs each file,
 writes the manifest last, renames the folder into ``versions/`` and then swaps ``CURRENT`` by rename: whenever
 the process or the machine dies, ``CURRENT`` names a complete version, the old one or the new. One writer at a
-time holds a file lock on the root, and what a dead one left in staging is removed by the next.
+time holds a file lock on the root, and the next one removes what a killed one left in staging.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LOCK = ".mmrec-lock"
 
 
 def _ignore(step: str) -> None:
-    """Do nothing at a step."""
+    """The default of `at`."""
 
 
 class BundleWriter:
@@ -159,7 +159,7 @@ class BundleWriter:
         """Publish what was written and make it current.
 
         Args:
-            versions: What replies made with this bundle will name.
+            versions: Version names in replies made with this bundle.
             parameters: What it was fitted with; any JSON object.
 
         Returns:
@@ -167,7 +167,7 @@ class BundleWriter:
 
         Raises:
             InvalidArgumentError: nothing was written, or the parameters are not JSON.
-            FailedPreconditionError: outside the with block, a second time, or the disk does not take it.
+            FailedPreconditionError: outside the with block, a second time, or the disk refuses it.
         """
         if self._lock is None:
             raise FailedPreconditionError("this BundleWriter is not open; call commit() once, inside its with block")
@@ -252,14 +252,14 @@ def prune_versions(root: str | os.PathLike[str], *, keep: int = 2) -> list[str]:
         _remove_staging(root)
         for version in old:
             (root / STAGING).mkdir(exist_ok=True)
-            # Out of sight in one step, so that a kill here leaves no version with files missing.
+            # Renamed first, so that a kill here leaves no version with missing files.
             (root / VERSIONS / version).rename(root / STAGING / version)
         _remove_staging(root)
     return old
 
 
 def _lock(root: Path) -> IO[str]:
-    """Take the root for this writer; closing the file gives it back, and so does the end of the process."""
+    """Lock the root; closing the file, or the end of the process, releases it."""
     import fcntl
 
     root.mkdir(parents=True, exist_ok=True)
@@ -272,8 +272,7 @@ def _lock(root: Path) -> IO[str]:
         file.close()
         raise FailedPreconditionError(
             f"another writer{f' (process {holder})' if holder else ''} holds the bundle folder "
-            f"{str(root)!r}; wait "
-            "until it is done, or write to another folder"
+            f"{str(root)!r}; wait until it is done, or write to another folder"
         ) from err
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
@@ -294,7 +293,7 @@ def _write_synced(path: Path, data: bytes) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Put a file or folder that is already written on the disk."""
+    """Flush a written file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

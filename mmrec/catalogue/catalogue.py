@@ -1,11 +1,10 @@
-"""The items of a dataset, column by column, in the order of the items table. Knows nothing of files and
-events.
+"""The items of a dataset, column by column, in the order of the items table.
 
-The unit of work is a row number: everything downstream (embeddings, codes, histories) is indexed by it. A change of a
-few items makes a catalogue of its own, which shares with the old one what both have.
+Unit of work: a row number, by which everything downstream (embeddings, codes, histories) is indexed. A change of a few
+items makes a new catalogue, which shares unchanged data with the old one. Knows nothing about files and events.
 """
 
-# Axes: N items, M items that come, R rows that go
+# Axes: N items, M items added or replaced, R deleted rows
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from mmrec.contract.items import ItemRecord
 from mmrec.errors import InvalidDatasetError
 
 OWN_COLUMNS = ("item_id", "title", "description", "image")
-"""Columns with a meaning of their own; every other one is an attribute."""
+"""Columns with a fixed meaning; every other column is an attribute."""
 _KIND = b"mmrec.kind"
 _WRONG_IDS = "item ids must be unique and not empty; number the items or drop the copies"
 
@@ -41,13 +40,13 @@ class Catalogue:
         descriptions: Words. Length N.
         images: References to pictures as in the dataset. Length N.
         attributes: Every further column by name, in the table's order; each of length N.
-        alive_N: Which rows are items. The others were deleted while the catalogue was being served, and are kept so
-            that the rows after them stay what they are. None for all of them. Shape: (N,), bool.
-        kinds: Kinds that columns are said to have, by name, each one of `COLUMN_KINDS`; the others have the kind that
-            their values agree on. Names of columns that are not there count for nothing.
+        alive_N: Which rows are items; the others were deleted, and stay so that later rows keep their numbers. None:
+            all are items. Shape: (N,), bool.
+        kinds: Configured kinds of columns by name, each one of `COLUMN_KINDS`. Other columns have the kind that their
+            values agree on. Names of missing columns are ignored.
 
     Raises:
-        InvalidDatasetError: columns differ in length, or an id is empty or there twice.
+        InvalidDatasetError: columns differ in length, or an id is empty or occurs twice.
     """
 
     item_ids: Sequence[str]
@@ -82,37 +81,37 @@ class Catalogue:
 
     @cached_property
     def items(self) -> int:
-        """Rows that are items."""
+        """Number of rows that are items."""
         return len(self) if self.alive_N is None else int(np.count_nonzero(self.alive_N))
 
     def row_of(self, item_id: str) -> int | None:
-        """Row of an item, or None when the catalogue does not have it."""
+        """Row of an item; None when the catalogue does not have it."""
         row = self._rows.row(item_id)
         return None if row is None or (self.alive_N is not None and not self.alive_N[row]) else row
 
     def last_row_of(self, item_id: str) -> int | None:
-        """Row of an item, or the one it had when it was deleted, or None when it never was."""
+        """Row of an item, also of a deleted one; None for an unknown id."""
         return self._rows.row(item_id)
 
     def changed(
-        self, records: Sequence[ItemRecord], rows_M: npt.NDArray[np.int64], gone_R: npt.NDArray[np.int64]
+        self, records: Sequence[ItemRecord], rows_M: npt.NDArray[np.int64], deleted_R: npt.NDArray[np.int64]
     ) -> Catalogue:
-        """The catalogue after a change; this one stays as it is. The work is that of the changed items alone.
+        """The catalogue after a change, as a new object; the cost depends on the changed items only.
 
         Args:
-            records: Items that come, or replace those of the same id, with every column of the catalogue. Length M.
-            rows_M: Where each goes: the row its id has or had, or for new ids the rows after the last, in their order.
-                Shape: (M,), int64.
-            gone_R: Rows that are no items any more. Shape: (R,), int64.
+            records: Items to add, or to replace those of the same id, with every column of the catalogue. Length M.
+            rows_M: Row of each: the one its id has or had; for new ids the rows after the last, in order. Shape:
+                (M,), int64.
+            deleted_R: Rows of deleted items. Shape: (R,), int64.
 
         Raises:
-            InvalidDatasetError: an id is empty or there twice, or a row is not where its item goes.
+            InvalidDatasetError: an id is empty or occurs twice, or a row is not that of its item.
         """
         ids, rows = [record.item_id for record in records], rows_M.tolist()
         new = self._new_ids(ids, rows)
-        if len(gone_R) and not 0 <= int(gone_R.min()) <= int(gone_R.max()) < len(self):
+        if len(deleted_R) and not 0 <= int(deleted_R.min()) <= int(deleted_R.max()) < len(self):
             raise InvalidDatasetError(
-                f"rows {gone_R.tolist()!s:.80} go; the rows of the catalogue are 0 to {len(self) - 1}"
+                f"rows {deleted_R.tolist()!s:.80} go; the rows of the catalogue are 0 to {len(self) - 1}"
             )
 
         def column(old: Sequence[str], texts: list[str]) -> Sequence[str]:
@@ -122,10 +121,10 @@ class Catalogue:
         if self.alive_N is not None:
             alive_N[: len(self)] = self.alive_N
         alive_N[rows_M] = True
-        alive_N[gone_R] = False
+        alive_N[deleted_R] = False
         alive_N.flags.writeable = False
         made = object.__new__(Catalogue)
-        # What `__post_init__` looks for in all rows holds for the old ones, and has been seen to for the new ones.
+        # `__post_init__` has checked the old rows, and `_new_ids` the new ones.
         made.__dict__.update(
             item_ids=column(self.item_ids, ids),
             titles=column(self.titles, [record.title for record in records]),
@@ -142,7 +141,7 @@ class Catalogue:
         return made
 
     def _new_ids(self, ids: list[str], rows: list[int]) -> list[str]:
-        """Those of the ids that have no row yet, if all are what `changed` asks for."""
+        """The ids that have no row yet; checks all rules of `changed`."""
         if "" in ids or len(set(ids)) != len(ids):
             raise InvalidDatasetError(_WRONG_IDS)
         new: list[str] = []
@@ -156,7 +155,7 @@ class Catalogue:
         return new
 
     def record(self, row: int) -> ItemRecord:
-        """One row as clients see it; its semantic id is empty, for the catalogue knows none."""
+        """One row as clients see it, without its semantic ID."""
         return ItemRecord(
             item_id=self.item_ids[row],
             title=self.titles[row],
@@ -166,7 +165,7 @@ class Catalogue:
         )
 
     def take(self, rows: npt.NDArray[Any]) -> Catalogue:
-        """The catalogue of these rows alone, in this order. Shape: (M,), integers, or (N,) booleans."""
+        """A catalogue of these rows, in this order. Shape: (M,), integers, or (N,) booleans."""
         chosen = np.asarray(rows)
         indices = (np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)).tolist()
 
@@ -195,17 +194,17 @@ class Catalogue:
         """The words of each item for an encoder; see `mmrec.catalogue.item_words`. Length N.
 
         Raises:
-            InvalidArgumentError: the template names a column that is not there, or is not a format string.
+            InvalidArgumentError: the template names a missing column, or is not a format string.
         """
         check_words(words, (*OWN_COLUMNS, *self.attributes))
         return [item_text(self.record(row), words) for row in range(len(self))]
 
     @classmethod
     def from_table(cls, table: Any) -> Catalogue:
-        """From a table with the column `item_id` and any others, all of them text (pyarrow Table).
+        """From a table (pyarrow Table) of text columns, one of them `item_id`.
 
         Raises:
-            InvalidDatasetError: a column is said to have a kind that there is not.
+            InvalidDatasetError: the configured kind of a column is unknown.
         """
         columns = {name: tuple(value or "" for value in table.column(name).to_pylist()) for name in table.column_names}
         empty = ("",) * table.num_rows
@@ -221,7 +220,7 @@ class Catalogue:
     def to_table(self) -> Any:
         """All columns as text (pyarrow Table), for a bundle or a dataset folder.
 
-        The kind that a column is said to have is in the metadata of its field.
+        The configured kind of a column is in the metadata of its field.
         """
         columns = {
             "item_id": self.item_ids,
@@ -238,7 +237,7 @@ class Catalogue:
 
 
 def _kinds_of(schema: Any) -> dict[str, str]:
-    """Kinds that the fields of a table are said to have."""
+    """Configured kinds, from the metadata of a table's fields."""
     kinds = {entry.name: entry.metadata[_KIND].decode() for entry in schema if _KIND in (entry.metadata or {})}
     for name, kind in kinds.items():
         if kind not in COLUMN_KINDS:

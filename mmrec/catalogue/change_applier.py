@@ -1,9 +1,9 @@
-"""How a request changes a catalogue: the one way for a process by itself, for a server and for a replay.
+"""Applying requests that change a catalogue: one implementation for a single process, a server and a replay.
 
     request -> earlier reply of the same id -> encode, by the field mask -> record -> apply -> results per entry
 
-Unit of work: one request. A `ChangeLog` says where changes are recorded and when they are applied: at once and in
-memory (`MemoryLog`), or durably and soon after. Knows nothing of models: encoded items are the engine's own.
+Unit of work: one request. A `ChangeLog` records changes and applies them: in memory and at once (`MemoryLog`), or
+durably and soon after. Knows nothing about models: the engine makes and reads encoded items.
 """
 
 from __future__ import annotations
@@ -16,35 +16,36 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest, content_hash
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ServiceInfo
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
 
 
 class EncodedItems(Protocol):
-    """Items ready to be put into a catalogue, or to replace those of the same id."""
+    """Items ready to be added to a catalogue, or to replace those of the same id."""
 
     @property
     def records(self) -> tuple[ItemRecord, ...]:
         """The items as clients will see them."""
 
     def take(self, places: Sequence[int]) -> Self:
-        """Some of them, in this order."""
+        """The items at these places, in this order."""
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """Several, one after the other; at least one."""
+        """The items of all `parts`, in order; at least one part."""
 
 
 E = TypeVar("E", bound=EncodedItems)
 
 
 class EncodeResult(NamedTuple, Generic[E]):
-    """Items that were to be encoded.
+    """Result of encoding items.
 
     Attributes:
-        items: Those that could be.
-        places: Their places among the given ones, ascending.
-        errors: Why the others could not be, by their place.
+        items: The items that could be encoded.
+        places: Their indexes among the given items, ascending.
+        errors: Errors of the other items by index.
     """
 
     items: E
@@ -57,7 +58,7 @@ class CatalogueChange(NamedTuple, Generic[E]):
 
     Attributes:
         items: Items that are added or replaced; None for none.
-        deleted: Ids of items that are removed; those that are not there are passed over.
+        deleted: Ids of items to delete; unknown ones are ignored.
         inputs: `items` as they were sent.
     """
 
@@ -78,19 +79,19 @@ class ChangeableEngine(Protocol[E]):
         """See `mmrec.contract.engine.Engine`."""
 
     def known(self, item_ids: Sequence[str]) -> list[bool]:
-        """Which ids the catalogue has."""
+        """Whether the catalogue has each id."""
 
     def check_changeable(self) -> None:
-        """Raises FailedPreconditionError where no item can be added."""
+        """Raises FailedPreconditionError if no item can be added."""
 
     def check_deletable(self, item_ids: Sequence[str]) -> None:
-        """Raises FailedPreconditionError where no item would be left."""
+        """Raises FailedPreconditionError if no item would be left."""
 
     def encode_items(self, items: Sequence[ItemInput], fields: Sequence[str] = ()) -> EncodeResult[E]:
-        """Encode items, of which only some fields are replaced where `fields` names any."""
+        """Encode items; with `fields`, only these fields of existing items are replaced."""
 
     def change(self, items: E | None, deleted: Sequence[str] = (), *, version: str = "") -> Versions:
-        """Add, replace and delete items at once; replies name the version of the catalogue from then on."""
+        """Add, replace and delete items in one change; later replies name `version`."""
 
 
 class RecordedReply(NamedTuple):
@@ -104,27 +105,27 @@ class ChangeLog(Protocol[E]):
     """Where the changes of one catalogue are recorded, and when they are applied."""
 
     def check(self) -> None:
-        """Raises an error where no more changes are accepted."""
+        """Raises an error if no more changes are accepted."""
 
     def find(self, request: UpsertRequest | DeleteRequest) -> RecordedReply | None:
-        """The reply to the request that was recorded under the same id; None where there is none."""
+        """The recorded reply to a request with the same id; None if there is none."""
 
     def catch_up(self) -> None:
-        """Wait until the engine has all that was recorded."""
+        """Wait until all recorded changes are applied."""
 
     def commit(
         self, request: UpsertRequest | DeleteRequest, change: CatalogueChange[E], results: ChangeResults
     ) -> ChangeResults:
-        """Record a change and have it applied; the reply, which names the version that it is visible from."""
+        """Record a change and have it applied; returns the reply, with the version from which it is visible."""
 
 
 class ChangeApplier(Generic[E]):
-    """Makes the changes of one catalogue, one request after the other. For any number of threads.
+    """Applies requests to one catalogue, one after the other. Safe for any number of threads.
 
     Args:
-        engine: Whose catalogue it is.
-        log: Records and applies.
-        lock: Held while a request is made; whoever puts another engine in the place of this one holds it meanwhile.
+        engine: The engine that has the catalogue.
+        log: Records and applies changes.
+        lock: Held during each request, and by whoever replaces the engine.
         pace: Entered while items are encoded.
     """
 
@@ -140,14 +141,8 @@ class ChangeApplier(Generic[E]):
         self._pace = pace or nullcontext()
 
     def apply_many(self, requests: Sequence[UpsertRequest | DeleteRequest]) -> list[ChangeResults | MmrecError]:
-        """Make changes in their order; one that is refused as a whole becomes its error."""
-        return [self._caught(request) for request in requests]
-
-    def _caught(self, request: UpsertRequest | DeleteRequest) -> ChangeResults | MmrecError:
-        try:
-            return self._applied(request)
-        except MmrecError as err:
-            return err
+        """Apply requests in order; a request that fails as a whole gives its error."""
+        return [outcome(self._applied, request) for request in requests]
 
     def _applied(self, request: UpsertRequest | DeleteRequest) -> ChangeResults:
         with self.lock:
@@ -164,7 +159,7 @@ class ChangeApplier(Generic[E]):
             return self._log.commit(request, change, results)
 
     def _earlier(self, request: UpsertRequest | DeleteRequest) -> ChangeResults | None:
-        """The first reply to a request that is sent again under its id."""
+        """The first reply to a request that is sent again with the same id."""
         if not request.request_id or request.validate_only:
             return None
         found = self._log.find(request)
@@ -178,7 +173,7 @@ class ChangeApplier(Generic[E]):
     def _encoded(self, request: UpsertRequest) -> tuple[CatalogueChange[E], ChangeResults]:
         self._engine.check_changeable()
         if request.fields:
-            # They are replaced in items as they are after what was acknowledged a moment ago.
+            # A partial update is based on the items after all acknowledged changes.
             self._log.catch_up()
         with self._pace:
             encoded = self._engine.encode_items(request.good, request.fields)
@@ -187,31 +182,31 @@ class ChangeApplier(Generic[E]):
         return CatalogueChange(encoded.items, inputs=inputs), results
 
     def _checked(self, request: DeleteRequest) -> tuple[CatalogueChange[E], ChangeResults]:
-        # An item that was acknowledged a moment ago can be deleted as well.
+        # Items of acknowledged changes can be deleted too.
         self._log.catch_up()
         known, info = self._engine.known(request.item_ids), self._engine.info()
-        there = dict(zip(request.item_ids, known, strict=True))
+        exists = dict(zip(request.item_ids, known, strict=True))
         errors: dict[str, MmrecError] = {
             item_id: NotFoundError(f"the catalogue has no item {item_id!r:.80}; it holds {info.items:,} items")
-            for item_id, is_there in there.items()
-            if not is_there
+            for item_id, found in exists.items()
+            if not found
         }
-        deleted = tuple(item_id for item_id, is_there in there.items() if is_there)
+        deleted = tuple(item_id for item_id, found in exists.items() if found)
         self._engine.check_deletable(deleted)
         return CatalogueChange(None, deleted), request.results(errors, info.versions)
 
 
 class IdempotencyCache:
-    """The replies to the last requests that had an id, in memory. Used by one thread at a time.
+    """Replies to the last requests with an id, in memory. For one thread at a time.
 
     Args:
-        most: How many are kept; fewer when their replies have over `most_entries` entries in all.
-        most_entries: A million take about 100 MB.
+        most: Most replies in the cache.
+        most_entries: Most entries of all replies together; a million take about 100 MB.
     """
 
     def __init__(self, most: int = 10_000, most_entries: int = 1_000_000) -> None:
         self._most, self._most_entries = most, most_entries
-        # A dict keeps the order in which its keys came: the first is the oldest.
+        # A dict keeps insertion order: the first key is the oldest.
         self._replies: dict[str, RecordedReply] = {}
         self._entries = 0
 
@@ -223,7 +218,7 @@ class IdempotencyCache:
         return self._replies.get(request.request_id)
 
     def add(self, request: UpsertRequest | DeleteRequest, reply: ChangeResults) -> None:
-        """Keep the reply to a request, where it has an id that was not used before."""
+        """Store the reply to a request that has a new id."""
         if not request.request_id:
             return
         self._replies[request.request_id] = RecordedReply(content_hash(request), reply)
@@ -257,12 +252,12 @@ class MemoryLog(Generic[E]):
 
 
 def apply_changes(engine: ChangeableEngine[E], changes: Sequence[CatalogueChange[E]], version: str = "") -> Versions:
-    """Apply several changes at once: of every item the last one that it is in.
+    """Apply several changes at once: for every item its last one.
 
     Args:
-        engine: Whose catalogue is changed.
-        changes: In their order.
-        version: Version of the catalogue from then on; empty: the engine chooses.
+        engine: The engine that has the catalogue.
+        changes: Oldest first.
+        version: New version of the catalogue; empty: the engine chooses.
     """
     last: dict[str, tuple[E, int] | None] = {}
     for change in changes:

@@ -1,9 +1,10 @@
-"""How a whole column is read: the kind that all of its values agree on, and why not where they agree on none.
+"""Infers how a whole column is read: the kind that all of its values fit, or the reason why it stays text.
 
-What each value fits is counted (see `mmrec.catalogue.written_values`), so that a change of a few values changes the
-counts by a few, and the kind follows from the counts alone. A column is of a kind if every value fits it and nothing is
-left open: a reading that disagrees with another one needs a value that only the one fits, amounts are in one currency
-(a few may be without), and percentages stand by themselves. Otherwise it is text, or a list where values hold ``|``.
+The module counts which kinds each value fits (see `mmrec.catalogue.written_values`); the kind follows from the counts
+alone, so that changed values update it without reading the column again. A column has a kind if every value fits it and
+the reading is unambiguous: where two readings disagree, some value must fit only one of them; amounts are in one
+currency (a few may have none); percentages do not mix with other numbers. Otherwise the column is text, or a list where
+values hold ``|``.
 
 The unit of work is the values of one column. Knows nothing about catalogues and filters.
 """
@@ -44,7 +45,7 @@ NAMES = {
     "text": "text",
 }
 """Values of a kind in words."""
-_WAYS = {
+_READING_WORDS = {
     "number": "with a decimal point",
     "number-comma": "with a decimal comma",
     "date-dmy": "with the day first",
@@ -55,15 +56,15 @@ _TYPED = FITS[:-1]
 
 @dataclass(frozen=True)
 class Tally:
-    """How many values of a column fit what; blank ones are counted nowhere.
+    """Counts of the values of a column by what they fit; blank values are not counted.
 
     Attributes:
-        counts: Values by what they fit; never 0.
-        begins: No value that fits just this lies before this row.
+        counts: Number of values by fit, always above 0.
+        first_rows: A lower bound of the first row with that fit.
     """
 
     counts: Mapping[Fit, int] = field(default_factory=dict)
-    begins: Mapping[Fit, int] = field(default_factory=dict)
+    first_rows: Mapping[Fit, int] = field(default_factory=dict)
 
     @cached_property
     def present(self) -> int:
@@ -74,12 +75,12 @@ class Tally:
         return sum(values for fit, values in self.counts.items() if kind in fit.kinds)
 
     def _disputed(self, kind: str) -> bool:
-        """Whether another reading of some value is open, which no habit of writing decides."""
+        """Whether some value has two readings and is not in a form that programs write."""
         return any(kind in fit.kinds and fit.disputed and not fit.plain for fit in self.counts)
 
     @cached_property
     def kind(self) -> str:
-        """What all values agree on, one of `COLUMN_KINDS`."""
+        """The kind of the column, one of `COLUMN_KINDS`."""
         agreed = [kind for kind in _TYPED if self.present and self._fitting(kind) == self.present]
         if not agreed or self.open_readings or (agreed[0] in ("number", "number-comma") and self.mixed_units):
             return "list" if any("list" in fit.kinds for fit in self.counts) else "text"
@@ -87,7 +88,7 @@ class Tally:
 
     @cached_property
     def open_readings(self) -> tuple[str, ...]:
-        """The readings that every value fits and that disagree; empty for none or where one of them is decided."""
+        """Two readings that every value fits and that disagree; empty if there are none or if some value decides."""
         for pair in (("number", "number-comma"), ("date-dmy", "date-mdy")):
             if self.present and all(self._fitting(kind) == self.present for kind in pair) and self._disputed(pair[0]):
                 return pair
@@ -95,7 +96,7 @@ class Tally:
 
     @cached_property
     def units(self) -> tuple[str, ...]:
-        """Currencies of the amounts, and ``%``, in alphabetical order; '' among them if some have none."""
+        """Currencies of the amounts, and ``%``, in alphabetical order; with '' if some have no unit."""
         return tuple(sorted({fit.unit for fit in self.counts if "number" in fit.kinds or "number-comma" in fit.kinds}))
 
     @property
@@ -112,20 +113,19 @@ class Tally:
         return best if counted[best] else ""
 
     @cached_property
-    def led(self) -> int:
-        """Values that fit the leading kind."""
+    def leading_count(self) -> int:
+        """Number of values that fit the leading kind."""
         return self._fitting(self.leading) if self.leading else 0
 
     @cached_property
     def years(self) -> bool:
-        """Whether there are numbers, dates or truths among the values, and all of them are years."""
+        """Whether there are numbers, dates or booleans among the values, and all of them are years."""
         typed = [fit for fit in self.counts if fit.kinds and "list" not in fit.kinds]
         return bool(typed) and all(fit.year for fit in typed)
 
     @cached_property
     def written_otherwise(self) -> frozenset[str]:
-        """Families of which there are values that are not written as programs write them, ``12.99 USD`` or
-        ``31/05/2024``."""
+        """Families with values that programs would write in another form, such as ``12.99 USD`` or ``31/05/2024``."""
         return frozenset(FAMILIES[kind] for fit in self.counts if not fit.plain for kind in fit.kinds if kind != "list")
 
     @property
@@ -133,15 +133,15 @@ class Tally:
         """Everything that the meaning of a comparison with the column depends on."""
         return (self.kind, *self.units, "but", *sorted(self.written_otherwise))
 
-    def moved(self, added: Iterable[tuple[int, str]], removed: Iterable[str]) -> Tally:
-        """The tally after rows with their texts were added and texts removed."""
-        counts, begins = Counter(self.counts), dict(self.begins)
+    def updated(self, added: Iterable[tuple[int, str]], removed: Iterable[str]) -> Tally:
+        """The tally after texts were added (with their rows) and removed."""
+        counts, first_rows = Counter(self.counts), dict(self.first_rows)
         for row, text in added:
             if (fit := fit_of(text)) is not None:
                 counts[fit] += 1
-                begins[fit] = min(row, begins.get(fit, row))
+                first_rows[fit] = min(row, first_rows.get(fit, row))
         counts.subtract(fit for text in removed if (fit := fit_of(text)) is not None)
-        return Tally({fit: values for fit, values in counts.items() if values}, begins)
+        return Tally({fit: values for fit, values in counts.items() if values}, first_rows)
 
 
 def tally_of(texts: Sequence[str]) -> Tally:
@@ -153,17 +153,17 @@ def tally_of(texts: Sequence[str]) -> Tally:
             first[text] = row
         distinct[text] += 1
     counts: Counter[Fit] = Counter()
-    begins: dict[Fit, int] = {}
+    first_rows: dict[Fit, int] = {}
     for text, values in distinct.items():
         if (fit := fit_of(text)) is not None:
             counts[fit] += values
-            begins[fit] = min(first[text], begins.get(fit, first[text]))
-    return Tally(dict(counts), begins)
+            first_rows[fit] = min(first[text], first_rows.get(fit, first[text]))
+    return Tally(dict(counts), first_rows)
 
 
 def example_of(tally: Tally, texts: Sequence[str], wanted: Callable[[Fit], bool]) -> int | None:
-    """The first row whose value fits what is wanted; None where there is none."""
-    begin = min((tally.begins[fit] for fit in tally.counts if wanted(fit)), default=len(texts))
+    """The first row whose fit satisfies `wanted`; None where there is none."""
+    begin = min((tally.first_rows[fit] for fit in tally.counts if wanted(fit)), default=len(texts))
     for row in range(begin, len(texts)):
         fit = fit_of(texts[row])
         if fit is not None and wanted(fit):
@@ -171,27 +171,27 @@ def example_of(tally: Tally, texts: Sequence[str], wanted: Callable[[Fit], bool]
     return None
 
 
-def whatever_is_odd(tally: Tally, texts: Sequence[str]) -> tuple[str, int | None]:
-    """Why a column is text although some of its values are not just text, with the row that shows it.
+def text_reason(tally: Tally, texts: Sequence[str]) -> tuple[str, int | None]:
+    """Why a column is read as text although some values are numbers, dates or booleans, and a row as an example.
 
     Returns:
-        A clause such as "it holds 'n/a'" and the row; an empty clause, and the first row with a value, where nothing
-        but text is in it.
+        A clause such as "it holds 'n/a'" and the row; an empty clause and the first row with a value where the column
+        has only text.
     """
     if tally.open_readings:
         row = example_of(tally, texts, lambda fit: fit.disputed)
-        ways = " and ".join(_WAYS[kind] for kind in tally.open_readings)
-        return f"{_shown(texts, row)} and all others can be read {ways}", row
+        readings = " and ".join(_READING_WORDS[kind] for kind in tally.open_readings)
+        return f"{_quoted(texts, row)} and all others can be read {readings}", row
     leading = tally.leading
     if not leading:
         return "", example_of(tally, texts, lambda fit: True)
-    if FAMILIES[leading] == "number" and tally.led == tally.present and tally.mixed_units:
+    if FAMILIES[leading] == "number" and tally.leading_count == tally.present and tally.mixed_units:
         units = [unit or "no unit" for unit in tally.units]
         last = tally.units[-1]
         row = example_of(tally, texts, lambda fit: fit.unit == last)
         return f"its amounts are in {', '.join(units[:-1])} and {units[-1]}", row
     row = example_of(tally, texts, lambda fit: leading not in fit.kinds)
-    return f"it holds {_shown(texts, row)}", row
+    return f"it holds {_quoted(texts, row)}", row
 
 
 def setting_for(tally: Tally) -> str:
@@ -199,5 +199,5 @@ def setting_for(tally: Tally) -> str:
     return " or ".join(f'"{kind}"' for kind in tally.open_readings or (tally.leading or "number",))
 
 
-def _shown(texts: Sequence[str], row: int | None) -> str:
+def _quoted(texts: Sequence[str], row: int | None) -> str:
     return "nothing" if row is None else f"{texts[row].strip()!r:.60}"

@@ -1,8 +1,8 @@
-"""The words of one item: what of its columns becomes the text that an encoder, or a count of words, reads.
+"""The text of one item: which of its columns a text encoder or a word index reads, and how they are joined.
 
-The unit of work is one item. What is configured is one frozen value, resolved once for a catalogue (see
-`mmrec.data.word_columns`) and kept with the encoder, so that items that come later are worded alike. Text that looks
-like HTML becomes plain text; nothing else is touched. Knows nothing about catalogues and encoders.
+The unit of work is one item. The configuration is one frozen value, resolved once for a catalogue (see
+`mmrec.data.word_columns`) and stored with the encoder, so that later items get their text in the same way. Text that
+looks like HTML becomes plain text; nothing else is changed. Knows nothing about catalogues and encoders.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _OWN = ("item_id", "title", "description", "image")
 
 @dataclass(frozen=True, slots=True)
 class ItemWords:
-    """What of an item is words.
+    """Which columns of an item are its text.
 
     Attributes:
         template: `str.format` over the column names, as in ``{title} by {brand}``. None: the title, the description
             and then ``column: value`` for each of some attributes that has a value, as sentences; a ``|`` in a value
             separates entries of a list and becomes a comma.
-        columns: These attributes, in this order, those that an item does not have passed over. None: all that the item
-            has; goes with no template.
+        columns: Attributes to use, in this order; those that an item lacks are skipped. None: all attributes. Must be
+            None beside a template.
 
     Raises:
         InvalidArgumentError: both are given.
@@ -50,7 +50,7 @@ class ItemWords:
 
     @property
     def fingerprint(self) -> str:
-        """What the words depend on: the template, or the columns as a list in JSON; empty for all columns."""
+        """Identifies the configuration: the template, or the columns as a JSON list; empty for all columns."""
         if self.template is not None:
             return self.template
         return "" if self.columns is None else json.dumps(self.columns, ensure_ascii=False)
@@ -61,7 +61,7 @@ EVERY_COLUMN = ItemWords()
 
 
 def item_text(item: ItemRecord, words: ItemWords = EVERY_COLUMN) -> str:
-    """The words of one item, for a text encoder.
+    """The text of one item, as a text encoder gets it.
 
     Raises:
         InvalidArgumentError: the template names a column that is not there, or is not a format string.
@@ -102,7 +102,7 @@ def words_of_item(item: ItemRecord, words: ItemWords = EVERY_COLUMN) -> str:
 
 
 def check_words(words: ItemWords, columns: tuple[str, ...]) -> None:
-    """Allow plain column names only in a template: ``{title.__class__}`` and ``{0}`` are not texts of an item.
+    """Allow only plain column names in a template, not ``{title.__class__}`` or ``{0}``.
 
     Raises:
         InvalidArgumentError: the template names another column than these, or is not a format string.
@@ -132,5 +132,5 @@ def _attributes(item: ItemRecord, words: ItemWords) -> list[tuple[str, str]]:
 
 
 def _plain(value: str) -> str:
-    """A value without HTML; its lines become one."""
+    """A value without HTML, on one line."""
     return " ".join(html_to_text(value).split("\n")) if looks_like_html(value) else value

@@ -1,12 +1,12 @@
 """Rows of a table that changes: an immutable base and one small delta segment, merged by compaction.
 
-Unit of work: one table, an array of NumPy, torch or Arrow or a sparse matrix, a row for each item. A change makes a new
-value, which shares the base, has a delta segment and a row map of its own, and costs what these hold; the value before
-it stays as it is for whoever reads it. When the delta segment has grown to a share of the base, both are copied into a
-new base. Knows nothing about what the rows mean.
+Unit of work: one table (a NumPy, torch or Arrow array or a sparse matrix) with a row for each item. A change makes a
+new value, which shares the base and has its own delta segment and row map; its cost is the size of these two. The old
+value does not change. When the delta segment has grown to a share of the base, both are copied into a new base. Knows
+nothing about the meaning of rows.
 """
 
-# Axes: N rows, B rows of the base, D rows of the delta segment, M rows that are set, X rows asked for
+# Axes: N rows, B rows of the base, D rows of the delta segment, M rows that are replaced, X rows that are read
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 FEWEST_IN_DELTA = 1024
-"""A delta segment is merged into the base when it holds more rows than this..."""
+"""A delta segment is merged into the base when it has more rows than this ..."""
 BASE_PER_DELTA = 16
-"""... and more than one for so many rows of the base."""
+"""... and more than one row for this many rows of the base."""
 
 
 def most_in_delta(base: int) -> int:
-    """Rows that a delta segment holds at most, beside a base of so many."""
+    """Most rows of a delta segment beside a base of `base` rows."""
     return max(FEWEST_IN_DELTA, base // BASE_PER_DELTA)
 
 
@@ -37,10 +37,10 @@ class Segmented(Generic[A]):
     """One value of a table.  Safe to read from any thread.
 
     Args:
-        base: Kept, and never written to. Shape: (B, ...).
-        place_N: Where each row is among the rows of the base and, after them, those of the delta segment, as int32 of
-            the library of `base`; None: the rows are those of the base. Shape: (N,).
-        delta: Likewise kept; None for none. Shape: (D, ...).
+        base: Never written to. Shape: (B, ...).
+        place_N: Index of each row in the base followed by the delta segment, int32 of the library of `base`; None: the
+            rows of the base. Shape: (N,).
+        delta: Never written to; None for none. Shape: (D, ...).
     """
 
     __slots__ = ("base", "delta", "place_N")
@@ -59,7 +59,7 @@ class Segmented(Generic[A]):
         return (len(self), *cast("Any", self.base).shape[1:])
 
     def __getitem__(self, rows: Any) -> Any:
-        """One row, or a new array of some.
+        """One row, or a new array of several.
 
         Args:
             rows: A row number, or an array of the library of the table (of NumPy for those of Arrow and sparse
@@ -74,18 +74,18 @@ class Segmented(Generic[A]):
         at_X = self.place_N[rows]
         if delta is None:
             return _picked(base, at_X)
-        later_X = at_X >= _rows(base)
-        return _gathered(base, delta, at_X, later_X) if later_X.any() else _picked(base, at_X)
+        in_delta_X = at_X >= _rows(base)
+        return _gathered(base, delta, at_X, in_delta_X) if in_delta_X.any() else _picked(base, at_X)
 
     def whole(self) -> A:
-        """All rows in one; a copy unless it is the base. Shape: (N, ...)."""
+        """All rows in one array; a copy unless it is the base. Shape: (N, ...)."""
         return self.base if self.place_N is None else cast("A", self[_numbers(self.base, len(self))])
 
     def scores(self, score: Callable[[A], B]) -> B:
-        """What a function gives for each row by itself, of all rows: asked once of the base and once of the delta.
+        """A function of each row alone, for all rows; called once for the base and once for the delta segment.
 
         Args:
-            score: Takes rows, of shape (R, ...), and gives an array with an entry for each on its last axis.
+            score: Takes rows of shape (R, ...) and returns an array whose last axis has R entries.
 
         Returns:
             Shape: (..., N).
@@ -96,20 +96,20 @@ class Segmented(Generic[A]):
         return cast("B", found if self.place_N is None else found[..., self.place_N])
 
     def mapped(self, function: Callable[[A], B]) -> Segmented[B]:
-        """The table of what a function makes of each row by itself; it takes rows and gives as many."""
+        """The table of a function of each row alone; it takes rows and returns as many."""
         return Segmented(function(self.base), self.place_N, None if self.delta is None else function(self.delta))
 
     @property
     def places_N(self) -> Any:
-        """`place_N`, made where there is none. Shape: (N,), int32."""
+        """`place_N`, also when it is None. Shape: (N,), int32."""
         return _numbers(self.base, len(self)) if self.place_N is None else self.place_N
 
     def replaced(self, rows_M: Any, values_M: A) -> Segmented[A]:
-        """The table with some rows set; this one stays as it is.
+        """A new table with some rows replaced or added.
 
         Args:
-            rows_M: Which, none twice; those past the end follow on it without a gap. Shape: (M,), int64.
-            values_M: What they are. Shape: (M, ...).
+            rows_M: The rows, none twice; new ones follow the last row without a gap. Shape: (M,), int64.
+            values_M: Their values. Shape: (M, ...).
 
         Raises:
             InvalidArgumentError: a row is negative, or leaves a gap after the end.
@@ -133,7 +133,7 @@ class Segmented(Generic[A]):
 
 
 def scores_of(values: Segmented[A] | A, score: Callable[[A], B]) -> B:
-    """`Segmented.scores`, of a table or of an array that is all there is."""
+    """`Segmented.scores`, also for a plain array."""
     return values.scores(score) if isinstance(values, Segmented) else score(values)
 
 
@@ -142,7 +142,7 @@ def _rows(values: Any) -> int:
 
 
 def _numbers(base: Any, length: int) -> Any:
-    """Numbers from 0, as the row map of a table has them."""
+    """Numbers from 0, as int32 of the library of `base`."""
     if not _is_tensor(base):
         return np.arange(length, dtype=np.int32)
     import torch
@@ -155,19 +155,19 @@ def _picked(values: Any, at_X: Any) -> Any:
         return values.take(pa.array(at_X))
     if not _is_tensor(values) or values.requires_grad:
         return values[at_X]
-    # Faster than indexing, where no gradient is wanted.
+    # Faster than indexing when no gradient is needed.
     return values.index_select(0, at_X.reshape(-1)).view(*at_X.shape, *values.shape[1:])
 
 
-def _gathered(base: Any, delta: Any, at_X: Any, later_X: npt.NDArray[np.bool_] | Any) -> Any:
+def _gathered(base: Any, delta: Any, at_X: Any, in_delta_X: npt.NDArray[np.bool_] | Any) -> Any:
     """Rows of both segments in the order of their places."""
     if isinstance(base, np.ndarray) or _is_tensor(base):
-        found = _picked(base, at_X * ~later_X)
-        found[later_X] = _picked(delta, at_X[later_X] - len(base))
+        found = _picked(base, at_X * ~in_delta_X)
+        found[in_delta_X] = _picked(delta, at_X[in_delta_X] - len(base))
         return found
-    both = _joined([_picked(base, at_X[~later_X]), _picked(delta, at_X[later_X] - _rows(base))])
+    both = _joined([_picked(base, at_X[~in_delta_X]), _picked(delta, at_X[in_delta_X] - _rows(base))])
     order_X = np.empty(len(at_X), np.int64)
-    order_X[np.concatenate([np.flatnonzero(~later_X), np.flatnonzero(later_X)])] = np.arange(len(at_X))
+    order_X[np.concatenate([np.flatnonzero(~in_delta_X), np.flatnonzero(in_delta_X)])] = np.arange(len(at_X))
     return _picked(both, order_X)
 
 

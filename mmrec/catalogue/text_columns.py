@@ -1,10 +1,10 @@
 """A column of texts that changes: an immutable base and one small delta segment (see `mmrec.catalogue.segments`).
 
-The unit of work is one change of one column; whoever holds the column before it goes on seeing that. Knows nothing
-about catalogues and what the texts mean.
+Unit of work: one change of one column, which makes a new value. Knows nothing about catalogues and the meaning of
+texts.
 """
 
-# Axes: M texts that are set
+# Axes: M texts that are replaced
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 3
 
 
 class TextColumn(Sequence[str]):
-    """Texts by row, never written to. Equal to a tuple of the same texts.
+    """Texts by row; immutable. Equal to a tuple of the same texts.
 
     Args:
         texts: One for each row.
@@ -34,15 +34,15 @@ class TextColumn(Sequence[str]):
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> TextColumn:
-        """The texts as a column; they themselves if they are one."""
+        """The texts as a column; the same object if they are one."""
         return texts if isinstance(texts, TextColumn) else cls(texts)
 
     def changed(self, rows: Sequence[int], texts: Sequence[str]) -> TextColumn:
-        """The column with some of its texts set; this one stays as it is.
+        """A new column with some texts replaced or added.
 
         Args:
-            rows: Which. Those past the end follow on it, ascending and without a gap. Length M.
-            texts: Length M.
+            rows: The rows; new ones follow the last row, ascending and without a gap. Length M.
+            texts: Their texts. Length M.
 
         Raises:
             InvalidArgumentError: a row is negative, or leaves a gap after the end.
@@ -62,7 +62,7 @@ class TextColumn(Sequence[str]):
         return TextColumn(tuple(made)) if len(made._delta) > most_in_delta(len(self._base)) else made
 
     def changed_since(self, other: TextColumn) -> list[int] | None:
-        """Rows that may differ between the two, ascending; None where they have no base in common."""
+        """Rows that may differ between the two, ascending; None when they have different bases."""
         return sorted({*self._delta, *other._delta}) if self._base is other._base else None
 
     def __len__(self) -> int:

@@ -1,11 +1,10 @@
-"""Blending channels: one score per item from the LLM and the counting channels.
+"""Blends channels: one score per item from the LLM and the counting channels.
 
 Works on arrays of channel features; knows nothing about where they come from. The weights of a weighted sum are fitted
-on validation questions only, in two steps without a seed: the same data give the same weights. First a conditional
-logit, which is convex: the weights that make the right answers most probable. Most answers in a large catalogue rank
-so low in every channel that no blend can raise them; they would dominate the likelihood, so they are left out of it.
-Then the weights are moved one at a time over a wide range for as long as NDCG@10 itself gets better (coordinate ascent,
-as in learning to rank), from the logit's weights and from the best channel alone.
+on validation questions only, in two deterministic steps. The first is a conditional logit, which is convex and
+maximises the likelihood of the targets. Most targets in a large catalogue rank so low in every channel that no blend
+can raise them; they would dominate the likelihood, so they are left out. The second is coordinate ascent on NDCG@10,
+as in learning to rank: one weight at a time, from the logit's weights and from the best single channel.
 
 Sources: McFadden 1974, "Conditional logit analysis of qualitative choice behavior"; Metzler and Croft 2007, "Linear
 feature-based models for information retrieval" (coordinate ascent on the metric).
@@ -27,16 +26,16 @@ from scipy.special import logsumexp
 from mmrec.errors import InvalidArgumentError
 
 CUTOFF = 10
-"""List length of the metric that is searched on."""
+"""List length of the NDCG that is maximised."""
 
 FACTORS = (0.0, 0.4, 0.6, 0.8, 1.25, 1.6, 2.5, 5.0)
-"""What a weight is tried multiplied by."""
+"""Factors by which a weight is changed."""
 
-BEGINNINGS = (0.03, 0.1, 0.3)
-"""What a weight that is nothing is tried at, relative to the largest."""
+INITIAL_WEIGHTS = (0.03, 0.1, 0.3)
+"""Values tried for a weight near 0, relative to the largest weight."""
 
-LEAST_GAIN = 1e-5
-"""NDCG that a changed weight has to bring."""
+MIN_GAIN = 1e-5
+"""Least gain of NDCG for a changed weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +43,10 @@ class BlendConfig:
     """How blend weights are fitted.
 
     Attributes:
-        ridge: Strength of the pull to zero, per question, on weights of features scaled to unit variance.
+        ridge: L2 penalty per question, on weights of features scaled to unit variance.
         questions: Most validation questions used.
-        candidates: Most items kept per question: those that lead in any channel, and the answer.
-        reach: A question counts for the likelihood if some channel has its answer among its first so many.
+        candidates: Most items kept per question: the best of each channel, and the target.
+        reach: A question counts for the likelihood if some channel ranks its target this high or higher.
         rounds: Most passes over all weights in the search on NDCG@10; 0 keeps the logit's weights.
         cold_share: Largest share of the positions of a list that cold items (without a training event) are boosted
             into, 0 to 1; they get their share of the catalogue, at most this.
@@ -72,7 +71,7 @@ class BlendConfig:
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """Weight of each channel's feature. Channels that are not named weigh nothing.
+    """Weight of each channel's feature; 0 for channels that are not named.
 
     Attributes:
         weights: By channel.
@@ -84,7 +83,7 @@ class Blend:
 
     @property
     def channels(self) -> frozenset[str]:
-        """The channels that weigh anything."""
+        """The channels with a weight above 0."""
         return frozenset(name for name, weight in self.weights.items() if weight)
 
     def score(self, features: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
@@ -100,10 +99,10 @@ class Blend:
 
 
 class BlendSample(NamedTuple):
-    """Questions to fit on, one list entry per question.
+    """Validation questions, one list entry per question.
 
     Attributes:
-        features: Features of the kept items, the answer first. Shape of each: (C, S), float64.
+        features: Features of the kept items, the target first. Shape of each: (C, S), float64.
         names: Channel of each row.
     """
 
@@ -112,11 +111,10 @@ class BlendSample(NamedTuple):
 
 
 def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
-    """Weights that bring the right answers to the top.
+    """Fit weights that rank the targets high.
 
-    Weights are never negative, so that each channel's share of a recommendation can be read as support; a redundant
-    channel gets 0. At least one weight is above 0, unless every channel is constant, even where so few validation
-    answers exist that no weighting looks better than none.
+    Weights are never negative, so that a channel's part of a score can be read as support; a redundant channel gets 0.
+    At least one weight is above 0, unless every channel is constant, even with very few validation questions.
 
     Args:
         sample: Validation questions.
@@ -132,18 +130,20 @@ def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
     scaled = [question / scale_C[:, None] for question in sample.features]
     if not usable_C.any():
         return Blend(dict.fromkeys(sample.names, 0.0))
-    weights_C = _most_probable([question for question in scaled if _reached(question, config.reach)], usable_C, config)
-    weights_C = _climbed(scaled, weights_C, usable_C, config.rounds)
+    weights_C = _fit_conditional_logit(
+        [question for question in scaled if _is_reached(question, config.reach)], usable_C, config
+    )
+    weights_C = _maximise_ndcg(scaled, weights_C, usable_C, config.rounds)
     return Blend({name: float(weight) for name, weight in zip(sample.names, weights_C / scale_C, strict=True)})
 
 
-def _reached(question_CS: npt.NDArray[np.float64], reach: int) -> bool:
-    """Whether the answer is among the first items of some channel; items that tie with it come before it."""
+def _is_reached(question_CS: npt.NDArray[np.float64], reach: int) -> bool:
+    """Whether some channel ranks the target within `reach`; items that tie with it count as above it."""
     before_C = (question_CS[:, 1:] >= question_CS[:, :1]).sum(axis=1)
     return bool((before_C < reach).any())
 
 
-def _most_probable(
+def _fit_conditional_logit(
     questions: Sequence[npt.NDArray[np.float64]], usable_C: npt.NDArray[np.bool_], config: BlendConfig
 ) -> npt.NDArray[np.float64]:
     """Weights of the conditional logit. Shape: (C,), float64."""
@@ -165,64 +165,66 @@ def _most_probable(
     return np.asarray(minimize(loss_and_gradient, start_C, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
-def _climbed(
+def _maximise_ndcg(
     questions: Sequence[npt.NDArray[np.float64]],
     weights_C: npt.NDArray[np.float64],
     usable_C: npt.NDArray[np.bool_],
     rounds: int,
 ) -> npt.NDArray[np.float64]:
-    """The best weights that coordinate ascent on NDCG finds from several starts, never all 0. Shape: (C,), float64."""
+    """The best weights of coordinate ascent on NDCG from several starts, never all 0. Shape: (C,), float64."""
     longest = max(question.shape[1] for question in questions)
     padded_CQS = np.full((len(weights_C), len(questions), longest), -np.inf, dtype=np.float32)
     for place, question_CS in enumerate(questions):
         padded_CQS[:, place, : question_CS.shape[1]] = question_CS
-    there_QS = np.isfinite(padded_CQS[0])
-    padded_CQS[:, ~there_QS] = 0.0
-    outside_QS = np.where(there_QS, 0.0, -np.inf).astype(np.float32)
+    kept_QS = np.isfinite(padded_CQS[0])
+    padded_CQS[:, ~kept_QS] = 0.0
+    padding_QS = np.where(kept_QS, 0.0, -np.inf).astype(np.float32)
     size = max(float(weights_C.max()), 1.0)
-    alone = max(np.flatnonzero(usable_C), key=lambda channel: _ndcg(outside_QS + padded_CQS[channel]))
-    starts = [size * np.eye(len(weights_C))[alone]]
+    best_channel = max(np.flatnonzero(usable_C), key=lambda channel: _ndcg(padding_QS + padded_CQS[channel]))
+    starts = [size * np.eye(len(weights_C))[best_channel]]
     if weights_C.any():
         starts = [weights_C, *starts] if rounds else [weights_C]
-    tops = [_ascent(padded_CQS, outside_QS, start_C, usable_C, rounds) for start_C in starts]
-    return max(tops, key=lambda top: top.ndcg).weights_C
+    optima = [_coordinate_ascent(padded_CQS, padding_QS, start_C, usable_C, rounds) for start_C in starts]
+    return max(optima, key=lambda optimum: optimum.ndcg).weights_C
 
 
-class _Top(NamedTuple):
+class _Optimum(NamedTuple):
     weights_C: npt.NDArray[np.float64]
     ndcg: float
 
 
-def _ascent(
+def _coordinate_ascent(
     features_CQS: npt.NDArray[np.float32],
-    outside_QS: npt.NDArray[np.float32],
+    padding_QS: npt.NDArray[np.float32],
     start_C: npt.NDArray[np.float64],
     usable_C: npt.NDArray[np.bool_],
     rounds: int,
-) -> _Top:
+) -> _Optimum:
     weights_C = start_C.copy()
-    scores_QS = outside_QS + np.tensordot(weights_C.astype(np.float32), features_CQS, 1)
+    scores_QS = padding_QS + np.tensordot(weights_C.astype(np.float32), features_CQS, 1)
     best = _ndcg(scores_QS)
     for _ in range(rounds):
         before = best
         for channel in np.flatnonzero(usable_C):
-            now, largest = weights_C[channel], weights_C.max()
-            tried = now * np.array(FACTORS) if now > 1e-3 * largest else largest * np.array(BEGINNINGS)
-            others = weights_C.sum() - now
-            for weight in tried:
+            current, largest = weights_C[channel], weights_C.max()
+            candidates = (
+                current * np.array(FACTORS) if current > 1e-3 * largest else largest * np.array(INITIAL_WEIGHTS)
+            )
+            others = weights_C.sum() - current
+            for weight in candidates:
                 if not weight and not others:
                     continue
                 moved_QS = scores_QS + np.float32(weight - weights_C[channel]) * features_CQS[channel]
                 ndcg = _ndcg(moved_QS)
-                if ndcg > best + LEAST_GAIN:
+                if ndcg > best + MIN_GAIN:
                     weights_C[channel], scores_QS, best = weight, moved_QS, ndcg
-        if best - before < 10 * LEAST_GAIN:
+        if best - before < 10 * MIN_GAIN:
             break
-    return _Top(weights_C, best)
+    return _Optimum(weights_C, best)
 
 
 def _ndcg(scores_QS: npt.NDArray[np.float32]) -> float:
-    """Mean NDCG of the answers, which stand first in their rows; ties in every order alike."""
+    """Mean NDCG of the targets, which are first in their rows, in expectation over ties."""
     answer_Q1 = scores_QS[:, :1]
     above_Q = (scores_QS > answer_Q1).sum(axis=1)
     tied_Q = (scores_QS == answer_Q1).sum(axis=1)

@@ -3,7 +3,7 @@
 Works on catalogue rows; knows nothing about how the embeddings were made.
 """
 
-# Axes: N items, D dimensions, B customers, K asked items, T history places, E places of all histories
+# Axes: N items, D dimensions, B customers, K requested items, T history places, E places of all histories
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ContentConfig:
-    """How a history is read.
+    """How history items are weighted.
 
     Attributes:
         decay: Weight of a history item relative to the one after it, above 0 to 1.
-        recent: History items that are read, the most recent ones.
+        recent: Number of most recent history items that are used.
     """
 
     decay: float = 0.7
@@ -63,12 +63,12 @@ def content_parts(
     rows_K: npt.NDArray[np.int64],
     config: ContentConfig,
 ) -> npt.NDArray[np.float32]:
-    """What each recent history item adds to the scores of the asked items; sums to `content_scores`.
+    """What each recent history item adds to the scores of the requested items; sums to `content_scores`.
 
     Args:
         history: Catalogue rows, oldest first.
         embeddings_ND: As in `content_scores`.
-        rows_K: The asked items. Shape: (K,).
+        rows_K: The requested items. Shape: (K,).
         config: See `ContentConfig`.
 
     Returns:

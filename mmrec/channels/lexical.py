@@ -4,7 +4,7 @@ Works on catalogue rows; knows nothing about models. Exact words (a brand, a dir
 what comes next than a sentence embedding does.
 """
 
-# Axes: N items, V vocabulary, B customers, K asked items, T history places
+# Axes: N items, V vocabulary, B customers, K requested items, T history places
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LexicalConfig:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The terms of a catalogue: what makes rows of new items' words that go with the catalogue's own.
+    """The terms of a catalogue, for TF-IDF rows of new items in the same space.
 
     Attributes:
         terms: In the order of the columns. Length V; none where the catalogue has no usable term.
@@ -65,21 +65,21 @@ class Vocabulary:
     idf_V: npt.NDArray[np.float32]
 
     def rows(self, texts: Sequence[str]) -> sp.csr_array:
-        """Unit-norm TF-IDF rows; words that the catalogue never had say nothing. Shape: (M, V) CSR, float32."""
+        """Unit-norm TF-IDF rows; words outside the vocabulary are ignored. Shape: (M, V) CSR, float32."""
         if not self.terms or not texts:
             return sp.csr_array((len(texts), max(1, len(self.terms))), dtype=np.float32)
         return sp.csr_array(self._vectorizer.transform(texts), dtype=np.float32)
 
     @cached_property
     def _vectorizer(self) -> TfidfVectorizer:
-        """Looks through all terms when it is made, which is much more than a few texts cost."""
+        """Cached, because making it reads all terms."""
         vectorizer = TfidfVectorizer(vocabulary=self.terms, **_SETTINGS)
         vectorizer.idf_ = self.idf_V
         return vectorizer
 
 
 class _Postings:
-    """Rows and, made when first asked for, the rows of each word. Shapes: (R, V) CSR and (V, R) CSR."""
+    """Rows, and the rows of each word, made at first use. Shapes: (R, V) CSR and (V, R) CSR."""
 
     def __init__(self, rows: sp.csr_array) -> None:
         self.rows = rows
@@ -90,12 +90,11 @@ class _Postings:
 
 
 class LexicalIndex:
-    """Unit-norm TF-IDF rows of one value of a catalogue. Safe to read from any thread; two that first ask at once work
-    twice.
+    """Unit-norm TF-IDF rows of one version of a catalogue. Safe to read from any thread.
 
     Args:
-        rows: An item without known words is a zero row. Shape: (N, V) CSR, float32.
-        vocabulary: Of the columns.
+        rows: Zero rows for items without known words. Shape: (N, V) CSR, float32.
+        vocabulary: Terms of the columns.
 
     Attributes:
         vocabulary: As given.
@@ -108,14 +107,14 @@ class LexicalIndex:
         self._delta: _Postings | None = None
 
     def with_changes(self, rows_M: npt.NDArray[np.int64], values: sp.csr_array) -> LexicalIndex:
-        """The index of a changed catalogue; this one stays as it is.
+        """The index of a changed catalogue, as a new object.
 
         Args:
-            rows_M: Rows that are set, as in `Segmented.replaced`. Shape: (M,), int64.
-            values: What they are set to. Shape: (M, V) CSR.
+            rows_M: Rows that are replaced or added, as in `Segmented.replaced`. Shape: (M,), int64.
+            values: Their TF-IDF rows. Shape: (M, V) CSR.
 
         Raises:
-            InvalidArgumentError: rows leave a gap, or what is set is of another vocabulary.
+            InvalidArgumentError: rows leave a gap, or `values` has another vocabulary.
         """
         if values.shape != (len(rows_M), self.shape[1]):
             raise InvalidArgumentError(
@@ -126,13 +125,12 @@ class LexicalIndex:
         made._base = self._base if made._words.base is self._base.rows else _Postings(made._words.base)
         made._delta = None if made._words.delta is None else _Postings(made._words.delta)
         if made._base is not self._base and "by_word" in vars(self._base):
-            _ = made._base.by_word  # so that whoever changes waits for them, and no question does
+            _ = made._base.by_word  # computed here, so that no request has to wait for it
         return made
 
     @cached_property
     def rows(self) -> sp.csr_array:
-        """All rows, as an index made anew would hold them. After changes they are put together when first asked for:
-        to look at a few, use `rows_of`. Shape: (N, V) CSR, float32."""
+        """All rows, copied at first use after changes; for a few use `rows_of`. Shape: (N, V) CSR, float32."""
         return self._words.whole()
 
     @property
@@ -149,22 +147,22 @@ class LexicalIndex:
         weights = history_weights(histories, len(self._words), decay=config.decay, recent=config.recent)
         read = np.arange(weights.nnz)
         each = sp.csr_array((weights.data, read, weights.indptr), shape=(weights.shape[0], weights.nnz))
-        asked_BV = each @ self._words[weights.indices]
+        query_BV = each @ self._words[weights.indices]
 
         def products(rows: sp.csr_array) -> npt.NDArray[np.float32]:
             postings = self._base if rows is self._base.rows or self._delta is None else self._delta
-            return np.asarray((asked_BV @ postings.by_word).toarray(), np.float32)
+            return np.asarray((query_BV @ postings.by_word).toarray(), np.float32)
 
         return self._words.scores(products)
 
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: LexicalConfig
     ) -> npt.NDArray[np.float32]:
-        """What each recent history item adds to the scores of the asked items; sums to `scores`.
+        """What each recent history item adds to the scores of the requested items; sums to `scores`.
 
         Args:
             history: Catalogue rows, oldest first.
-            rows_K: The asked items. Shape: (K,).
+            rows_K: The requested items. Shape: (K,).
             config: As in `scores`.
 
         Returns:
@@ -186,7 +184,7 @@ def build_lexical_index(texts: Sequence[str], config: LexicalConfig) -> LexicalI
     try:
         rows = sp.csr_array(vectorizer.fit_transform(texts))
     except ValueError:
-        # Not one usable term in the whole catalogue: the channel is silent, which is no error.
+        # No usable term in the whole catalogue: the channel scores 0, which is no error.
         empty = sp.csr_array((len(texts), 1), dtype=np.float32)
         return LexicalIndex(empty, Vocabulary((), np.zeros(0, dtype=np.float32)))
     terms = tuple(vectorizer.get_feature_names_out().tolist())

@@ -1,8 +1,8 @@
 """Transition counts that are updated event by event while a service runs.
 
-Unit of work: one event. Knows nothing about item ids, requests or files. An event pairs its item with the few that the
-same customer took before it; that, and one more for the item's popularity, is all that changes. `snapshot` gives
-readers an immutable graph: equal to one counted from all events at once, in the order in which they came.
+Unit of work: one event. Knows nothing about item ids, requests or files. An event adds pairs of its item with the
+previous few items of the same customer, and 1 to the item's popularity. `snapshot` returns an immutable graph, equal to
+one counted from all events at once in their order of arrival.
 """
 
 # Axes: N items, E events
@@ -20,15 +20,15 @@ from mmrec.errors import InvalidArgumentError
 
 
 class TransitionCounts:
-    """Counts of one writer, and snapshots of them for many readers.
+    """Counts with one writer, and snapshots of them for many readers.
 
-    An event costs a few additions. A snapshot costs one pass over the pairs when events have come since the last one,
+    An event costs a few additions. A snapshot costs one pass over the pairs if there were events since the last one,
     and nothing otherwise.
 
     Args:
-        graph: What is counted already.
-        histories: What every customer did before; an event follows the last ones. They are not counted again.
-        config: The same as `graph` was made with.
+        graph: Counts so far.
+        histories: Earlier events of every customer, already counted in `graph`.
+        config: Configuration of `graph`.
     """
 
     def __init__(self, graph: TransitionGraph, histories: Interactions, config: TransitionConfig) -> None:
@@ -38,13 +38,13 @@ class TransitionCounts:
         self._popularity_N = graph.popularity_N.astype(np.float64)
         self._pairs: dict[tuple[int, int], float] = {}
         self._recent: dict[str, deque[int]] = {}
-        self._fresh = False
+        self._has_new_events = False
 
     def add(self, user_id: str, item: int) -> None:
-        """Count one event; it comes after all that the customer did before.
+        """Count one event, the latest of its customer.
 
         Args:
-            user_id: Who; empty for nobody known, which counts for the item's popularity alone.
+            user_id: The customer; empty for an unknown one, which counts only for the item's popularity.
             item: Catalogue row.
 
         Raises:
@@ -55,37 +55,37 @@ class TransitionCounts:
                 f"item is {item}; it must be a row of the catalogue, 0 to {len(self._popularity_N) - 1}", field="item"
             )
         if user_id:
-            recent = self._recent_of(user_id)
+            recent = self._recent_items(user_id)
             for distance, before in enumerate(reversed(recent), start=1):
                 self._pairs[before, item] = self._pairs.get((before, item), 0.0) + 1.0 / distance
             recent.append(item)
         self._popularity_N[item] += 1
-        self._fresh = True
+        self._has_new_events = True
 
     def grow(self, items: int) -> None:
-        """The catalogue has more rows now, after those it had."""
+        """Extend the counts to a catalogue with more rows."""
         more = items - len(self._popularity_N)
         if more > 0:
             self._popularity_N = np.pad(self._popularity_N, (0, more))
             self._graph = self._graph.resized(items)
 
     def snapshot(self) -> TransitionGraph:
-        """The graph of all events so far; it does not change when more come."""
-        if self._fresh:
+        """An immutable graph of all events so far."""
+        if self._has_new_events:
             self._graph = build_graph(
-                (self._graph.forward + self._added()).tocsr(), self._popularity_N.astype(np.float32), self._config
+                (self._graph.forward + self._new_pairs()).tocsr(), self._popularity_N.astype(np.float32), self._config
             )
-            self._pairs, self._fresh = {}, False
+            self._pairs, self._has_new_events = {}, False
         return self._graph
 
-    def _recent_of(self, user_id: str) -> deque[int]:
+    def _recent_items(self, user_id: str) -> deque[int]:
         if user_id not in self._recent:
             user = self._histories.user_index(user_id)
             before = [] if user is None else self._histories.history(user)[-self._config.window :].tolist()
             self._recent[user_id] = deque(before, maxlen=self._config.window)
         return self._recent[user_id]
 
-    def _added(self) -> sp.csr_array:
+    def _new_pairs(self) -> sp.csr_array:
         rows, columns = np.array(list(self._pairs), dtype=np.int32).reshape(-1, 2).T
         values = np.fromiter(self._pairs.values(), dtype=np.float64, count=len(self._pairs))
         return sp.coo_array((values, (rows, columns)), shape=self._graph.forward.shape).tocsr()

@@ -1,13 +1,13 @@
-"""A sketch of an item's very words: TF-IDF rows brought down to a few hundred dimensions.
+"""LSA projection: TF-IDF rows projected to a few hundred dimensions, and items with similar words.
 
-Works on catalogue rows; knows nothing about models. A sentence embedding says what an item is about; the sketch keeps
-which words it has (a brand, a line of products, a director), which often says more about what comes next.
+Works on catalogue rows; knows nothing about models. A sentence embedding describes what an item is about; the
+projection keeps which words it has (a brand, a product line, a director), which often predicts the next item better.
 
 Source: latent semantic analysis (Deerwester et al. 1990), by the randomised decomposition of Halko et al. 2011
 (arXiv:0909.4061).
 """
 
-# Axes: N items, V vocabulary, S sketch dimensions, K neighbours
+# Axes: N items, V vocabulary, S projected dimensions, K neighbours
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 
 EXACT_ITEMS = 50_000
-"""Items up to which every pair's TF-IDF cosine is computed; beyond, neighbours are searched among sketches."""
+"""Items up to which every pair's TF-IDF cosine is computed; beyond, neighbours are searched among projections."""
 
 RARE_ITEMS = 2_000
-"""Items that may have a term for it to propose neighbours in a larger catalogue."""
+"""In a larger catalogue, terms of at most this many items propose neighbours."""
 
 _ROWS_AT_ONCE = 1024
-_ASKED_AT_ONCE = 64
+_QUERIES_AT_ONCE = 64
 _PROPOSED = 8
-"""Items that are proposed for each that is kept."""
+"""Candidates per neighbour that is returned."""
 
 
-class LexicalSketch(NamedTuple):
-    """Directions that hold most of a catalogue's words.
+class LsaProjection(NamedTuple):
+    """The main directions of a catalogue's TF-IDF rows.
 
     Attributes:
-        components_VS: From TF-IDF rows to sketches. Shape: (V, S), float32.
+        components_VS: Projects TF-IDF rows. Shape: (V, S), float32.
     """
 
     components_VS: npt.NDArray[np.float32]
 
     def of(self, rows: sp.csr_array) -> npt.NDArray[np.float32]:
-        """Sketches of TF-IDF rows. Shape: (N, S), float32; of unit mean square norm over the fitted catalogue."""
+        """Projected TF-IDF rows, of unit mean square norm over the fitted catalogue. Shape: (N, S), float32."""
         return np.asarray(rows @ self.components_VS, dtype=np.float32)
 
 
-def fit_sketch(rows: sp.csr_array, dimensions: int, *, seed: int) -> LexicalSketch:
-    """Find the directions.
+def fit_lsa_projection(rows: sp.csr_array, dimensions: int, *, seed: int) -> LsaProjection:
+    """Fit the projection.
 
     Args:
         rows: TF-IDF rows of the catalogue. Shape: (N, V) CSR, float32.
         dimensions: Most dimensions; a small catalogue or vocabulary has fewer, down to none.
-        seed: Of the randomised decomposition.
+        seed: Seed of the randomised decomposition.
     """
     dimensions = min(dimensions, min(rows.shape) - 1)
     if dimensions < 1 or not rows.nnz:
-        return LexicalSketch(np.zeros((rows.shape[1], 0), dtype=np.float32))
+        return LsaProjection(np.zeros((rows.shape[1], 0), dtype=np.float32))
     svd = TruncatedSVD(dimensions, random_state=seed)
-    sketch_NS = svd.fit_transform(rows)
-    scale = 1 / np.sqrt(max(float((sketch_NS**2).sum(axis=1).mean()), 1e-12))
-    return LexicalSketch(np.ascontiguousarray(svd.components_.T * scale, dtype=np.float32))
+    projected_NS = svd.fit_transform(rows)
+    scale = 1 / np.sqrt(max(float((projected_NS**2).sum(axis=1).mean()), 1e-12))
+    return LsaProjection(np.ascontiguousarray(svd.components_.T * scale, dtype=np.float32))
 
 
 def nearest_rows(
-    rows: sp.csr_array, sketch_NS: npt.NDArray[np.float32], among_N: npt.NDArray[np.bool_], keep: int
+    rows: sp.csr_array, projected_NS: npt.NDArray[np.float32], among_N: npt.NDArray[np.bool_], keep: int
 ) -> sp.csr_array:
-    """Cosine to the `keep` items of the most similar words, of every item, itself left out.
+    """Cosines of every item to the `keep` other items with the most similar words.
 
     Args:
         rows: TF-IDF rows of unit norm. Shape: (N, V) CSR.
-        sketch_NS: Their sketches, for catalogues of more than `EXACT_ITEMS`. Shape: (N, S), float32.
+        projected_NS: Their projections, used for more than `EXACT_ITEMS` items. Shape: (N, S), float32.
         among_N: Which items may be neighbours. Shape: (N,), bool.
         keep: 1 or more.
 
@@ -82,14 +82,14 @@ def nearest_rows(
     if not len(neighbours_M):
         return sp.csr_array((items, items), dtype=np.float32)
     keep = min(keep + 1, len(neighbours_M))
-    if items > EXACT_ITEMS and sketch_NS.shape[1]:
-        cosine_NK, found_NK = _search(sketch_NS, neighbours_M, keep)
+    if items > EXACT_ITEMS and projected_NS.shape[1]:
+        cosine_NK, found_NK = _search(projected_NS, neighbours_M, keep)
     else:
         columns = rows[neighbours_M].T.tocsr()
         parts = []
         for begin in range(0, items, _ROWS_AT_ONCE):
             cosine_RM = (rows[begin : begin + _ROWS_AT_ONCE] @ columns).toarray()
-            # A stable order, so that equal cosines fall to the lower row.
+            # A stable sort: with equal cosines the lower row comes first.
             place_RK = np.argsort(-cosine_RM, axis=1, kind="stable")[:, :keep]
             parts.append((np.take_along_axis(cosine_RM, place_RK, axis=1), place_RK))
         cosine_NK = np.concatenate([cosine for cosine, _ in parts])
@@ -102,23 +102,23 @@ def nearest_rows(
 
 
 class WordIndex(NamedTuple):
-    """Some items by their words, to find those of the most similar words for items that need not be in the catalogue.
+    """An index of items by their words, to find items with similar words for any TF-IDF rows.
 
     Attributes:
-        columns: Where each term is, for the terms that propose neighbours. Shape: (V, N) CSR, float32.
-        rows: All that is compared of each item; None where the columns hold all of it. Shape: (N, V) CSR, float32.
+        columns: Items by term, for the terms that propose neighbours. Shape: (V, N) CSR, float32.
+        rows: Rows for exact cosines; None when `columns` has all terms. Shape: (N, V) CSR, float32.
     """
 
     columns: sp.csr_array
     rows: sp.csr_array | None
 
-    def nearest(self, asked: sp.csr_array, keep: int, without: npt.NDArray[np.int64] | None = None) -> sp.csr_array:
-        """Cosine to the `keep` items of the most similar words.
+    def nearest(self, queries: sp.csr_array, keep: int, without: npt.NDArray[np.int64] | None = None) -> sp.csr_array:
+        """Cosines to the `keep` items with the most similar words.
 
         Args:
-            asked: TF-IDF rows of unit norm. Shape: (M, V) CSR.
+            queries: TF-IDF rows of unit norm. Shape: (M, V) CSR.
             keep: 1 or more.
-            without: Items that must not be found. Shape: (X,).
+            without: Rows that must not be returned. Shape: (X,).
 
         Returns:
             Positive cosines; the lower column wins ties. Shape: (M, N) CSR, float32.
@@ -126,8 +126,8 @@ class WordIndex(NamedTuple):
         parts = []
         open_N = np.ones(self.columns.shape[1], np.float32)
         open_N[[] if without is None else without] = 0
-        for begin in range(0, asked.shape[0], _ASKED_AT_ONCE):
-            some = asked[begin : begin + _ASKED_AT_ONCE]
+        for begin in range(0, queries.shape[0], _QUERIES_AT_ONCE):
+            some = queries[begin : begin + _QUERIES_AT_ONCE]
             cosine = sp.csr_array(some @ self.columns)
             cosine.data *= open_N[cosine.indices]
             if self.rows is not None:
@@ -139,8 +139,8 @@ class WordIndex(NamedTuple):
 def index_words(rows: sp.csr_array, among_N: npt.NDArray[np.bool_]) -> WordIndex:
     """An index of the items that may be neighbours.
 
-    Up to `EXACT_ITEMS` of them it is exact. Beyond, terms that very many items have propose nothing: what has only such
-    terms in common with an item is not found. Cosines are exact all the same.
+    Up to `EXACT_ITEMS` items it is exact. Beyond, very frequent terms propose no candidates, so an item that shares
+    only such terms is not found. Cosines are always exact.
 
     Args:
         rows: TF-IDF rows of unit norm. Shape: (N, V) CSR.
@@ -162,7 +162,7 @@ def _largest(matrix: sp.csr_array, keep: int) -> sp.csr_array:
     ends, columns, values = [0], [], []
     for begin, end in itertools.pairwise(matrix.indptr.tolist()):
         value_E, column_E = matrix.data[begin:end], matrix.indices[begin:end]
-        # Only what is as large as the last that is kept has to be sorted.
+        # Sort only entries that are at least the `keep`-th largest.
         least = np.partition(value_E, -keep)[-keep] if len(value_E) > keep else 0.0
         large_E = np.flatnonzero((value_E >= least) & (value_E > 0))
         value_E, column_E = value_E[large_E], column_E[large_E]
@@ -176,17 +176,17 @@ def _largest(matrix: sp.csr_array, keep: int) -> sp.csr_array:
     return sp.csr_array(flat, shape=matrix.shape)
 
 
-def _compared(asked: sp.csr_array, rows: sp.csr_array, proposed: sp.csr_array) -> sp.csr_array:
-    """Cosines at the places of what is proposed."""
+def _compared(queries: sp.csr_array, rows: sp.csr_array, proposed: sp.csr_array) -> sp.csr_array:
+    """Exact cosines of the proposed pairs."""
     row_E = np.repeat(np.arange(proposed.shape[0]), np.diff(proposed.indptr))
-    cosine_E = asked[row_E].multiply(rows[proposed.indices]).sum(axis=1)
+    cosine_E = queries[row_E].multiply(rows[proposed.indices]).sum(axis=1)
     return sp.csr_array((np.asarray(cosine_E), proposed.indices, proposed.indptr), shape=proposed.shape)
 
 
 def _search(
-    sketch_NS: npt.NDArray[np.float32], neighbours_M: npt.NDArray[np.int64], keep: int
+    projected_NS: npt.NDArray[np.float32], neighbours_M: npt.NDArray[np.int64], keep: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    unit_NS = sketch_NS / np.maximum(np.linalg.norm(sketch_NS, axis=1, keepdims=True), 1e-12)
+    unit_NS = projected_NS / np.maximum(np.linalg.norm(projected_NS, axis=1, keepdims=True), 1e-12)
     unit_NS = np.ascontiguousarray(unit_NS, dtype=np.float32)
     lists = int(4 * np.sqrt(len(neighbours_M)))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(unit_NS.shape[1]), unit_NS.shape[1], lists, faiss.METRIC_INNER_PRODUCT)

@@ -5,7 +5,7 @@ and no popularity, so a channel of counts would never rank it, however well its 
 its own it gets the weighted mean of the scores of the items most similar to it.
 """
 
-# Axes: B users, N items, C cold items, K asked items, T history positions, M neighbours of the asked items
+# Axes: B users, N items, C cold items, K requested items, T history positions, M neighbours of the requested items
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class NeighbourSmoothing(NamedTuple):
         rows_K: npt.NDArray[np.int64],
         parts_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]],
     ) -> npt.NDArray[np.float32]:
-        """Contribution of each history position to the smoothed scores of the asked items.
+        """Contribution of each history position to the smoothed scores of the requested items.
 
         Args:
-            rows_K: The asked items. Shape: (K,).
+            rows_K: The requested items. Shape: (K,).
             parts_of: Contributions to the scores before smoothing, (T, M) for (M,) rows.
 
         Returns:

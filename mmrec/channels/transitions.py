@@ -1,15 +1,15 @@
 """Transition graph: which items follow which, counted over training histories.
 
 Works on catalogue rows; knows nothing about embeddings or models. An edge i -> j is counted for every pair within a
-window of a history, weaker with distance, and backwards at a discount; rows are damped by a power of their degree and
-columns by a power of popularity, so that best-sellers do not swallow everything; a share of the two-hop product reaches
-items that never followed each other directly. No training: a floor that most published models stay below.
+window of a history, with a weight that falls with distance, and backwards at a discount; rows are divided by a power of
+their degree and columns by a power of popularity, so that best-sellers do not dominate; a share of the two-hop product
+reaches items that never followed each other directly. Nothing is trained.
 
-Only counts are kept. Damping is a scaling before and after the counts, and the second hop a second product, so both are
-worked out for the rows that a question touches: a new event changes counts and nothing else.
+Only counts are stored. Damping scales rows and columns, and the second hop is a second product; both are computed only
+for the rows of a request, so a new event changes only counts.
 """
 
-# Axes: N items, B customers, T history places, E events, K asked items, X weighted histories
+# Axes: N items, B customers, T history places, E events, K requested items, X weighted histories
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
 
 TINY = 1e-9
-"""Stands for an empty row's sum, which nothing is multiplied with."""
+"""Replaces the sum of an empty row, to avoid a division by 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class TransitionConfig:
         two_hop: Share of the two-hop product that is added, 0 for none.
         neighbours: Strongest edges kept per item, which bounds memory.
         decay: Weight of a history item relative to the one after it, above 0 to 1.
-        recent: History items that are read, the most recent ones.
+        recent: Number of most recent history items that are used.
     """
 
     window: int = 5
@@ -68,8 +68,7 @@ class TransitionConfig:
 WIDE = TransitionConfig(
     window=50, backward=1.0, degree_power=0.5, popularity_power=0.5, two_hop=0.0, decay=0.85, recent=50
 )
-"""Co-occurrence anywhere in a long history, in either order, best-sellers damped: useful where users have many
-items."""
+"""Co-occurrence anywhere in a long history, in either order: useful where users have many items."""
 
 
 class TransitionGraph(NamedTuple):
@@ -83,7 +82,7 @@ class TransitionGraph(NamedTuple):
         row_scale_N: What damps a row: its degree to a negative power. Shape: (N,), float32.
         column_scale_N: What damps a column: its popularity to a negative power. Shape: (N,), float32.
         hop_scale_N: Makes a row of `counts` with damped columns sum to one. Shape: (N,), float32.
-        returns_N: How strongly two hops lead back to where they began. Shape: (N,), float32.
+        returns_N: Weight of the two-hop paths that return to the item itself. Shape: (N,), float32.
     """
 
     forward: sp.csr_array
@@ -102,7 +101,7 @@ class TransitionGraph(NamedTuple):
             config: `decay`, `recent` and `two_hop` are read.
 
         Returns:
-            Shape: (B, N), float32, 0 where no path leads.
+            Shape: (B, N), float32, 0 for unreachable items.
         """
         weights_BN = history_weights(histories, self.counts.shape[0], decay=config.decay, recent=config.recent)
         return np.asarray(self._strengths(weights_BN, config.two_hop).toarray(), dtype=np.float32)
@@ -110,11 +109,11 @@ class TransitionGraph(NamedTuple):
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: TransitionConfig
     ) -> npt.NDArray[np.float32]:
-        """What each recent history item adds to the strength of the asked items; sums to `scores`.
+        """What each recent history item adds to the strength of the requested items; sums to `scores`.
 
         Args:
             history: Catalogue rows, oldest first.
-            rows_K: The asked items. Shape: (K,).
+            rows_K: The requested items. Shape: (K,).
             config: As in `scores`.
 
         Returns:
@@ -127,7 +126,7 @@ class TransitionGraph(NamedTuple):
         return np.asarray(strengths_TN[:, rows_K].toarray(), dtype=np.float32)
 
     def after(self, rows_X: npt.NDArray[np.int64], config: TransitionConfig) -> sp.csr_array:
-        """Strength of every item after each of the asked items alone.
+        """Strength of every item after each of the requested items alone.
 
         Args:
             rows_X: Catalogue rows. Shape: (X,).
@@ -141,7 +140,7 @@ class TransitionGraph(NamedTuple):
         return self._strengths(asked_XN, config.two_hop)
 
     def resized(self, items: int) -> TransitionGraph:
-        """The graph of a catalogue with more rows after these, of which nothing is counted."""
+        """The graph of a catalogue with more rows appended, which have no counts yet."""
         more = items - len(self.popularity_N)
         if not more:
             return self
@@ -151,19 +150,19 @@ class TransitionGraph(NamedTuple):
             parts = (matrix.data, matrix.indices, np.concatenate([matrix.indptr, ends]))
             matrices.append(sp.csr_array(parts, shape=(items, items)))
         vectors = (self.popularity_N, self.row_scale_N, self.column_scale_N, self.hop_scale_N, self.returns_N)
-        # What an item has that was never counted, as in `build_graph`; it multiplies zeros for now.
+        # The scales of an item without events, as in `build_graph`.
         fill = (0.0, 1.0, 1.0, 1.0, 0.0)
         scales = [np.pad(v, (0, more), constant_values=value) for v, value in zip(vectors, fill, strict=True)]
         return TransitionGraph(*matrices, *scales)
 
     def _strengths(self, weights_XN: sp.csr_array, two_hop: float) -> sp.csr_array:
-        once = _scaled(_scaled(weights_XN, self.row_scale_N) @ self.counts, self.column_scale_N)
+        direct_XN = _scaled(_scaled(weights_XN, self.row_scale_N) @ self.counts, self.column_scale_N)
         if not two_hop:
-            return once
+            return direct_XN
         # Rows are normalised to one before the second hop, so that a hop through a hub does not outweigh a direct edge.
-        middle = _scaled(_scaled(weights_XN, self.hop_scale_N) @ self.counts, self.column_scale_N)
-        twice = _scaled(_scaled(middle, self.row_scale_N) @ self.counts, self.column_scale_N)
-        return (once + two_hop * (twice - _scaled(weights_XN, self.returns_N))).tocsr()
+        middle_XN = _scaled(_scaled(weights_XN, self.hop_scale_N) @ self.counts, self.column_scale_N)
+        two_hop_XN = _scaled(_scaled(middle_XN, self.row_scale_N) @ self.counts, self.column_scale_N)
+        return (direct_XN + two_hop * (two_hop_XN - _scaled(weights_XN, self.returns_N))).tocsr()
 
 
 def _scaled(matrix: sp.csr_array, columns_N: npt.NDArray[np.float32]) -> sp.csr_array:
@@ -194,7 +193,7 @@ def count_transitions(train: Interactions, items: int, config: TransitionConfig)
     """Count the transitions of training histories.
 
     Args:
-        train: Training events only; anything held out would leak into every score.
+        train: Training events only; held-out events would leak into every score.
         items: Items in the catalogue.
         config: See `TransitionConfig`.
     """
@@ -227,19 +226,19 @@ def build_graph(
     counts.setdiag(0)
     counts.eliminate_zeros()
     column_scale_N = np.maximum(popularity_N, 1.0).astype(np.float64) ** -config.popularity_power
-    counts = _strongest(counts, column_scale_N, config.neighbours)
+    counts = _keep_strongest(counts, column_scale_N, config.neighbours)
     row_scale_N = np.maximum(counts.sum(axis=1), TINY) ** -config.degree_power
     hop_scale_N = 1 / np.maximum(counts @ column_scale_N, TINY)
-    there_and_back_N = (counts * counts.T.tocsr()) @ (row_scale_N * column_scale_N)
-    single = (forward.astype(np.float32), counts.astype(np.float32))
-    vectors = (popularity_N, row_scale_N, column_scale_N, hop_scale_N, there_and_back_N * hop_scale_N * column_scale_N)
+    round_trip_N = (counts * counts.T.tocsr()) @ (row_scale_N * column_scale_N)
+    matrices = (forward.astype(np.float32), counts.astype(np.float32))
+    vectors = (popularity_N, row_scale_N, column_scale_N, hop_scale_N, round_trip_N * hop_scale_N * column_scale_N)
     scales = [np.asarray(vector, dtype=np.float32) for vector in vectors]
-    for array in (*scales, *(part for matrix in single for part in (matrix.data, matrix.indices, matrix.indptr))):
+    for array in (*scales, *(part for matrix in matrices for part in (matrix.data, matrix.indices, matrix.indptr))):
         array.flags.writeable = False
-    return TransitionGraph(*single, *scales)
+    return TransitionGraph(*matrices, *scales)
 
 
-def _strongest(counts: sp.csr_array, column_scale_N: npt.NDArray[np.float64], keep: int) -> sp.csr_array:
+def _keep_strongest(counts: sp.csr_array, column_scale_N: npt.NDArray[np.float64], keep: int) -> sp.csr_array:
     """Keep the `keep` strongest neighbours of each row, by damped counts; the lower column wins ties."""
     sizes = np.diff(counts.indptr)
     if not len(sizes) or sizes.max() <= keep:

@@ -103,7 +103,7 @@ def _describe(err: MmrecError) -> str:
 
 
 def _describe_bug(*, debug: bool) -> str:
-    """Words for an exception nobody foresaw; call it inside the `except` block."""
+    """The message for an unexpected exception; call it inside the `except` block."""
     kind = type(sys.exception()).__name__
     if debug:
         return f"{traceback.format_exc()}internal error: {kind}; this is a bug in mmrec"

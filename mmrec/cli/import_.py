@@ -82,7 +82,7 @@ def import_(
         mmrec import shopify products_export.csv --events orders_export.csv --out shop
         mmrec import google-merchant feed.xml --events events.csv --out shop
     """
-    from mmrec.data.writing import FORMATS
+    from mmrec.data.table_files import FORMATS
 
     sink = Output(json=json, quiet=quiet)
     _check_arguments(kind, source, out, reviews, metadata)

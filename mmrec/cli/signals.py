@@ -17,13 +17,13 @@ from types import FrameType
 STOPPED = 143
 """Exit status of a command that SIGTERM ended."""
 GOES_ON = ("adapt", "embed", "fit", "fold")
-"""Commands that go on where they were when they are given again."""
+"""Commands that continue where they stopped when they are run again."""
 _FRESH = "--fresh"
 """With it they do not."""
 
 
 class TerminationError(BaseException):
-    """SIGTERM came. Like KeyboardInterrupt no Exception, so that nobody on the way takes it for a failure."""
+    """SIGTERM was received. Like KeyboardInterrupt not an `Exception`, so that no handler takes it for a failure."""
 
 
 class Termination:
@@ -61,7 +61,7 @@ def take_sigterm() -> Iterator[Termination]:
 
 
 def stopped_message(arguments: Sequence[str]) -> str:
-    """What to say of a command that SIGTERM has ended, and how to go on."""
+    """The message of a command that SIGTERM has ended, and how to continue."""
     name = next((word for word in arguments if not word.startswith("-")), "")
     if name in GOES_ON and _FRESH in arguments:
         again = shlex.join(["mmrec", *(word for word in arguments if word != _FRESH)])

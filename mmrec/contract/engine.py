@@ -38,7 +38,7 @@ from mmrec.errors import MmrecError
 
 
 class Questions(Protocol):
-    """What can be asked of one state of a catalogue, or of an engine as it is when it is asked.
+    """Requests that one state of a catalogue, or the current state of an engine, answers.
 
     The batch law: each list call returns one entry per request, in the same order, and an entry is either the result
     or the error of that request alone. All entries of one call are from one state, which each of them names. Calls may

@@ -1,7 +1,7 @@
 """Converts a column of any Arrow type to text, so that each type keeps its meaning.
 
 Unit of work: one column. Numbers are the shortest decimal text of their own width (a 32-bit 12.99 is ``12.99``),
-decimals are written out, NaN is no value and an infinity is ``inf``. Dates and moments are ISO 8601 with at most six
+decimals are written out, NaN is no value and an infinity is ``inf``. Dates and timestamps are ISO 8601 with at most six
 digits of a second, in UTC with ``Z`` where the type has a time zone and without a zone where it has none; durations
 are seconds. Lists are joined by ``|``, structs and maps are JSON, fixed-size bytes are hexadecimal, other bytes are
 UTF-8. Needs numpy and pyarrow alone. Knows nothing of files.
@@ -38,9 +38,9 @@ def as_text(column: Any) -> Any:
 
 
 def plain_array(column: Any) -> Any:
-    """A column as one array of values of their own: not chunked, and without dictionaries, runs and extensions.
+    """A column as one plain array: not chunked, and without dictionary, run-end or extension encoding.
 
-    The storage of a type that this library knows nothing of is taken for its value.
+    Of an unknown extension type, the storage is the value.
     """
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], type=column.type)
@@ -55,7 +55,7 @@ def plain_array(column: Any) -> Any:
     if isinstance(kind, pa.BaseExtensionType):
         storage = column.storage
         if kind.extension_name == "arrow.uuid":
-            return _each(storage, lambda value: str(uuid.UUID(bytes=value)))
+            return _map_values(storage, lambda value: str(uuid.UUID(bytes=value)))
         if kind.extension_name == "arrow.bool8":
             return pc.not_equal(storage, 0)
         return plain_array(storage)
@@ -63,7 +63,7 @@ def plain_array(column: Any) -> Any:
 
 
 def value_text(value: object) -> str:
-    """One value of JSON as text: lists are joined by ``|``, mappings stay JSON, null and NaN are ''."""
+    """A JSON value as text: lists are joined by ``|``, mappings stay JSON, null and NaN are ''."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -85,43 +85,44 @@ def _text(array: Any) -> Any:
     if pa.types.is_floating(kind):
         return _floats(array)
     if pa.types.is_decimal(kind):
-        return _each(array, lambda value: format(value, "f"))
+        return _map_values(array, lambda value: format(value, "f"))
     if pa.types.is_date(kind):
-        days = _numbers(array) // (1 if pa.types.is_date32(kind) else _DAY_MS)
+        days = _stored_numbers(array) // (1 if pa.types.is_date32(kind) else _DAY_MS)
         return _from_numpy(np.datetime_as_string(days.astype("datetime64[D]")), array)
     if pa.types.is_timestamp(kind):
-        return _moments(array)
+        return _timestamps(array)
     if pa.types.is_time(kind):
         return _without_zeros(array.cast(TEXT))
     if pa.types.is_duration(kind):
         scale = _PER_SECOND[kind.unit]
-        return _without_zeros(_each(array.cast(pa.int64()), lambda value: format(Decimal(value) / scale, "f")))
+        return _without_zeros(_map_values(array.cast(pa.int64()), lambda value: format(Decimal(value) / scale, "f")))
     if pa.types.is_fixed_size_binary(kind):
-        return _each(array, bytes.hex)
+        return _map_values(array, bytes.hex)
     if _is_list(kind):
         return _lists(array)
     if pa.types.is_struct(kind) or pa.types.is_map(kind):
-        return _of([None if value is None else json.dumps(value, ensure_ascii=False) for value in json_values(array)])
+        return _text_array(
+            [None if value is None else json.dumps(value, ensure_ascii=False) for value in json_values(array)]
+        )
     try:
         return array.cast(TEXT)
     except pa.ArrowNotImplementedError:
-        return _each(array, str)
+        return _map_values(array, str)
 
 
 def _floats(array: Any) -> Any:
     numbers = array.to_numpy(zero_copy_only=False)  # NaN where there is none
-    texts = _of(numbers.astype(str))
+    texts = _text_array(numbers.astype(str))
     return pc.if_else(pa.array(np.isnan(numbers)), pa.scalar(None, TEXT), texts)
 
 
-def _moments(array: Any) -> Any:
+def _timestamps(array: Any) -> Any:
     unit = array.type.unit
-    # Our dates have at most six digits of a second.
-    numbers = _numbers(array)
+    numbers = _stored_numbers(array)
     if unit == "ns":
-        numbers, unit = numbers // 1000, "us"
-    moments = numbers.astype(f"datetime64[{unit}]")
-    texts = _without_zeros(_from_numpy(np.datetime_as_string(moments), array))
+        numbers, unit = numbers // 1000, "us"  # at most six digits of a second
+    times = numbers.astype(f"datetime64[{unit}]")
+    texts = _without_zeros(_from_numpy(np.datetime_as_string(times), array))
     return (
         texts
         if array.type.tz is None
@@ -132,11 +133,11 @@ def _moments(array: Any) -> Any:
 def _lists(array: Any) -> Any:
     entries = iter(as_text(pc.list_flatten(array)).to_pylist())
     lengths = pc.list_value_length(array).to_pylist()
-    return _of([None if n is None else "|".join(filter(None, islice(entries, n))) for n in lengths])
+    return _text_array([None if n is None else "|".join(filter(None, islice(entries, n))) for n in lengths])
 
 
 def json_values(column: Any) -> list[Any]:
-    """The values of a column as JSON has them; what JSON has no form for is text. Length: rows."""
+    """The values of a column as JSON values; types that JSON lacks become text. Length: rows."""
     array = plain_array(column)
     kind = array.type
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
@@ -153,7 +154,9 @@ def json_values(column: Any) -> list[Any]:
         names = [field.name for field in kind]
         columns = [json_values(array.field(index)) for index in range(kind.num_fields)]
         rows = zip(*columns, strict=True) if columns else iter([()] * len(array))
-        return [dict(zip(names, row, strict=True)) if there else None for row, there in zip(rows, valid, strict=True)]
+        return [
+            dict(zip(names, row, strict=True)) if is_valid else None for row, is_valid in zip(rows, valid, strict=True)
+        ]
     if pa.types.is_map(kind):
         lists = array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
         pairs = pc.list_flatten(lists)
@@ -163,27 +166,27 @@ def json_values(column: Any) -> list[Any]:
     return list(_text(array).to_pylist())
 
 
-def _numbers(array: Any) -> Any:
-    """What is stored of dates and moments, 0 where there is none. Shape: (rows,), int64."""
+def _stored_numbers(array: Any) -> Any:
+    """The stored integers of dates and timestamps, 0 for null. Shape: (rows,), int64."""
     bits = pa.int32() if array.type.bit_width == 32 else pa.int64()
     return pc.fill_null(array.cast(bits), 0).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _each(array: Any, write: Callable[[Any], str]) -> Any:
-    return _of([None if value is None else write(value) for value in array.to_pylist()])
+def _map_values(array: Any, write: Callable[[Any], str]) -> Any:
+    return _text_array([None if value is None else write(value) for value in array.to_pylist()])
 
 
-def _of(values: Sequence[str | None] | npt.NDArray[np.str_]) -> Any:
+def _text_array(values: Sequence[str | None] | npt.NDArray[np.str_]) -> Any:
     return pa.array(values, TEXT)
 
 
 def _from_numpy(texts: npt.NDArray[np.str_], array: Any) -> Any:
     """Texts with the nulls of another array."""
-    return pc.if_else(array.is_valid(), _of(texts), pa.scalar(None, TEXT))
+    return pc.if_else(array.is_valid(), _text_array(texts), pa.scalar(None, TEXT))
 
 
 def _without_zeros(texts: Any) -> Any:
-    """Times and numbers without the zeros that end their fraction."""
+    """Times and numbers without trailing zeros in the fraction."""
     return pc.replace_substring_regex(pc.replace_substring_regex(texts, r"\.0+$", ""), r"(\.[0-9]*[1-9])0+$", r"\1")
 
 

@@ -1,9 +1,8 @@
-"""Looks at a whole dataset folder, pictures included, and reports what is there and everything wrong with it.
+"""Checks a whole dataset folder, pictures included, and reports its contents and every problem.
 
-Knows nothing about terminals. Tables are read the way `read_dataset` reads them, so a dataset without errors
-here is used whole there; pictures are decoded one by one, in a few threads (Pillow lets go of the interpreter
-meanwhile). A report stays small: findings are counted by kind, and passed one by one to a callback that
-wants all of them.
+Knows nothing about terminals. Tables are read as `read_dataset` reads them, so a dataset without errors here is used
+whole there; pictures are decoded in a few threads (Pillow releases the interpreter lock). A report stays small: it
+counts findings by kind, and a callback gets all of them.
 """
 
 from __future__ import annotations
@@ -26,26 +25,26 @@ from mmrec.data.column_report import ColumnReport, WordsExample
 from mmrec.data.interactions import Interactions
 from mmrec.data.loading import Loaded, load_tables
 from mmrec.data.pictures import PictureStore, decode_picture, is_url
-from mmrec.data.problems import Problem, ProblemGroup, ProblemLog, shown
+from mmrec.data.problems import Problem, ProblemGroup, ProblemLog, quoted
 from mmrec.data.repeated_events import Repeats
 from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.errors import InvalidDatasetError, InvalidImageError
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 _THREADS = 8
-_AT_ONCE = 1024
-"""Pictures handed to the threads in one go, so that a million of them need no million futures."""
-_SMALL = 64
-"""A JPEG is decoded at a fraction of its size: every byte is still read, at an eighth of the time."""
-_MANY_EXACT, _MANY_CONSECUTIVE = 0.01, 0.05
-"""Shares of the events from which on repeats are warned of."""
-_ASKED_FROM = 3
-"""Events of a user of whom `mmrec fit` can hold some out."""
+_BATCH = 1024
+"""Pictures given to the threads at a time, which bounds the number of futures."""
+_DECODE_SIDE = 64
+"""Side in pixels at which a JPEG is decoded: every byte is still read, in an eighth of the time."""
+_WARN_EXACT, _WARN_CONSECUTIVE = 0.01, 0.05
+"""Shares of repeated events, in [0, 1], from which on there is a warning."""
+_MIN_EVENTS = 3
+"""Fewest events of a user that `mmrec fit` can hold some out of."""
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What was found in a dataset folder.
+    """Contents and problems of a dataset folder.
 
     Attributes:
         dataset: The folder.
@@ -56,7 +55,7 @@ class CheckReport:
         listed_users: Rows of the users table; None when there is no such table.
         with_picture: Share of the items whose picture was decoded, 0 to 1.
         with_words: Share of the items with a title, a description or a value in another column of words, 0 to 1.
-        without_content: Items that have no words and name no picture: nothing is like them.
+        without_content: Items without words and without a picture: no similar items can be found for them.
         with_events: Share of the items that are in an event, 0 to 1.
         users_with_three: Users with 3 events or more, of whom `mmrec fit` can hold some out.
         time_column: ``timestamp``, ``position``, or '' without events.
@@ -66,7 +65,7 @@ class CheckReport:
         columns: How each attribute of the items is read.
         words: The words of three items, as the text encoder gets them without a ``--template``.
         repeats: Events that repeat earlier ones.
-        tables: What became of the rows of items and events.
+        tables: How many rows of items and events are used, left out or excluded.
         event_columns: How the columns of the events are read.
         problems: Every finding, counted by kind.
     """
@@ -100,12 +99,12 @@ class CheckReport:
 
     @property
     def errors(self) -> int:
-        """Number of findings that cost a row, a picture or the dataset."""
+        """Number of findings that make a row, a picture or the dataset unusable."""
         return sum(group.count for group in self.problems if group.severity == "error")
 
     @property
     def warnings(self) -> int:
-        """Number of findings that cost nothing."""
+        """Number of findings that leave everything usable."""
         return sum(group.count for group in self.problems if group.severity == "warning")
 
 
@@ -121,8 +120,8 @@ def check_dataset(
     Args:
         path: The folder.
         progress: Reports the pictures.
-        every: Is given all findings, some at a time; the report holds the first few of each kind.
-        now: Later events are warned of, with a zone; None for the clock's.
+        every: Called with all findings, some at a time; the report holds the first few of each kind.
+        now: Time with a zone; later events get a warning. None: the current time.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -136,10 +135,10 @@ def check_dataset(
     items = len(catalogue) if catalogue is not None else 0
     event_rows = events.summary.rows if events is not None else 0
     progress.finish(f"{items:,} items, {event_rows:,} events")
-    looked = ColumnCheck()
+    column_check = ColumnCheck()
     if catalogue is not None:
-        looked = check_columns(catalogue, loaded.settings, loaded.items_file, loaded.item_lines_N)
-        log.extend(looked.problems)
+        column_check = check_columns(catalogue, loaded.settings, loaded.items_file, loaded.item_lines_N)
+        log.extend(column_check.problems)
     repeats = _check_repeats(loaded, log)
     decoded = _check_pictures(root, loaded, log, progress)
     time_column = events.time_column if events is not None else ""
@@ -152,16 +151,16 @@ def check_dataset(
         event_rows=event_rows,
         listed_users=loaded.user_rows,
         with_picture=decoded / items if items else 0.0,
-        with_words=float(looked.has_words_N.mean()) if items else 0.0,
-        without_content=_without_content(catalogue, looked) if catalogue is not None else 0,
+        with_words=float(column_check.has_words_N.mean()) if items else 0.0,
+        without_content=_without_content(catalogue, column_check) if catalogue is not None else 0,
         with_events=len(np.unique(interactions.items_E)) / items if items else 0.0,
-        users_with_three=int((interactions.lengths_U >= _ASKED_FROM).sum()),
+        users_with_three=int((interactions.lengths_U >= _MIN_EVENTS).sum()),
         time_column=time_column,
         first=first,
         last=last,
         density=_density(interactions, items),
-        columns=looked.columns,
-        words=looked.words,
+        columns=column_check.columns,
+        words=column_check.words,
         repeats=repeats,
         tables=loaded.summary.tables,
         event_columns=loaded.summary.event_columns,
@@ -169,19 +168,19 @@ def check_dataset(
     )
 
 
-def _without_content(catalogue: Catalogue, looked: ColumnCheck) -> int:
-    return sum(not words and not ref for words, ref in zip(looked.has_words_N, catalogue.images, strict=True))
+def _without_content(catalogue: Catalogue, column_check: ColumnCheck) -> int:
+    return sum(not words and not ref for words, ref in zip(column_check.has_words_N, catalogue.images, strict=True))
 
 
 def _check_repeats(loaded: Loaded, log: ProblemLog) -> Repeats:
-    """Count repeats, and warn where there are so many that they change what is learned and measured."""
+    """Count repeated events, and warn where so many distort training and evaluation."""
     repeats = loaded.events.repeats if loaded.events is not None else Repeats(0, 0, 0, 0)
 
     def warn(kind: str, count: int, words: str) -> None:
         message = f"{count:,} of {repeats.events:,} events ({count / repeats.events:.1%}) {words}"
         log.append(Problem(loaded.events_file, 0, "", kind, message, severity="warning"))
 
-    if repeats.events and repeats.exact >= _MANY_EXACT * repeats.events:
+    if repeats.events and repeats.exact >= _WARN_EXACT * repeats.events:
         warn(
             "repeated event",
             repeats.exact,
@@ -189,7 +188,7 @@ def _check_repeats(loaded: Loaded, log: ProblemLog) -> Repeats:
             "piece that was bought",
         )
     consecutive = repeats.consecutive - repeats.exact
-    if repeats.events and consecutive >= _MANY_CONSECUTIVE * repeats.events:
+    if repeats.events and consecutive >= _WARN_CONSECUTIVE * repeats.events:
         warn(
             "item again",
             consecutive,
@@ -200,7 +199,7 @@ def _check_repeats(loaded: Loaded, log: ProblemLog) -> Repeats:
 
 
 def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progress) -> int:
-    """Decode the picture of every item that names one; the number of items whose picture is sound."""
+    """Decode the picture of every item that names one; returns the number of items with a sound picture."""
     if loaded.catalogue is None:
         return 0
     encoded = pa.array(loaded.catalogue.images, pa.large_string()).dictionary_encode()
@@ -213,16 +212,16 @@ def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progr
         urls = sum(int(items_P[place]) for place in unfetched)
         message = f"{urls:,} pictures are URLs that were not fetched; `mmrec fetch {root} --hosts HOST` brings them in"
         log.append(Problem(loaded.items_file, 0, "image", "picture not fetched", message, severity="warning"))
-    looked_at = [place for place, ref in enumerate(refs) if ref and place not in unfetched]
-    if not looked_at:
+    checked = [place for place, ref in enumerate(refs) if ref and place not in unfetched]
+    if not checked:
         return 0
     missing_P = np.zeros(len(refs), dtype=np.bool_)
     unreadable: dict[int, str] = {}
     sound = 0
-    progress.start("pictures", len(looked_at), "pictures")
+    progress.start("pictures", len(checked), "pictures")
     with store:
         try:
-            for place, found in zip(looked_at, _looked_at(store, (refs[place] for place in looked_at)), strict=True):
+            for place, found in zip(checked, _picture_errors(store, (refs[place] for place in checked)), strict=True):
                 progress.advance()
                 if found is None:
                     missing_P[place] = True
@@ -247,32 +246,32 @@ def _check_pictures(root: Path, loaded: Loaded, log: ProblemLog, progress: Progr
 
     unreadable_P = np.zeros(len(refs), dtype=np.bool_)
     unreadable_P[list(unreadable)] = True
-    report("unreadable picture", unreadable_P, lambda place: f"image is {shown(refs[place])}: {unreadable[place]}")
+    report("unreadable picture", unreadable_P, lambda place: f"image is {quoted(refs[place])}: {unreadable[place]}")
     report(
         "missing picture",
         missing_P,
-        lambda place: f"image is {shown(refs[place])}, which is neither in images/ nor in images.zip; add the file",
+        lambda place: f"image is {quoted(refs[place])}, which is neither in images/ nor in images.zip; add the file",
     )
     return sound
 
 
-def _looked_at(store: PictureStore, refs: Iterable[str]) -> Iterator[str | None]:
-    """What is wrong with each picture: None where it is not there, '' where it is sound."""
+def _picture_errors(store: PictureStore, refs: Iterable[str]) -> Iterator[str | None]:
+    """The error of each picture: None where it is missing, '' where it is sound."""
 
-    def look(ref: str) -> str | None:
+    def picture_error(ref: str) -> str | None:
         try:
             data = store.read(ref)
             if data is None:
                 return None
-            decode_picture(data, size_hint=_SMALL)
+            decode_picture(data, size_hint=_DECODE_SIDE)
         except InvalidImageError as err:
             return err.message
         return ""
 
     rest = iter(refs)
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-        while chunk := list(islice(rest, _AT_ONCE)):
-            yield from pool.map(look, chunk)
+        while chunk := list(islice(rest, _BATCH)):
+            yield from pool.map(picture_error, chunk)
 
 
 def _dates(interactions: Interactions) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The part of a check about the columns of the items: how they are read, which are words, wrong settings.
+"""Checks the columns of the items: how they are read, which of them are words, and settings that do not fit.
 
 The unit of work is one catalogue with the settings of its folder. Knows nothing about events and pictures.
 """
@@ -15,27 +15,27 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.column_report import ColumnReport, WordsExample, describe_columns, words_examples
-from mmrec.data.problems import Problem, shown
+from mmrec.data.problems import Problem, quoted
 from mmrec.data.settings import SETTINGS_FILE, DatasetSettings
 from mmrec.data.word_columns import find_words
 from mmrec.errors import InvalidArgumentError
 
-_NOTHING = np.zeros(0, np.bool_)
+_NO_FLAGS = np.zeros(0, np.bool_)
 
 
 class ColumnCheck(NamedTuple):
-    """What was found.
+    """Result of `check_columns`.
 
     Attributes:
         columns: How each attribute is read.
         words: The words of three items.
         has_words_N: Which items have words. Shape: (N,), bool.
-        problems: Values that do not fit what settings say, and templates that cannot be used.
+        problems: Values that do not fit the configured kind, and templates that cannot be used.
     """
 
     columns: tuple[ColumnReport, ...] = ()
     words: tuple[WordsExample, ...] = ()
-    has_words_N: npt.NDArray[np.bool_] = _NOTHING
+    has_words_N: npt.NDArray[np.bool_] = _NO_FLAGS
     problems: tuple[Problem, ...] = ()
 
 
@@ -45,8 +45,8 @@ def setting_problems(settings: DatasetSettings, catalogue: Catalogue) -> Iterato
         for name in names:
             if name not in catalogue.attributes:
                 message = (
-                    f"{part} names {shown(name)}, which is no attribute of the items; those are "
-                    f"{', '.join(map(shown, catalogue.attributes)) or 'none'}"
+                    f"{part} names {quoted(name)}, which is no attribute of the items; those are "
+                    f"{', '.join(map(quoted, catalogue.attributes)) or 'none'}"
                 )
                 yield Problem(SETTINGS_FILE, 0, name, "unusable settings", message)
 
@@ -54,7 +54,7 @@ def setting_problems(settings: DatasetSettings, catalogue: Catalogue) -> Iterato
 def check_columns(
     catalogue: Catalogue, settings: DatasetSettings, file: str, lines_N: npt.NDArray[np.int64]
 ) -> ColumnCheck:
-    """How columns are read and items are worded.
+    """Describe how each column is read and what text the items give.
 
     Args:
         catalogue: The items.
@@ -73,8 +73,8 @@ def check_columns(
         if column.misfits:
             message = (
                 f"{column.name} is {column.kind} by dataset.toml, which does not fit {column.misfits:,} of its values, "
-                f"the first of them {shown(column.misfit)}; they count as missing in comparisons: correct them, or the "
-                "setting"
+                f"the first of them {quoted(column.misfit)}; they count as missing in comparisons: correct them, or "
+                "the setting"
             )
             problems.append(Problem(file, column.misfit_row, column.name, "misfit values", message, severity="warning"))
     return ColumnCheck(columns, words_examples(catalogue, words), catalogue.has_words(words), tuple(problems))

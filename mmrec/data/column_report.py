@@ -1,4 +1,4 @@
-"""How the columns of a catalogue are read, for a person to look at: kind, examples, and what is doubtful.
+"""Describes for a person how the columns of a catalogue are read: kind, examples, and doubtful readings.
 
 The unit of work is one column. Pure functions of the catalogue; knows nothing about files and terminals.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.catalogue.column_kinds import FAMILIES, NAMES, Tally, example_of, setting_for, tally_of, whatever_is_odd
+from mmrec.catalogue.column_kinds import FAMILIES, NAMES, Tally, example_of, setting_for, tally_of, text_reason
 from mmrec.catalogue.item_words import ItemWords, item_text
 from mmrec.catalogue.written_values import read_value
 
@@ -30,15 +30,15 @@ class ColumnReport:
     Attributes:
         name: Of the column.
         kind: One of `mmrec.catalogue.column_kinds.COLUMN_KINDS`.
-        configured: Whether the kind is what ``dataset.toml`` says.
+        configured: Whether ``dataset.toml`` sets the kind.
         words: Whether the column is among the words of an item.
-        distinct: Different values; blank ones are none.
+        distinct: Different values, blank ones not counted.
         missing: Share of the items without a value, 0 to 1.
-        examples: Up to three different values, each with what it is read as.
-        misfits: Values that do not fit the kind that ``dataset.toml`` says; they are missing in comparisons.
+        examples: Up to three different values, each with its reading.
+        misfits: Values that do not fit the kind in ``dataset.toml``; comparisons treat them as missing.
         misfit: The first of them; empty for none.
         misfit_row: Its row in the items table (line, or row of a Parquet file); 0 for none.
-        remark: What is doubtful, and what decides it; empty for nothing.
+        remark: What is doubtful, and the setting that decides it; empty for nothing.
     """
 
     name: str
@@ -70,15 +70,15 @@ class WordsExample:
 def describe_columns(
     catalogue: Catalogue, words: ItemWords, lines_N: npt.NDArray[np.int64]
 ) -> tuple[ColumnReport, ...]:
-    """How every attribute is read.
+    """Describe how every attribute is read.
 
     Args:
         catalogue: The items.
-        words: What of an item is words.
+        words: Which columns are words.
         lines_N: Line of each item in the table, for remarks. Shape: (N,), int64.
     """
     return tuple(
-        _described(name, values, catalogue.kinds.get(name, ""), words, lines_N)
+        _describe_column(name, values, catalogue.kinds.get(name, ""), words, lines_N)
         for name, values in catalogue.attributes.items()
     )
 
@@ -94,7 +94,7 @@ def words_examples(catalogue: Catalogue, words: ItemWords) -> tuple[WordsExample
     return tuple(WordsExample(record.item_id, item_text(record, words)) for record in records)
 
 
-def _described(
+def _describe_column(
     name: str, values: Sequence[str], configured: str, words: ItemWords, lines_N: npt.NDArray[np.int64]
 ) -> ColumnReport:
     first_rows: dict[str, int] = {}
@@ -130,7 +130,7 @@ def _misfits(values: Sequence[str], configured: str) -> tuple[int, int | None]:
 
 
 def _examples(distinct: Sequence[str], kind: str, *, configured: bool) -> Iterator[tuple[str, str]]:
-    """Values that show how the column is read: first those that are written in another way."""
+    """Values with their readings; those whose reading differs from the text come first."""
     fits = {text: _read_as(kind, text, configured=configured) for text in distinct[:1000]}
     chosen = sorted(fits, key=lambda text: fits[text] == text)[:_EXAMPLES]
     return ((text, fits[text]) for text in chosen)
@@ -152,19 +152,19 @@ def _read_as(kind: str, text: str, *, configured: bool) -> str:
 
 
 def _remark(name: str, tally: Tally, values: Sequence[str], lines_N: npt.NDArray[np.int64]) -> str:
-    """What is doubtful about the kind that the values agree on."""
+    """What is doubtful about an inferred kind."""
     family = FAMILIES[tally.kind]
     if family != "text":
         return _typed_remark(name, tally, values)
-    if not tally.leading or (2 * tally.led < tally.present and not tally.open_readings):
+    if not tally.leading or (2 * tally.leading_count < tally.present and not tally.open_readings):
         return ""
-    clause, row = whatever_is_odd(tally, values)
+    clause, row = text_reason(tally, values)
     place = f" (row {lines_N[row]})" if row is not None else ""
-    counted = f"{tally.led:,} of {tally.present:,} values are {NAMES[tally.leading]}"
+    counted = f"{tally.leading_count:,} of {tally.present:,} values are {NAMES[tally.leading]}"
     remedy = f"dataset.toml decides: [columns] {name} = {setting_for(tally)}"
     if tally.open_readings:
         return f"text, for {clause}{place}; {remedy}"
-    if tally.led == tally.present and tally.mixed_units:
+    if tally.leading_count == tally.present and tally.mixed_units:
         return f"text, for {clause}{place}; give each a column of its own"
     return f"text, for {clause}{place}; {counted}; {remedy}"
 
@@ -190,6 +190,6 @@ def _configured_remark(tally: Tally, configured: str) -> str:
 
 
 def _all_compact(values: Sequence[str]) -> bool:
-    """Whether all numbers are like 20240531."""
+    """Whether all numbers look like 20240531."""
     distinct = {text.strip() for text in values} - {""}
     return all(len(text) == 8 and read_value("date", text, configured=True) is not None for text in distinct)

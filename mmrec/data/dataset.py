@@ -1,4 +1,4 @@
-"""A dataset folder, read: the catalogue, who did what, and where the pictures are.
+"""Reads a dataset folder: the catalogue, the interactions, and where the pictures are.
 
 The folder holds ``items.{parquet,csv,tsv,jsonl}`` with `item_id` and any of `title`, `description`, `image`;
 every further column is an attribute. ``events.*`` has `user_id`, `item_id`, and `timestamp` (`mmrec.data.time_parsing`)
@@ -29,7 +29,7 @@ from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
 Need = Literal["", "picture", "words"]
 
-_ASIDE = {"picture": "without a picture", "words": "without words"}
+_EXCLUDED = {"picture": "without a picture", "words": "without words"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +42,10 @@ class Dataset:
         catalogue: The items.
         interactions: Positive events of these items; without an events table there are none.
         pictures: Where the items' pictures are read from.
-        rejected: Items that users sent back, removed or rated low, and have not taken again since, as one event each.
-        settings: What ``dataset.toml`` says.
-        summary: What became of the rows of the tables.
-        problems: What is wrong with the tables, by kind.
+        rejected: Pairs of user and item whose latest event is negative (returned, removed, rated low), one event each.
+        settings: From ``dataset.toml``.
+        summary: How many rows of the tables are used.
+        problems: Problems of the tables, by kind.
     """
 
     root: Path
@@ -60,7 +60,7 @@ class Dataset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What somebody has to know before the dataset is used: rows that are not, columns without effect, warnings."""
+        """Sentences for the user: rows that are not used, columns without effect, warnings."""
         warnings = [
             f"{group.file or self.name}: {group.count:,} x {group.kind}" + (f": {group.hint}" if group.hint else "")
             for group in self.problems
@@ -85,11 +85,11 @@ def read_dataset(
     Args:
         path: The folder.
         require: ``picture`` keeps only items whose picture is there, ``words`` only items with a title, a
-            description or a value in another column of words; the events of the others are set aside with them.
-        max_left_out: The largest share of the rows of a table that may be left out, in [0, 1]; None for what
-            ``dataset.toml`` says, or a tenth.
-        min_rating: Events with a rating below it are negative; 0: every rating counts; None: as ``dataset.toml``
-            says, or by the scale of the ratings.
+            description or a value in another column of words; the events of the other items are excluded too.
+        max_left_out: The largest share of the rows of a table that may be left out, in [0, 1]; None: as in
+            ``dataset.toml``, or a tenth.
+        min_rating: Events with a rating below it are negative; 0: every rating counts; None: as in
+            ``dataset.toml``, or by the scale of the ratings.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -126,7 +126,7 @@ def read_dataset(
         before = interactions.events
         catalogue, interactions = catalogue.take(keep_N), interactions.restrict_items(new_rows_N)
         rejected = rejected.restrict_items(new_rows_N)
-        summary = summary.with_set_aside(int((~keep_N).sum()), before - interactions.events, _ASIDE[require])
+        summary = summary.with_excluded(int((~keep_N).sum()), before - interactions.events, _EXCLUDED[require])
     return Dataset(
         root=root,
         name=root.resolve().name,

@@ -1,12 +1,12 @@
-"""Parses CSV and TSV in blocks of bytes that are cut at the ends of rows.
+"""Parses CSV and TSV in blocks of bytes that end at row ends.
 
-A field may stand in double quotes where the dialect has them: it ends at the next quote that is not doubled, and what
-follows must be a delimiter or the end of the row. A quote inside a field that does not begin with one is an ordinary
-character. A row that breaks the rules costs itself alone: reading goes on at the next line. A quoted field may go over
-so many lines and bytes; beyond these its quotes count as unmatched.
+Where the dialect has quotes, a quoted field ends at the next quote that is not doubled, and a delimiter or the end of
+the row must follow. A quote inside an unquoted field is an ordinary character. A malformed row is left out alone, and
+reading continues at the next line. A quoted row may span `MOST_LINES` lines and `MOST_BYTES` bytes; beyond these its
+quotes count as unmatched.
 
-A block in which every row keeps to the rules is parsed by Arrow; a block that has anything else in it is parsed row by
-row here, with the same result for the rows that are good. Knows nothing of what the columns mean.
+A block of well-formed rows is parsed by Arrow; any other block is parsed row by row here, with the same result for its
+well-formed rows. Knows nothing of what the columns mean.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from mmrec.data.text_files import MAX_LINE_BYTES
 MOST_LINES, MOST_BYTES = 1000, 2**20
 """Lines and bytes that one quoted row may span before its quotes count as unmatched."""
 _SMALL = 2**16
-"""Bytes of a block that are parsed row by row when there is something in them that Arrow does not take."""
+"""Bytes that are parsed row by row around a row that Arrow cannot parse."""
 _UNMATCHED = 'the quotes of the row that starts here do not match; write a quote inside quotes as ""'
 _QUOTE, _NEWLINE, _RETURN = b'"'[0], b"\n"[0], b"\r"[0]
 
 
 class Fault(NamedTuple):
-    """What is wrong with one row: the line it was found on, a kind as in `Problem`, and a message."""
+    """The error of one row: its line, a kind as in `Problem`, and a message."""
 
     line: int
     kind: str
@@ -40,7 +40,7 @@ class Fault(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One row: the line it starts on, its fields, what is wrong with it, and where the next one starts."""
+    """One row: the line it starts on, its fields, its error, and the byte and line where the next row starts."""
 
     line: int
     fields: list[str]
@@ -50,12 +50,12 @@ class Record(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Rows that stand together.
+    """Consecutive rows.
 
     Attributes:
         columns: One large-string array for each column of the header. Length of each: R.
         lines: The line on which each row starts. Shape: (R,), int64.
-        faults: What is wrong with a row, by its index; its fields are what can be made of it.
+        faults: Error of a row, by its index; its fields are then incomplete.
     """
 
     columns: list[Any]
@@ -64,15 +64,15 @@ class Block(NamedTuple):
 
 
 def first_record(data: bytes, dialect: Dialect) -> Record | None:
-    """The header: the first row that is not blank, behind what stands above it; None where there is none."""
+    """The header: the first row that is not blank, after the lines above it; None where there is none."""
     at, line = 0, 1
     for _ in range(dialect.above):
         at, line = data.find(b"\n", at) + 1, line + 1
-    return _record(data, at, line, dialect, True)
+    return _next_record(data, at, line, dialect, True)
 
 
 def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str], header: Record) -> Iterator[Block]:
-    """All rows behind the header.
+    """All rows after the header.
 
     Args:
         pieces: The file.
@@ -80,15 +80,15 @@ def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str], he
         names: The columns.
         header: The result of `first_record` for the start of the file.
     """
-    data, line, whole, above = b"", header.end_line, False, header.end
+    data, line, at_end, above = b"", header.end_line, False, header.end
     overlong = False  # whether the start of a row that is too long has been dropped
-    while not whole:
+    while not at_end:
         piece = next(pieces, b"")
-        whole = not piece
+        at_end = not piece
         data += piece
         if overlong:
             end = data.find(b"\n")
-            if end < 0 and not whole:
+            if end < 0 and not at_end:
                 data = b""
                 continue
             yield _too_long(line, names)
@@ -100,15 +100,15 @@ def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str], he
         while at < len(data):
             window = data[at : at + size] if at or size < len(data) else data
             last = at + len(window) == len(data)
-            cut = _cut(window, dialect, whole and last)
-            block = None if cut is None else _by_arrow(window, cut, line, dialect, names)
-            if cut is not None and block is not None:
-                used, line = cut.end, line + cut.lines
+            rows = _well_formed_rows(window, dialect, at_end and last)
+            block = None if rows is None else _parse_with_arrow(window, rows, line, dialect, names)
+            if rows is not None and block is not None:
+                used, line = rows.end, line + rows.lines
             elif len(window) > least:
-                size = least  # so that few rows beside those that need it are parsed one by one
+                size = least  # so that few well-formed rows are parsed one by one
                 continue
             else:
-                block, used, line = _by_rows(window, line, dialect, names, whole and last)
+                block, used, line = _parse_rows(window, line, dialect, names, at_end and last)
             if not used:
                 if last:
                     break
@@ -118,7 +118,7 @@ def parse_blocks(pieces: Iterator[bytes], dialect: Dialect, names: list[str], he
                 yield block
             at, least = at + used, _SMALL
         data = data[at:]
-        if not whole and len(data) > MAX_LINE_BYTES and data.find(b"\n", 0, MAX_LINE_BYTES + 1) < 0:
+        if not at_end and len(data) > MAX_LINE_BYTES and data.find(b"\n", 0, MAX_LINE_BYTES + 1) < 0:
             data, overlong = b"", True
 
 
@@ -132,13 +132,13 @@ def _too_long(line: int, names: list[str]) -> Block:
 # --- row by row ---------------------------------------------------------------------------------------------
 
 
-def _by_rows(data: bytes, line: int, dialect: Dialect, names: list[str], whole: bool) -> tuple[Block, int, int]:
-    """Rows of a block with what is wrong with them, how many bytes they are, and the line behind them."""
+def _parse_rows(data: bytes, line: int, dialect: Dialect, names: list[str], at_end: bool) -> tuple[Block, int, int]:
+    """The rows of a block, how many bytes they take, and the line after them."""
     at, width = 0, len(names)
     rows: list[list[str]] = []
     lines: list[int] = []
     faults: dict[int, Fault] = {}
-    while (record := _record(data, at, line, dialect, whole)) is not None:
+    while (record := _next_record(data, at, line, dialect, at_end)) is not None:
         at, line = record.end, record.end_line
         fields, fault = record.fields, record.fault
         if fault is None and len(fields) != width:
@@ -148,8 +148,8 @@ def _by_rows(data: bytes, line: int, dialect: Dialect, names: list[str], whole: 
             fields = [*fields[:width], *[""] * (width - len(fields))]
         rows.append(fields)
         lines.append(record.line)
-    if whole:
-        at = len(data)  # blank lines are left
+    if at_end:
+        at = len(data)  # only blank lines remain
     return Block(_columns(rows, width), np.array(lines, dtype=np.int64), faults), at, line
 
 
@@ -157,12 +157,12 @@ def _columns(rows: list[list[str]], width: int) -> list[Any]:
     return [pa.array([row[column] for row in rows], TEXT) for column in range(width)]
 
 
-def _record(data: bytes, at: int, line: int, dialect: Dialect, whole: bool) -> Record | None:
-    """The next row that is not blank; None where there is none, or where its end has not come yet."""
+def _next_record(data: bytes, at: int, line: int, dialect: Dialect, at_end: bool) -> Record | None:
+    """The next row that is not blank; None where there is none, or where its end is not in `data` yet."""
     while at < len(data):
         end = data.find(b"\n", at)
         if end < 0:
-            if not whole:
+            if not at_end:
                 return None
             end = len(data)
         raw = data[at:end].removesuffix(b"\r")
@@ -171,69 +171,69 @@ def _record(data: bytes, at: int, line: int, dialect: Dialect, whole: bool) -> R
         at, line = end + 1, line + 1
     else:
         return None
-    behind = min(end + 1, len(data))
+    next_at = min(end + 1, len(data))
     if end - at > MAX_LINE_BYTES:
         message = f"the line has more than {MAX_LINE_BYTES:,} bytes; shorten it"
-        return Record(line, [], Fault(line, "malformed row", message), behind, line + 1)
+        return Record(line, [], Fault(line, "malformed row", message), next_at, line + 1)
     if not dialect.quoted or b'"' not in raw:
-        return _decoded(raw, raw.split(dialect.delimiter), line, behind, line + 1)
-    return _quoted_record(data, at, line, end, dialect, whole)
+        return _decoded(raw, raw.split(dialect.delimiter), line, next_at, line + 1)
+    return _quoted_record(data, at, line, end, dialect, at_end)
 
 
-def _quoted_record(data: bytes, at: int, line: int, end: int, dialect: Dialect, whole: bool) -> Record | None:
-    """A row of which the first line, up to `end`, has a quote in it."""
+def _quoted_record(data: bytes, at: int, line: int, end: int, dialect: Dialect, at_end: bool) -> Record | None:
+    """A row whose first line, up to `end`, has a quote."""
     delimiter = dialect.delimiter
-    behind = min(end + 1, len(data))
+    next_at = min(end + 1, len(data))
     limit = max(end, at + MOST_BYTES)
 
     def broken(message: str = _UNMATCHED) -> Record:
-        # What stands before the fault tells which row it is.
+        # The fields before the fault identify the row.
         fields = [field.decode("utf-8", "replace") for field in found]
-        return Record(line, fields, Fault(line, "malformed row", message), behind, line + 1)
+        return Record(line, fields, Fault(line, "malformed row", message), next_at, line + 1)
 
     found: list[bytes] = []
-    place = at
+    position = at
     while True:
-        if data[place : place + 1] == b'"':
-            close = place + 1
+        if data[position : position + 1] == b'"':
+            close = position + 1
             while True:
                 close = data.find(b'"', close, limit)
                 if close < 0 or data[close + 1 : close + 2] != b'"':
                     break
                 close += 2
-            if close < 0 and limit > len(data) and not whole:
+            if close < 0 and limit > len(data) and not at_end:
                 return None
             if close < 0 or data.count(b"\n", at, close) >= MOST_LINES:
                 return broken()
-            if close + 2 >= len(data) and not whole:
+            if close + 2 >= len(data) and not at_end:
                 return None
-            found.append(data[place + 1 : close].replace(b'""', b'"'))
-            place = close + 1
-            follows = data[place : place + 2]
-            if follows[:1] == delimiter:
-                place += 1
+            found.append(data[position + 1 : close].replace(b'""', b'"'))
+            position = close + 1
+            following = data[position : position + 2]
+            if following[:1] == delimiter:
+                position += 1
                 continue
-            if follows[:1] == b"\n" or follows in (b"\r\n", b"\r", b""):
-                place += len(follows) if follows[:1] == b"\r" else len(follows[:1])
+            if following[:1] == b"\n" or following in (b"\r\n", b"\r", b""):
+                position += len(following) if following[:1] == b"\r" else len(following[:1])
                 break
             value = found.pop()
-            if b"\n" in data[at:place]:
+            if b"\n" in data[at:position]:
                 return broken()
-            rest = data[place : _field_end(data, place, delimiter)]
-            return broken(_text_behind(value, rest))
-        stop = _field_end(data, place, delimiter)
-        if stop == len(data) and not whole:
+            rest = data[position : _field_end(data, position, delimiter)]
+            return broken(_trailing_text_message(value, rest))
+        stop = _field_end(data, position, delimiter)
+        if stop == len(data) and not at_end:
             return None
-        field = data[place:stop]
+        field = data[position:stop]
         if data[stop : stop + 1] == delimiter:
             found.append(field)
-            place = stop + 1
+            position = stop + 1
             continue
         found.append(field.removesuffix(b"\r"))
-        place = min(stop + 1, len(data))
+        position = min(stop + 1, len(data))
         break
-    taken = data[at:place]
-    return _decoded(taken, found, line, place, line + max(taken.count(b"\n"), 1))
+    taken = data[at:position]
+    return _decoded(taken, found, line, position, line + max(taken.count(b"\n"), 1))
 
 
 def _field_end(data: bytes, at: int, delimiter: bytes) -> int:
@@ -244,9 +244,9 @@ def _field_end(data: bytes, at: int, delimiter: bytes) -> int:
     return end if stop < 0 else stop
 
 
-def _decoded(raw: bytes, fields: list[bytes], line: int, behind: int, next_line: int) -> Record:
+def _decoded(raw: bytes, fields: list[bytes], line: int, next_at: int, next_line: int) -> Record:
     try:
-        return Record(line, [field.decode("utf-8") for field in fields], None, behind, next_line)
+        return Record(line, [field.decode("utf-8") for field in fields], None, next_at, next_line)
     except UnicodeDecodeError:
         pass
     texts = [field.decode("utf-8", "replace") for field in fields]
@@ -254,14 +254,14 @@ def _decoded(raw: bytes, fields: list[bytes], line: int, behind: int, next_line:
         try:
             part.decode("utf-8")
         except UnicodeDecodeError as err:
-            return Record(line, texts, Fault(number, "bad encoding", encoding_message(part, err)), behind, next_line)
+            return Record(line, texts, Fault(number, "bad encoding", encoding_message(part, err)), next_at, next_line)
     raise AssertionError("a field that is not UTF-8 stands on a line that is not")
 
 
 def encoding_message(line: bytes, err: UnicodeDecodeError) -> str:
-    """What is wrong with a line that is not UTF-8."""
-    place = f"byte 0x{line[err.start]:02x} at position {err.start + 1} of the line"
-    return f"{place} is not UTF-8; save the file as UTF-8"
+    """The message for a line that is not UTF-8."""
+    position = f"byte 0x{line[err.start]:02x} at position {err.start + 1} of the line"
+    return f"{position} is not UTF-8; save the file as UTF-8"
 
 
 def _count_message(fields: list[str], width: int, dialect: Dialect) -> str:
@@ -274,12 +274,12 @@ def _count_message(fields: list[str], width: int, dialect: Dialect) -> str:
     return found + f"quote values that contain {words.get(dialect.delimiter, 'the delimiter')}"
 
 
-def _text_behind(value: bytes, rest: bytes) -> str:
-    def shown(text: bytes) -> str:
+def _trailing_text_message(value: bytes, rest: bytes) -> str:
+    def excerpt(text: bytes) -> str:
         return text.decode("utf-8", "replace").strip()[:40]
 
     return (
-        f'text follows the closing quote, as in "{shown(value)}"{rest.decode("utf-8", "replace").rstrip()[:40]}; put '
+        f'text follows the closing quote, as in "{excerpt(value)}"{rest.decode("utf-8", "replace").rstrip()[:40]}; put '
         'the whole value in quotes and write each quote inside it as ""'
     )
 
@@ -287,10 +287,10 @@ def _text_behind(value: bytes, rest: bytes) -> str:
 # --- by Arrow -----------------------------------------------------------------------------------------------
 
 
-class _Cut(NamedTuple):
-    """Whole rows at the start of a block that are well formed.
+class _Rows(NamedTuple):
+    """Extent of the complete rows at the start of a block.
 
-    end: bytes.  lines: lines they take.  starts: lines before each row that is not blank, (R,).  quotes: any quote.
+    end: bytes.  lines: number of lines.  starts: lines before each row that is not blank, (R,).  quotes: any quote.
     """
 
     end: int
@@ -299,13 +299,13 @@ class _Cut(NamedTuple):
     quotes: bool
 
 
-def _cut(data: bytes, dialect: Dialect, whole: bool) -> _Cut | None:
-    """Where to cut a block; None when some row in it is to be looked at by itself."""
+def _well_formed_rows(data: bytes, dialect: Dialect, at_end: bool) -> _Rows | None:
+    """The complete rows at the start of a block; None when one is malformed or not for Arrow."""
     if data.startswith(b"\xef\xbb\xbf") or data.count(b"\r") != data.count(b"\r\n"):
-        return None  # Arrow leaves a mark out, and ends a row at a lone carriage return
+        return None  # Arrow drops a byte order mark, and ends a row at a lone carriage return
     codes = np.frombuffer(data, dtype=np.uint8)
     breaks = np.flatnonzero(codes == _NEWLINE)
-    if whole and codes[-1] != _NEWLINE:
+    if at_end and codes[-1] != _NEWLINE:
         breaks = np.append(breaks, len(data))
     if not len(breaks):
         return None
@@ -327,36 +327,36 @@ def _cut(data: bytes, dialect: Dialect, whole: bool) -> _Cut | None:
         return None
     blank = (sizes == 0) | ((sizes == 1) & (codes[np.minimum(starts, len(codes) - 1)] == _RETURN))
     end = min(int(stops[-1]) + 1, len(data))
-    return _Cut(end, int(ends[-1]) + 1, before[~blank], len(quotes) > 0)
+    return _Rows(end, int(ends[-1]) + 1, before[~blank], len(quotes) > 0)
 
 
 def _well_formed(codes: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64], delimiter: int) -> bool:
-    """Whether quotes open at the start of a field and close at its end, taken in turn, and doubled ones between."""
+    """Whether the quotes alternately open at the start and close at the end of a field, doubled ones aside."""
     opening, closing = quotes[::2], quotes[1::2]
     before = codes[np.maximum(opening - 1, 0)]
-    follows = np.minimum(closing + 1, len(codes) - 1)
-    behind, last = codes[follows], closing + 1 >= len(codes)
+    following = np.minimum(closing + 1, len(codes) - 1)
+    next_at, last = codes[following], closing + 1 >= len(codes)
     opens = (opening == 0) | (before == delimiter) | (before == _NEWLINE) | (before == _QUOTE)
-    closes = last | (behind == delimiter) | (behind == _NEWLINE) | (behind == _QUOTE) | (behind == _RETURN)
+    closes = last | (next_at == delimiter) | (next_at == _NEWLINE) | (next_at == _QUOTE) | (next_at == _RETURN)
     return bool(opens.all() and closes.all())
 
 
-def _by_arrow(data: bytes, cut: _Cut, line: int, dialect: Dialect, names: list[str]) -> Block | None:
-    """The rows of a cut, or None where one of them has another number of fields or is not UTF-8."""
+def _parse_with_arrow(data: bytes, rows: _Rows, line: int, dialect: Dialect, names: list[str]) -> Block | None:
+    """The rows as a block; None where one has another number of fields or is not UTF-8."""
     try:
         table = pa_csv.read_csv(
-            pa.BufferReader(memoryview(data)[: cut.end]),
-            read_options=pa_csv.ReadOptions(column_names=names, block_size=max(cut.end, 1)),
+            pa.BufferReader(memoryview(data)[: rows.end]),
+            read_options=pa_csv.ReadOptions(column_names=names, block_size=max(rows.end, 1)),
             parse_options=pa_csv.ParseOptions(
                 delimiter=dialect.delimiter.decode("ascii"),
-                quote_char='"' if cut.quotes else False,
-                newlines_in_values=cut.quotes,
+                quote_char='"' if rows.quotes else False,
+                newlines_in_values=rows.quotes,
             ),
             convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False),
         )
     except (pa.ArrowException, UnicodeDecodeError):
         return None
-    if table.num_rows != len(cut.starts):
+    if table.num_rows != len(rows.starts):
         return None
     columns = [table.column(name).combine_chunks() for name in names]
-    return Block(columns, line + cut.starts, {})
+    return Block(columns, line + rows.starts, {})

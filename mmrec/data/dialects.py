@@ -1,8 +1,8 @@
-"""Finds out how a CSV or TSV file separates and quotes its fields, from its name and its first lines.
+"""Detects how a CSV or TSV file separates and quotes its fields, from its name and its first lines.
 
-The suffix of the name decides, unless the first lines clearly contradict it: ``sep=;`` above the header, a header of
-one column that is several with another delimiter, or a TSV whose fields are wrapped in quotes. Each of these is
-reported. Knows nothing of the rows behind the first lines.
+The suffix decides, unless the first lines clearly contradict it: ``sep=;`` above the header, a header with one column
+under the usual delimiter and several under another, or a TSV whose fields are wrapped in quotes. Each of these is
+reported. Knows nothing of the rows after the first lines.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from typing import NamedTuple
 
 _DELIMITERS = {b",": "a comma", b";": "a semicolon", b"\t": "a tab", b"|": "a vertical bar"}
-_LINES = 1000
-"""Lines that are looked at to find out whether a TSV is quoted."""
+_MAX_LINES = 1000
+"""Lines read to detect whether a TSV is quoted."""
 
 
 class Dialect(NamedTuple):
@@ -21,8 +21,8 @@ class Dialect(NamedTuple):
     Attributes:
         delimiter: One byte.
         quoted: Whether a field may stand in double quotes, with ``""`` for a quote in it.
-        above: Lines above the header that say how the file is written.
-        note: What a person should know about it; '' where the name is right.
+        above: Lines above the header, such as ``sep=;``.
+        note: Sentence for the user where the content contradicts the name; '' otherwise.
     """
 
     delimiter: bytes
@@ -37,7 +37,7 @@ class Dialect(NamedTuple):
 
 
 def find_dialect(head: bytes, kind: str) -> Dialect:
-    """How a file is written.
+    """Detect the dialect of a file.
 
     Args:
         head: Its first bytes, without a byte order mark.
@@ -50,15 +50,15 @@ def find_dialect(head: bytes, kind: str) -> Dialect:
         return named._replace(note="" if named.delimiter == usual.delimiter and usual.quoted else what)
     lines = head.split(b"\n")
     # The last line may be cut.
-    lines = [line.removesuffix(b"\r") for line in (lines[:-1] if len(lines) > 1 else lines)[:_LINES]]
+    lines = [line.removesuffix(b"\r") for line in (lines[:-1] if len(lines) > 1 else lines)[:_MAX_LINES]]
     lines = [line for line in lines if line]
     if not lines:
         return usual
-    outside = [re.sub(rb'"[^"]*"', b"", line) for line in lines]
-    best = max(_DELIMITERS, key=outside[0].count)
-    if outside[0].count(best) > outside[0].count(usual.delimiter):
-        rows_too = len(outside) > 1 and len({line.count(best) for line in outside}) == 1
-        if usual.delimiter not in outside[0] or rows_too:
+    unquoted = [re.sub(rb'"[^"]*"', b"", line) for line in lines]
+    best = max(_DELIMITERS, key=unquoted[0].count)
+    if unquoted[0].count(best) > unquoted[0].count(usual.delimiter):
+        rows_too = len(unquoted) > 1 and len({line.count(best) for line in unquoted}) == 1
+        if usual.delimiter not in unquoted[0] or rows_too:
             suffix = ".tsv" if best == b"\t" else ".csv"
             remedy = f"name the file {suffix}" if best in b",\t" else f"write it with {_DELIMITERS[usual.delimiter]}"
             note = f"the header is separated by {_DELIMITERS[best]}, so the rows are read as separated by it; {remedy}"
@@ -75,20 +75,20 @@ def find_dialect(head: bytes, kind: str) -> Dialect:
 def _is_wrapped(rows: list[list[bytes]]) -> bool:
     """Whether all fields of the header, or all fields of some column, are wrapped in quotes."""
     header = rows[0]
-    if all(_whole(field) for field in header):
+    if all(_is_quoted(field) for field in header):
         return True
     rows = [row for row in rows[1:] if len(row) == len(header)]
     for column in range(len(header)):
         fields = [row[column] for row in rows if row[column]]
         # A field that has a line break in it is open at the end of its line.
-        if any(map(_whole, fields)) and all(_whole(field) or _open(field) for field in fields):
+        if any(map(_is_quoted, fields)) and all(_is_quoted(field) or _opens_quote(field) for field in fields):
             return True
     return False
 
 
-def _whole(field: bytes) -> bool:
+def _is_quoted(field: bytes) -> bool:
     return len(field) >= 2 and field[:1] == field[-1:] == b'"'
 
 
-def _open(field: bytes) -> bool:
+def _opens_quote(field: bytes) -> bool:
     return field[:1] == b'"' and field.count(b'"') % 2 == 1

@@ -16,19 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmrec.data.number_columns import Parsed, parse_positions
-from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.problems import Problem, ProblemLog, quoted
 from mmrec.data.row_problems import report_rows, report_values
 from mmrec.data.summary import ColumnUse
 from mmrec.data.tables import Table
-from mmrec.data.time_parsing import EARLIEST, TIME_FORMATS, Moments, is_excel_serial, parse_timestamps, spells_date
+from mmrec.data.time_parsing import EARLIEST, TIME_FORMATS, ParsedTimes, is_excel_serial, parse_timestamps, spells_date
 
 BAD_TIMESTAMP = "bad timestamp"
 BAD_POSITION = "bad position"
 
 _MICRO = 1_000_000
 _TWO_DAYS = 2 * 86_400 * _MICRO
-"""Clocks go wrong and zones are left out; no event is later than this."""
-_LOOKED_AT = 10_000
+"""Tolerance for wrong clocks and missing time zones."""
+_HINT_SAMPLE = 10_000
 _LAST_COUNT = TIME_FORMATS.index("nanoseconds since 1970")
 
 _TIME_RULE = (
@@ -46,42 +46,42 @@ _BAD_TIMES = (
 )
 
 
-def read_times(table: Table, log: ProblemLog, now: datetime.datetime) -> tuple[Moments, ColumnUse]:
-    """The column ``timestamp`` as moments, and how it is read.
+def read_times(table: Table, log: ProblemLog, now: datetime.datetime) -> tuple[ParsedTimes, ColumnUse]:
+    """Parse the column ``timestamp``.
 
     Args:
         table: Has the column.
         log: Takes bad and suspicious times.
-        now: Later times are suspicious; with a zone.
+        now: Time with a zone; later events are suspicious.
     """
-    moments = parse_timestamps(table.columns["timestamp"])
-    bad = np.flatnonzero(moments.bad)
+    times = parse_timestamps(table.columns["timestamp"])
+    bad = np.flatnonzero(times.bad)
     if len(bad):
-        looked = table.text("timestamp").take(bad[:_LOOKED_AT])
-        hints = [words for pattern, words in _BAD_TIMES if pc.any(pc.match_substring_regex(looked, pattern)).as_py()]
+        sample = table.text("timestamp").take(bad[:_HINT_SAMPLE])
+        hints = [words for pattern, words in _BAD_TIMES if pc.any(pc.match_substring_regex(sample, pattern)).as_py()]
         report_values(
             log,
             table,
             bad,
             "timestamp",
             BAD_TIMESTAMP,
-            lambda value: f"timestamp is {shown(value)}; {_TIME_RULE}",
+            lambda value: f"timestamp is {quoted(value)}; {_TIME_RULE}",
             hint="; ".join(hints),
         )
-    _report_empty(table, "timestamp", moments.empty, log)
-    counts = np.bincount(moments.format_R, minlength=len(TIME_FORMATS))[1:]
-    _report_mixed(table, moments, counts, log)
-    _report_suspicious(table, moments, now, log)
-    return moments, ColumnUse("timestamp", _described(moments, counts))
+    _report_empty(table, "timestamp", times.empty, log)
+    counts = np.bincount(times.format_R, minlength=len(TIME_FORMATS))[1:]
+    _report_mixed(table, times, counts, log)
+    _report_suspicious(table, times, now, log)
+    return times, ColumnUse("timestamp", _format_summary(times, counts))
 
 
 def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed, ColumnUse]:
-    """The column ``position`` as whole numbers, and how it is read.
+    """Parse the column ``position`` as whole numbers.
 
     Args:
         table: Has the column.
         log: Takes bad positions.
-        ties: Whether it only orders events of one moment.
+        ties: Whether the position only orders events with equal timestamps.
     """
     parsed = parse_positions(table.columns["position"])
     bad = np.flatnonzero(parsed.bad)
@@ -92,7 +92,7 @@ def read_positions(table: Table, log: ProblemLog, *, ties: bool) -> tuple[Parsed
             bad,
             "position",
             BAD_POSITION,
-            lambda value: f"position is {shown(value)}; a position is a whole number",
+            lambda value: f"position is {quoted(value)}; a position is a whole number",
         )
     if not ties:
         _report_empty(table, "position", parsed.empty, log)
@@ -111,26 +111,26 @@ def _report_empty(table: Table, column: str, empty: npt.NDArray[np.bool_], log: 
         log.append(Problem(*table.place(first), column, f"empty {column}", message, severity="warning"))
 
 
-def _described(moments: Moments, counts: npt.NDArray[np.int64]) -> str:
-    there = int(counts.sum())
-    if not there:
+def _format_summary(times: ParsedTimes, counts: npt.NDArray[np.int64]) -> str:
+    dated = int(counts.sum())
+    if not dated:
         return "no event has one"
-    ways = ", ".join(
-        (f"{count / there:.1%} " if count < there else "") + TIME_FORMATS[way]
-        for way, count in sorted(enumerate(counts.tolist(), start=1), key=lambda entry: -entry[1])
+    formats = ", ".join(
+        (f"{count / dated:.1%} " if count < dated else "") + TIME_FORMATS[code]
+        for code, count in sorted(enumerate(counts.tolist(), start=1), key=lambda entry: -entry[1])
         if count
     )
-    known = moments.values[moments.format_R > 0]
-    return f"{ways}; {_day(int(known.min()))} to {_day(int(known.max()))} (UTC)"
+    known = times.values[times.format_R > 0]
+    return f"{formats}; {_day(int(known.min()))} to {_day(int(known.max()))} (UTC)"
 
 
-def _report_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64], log: ProblemLog) -> None:
-    ways = [way for way, count in enumerate(counts.tolist(), start=1) if count]
-    if len(ways) < 2:
+def _report_mixed(table: Table, times: ParsedTimes, counts: npt.NDArray[np.int64], log: ProblemLog) -> None:
+    formats = [code for code, count in enumerate(counts.tolist(), start=1) if count]
+    if len(formats) < 2:
         return
     main = int(counts.argmax()) + 1
-    other = np.flatnonzero((moments.format_R > 0) & (moments.format_R != main))
-    format_M = moments.format_R[other]
+    other = np.flatnonzero((times.format_R > 0) & (times.format_R != main))
+    format_M = times.format_R[other]
     values = table.text("timestamp").take(other)
     report_rows(
         log,
@@ -139,35 +139,38 @@ def _report_mixed(table: Table, moments: Moments, counts: npt.NDArray[np.int64],
         "timestamp",
         "mixed times",
         lambda places: (
-            f"timestamp is {shown(value)}, which is read as one of {TIME_FORMATS[way]}, "
+            f"timestamp is {quoted(value)}, which is read as one of {TIME_FORMATS[code]}, "
             f"and most here are {TIME_FORMATS[main]}"
-            for value, way in zip(values.take(places).to_pylist(), format_M[places].tolist(), strict=True)
+            for value, code in zip(values.take(places).to_pylist(), format_M[places].tolist(), strict=True)
         ),
         severity="warning",
         hint="times are written in several formats: "
-        + ", ".join(f"{counts[way - 1]:,} {TIME_FORMATS[way]}" for way in ways)
+        + ", ".join(f"{counts[code - 1]:,} {TIME_FORMATS[code]}" for code in formats)
         + "; all are read, but use one format, to rule out mistakes (without a zone they are taken as UTC)",
     )
 
 
-def _report_suspicious(table: Table, moments: Moments, now: datetime.datetime, log: ProblemLog) -> None:
-    """Warn of times that no log of a shop has."""
-    there = moments.format_R > 0
+def _report_suspicious(table: Table, times: ParsedTimes, now: datetime.datetime, log: ProblemLog) -> None:
+    """Warn of times before 1990 and in the future."""
+    dated = times.format_R > 0
     latest = int(now.timestamp()) * _MICRO + _TWO_DAYS
-    early, late = there & (moments.values < EARLIEST), there & (moments.values > latest)
+    early, late = dated & (times.values < EARLIEST), dated & (times.values > latest)
     for found, kind in ((early, "time before 1990"), (late, "time in the future")):
         rows = np.flatnonzero(found)
         if not len(rows):
             continue
-        values, micros, writing = table.text("timestamp").take(rows), moments.values[rows], moments.format_R[rows]
+        values, times_us, format_codes = table.text("timestamp").take(rows), times.values[rows], times.format_R[rows]
 
         def messages(
-            places: npt.NDArray[np.int64], values: Any = values, micros: Any = micros, writing: Any = writing
+            places: npt.NDArray[np.int64],
+            values: Any = values,
+            times_us: Any = times_us,
+            format_codes: Any = format_codes,
         ) -> Iterator[str]:
-            for value, moment, way in zip(
-                values.take(places).to_pylist(), micros[places].tolist(), writing[places].tolist(), strict=True
+            for value, moment, code in zip(
+                values.take(places).to_pylist(), times_us[places].tolist(), format_codes[places].tolist(), strict=True
             ):
-                yield f"timestamp is {shown(value)}, which is {_day(moment)} when read as {TIME_FORMATS[way]}"
+                yield f"timestamp is {quoted(value)}, which is {_day(moment)} when read as {TIME_FORMATS[code]}"
 
         report_rows(
             log,
@@ -177,12 +180,16 @@ def _report_suspicious(table: Table, moments: Moments, now: datetime.datetime, l
             kind,
             messages,
             severity="warning",
-            hint=_meant(values, micros, writing <= _LAST_COUNT, everything=len(rows) == int(there.sum())),
+            hint=_probable_cause(
+                values, times_us, format_codes <= _LAST_COUNT, everything=len(rows) == int(dated.sum())
+            ),
         )
 
 
-def _meant(values: Any, micros: npt.NDArray[np.int64], counted_R: npt.NDArray[np.bool_], *, everything: bool) -> str:
-    """The probable cause of suspicious times, and how to fix it; `counted_R` are those read as numbers since 1970."""
+def _probable_cause(
+    values: Any, times_us: npt.NDArray[np.int64], counted_R: npt.NDArray[np.bool_], *, everything: bool
+) -> str:
+    """The probable cause of suspicious times with its remedy; `counted_R` marks numbers counted from 1970."""
     wholes = pc.if_else(
         pc.and_(pc.match_substring_regex(values, r"^\s*\d{1,15}\s*$"), pa.array(counted_R)), values, "0"
     )
@@ -195,9 +202,9 @@ def _meant(values: Any, micros: npt.NDArray[np.int64], counted_R: npt.NDArray[np
                 f"{spelled:,} of these numbers spell dates, like {example}, and are not read as dates because other "
                 f"numbers of the column do not; write dates as {date}"
             )
-    if bool((micros == 0).all()):
+    if bool((times_us == 0).all()):
         return "0 is what programs write where there is no time; leave the field empty"
-    if int(is_excel_serial(micros).sum()) * 2 > len(micros):
+    if int(is_excel_serial(times_us).sum()) * 2 > len(times_us):
         return (
             "numbers like 45443.4 are days in a spreadsheet; format the column as yyyy-mm-dd hh:mm:ss there, and "
             "export it again"
@@ -207,5 +214,5 @@ def _meant(values: Any, micros: npt.NDArray[np.int64], counted_R: npt.NDArray[np
     return "see what wrote these rows; they are used in the order of these times"
 
 
-def _day(micros: int) -> str:
-    return str(np.datetime64(micros // _MICRO, "s").astype("datetime64[D]"))
+def _day(times_us: int) -> str:
+    return str(np.datetime64(times_us // _MICRO, "s").astype("datetime64[D]"))

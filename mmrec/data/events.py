@@ -1,8 +1,7 @@
-"""Reads an events table: positive and negative feedback of users on items, and what is wrong with the rows.
+"""Reads an events table: positive and negative feedback of users on items, and the problems of the rows.
 
-Unit of work: one table, and the items it refers to. Knows nothing of files. A row is one of three things: positive
-feedback, which is learned from; negative feedback by its type or rating, which is not learned from; or left out,
-because it cannot be used.
+Unit of work: one table and the items it refers to. Knows nothing of files. A row is positive feedback (training uses
+it), negative feedback by its type or rating (training does not use it), or unusable and left out.
 """
 
 # Axes: R rows, E events, N items
@@ -22,15 +21,15 @@ from mmrec.data.event_times import BAD_POSITION, BAD_TIMESTAMP, read_positions, 
 from mmrec.data.feedback import judge_ratings, judge_types
 from mmrec.data.id_hints import unknown_id_hint
 from mmrec.data.interactions import NO_TIME, Interactions
-from mmrec.data.inventory import meant_column
+from mmrec.data.inventory import likely_column
 from mmrec.data.number_columns import Parsed, parse_ratings
-from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.problems import Problem, ProblemLog, quoted
 from mmrec.data.repeated_events import Repeats, count_repeats
 from mmrec.data.row_problems import report_over_limits, report_values
 from mmrec.data.settings import EventSettings
 from mmrec.data.summary import ColumnUse, TableSummary
 from mmrec.data.tables import Table
-from mmrec.data.time_parsing import Moments
+from mmrec.data.time_parsing import ParsedTimes
 
 _MICROSECONDS = 1_000_000
 _OWN_COLUMNS = ("user_id", "item_id", "timestamp", "position", "event_type", "rating")
@@ -53,13 +52,13 @@ class KnownItems(NamedTuple):
 
 
 class Events(NamedTuple):
-    """What an events table holds.
+    """Contents of an events table.
 
     interactions: the positive events.
-    rejected: pairs of user and item of which the latest event is negative, as one event each.
+    rejected: pairs of user and item whose latest event is negative, one event each.
     time_column: ``timestamp``, ``position``, or '' where nothing orders the events.
     repeats: positive events that repeat earlier ones.
-    summary: what became of the rows.
+    summary: how many rows are used.
     columns: how each column is read.
     """
 
@@ -82,10 +81,10 @@ def read_events(
 
     Args:
         table: The events table, with the columns ``user_id`` and ``item_id``.
-        known: The items; None where there are none, so that no event is usable and none is unknown.
-        log: Takes what is wrong with the table.
+        known: The items; None without an items table: then no event is usable, and none is reported as unknown.
+        log: Collects the problems of the table.
         settings: Which events are positive feedback.
-        now: Later times are warned of; None for the clock's.
+        now: Later times get a warning; None: the current time.
     """
     return _Reader(table, log).read(known, settings or EventSettings(), now or datetime.datetime.now(datetime.UTC))
 
@@ -98,7 +97,7 @@ class _Reader:
         self._log = log
         self._kinds: list[str] = []
         self._reason_R = np.zeros(table.rows, dtype=np.int8)
-        """0: nothing is wrong with the row; else one more than the place of its kind in `_kinds`."""
+        """0 for a usable row; otherwise 1 + the index of its first problem in `_kinds`."""
         self._columns: dict[str, ColumnUse] = {}
 
     def read(self, known: KnownItems | None, settings: EventSettings, now: datetime.datetime) -> Events:
@@ -106,14 +105,14 @@ class _Reader:
         times = self._times(now)
         places = self._positions(ties=times is not None)
         if times is None and places is None:
-            meant = meant_column("timestamp", table.columns)
-            remedy = f"; if {shown(meant)} is the time, name it 'timestamp'" if meant else ""
+            suggestion = likely_column("timestamp", table.columns)
+            remedy = f"; if {quoted(suggestion)} is the time, name it 'timestamp'" if suggestion else ""
             message = (
                 f"there is neither a column 'timestamp' nor 'position'; add one, so that events have an order{remedy}"
             )
             self._log.append(Problem(table.file, 0, "timestamp", "missing column", message))
-            nothing = TableSummary(table.file, table.rows, 0, {"without an order": table.rows} if table.rows else {})
-            return Events(Interactions.empty(), Interactions.empty(), "", Repeats(0, 0, 0, 0), nothing, ())
+            summary = TableSummary(table.file, table.rows, 0, {"without an order": table.rows} if table.rows else {})
+            return Events(Interactions.empty(), Interactions.empty(), "", Repeats(0, 0, 0, 0), summary, ())
         ratings_R = self._ratings()
         users, items = table.text("user_id"), table.text("item_id")
         self._check_users(users)
@@ -121,19 +120,19 @@ class _Reader:
         usable_R = self._reason_R == 0
         if known is None:
             usable_R[:] = False
-        negative_R, aside = self._negative(ratings_R, settings, usable_R)
+        negative_R, negative_counts = self._negative(ratings_R, settings, usable_R)
         self._columns |= {
             name: ColumnUse(name, "not read, it has no effect", used=False)
             for name in table.columns
             if name not in _OWN_COLUMNS
         }
         main = times if times is not None else places
-        assert main is not None  # seen to above
+        assert main is not None  # checked above
         columns = _Columns(
             users=users,
             rows_R=rows_R,
-            times_R=_or_no_time(main),
-            ties_R=_or_no_time(places) if times is not None and places is not None else None,
+            times_R=_filled_times(main),
+            ties_R=_filled_times(places) if times is not None and places is not None else None,
             ratings_R=ratings_R,
             resolution=_MICROSECONDS if times is not None else 1,
         )
@@ -152,13 +151,13 @@ class _Reader:
             rejected=columns.rejected(usable_R, negative_R),
             time_column="timestamp" if times is not None else "position",
             repeats=count_repeats(interactions, timed),
-            summary=TableSummary(table.file, table.rows, int(positive_R.sum()), left_out, aside),
+            summary=TableSummary(table.file, table.rows, int(positive_R.sum()), left_out, negative_counts),
             columns=tuple(self._columns[name] for name in table.columns if name in self._columns),
         )
 
     # --- columns ------------------------------------------------------------------------------------------------------
 
-    def _times(self, now: datetime.datetime) -> Moments | None:
+    def _times(self, now: datetime.datetime) -> ParsedTimes | None:
         if "timestamp" not in self._table.columns:
             return None
         moments, self._columns["timestamp"] = read_times(self._table, self._log, now)
@@ -184,7 +183,7 @@ class _Reader:
             parsed.bad,
             "rating",
             "bad rating",
-            lambda value: f"rating is {shown(value)}; a rating is a finite number or empty",
+            lambda value: f"rating is {quoted(value)}; a rating is a finite number or empty",
             hint="write a decimal point for the comma, as in 4.5" if commas else "",
         )
         return np.asarray(parsed.values, dtype=np.float32)
@@ -202,7 +201,7 @@ class _Reader:
         self._check_alike_users(users)
 
     def _check_alike_users(self, users: Any) -> None:
-        """Warn of ids that differ only in spaces around them or in a decimal point, for these become two users."""
+        """Warn of ids that differ only in surrounding spaces or in ``.0``: they count as two users."""
         distinct = pc.unique(users)
         plain = pc.replace_substring_regex(pc.utf8_trim_whitespace(distinct), r"^(\d+)\.0$", r"\1")
         twins = pc.and_(pc.not_equal(distinct, plain), pc.is_in(plain, value_set=distinct))
@@ -210,8 +209,8 @@ class _Reader:
         if not len(alike):
             return
         message = (
-            f"{len(alike):,} user ids are like others but for spaces or '.0', such as {shown(alike[0].as_py())} and "
-            f"{shown(others[0].as_py())}; they are taken for different users: write each id one way"
+            f"{len(alike):,} user ids are like others but for spaces or '.0', such as {quoted(alike[0].as_py())} and "
+            f"{quoted(others[0].as_py())}; they are taken for different users: write each id one way"
         )
         self._log.append(Problem(self._table.file, 0, "user_id", "alike user ids", message, severity="warning"))
 
@@ -233,7 +232,9 @@ class _Reader:
                 left_out,
                 "item_id",
                 "item left out",
-                lambda value: f"item_id {shown(value)} is of an item that is left out; mend its row in the items table",
+                lambda value: (
+                    f"item_id {quoted(value)} is of an item that is left out; mend its row in the items table"
+                ),
             )
             unknown_rows &= ~left_out
         if unknown_rows.any():
@@ -243,7 +244,7 @@ class _Reader:
                 unknown_rows,
                 "item_id",
                 "unknown item",
-                lambda value: f"item_id {shown(value)} is not in the items table; add the item or drop the event",
+                lambda value: f"item_id {quoted(value)} is not in the items table; add the item or drop the event",
                 hint=hint,
             )
         return rows_R
@@ -251,20 +252,20 @@ class _Reader:
     def _negative(
         self, ratings_R: npt.NDArray[np.float32] | None, settings: EventSettings, usable_R: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
-        """Rows that are negative feedback, and how many of the usable ones by each reason."""
+        """A mask of negative rows, and how many usable ones there are by reason."""
         negative_R = np.zeros(self._table.rows, dtype=np.bool_)
-        aside: dict[str, int] = {}
+        negative_counts: dict[str, int] = {}
         if "event_type" in self._table.columns:
             types = self._table.text("event_type")
             by_type = judge_types(types, settings.ignore_types)
             negative_R = by_type.negative_R
             of_type = types.filter(pa.array(negative_R & usable_R)).value_counts()
             for entry in sorted(of_type.to_pylist(), key=lambda one: (-one["counts"], one["values"])):
-                aside[f"by event_type {entry['values']}"] = entry["counts"]
+                negative_counts[f"by event_type {entry['values']}"] = entry["counts"]
             self._columns["event_type"] = ColumnUse("event_type", by_type.words, used=bool(by_type.counts))
             if by_type.unmatched:
                 message = (
-                    f"ignore_types has {', '.join(map(shown, by_type.unmatched))}, which no event has as its "
+                    f"ignore_types has {', '.join(map(quoted, by_type.unmatched))}, which no event has as its "
                     "event_type; see that it is spelled as in the table"
                 )
                 self._log.append(
@@ -274,15 +275,15 @@ class _Reader:
             by_rating = judge_ratings(ratings_R, settings.min_rating)
             low_R = by_rating.negative_R & ~negative_R
             if low := int((low_R & usable_R).sum()):
-                aside[f"by rating below {by_rating.below:g}"] = low
+                negative_counts[f"by rating below {by_rating.below:g}"] = low
             negative_R = negative_R | low_R
             self._columns["rating"] = ColumnUse("rating", by_rating.words, used=by_rating.below is not None)
-        return negative_R, aside
+        return negative_R, negative_counts
 
     # --- rows that cannot be used -------------------------------------------------------------------------------------
 
     def _leave_out(self, bad_R: npt.NDArray[np.bool_], kind: str) -> None:
-        """Count the rows for this kind that nothing else was wrong with."""
+        """Record this kind for rows without an earlier problem."""
         if kind not in self._kinds:
             self._kinds.append(kind)
         self._reason_R[bad_R & (self._reason_R == 0)] = self._kinds.index(kind) + 1
@@ -318,7 +319,7 @@ class _Columns(NamedTuple):
         )
 
     def rejected(self, usable_R: npt.NDArray[np.bool_], negative_R: npt.NDArray[np.bool_]) -> Interactions:
-        """Of each pair of a user and an item the latest event, where it is negative."""
+        """The latest event of each pair of user and item, where it is negative."""
         if not (usable_R & negative_R).any():
             return Interactions.empty()
         rows = np.flatnonzero(usable_R)
@@ -334,5 +335,5 @@ class _Columns(NamedTuple):
         return self.interactions(keep_R & negative_R)
 
 
-def _or_no_time(parsed: Moments | Parsed) -> npt.NDArray[np.int64]:
+def _filled_times(parsed: ParsedTimes | Parsed) -> npt.NDArray[np.int64]:
     return np.where(parsed.empty, NO_TIME, parsed.values).astype(np.int64)

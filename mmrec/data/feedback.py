@@ -102,7 +102,7 @@ _NEGATIVE_WORDS = frozenset(
 )
 """A type of several words is negative where one of them is one of these: ``Item Returned``, ``order_refunded``."""
 _RETURN = frozenset({"return", "returns"})
-_OF_A_RETURN = frozenset(
+_RETURN_CONTEXT = frozenset(
     [
         "item",
         "items",
@@ -120,25 +120,25 @@ _OF_A_RETURN = frozenset(
         "approved",
     ]
 )
-"""Words beside ``return`` that say that goods are sent back; ``return visit`` does not."""
+"""Words that, beside ``return``, mean that goods are sent back; ``return visit`` does not."""
 
 _COUNT_LIKE = ("a scale of 5", "a scale of 10", "a scale of 100")
 """Scales whose ratings could also be numbers of purchases or plays, of which most are small."""
 _SEPARATORS = re.compile(r"[\W_]+")
 _CAPITAL = re.compile(r"(?<=[^\W\dA-Z_])(?=[A-Z])")
-_NAMED = 6
-_MOST_VALUES = 400
+_MAX_LISTED = 6
+_MAX_VALUES = 400
 
 
 @dataclass(frozen=True, slots=True)
 class ByType:
-    """What the types of the events say.
+    """Feedback by event type.
 
     Attributes:
         negative_R: Rows that are negative feedback. Shape: (R,), bool.
-        counts: Rows of each type that is negative, the most frequent first.
+        counts: Rows of each negative type, the most frequent first.
         words: How the column is read, as a sentence for the report.
-        unmatched: Types that were to be ignored and that no event has.
+        unmatched: Names in `ignored` that no event has as its type.
     """
 
     negative_R: npt.NDArray[np.bool_]
@@ -149,11 +149,11 @@ class ByType:
 
 @dataclass(frozen=True, slots=True)
 class ByRating:
-    """What the ratings say.
+    """Feedback by rating.
 
     Attributes:
         negative_R: Rows that are negative feedback. Shape: (R,), bool.
-        below: Ratings below it are negative; None: every rating counts as positive.
+        below: Ratings below it are negative; None: every rating is positive.
         words: How the column is read, as a sentence for the report.
     """
 
@@ -163,73 +163,76 @@ class ByRating:
 
 
 def judge_types(types: Any, ignored: Iterable[str] | None) -> ByType:
-    """Sort events by their type.
+    """Classify events by their type.
 
     Args:
         types: '' where an event has none, which is then positive. Shape: (R,), pyarrow strings.
         ignored: Types that are negative; None for `NEGATIVE_TYPES`, and those of several words that name a return, a
             refund, a cancellation or a dislike.
     """
-    wanted = {_folded(name): name for name in (NEGATIVE_TYPES if ignored is None else ignored)}
+    negative_names = {_normalised(name): name for name in (NEGATIVE_TYPES if ignored is None else ignored)}
     encoded = types.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
     names: list[str] = encoded.dictionary.to_pylist()
     codes = np.asarray(encoded.indices, dtype=np.int64)
     rows_T = np.bincount(codes, minlength=len(names))
-    out_T = np.array(
-        [bool(name) and (_folded(name) in wanted or (ignored is None and _sounds_negative(name))) for name in names],
+    negative_T = np.array(
+        [
+            bool(name) and (_normalised(name) in negative_names or (ignored is None and _has_negative_word(name)))
+            for name in names
+        ],
         dtype=np.bool_,
     )
     by_size = sorted(range(len(names)), key=lambda code: (-int(rows_T[code]), names[code]))
-    counts = {names[code]: int(rows_T[code]) for code in by_size if out_T[code]}
-    matched = {_folded(name) for name in counts}
-    unmatched = () if ignored is None else tuple(name for key, name in wanted.items() if key not in matched)
-    counted = [f"{names[code] or 'empty'} ({rows_T[code]:,})" for code in by_size if not out_T[code]]
-    left = [f"{name} ({count:,})" for name, count in counts.items()]
-    words = f"counted as positive: {_listed(counted)}" if counted else "nothing is counted as positive"
-    words += f"; as negative: {_listed(left)}" if left else "; as negative: none"
-    negative_R = out_T[codes] if len(names) else np.zeros(len(codes), np.bool_)
+    counts = {names[code]: int(rows_T[code]) for code in by_size if negative_T[code]}
+    matched = {_normalised(name) for name in counts}
+    unmatched = () if ignored is None else tuple(name for key, name in negative_names.items() if key not in matched)
+    positive = [f"{names[code] or 'empty'} ({rows_T[code]:,})" for code in by_size if not negative_T[code]]
+    negative = [f"{name} ({count:,})" for name, count in counts.items()]
+    words = f"counted as positive: {_listed(positive)}" if positive else "nothing is counted as positive"
+    words += f"; as negative: {_listed(negative)}" if negative else "; as negative: none"
+    negative_R = negative_T[codes] if len(names) else np.zeros(len(codes), np.bool_)
     return ByType(negative_R, counts, words, unmatched)
 
 
 def judge_ratings(ratings_R: npt.NDArray[np.float32], min_rating: float | None) -> ByRating:
-    """Sort events by their rating.
+    """Classify events by their rating.
 
     Args:
         ratings_R: nan where an event has none, which is then positive. Shape: (R,).
         min_rating: Ratings below it are negative; 0: every rating is positive; None: the middle of the scale, where
             the ratings are on a known one.
     """
-    every = np.zeros(len(ratings_R), dtype=np.bool_)
+    none_R = np.zeros(len(ratings_R), dtype=np.bool_)
     values = np.unique(ratings_R[np.isfinite(ratings_R)].astype(np.float64))
     if not len(values):
-        return ByRating(every, None, "no event has one, so it has no effect")
+        return ByRating(none_R, None, "no event has one, so it has no effect")
     span = f"{values[0]:g} to {values[-1]:g}"
     remedy = "set min_rating below [events] in dataset.toml to leave low ones out"
     if min_rating == 0:
-        return ByRating(every, None, f"{span}: every rating counts, as min_rating = 0 says")
+        return ByRating(none_R, None, f"{span}: every rating counts, as min_rating = 0 says")
     if min_rating is not None:
         below, scale = min_rating, "as min_rating says"
     else:
         scale, below = _scale(values)
         if not scale:
-            return ByRating(every, None, f"{span}: on no known scale, so it has no effect; {remedy}")
+            return ByRating(none_R, None, f"{span}: on no known scale, so it has no effect; {remedy}")
     with np.errstate(invalid="ignore"):
         negative_R = ratings_R < below  # nan is below nothing
     if min_rating is None and scale in _COUNT_LIKE and 2 * int(negative_R.sum()) > int(np.isfinite(ratings_R).sum()):
         words = f"{span}: more than half are below {below:g}, as counts would be, so it has no effect; {remedy}"
-        return ByRating(every, None, words)
+        return ByRating(none_R, None, words)
     return ByRating(negative_R, below, f"{span} ({scale}): events below {below:g} are counted as negative")
 
 
 def _scale(values: npt.NDArray[np.float64]) -> tuple[str, float]:
-    """Name of the scale on which ratings are and its middle; '' where it is none that is known.
+    """Name and middle of the rating scale; '' for an unknown one.
 
-    A scale is known by its highest rating, which somebody always gives. Scales from 0 on stay unknown, but for yes and
-    no: in some logs a 0 means that there is no rating.
+    The highest rating, which real logs always contain, identifies the scale. Scales from 0 are unknown except for yes
+    and no, because in some logs 0 means that there is no rating.
     """
-    if len(values) > _MOST_VALUES:
+    if len(values) > _MAX_VALUES:
         return "", 0.0
     low, high = float(values[0]), float(values[-1])
     halves = bool((values * 2 == np.floor(values * 2)).all())
@@ -246,15 +249,15 @@ def _scale(values: npt.NDArray[np.float64]) -> tuple[str, float]:
     return "", 0.0
 
 
-def _sounds_negative(name: str) -> bool:
+def _has_negative_word(name: str) -> bool:
     words = {word for word in _SEPARATORS.split(_CAPITAL.sub(" ", name).casefold()) if word}
-    return bool(words & _NEGATIVE_WORDS) or bool(words & _RETURN and words & _OF_A_RETURN)
+    return bool(words & _NEGATIVE_WORDS) or bool(words & _RETURN and words & _RETURN_CONTEXT)
 
 
-def _folded(name: str) -> str:
+def _normalised(name: str) -> str:
     return _SEPARATORS.sub("", name.casefold())
 
 
 def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {more:,} more" if more > 0 else "")

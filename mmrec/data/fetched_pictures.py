@@ -1,11 +1,11 @@
-"""Brings the pictures that items name by URL into the dataset folder, where everything else finds them.
+"""Downloads the pictures that items name by URL into the dataset folder.
 
-A picture is stored as ``images/<hash of its URL>.<format>``, whole or not at all, and only if it can be decoded. The
-tables stay as they are: the reader of pictures looks for a URL under that name. So a run that was killed goes on with
-what is missing, and a table that is imported again finds the pictures that are there. What is not fetched is tried
-again by the next run, and is listed in ``_dead-letter.jsonl``.
+A picture is stored as ``images/<hash of its URL>.<format>``, atomically, and only if it can be decoded. The tables do
+not change: the picture store looks for a URL under that name. An interrupted run therefore continues with the missing
+pictures, and a table that is imported again finds the stored ones. Failed URLs are listed in ``_dead-letter.jsonl`` and
+tried again by the next run.
 
-Unit of work: one dataset folder. Knows nothing of what may be fetched from where: `mmrec.data.fetching` does.
+Unit of work: one dataset folder. What may be fetched from where is decided in `mmrec.data.fetching`.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from mmrec.data.fetching import PictureFetcher
 from mmrec.data.picture_names import STORED_SUFFIXES, stored_stem
 from mmrec.data.pictures import decode_picture, is_url, picture_format
 from mmrec.data.streaming import ItemStream
-from mmrec.data.urls import shown_url
+from mmrec.data.urls import redacted_url
 from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
 from mmrec.runtime.files import replace_file
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 DEAD_LETTERS = "_dead-letter.jsonl"
 """Name of the file in the dataset folder; it is there only after a run that failed to fetch something."""
-_AT_ONCE = 1024
-_SHOWN = 20
-_SMALL = 64
+_BATCH = 1024
+_MAX_EXAMPLES = 20
+_DECODE_SIDE = 64
 
 
 class FetchFailure(NamedTuple):
     """A picture that was not fetched.
 
-    item_id: the first item with it.  url: where it is.  reason: what was in the way, and the remedy.
+    item_id: the first item with it.  url: where it is.  reason: the error and its remedy.
     """
 
     item_id: str
@@ -46,7 +46,7 @@ class FetchFailure(NamedTuple):
 
 
 class FetchSummary(NamedTuple):
-    """What a run did.
+    """Result of a run.
 
     Attributes:
         dataset: The folder.
@@ -88,42 +88,44 @@ def fetch_pictures(
         raise InvalidArgumentError(f"threads is {threads}; it must be 1 to 64", field="threads")
     if not dataset.is_dir():
         raise NotFoundError(f"the dataset {str(dataset)!r} does not exist; give a folder that holds items.*")
-    owners, items = _urls(dataset)
+    first_items, items = _urls(dataset)
     folder = dataset / "images"
     folder.mkdir(exist_ok=True)
     stored = {entry.stem for entry in folder.iterdir() if not entry.name.startswith(".")}
-    found = sum(stored_stem(url) in stored for url in owners)
+    found = sum(stored_stem(url) in stored for url in first_items)
     failures: list[FetchFailure] = []
-    missing = [url for url in owners if stored_stem(url) not in stored]
+    missing = [url for url in first_items if stored_stem(url) not in stored]
     progress.start("pictures", len(missing), "pictures")
-    for url, reason in _fetched(missing, folder, fetcher, threads):
+    for url, reason in _fetch_all(missing, folder, fetcher, threads):
         progress.advance()
         if reason:
-            failures.append(FetchFailure(owners[url], url, reason))
+            failures.append(FetchFailure(first_items[url], url, reason))
     fetched = len(missing) - len(failures)
     progress.finish(f"{fetched:,} fetched, {found:,} there before, {len(failures):,} failed")
     _write_dead_letters(dataset / DEAD_LETTERS, failures)
-    return FetchSummary(dataset, len(owners), fetched, found, len(failures), items, tuple(failures[:_SHOWN]))
+    return FetchSummary(
+        dataset, len(first_items), fetched, found, len(failures), items, tuple(failures[:_MAX_EXAMPLES])
+    )
 
 
 def _urls(dataset: Path) -> tuple[dict[str, str], int]:
     """The first item of each URL, and the number of items with one."""
-    owners: dict[str, str] = {}
+    first_items: dict[str, str] = {}
     items = 0
-    for window in ItemStream(dataset, _AT_ONCE).windows():
+    for window in ItemStream(dataset, _BATCH).windows():
         for item in window.items:
             if is_url(item.image):
-                owners.setdefault(item.image, item.item_id)
+                first_items.setdefault(item.image, item.item_id)
                 items += 1
-    return owners, items
+    return first_items, items
 
 
-def _fetched(urls: Sequence[str], folder: Path, fetcher: PictureFetcher, threads: int) -> Iterator[tuple[str, str]]:
+def _fetch_all(urls: Sequence[str], folder: Path, fetcher: PictureFetcher, threads: int) -> Iterator[tuple[str, str]]:
     """Each URL with the reason why it is not stored, '' for none."""
     waiting = iter(urls)
     with ThreadPoolExecutor(threads, thread_name_prefix="mmrec-fetch") as pool:
-        # Not all of them at once: of a million, a kill would wait for all that are queued.
-        while window := list(islice(waiting, _AT_ONCE)):
+        # In batches, so that cancelling does not wait for a queue of a million.
+        while window := list(islice(waiting, _BATCH)):
             try:
                 yield from pool.map(partial(_fetch, folder=folder, fetcher=fetcher), window)
             except BaseException:
@@ -137,10 +139,10 @@ def _fetch(url: str, folder: Path, fetcher: PictureFetcher) -> tuple[str, str]:
     except InvalidImageError as err:
         return url, err.message
     try:
-        # The fetcher knows how a picture begins; one that is cut short or damaged behind is no use in the folder.
-        decode_picture(data, size_hint=_SMALL)
+        # The fetcher checks only the first bytes; a truncated or damaged picture must not be stored.
+        decode_picture(data, size_hint=_DECODE_SIDE)
     except InvalidImageError as err:
-        return url, f"what is at {shown_url(url)} is no use: {err.message}"
+        return url, f"what is at {redacted_url(url)} is no use: {err.message}"
     name = f"{stored_stem(url)}.{STORED_SUFFIXES[picture_format(data)]}"
     replace_file(folder / name, lambda temporary: temporary.write_bytes(data))
     return url, ""

@@ -1,10 +1,9 @@
-"""Fetches a picture by its URL, guarded. Knows nothing of items, and decodes nothing.
+"""Fetches a picture by its URL, protected against server-side request forgery. Knows nothing of items; decodes nothing.
 
-The URLs of a catalogue are untrusted input, and their author must not get this machine to talk to hosts
-that only it can reach. So a host is named in an allow-list; it is resolved once, every address that comes back
-has to be public, and the connection goes to the addresses that were checked, because a second look-up could give
-others. Each redirect starts over with all of that. Proxies are not used. One deadline and one allowance of bytes
-hold from resolving to the last byte, redirects included.
+The URLs of a catalogue are untrusted input: their author must not make this machine connect to hosts that only it can
+reach. So hosts come from an allow-list; a host is resolved once, every address must be public, and the connection goes
+to the checked addresses, because a second look-up could return others. Each redirect passes the same checks. Proxies
+are not used. One deadline and one limit of bytes cover everything from resolving to the last byte, redirects included.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from mmrec.contract.rules import MAX_PICTURE_BYTES
 from mmrec.data.http_connections import Meter, OutOfBytesError, OutOfTimeError, open_connection, tls_context
 from mmrec.data.pictures import picture_format
 from mmrec.data.public_addresses import IPNetwork, why_not_public
-from mmrec.data.urls import RefusedURLError, Target, host_matches, is_host_pattern, read_url, redirected, shown_url
+from mmrec.data.urls import RefusedURLError, Target, host_matches, is_host_pattern, read_url, redacted_url, redirected
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, NotFoundError
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -43,16 +42,16 @@ class FetchConfig:
     """From where pictures may be fetched, and at what cost.
 
     Attributes:
-        allow_hosts: Host names that may be asked. ``shop.example.com`` is that host, ``*.example.com`` every
+        allow_hosts: Hosts that may be asked. ``shop.example.com`` is that host, ``*.example.com`` every
             host below it (not itself), ``*`` every host with a public address.
-        ports: TCP ports that may be asked.
+        ports: TCP ports that may be used.
         allow_addresses: Networks (``10.1.2.0/24``) that may be asked although they are not public, for an
             internal picture store.
         ca: PEM file of an authority whose certificates are trusted besides the system's.
         max_bytes: Largest picture, 1 to `MAX_PICTURE_BYTES`.
         timeout_s: Seconds that one picture may take in all, above 0, at most 600.
         max_redirects: Redirects that are followed, 0 to 20.
-        user_agent: How the fetcher calls itself.
+        user_agent: Value of the ``User-Agent`` header.
     """
 
     allow_hosts: tuple[str, ...]
@@ -121,9 +120,8 @@ class PictureFetcher:
         self.config = config
         self._resolve = resolve
         self._networks: tuple[IPNetwork, ...] = tuple(ip_network(network) for network in config.allow_addresses)
-        # Reading the system's authorities takes long enough to leave it until it is needed; a file of the
-        # user's is looked at now.
-        self._context = _trusting(config.ca) if config.ca is not None else None
+        # Reading the system's authorities is slow, so it waits until it is needed; the user's file is checked now.
+        self._context = _tls_context(config.ca) if config.ca is not None else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PictureFetcher, (self.config, self._resolve)
@@ -131,28 +129,27 @@ class PictureFetcher:
     def fetch(self, url: str) -> bytes:
         """The encoded bytes of the picture at a URL.
 
-        They begin like one of the formats that `mmrec.data.pictures.decode_picture` reads; nothing more is known
-        about them.
+        Only their first bytes are checked: they have a format that `mmrec.data.pictures.decode_picture` reads.
 
         Raises:
             InvalidImageError: a rule forbids the URL or an address behind it, no picture comes back, or it is
                 over a limit. The message names the URL without its query.
         """
         meter = Meter(self.config.timeout_s, self.config.max_bytes + self.config.max_bytes // 4 + _OVERHEAD)
-        now = url
+        current = url
         try:
             secure = False
             for _ in range(self.config.max_redirects + 1):
-                target = read_url(now)
+                target = read_url(current)
                 if secure and target.scheme != "https":
                     raise RefusedURLError(
                         "it is redirected from https to http; give the address it ends at if you trust it"
                     )
                 secure = target.scheme == "https"
-                answer = self._ask(target, meter)
+                answer = self._request(target, meter)
                 if isinstance(answer, bytes):
                     return answer
-                now = redirected(now, answer.location)
+                current = redirected(current, answer.location)
             raise RefusedURLError(
                 f"it is redirected more than {self.config.max_redirects} times; give the address it ends at"
             )
@@ -162,12 +159,12 @@ class PictureFetcher:
             why = f"it takes more than {self.config.timeout_s:g} seconds; try again later, or allow more time"
         except OutOfBytesError:
             why = self._too_large()
-        hop = f", redirected to {shown_url(now)}," if now != url else ""
+        hop = f", redirected to {redacted_url(current)}," if current != url else ""
         # Not chained: messages of a resolver, a socket or a parser would disclose the network to the author of the URL.
-        raise InvalidImageError(f"the picture {shown_url(url)}{hop} is not fetched: {why}")
+        raise InvalidImageError(f"the picture {redacted_url(url)}{hop} is not fetched: {why}")
 
-    def _ask(self, target: Target, meter: Meter) -> bytes | _Redirect:
-        """The picture, or where else it is."""
+    def _request(self, target: Target, meter: Meter) -> bytes | _Redirect:
+        """The picture, or a redirect."""
         config = self.config
         if not any(host_matches(target, pattern) for pattern in config.allow_hosts):
             raise RefusedURLError(f"its host {target.host!r} is not in the allow-list; add it there if you trust it")
@@ -179,7 +176,7 @@ class PictureFetcher:
             )
         addresses = self._addresses(target, meter)
         if target.scheme == "https" and self._context is None:
-            self._context = _trusting(None)
+            self._context = _tls_context(None)
         context = self._context if target.scheme == "https" else None
         headers = {
             "Accept": _ACCEPT,
@@ -208,13 +205,13 @@ class PictureFetcher:
                 "trusted; give the authority's file if it is yours"
             ) from err
         except Exception as err:
-            # An untrusted server decides which of a dozen errors of four libraries this is.
+            # An untrusted server can cause a dozen errors of four libraries.
             what = "breaks off its answer" if response is not None else "does not answer, or not in HTTP"
             raise RefusedURLError(f"the host {target.host!r} {what}; try again later") from err
 
     def _addresses(self, target: Target, meter: Meter) -> tuple[str, ...]:
-        """Every address of the host, all of them checked."""
-        found = self._looked_up(target, meter) if target.address is None else (str(target.address),)
+        """Every address of the host, checked."""
+        found = self._resolved(target, meter) if target.address is None else (str(target.address),)
         for text in found:
             try:
                 address = ip_address(text)
@@ -229,8 +226,8 @@ class PictureFetcher:
                 )
         return found
 
-    def _looked_up(self, target: Target, meter: Meter) -> tuple[str, ...]:
-        # In a thread of its own: the system's resolver knows no deadline.
+    def _resolved(self, target: Target, meter: Meter) -> tuple[str, ...]:
+        # In its own thread: the system's resolver has no deadline.
         answers: queue.SimpleQueue[tuple[str, ...]] = queue.SimpleQueue()
         resolve = self._resolve or resolve_host
 
@@ -267,9 +264,9 @@ class PictureFetcher:
             if len(data) > self.config.max_bytes:
                 raise OutOfBytesError
             if not recognised and len(data) >= 512:
-                recognised = _begins_like_a_picture(data)
+                recognised = _check_signature(data)
         if not recognised:
-            _begins_like_a_picture(data)
+            _check_signature(data)
         return bytes(data)
 
     def _too_large(self, declared: int | None = None) -> str:
@@ -291,7 +288,7 @@ class _Redirect(NamedTuple):
     location: str
 
 
-def _begins_like_a_picture(data: bytearray) -> bool:
+def _check_signature(data: bytearray) -> bool:
     try:
         picture_format(bytes(data[:512]))
     except InvalidImageError as err:
@@ -299,7 +296,7 @@ def _begins_like_a_picture(data: bytearray) -> bool:
     return True
 
 
-def _trusting(ca: str | os.PathLike[str] | None) -> ssl.SSLContext:
+def _tls_context(ca: str | os.PathLike[str] | None) -> ssl.SSLContext:
     path = None if ca is None else os.fspath(ca)
     try:
         return tls_context(path)

@@ -1,7 +1,7 @@
 """Recognises the real format of a file by its first bytes.
 
-Unit of work: the start of one file. The answers are sentences for a person: what the file is, and what to do so that
-it is read. Knows nothing of rows and columns.
+Unit of work: the start of one file. The results are sentences for a person: what the file is, and how to make
+it readable. Knows nothing of rows and columns.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import re
 from mmrec.data.table_files import PACKINGS
 
 HEAD_BYTES = 2**18
-"""As much of a file is looked at."""
+"""Bytes read from the start of a file."""
 
-_PACKED = (
+_COMPRESSIONS = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"BZh", "bz2"),
     (b"\x04\x22\x4d\x18", "lz4"),
     (b"\xfd7zXZ\x00", "xz"),
 )
-_FOREIGN = (
+_UNSUPPORTED = (
     (b"\xd0\xcf\x11\xe0", "is an Excel or Office file; save it as CSV"),
     (b"SQLite format 3\x00", "is an SQLite database; export its table as CSV"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it"),
@@ -42,14 +42,14 @@ def is_parquet(head: bytes) -> bool:
 
 
 def packing_problem(head: bytes, name: str, packing: str) -> str:
-    """Why a file is not packed as its name says; '' where it is.
+    """Why a file is not compressed as its name says; '' where it is.
 
     Args:
-        head: The first bytes of the file as it lies there.
+        head: The first bytes of the file, still compressed.
         name: Its name.
         packing: The suffix in `PACKINGS` that its name has, or ''.
     """
-    packer = next((packer for magic, packer in _PACKED if head.startswith(magic)), "")
+    packer = next((packer for magic, packer in _COMPRESSIONS if head.startswith(magic)), "")
     if packer == PACKINGS.get(packing, "") or (PACKINGS.get(packing) == "brotli" and not packer):
         return ""  # brotli files have no magic bytes
     plain = name[: len(name) - len(packing)]
@@ -57,7 +57,7 @@ def packing_problem(head: bytes, name: str, packing: str) -> str:
         if packer not in _SUFFIX_OF:
             return f"is packed with {packer}, which is not read; unpack it"
         return f"is packed with {packer}; name it {plain + _SUFFIX_OF[packer]!r}, or unpack it"
-    found = _foreign(head, plain)
+    found = _unsupported_format(head, plain)
     remedy = f"it {found}" if found else f"if it is not packed at all, name it {plain!r}"
     return f"cannot be read: it is not a whole {PACKINGS[packing]} file; write it again, or, {remedy}"
 
@@ -66,11 +66,11 @@ def content_problem(head: bytes, name: str, kind: str) -> str:
     """Why the content is not of the format that the name says, with the remedy; '' where it may be.
 
     Args:
-        head: The first bytes, unpacked.
+        head: The first bytes, decompressed.
         name: Name of the file.
         kind: One of `FORMATS`.
     """
-    found = _foreign(head, name)
+    found = _unsupported_format(head, name)
     if kind == "parquet":
         if is_parquet(head):
             return ""
@@ -90,8 +90,8 @@ def content_problem(head: bytes, name: str, kind: str) -> str:
     return ""
 
 
-def _foreign(head: bytes, name: str) -> str:
-    """What a file is that no table is read from; ''  where it looks like text or Parquet."""
+def _unsupported_format(head: bytes, name: str) -> str:
+    """The format of a file that is not supported; '' where it looks like text or Parquet."""
     for encoding, marks in (("UTF-32", (b"\xff\xfe\0\0", b"\0\0\xfe\xff")), ("UTF-16", (b"\xff\xfe", b"\xfe\xff"))):
         if head.startswith(marks):
             return f"is {encoding}; tables are UTF-8, so save it again as UTF-8"
@@ -101,7 +101,7 @@ def _foreign(head: bytes, name: str) -> str:
         if b"opendocument" in head:
             return "is an OpenDocument file; save it as CSV"
         return "is a zip archive; unpack it"
-    for magic, words in _FOREIGN:
+    for magic, words in _UNSUPPORTED:
         if head.startswith(magic):
             return words
     if head[257:262] == b"ustar":

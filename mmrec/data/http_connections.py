@@ -1,7 +1,7 @@
-"""HTTP connections to addresses that are given, under one deadline and one allowance of bytes.
+"""HTTP connections to given addresses, under one deadline and one limit of received bytes.
 
-Both are kept where bytes arrive, in the socket: a server that drips a byte at a time, sends headers without
-end, or cuts its body into a million empty chunks is stopped, whichever parser reads it. Knows nothing of pictures,
+The socket enforces both: a server that sends a byte at a time, endless headers, or a body of a million empty chunks is
+stopped, whichever parser reads it. Knows nothing of pictures,
 names and rules.
 """
 
@@ -21,11 +21,11 @@ class OutOfTimeError(Exception):
 
 
 class OutOfBytesError(Exception):
-    """The server has sent more than the allowance."""
+    """The server has sent more bytes than the limit."""
 
 
 class Meter:
-    """What is left of the time and the bytes.
+    """Remaining time and bytes of one fetch.
 
     Args:
         seconds: Until the deadline, from now.
@@ -37,10 +37,10 @@ class Meter:
         self._bytes_left = most_bytes
 
     def seconds_left(self) -> float:
-        """Always more than 0.
+        """Seconds until the deadline, above 0.
 
         Raises:
-            OutOfTimeError: there are none left.
+            OutOfTimeError: the deadline has passed.
         """
         left = self._deadline - time.monotonic()
         if left <= 0:
@@ -48,10 +48,10 @@ class Meter:
         return left
 
     def count(self, received: int) -> None:
-        """Take note of bytes that arrived.
+        """Count received bytes.
 
         Raises:
-            OutOfBytesError: they are more than the rest of the allowance.
+            OutOfBytesError: they exceed the limit.
         """
         self._bytes_left -= received
         if self._bytes_left < 0:

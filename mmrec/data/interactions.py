@@ -1,8 +1,7 @@
-"""Who did what, in order: the events of all users as one flat, immutable sequence. Knows nothing of files.
+"""The events of all users as one flat, immutable sequence. Knows nothing of files.
 
-Axes: U users, E events. User u's events are ``items_E[offsets_U[u]:offsets_U[u + 1]]``, oldest first; items
-    are rows
-of the catalogue the events were read with.
+Axes: U users, E events. User u's events are ``items_E[offsets_U[u]:offsets_U[u + 1]]``, oldest first; items are rows of
+the catalogue that the events were read with.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Interactions:
 
     Attributes:
         user_ids: Unique, in order of first appearance. Length U.
-        offsets_U: Where each user's events begin, and at last E. Shape: (U + 1,), int64.
+        offsets_U: Start of each user's events, then E. Shape: (U + 1,), int64.
         items_E: Catalogue rows. Shape: (E,), int32.
         times_E: Seconds since 1970, or positions. Shape: (E,), int64.
         ratings_E: nan where an event has none; None when the dataset has no ratings. Shape: (E,), float32.
@@ -91,7 +90,7 @@ class Interactions:
         return self.items_E[self.offsets_U[u] : self.offsets_U[u + 1]]
 
     def where(self, keep_E: npt.NDArray[np.bool_]) -> Interactions:
-        """The same users with these events alone; a user may be left with none. Shape: (E,), bool."""
+        """The same users with only the events of a mask; a user may have none left. Shape: (E,), bool."""
         kept = np.concatenate(([0], np.cumsum(keep_E, dtype=np.int64)))
         return Interactions(
             user_ids=self.user_ids,
@@ -134,7 +133,7 @@ class Interactions:
         ties: npt.NDArray[Any] | None = None,
         resolution: int = 1,
     ) -> Interactions:
-        """Group events by user and order them by time; ties keep the order they come in.
+        """Group events by user and order them by time; ties keep their input order.
 
         Args:
             user_ids: User of each event (strings, or a pyarrow string array). Shape: (E,).
@@ -144,7 +143,7 @@ class Interactions:
             ratings: nan where there is none. Shape: (E,).
             ties: A second sort key for events with equal time. Shape: (E,), integers.
             resolution: Units of `times` in one unit of `times_E`; 1,000,000 when microseconds become seconds.
-                The order is settled before the rounding.
+                Events are ordered before rounding.
 
         Raises:
             InvalidDatasetError: the columns differ in length.
@@ -166,7 +165,7 @@ class Interactions:
         keys = (times_E, codes) if ties is None else (np.asarray(ties), times_E, codes)
         order = np.lexsort(keys)  # stable
         offsets = np.concatenate(([0], np.cumsum(np.bincount(codes, minlength=len(names)), dtype=np.int64)))
-        times_E = _filled(times_E[order], offsets)
+        times_E = _fill_missing_times(times_E[order], offsets)
         return cls(
             user_ids=names,
             offsets_U=offsets,
@@ -177,7 +176,7 @@ class Interactions:
 
     @classmethod
     def from_table(cls, table: Any) -> Interactions:
-        """From what `to_table` made (pyarrow Table)."""
+        """The inverse of `to_table`."""
         ratings = table.column("rating").to_numpy() if "rating" in table.column_names else None
         return cls.from_columns(
             table.column("user_id"), table.column("row").to_numpy(), table.column("time").to_numpy(), ratings
@@ -194,8 +193,8 @@ class Interactions:
         return pa.table(columns)
 
 
-def _filled(times_E: npt.NDArray[np.int64], offsets_U: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Missing times become the user's earliest one, so that they never look like a moment of their own."""
+def _fill_missing_times(times_E: npt.NDArray[np.int64], offsets_U: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Replace missing times by the user's earliest one."""
     missing = times_E == NO_TIME
     if not missing.any():
         return times_E

@@ -2,7 +2,7 @@
 
 Every file at the top of the folder is one of the tables, the pictures, the settings, or named in a `Problem`: a near
 miss of the name of a table that is not there is an error, anything else a warning. The same for columns: a near miss
-of a column name that is not there is named with the name to use. Looks at names and first bytes, reads no table.
+of a column name that is not there is named with the name to use. Only names and first bytes are read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmrec.data.file_signatures import HEAD_BYTES, content_problem, packing_problem
-from mmrec.data.problems import Problem, shown
+from mmrec.data.problems import Problem, quoted
 from mmrec.data.settings import SETTINGS_FILE
 from mmrec.data.table_files import FORMAT_WORDS, TABLES, find_table, is_hidden, table_name, table_parts
 
@@ -21,7 +21,7 @@ COLUMNS = {
     "events": ("user_id", "item_id", "timestamp", "position", "event_type", "rating"),
     "users": ("user_id",),
 }
-"""The columns that mean something, by table."""
+"""Columns with a meaning of their own, by table."""
 
 _TABLE_WORDS = {
     "items": "product article catalog catalogue offer listing book movie film track song sku",
@@ -54,7 +54,7 @@ _NAMES = ("images", "images.zip", SETTINGS_FILE)
 
 
 def folder_problems(root: Path) -> list[Problem]:
-    """What lies in a dataset folder and is not read, in the order of names."""
+    """Entries of a dataset folder that are not read, in the order of names."""
     tables = {}
     for stem in TABLES:
         path, several = find_table(root, stem)
@@ -70,23 +70,23 @@ def folder_problems(root: Path) -> list[Problem]:
         own = table_name(name)
         stem = own.stem if own is not None else name
         if stem in TABLES and tables[stem] and (own is not None or table_parts(path)):
-            problems += _left_out(path)
+            problems += _unread_parts(path)
             continue
-        problems.append(_not_read(path, tables))
+        problems.append(_unread_problem(path, tables))
     return problems
 
 
-def meant_column(column: str, columns: Iterable[str]) -> str:
-    """The name among those of a table that was most likely meant for a column it lacks; '' for none."""
+def likely_column(column: str, columns: Iterable[str]) -> str:
+    """The existing column that most likely stands for a missing one; '' for none."""
     words = _COLUMN_WORDS.get(column, "").split()
-    ranks = {_folded(word): rank for rank, word in reversed(list(enumerate([column, *words])))}
+    ranks = {_normalised(word): rank for rank, word in reversed(list(enumerate([column, *words])))}
     known = {name for names in COLUMNS.values() for name in names}
-    found = [name for name in columns if _folded(name) in ranks and name not in known]
-    return min(found, key=lambda name: ranks[_folded(name)], default="")
+    found = [name for name in columns if _normalised(name) in ranks and name not in known]
+    return min(found, key=lambda name: ranks[_normalised(name)], default="")
 
 
 def column_problems(stem: str, file: str, columns: Iterable[str]) -> list[Problem]:
-    """Columns of a table that are not read as what they most likely are.
+    """Columns of a table whose names are near misses of known ones.
 
     Args:
         stem: One of `TABLES`.
@@ -96,21 +96,21 @@ def column_problems(stem: str, file: str, columns: Iterable[str]) -> list[Proble
     problems = []
     columns = list(columns)
     needed = {"items": ("item_id",), "events": ("user_id", "item_id"), "users": ("user_id",)}[stem]
-    taken = [meant_column(column, columns) for column in needed if column not in columns]
+    taken = [likely_column(column, columns) for column in needed if column not in columns]
     ordered = "timestamp" in columns or "position" in columns
     for column in COLUMNS[stem]:
         if column in columns or column in needed or (column in ("timestamp", "position") and ordered):
             continue
-        name = meant_column(column, (name for name in columns if name not in taken))
+        name = likely_column(column, (name for name in columns if name not in taken))
         if name:
             taken.append(name)
             instead = "is read as an attribute" if stem == "items" else "is not read"
-            message = f"the column {shown(name)} {instead}; if it is the {column} of a row, name it {column!r}"
+            message = f"the column {quoted(name)} {instead}; if it is the {column} of a row, name it {column!r}"
             problems.append(Problem(file, 0, name, "column name", message, severity="warning"))
     return problems
 
 
-def _left_out(path: Path) -> list[Problem]:
+def _unread_parts(path: Path) -> list[Problem]:
     """Files in the folder of a table that are none of its parts."""
     if not path.is_dir():
         return []
@@ -131,11 +131,11 @@ def _left_out(path: Path) -> list[Problem]:
     return problems
 
 
-def _not_read(path: Path, tables: dict[str, bool]) -> Problem:
+def _unread_problem(path: Path, tables: dict[str, bool]) -> Problem:
     """Why a file or folder is not read."""
-    name, stem = path.name, _meant_table(path)
+    name, stem = path.name, _likely_table(path)
     if stem and not tables[stem]:
-        # Nothing is trained on users, so a folder without that table is whole.
+        # Training does not need the users table.
         kind, severity = ("file not read", "warning") if stem == "users" else ("misnamed table", "error")
         message = f"is not read, and there is no {stem} table; {_table_advice(path, stem)}"
         return Problem(name, 0, "", kind, message, "warning" if severity == "warning" else "error")
@@ -153,7 +153,7 @@ def _table_advice(path: Path, stem: str) -> str:
         if not table_parts(path):
             return f"it holds no table: the names of its files must end in one of {FORMAT_WORDS}"
         return f"name it {stem if own is None else f'{stem}.{own.format}'!r}"
-    content = _content(path)
+    content = _content_problem(path)
     if content:
         return f"it {content}" + (f", as {stem}.csv" if content.endswith("as CSV") else "")
     if own is not None:
@@ -161,12 +161,12 @@ def _table_advice(path: Path, stem: str) -> str:
     return f"name it {stem}.csv, {stem}.tsv, {stem}.jsonl or {stem}.parquet, after what it holds"
 
 
-def _meant_table(path: Path) -> str:
-    """The table that a file or folder is most likely meant to be; '' for none."""
+def _likely_table(path: Path) -> str:
+    """The table that a file or folder most likely is; '' for none."""
     own = table_name(path.name)
     stem = own.stem if own is not None else path.name.partition(".")[0]
     for table in TABLES:
-        if _folded(stem) in (table, table.removesuffix("s")):
+        if _normalised(stem) in (table, table.removesuffix("s")):
             return table
     if not (table_parts(path) if path.is_dir() else own is not None or _DATA.fullmatch(path.name)):
         return ""
@@ -178,8 +178,8 @@ def _meant_table(path: Path) -> str:
     return ""
 
 
-def _content(path: Path) -> str:
-    """What the first bytes say of a file that is no table by its name, or of a table's; '' for nothing."""
+def _content_problem(path: Path) -> str:
+    """The problem that the first bytes of a file show; '' for none."""
     if path.exists() and not path.is_file():
         return f"cannot be read: {_NO_FILE}"
     try:
@@ -205,5 +205,5 @@ def _picture_advice(path: Path) -> str:
     )
 
 
-def _folded(name: str) -> str:
+def _normalised(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

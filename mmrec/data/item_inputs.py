@@ -1,4 +1,4 @@
-"""The items of a dataset as clients describe them, with their encoded pictures, in batches that fit a message.
+"""The items of a dataset as `ItemInput` values with their encoded pictures, in batches that fit a message.
 
 Unit of work: one batch. The same dataset gives the same batches each time, so that an interrupted job can resume.
 Knows nothing of servers.
@@ -17,16 +17,16 @@ from mmrec.data.table_files import table_name, table_parts
 from mmrec.errors import InvalidImageError, MmrecError
 
 _BATCH_BYTES = 8 * 2**20
-"""A batch ends when its words and pictures have this many bytes; servers take messages of 32 MiB by default."""
+"""Bytes of text and pictures at which a batch ends; servers accept messages of 32 MiB by default."""
 
 
 class DescribedBatch(NamedTuple):
-    """Items that are sent together.
+    """Items of one request.
 
     Attributes:
         items: With ids, none of them twice in the dataset.
-        lines: Where each stands in the table: its line (text formats) or row (Parquet).
-        failures: Rows among them that cannot be sent.
+        lines: Line of each in the table (text formats), or row (Parquet).
+        failures: Rows that cannot be sent.
     """
 
     items: tuple[ItemInput, ...]
@@ -37,7 +37,7 @@ class DescribedBatch(NamedTuple):
 class DescribedItems:
     """The items of a dataset folder, or of one table with its pictures in ``images/`` beside it.
 
-    An item whose picture cannot be read is a failure: without it, it would replace one that has a picture.
+    An item whose picture cannot be read is a failure: sent without it, it would overwrite a stored picture.
 
     Args:
         dataset: Folder, or table (a file, or a folder of part files).
@@ -49,11 +49,11 @@ class DescribedItems:
             empty or breaks off.
     """
 
-    def __init__(self, dataset: Path, most: int) -> None:
-        own = dataset.is_file() or (table_name(dataset.name) is not None and bool(table_parts(dataset)))
-        table = dataset if own else None
+    def __init__(self, dataset: Path, batch_items: int) -> None:
+        is_table = dataset.is_file() or (table_name(dataset.name) is not None and bool(table_parts(dataset)))
+        table = dataset if is_table else None
         self._root = dataset if table is None else dataset.parent
-        self._stream = ItemStream(self._root, most, table=table)
+        self._stream = ItemStream(self._root, batch_items, table=table)
 
     def estimate(self) -> int:
         """About how many items there are. Reads the table once."""
@@ -68,12 +68,12 @@ class DescribedItems:
                 failures, size = list(window.failures), 0
                 for row in window.items:
                     try:
-                        items.append(_described(row, pictures))
+                        items.append(_item_input(row, pictures))
                         lines.append(row.line)
                     except MmrecError as err:
                         failures.append(RowFailure(row.line, row.item_id, "image", err.message))
                         continue
-                    size += _bytes(items[-1])
+                    size += _size_bytes(items[-1])
                     if size >= _BATCH_BYTES:
                         yield DescribedBatch(tuple(items), tuple(lines), tuple(failures))
                         items, lines, failures, size = [], [], [], 0
@@ -81,7 +81,7 @@ class DescribedItems:
                     yield DescribedBatch(tuple(items), tuple(lines), tuple(failures))
 
 
-def _described(row: StreamedItem, pictures: PictureStore) -> ItemInput:
+def _item_input(row: StreamedItem, pictures: PictureStore) -> ItemInput:
     picture = row.picture if row.picture is not None else pictures.read(row.image)
     if picture is None and row.image:
         if is_url(row.image):
@@ -89,11 +89,11 @@ def _described(row: StreamedItem, pictures: PictureStore) -> ItemInput:
         else:
             what = "is not in the dataset folder; put the file into images/"
         raise InvalidImageError(f"the picture {row.image!r} {what}")
-    # Fields that are left out are empty in the catalogue too.
+    # A missing attribute and an empty one are the same in the catalogue.
     attributes = {name: value for name, value in row.attributes.items() if value}
     return ItemInput(row.item_id, row.title, row.description, picture, attributes)
 
 
-def _bytes(item: ItemInput) -> int:
+def _size_bytes(item: ItemInput) -> int:
     words = (item.title, item.description, *item.attributes, *item.attributes.values())
     return len(item.image or b"") + sum(len(text.encode()) for text in words)

@@ -1,6 +1,6 @@
-"""Parses JSON lines: one object on each line becomes one row of texts, which brings its own columns.
+"""Parses JSON lines: the object on each line becomes one row of texts with its own columns.
 
-Unit of work: one piece of a file. Knows nothing of what the columns mean, but that ids are no decimal numbers.
+Unit of work: one piece of a file. Knows nothing of what the columns mean, except that ids are no decimal numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mmrec.data.arrow_text import value_text
 from mmrec.data.delimited import Fault, encoding_message
-from mmrec.data.problems import shown
+from mmrec.data.problems import quoted
 from mmrec.data.text_files import MAX_LINE_BYTES
 from mmrec.data.value_limits import ID_COLUMNS, name_problem
 
@@ -22,9 +22,9 @@ class JsonRow(NamedTuple):
 
     Attributes:
         line: Its number.
-        values: Text by column; what can be made of it where there is a fault.
+        values: Text by column; incomplete where there is a fault.
         column: The column at fault, or ''.
-        fault: What is wrong with it; None for a good one.
+        fault: The error of the row; None for a good one.
     """
 
     line: int
@@ -34,7 +34,7 @@ class JsonRow(NamedTuple):
 
 
 def json_rows(pieces: Iterator[bytes]) -> Iterator[list[JsonRow]]:
-    """The rows that end in each piece of a file; blank lines are none."""
+    """The rows that end in each piece of a file, without blank lines."""
     rest, line, whole, overlong = b"", 0, False, False
     while not whole:
         piece = next(pieces, b"")
@@ -66,14 +66,14 @@ def _row(line: int, raw: bytes) -> JsonRow:
         record = json.loads(text)
     except (ValueError, RecursionError):
         return _bad(
-            line, {}, "", "malformed row", f"{shown(text.strip(), 60)} is not JSON; each line must be one object"
+            line, {}, "", "malformed row", f"{quoted(text.strip(), 60)} is not JSON; each line must be one object"
         )
     if not isinstance(record, dict):
-        message = f'{shown(text.strip(), 60)} is no object; each line must be one, as in {{"item_id": "7"}}'
+        message = f'{quoted(text.strip(), 60)} is no object; each line must be one, as in {{"item_id": "7"}}'
         return _bad(line, {}, "", "malformed row", message)
     try:
         values = {key: value_text(value) for key, value in record.items()}
-    except (ValueError, RecursionError):  # a number of thousands of digits
+    except (ValueError, RecursionError):  # such as a number with thousands of digits
         return _bad(line, {}, "", "malformed row", "a value is too large to be written as text; shorten it")
     for key in ID_COLUMNS:
         value = record.get(key)

@@ -1,8 +1,6 @@
-"""Reads the tables of a dataset folder into a catalogue and interactions, and collects everything wrong with
-them.
+"""Reads the tables of a dataset folder into a catalogue and interactions, and collects their problems.
 
-Knows nothing of pictures and splits. `read_dataset` refuses on the fatal findings, `mmrec check` shows them
-all.
+Knows nothing of pictures and splits. `read_dataset` raises on fatal problems, `mmrec check` shows them all.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.data.column_check import setting_problems
 from mmrec.data.events import Events, KnownItems, read_events
 from mmrec.data.interactions import Interactions
-from mmrec.data.inventory import column_problems, folder_problems, meant_column
-from mmrec.data.problems import Problem, ProblemLog, shown
+from mmrec.data.inventory import column_problems, folder_problems, likely_column
+from mmrec.data.problems import Problem, ProblemLog, quoted
 from mmrec.data.row_problems import report_over_limits, report_rows
 from mmrec.data.settings import SETTINGS_FILE, DatasetSettings, read_settings
 from mmrec.data.summary import DatasetSummary, TableSummary
@@ -33,10 +31,10 @@ from mmrec.errors import InvalidDatasetError, NotFoundError
 
 
 class Loaded(NamedTuple):
-    """What the tables of a folder hold.
+    """Contents of the tables of a folder.
 
     Attributes:
-        settings: Of ``dataset.toml``; the defaults where it cannot be used.
+        settings: From ``dataset.toml``; the defaults where it cannot be used.
         catalogue: Rows with a usable id; None when there is no usable items table.
         item_lines_N: Number of each catalogue row's line in the items table. Shape: (N,), int64.
         items_places: The file and line behind each of these numbers.
@@ -44,7 +42,7 @@ class Loaded(NamedTuple):
         events_file: Name of the events table; '' without one.
         events: Of the events table; None without one.
         user_rows: Rows of the users table; None when there is no such table.
-        summary: What became of the rows of items and events.
+        summary: How many rows of items and events are used.
     """
 
     settings: DatasetSettings
@@ -70,9 +68,9 @@ def load_tables(
 
     Args:
         root: The folder.
-        log: Takes everything that is wrong with the tables.
-        now: Later events are warned of; None for the clock's.
-        min_rating: Instead of the one of ``dataset.toml``; None for that.
+        log: Collects the problems of the tables.
+        now: Later events get a warning; None: the current time.
+        min_rating: Replaces the setting of ``dataset.toml``; None keeps it.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -85,11 +83,11 @@ def load_tables(
         settings = replace(settings, events=replace(settings.events, min_rating=min_rating))
     items = _table(root, "items", ("item_id",), log)
     read = _read_items(items, settings, log) if items is not None else None
-    events_table = _table(root, "events", ("user_id", "item_id"), log, needed=False)
+    events_table = _table(root, "events", ("user_id", "item_id"), log, required=False)
     events = None
     if events_table is not None:
         events = read_events(events_table, read.known if read is not None else None, log, settings.events, now)
-    users = _table(root, "users", ("user_id",), log, needed=False)
+    users = _table(root, "users", ("user_id",), log, required=False)
     if users is not None:
         _check_users(users, log)
     log.extend(folder_problems(root), table="")
@@ -118,13 +116,13 @@ def _settings(root: Path, log: ProblemLog) -> DatasetSettings:
         return DatasetSettings()
 
 
-def _table(root: Path, stem: str, columns: tuple[str, ...], log: ProblemLog, *, needed: bool = True) -> Table | None:
-    """The table of this name when it has its columns; what is missing goes to `log`."""
+def _table(root: Path, stem: str, columns: tuple[str, ...], log: ProblemLog, *, required: bool = True) -> Table | None:
+    """The table of this name if it has these columns; what is missing goes to `log`."""
     path, problem = find_table(root, stem)
     if problem is not None:
         log.append(problem)
     if path is None:
-        if needed and problem is None:
+        if required and problem is None:
             message = f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {FORMAT_WORDS}"
             log.append(Problem("", 0, "", "missing table", message))
         return None
@@ -134,9 +132,9 @@ def _table(root: Path, stem: str, columns: tuple[str, ...], log: ProblemLog, *, 
     log.extend(column_problems(stem, table.file, table.columns))
     for column in columns:
         if column not in table.columns:
-            found = ", ".join(shown(name) for name in list(table.columns)[:20])
-            meant = meant_column(column, table.columns)
-            remedy = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
+            found = ", ".join(quoted(name) for name in list(table.columns)[:20])
+            suggestion = likely_column(column, table.columns)
+            remedy = f"; if {quoted(suggestion)} is it, name it {column!r}" if suggestion else ""
             message = f"there is no column {column!r}; the columns are {found}{remedy}"
             row = 1 if table.file[-8:] != ".parquet" else 0
             log.append(Problem(table.file, row, column, "missing column", message))
@@ -197,30 +195,30 @@ def _read_items(table: Table, settings: DatasetSettings, log: ProblemLog) -> _It
 
 
 def _check_ids(table: Table, column: str, what: str, log: ProblemLog) -> npt.NDArray[np.int64]:
-    """Rows whose id is empty or was there before, ascending; `log` takes them."""
+    """Report rows whose id is empty or repeated; returns them in ascending order."""
     ids = table.text(column)
     blank = np.asarray(pc.equal(pc.utf8_trim_whitespace(ids), ""), dtype=np.bool_)
     encoded = ids.dictionary_encode()
     codes = np.asarray(encoded.indices, dtype=np.int64)
     first_C = np.full(len(encoded.dictionary), -1, dtype=np.int64)
     first_C[codes[::-1]] = np.arange(table.rows)[::-1]
-    again = np.flatnonzero((first_C[codes] != np.arange(table.rows)) & ~blank)
+    repeated = np.flatnonzero((first_C[codes] != np.arange(table.rows)) & ~blank)
     empty = np.flatnonzero(blank)
-    before = first_C[codes[again]]
+    first_rows = first_C[codes[repeated]]
     report_rows(
         log,
         table,
-        again,
+        repeated,
         column,
         f"duplicate {what} id",
         lambda places: (
-            f"{column} {shown(value)} was there before, at {table.where(row)}; keep one row per {what}"
-            for value, row in zip(ids.take(again[places]).to_pylist(), before[places].tolist(), strict=True)
+            f"{column} {quoted(value)} was there before, at {table.where(row)}; keep one row per {what}"
+            for value, row in zip(ids.take(repeated[places]).to_pylist(), first_rows[places].tolist(), strict=True)
         ),
     )
     message = f"{column} is empty; every {what} needs an id"
     report_rows(log, table, empty, column, f"empty {what} id", lambda places: [message] * len(places))
-    return np.sort(np.concatenate([again, empty]))
+    return np.sort(np.concatenate([repeated, empty]))
 
 
 # --- users --------------------------------------------------------------------------------------------------

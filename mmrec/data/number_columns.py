@@ -1,7 +1,7 @@
 """Turns the text or typed columns of an events table into numbers: positions and ratings.
 
-Knows nothing of users and items, and nothing of times (`mmrec.data.time_parsing`). Every parser answers for all rows at
-once and reports which rows have no value and which have a bad one.
+Knows nothing of users and items, and nothing of times (`mmrec.data.time_parsing`). A parser handles all rows at
+once, and returns which rows have no value and which have a bad one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WHOLE = r"^[+-]?(\d{1,18}|[1-8]\d{18})$"  # fits into 64 bits
 class Parsed(NamedTuple):
     """One number per row.
 
-    values: (R,) int64 microseconds, int64 positions or float32 ratings; 0 where there is none.
+    values: (R,) int64 positions, 0 where there is none, or float32 ratings, nan where there is none.
     empty: (R,) bool, the row has no value.  bad: (R,) bool, the row has a value that breaks the rule.
     """
 
@@ -56,7 +56,7 @@ class Numbers(NamedTuple):
 
 
 def read_numbers(column: Any) -> tuple[Numbers, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Each row as a number; the rows without a value, and those whose value is none (both (R,), bool)."""
+    """Each row as a number, and masks of the empty and of the bad rows. Shape of each mask: (R,), bool."""
     kind = column.type
     if pa.types.is_integer(kind):
         empty = as_mask(pc.is_null(column))

@@ -1,6 +1,6 @@
-"""Reads the columns of a Parquet file in batches of rows, with the rows of which a value is no text.
+"""Reads the columns of a Parquet file in batches of rows, and reports rows with values that are not valid text.
 
-An encoded picture can be in the table itself: a binary column ``image_bytes`` or ``image``, or a column ``image`` of
+Encoded pictures can be in the table itself: a binary column ``image_bytes`` or ``image``, or a column ``image`` of
 structs with the fields ``bytes`` and ``path``. Knows nothing else of what the columns mean.
 """
 
@@ -22,12 +22,12 @@ _UNREADABLE = "is not a readable Parquet file; write it again, or export it as C
 
 
 class ParquetBatch(NamedTuple):
-    """Rows that stand together.
+    """Consecutive rows.
 
     Attributes:
-        columns: pyarrow arrays by name: numbers, truths, dates and moments of their own types, all others as text.
-        pictures: Encoded pictures of the rows; None where the table has none, or they were not asked for.
-        bad: Column and message by the index of a row of which a value is no text.
+        columns: pyarrow arrays by name: numbers, booleans, dates and timestamps in their own types, others as text.
+        pictures: Encoded pictures of the rows; None where the table has none, or they were not requested.
+        bad: Column and message by row index, for rows with a value that is not valid text.
     """
 
     columns: dict[str, Any]
@@ -46,7 +46,7 @@ class ParquetPart:
         columns: Those that hold no picture.
         floats: Those that hold floating-point numbers.
         picture: The column that holds encoded pictures; '' for none.
-        rows: How many there are.
+        rows: Number of rows.
 
     Raises:
         InvalidDatasetError: it cannot be read. The message lacks the file's name.
@@ -66,10 +66,10 @@ class ParquetPart:
         self._paths = self.picture == "image" and pa.types.is_struct(schema.field("image").type)
 
     def batches(self, rows: int, *, pictures: bool) -> Iterator[ParquetBatch]:
-        """All rows, so many at a time.
+        """All rows, in batches of `rows`.
 
         Raises:
-            InvalidDatasetError: behind what could be read, the file is damaged.
+            InvalidDatasetError: the file is damaged after the rows read so far.
         """
         read = 0
         wanted = [name for name in self.names if name != self.picture]
@@ -78,8 +78,7 @@ class ParquetPart:
         try:
             with pq.ParquetFile(self._path, buffer_size=2**20 if pictures else 0, pre_buffer=False) as file:
                 for batch in file.iter_batches(batch_size=rows, columns=wanted, use_threads=not pictures):
-                    made = self._batch(batch)
-                    yield made
+                    yield self._batch(batch)
                     read += batch.num_rows
         except _ERRORS as err:
             message = f"is damaged behind row {read:,}; write it again" if read else _UNREADABLE
@@ -104,12 +103,9 @@ class ParquetPart:
 
 
 def _checked(name: str, column: Any, bad: dict[int, tuple[str, str]]) -> Any:
-    """A column of numbers, truths, dates or moments as it is, any other as text.
-
-    The rows of those values that are no text go to `bad`.
-    """
+    """A column of numbers, booleans, dates or timestamps as it is, any other as text; invalid rows go to `bad`."""
     try:
-        column.validate(full=True)  # reading does not look at the bytes of strings
+        column.validate(full=True)  # reading does not validate the bytes of strings
         column = plain_array(column)
         kind = column.type
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):

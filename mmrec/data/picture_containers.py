@@ -1,9 +1,8 @@
-"""Takes picture files apart as far as the decoder needs protecting: their size, and nothing but their pixels.
+"""Reduces picture files to their pixels and reads their size, to protect the decoder.
 
-What a file can hold besides pixels (texts, colour profiles, thumbnails, comments, further frames, whole other
-files behind the end) costs a decoder minutes and gigabytes when it was filled with malice, and none of it changes
-what is seen here. So it is left out, and the size is read before a decoder is made. Everything is read in a time
-that does not grow faster than the file. Knows nothing of decoders.
+Other content of a file (texts, colour profiles, thumbnails, comments, further frames, data after the end) is not needed
+here, and a malicious file can use it to cost a decoder minutes and gigabytes. So it is removed, and the size is read
+before decoding. The running time is linear in the size of the file. Knows nothing of decoders.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from mmrec.errors import InvalidImageError
 _MAX_PNG_CHUNKS = 50_000
 _MAX_JPEG_SEGMENTS = 4096
 _MAX_JPEG_SCANS = 64
-"""Each may say nothing and still visit every pixel. Encoders write about ten."""
+"""An empty scan still visits every pixel. Encoders write about ten."""
 _MAX_GIF_BLOCKS = 100_000
 _MAX_RLE_PIXELS = 4_000_000
 _MAX_RLE_BYTES = 2**21
@@ -32,7 +31,7 @@ _JPEG_NOTES = {0xE0: b"JFIF\0", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}
 
 
 class Pixels(NamedTuple):
-    """A picture file without anything but pixels.
+    """A picture file reduced to its pixels.
 
     Attributes:
         data: The file.
@@ -52,7 +51,7 @@ def only_pixels(name: str, data: bytes) -> Pixels:
 
     Raises:
         ValueError: its structure is damaged.
-        InvalidImageError: it is made to keep a decoder busy.
+        InvalidImageError: it would take a decoder too long.
     """
     if name == "PNG":
         return _png(data)
@@ -66,23 +65,23 @@ def only_pixels(name: str, data: bytes) -> Pixels:
 def _png(data: bytes) -> Pixels:
     if data[12:16] != b"IHDR":
         raise ValueError("the first chunk is not IHDR")
-    kept, at = [data[:8]], 8
+    parts, at = [data[:8]], 8
     for _ in range(_MAX_PNG_CHUNKS):
         kind = data[at + 4 : at + 8]
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         if kind in _PNG_KEPT:
-            kept.append(data[at:end])
-        if kind == b"IEND" or end >= len(data):  # a file cut short is for the decoder to judge
+            parts.append(data[at:end])
+        if kind == b"IEND" or end >= len(data):  # the decoder reports a truncated file
             width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
-            return Pixels(b"".join(kept), width, height)
+            return Pixels(b"".join(parts), width, height)
         at = end
     raise InvalidImageError(f"the PNG picture has more than {_MAX_PNG_CHUNKS:,} chunks; save it again")
 
 
 def _jpeg(data: bytes) -> Pixels:
-    kept, at = [b"\xff\xd8"], 2
+    parts, at = [b"\xff\xd8"], 2
     size: tuple[int, int] | None = None
-    notes = dict(_JPEG_NOTES)
+    expected_notes = dict(_JPEG_NOTES)
     for _ in range(_MAX_JPEG_SEGMENTS):
         found = _JPEG_MARKER.search(data, at)
         if found is None:
@@ -91,8 +90,8 @@ def _jpeg(data: bytes) -> Pixels:
         if marker in _JPEG_ALONE:
             continue
         if marker == 0xDA and size is not None:
-            kept.append(_jpeg_scans(data, at - 2))
-            return Pixels(b"".join(kept), *size)
+            parts.append(_jpeg_scans(data, at - 2))
+            return Pixels(b"".join(parts), *size)
         length = int.from_bytes(data[at : at + 2], "big")
         segment = data[at - 2 : at + length]
         if marker in _JPEG_FRAMES:
@@ -100,10 +99,10 @@ def _jpeg(data: bytes) -> Pixels:
                 break
             size = int.from_bytes(segment[7:9], "big"), int.from_bytes(segment[5:7], "big")
         if marker in _JPEG_FRAMES or marker in _JPEG_TABLES:
-            kept.append(segment)
-        elif segment[4:].startswith(notes.get(marker, b"never")):
-            del notes[marker]
-            kept.append(segment)
+            parts.append(segment)
+        elif segment[4:].startswith(expected_notes.get(marker, b"never")):
+            del expected_notes[marker]
+            parts.append(segment)
         at += max(length, 2)
     raise ValueError("no scan is found")
 

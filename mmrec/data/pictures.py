@@ -1,8 +1,8 @@
 """Finds the pictures of a dataset and decodes them safely. Knows nothing of items, models and the network.
 
-A picture is untrusted input until it is decoded: formats are an allow-list recognised by their first
-bytes, only what makes up the pixels reaches the decoder, the size is read from the header and checked before any
-pixel is made, and messages of the decoder are replaced by our own.
+A picture is untrusted input until it is decoded: only formats of an allow-list are accepted, recognised by their first
+bytes; only pixel data reaches the decoder; the size is read from the header and checked before decoding; messages of
+the decoder are replaced.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_ASPECT = 200
 
 _ALLOWED = "JPEG, PNG, WebP, GIF or BMP"
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://|data:)")
-_REFUSED = (
+_UNSUPPORTED = (
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
     (b"II+\0", "TIFF"),
@@ -57,7 +57,7 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, size_hint: int 
 
     Args:
         data: The encoded file.
-        max_pixels: More than this are refused from the header alone, before any is decoded.
+        max_pixels: Larger pictures are refused by their header, before decoding.
         size_hint: Side in pixels that the caller will scale down to; a JPEG is then decoded at a fraction of
             its size (never below the hint), which is several times faster.
 
@@ -97,10 +97,10 @@ def is_url(ref: str) -> bool:
 
 
 def picture_format(data: bytes) -> str:
-    """JPEG, PNG, WebP, GIF or BMP, recognised by the first 512 bytes; whether the rest keeps the promise is not known.
+    """JPEG, PNG, WebP, GIF or BMP, recognised by the first 512 bytes; the rest is not checked.
 
     Raises:
-        InvalidImageError: it is empty or something else. The message says what.
+        InvalidImageError: it is empty or something else. The message names the format.
     """
     if not data:
         raise InvalidImageError(f"the picture is empty (0 bytes); give a {_ALLOWED} file")
@@ -114,7 +114,7 @@ def picture_format(data: bytes) -> str:
         return "WebP"
     if data.startswith(b"BM"):
         return "BMP"
-    raise InvalidImageError(f"the picture is {_foreign(data)}; give a {_ALLOWED} file")
+    raise InvalidImageError(f"the picture is {_unsupported_format(data)}; give a {_ALLOWED} file")
 
 
 # --- recognising --------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def _opener(name: str) -> Callable[[io.BytesIO], Any]:
 
 @cache
 def _jpeg_class() -> Callable[[io.BytesIO], Any]:
-    """A reader of JPEGs that leaves EXIF alone: Pillow looks for a resolution there, and warns on damage."""
+    """A JPEG reader that ignores EXIF: Pillow looks for a resolution there, and warns on damage."""
     from PIL.Image import Exif
     from PIL.JpegImagePlugin import JpegImageFile
 
@@ -157,8 +157,8 @@ def _jpeg_class() -> Callable[[io.BytesIO], Any]:
     return WithoutExif
 
 
-def _foreign(data: bytes) -> str:
-    for magic, name in _REFUSED:
+def _unsupported_format(data: bytes) -> str:
+    for magic, name in _UNSUPPORTED:
         if data.startswith(magic):
             return name
     if data[4:8] == b"ftyp":
@@ -251,9 +251,9 @@ class PictureStore:
     """The pictures of a dataset folder, in ``images/`` or in ``images.zip``.
 
     A reference is a path inside either, with or without ``images/`` in front: ``images/1.jpg`` and ``1.jpg``
-    are the same, and so are other spellings of one name, see `mmrec.data.picture_names`. A URL stands for the
-    picture that was stored under it (`mmrec.data.fetched_pictures`). Where both the folder and the archive are there,
-    the folder is asked first. Safe to use from several threads, and to hand to other processes.
+    are the same, and so are other spellings of one name, see `mmrec.data.picture_names`. A URL names the
+    picture stored for it (`mmrec.data.fetched_pictures`). The folder takes precedence over the archive. Safe to use
+    from several threads, and to pass to other processes.
 
     Args:
         root: The dataset folder.
@@ -296,12 +296,12 @@ class PictureStore:
             InvalidDatasetError: ``images.zip`` is damaged.
         """
         try:
-            return self._found(ref) is not None
+            return self._locate(ref) is not None
         except InvalidImageError:
             return False
 
     def read(self, ref: str) -> bytes | None:
-        """The encoded bytes of a picture, or None when it is not there ('' never is).
+        """The encoded bytes of a picture; None when it does not exist, and for ''.
 
         Raises:
             InvalidImageError: the reference leads out of the folder, is a list, can mean several files, or differs
@@ -309,7 +309,7 @@ class PictureStore:
                 archive, or not readable.
             InvalidDatasetError: ``images.zip`` is damaged.
         """
-        found = self._found(ref)
+        found = self._locate(ref)
         if isinstance(found, Path):
             try:
                 _check_bytes(ref, found.stat().st_size)
@@ -317,12 +317,12 @@ class PictureStore:
             except OSError as err:
                 raise InvalidImageError(f"the picture {ref!r} cannot be read: {err.strerror}") from err
         if found is None:
-            self._check_near(ref)
+            self._raise_if_near_miss(ref)
             return None
         with self._lock:
             self._entries()
-            assert self._archive is not None  # the entry is one of its own
-            _check_bytes(ref, found.file_size)  # the archive gives no more than it declares
+            assert self._archive is not None  # the entry comes from it
+            _check_bytes(ref, found.file_size)  # reading never returns more than the declared size
             try:
                 return self._archive.read(found)
             except Exception as err:
@@ -330,8 +330,8 @@ class PictureStore:
                     f"the picture {ref!r} is damaged or encrypted in images.zip; pack it again"
                 ) from err
 
-    def _found(self, ref: str) -> Path | zipfile.ZipInfo | None:
-        """The file or entry that a reference means."""
+    def _locate(self, ref: str) -> Path | zipfile.ZipInfo | None:
+        """The file or archive entry that a reference names."""
         names = _candidates(ref)
         for name in names:
             path = self.root / "images" / name
@@ -344,7 +344,7 @@ class PictureStore:
             info = next((entries[name] for name in names if name in entries), None)
             if info is not None or is_url(ref):
                 return info
-            folder, archive = self._written_otherwise()
+            folder, archive = self._spellings()
             name_in_folder = folder.find(ref)
             if name_in_folder is not None:
                 return self.root / "images" / name_in_folder
@@ -352,26 +352,26 @@ class PictureStore:
             if name_in_archive is not None:
                 return entries[name_in_archive]
         if ref.startswith("/"):
-            raise _leads_out(ref)
+            raise _outside_error(ref)
         return None
 
-    def _check_near(self, ref: str) -> None:
-        """Refuse a reference that is not there in words that say what was most likely meant."""
+    def _raise_if_near_miss(self, ref: str) -> None:
+        """Raise for a missing reference that is a list or differs from a name only in case."""
         if not ref or is_url(ref):
             return
         if message := list_message(ref):
             raise InvalidImageError(message)
         with self._lock:
             self._entries()
-            near = next(filter(None, (names.in_another_case(ref) for names in self._written_otherwise())), None)
-        if near is not None:
+            similar = next(filter(None, (names.in_another_case(ref) for names in self._spellings())), None)
+        if similar is not None:
             raise InvalidImageError(
-                f"the picture {ref!r} is not there, but {near!r} is, which differs in the case of letters alone; "
+                f"the picture {ref!r} is not there, but {similar!r} is, which differs in the case of letters alone; "
                 "write it so"
             )
 
-    def _written_otherwise(self) -> tuple[PictureNames, PictureNames]:
-        """Names in the folder and in the archive, listed when one is first missed. Call with the lock held."""
+    def _spellings(self) -> tuple[PictureNames, PictureNames]:
+        """Names in the folder and in the archive, listed at first use. Call with the lock held."""
         if self._in_folder is None:
             self._in_folder = PictureNames(_files_below(self.root / "images"))
         if self._in_archive is None:
@@ -392,7 +392,7 @@ class PictureStore:
                 self._names = None
                 raise InvalidDatasetError(f"{str(path)!r} is not a readable zip archive; pack it again") from err
             for info in self._archive.infolist():
-                if not info.is_dir() and not _is_litter(info.filename):
+                if not info.is_dir() and not _is_macos_metadata(info.filename):
                     for name in reversed(entry_names(info)):
                         self._names[name] = info
         return self._names
@@ -406,13 +406,13 @@ def _candidates(ref: str) -> tuple[str, ...]:
         return stored_names(ref)
     path = PurePosixPath(ref.replace("\\", "/").lstrip("/"))
     if ".." in path.parts or "\0" in ref or re.match(r"^[A-Za-z]:[\\/]", ref):
-        raise _leads_out(ref)
+        raise _outside_error(ref)
     name = path.as_posix()
     inner = name.removeprefix("images/")
     return (inner,) if inner == name else (inner, name)
 
 
-def _leads_out(ref: str) -> InvalidImageError:
+def _outside_error(ref: str) -> InvalidImageError:
     return InvalidImageError(
         f"the picture reference {ref!r} leads out of the dataset; name a file in images/ or images.zip"
     )
@@ -421,7 +421,7 @@ def _leads_out(ref: str) -> InvalidImageError:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, or no name at all
+    except (OSError, ValueError):  # a name that is too long or invalid
         return False
 
 
@@ -430,12 +430,12 @@ def _files_below(folder: Path) -> Iterator[str]:
     for place, _, files in os.walk(folder):
         inside = Path(place).relative_to(folder)
         for file in files:
-            if not _is_litter(file):
+            if not _is_macos_metadata(file):
                 yield (inside / file).as_posix()
 
 
-def _is_litter(name: str) -> bool:
-    """Whether a file is one of those that macOS leaves beside pictures."""
+def _is_macos_metadata(name: str) -> bool:
+    """Whether a file is macOS metadata."""
     return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(("._", ".DS_Store"))
 
 

@@ -25,10 +25,10 @@ class ProblemFile:
         path: Ends in ``.jsonl`` or ``.csv``; replaced if it is there.
 
     Attributes:
-        written: Findings so far.
+        written: Number of findings so far.
 
     Raises:
-        InvalidArgumentError: it has another ending, is a folder, or its folder is not there.
+        InvalidArgumentError: it has another suffix, is a folder, or its folder does not exist.
         FailedPreconditionError: the disk refuses it.
     """
 
@@ -49,7 +49,7 @@ class ProblemFile:
             self._rows.writerow(_COLUMNS)
 
     def write(self, problems: Sequence[Problem]) -> None:
-        """Write some findings after those before.
+        """Append findings.
 
         Raises:
             FailedPreconditionError: the disk is full.

@@ -1,8 +1,8 @@
-"""What can be wrong with a dataset folder: findings, counted by file, column and kind, with the first few of each.
+"""Problems of a dataset folder: findings, counted by file, column and kind, with the first few of each.
 
 Unit of work: one finding, or all rows of one kind at once. Knows nothing of how tables are read. The reader and
-`mmrec check` use the same findings, so that a refusal and a report say the same words; however many there are, a log
-holds a few of each kind, and passes all of them to a callback.
+`mmrec check` use the same findings, so that errors and reports have the same messages; a log keeps a few of each kind,
+and passes all of them to a callback.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ FATAL_KINDS = frozenset(
         "empty catalogue",
     }
 )
-"""Kinds that leave no trustworthy catalogue or history. Other errors cost a row each."""
+"""Kinds after which the catalogue or the histories cannot be trusted. Other errors lose a row each."""
 
 EXAMPLES = 5
-"""Findings of each kind that are kept whole."""
+"""Findings of each kind that are kept."""
 
-_AT_ONCE = 65_536
-"""Findings that are put into words at a time when all of them are wanted."""
+_BATCH = 65_536
+"""Findings whose messages are made at a time for the callback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Problem:
     """One finding.
 
     Attributes:
-        file: Name of the file inside the dataset folder; empty when it is about the folder.
+        file: Name of the file inside the dataset folder; empty for the folder itself.
         row: Line of the file (text formats, the header is line 1) or row (Parquet, counted from 1); 0 when
             the problem is about the whole file.
         column: Name of the column, or empty.
@@ -81,7 +81,7 @@ class ProblemGroup:
         severity: As of each finding.
         count: How many there are.
         examples: The first of them, at most `EXAMPLES`.
-        hint: What they have in common, or probably come from, with the remedy; empty where nothing is known.
+        hint: Their probable common cause with the remedy; empty where none is known.
     """
 
     file: str
@@ -93,7 +93,7 @@ class ProblemGroup:
     hint: str = ""
 
 
-class _Counted:
+class _OpenGroup:
     """A group that is still growing."""
 
     __slots__ = ("count", "examples", "hint")
@@ -108,29 +108,28 @@ class ProblemLog:
     """Counts findings by kind and keeps the first few of each. Not safe to share between threads.
 
     Args:
-        every: Is given all findings, some at a time, in no order between kinds; None: nobody wants them all.
+        every: Called with all findings, some at a time, in no order between kinds; None: not called.
     """
 
     def __init__(self, every: Callable[[Sequence[Problem]], None] | None = None) -> None:
         self._every = every
-        self._groups: dict[tuple[str, str, str, Severity], _Counted] = {}
+        self._groups: dict[tuple[str, str, str, Severity], _OpenGroup] = {}
 
     @property
     def groups(self) -> tuple[ProblemGroup, ...]:
-        """What was found so far, in the order in which each kind came first."""
+        """The findings so far, in the order of the first of each kind."""
         return tuple(
             ProblemGroup(file, column, kind, severity, found.count, tuple(found.examples), found.hint)
             for (file, column, kind, severity), found in self._groups.items()
         )
 
     def append(self, problem: Problem, hint: str = "", table: str | None = None) -> None:
-        """Take in one finding.
+        """Add one finding.
 
         Args:
             problem: The finding.
-            hint: What is known of its kind.
-            table: Counts it as one of this table or folder ('' for the dataset's), of which its file is a part; None:
-                its file is the table.
+            hint: See `ProblemGroup`.
+            table: The table or folder ('' for the dataset) under which it is counted; None: its file.
         """
         file = problem.file if table is None else table
         found = self._group(file, problem.column, problem.kind, problem.severity)
@@ -142,7 +141,7 @@ class ProblemLog:
             self._every((problem,))
 
     def extend(self, problems: Iterable[Problem], table: str | None = None) -> None:
-        """Take in some findings; see `append`."""
+        """Add findings; see `append`."""
         for problem in problems:
             self.append(problem, table=table)
 
@@ -158,7 +157,7 @@ class ProblemLog:
         hint: str = "",
         place: Callable[[int], tuple[str, int]] | None = None,
     ) -> None:
-        """Take in all rows of one kind; none is put into words that nobody will read.
+        """Add all rows of one kind; messages are made only for findings that are kept or passed on.
 
         Args:
             file: Name of the table.
@@ -174,7 +173,7 @@ class ProblemLog:
             return
         place = place or (lambda line: (file, line))
 
-        def worded(start: int, end: int) -> Iterator[Problem]:
+        def problems_between(start: int, end: int) -> Iterator[Problem]:
             places = np.arange(start, min(end, len(lines_M)))
             for line, message in zip(lines_M[places].tolist(), messages(places), strict=True):
                 yield Problem(*place(line), column, kind, message, severity)
@@ -182,17 +181,17 @@ class ProblemLog:
         found = self._group(file, column, kind, severity)
         found.count += len(lines_M)
         found.hint = hint or found.hint
-        found.examples += worded(0, EXAMPLES - len(found.examples))
+        found.examples += problems_between(0, EXAMPLES - len(found.examples))
         if self._every is not None:
-            for start in range(0, len(lines_M), _AT_ONCE):
-                self._every(tuple(worded(start, start + _AT_ONCE)))
+            for start in range(0, len(lines_M), _BATCH):
+                self._every(tuple(problems_between(start, start + _BATCH)))
 
-    def _group(self, file: str, column: str, kind: str, severity: Severity) -> _Counted:
-        return self._groups.setdefault((file, column, kind, severity), _Counted())
+    def _group(self, file: str, column: str, kind: str, severity: Severity) -> _OpenGroup:
+        return self._groups.setdefault((file, column, kind, severity), _OpenGroup())
 
 
-def shown(value: object, limit: int = 80) -> str:
-    """A value as quoted in messages: with its quotes, and cut when it is long."""
+def quoted(value: object, limit: int = 80) -> str:
+    """A value for a message: its repr, cut when it is long."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}..."
 

@@ -1,8 +1,7 @@
-"""Distinguishes addresses of the public internet from all others. Opens no connection and asks no resolver.
+"""Distinguishes addresses of the public internet from all others. Uses no network.
 
-The tables are those of the IANA special-purpose registries, written out: what the interpreter's `ipaddress`
-calls global differs from one patch release to the next, and lets through addresses that carry another one
-inside (6to4, NAT64), behind which a private host can answer.
+The tables are those of the IANA special-purpose registries: `ipaddress.is_global` differs between patch releases of
+Python, and accepts addresses that embed another one (6to4, NAT64), which may lead to a private host.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def why_not_public(address: IPAddress) -> str:
-    """What kind of address it is when it is not one of the public internet; '' when it is."""
+    """The kind of an address that is not public; '' for a public one."""
     if isinstance(address, IPv4Address):
         return next((kind for network, kind in _NOT_PUBLIC_4 if address in network), "")
     if address.scope_id is not None:
@@ -81,14 +80,14 @@ def why_not_public(address: IPAddress) -> str:
 
 
 def address_in_url(host: str) -> IPAddress | None:
-    """The address that the host part of a URL is, None when it is a name.
+    """The address in the host part of a URL; None for a name.
 
     Args:
         host: Lower case, without a port; an IPv6 address without its brackets.
 
     Raises:
-        ValueError: it is an address in disguise, which readers of URLs take differently: ``2130706433``,
-            ``0x7f.1``, ``127.1`` and ``0177.0.0.1`` are all 127.0.0.1 to some of them.
+        ValueError: it is an address in an unusual notation, which parsers read differently: ``2130706433``,
+            ``0x7f.1``, ``127.1`` and ``0177.0.0.1`` are all 127.0.0.1 for some of them.
     """
     if ":" in host:
         return IPv6Address(host)

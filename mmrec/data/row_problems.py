@@ -1,4 +1,4 @@
-"""Puts findings in the rows of a table into a log: where each row stands, and what it holds.
+"""Adds problems of table rows to a log, with the place and the value of each row.
 
 Unit of work: all rows of one kind in one column. Knows nothing of what the columns mean.
 """
@@ -30,7 +30,7 @@ def report_rows(
     """Report rows with messages made for places of `rows`; see `ProblemLog.add_rows`.
 
     Args:
-        log: Takes the problems.
+        log: Collects the problems.
         table: The table.
         rows: Indices of its rows, ascending. Shape: (M,), int64.
         column: The column that they are about.
@@ -62,7 +62,7 @@ def report_values(
     severity: Severity = "error",
     hint: str = "",
 ) -> None:
-    """Report rows with messages that are made of the value of each; see `report_rows`."""
+    """Report rows with messages made from their values; see `report_rows`."""
     if not len(rows):
         return
     values = table.text(column).take(pa.array(rows))
@@ -74,7 +74,7 @@ def report_values(
 
 
 def report_over_limits(log: ProblemLog, table: Table, column: str, kind: str) -> npt.NDArray[np.int64]:
-    """Report the rows whose value no request could hold.
+    """Report the rows whose value is over the limits of requests.
 
     Returns:
         Their indices, ascending. Shape: (M,), int64.

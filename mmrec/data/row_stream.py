@@ -20,7 +20,7 @@ _PICTURE_ROWS = 256
 
 
 class RawRow(NamedTuple):
-    """One row as the table has it.
+    """One row of a table.
 
     Attributes:
         line: Number of its line, for `RowStream.place`: in a table of one file, the line
@@ -39,17 +39,16 @@ class RawRow(NamedTuple):
 class RowStream:
     """The rows of one table, in order; may be iterated any number of times.
 
-    In Parquet an encoded picture can be in the table itself: a binary column ``image_bytes`` or ``image``, or a
-    column ``image`` of structs with the fields ``bytes`` and ``path``.
+    Encoded pictures in a Parquet table are described in `mmrec.data.parquet_parts`.
 
     Attributes:
         path: The file, or the folder of part files.
-        columns: Names of the columns; None in JSON Lines, where each row brings its own.
-        count: Rows, where the files say so (Parquet); None elsewhere.
+        columns: Names of the columns; None in JSON Lines, where each row has its own.
+        count: Number of rows (Parquet only); None elsewhere.
 
     Raises:
         InvalidDatasetError: the table cannot be read at all, or its header cannot be used; while iterating, a file
-            breaks off, or is damaged in a way that leaves no rows to go on with.
+            is truncated or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +70,7 @@ class RowStream:
         return self._reader.estimate()
 
     def place(self, line: int) -> tuple[str, int]:
-        """The file, and the line or row in it, of a row that has been read, by its number in `RawRow.line`."""
+        """The file, and the line or row in it, of a row that was read, by its `RawRow.line`."""
         return self._reader.places.of(line)
 
     def _check(self) -> None:

@@ -1,5 +1,4 @@
-"""The file ``dataset.toml`` of a dataset folder: what its owner says about columns, words and events where the values
-alone do not say it.
+"""The file ``dataset.toml`` of a dataset folder: the owner's settings for columns, words and events.
 
 Unit of work: one folder. Every part is optional, and a folder without the file has the defaults::
 
@@ -8,13 +7,13 @@ Unit of work: one folder. Every part is optional, and a folder without the file 
     delivered = "date-dmy"         # 31/05/2024
     model_number = "text"
 
-    [words]                        # what of an item the text encoder sees
+    [words]                        # which columns the text encoder reads
     template = "{title} by {brand}"
     leave_out = ["internal_note"]  # without a template: attributes that are no words
 
     [events]
     ignore_types = ["return"]      # events of these types are negative feedback
-    min_rating = 3                 # neither are ratings below it; 0: every rating counts
+    min_rating = 3                 # so are ratings below it; 0: every rating is positive
     max_left_out = 0.1             # the largest share of rows that may be left out as unusable
 
 Knows nothing of tables; what the settings mean is in the modules that read them.
@@ -37,12 +36,12 @@ SETTINGS_FILE = "dataset.toml"
 
 @dataclass(frozen=True, slots=True)
 class WordSettings:
-    """What of an item the text encoder sees.
+    """Which columns of an item the text encoder reads.
 
     Attributes:
         template: `str.format` over the column names, as in ``"{title} by {brand}"``; None: title, description and
             those attributes that are words.
-        leave_out: Attributes that are no words, whatever they look like; goes with no template.
+        leave_out: Attributes that are not words. Must be empty beside a template.
     """
 
     template: str | None = None
@@ -64,8 +63,8 @@ class EventSettings:
     Attributes:
         ignore_types: Values of `event_type` that are negative, in any case of letters; None: the usual words for
             returns, refunds, removals and dislikes.
-        min_rating: Events with a rating below it are negative; 0: every rating counts; None: the middle of the scale
-            where the ratings are on a known one.
+        min_rating: Events with a rating below it are negative; 0: every rating is positive; None: the middle of the
+            scale, where it is a known one.
         max_left_out: The largest share of the rows of a table that may be left out as unusable, in [0, 1].
     """
 

@@ -1,7 +1,7 @@
-"""Divides interactions into what may be learned from and what is asked. Knows nothing of models and metrics.
+"""Splits interactions into training events and evaluation questions. Knows nothing of models and metrics.
 
-Everything that is learned (weights, co-occurrence counts, popularity) may use `train` alone. Histories are what the
-model is shown at the time of the question, which for the test includes the validation event.
+Everything that is learned (weights, co-occurrence counts, popularity) may use only `train`. The history of a question
+is the model's input at that time; in the test it includes the validation event.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Split(NamedTuple):
 
     users_U: rows of the interactions' users, ascending. Shape: (Q,), int64.
     histories: catalogue rows before the target, oldest first, one array per question; never empty.
-    targets_U: the catalogue row that came next. Shape: (Q,), int32.
+    targets_U: the catalogue row of the next event. Shape: (Q,), int32.
     """
 
     users_U: npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ class Split(NamedTuple):
 
 
 class LeaveOneOut(NamedTuple):
-    """train: events to learn from, of the same users in the same rows.  validation, test: questions."""
+    """train: training events, of the same users in the same rows.  validation, test: questions."""
 
     train: Interactions
     validation: Split
@@ -52,13 +52,13 @@ def leave_one_out(interactions: Interactions, min_events: int = 3) -> LeaveOneOu
             f"min_events is {min_events}; at least 3 are needed: history, validation and test",
             field="min_events",
         )
-    asked = interactions.lengths_U >= min_events
-    if not asked.any():
+    held_out_U = interactions.lengths_U >= min_events
+    if not held_out_U.any():
         raise InvalidArgumentError(
             f"none of the {interactions.users:,} users has {min_events} events; nothing can be held out",
             field="min_events",
         )
-    users = np.flatnonzero(asked)
+    users = np.flatnonzero(held_out_U)
     ends = interactions.offsets_U[1:][users]
     keep_E = np.ones(interactions.events, dtype=np.bool_)
     keep_E[ends - 1] = False
@@ -71,17 +71,16 @@ def leave_one_out(interactions: Interactions, min_events: int = 3) -> LeaveOneOu
 
 
 def time_split(interactions: Interactions, validation_fraction: float = 0.1, test_fraction: float = 0.1) -> LeaveOneOut:
-    """Two moments divide the events of all users: train before the first, validation between, test after the
-    second.
+    """Split the events of all users at two times: training before the first, validation between, test after.
 
-    A user's question in a period is the user's first event in it, asked with everything the user did before
-    the period. Users without an event before it are not asked. Meaningful for timestamps, not for positions.
+    A user's question in a period is the user's first event in it, with all events before the period as its history.
+    Users without an earlier event have no question. Meaningful for timestamps, not for positions.
 
     Args:
         interactions: All events.
-        validation_fraction: Share of the events between the two moments, in (0, 1). Events of the same second
-            are never divided, so it is met from below or above.
-        test_fraction: Share of the events after the second moment, in (0, 1).
+        validation_fraction: Share of the events between the two times, in (0, 1). Events of the same second
+            stay together, so the share is approximate.
+        test_fraction: Share of the events after the second time, in (0, 1).
 
     Raises:
         InvalidArgumentError: a fraction is out of range, their sum leaves no training events, or a period has
@@ -90,18 +89,18 @@ def time_split(interactions: Interactions, validation_fraction: float = 0.1, tes
     for name, value in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
         if not 0.0 < value < 1.0:
             raise InvalidArgumentError(f"{name} is {value}; it must lie between 0 and 1, both excluded", field=name)
-    both = validation_fraction + test_fraction
-    if both >= 1.0:
+    held_out = validation_fraction + test_fraction
+    if held_out >= 1.0:
         raise InvalidArgumentError(
-            f"validation_fraction + test_fraction is {both:g}; it must be below 1",
+            f"validation_fraction + test_fraction is {held_out:g}; it must be below 1",
             field="test_fraction",
         )
     if not interactions.events:
         raise InvalidArgumentError("there are no events to split; add an events table")
-    moments = np.sort(interactions.times_E)
+    times = np.sort(interactions.times_E)
     last = interactions.events - 1
     first_cut, second_cut = (
-        moments[min(last, int(np.ceil(interactions.events * (1.0 - held))))] for held in (both, test_fraction)
+        times[min(last, int(np.ceil(interactions.events * (1.0 - share))))] for share in (held_out, test_fraction)
     )
     train_E = interactions.times_E < first_cut
     validation = _period(interactions, first_cut, second_cut)
@@ -119,15 +118,15 @@ def _period(interactions: Interactions, start: Any, end: Any) -> Split:
     """Each user's first event in [start, end) with all events before `start` as its history."""
     before_E = np.concatenate(([0], np.cumsum(interactions.times_E < start, dtype=np.int64)))
     firsts = interactions.offsets_U[:-1] + before_E[interactions.offsets_U[1:]] - before_E[interactions.offsets_U[:-1]]
-    there = (firsts > interactions.offsets_U[:-1]) & (firsts < interactions.offsets_U[1:])
+    has_question_U = (firsts > interactions.offsets_U[:-1]) & (firsts < interactions.offsets_U[1:])
     if end is not None:
-        there[there] = interactions.times_E[firsts[there]] < end
-    users = np.flatnonzero(there)
+        has_question_U[has_question_U] = interactions.times_E[firsts[has_question_U]] < end
+    users = np.flatnonzero(has_question_U)
     return _questions(interactions, users, firsts[users])
 
 
 def _questions(interactions: Interactions, users: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> Split:
-    """Questions whose answers are the events at these places."""
+    """Questions whose targets are the events with these indices."""
     starts = interactions.offsets_U[:-1][users]
     return Split(
         users_U=users,

@@ -1,7 +1,7 @@
 """Items of a dataset folder in windows of a fixed number of rows, so that memory does not grow with the catalogue.
 
-A row that cannot be an item (no id, an id that was there before, text that is too long, bytes that are no UTF-8, a
-wrong number of fields) becomes a failure with its line, and the others are read on. The ids seen so far are kept
+A row that cannot be an item (no id, a repeated id, text that is too long, bytes that are no UTF-8, a wrong number of
+fields) becomes a failure with its line, and reading continues. The ids seen so far are kept
 in a temporary SQLite file, about 60 bytes each on disk and a fixed few megabytes in memory. Knows nothing of
 events, pictures and models.
 """
@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 from mmrec.catalogue.catalogue import OWN_COLUMNS
 from mmrec.contract.rules import MAX_ID_CHARS
-from mmrec.data.inventory import folder_problems, meant_column
-from mmrec.data.problems import Problem, shown
+from mmrec.data.inventory import folder_problems, likely_column
+from mmrec.data.problems import Problem, quoted
 from mmrec.data.row_stream import RawRow, RowStream
 from mmrec.data.table_files import FORMAT_WORDS, find_table, table_parts
 from mmrec.data.value_limits import limit_problem
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, NotFoundError
 
-_MOST_ASKED = 500
+_MAX_QUERY_IDS = 500
 
 
 class StreamedItem(NamedTuple):
@@ -65,7 +65,7 @@ class RowFailure(NamedTuple):
 
 
 class ItemWindow(NamedTuple):
-    """Rows that stand together in the table.
+    """Consecutive rows of the table.
 
     Attributes:
         number: From 0.
@@ -105,15 +105,15 @@ class ItemStream:
             raise InvalidArgumentError(f"window_rows is {window_rows}; it must be at least 1", field="window_rows")
         self._rows = open_table(root, "items", ("item_id",)) if table is None else _open_file(table, ("item_id",))
         self._window_rows = window_rows
-        self._known: dict[str, None] = {}
+        self._columns: dict[str, None] = {}
         self.file = self._rows.path.name
         for name in self._rows.columns or ():
-            self._known.setdefault(name)
+            self._columns.setdefault(name)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns seen so far; in JSON Lines, where rows bring their own, more can come."""
-        return tuple(self._known)
+        """Columns seen so far; in JSON Lines, later rows can add more."""
+        return tuple(self._columns)
 
     def estimate(self) -> int:
         """About how many rows there are: exact in Parquet, an upper bound elsewhere. Reads the file once."""
@@ -123,8 +123,7 @@ class ItemStream:
         """All windows, from the first.
 
         Args:
-            scratch: Where the ids that were seen are kept meanwhile; replaced if it is there. None: a temporary
-                file of the system's.
+            scratch: File for the ids seen so far; replaced if it exists. None: a temporary file.
         """
         with _SeenIds(scratch) as seen:
             number, rows = 0, []
@@ -144,21 +143,21 @@ class ItemStream:
         failures: dict[int, RowFailure] = {}
         for index, row in enumerate(rows):
             for name in row.values:
-                self._known.setdefault(name)
-            problem = row.problem or _problem_of(row)
+                self._columns.setdefault(name)
+            problem = row.problem or _row_problem(row)
             if problem is not None:
                 item_id = row.values.get("item_id", "")[:MAX_ID_CHARS]
                 failures[index] = self._failure(row.line, item_id, problem.column, problem.message)
         usable = [(index, row) for index, row in enumerate(rows) if index not in failures]
         first_lines = seen.add([(row.values["item_id"], row.line) for _, row in usable])
         items = []
-        attributes = [name for name in self._known if name not in OWN_COLUMNS]
+        attributes = [name for name in self._columns if name not in OWN_COLUMNS]
         for (index, row), first in zip(usable, first_lines, strict=True):
             values = row.values
             if first != row.line:
                 file, line = self._rows.place(first)
                 where = str(line) if file == self.file else f"{file}:{line}"
-                message = f"item_id {shown(values['item_id'])} was there before, at {where}; keep one row per item"
+                message = f"item_id {quoted(values['item_id'])} was there before, at {where}; keep one row per item"
                 failures[index] = self._failure(row.line, values["item_id"], "item_id", message)
                 continue
             items.append(
@@ -179,8 +178,8 @@ class ItemStream:
         return RowFailure(line, item_id, field, message if file == self.file else f"{file}:{place}: {message}")
 
 
-def open_table(root: Path, stem: str, needed: tuple[str, ...]) -> RowStream:
-    """The table of this name, with its columns checked where the file names them at its start.
+def open_table(root: Path, stem: str, required: tuple[str, ...]) -> RowStream:
+    """Open the table of this name, and check its columns where it has a header or a schema.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -197,10 +196,10 @@ def open_table(root: Path, stem: str, needed: tuple[str, ...]) -> RowStream:
         raise InvalidDatasetError(
             f"there is no {stem} table in {str(root)!r}; add one of {stem}.* with the suffix {FORMAT_WORDS}{named}"
         )
-    return _open_file(path, needed)
+    return _open_file(path, required)
 
 
-def _open_file(path: Path, needed: tuple[str, ...]) -> RowStream:
+def _open_file(path: Path, required: tuple[str, ...]) -> RowStream:
     if not path.exists():
         raise NotFoundError(f"there is no file {str(path)!r}; name a table of items")
     if not table_parts(path):
@@ -208,19 +207,19 @@ def _open_file(path: Path, needed: tuple[str, ...]) -> RowStream:
             f"the table {str(path)!r} has none of the suffixes {FORMAT_WORDS}; save it as one of them"
         )
     rows = RowStream(path)
-    for column in needed if rows.columns is not None else ():
+    for column in required if rows.columns is not None else ():
         if column not in (rows.columns or ()):
-            found = ", ".join(shown(name) for name in (rows.columns or ())[:20])
-            meant = meant_column(column, rows.columns or ())
-            remedy = f"; if {shown(meant)} is it, name it {column!r}" if meant else ""
+            found = ", ".join(quoted(name) for name in (rows.columns or ())[:20])
+            suggestion = likely_column(column, rows.columns or ())
+            remedy = f"; if {quoted(suggestion)} is it, name it {column!r}" if suggestion else ""
             raise InvalidDatasetError(
                 f"the table {str(path)!r} has no column {column!r}; the columns are {found}{remedy}"
             )
     return rows
 
 
-def _problem_of(row: RawRow) -> Problem | None:
-    """Why a row that could be read is no item."""
+def _row_problem(row: RawRow) -> Problem | None:
+    """Why a readable row is no item; None for a good one."""
     item_id = row.values.get("item_id", "")
     if not item_id.strip():
         return Problem("", row.line, "item_id", "empty item id", "item_id is empty; every item needs an id")
@@ -232,13 +231,13 @@ def _problem_of(row: RawRow) -> Problem | None:
 
 
 class _SeenIds:
-    """Ids and the line of each, on disk."""
+    """Ids with their first line, on disk."""
 
     def __init__(self, path: Path | None) -> None:
         if path is not None:
             path.unlink(missing_ok=True)
         self._path = path
-        # '' is a temporary file of SQLite's own.
+        # '' is a temporary file of SQLite.
         self._db = sqlite3.connect("" if path is None else path, isolation_level=None)
         for line in (
             "PRAGMA journal_mode = OFF",
@@ -257,13 +256,13 @@ class _SeenIds:
             self._path.unlink(missing_ok=True)
 
     def add(self, entries: list[tuple[str, int]]) -> list[int]:
-        """The line at which each id was first, its own line for a new one."""
+        """Add ids with their lines; returns the first line of each id."""
         self._db.execute("BEGIN")
         self._db.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", entries)
         self._db.execute("COMMIT")
         lines: dict[str, int] = {}
-        for at in range(0, len(entries), _MOST_ASKED):
-            part = [item_id for item_id, _ in entries[at : at + _MOST_ASKED]]
+        for at in range(0, len(entries), _MAX_QUERY_IDS):
+            part = [item_id for item_id, _ in entries[at : at + _MAX_QUERY_IDS]]
             marks = ",".join("?" * len(part))
             lines.update(self._db.execute(f"SELECT id, line FROM ids WHERE id IN ({marks})", part))
         return [lines[item_id] for item_id, _ in entries]

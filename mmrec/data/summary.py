@@ -1,6 +1,6 @@
-"""What became of the rows of a dataset's tables: used, left out as unusable, or set aside because they do not count.
+"""Counts the rows of a dataset's tables: used, left out as unusable, or usable and excluded for a reason.
 
-Unit of work: one dataset. A summary goes from the reader to the screen, into a bundle and onto its model card. Knows
+Unit of work: one dataset. A summary is printed, stored in the bundle and shown on its model card. Knows
 nothing of how tables are read.
 """
 
@@ -22,7 +22,7 @@ class TableSummary:
         rows: Rows that it has.
         used: Rows that are used.
         left_out: Rows that cannot be used, by the kind of the first problem of each.
-        set_aside: Rows that are in order and do not count, by the reason.
+        set_aside: Usable rows that are excluded, such as negative events, by the reason.
     """
 
     file: str
@@ -48,7 +48,7 @@ class TableSummary:
 
 @dataclass(frozen=True, slots=True)
 class ColumnUse:
-    """What a column is taken for.
+    """How a column is used.
 
     Attributes:
         column: Its name.
@@ -63,10 +63,10 @@ class ColumnUse:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary:
-    """What became of a dataset.
+    """Row counts of a dataset and the use of its event columns.
 
     Attributes:
-        tables: Of the items and of the events, as far as they are there.
+        tables: Of items and events, where the dataset has them.
         event_columns: How the columns of the events are read, in the order of the file.
     """
 
@@ -75,7 +75,7 @@ class DatasetSummary:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What somebody has to know before the rows are used: tables that are not used whole, and unused columns."""
+        """Sentences about tables that are not used whole, and about unused columns."""
         lines = [str(table) for table in self.tables if table.used != table.rows]
         unused = [column.column for column in self.event_columns if not column.used]
         if unused:
@@ -85,7 +85,7 @@ class DatasetSummary:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> DatasetSummary:
-        """What `dataclasses.asdict` made of a summary.
+        """The inverse of `dataclasses.asdict`.
 
         Raises:
             KeyError: an entry is missing.
@@ -96,12 +96,12 @@ class DatasetSummary:
             event_columns=tuple(ColumnUse(**column) for column in found["event_columns"]),
         )
 
-    def with_set_aside(self, items: int, events: int, reason: str) -> DatasetSummary:
-        """The summary after items, and the events of these items, are set aside for a reason."""
+    def with_excluded(self, items: int, events: int, reason: str) -> DatasetSummary:
+        """The summary after items, and the events of these items, are excluded for a reason."""
         tables = []
         for table, rows in zip(self.tables, (items, events), strict=False):
-            aside = {**table.set_aside, reason: rows} if rows else table.set_aside
-            tables.append(replace(table, used=table.used - rows, set_aside=aside))
+            excluded = {**table.set_aside, reason: rows} if rows else table.set_aside
+            tables.append(replace(table, used=table.used - rows, set_aside=excluded))
         return replace(self, tables=tuple(tables))
 
 
@@ -120,7 +120,7 @@ def checked_share(max_left_out: float | None) -> float | None:
 
 
 def raise_if_too_few_used(root: object, summary: DatasetSummary, max_left_out: float) -> None:
-    """Refuse a dataset of which too much cannot be used.
+    """Refuse a dataset with too large a share of unusable rows.
 
     Raises:
         InvalidDatasetError: a larger share than `max_left_out` of a table's rows is left out.

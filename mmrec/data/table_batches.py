@@ -1,9 +1,8 @@
-"""Reads a table of a dataset folder in batches of rows, with the line of each row and what is wrong with it.
+"""Reads a table of a dataset folder in batches of rows, with the line and the problem of each row.
 
-The one reader of tables: Parquet, CSV, TSV and JSON lines, packed or not, in one file or in a folder of parts. What is
-held in memory is one block of a file, however long the table is. Text stays text: ``007`` and ``NA`` are what the file
-says, and an absent value is the empty string. A row that breaks a rule is returned with its problem, and the rows
-after it are read. Knows nothing of what the columns mean.
+The only reader of tables: Parquet, CSV, TSV and JSON lines, compressed or not, in one file or in a folder of parts.
+Memory holds one block of a file. Text stays text: ``007`` and ``NA`` are kept, and a missing value is the empty string.
+A row that breaks a rule is returned with its problem, and reading continues. Knows nothing of what the columns mean.
 """
 
 from __future__ import annotations
@@ -34,15 +33,14 @@ MOST_COLUMNS = 4096
 
 
 class Batch(NamedTuple):
-    """Rows that stand together.
+    """Consecutive rows.
 
     Attributes:
-        columns: pyarrow arrays by column, all of one length: large strings, and of Parquet numbers, truths, dates and
-            moments in their own types. A column that the file, or all rows of JSON lines here, do not have is not among
-            them.
+        columns: pyarrow arrays by column, all of one length: large strings, and from Parquet numbers, booleans, dates
+            and timestamps in their own types. Columns that the file, or all JSON lines of the batch, lack are absent.
         lines: Number of each row's line; see `Places`. Shape: (R,), int64.
-        bad: What is wrong with a row, by its index; the values of such a row are what can be made of it.
-        pictures: Encoded pictures that the rows themselves hold, a pyarrow array; None for none.
+        bad: Problem of a row, by its index; the values of such a row may be incomplete.
+        pictures: Encoded pictures in the table itself, a pyarrow array; None for none.
     """
 
     columns: dict[str, Any]
@@ -52,10 +50,10 @@ class Batch(NamedTuple):
 
 
 class Places:
-    """Where a row stands, from the number of its line.
+    """Maps the line number of a row to its file and its line there.
 
     In one file this is the line (text formats, the header is line 1) or the row (Parquet, from 1). In a table of
-    several files it goes on from one file to the next, so that no two rows have the same.
+    several files the numbers continue from one file to the next.
     """
 
     def __init__(self, file: str) -> None:
@@ -63,9 +61,9 @@ class Places:
         self._before = [0]
 
     def begin(self, file: str, before: int) -> None:
-        """The lines behind so many are those of another file."""
+        """Lines after the first `before` ones belong to this file."""
         if before == self._before[-1]:
-            self._files[-1] = file  # the file before has no lines
+            self._files[-1] = file  # the previous file has no lines
         else:
             self._files.append(file)
             self._before.append(before)
@@ -81,16 +79,15 @@ class TableReader:
 
     Args:
         path: A file, or a folder of part files.
-        block_bytes: About so much of a text file is read at a time.
-        block_rows: So many rows of Parquet are read at a time.
+        block_bytes: Approximate bytes of a text file that are read at a time.
+        block_rows: Rows of Parquet that are read at a time.
 
     Attributes:
         file: Name of the table, for messages.
-        columns: Names of the columns; None where each row brings its own (JSON lines).
-        count: Rows, where the files say so (Parquet); None elsewhere.
+        columns: Names of the columns; None where each row has its own (JSON lines).
+        count: Number of rows (Parquet only); None elsewhere.
         picture: Column of encoded pictures, which is not among `columns` unless it also holds paths; '' for none.
-        problems: What is wrong with the table as a whole; more can come while it is read. Behind an error that is
-            found at the start there are no batches, and behind one that is found in the middle there are no more.
+        problems: Problems of the table as a whole; reading can add more. No batch follows an error.
         places: See `Places`; knows the rows that have been read.
     """
 
@@ -108,11 +105,11 @@ class TableReader:
 
     @property
     def refusal(self) -> Problem | None:
-        """Why the table cannot be read, or not to its end; None as long as no reason is known."""
+        """Why the table cannot be read to its end; None while no error is known."""
         return next((problem for problem in self.problems if problem.severity == "error"), None)
 
     def batches(self, *, pictures: bool = False) -> Iterator[Batch]:
-        """Every row, in order, with those that are bad.
+        """Every row, in order, bad ones included.
 
         Args:
             pictures: Whether to read the encoded pictures in a Parquet table.
@@ -126,7 +123,7 @@ class TableReader:
                 for batch in part.batches(self._bytes, self._rows, pictures):
                     if len(batch.lines):
                         last = int(batch.lines[-1])
-                        yield self._completed(part.part, batch, before)
+                        yield self._complete(part.part, batch, before)
             except InvalidDatasetError as err:
                 self._add(Problem(part.part.name, 0, "", "unreadable table", err.message))
                 return
@@ -154,7 +151,7 @@ class TableReader:
         empty: Problem | None = None
         for part in parts:
             try:
-                opened = _OPENERS[part.format](part)
+                opened = _READERS[part.format](part)
             except InvalidDatasetError as err:
                 self._add(Problem(part.name, 0, "", "unreadable table", err.message))
                 return
@@ -173,8 +170,8 @@ class TableReader:
             self.count = sum(part.rows or 0 for part in self._parts)
         self.picture = next((part.picture for part in self._parts if part.picture), "")
 
-    def _completed(self, part: Part, batch: Batch, before: int) -> Batch:
-        """A batch with the columns that the folders name, and its lines counted from the first file's."""
+    def _complete(self, part: Part, batch: Batch, before: int) -> Batch:
+        """A batch with the partition columns, and with line numbers of the whole table."""
         columns = dict(batch.columns)
         for name, value in part.values.items():
             columns.setdefault(name, pa.array([value] * len(batch.lines), TEXT))
@@ -182,7 +179,7 @@ class TableReader:
 
 
 class _Part:
-    """One file of a table; see the classes below, which each read one kind."""
+    """One file of a table; each subclass reads one format."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -199,7 +196,7 @@ class _Part:
         raise NotImplementedError
 
     def named(self, names: Sequence[str]) -> None:
-        """Take the names of the columns, and note what is wrong with them."""
+        """Set the names of the columns, and add their problems."""
         self.columns = list(names)
         self.problems += _header_problems(self.part.name, self.columns)
 
@@ -310,7 +307,7 @@ class _JsonLines(_Part):
         return self._file.lines()
 
 
-_OPENERS: dict[str, Callable[[Part], _Part]] = {
+_READERS: dict[str, Callable[[Part], _Part]] = {
     "parquet": _Parquet,
     "csv": _Delimited,
     "tsv": _Delimited,
@@ -319,7 +316,7 @@ _OPENERS: dict[str, Callable[[Part], _Part]] = {
 
 
 def _wrapped(column: Any) -> npt.NDArray[np.bool_]:
-    """Whether each text of a column stands in double quotes. Shape: (R,), bool."""
+    """Whether each text is wrapped in double quotes. Shape: (R,), bool."""
     whole = pc.starts_with(column, '"')
     if pc.any(whole).as_py():
         whole = pc.and_(pc.and_(whole, pc.ends_with(column, '"')), pc.greater(pc.binary_length(column), 1))
@@ -327,7 +324,7 @@ def _wrapped(column: Any) -> npt.NDArray[np.bool_]:
 
 
 def _header_problems(name: str, header: list[str]) -> list[Problem]:
-    """What is wrong with the names of the columns of a table."""
+    """Problems of the column names of a table."""
     problems = []
     if len(header) > MOST_COLUMNS:
         message = f"there are {len(header):,} columns; at most {MOST_COLUMNS:,} are read: keep those you use"

@@ -1,10 +1,10 @@
 """Finds the files that make up a table of a dataset folder: one file, or a folder of part files.
 
-``items``, ``events`` and ``users`` are a file ``<stem>.<format>``, also packed (``events.csv.zst``), or a folder
+``items``, ``events`` and ``users`` are a file ``<stem>.<format>``, also compressed (``events.csv.zst``), or a folder
 ``<stem>`` or ``<stem>.<format>`` of such files, as Spark and Athena write them. In a folder, names that start with
-``.`` or ``_`` are passed over, folders in it are read too, and ``day=2024-05-01`` in a path is a column of its rows.
-Suffixes are taken in any case. A file that links lead to as well is read once, and what is no regular file (a pipe, a
-device) is not read. Knows nothing of what is in the files.
+``.`` or ``_`` are skipped, subfolders are read too, and ``day=2024-05-01`` in a path is a column of its rows. The case
+of suffixes does not matter. A file that is also linked is read once, and anything but a regular file (a pipe, a device)
+is not read. Knows nothing of what is in the files.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mmrec.data.problems import Problem
 TABLES = ("items", "events", "users")
 FORMATS = ("parquet", "csv", "tsv", "jsonl")
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".br": "brotli"}
-"""Suffixes of packed text files, and the name of what packs them."""
+"""Suffix of compressed text files to the name of the compression."""
 FORMAT_WORDS = ", ".join(f".{kind}" for kind in FORMATS)
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 class TableName(NamedTuple):
@@ -38,10 +38,10 @@ class Part(NamedTuple):
 
     Attributes:
         path: Where it is.
-        name: The same as messages say it, from the dataset folder on.
+        name: Its path in messages, relative to the dataset folder.
         format: One of `FORMATS`.
-        packing: A key of `PACKINGS`; '' for a file that is not packed.
-        values: Columns that the names of the folders give, and the value of all rows.
+        packing: A key of `PACKINGS`; '' for an uncompressed file.
+        values: Partition columns from folder names, with the value of all rows.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Part(NamedTuple):
 
 
 def table_name(name: str) -> TableName | None:
-    """The parts of the name of a table; None for a name that is none."""
+    """Parse the name of a table; None for any other name."""
     rest, packing = name, ""
     for suffix in PACKINGS:
         if name.lower().endswith(suffix):
@@ -65,12 +65,12 @@ def table_name(name: str) -> TableName | None:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file is one of those that programs leave for themselves."""
+    """Whether a file is hidden or internal to a program."""
     return name.startswith((".", "_"))
 
 
 def find_table(root: Path, stem: str) -> tuple[Path | None, Problem | None]:
-    """The table of this name in a folder, a file or a folder itself; or what is wrong when there are two."""
+    """The table of this name, a file or a folder; or the problem when there are two."""
     found = sorted(path for path in root.iterdir() if _is_table(path, stem))
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
@@ -79,25 +79,25 @@ def find_table(root: Path, stem: str) -> tuple[Path | None, Problem | None]:
 
 
 def table_files(root: Path, stem: str) -> list[Path]:
-    """Every file that reading the table of this name would read, in that order; none where there is no table."""
+    """The files of the table of this name, in the order of reading; none where there is no table."""
     path, _ = find_table(root, stem)
     return [] if path is None else [part.path for part in table_parts(path)]
 
 
 def table_parts(path: Path) -> tuple[Part, ...]:
-    """The files of a table, in the natural order of their names; none for a name that is no table's."""
+    """The files of a table, in the natural order of their names; none for any other name."""
     if not path.is_dir():
         name = table_name(path.name)
         return () if name is None else (Part(path, path.name, name.format, name.packing, {}),)
     own = table_name(path.name)
     parts = tuple(_parts_below(path, path.name, own.format if own is not None else "", {}, ()))
-    root, once = path.resolve(), dict[Path, Part]()
+    root, by_file = path.resolve(), dict[Path, Part]()
     for part in parts:
         real = part.path.resolve()
-        # Of several ways to a file, the one without links says in which folders it is.
-        if real not in once or real == root / part.path.relative_to(path):
-            once[real] = part
-    kept = {part.path for part in once.values()}
+        # Of several paths to a file, the one without links gives its partition columns.
+        if real not in by_file or real == root / part.path.relative_to(path):
+            by_file[real] = part
+    kept = {part.path for part in by_file.values()}
     return tuple(part for part in parts if part.path in kept)
 
 
@@ -111,9 +111,9 @@ def _is_table(path: Path, stem: str) -> bool:
 
 
 def _parts_below(
-    folder: Path, shown: str, kind: str, values: dict[str, str], above: tuple[Path, ...]
+    folder: Path, display_name: str, kind: str, values: dict[str, str], above: tuple[Path, ...]
 ) -> Iterator[Part]:
-    """Parts in a folder; `above` are the folders that led to it, as they are without links."""
+    """Parts in a folder; `above` are its resolved parent folders."""
     real = folder.resolve()
     if real in above or any(real in one.parents for one in above):
         return  # a link that leads back up
@@ -121,18 +121,18 @@ def _parts_below(
     for path in sorted(folder.iterdir(), key=lambda path: _natural(path.name)):
         if is_hidden(path.name):
             continue
-        name = f"{shown}/{path.name}"
+        name = f"{display_name}/{path.name}"
         if path.is_dir():
             column, equals, value = path.name.partition("=")
-            own = {unquote(column): "" if value == _NO_VALUE else unquote(value)} if equals and column else {}
+            own = {unquote(column): "" if value == _HIVE_NULL else unquote(value)} if equals and column else {}
             yield from _parts_below(path, name, kind, values | own, above)
         elif (path.is_file() or not path.exists()) and (found := _part_name(path.name, kind)) is not None:
-            # A link to nothing is a part too: one that cannot be read.
+            # A broken link is a part too: one that cannot be read.
             yield Part(path, name, found.format, found.packing, values)
 
 
 def _part_name(name: str, kind: str) -> TableName | None:
-    """As `table_name`; Spark calls its JSON lines ``.json``, and others give their parts no suffix."""
+    """As `table_name`, but also ``.json``, as Spark names JSON lines, and parts without a suffix."""
     found = table_name(re.sub(r"\.json(?=\.[a-z0-9]+$|$)", ".jsonl", name, flags=re.IGNORECASE))
     if found is None and kind and "." not in name:
         return TableName(name, kind, "")

@@ -20,15 +20,15 @@ from mmrec.data.table_batches import Batch, Places, TableReader
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table as the file has it.
+    """A table in memory.
 
     Attributes:
         file: Name of the file or folder, for messages.
-        columns: Values by column name, in the file's order; strings, and of Parquet numbers, truths,
-            dates and moments in their own types.
+        columns: Values by column name, in the file's order; strings, and from Parquet numbers, booleans, dates and
+            timestamps in their own types.
         rows: Number of rows.
         lines: Number of the line of each row; `place` gives the file and line. Shape: (rows,), int64.
-        problems: What was wrong with the table, bad rows among it, where there was no log.
+        problems: Problems of the table and its rows, if it was read without a log.
         places: The file and line behind each number in `lines`.
     """
 
@@ -44,11 +44,11 @@ class Table:
         return as_text(self.columns[name])
 
     def place(self, row: int) -> tuple[str, int]:
-        """The file in which the row with this index stands, and its line (text formats) or row (Parquet) there."""
+        """The file of the row with this index, and its line (text formats) or row (Parquet) there."""
         return self.places.of(int(self.lines[row]))
 
     def where(self, row: int) -> str:
-        """The same in words: the line, with its file where that is not the table itself."""
+        """The line of a row for messages, with its file where the table has several."""
         file, line = self.place(row)
         return str(line) if file == self.file else f"{file}:{line}"
 
@@ -58,7 +58,7 @@ def read_table(path: Path, log: ProblemLog | None = None) -> Table:
 
     Args:
         path: A file, or a folder of part files.
-        log: Takes what is wrong with the table; None: `Table.problems` has all of it, however much that is.
+        log: Collects the problems; None: `Table.problems` has all of them.
     """
     problems: list[Problem] = []
     log = log or ProblemLog(problems.extend)
@@ -100,7 +100,7 @@ def _good_rows(batch: Batch) -> Batch:
 
 
 def _joined(name: str, batches: list[Batch]) -> Any:
-    """One column of all batches; text where these are not all of one type."""
+    """One column of all batches; text where their types differ."""
     kinds = {batch.columns[name].type for batch in batches if name in batch.columns}
     kind = kinds.pop() if len(kinds) == 1 else TEXT
     chunks = []

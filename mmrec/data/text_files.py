@@ -1,7 +1,7 @@
-"""Reads the bytes of a text file of a table, unpacked, in pieces of a bounded size.
+"""Reads the decompressed bytes of a text table in pieces of bounded size.
 
-A byte order mark at the start is left out, and in a file whose lines end in carriage returns alone these become line
-feeds. Knows nothing of what is on the lines.
+A byte order mark at the start is dropped, and lone carriage returns as line ends become line feeds. Knows nothing of
+what is on the lines.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from mmrec.data.table_files import PACKINGS, Part
 from mmrec.errors import InvalidDatasetError
 
 MAX_LINE_BYTES = 2**24
-"""A longer line is no row."""
-_UNPACKED_AT_ONCE = 2**18
+"""Longest line that is read as a row."""
+_DECOMPRESSED_CHUNK = 2**18
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -39,7 +39,7 @@ class TextFile:
 
     def __init__(self, part: Part) -> None:
         self._part = part
-        self._returns = False
+        self._has_lone_returns = False
         try:
             with part.path.open("rb") as file:
                 raw = file.read(HEAD_BYTES)
@@ -47,37 +47,37 @@ class TextFile:
             raise InvalidDatasetError(f"cannot be read: {err.strerror}") from err
         if raw and (problem := packing_problem(raw, part.path.name, part.packing)):
             raise InvalidDatasetError(problem)
-        head = next(self._unpacked(HEAD_BYTES), b"") if part.packing else raw
+        head = next(self._decompressed(HEAD_BYTES), b"") if part.packing else raw
         if problem := content_problem(head, part.path.name, part.format):
             raise InvalidDatasetError(problem)
-        self._returns = b"\n" not in head and b"\r" in head
-        self.head = self._mended(head.removeprefix(_MARK))
+        self._has_lone_returns = b"\n" not in head and b"\r" in head
+        self.head = self._with_line_feeds(head.removeprefix(_MARK))
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """All of it, in pieces of about `size` bytes, none of them empty.
 
         Raises:
-            InvalidDatasetError: behind what could be read, it is damaged.
+            InvalidDatasetError: it is damaged after the pieces read so far.
         """
         first = True
-        for piece in self._unpacked(size):
+        for piece in self._decompressed(size):
             piece = piece.removeprefix(_MARK) if first else piece
             first = False
             if piece:
-                yield self._mended(piece)
+                yield self._with_line_feeds(piece)
 
     def lines(self) -> int:
-        """How many lines there are. Reads the file once."""
+        """Number of lines. Reads the file once."""
         count, last = 0, b"\n"
         for piece in self.pieces(2**20):
             count += piece.count(b"\n")
             last = piece[-1:]
         return count + (last != b"\n")
 
-    def _mended(self, piece: bytes) -> bytes:
-        return piece.replace(b"\r", b"\n") if self._returns else piece
+    def _with_line_feeds(self, piece: bytes) -> bytes:
+        return piece.replace(b"\r", b"\n") if self._has_lone_returns else piece
 
-    def _unpacked(self, size: int) -> Iterator[bytes]:
+    def _decompressed(self, size: int) -> Iterator[bytes]:
         packing = self._part.packing
         try:
             with ExitStack() as stack:
@@ -88,21 +88,21 @@ class TextFile:
                     file = stack.enter_context(pa.CompressedInputStream(file, PACKINGS[packing]))
                 ended = False
                 while not ended:
-                    # What was read before an error is used: the rows in it are good.
-                    piece, broken = bytearray(), None
+                    # Data before an error is used, since its rows are good.
+                    piece, error = bytearray(), None
                     while len(piece) < size and not ended:
                         try:
                             read = file.read(
-                                min(size - len(piece), _UNPACKED_AT_ONCE) if packing else size - len(piece)
+                                min(size - len(piece), _DECOMPRESSED_CHUNK) if packing else size - len(piece)
                             )
                         except (OSError, EOFError, zlib.error, pa.ArrowException) as err:
-                            broken, read = err, b""
+                            error, read = err, b""
                         piece += read
                         ended = not read
                     if piece:
                         yield bytes(piece)
-                    if broken is not None:
-                        raise broken
+                    if error is not None:
+                        raise error
         except (OSError, EOFError, zlib.error, pa.ArrowException) as err:
             # gzip and Arrow raise errors that carry no errno text.
             why = getattr(err, "strerror", None)

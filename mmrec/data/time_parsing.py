@@ -5,8 +5,8 @@ Unit of work: one column. Knows nothing of users and items.
 A timestamp is a number of seconds since 1970, or an ISO-8601 date or date-time (UTC where it names no zone; slashes for
 hyphens, and ``UTC`` at the end, are understood). Numbers from 1e11 on are milliseconds, from 1e14 on microseconds, from
 1e17 on nanoseconds: as seconds they would lie past the year 5138. Numbers that spell a date (20240531, 202405311015,
-20240531101502) are dates, if all numbers of that size in the column do so: as seconds or milliseconds they would be in
-1970, in 1976 or past the year 2500.
+20240531101502) are dates if all numbers of that size in the column spell dates: as seconds or milliseconds they would
+be in 1970, in 1976 or past the year 2500.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ TIME_FORMATS = (
     "dates like 20240531101502",
     "dates of Parquet",
 )
-"""Formats of a time; `Moments.format_R` counts in this order."""
+"""Formats of a time; `ParsedTimes.format_R` holds indices of this tuple."""
 
 _MICRO = 1_000_000
 EARLIEST = 631_152_000 * _MICRO
-"""Microseconds since 1970 (1 January 1990): no log of a shop is older."""
+"""Microseconds since 1970 (1 January 1990); earlier events are suspicious."""
 
 _FIRST_YEAR, _LAST_YEAR = 1990, 2099
 _COMPACT = ((1e7, 1e8, 0, 8), (1e11, 1e12, 2, 9), (1e13, 1e14, 3, 10))
-"""Numbers that spell dates: from, to, pairs of digits of the time, writing."""
+"""Numbers that spell dates: lowest, upper bound, pairs of time digits, index in `TIME_FORMATS`."""
 _EXCEL = (32_874, 73_050)
 """Serial numbers of 1 January 1990 and 1 January 2100 in a spreadsheet."""
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _ONE_MICROSECOND = datetime.timedelta(microseconds=1)
-_NO_MOMENT = np.iinfo(np.int64).min
+_NO_TIME = np.iinfo(np.int64).min
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _ZONED = r"(?i)(z|[+-]\d{2}(:?\d{2})?)$"
 
 
-class Moments(NamedTuple):
-    """One moment per row.
+class ParsedTimes(NamedTuple):
+    """One time per row.
 
     values: (R,) int64 microseconds since 1970; 0 where there is none.
     empty: (R,) bool, the row has no value.  bad: (R,) bool, the row has a value that is no time.
-    format_R: (R,) int8, how the row is written, as an index of `TIME_FORMATS`; 0 where there is no moment.
+    format_R: (R,) int8, the format of the row as an index of `TIME_FORMATS`; 0 where there is no time.
     """
 
     values: npt.NDArray[np.int64]
@@ -68,8 +68,8 @@ class Moments(NamedTuple):
     format_R: npt.NDArray[np.int8]
 
 
-def parse_timestamps(column: Any) -> Moments:
-    """Moments of a column.
+def parse_timestamps(column: Any) -> ParsedTimes:
+    """Parse a column of times.
 
     Args:
         column: Text, numbers, or Parquet dates and timestamps. Shape: (R,).
@@ -79,7 +79,7 @@ def parse_timestamps(column: Any) -> Moments:
         zone = getattr(column.type, "tz", None)
         micros = column.cast(pa.timestamp("us", tz=zone), safe=False).cast(pa.int64())
         format_R = np.where(empty, 0, 11).astype(np.int8)
-        return Moments(as_int64(micros), empty, np.zeros(len(empty), dtype=np.bool_), format_R)
+        return ParsedTimes(as_int64(micros), empty, np.zeros(len(empty), dtype=np.bool_), format_R)
     numbers, empty, bad = read_numbers(column)
     values, format_R = _from_numbers(numbers)
     _read_compact(numbers, ~(empty | bad), values, format_R)
@@ -91,7 +91,7 @@ def parse_timestamps(column: Any) -> Moments:
         bad[rows[format_M > 0]] = False
     values[bad | empty] = 0
     format_R[bad | empty] = 0
-    return Moments(values, empty, bad, format_R)
+    return ParsedTimes(values, empty, bad, format_R)
 
 
 def spells_date(values: npt.NDArray[np.int64], pairs: int) -> npt.NDArray[np.bool_]:
@@ -100,7 +100,7 @@ def spells_date(values: npt.NDArray[np.int64], pairs: int) -> npt.NDArray[np.boo
 
 
 def is_excel_serial(micros: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which moments, read as seconds, are numbers by which a spreadsheet writes a day of 1990 to 2099."""
+    """Which values, read as seconds, are spreadsheet serial numbers of days from 1990 to 2099."""
     return (micros >= _EXCEL[0] * _MICRO) & (micros < _EXCEL[1] * _MICRO)
 
 
@@ -119,23 +119,23 @@ def _from_numbers(numbers: Numbers) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 
 
 def _read_compact(
-    numbers: Numbers, there: npt.NDArray[np.bool_], values: npt.NDArray[np.int64], format_R: npt.NDArray[np.int8]
+    numbers: Numbers, valid: npt.NDArray[np.bool_], values: npt.NDArray[np.int64], format_R: npt.NDArray[np.int8]
 ) -> None:
-    """Numbers that spell dates, where all of their size do: where one does not, the others do by chance."""
+    """Read numbers as dates where all numbers of their size spell dates; otherwise some do by chance."""
     floats = np.where(np.isfinite(numbers.floats), numbers.floats, 0.0)
-    for low, high, pairs, writing in _COMPACT:
-        # A number of 8 digits has no neighbours in size among times: seconds of 1970 are no times of a shop either.
-        at = np.flatnonzero(there & (np.abs(floats) < high) & (np.abs(floats) >= (low if pairs else 0)))
+    for low, high, pairs, code in _COMPACT:
+        # For 8 digits, all smaller numbers must spell dates too: as seconds they would be in 1970.
+        at = np.flatnonzero(valid & (np.abs(floats) < high) & (np.abs(floats) >= (low if pairs else 0)))
         if not len(at):
             continue
         wholes = floats[at].astype(np.int64)  # exact below 2^53
         micros, spelled = _spelled(wholes, pairs)
         if spelled.all() and (wholes == floats[at]).all():
-            values[at], format_R[at] = micros, writing
+            values[at], format_R[at] = micros, code
 
 
 def _spelled(wholes: npt.NDArray[np.int64], pairs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Microseconds since 1970 of numbers that spell dates, and which do."""
+    """Microseconds since 1970 of numbers that spell dates, and a mask of those that do."""
     rest, clock = np.divmod(np.maximum(wholes, 0), 100**pairs)
     year, month, day = rest // 10_000, rest // 100 % 100, rest % 100
     spelled = (year >= _FIRST_YEAR) & (year <= _LAST_YEAR) & (month >= 1) & (month <= 12) & (day >= 1)
@@ -155,25 +155,25 @@ def _spelled(wholes: npt.NDArray[np.int64], pairs: int) -> tuple[npt.NDArray[np.
 
 
 def _from_texts(texts: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
-    """Microseconds and writing of texts that are no numbers; writing 0 where they are no times either. Shape: (M,)."""
+    """Microseconds and format of texts that are no numbers; format 0 where they are no times. Shape: (M,)."""
     encoded = texts.dictionary_encode()
-    different = pc.replace_substring_regex(encoded.dictionary, r"^(\d{4})[/.](\d{2})[/.](\d{2})", r"\1-\2-\3")
-    different = pc.replace_substring_regex(different, r"(?i)\s*UTC$", "Z")
-    zoned = as_mask(pc.match_substring_regex(different, r"\d\d:\d\d.*" + _ZONED))
-    micros_D = np.full(len(different), _NO_MOMENT, dtype=np.int64)
-    begins = as_mask(pc.match_substring_regex(different, r"^\d{4}-?[\dW]"))
+    distinct = pc.replace_substring_regex(encoded.dictionary, r"^(\d{4})[/.](\d{2})[/.](\d{2})", r"\1-\2-\3")
+    distinct = pc.replace_substring_regex(distinct, r"(?i)\s*UTC$", "Z")
+    zoned = as_mask(pc.match_substring_regex(distinct, r"\d\d:\d\d.*" + _ZONED))
+    micros_D = np.full(len(distinct), _NO_TIME, dtype=np.int64)
+    begins = as_mask(pc.match_substring_regex(distinct, r"^\d{4}-?[\dW]"))
     for mask, kind in ((~zoned, pa.timestamp("us")), (zoned, pa.timestamp("us", tz="UTC"))):
         at = np.flatnonzero(mask & begins)
         if len(at):
-            micros_D[at] = _micros(different.take(pa.array(at)), kind)
-    writing_D = np.where(as_mask(pc.match_substring_regex(different, _DATE)), 5, np.where(zoned, 7, 6))
-    writing_D[micros_D == _NO_MOMENT] = 0
+            micros_D[at] = _micros(distinct.take(pa.array(at)), kind)
+    format_D = np.where(as_mask(pc.match_substring_regex(distinct, _DATE)), 5, np.where(zoned, 7, 6))
+    format_D[micros_D == _NO_TIME] = 0
     codes = np.asarray(encoded.indices, dtype=np.int64)
-    return np.where(micros_D == _NO_MOMENT, 0, micros_D)[codes], writing_D[codes].astype(np.int8)
+    return np.where(micros_D == _NO_TIME, 0, micros_D)[codes], format_D[codes].astype(np.int8)
 
 
 def _micros(texts: Any, kind: Any) -> npt.NDArray[np.int64]:
-    """Microseconds of ISO-8601 texts, `_NO_MOMENT` where one is none."""
+    """Microseconds of ISO-8601 texts, `_NO_TIME` for anything else."""
     try:
         return as_int64(texts.cast(kind).cast(pa.int64()))
     except pa.ArrowInvalid:  # one of them is unusual, or wrong
@@ -187,4 +187,4 @@ def _iso_micros(text: str) -> int:
             moment = moment.replace(tzinfo=datetime.UTC)
         return (moment - _EPOCH) // _ONE_MICROSECOND
     except (ValueError, OverflowError):
-        return _NO_MOMENT
+        return _NO_TIME

@@ -1,7 +1,7 @@
-"""The rules of a URL that may be fetched: what its parts may be, and how it is shown. Asks no resolver and no host.
+"""Parses and checks URLs that may be fetched, and redacts them for messages. Uses no network.
 
-Parsers of URLs disagree about unusual ones: a URL that one parser accepts and the next one sends to another host is a
-security hole. So a URL is parsed once, into a `Target`; an unusual one is refused; nothing parses the text again.
+Parsers disagree about unusual URLs, which is a security risk: one parser may check another host than the next one
+connects to. So a URL is parsed once, into a `Target`, and an unusual one is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mmrec.data.public_addresses import IPAddress, address_in_url
 
 _MAX_URL = 4096
 _PORTS = {"http": 80, "https": 443}
-_ODD = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 _NETLOC = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(:[0-9]*)?", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
@@ -25,14 +25,14 @@ class RefusedURLError(Exception):
 
 
 class Target(NamedTuple):
-    """What is asked of whom.
+    """A parsed URL.
 
     Attributes:
         scheme: ``http`` or ``https``.
         host: A name in lower case, or an address; an IPv6 address is without its brackets.
         port: TCP port.
         path: Path and query, percent-encoded.
-        address: What `host` is when it is no name.
+        address: The address if `host` is one; None for a name.
     """
 
     scheme: str
@@ -50,7 +50,7 @@ def read_url(url: str) -> Target:
     """
     if len(url) > _MAX_URL:
         raise RefusedURLError(f"it has {len(url):,} characters; at most {_MAX_URL:,} are allowed")
-    if _ODD.search(url):
+    if _FORBIDDEN.search(url):
         raise RefusedURLError("it has a control character or a backslash; write it percent-encoded")
     try:
         parts = urlsplit(url)
@@ -74,7 +74,7 @@ def read_url(url: str) -> Target:
             f"its host {host[:80]!r} is no host name (letters, digits, '-' and '.'); correct it, and write an "
             "international name in its xn-- form"
         )
-    # What may not stand in a URL is percent-encoded, as browsers do; what is encoded already stays.
+    # Characters that a URL may not have are percent-encoded, as browsers do; encoded ones stay.
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
     if parts.query:
         path += "?" + quote(parts.query, safe="/?%:@!$&'()*+,;=-._~[]|")
@@ -99,11 +99,11 @@ def redirected(url: str, location: str) -> str:
         raise RefusedURLError("it is redirected to something that is no URL") from err
 
 
-def shown_url(url: str) -> str:
-    """A URL fit for a message: quoted, without user, password, query and fragment, at most 200 characters."""
+def redacted_url(url: str) -> str:
+    """A URL for messages: quoted, without user, password, query and fragment, at most 200 characters."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # what stands there and is no port may be a password
+        _ = parts.port  # raises if it is no port: it may be a password
         plain = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     except ValueError:
         plain = url.partition(":")[0] + ":…"

@@ -1,7 +1,7 @@
-"""What is wrong with an id or a text of a dataset by the rules that requests are held to.
+"""Checks ids and texts of a dataset by the rules of requests.
 
-Whatever passes here can be asked about, shown and sent: an id that no request could name would be recommended and
-never found again. Unit of work: one value, or one column of them. Knows nothing of files and rows.
+An id that breaks them could be recommended, but no request could name it. Unit of work: one value, or one
+column of values. Knows nothing of files and rows.
 """
 
 from __future__ import annotations
@@ -11,13 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.contract.rules import (
-    CONTROL_CHARACTERS,
-    MAX_ID_CHARS,
-    MAX_TEXT_CHARS,
-    Id,
-    Text,
-)
+from mmrec.contract.rules import CONTROL_CHARACTERS, MAX_ID_CHARS, MAX_TEXT_CHARS, Id, Rule, Text
 from mmrec.errors import InvalidArgumentError
 
 ID_COLUMNS = frozenset({"item_id", "user_id"})
@@ -28,21 +22,19 @@ def limit_problem(column: str, value: str) -> str:
     """Why a value cannot be used, with the rule and the remedy; '' for a good one, and for an empty one.
 
     Args:
-        column: Where it stands; decides whether it is an id (`ID_COLUMNS`) or text.
+        column: Decides whether it is an id (`ID_COLUMNS`) or text.
         value: The value.
     """
+    rule: Rule = Id(new=True) if column in ID_COLUMNS else Text()
     try:
-        if column not in ID_COLUMNS:
-            Text().check(value, column)
-            return ""
-        Id(new=True).check(value, column)
+        rule.check(value, column)
     except InvalidArgumentError as err:
         return err.message
     return ""
 
 
 def name_problem(column: str) -> str:
-    """Why a column cannot have this name, in words about the name; '' for a good one."""
+    """Why a column cannot have this name; '' for a good one."""
     try:
         Id().check(column, "the name of a column")
     except InvalidArgumentError as err:
@@ -51,7 +43,7 @@ def name_problem(column: str) -> str:
 
 
 def rows_over_limits(column: str, texts: Any) -> list[int]:
-    """Indices of the rows of a column for which `limit_problem` has something to say, in order.
+    """Indices of the rows of a column for which `limit_problem` returns a message, ascending.
 
     Args:
         column: As in `limit_problem`.

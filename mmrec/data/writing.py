@@ -1,7 +1,7 @@
-"""Writes dataset folders: tables in any of the formats, and the whole folder at once or not at all.
+"""Writes dataset folders atomically, with tables in any of the formats.
 
-Knows nothing of where the rows come from. Tables are written in batches, so that an importer holds a part of
-a large file at a time; the folder takes its name only when everything in it is written.
+Knows nothing of where the rows come from. Tables are written in batches, so that an importer holds only a part of a
+large file; the folder is renamed to its name when everything in it is written.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from mmrec.data.table_files import FORMATS, TABLES
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.runtime.disk_errors import refusals_as_errors
-
-FORMATS = ("parquet", "csv", "tsv", "jsonl")
-_STEMS = ("items", "events", "users")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class LeftOut:
 
     Attributes:
         kind: ``row``, ``value``, ``column`` or ``file``.
-        what: Which rows or values, and why; of a column or file, its name.
+        what: Which rows or values, and why; the name of a column or file.
         count: Rows; values that are not empty; 1 for a file.
         example: The first of them, and where it stands; '' where there is none.
     """
@@ -54,7 +52,7 @@ class LeftOut:
 
 
 class PictureHost(NamedTuple):
-    """A host that pictures named by URL are on, and how many items have their first picture there."""
+    """A host of pictures named by URL, and the number of items whose first picture it has."""
 
     host: str
     pictures: int
@@ -69,9 +67,9 @@ class ImportSummary(NamedTuple):
         users: Users that have events.
         events: Rows written.
         dropped: Rows of the source that are not in the dataset.
-        notes: What a person should know, with all of `left_out` in sentences.
+        notes: Sentences for the user, with all of `left_out`.
         left_out: What of the source is not in the dataset, by kind.
-        picture_hosts: Where the pictures are that items name by URL, most pictures first.
+        picture_hosts: Hosts of the pictures named by URL, most pictures first.
     """
 
     out: Path
@@ -156,7 +154,7 @@ def _tsv(value: object) -> str:
 
 @contextmanager
 def dataset_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A folder to write into, which becomes `out` when the block ends well and is removed when it does not.
+    """A temporary folder that becomes `out` when the block succeeds, and is removed otherwise.
 
     Args:
         out: Where the dataset shall be.
@@ -177,7 +175,7 @@ def dataset_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
             if out.is_dir() and any(out.iterdir()):
                 _replace_tables(staging, out)
             else:
-                staging.replace(out)  # rename takes the place of an empty folder
+                staging.replace(out)  # rename replaces an empty folder
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -207,4 +205,4 @@ def _replace_tables(staging: Path, out: Path) -> None:
 
 
 def _tables(folder: Path) -> Sequence[Path]:
-    return [path for path in folder.iterdir() if path.is_file() and path.name.split(".")[0] in _STEMS]
+    return [path for path in folder.iterdir() if path.is_file() and path.name.split(".")[0] in TABLES]

@@ -1,7 +1,7 @@
-"""The demonstration: a catalogue of its own, drawn, fitted, served and shown, with users whose taste is known.
+"""The demonstration: a generated catalogue with customers of known taste, fitted, served and shown.
 
-In: a seed. Out: a dataset folder with the known answers, and a contact sheet of what is recommended. Half of every
-taste is visible only in the pictures and half only in the texts, so a recommender that reads both can be recognised.
+In: a seed. Out: a dataset folder with its ground truth, and a contact sheet of recommendations. Half of every taste is
+visible only in the pictures and half only in the texts, so only a recommender that reads both matches it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a product of the demonstration can be: the words and colours its pictures and texts are made from.
+"""Attributes of the demonstration's products, from which their pictures and texts are made.
 
-Colour and pattern are visible in the picture alone; material and occasion are named in the text and
-seen nowhere. Only the kind of product is in both.
+Colour and pattern are visible only in the picture; material and occasion are named only in the text. The kind of
+product is in both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COLOURS: dict[str, tuple[float, float, float, float]] = {
 """Colour families: visible in the picture only."""
 
 PATTERNS = ("plain", "stripes", "dots", "checks", "zigzag", "waves")
-"""Visible in the picture only, and part of no taste: a distractor."""
+"""Visible in the picture only; part of no taste, so a distractor."""
 
 OCCASIONS = ("camping", "office", "beach", "wedding", "nursery", "gym", "Christmas")
 """Named in the text only."""
@@ -47,7 +47,7 @@ KINDS = tuple(MATERIALS)
 
 @dataclass(frozen=True, slots=True)
 class ItemTruth:
-    """What a product is, as only its maker knows.
+    """True attributes of a product.
 
     Attributes:
         kind: One of `KINDS`; in the picture and in the words.

@@ -50,8 +50,7 @@ def paint_pattern(pattern: str, ground: RGB, figure: RGB, pixels: int, *, period
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     x = (axis[None, :] * cos + axis[:, None] * sin) / period
     y = (axis[:, None] * cos - axis[None, :] * sin) / period
-    # Each figure is where a signed distance (in periods) is positive; its edge is softened over about two
-    # pixels.
+    # A figure is where a signed distance (in periods) is positive; its edge is softened over about two pixels.
     if pattern == "stripes":
         distance = 0.25 - np.abs(x - np.round(x))
     elif pattern == "dots":
@@ -94,8 +93,7 @@ class Canvas:
         """The picture at its final size."""
         return self._image.resize((self.side, self.side), Image.Resampling.BOX)
 
-    # --- masks
-    # -------------------------------------------------------------------------------------------------
+    # --- masks --------------------------------------------------------------------------------------------------------
 
     def polygon(self, points: Sequence[Point], *, smooth: bool = False) -> Image.Image:
         """A filled outline; `smooth` bends it through its points."""
@@ -131,8 +129,7 @@ class Canvas:
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
         return mask
 
-    # --- paint
-    # -------------------------------------------------------------------------------------------------
+    # --- paint --------------------------------------------------------------------------------------------------------
 
     def paint(self, mask: Image.Image, paint: Image.Image | RGB, *, shade: str = "side", edge: float = 0.55) -> None:
         """Put paint where the mask is.
@@ -209,7 +206,7 @@ def _wall(pixels: int, colour: RGB) -> Image.Image:
 
 @cache
 def _shading(kind: str) -> tuple[Image.Image, Image.Image]:
-    """Factors to multiply with, and white to lay over, for one kind of surface lit from the upper left."""
+    """Factors to multiply with, and white to blend in, for a kind of surface lit from the upper left."""
     axis = np.linspace(-1, 1, 96)
     x, y = axis[None, :] + 0 * axis[:, None], axis[:, None] + 0 * axis[None, :]
     if kind == "side":

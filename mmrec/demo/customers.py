@@ -1,9 +1,9 @@
-"""Customers who buy by a taste of their own. Knows nothing about pictures, words or files.
+"""Simulated customers who buy by their taste. Knows nothing about pictures, words or files.
 
 A taste is one colour family and one occasion. Most purchases have both, some have one of them, a few have
 neither. Four customers in ten change half of their taste once. Most products come to the shop during the year
 and sell best while they are new, so the last purchases are often of things that hardly anybody has bought
-yet: counting who bought what is not enough, and neither is the picture or the description alone.
+yet: counting co-purchases is not enough, and neither is the picture or the description alone.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def make_histories(
     Args:
         catalogue: What is in the shop; at least `config.longest` products.
         users: How many customers.
-        rng: Source of chance.
+        rng: Random generator.
         config: How they behave.
     """
     config = config or CustomerConfig()
@@ -85,7 +85,7 @@ def make_histories(
     occasion_N = np.array([OCCASIONS.index(item.occasion) for item in catalogue])
     weight_N = rng.lognormal(0, config.skew, count)
     launch_N = np.where(rng.random(count) < config.late, rng.random(count), -1.0)
-    # Something of every kind of purchase is there from the first day on.
+    # Enough products are available from the first day for the longest history.
     launch_N[rng.permutation(count)[: config.longest]] = -1.0
 
     histories = Histories([], [], [])
@@ -93,18 +93,18 @@ def make_histories(
         length = int(rng.integers(config.shortest, config.longest + 1))
         times = np.sort(rng.random(length))
         taste = [int(rng.integers(len(colours))), int(rng.integers(len(OCCASIONS)))]
-        turn = int(rng.integers(2, length - 1)) if rng.random() < config.drift else length
+        change_at = int(rng.integers(2, length - 1)) if rng.random() < config.drift else length
         bought_N = np.zeros(count, dtype=bool)
         rows = np.zeros(length, dtype=np.int64)
         for step, now in enumerate(times):
-            if step == turn:
+            if step == change_at:
                 half, sizes = int(rng.integers(2)), (len(colours), len(OCCASIONS))
                 taste[half] = (taste[half] + int(rng.integers(1, sizes[half]))) % sizes[half]
-            there_N = (launch_N <= now) & ~bought_N
+            available_N = (launch_N <= now) & ~bought_N
             new_N = np.exp(-(now - launch_N) / 0.1) * (launch_N >= 0)
-            appeal_N = weight_N * (1 + config.novelty * new_N) * there_N
-            wanted_N = appeal_N * _mood(colour_N == taste[0], occasion_N == taste[1], rng.random(), config)
-            chances_N = wanted_N if wanted_N.any() else appeal_N
+            appeal_N = weight_N * (1 + config.novelty * new_N) * available_N
+            preferred_N = appeal_N * _preferred(colour_N == taste[0], occasion_N == taste[1], rng.random(), config)
+            chances_N = preferred_N if preferred_N.any() else appeal_N
             rows[step] = rng.choice(count, p=chances_N / chances_N.sum())
             bought_N[rows[step]] = True
         histories.items.append(rows)
@@ -113,13 +113,15 @@ def make_histories(
     return histories
 
 
-def _mood(seen_N: np.ndarray, said_N: np.ndarray, draw: float, config: CustomerConfig) -> np.ndarray:
-    """Which products a customer looks at this time."""
+def _preferred(
+    colour_matches_N: np.ndarray, occasion_matches_N: np.ndarray, draw: float, config: CustomerConfig
+) -> np.ndarray:
+    """Products that a customer considers for one purchase, chosen by `draw` in [0, 1). Shape: (N,), bool."""
     if draw < config.both:
-        both_N: np.ndarray = seen_N & said_N
+        both_N: np.ndarray = colour_matches_N & occasion_matches_N
         return both_N
     if draw < config.both + config.one / 2:
-        return seen_N
+        return colour_matches_N
     if draw < config.both + config.one:
-        return said_N
-    return np.ones_like(seen_N)
+        return occasion_matches_N
+    return np.ones_like(colour_matches_N)

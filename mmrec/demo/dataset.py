@@ -1,7 +1,6 @@
-"""The demonstration's dataset folder: a drawn catalogue, its customers, and the known answer.
+"""The demonstration's dataset folder: a drawn catalogue, its customers, and the ground truth.
 
-Everything follows from the seed, so two machines with the same versions of numpy and Pillow write the same
-folder.
+Everything follows from the seed, so two machines with the same versions of numpy and Pillow write the same folder.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ _YEAR_SECONDS = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class DemoTruth:
-    """The known answer: what every product is and what every customer likes.
+    """Ground truth: the attributes of every product and the taste of every customer.
 
     Attributes:
-        items: Product by item id.
+        items: Attributes by item id.
         tastes: Taste at the end of the history, by user id.
     """
 
@@ -58,14 +57,14 @@ def write_demo_dataset(
         folder: Where to; made if it is not there. Files of an earlier run are written over.
         items: Products, 50 or more.
         users: Customers, 1 or more.
-        seed: Source of everything.
+        seed: Seed of all random choices.
         progress: Reports every drawn product.
 
     Returns:
-        What the pictures, words and histories were made from. It is not written to the folder.
+        The ground truth, which is not written to the folder.
 
     Raises:
-        InvalidArgumentError: fewer items or users than that.
+        InvalidArgumentError: too few items or users.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -74,25 +73,25 @@ def write_demo_dataset(
         raise InvalidArgumentError(f"items is {items}; the demonstration needs 50 or more", field="items")
     if users < 1:
         raise InvalidArgumentError(f"users is {users}; the demonstration needs 1 or more", field="users")
-    # One stream of chance per part, so that a change in the drawing leaves the customers as they are.
-    plan, brush, pen, shop = (np.random.default_rng([seed, part]) for part in range(4))
-    catalogue = _plan_items(items, plan)
+    # One random generator per part, so that a change in the drawing does not change the customers.
+    plan_rng, picture_rng, text_rng, customer_rng = (np.random.default_rng([seed, part]) for part in range(4))
+    catalogue = _plan_items(items, plan_rng)
     item_ids = [f"p{number:04d}" for number in range(1, items + 1)]
-    has_picture = plan.permutation(items) >= round(WITHOUT_PICTURE * items)
-    has_words = plan.permutation(items) >= round(WITHOUT_DESCRIPTION * items)
+    has_picture = plan_rng.permutation(items) >= round(WITHOUT_PICTURE * items)
+    has_words = plan_rng.permutation(items) >= round(WITHOUT_DESCRIPTION * items)
 
     (folder / "images").mkdir(parents=True, exist_ok=True)
     progress.start("draw", items, "products")
     for item_id, item, wanted in zip(item_ids, catalogue, has_picture, strict=True):
-        picture = draw_product(item.kind, item.colour, item.pattern, brush, side=SIDE)
+        picture = draw_product(item.kind, item.colour, item.pattern, picture_rng, side=SIDE)
         if wanted:
             picture.save(folder / "images" / f"{item_id}.jpg", quality=92, subsampling=0)
         else:
             (folder / "images" / f"{item_id}.jpg").unlink(missing_ok=True)
         progress.advance()
     progress.finish(f"{items} products")
-    titles = [title(item, pen) for item in catalogue]
-    descriptions = [describe(item, pen) for item in catalogue]
+    titles = [title(item, text_rng) for item in catalogue]
+    descriptions = [describe(item, text_rng) for item in catalogue]
     pq.write_table(
         pa.table(
             {
@@ -106,7 +105,7 @@ def write_demo_dataset(
         folder / "items.parquet",
     )
 
-    histories = make_histories(catalogue, users, shop, CustomerConfig(longest=10))
+    histories = make_histories(catalogue, users, customer_rng, CustomerConfig(longest=10))
     user_ids = [f"c{number:04d}" for number in range(1, users + 1)]
     pq.write_table(_events(user_ids, item_ids, histories), folder / "events.parquet")
     first = [datetime.fromtimestamp(_second(times[0]), UTC).date().isoformat() for times in histories.times]
@@ -115,7 +114,7 @@ def write_demo_dataset(
 
 
 def _plan_items(count: int, rng: np.random.Generator) -> list[ItemTruth]:
-    """Products with every pair of colour and occasion about equally often, all the rest by chance."""
+    """Products with every pair of colour and occasion about equally often, the rest at random."""
     colours = list(COLOURS)
     catalogue = []
     for place in rng.permutation(count):

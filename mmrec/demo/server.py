@@ -1,4 +1,4 @@
-"""A real server in a process of its own, from start to stop. Knows nothing about what it serves."""
+"""Starts and stops a server in its own process. Knows nothing about what it serves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from mmrec.errors import FailedPreconditionError, UnavailableError
 
 START_TIMEOUT_S = 120.0
-"""Seconds until the server must say where it listens and be healthy: it loads torch and every model first."""
+"""Seconds until the server must print its address and be healthy; it first loads torch and every model."""
 STOP_TIMEOUT_S = 20.0
 
 
@@ -44,7 +44,7 @@ def running_server(
     dtype: str = "auto",
     timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
-    """Run ``mmrec serve BUNDLE`` for as long as the block lasts, then stop it as an operator would.
+    """Run ``mmrec serve BUNDLE`` while the block runs, then stop it with SIGTERM.
 
     Args:
         bundle: Bundle to serve.
@@ -76,7 +76,7 @@ def running_server(
 def _wait_for_address(process: subprocess.Popen[bytes], log: Path, deadline: float) -> str:
     """The address in the first JSON document the server prints.
 
-    A thread reads on until the server ends, so that it can never block on a full pipe.
+    A thread keeps reading until the server ends, so that it never blocks on a full pipe.
     """
     stdout = process.stdout
     assert stdout is not None  # it was opened as a pipe

@@ -1,7 +1,7 @@
-"""What the demonstration asks the server, and how the answers compare with the known answer.
+"""Requests of the demonstration to the server, and a comparison of the replies with the ground truth.
 
-Asks over gRPC like any client: each customer's purchases but the last go in as history, and the last one,
-which nothing was learned from, is what the customer really bought next.
+Requests go over gRPC as from any client: a customer's purchases except the last are the history; the last one, which is
+not in the training data, is the next purchase.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """How many of the recommended items have both halves of the customer's taste.
+    """Share of recommended items that have both halves of the customer's taste.
 
     Attributes:
         customers: How many customers were asked for.
         first: How many items of each ranking are counted.
         recommended: Share of the recommended items that match, in [0, 1].
-        chance: Share of the whole catalogue that matches: what a random list would have.
+        chance: Share of the whole catalogue that matches, which is the expectation of a random list.
     """
 
     customers: int
@@ -60,9 +60,9 @@ class Matching:
 def ask_for_customers(
     client: Client, dataset: Dataset, truth: DemoTruth, *, customers: int = 5, k: int = COLUMNS
 ) -> list[Visit]:
-    """Ask for the first customers whose taste shows at least twice in what they bought.
+    """Recommend for the first customers with at least two purchases that match their taste.
 
-    (A customer whose taste has only just turned cannot be known by anybody.)
+    A taste that has only just changed cannot be learned from the history.
     """
     visits: list[Visit] = []
     for user_id, purchases in _purchases(dataset).items():
@@ -78,7 +78,7 @@ def ask_for_customers(
 def measure_matching(
     client: Client, dataset: Dataset, truth: DemoTruth, *, customers: int = 200, first: int = 5
 ) -> Matching:
-    """Ask for many customers in one call and count what matches their tastes.
+    """Recommend for many customers in one call and count the items that match their tastes.
 
     Raises:
         MmrecError: the server refuses the request of a user.

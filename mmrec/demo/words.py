@@ -1,6 +1,6 @@
 """Titles and descriptions of the demonstration's products. Knows nothing about pictures or customers.
 
-They say the kind, the material and the occasion, and never a colour or a pattern.
+They name the kind, the material and the occasion, and never a colour or a pattern.
 """
 
 from __future__ import annotations

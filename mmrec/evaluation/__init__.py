@@ -1,4 +1,4 @@
 """Evaluation: ranking metrics over a whole catalogue, baselines, intervals, and reports.
 
-In: scores and the right answers. Out: metrics with confidence intervals, as values, Markdown and HTML.
+In: scores and the targets. Out: metrics with confidence intervals, as values, Markdown and HTML.
 """

@@ -12,8 +12,8 @@ from typing import Any
 from mmrec.evaluation.intervals import PairedTest, holm, paired_test
 from mmrec.evaluation.metrics import Ranks
 
-SURE = 0.05
-"""A corrected p-value below this is called a difference."""
+SIGNIFICANCE = 0.05
+"""A difference is significant with a corrected p-value below this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Comparison:
     """One ranker against another by one metric.
 
     Attributes:
-        name: The one.
-        against: The other.
+        name: The first ranker.
+        against: The second ranker.
         metric: As in ``ndcg@10``.
-        value: Mean of the one.
-        against_value: Mean of the other.
+        value: Mean of the first.
+        against_value: Mean of the second.
         test: Paired over questions.
         holm_permutation: The permutation test's p-value after Holm's correction over all comparisons made together.
         holm_wilcoxon: The same of Wilcoxon's.
@@ -43,7 +43,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """``better``, ``worse`` or ``no sure difference``, after the corrected permutation test of the means."""
-        if self.holm_permutation >= SURE or not self.test.difference:
+        if self.holm_permutation >= SIGNIFICANCE or not self.test.difference:
             return "no sure difference"
         return "better" if self.test.difference > 0 else "worse"
 

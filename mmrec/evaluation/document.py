@@ -1,7 +1,6 @@
-"""Reports as a list of blocks, written as Markdown with figure files and as one HTML page that needs nothing else.
+"""Writes reports, given as a list of blocks, as Markdown with figure files and as one self-contained HTML page.
 
-Every text of a block is data: it is escaped for the format it goes into, and never read as markup. Knows nothing of
-what is reported.
+Every text of a block is escaped for the output format, never read as markup. Knows nothing of what is reported.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ Block = Heading | Text | TextTable | Figure
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder and see that it can be written to.
+    """Make the folder and check that it is writable.
 
     Raises:
         InvalidArgumentError: it is a file.
@@ -72,7 +71,7 @@ def prepare_folder(folder: Path) -> None:
 
 
 def write_document(folder: Path, blocks: Sequence[Block]) -> Path:
-    """Write ``report.md``, the figures beside it, and ``report.html``, each whole or not at all.
+    """Write ``report.md``, the figures beside it, and ``report.html``, each file atomically.
 
     Returns:
         The HTML file.
@@ -147,7 +146,7 @@ def _is_number(rows: Sequence[Sequence[str]], column: int) -> bool:
 
 
 def _markdown(text: str) -> str:
-    """`text` with everything that Markdown or the HTML inside it could read as markup made plain."""
+    """`text` with everything escaped that Markdown or HTML reads as markup."""
     one_line = " ".join(text.split())
     escaped = re.sub(r"([\\`*_{}\[\]|~#!$])", r"\\\1", one_line)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,6 +1,6 @@
-"""Floors: what counting alone achieves. A recommender that is not above them has learned nothing worth serving.
+"""Baselines ("floors" in reports) by counting. A trained recommender must be better than these.
 
-Each floor turns training events into a scorer of histories; none is trained.
+Each baseline turns training events into a scorer of histories; none is trained.
 """
 
 # Axes: B customers, N items, U users
@@ -55,7 +55,9 @@ def item_knn(train: Interactions, items: int, *, recent: int = 10) -> Scorer:
         rows = [np.unique(history[-recent:]) for history in histories]
         indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
         columns = np.concatenate([*rows, np.empty(0, dtype=np.int32)])
-        asked = sp.csr_array((np.ones(len(columns), dtype=np.float32), columns, indptr), shape=(len(rows), items))
-        return np.asarray((asked @ cosine).toarray(), dtype=np.float32)
+        histories_BN = sp.csr_array(
+            (np.ones(len(columns), dtype=np.float32), columns, indptr), shape=(len(rows), items)
+        )
+        return np.asarray((histories_BN @ cosine).toarray(), dtype=np.float32)
 
     return score

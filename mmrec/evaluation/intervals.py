@@ -19,9 +19,9 @@ RESAMPLES = 1000
 PERMUTATIONS = 9999
 
 DRAWS_AT_ONCE = 2_000_000
-"""Drawn questions held at a time; bounds memory, changes nothing else."""
+"""Resampled questions in memory at a time; bounds memory only."""
 VALUES_AT_ONCE = 8_000_000
-"""Values of questions held at a time; bounds memory, changes nothing else."""
+"""Values of questions in memory at a time; bounds memory only."""
 
 
 class Interval(NamedTuple):
@@ -32,10 +32,10 @@ class Interval(NamedTuple):
 
 
 class PairedTest(NamedTuple):
-    """How sure it is that two means over the same questions differ.
+    """Test of the difference of two means over the same questions.
 
     Attributes:
-        difference: Mean of the first less mean of the second.
+        difference: Mean of the first minus mean of the second.
         low: Lower end of the difference's bootstrap interval.
         high: Upper end.
         p_permutation: Two-sided sign-flip permutation test of the mean difference (Fisher 1935): the chance of a
@@ -59,8 +59,8 @@ def bootstrap_intervals(
 
     Args:
         columns: One value per question. Shape of each: (Q,).
-        resamples: How often the questions are drawn again.
-        seed: Of the draws.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the samples.
     """
     names = list(columns)
     questions = len(columns[names[0]]) if names else 0
@@ -102,12 +102,12 @@ def paired_test(
     """Compare two rankers on the same questions, in the same order. Shapes: (Q,), Q at least 1."""
     from scipy.stats import wilcoxon
 
-    # The two are computed alike, so a difference this small is rounding.
+    # A difference this small is rounding.
     difference_Q = np.where(np.isclose(values_Q, other_Q, rtol=0, atol=1e-12), 0.0, values_Q - other_Q)
     (interval,) = bootstrap_intervals({"": difference_Q}, resamples=resamples, seed=seed).values()
     differing = difference_Q[difference_Q != 0]
     p_permutation, p_wilcoxon = 1.0, 1.0
-    # One question alone is as likely to have come out the other way.
+    # A single differing question proves nothing.
     if len(differing) > 1:
         p_permutation = _sign_flips(differing, permutations, seed)
         method = "exact" if len(differing) <= 12 and len(np.unique(np.abs(differing))) == len(differing) else "approx"
@@ -118,10 +118,10 @@ def paired_test(
 
 
 def _sign_flips(differing: npt.NDArray[np.float64], permutations: int, seed: int) -> float:
-    """Two-sided p-value; every assignment of signs where there are few of them, else drawn ones."""
+    """Two-sided p-value, over all sign assignments if there are few, else over random ones."""
     from scipy.stats import permutation_test
 
-    # A question without a difference adds nothing whatever its sign, and most questions have none.
+    # Questions without a difference contribute nothing, and they are the majority.
     tested = permutation_test(
         (differing,),
         lambda x, axis: np.sum(x, axis=axis),

@@ -1,6 +1,6 @@
-"""What recommendation lists are like beside accurate: coverage, novelty, popularity bias, diversity.
+"""Metrics of recommendation lists beyond accuracy: coverage, novelty, popularity bias, diversity.
 
-Works on lists of catalogue rows, chunk after chunk, and keeps sums only; knows nothing about where lists come from.
+Works on lists of catalogue rows, chunk by chunk, and keeps only sums; knows nothing about where lists come from.
 """
 
 # Axes: B questions of a chunk, N items, K list places, D embedding dimensions
@@ -21,15 +21,15 @@ LISTS_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True)
 class ListFigures:
-    """Figures of all lists of a ranker, each by cut-off K.
+    """Metrics of all lists of a ranker, each by cut-off K.
 
     Attributes:
-        coverage: Share of the catalogue that is in anybody's first K, 0 to 1.
+        coverage: Share of the catalogue that is in the first K of at least one list, 0 to 1.
         novelty: Mean self-information of the recommended items in bits, -log2 of each item's share of training events
             (one event is added to every item); Zhou et al. 2010, Vargas and Castells 2011. Higher is less obvious.
         popularity_ratio: Mean training events of the recommended items over that of the items of the histories they
             were recommended for; Abdollahpouri et al. 2019. Above 1 the list is more popular than its customer's taste.
-        gini: Gini coefficient of how often each item of the catalogue is recommended: 0 all alike, 1 one item alone.
+        gini: Gini coefficient of how often each item is recommended: 0 for equal counts, near 1 for a single item.
         diversity: Mean of 1 - cosine between fused embeddings over the pairs of a list; Ziegler et al. 2005. NaN when
             no list has a pair.
     """
@@ -57,7 +57,7 @@ class ListFigures:
 
 
 class ListTally:
-    """Adds up the lists of one ranker.
+    """Accumulates the lists of one ranker.
 
     Args:
         popularity_N: Training events of each item. Shape: (N,).
@@ -76,7 +76,7 @@ class ListTally:
         total = float(self._popularity_N.sum()) + len(popularity_N)
         self._information_N = math.log2(total) - np.log2(self._popularity_N + 1.0)
         self._fused_ND = fused_ND
-        self._shown = {k: np.zeros(len(popularity_N), dtype=np.int64) for k in self.cutoffs}
+        self._counts = {k: np.zeros(len(popularity_N), dtype=np.int64) for k in self.cutoffs}
         self._diversity = dict.fromkeys(self.cutoffs, 0.0)
         self._paired = dict.fromkeys(self.cutoffs, 0)
         self._history_popularity = 0.0
@@ -86,15 +86,14 @@ class ListTally:
         """Count a chunk.
 
         Args:
-            lists_BK: Catalogue rows, best first, -1 past the end. Shape: (B, K), K at least the largest cut-off or all
-                there is.
+            lists_BK: Catalogue rows, best first, -1 past the end. Shape: (B, K), K at least min(largest cut-off, N).
             history_popularity_B: Mean training events of the items of each question's history. Shape: (B,).
         """
         self._history_popularity += float(history_popularity_B.sum())
         self._questions += len(lists_BK)
         for k in self.cutoffs:
             head_BK = lists_BK[:, :k]
-            self._shown[k] += np.bincount(head_BK[head_BK >= 0], minlength=len(self._popularity_N))
+            self._counts[k] += np.bincount(head_BK[head_BK >= 0], minlength=len(self._popularity_N))
         for begin in range(0, len(lists_BK) if self._fused_ND is not None else 0, LISTS_AT_ONCE):
             self._add_pairs(lists_BK[begin : begin + LISTS_AT_ONCE])
 
@@ -117,23 +116,23 @@ class ListTally:
             self._paired[k] += int(paired_B.sum())
 
     def figures(self) -> ListFigures:
-        """Of everything that was added."""
+        """Metrics of all added lists."""
         history = self._history_popularity / max(self._questions, 1)
-        shown = {k: max(int(shown_N.sum()), 1) for k, shown_N in self._shown.items()}
+        totals = {k: max(int(counts_N.sum()), 1) for k, counts_N in self._counts.items()}
         return ListFigures(
-            coverage={k: float((shown_N > 0).mean()) for k, shown_N in self._shown.items()},
-            novelty={k: float(shown_N @ self._information_N / shown[k]) for k, shown_N in self._shown.items()},
+            coverage={k: float((counts_N > 0).mean()) for k, counts_N in self._counts.items()},
+            novelty={k: float(counts_N @ self._information_N / totals[k]) for k, counts_N in self._counts.items()},
             popularity_ratio={
-                k: float(shown_N @ self._popularity_N / shown[k]) / history if history else math.nan
-                for k, shown_N in self._shown.items()
+                k: float(counts_N @ self._popularity_N / totals[k]) / history if history else math.nan
+                for k, counts_N in self._counts.items()
             },
-            gini={k: gini(shown_N) for k, shown_N in self._shown.items()},
+            gini={k: gini(counts_N) for k, counts_N in self._counts.items()},
             diversity={k: self._diversity[k] / self._paired[k] if self._paired[k] else math.nan for k in self.cutoffs},
         )
 
 
 def gini(counts_N: npt.NDArray[np.int64]) -> float:
-    """Gini coefficient of counts, 0 when all are alike (or all 0), (N - 1) / N when one has everything."""
+    """Gini coefficient of counts, 0 when all are equal, (N - 1) / N when only one is above 0."""
     total = int(counts_N.sum())
     if not total:
         return 0.0
@@ -164,13 +163,13 @@ def top_lists(
     scores = torch.from_numpy(np.require(scores_BN, requirements=["C", "W"]))
     best = torch.topk(scores, min(k + 1, scores_BN.shape[1]), dim=1)
     values_BK, rows_BK = best.values.numpy()[:, :k].copy(), best.indices.numpy()[:, :k].copy()
-    # Which of several items with the last place's score torch took is its own affair; ours is the lower row. There are
-    # several where the place after the last has that score too.
+    # torch chooses arbitrarily among items that tie with the last place; here the lower rows win. There is such a tie
+    # where the place after the last has the same score.
     last_B1 = values_BK[:, -1:]
     ambiguous_B = (best.values.numpy()[:, k:] == last_B1).any(1)
     for row in np.flatnonzero(ambiguous_B & np.isfinite(last_B1[:, 0])).tolist():
-        sure = int((values_BK[row] > last_B1[row]).sum())
-        rows_BK[row, sure:] = np.flatnonzero(scores_BN[row] == last_B1[row])[: k - sure]
+        kept = int((values_BK[row] > last_B1[row]).sum())
+        rows_BK[row, kept:] = np.flatnonzero(scores_BN[row] == last_B1[row])[: k - kept]
     order_BK = np.lexsort((rows_BK, -values_BK))
     rows_BK = np.take_along_axis(rows_BK, order_BK, axis=1)
     return np.where(np.isneginf(np.take_along_axis(values_BK, order_BK, axis=1)), -1, rows_BK)

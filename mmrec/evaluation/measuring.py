@@ -1,4 +1,4 @@
-"""Measuring rankers chunk after chunk: ranks of the targets, figures of the lists, rows with intervals.
+"""Measures rankers chunk by chunk: ranks of the targets, list metrics, table rows with intervals.
 
 Works on scores or lists of a chunk of questions; knows nothing about what made them.
 """
@@ -30,7 +30,7 @@ Key = tuple[str, str]
 """Name of a ranker, and ``removed`` or ``kept`` for what happens to seen items."""
 
 
-class Asked(NamedTuple):
+class QuestionChunk(NamedTuple):
     """A chunk of questions.
 
     Attributes:
@@ -48,7 +48,7 @@ def seen_word(remove_seen: bool) -> str:
 
 
 class Measurement:
-    """Adds up what rankers are worth.
+    """Accumulates the results of rankers.
 
     Args:
         popularity_N: Training events of each item. Shape: (N,).
@@ -68,31 +68,33 @@ class Measurement:
         self._ranks: dict[Key, list[Ranks]] = {}
         self._tallies: dict[Key, ListTally] = {}
         self._last_histories: Sequence[npt.NDArray[np.int32]] = ()
-        self._history_B: npt.NDArray[np.floating] = np.zeros(0)
+        self._history_popularity_B: npt.NDArray[np.floating] = np.zeros(0)
 
-    def add_scores(self, name: str, scores_BN: npt.NDArray[np.float32], asked: Asked, *, remove_seen: bool) -> None:
+    def add_scores(
+        self, name: str, scores_BN: npt.NDArray[np.float32], chunk: QuestionChunk, *, remove_seen: bool
+    ) -> None:
         """Count a chunk of a ranker that scores every item."""
-        ranks = rank_targets(scores_BN, asked.targets_B, asked.histories, remove_seen=remove_seen)
-        lists_BK = top_lists(scores_BN, asked.histories if remove_seen else None, self.cutoffs[-1])
-        self._add((name, seen_word(remove_seen)), ranks, lists_BK, asked)
+        ranks = rank_targets(scores_BN, chunk.targets_B, chunk.histories, remove_seen=remove_seen)
+        lists_BK = top_lists(scores_BN, chunk.histories if remove_seen else None, self.cutoffs[-1])
+        self._add((name, seen_word(remove_seen)), ranks, lists_BK, chunk)
 
-    def add_lists(self, name: str, lists_BK: npt.NDArray[np.int64], asked: Asked, *, remove_seen: bool) -> None:
+    def add_lists(self, name: str, lists_BK: npt.NDArray[np.int64], chunk: QuestionChunk, *, remove_seen: bool) -> None:
         """Count a chunk of a ranker that gives lists, -1 past the end; they are at least as long as the largest K."""
-        ranks = ranks_in_lists(lists_BK, asked.targets_B)
-        self._add((name, seen_word(remove_seen)), ranks, lists_BK, asked)
+        ranks = ranks_in_lists(lists_BK, chunk.targets_B)
+        self._add((name, seen_word(remove_seen)), ranks, lists_BK, chunk)
 
-    def _add(self, key: Key, ranks: Ranks, lists_BK: npt.NDArray[np.int64], asked: Asked) -> None:
+    def _add(self, key: Key, ranks: Ranks, lists_BK: npt.NDArray[np.int64], chunk: QuestionChunk) -> None:
         if key not in self._ranks:
             self._ranks[key] = []
             self._tallies[key] = ListTally(self._popularity_N, self._fused_ND, self.cutoffs)
         self._ranks[key].append(ranks)
-        if asked.histories is not self._last_histories:  # the same chunk comes once for every ranker
-            self._last_histories = asked.histories
-            self._history_B = np.array([self._popularity_N[history].mean() for history in asked.histories])
-        self._tallies[key].add(lists_BK, self._history_B)
+        if chunk.histories is not self._last_histories:  # the same chunk comes once for every ranker
+            self._last_histories = chunk.histories
+            self._history_popularity_B = np.array([self._popularity_N[history].mean() for history in chunk.histories])
+        self._tallies[key].add(lists_BK, self._history_popularity_B)
 
     def ranks(self) -> dict[Key, Ranks]:
-        """Of every question, in the order in which they were added."""
+        """Ranks of every question, in the order of adding."""
         return {key: join_ranks(parts) for key, parts in self._ranks.items()}
 
     def rows(self) -> dict[Key, MetricRow]:
@@ -102,7 +104,7 @@ class Measurement:
 
 
 def rows_of(ranks: Mapping[Key, Ranks], cutoffs: Sequence[int]) -> dict[Key, MetricRow]:
-    """Rows with intervals, without figures of lists. All rankers share the draws of the bootstrap."""
+    """Rows with intervals, without list metrics. All rankers share the bootstrap samples."""
     keys = list(ranks)
     questions = len(ranks[keys[0]].above_Q) if keys else 0
     at_once = max(1, VALUES_AT_ONCE // max(1, questions * 3 * len(cutoffs)))

@@ -1,8 +1,8 @@
-"""Ranking metrics over a whole catalogue, fair to ties.
+"""Ranking metrics over a whole catalogue, in expectation over ties.
 
-Works on scores and targets; knows nothing about where scores come from. An item tied with g others takes each of the
-g + 1 places with equal chance, and the metric is its expectation: a ranker that gives everything one score gets
-exactly what chance gets.
+Works on scores and targets; knows nothing about where scores come from. An item tied with g others has each of the
+g + 1 places with equal probability, and the metric is the expectation: a ranker with constant scores has exactly the
+value of a random one.
 """
 
 # Axes: Q questions, N items, K list length
@@ -31,7 +31,7 @@ NOT_FOUND = np.iinfo(np.int32).max
 
 
 class Ranks(NamedTuple):
-    """Where the targets landed.
+    """Ranks of the targets.
 
     Attributes:
         above_Q: Eligible items with a higher score than the target. Shape: (Q,), int64.
@@ -70,7 +70,7 @@ class Ranks(NamedTuple):
         }
 
     def take(self, chosen: npt.NDArray[Any]) -> Ranks:
-        """Of these questions alone. Shape: (Q,) booleans, or (M,) integers."""
+        """The ranks of chosen questions. Shape: (Q,) booleans, or (M,) integers."""
         return Ranks(self.above_Q[chosen], self.tied_Q[chosen])
 
 
@@ -86,7 +86,7 @@ class MetricRow:
         users: Questions asked.
         mrr: By cut-off, 0 to 1.
         intervals: 95% bootstrap interval over questions of each metric, by keys like ``ndcg@10``.
-        lists: What the lists are like beside accurate; None when they were not kept.
+        lists: List metrics; None where there are no lists.
     """
 
     name: str
@@ -146,8 +146,8 @@ def rank_targets(
         scores_QN: Higher is better. Shape: (Q, N), float32; not changed.
         targets_Q: Catalogue row of the right answer. Shape: (Q,), int32.
         histories: Items seen before, one array per question.
-        remove_seen: Whether seen items leave the ranking. A target that was seen before is then never found, which
-            is what happens to it in service.
+        remove_seen: Whether seen items are removed from the ranking. A target seen before is then never found, as in
+            service.
     """
     target_Q1 = scores_QN[np.arange(len(targets_Q)), targets_Q][:, None]
     above_Q = (scores_QN > target_Q1).sum(1)

@@ -18,7 +18,7 @@ LONGEST = 64
 
 
 class Bar(NamedTuple):
-    """A value with its interval; `strong` sets it off."""
+    """A value with its interval; `strong` highlights it."""
 
     label: str
     value: float
@@ -44,7 +44,7 @@ def draw_bars(bars: Sequence[Bar], xlabel: str) -> bytes:
 
 
 def draw_differences(bars: Sequence[Bar], xlabel: str) -> bytes:
-    """Differences with intervals around a line at nothing; those that are sure are set off."""
+    """Differences with intervals around a line at zero; significant ones are highlighted."""
 
     def draw(axes: Axes) -> None:
         axes.axvline(0.0, color="#888888", lw=1)
@@ -115,7 +115,7 @@ def _svg(draw: Callable[[Axes], None], height: float) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
-    # Text becomes outlines, so that a page looks alike everywhere; the salt makes the ids of clip paths the same.
+    # Text becomes outlines, independent of installed fonts; the salt makes the ids of clip paths deterministic.
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "mmrec", "font.size": 9}):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.add_subplot()
@@ -133,17 +133,14 @@ def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def _sides(bars: Sequence[Bar]) -> list[list[float]]:
-    # An interval of resamples may, by rounding, begin just past its own value.
+    # By rounding, a bootstrap interval may exclude its own value.
     below = [max(0.0, bar.value - bar.low) for bar in bars]
     above = [max(0.0, bar.high - bar.value) for bar in bars]
     return [below, above]
 
 
 def _plain(text: str) -> str:
-    """Dollar signs as they are, instead of as the beginning of a formula; a label that begins with _ is shown too.
-
-    The middle of a long one, such as a path, is left out, so that room is left for what is drawn.
-    """
+    """A label for matplotlib: dollar signs are no formula, a leading ``_`` does not hide it, long ones are cut."""
     text = text if len(text) <= LONGEST else f"{text[: LONGEST // 2 - 2]}...{text[-LONGEST // 2 + 2 :]}"
     shown = text.replace("\\", "/").replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown

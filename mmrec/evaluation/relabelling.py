@@ -1,7 +1,7 @@
-"""Random item ids in a random order, so that neither ids nor rows reveal when an item first appeared.
+"""Gives items random ids and rows, so that neither shows when an item first appeared.
 
-Common data files number items in order of first appearance: the next item of a user is then often the next number, and
-a model that reads numbers reads answers. Works on catalogues and interactions; knows nothing of rankers.
+Many data files number items in order of first appearance: the next item of a user is then often the next number, and a
+model could read targets from numbers. Works on catalogues and interactions; knows nothing of rankers.
 """
 
 # Axes: N items
@@ -28,11 +28,11 @@ def relabel_catalogue(catalogue: Catalogue, new_rows_N: npt.NDArray[np.int64], s
     Args:
         catalogue: The items.
         new_rows_N: From `shuffled_rows`. Shape: (N,), int64.
-        seed: Of the ids, which follow from it and from the number of items.
+        seed: Seed of the ids, which depend only on it and on the number of items.
     """
     old_rows_N = np.argsort(new_rows_N)
     shuffled = catalogue.take(old_rows_N)
-    # The new row alone would do for an id; drawn numbers also hide the new order from rankers that sort by id.
+    # Random numbers also hide the new order from rankers that sort by id.
     numbers = np.random.default_rng([seed, 1]).permutation(len(catalogue))
     width = len(str(max(len(catalogue) - 1, 0)))
     prefix = "r"

@@ -19,15 +19,15 @@ from mmrec.evaluation.metrics import MetricRow, Ranks, main_cutoff
 BY_HISTORY = "history length"
 BY_POPULARITY = "training events of the answer"
 COLD = "0 (cold)"
-"""Name of the group whose answers have no training event: only their content can say anything of them."""
+"""Name of the group whose targets have no training event; only content can rank them."""
 
 _EDGES: Mapping[str, tuple[int, ...]] = {BY_HISTORY: (1, 5, 10, 20, 50), BY_POPULARITY: (0, 1, 5, 20, 100)}
-"""Where each group begins; the last one has no end."""
+"""Lower bounds of the groups; the last one has no upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionSlice:
-    """Figures of a group of questions.
+    """Metrics of a group of questions.
 
     Attributes:
         by: What the questions are grouped by: `BY_HISTORY` or `BY_POPULARITY`.
@@ -53,13 +53,13 @@ def slice_rows(
     popularity_Q: npt.NDArray[np.int64],
     cutoffs: Sequence[int],
 ) -> tuple[QuestionSlice, ...]:
-    """Figures of every group that has a question.
+    """Metrics of every group that has a question.
 
     Args:
-        ranks: Of every ranker; those with seen items kept are passed over.
+        ranks: Of every ranker; those with seen items kept are skipped.
         history_length_Q: Events in each question's history. Shape: (Q,), int64.
         popularity_Q: Training events of each answer. Shape: (Q,), int64.
-        cutoffs: Those of the table, of which the main one is taken.
+        cutoffs: Of the table; only the main one is used.
     """
     removed = {key: value for key, value in ranks.items() if key[1] == "removed"}
     found = []
@@ -67,8 +67,8 @@ def slice_rows(
         group_Q = np.searchsorted(_EDGES[by], values_Q, side="right") - 1
         for group in np.unique(group_Q).tolist():
             chosen_Q = group_Q == group
-            inside = {key: value.take(chosen_Q) for key, value in removed.items()}
-            rows = rows_of(inside, (main_cutoff(cutoffs),))
+            in_group = {key: value.take(chosen_Q) for key, value in removed.items()}
+            rows = rows_of(in_group, (main_cutoff(cutoffs),))
             found.append(QuestionSlice(by, _name(_EDGES[by], group), int(chosen_Q.sum()), tuple(rows.values())))
     return tuple(found)
 

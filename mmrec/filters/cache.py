@@ -1,7 +1,8 @@
-"""What the filters of a catalogue have computed, for those of the catalogues that are changed from it to go on with.
+"""Cache of filter masks and columns, shared by a catalogue and its changed versions.
 
-The unit of work is one mask or one column. Each is kept with the column of texts that it is of, which tells whoever
-takes it in which rows their own differs (`TextColumn.changed_since`). Knows nothing about what filters mean.
+Unit of work: one mask or one column. Each is stored with the column of texts that it was computed from, so that a
+changed catalogue recomputes only the rows that differ (`TextColumn.changed_since`). Knows nothing about the meaning of
+filters.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ class CachedMask(NamedTuple):
     """The mask of a filter over one value of a catalogue.
 
     Attributes:
-        item_ids: Of the catalogue.
-        packed: Which rows pass, deleted ones among them, eight rows a byte.
-        used: The columns that were compared, each with what decides the meaning of a comparison with it.
+        item_ids: Ids of the catalogue.
+        packed: Which rows pass, deleted rows included, eight rows per byte.
+        used: Names of the compared columns, each with its `FilterColumn.meaning`.
         every: The items of the catalogue.
-        mask: Those of them that pass, with all that the search needs of it.
+        mask: The items that pass, with what the search derives from them.
     """
 
     item_ids: TextColumn
@@ -37,11 +38,10 @@ class CachedMask(NamedTuple):
 
 
 class FilterCache:
-    """What the filters of a catalogue, and of all that were changed from it, have computed last. Safe to use from
-    several threads: what is taken from it is never written to.
+    """Least-recently-used cache of masks, and the last columns that were read. Thread-safe: entries are immutable.
 
     Args:
-        size: Masks that are kept, up to 10 bytes per row each; the ones used longest ago are forgotten.
+        size: Most masks, each up to 10 bytes per row.
 
     Attributes:
         columns: Columns that were read, by name.
@@ -54,7 +54,7 @@ class FilterCache:
         self._lock = threading.Lock()
 
     def mask(self, key: str) -> CachedMask | None:
-        """The mask of a filter, by its text; None where there is none."""
+        """The mask of a filter by its text; None if there is none."""
         with self._lock:
             kept = self._masks.get(key)
             if kept is not None:
@@ -62,7 +62,7 @@ class FilterCache:
             return kept
 
     def keep_mask(self, key: str, made: CachedMask) -> None:
-        """Remember a mask in place of the one before."""
+        """Store a mask in place of an older one."""
         with self._lock:
             self._masks[key] = made
             self._masks.move_to_end(key)

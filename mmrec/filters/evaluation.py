@@ -52,8 +52,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         expression: Its text, for errors.
-        names: Columns that there are.
-        read: A column by its name; asked only for those that there are.
+        names: Names of the columns.
+        read: Gives a column by its name, one of `names`.
     """
 
     expression: str
@@ -64,8 +64,8 @@ class Evaluation(NamedTuple):
         """Which rows pass. Shape: (N,), bool.
 
         Raises:
-            InvalidArgumentError: the condition names a column that is not there, or compares one with what it cannot be
-                compared with.
+            InvalidArgumentError: the condition names a missing column, or compares a column with a value of
+                another kind.
         """
         if isinstance(condition, Comparison):
             return self._compare(condition)
@@ -80,7 +80,7 @@ class Evaluation(NamedTuple):
         column = self._column(comparison.column)
         operator, value = comparison.operator, comparison.values[0]
         if operator == "IN":
-            return self._among(column, comparison)
+            return self._in_list(column, comparison)
         if operator == ":" and value.pieces == ("", ""):
             return column.where(pc.is_valid)
         if value.text == "" and operator in ("=", "!="):
@@ -100,8 +100,7 @@ class Evaluation(NamedTuple):
             raise self._refusal(value.at, f"{operator} compares with one value; * goes with = and !=")
         return column.where(lambda values: _COMPARE[operator](values, value.text))
 
-    def _among(self, column: FilterColumn, comparison: Comparison) -> Bitmap:
-        """Whether the value is one of a list."""
+    def _in_list(self, column: FilterColumn, comparison: Comparison) -> Bitmap:
         found_N = np.zeros(len(column.values_N), np.bool_)
         if any(value.text == "" for value in comparison.values):
             found_N |= column.where(pc.is_null)
@@ -122,12 +121,12 @@ class Evaluation(NamedTuple):
         return found_N
 
     def _check_meant(self, column: FilterColumn, comparison: Comparison, value: Literal) -> None:
-        """Refuse to compare a text column with what was meant as a number or a date."""
+        """Refuse to compare a text column with a value that is meant as a number or a date."""
         family = _family_of(value)
         name, operator = comparison.column.text, comparison.operator
         orders = operator in ("<", "<=", ">", ">=")
-        # Equality with the very text of a value is as good as any; with a number written plainly it finds nothing where
-        # the column writes its numbers otherwise.
+        # Equality of texts is allowed, but a plainly written number finds nothing in a column that writes its numbers
+        # in another way.
         if not family or value.wild or not (orders or (_plain(value) and family in column.written_otherwise)):
             return
         remedies = [*_column_remedies(column, name, family)]
@@ -157,7 +156,7 @@ class Evaluation(NamedTuple):
         return number
 
     def _read(self, column: FilterColumn, comparison: Comparison, value: Literal) -> float | None:
-        """The value as one of the column's: written plainly, or as the column writes it."""
+        """The value as a number or date, written plainly or as the column writes it."""
         if column.family != "number":
             return column.value(value.text)
         name, text = comparison.column.text, value.text
@@ -202,7 +201,7 @@ class Evaluation(NamedTuple):
 
 
 def instead(name: str, columns: Iterable[str]) -> str:
-    """Which columns to ask for in place of one that is not there."""
+    """A hint for the message about a missing column: similar names, or all columns."""
     near = difflib.get_close_matches(name, list(columns), n=3, cutoff=0.5)
     known = near or list(columns)[:20]
     quoted = ", ".join(repr(column) for column in known)
@@ -218,8 +217,8 @@ def _same(column: FilterColumn, value: Literal) -> Callable[[pa.Array], pa.Array
 
 
 def _pattern(column: FilterColumn, value: Literal) -> str:
-    """What texts are equal to a value that can be written in several ways: one with stars, which stand for any
-    characters, and a plain number or day without quotes. Empty where it is only equal to itself."""
+    """A pattern of the texts that equal a value: one with stars, which stand for any characters, or a plain number
+    or day without quotes. Empty for a value that only equals itself."""
     if value.wild:
         return f"^(?s:{'.*'.join(map(re.escape, value.pieces))})$"
     if value.quoted or column.tally is None:
@@ -232,7 +231,7 @@ def _pattern(column: FilterColumn, value: Literal) -> str:
     whole, _, decimals = f"{abs(number):f}".partition(".")
     whole, decimals = whole.lstrip("0"), decimals.rstrip("0")
     sign = "[+-]?" if not number else "-" if number < 0 else r"\+?"
-    # A point without digits on either side is no number; of zero, some have to be zeros.
+    # A number has a digit on at least one side of the point; for zero that digit is 0.
     zeros = r"0+(?:\.0*)?|\.0+" if not number else ""
     digits = rf"0*{whole}\.{decimals}0*" if decimals else zeros or rf"0*{whole}(?:\.0*)?"
     return rf"^\s*{sign}(?:{digits})\s*$"
@@ -243,9 +242,9 @@ def _in_a_word(character: str) -> bool:
 
 
 def _family_of(value: Literal) -> str:
-    """What a value is meant as where it is compared with texts: ``number``, ``date``, or empty for a text.
+    """The family of a value that is compared with texts: ``number``, ``date``, or empty for a text.
 
-    Quotes make a text of a number, as they do elsewhere; a date has to have them where it holds a colon or a space.
+    A number in quotes is a text; a date may need quotes, for a colon or a space.
     """
     fit = fit_of(value.text)
     families = {FAMILIES[kind] for kind in fit.kinds} if fit is not None else set()
@@ -259,7 +258,7 @@ def _plain(value: Literal) -> bool:
 
 
 def _column_remedies(column: FilterColumn, name: str, family: str) -> Iterator[str]:
-    """What would make a text column one of numbers, or of dates."""
+    """Remedies that make a text column one of numbers or dates."""
     tally = column.tally
     if tally is None:
         return

@@ -1,8 +1,7 @@
-"""Which items pass a filter: conditions over the columns of a catalogue, as a bitmap over its rows.
+"""Filters: conditions over the columns of a catalogue, evaluated to a bitmap over its rows.
 
-The unit of work is one filter; it knows nothing about embeddings and ranking. The language is in
-`mmrec.filters.grammar`. What a comparison means depends on the column, whose kind is the one that ``dataset.toml``
-names, or else is read off all of its values:
+Unit of work: one filter. Knows nothing about embeddings and ranking. The language is in `mmrec.filters.grammar`. The
+meaning of a comparison depends on the kind of the column, which ``dataset.toml`` names or all its values agree on:
 
 =======  =============================================================  ===============================================
 kind     every value that is not empty is                               operators
@@ -18,15 +17,15 @@ text     anything else, lists among it; always item_id, title,          all; ``=
                                                                         compare with a value in quotes, by code points
 =======  =============================================================  ===============================================
 
-Which ways of writing there are, and which are taken for granted, is in `mmrec.catalogue.written_values`; when a column
-that could be read in two ways is decided, in `mmrec.catalogue.column_kinds`. A number in a filter is written plainly
+The accepted ways of writing are in `mmrec.catalogue.written_values`; how a column that can be read in two ways is
+decided, in `mmrec.catalogue.column_kinds`. A number in a filter is written plainly
 (``price < 1299.5``) or, in quotes, as the column writes it (``price < "1.299,50 €"``), a date as ISO 8601 or as the
 column writes it.
 
-A text compared by ``<``, ``<=``, ``>`` or ``>=`` with a number that is not in quotes, or with a date, is a mistake,
-whatever the text holds: by code points ``"129" < "5"``. So is a number without quotes, or an ISO date, that ``=``,
-``!=`` or ``IN`` compares with a text column in which numbers or dates are written otherwise (``12.99 USD`` beside
-``ask us``), for it would equal none of them. Where all of them are written plainly, ``price = 12.5`` without quotes
+Comparing a text by ``<``, ``<=``, ``>`` or ``>=`` with a number without quotes, or with a date, is an error, because
+texts are compared by code points, where ``"129" < "5"``. So is comparing a number without quotes, or an ISO date, by
+``=``, ``!=`` or ``IN`` with a text column in which numbers or dates are written in other ways (``12.99 USD`` beside
+``ask us``): it would equal none of them. Where all of them are written plainly, ``price = 12.5`` without quotes
 holds for ``12.50`` too, and ``added = 2024-05-31`` for ``2024-05-31T00:00:00``, as in a column of nothing else; not in
 one that is always text or that ``dataset.toml`` says is text.
 
@@ -62,8 +61,8 @@ class CatalogueFilter:
     """Filters over one catalogue. Safe to call from several threads.
 
     Args:
-        catalogue: The items; kept, and never changed.
-        cache_size: Filters whose masks are cached, up to 10 N bytes each; the ones used longest ago are forgotten.
+        catalogue: The items.
+        cache_size: Most masks in the least-recently-used cache, up to 10 N bytes each.
 
     Raises:
         InvalidArgumentError: the cache size is negative.
@@ -82,15 +81,14 @@ class CatalogueFilter:
         self._cache = FilterCache(cache_size)
 
     def with_changes(self, catalogue: Catalogue, rows_M: Rows) -> CatalogueFilter:
-        """The filters of a changed catalogue; these stay as they are. They say what filters made anew would say.
+        """The filters of a changed catalogue, with the same results as newly made ones.
 
-        Columns that were read are carried on where they have stayed of one kind, and are read anew when they are next
-        asked for where not. A cached mask is carried on when it is next asked for, by comparing the rows of the
-        delta segments alone.
+        Columns whose kind has not changed are updated; others are read again when they are next used. A cached mask is
+        updated when it is next used, by evaluating the rows of the delta segments only.
 
         Args:
-            catalogue: Changed from the one that these filters are over.
-            rows_M: Rows that were set or added. Shape: (M,), int64.
+            catalogue: The changed catalogue.
+            rows_M: Rows that were replaced or added. Shape: (M,), int64.
         """
         made = CatalogueFilter(catalogue, cache_size=self._cache.size)
         made._cache = self._cache
@@ -111,7 +109,7 @@ class CatalogueFilter:
         """Moments in a column of dates, in seconds since 1970 (UTC).
 
         Returns:
-            NaN where there is none. Shape: (N,), float64.
+            NaN for a missing value. Shape: (N,), float64.
 
         Raises:
             InvalidArgumentError: there is no such column, or not every value of it is a date.
@@ -126,7 +124,7 @@ class CatalogueFilter:
         return found.numbers()
 
     def check(self, expression: str) -> None:
-        """Refuse a filter that `mask` would refuse.
+        """Check a filter.
 
         Raises:
             InvalidArgumentError: see `mask`.
@@ -134,18 +132,18 @@ class CatalogueFilter:
         self.mask(expression)
 
     def bitmap(self, expression: str) -> Bitmap:
-        """Which items pass; see `mask`. Not to be written to. Shape: (N,), bool."""
+        """Which items pass; see `mask`. Must not be written to. Shape: (N,), bool."""
         return self.mask(expression).rows_N
 
     def mask(self, expression: str) -> EligibilityMask:
         """The items that pass.
 
         Args:
-            expression: The filter; blank lets every item pass. A row that is no item any more never does.
+            expression: The filter; blank: every item passes. A deleted row never does.
 
         Raises:
-            InvalidArgumentError: it is too long, not of the language, names a column that is not there, or compares
-                a column with what it cannot be compared with. The message points at the character.
+            InvalidArgumentError: it is too long, has a syntax error, names a missing column, or compares a column with
+                a value of another kind. The message points at the character.
         """
         if not isinstance(expression, str):
             raise InvalidArgumentError(
@@ -157,7 +155,7 @@ class CatalogueFilter:
         kept = self._cache.mask(key)
         if kept is not None and kept.every is self._every:
             return kept.mask
-        found_N = None if kept is None else self._carried_on(kept, key)
+        found_N = None if kept is None else self._updated(kept, key)
         if kept is not None and found_N is not None:
             return self._keep(key, found_N, kept.used)
         used = dict[str, FilterColumn]()
@@ -168,13 +166,13 @@ class CatalogueFilter:
         found_N = Evaluation(key, self._texts, read).rows(parse_filter(key))
         return self._keep(key, found_N, tuple(map(_meaning, used, used.values())))
 
-    def _carried_on(self, kept: CachedMask, key: str) -> Bitmap | None:
-        """Which rows pass now, deleted ones among them; None where that takes comparing all rows."""
+    def _updated(self, kept: CachedMask, key: str) -> Bitmap | None:
+        """Which rows pass now, deleted rows included; None when all rows must be evaluated again."""
         before = np.unpackbits(kept.packed, count=len(kept.item_ids)).view(np.bool_)
         if kept.item_ids is self._item_ids:
             return before
         rows = self._item_ids.changed_since(kept.item_ids)
-        # Of other kinds, the same words may mean another comparison, or a mistake.
+        # If the kind of a column has changed, the filter may mean something else, or be an error.
         if rows is None or any(_meaning(name, self._read(name)) != (name, *meaning) for name, *meaning in kept.used):
             return None
         found_N = np.zeros(self._items, np.bool_)
@@ -196,13 +194,13 @@ class CatalogueFilter:
     def _read(self, name: str) -> FilterColumn:
         found = self._known(name)
         if found is None:
-            # Two threads may both read it; they read the same.
+            # Two threads may both read it, with the same result.
             found = read_column(name, self._texts[name], self._kinds.get(name, ""))
             self._remember(name, found)
         return found
 
     def _known(self, name: str) -> FilterColumn | None:
-        """A column that is at hand, or that was read over another value of the catalogue and is of the same kind."""
+        """A column that was read, or that can be updated from another version of the catalogue; else None."""
         found, texts = self._columns.get(name), self._texts[name]
         if found is None and (kept := self._cache.columns.get(name)) is not None and len(kept.texts) <= len(texts):
             rows = texts.changed_since(kept.texts)

@@ -133,7 +133,7 @@ def parse_filter(expression: str) -> Condition:
         expression: The filter; not blank.
 
     Raises:
-        InvalidArgumentError: it is too long, too deep, has too many conditions, or is not of this language.
+        InvalidArgumentError: it is too long, too deep, has too many conditions, or has a syntax error.
     """
     if len(expression) > MAX_FILTER_CHARS:
         raise InvalidArgumentError(
@@ -205,7 +205,7 @@ class _Tree(Transformer[Token, Any]):
 
 
 def _minus(column: Literal, condition: Condition) -> Condition:
-    """``-brand = x`` is NOT brand = x; whether a column is really called ``-brand`` is asked for by quoting it."""
+    """``-brand = x`` is NOT brand = x; a column that is really called ``-brand`` must be quoted."""
     if column.quoted or not column.text.startswith("-") or len(column.text) == 1:
         return condition
     inner = condition.condition if isinstance(condition, Not) else condition
@@ -263,7 +263,7 @@ def _check_size(expression: str, tokens: Iterator[Token]) -> None:
 
 
 def _explain(expression: str, err: UnexpectedInput) -> InvalidArgumentError:
-    """What the parser did not expect, in words of the language."""
+    """The error message for what the parser did not expect."""
     at = err.pos_in_stream or 0
     if isinstance(err, UnexpectedCharacters):
         character = expression[at : at + 1]
@@ -277,7 +277,7 @@ def _explain(expression: str, err: UnexpectedInput) -> InvalidArgumentError:
     at, word = (len(expression), "the end") if ended else (int(token.start_pos or 0), repr(str(token))[:60])
     accepted = set(err.accepts or err.expected)
     if "COMPARATOR" in accepted:
-        # What stands before was taken for a column: show that, for it is seldom one.
+        # The word before was read as a column, which it seldom is: show that word.
         before = expression[:at].rstrip()
         column_at = max(before.rfind(gap) for gap in (" ", "\t", "\n", "(", ")")) + 1
         column = before[column_at:]

@@ -1,6 +1,6 @@
-"""The one form of a set of a catalogue's items, from a filter or a list to the scores and the search on any device.
+"""Eligibility masks: sets of catalogue items, for scores and for the search on any device.
 
-Unit of work: one set, which never changes. Knows nothing about filters' words, requests and trees.
+Unit of work: one immutable set. Knows nothing about filter expressions, requests and trees.
 """
 
 # Axes: N rows of the catalogue, or places of a sorted table
@@ -19,10 +19,10 @@ Bitmap = npt.NDArray[np.bool_]
 
 
 class EligibilityMask:
-    """A set of catalogue rows. What is worked out of it is kept with it, so that a cached mask is ready for the search.
+    """A set of catalogue rows. What the search derives from it is cached in it.
 
     Args:
-        rows_N: Whether each row is in the set; not to be written to from then on. Shape: (N,), bool.
+        rows_N: Whether each row is in the set; becomes read-only. Shape: (N,), bool.
     """
 
     def __init__(self, rows_N: Bitmap) -> None:
@@ -32,12 +32,12 @@ class EligibilityMask:
         self._others: EligibilityMask | None = None
 
     def counts(self, items_N: Tensor) -> Tensor:
-        """How many of the set lie before each place of a sorted table of items, on the table's device.
+        """Number of members before each place of a sorted table of items, on the table's device.
 
-        A range of places holds one of the set iff the counts at its two ends differ.
+        A range of places has a member exactly when the counts at its two ends differ.
 
         Args:
-            items_N: Catalogue row at each place; rows that it lacks count nowhere. Shape: (N,), int32.
+            items_N: Catalogue row at each place; rows that are not in it are not counted. Shape: (N,), int32.
 
         Returns:
             Shape: (N + 1,), int32.
@@ -46,7 +46,7 @@ class EligibilityMask:
         if known is None or known[0] is not items_N:
             import torch
 
-            # A copy: torch warns of arrays that are not writable.
+            # A copy, because torch warns about read-only arrays.
             rows_N = torch.from_numpy(self.rows_N.copy()).to(items_N.device)
             counts_N = torch.zeros(len(items_N) + 1, dtype=torch.int32, device=items_N.device)
             torch.cumsum(rows_N.index_select(0, items_N), 0, dtype=torch.int32, out=counts_N[1:])
@@ -54,7 +54,7 @@ class EligibilityMask:
         return known[1]
 
     def others(self, every: EligibilityMask) -> EligibilityMask:
-        """The items of a larger set that are not in this one; of the same larger set each time."""
+        """Items of a larger set that are not in this one; `every` must be the same in each call."""
         if self._others is None:
             self._others = EligibilityMask(every.rows_N & ~self.rows_N)
         return self._others

@@ -27,7 +27,7 @@ from mmrec.catalogue.segments import Segmented
 from mmrec.channels.blend import Blend
 from mmrec.channels.content import ContentConfig
 from mmrec.channels.lexical import LexicalConfig, LexicalIndex, Vocabulary
-from mmrec.channels.lsa_projection import LexicalSketch
+from mmrec.channels.lsa_projection import LsaProjection
 from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.interactions import Interactions
 from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError
@@ -109,7 +109,7 @@ class Parts(NamedTuple):
     transitions: TransitionGraph
     transitions_wide: TransitionGraph
     lexical: LexicalIndex
-    sketch: LexicalSketch
+    sketch: LsaProjection
     popularity_N: npt.NDArray[np.float32]
     channels: ChannelConfigs
     blends: Mapping[str, Blend]
@@ -255,7 +255,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
         transitions_wide=build_graph(_csr("wide_pairs", channels), popularity_N, channel_configs.transitions_wide),
         lexical=LexicalIndex(_csr("lexical", channels), vocabulary),
-        sketch=LexicalSketch(words["components"]),
+        sketch=LsaProjection(words["components"]),
         popularity_N=popularity_N,
         channels=channel_configs,
         blends={

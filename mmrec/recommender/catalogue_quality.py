@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import Evidence, ItemRecord, Modality, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import DuplicateGroup, DuplicateGroups, Mismatch, Mismatches
 from mmrec.contract.requests import DuplicatesRequest, MismatchRequest
 from mmrec.errors import MmrecError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.modality_vectors import ModalityVectors
-from mmrec.recommender.outcomes import outcome
 from mmrec.recommender.page_tokens import ReturnedItems, page_by_rank
 from mmrec.recommender.retrieval import only_fields
 from mmrec.understanding import mismatch

@@ -19,12 +19,12 @@ import torch
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.segments import Segmented
 from mmrec.contract.items import ItemRecord, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ItemLookup, ItemPage, ItemPath, ResolvedPath, ResolvedPaths, SemanticIds
 from mmrec.contract.requests import ListItemsRequest, ResolveRequest, SemanticIdsRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.id_order import IdOrder
-from mmrec.recommender.outcomes import outcome
 from mmrec.recommender.page_tokens import last_id, page_by_id
 from mmrec.recommender.retrieval import only_fields
 from mmrec.semantic_ids.decode_index import DecodeIndex, change_decode_index

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import Fallback, FilterMode, ItemRecord, Modality, ScoredItem, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import SearchResults
 from mmrec.contract.requests import SearchRequest, SimilarRequest
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.modality_vectors import ModalityVectors
-from mmrec.recommender.outcomes import outcome
 from mmrec.recommender.page_tokens import ReturnedItems, page_by_rank
 from mmrec_encoders.item_encoder import Query
 from mmrec_encoders.protocols import Vectors

@@ -22,11 +22,11 @@ import numpy.typing as npt
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.item_words import item_text
 from mmrec.contract.items import ItemFailure, ItemInput, Modality, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ItemTags, Tag, TagCalibration, TagResults
 from mmrec.contract.requests import TagRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import ModalityVectors, missing_modality, only_modality
-from mmrec.recommender.outcomes import outcome
 from mmrec.understanding.calibration import fit_temperature
 from mmrec.understanding.tagging import (
     COLUMN_STEPS,

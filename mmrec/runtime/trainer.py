@@ -276,7 +276,7 @@ class Trainer:
         return stopping
 
     def _reduce_gradients(self, sums_L2: Tensor) -> tuple[bool, float]:
-        """Sum gradients and losses over all processes; returns whether any was asked to stop, and the main time."""
+        """Sum gradients and losses over all processes; returns whether any was asked to stop, and the time."""
         stopping, seconds = bool(self._run.stop and self._run.stop.asked), self.seconds
         processes = self._processes
         if processes.count == 1:

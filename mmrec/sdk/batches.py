@@ -45,7 +45,7 @@ def good_requests(batch: RecommendBatch | SearchBatch | SimilarBatch) -> list[An
 
 
 def every_result(batch: RecommendBatch | SearchBatch | SimilarBatch, results: Sequence[Any]) -> list[Any]:
-    """One entry per request: the engine's result, or the error that refused it, told with its place."""
+    """One entry per request: the engine's result, or its error, with its place in the batch."""
     rest = iter(results)
     return [
         request if isinstance(request, MmrecError) else _placed(next(rest), f"requests[{i}]")
@@ -147,7 +147,7 @@ def _rounded_numbers(vector: npt.NDArray[np.float32], dtype: NumberFormat) -> np
 
 
 def _in_place(sent: Sequence[ItemInput | ItemFailure], done: Sequence[T | ItemFailure]) -> tuple[T | ItemFailure, ...]:
-    """Results of the items that are no failures, among the failures; errors are told with the item's own place."""
+    """Results of valid items merged with the failures of the others; errors name the item's own place."""
     good = [i for i, item in enumerate(sent) if not isinstance(item, ItemFailure)]
     if len(good) != len(done):
         raise InternalError(f"{len(good)} items were asked for and {len(done)} came back")
@@ -160,7 +160,7 @@ def _in_place(sent: Sequence[ItemInput | ItemFailure], done: Sequence[T | ItemFa
 
 
 def _placed(result: T, place: str, sent_as: str = "") -> T:
-    """An entry's error told with its place in the caller's list; any other result as it is."""
+    """An entry's error with its place in the caller's list; any other result unchanged."""
     if not isinstance(result, InvalidArgumentError):
         return result
     if sent_as and all(violation.field.startswith(sent_as) for violation in result.violations):

@@ -349,7 +349,7 @@ def _message_from_wire(hint: Any, described: Any, strict: bool) -> Callable[[Any
 
 
 def _at(error: MmrecError, place: str) -> MmrecError:
-    """The same error, told about a field or entry inside the message."""
+    """The same error, with the path of the field or entry inside the message."""
     if isinstance(error, NotImplementedYetError):
         return NotImplementedYetError(f"{place}.{error.message}")
     return prefixed(error, place)

@@ -37,7 +37,7 @@ ERROR_CLASSES: tuple[type[MmrecError], ...] = (
     errors.StoppedError,
     errors.InternalError,
 )
-"""Every class that can cross the wire. `ErrorInfo.reason` tells which one it was."""
+"""Every class that can cross the wire. `ErrorInfo.reason` names it."""
 
 _BY_REASON = {kind.reason: kind for kind in ERROR_CLASSES}
 

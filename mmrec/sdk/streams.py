@@ -25,7 +25,7 @@ class Stream(Protocol):
     """Messages, each with its answer."""
 
     def send(self, request: bytes) -> None:
-        """Send a message; what goes wrong is told by `receive`."""
+        """Send a message; `receive` raises the errors."""
         ...
 
     def receive(self) -> bytes:
@@ -215,7 +215,7 @@ class AsyncGrpcStream:
 
 
 class EngineStream:
-    """A stream to an engine in this process: each message is worked on when its answer is asked for.
+    """A stream to an engine in this process: each message is processed when its answer is read.
 
     Args:
         call: Answers a message.

@@ -87,7 +87,7 @@ class UpsertStream:
         return results
 
     def broken(self, error: MmrecError) -> MmrecError:
-        """The same error, told with how many batches were answered before it."""
+        """The same error, with the number of batches that were answered before it."""
         error.answered = self._answered
         error.message = f"after {self._answered:,} answered batches: {error.message}"
         error.args = (error.message,)

@@ -1,6 +1,6 @@
-"""What the semantic-ID beam loses against ranking the whole catalogue by the exact probabilities of the same head.
+"""Compares the semantic-ID beam with ranking the whole catalogue by the exact probabilities of the same head.
 
-Works on a sample of questions, because the exact probabilities cost a decoder step per node of the tree and question.
+Uses a sample of questions, because exact probabilities cost a decoder step per tree node and question.
 """
 
 # Axes: B questions of a chunk, N items, K list length
@@ -31,14 +31,14 @@ from mmrec.generator.beam import exact_log_probs
 from mmrec.recommender.ranker import Ranker
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
-MOST_QUESTIONS = 200
-"""Questions of the sample when nobody says how many."""
+DEFAULT_QUESTIONS = 200
+"""Largest default sample, in questions."""
 
-STEPS = 1_000_000
-"""Decoder steps of the sample when nobody says how many questions: about a minute on one core."""
+DEFAULT_STEPS = 1_000_000
+"""Decoder steps of the default sample: about a minute on one core."""
 
 QUESTIONS_AT_ONCE = 4
-"""Bounds memory, changes nothing else."""
+"""Questions in memory at a time; bounds memory only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class BeamCheck:
 
     Attributes:
         questions: Size of the sample.
-        of: Questions it was taken from, evenly.
-        width: Beams.
+        of: Number of questions it was taken from, evenly.
+        width: Beam width.
         overlap: Mean share of the exact first K that the beam's first K have, by K.
         beam: Metrics of the beam on the sample.
         exact: Metrics of exact ranking on the sample; ties fall as in the beam.
@@ -79,9 +79,9 @@ class BeamCheck:
 
 
 def quick_sample(ranker: Ranker) -> int:
-    """Questions that are checked in about a minute: fewer of a large catalogue, and none of a very large one."""
+    """Questions that take about a minute: fewer for a large catalogue, none for a very large one."""
     steps = ranker.items * max(1, ranker.index.levels - 1)
-    return min(MOST_QUESTIONS, STEPS // steps)
+    return min(DEFAULT_QUESTIONS, DEFAULT_STEPS // steps)
 
 
 def check_beam(
@@ -92,12 +92,12 @@ def check_beam(
     cutoffs: Sequence[int] = CUTOFFS,
     progress: Progress = NO_PROGRESS,
 ) -> BeamCheck:
-    """Search and rank exactly on an even sample of the questions.
+    """Compare beam search and exact ranking on an even sample of the questions.
 
     Args:
         ranker: The recommender.
         test: Questions.
-        questions: Size of the sample, 1 or more; more than there are takes all.
+        questions: Size of the sample, 1 or more; at most all.
         cutoffs: Ascending list lengths; the beam is never narrower than the longest.
         progress: Reports every question.
 

@@ -1,4 +1,4 @@
-"""Measuring a published bundle again, on the events it holds or on those of a dataset folder."""
+"""Evaluates a published bundle, on its own events or on those of a dataset folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mmrec.training.splitting import (
 
 @dataclass(frozen=True, slots=True)
 class BundleEvaluation:
-    """Everything that was measured of a bundle.
+    """Results of an evaluation of a bundle.
 
     Attributes:
         bundle: The folder.
@@ -49,7 +49,7 @@ class BundleEvaluation:
         evaluation: The table, and slices of it.
         comparisons: Tests of mmrec's rows against the best floor.
         beam: The beam beside exact ranking; None when it was not wanted.
-        questions: Where every answer landed.
+        questions: Rank of every target.
         epochs: Training curve as `fit` stored it, one mapping per epoch.
         best_epoch: The epoch that is served; None where it was not stored.
         dataset_rows: What became of the rows of the dataset; None for the events of the bundle.
@@ -139,14 +139,14 @@ def evaluate_bundle(
     lengths = CUTOFFS if settings.cutoffs is None else checked_cutoffs(settings.cutoffs, len(parts.catalogue))
     interactions, rows = parts.interactions, None
     if dataset is not None:
-        # Both have to count the same events as positive.
+        # Fit and evaluation must agree on which events are positive.
         data = read_dataset(dataset, min_rating=_fitted_min_rating(opened))
         interactions, rows = _events_of(data, parts.catalogue), data.summary
         for line in _notes(data, interactions):
             note(line)
     divided = split_events(interactions, wanted, opened.root if dataset is None else dataset)
     if parts.catalogue.alive_N is not None:
-        # Nobody can be recommended what was deleted since.
+        # Deleted items cannot be recommended.
         divided = divided._replace(test=_answerable(divided.test, parts.catalogue.alive_N))
     if dataset is not None or wanted != own_split:
         _refuse_leaks(opened, parts, own_split, interactions, divided, wanted)
@@ -178,13 +178,13 @@ def fitted_split(bundle: Bundle) -> SplitName:
 
 
 def _fitted_min_rating(bundle: Bundle) -> float | None:
-    """The threshold that the fit was given; None where it was left to the dataset."""
+    """The threshold of the fit; None where the dataset decided."""
     threshold: float | None = bundle.manifest.parameters["config"]["min_rating"]
     return threshold
 
 
 def _answerable(test: Split, alive_N: npt.NDArray[np.bool_]) -> Split:
-    """The questions whose answer is still an item."""
+    """The questions whose target is not deleted."""
     chosen = np.flatnonzero(alive_N[test.targets_U])
     return Split(test.users_U[chosen], [test.histories[place] for place in chosen.tolist()], test.targets_U[chosen])
 
@@ -197,7 +197,7 @@ def _refuse_leaks(
     divided: LeaveOneOut,
     wanted: SplitName,
 ) -> None:
-    """Raise where the bundle has learned from answers."""
+    """Raise if the bundle was trained on targets of the questions."""
     fitted = split_events(parts.interactions, own_split, bundle.root)
     leaked = leaked_questions(interactions, divided.test, parts.interactions, fitted)
     # Under a time split nothing that happened after the first question may be known, whoever did it.
@@ -248,19 +248,19 @@ def _answered(
 
 
 def _notes(data: Dataset, interactions: Interactions) -> tuple[str, ...]:
-    """What is to be known of a dataset, and how many of its events are of items that the bundle does not have."""
-    gone = data.interactions.events - interactions.events
-    if not gone:
+    """Notes of a dataset, and how many of its events are of items that the bundle lacks."""
+    left_out = data.interactions.events - interactions.events
+    if not left_out:
         return data.notes
     return (
         *data.notes,
-        f"{gone:,} of {data.interactions.events:,} events are of items that the bundle does not have; they are left "
-        "out",
+        f"{left_out:,} of {data.interactions.events:,} events are of items that the bundle does not have; they are "
+        "left out",
     )
 
 
 def _events_of(data: Dataset, catalogue: Catalogue) -> Interactions:
-    """Events of a dataset in the rows of the bundle's catalogue."""
+    """Events of a dataset as rows of the bundle's catalogue."""
     rows = [catalogue.row_of(item_id) for item_id in data.catalogue.item_ids]
     new_rows_N = np.array([-1 if row is None else row for row in rows], dtype=np.int64)
     interactions = data.interactions.restrict_items(new_rows_N)

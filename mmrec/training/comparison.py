@@ -1,6 +1,6 @@
-"""Bundles side by side on the same questions, with paired tests.
+"""Compares bundles on the same questions, with paired tests.
 
-Each is evaluated now, or was evaluated before and its questions saved. Knows nothing of printing.
+Each bundle is evaluated now, or its saved questions are read. Knows nothing of printing.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def compare_bundles(
     progress: Progress = NO_PROGRESS,
     note: Callable[[str], None] = lambda _: None,
 ) -> BundleComparison:
-    """Put the same questions to several bundles and test their differences.
+    """Evaluate several bundles on the same questions and test their differences.
 
     Args:
         sources: Bundle folders, or files of questions that `save_questions` wrote; two or more. The floors are those
@@ -127,7 +127,7 @@ def compare_bundles(
                 note=(lambda _: None) if evaluations else note,
             )
             answered[name] = evaluations[name].questions
-        # The first pair that does not fit ends it, before more is computed.
+        # Fails at the first mismatch, before more is computed.
         _check_same(names[0], answered[names[0]], name, answered[name], ranker)
     first = answered[names[0]]
     lengths = CUTOFFS if settings.cutoffs is None else checked_cutoffs(settings.cutoffs, first.items)
@@ -158,7 +158,7 @@ def compare_bundles(
 
 def _name(source: str | os.PathLike[str]) -> str:
     name = str(Path(source))
-    # A folder that is called like a floor must not take its place.
+    # A folder named like a floor must not replace it.
     return f".{os.sep}{name}" if name in FLOORS else name
 
 

@@ -1,6 +1,6 @@
-"""Measuring a recommender beside its parts and its floors, on one split, in one table.
+"""Measures a recommender, its parts and the baselines ("floors") on one split, in one table.
 
-Everything is learned from training events; weights are fitted on validation questions; the table is of test questions.
+Models learn from training events; weights are fitted on validation questions; the table is of test questions.
 """
 
 # Axes: Q questions, B customers, N items, C channels, S candidates
@@ -19,7 +19,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.data.splits import Split
 from mmrec.evaluation.comparisons import Comparison, compare
 from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, popularity
-from mmrec.evaluation.measuring import Asked, Key, Measurement, seen_word
+from mmrec.evaluation.measuring import Key, Measurement, QuestionChunk, seen_word
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
 from mmrec.evaluation.slices import QuestionSlice, slice_rows
 from mmrec.recommender.ranker import CHANNELS, Ranker
@@ -66,7 +66,7 @@ class Evaluation:
         cutoffs: Ascending list lengths.
         answers_in_history: Questions that ask for an item of the history.
         slices: The same rows for groups of questions, seen items removed; empty when only one row was wanted.
-        ranks: Where every question's target landed, by name and treatment of seen items.
+        ranks: Rank of every target, by name and treatment of seen items.
     """
 
     rows: tuple[MetricRow, ...]
@@ -88,7 +88,7 @@ class Evaluation:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What makes the figures say less than they seem to."""
+        """Sentences about limits of the metrics."""
         if not self.answers_in_history:
             return ()
         share = self.answers_in_history / self.questions
@@ -153,7 +153,7 @@ def fit_blends(
                 samples[name].append(np.stack([own[channel][candidates] for channel in channels]).astype(float))
         progress.advance(len(rows))
     progress.finish()
-    # Hardly any answer is new, so answers cannot say how much of a list new items are worth.
+    # Hardly any target is a new item, so the share of new items in a list cannot be fitted.
     cold_share = min(float(ranker.new_N.mean()), config.cold_share)
     fitted = {name: fit_blend(BlendSample(samples[name], blends[name]), config) for name in blends}
     return {name: replace(blend, cold_share=cold_share) for name, blend in fitted.items()}
@@ -169,14 +169,14 @@ def evaluate(
     only_fused: bool = False,
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> Evaluation:
-    """Rank every test target among the whole catalogue with everything there is.
+    """Rank every test target among the whole catalogue with every ranker.
 
     The beam is as wide as in service, and never narrower than the longest list.
 
     Args:
         ranker: The recommender.
         blends: From `fit_blends`.
-        train: Training events, for the floors and for how popular items are.
+        train: Training events, for the floors and the popularity of items.
         test: Questions.
         progress: Reports every question.
         only_fused: Leave out the parts, the floors and the slices.
@@ -190,22 +190,22 @@ def evaluate(
             "item-knn": item_knn(train, ranker.items),
         }
     alive_N = ranker.parts.catalogue.alive_N
-    gone_N = np.zeros(ranker.items, np.bool_) if alive_N is None else ~alive_N
+    deleted_N = np.zeros(ranker.items, np.bool_) if alive_N is None else ~alive_N
     popularity_N = Ranker.popularity_of(train, ranker.items)
     measurement = Measurement(popularity_N, ranker.parts.fused_ND.whole(), cutoffs)
     channels = blends["fused"].channels if only_fused else frozenset(CHANNELS)
     width = max(ranker.parts.beam_width, max(cutoffs))
     progress.start("evaluate", len(test.targets_U), "users")
     for chunk in ranker.chunks(len(test.targets_U)):
-        asked = Asked(test.histories[chunk.begin : chunk.end], test.targets_U[chunk.begin : chunk.end])
+        asked = QuestionChunk(test.histories[chunk.begin : chunk.end], test.targets_U[chunk.begin : chunk.end])
         floor_scores = {name: score(asked.histories) for name, score in floors.items()}
         features: dict[str, npt.NDArray[np.float32]] = {}
         for remove_seen in (True, False):
             eligible_BN = _unseen(asked.histories, ranker.items) if remove_seen else None
-            if gone_N.any():
+            if deleted_N.any():
                 everything_BN = np.ones((len(asked.histories), ranker.items), dtype=bool)
-                eligible_BN = (everything_BN if eligible_BN is None else eligible_BN) & ~gone_N
-            # Of the channels, only the beam depends on what may be recommended.
+                eligible_BN = (everything_BN if eligible_BN is None else eligible_BN) & ~deleted_N
+            # Only the beam depends on which items are eligible.
             wanted = channels if remove_seen else channels & {"semantic-id"}
             found, generated_BW = ranker.features(asked.histories, eligible_BN, beam_width=width, channels=wanted)
             features |= found
@@ -216,8 +216,8 @@ def evaluate(
             if generated_BW is not None and not only_fused:
                 measurement.add_lists("semantic-id-beam", generated_BW, asked, remove_seen=remove_seen)
             for name, score in (scores | floor_scores).items():
-                if gone_N.any():
-                    score = np.where(gone_N, np.float32(-np.inf), score)
+                if deleted_N.any():
+                    score = np.where(deleted_N, np.float32(-np.inf), score)
                 measurement.add_scores(name, score, asked, remove_seen=remove_seen)
         progress.advance(len(asked.targets_B))
     progress.finish()
@@ -242,7 +242,7 @@ def evaluate(
 
 
 def compare_with_floor(evaluation: Evaluation) -> tuple[Comparison, ...]:
-    """Tests of what mmrec adds against the best floor: seen items removed, at the main cut-off."""
+    """Test the rankers of mmrec against the best floor: seen items removed, at the main cut-off."""
     floor = evaluation.best_floor()
     ranks = {name: value for (name, seen), value in evaluation.ranks.items() if seen == "removed"}
     return compare(
@@ -260,7 +260,7 @@ def _unseen(histories: Sequence[npt.NDArray[np.int32]], items: int) -> npt.NDArr
 def _candidates(
     features: Mapping[str, npt.NDArray[np.float32]], eligible_N: npt.NDArray[np.bool_], target: int, keep: int
 ) -> npt.NDArray[np.int64]:
-    """The answer first, then the eligible items that lead in any channel."""
+    """The target first, then the best eligible items of each channel."""
     rows = np.flatnonzero(eligible_N)
     if len(rows) > keep:
         per_channel = max(1, keep // len(features))

@@ -1,4 +1,4 @@
-"""From a dataset folder to a bundle: embed, fuse, quantise, train, weigh, evaluate, publish.
+"""Fits a bundle on a dataset folder: embed, fuse, quantise, train, fit channel weights, evaluate, publish.
 
 Each stage's result is kept in the work folder beside the key of what that stage reads. So the same command after a kill
 goes on where it stopped and makes the same bundle, and another command does the stages that it changes and those after
@@ -28,7 +28,7 @@ from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.catalogue.segments import Segmented
 from mmrec.channels.blend import Blend
 from mmrec.channels.lexical import build_lexical_index
-from mmrec.channels.lsa_projection import fit_sketch
+from mmrec.channels.lsa_projection import fit_lsa_projection
 from mmrec.channels.transitions import count_transitions
 from mmrec.contract.items import Versions
 from mmrec.data.dataset import Dataset, read_dataset
@@ -288,7 +288,7 @@ def _fit(
 
 
 def _help(job: _Job, work: WorkFolder) -> FitResult:
-    """What the other processes of a group do: train with the first one, on what it has left in the work folder."""
+    """The part of the other processes of a group: train together, on the stages that the first one stored."""
     config = replace(job.config, device=str(job.processes.device))
     job = job._replace(config=config, pictures=str(job.processes.broadcast(None)))
     with job.processes.main_first():
@@ -341,7 +341,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     transitions = count_transitions(split.train, items, config.channels.transitions)
     texts = data.catalogue.texts(config.words)
     lexical = build_lexical_index(texts, config.channels.lexical)
-    sketch = fit_sketch(lexical.rows, config.generator.sketch, seed=config.seed)
+    sketch = fit_lsa_projection(lexical.rows, config.generator.sketch, seed=config.seed)
     table = build_item_table(
         fused_ND,
         tokens["semantic_ids"],
@@ -402,7 +402,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
 
 
 def _fusion(job: _Job, encoded: Encoded, features: ItemFeatures, work: WorkFolder) -> tuple[Fusion, str]:
-    """The fused embedding, trained unless an earlier run did; and its key."""
+    """The fusion, trained or loaded from the work folder, and its key."""
     config, device = job.config, job.processes.device
     pairs_P2 = following_pairs(job.split.train)
     key = stage_key(
@@ -452,7 +452,7 @@ def _modalities(job: _Job) -> list[tuple[str, _Job]]:
 
 
 def _modality_rows(job: _Job, encoded: Encoded, work: WorkFolder) -> list[MetricRow]:
-    """The whole recommender again with one modality hidden from it."""
+    """Metrics of the recommender with one modality hidden."""
     rows = []
     for name, hidden in _modalities(job):
         ranking = _weigh(hidden, _train(hidden, encoded, work.sub(name), _Clock()), _Clock())

@@ -1,11 +1,10 @@
-"""Fills in a column of a catalogue: the items that have a value teach, the others get one with a confidence.
+"""Imputes a column of a catalogue: items with a value are the examples, the others get a value with a confidence.
 
 The unit of work is one column. Features are the frozen vectors of an item's picture and of its words; the words never
-hold the column itself. Softmax regressions learn from the items that have a value, one over both sides and one over
-each, and held-out items decide how much each is heard. Where a label has few examples or none, its nearness to the item
-in a shared space (zero-shot) has a say as well. What the result is worth is measured on items held out by title, for
-copies of a title on both sides would answer for each other: accuracy, calibration, and how many items are covered at
-which confidence. Knows nothing about models and files.
+contain the column itself. Softmax regressions are trained on the examples, one over both modalities and one over each,
+and their weights are fitted on held-out items. For labels with few examples or none, zero-shot similarity in a shared
+space is mixed in. Quality is measured on items held out by title, because copies of a title in both parts would leak:
+accuracy, calibration, and the share of items above each confidence. Knows nothing about models and files.
 """
 
 # Axes: N items, M examples, L labels, I picture dimensions, T words dimensions, F features, K alternatives
@@ -40,8 +39,8 @@ Modality = Literal["both", "picture", "words"]
 Source = Literal["given", "filled", "empty"]
 
 _COVERAGE_AT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-_LEAST_HELD_OUT = 20
-_MOST_TUNED = 5_000
+_MIN_HELD_OUT = 20
+_MAX_TUNED = 5_000
 _ITERATIONS = 60
 _ROWS_AT_ONCE = 16_384
 
@@ -51,16 +50,16 @@ class ImputationConfig:
     """How a column is imputed.
 
     Attributes:
-        modality: ``both``, ``picture`` or ``words``: what an item is judged by.
+        modality: ``both``, ``picture`` or ``words``: which features are used.
         min_confidence: Values less probable than this are left empty (and listed as alternatives), 0 to 1.
         top_k: Alternatives kept per item, at least 1.
-        held_out: Share of the examples that accuracy and calibration are measured on, above 0, up to 0.5.
-        max_examples: Examples that are learned from; of more, so many are drawn.
+        held_out: Share of the examples for measuring accuracy and calibration, in (0, 0.5].
+        max_examples: Most training examples; of more, a random sample is used.
         penalty: Weight of the squared coefficients, above 0.
-        few: A label with this many examples is believed half as much zero-shot as learned, at least 1.
+        few: Examples of a label at which its zero-shot and its trained probability weigh the same, at least 1.
         words_columns: Columns that make the words: None for the title, the description and every attribute but the one
             that is imputed.
-        seed: Of every draw.
+        seed: Seed of all random choices.
     """
 
     modality: Modality = "both"
@@ -93,12 +92,12 @@ class ImputationConfig:
 
 
 class Coverage(NamedTuple):
-    """What a confidence is worth.
+    """Share and accuracy of the values above a confidence.
 
     Attributes:
         confidence: Values at least this probable.
-        covered: Share of the held-out items that get one.
-        accuracy: Share of those that are right; 1 when there is none.
+        covered: Share of the held-out items with such a value.
+        accuracy: Share of those that are correct; 1 when there is none.
     """
 
     confidence: float
@@ -108,11 +107,11 @@ class Coverage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImputationReport:
-    """Measured on items held out by title.
+    """Quality on items held out by title.
 
     Attributes:
         rows: Items measured.
-        accuracy: Share that got the right value, 0 to 1.
+        accuracy: Share with the correct value, 0 to 1.
         ece: Expected calibration error of the confidences, 0 to 1.
         coverage: By confidence, ascending.
     """
@@ -129,16 +128,16 @@ class ImputationResult:
 
     Attributes:
         column: Its name.
-        labels: The values there are to choose from.
-        values: Per item: the given value, the imputed one, or '' where none is sure enough. Length N.
-        confidences_N: Probability of the most probable label; 1 for given values, 0 where nothing is known of the item.
+        labels: The possible values.
+        values: Per item: the given value, the imputed one, or '' where the confidence is too low. Length N.
+        confidences_N: Probability of the most probable label; 1 for given values, 0 for items without features.
             Shape: (N,), float32.
         sources: ``given``, ``filled`` or ``empty``. Length N.
-        alternatives_NK: The most probable labels, as places in `labels`. Shape: (N, K), int64.
+        alternatives_NK: The most probable labels, as indices of `labels`. Shape: (N, K), int64.
         probabilities_NK: Their probabilities. Shape: (N, K), float32.
-        temperature: What scores were divided by.
-        report: What it is worth; None without enough examples to hold any out.
-        examples: Items that were learned from, 0 for zero-shot alone.
+        temperature: Divisor of the scores.
+        report: Quality; None without enough examples to hold some out.
+        examples: Number of training examples, 0 for zero-shot only.
     """
 
     column: str
@@ -182,11 +181,11 @@ class ImputationResult:
 
 
 class LabelExamples(NamedTuple):
-    """Labels in a shared space, for those with few examples.
+    """Labels and items in a shared space, for zero-shot probabilities.
 
     Attributes:
         labels_LD: One unit row per label. Shape: (L, D), float32.
-        items_ND: Items in the same space, zero rows where nothing is known. Shape: (N, D), float32.
+        items_ND: Items in the same space, zero rows for items without features. Shape: (N, D), float32.
     """
 
     labels_LD: Floats
@@ -211,11 +210,11 @@ def impute_column(
 
     Args:
         column: Name of the column.
-        values: What is there, '' where nothing is; such items are imputed. Length N.
+        values: Known values, '' for items to impute. Length N.
         features: Frozen vectors; those of the words must not be made from the column. Rows: N.
-        groups: What belongs on one side of the hold-out, such as the title. Length N.
+        groups: Items of one group, such as a title, are held out together. Length N.
         config: See `ImputationConfig`.
-        labels: Further values to choose from, of which there may be no example.
+        labels: Further possible values, which may have no example.
         zero_shot: Labels (those of the column, most frequent first, then the further ones; see `labels_of`) and items
             in a shared space. Needed for labels without an example.
         progress: Reports how far it is.
@@ -247,7 +246,7 @@ def impute_column(
         raise InvalidArgumentError(
             f"there are {len(zero_shot.labels_LD)} label vectors for {len(names)} labels; give one each", field="labels"
         )
-    table = _Tables(features, config.modality)
+    table = _FeatureViews(features, config.modality)
     known_M = np.flatnonzero((targets_N >= 0) & table.known_N)
     measured = _measure(table, targets_N, known_M, groups, names, zero_shot, config, progress)
     scores = _Scorer(table, targets_N, known_M, len(names), zero_shot, config, progress)
@@ -294,7 +293,7 @@ def impute_dataset(
     bare = without_column(catalogue, column, config.words_columns)
     _check_words(encoder.words, column)
     if config.words_columns is not None and encoder.words.columns is not None:
-        # Columns that are asked for by name are words, whatever the encoder was made with.
+        # Columns requested by name are words, regardless of the encoder's configuration.
         encoder = encoder.with_words(EVERY_COLUMN)
     words = encode_words(encoder, bare, progress=progress)
     if features is None:
@@ -305,7 +304,7 @@ def impute_dataset(
     features = ItemFeatures(image_NI, has_image_N, words.text_NT, words.has_text_N)
     names = _labels_of(values, labels)
     zero_shot = _zero_shot(encoder, names, column, features, config.modality)
-    # Items without a title have nothing in common but that.
+    # Items without a title are groups of their own.
     groups: list[Hashable] = [title.casefold().strip() or row for row, title in enumerate(catalogue.titles)]
     return impute_column(
         column, values, features, groups, config, labels=labels, zero_shot=zero_shot, progress=progress
@@ -313,7 +312,7 @@ def impute_dataset(
 
 
 def without_column(catalogue: Catalogue, column: str, keep: Sequence[str] | None = None) -> Catalogue:
-    """The catalogue without a column, so that no text made of it can hold the answer.
+    """The catalogue without a column, so that the text of an item cannot contain the target.
 
     Args:
         catalogue: The catalogue.
@@ -353,7 +352,7 @@ def _check_words(words: ItemWords, column: str) -> None:
 
 
 def _labels_of(values: Sequence[str], further: Sequence[str]) -> tuple[str, ...]:
-    """Values of the column, the most frequent first and equal ones by name, then the further labels."""
+    """Values of the column, by descending frequency and then by name, followed by the further labels."""
     present = [value.strip() for value in values if value.strip()]
     counts = Counter(present)
     ordered = sorted(counts, key=lambda name: (-counts[name], name))
@@ -374,7 +373,7 @@ def _labels_of(values: Sequence[str], further: Sequence[str]) -> tuple[str, ...]
 def _zero_shot(
     encoder: ItemEncoder, names: Sequence[str], column: str, features: ItemFeatures, modality: Modality
 ) -> LabelExamples | None:
-    """Labels and items in the space they share: the fusion's, or without one that of the words."""
+    """Labels and items in the fused space, or without a fusion in that of the text encoder."""
     fusion = encoder.fusion
     if fusion is None:
         if modality == "picture":
@@ -396,7 +395,7 @@ def _zero_shot(
 # --- learning ---------------------------------------------------------------------------------------------------------
 
 
-class _Features:
+class _FeatureMatrix:
     """Features of items as one matrix, made a block at a time: vectors of the modalities, a zero block and a flag where
     one is missing, and a constant."""
 
@@ -407,8 +406,7 @@ class _Features:
         if modality != "picture":
             self._parts.append((features.text_NT, features.has_text_N))
         self.known_N: npt.NDArray[np.bool_] = np.logical_or.reduce([has for _, has in self._parts])
-        # Each dimension is scaled by one number per modality: its vectors have unit norm, and a dimension that hardly
-        # varies has little to say.
+        # One scale per modality and not per dimension, which would amplify dimensions that hardly vary.
         self._means = [
             part[has].mean(axis=0) if has.any() else np.zeros(part.shape[1], np.float32) for part, has in self._parts
         ]
@@ -430,23 +428,22 @@ class _Features:
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
-class _Tables:
-    """What is learned from: all modalities as one matrix, and where there are two, each by itself as well.
+class _FeatureViews:
+    """Training features: all modalities as one matrix, and where there are two, each alone as well.
 
-    Words mostly name the value and pictures mostly show it. One regression over both leans on the words, because they
-    explain the examples nearly alone; three whose opinions are weighed on held-out items let the picture speak where
-    the words are vague.
+    One regression over both modalities relies on the words, which explain the training examples almost alone. Three
+    regressions with weights fitted on held-out items use the picture where the words are vague.
     """
 
     def __init__(self, features: ItemFeatures, modality: Modality) -> None:
-        self.whole = _Features(features, modality)
+        self.whole = _FeatureMatrix(features, modality)
         self.both_N: npt.NDArray[np.bool_] = features.has_image_N & features.has_text_N
         split = modality == "both" and bool(self.both_N.any())
-        self.sides = (_Features(features, "words"), _Features(features, "picture")) if split else ()
+        self.sides = (_FeatureMatrix(features, "words"), _FeatureMatrix(features, "picture")) if split else ()
 
     @property
     def known_N(self) -> npt.NDArray[np.bool_]:
-        """Items of which anything is known."""
+        """Items with features. Shape: (N,), bool."""
         return self.whole.known_N
 
     def __len__(self) -> int:
@@ -454,23 +451,23 @@ class _Tables:
 
 
 class _Tuning(NamedTuple):
-    """What held-out items decide.
+    """Parameters fitted on held-out items.
 
     Attributes:
-        shares: Of the opinions: the whole table's, then each side's.
-        temperature: Of the probabilities.
+        modality_weights: Weights of the regressions: over all features, then over each modality.
+        temperature: Temperature of the probabilities.
     """
 
-    shares: tuple[float, ...]
+    modality_weights: tuple[float, ...]
     temperature: float
 
 
 class _Scorer:
-    """Scores of labels for items: learned, and where examples are few, zero-shot too."""
+    """Label scores of items: from regressions, mixed with zero-shot scores where examples are few."""
 
     def __init__(
         self,
-        table: _Tables,
+        table: _FeatureViews,
         targets_N: npt.NDArray[np.int64],
         examples_M: npt.NDArray[np.int64],
         labels: int,
@@ -486,18 +483,18 @@ class _Scorer:
         self.examples = len(examples_M)
         counts_L = np.bincount(targets_N[examples_M], minlength=labels)
         self._seen_L: npt.NDArray[np.bool_] = counts_L > 0
-        self._learned: list[tuple[_Features, Floats]] = []
+        self._regressions: list[tuple[_FeatureMatrix, Floats]] = []
         self._zero_temperature = 0.05
         if self._seen_L.sum() > 1:
-            self._learned = [
+            self._regressions = [
                 (
                     part,
                     _softmax_regression(part.rows(examples_M), targets_N[examples_M], labels, config.penalty, progress),
                 )
                 for part in (table.whole, *table.sides)
             ]
-        # How much a label's zero-shot probability counts: wholly without an example, half with `few`.
-        self._trust_L = np.where(self._seen_L, config.few / (config.few + counts_L), 1.0).astype(np.float32)
+        # Weight of a label's zero-shot probability: 1 without examples, 1/2 with `few`.
+        self._zero_shot_weight_L = np.where(self._seen_L, config.few / (config.few + counts_L), 1.0).astype(np.float32)
         if zero_shot is not None and len(examples_M):
             some_M = np.sort(generator.choice(examples_M, min(5_000, len(examples_M)), replace=False))
             self._zero_temperature = best_temperature(self._cosines(zero_shot, some_M), targets_N[some_M])
@@ -506,11 +503,13 @@ class _Scorer:
         """Logarithms of probabilities, before the temperature. Shape: (M, L), float32."""
         labels = len(self._seen_L)
         learned_ML = np.zeros((len(rows_M), labels), np.float32)
-        if self._learned:
-            opinions = [self._opinion(number, rows_M) for number in range(len(self._learned))]
-            weighed_ML = np.einsum("t,tml->ml", np.array(self.tuning.shares, np.float32), np.stack(opinions))
-            # A side says nothing of an item that lacks it.
-            logits = np.where(self._table.both_N[rows_M, None], weighed_ML, opinions[0])
+        if self._regressions:
+            log_probabilities = [self._log_probabilities(number, rows_M) for number in range(len(self._regressions))]
+            combined_ML = np.einsum(
+                "t,tml->ml", np.array(self.tuning.modality_weights, np.float32), np.stack(log_probabilities)
+            )
+            # Items with one modality use only the regression over all features.
+            logits = np.where(self._table.both_N[rows_M, None], combined_ML, log_probabilities[0])
             logits[:, ~self._seen_L] = -np.inf
             learned_ML = softmax(logits)
         elif self._seen_L.any():
@@ -518,38 +517,42 @@ class _Scorer:
         if self._zero_shot is None:
             return np.log(np.maximum(learned_ML, 1e-12))
         zero_ML = softmax(self._cosines(self._zero_shot, rows_M), self._zero_temperature)
-        mixed_ML = self._trust_L * zero_ML + (1 - self._trust_L) * learned_ML
+        mixed_ML = self._zero_shot_weight_L * zero_ML + (1 - self._zero_shot_weight_L) * learned_ML
         mixed_ML /= np.maximum(mixed_ML.sum(axis=1, keepdims=True), 1e-12)
         return np.log(np.maximum(mixed_ML, 1e-12))
 
     def tune(self, rows_M: npt.NDArray[np.int64], targets_M: npt.NDArray[np.int64]) -> None:
-        """Fit shares and temperature to items that were not learned from."""
-        self.tuning = _Tuning(self._best_shares(rows_M, targets_M), 1.0)
+        """Fit the weights and the temperature on items that are no training examples."""
+        self.tuning = _Tuning(self._best_modality_weights(rows_M, targets_M), 1.0)
         self.tuning = self.tuning._replace(temperature=best_temperature(self.scores(rows_M), targets_M))
 
-    def _best_shares(self, rows_M: npt.NDArray[np.int64], targets_M: npt.NDArray[np.int64]) -> tuple[float, ...]:
-        """Shares of least log-loss, 0 or more each."""
+    def _best_modality_weights(
+        self, rows_M: npt.NDArray[np.int64], targets_M: npt.NDArray[np.int64]
+    ) -> tuple[float, ...]:
+        """Weights of the regressions with the least log-loss, each in [0, 3]."""
         both_M = self._table.both_N[rows_M] & self._seen_L[targets_M]
-        if len(self._learned) < 2 or both_M.sum() < _LEAST_HELD_OUT:
-            return self.tuning.shares
-        rows_M, targets_M = rows_M[both_M][:_MOST_TUNED], targets_M[both_M][:_MOST_TUNED]
-        opinions_TML = np.stack([self._opinion(number, rows_M) for number in range(len(self._learned))])
-        right_TM = opinions_TML[:, np.arange(len(rows_M)), targets_M]
+        if len(self._regressions) < 2 or both_M.sum() < _MIN_HELD_OUT:
+            return self.tuning.modality_weights
+        rows_M, targets_M = rows_M[both_M][:_MAX_TUNED], targets_M[both_M][:_MAX_TUNED]
+        log_probabilities_TML = np.stack(
+            [self._log_probabilities(number, rows_M) for number in range(len(self._regressions))]
+        )
+        target_TM = log_probabilities_TML[:, np.arange(len(rows_M)), targets_M]
 
-        def loss(shares_T: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-            weighed_ML = np.einsum("t,tml->ml", shares_T.astype(np.float32), opinions_TML)
-            probabilities_ML = softmax(weighed_ML)
+        def loss(weights_T: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+            combined_ML = np.einsum("t,tml->ml", weights_T.astype(np.float32), log_probabilities_TML)
+            probabilities_ML = softmax(combined_ML)
             total = -np.log(np.maximum(probabilities_ML[np.arange(len(rows_M)), targets_M], 1e-12)).mean()
-            expected_T = np.einsum("ml,tml->t", probabilities_ML, opinions_TML) / len(rows_M)
-            return float(total), (expected_T - right_TM.mean(axis=1)).astype(np.float64)
+            expected_T = np.einsum("ml,tml->t", probabilities_ML, log_probabilities_TML) / len(rows_M)
+            return float(total), (expected_T - target_TM.mean(axis=1)).astype(np.float64)
 
-        start = np.full(len(self._learned), 1.0 / len(self._learned))
+        start = np.full(len(self._regressions), 1.0 / len(self._regressions))
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 3.0)] * len(start))
         return tuple(float(share) for share in found.x)
 
-    def _opinion(self, number: int, rows_M: npt.NDArray[np.int64]) -> Floats:
-        """Logarithms of what one regression holds probable. Shape: (M, L), float32."""
-        part, weights_FL = self._learned[number]
+    def _log_probabilities(self, number: int, rows_M: npt.NDArray[np.int64]) -> Floats:
+        """Log-probabilities of one regression. Shape: (M, L), float32."""
+        part, weights_FL = self._regressions[number]
         logits = part.rows(rows_M) @ weights_FL
         return np.log(np.maximum(softmax(logits), 1e-12)).astype(np.float32)
 
@@ -605,7 +608,7 @@ class _Measured(NamedTuple):
 
 
 def _measure(
-    table: _Tables,
+    table: _FeatureViews,
     targets_N: npt.NDArray[np.int64],
     known_M: npt.NDArray[np.int64],
     groups: Sequence[Hashable],
@@ -614,12 +617,12 @@ def _measure(
     config: ImputationConfig,
     progress: Progress,
 ) -> _Measured:
-    """Learn without the held-out examples; measure each half of those with the temperature fitted on the other."""
+    """Train without the held-out examples; measure each half of them with parameters fitted on the other half."""
     folds = max(2, round(2 / config.held_out)) if len(known_M) else 2
     fold_M = grouped_folds([groups[row] for row in known_M.tolist()], folds, seed=config.seed)
     halves = [known_M[fold_M == 0], known_M[fold_M == 1]]
     learned = known_M[fold_M > 1]
-    if min(map(len, halves)) < _LEAST_HELD_OUT or not len(learned):
+    if min(map(len, halves)) < _MIN_HELD_OUT or not len(learned):
         return _Measured(None, None)
     scorer = _Scorer(table, targets_N, learned, len(labels), zero_shot, config, progress)
     confidences, rights = [], []
@@ -649,7 +652,7 @@ def _result(
     labels: tuple[str, ...],
     values: Sequence[str],
     targets_N: npt.NDArray[np.int64],
-    table: _Tables,
+    table: _FeatureViews,
     scorer: _Scorer,
     measured: _Measured,
     config: ImputationConfig,
@@ -665,7 +668,7 @@ def _result(
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :wanted]
         alternatives_NK[rows] = order
         probabilities_NK[rows] = np.take_along_axis(probabilities, order, axis=1)
-    # Of an item with neither picture nor words nothing can be said.
+    # No probabilities for items without features.
     probabilities_NK[~table.known_N] = 0.0
     given_N = targets_N >= 0
     confidences_N = np.where(given_N, np.float32(1.0), probabilities_NK[:, 0]).astype(np.float32)

@@ -22,8 +22,9 @@ from mmrec.bundle import open_bundle
 from mmrec.catalogue.catalogue import OWN_COLUMNS
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.summary import DatasetSummary
+from mmrec.data.table_files import FORMATS
 from mmrec.data.word_columns import find_words
-from mmrec.data.writing import FORMATS, write_table
+from mmrec.data.writing import write_table
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.recommender.artefact import ENCODERS
 from mmrec.runtime.disk_errors import refusals_as_errors

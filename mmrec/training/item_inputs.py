@@ -1,4 +1,4 @@
-"""Inputs of the generator about every item: content, codes, and the items whose learned vectors it borrows."""
+"""Item inputs of the generator: content vectors, codes, and neighbours for smoothing learned vectors."""
 
 # Axes: N items, D fused dimensions, P levels of a semantic ID, K neighbours
 
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from mmrec.channels.lexical import LexicalIndex
-from mmrec.channels.lsa_projection import LexicalSketch, nearest_rows
+from mmrec.channels.lsa_projection import LsaProjection, nearest_rows
 from mmrec.channels.transitions import TransitionConfig, TransitionGraph
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours, neighbours_of
@@ -26,10 +26,10 @@ def build_item_table(
     transitions: TransitionGraph,
     channel: TransitionConfig,
     lexical: LexicalIndex,
-    sketch: LexicalSketch,
+    sketch: LsaProjection,
     config: GeneratorConfig,
 ) -> ItemTable:
-    """Put it together.
+    """Build the item table.
 
     Args:
         fused_ND: Fused embeddings, unit norm. Shape: (N, D), float32.
@@ -46,7 +46,9 @@ def build_item_table(
     alike = None
     if config.alike:
         strength = nearest_rows(lexical.rows, sketch_NS, warm_N, config.alike)
-        alike = neighbours_of(strength + _wordless(fused_ND, lexical.rows, warm_N, config.alike), config.alike)
+        alike = neighbours_of(
+            strength + _content_neighbours(fused_ND, lexical.rows, warm_N, config.alike), config.alike
+        )
     return ItemTable(
         content_NC=torch.from_numpy(np.concatenate([fused_ND, sketch_NS], axis=1)),
         paths_NP=torch.from_numpy(semantic_ids_NP.astype(np.int64)),
@@ -65,10 +67,10 @@ def _followers(transitions: TransitionGraph, channel: TransitionConfig, keep: in
     return Neighbours(torch.cat([part.rows_NK for part in parts]), torch.cat([part.weights_NK for part in parts]))
 
 
-def _wordless(
+def _content_neighbours(
     fused_ND: npt.NDArray[np.float32], rows: sp.csr_array, warm_N: npt.NDArray[np.bool_], keep: int
 ) -> sp.csr_array:
-    """Cosines of items without a known word to the nearest by fused embedding. Shape: (N, N) CSR, float32."""
+    """Cosines of items without known words to their nearest fused embeddings. Shape: (N, N) CSR, float32."""
     items = len(fused_ND)
     asked_R, neighbours_M = np.flatnonzero(np.diff(rows.indptr) == 0), np.flatnonzero(warm_N)
     if not len(asked_R) or not len(neighbours_M):

@@ -1,7 +1,7 @@
-"""Where each question's answer landed, kept in a Parquet file, so that bundles are compared without asking again.
+"""Stores the rank of every target in a Parquet file, so that bundles are compared without evaluating again.
 
-One row per question: the user, the answer, the history's length, the answer's training events, and for every ranker
-how many items stood above the answer and how many were tied with it. Knows nothing of models.
+One row per question: the user, the target, the length of the history, the target's training events, and for every
+ranker the number of items above the target and tied with it. Knows nothing of models.
 """
 
 # Axes: Q questions
@@ -33,10 +33,10 @@ _LARGEST = np.iinfo(np.int32).max
 
 @dataclass(frozen=True, eq=False)
 class AnsweredQuestions:
-    """Questions and where their answers landed.
+    """Questions with the ranks of their targets.
 
     Attributes:
-        source: The bundle they were put to.
+        source: The evaluated bundle.
         version: Its version.
         split: Name of the split they are of.
         catalogue: Hash of the catalogue's item ids, whatever their order.
@@ -60,7 +60,7 @@ class AnsweredQuestions:
     ranks: Mapping[Key, Ranks]
 
     def asked(self) -> list[tuple[str, str, int]]:
-        """What tells one question from another: user, answer, length of the history."""
+        """Identity of each question: user, target, length of the history."""
         return list(zip(self.user_ids, self.targets, self.history_length_Q.tolist(), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The splits that a fit and an evaluation can use, by name, and whether questions were learned from.
+"""The splits of fit and evaluation by name, and a check whether questions were in the training data.
 
 Knows nothing about models. Names are those of the command line.
 """
@@ -21,7 +21,7 @@ LEAVE_ONE_OUT: SplitName = "leave-one-out"
 SPLIT_NAMES: tuple[SplitName, ...] = ("leave-one-out", "time")
 
 EARLIEST_TIME = 100_000_000
-"""Seconds since 1970 (March 1973): smaller numbers are positions, which say nothing about who came first."""
+"""Seconds since 1970 (March 1973): smaller numbers are positions, which do not order events of different users."""
 
 
 def checked_split(name: str) -> SplitName:
@@ -37,7 +37,7 @@ def checked_split(name: str) -> SplitName:
 
 
 def split_events(interactions: Interactions, name: str, where: object) -> LeaveOneOut:
-    """Divide events into what is learned from and what is asked.
+    """Split events into training events and questions.
 
     Args:
         interactions: All events.
@@ -71,9 +71,9 @@ def split_events(interactions: Interactions, name: str, where: object) -> LeaveO
 
 
 def leaked_questions(asked: Interactions, questions: Split, learned: Interactions, fitted: LeaveOneOut) -> int:
-    """How many questions have an answer that a fit has learned from or chosen its weights by.
+    """Number of questions whose target is in a fit's training or validation events.
 
-    An event is the same when user, item and time are; of several that are alike, as many are the same as the fit had.
+    Events are equal if user, item and time are; duplicates are matched one to one.
 
     Args:
         asked: All events the questions were taken from, of the same catalogue as `learned`.
@@ -102,7 +102,7 @@ def leaked_questions(asked: Interactions, questions: Split, learned: Interaction
 
 
 def first_moment(asked: Interactions, questions: Split) -> int:
-    """Time of the earliest answer, in seconds since 1970."""
+    """Time of the earliest target, in seconds since 1970."""
     lengths_Q = np.array([len(history) for history in questions.histories])
     return int(asked.times_E[asked.offsets_U[:-1][questions.users_U] + lengths_Q].min())
 

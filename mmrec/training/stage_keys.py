@@ -1,8 +1,7 @@
-"""Keys of the stages of a fit: hashes of what a stage reads, so that its result is found again while that is the same.
+"""Cache keys of the stages of a fit: hashes of their inputs.
 
-A key is of the content itself (texts as the encoder gets them, bytes of pictures, events as catalogue rows) and not of
-the files it came from: a table that is written anew with the same words in it changes no key. Knows nothing about what
-the stages do.
+A key hashes the content (texts as the encoder gets them, bytes of pictures, events as catalogue rows) and not the
+files: rewriting a table with the same content changes no key. Knows nothing about what the stages do.
 """
 
 from __future__ import annotations
@@ -48,8 +47,7 @@ def texts_digest(texts: Sequence[str], has_words_N: npt.NDArray[np.bool_]) -> st
 def pictures_digest(refs: Sequence[str], pictures: PictureStore, progress: Progress = NO_PROGRESS) -> str:
     """Hash of the bytes of every item's picture, in the order of the items. 64 hex digits.
 
-    Reading them all costs about a hundredth of encoding them, and a picture that was copied, touched or unpacked again
-    is the same picture.
+    Reading costs about a hundredth of encoding, and a copied or unpacked picture keeps its hash.
     """
 
     def one(ref: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The work folder of a fit: results of finished stages, each beside the key of what it was made from.
+"""The work folder of a fit: results of finished stages with the keys of their inputs.
 
 One result a stage. A stage whose key is the same finds its result; one whose key has changed makes its own and then
 takes the old one's place, whatever the keys of the other stages are. Knows nothing about what the stages do.
@@ -69,7 +69,7 @@ class WorkFolder:
         try:
             found = read(path)
         except (BundleError, SafetensorError, OSError, ValueError):
-            # Not ours to trust: a disk that lost a write. Making it again costs time, not correctness.
+            # A damaged file is made again.
             path.unlink()
             return None
         self._progress.start(f"kept from an earlier fit: {name}")
@@ -77,7 +77,7 @@ class WorkFolder:
         return found
 
     def store(self, name: str, key: str, write: Callable[[Path], object]) -> None:
-        """Let `write` fill the file of a stage's result; then what the stage came to with another key is removed."""
+        """Store a stage's result with `write`, and remove its results with other keys."""
         path = self._path(name, key)
         self.folder.mkdir(parents=True, exist_ok=True)
         replace_file(path, write)
@@ -99,7 +99,7 @@ class WorkFolder:
         return WorkFolder(self.folder / name, self._progress)
 
     def tidy(self) -> None:
-        """Remove what a run that was killed has left half-written; for whoever alone writes here."""
+        """Remove partial files of a killed run; only for the single writer."""
         for left in self.folder.rglob(".*.tmp"):
             left.unlink(missing_ok=True)
 

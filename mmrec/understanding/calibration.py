@@ -1,7 +1,7 @@
-"""Scores into probabilities that can be believed: a temperature, fitted and measured on rows of known answer.
+"""Calibrates scores into probabilities with a temperature, fitted and measured on rows with known labels.
 
-Works on arrays of scores; knows nothing about labels and items. Rows that belong together (copies, items of one title)
-are kept on one side of the division between fitting and measuring, or the figures would be too good.
+Works on arrays of scores; knows nothing about labels and items. Rows of one group (copies, items with one title) are
+all fitted on or all measured on, since otherwise the results would be too good.
 """
 
 # Axes: N rows, L labels
@@ -19,14 +19,14 @@ from mmrec.errors import InvalidArgumentError
 
 Floats = npt.NDArray[np.float32]
 
-_COLDEST, _HOTTEST = 1e-3, 1e2
-_MOST_SCORES = 20_000_000
-_LEAST_PROBABILITY = 1e-12
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 1e-3, 1e2
+_MAX_SCORES = 20_000_000
+_MIN_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A temperature and how good the probabilities are with it, on rows that it was not fitted on.
+    """A temperature, and the quality of its probabilities on rows that it was not fitted on.
 
     Attributes:
         temperature: What scores are divided by before the softmax, above 0.
@@ -63,13 +63,13 @@ def log_loss(probabilities_NL: npt.NDArray[np.floating], targets_N: npt.NDArray[
     if not len(targets_N):
         return 0.0
     right_N = np.asarray(probabilities_NL, np.float64)[np.arange(len(targets_N)), targets_N]
-    return float(-np.log(np.maximum(right_N, _LEAST_PROBABILITY)).mean())
+    return float(-np.log(np.maximum(right_N, _MIN_PROBABILITY)).mean())
 
 
 def expected_calibration_error(
     confidences_N: npt.NDArray[np.floating], right_N: npt.NDArray[np.bool_], bins: int = 15
 ) -> float:
-    """How far confidence is from accuracy on average.
+    """Average distance of confidence from accuracy.
 
     Rows are put into bins of equal width by confidence; the difference between a bin's mean confidence and its share of
     right answers is weighted by its rows (Guo et al. 2017, arXiv:1706.04599).
@@ -86,8 +86,8 @@ def expected_calibration_error(
 
 
 def best_temperature(scores_NL: npt.NDArray[np.floating], targets_N: npt.NDArray[np.int64]) -> float:
-    """The temperature of least log-loss on these rows, by a one-dimensional search."""
-    most = max(1, _MOST_SCORES // max(1, scores_NL.shape[1]))
+    """The temperature with the least log-loss on these rows, by a bounded one-dimensional search."""
+    most = max(1, _MAX_SCORES // max(1, scores_NL.shape[1]))
     if len(scores_NL) > most:
         chosen = np.linspace(0, len(scores_NL) - 1, most).astype(np.int64)
         scores_NL, targets_N = scores_NL[chosen], targets_N[chosen]
@@ -96,7 +96,10 @@ def best_temperature(scores_NL: npt.NDArray[np.floating], targets_N: npt.NDArray
         return log_loss(softmax(scores_NL, float(np.exp(log_temperature))), targets_N)
 
     found = minimize_scalar(
-        loss, bounds=(float(np.log(_COLDEST)), float(np.log(_HOTTEST))), method="bounded", options={"xatol": 1e-3}
+        loss,
+        bounds=(float(np.log(_MIN_TEMPERATURE)), float(np.log(_MAX_TEMPERATURE))),
+        method="bounded",
+        options={"xatol": 1e-3},
     )
     return float(np.exp(found.x))
 
@@ -113,8 +116,8 @@ def fit_temperature(
     Args:
         scores_NL: Of every row with every label. Shape: (N, L).
         targets_N: The right label, or -1 where it is not known; such rows are left out. Shape: (N,).
-        groups_N: What rows belong together; None: none do. Length N.
-        seed: Of the division.
+        groups_N: Group of each row; None: every row is its own group. Length N.
+        seed: Seed of the division into halves.
 
     Raises:
         InvalidArgumentError: shapes do not fit, or fewer than two groups have a known label.
@@ -161,10 +164,10 @@ def grouped_folds(groups_N: Sequence[Hashable], folds: int, *, seed: int) -> npt
     group_N = np.fromiter((names[name] for name in groups_N), np.int64, len(groups_N))
     sizes = np.bincount(group_N)
     fold_of = np.empty(len(names), np.int64)
-    # In random order, each to the fold that has the fewest rows: no large group can unbalance them by more than itself.
-    filled = np.zeros(folds, np.int64)
+    # In random order, each to the fold with the fewest rows, so that sizes differ by at most the largest group.
+    fold_sizes = np.zeros(folds, np.int64)
     for group in order:
-        fold = int(filled.argmin())
+        fold = int(fold_sizes.argmin())
         fold_of[group] = fold
-        filled[fold] += sizes[group]
+        fold_sizes[fold] += sizes[group]
     return fold_of[group_N]

@@ -1,19 +1,18 @@
-"""Items that are one product twice: near-identical pictures, near-identical words, or both.
+"""Finds duplicate items: near-identical pictures, near-identical words, or both.
 
 Works on frozen vectors of pictures and words, on the words themselves, and where there are thumbnails on pixels; knows
 nothing about encoders and files. Candidates are the nearest neighbours by picture, by words and by both together, found
-by `mmrec.understanding.vector_index`, so the work grows with the catalogue and not with its square. A candidate pair is
-then judged:
+by `mmrec.understanding.vector_index`, so the work is not quadratic in the catalogue. A candidate pair is then scored:
 
-- Both have a picture, and thumbnails are at hand: one is laid over the other (`mmrec.understanding.picture_match`).
-  They are one product when what is left is at most `max_difference` grey levels where the words are the same, down to
-  half of that where they have little in common.
-- Both have a picture, without thumbnails: the cosine of the picture vectors decides, against thresholds read off the
-  catalogue itself. Pictures of items whose words have little in common show how near different products come.
+- Both have a picture and a thumbnail: the thumbnails are aligned (`mmrec.understanding.picture_match`). The items are
+  duplicates if the difference is at most `max_difference` grey levels where the words are the same, down to half of
+  that where the words have little in common.
+- Both have a picture, without thumbnails: the cosine of the picture vectors decides. Its thresholds come from the
+  catalogue: items with different words show how similar pictures of different products are.
 - One has no picture: the words must be nearly the same.
 
-Texts that each have a number which the other lacks (shade 03 and 05) exclude a pair in every case. Pairs join
-into groups strongest first, and two groups join only if half of the pairs between them hold: no chain of look-alikes.
+A pair is excluded if each text has a number that the other lacks (shade 03 and 05). Pairs are joined into groups,
+strongest first; two groups join only if half of the pairs between them are linked, which prevents chains.
 """
 
 # Axes: N items, P pairs, I picture dimensions, T words dimensions, K neighbours, H height, W width
@@ -48,25 +47,25 @@ _FALSE_PER_1000 = 5.0
 _JOIN_SHARE = 0.5
 _QUERIES_AT_ONCE = 8_192
 _PICTURES_AT_ONCE = 1_024
-_CUTTING_NEIGHBOURS = 2
+_CROP_NEIGHBOURS = 2
 _PAIRS_AT_ONCE = 16_384
-_CLOSE_WORDS = (5, 22.0)
-_CLOSE_ANYHOW = (2, 8.0)
-"""Of an item's pairs, how many are compared closely and up to which rough difference: where words agree, and not."""
+_CLOSE_IF_WORDS_AGREE = (5, 22.0)
+_CLOSE_OTHERWISE = (2, 8.0)
+"""Pairs of an item that are aligned, and their largest coarse difference: where the words agree, and otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateConfig:
-    """What counts as a duplicate.
+    """Thresholds for duplicates.
 
     Attributes:
-        min_picture: Cosine of picture vectors from which on pictures are near-identical regardless of the texts, above
-        0 to     1; None: read off the catalogue. Not used for pairs with thumbnails.
-        max_difference: Grey levels that may be left when thumbnails are laid over each other and words are the same, 0
-            to 255; half as many where they do not. See `PictureMatcher.match`.
-        neighbours: Nearest neighbours of each item that are looked at, by each of the three searches, at least 1.
+        min_picture: Cosine of picture vectors from which on pictures are near-identical regardless of the texts, in
+            (0, 1]; None: estimated from the catalogue. Not used for pairs with thumbnails.
+        max_difference: Largest difference of aligned thumbnails in grey levels where the words are the same, 0 to 255;
+            half of it where they have little in common. See `PictureMatcher.match`.
+        neighbours: Nearest neighbours of each item in each of the three searches, at least 1.
         max_group: Most items of a group, at least 2.
-        seed: Of the search for neighbours.
+        seed: Seed of the neighbour search.
     """
 
     min_picture: float | None = None
@@ -93,14 +92,14 @@ class DuplicateConfig:
 
 
 class DuplicateFeatures(NamedTuple):
-    """What is known of the items.
+    """Features of the items.
 
     Attributes:
         image_NI: Picture vectors of an encoder, unit rows, zero rows where there is no picture. Shape: (N, I), float32.
         text_NT: Words vectors, likewise. Shape: (N, T), float32.
-        texts: The words that name an item (its title), empty for none; None: not at hand. Length N.
+        texts: Words that name an item (its title), empty for none; None: not available. Length N.
         pixels_N3HW: Thumbnails, `THUMBNAIL_SIDE` pixels a side; may be a memory map. Rows of items without a picture
-            are not read. None: not at hand. Shape: (N, 3, H, W), uint8.
+            are not read. None: not available. Shape: (N, 3, H, W), uint8.
     """
 
     image_NI: Floats
@@ -115,10 +114,10 @@ class DuplicateGroup:
 
     Attributes:
         rows: At least two, ascending.
-        similarity: Lowest of the links that hold the group together: cosine of pictures, or, where one has none, the
-            share of words in common. 0 to 1.
-        difference: Most grey levels left in a link compared by thumbnails; None without one.
-        by: What the links rest on.
+        similarity: Lowest similarity of the links of the group: cosine of pictures, or, where one has none, the share
+            of words in common. 0 to 1.
+        difference: Largest difference in grey levels of a link compared by thumbnails; None without one.
+        by: Whether the links depend on pictures, words or both.
     """
 
     rows: tuple[int, ...]
@@ -129,16 +128,16 @@ class DuplicateGroup:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateThresholds:
-    """What decided, and why.
+    """The thresholds that were used, and where they come from.
 
     Attributes:
-        picture_same: Cosine of pictures from which on the words do not matter.
-        picture_close: Cosine of pictures from which on it is enough that the words agree.
+        picture_same: Cosine of pictures from which on the pair is linked regardless of the words.
+        picture_close: Cosine of pictures from which on the pair is linked if the words agree.
         max_difference: Grey levels for pairs with thumbnails and the same words.
         words_agree: Share of words in common (or cosine, without texts) from which on words agree.
         words_same: The same for pairs of which one has no picture.
-        expected_false_per_1000: Items of 1,000 expected to have a different product's picture beyond `picture_same`.
-        why: All of it in words.
+        expected_false_per_1000: Items of 1,000 expected to have a different product's picture above `picture_same`.
+        why: All of it as a sentence.
     """
 
     picture_same: float
@@ -155,9 +154,9 @@ class Duplicates:
     """Duplicates of a catalogue.
 
     Attributes:
-        groups: Most alike first.
-        thresholds: What decided.
-        compared: Pairs that were judged.
+        groups: Most similar first.
+        thresholds: See `DuplicateThresholds`.
+        compared: Number of scored pairs.
     """
 
     groups: tuple[DuplicateGroup, ...]
@@ -166,7 +165,7 @@ class Duplicates:
 
 
 class _Pairs(NamedTuple):
-    """Candidate pairs, first below second, and what is known of each."""
+    """Candidate pairs, first below second, with the features of each."""
 
     first_P: Rows
     second_P: Rows
@@ -176,7 +175,7 @@ class _Pairs(NamedTuple):
     """Share of words in common, or cosine without texts; 0 where one has none."""
     agree_P: Flags
     same_P: Flags
-    silent_P: Flags
+    no_words_P: Flags
     contradict_P: Flags
 
 
@@ -186,28 +185,28 @@ def find_duplicates(
     """Find the groups of items that are one product.
 
     Args:
-        features: What is known of the items.
+        features: Features of the items.
         config: See `DuplicateConfig`.
-        progress: Reports how far it is.
+        progress: Reports every search.
 
     Raises:
         InvalidArgumentError: shapes do not fit, or vectors are not unit or zero rows.
     """
     config = config or DuplicateConfig()
-    features = _checked(features)
-    judge = _Judge(features, config)
-    first_P, second_P = _candidates(features, judge.matcher, config, progress)
-    pairs = judge.look_at(first_P, second_P)
-    thresholds = judge.settle(pairs)
+    features = _check_features(features)
+    scorer = _PairScorer(features, config)
+    first_P, second_P = _candidates(features, scorer.matcher, config, progress)
+    pairs = scorer.compare(first_P, second_P)
+    thresholds = scorer.fit_thresholds(pairs)
     progress.start("comparing pairs")
-    strength_P = judge.strengths(pairs)
+    strength_P = scorer.strengths(pairs)
     progress.finish(f"{len(first_P):,} pairs compared")
-    groups = _groups(judge, pairs, strength_P, config.max_group)
+    groups = _groups(scorer, pairs, strength_P, config.max_group)
     return Duplicates(groups, thresholds, len(first_P))
 
 
-class _Judge:
-    """Decides which pairs are one product, with a score."""
+class _PairScorer:
+    """Scores pairs of items by the probability that they are one product."""
 
     def __init__(self, features: DuplicateFeatures, config: DuplicateConfig) -> None:
         self._features = features
@@ -221,8 +220,8 @@ class _Judge:
         self._same, self._close = 1.0, 1.0
         self.difference: dict[tuple[int, int], float] = {}
 
-    def look_at(self, first_P: Rows, second_P: Rows) -> _Pairs:
-        """Everything but pixels."""
+    def compare(self, first_P: Rows, second_P: Rows) -> _Pairs:
+        """All features of pairs except pixels."""
         features = self._features
         picture_P = _cosines(features.image_NI, first_P, second_P)
         picture_P[~(self._has_image_N[first_P] & self._has_image_N[second_P])] = np.nan
@@ -234,14 +233,14 @@ class _Judge:
             words_P, contradict_P = self._words.match(first_P, second_P)
             agree_P = (words_P >= _WORDS_AGREE) | (cosine_P >= _COSINE_AGREE)
             same_P = words_P >= _WORDS_SAME
-        # Without words there is nothing to disagree with.
-        silent_P = ~(self._has_text_N[first_P] & self._has_text_N[second_P])
+        # Missing words do not disagree.
+        no_words_P = ~(self._has_text_N[first_P] & self._has_text_N[second_P])
         return _Pairs(
-            first_P, second_P, picture_P, words_P, agree_P | silent_P, same_P & ~silent_P, silent_P, contradict_P
+            first_P, second_P, picture_P, words_P, agree_P | no_words_P, same_P & ~no_words_P, no_words_P, contradict_P
         )
 
-    def settle(self, pairs: _Pairs) -> DuplicateThresholds:
-        """Read the thresholds off the pairs of items whose words have little in common."""
+    def fit_thresholds(self, pairs: _Pairs) -> DuplicateThresholds:
+        """Estimate the thresholds from pairs whose words have little in common."""
         config = self._config
         with_texts = self._words is not None
         differ_P = pairs.words_P < (_WORDS_DIFFER if with_texts else _COSINE_DIFFER)
@@ -284,8 +283,8 @@ class _Judge:
             why=why,
         )
 
-    def strengths(self, pairs: _Pairs, *, all_closely: bool = False) -> Floats:
-        """How sure it is that a pair is one product, above 0 to 2; 0: it is not. Shape: (P,), float32."""
+    def strengths(self, pairs: _Pairs, *, compare_all: bool = False) -> Floats:
+        """Score of each pair in (0, 2], 0 for pairs that are not duplicates. Shape: (P,), float32."""
         pictured_P = ~np.isnan(pairs.picture_P)
         strength_P = np.zeros(len(pairs.first_P), np.float32)
         by_words_P = ~pictured_P & pairs.same_P
@@ -294,27 +293,27 @@ class _Judge:
             near_P = pictured_P & ((pairs.picture_P >= self._same) | ((pairs.picture_P >= self._close) & pairs.agree_P))
             strength_P[near_P] = np.maximum(pairs.picture_P[near_P], 1e-3)
         else:
-            difference_P = self._differences(self.matcher, pairs, pictured_P & ~pairs.contradict_P, all_closely)
+            difference_P = self._differences(self.matcher, pairs, pictured_P & ~pairs.contradict_P, compare_all)
             # The more the words have in common, the more the pictures may differ.
             more_P = np.clip((pairs.words_P - self._agree) / (self._alike - self._agree), 0.0, 1.0)
-            more_P[pairs.silent_P] = 1.0
+            more_P[pairs.no_words_P] = 1.0
             allowed_P = self._config.max_difference * (0.5 + 0.5 * more_P)
             near_P = difference_P <= allowed_P
             strength_P[near_P] = 2.0 - difference_P[near_P] / NOT_ALIGNED
         strength_P[pairs.contradict_P] = 0.0
         return strength_P
 
-    def _differences(self, matcher: PictureMatcher, pairs: _Pairs, worth_P: Flags, all_closely: bool) -> Floats:
-        """Grey levels left of the pairs that are worth it; infinite for the others. Shape: (P,), float32."""
+    def _differences(self, matcher: PictureMatcher, pairs: _Pairs, wanted_P: Flags, compare_all: bool) -> Floats:
+        """Difference in grey levels of the wanted pairs; infinite for the others. Shape: (P,), float32."""
         found_P = np.full(len(pairs.first_P), np.inf, np.float32)
-        for chosen_P, (worth, give_up) in (
-            (worth_P & pairs.agree_P, _CLOSE_WORDS),
-            (worth_P & ~pairs.agree_P, _CLOSE_ANYHOW),
+        for chosen_P, (max_close, give_up) in (
+            (wanted_P & pairs.agree_P, _CLOSE_IF_WORDS_AGREE),
+            (wanted_P & ~pairs.agree_P, _CLOSE_OTHERWISE),
         ):
             rows = np.flatnonzero(chosen_P)
-            many = len(rows) if all_closely else worth
+            many = len(rows) if compare_all else max_close
             first_P, second_P = pairs.first_P[rows], pairs.second_P[rows]
-            found_P[rows] = matcher.match(first_P, second_P, worth=many, give_up=give_up)
+            found_P[rows] = matcher.match(first_P, second_P, max_close=many, give_up=give_up)
             kept = found_P[rows] <= self._config.max_difference
             links = zip(first_P[kept].tolist(), second_P[kept].tolist(), strict=True)
             self.difference.update(zip(links, found_P[rows][kept].tolist(), strict=True))
@@ -324,7 +323,7 @@ class _Judge:
 # --- candidates -------------------------------------------------------------------------------------------------------
 
 
-def _checked(features: DuplicateFeatures) -> DuplicateFeatures:
+def _check_features(features: DuplicateFeatures) -> DuplicateFeatures:
     image_NI = check_vectors(features.image_NI, "image")
     text_NT = check_vectors(features.text_NT, "text")
     count = len(image_NI)
@@ -339,7 +338,7 @@ def _checked(features: DuplicateFeatures) -> DuplicateFeatures:
 def _candidates(
     features: DuplicateFeatures, matcher: PictureMatcher | None, config: DuplicateConfig, progress: Progress
 ) -> tuple[Rows, Rows]:
-    """Pairs of neighbours by picture, by words, by both together, and by cuttings of thumbnails.
+    """Pairs of neighbours by picture, by words, by both together, and by crops of thumbnails.
 
     Each pair once, first below second.
     """
@@ -366,26 +365,26 @@ def _candidates(
             keys.append(_keys(rows[asked_QK.ravel()], rows[found_QK.ravel()], count))
             progress.advance(len(queries))
         progress.finish()
-        # Copies in great number would hide each other from a few neighbours: each is paired with the next, too.
+        # Many equal vectors would fill the few neighbours, so each is also paired with the next equal one.
         order = np.lexsort(own.T[: min(8, own.shape[1])])
         equal = (own[order[1:]] == own[order[:-1]]).all(axis=1)
         keys.append(_keys(rows[order[:-1][equal]], rows[order[1:][equal]], count))
     if matcher is not None and len(matcher.rows) > 1:
-        keys.append(_by_cuttings(matcher, count, config, progress))
+        keys.append(_crop_candidates(matcher, count, config, progress))
     pairs = np.unique(np.concatenate(keys))
     return pairs // max(count, 1), pairs % max(count, 1)
 
 
-def _by_cuttings(matcher: PictureMatcher, count: int, config: DuplicateConfig, progress: Progress) -> Rows:
-    """Pairs of a picture and the pictures nearest to it or a cutting of it, as keys."""
+def _crop_candidates(matcher: PictureMatcher, count: int, config: DuplicateConfig, progress: Progress) -> Rows:
+    """Pairs of a picture and the pictures nearest to it or to one of its crops, as keys."""
     rows = matcher.rows
     index = build_vector_index(matcher.sketches(rows), _search_config(config), progress)
     progress.start("neighbours by cuttings", len(rows), "pictures")
     keys = [np.zeros(0, np.int64)]
     for at in range(0, len(rows), _PICTURES_AT_ONCE):
         asked = rows[at : at + _PICTURES_AT_ONCE]
-        queries = matcher.sketches(asked, cut=True)
-        found_QK = index.search(queries, _CUTTING_NEIGHBOURS + 1).rows_QK
+        queries = matcher.sketches(asked, crops=True)
+        found_QK = index.search(queries, _CROP_NEIGHBOURS + 1).rows_QK
         each = len(queries) // len(asked)
         asked_QK = np.broadcast_to(np.repeat(asked, each)[:, None], found_QK.shape)
         keys.append(_keys(asked_QK.ravel(), rows[found_QK.ravel()], count))
@@ -424,19 +423,19 @@ def _best_per_item(pairs: _Pairs, values_P: Floats, chosen_P: Flags, count: int)
 # --- groups -----------------------------------------------------------------------------------------------------------
 
 
-def _groups(judge: _Judge, pairs: _Pairs, strength_P: Floats, max_group: int) -> tuple[DuplicateGroup, ...]:
-    """Join the pairs that hold, strongest first; of equal ones the lower rows first."""
-    held = np.flatnonzero(strength_P > 0)
-    held = held[np.lexsort((pairs.second_P[held], pairs.first_P[held], -strength_P[held]))]
+def _groups(scorer: _PairScorer, pairs: _Pairs, strength_P: Floats, max_group: int) -> tuple[DuplicateGroup, ...]:
+    """Join linked pairs, strongest first; of equal ones the lower rows first."""
+    linked = np.flatnonzero(strength_P > 0)
+    linked = linked[np.lexsort((pairs.second_P[linked], pairs.first_P[linked], -strength_P[linked]))]
     holds = {
         (first, second)
-        for first, second in zip(pairs.first_P[held].tolist(), pairs.second_P[held].tolist(), strict=True)
+        for first, second in zip(pairs.first_P[linked].tolist(), pairs.second_P[linked].tolist(), strict=True)
     }
-    judged = {(first, second) for first, second in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)}
+    scored = {(first, second) for first, second in zip(pairs.first_P.tolist(), pairs.second_P.tolist(), strict=True)}
     group_of: dict[int, int] = {}
     members: dict[int, list[int]] = {}
     links: dict[int, list[int]] = {}
-    for place in held.tolist():
+    for place in linked.tolist():
         first, second = int(pairs.first_P[place]), int(pairs.second_P[place])
         one, two = group_of.get(first), group_of.get(second)
         left = [first] if one is None else members[one]
@@ -444,7 +443,7 @@ def _groups(judge: _Judge, pairs: _Pairs, strength_P: Floats, max_group: int) ->
         if one is not None and one == two:
             links[one].append(place)
             continue
-        if len(left) + len(right) > max_group or not _belong(judge, left, right, holds, judged):
+        if len(left) + len(right) > max_group or not _can_join(scorer, left, right, holds, scored):
             continue
         target = min(first, second) if one is None and two is None else one if one is not None else two
         assert target is not None
@@ -463,36 +462,40 @@ def _groups(judge: _Judge, pairs: _Pairs, strength_P: Floats, max_group: int) ->
         members[target], links[target] = joined, together
         for row in joined:
             group_of[row] = target
-    found = [_described(judge, pairs, members[name], links[name]) for name in members]
+    found = [_describe_group(scorer, pairs, members[name], links[name]) for name in members]
     return tuple(sorted(found, key=lambda group: (-group.similarity, group.rows)))
 
 
-def _belong(
-    judge: _Judge, left: list[int], right: list[int], holds: set[tuple[int, int]], judged: set[tuple[int, int]]
+def _can_join(
+    scorer: _PairScorer, left: list[int], right: list[int], holds: set[tuple[int, int]], scored: set[tuple[int, int]]
 ) -> bool:
-    """Whether at least half of the pairs between two groups hold; pairs that were no candidates are judged now."""
+    """Whether at least half of the pairs between two groups are linked; missing pairs are scored now."""
     between = [(min(one, two), max(one, two)) for one in left for two in right]
-    new = np.array([pair for pair in between if pair not in judged], np.int64).reshape(-1, 2)
+    new = np.array([pair for pair in between if pair not in scored], np.int64).reshape(-1, 2)
     if len(new):
-        strength = judge.strengths(judge.look_at(new[:, 0], new[:, 1]), all_closely=True)
-        judged.update((int(one), int(two)) for one, two in new.tolist())
+        strength = scorer.strengths(scorer.compare(new[:, 0], new[:, 1]), compare_all=True)
+        scored.update((int(one), int(two)) for one, two in new.tolist())
         holds.update(
             (int(one), int(two)) for (one, two), value in zip(new.tolist(), strength, strict=True) if value > 0
         )
     return sum(pair in holds for pair in between) >= _JOIN_SHARE * len(between)
 
 
-def _described(judge: _Judge, pairs: _Pairs, rows: list[int], links: list[int]) -> DuplicateGroup:
+def _describe_group(scorer: _PairScorer, pairs: _Pairs, rows: list[int], links: list[int]) -> DuplicateGroup:
     picture = pairs.picture_P[links]
     pictured = ~np.isnan(picture)
     similarity = np.where(pictured, picture, pairs.words_P[links])
     differences = [
-        judge.difference[pair]
+        scorer.difference[pair]
         for pair in zip(pairs.first_P[links].tolist(), pairs.second_P[links].tolist(), strict=True)
-        if pair in judge.difference
+        if pair in scorer.difference
     ]
     by: By = (
-        "words" if not pictured.any() else "both" if pairs.agree_P[links].all() and _worded(pairs, links) else "picture"
+        "words"
+        if not pictured.any()
+        else "both"
+        if pairs.agree_P[links].all() and _share_words(pairs, links)
+        else "picture"
     )
     return DuplicateGroup(
         rows=tuple(rows),
@@ -502,6 +505,6 @@ def _described(judge: _Judge, pairs: _Pairs, rows: list[int], links: list[int]) 
     )
 
 
-def _worded(pairs: _Pairs, links: list[int]) -> bool:
-    """Whether words had a say in every link."""
+def _share_words(pairs: _Pairs, links: list[int]) -> bool:
+    """Whether the items of every link share words."""
     return bool((pairs.words_P[links] > 0).all())

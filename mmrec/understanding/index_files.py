@@ -1,8 +1,7 @@
-"""A vector index on disk: a JSON description, and for approximate kinds a faiss file that it vouches for.
+"""A vector index on disk: a JSON description, and for approximate kinds a faiss file with its hash.
 
-Knows nothing about searching. A faiss file names the sizes of what it holds, and a reader that believes it allocates
-them. So faiss sees a file only when its length and SHA-256 are those in the description, and is not allowed to allocate
-more than the file is long.
+Knows nothing about searching. A faiss file declares the sizes of its parts, and faiss allocates them unchecked. So it
+reads a file only if its size and SHA-256 are those in the description, and may not allocate more than the file's size.
 """
 
 from __future__ import annotations
@@ -28,29 +27,29 @@ Kind = Literal["exact", "hnsw", "ivf"]
 
 _FORMAT = 1
 _KINDS = {"exact": (), "hnsw": ("degree", "effort"), "ivf": ("effort", "lists")}
-_MOST_JSON_BYTES = 1_000_000
-_LITTLE_ROOM_BYTES = 1 << 20
+_MAX_JSON_BYTES = 1_000_000
+_DISK_FULL_BYTES = 1 << 20
 _REMEDY = "build the index again"
 _limit_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class IndexDescription:
-    """What an index is, and what was measured when it was built.
+    """Kind and parameters of an index, and what was measured when it was built.
 
     Attributes:
         kind: ``exact``, ``hnsw`` or ``ivf``.
         items: Vectors in it.
         dimension: Their length.
-        parameters: Of the kind: ``effort`` (HNSW: candidates kept while walking; IVF: lists looked into), ``degree``
+        parameters: Of the kind: ``effort`` (HNSW: efSearch; IVF: nprobe), ``degree``
             (HNSW), ``lists`` (IVF).
         recall: Share of the exact ten nearest that a search finds, mean over the measured queries; 1 when exact.
-        target_recall: What it had to reach.
+        target_recall: The recall it was tuned for.
         measured_queries: Queries it was measured on; 0 when exact.
         build_seconds: Wall time of building and measuring.
         index_bytes_per_item: Memory of the index beside the vectors.
         bytes_per_item: The same with the vectors.
-        why: Why it is of this kind, in a sentence.
+        why: Reason for this kind, as a sentence.
     """
 
     kind: Kind
@@ -84,8 +83,8 @@ def _write_faiss(path: Path, index: Any) -> None:
     try:
         faiss.write_index(index, str(path))
     except RuntimeError as err:
-        # faiss reports that a write failed, but not the reason.
-        full = shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES
+        # faiss does not report why a write failed.
+        full = shutil.disk_usage(path.parent).free < _DISK_FULL_BYTES
         number = errno.ENOSPC if full else errno.EIO
         raise OSError(number, os.strerror(number), str(path)) from err
 
@@ -95,11 +94,11 @@ def read_index(folder: Path, name: str, items: int, dimension: int) -> tuple[Ind
 
     Raises:
         NotFoundError: there is no description of this name.
-        BundleError: a file is damaged, or is of other vectors.
+        BundleError: a file is damaged, or belongs to other vectors.
     """
     path = folder / f"{name}.json"
     document = _read_document(path)
-    description = _described(path, document)
+    description = _parse_description(path, document)
     if (description.items, description.dimension) != (items, dimension):
         raise BundleError(
             f"{path} describes {description.items:,} vectors of {description.dimension} dimensions, and there are "
@@ -113,7 +112,7 @@ def read_index(folder: Path, name: str, items: int, dimension: int) -> tuple[Ind
 def _read_document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            data = file.read(_MOST_JSON_BYTES)
+            data = file.read(_MAX_JSON_BYTES)
     except FileNotFoundError as err:
         raise NotFoundError(f"there is no index description {str(path)!r}; {_REMEDY}") from err
     except OSError as err:
@@ -127,7 +126,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _described(path: Path, document: dict[str, Any]) -> IndexDescription:
+def _parse_description(path: Path, document: dict[str, Any]) -> IndexDescription:
     try:
         kind = document["kind"]
         parameters = {str(key): _whole(value) for key, value in document["parameters"].items()}
@@ -162,8 +161,8 @@ def _finite(value: Any) -> float:
     return float(value)
 
 
-def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
-    wanted = (vouched.get("bytes"), vouched.get("sha256")) if isinstance(vouched, dict) else (None, None)
+def _read_faiss(path: Path, recorded: Any, description: IndexDescription) -> Any:
+    wanted = (recorded.get("bytes"), recorded.get("sha256")) if isinstance(recorded, dict) else (None, None)
     try:
         size = path.stat().st_size
         found = (size, _digest(path) if size == wanted[0] else "")
@@ -174,7 +173,7 @@ def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
             f"{path} is not the file that was written with its description (size or hash differ); {_REMEDY}"
         )
     try:
-        with _limited(size):
+        with _allocation_limit(size):
             index: Any = faiss.read_index(str(path))
     except RuntimeError as err:
         raise BundleError(f"{path} is not a readable faiss index; {_REMEDY}") from err
@@ -191,8 +190,8 @@ def _read_faiss(path: Path, vouched: Any, description: IndexDescription) -> Any:
 
 
 @contextmanager
-def _limited(size: int) -> Iterator[None]:
-    """While reading, no part may be larger than the whole file. Older versions of faiss have no such limit."""
+def _allocation_limit(size: int) -> Iterator[None]:
+    """Limit a part to the size of the whole file while reading. Older versions of faiss have no such limit."""
     if not hasattr(faiss, "set_deserialization_vector_byte_limit"):
         yield
         return

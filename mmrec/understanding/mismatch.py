@@ -1,9 +1,9 @@
-"""Items whose picture and words disagree: a shoe described as a lamp, a picture uploaded to the wrong item.
+"""Finds items whose picture and words disagree: a shoe described as a lamp, a picture uploaded to the wrong item.
 
-Works on picture-only and words-only vectors of the shared space. A cosine alone does not say whether two things agree:
-short words are near everything, and a plain background is near nothing. So an item's picture is compared with other
-pictures under the same words, and its words with other words for the same picture: `fit` is the share of random others
-that fit worse, 1 for a pair that belongs together, 0.5 for one put together by chance. Worst first means lowest fit.
+Works on picture-only and words-only vectors of the shared space. A cosine alone is not comparable between items: short
+words are near everything, and a plain background is near nothing. So an item's picture is compared with other pictures
+for the same words, and its words with other words for the same picture: `fit` is the share of random others that fit
+worse, near 1 for a matching pair, 0.5 for a random one. The lowest fit comes first.
 """
 
 # Axes: N items, B items with both, S sampled others, D shared dimensions, M items returned
@@ -24,12 +24,12 @@ _SCORES_AT_ONCE = 2**23
 
 @dataclass(frozen=True, slots=True)
 class MismatchConfig:
-    """How agreement is judged.
+    """How agreement is measured.
 
     Attributes:
         sample: Random others that a picture and its words are compared with, at least 1; all when there are fewer.
             Bounds the work: one million items take a million times this many products.
-        seed: Of the sample.
+        seed: Seed of the sample.
     """
 
     sample: int = 2_000
@@ -80,23 +80,23 @@ def find_mismatches(
     config = config or MismatchConfig()
     image_ND = check_vectors(image_ND, "image")
     text_ND = check_vectors(text_ND, "text", dimension=image_ND.shape[1])
-    there_N = np.asarray(image_ND.any(axis=1))
+    ranked_N = np.asarray(image_ND.any(axis=1))
     if len(image_ND) != len(text_ND):
         raise InvalidArgumentError(
             f"there are {len(image_ND):,} picture vectors and {len(text_ND):,} words vectors; give one row per item",
             field="text",
         )
-    there_N &= text_ND.any(axis=1)
+    ranked_N &= text_ND.any(axis=1)
     if has_both_N is not None:
         has_both_N = np.asarray(has_both_N)
-        if has_both_N.shape != there_N.shape or has_both_N.dtype != np.bool_:
+        if has_both_N.shape != ranked_N.shape or has_both_N.dtype != np.bool_:
             raise InvalidArgumentError(
-                f"has_both has shape {has_both_N.shape} and type {has_both_N.dtype}; it must be {len(there_N):,} "
+                f"has_both has shape {has_both_N.shape} and type {has_both_N.dtype}; it must be {len(ranked_N):,} "
                 "booleans, one per item",
                 field="has_both",
             )
-        there_N &= has_both_N
-    rows_B = np.flatnonzero(there_N)
+        ranked_N &= has_both_N
+    rows_B = np.flatnonzero(ranked_N)
     if not len(rows_B):
         nothing = np.zeros(0, np.float32)
         return Mismatches(rows_B, nothing, nothing, nothing)
@@ -104,36 +104,36 @@ def find_mismatches(
     agreement_B = np.einsum("bd,bd->b", image_BD.astype(np.float64), text_BD.astype(np.float64)).astype(np.float32)
     generator = np.random.default_rng(config.seed)
     sample_S = np.sort(generator.choice(len(rows_B), min(config.sample, len(rows_B)), replace=False))
-    worse_pictures_B = _beaten(text_BD, image_BD[sample_S], sample_S, agreement_B)
-    worse_words_B = _beaten(image_BD, text_BD[sample_S], sample_S, agreement_B)
-    fit_B = ((worse_pictures_B + worse_words_B) / 2).astype(np.float32)
+    picture_fit_B = _share_of_worse(text_BD, image_BD[sample_S], sample_S, agreement_B)
+    words_fit_B = _share_of_worse(image_BD, text_BD[sample_S], sample_S, agreement_B)
+    fit_B = ((picture_fit_B + words_fit_B) / 2).astype(np.float32)
     order_M = np.lexsort((rows_B, agreement_B, fit_B))
     fit_M, agreement_M = fit_B[order_M], agreement_B[order_M]
-    # Equal ones share the place of their first.
+    # Equal items share the place of the first.
     begins_M = np.append(True, (np.diff(fit_M) != 0) | (np.diff(agreement_M) != 0))
     place_M = np.maximum.accumulate(np.where(begins_M, np.arange(len(order_M)), 0))
     percentile_M = (place_M / len(order_M)).astype(np.float32)
     return Mismatches(rows_B[order_M], agreement_M, fit_M, percentile_M)
 
 
-def _beaten(
+def _share_of_worse(
     own_BD: Floats, others_SD: Floats, sample_S: npt.NDArray[np.int64], agreement_B: Floats
 ) -> npt.NDArray[np.float64]:
-    """Share of the sampled others, itself left out, that are less near than the item's own; a tie counts half.
+    """Share of the sampled others, without the item itself, that are less similar; a tie counts half.
 
     Shape: (B,), float64; 0.5 where there is no other.
     """
     is_sampled_B = np.zeros(len(own_BD), np.int64)
     is_sampled_B[sample_S] = 1
-    beaten_B = np.empty(len(own_BD), np.float64)
+    share_B = np.empty(len(own_BD), np.float64)
     step = max(1, _SCORES_AT_ONCE // len(others_SD))
     for at in range(0, len(own_BD), step):
         scores_BS = own_BD[at : at + step] @ others_SD.T
         own_B1 = agreement_B[at : at + step, None]
-        # Copies of one picture tie, but for rounding.
+        # Copies of one picture tie up to rounding.
         near_BS = np.abs(scores_BS - own_B1) <= 1e-5
-        lost = ((scores_BS < own_B1) & ~near_BS).sum(axis=1) + 0.5 * near_BS.sum(axis=1)
+        worse_B = ((scores_BS < own_B1) & ~near_BS).sum(axis=1) + 0.5 * near_BS.sum(axis=1)
         itself = is_sampled_B[at : at + step]
         others = len(others_SD) - itself
-        beaten_B[at : at + step] = np.where(others > 0, (lost - 0.5 * itself) / np.maximum(others, 1), 0.5)
-    return beaten_B
+        share_B[at : at + step] = np.where(others > 0, (worse_B - 0.5 * itself) / np.maximum(others, 1), 0.5)
+    return share_B

@@ -1,8 +1,9 @@
-"""Exact nearest vectors: inner products with every row, and a top k that does not depend on the company.
+"""Exact nearest vectors: inner products with every row, and a top k that does not depend on the batch.
 
 Works on arrays; knows nothing about indexes. A float32 product of matrices rounds differently for one query than for a
-thousand, and differently for equal rows at different places. So it only proposes: everything within rounding of the
-k-th best is scored again, row by row, in float64. Batched therefore equals single, and equal rows have equal scores.
+thousand, and differently for equal rows at different places. So it only selects candidates: everything within
+rounding of the k-th best is scored again, row by row, in float64. Batched therefore equals single, and equal rows have
+equal scores.
 """
 
 # Axes: N vectors, Q queries, D dimensions, K results, M candidates
@@ -23,7 +24,7 @@ Rows = npt.NDArray[np.int64]
 Vectors = Floats | Segmented[Floats]
 
 _ROUNDING = 1e-5
-"""More than the float32 products of two unit vectors of thousands of dimensions are ever off by."""
+"""Bound of the rounding error of a float32 product of two unit vectors of thousands of dimensions."""
 _SCORES_AT_ONCE = 2**25
 _ROWS_AT_ONCE = 16_384
 
@@ -55,13 +56,13 @@ def nearest_exactly(
         K is min(k, rows that may be returned).
     """
     rows_M = None if eligible_N is None else np.flatnonzero(eligible_N)
-    among = len(vectors_ND) if rows_M is None else len(rows_M)
-    wanted = min(k, among)
-    found = Neighbours(np.empty((len(queries_QD), wanted), np.int64), np.empty((len(queries_QD), wanted), np.float32))
-    if not wanted or not len(queries_QD):
+    eligible = len(vectors_ND) if rows_M is None else len(rows_M)
+    results = min(k, eligible)
+    found = Neighbours(np.empty((len(queries_QD), results), np.int64), np.empty((len(queries_QD), results), np.float32))
+    if not results or not len(queries_QD):
         return found
     # Gathering rows costs about as much as scoring them: not worth it when most are eligible.
-    gathered_MD = None if rows_M is None or 2 * among > len(vectors_ND) else vectors_ND[rows_M]
+    gathered_MD = None if rows_M is None or 2 * eligible > len(vectors_ND) else vectors_ND[rows_M]
     searched_MD = vectors_ND if gathered_MD is None else gathered_MD
     step = max(1, _SCORES_AT_ONCE // len(searched_MD))
     for at in range(0, len(queries_QD), step):
@@ -70,11 +71,11 @@ def nearest_exactly(
         if gathered_MD is None and eligible_N is not None:
             scores_QM[:, ~eligible_N] = -np.inf
         for place, scores_M in enumerate(scores_QM, start=at):
-            last = np.partition(scores_M, len(scores_M) - wanted)[len(scores_M) - wanted]
+            last = np.partition(scores_M, len(scores_M) - results)[len(scores_M) - results]
             candidates_M = np.flatnonzero(scores_M >= last - _ROUNDING)
             if gathered_MD is not None and rows_M is not None:
                 candidates_M = rows_M[candidates_M]
-            rows_K, scores_K = best_of(vectors_ND, queries_QD[place], candidates_M, wanted)
+            rows_K, scores_K = best_of(vectors_ND, queries_QD[place], candidates_M, results)
             found.rows_QK[place], found.scores_QK[place] = rows_K, scores_K
     return found
 

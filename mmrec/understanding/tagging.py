@@ -1,7 +1,7 @@
-"""Which labels fit an item: zero-shot, by nearness in the space that pictures and words share.
+"""Zero-shot tagging: which labels fit an item, by similarity in the space that pictures and words share.
 
-A label becomes a vector by being put into several templates, encoded as a search and averaged; an item's score is the
-weighted mean of the label's cosine with the vectors there are of the item: fused, picture alone, words alone. A softmax
+A label is put into several templates, which are encoded as queries and averaged; an item's score is the weighted mean
+of the label's cosines with the existing vectors of the item: fused, picture alone, words alone. A softmax
 over the labels makes probabilities of the scores; its temperature is fitted where right labels are known
 (`mmrec.understanding.calibration`). Knows nothing about encoders: the caller brings a function from texts to vectors.
 """
@@ -26,7 +26,7 @@ DEFAULT_TEMPLATES = ("{label}", "a photo of {label}", "{column}: {label}", "a pr
 """Sentences a label is put into. ``{column}`` is the column that the labels belong to; without one, templates that name
 it are left out."""
 DEFAULT_TEMPERATURE = 0.05
-"""Where no right label is known to fit one. Fitted ones lay between 0.03 (140 labels) and 0.09 (7 labels)."""
+"""Used where no labels are known to fit one. Fitted values were between 0.03 (140 labels) and 0.09 (7 labels)."""
 MAX_LABELS = 10_000
 MAX_LABEL_CHARS = 1_000
 LABEL_CHUNK = 64
@@ -42,7 +42,7 @@ _TEXTS_AT_ONCE = 2_048
 
 @dataclass(frozen=True, slots=True)
 class TagWeights:
-    """How much each vector of an item counts; what an item lacks does not count for it.
+    """Weights of an item's vectors; missing vectors are skipped.
 
     The defaults are from held-out columns of a catalogue with short titles: more for the picture helped coarse labels
     (categories) and cost fine ones (colours), which the words name.
@@ -70,7 +70,7 @@ class SharedVectors(NamedTuple):
 
     Attributes:
         fused_ND: Of picture and words. Shape: (N, D), float32, unit rows.
-        image_ND: Of the picture alone, zero rows where there is none; None where not had. Shape: (N, D), float32.
+        image_ND: Of the picture alone, zero rows where there is none; None if not computed. Shape: (N, D), float32.
         text_ND: Of the words alone, likewise. Shape: (N, D), float32.
     """
 
@@ -102,7 +102,7 @@ class Tags(NamedTuple):
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """The label set as given, if it is one.
+    """The label set, checked.
 
     Raises:
         InvalidArgumentError: there are none or more than `MAX_LABELS`; or one is not text, blank, there twice, or
@@ -132,7 +132,7 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
-    """The templates as given, if they are such.
+    """The templates, checked.
 
     Raises:
         InvalidArgumentError: there are none, or one does not hold ``{label}``.
@@ -189,7 +189,7 @@ def label_vectors(
             "every template names {column}, and the labels belong to none; add a template without", field="templates"
         )
     name = column.replace("_", " ")
-    # Filled in by replacing, not by format(): a label may hold braces.
+    # replace() and not format(), since a label may contain braces.
     texts = [
         template.replace("{column}", name).replace("{label}", label.replace("_", " "))
         for label in labels
@@ -262,7 +262,7 @@ def tag_vectors(
 
 
 def _item_vectors(vectors: SharedVectors, dimension: int, weights: TagWeights) -> Floats:
-    """Weighted means of the vectors there are, so that one product with the labels is the mean of the cosines."""
+    """Weighted means of the existing vectors, whose products with the labels are the mean cosines."""
     total_ND: npt.NDArray[np.float32] | None = None
     weight_N1: npt.NDArray[np.float32] | None = None
     for name, part_ND, weight in (

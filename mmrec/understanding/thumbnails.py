@@ -1,4 +1,4 @@
-"""Pictures as small as duplicates are compared at. Knows nothing about items and files."""
+"""Makes the thumbnails on which duplicates are compared. Knows nothing about items and files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 THUMBNAIL_SIDE = 48
-"""Pixels a side of a thumbnail that shows enough: more takes longer and decides no better."""
+"""Pixels a side; larger thumbnails are slower and not more accurate."""
 
 
 def thumbnail(picture: Image) -> npt.NDArray[np.uint8]:

@@ -1,17 +1,17 @@
-"""Nearest vectors of a catalogue of any size: exact as long as that is quick, then approximate with known recall.
+"""Nearest-neighbour search over the vectors of a catalogue: exact while that is fast, else approximate.
 
-The unit of work is a batch of queries; it knows nothing about items and encoders. Measured on one core of an AMD EPYC
+The unit of work is a batch of queries; knows nothing about items and encoders. Measured on one core of an AMD EPYC
 server with 256 dimensions: an exact search takes 0.7 ms among 20,000 vectors and 4 ms among 100,000, and grows with
 their number; an approximate one takes about 0.1 ms among 100,000. So by default
 
 - up to 100,000 vectors are searched exactly (where faiss sees a GPU: up to what fits its memory, there),
 - up to 200,000 by an HNSW graph, which is quick to search and slow to build,
-- beyond by IVF lists, which build in a quarter of the time and grow better.
+- beyond by IVF lists, which build in a quarter of the time and scale better.
 
-Both hold 8-bit copies of the vectors and only propose candidates, which are then scored with the vectors themselves, so
-scores are cosines whichever way they were found. How hard to look is raised until the recall, measured against exact
-search, reaches its target; the figure is kept with the index. A filter never costs results: exactly min(k, eligible)
-come back.
+Both hold 8-bit copies of the vectors and only select candidates, which are then scored with the float32 vectors, so
+scores are always exact cosines. The search effort is raised until the recall, measured against exact search, reaches
+its target; the recall is stored with the index. A filter never reduces the results: exactly min(k, eligible) are
+returned.
 """
 
 # Axes: N vectors, Q queries, D dimensions, K results, M candidates
@@ -39,12 +39,12 @@ from mmrec.understanding.index_files import IndexDescription, Kind, read_index, 
 from mmrec.understanding.nearest import Floats, Neighbours, Vectors, best_of, check_vectors, nearest_exactly
 
 _FAISS: Any = faiss
-"""Its stubs leave out what its loader adds."""
+"""Untyped, because its stubs lack some classes."""
 _RECALL_AT = 10
 _HNSW_DEGREE = 32
 _HNSW_BUILD_EFFORT = 80
 _HNSW_MOST_EFFORT = 16
-"""Walking more than one in this many vectors of a graph takes longer than an exact search."""
+"""An HNSW search over more than one in this many vectors is slower than an exact search."""
 _MOST_GATHERED = 10_000
 _POINTS_PER_LIST = 64
 _GPU_MOST_RESULTS = 2048
@@ -56,14 +56,14 @@ class IndexConfig:
     """How an index is chosen and built.
 
     Attributes:
-        exact_up_to: Up to this many vectors, searches are exact. So are those under a filter that lets no more
-            through, or 10,000: gathering rows takes longer than walking past others.
+        exact_up_to: Up to this many vectors, searches are exact. So are those under a filter with at most as
+            many eligible vectors, or 10,000; beyond that, gathering rows is slower.
         hnsw_up_to: Up to this many, an HNSW graph; beyond, IVF lists.
         target_recall: Share of the ten nearest that must be found, above 0 to 1; effort is raised until it is.
-        least_recall: When even the most effort finds less than this, searches stay exact, 0 to 1.
-        measured_queries: Queries that recall is measured on, at least 1.
+        least_recall: If the highest effort finds less than this, searches stay exact, 0 to 1.
+        measured_queries: Queries for measuring the recall, at least 1.
         gpu: ``auto`` searches exactly on a GPU where faiss sees one that the vectors fit; ``never`` does not.
-        seed: Of training and of the choice of queries.
+        seed: Seed of training and of the choice of queries.
     """
 
     exact_up_to: int = 100_000
@@ -98,8 +98,8 @@ class VectorIndex:
     """An index over vectors. Make one with `build_vector_index` or `load`; searches may come from several threads.
 
     Attributes:
-        vectors_ND: What it searches. Shape: (N, D), float32.
-        description: What it is.
+        vectors_ND: The searched vectors. Shape: (N, D), float32.
+        description: Kind, parameters and recall.
     """
 
     def __init__(
@@ -167,54 +167,54 @@ class VectorIndex:
             eligible = int(np.count_nonzero(eligible_N))
         wanted = min(int(k), eligible)
         few = eligible_N is not None and eligible <= min(self._config.exact_up_to, _MOST_GATHERED)
-        if wanted and not few and self._proposes(wanted, eligible):
-            return self._rescored(queries_QD, wanted, eligible_N, eligible)
+        if wanted and not few and self._uses_candidates(wanted, eligible):
+            return self._search_candidates(queries_QD, wanted, eligible_N, eligible)
         return nearest_exactly(self.vectors_ND, queries_QD, int(k), eligible_N)
 
-    def _proposes(self, wanted: int, eligible: int) -> bool:
-        """Whether candidates are to be had for less than an exact search costs."""
+    def _uses_candidates(self, wanted: int, eligible: int) -> bool:
+        """Whether selecting candidates is cheaper than an exact search."""
         if self._gpu is not None:
-            return _candidates(wanted) <= _GPU_MOST_RESULTS
+            return _candidate_count(wanted) <= _GPU_MOST_RESULTS
         if self._approximate is None:
             return False
         return self.description.kind == "ivf" or self._effort(wanted, eligible) <= len(self) // _HNSW_MOST_EFFORT
 
     def _effort(self, wanted: int, eligible: int) -> int:
-        """How hard to look for this many of those eligible; what was tuned is for ten of all."""
-        # The fewer are eligible, the further away the nearest of them are; and so is the hundredth nearest of all.
+        """Search effort for this many results among the eligible; the tuned effort is for ten of all."""
+        # With fewer eligible vectors, or more results, the results are further away.
         wider = len(self) / max(1, eligible)
-        harder = max(1.0, _candidates(wanted) / _candidates(_RECALL_AT))
+        harder = max(1.0, _candidate_count(wanted) / _candidate_count(_RECALL_AT))
         return math.ceil(self.description.parameters["effort"] * wider * harder)
 
-    def _rescored(
+    def _search_candidates(
         self, queries_QD: Floats, wanted: int, eligible_N: npt.NDArray[np.bool_] | None, eligible: int
     ) -> Neighbours:
-        """Propose candidates, score them with the vectors, and complete exactly where there are too few."""
+        """Select candidates, score them with the vectors, and search exactly where there are too few."""
         if self._gpu is not None:
-            many = min(int(self._gpu.ntotal), _candidates(wanted))
+            many = min(int(self._gpu.ntotal), _candidate_count(wanted))
             # A GPU's scratch memory serves one search at a time.
             with self._gpu_lock:
                 proposed_QM = self._gpu.search(queries_QD, many)[1]
         else:
-            proposed_QM = self._propose(queries_QD, wanted, eligible_N, eligible)
-        proposed_QM = self._with_changed(proposed_QM, queries_QD, wanted, eligible_N)
+            proposed_QM = self._candidate_rows(queries_QD, wanted, eligible_N, eligible)
+        proposed_QM = self._add_changed(proposed_QM, queries_QD, wanted, eligible_N)
         rows_QK = np.empty((len(queries_QD), wanted), np.int64)
         scores_QK = np.empty((len(queries_QD), wanted), np.float32)
-        short = []
+        incomplete = []
         for place, proposed_M in enumerate(proposed_QM):
             candidates_M = proposed_M[proposed_M >= 0]
             if eligible_N is not None:
                 candidates_M = candidates_M[eligible_N[candidates_M]]
             if len(candidates_M) < wanted:
-                short.append(place)
+                incomplete.append(place)
                 continue
             rows_QK[place], scores_QK[place] = best_of(self.vectors_ND, queries_QD[place], candidates_M, wanted)
-        if short:
-            exact = nearest_exactly(self.vectors_ND, queries_QD[short], wanted, eligible_N)
-            rows_QK[short], scores_QK[short] = exact
+        if incomplete:
+            exact = nearest_exactly(self.vectors_ND, queries_QD[incomplete], wanted, eligible_N)
+            rows_QK[incomplete], scores_QK[incomplete] = exact
         return Neighbours(rows_QK, scores_QK)
 
-    def _with_changed(
+    def _add_changed(
         self,
         proposed_QM: npt.NDArray[np.int64],
         queries_QD: Floats,
@@ -230,28 +230,28 @@ class VectorIndex:
         among_N = changed_N if eligible_N is None else changed_N & eligible_N
         return np.concatenate([known_QM, nearest_exactly(self.vectors_ND, queries_QD, wanted, among_N).rows_QK], axis=1)
 
-    def _propose(
+    def _candidate_rows(
         self, queries_QD: Floats, wanted: int, eligible_N: npt.NDArray[np.bool_] | None, eligible: int
     ) -> npt.NDArray[np.int64]:
         """Candidates of the approximate index, -1 where there are fewer. Shape: (Q, M), int64."""
         selector = None
         if eligible_N is not None:
-            # faiss reads the bits and does not keep them: `packed` must outlive the search.
+            # faiss keeps no reference to `packed`, which must outlive the search.
             packed = np.packbits(eligible_N[: self._approximate.ntotal], bitorder="little")
             selector = faiss.IDSelectorBitmap(len(packed), faiss.swig_ptr(packed))
-        candidates = min(int(self._approximate.ntotal), _candidates(wanted))
+        candidates = min(int(self._approximate.ntotal), _candidate_count(wanted))
         effort = self._effort(wanted, eligible)
         if self.description.kind == "hnsw":
-            how = _FAISS.SearchParametersHNSW(sel=selector, efSearch=min(max(effort, candidates), len(self)))
+            params = _FAISS.SearchParametersHNSW(sel=selector, efSearch=min(max(effort, candidates), len(self)))
         else:
             lists = self.description.parameters["lists"]
             enough = math.ceil(8 * candidates * lists / max(1, eligible))
-            how = _FAISS.SearchParametersIVF(sel=selector, nprobe=min(max(effort, enough), lists))
-        found: npt.NDArray[np.int64] = self._approximate.search(queries_QD, candidates, params=how)[1]
+            params = _FAISS.SearchParametersIVF(sel=selector, nprobe=min(max(effort, enough), lists))
+        found: npt.NDArray[np.int64] = self._approximate.search(queries_QD, candidates, params=params)[1]
         return found
 
     def save(self, folder: Path, name: str = "index") -> list[Path]:
-        """Write ``NAME.json``, and ``NAME.faiss`` unless the index is exact; the vectors are the caller's to keep.
+        """Write ``NAME.json``, and ``NAME.faiss`` unless the index is exact; the caller stores the vectors.
 
         Returns:
             The files written.
@@ -308,7 +308,7 @@ def build_vector_index(
     progress.start(f"building the {kind} index", len(vectors_ND), "vectors")
     approximate, parameters = (_build_hnsw if kind == "hnsw" else _build_ivf)(vectors_ND, config, progress)
     size = len(faiss.serialize_index(approximate)) / len(vectors_ND)
-    index = _tuned(vectors_ND, kind, approximate, parameters, size, config, begun)
+    index = _tune(vectors_ND, kind, approximate, parameters, size, config, begun)
     progress.finish(f"{index.description.kind}: {index.description.why}")
     return index
 
@@ -332,7 +332,7 @@ def _build_hnsw(vectors_ND: Floats, config: IndexConfig, progress: Progress) -> 
         vectors_ND.shape[1], faiss.ScalarQuantizer.QT_8bit, _HNSW_DEGREE, faiss.METRIC_INNER_PRODUCT
     )
     index.hnsw.efConstruction = _HNSW_BUILD_EFFORT
-    # With several threads the graph would depend on which of them was quicker.
+    # With several threads the graph would not be deterministic.
     with _one_thread():
         index.train(_sample(vectors_ND, 65_536, config.seed))
         _add(index, vectors_ND, progress)
@@ -354,7 +354,7 @@ def _build_ivf(vectors_ND: Floats, config: IndexConfig, progress: Progress) -> t
     return index, {"lists": lists}
 
 
-def _tuned(
+def _tune(
     vectors_ND: Floats,
     kind: Kind,
     approximate: Any,
@@ -365,21 +365,21 @@ def _tuned(
 ) -> VectorIndex:
     """The index with the least effort that reaches the target recall."""
     count, dimension = vectors_ND.shape
-    asked_QD, itself_Q = _questions(vectors_ND, config)
-    truth = _others(nearest_exactly(vectors_ND, asked_QD, _RECALL_AT + 1), itself_Q)
-    # More effort than a quarter of everything is no longer worth an index.
-    most = max(1, count // _HNSW_MOST_EFFORT if kind == "hnsw" else parameters["lists"] // 4)
-    effort = min(32 if kind == "hnsw" else 4, most)
+    asked_QD, itself_Q = _recall_queries(vectors_ND, config)
+    truth = _nearest_without_self(nearest_exactly(vectors_ND, asked_QD, _RECALL_AT + 1), itself_Q)
+    # Beyond this effort an exact search is as fast.
+    max_effort = max(1, count // _HNSW_MOST_EFFORT if kind == "hnsw" else parameters["lists"] // 4)
+    effort = min(32 if kind == "hnsw" else 4, max_effort)
     while True:
         description = IndexDescription(
             kind, count, dimension, {**parameters, "effort": effort}, 0.0, config.target_recall, len(asked_QD)
         )
         index = VectorIndex(vectors_ND, description, config, approximate)
-        found = _others(index.search(asked_QD, min(_RECALL_AT + 1, count)), itself_Q)
+        found = _nearest_without_self(index.search(asked_QD, min(_RECALL_AT + 1, count)), itself_Q)
         recall = float(np.mean([len(a & b) / max(1, len(b)) for a, b in zip(found, truth, strict=True)]))
-        if recall >= config.target_recall or effort >= most:
+        if recall >= config.target_recall or effort >= max_effort:
             break
-        effort = min(2 * effort, most)
+        effort = min(2 * effort, max_effort)
     if recall < min(config.least_recall, config.target_recall):
         return _exact(
             vectors_ND,
@@ -409,11 +409,11 @@ def _tuned(
     return VectorIndex(vectors_ND, described, config, approximate)
 
 
-def _questions(vectors_ND: Floats, config: IndexConfig) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Queries to measure recall on, and the row that each is of, -1 for none.
+def _recall_queries(vectors_ND: Floats, config: IndexConfig) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Queries for measuring the recall, and the row that each is a copy of, -1 for none.
 
-    Every other one is an item. The others lie half-way between two: words that somebody searches for are seldom where
-    an item is, and what lies between lists is harder to find.
+    Every other one is an item. The others lie half-way between two items, as search queries do: their neighbours are
+    harder to find.
     """
     generator = np.random.default_rng(config.seed)
     itself_Q = np.sort(generator.choice(len(vectors_ND), min(config.measured_queries, len(vectors_ND)), replace=False))
@@ -425,16 +425,16 @@ def _questions(vectors_ND: Floats, config: IndexConfig) -> tuple[Floats, npt.NDA
     return asked_QD, itself_Q
 
 
-def _others(found: Neighbours, itself_Q: npt.NDArray[np.int64]) -> list[set[int]]:
-    """The ten nearest rows of each query, itself left out."""
+def _nearest_without_self(found: Neighbours, itself_Q: npt.NDArray[np.int64]) -> list[set[int]]:
+    """The ten nearest rows of each query, without the row it is a copy of."""
     return [
         set([int(row) for row in rows_K if row != itself][:_RECALL_AT])
         for rows_K, itself in zip(found.rows_QK, itself_Q, strict=True)
     ]
 
 
-def _candidates(wanted: int) -> int:
-    """Candidates to score again for this many results: 8-bit copies put near ones into a slightly wrong order."""
+def _candidate_count(wanted: int) -> int:
+    """Candidates for this many results; 8-bit copies order similar vectors slightly wrongly."""
     return wanted + max(10, wanted // 2)
 
 

@@ -1,6 +1,6 @@
-"""How much two texts say the same: shared words, rare ones counting more, and numbers that contradict each other.
+"""Compares texts: share of common words, weighted by rarity, and numbers that contradict each other.
 
-Works on a list of texts and pairs of its places; knows nothing about items and encoders. Words are compared without
+Works on a list of texts and pairs of its indices; knows nothing about items and encoders. Words are compared without
 case, punctuation inside them, and the plural or possessive s.
 """
 
@@ -26,7 +26,7 @@ class WordsMatches(NamedTuple):
     Attributes:
         overlap_P: Weight of the shared words over that of all words of the two, 0 to 1; 0 for a text without words.
             Shape: (P,), float32.
-        contradict_P: Whether each names a number that the other does not: a size, a shade, a model. Shape: (P,), bool.
+        contradict_P: Whether each has a number that the other lacks: a size, a shade, a model. Shape: (P,), bool.
     """
 
     overlap_P: npt.NDArray[np.float32]
@@ -34,7 +34,7 @@ class WordsMatches(NamedTuple):
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The distinct words of a text, in the form they are compared in."""
+    """The distinct words of a text, normalised for comparison."""
     words = (_INSIDE.sub("", word) for word in _WORD.findall(text.casefold()))
     return frozenset(
         word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in words
@@ -45,7 +45,7 @@ class WordsMatcher:
     """Compares pairs of texts.
 
     Args:
-        texts: All texts; how rare a word is, is counted over their distinct ones. Length N.
+        texts: All texts; rarity of words is counted over the distinct ones. Length N.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -63,14 +63,14 @@ class WordsMatcher:
             is_number_V[column] = any(character.isdigit() for character in word)
         shape = (len(sets), len(counts_V))
         self._words = sp.csr_array((np.sqrt(weight_V[indices]), indices, indptr), shape=shape)
-        # A copy, for dropping zeros moves indices that the other matrix would share.
+        # A copy, since eliminate_zeros() changes indices that the other matrix would share.
         self._numbers = sp.csr_array((is_number_V[indices], indices, indptr), shape=shape, copy=True)
         self._numbers.eliminate_zeros()
         self._total = np.asarray(self._words.multiply(self._words).sum(axis=1), np.float32).ravel()
-        self._how_many_numbers = np.asarray(self._numbers.sum(axis=1), np.float32).ravel()
+        self._number_count = np.asarray(self._numbers.sum(axis=1), np.float32).ravel()
 
     def match(self, first_P: npt.NDArray[np.int64], second_P: npt.NDArray[np.int64]) -> WordsMatches:
-        """Compare the texts at these places. Shape: (P,) each."""
+        """Compare the texts with these indices. Shape: (P,) each."""
         one, two = self._place_N[first_P], self._place_N[second_P]
         shared = np.zeros(len(one), np.float32)
         numbers = np.zeros(len(one), np.float32)
@@ -80,7 +80,7 @@ class WordsMatcher:
             numbers[here] = _row_products(self._numbers, one[here], two[here])
         either = self._total[one] + self._total[two] - shared
         overlap = np.where(either > 0, shared / np.maximum(either, 1e-6), 0.0)
-        own = (self._how_many_numbers[one] > numbers) & (self._how_many_numbers[two] > numbers)
+        own = (self._number_count[one] > numbers) & (self._number_count[two] > numbers)
         return WordsMatches(np.clip(overlap, 0.0, 1.0).astype(np.float32), own)
 
 

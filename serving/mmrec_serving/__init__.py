@@ -1,6 +1,6 @@
 """The gRPC server around an engine: services, scheduler, interceptors, updates and health.
 
-In: an engine, such as `mmrec.Recommender`, and a `ServerConfig`. Out: answers on a port. Knows nothing of models.
+In: an engine, such as `mmrec.Recommender`, and a `ServerConfig`. Out: answers on a port. Knows nothing about models.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The access log: a line for a call that has ended, if it is worth one.
+"""The access log: one line for a call that has ended.
 
-Unit of work: one call. By default only calls that failed get a line, so that a busy server writes next to nothing; and
-of failures alike (the same method and status) only the first 5 within 10 seconds, after which one line tells how many
-more there were, so that neither does an overloaded one. Knows nothing of gRPC's objects.
+Unit of work: one call. By default only failed calls are logged; of failures with the same method and status only the
+first 5 within 10 seconds, and then one line with the number of the others, so that an overloaded server writes little.
+Knows nothing about gRPC's objects.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _log = logging.getLogger("mmrec_serving.access")
 
 _KNOWN = frozenset(method.path for method in METHODS)
 _OURS = frozenset({"DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "UNKNOWN"})
-"""Failures that whoever runs the server may have to do something about; others are the callers' own."""
+"""Failures of the server, which its operator may have to handle; others are the clients' own."""
 _NONE, _ERRORS, _ALL = get_args(AccessLogged)
 
 
 class AccessLog:
-    """What is logged of calls.
+    """Logs calls.
 
     Args:
-        logged: Of which calls; see `ServerConfig.access_log`.
-        later: Has something called after so many seconds.
-        clock: Seconds that only rise.
+        logged: Which calls; see `ServerConfig.access_log`.
+        later: Calls a function after some seconds.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class AccessLog:
                 self._write(logging.INFO, method, code, seconds, request_id)
             return
         self._sum_up()
-        # Callers may make up names of methods without end.
+        # Clients may send any number of unknown method names.
         if self._failures.first((method if method in _KNOWN else "an unknown method", code)):
             self._write(_level(code), method, code, seconds, request_id)
         elif not self._waiting:
@@ -73,7 +73,7 @@ class AccessLog:
             _log.log(_level(code), "%s %s %d more within %.0f s", method, code, more, INTERVAL_S)
 
     def _write(self, level: int, method: str, code: str, seconds: float, request_id: str) -> None:
-        # A name that a caller made up may be long.
+        # An unknown method name may be long.
         _log.log(level, "%.200s %s %.1f ms id=%s", method, code, 1000 * seconds, request_id)
 
 

@@ -1,4 +1,4 @@
-"""How a server is set up: one frozen value, checked when it is made. Reads no files and no environment."""
+"""Configuration of a server: one frozen value, checked when it is made. Reads no files and no environment."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.sdk.connection import metadata_for
 
 AccessLogged = Literal["none", "errors", "all"]
-"""Of which calls the access log has a line."""
+"""Which calls are logged in the access log."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """How a server listens, how much it takes on, and how it stops.
+    """How a server listens, how much work it accepts, and how it stops.
 
     Attributes:
         host: Name or address to listen on; ``127.0.0.1`` is this machine alone, ``0.0.0.0`` every network.
@@ -27,28 +27,26 @@ class ServerConfig:
         token: What callers must send as ``authorization: Bearer TOKEN``; None: nothing. Visible ASCII.
         tls_cert: PEM file of the server's certificate chain; None: no TLS.
         tls_key: PEM file of its key; given exactly when `tls_cert` is.
-        client_ca: PEM file of the authorities that callers' certificates must come from (mTLS); None: no
-            mTLS.
+        client_ca: PEM file of the authorities that clients' certificates must come from (mTLS); None: no mTLS.
         grace_s: Seconds that running calls get to finish when the server stops, 0 or more.
         reflection: Whether callers may ask which services there are.
-        access_log: Of which calls there is a line in the log (`mmrec_serving.access`): ``none``, ``errors`` (those that
-            failed) or ``all``. Of failures alike only the first 5 within 10 seconds have one, and one line tells how
-            many more there were. Faults of the server itself are logged in any case.
-        max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new
-            replicas;
+        access_log: Which calls have a line in the log (`mmrec_serving.access`): ``none``, ``errors`` (failed calls) or
+            ``all``. Of failures with the same method and status only the first 5 within 10 seconds are logged, and then
+            one line with the number of the others. Faults of the server itself are always logged.
+        max_connection_age_s: Seconds after which a connection is renewed, so that calls spread over new replicas;
             None: never.
-        store: Folder that keeps changes of the catalogue, made if need be; None: changes are refused.
-        changes_in_memory: Whether changes are taken without a store, and lost when the server ends; for tests and
+        store: Folder for recorded changes of the catalogue, made if it is missing; None: changes are refused.
+        changes_in_memory: Whether changes are accepted without a store, and lost when the server ends; for tests and
             demos.
-        fold_after: Recorded changes after which they are folded into a new version of the bundle, in another process
-            at low priority, which is then served; 0: their number does not matter. Needs a store, and a bundle
-            folder that can be written to and is served by this server alone.
-        fold_every_s: Seconds after which they are folded, however few; None: time does not matter.
-        keep_versions: Versions of the bundle that stay after folding, the newest, at least 1; 0: all of them.
-        watch: Whether to go on with any version of the bundle that becomes current; else SIGHUP says when.
-        tidy_every_s: Seconds after which the store is tidied: of the changes of an item the last is kept, and requests
-            that protect against nothing any more are forgotten.
-        housekeeping_s: Seconds between two looks at all this, over 0.
+        fold_after: Number of recorded changes after which a compaction writes them into a new version of the bundle, in
+            another process at low priority, which is then served; 0: no limit. Needs a store, and a writable bundle
+            folder that no other server serves.
+        fold_every_s: Seconds after which changes are compacted, however few; None: no limit.
+        keep_versions: Newest versions of the bundle to keep after a compaction, at least 1; 0: all.
+        watch: Whether to load any version of the bundle that becomes current; otherwise only after SIGHUP.
+        tidy_every_s: Seconds between two tidyings of the store: changes of one item are merged into the last one, and
+            expired request ids are deleted.
+        housekeeping_s: Seconds between two rounds of background maintenance, over 0.
     """
 
     host: str = "127.0.0.1"

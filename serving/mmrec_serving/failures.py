@@ -1,9 +1,7 @@
-"""What callers may know of a failure: our own errors in full, of anything else an id to find it in the log.
+"""Errors as clients see them: errors of mmrec in full, any other error as an id that is found in the log.
 
-Every id is in the log. Where the same thing fails again and again, the first few times have their traceback there, and
-the others the place alone: the log of a server that is asked for something broken all day can still be read.
-
-Knows nothing of gRPC.
+Every id is in the log. When the same place fails again and again, only the first few log lines have a traceback, so
+that the log stays readable. Knows nothing about gRPC.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ _TRACEBACKS: Bursts[str] = Bursts()
 
 
 def conceal(error: BaseException) -> MmrecError:
-    """The error to hand to a caller. What is not ours is logged under a new id, and only the id goes on."""
+    """The error for a client. Any other than mmrec's is logged under a new id, and the client gets the id only."""
     if isinstance(error, InternalError) and error.error_id:
         return error
     if isinstance(error, MmrecError) and error.code != "INTERNAL":
@@ -36,7 +34,7 @@ def conceal(error: BaseException) -> MmrecError:
 
 
 def _place(error: BaseException) -> str:
-    """Its kind, and the line that raised it."""
+    """Type of an error, and the line that raised it."""
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     where = f" in {frames[0].filename}, line {frames[0].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"

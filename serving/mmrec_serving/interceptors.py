@@ -1,6 +1,6 @@
-"""What stands before every call: token check, request id, access log, and errors turned into statuses.
+"""Interceptors of every call: token check, request id, access log, and errors turned into statuses.
 
-Knows nothing of what the calls do.
+Knows nothing about the calls.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ def handler_like(behaviour: Behaviour, client_streaming: bool, server_streaming:
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
-    """The one place where errors become statuses. It looks after the services whose names begin with
-    `prefix`.
+    """Turns errors into statuses, for services whose names begin with `prefix`.
 
-    It also gives every call an id, the caller's own ``x-request-id`` if there is one, sends it back, and tells the
-    access log of the call when it has ended.
+    It also gives every call an id (the client's ``x-request-id`` if there is one), sends it back, and logs the call in
+    the access log.
     """
 
     def __init__(self, prefix: str, access: AccessLog) -> None:
@@ -87,7 +86,7 @@ def _unknown(method: str) -> Behaviour:
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
-    """Refuses calls without the right token. Health checks need none: those who ask have none."""
+    """Refuses calls without the right token. Health checks need none."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()

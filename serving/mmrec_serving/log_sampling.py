@@ -1,6 +1,6 @@
-"""Telling of what happens often: the first few of a kind in full, and of the others how many there were.
+"""Sampling of frequent log events: the first few of a kind are logged in full, the others are counted.
 
-Unit of work: one thing that happened. Knows nothing of logs and of what the kinds are.
+Unit of work: one event. Knows nothing about logs and the meaning of kinds.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 INTERVAL_S = 10.0
-"""Seconds in which things of a kind are counted together."""
+"""Length of an interval, in seconds."""
 _IN_FULL = 5
 
 
 class Bursts(Generic[K]):
-    """Counts things by kind in intervals. Safe to call from several threads.
+    """Counts events by kind in intervals. Safe to call from several threads.
 
     Args:
-        clock: Seconds that only rise.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,13 +32,13 @@ class Bursts(Generic[K]):
         self._seen: Counter[K] = Counter()
 
     def first(self, kind: K) -> bool:
-        """Count one more; whether it is among the first of its kind in this interval, and so is logged in full."""
+        """Count an event; True if it is one of the first of its kind in this interval, to be logged in full."""
         with self._lock:
             self._seen[kind] += 1
             return self._seen[kind] <= _IN_FULL
 
     def ended(self, *, now: bool = False) -> Mapping[K, int]:
-        """What was not logged in full in an interval that is over, by kind; the next one begins then.
+        """Counts by kind of events that were not logged in full in the last interval, if it is over; starts a new one.
 
         Args:
             now: End the interval before its time.

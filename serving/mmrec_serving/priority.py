@@ -1,9 +1,8 @@
-"""Work that may take a little longer leaves the processor to questions.
+"""Low priority for background work, so that requests are answered quickly.
 
-Unit of work: one thread, or one piece of work. Two means. A thread that gives way runs when no other wants the
-processor (Linux only; elsewhere every thread has the same share). That is not all that threads of one Python process
-wait for, though: so pieces of work come one at a time, and after each there is a rest, in which questions are answered
-as if there were nothing else. Knows nothing about what is done.
+Unit of work: one thread, or one piece of work. There are two means. A thread with a low priority gets the processor
+when no other needs it (Linux only). Threads of one Python process also wait for the interpreter lock, so pieces of
+background work run one at a time, with a pause after each. Knows nothing about the work.
 """
 
 from __future__ import annotations
@@ -17,30 +16,28 @@ from contextlib import suppress
 from types import TracebackType
 
 _NICE = 10
-"""Of two busy threads the one that gives way gets a tenth of a core."""
+"""Of two busy threads, the one with this niceness gets a tenth of a core."""
 
 
 def give_way() -> None:
-    """Let the calling thread, and the threads that it starts, run when no other wants the processor."""
+    """Lower the priority of the calling thread and of the threads that it starts."""
     if sys.platform == "linux":
-        # There a thread has a priority of its own. It can be lowered without any right, and where even that is
-        # forbidden nothing but speed is lost.
+        # On Linux each thread has a priority. Lowering it needs no privilege; if it fails, only speed is lost.
         with suppress(OSError):
             thread = threading.get_native_id()
             os.setpriority(os.PRIO_PROCESS, thread, max(_NICE, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 class Pace:
-    """Turns that several threads take, each with a rest after it that is twice as long as the turn.
+    """Turns of several threads, each followed by a pause that is twice as long as the turn.
 
-    With ``with pace: work()`` a thread waits until no other is at work and the rest is over. A turn that takes very
-    long keeps nobody waiting.
+    With ``with pace: work()`` a thread waits until no other has the turn and the pause is over, at most `most_s`.
 
     Args:
-        wanted: Whether anybody would be held up by a turn without a rest before it.
-        most_s: Longest wait for another's turn, and longest rest, in seconds.
+        wanted: Whether pauses are needed now, because requests are being answered.
+        most_s: Longest wait for another thread's turn, and longest pause, in seconds.
         clock: Seconds.
-        sleep: Waits so many of them.
+        sleep: Sleeps for some seconds.
     """
 
     def __init__(

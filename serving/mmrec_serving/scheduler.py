@@ -1,14 +1,13 @@
-"""One thread that does work in batches, and the queue before it. Knows neither gRPC nor torch.
+"""One worker thread that runs jobs in batches, and its queue. Knows neither gRPC nor torch.
 
-Unit of work: a job, which is one call's list of requests of one kind. While the thread is busy, jobs wait;
-when it is free, it takes whatever waits of the kind that has waited longest, up to a limit. Jobs of a single
-request go before those of many, and long jobs are done in parts, so that one large batch does not hold up
-everyone. A long job is done to its end with what the work was based on when it began (`steady`), so that its
-parts make one reply. A job whose caller has gone, or whose deadline has passed or cannot be met, is dropped
-before it costs anything.
+Unit of work: a job, which is one call's list of requests of one kind. While the thread is busy, jobs wait; when it is
+free, it takes jobs of the kind that has waited longest, up to a limit. Jobs of a single request go first, and long jobs
+are run in parts, so that a large one does not block the others. All parts of a long job use the state of its beginning
+(`steady`). A job is dropped before it costs anything if its caller has cancelled, or its deadline has passed or cannot
+be met.
 
-Nothing that goes wrong leaves a caller waiting: a failed batch is tried again request by request, so that one
-poisonous request fails alone, and if the thread itself ends, every job is failed and new ones are refused.
+No error leaves a caller waiting: a failed batch is tried again request by request, so that a bad request fails alone,
+and if the thread itself ends, all jobs fail and new ones are refused.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 _log = logging.getLogger(__name__)
 
 Work = Callable[[list[Any]], list[Any]]
-"""Does the requests of a batch: as many results, in the same order, each a value or an `MmrecError`."""
+"""Answers a batch of requests: one result each, in order, a value or an `MmrecError`."""
 
 _REMEMBERED_BATCHES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerLimits:
-    """How much waits, and how much is done at once.
+    """Bounds of the queue and of a batch.
 
     Attributes:
         max_queue: Jobs that may wait, at least 1.
-        max_batch: Most work in a batch, in the unit of `weigh`; a single request may be over it.
-        weigh: How much work a request is, at least 1.
+        max_batch: Largest weight of a batch; a single request may exceed it.
+        weigh: Weight of a request, at least 1.
     """
 
     max_queue: int = 256
@@ -73,7 +72,7 @@ class _Job:
 
 
 class Submitter(Protocol):
-    """Whoever takes on work."""
+    """Accepts jobs."""
 
     def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
         """See `Scheduler.submit`."""
@@ -83,13 +82,13 @@ class Scheduler:
     """Queue and worker thread.
 
     Args:
-        prepare: Called first, in the worker thread; returns what does each kind of work. Until it is done,
-            jobs are refused with UNAVAILABLE.
-        limits: How much waits, and how much is done at once.
-        steady: Returns what does each kind of work from now on as it does now, whatever changes meanwhile; called
-            in the worker thread for a job that is done in parts. None: works never change what they say.
-        clock: Seconds, as deadlines count them.
-        name: Of the thread.
+        prepare: Called first, in the worker thread; returns the function of each kind. Until it returns, jobs are
+            refused with UNAVAILABLE.
+        limits: Bounds of the queue and of a batch.
+        steady: Returns functions that answer from the current state, whatever changes later; called in the worker
+            thread for a job that is run in parts. None: the functions have no state.
+        clock: Seconds, the clock of deadlines.
+        name: Name of the thread.
         on_end: Called when the thread ends by itself; see `mmrec_serving.worker_threads`.
     """
 
@@ -129,9 +128,9 @@ class Scheduler:
         """Put a job into the queue.
 
         Args:
-            kind: Which of the kinds of work.
+            kind: Kind of the requests.
             requests: At least one.
-            deadline: When its results are no longer wanted, in the clock's seconds; None: never.
+            deadline: Time of the clock after which the results are useless; None: never.
 
         Returns:
             The results, one per request, values or errors. Cancelling it drops the job. Its exception is an
@@ -167,24 +166,24 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
-        """Jobs in the queue."""
+        """Number of jobs in the queue."""
         with self._changed:
             return len(self._single) + len(self._bulk)
 
     @property
     def idle_s(self) -> float:
-        """Seconds since anything was done; 0 while something is."""
+        """Seconds since the last batch ended; 0 while one runs."""
         with self._changed:
             return 0.0 if self._running else self._clock() - self._worked
 
     @property
     def alive(self) -> bool:
-        """Whether work is being done or could be."""
+        """Whether the thread has not ended."""
         with self._changed:
             return not self._ended
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Finish what waits, then end the thread. True when it ended within `timeout_s` seconds."""
+        """Finish the queue, then end the thread. True if it ended within `timeout_s` seconds."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -196,7 +195,7 @@ class Scheduler:
         try:
             works = self._prepare()
         except BaseException as err:
-            # Whoever waits for `ready` gets it.
+            # `ready` raises it.
             self._end(err if isinstance(err, Exception) else InternalError("the engine ended while loading"))
             return
         with self._changed:
@@ -219,7 +218,7 @@ class Scheduler:
             self.ready.set_exception(error or InternalError("the engine ended while loading"))
 
     def _next_batch(self) -> list[tuple[_Job, int]]:
-        """Jobs of one kind, each with how many of its requests to do now; empty when it is time to end."""
+        """Jobs of one kind, each with the number of its requests to run now; empty to end."""
         with self._changed:
             while True:
                 self._drop_hopeless()
@@ -259,7 +258,7 @@ class Scheduler:
         return batch
 
     def _drop_hopeless(self) -> None:
-        """Forget jobs that nobody waits for, and fail those that cannot be done in time."""
+        """Drop cancelled jobs, and fail those that cannot meet their deadline."""
         now = self._clock()
         for queue in (self._single, self._bulk):
             kept = []
@@ -269,7 +268,7 @@ class Scheduler:
                 if job.deadline is not None and job.deadline <= now:
                     _fail(job, DeadlineExceededError("the deadline passed while the call was waiting"))
                 elif job.deadline is not None and job.deadline < now + self._least_seconds(job.kind):
-                    # Forget the oldest measurement: if everything is refused, nothing new would be measured.
+                    # Drop the oldest measurement: while everything is refused, nothing new is measured.
                     self._seconds[job.kind].popleft()
                     _fail(
                         job,
@@ -292,7 +291,7 @@ class Scheduler:
 
     def _do(self, batch: list[tuple[_Job, int]]) -> None:
         kind = batch[0][0].kind
-        # Whoever is done in one go is done with the others; a long job goes on with what it began with.
+        # Whole jobs run together; a job in parts continues with the functions of its beginning.
         together = [entry for entry in batch if not self._in_parts(*entry)]
         runs = [(self._works, together)] if together else []
         for job, count in batch:
@@ -334,7 +333,7 @@ class Scheduler:
             if len(requests) == 1:
                 return [conceal(err)]
             _log.warning("a batch of %d %s requests failed; trying them one by one", len(requests), kind)
-            # What one reply is made of is still of one state.
+            # All parts of one reply must come from one state.
             work = self._as_now()[kind]
             return [self._results(work, kind, [request])[0] for request in requests]
         return [conceal(result) if isinstance(result, BaseException) else result for result in results]

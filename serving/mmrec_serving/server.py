@@ -1,9 +1,9 @@
 """The gRPC server around one engine: listening, loading, health, and stopping in order.
 
-It runs on grpc.aio: a waiting call is a coroutine, not a thread, so hundreds can wait for the one thread that
-does the work. The port is bound and health says NOT_SERVING while the engine loads; it says SERVING when the
-engine has answered its first request, and NOT_SERVING again when a thread that the server needs has ended by
-itself (see `mmrec_serving.worker_threads`). Knows nothing of models: an engine is whatever has the calls of
+It runs on grpc.aio: a waiting call is a coroutine, not a thread, so hundreds can wait for the engine's thread. The port
+is bound and health says NOT_SERVING while the engine loads; it says SERVING when the engine has answered its first
+request, and NOT_SERVING again when a thread that the server needs has ended by itself (see
+`mmrec_serving.worker_threads`). Knows nothing about models: an engine is any object with the methods of
 `mmrec.contract.engine.Engine`.
 """
 
@@ -26,7 +26,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mmrec.contract.engine import Engine, Questions
-from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
 from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS
 from mmrec_serving.access_log import AccessLog
@@ -35,7 +34,7 @@ from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
 from mmrec_serving.priority import give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
-from mmrec_serving.updates.engine import LiveEngine
+from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.work_parts import weight_of
@@ -50,13 +49,11 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def _prepared(engine_factory: Callable[[], Engine], loaded: Future[Engine]) -> Mapping[str, Work]:
-    """Load the engine and let it answer once, so that no caller pays for what is lazy in it."""
+    """Load the engine and let it answer once."""
     try:
         engine = engine_factory()
         engine.info()
-        for result in engine.recommend_many([RecommendRequest(k=1)]):
-            if isinstance(result, MmrecError):
-                raise result
+        warm_up(engine)
     except BaseException as err:
         loaded.set_exception(err)
         raise
@@ -65,21 +62,20 @@ def _prepared(engine_factory: Callable[[], Engine], loaded: Future[Engine]) -> M
 
 
 def _works(calls: Mapping[str, Callable[[Any, list[Any]], list[Any]]], engine: Questions) -> dict[str, Work]:
-    """What does each kind of work."""
     return {kind: functools.partial(call, engine) for kind, call in calls.items()}
 
 
 QUIET_S = 1.0
-"""Seconds without a question after which changes take all the time there is."""
+"""Seconds without a request after which changes are applied without pauses."""
 
 
 class _Workers:
-    """Who does which kind of work: questions the engine's thread, changes a thread of their own.
+    """Routes requests: changes to a thread of their own, everything else to the engine's thread.
 
     Args:
-        questions: Does everything else.
-        changes: Does the kinds of `CHANGES`; None for nobody.
-        refuse_changes: Whether they are refused where nobody does them.
+        questions: For all kinds but `CHANGES`.
+        changes: For `CHANGES`; None for none.
+        refuse_changes: Whether changes are refused without `changes`; otherwise `questions` gets them.
     """
 
     def __init__(self, questions: Scheduler, changes: Scheduler | None, refuse_changes: bool) -> None:
@@ -89,7 +85,7 @@ class _Workers:
         """See `Scheduler.submit`.
 
         Raises:
-            FailedPreconditionError: it is a change, and there is no store to keep it in.
+            FailedPreconditionError: it is a change, and there is no store for it.
         """
         if kind not in CHANGES:
             return self._questions.submit(kind, requests, deadline)
@@ -106,7 +102,7 @@ class Server:
 
     Args:
         engine_factory: Makes the engine; called in the engine's own thread, where all its calls are made.
-        config: How to listen, how much to take on, how to stop.
+        config: How to listen, how much work to accept, how to stop.
     """
 
     def __init__(self, engine_factory: Callable[[], Engine], config: ServerConfig | None = None) -> None:
@@ -141,7 +137,7 @@ class Server:
         self._access = AccessLog(self.config.access_log)
 
     def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
-        """Bring the catalogue to where its store is, once the engine is loaded; in the thread that changes it."""
+        """Open the store and replay its changes when the engine is loaded; runs in the thread of the changes."""
         from mmrec_serving.updates.bundle_position import open_store
 
         engine = cast(LiveEngine, loaded.result())
@@ -167,7 +163,7 @@ class Server:
         """Listen, and begin to load the engine. Returns the address.
 
         Raises:
-            FailedPreconditionError: the port is taken, or host or TLS files are no good.
+            FailedPreconditionError: the port is taken, or the host or the TLS files are invalid.
             NotFoundError: a TLS file cannot be read.
         """
         config = self.config
@@ -211,7 +207,7 @@ class Server:
                 await self._set_health(_SERVING)
 
     def reload(self) -> None:
-        """Continue with the version of the bundle that is current, soon and while calls go on.
+        """Load the current version of the bundle soon, while calls are answered.
 
         Does nothing while the engine is being loaded, or when it has no versions.
         """
@@ -225,7 +221,7 @@ class Server:
         if self._server is not None:
             await self._server.stop(self.config.grace_s if grace_s is None else grace_s)
         self._access.close()
-        # Nobody waits for a result any more; a batch that is running is not worth waiting for long.
+        # No caller waits for a result any more, so do not wait long for a running batch.
         for scheduler in self._schedulers():
             await asyncio.to_thread(scheduler.close, 2.0)
         if self._maintenance is not None:
@@ -297,11 +293,11 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends the grace at once.
 
-    SIGHUP has the server go on with the version of the bundle that is current by then, while calls go on.
+    SIGHUP makes the server load the current version of the bundle, while calls are answered.
 
     Args:
         engine_factory: Makes the engine.
-        config: How to listen, how much to take on, how to stop.
+        config: How to listen, how much work to accept, how to stop.
         on_listening: Called with the address when the port is bound.
         on_ready: Called with the address when the engine serves.
 

@@ -1,7 +1,7 @@
 """The services of the contract: from wire, to the scheduler, to wire.
 
-Unit of work: one call, or one message of a stream. What happens in each is in the table of `mmrec.sdk.rpcs`; an RPC
-of the contract that is not in it answers UNIMPLEMENTED. Knows nothing of engines.
+Unit of work: one call, or one message of a stream. The table of `mmrec.sdk.rpcs` describes each call; an RPC of the
+contract that is not in it answers UNIMPLEMENTED. Knows nothing about engines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmrec_serving.scheduler import Submitter
 from mmrec_serving.work_parts import joined, parts_of
 
 LARGE_MESSAGE_BYTES = 64 * 1024
-"""Requests over this, in bytes, are read in a thread, so that the others' calls go on meanwhile."""
+"""Requests over this, in bytes, are decoded in a thread, so that they do not block other calls."""
 
 
 def service_handlers(scheduler: Submitter, draining: Callable[[], bool]) -> list[Any]:
@@ -47,7 +47,7 @@ def _handler(method: Method, scheduler: Submitter, draining: Callable[[], bool])
         return await _answer(rpc, data, context, scheduler)
 
     async def streamed(messages: Any, context: Any) -> None:
-        # The next message is read when this one is answered: gRPC's flow control holds a hasty caller back.
+        # The next message is read when this one is answered: gRPC's flow control slows a fast client down.
         async for data in messages:
             await context.write(await built(data, context))
 

@@ -1,6 +1,6 @@
-"""How the server cuts requests into parts and weighs them, so that a large one lets others in between.
+"""Splitting requests into parts and weighing them, so that other requests can run between the parts of a large one.
 
-Unit of work: one request of an engine. Knows nothing of gRPC, queues or models.
+Unit of work: one request of an engine. Knows nothing about gRPC, queues or models.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from mmrec.errors import InternalError, MmrecError
 from mmrec.understanding.tagging import COLUMN_STEPS, ITEM_CHUNK, LABEL_CHUNK
 
 _WHOLE_CATALOGUE = 1_000
-"""What a question about the whole catalogue weighs: more than any batch, so it is done by itself."""
+"""Weight of a request about the whole catalogue: more than any batch, so it runs alone."""
 _ROWS = 100
-"""Rows of the catalogue that are read out in about the time of one request of another kind."""
+"""Rows of the catalogue that are read in about the time of one other request."""
 
 
 def parts_of(request: Any) -> list[Any]:
-    """The parts of a request, in order; itself where it is not cut."""
+    """The parts of a request, in order; the request itself if it is not split."""
     if isinstance(request, EmbedRequest):
         return [replace(request, items=chunk) for chunk in _chunks(request.items)] or [request]
     if isinstance(request, TagRequest) and _has_items(request):
@@ -39,7 +39,7 @@ def parts_of(request: Any) -> list[Any]:
 
 
 def joined(parts: Sequence[Any], results: Sequence[Any]) -> Any:
-    """The result of a request from those of its parts: an error where all failed, or where labels were not made."""
+    """The result of a request from those of its parts: an error if all failed, or if labels could not be encoded."""
     if len(parts) != len(results):
         raise InternalError(f"{len(parts)} parts were asked for and {len(results)} results came back")
     if len(parts) == 1:
@@ -61,7 +61,7 @@ def weight_of(request: Any) -> int:
     if isinstance(request, EmbedRequest | UpsertRequest):
         return max(1, len(request.items))
     if isinstance(request, TagRequest):
-        # One that makes labels ready encodes up to LABEL_CHUNK short sentences, about as much as 16 items.
+        # A request that prepares labels encodes up to LABEL_CHUNK short sentences, about as much as 16 items.
         return len(request.items) + len(request.item_ids) if _has_items(request) else LABEL_CHUNK // 4
     if isinstance(request, DuplicatesRequest | MismatchRequest):
         return _WHOLE_CATALOGUE
@@ -81,7 +81,7 @@ def _chunks(entries: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 
 
 def _preparations(request: TagRequest) -> list[TagRequest]:
-    """Requests without items, which make the labels ready: many labels, or those of a column, are many sentences."""
+    """Requests without items, which encode the labels: many labels, or those of a column, are many sentences."""
     asked = replace(request, items=(), item_ids=())
     if request.column:
         return [asked] * COLUMN_STEPS

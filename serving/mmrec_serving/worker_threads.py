@@ -1,17 +1,16 @@
-"""The threads that a server cannot do without, and what becomes of it when one of them ends by itself.
+"""The threads that a server needs, and what happens when one of them ends by itself.
 
 Unit of work: one thread, which runs until it is asked to end. The rule for all background work of a server:
 
-- What fails in one round and is done again in the next one anyway (going on with another version of the bundle,
-  folding, tidying) is a warning in the log; the server goes on with what it has.
-- A request that fails is answered with its error, and the thread goes on.
-- Everything else ends the thread: a fault in its own loop, and a recorded change that cannot be let into the catalogue,
-  since each later one builds on it. From then on something is not done that the server is there for, whichever thread
-  it is. So health says NOT_SERVING until the server is started again, the log says why, and whoever asks for what that
-  thread did is refused with the reason. What the other threads do goes on: questions are answered, with the versions
-  of the catalogue as it is, for those who cannot go elsewhere.
+- Work that fails in one round and is tried again in the next one (loading another version of the bundle, compaction,
+  tidying) is a warning in the log; the server continues as it is.
+- A request that fails is answered with its error, and the thread continues.
+- Everything else ends the thread: a fault in its own loop, or a recorded change that cannot be applied, since each
+  later one builds on it. Then health says NOT_SERVING until the server is started again, the log says why, and requests
+  that need that thread are refused with the reason. Other threads continue: requests are answered from the current
+  catalogue for clients that cannot use another server.
 
-Knows nothing of gRPC and of what the threads do.
+Knows nothing about gRPC and the work of the threads.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ OnEnd = Callable[[str, MmrecError], None]
 
 
 def nobody(name: str, error: MmrecError) -> None:
-    """Whom to tell where nobody wants to know."""
+    """The `OnEnd` that does nothing."""
 
 
 class Worker:
     """A thread.
 
     Args:
-        name: Of the thread.
-        main: What it does; returns when it was asked to end, and not before.
-        on_end: Called when `main` raises, whatever it is.
-        release: Lets go of those who wait for the thread, with the reason, once `on_end` was called.
+        name: Name of the thread.
+        main: Its work; returns only when it was asked to end.
+        on_end: Called when `main` raises anything.
+        release: Called after `on_end` with the error, to release callers that wait for the thread.
     """
 
     def __init__(
@@ -57,11 +56,11 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin; once."""
+        """Start the thread; once."""
         self._thread.start()
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait for its end, at most so many seconds; whether it has come. One that was not started has ended."""
+        """Wait at most `timeout_s` seconds for its end; True if it has ended or was never started."""
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()

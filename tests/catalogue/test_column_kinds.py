@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.catalogue.column_kinds import tally_of, whatever_is_odd
+from mmrec.catalogue.column_kinds import tally_of, text_reason
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_kind_of_a_column(values: list[str], kind: str) -> None:
     ],
 )
 def test_why_a_column_is_text(values: list[str], says: str, row: int | None) -> None:
-    assert whatever_is_odd(tally_of(values), values) == (says, row)
+    assert text_reason(tally_of(values), values) == (says, row)
 
 
 TEXTS = st.sampled_from(
@@ -66,8 +66,8 @@ def test_counts_that_are_carried_on_say_what_new_ones_say(values: list[str], cha
     tally = tally_of(values)
     for row, text in changes:
         if row < len(values):
-            tally = tally.moved([(row, text)], [values[row]])
+            tally = tally.updated([(row, text)], [values[row]])
             values = [*values[:row], text, *values[row + 1 :]]
     anew = tally_of(values)
     assert (tally.counts, tally.kind, tally.meaning) == (anew.counts, anew.kind, anew.meaning)
-    assert whatever_is_odd(tally, values) == whatever_is_odd(anew, values)
+    assert text_reason(tally, values) == text_reason(anew, values)

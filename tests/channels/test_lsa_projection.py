@@ -4,7 +4,7 @@ import scipy.sparse as sp
 
 from mmrec.channels import lsa_projection as sketch
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
-from mmrec.channels.lsa_projection import fit_sketch, index_words, nearest_rows
+from mmrec.channels.lsa_projection import fit_lsa_projection, index_words, nearest_rows
 
 TEXTS = [
     "red leather boots",
@@ -22,7 +22,7 @@ def rows_of(texts: list[str]) -> sp.csr_array:
 
 def test_items_of_similar_words_have_similar_sketches() -> None:
     rows = rows_of(TEXTS)
-    made = fit_sketch(rows, 4, seed=0).of(rows)
+    made = fit_lsa_projection(rows, 4, seed=0).of(rows)
     assert made.shape == (6, 4)
     assert made[0] @ made[1] > 10 * abs(made[0] @ made[2])
     assert made[4].tolist() == [0.0] * 4
@@ -31,13 +31,15 @@ def test_items_of_similar_words_have_similar_sketches() -> None:
 
 def test_equal_seeds_give_equal_sketches() -> None:
     rows = rows_of(TEXTS)
-    assert np.array_equal(fit_sketch(rows, 3, seed=5).components_VS, fit_sketch(rows, 3, seed=5).components_VS)
+    assert np.array_equal(
+        fit_lsa_projection(rows, 3, seed=5).components_VS, fit_lsa_projection(rows, 3, seed=5).components_VS
+    )
 
 
 @pytest.mark.parametrize(("texts", "dimensions"), [(["", ""], 8), (["word"], 8), (TEXTS, 0)])
 def test_where_there_is_nothing_to_sketch(texts: list[str], dimensions: int) -> None:
     rows = rows_of(texts)
-    assert fit_sketch(rows, dimensions, seed=0).of(rows).shape == (len(texts), 0)
+    assert fit_lsa_projection(rows, dimensions, seed=0).of(rows).shape == (len(texts), 0)
 
 
 def test_neighbours_are_the_items_of_the_most_similar_words_and_never_the_item_itself() -> None:
@@ -60,7 +62,7 @@ def test_large_catalogues_are_searched_by_their_sketches(monkeypatch: pytest.Mon
     words = [f"word{number}" for number in range(40)]
     texts = [" ".join(words[(at // 10 * 8 + place) % 40] for place in rng.choice(8, 5, False)) for at in range(300)]
     rows = rows_of(texts)
-    made = fit_sketch(rows, 39, seed=0).of(rows)
+    made = fit_lsa_projection(rows, 39, seed=0).of(rows)
     exact = nearest_rows(rows, made, np.ones(300, bool), 5)
     monkeypatch.setattr(sketch, "EXACT_ITEMS", 10)
     searched = nearest_rows(rows, made, np.ones(300, bool), 5)

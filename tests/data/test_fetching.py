@@ -25,7 +25,7 @@ from mmrec.data import http_connections as dialling
 from mmrec.data.fetching import FetchConfig, PictureFetcher, resolve_host
 from mmrec.data.pictures import PictureStore, decode_picture
 from mmrec.data.public_addresses import why_not_public
-from mmrec.data.urls import shown_url
+from mmrec.data.urls import redacted_url
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, NotFoundError
 from tests.data.raw_server import RawServer, reply
 
@@ -392,7 +392,7 @@ def test_no_text_is_anything_but_refused(text: str, start: str) -> None:
     ],
 )
 def test_how_a_url_is_shown(url: str, shown: str) -> None:
-    assert shown_url(url) == shown
+    assert redacted_url(url) == shown
 
 
 # --- redirects ----------------------------------------------------------------------------------------------

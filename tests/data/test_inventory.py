@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmrec.data.check import check_dataset
-from mmrec.data.inventory import column_problems, folder_problems, meant_column
+from mmrec.data.inventory import column_problems, folder_problems, likely_column
 from mmrec.data.streaming import ItemStream
 from mmrec.data.table_files import table_files, table_name
 from mmrec.errors import InvalidDatasetError
@@ -221,12 +221,12 @@ def test_files_among_the_parts_of_a_table_that_are_none(folder: Folder) -> None:
     ],
 )
 def test_near_misses_of_columns_are_told_with_the_name_to_use(column: str, found: str) -> None:
-    assert meant_column(column, ["x", found, "y"]) == found
+    assert likely_column(column, ["x", found, "y"]) == found
 
 
 def test_columns_that_mean_something_are_no_near_misses() -> None:
-    assert meant_column("item_id", ["user_id", "title", "weight"]) == ""
-    assert meant_column("item_id", ["id", "itemId"]) == "itemId"
+    assert likely_column("item_id", ["user_id", "title", "weight"]) == ""
+    assert likely_column("item_id", ["id", "itemId"]) == "itemId"
 
 
 def test_near_misses_of_columns_in_a_dataset(folder: Folder) -> None:

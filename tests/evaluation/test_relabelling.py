@@ -9,7 +9,7 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import leave_one_out
 from mmrec.evaluation.floors import Scorer, last_item_transitions
-from mmrec.evaluation.measuring import Asked, Measurement
+from mmrec.evaluation.measuring import Measurement, QuestionChunk
 from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
 
@@ -42,7 +42,7 @@ def next_number(train: Interactions, items: int) -> Scorer:
 def measured(make: Callable[[Interactions, int], Scorer], events: Interactions) -> MetricRow:
     split = leave_one_out(events)
     measurement = Measurement(np.ones(ITEMS))
-    asked = Asked(split.test.histories, split.test.targets_U)
+    asked = QuestionChunk(split.test.histories, split.test.targets_U)
     measurement.add_scores("it", make(split.train, ITEMS)(asked.histories), asked, remove_seen=True)
     return measurement.rows()["it", "removed"]
 

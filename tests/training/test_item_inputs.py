@@ -1,7 +1,7 @@
 import numpy as np
 
 from mmrec.channels.lexical import LexicalConfig, build_lexical_index
-from mmrec.channels.lsa_projection import fit_sketch
+from mmrec.channels.lsa_projection import fit_lsa_projection
 from mmrec.channels.transitions import TransitionConfig, count_transitions
 from mmrec.data.interactions import Interactions
 from mmrec.generator.config import GeneratorConfig
@@ -25,7 +25,7 @@ def table(**config: object):  # type: ignore[no-untyped-def]
         count_transitions(TRAIN, 5, channel),
         channel,
         lexical,
-        fit_sketch(lexical.rows, settings.sketch, seed=0),
+        fit_lsa_projection(lexical.rows, settings.sketch, seed=0),
         settings,
     )
 

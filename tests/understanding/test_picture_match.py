@@ -15,7 +15,7 @@ ORIGINALS = [photograph(seed) for seed in range(COUNT)]
 
 def differences(copies: list) -> np.ndarray:  # type: ignore[type-arg]
     matcher = PictureMatcher(thumbnails([*ORIGINALS, *copies]), np.ones(2 * COUNT, np.bool_))
-    return matcher.match(np.arange(COUNT), np.arange(COUNT, 2 * COUNT), worth=9)
+    return matcher.match(np.arange(COUNT), np.arange(COUNT, 2 * COUNT), max_close=9)
 
 
 def test_equal_pictures() -> None:
@@ -51,28 +51,28 @@ def test_either_order_and_any_company_give_the_same() -> None:
     copies = [cropped(picture, 0.1, 0.1, 0.1, 0.1) for picture in ORIGINALS]
     matcher = PictureMatcher(thumbnails([*ORIGINALS, *copies]), np.ones(2 * COUNT, np.bool_))
     one, two = np.arange(COUNT), np.arange(COUNT, 2 * COUNT)
-    forth = matcher.match(one, two, worth=9)
-    np.testing.assert_allclose(matcher.match(two, one, worth=9), forth, atol=0.1)
-    np.testing.assert_allclose(matcher.match(one[3:4], two[3:4], worth=9), forth[3:4], atol=0.1)
+    forth = matcher.match(one, two, max_close=9)
+    np.testing.assert_allclose(matcher.match(two, one, max_close=9), forth, atol=0.1)
+    np.testing.assert_allclose(matcher.match(one[3:4], two[3:4], max_close=9), forth[3:4], atol=0.1)
 
 
 def test_only_the_pairs_that_are_worth_it_are_compared_closely() -> None:
     matcher = PictureMatcher(thumbnails([*ORIGINALS[:4], reencoded(ORIGINALS[0])]), np.ones(5, np.bool_))
     first, second = np.array([0, 0, 0, 0]), np.array([1, 2, 3, 4])
-    assert matcher.match(first, second, worth=9)[3] < 10
-    assert matcher.match(first, second, worth=9, give_up=1e-3).tolist() == [NOT_ALIGNED] * 4
-    assert matcher.match(first[:0], second[:0], worth=1).shape == (0,)
+    assert matcher.match(first, second, max_close=9)[3] < 10
+    assert matcher.match(first, second, max_close=9, give_up=1e-3).tolist() == [NOT_ALIGNED] * 4
+    assert matcher.match(first[:0], second[:0], max_close=1).shape == (0,)
 
 
 def test_blank_pictures() -> None:
     blank = np.full((3, 3, 48, 48), 255, np.uint8)
     blank[2] = thumbnails(ORIGINALS[:1])[0]
     matcher = PictureMatcher(blank, np.ones(3, np.bool_))
-    found = matcher.match(np.array([0, 0]), np.array([1, 2]), worth=9)
+    found = matcher.match(np.array([0, 0]), np.array([1, 2]), max_close=9)
     assert found[0] == 0
     assert found[1] > 20
     assert not matcher.sketches(np.array([0])).any()
-    np.testing.assert_allclose(np.linalg.norm(matcher.sketches(np.array([2]), cut=True), axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(matcher.sketches(np.array([2]), crops=True), axis=1), 1, atol=1e-5)
 
 
 def test_what_is_no_thumbnail_is_refused() -> None:

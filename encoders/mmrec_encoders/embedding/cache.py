@@ -1,9 +1,8 @@
-"""Vectors by what they were computed from, in one SQLite file, so that nothing is computed twice.
+"""Vector cache by content hash, in one SQLite file, so that nothing is computed twice.
 
-A key is the SHA-256 of a picture's bytes or of a text, hashed together with the fingerprint of the model and of the
-preparation; a value is the float32 vector and its checksum. One process writes; the processes that decode pictures
-read, to leave out what is known. A file that is damaged, or is not a cache, is set aside with a note and a new one
-is begun: everything in it can be computed again. Imports no torch.
+A key is the SHA-256 of a picture's bytes or of a text, hashed together with the fingerprint of model and preparation; a
+value is the float32 vector and its checksum. One process writes; decoding workers read, to skip cached pictures. A
+damaged or foreign file is renamed, with a note, and replaced by a new one. Imports no torch.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ T = TypeVar("T")
 
 
 class CachedVector(NamedTuple):
-    """What the cache holds for one key.
+    """A cached vector.
 
     Attributes:
         vector: Shape: (dim,), float32.
-        earlier: Whether it was there before this cache object was opened.
+        earlier: Whether it was stored before this cache object was opened.
     """
 
     vector: npt.NDArray[np.float32]
@@ -43,12 +42,12 @@ class CachedVector(NamedTuple):
 
 
 def content_of(data: bytes) -> bytes:
-    """What stands for a picture or a text: 32 bytes."""
+    """SHA-256 of a picture or a text: 32 bytes."""
     return hashlib.sha256(data).digest()
 
 
 def vector_key(content: bytes, fingerprint: str) -> bytes:
-    """Key of the vector that the model and preparation of this fingerprint make of a content."""
+    """Key of the vector of a content, for a fingerprint of model and preparation."""
     return hashlib.sha256(content + fingerprint.encode()).digest()
 
 
@@ -56,9 +55,9 @@ class VectorCache:
     """The cache in one folder.
 
     Args:
-        folder: Made if it is missing; holds `CACHE_FILE`.
-        read_only: For processes that only ask which keys are known.
-        note: Called when a file had to be set aside.
+        folder: Created if missing; holds `CACHE_FILE`.
+        read_only: For processes that only look keys up.
+        note: Called when a damaged file was renamed.
 
     Raises:
         FailedPreconditionError: the folder cannot be written to, or the disk is full.
@@ -93,7 +92,7 @@ class VectorCache:
             self._db = None
 
     def known(self, key: bytes) -> bool:
-        """Whether there is a vector; False where the file cannot be asked."""
+        """Whether a key is cached; False if the file cannot be read."""
         try:
             found = self._open().execute("SELECT 1 FROM vectors WHERE key = ?", (key,)).fetchone()
         except sqlite3.Error:
@@ -102,9 +101,9 @@ class VectorCache:
         return found is not None
 
     def get(self, keys: Sequence[bytes], dim: int) -> dict[bytes, CachedVector]:
-        """The vectors of those keys that are known; one of another length, or damaged, is not.
+        """Cached vectors of `keys`, without damaged ones and those of another length.
 
-        A reader knows nothing where the file cannot be asked.
+        A read-only cache returns nothing if the file cannot be read.
         """
 
         def ask() -> dict[bytes, CachedVector]:
@@ -132,11 +131,11 @@ class VectorCache:
         entries: Iterable[tuple[bytes, npt.NDArray[np.float32]]],
         midway: Callable[[], None] = lambda: None,
     ) -> None:
-        """Add vectors in one transaction: after a kill all of them are there, or none.
+        """Add vectors in one transaction.
 
         Args:
             entries: Key and vector.
-            midway: Called inside the transaction; for tests that kill.
+            midway: Called inside the transaction; for tests.
 
         Raises:
             FailedPreconditionError: the disk is full, or the file cannot be written.
@@ -168,7 +167,7 @@ class VectorCache:
             else:
                 self._db = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
                 self._db.execute("PRAGMA journal_mode = WAL")
-                # A vector that is told to be there must be there after a power cut too: shards rely on it.
+                # Committed vectors must survive a power failure: shards rely on them.
                 self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA cache_size = -16384")
             self._db.text_factory = bytes  # a damaged vector may look like text
@@ -194,7 +193,7 @@ class VectorCache:
         self._first_new = int(db.execute("SELECT coalesce(max(id), 0) FROM vectors").fetchone()[0]) + 1
 
     def _guarded(self, action: Callable[[], T]) -> T:
-        """`action`; where the file turns out to be damaged, once more on a new one."""
+        """Run `action`; if the file is damaged, replace it and run again."""
         try:
             return action()
         except sqlite3.Error as err:

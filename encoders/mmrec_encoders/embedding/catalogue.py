@@ -1,8 +1,7 @@
-"""A catalogue in memory to frozen vectors: the windows, decoding processes and cache of an embedding job.
+"""Encodes a catalogue in memory with the windows, decoding workers and cache of an embedding job.
 
-What the cache knows is not computed again. The rest is computed in batches of the same size and order whatever machine
-it is, texts by their length and pictures by their rows, and a batch that is done is in the cache. Knows nothing about
-files of vectors.
+Cached vectors are not computed again. The others are computed in batches of fixed size and order on every machine,
+texts by length and pictures by row; finished batches go into the cache.
 """
 
 # Axes: N items, I picture dimensions, T text dimensions
@@ -34,21 +33,20 @@ from mmrec_encoders.picture_reading import PictureFailure
 from mmrec_encoders.protocols import Vectors
 
 _TEXTS, _PICTURES = 512, 256
-"""Of one batch."""
+"""Batch sizes."""
 _FEW_PICTURES = 512
-"""Up to so many are decoded by this process: starting others would take longer."""
+"""Up to this many are decoded by this process, as starting workers would take longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
-    """Where vectors are looked up, and what they are computed with.
+    """Vector cache, and the settings that cached vectors depend on.
 
     Attributes:
-        cache: Folder of vectors computed before; None: nothing is looked up or kept.
-        device: The encoders' own: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: The encoders' own: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        text_files: What stands for the files of a text model beside its weights (tokenizer, prompts), where these may
-            change; empty for nothing.
+        cache: Folder of the vector cache; None for none.
+        device: Of the encoders: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: Of the encoders: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        text_files: Hash of the text model's other files (tokenizer, prompts), if these may change; else empty.
     """
 
     cache: Path | None = None
@@ -78,7 +76,7 @@ class EncodedPictures(NamedTuple):
     Attributes:
         image_NI: Zero rows for items without a picture. Shape: (N, I), float32.
         has_image_N: Which items have a picture. Shape: (N,), bool.
-        failures: Pictures that could not be had; their items count as without a picture.
+        failures: Unreadable pictures; their items count as without a picture.
     """
 
     image_NI: Vectors
@@ -101,7 +99,7 @@ def encode_words(
     check_words(encoder.words, (*OWN_COLUMNS, *catalogue.attributes))
     texts = [words_of_item(catalogue.record(row), encoder.words) for row in range(len(catalogue))]
     has_text_N = np.array([bool(text) for text in texts], np.bool_)
-    # Neighbours of like length, so that little of a batch is padding.
+    # Sorted by length, to reduce padding.
     rows = sorted(np.flatnonzero(has_text_N).tolist(), key=lambda row: len(texts[row]))
     text_NT = np.zeros((len(catalogue), encoder.text.dim), np.float32)
 

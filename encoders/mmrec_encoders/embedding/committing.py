@@ -1,13 +1,11 @@
-"""Puts finished windows where they belong, in an order that makes doing one again give the same bytes.
+"""Commits encoded windows in an order that makes resumed runs reproducible bit for bit.
 
-First the vectors that were computed go into the cache, in one transaction; then the shard takes its place. Why this
-way round: the last bits of a computed vector can depend on what else was in its batch, and what is in a batch depends
-on what the cache knew before the window. A kill before the transaction leaves the cache as it was, so the window is
-computed again in the same batches, with the same bits. A kill after it leaves every vector of the window in the
-cache, so the shard is put together from the very same bits. Were the shard first, a kill between the two would leave
-a shard whose vectors the cache does not have; a later window with one of its pictures would compute it in another
-batch, and differ from a run that was not broken. So a cache that is lost together with unfinished work, or is filled
-by two jobs at once, can cost the equality of last bits, and nothing else. Knows nothing about models.
+New vectors go into the cache in one transaction, then the shard is written. The last bits of a vector can depend on the
+other inputs of its batch, and batches depend on what was cached before the window. A kill before the transaction leaves
+the cache unchanged, so the window is computed again in the same batches. A kill after it leaves all vectors of the
+window in the cache, so the shard is built from the same bits. In the reverse order, a kill in between would leave a
+shard whose vectors are not cached; a later window with one of its pictures would compute it in another batch. Losing
+the cache with unfinished work, or sharing it between two jobs, therefore only affects the last bits.
 """
 
 from __future__ import annotations
@@ -27,14 +25,14 @@ _EXAMPLES = 100
 
 
 class Committer:
-    """Takes the windows of one run, in any order.
+    """Commits the windows of one run, in any order.
 
     Args:
         folder: Where shards go.
         cache: Where computed vectors go.
         job: The job's description.
         failpoint: For tests.
-        fetched: Where contents of URLs go; None where none are fetched.
+        fetched: Where content hashes of URLs go; None if none are fetched.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class Committer:
         self.examples: list[DeadLetter] = []
 
     def commit(self, window: EncodedWindow) -> bool:
-        """Keep what was computed, then write the shard; False where the same one was there.
+        """Cache the new vectors, then write the shard; False if an equal shard exists.
 
         Raises:
             FailedPreconditionError: the cache or the folder cannot be written, or the disk is full.

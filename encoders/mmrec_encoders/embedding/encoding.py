@@ -1,9 +1,7 @@
-"""One window of a catalogue to vectors: what is known is looked up, the rest is computed, once each.
+"""Encodes one window of a catalogue: cached vectors are looked up, each other distinct picture and text encoded once.
 
-A pure function of the window, its decoded pictures, the encoders and what is known; the same for every engine.
-Inside a window equal pictures and equal texts are computed once. What is computed anew depends on nothing but the
-window and what was known before it, batch by batch, which is why doing a window again gives the same bits. Knows
-nothing about files and processes.
+A pure function of the window, its decoded pictures, the encoders and the cached vectors; the same for every engine.
+Batches depend only on the window and on what was cached before it, so repeating a window gives the same bits.
 """
 
 # Axes: N items of the window, D dimensions of a result, I of pictures, T of texts, M pictures of a chunk
@@ -29,7 +27,7 @@ from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Pixels, Vectors
 
 Lookup = Callable[[Sequence[bytes], int], dict[bytes, CachedVector]]
-"""Gives the known ones of some keys, whose vectors have this length."""
+"""Cached vectors of some keys, with the given length."""
 Again = Callable[[Sequence[PictureTask]], DecodedChunk]
 
 _CHARS_PER_TOKEN = 4
@@ -37,7 +35,7 @@ _CHARS_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """What is made of a window.
+    """How a window is encoded.
 
     Attributes:
         image_fingerprint: Of image model, preparation and number format, as `cache.vector_key` takes it.
@@ -208,7 +206,7 @@ class _Texts:
             if self.keys[row] not in self._known:
                 first.setdefault(self.keys[row], self._texts[row])
         advance(len(self.rows) - len(first))
-        # Neighbours of like length, so that little of a batch is padding.
+        # Sorted by length, to reduce padding.
         ordered = sorted(first.items(), key=lambda entry: len(entry[1]))
         for batch in _token_batches(ordered, self._settings.batch_tokens):
             vectors = self._encoder.encode([text for _, text in batch])
@@ -321,11 +319,11 @@ def _token_batches(ordered: Sequence[tuple[bytes, str]], budget: int) -> Iterabl
 
 
 def join_window(job: WindowJob, found: WindowFeatures, encoder: ItemEncoder, settings: EncodeSettings) -> EncodedWindow:
-    """The vectors that are asked for, of a window's frozen ones, and what could not be used.
+    """The requested vectors of a window, from its frozen ones, and its dead letters.
 
     Args:
         job: The window.
-        found: What `encode_window` made of it.
+        found: Result of `encode_window`.
         encoder: With its fusion, where `settings.vectors` is ``fused``.
         settings: What is made.
     """

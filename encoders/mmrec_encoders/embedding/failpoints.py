@@ -1,7 +1,7 @@
-"""Named places of the embedding job at which a test can end its process. Knows nothing about the job.
+"""Named points of the embedding job at which a test can kill its process.
 
-The job calls what it is given with the name of each place it passes; by default nothing happens. Between any two of
-these places a kill must leave what the next run needs to give the same bytes.
+The job calls a `Failpoint` with the name of each point it passes; by default nothing happens. After a kill between any
+two points, the next run must give the same bytes.
 """
 
 from __future__ import annotations
@@ -39,9 +39,8 @@ FAILPOINTS: Final = (
     "mid-manifest",
     "after-manifest",
 )
-"""In the order in which a job passes them first; those from ``after-read`` to ``after-shard-rename`` come once a
-shard or more."""
+"""In the order of first use; those from ``after-read`` to ``after-shard-rename`` come at least once per shard."""
 
 
 def no_failpoint(name: str) -> None:
-    """Go on."""
+    """Do nothing."""

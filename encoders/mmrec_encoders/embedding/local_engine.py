@@ -1,8 +1,4 @@
-"""Runs the windows of a job on this machine: worker processes decode ahead while the model computes.
-
-One window is encoded at a time, in order; the pictures of the next are read and decoded meanwhile. Knows nothing
-about files.
-"""
+"""Runs the windows of a job on this machine: one is encoded at a time, in order, while workers decode the next."""
 
 from __future__ import annotations
 
@@ -27,12 +23,12 @@ _MOST_WORKERS = 16
 
 @dataclass(frozen=True)
 class JobPlan:
-    """What an engine needs to know of a job.
+    """Encoders and settings of a job, for an engine.
 
     Attributes:
         encoder: The encoders.
         settings: How windows are encoded.
-        setup: How pictures are decoded; None where none are wanted.
+        setup: How pictures are decoded; None for jobs without pictures.
     """
 
     encoder: ItemEncoder
@@ -95,7 +91,7 @@ def encoded_windows(
 
     with ExitStack() as stack:
         pool = stack.enter_context(DecodePool(setup, workers, plan.settings.batch_pictures))
-        # In this process, and without asking the cache, which has already said no.
+        # In this process and without a cache, which does not have these pictures.
         here = DecodePool(replace(setup, fingerprint="", cache=None, fetched=None), 0, 1)
         failpoint("after-decoders-started")
         stream = pool.map(chunks())

@@ -1,8 +1,7 @@
-"""Pictures of items to the bytes a model looks at: read or fetched, hashed, decoded, prepared.
+"""Reads or fetches, hashes, decodes and prepares pictures for an image encoder, in lists of tasks.
 
-The unit of work is a list of tasks. A picture that cannot be had is a result with its reason, and the others go on;
-one whose vector is known already is not decoded. Runs in small processes of its own: imports no torch, and knows
-nothing about models.
+An unreadable picture gives a result with the reason; one whose vector is cached is not decoded. Runs in small worker
+processes and imports no torch.
 """
 
 from __future__ import annotations
@@ -47,13 +46,13 @@ class PictureTask(NamedTuple):
 
 
 class PictureResult(NamedTuple):
-    """What became of one task.
+    """Result of one task.
 
     Attributes:
         row: Of the task.
-        content: What stands for the encoded bytes, 32 bytes; empty when they could not be had.
-        place: Row of the pixels that were made; -1 when none were, because the vector is known or there is a reason.
-        reason: Why there is no picture; empty for none.
+        content: Hash of the encoded bytes, 32 bytes; empty if they could not be read.
+        place: Row of the pixels; -1 if not decoded, because the vector is cached or the picture failed.
+        reason: Why the picture failed; empty if it did not.
     """
 
     row: int
@@ -64,15 +63,15 @@ class PictureResult(NamedTuple):
 
 @dataclass(frozen=True)
 class DecodeSetup:
-    """All that decoding depends on; can be pickled.
+    """Decoding options; can be pickled.
 
     Attributes:
-        pictures: Where pictures are; can be pickled.
-        preparation: What is done to a decoded picture.
-        fingerprint: Of model and preparation, as `cache.vector_key` takes it.
-        cache: Folder of the cache that is asked what is known; None asks nothing.
+        pictures: Resolves references.
+        preparation: Preprocessing of a decoded picture.
+        fingerprint: Of model and preparation, for `cache.vector_key`.
+        cache: Folder of the vector cache, to skip cached pictures; None for none.
         fetcher: Fetches URLs; None fetches none.
-        fetched: File of what this run has fetched, see `fetched.FetchedUrls`; None asks nothing.
+        fetched: File of the URLs fetched by this run, see `fetched.FetchedUrls`; None for none.
     """
 
     pictures: PictureStore
@@ -119,11 +118,11 @@ class PictureDecoder:
         results: list[PictureResult] = []
         places: dict[bytes, int] = {}
         reasons: dict[bytes, str] = {}
-        had = self._had(tasks)
-        read = self._read([entry for entry in enumerate(tasks) if entry[0] not in had], begun)
+        done = self._fetched_and_cached(tasks)
+        read = self._read([entry for entry in enumerate(tasks) if entry[0] not in done], begun)
         for index, task in enumerate(tasks):
-            if index in had:
-                results.append(PictureResult(task.row, had[index], -1, ""))
+            if index in done:
+                results.append(PictureResult(task.row, done[index], -1, ""))
                 continue
             data = next(read)
             begun(index)
@@ -151,8 +150,8 @@ class PictureDecoder:
     def _known(self, content: bytes) -> bool:
         return self._cache is not None and self._cache.known(vector_key(content, self._setup.fingerprint))
 
-    def _had(self, tasks: Sequence[PictureTask]) -> dict[int, bytes]:
-        """Contents, by index, of URLs that this run has fetched and whose vectors are known."""
+    def _fetched_and_cached(self, tasks: Sequence[PictureTask]) -> dict[int, bytes]:
+        """Content hashes, by index, of URLs that this run has fetched and whose vectors are cached."""
         if self._fetched is None:
             return {}
         urls = ((index, task.ref) for index, task in enumerate(tasks) if task.data is None and is_url(task.ref))
@@ -160,7 +159,7 @@ class PictureDecoder:
         return {index: content for index, content in contents if content is not None and self._known(content)}
 
     def _read(self, tasks: Sequence[tuple[int, PictureTask]], begun: Callable[[int], None]) -> Iterator[bytes | str]:
-        """The encoded bytes of each task, or why there are none."""
+        """The encoded bytes of each task, or the reason of a failure."""
         if self._setup.fetcher is None or not any(task.data is None and is_url(task.ref) for _, task in tasks):
             for index, task in tasks:
                 begun(index)

@@ -1,9 +1,9 @@
-"""Small processes that decode pictures ahead of the model, and come back when one of them dies.
+"""Pool of small processes that decode pictures ahead of the model.
 
-Takes lists of tasks from an iterator and gives their pixels in the same order, a bounded number ahead. A process
-that dies is replaced and its tasks are done again; a picture that was in work at two deaths is given up with a
-reason. Started as programs of their own rather than forked: a fork of a process in which torch has threads can hang,
-and a fresh interpreter that imports no torch is a tenth of its size. Knows nothing about models.
+Takes lists of tasks from an iterator and yields their pixels in the same order, a bounded number ahead. A process that
+dies is replaced and its tasks are repeated; a picture at which two processes died is given up with a reason. Processes
+are spawned, not forked: forking a process with torch threads can hang, and a fresh interpreter without torch is a tenth
+of the size.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PROGRAM = (
 )
 _MOST_DEATHS_AT_START = 3
 _DEATHS_OF_A_PICTURE = 2
-_PATIENCE_S = 5.0
+_EXIT_TIMEOUT_S = 5.0
 
 K = TypeVar("K")
 
@@ -61,7 +61,7 @@ def prepared_shape(setup: DecodeSetup) -> tuple[int, int, int]:
 
 
 class _Work(Generic[K]):
-    """A list of tasks on its way."""
+    """A list of tasks in progress."""
 
     def __init__(self, key: K, tasks: tuple[PictureTask, ...]) -> None:
         self.key = key
@@ -84,12 +84,12 @@ class _Work(Generic[K]):
             for index, task in enumerate(self.tasks)
         ]
         used = 1 + max((result.place for result in whole), default=-1)
-        # Copied out, so that the worker can fill the slot again at once.
+        # Copied, so that the worker can reuse the slot.
         self.done = DecodedChunk(tuple(whole), pixels[:used].copy())
 
 
 class _Worker:
-    """One process, its pipe, its memory, and the work it was given."""
+    """One process, its pipe, its memory, and its work."""
 
     def __init__(self, setup: DecodeSetup, layout: Layout) -> None:
         self.free = list(range(layout.slots))
@@ -118,26 +118,26 @@ class _Worker:
         self._send(Order(slot, work.open_tasks()))
 
     def _send(self, message: object) -> None:
-        # A dead worker is noticed, with everything it had, when its answers are read.
+        # A dead worker is detected when its answers are read.
         with contextlib.suppress(ConnectionError):
             self.pipe.send(message)
 
     def close(self) -> None:
         self.pipe.close()
         try:
-            self.process.wait(_PATIENCE_S)
+            self.process.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
 
 class DecodePool:
-    """Decodes in `workers` processes; with none, in this one.
+    """Decodes in `workers` processes, or in this one if 0.
 
     Args:
-        setup: What decoding depends on.
-        workers: Processes, at least 0.
-        chunk_tasks: Most tasks of a list.
+        setup: Decoding options.
+        workers: Number of processes.
+        chunk_tasks: Maximum tasks of a list.
 
     Raises:
         FailedPreconditionError: (when used) processes cannot be started.
@@ -180,7 +180,7 @@ class DecodePool:
         self._workers = []
 
     def map(self, chunks: Iterable[tuple[K, tuple[PictureTask, ...]]]) -> Iterator[tuple[K, DecodedChunk]]:
-        """Each key with the pictures of its tasks, in the order of `chunks`.
+        """Yield each key with the pictures of its tasks, in the order of `chunks`.
 
         Raises:
             InvalidDatasetError: ``images.zip`` is damaged.
@@ -212,7 +212,7 @@ class DecodePool:
                 self._collect(None)
                 continue
             work = queue.popleft()
-            assert work.done is not None  # looked at above
+            assert work.done is not None  # checked above
             yield work.key, work.done
 
     def _map_here(self, chunks: Iterable[tuple[K, tuple[PictureTask, ...]]]) -> Iterator[tuple[K, DecodedChunk]]:
@@ -222,7 +222,7 @@ class DecodePool:
                 work = _Work(key, tasks)
                 pixels = np.empty((len(tasks), *self.layout.shape), np.uint8)
                 work.finish(decoder.decode(tasks, pixels), pixels)
-                assert work.done is not None  # it has just been
+                assert work.done is not None
                 yield key, work.done
         finally:
             decoder.close()
@@ -235,7 +235,7 @@ class DecodePool:
         return min(free, key=lambda worker: len(worker.given), default=None)
 
     def _collect(self, timeout: float | None) -> None:
-        """Take every answer that is there; wait for the first up to `timeout` seconds (None: as long as it takes)."""
+        """Receive all available answers; wait for the first up to `timeout` seconds (None: without limit)."""
         by_pipe = {worker.pipe: worker for worker in self._workers if worker.given}
         for pipe in wait(list(by_pipe), timeout):
             worker = by_pipe[pipe]  # type: ignore[index]
@@ -254,7 +254,7 @@ class DecodePool:
             worker.free.append(slot)
 
     def _replace(self, dead: _Worker) -> None:
-        """Start another process with the work of one that died."""
+        """Start a new process with the work of a dead one."""
         self.deaths += 1
         status = dead.process.wait()
         _, first = dead.given[0]
@@ -293,7 +293,7 @@ class DecodePool:
 
 
 def _anonymous_file(size: int) -> int:
-    """A file in memory that is gone with the last process that has it open, however that ends."""
+    """A file in memory that is freed when the last process that has it open ends."""
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("mmrec-pixels")
     else:

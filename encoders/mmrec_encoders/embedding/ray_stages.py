@@ -67,7 +67,7 @@ class Parcel:
 
 
 class Desk:
-    """Answers what is known, and counts how often a window was begun; an actor on the driver's machine.
+    """Cache lookups, and counts of how often a window was started; an actor on the driver's machine.
 
     Args:
         cache: Folder of the cache.

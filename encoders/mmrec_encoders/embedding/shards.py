@@ -1,7 +1,7 @@
-"""One shard of vectors as the bytes of a Parquet file, and back. Knows nothing of where the vectors come from.
+"""Writes and reads one shard of vectors as a Parquet file.
 
-The same rows give the same bytes with the same pyarrow. What could not be used is in the file's metadata, so that a
-shard and its dead letters are there together or not at all.
+Equal rows give equal bytes with the same pyarrow. Dead letters are in the file's metadata, so that a shard and its dead
+letters are written atomically.
 """
 
 # Axes: N items, D dimensions
@@ -30,16 +30,16 @@ _FORMAT = 2
 
 
 class Shard(NamedTuple):
-    """What a shard file says of itself.
+    """Description of a shard file.
 
     Attributes:
         number: From 0.
-        input: What its vectors were made of; see `windows.input_hash`.
+        input: Hash of its inputs; see `windows.input_hash`.
         job: The job's description: fingerprints, dimension, store and so on.
         items: Rows.
-        with_picture: Rows whose vector has a picture in it.
-        with_words: Rows whose vector has words in it.
-        dead_letters: What could not be used.
+        with_picture: Rows whose vector includes a picture.
+        with_words: Rows whose vector includes words.
+        dead_letters: Unusable rows and pictures.
         size: Bytes of the file.
         sha256: Of the file, 64 hex digits.
     """
@@ -63,7 +63,7 @@ def shard_bytes(window: EncodedWindow, job: Mapping[str, Any]) -> bytes:
 
     Args:
         window: Its rows.
-        job: What the vectors depend on; has at least `store`. Goes into the metadata.
+        job: The job's description, with at least `store`; written to the metadata.
     """
     count, length = window.vectors_ND.shape
     kind = pa.float16() if job["store"] == "float16" else pa.float32()
@@ -117,7 +117,7 @@ def shard_bytes(window: EncodedWindow, job: Mapping[str, Any]) -> bytes:
 
 
 def read_shard(path: Path) -> Shard | None:
-    """What a shard says of itself; None for a file that is missing, damaged or no shard."""
+    """Description of a shard; None if the file is missing, damaged or not a shard."""
     try:
         data = path.read_bytes()
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
@@ -148,7 +148,7 @@ def read_shard(path: Path) -> Shard | None:
 
 
 def _digest(columns: list[Any], *metadata: bytes) -> str:
-    """Of what the columns hold, whatever pages and buffers it is laid out in."""
+    """SHA-256 of column values and metadata, independent of the Parquet layout."""
     digest = hashlib.sha256()
     item_ids, embedding, *flags = columns
     digest.update(json.dumps(item_ids.to_pylist()).encode())

@@ -1,7 +1,4 @@
-"""A window of catalogue rows as work: the text of each item, the pictures that are wanted, the rows given up.
-
-Pure functions of a window and a few settings, the same for every engine. Knows nothing about models and processes.
-"""
+"""Plans the work of a window of catalogue rows: item texts, picture tasks, and unusable rows."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ class DeadLetter(NamedTuple):
         item_id: '' where it cannot be told.
         row: Line of the items table (text formats) or row (Parquet, from 1).
         field: Column at fault; '' for the whole row.
-        reason: What was found, the rule, and the mend.
-        embedded: Whether the item has a vector all the same, made of the rest of it.
+        reason: The value, the rule, and the remedy.
+        embedded: Whether the item still has a vector, from its other parts.
     """
 
     item_id: str
@@ -36,7 +33,7 @@ class DeadLetter(NamedTuple):
 
 
 class WindowJob(NamedTuple):
-    """What is to be done for one shard. N items.
+    """The work for one shard of N items.
 
     Attributes:
         number: Of the window and the shard, from 0.
@@ -95,25 +92,25 @@ def chunks_of(job: WindowJob, size: int) -> Iterator[tuple[PictureTask, ...]]:
 
 
 def check_columns(words: ItemWords, columns: Sequence[str]) -> None:
-    """Refuse a template that names a column which is not there.
+    """Check the columns of a template.
 
     Raises:
-        InvalidArgumentError: it does, or it is no format string.
+        InvalidArgumentError: a column does not exist, or it is no format string.
     """
     check_words(words, tuple(dict.fromkeys((*OWN_COLUMNS, *columns))))
 
 
 def input_hash(job: WindowJob, results: Sequence[PictureResult]) -> str:
-    """What the vectors of a window are made of, as 64 hex digits: ids, texts, contents of pictures, failures.
+    """Hash of the inputs of a window: ids, texts, contents of pictures, failures. 64 hex digits.
 
     Args:
         job: The window.
         results: What became of its tasks, in order.
     """
     digest = hashlib.sha256()
-    found = {result.row: result.reason or result.content.hex() for result in results}
+    pictures = {result.row: result.reason or result.content.hex() for result in results}
     for row, (item_id, line, text) in enumerate(zip(job.item_ids, job.lines, job.texts, strict=True)):
-        digest.update(json.dumps([item_id, line, text, found.get(row)]).encode())
+        digest.update(json.dumps([item_id, line, text, pictures.get(row)]).encode())
     for failure in job.failures:
         digest.update(json.dumps(failure).encode())
     return digest.hexdigest()

@@ -1,8 +1,7 @@
-"""What of the items is words in an embedding job that has no encoders of its own to say so.
+"""Chooses the word columns of an embedding job whose encoders do not define them.
 
-The catalogue is read in windows and never held whole, so which of its columns are words is found from its first
-`FIRST_ROWS` items, written down in the output folder, and stays so: a run that goes on, or tomorrow's over a longer
-catalogue, words its items alike. Knows nothing about models.
+The catalogue is streamed, so the columns are chosen from its first `FIRST_ROWS` items and recorded in the output
+folder; a resumed run, or a later one over a longer catalogue, uses the same columns.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ from mmrec.data.word_columns import find_words
 from mmrec_encoders.embedding.sample import catalogue_of
 
 FIRST_ROWS = 10_000
-"""Items that decide which columns are words."""
+"""Items from which word columns are chosen."""
 _WINDOW = 256
 
 
 def job_words(
     dataset: Path, template: str | None, settings: WordSettings, recorded: Mapping[str, Any] | None
 ) -> ItemWords:
-    """What of the items is words.
+    """Word columns or template of the items.
 
     Args:
         dataset: The dataset folder.
-        template: Asked for; None for none.
-        settings: What the owner of the dataset says.
-        recorded: What the output folder says that its vectors depend on; None for a new folder.
+        template: Requested template; None for none.
+        settings: Word settings of the dataset.
+        recorded: Job description in the output folder; None for a new folder.
 
     Raises:
         InvalidArgumentError: the template names a column that is not there, or is not a format string.
@@ -44,7 +43,7 @@ def job_words(
     stream = ItemStream(dataset, _WINDOW)
     items: list[StreamedItem] = []
     for window in stream.windows():
-        # Pictures in the table would be most of the memory.
+        # Drop pictures, to save memory.
         items += [item._replace(picture=None) for item in window.items]
         if len(items) >= FIRST_ROWS:
             break

@@ -1,7 +1,7 @@
-"""A process that decodes pictures: the program that runs in it. Imports no torch and stays small.
+"""Main program of a picture-decoding process. Imports no torch and stays small.
 
-It is told its set-up and then lists of tasks over a pipe, writes the pixels into memory it shares with whoever
-started it, and answers with the results. It ends when the pipe closes, which is also how a killed parent is noticed.
+It receives its setup and then lists of tasks over a pipe, writes the pixels into memory shared with its parent, and
+replies with the results. It ends when the pipe closes, also when the parent is killed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NICENESS = 10
 
 
 class Layout(NamedTuple):
-    """How the shared memory is divided.
+    """Layout of the shared memory.
 
     Attributes:
-        slots: Lists of tasks that can be under way.
-        tasks: Most tasks of a list.
+        slots: Maximum task lists in progress.
+        tasks: Maximum tasks of a list.
         shape: Of one prepared picture: (3, H, W).
     """
 
@@ -45,14 +45,14 @@ class Layout(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Tasks to be worked through, and the slot for their pixels."""
+    """A list of tasks, and the slot for their pixels."""
 
     slot: int
     tasks: tuple[PictureTask, ...]
 
 
 class Answer(NamedTuple):
-    """Results of an order; or the error that ends the job, or a traceback that nobody foresaw."""
+    """Results of an order, or the error that ends the job, or the traceback of an unexpected exception."""
 
     results: list[PictureResult]
     error: MmrecError | None = None
@@ -60,7 +60,7 @@ class Answer(NamedTuple):
 
 
 class SharedPixels:
-    """Memory of one worker: the task it is at, and its slots."""
+    """Shared memory of one worker: the index of its current task, and its slots."""
 
     def __init__(self, file: int, layout: Layout) -> None:
         self._memory = mmap.mmap(file, layout.bytes)
@@ -70,7 +70,7 @@ class SharedPixels:
 
     @property
     def at(self) -> int:
-        """Index of the task in work; -1 between orders."""
+        """Index of the current task; -1 between orders."""
         return int(self._at[0])
 
     @at.setter
@@ -90,10 +90,10 @@ def run_worker(pipe: int, memory: int) -> None:
         pipe: File number of this end.
         memory: File number of the shared memory.
     """
-    # Ctrl-C and a stop of the whole process group are the parent's to handle: it finishes its shard first.
+    # The parent handles signals to the process group: it finishes its shard first.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # The model must not wait for a core on which a picture is decoded ahead of time.
+    # The model has priority over decoding ahead.
     os.nice(_NICENESS)
     connection = Connection(pipe)
     try:
@@ -109,7 +109,7 @@ def _serve(connection: Connection, setup: DecodeSetup, shared: SharedPixels) -> 
     def begun(index: int) -> None:
         shared.at = index
 
-    # Read ahead, so that the parent is not held up while it hands over pictures that are in the table.
+    # Read ahead, so that the parent does not block while sending pictures from the table.
     orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
 
     def read() -> None:

@@ -1,6 +1,6 @@
-"""Fine-tuning: encoders trained contrastively on a catalogue's own pairs of pictures and texts.
+"""Fine-tuning: contrastive training of encoders on a catalogue's pairs of pictures and texts.
 
-In: a dataset folder and an `FinetuningConfig`. Out: a folder of encoders, and a report of retrieval on held-out titles.
+In: a dataset folder and a `FinetuningConfig`. Out: a folder of encoders, and a report of retrieval on held-out titles.
 """
 
 from mmrec.runtime.processes import in_main_process

@@ -1,4 +1,4 @@
-"""What fine-tuning trains and how, as frozen values. Knows nothing about models or data."""
+"""Configuration of fine-tuning."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class SmallTowers:
         dimension: Length of the vectors in the space that pictures and words share.
         text_hidden: Width of the text head's hidden layer; 0 for a plain projection.
         text_dropout: Share of the hidden values dropped in training.
-        text_words: How many word pieces have a learned vector of their own, whose mean is added to what the head
-            makes of the frozen vector: names and colours that the frozen encoder hardly tells apart. 0 for none.
+        text_words: Number of word pieces with a learned vector; their mean is added to the head's output, for names and
+            colours that the frozen encoder hardly distinguishes. 0 for none.
     """
 
     shape: SmallClipShape = field(
@@ -76,27 +76,27 @@ class FinetuningConfig:
         columns: Columns that ``phrase``, ``value`` and ``columns`` take; empty for those with 2 to 200 values that are
             words.
         template: How ``item`` puts words together; empty for what ``dataset.toml`` says, or the columns that are words.
-        share: Whether a text that is true of another picture of the batch as well has that picture for a right
-            answer too; otherwise such couples are left out of the loss.
-        epochs: Passes over the training pairs, at least 1.
-        batch_size: Pairs that one process computes at a time; 0 for what suits the mode and the data.
-        accumulate: Batches whose pairs are compared with each other in one step, at the memory of one of them;
-            each is computed twice when it is more than 1.
+        share: Whether a text that also describes another picture of the batch has that picture as a second positive;
+            otherwise such combinations are ignored by the loss.
+        epochs: Epochs over the training pairs, at least 1.
+        batch_size: Pairs that one process computes at a time; 0 to choose by mode and data.
+        accumulate: Batches whose pairs are compared with each other in one step, with the memory of one; above 1, each
+            is computed twice.
         learning_rate: Peak of the cosine schedule.
         warmup: Share of the steps over which the learning rate rises from 0.
         weight_decay: Of AdamW, for matrices.
         beta2: Of AdamW.
-        clip_norm: Largest norm of a step's gradients.
-        views: How pictures are changed.
+        clip_norm: Maximum gradient norm of a step.
+        views: Augmentation of pictures.
         dtype: Number format of the towers' arithmetic; weights and losses are float32.
-        hold_out: Share of the titles that training never sees, over 0 and at most 0.5.
-        max_held_out: Most titles held out, which bounds the time that scoring takes.
-        max_minutes: Stop after so long; the learning rate follows the clock so that it still ends at 0. 0: no
-            limit. Runs that the clock ends differ in their last bits.
-        save_minutes: Between two checkpoints within a pass; each pass ends with one.
+        hold_out: Share of titles held out from training, over 0 and at most 0.5.
+        max_held_out: Maximum held-out titles, which bounds evaluation time.
+        max_minutes: Time limit; the learning rate follows the clock so that it still ends at 0. 0: no limit. Runs ended
+            by the clock differ in their last bits.
+        save_minutes: Time between checkpoints within an epoch; each epoch ends with one.
         labels: Columns for zero-shot accuracy; empty for those with 2 to 200 values.
         prompts: Templates of a label's texts, whose vectors are averaged: ``{value}`` and ``{column}``.
-        seed: Of everything left to chance.
+        seed: Of all random draws.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """
 
@@ -211,14 +211,14 @@ def small_towers(size: str = "base") -> SmallTowers:
 
 
 def finetuning_preset(mode: str = "small", **changes: Any) -> FinetuningConfig:
-    """The values that suit a mode, with `changes` over them.
+    """Recommended values for a mode, overridden by `changes`.
 
     Raises:
         InvalidArgumentError: there is no such mode, or a value breaks a rule.
     """
     config: dict[str, Any] = {"mode": mode}
     if mode in ("full", "locked-image"):
-        # Pretrained towers know whole pictures and plain sentences; small steps keep what they know.
+        # Small steps and mild views preserve what pretrained towers know.
         config |= {
             "epochs": 6,
             "learning_rate": 2e-5 if mode == "full" else 1e-4,

@@ -1,12 +1,10 @@
-"""The folder that a fine-tuning writes: one writer at a time, work that survives a kill, results whole or not at all.
+"""The output folder of a fine-tuning: one writer at a time, resumable work, atomic results.
 
-    open_clip_config.json, open_clip_model.safetensors    of a pretrained model, or
-    small_clip_pair.safetensors                           of a small CLIP
-    REPORT.md                                             for people
-    adapt.json                                            written last; a folder without it is not finished
-    .adapt/                                               work of a training that is under way
-
-Knows nothing about training.
+open_clip_config.json, open_clip_model.safetensors    of a pretrained model, or
+small_clip_pair.safetensors                           of a small CLIP
+REPORT.md                                             the report as Markdown
+adapt.json                                            written last; a folder without it is not finished
+.adapt/                                               work of an unfinished training
 """
 
 from __future__ import annotations
@@ -31,15 +29,15 @@ FORMAT = 1
 
 @contextmanager
 def open_folder(out: Path, *, writer: bool) -> Iterator[None]:
-    """Hold the folder; it is made if it is not there.
+    """Lock the folder, which is created if missing.
 
     Args:
         out: The folder.
-        writer: Whether this process writes; the others of its group hold nothing.
+        writer: Whether this process writes; others take no lock.
 
     Raises:
         FailedPreconditionError: another process is writing to it, or it cannot be written.
-        InvalidArgumentError: it is a file, or holds something else.
+        InvalidArgumentError: it is a file, or holds files of something else.
     """
     if not writer:
         yield
@@ -70,7 +68,7 @@ def open_folder(out: Path, *, writer: bool) -> Iterator[None]:
 
 
 def work_folder(out: Path, identity: str) -> tuple[Path, bool]:
-    """Where work that is under way is kept, and whether an earlier run of the same training left some there."""
+    """The work folder, and whether it has work of an earlier run of the same training; other work is removed."""
     work = out / WORK
     marker = work / "identity"
     if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
@@ -82,7 +80,7 @@ def work_folder(out: Path, identity: str) -> tuple[Path, bool]:
 
 
 def publish(out: Path, description: Mapping[str, Any], page: str) -> None:
-    """Write the report, then the description that makes the folder a finished one, and remove the work."""
+    """Write the report, then the description that marks the folder as finished, and remove the work."""
     replace_file(out / REPORT, lambda path: path.write_text(page, encoding="utf-8"))
     text = json.dumps({"format": FORMAT, **description}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     replace_file(out / DESCRIPTION, lambda path: path.write_text(text, encoding="utf-8"))
@@ -90,14 +88,14 @@ def publish(out: Path, description: Mapping[str, Any], page: str) -> None:
 
 
 def unpublish(out: Path) -> None:
-    """The folder is no longer a finished one: what it holds is about to be written over."""
+    """Remove the description and the results, before they are overwritten."""
     (out / DESCRIPTION).unlink(missing_ok=True)
     for name in RESULTS:
         (out / name).unlink(missing_ok=True)
 
 
 def finished(out: Path, identity: str) -> Mapping[str, Any] | None:
-    """The description of a finished folder of this very training; None where it is not finished or of another."""
+    """The description of the folder if it is finished and has this identity; else None."""
     try:
         found = json.loads((out / DESCRIPTION).read_text(encoding="utf-8"))
         same = found["format"] == FORMAT and found["identity"] == identity

@@ -1,4 +1,4 @@
-"""What fine-tuning needs of the towers that it trains. Knows nothing about any."""
+"""Interface of the towers that fine-tuning trains."""
 
 # Axes: B pairs of a chunk
 
@@ -20,17 +20,17 @@ class ContrastiveModel(Model, Scored, Protocol):
     """Two towers, and their inputs by pair and by text."""
 
     def read(self, rows_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """What is kept of training pairs' pictures, on the CPU. Shape: (B, ...)."""
+        """Stored pictures (or frozen picture vectors) of training pairs, on the CPU. Shape: (B, ...)."""
         ...
 
     def expect(self, rows_B: npt.NDArray[np.int64]) -> None:
-        """These pairs will be read next."""
+        """Announce the pairs that will be read next, so that decoding can begin."""
         ...
 
     def view(self, read: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Inputs of the picture tower; chance comes from the generator alone."""
+        """Inputs of the image tower, augmented with the generator."""
         ...
 
     def word_inputs(self, texts_B: npt.NDArray[np.int64]) -> Any:
-        """Inputs of the words tower for training texts."""
+        """Inputs of the text tower for training texts."""
         ...

@@ -1,4 +1,4 @@
-"""Makes the fine-tuning of an open_clip model ready, and writes what comes of it as a folder that open_clip loads.
+"""Prepares fine-tuning of an open_clip model, and writes the result as a folder that open_clip loads.
 
 ``full`` trains both towers, with pictures decoded as they are needed. ``locked-image`` trains the text tower alone
 (Zhai et al. 2022, "LiT: Zero-Shot Transfer with Locked-image text Tuning", arXiv:2111.07991): the frozen picture
@@ -44,20 +44,20 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 _FAILURES, _VECTORS = "pictures.failures.json", "pictures.npy"
 _LARGER = 1.15
-"""Training pictures are decoded this much larger than the model looks at, so that crops are not blown up."""
+"""Training pictures are decoded this much larger than the model's input, so that crops are not upscaled."""
 _FROZEN_BATCH = 64
 _CALIBRATION = 512
-_TRIED = ("a red mug", "Größe: 38, weiß", "two-piece set (women's)")
+_SAMPLES = ("a red mug", "Größe: 38, weiß", "two-piece set (women's)")
 
 
 def prepare_open_clip(
     data: Dataset, pairs: Pairs, work: Path, config: FinetuningConfig, processes: Processes, progress: Progress
 ) -> Prepared:
-    """Make ready; what the first process writes into the work folder the others wait for.
+    """Prepare model and data; the main process writes files into the work folder and the others wait.
 
     Raises:
-        ModelNotAvailableError: the model can be neither found nor fetched, or its words cannot be tokenised here.
-        InvalidArgumentError: the model has no text tower, or could not be written so that it loads again.
+        ModelNotAvailableError: the model or its tokenizer can be neither found nor fetched.
+        InvalidArgumentError: the model has no text tower, or could not be loaded again after training.
     """
     source = open_clip_config(config.image_model, str(processes.device), config.dtype)
     model = load_open_clip(source).float()
@@ -91,7 +91,7 @@ def prepare_open_clip(
     towers = OpenClipModel(config, loaded, inputs, processes.device)
     fresh_bias = config.loss == "siglip" and model_cfg.get("init_logit_bias") is None
     if fresh_bias:
-        # open_clip gives a model a bias where its configuration says so; the number is written over by the weights.
+        # open_clip creates the bias if the configuration has one; its value comes from the weights.
         model_cfg["init_logit_bias"] = -10.0
 
     def calibrate(step: int) -> None:
@@ -105,7 +105,7 @@ def prepare_open_clip(
             for name, value in model.named_parameters()
             if not name.startswith(("visual.", "text_decoder."))
         )
-        # As the encoders of either side have them once they are loaded from the folder.
+        # Equal to those of the encoders loaded from the folder.
         return {
             "image": fingerprint_of(folder.name, model.visual.named_parameters()),
             "text": fingerprint_of(folder.name, words),
@@ -135,7 +135,7 @@ def write_open_clip(folder: Path, model: Any, model_cfg: dict[str, Any], tokeniz
 
     def write(path: Path) -> None:
         save_file(weights, path)
-        # It is made for its owner alone, unlike everything else here.
+        # safetensors creates the file with mode 0600, unlike the other files.
         shutil.copymode(folder / CONFIG, path)
 
     replace_file(folder / WEIGHTS, write)
@@ -155,13 +155,13 @@ def _write_config(folder: Path, model: Any, model_cfg: dict[str, Any], tokenize:
 
 
 def _check_round_trip(model_cfg: dict[str, Any], model: Any, tokenize: Any) -> None:
-    """Before hours of work: whether the words would be the same words when the result is loaded again."""
+    """Check before training that the saved tokenizer would give the same tokens when loaded again."""
     import open_clip
 
     with tempfile.TemporaryDirectory(prefix="mmrec-adapt-") as name, quiet_loading():
         _write_config(Path(name), model, model_cfg, tokenize)
         again = open_clip.get_tokenizer(f"local-dir:{name}")
-        same = bool((again(list(_TRIED)) == tokenize(list(_TRIED))).all())
+        same = bool((again(list(_SAMPLES)) == tokenize(list(_SAMPLES))).all())
     if not same:
         raise InvalidArgumentError(
             "this model's tokenizer cannot be written so that open_clip reads it again; pass the model as a folder "
@@ -226,15 +226,15 @@ def _encode_frozen(
 
 
 def _calibrate(towers: OpenClipModel, pairs: Pairs, step: int, seed: int) -> None:
-    """Scale and bias of the sigmoid loss that suit the vectors as they are.
+    """Fit scale and bias of the sigmoid loss to the current vectors of some training pairs.
 
-    A model that was trained with the softmax loss has no bias, and a bias that is far off takes longer to correct than
-    a fine-tuning lasts. Two numbers are fitted to some steps' worth of training pairs; nothing else changes.
+    A model trained with the softmax loss has no bias, and a badly initialised one takes longer to correct than a
+    fine-tuning lasts.
     """
     import torch
 
     rng = np.random.default_rng(seed)
-    # Whole steps, because how many couples belong together depends on how many are compared.
+    # Whole steps, because the share of matching combinations depends on the batch size.
     steps = max(1, min(_CALIBRATION, len(pairs.training_rows)) // step)
     rows = rng.permutation(pairs.training_rows)[: steps * step]
     texts = draw_texts(pairs.train, rows, rng.random(len(rows)))
@@ -254,7 +254,7 @@ def _calibrate(towers: OpenClipModel, pairs: Pairs, step: int, seed: int) -> Non
         for part, drawn in zip(np.split(rows, steps), np.split(texts, steps), strict=True)
     ]
     scale = towers.module.logit_scale.detach().reshape(()).clone().requires_grad_()
-    # Half-way between what belongs together and what does not.
+    # Half-way between the mean scores of matching and all combinations.
     scores = sides[1][0] @ sides[0][0].T
     middle = (scores.diagonal().mean() + scores.mean()) / 2
     bias = (-scale.detach().exp() * middle).clone().requires_grad_()

@@ -1,7 +1,4 @@
-"""What fine-tuning trains: both towers of an open_clip model, or its text tower to its frozen image tower.
-
-Knows nothing about steps and schedules, and nothing about where models come from.
-"""
+"""An open_clip model in training: both towers, or the text tower with a frozen image tower."""
 
 # Axes: M pairs, B batch, H held-out pairs, L tokens of a text, D dimensions
 
@@ -41,7 +38,7 @@ class OpenClip(NamedTuple):
 
 
 class OpenClipInputs(NamedTuple):
-    """What the towers are trained and scored on.
+    """Inputs for training and evaluation of the towers.
 
     Attributes:
         tokens_UL: Tokens of the training texts. Shape: (U, L), int32.
@@ -110,12 +107,12 @@ class OpenClipModel:
             self._training.expect(rows_B)
 
     def view(self, read: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """A random view of each picture, as the model wants it; vectors as they are."""
+        """A random view of each picture, normalised for the model; frozen vectors unchanged."""
         if self._frozen_MD is not None:
             return read.to(self._device)
         pixels = read.to(self._device).float() / 255.0
         pixels = random_view(pixels, self._preparation.size, generator, self._config.views)
-        # Views are square; a model that looks at another shape is given that.
+        # Views are square; resize them if the model's input is not.
         height, width = self._preparation.height, self._preparation.width
         if height != width:
             import torch.nn.functional as F

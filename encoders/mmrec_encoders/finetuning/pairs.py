@@ -1,7 +1,4 @@
-"""The pairs of a catalogue: which items have words and a picture, what their texts are, who is held out.
-
-The unit of work is the number of a pair. Knows nothing about models.
-"""
+"""Picture-text pairs of a catalogue: items with words and a picture, their texts, and the held-out split."""
 
 # Axes: N items, M pairs, S slots of texts
 
@@ -31,10 +28,10 @@ class Pairs(NamedTuple):
     """Items with words and a picture.
 
     Attributes:
-        catalogue: Of these items alone, in the dataset's order. Length M.
-        train: Texts that pictures are paired with in training: those of the pairs that are not held out.
-        held: What held-out items are searched for by: slot 0 the title, slot 1 all the words.
-        held_M: Which are held out. Shape: (M,), bool.
+        catalogue: Of these items only, in the dataset's order. Length M.
+        train: Texts of the training pairs.
+        held: Texts for evaluation: slot 0 the title, slot 1 all the words.
+        held_M: Which pairs are held out. Shape: (M,), bool.
         title_M: Number of each item's title. Shape: (M,), int64.
     """
 
@@ -56,19 +53,17 @@ class Pairs(NamedTuple):
 
     @property
     def training_rows(self) -> npt.NDArray[np.int64]:
-        """Pairs that training sees. Shape: (K,), int64."""
+        """Training pairs. Shape: (K,), int64."""
         return np.flatnonzero(~self.held_M)
 
     @property
     def held_rows(self) -> npt.NDArray[np.int64]:
-        """Pairs that it does not. Shape: (H,), int64."""
+        """Held-out pairs. Shape: (H,), int64."""
         return np.flatnonzero(self.held_M)
 
 
 def find_pairs(data: Dataset, config: FinetuningConfig) -> Pairs:
-    """The items of a dataset that have words and name a picture, split by title.
-
-    An item without a title goes by all its words.
+    """The items of a dataset that have words and a picture, split by title, or by all words of untitled items.
 
     Raises:
         InvalidDatasetError: there are too few such items, or too few titles to hold any out.
@@ -101,8 +96,7 @@ def find_pairs(data: Dataset, config: FinetuningConfig) -> Pairs:
 
 
 def data_hash(data: Dataset) -> str:
-    """Hash of the items' columns, of which of them are words, and of the pictures' names, sizes and times of change.
-    64 hex digits."""
+    """Hash of item columns, the choice of word columns, and sizes and modification times of pictures. 64 hex digits."""
     digest = hashlib.sha256(find_words(data.catalogue, data.settings.words).fingerprint.encode("utf-8", "replace"))
     table = data.catalogue.to_table()
     for name in table.column_names:

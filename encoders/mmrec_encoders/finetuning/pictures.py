@@ -1,6 +1,6 @@
-"""Where the training pictures come from: a file of small ones, or the dataset itself, decoded as they are needed.
+"""Sources of training pictures: a file of shrunk pictures, or the dataset, decoded on demand.
 
-Either way memory does not grow with the catalogue. Knows nothing about models and words.
+Memory use does not grow with the catalogue.
 """
 
 # Axes: M pairs, B batch, H height, W width
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
     from mmrec_encoders.protocols import Pixels, Preparation
 
 _THREADS = 16
-_GLANCE = 32
-"""Side at which a picture is decoded only to see whether it can be: a JPEG at an eighth of its size."""
+_CHECK_SIZE = 32
+"""Side at which pictures are decoded to check that they are readable; JPEGs at an eighth of their size."""
 
 
 class PictureSource(Protocol):
-    """Gives pictures of pairs as bytes."""
+    """Pictures of pairs as uint8 arrays."""
 
     def read(self, rows_B: npt.NDArray[np.int64]) -> Pixels:
         """Pictures of these pairs, in this order. Shape: (B, 3, H, W), uint8."""
         ...
 
     def expect(self, rows_B: npt.NDArray[np.int64]) -> None:
-        """These pairs will be read next; work may begin."""
+        """Announce the pairs that will be read next."""
         ...
 
 
 class KeptPictures:
-    """Pictures in a file that the system maps into memory piece by piece.
+    """Pictures in a memory-mapped file.
 
     Args:
-        path: What `keep_pictures` wrote.
+        path: File written by `keep_pictures`.
         place_M: Place in the file of each pair's picture.
     """
 
@@ -61,17 +61,17 @@ class KeptPictures:
         return np.ascontiguousarray(self._pixels[self._place_M[rows_B]])
 
     def expect(self, rows_B: npt.NDArray[np.int64]) -> None:
-        """Nothing to begin with: the file is there."""
+        """Do nothing."""
 
 
 class StreamedPictures:
-    """Pictures decoded by several threads when they are needed, the next batch while the model computes.
+    """Pictures decoded on demand by several threads, the next batch while the model computes.
 
     Args:
         refs: Reference of each pair's picture. Length M.
-        store: Where they are.
-        prepare: Makes a decoded picture into bytes.
-        threads: That decode; decoding holds no lock.
+        store: Resolves the references.
+        prepare: Converts a decoded picture to an array.
+        threads: Number of threads; 0 to choose.
     """
 
     def __init__(self, refs: Sequence[str], store: PictureStore, prepare: Preparation, threads: int = 0) -> None:
@@ -83,7 +83,7 @@ class StreamedPictures:
         """Pictures of these pairs, in this order. Shape: (B, 3, H, W), uint8.
 
         Raises:
-            FailedPreconditionError: a picture that could be read before no longer can.
+            FailedPreconditionError: a picture has become unreadable since training began.
         """
         futures = self._coming.pop(rows_B.tobytes(), None) or self._begin(rows_B)
         return np.stack([future.result() for future in futures])
@@ -118,17 +118,17 @@ def keep_pictures(
     sides: Sequence[tuple[Path, Callable[[Any], Pixels], tuple[int, int], npt.NDArray[np.bool_]]],
     progress: Progress,
 ) -> tuple[PictureFailure, ...]:
-    """Decode pictures once and write them into files of bytes, one place per picture.
+    """Decode pictures once and write them into ``.npy`` files, one place per picture.
 
     Args:
         refs: Reference of each pair's picture. Length M.
-        store: Where they are.
-        sides: For each file: where it is to be, what makes a decoded picture into bytes, height and width, and
-            which pairs it holds. A picture that cannot be read leaves its place black.
+        store: Resolves the references.
+        sides: For each file: path, preparation, height and width, and which pairs it holds. The place of an unreadable
+            picture stays zero.
         progress: Reports one unit per picture.
 
     Returns:
-        Pictures that could not be had, by pair; also written beside the first file, see `kept_failures`.
+        Unreadable pictures, by pair; also written beside the first file, see `kept_failures`.
     """
     failures: list[PictureFailure] = []
     temporaries = [path.with_name(f".{path.name}.tmp") for path, _, _, _ in sides]
@@ -159,10 +159,10 @@ def keep_pictures(
 def check_pictures(
     refs: Sequence[str], store: PictureStore, marker: Path, progress: Progress
 ) -> tuple[PictureFailure, ...]:
-    """Decode every picture once, small, to know which cannot be read; what came of it is written to `marker`."""
+    """Decode every picture once at a small size, and write the unreadable ones to `marker`."""
     failures: list[PictureFailure] = []
     progress.start("checking pictures", len(refs), "pictures")
-    for batch in picture_batches(refs, store, size=_GLANCE):
+    for batch in picture_batches(refs, store, size=_CHECK_SIZE):
         failures += [found for _, found in batch if isinstance(found, PictureFailure)]
         progress.advance(len(batch))
     _write_failures(marker, failures)
@@ -171,12 +171,12 @@ def check_pictures(
 
 
 def failures_file(path: Path) -> Path:
-    """Beside a file of pictures: those that are missing from it. Written last, so it says that the file is whole."""
+    """Path of the list of unreadable pictures of a file; written last, so its presence marks the file as complete."""
     return path.with_suffix(".failures.json")
 
 
 def kept_failures(marker: Path) -> tuple[PictureFailure, ...] | None:
-    """What an earlier `keep_pictures` or `check_pictures` found; None where it did not come to its end."""
+    """Unreadable pictures found by an earlier `keep_pictures` or `check_pictures`; None if it did not finish."""
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))
         return tuple(PictureFailure(int(row), str(message)) for row, message in found)

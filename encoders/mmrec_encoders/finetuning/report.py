@@ -1,4 +1,4 @@
-"""What a fine-tuning came to, as a value, as JSON, and as a page for people. Knows nothing about training."""
+"""Report of a fine-tuning, as a value, as JSON, and as Markdown."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ DIRECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class FinetuningReport:
-    """What was trained and what came of it.
+    """Configuration summary and results of a fine-tuning.
 
     Attributes:
-        out: The folder.
+        out: The output folder.
         mode: ``small``, ``full`` or ``locked-image``.
-        pairs: Training pairs.
-        texts: Distinct texts that they were paired with.
-        held_pictures: Held-out pairs.
-        held_titles: Their distinct titles.
+        pairs: Number of training pairs.
+        texts: Number of distinct training texts.
+        held_pictures: Number of held-out pairs.
+        held_titles: Number of distinct held-out titles.
         batch: Pairs compared with each other in a step.
         steps: Steps done.
-        unreadable: Pictures that could not be had: item id and reason.
-        before: Held-out figures of the encoders as they were; of a small CLIP, of random weights.
+        unreadable: Item id and reason of unreadable pictures.
+        before: Held-out figures before training; for a small CLIP, with random weights.
         after: Held-out figures of the result.
-        epochs: Figures of each pass.
-        seconds: Wall time, runs that were stopped included.
-        fingerprints: Of the result, by side.
-        dataset_rows: What became of the rows of the dataset.
+        epochs: Figures of each epoch.
+        seconds: Wall time, interrupted runs included.
+        fingerprints: Of the result, by tower.
+        dataset_rows: Used and unused rows of the dataset.
     """
 
     out: str
@@ -59,12 +59,12 @@ class FinetuningReport:
     dataset_rows: DatasetSummary
 
     def as_json(self) -> dict[str, Any]:
-        """In terms of JSON; `report_from_json` reads it."""
+        """JSON-serialisable form; `report_from_json` is the inverse."""
         return asdict(self)
 
 
 def report_from_json(found: Mapping[str, Any]) -> FinetuningReport:
-    """What `FinetuningReport.as_json` made.
+    """Inverse of `FinetuningReport.as_json`.
 
     Raises:
         KeyError: an entry is missing.
@@ -83,13 +83,13 @@ def report_from_json(found: Mapping[str, Any]) -> FinetuningReport:
 
 
 def figures_from_json(found: Mapping[str, Any]) -> HeldOutFigures:
-    """What `dataclasses.asdict` made of the figures; raises as `report_from_json` does."""
+    """Inverse of `dataclasses.asdict`; raises as `report_from_json` does."""
     directions = {name: Retrieval(**found[name]) for name in DIRECTIONS}
     return HeldOutFigures(**directions, labels=tuple(LabelAccuracy(**label) for label in found["labels"]))
 
 
 def report_page(report: FinetuningReport, dataset: str) -> str:
-    """Markdown for people."""
+    """The report as Markdown."""
     lines = [
         f"# Encoders adapted to {dataset}",
         "",

@@ -1,7 +1,6 @@
-"""How well one side finds the other: recall among the first k, and the median rank.
+"""Retrieval metrics on unit vectors: recall at k and median rank.
 
-Works on unit vectors, block by block, so that memory grows with the number of candidates and not with its square.
-Knows nothing about pictures and words.
+Computed block by block, so that memory grows linearly with the number of candidates.
 """
 
 # Axes: Q queries, C candidates, D dimensions, B queries of a block
@@ -23,12 +22,12 @@ class Retrieval:
     """Figures of one direction.
 
     Attributes:
-        queries: How many searched.
-        candidates: Among how many.
-        recall_1: Share of queries whose best-ranked right answer is first.
+        queries: Number of queries.
+        candidates: Number of candidates.
+        recall_1: Share of queries whose best correct candidate is ranked first.
         recall_5: Likewise, among the first five.
         recall_10: Likewise, among the first ten.
-        median_rank: Of the best-ranked right answer; 1 is best.
+        median_rank: Of the best correct candidate; 1 is best.
     """
 
     queries: int
@@ -42,7 +41,7 @@ class Retrieval:
 def retrieval(
     queries_QD: Vectors, candidates_CD: Vectors, query_label_Q: npt.NDArray[np.int64], label_C: npt.NDArray[np.int64]
 ) -> Retrieval:
-    """Figures of queries whose right answers are the candidates with the same label; see `rank_of_right`."""
+    """Metrics of queries whose correct candidates have the same label; see `rank_of_right`."""
     rank_Q = rank_of_right(queries_QD, candidates_CD, query_label_Q, label_C)
 
     def recall(k: int) -> float:
@@ -54,10 +53,9 @@ def retrieval(
 def rank_of_right(
     queries_QD: Vectors, candidates_CD: Vectors, query_label_Q: npt.NDArray[np.int64], label_C: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Rank of each query's best right answer among it and all wrong answers.
+    """Rank of each query's best correct candidate among the incorrect ones.
 
-    Wrong answers with the very same score count half, so that vectors that are all alike rank in the middle and not
-    first.
+    Incorrect candidates with an equal score count half, so that constant vectors rank in the middle and not first.
 
     Args:
         queries_QD: Unit rows. Shape: (Q, D), at least one.
@@ -75,6 +73,6 @@ def rank_of_right(
         right_BC = query_label_Q[at : at + block, None] == label_C[None, :]
         best_B1 = np.where(right_BC, score_BC, -np.inf).max(axis=1, keepdims=True)
         above_B = ((score_BC > best_B1) & ~right_BC).sum(axis=1)
-        level_B = ((score_BC == best_B1) & ~right_BC).sum(axis=1)
-        ranks.append(1.0 + above_B + level_B / 2.0)
+        equal_B = ((score_BC == best_B1) & ~right_BC).sum(axis=1)
+        ranks.append(1.0 + above_B + equal_B / 2.0)
     return np.concatenate(ranks)

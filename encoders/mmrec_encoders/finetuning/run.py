@@ -41,7 +41,7 @@ _CHECKPOINT, _BEFORE = "checkpoint.safetensors", "before.json"
 
 
 class _Job(NamedTuple):
-    """One fine-tuning, as every process of the group has it."""
+    """One fine-tuning; the same in every process of the group."""
 
     data: Dataset
     pairs: Pairs
@@ -114,7 +114,7 @@ def finetune_encoders(
             ),
         )
         done = finished(job.folder, job.run.identity)
-        # Looked at by all before the first may change it.
+        # All processes must check before the main one changes the folder.
         processes.wait()
         if done is None:
             _finetune(job, Stoppable(job.run.progress, stop), stack)
@@ -195,7 +195,7 @@ def _publish(job: _Job, prepared: Prepared, trainer: Trainer, before: HeldOutFig
 
 
 def _batch_size(config: FinetuningConfig, pairs: int, processes: Processes) -> int:
-    """Pairs of a chunk: the one that is asked for, or the mode's where the data has a few steps of it."""
+    """Pairs of a chunk: as configured, or the mode's default, smaller if there are too few pairs for several steps."""
     parts = config.accumulate * processes.count
     if not config.batch_size:
         return max(2, min(_BATCH[config.mode], pairs // (_STEPS_A_PASS * parts)))
@@ -209,7 +209,6 @@ def _batch_size(config: FinetuningConfig, pairs: int, processes: Processes) -> i
 
 
 def _check_left(pairs: Pairs, step: int) -> None:
-    """Once the unreadable pictures are known."""
     training = len(pairs.training_rows)
     if training < step:
         raise InvalidDatasetError(
@@ -219,7 +218,7 @@ def _check_left(pairs: Pairs, step: int) -> None:
 
 
 def _identity(data: Dataset, config: FinetuningConfig, chunk: int, processes: Processes) -> str:
-    """What the result depends on. How many processes share a step is not part of it; how large the step is, is."""
+    """Hash of what the result depends on: the size of a step, but not the number of processes that share it."""
     settings = asdict(config)
     for name in ("save_minutes", "device", "accumulate", "batch_size"):
         del settings[name]
@@ -229,11 +228,11 @@ def _identity(data: Dataset, config: FinetuningConfig, chunk: int, processes: Pr
 
 
 def _before(path: Path, figures: Callable[[], HeldOutFigures]) -> HeldOutFigures:
-    """Figures before training; kept, because a run that goes on no longer has what they were taken of."""
+    """Figures before training, stored because a resumed run no longer has the initial weights."""
     try:
         return figures_from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
-        found = figures()
-        text = json.dumps(asdict(found))
+        before = figures()
+        text = json.dumps(asdict(before))
         replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-        return found
+        return before

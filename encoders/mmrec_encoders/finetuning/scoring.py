@@ -1,7 +1,4 @@
-"""How well a model finds held-out pictures by words, words by pictures, and labels by their names.
-
-Asks the model for vectors and knows nothing else about it.
-"""
+"""Evaluation on held-out pairs: text-to-image and image-to-text retrieval, and zero-shot classification."""
 
 # Axes: H held-out pictures, T held-out titles, D dimensions
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Scored(Protocol):
-    """What can be scored."""
+    """A model that can be evaluated."""
 
     def encode_held(self, rows_H: npt.NDArray[np.int64]) -> Vectors:
         """Unit vectors of held-out pairs' pictures. Shape: (H, D)."""
@@ -36,13 +33,13 @@ class Scored(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldOutFigures:
-    """Figures on what training never saw.
+    """Figures on the held-out pairs.
 
     Attributes:
-        text_to_image: Distinct titles search among all held-out pictures; any picture with that very title is right.
-        text_to_own_image: Each picture's title searches for that one picture, its namesakes being wrong.
-        image_to_text: Pictures search among the distinct titles.
-        words_to_image: As `text_to_image`, with all the words of an item instead of its title.
+        text_to_image: Distinct titles to held-out pictures; every picture with the title is correct.
+        text_to_own_image: Title of each picture to pictures; only the picture itself is correct.
+        image_to_text: Pictures to distinct titles.
+        words_to_image: As `text_to_image`, with all words of an item instead of its title.
         labels: Zero-shot accuracy by column.
     """
 
@@ -83,7 +80,7 @@ def score(model: Scored, pairs: Pairs, columns: Sequence[str], prompts: Sequence
 def _distinct(
     model: Scored, pairs: Pairs, group_H: npt.NDArray[np.int64], slot: int
 ) -> tuple[Vectors, npt.NDArray[np.int64]]:
-    """One vector per group of held-out pairs, from the words of its first, and each pair's group."""
+    """Text vector of each group of held-out pairs, from its first pair, and the group of each pair."""
     _, first, number_H = np.unique(group_H, return_index=True, return_inverse=True)
     texts = [pairs.held.texts[text] for text in pairs.held.ids_NS[pairs.held_rows[first], slot].tolist()]
     return model.encode_texts(texts), number_H.astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a mode makes ready for a training. Knows nothing about modes."""
+"""Model, data and callbacks that each fine-tuning mode prepares."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Prepared(NamedTuple):
-    """A training's towers and data.
+    """Model and data of a fine-tuning.
 
     Attributes:
-        model: To train.
-        pairs: Those whose picture can be read.
-        unreadable: The others: item id and reason.
-        save: Writes the result into the folder and gives the fingerprints of its sides.
-        close: Ends what runs in the background.
-        calibrate: Puts scale and bias of the loss where they suit the vectors as they are, given the pairs of a step.
+        model: The model to train.
+        pairs: Pairs with a readable picture.
+        unreadable: Item id and reason of the other pairs.
+        save: Writes the result into a folder and returns the fingerprints of its towers.
+        close: Ends background threads.
+        calibrate: Initialises scale and bias of the loss for the current vectors, given the pairs per step.
     """
 
     model: ContrastiveModel
@@ -39,20 +39,21 @@ class Prepared(NamedTuple):
 
 
 def without_failures(pairs: Pairs, failures: Sequence[PictureFailure]) -> tuple[Pairs, tuple[tuple[str, str], ...]]:
-    """The pairs whose picture can be read, and the item id and reason of the others.
+    """Pairs with a readable picture, and the item id and reason of the others.
 
     Raises:
-        InvalidDatasetError: hardly any is left.
+        InvalidDatasetError: too few pairs remain.
     """
-    keep_M = np.ones(len(pairs.catalogue), np.bool_)
-    keep_M[[failure.row for failure in failures]] = False
+    readable_M = np.ones(len(pairs.catalogue), np.bool_)
+    readable_M[[failure.row for failure in failures]] = False
     unreadable = tuple((pairs.catalogue.item_ids[failure.row], failure.message) for failure in failures)
-    kept = pairs.take(keep_M)
-    training, held = len(kept.training_rows), len(kept.held_rows)
+    readable = pairs.take(readable_M)
+    training, held = len(readable.training_rows), len(readable.held_rows)
     if training < 2 or held < 1:
         raise InvalidDatasetError(
-            f"{len(unreadable):,} of {len(keep_M):,} pictures cannot be read, which leaves {training:,} pairs to train "
-            f"on and {held:,} held out; repair the pictures: mmrec check names them (the first: {unreadable[0][1]})"
+            f"{len(unreadable):,} of {len(readable_M):,} pictures cannot be read, which leaves {training:,} pairs "
+            f"to train on and {held:,} held out; repair the pictures: mmrec check names them "
+            f"(the first: {unreadable[0][1]})"
         )
-    # Words of pictures that cannot be read are not encoded.
-    return kept._replace(train=kept.train.only(kept.training_rows)), unreadable
+    # Texts of unreadable pictures are not encoded.
+    return readable._replace(train=readable.train.only(readable.training_rows)), unreadable

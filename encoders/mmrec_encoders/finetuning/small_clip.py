@@ -1,6 +1,6 @@
-"""Makes a training of a small CLIP from scratch ready: pictures shrunk into files, words encoded once.
+"""Prepares training of a small CLIP from scratch: shrunk pictures and encoded texts as files.
 
-What is ready is kept in the work folder, so that a run that goes on does not do it again.
+The files are kept in the work folder, so that a resumed run does not compute them again.
 """
 
 # Axes: M pairs
@@ -30,7 +30,7 @@ _TRAINING, _HELD, _TEXTS, _PIECES = "pictures.npy", "held.npy", "texts.npy", "pi
 def prepare_small(
     data: Dataset, pairs: Pairs, work: Path, config: FinetuningConfig, processes: Processes, progress: Progress
 ) -> Prepared:
-    """Make ready; the first process writes and the others wait for it.
+    """Prepare model and data; the main process writes the files and the others wait.
 
     Raises:
         ModelNotAvailableError: the text encoder can be neither found nor fetched.
@@ -52,14 +52,14 @@ def prepare_small(
     processes.wait()
     failures = kept_failures(failures_file(work / _TRAINING))
     assert failures is not None, "they have just been kept"
-    # Places in the files are those of all pairs; pictures that could not be read are never asked for.
+    # The files have a place for every pair, unreadable ones included.
     left, unreadable = without_failures(pairs, failures)
     readable_M = np.ones(len(pairs.held_M), np.bool_)
     readable_M[[failure.row for failure in failures]] = False
     if processes.is_main and not (work / _TEXTS).is_file():
         if towers.text_words:
             split_once(work / _PIECES, left.train.texts, text, towers.text_words)
-        # Last: it says that the words are done.
+        # Written last: its presence marks the texts as complete.
         encode_once(work / _TEXTS, left.train.texts, text, progress)
     processes.wait()
     model = SmallClipModel(

@@ -1,9 +1,6 @@
-"""What training from scratch trains: the small CLIP, with its pictures in a file and its words encoded once.
+"""The small CLIP in training: towers, and inputs from files of stored pictures and encoded texts."""
 
-Knows nothing about steps and schedules.
-"""
-
-# Axes: M pairs, B batch, T dimensions of the frozen words vectors, U texts
+# Axes: M pairs, B batch, T dimensions of the frozen text vectors, U texts
 
 from __future__ import annotations
 
@@ -64,7 +61,7 @@ class SmallClipModel:
         self.text = text
         self._config, self._device = config, device
         self._training, self._held, self._frozen_UT, self._pieces_UL = training, held, frozen_UT, pieces_UL
-        self._known: dict[str, npt.NDArray[np.float32]] = {}
+        self._frozen: dict[str, npt.NDArray[np.float32]] = {}
 
     @property
     def loss_parameters(self) -> tuple[Any, ...]:
@@ -75,7 +72,7 @@ class SmallClipModel:
     # --- training -------------------------------------------------------------------------------------------------
 
     def read(self, rows_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """The training pairs' pictures as they are kept. Shape: (B, 3, H, W), uint8, on the CPU."""
+        """Stored pictures of training pairs. Shape: (B, 3, H, W), uint8, on the CPU."""
         import torch
 
         return torch.from_numpy(self._training.read(rows_B))
@@ -112,20 +109,20 @@ class SmallClipModel:
         """Vectors of held-out pairs' pictures, with the module in eval mode. Shape: (H, D), float32."""
         import torch
 
-        found = []
+        batches = []
         for at in range(0, len(rows_H), _EVAL_BATCH):
             pixels = torch.from_numpy(self._held.read(rows_H[at : at + _EVAL_BATCH])).to(self._device)
-            found.append(self.pictures(pixels).float().cpu().numpy())
-        return np.concatenate(found)
+            batches.append(self.pictures(pixels).float().cpu().numpy())
+        return np.concatenate(batches)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of any texts, with the module in eval mode; frozen vectors are remembered. Shape: (N, D)."""
+        """Vectors of any texts, with the module in eval mode; frozen vectors are cached. Shape: (N, D)."""
         import torch
 
-        new = sorted({*texts} - {*self._known}, key=len)
+        new = sorted({*texts} - {*self._frozen}, key=len)
         if new:
-            self._known |= dict(zip(new, self.text.encode(new), strict=True))
-        frozen = torch.from_numpy(np.stack([self._known[text] for text in texts])).to(self._device)
+            self._frozen |= dict(zip(new, self.text.encode(new), strict=True))
+        frozen = torch.from_numpy(np.stack([self._frozen[text] for text in texts])).to(self._device)
         pieces = None
         if self.shape.text_words:
             pieces = torch.from_numpy(pieces_of(self.text.tokens(texts), self.shape.text_words)).to(self._device)
@@ -133,7 +130,7 @@ class SmallClipModel:
 
 
 def encode_once(path: Path, texts: Sequence[str], text: TextEncoder, progress: Progress) -> None:
-    """Write the frozen vectors of the training texts to `path` as an array that can be mapped into memory."""
+    """Write the frozen vectors of the training texts to `path` as a ``.npy`` file."""
     order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
     progress.start("encoding words", len(texts), "texts")
 
@@ -150,7 +147,7 @@ def encode_once(path: Path, texts: Sequence[str], text: TextEncoder, progress: P
 
 
 def split_once(path: Path, texts: Sequence[str], text: SentenceTextEncoder, count: int) -> None:
-    """Write the word pieces of the training texts to `path`, likewise; see `pieces_of`."""
+    """Write the word pieces of the training texts to `path` as a ``.npy`` file; see `pieces_of`."""
     parts = [
         pieces_of(text.tokens(texts[at : at + _TEXTS_AT_ONCE]), count).astype(np.int32)
         for at in range(0, len(texts), _TEXTS_AT_ONCE)

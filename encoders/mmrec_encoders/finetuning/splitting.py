@@ -1,7 +1,6 @@
-"""Which titles training never sees.
+"""Train and held-out split by title.
 
-Items with the same title are on the same side, whatever their pictures: a product that is listed twice must not
-be trained on and then searched for. Knows nothing about pictures and models.
+Items with the same title are in the same split, so that a product listed twice is not both trained on and evaluated.
 """
 
 # Axes: N items
@@ -20,8 +19,7 @@ from mmrec.errors import InvalidDatasetError
 
 
 class TitleSplit(NamedTuple):
-    """Who is on which side.
-
+    """Result of the split.
     Attributes:
         held_N: Which items are held out. Shape: (N,), bool.
         title_N: Number of each item's title; equal for items of the same title. Shape: (N,), int64.
@@ -34,21 +32,21 @@ class TitleSplit(NamedTuple):
 
 
 def normalised_title(title: str) -> str:
-    """What makes two titles the same: letters in one case and form, runs of white space as one blank."""
+    """Title for comparison: NFKC, case-folded, white space collapsed."""
     return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
 
 
 def split_titles(titles: Sequence[str], share: float, *, seed: int = 0, most: int = 20_000) -> TitleSplit:
     """Hold out a share of the distinct titles.
 
-    Which ones depends on the seed and on the titles alone, not on their order; most stay where they are when the
-    catalogue grows.
+    The choice depends on the seed and the titles, not on their order; most titles keep their split when the catalogue
+    grows.
 
     Args:
-        titles: One per item, not empty; see `normalised_title`.
+        titles: One per item, not empty; compared by `normalised_title`.
         share: Of the distinct titles, over 0 and below 1.
-        seed: Another one, other titles.
-        most: Titles held out at most.
+        seed: Of the choice.
+        most: Maximum number of held-out titles.
 
     Raises:
         InvalidDatasetError: there are too few titles to hold two out and train on two.

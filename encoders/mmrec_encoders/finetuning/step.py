@@ -1,12 +1,10 @@
-"""One step of contrastive training over a batch that no single process or pass could hold.
+"""One contrastive training step with gradient caching, for batches larger than one process or pass can hold.
 
-A pair's loss depends on every other pair of the batch, so halves of a batch cannot simply be added up. Instead all
-vectors are computed first and gathered, the loss and its gradient with respect to every vector are computed from
-all of them, and then each part is sent backwards with its share of that gradient: the parameters get the gradient
-of the one big batch, whatever it was cut into.
+A pair's loss depends on all other pairs, so losses of parts cannot simply be summed. Instead all vectors are computed
+and gathered, the loss and its gradient with respect to every vector are computed from all of them, and then each chunk
+is back-propagated with its part of that gradient: the parameters get the gradient of the whole batch.
 
-Source: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
-arXiv:2101.06983. Knows nothing about where batches come from.
+Source: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", arXiv:2101.06983.
 """
 
 # Axes: B pairs of a chunk, C chunks of this process, G pairs of the whole step, D dimensions
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from mmrec.runtime.processes import Processes
 
 LossOf = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
-"""From all picture vectors and all words vectors of the step to the loss. Shapes: (G, D) twice."""
+"""From all picture vectors and all text vectors of the step to the loss. Shapes: (G, D) twice."""
 
 
 class Model(Protocol):
@@ -31,12 +29,12 @@ class Model(Protocol):
 
     @property
     def module(self) -> torch.nn.Module:
-        """Holds everything that is trained."""
+        """The module with all trainable parameters."""
         ...
 
     @property
     def loss_parameters(self) -> tuple[torch.nn.Parameter, ...]:
-        """Those that the loss alone uses: scale and bias of the logits."""
+        """Parameters used only by the loss: scale and bias of the logits."""
         ...
 
     def pictures(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -49,13 +47,13 @@ class Model(Protocol):
 
 
 class Chunk(NamedTuple):
-    """A part of a step that is computed at once; all parts have the same size.
+    """A part of a step that is computed at once; all chunks have the same size.
 
     Attributes:
-        pictures: Makes the inputs of the picture tower, the same ones each time it is called.
-        words: Inputs of the words tower.
-        size: How many pairs it holds.
-        seed: Of whatever the towers leave to chance, so that a second pass is the first one again.
+        pictures: Returns the inputs of the image tower, the same at each call.
+        words: Inputs of the text tower.
+        size: Number of pairs.
+        seed: Of dropout and other randomness in the towers, so that a second pass equals the first.
     """
 
     pictures: Callable[[], torch.Tensor]
@@ -73,19 +71,18 @@ def contrastive_step(
     precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
     scale_loss: Callable[[torch.Tensor], torch.Tensor] = lambda loss: loss,
 ) -> torch.Tensor:
-    """This process's share of the gradients of the step's loss, left in the parameters, and the loss.
+    """Compute this process's share of the gradients, in the parameters' `grad`, and return the loss.
 
-    The shares of all processes add up to the gradients of the one big batch; the loss is the same in all of them.
-
-    Statistics that layers keep of their inputs (batch normalisation) end as the mean over all chunks.
+    The sum of the shares over all processes is the gradient of the whole batch; the loss is the same in all of them.
+    Running statistics (batch normalisation) end as the mean over all chunks.
 
     Args:
         model: The towers, in training mode.
-        chunks: This process's share, at least one; every process has as many.
+        chunks: This process's share, at least one; the same number in every process.
         loss_of: The loss, using `Model.loss_parameters`.
-        processes: Who computes the other shares.
-        precision: Number format of the towers' arithmetic.
-        scale_loss: Makes gradients larger for a narrow number format.
+        processes: The process group.
+        precision: Autocast context of the towers.
+        scale_loss: Loss scaling for float16.
     """
     import torch
 
@@ -100,10 +97,11 @@ def contrastive_step(
     if len(chunks) == 1:
         vectors = [forward(chunks[0])]
     else:
-        with torch.no_grad(), statistics.untouched():
+        with torch.no_grad(), statistics.preserved():
             vectors = [forward(chunk) for chunk in chunks]
-    sides = [processes.gather(torch.cat([vector[side].detach() for vector in vectors])) for side in range(2)]
-    leaves = [side.requires_grad_() for side in sides]
+    leaves = [
+        processes.gather(torch.cat([pair[tower].detach() for pair in vectors])).requires_grad_() for tower in range(2)
+    ]
     loss = loss_of(leaves[0], leaves[1])
     trained = [parameter for parameter in model.loss_parameters if parameter.requires_grad]
     grads = torch.autograd.grad(scale_loss(loss), [*leaves, *trained])
@@ -117,7 +115,7 @@ def contrastive_step(
         ]
         torch.autograd.backward([vector for vector, _ in parts], [grad for _, grad in parts])
         statistics.after_chunk()
-    # Computed from all pairs in every process alike.
+    # Every process computed these from all pairs.
     for parameter, grad in zip(trained, grads[2:], strict=True):
         parameter.grad = grad / processes.count
     statistics.finish()
@@ -125,20 +123,20 @@ def contrastive_step(
 
 
 class _Statistics:
-    """Running statistics of a module over a step: each chunk starts from the same ones, and the mean stays."""
+    """Running statistics of a module over a step: each chunk starts from the same values, and their mean is kept."""
 
     def __init__(self, module: Any, chunks: int, processes: Processes) -> None:
         self._processes, self._chunks = processes, chunks
         self._buffers: list[torch.Tensor] = []
         if chunks > 1 or processes.count > 1:
-            kept = (m for m in module.modules() if m.training and getattr(m, "track_running_stats", False))
-            self._buffers = [buffer for m in kept for buffer in m.buffers(recurse=False)]
+            tracking = (m for m in module.modules() if m.training and getattr(m, "track_running_stats", False))
+            self._buffers = [buffer for m in tracking for buffer in m.buffers(recurse=False)]
         self._start = [buffer.clone() for buffer in self._buffers]
         self._total = [buffer.double().zero_() for buffer in self._buffers]
 
     @contextmanager
-    def untouched(self) -> Iterator[None]:
-        """What happens inside leaves no trace."""
+    def preserved(self) -> Iterator[None]:
+        """Restore the statistics after the block."""
         yield
         self._restore()
 
@@ -149,9 +147,9 @@ class _Statistics:
 
     def finish(self) -> None:
         self._processes.all_reduce(self._total)
-        everything = self._chunks * self._processes.count
+        count = self._chunks * self._processes.count
         for buffer, total in zip(self._buffers, self._total, strict=True):
-            buffer.copy_(total / everything)
+            buffer.copy_(total / count)
 
     def _restore(self) -> None:
         for buffer, start in zip(self._buffers, self._start, strict=True):

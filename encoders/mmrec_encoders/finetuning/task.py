@@ -1,6 +1,6 @@
-"""Contrastive fine-tuning as the Trainer takes it: what is drawn in each step, the loss, and figures of each pass.
+"""The contrastive fine-tuning task for `Trainer`: batches, loss, and validation.
 
-What is drawn follows from the seed, the pass and the step alone. Knows nothing about what the towers are.
+All random draws are derived from seed, epoch and step.
 """
 
 # Axes: G pairs of a step over all processes
@@ -40,15 +40,15 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class EpochFigures:
-    """Figures of one pass.
+    """Figures of one epoch.
 
     Attributes:
-        epoch: Its number, from 1.
+        epoch: Number, from 1.
         loss: Mean over its steps.
         recall_1: Text to image, held-out titles among held-out pictures.
         recall_10: Likewise.
         image_recall_10: Image to text.
-        seconds: Since the training began, scoring included.
+        seconds: Since training began, evaluation included.
     """
 
     epoch: int
@@ -60,23 +60,23 @@ class EpochFigures:
 
 
 def epoch_figures(at: Position) -> tuple[EpochFigures, ...]:
-    """Figures of the passes that are over."""
+    """Figures of the finished epochs."""
     seconds = accumulate(epoch["seconds"] for epoch in at.epochs)
     return tuple(
-        EpochFigures(epoch=number, **{**figures, "seconds": since})
-        for number, (figures, since) in enumerate(zip(at.epochs, seconds, strict=True), 1)
+        EpochFigures(epoch=number, **{**figures, "seconds": total})
+        for number, (figures, total) in enumerate(zip(at.epochs, seconds, strict=True), 1)
     )
 
 
 class ContrastiveTask:
-    """Pairs of a picture and a text, each compared with all others of its step.
+    """Contrastive training on picture-text pairs, each compared with all others of its step.
 
     Args:
-        config: How to train.
-        model: What to train.
-        pairs: On what.
-        chunk: Pairs that are computed at once.
-        run: Where.
+        config: Training options.
+        model: The towers.
+        pairs: Training and held-out pairs.
+        chunk: Pairs computed at once.
+        run: Environment.
     """
 
     losses = ("loss",)
@@ -91,14 +91,14 @@ class ContrastiveTask:
         self.epoch_units = self._steps_per_epoch * self.pairs_per_step
 
     def batches(self, epoch: int, done: int) -> Iterator[tuple[Rows, Rows | None]]:
-        """Pairs of each step, and those of the next one if it is of the same pass."""
+        """Pairs of each step, and those of the next step of the same epoch, if any."""
         rows, size = self._pairs.training_rows, self.pairs_per_step
         order = rows[_generator(self._config.seed, "order", epoch).permutation(len(rows))]
         steps = [order[at : at + size] for at in range(0, self.epoch_units, size)]
         yield from list(zip(steps, [*steps[1:], None], strict=True))[done:]
 
     def optimizer_values(self, at: Position) -> Mapping[str, Any]:
-        """A learning rate that ends at 0 with the passes, or with the clock where that is sooner."""
+        """A learning rate that reaches 0 at the last step or at the time limit, whichever comes first."""
         config = self._config
         done = (at.total + 0.5) / (self._steps_per_epoch * config.epochs)
         if config.max_minutes:
@@ -106,7 +106,7 @@ class ContrastiveTask:
         return {"lr": config.learning_rate * cosine_to_zero(done, config.warmup)}
 
     def backward(self, batch: tuple[Rows, Rows | None], at: Position, scale: Callable[[Tensor], Tensor]) -> StepResult:
-        """Raises FailedPreconditionError: the loss is no longer a number."""
+        """Raises FailedPreconditionError: the loss is not finite."""
         (rows_G, upcoming_G), device = batch, self._run.processes.device
         epoch, step, table, count = len(at.epochs), at.steps, self._pairs.train, self._config.accumulate
         chance_G = _generator(self._config.seed, "texts", epoch, step).random(len(rows_G))
@@ -149,7 +149,7 @@ class ContrastiveTask:
         return self._run.processes.broadcast(figures)
 
     def describe(self, means: Sequence[float], at: Position) -> str:
-        """Pass, loss, and figures of the last whole pass."""
+        """Epoch, loss, and metrics of the last finished epoch."""
         text = f"pass {len(at.epochs) + (at.steps > 0)}/{self._config.epochs}, loss {means[0]:.3f}"
         if at.epochs:
             last = at.epochs[-1]
@@ -160,7 +160,7 @@ class ContrastiveTask:
         return text
 
     def held_out(self, columns: Sequence[str] = ()) -> HeldOutFigures:
-        """Figures of the model as it is; it is left in evaluation mode."""
+        """Figures of the current model, which is left in evaluation mode."""
         self.module.eval()
         with torch.no_grad(), autocast(self._run.processes.device, self._run.dtype):
             return score(self._model, self._pairs, columns, self._config.prompts)

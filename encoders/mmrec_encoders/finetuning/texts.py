@@ -1,7 +1,4 @@
-"""The texts that are true of each item, each distinct text once, and drawing one of them for a picture.
-
-The unit of work is a text number. Knows nothing about encoders and pictures.
-"""
+"""Table of the distinct texts that describe each item, and sampling of one of them per picture."""
 
 # Axes: N items, S slots of texts an item can have, B batch
 
@@ -28,8 +25,8 @@ class TextTable(NamedTuple):
 
     Attributes:
         texts: Distinct, in the order of their first appearance.
-        ids_NS: Numbers of an item's texts, `MISSING` where it has none of that slot. Shape: (N, S), int64.
-        weights_S: How often a slot is drawn, relative to the others. Shape: (S,), float64.
+        ids_NS: Indices of an item's texts by slot, or `MISSING`. Shape: (N, S), int64.
+        weights_S: Relative sampling weight of each slot. Shape: (S,), float64.
     """
 
     texts: tuple[str, ...]
@@ -37,25 +34,25 @@ class TextTable(NamedTuple):
     weights_S: npt.NDArray[np.float64]
 
     def only(self, rows_K: npt.NDArray[np.int64]) -> TextTable:
-        """The texts of these items alone, numbered anew; the other items are left without any."""
+        """The texts of these items only, renumbered; the other items have none."""
         ids_NS = np.full_like(self.ids_NS, MISSING)
         used = np.unique(self.ids_NS[rows_K])
         used = used[used != MISSING]
         number = np.full(len(self.texts) + 1, MISSING, np.int64)
         number[used] = np.arange(len(used))
-        # The entry after the last one stands for MISSING.
+        # Index -1 (MISSING) selects the extra last entry.
         ids_NS[rows_K] = number[self.ids_NS[rows_K]]
         return TextTable(tuple(self.texts[text] for text in used.tolist()), ids_NS, self.weights_S)
 
 
 def category_columns(catalogue: Catalogue) -> tuple[str, ...]:
-    """Attribute columns that sort items into 2 to 200 classes."""
-    found = []
+    """Attribute columns with 2 to 200 classes."""
+    columns = []
     for name, values in catalogue.attributes.items():
         distinct = {value for value in values if value.strip()}
         if _FEWEST <= len(distinct) <= min(_MOST, max(_FEWEST, len(values) // 2)):
-            found.append(name)
-    return tuple(found)
+            columns.append(name)
+    return tuple(columns)
 
 
 def text_table(
@@ -103,37 +100,37 @@ def text_table(
 def draw_texts(
     table: TextTable, rows_B: npt.NDArray[np.int64], chance_B: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
-    """One text number for each of some items, which all have words.
+    """Sample one text for each of some items, which all have words.
 
     Args:
         table: The texts.
         rows_B: Items. Shape: (B,).
-        chance_B: Uniform numbers in [0, 1) that decide. Shape: (B,).
+        chance_B: Uniform random numbers in [0, 1). Shape: (B,).
 
     Returns:
         Shape: (B,), int64.
     """
     ids_BS = table.ids_NS[rows_B]
-    heaped_BS = np.cumsum(np.where(ids_BS == MISSING, 0.0, table.weights_S), axis=1)
-    slot_B = (heaped_BS <= (chance_B * heaped_BS[:, -1])[:, None]).sum(axis=1)
+    cumulative_BS = np.cumsum(np.where(ids_BS == MISSING, 0.0, table.weights_S), axis=1)
+    slot_B = (cumulative_BS <= (chance_B * cumulative_BS[:, -1])[:, None]).sum(axis=1)
     chosen: npt.NDArray[np.int64] = ids_BS[np.arange(len(rows_B)), np.minimum(slot_B, ids_BS.shape[1] - 1)]
     return chosen
 
 
 def true_texts(ids_BS: npt.NDArray[np.int64], texts_B: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which texts are true of which pictures of a batch.
+    """Which texts describe which pictures of a batch.
 
     Args:
         ids_BS: Texts of each picture's item. Shape: (B, S).
-        texts_B: The text that was drawn for each. Shape: (B,).
+        texts_B: The sampled text of each. Shape: (B,).
 
     Returns:
-        True at [t, p] where text t is one of picture p's. Shape: (B, B).
+        True at [t, p] where text t is one of picture p's texts. Shape: (B, B).
     """
-    found = np.zeros((len(texts_B), len(ids_BS)), np.bool_)
+    true_BB = np.zeros((len(texts_B), len(ids_BS)), np.bool_)
     for slot_B in ids_BS.T:
-        found |= texts_B[:, None] == slot_B[None, :]
-    return found
+        true_BB |= texts_B[:, None] == slot_B[None, :]
+    return true_BB
 
 
 def _slots(catalogue: Catalogue, kind: str, columns: Sequence[str], words: ItemWords) -> list[Iterable[str]]:
@@ -158,5 +155,5 @@ def _phrase(column: str, value: str) -> str:
 
 
 def _plain(value: str) -> str:
-    """A ``|`` separates entries of a list; see `ItemWords`."""
+    """Entries of a list, which ``|`` separates, joined by commas; see `ItemWords`."""
     return ", ".join(entry.strip() for entry in value.split("|") if entry.strip())

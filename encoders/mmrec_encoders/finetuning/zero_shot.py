@@ -1,7 +1,4 @@
-"""Zero-shot classification: the label whose words are nearest to a picture, against what the column says.
-
-Knows nothing about models: it is given vectors.
-"""
+"""Zero-shot classification: accuracy of the label whose text is nearest to a picture."""
 
 # Axes: H pictures, L labels, P prompts, D dimensions
 
@@ -29,10 +26,10 @@ class LabelAccuracy:
 
     Attributes:
         column: Its name.
-        labels: How many it has in the whole catalogue; all of them are candidates.
+        labels: Distinct labels in the whole catalogue; all are candidates.
         pictures: Held-out pictures whose item has a label.
-        accuracy: Share of them whose nearest label is the item's, or one of its several.
-        commonest: Share that always saying the commonest label would get right.
+        accuracy: Share of pictures whose nearest label is one of the item's.
+        commonest: Accuracy of always predicting the most common label.
     """
 
     column: str
@@ -43,10 +40,10 @@ class LabelAccuracy:
 
 
 def label_columns(catalogue: Catalogue, asked: Sequence[str]) -> tuple[str, ...]:
-    """The columns to report on: those asked for, or else those that sort items into 2 to 200 classes.
+    """The columns to report on: those in `asked`, or else those with 2 to 200 classes.
 
     Raises:
-        InvalidArgumentError: one that is asked for is not in the table, or is empty.
+        InvalidArgumentError: one of `asked` is not in the table, or is empty.
     """
     for name in asked:
         if not any(value.strip() for value in catalogue.attributes.get(name, ())):
@@ -66,7 +63,7 @@ def zero_shot(
     encode: Callable[[Sequence[str]], Vectors],
     prompts: Sequence[str],
 ) -> LabelAccuracy | None:
-    """Classify held-out pictures by the words of a column's labels.
+    """Classify held-out pictures by the labels of a column.
 
     Args:
         column: Its name.
@@ -88,8 +85,8 @@ def zero_shot(
     texts = [prompt.replace("{column}", name).replace("{value}", label) for label in labels for prompt in prompts]
     label_LD = encode(texts).reshape(len(labels), len(prompts), -1).mean(axis=1)
     label_LD /= np.maximum(np.linalg.norm(label_LD, axis=1, keepdims=True), 1e-12)
-    guess = (pictures_HD[[place for place, _ in rows]] @ label_LD.T).argmax(axis=1)
-    right = [labels[found] in several for found, (_, several) in zip(guess.tolist(), rows, strict=True)]
+    predicted = (pictures_HD[[place for place, _ in rows]] @ label_LD.T).argmax(axis=1)
+    right = [labels[label] in several for label, (_, several) in zip(predicted.tolist(), rows, strict=True)]
     counts = Counter(label for _, several in rows for label in several)
     return LabelAccuracy(column, len(labels), len(rows), float(np.mean(right)), counts.most_common(1)[0][1] / len(rows))
 

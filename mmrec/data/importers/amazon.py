@@ -1,10 +1,9 @@
 """Amazon Reviews, the release of 2023 or of 2018, into a dataset folder, from the reviews and the metadata of one
 category (JSON Lines, gzipped or not).
 
-Which release it is shows in the records. In that of 2023 an item is a `parent_asin`, which is what the two files share:
-colours and sizes of a product have ASINs of their own. In that of 2018 it is an `asin`. Counts and averages of ratings
-in the metadata are left out, for they are made with reviews that come later in time. Pictures stay URLs; they are not
-fetched. Everything else that is left out is counted.
+The records show the release. In 2023 an item is a `parent_asin`, which both files share, because colours and sizes of a
+product have their own ASINs; in 2018 it is an `asin`. Counts and averages of ratings in the metadata are left out,
+because they include later reviews. Pictures stay URLs; they are not fetched. Everything left out is counted.
 
 Source: https://amazon-reviews-2023.github.io/ and https://nijianmo.github.io/amazon/
 """
@@ -23,7 +22,7 @@ import pyarrow as pa
 from mmrec.catalogue.html_text import html_to_text, looks_like_html
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.shop_items import host_of, picture_notes
-from mmrec.data.importers.shop_values import moment_of
+from mmrec.data.importers.shop_values import timestamp_of
 from mmrec.data.importers.streams import read_json_lines
 from mmrec.data.writing import ImportSummary, PictureHost, TableWriter, dataset_folder
 from mmrec.errors import InvalidDatasetError
@@ -47,14 +46,14 @@ _EVENTS: Mapping[str, Any] = {
     "rating": pa.float32(),
 }
 _BATCH = 100_000
-_AMERICAN = re.compile(r"(\d{1,2}) (\d{1,2}), (\d{4})", re.ASCII)
-"""How 2018 writes a date in words: ``05 3, 2011``."""
+_DATE_2018 = re.compile(r"(\d{1,2}) (\d{1,2}), (\d{4})", re.ASCII)
+"""Date format of the release of 2018: ``05 3, 2011``."""
 
 
 class _Release(NamedTuple):
-    """Names in the records of a release, those of the later or usual form first.
+    """Keys of the records of a release, preferred keys first.
 
-    metadata: by column of the items, without the picture.  pictures: where pictures are.  reviews: by column of events.
+    metadata: by column of the items, without the picture.  pictures: of pictures.  reviews: by column of the events.
     """
 
     metadata: Mapping[str, tuple[str, ...]]
@@ -62,7 +61,7 @@ class _Release(NamedTuple):
     reviews: Mapping[str, tuple[str, ...]]
 
 
-_OF_2023 = _Release(
+_RELEASE_2023 = _Release(
     {
         "item_id": ("parent_asin",),
         "title": ("title",),
@@ -81,7 +80,7 @@ _OF_2023 = _Release(
         "rating": ("rating",),
     },
 )
-_OF_2018 = _Release(
+_RELEASE_2018 = _Release(
     {
         "item_id": ("asin",),
         "title": ("title",),
@@ -145,10 +144,10 @@ def import_amazon(
 
 
 def _release(record: Mapping[str, Any]) -> _Release:
-    """The release whose names a record of either file has."""
+    """The release that a record of either file belongs to."""
     if "parent_asin" in record or "user_id" in record or "asin" not in record:
-        return _OF_2023
-    return _OF_2018
+        return _RELEASE_2023
+    return _RELEASE_2018
 
 
 def _write_items(
@@ -172,9 +171,9 @@ def _write_items(
             if item_id in ids:
                 tally.row("lines of metadata whose item was there before", f"{item_id!r:.80} at {place}")
                 continue
-            _tell_others(line.record, (*release.metadata.values(), release.pictures), tally, place)
+            _count_unused_fields(line.record, (*release.metadata.values(), release.pictures), tally, place)
             ids.add(item_id)
-            # Some titles and descriptions of 2018 are pieces of a page.
+            # Some titles and descriptions of 2018 are HTML.
             for name in ("title", "description"):
                 if looks_like_html(found[name]):
                     found[name] = " ".join(html_to_text(found[name]).split())
@@ -183,10 +182,9 @@ def _write_items(
                 hosts[host_of(found["image"])] += 1
             rows.append(tuple(found[name] for name in _ITEMS))
             if len(rows) == _BATCH:
-                writer.write(dict(zip(_ITEMS, zip(*rows, strict=True), strict=True)))
-                rows.clear()
+                _write_rows(writer, _ITEMS, rows)
         if rows:
-            writer.write(dict(zip(_ITEMS, zip(*rows, strict=True), strict=True)))
+            _write_rows(writer, _ITEMS, rows)
     progress.finish(f"{len(ids):,} items")
     return ids, tuple(PictureHost(host, count) for host, count in hosts.most_common())
 
@@ -210,39 +208,45 @@ def _write_events(path: Path, table: Path, ids: set[str], tally: LeftOutTally, p
             if item_id not in ids:
                 tally.row("reviews of items that the metadata does not have", f"{item_id!r:.80} at {place}")
                 continue
-            moments = (_moment(line.record.get(key)) for key in names["timestamp"])
-            timestamp = next((moment for moment in moments if moment is not None), None)
+            timestamps = (_timestamp(line.record.get(key)) for key in names["timestamp"])
+            timestamp = next((timestamp for timestamp in timestamps if timestamp is not None), None)
             if timestamp is None:
                 key = names["timestamp"][0]
                 tally.row(f"reviews whose {key} is no moment", f"{line.record.get(key)!r:.60} at {place}")
                 continue
-            of_item = next(key for key in names["item_id"] if _words(line.record.get(key)))
-            used = (names["user_id"], (of_item,), names["timestamp"], names["rating"])
-            _tell_others(line.record, used, tally, place)
+            item_key = next(key for key in names["item_id"] if _text(line.record.get(key)))
+            used = (names["user_id"], (item_key,), names["timestamp"], names["rating"])
+            _count_unused_fields(line.record, used, tally, place)
             users.add(user_id)
-            rows.append((user_id, item_id, timestamp, _stars(line.record, names["rating"][0], tally, place)))
+            rows.append((user_id, item_id, timestamp, _rating(line.record, names["rating"][0], tally, place)))
             if len(rows) == _BATCH:
-                writer.write(dict(zip(_EVENTS, zip(*rows, strict=True), strict=True)))
-                rows.clear()
+                _write_rows(writer, _EVENTS, rows)
         if rows:
-            writer.write(dict(zip(_EVENTS, zip(*rows, strict=True), strict=True)))
+            _write_rows(writer, _EVENTS, rows)
     progress.finish(f"{writer.rows:,} events")
     return writer.rows, len(users)
 
 
-def _first(record: Mapping[str, Any], keys: Iterable[str], joint: str = "") -> str:
-    """Text under the first of the keys that has some."""
-    return next(filter(None, (_words(record.get(key), joint) for key in keys)), "")
+def _write_rows(writer: TableWriter, names: Iterable[str], rows: list[Any]) -> None:
+    writer.write(dict(zip(names, zip(*rows, strict=True), strict=True)))
+    rows.clear()
 
 
-def _tell_others(record: Mapping[str, Any], used: Iterable[tuple[str, ...]], tally: LeftOutTally, place: str) -> None:
+def _first(record: Mapping[str, Any], keys: Iterable[str], separator: str = "") -> str:
+    """The first text that is not empty under the keys, or ''."""
+    return next(filter(None, (_text(record.get(key), separator) for key in keys)), "")
+
+
+def _count_unused_fields(
+    record: Mapping[str, Any], used: Iterable[tuple[str, ...]], tally: LeftOutTally, place: str
+) -> None:
     names = {name for group in used for name in group}
     for key, value in record.items():
         if key not in names and value not in ("", None, [], {}):
             tally.column(key, value, place)
 
 
-def _stars(record: Mapping[str, Any], key: str, tally: LeftOutTally, place: str) -> float | None:
+def _rating(record: Mapping[str, Any], key: str, tally: LeftOutTally, place: str) -> float | None:
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         if value is not None:
@@ -255,35 +259,35 @@ def _stars(record: Mapping[str, Any], key: str, tally: LeftOutTally, place: str)
         return None
 
 
-def _moment(value: object) -> int | None:
-    """A moment as the files write it, in their unit where they give a number (seconds in 2018, milliseconds in 2023),
-    in milliseconds where they give text; None for what is none."""
+def _timestamp(value: object) -> int | None:
+    """A timestamp since 1970: numbers keep their unit (seconds in 2018, milliseconds in 2023), text becomes
+    milliseconds; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 2**62 else None
     if isinstance(value, float):
         return int(value) if abs(value) < 2**62 else None
     if not isinstance(value, str):
         return None
-    american = _AMERICAN.fullmatch(value.strip())
-    moment = moment_of(f"{american[3]}-{american[1]:0>2}-{american[2]:0>2}" if american else value)
-    if moment is None:
+    date_2018 = _DATE_2018.fullmatch(value.strip())
+    timestamp = timestamp_of(f"{date_2018[3]}-{date_2018[1]:0>2}-{date_2018[2]:0>2}" if date_2018 else value)
+    if timestamp is None:
         return None
-    if moment.endswith("Z"):
-        return round(datetime.fromisoformat(moment).timestamp() * 1000)
-    return int(float(moment)) if float(moment) < 2**62 else None
+    if timestamp.endswith("Z"):
+        return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
+    return int(float(timestamp)) if float(timestamp) < 2**62 else None
 
 
-def _words(value: object, joint: str = "") -> str:
-    """Text of a JSON value: lists are joined, null and nested objects are no text."""
+def _text(value: object, separator: str = "") -> str:
+    """Text of a JSON value: lists are joined, null and nested objects give ''."""
     if isinstance(value, str):
-        # Half a surrogate pair is valid JSON and no text.
+        # An unpaired surrogate is valid JSON and no valid text.
         return value.encode("utf-8", errors="replace").decode("utf-8").strip()
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, list):
-        return joint.join(filter(None, (_words(entry) for entry in value)))
+        return separator.join(filter(None, (_text(entry) for entry in value)))
     return ""
 
 
@@ -293,9 +297,9 @@ def _picture(images: object) -> str:
         return images.strip() if "://" in images else ""
     entries = images if isinstance(images, list) else []
     found = [image for image in entries if isinstance(image, dict)]
-    found.sort(key=lambda image: image.get("variant") != "MAIN")  # stable: otherwise the first
+    found.sort(key=lambda image: image.get("variant") != "MAIN")  # a stable sort: otherwise the first
     for image in found:
         for size in ("hi_res", "large", "thumb"):
             if isinstance(image.get(size), str) and image[size]:
-                return _words(image[size])
-    return next((_words(entry) for entry in entries if isinstance(entry, str) and "://" in entry), "")
+                return _text(image[size])
+    return next((_text(entry) for entry in entries if isinstance(entry, str) and "://" in entry), "")

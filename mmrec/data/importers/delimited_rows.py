@@ -1,9 +1,9 @@
 """Reads the delimited text that shop systems export, row by row: CSV, and tab-separated text whose values may stand in
 double quotes with line breaks inside.
 
-The header decides the delimiter. A row that cannot be read is counted as left out, and the rows after it go on: a
-quote that is never closed costs its own row. Unlike the tables of a dataset folder, a column may be there several
-times, and a file may have any name. Knows nothing of what the columns mean.
+The header decides the delimiter. A row that cannot be read is counted as left out, and reading continues after it: an
+unclosed quote loses only its own row. Unlike in the tables of a dataset folder, a column name may be repeated, and a
+file may have any name. Knows nothing of what the columns mean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.errors import InvalidDatasetError, NotFoundError
 
-_MOST_LINES, _MOST_CHARS = 1000, 2**20
+_MAX_LINES, _MAX_CHARS = 1000, 2**20
 """Lines and characters that one row may span before its quotes count as unmatched."""
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -43,7 +43,7 @@ class QuotedText:
         tally: Counts the rows that cannot be read.
 
     Attributes:
-        columns: The names in the first line, as they are; one can be there several times.
+        columns: The names in the first line, stripped; names may be repeated.
 
     Raises:
         NotFoundError: there is no such file.
@@ -54,7 +54,7 @@ class QuotedText:
     def __init__(self, path: Path, tally: LeftOutTally) -> None:
         self._path, self._tally = path, tally
         with opened_text(path) as file:
-            head = file.readline(_MOST_CHARS).decode("utf-8", "replace")
+            head = file.readline(_MAX_CHARS).decode("utf-8", "replace")
         self._delimiter = max("\t,;|", key=head.count)
         self._records = self._read()
         first = next(self._records, None)
@@ -76,30 +76,30 @@ class QuotedText:
                 self._tally.row("rows whose quotes do not match, or that are no UTF-8", place)
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
-        """Line and fields of each row, the header included; no fields where the row cannot be split."""
+        """Line number and fields of each row, with the header; no fields where the row cannot be split."""
         csv.field_size_limit(max(csv.field_size_limit(), 2**24))
         with opened_text(self._path) as file:
             lines = enumerate(file, start=1)
-            # Lines that were taken for the rest of a quoted value, and turned out not to be.
-            again: deque[tuple[int, bytes]] = deque()
-            while (entry := again.popleft() if again else next(lines, None)) is not None:
+            # Lines read as the rest of a quoted value whose quote was never closed.
+            pushed_back: deque[tuple[int, bytes]] = deque()
+            while (entry := pushed_back.popleft() if pushed_back else next(lines, None)) is not None:
                 number, line = entry
                 if not line.strip(b"\r\n"):
                     continue
-                taken = [entry]
+                consumed = [entry]
                 try:
-                    rows = csv.reader(_fed(taken, again, lines), delimiter=self._delimiter, strict=True)
+                    rows = csv.reader(_row_lines(consumed, pushed_back, lines), delimiter=self._delimiter, strict=True)
                     fields = next(rows, [])
                 except UnicodeDecodeError:
-                    again.extendleft(reversed(taken[1:]))
+                    pushed_back.extendleft(reversed(consumed[1:]))
                     fields = []
                 except csv.Error:
-                    again.extendleft(reversed(taken[1:]))
+                    pushed_back.extendleft(reversed(consumed[1:]))
                     fields = self._unquoted(line)
                 yield number, fields
 
     def _unquoted(self, line: bytes) -> list[str]:
-        """The fields of a line whose quotes mean nothing, as in ``"Retro" lamp`` between tabs."""
+        """The fields of a line with literal quotes, as in ``"Retro" lamp`` between tabs."""
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
@@ -108,20 +108,20 @@ class QuotedText:
         return fields if self._delimiter == "\t" and len(fields) == len(self.columns) else []
 
 
-def _fed(
-    taken: list[tuple[int, bytes]], again: deque[tuple[int, bytes]], lines: Iterator[tuple[int, bytes]]
+def _row_lines(
+    consumed: list[tuple[int, bytes]], pushed_back: deque[tuple[int, bytes]], lines: Iterator[tuple[int, bytes]]
 ) -> Iterator[str]:
-    """The first line of a row, and those after it that the parser asks for because a quote is open."""
+    """The first line of a row, and the following ones that the parser requests while a quote is open."""
     size = 0
     while True:
-        text = taken[-1][1].decode("utf-8")
-        yield text if len(taken) > 1 else text.removeprefix("\ufeff")
+        text = consumed[-1][1].decode("utf-8")
+        yield text if len(consumed) > 1 else text.removeprefix("\ufeff")
         size += len(text)
-        more = again.popleft() if again else next(lines, None)
+        more = pushed_back.popleft() if pushed_back else next(lines, None)
         if more is None:
             return
-        taken.append(more)
-        if len(taken) > _MOST_LINES or size > _MOST_CHARS:
+        consumed.append(more)
+        if len(consumed) > _MAX_LINES or size > _MAX_CHARS:
             return
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmrec.data.problems import shown
+from mmrec.data.problems import quoted
 from mmrec.data.writing import LeftOut
 
 _SHOWN = 60
 
 
 class LeftOutTally:
-    """What was left out so far."""
+    """Counts of what was left out so far."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], int] = {}
@@ -26,29 +26,29 @@ class LeftOutTally:
         Args:
             what: Which rows, in the plural: ``reviews without a user``.
             place: Where the first of them stands: ``reviews.jsonl:12``.
-            count: How many.
+            count: Number of rows.
         """
         self._add(("row", what), place, count)
 
     def value(self, what: str, value: object, place: str, count: int = 1) -> None:
         """Values that could not be read, of rows that stay: ``prices that are no numbers``."""
-        self._add(("value", what), f"{shown(value, _SHOWN)} at {place}", count)
+        self._add(("value", what), f"{quoted(value, _SHOWN)} at {place}", count)
 
     def column(self, name: str, value: object, place: str, count: int = 1) -> None:
         """Values of a column that is not in the dataset; count only those that are not empty."""
         key = ("column", name)
-        if self._examples.get(key):  # not described again, for there can be millions
+        if self._examples.get(key):  # only the first one is described, since there can be millions
             self._counts[key] += count
         else:
-            self._add(key, f"{shown(value, _SHOWN)} at {place}", count)
+            self._add(key, f"{quoted(value, _SHOWN)} at {place}", count)
 
     def empty_column(self, name: str) -> None:
-        """A column that is not in the dataset and holds no values, or none that were looked at."""
+        """A column that is not in the dataset and has no values."""
         self._counts.setdefault(("column", name), 0)
         self._examples.setdefault(("column", name), "")
 
     def file(self, name: str) -> None:
-        """A file of the source that nothing is made of."""
+        """A file of the source that is not imported."""
         self._counts["file", name] = 1
         self._examples["file", name] = ""
 

@@ -3,7 +3,7 @@
 
 Attributes keep their names, apart from `image_link` and `additional_image_link`, which become `image` and
 `more_images`. Paths of categories and everything that can have several values become lists, a price becomes a number
-and its `currency`, and `availability` says whether an item is `in_stock`. Attributes that no column is made of, nested
+and its `currency`, and `availability` says whether an item is `in_stock`. Attributes that are not imported, nested
 ones such as shipping among them, are counted.
 
 Source: https://support.google.com/merchants/answer/7052112
@@ -21,7 +21,7 @@ from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.merchant_xml import FeedEntry, read_feed
 from mmrec.data.importers.shop_events import ItemNames, write_shop_events
 from mmrec.data.importers.shop_items import ShopItems, picture_notes
-from mmrec.data.importers.shop_values import as_list, category_path, price_of, truth_of
+from mmrec.data.importers.shop_values import as_list, boolean_of, category_path, price_of
 from mmrec.data.writing import ImportSummary, dataset_folder
 from mmrec.errors import InvalidDatasetError
 from mmrec.runtime.progress import NO_PROGRESS, Progress
@@ -38,13 +38,13 @@ _ORDER = (
 _IN_STOCK = {"in_stock": "true", "out_of_stock": "false", "preorder": "false", "backorder": "false"}
 _PICTURES = ("image_link", "additional_image_link", "lifestyle_image_link")
 _LISTS: Mapping[str, Callable[[list[str]], str]] = {
-    "product_type": lambda values: category_path(_first_of(values[0])),
+    "product_type": lambda values: category_path(_first_product_type(values[0])),
     "google_product_category": lambda values: category_path(values[0]),
     "color": lambda values: as_list("/".join(values).split("/")),
     "material": lambda values: as_list("/".join(values).split("/")),
     "product_highlight": as_list,
-    "adult": lambda values: truth_of(values[0]),
-    "is_bundle": lambda values: truth_of(values[0]),
+    "adult": lambda values: boolean_of(values[0]),
+    "is_bundle": lambda values: boolean_of(values[0]),
 }
 _DESCRIPTIONS = ("description", "summary", "content")
 _SINGLE = ("id", "title", "description", "price", "sale_price", "availability", "product_type")
@@ -60,7 +60,7 @@ def import_merchant(
     table_format: str = "parquet",
     overwrite: bool = False,
 ) -> ImportSummary:
-    """Write a product feed as a dataset folder. Of the feed, a part is held in memory at a time.
+    """Write a product feed as a dataset folder. The feed is read in parts.
 
     Args:
         source: The feed, gzipped or not; XML if it begins with ``<``.
@@ -139,19 +139,19 @@ def _attribute(name: str) -> str:
 def _item(entry: FeedEntry, tally: LeftOutTally) -> dict[str, str]:
     values, place = entry.values, entry.place
     item = {
-        "item_id": _one(values.get("id")),
-        "title": " ".join(_words(_one(values.get("title"))).split()),
-        "description": _words(next((_one(values[name]) for name in _DESCRIPTIONS if name in values), "")),
+        "item_id": _first_value(values.get("id")),
+        "title": " ".join(_plain_text(_first_value(values.get("title"))).split()),
+        "description": _plain_text(next((_first_value(values[name]) for name in _DESCRIPTIONS if name in values), "")),
     }
     pictures = list(_urls(values))
     item["image"] = pictures[0] if pictures else ""
     item["more_images"] = as_list(url for url in pictures[1:] if url != item["image"])
     for name in _PLAIN:
-        item[name] = _one(values.get(name))
+        item[name] = _first_value(values.get(name))
     for name, read in _LISTS.items():
         item[name] = read(values[name]) if name in values else ""
     _add_prices(item, values, place, tally)
-    if availability := _one(values.get("availability")):
+    if availability := _first_value(values.get("availability")):
         item["availability"] = _attribute(availability.rpartition("/")[2])
         if item["availability"] not in _IN_STOCK:
             tally.value("kinds of availability that say nothing about the stock", availability, place)
@@ -166,16 +166,16 @@ def _item(entry: FeedEntry, tally: LeftOutTally) -> dict[str, str]:
     return item
 
 
-def _one(values: list[str] | None) -> str:
+def _first_value(values: list[str] | None) -> str:
     return values[0].strip() if values else ""
 
 
-def _words(text: str) -> str:
+def _plain_text(text: str) -> str:
     return html_to_text(text) if looks_like_html(text) else text
 
 
-def _first_of(text: str) -> str:
-    """The first of several product types, which commas divide where the others are in quotes."""
+def _first_product_type(text: str) -> str:
+    """The first of several quoted product types separated by commas."""
     return text.partition('","')[0].strip('"') if text.startswith('"') else text
 
 
@@ -186,13 +186,13 @@ def _urls(values: Mapping[str, list[str]]) -> Iterator[str]:
 
 
 def _split_urls(text: str) -> Iterable[str]:
-    """Several addresses are divided by commas, and one can hold commas: a new one begins after a comma with http."""
+    """URLs separated by commas; a URL may contain commas itself, so only a comma before ``http`` separates."""
     return filter(None, (url.strip() for url in re.split(r",\s*(?=https?://)", text)))
 
 
 def _add_prices(item: dict[str, str], values: Mapping[str, list[str]], place: str, tally: LeftOutTally) -> None:
     for name in ("price", "sale_price"):
-        text = _one(values.get(name))
+        text = _first_value(values.get(name))
         found = price_of(text) if text else None
         if found is not None:
             item[name] = found.amount

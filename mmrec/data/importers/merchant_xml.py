@@ -1,8 +1,8 @@
 """Reads the entries of a product feed in XML, RSS 2.0 or Atom with Google's attributes, one by one.
 
 Unit of work: one entry, as attributes and their values; memory does not grow with the feed. A feed is untrusted
-text: a document type definition is refused before anything in it is read, so no entity can be declared, and no address
-is asked for anything. Knows nothing of what the attributes mean.
+text: a document type definition is refused before it is read, so no entity can be declared and nothing external is
+loaded. Knows nothing of what the attributes mean.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmrec.errors import InvalidDatasetError
 _GOOGLE = "http://base.google.com/ns/1.0"
 _ENTRIES = ("item", "entry")
 _CHUNK = 2**16
-_MOST_CHARS = 2**22
+_MAX_CHARS = 2**22
 """Characters of one entry."""
 
 
@@ -27,8 +27,8 @@ class FeedEntry(NamedTuple):
 
     Attributes:
         place: File and line, for messages.
-        values: Values by attribute, in order; an attribute can be there several times. Those of Google's namespace
-            come before those of RSS and Atom.
+        values: Values by attribute, in order; an attribute may have several. Google's namespace replaces attributes of
+            RSS and Atom with the same name.
         nested: Attributes that consist of others, such as ``shipping``.
     """
 
@@ -52,9 +52,9 @@ def read_feed(path: Path) -> Iterator[FeedEntry]:
     with opened_text(path) as file:
         while chunk := file.read(_CHUNK):
             reader.feed(chunk)
-            yield from reader.taken()
+            yield from reader.completed()
     reader.feed(b"", last=True)
-    yield from reader.taken()
+    yield from reader.completed()
 
 
 class _Reader:
@@ -66,13 +66,13 @@ class _Reader:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._text
-        self._done: list[FeedEntry] = []
+        self._completed: list[FeedEntry] = []
         self._depth = 0
-        """Below an entry: 0 outside of any, 1 in it, 2 in an attribute, 3 and more in something nested."""
+        """Depth: 0 outside of an entry, 1 in it, 2 in an attribute, 3 and more in nested elements."""
         self._chars = 0
-        self._words: list[str] = []
+        self._text_parts: list[str] = []
         self._link = ""
-        self._within = False
+        self._is_nested = False
         self._place = ""
         self._google: dict[str, list[str]] = {}
         self._plain: dict[str, list[str]] = {}
@@ -85,9 +85,9 @@ class _Reader:
             why = expat.errors.messages[err.code]
             raise InvalidDatasetError(f"{self._path.name}:{err.lineno}: this is no well-formed XML: {why}") from err
 
-    def taken(self) -> list[FeedEntry]:
-        done, self._done = self._done, []
-        return done
+    def completed(self) -> list[FeedEntry]:
+        completed, self._completed = self._completed, []
+        return completed
 
     def _doctype(self, *_: object) -> None:
         raise InvalidDatasetError(
@@ -99,12 +99,12 @@ class _Reader:
         if self._depth:
             self._depth += 1
         if self._depth == 2:
-            self._words, self._within = [], False
+            self._text_parts, self._is_nested = [], False
             self._link = attributes.get("href", "") if name.endswith("link") else ""
             if attributes.get("rel", "alternate") != "alternate":
-                self._link, self._within = "", True  # Atom's links to something else
+                self._link, self._is_nested = "", True  # Atom's links to something else
         elif self._depth > 2:
-            self._within = True
+            self._is_nested = True
         elif not self._depth and name.rpartition(" ")[2] in _ENTRIES:
             self._depth, self._chars = 1, 0
             self._place = f"{self._path.name}:{self._parser.CurrentLineNumber}"
@@ -114,22 +114,22 @@ class _Reader:
         if self._depth < 2:
             return
         self._chars += len(data)
-        if self._chars > _MOST_CHARS:
+        if self._chars > _MAX_CHARS:
             raise InvalidDatasetError(
-                f"{self._place}: the entry that begins here has more than {_MOST_CHARS:,} characters; shorten it"
+                f"{self._place}: the entry that begins here has more than {_MAX_CHARS:,} characters; shorten it"
             )
         if self._depth == 2:
-            self._words.append(data)
+            self._text_parts.append(data)
 
     def _end(self, name: str) -> None:
         if self._depth == 2:
             space, _, attribute = name.rpartition(" ")
-            value = "".join(self._words).strip() or self._link
-            if self._within:
+            value = "".join(self._text_parts).strip() or self._link
+            if self._is_nested:
                 self._nested.setdefault(attribute)
             elif value:
                 of = self._google if space == _GOOGLE else self._plain
                 of.setdefault(attribute, []).append(value)
         elif self._depth == 1:
-            self._done.append(FeedEntry(self._place, {**self._plain, **self._google}, tuple(self._nested)))
+            self._completed.append(FeedEntry(self._place, {**self._plain, **self._google}, tuple(self._nested)))
         self._depth = max(self._depth - 1, 0)

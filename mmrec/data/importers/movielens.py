@@ -1,8 +1,8 @@
 """MovieLens into a dataset folder: 100K, 1M, 10M, and the CSV releases (latest, latest-small, 20M, 25M, 32M).
 
-Which release it is shows in the names of its files. Titles stay as they are, ``Matrix, The (1999)``; the year
-becomes a column of its own, genres are joined by ``|``; the genre ``(no genres listed)`` is left out. Columns, files
-and rows that nothing is made of are counted.
+The names of the files show the release. Titles stay as they are, ``Matrix, The (1999)``; the year becomes a column,
+genres are joined by ``|``; the genre ``(no genres listed)`` is left out. Columns, files and rows that are not imported
+are counted.
 
 Source: the README of each release, https://grouplens.org/datasets/movielens/
 """
@@ -28,8 +28,8 @@ from mmrec.errors import InvalidDatasetError, NotFoundError
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 _EVENTS = ("user_id", "item_id", "rating", "timestamp")
-_OTHERS = ("release date", "video release date", "IMDb URL")
-"""Columns of u.item that no column is made of; a year comes from the release date where the title has none."""
+_UNUSED_COLUMNS = ("release date", "video release date", "IMDb URL")
+"""Columns of u.item that are not imported, except that the release date gives a year where the title has none."""
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
 _AGES = {
     "1": "under 18",
@@ -106,7 +106,7 @@ def _import(files: _Source, folder: Path, table_format: str, progress: Progress)
         write_table(folder / f"users.{table_format}", _as_table(_users(files, release, tally)))
     before = tally.found
     progress.start("ratings", unit="ratings")
-    seen = pa.array([], pa.string())
+    users = pa.array([], pa.string())
     films = pa.array(items["item_id"], pa.string())
     with TableWriter(folder / f"events.{table_format}", _event_types()) as writer:
         for batch in _ratings(files, release):
@@ -117,7 +117,7 @@ def _import(files: _Source, folder: Path, table_format: str, progress: Progress)
                 raise InvalidDatasetError(
                     f"{release.events} has a rating or timestamp that is not a number; download it again"
                 ) from err
-            seen = pc.unique(pa.concat_arrays([seen, pc.unique(rated.column("user_id"))]))
+            users = pc.unique(pa.concat_arrays([users, pc.unique(rated.column("user_id"))]))
             progress.advance(batch.num_rows)
     progress.finish(f"{writer.rows:,} ratings")
     if not writer.rows:
@@ -127,11 +127,11 @@ def _import(files: _Source, folder: Path, table_format: str, progress: Progress)
         )
     for name in sorted(files.names - {release.items, release.events, release.users, "u.genre"}):
         tally.file(name)
-    return ImportSummary(folder, len(items["item_id"]), len(seen), writer.rows, **tally.summary())
+    return ImportSummary(folder, len(items["item_id"]), len(users), writer.rows, **tally.summary())
 
 
 def _usable(batch: Any, films: Any, name: str, tally: LeftOutTally) -> Any:
-    """The ratings that have a user and a film of the list."""
+    """The ratings with a user and a listed film."""
     named = pc.and_(*(pc.not_equal(batch.column(name), "") for name in ("user_id", "item_id")))
     listed = pc.is_in(batch.column("item_id"), value_set=films)
     for what, bad in (
@@ -153,7 +153,7 @@ def _as_table(columns: dict[str, list[str]]) -> Any:
 
 
 class _Release(NamedTuple):
-    """How a release names and writes its files."""
+    """File names and format of a release."""
 
     items: str
     events: str
@@ -216,7 +216,7 @@ def _items(files: _Source, release: _Release, tally: LeftOutTally) -> dict[str, 
             continue
         known.add(item_id)
         if release.items == "u.item":
-            for column, value in zip(_OTHERS, fields[2:5], strict=True):
+            for column, value in zip(_UNUSED_COLUMNS, fields[2:5], strict=True):
                 if value.strip():
                     tally.column(f"{release.items}: {column}", value, place)
         for values, value in zip(columns.values(), (item_id, title.strip(), year, "|".join(genres)), strict=True):

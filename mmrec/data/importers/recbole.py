@@ -3,7 +3,7 @@
 
 The first line of an atomic file names and types its columns, as in ``item_id:token``; columns are divided by
 tabs, entries of a sequence (`token_seq`, `float_seq`) by spaces. Sequences become lists joined by ``|``,
-except a title or a description, whose words stay words. Files of sequences, with an `item_id_list`, are read by
+except a title or a description, which stays a text. Files of sequences, with an `item_id_list`, are read by
 `mmrec.data.importers.recbole_sequences`. Everything that is left out is counted.
 
 Source: https://recbole.io/docs/user_guide/data/atomic_files.html
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.recbole_sequences import count_columns, write_sequences
-from mmrec.data.importers.shop_values import moment_of
+from mmrec.data.importers.shop_values import timestamp_of
 from mmrec.data.importers.streams import read_batches
 from mmrec.data.writing import ImportSummary, TableWriter, dataset_folder
 from mmrec.errors import InvalidDatasetError, NotFoundError
@@ -80,7 +80,7 @@ def import_recbole(
 
 
 def _beside(inter: Path, kind: str) -> Path:
-    """The ``.item`` or ``.user`` file; of ``NAME.train.inter`` that of NAME if it has none of its own."""
+    """The ``.item`` or ``.user`` file; for ``NAME.train.inter`` that of NAME if there is no ``NAME.train.item``."""
     own = inter.with_suffix(f".{kind}")
     return own if own.is_file() else inter.with_name(f"{inter.name.partition('.')[0]}.{kind}")
 
@@ -161,17 +161,17 @@ def _with_ids(batch: Any, names: tuple[str, ...], what: str, tally: LeftOutTally
 
 
 def _as_seconds(column: Any) -> Any:
-    """Timestamps with dates in words as numbers; what is no date stays, and is refused as no number."""
+    """Timestamps as numbers, dates converted; other texts stay, and are refused later."""
     words = pc.and_(pc.not_equal(column, ""), pc.invert(pc.match_substring_regex(column, _NUMBER)))
     if not pc.any(words).as_py():
         return column
     encoded = column.dictionary_encode()
-    moments = []
+    times = []
     for text in encoded.dictionary.to_pylist():
-        moment = moment_of(text)
-        is_date = moment is not None and moment.endswith("Z")
-        moments.append(repr(datetime.fromisoformat(moment).timestamp()) if moment is not None and is_date else text)
-    return pa.array(moments, pa.string()).take(encoded.indices)
+        timestamp = timestamp_of(text)
+        is_date = timestamp is not None and timestamp.endswith("Z")
+        times.append(repr(datetime.fromisoformat(timestamp).timestamp()) if timestamp is not None and is_date else text)
+    return pa.array(times, pa.string()).take(encoded.indices)
 
 
 def _floats(file: str, name: str, column: Any) -> Any:
@@ -193,7 +193,7 @@ def _write_items(path: Path, table: Path, used: Any, tally: LeftOutTally, notes:
     with TableWriter(table, dict.fromkeys(renamed, pa.string())) as writer:
         for batch in _batches(path) if path.is_file() else ():
             batch = _with_ids(batch, ("item_id",), f"rows of {path.name} without an item_id", tally)
-            batch = _first_of_each(batch, known, path.name, tally)
+            batch = _without_duplicates(batch, known, path.name, tally)
             values = [_joined(batch.column(column.name), column, {title, "description"}) for column in columns]
             writer.write(pa.table(dict(zip(renamed, values, strict=True))))
         bare = used.filter(pc.invert(pc.is_in(used, value_set=pa.array(known, pa.string()))))
@@ -205,8 +205,8 @@ def _write_items(path: Path, table: Path, used: Any, tally: LeftOutTally, notes:
     return writer.rows
 
 
-def _first_of_each(batch: Any, known: dict[str, None], name: str, tally: LeftOutTally) -> Any:
-    """The rows whose item was in none before; `known` gets their ids."""
+def _without_duplicates(batch: Any, known: dict[str, None], name: str, tally: LeftOutTally) -> Any:
+    """The rows whose item is not in `known`, which gets their ids."""
     keep = []
     for item_id in batch.column("item_id").to_pylist():
         keep.append(item_id not in known)

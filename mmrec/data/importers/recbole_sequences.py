@@ -1,9 +1,9 @@
-"""RecBole's files of sequences, as its sequential benchmarks have them: in each row a history (`item_id_list`, ids
-divided by spaces) and what came next (`item_id`), which is the last event.
+"""RecBole's files of sequences, as in its sequential benchmarks: each row has a history (`item_id_list`, ids separated
+by spaces) and the next item (`item_id`), which is the last event.
 
-Such files often repeat themselves: every beginning of a sequence is a row of its own, or every window of the last fifty
-events. Rows of one user that are part of what is there add nothing and are counted, rows that go on from it are joined
-to it, and all others follow on it in the order of the file. Without a column of users, each row is a user.
+Such files often repeat events: every prefix of a sequence is a row, or every window of the last fifty events. Rows of
+one user that are contained in the known sequence are counted and left out, rows that overlap its end extend it, and all
+others are appended in the order of the file. Without a column of users, each row is a user.
 
 Unit of work: one file. Knows nothing of the other columns.
 """
@@ -42,7 +42,7 @@ def write_sequences(
         user: The column of users; '' for none.
         table: The events table to write.
         tally: Counts rows and columns that are left out.
-        notes: Gets what a person should know.
+        notes: Receives sentences for the user.
         progress: Reports rows.
 
     Returns:
@@ -59,19 +59,19 @@ def write_sequences(
         histories = batch.column("item_id_list").to_pylist()
         targets = batch.column("item_id").to_pylist() if "item_id" in names else [""] * len(histories)
         users = batch.column(user).to_pylist() if user else [f"row{number + row + 1}" for row in range(len(histories))]
-        for who, history, target in zip(users, histories, targets, strict=True):
+        for user_id, history, target in zip(users, histories, targets, strict=True):
             number += 1
             place = f"{name}, row {number}"
             items = [*history.split(), *([target] if target else [])]
-            if not who or not items:
+            if not user_id or not items:
                 tally.row("rows without a user or without items", place)
-            elif who not in sequences:
-                sequences[who] = items
+            elif user_id not in sequences:
+                sequences[user_id] = items
             else:
-                joined = join_sequences(sequences[who], items)
-                if len(joined) in (len(sequences[who]), len(items)):
+                joined = join_sequences(sequences[user_id], items)
+                if len(joined) in (len(sequences[user_id]), len(items)):
                     tally.row("rows that are part of a longer sequence of the same user", place)
-                sequences[who] = joined
+                sequences[user_id] = joined
         progress.advance(batch.num_rows)
     if not sequences:
         raise InvalidDatasetError(f"{name} has no rows with items; there is nothing to import")
@@ -82,11 +82,11 @@ def write_sequences(
 
 
 def join_sequences(known: Sequence[str], more: Sequence[str]) -> list[str]:
-    """Two sequences of one user as one.
+    """Merge two sequences of one user.
 
     Args:
-        known: What is there.
-        more: What comes; the part of it that is the end of `known` is taken to be the same events if it is at least
+        known: The sequence so far.
+        more: The next one; a prefix of it that equals the end of `known` counts as the same events if it is at least
             half of `more`.
     """
     longer, shorter = (known, more) if len(known) >= len(more) else (more, known)
@@ -101,7 +101,7 @@ def join_sequences(known: Sequence[str], more: Sequence[str]) -> list[str]:
 
 
 def count_columns(batch: Any, names: Iterable[str], file: str, tally: LeftOutTally) -> None:
-    """Count the values of columns that nothing is made of.
+    """Count the values of columns that are not imported.
 
     Args:
         batch: Columns of text (pyarrow RecordBatch).
@@ -117,19 +117,19 @@ def count_columns(batch: Any, names: Iterable[str], file: str, tally: LeftOutTal
 
 
 def _write(sequences: dict[str, list[str]], table: Path) -> tuple[Any, int]:
-    """Ids of the items, and the number of events."""
+    """Write the events table; returns the ids of the items and the number of events."""
     kinds = {"user_id": pa.string(), "item_id": pa.string(), "position": pa.int64()}
-    waiting: dict[str, list[Any]] = {name: [] for name in kinds}
+    rows: dict[str, list[Any]] = {name: [] for name in kinds}
     used: dict[str, None] = {}
     with TableWriter(table, kinds) as writer:
-        for who, items in sequences.items():
-            waiting["user_id"] += [who] * len(items)
-            waiting["item_id"] += items
-            waiting["position"] += range(len(items))
+        for user_id, items in sequences.items():
+            rows["user_id"] += [user_id] * len(items)
+            rows["item_id"] += items
+            rows["position"] += range(len(items))
             used.update(dict.fromkeys(items))
-            if len(waiting["user_id"]) >= _BATCH:
-                writer.write(waiting)
-                waiting = {name: [] for name in kinds}
-        if waiting["user_id"]:
-            writer.write(waiting)
+            if len(rows["user_id"]) >= _BATCH:
+                writer.write(rows)
+                rows = {name: [] for name in kinds}
+        if rows["user_id"]:
+            writer.write(rows)
     return pa.array(used, pa.string()), writer.rows

@@ -1,12 +1,11 @@
-"""Writes what the customers of a shop did as the events table of a dataset folder, from one of two kinds of CSV:
+"""Writes the events of a shop's customers as the events table of a dataset folder, from one of two kinds of CSV:
 
 * columns `user_id`, `item_id`, `timestamp`, and optionally `event_type` and `rating`;
 * Shopify's orders export: Name, Email, Created at, Lineitem name, Lineitem sku and so on. Each line of an order is a
   ``purchase``; cancelled, refunded and voided orders are left out.
 
-E-mail addresses and telephone numbers do not get into the dataset: a user that is called by one gets a pseudonym, a
-hash of it with a random key that is made for each import and not kept. Knows nothing of products; what items are called
-is known by an `ItemNames`.
+E-mail addresses and telephone numbers do not get into the dataset: such a user id is replaced by a pseudonym, a hash
+with a random key that is made for each import and not kept. Knows nothing of products; `ItemNames` maps names to items.
 
 Source: https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders
 """
@@ -24,13 +23,13 @@ import pyarrow as pa
 from mmrec.contract.rules import MAX_ID_CHARS
 from mmrec.data.importers.delimited_rows import QuotedText
 from mmrec.data.importers.left_out import LeftOutTally
-from mmrec.data.importers.shop_values import moment_of
+from mmrec.data.importers.shop_values import timestamp_of
 from mmrec.data.writing import TableWriter
 from mmrec.errors import InvalidDatasetError
 from mmrec.runtime.progress import Progress
 
 _BATCH = 50_000
-_PLAIN = ("user_id", "item_id", "timestamp", "event_type", "rating")
+_COLUMNS = ("user_id", "item_id", "timestamp", "event_type", "rating")
 _ORDERS = (
     "name",
     "email",
@@ -41,34 +40,34 @@ _ORDERS = (
     "lineitem sku",
     "lineitem name",
 )
-_OF_ORDER = _ORDERS[1:6]
-"""Fields of an order that stand in its first line alone."""
-_UNDONE = ("refunded", "voided")
+_FIRST_LINE_ONLY = _ORDERS[1:6]
+"""Fields that only the first line of an order has."""
+_CANCELLED_STATUSES = ("refunded", "voided")
 
 
 class ItemNames:
-    """What events may call items by: their ids, and other names as long as they mean one item."""
+    """Names by which events refer to items: ids, and other names that belong to one item only."""
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
-        self._others: dict[str, str] = {}
+        self._aliases: dict[str, str] = {}
 
     def add(self, name: str, item_id: str, *, own: bool = False) -> None:
-        """Let a name mean an item; `own` names are its id, and win over others."""
+        """Map a name to an item; with `own` the name is its id and takes precedence."""
         if own:
             self._ids[name] = item_id
         elif name:
-            known = self._others.setdefault(name, item_id)
+            known = self._aliases.setdefault(name, item_id)
             if known != item_id:
-                self._others[name] = ""
+                self._aliases[name] = ""
 
     def find(self, name: str) -> str | None:
         """Id of the item; '' when several items have the name, None when none has."""
-        return self._ids.get(name, self._others.get(name))
+        return self._ids.get(name, self._aliases.get(name))
 
 
 class ShopEvents(NamedTuple):
-    """users, events: how many were written.  notes: what a person should know."""
+    """users, events: how many were written.  notes: sentences for the user."""
 
     users: int
     events: int
@@ -91,7 +90,7 @@ def write_shop_events(
     Args:
         source: CSV or tab-separated text, gzipped or not.
         table: The events table to write.
-        names: What items are called.
+        names: Names of the items.
         tally: Counts rows, values and columns that are left out.
         progress: Reports rows.
 
@@ -103,29 +102,29 @@ def write_shop_events(
     rows = _Rows(source, tally)
     writer = _EventWriter(table, rows.kinds)
     pseudonyms = _Pseudonyms()
-    order, in_order = ("", ""), set[str]()
+    order, ordered_items = ("", ""), set[str]()
     progress.start("events", unit="rows")
     with writer:
         for place, event in rows:
             progress.advance()
             if (item_id := _item(event, place, names, tally)) is None:
                 continue
-            moment = moment_of(event.timestamp)
-            if moment is None:
+            timestamp = timestamp_of(event.timestamp)
+            if timestamp is None:
                 what = "events whose timestamp is no moment" if event.timestamp else "events without a timestamp"
                 tally.row(what, f"{event.timestamp[:40]!r} at {place}" if event.timestamp else place)
             elif len(event.user) > MAX_ID_CHARS:
                 tally.row(f"events whose user id has more than {MAX_ID_CHARS} characters", place)
             else:
                 if order != (event.user, event.timestamp):
-                    order, in_order = (event.user, event.timestamp), set()
-                if rows.are_orders and item_id in in_order:
+                    order, ordered_items = (event.user, event.timestamp), set()
+                if rows.are_orders and item_id in ordered_items:
                     # Two sizes of one product are two lines, and one purchase of it.
                     tally.row("further lines of an order for the same item", place)
                     continue
-                in_order.add(item_id)
+                ordered_items.add(item_id)
                 rating = _rating(event.rating, place, tally)
-                writer.add(pseudonyms.user(event.user, rows.are_orders), item_id, moment, event.event_type, rating)
+                writer.add(pseudonyms.user(event.user, rows.are_orders), item_id, timestamp, event.event_type, rating)
     progress.finish(f"{writer.rows:,} events")
     if not writer.rows:
         why = tally.reasons(before) or "it has no rows"
@@ -148,28 +147,28 @@ class _Rows:
         columns = [" ".join(name.lower().replace("_", " ").split()) for name in self._text.columns]
         at = {name: place for place, name in reversed(list(enumerate(columns)))}
         self.are_orders = "created at" in at and ("lineitem sku" in at or "lineitem name" in at)
-        wanted = _ORDERS if self.are_orders else [name.replace("_", " ") for name in _PLAIN]
-        if not self.are_orders and (missing := [name for name in _PLAIN[:3] if name.replace("_", " ") not in at]):
+        wanted = _ORDERS if self.are_orders else [name.replace("_", " ") for name in _COLUMNS]
+        if not self.are_orders and (missing := [name for name in _COLUMNS[:3] if name.replace("_", " ") not in at]):
             raise InvalidDatasetError(
                 f"{str(source)!r} has no column {' and no '.join(missing)}; a file of events has the columns user_id, "
                 "item_id and timestamp, or is an orders export of Shopify (Name, Email, Created at, Lineitem sku)"
             )
         self._at = {name: at[name] for name in wanted if name in at}
-        self._others = [place for place in range(len(columns)) if place not in self._at.values()]
-        optional = ("event_type",) if self.are_orders else _PLAIN[3:]
+        self._unused = [place for place in range(len(columns)) if place not in self._at.values()]
+        optional = ("event_type",) if self.are_orders else _COLUMNS[3:]
         present = [name for name in optional if self.are_orders or name.replace("_", " ") in at]
-        self.kinds: dict[str, Any] = {name: pa.string() for name in (*_PLAIN[:3], *present)}
+        self.kinds: dict[str, Any] = {name: pa.string() for name in (*_COLUMNS[:3], *present)}
         if "rating" in self.kinds:
             self.kinds["rating"] = pa.float64()
-        for place in self._others:
+        for place in self._unused:
             tally.empty_column(self._text.columns[place])
 
     def __iter__(self) -> Iterator[tuple[str, _Event]]:
         order: dict[str, str] = {}
         for row in self._text:
-            for place in self._others:
+            for place in self._unused:
                 if value := row.values[place].strip():
-                    # What it is about a customer is nobody's business in a message.
+                    # Values of orders are personal data, which must not get into messages.
                     self._tally.column(self._text.columns[place], "…" if self.are_orders else value, row.place)
             fields = {name: row.values[place].strip() for name, place in self._at.items()}
             if not self.are_orders:
@@ -188,14 +187,14 @@ class _Rows:
         yield place, _Event(user, (item,), *rest)
 
     def _line(self, fields: dict[str, str], order: dict[str, str], place: str) -> Iterator[tuple[str, _Event]]:
-        known = {name: fields.get(name) or order.get(name, "") for name in _OF_ORDER}
+        known = {name: fields.get(name) or order.get(name, "") for name in _FIRST_LINE_ONLY}
         user = known["email"].lower() or known["phone"]
         names = tuple(filter(None, (fields.get("lineitem sku", ""), fields.get("lineitem name", ""))))
         if not names:
             self._tally.row("lines of orders without an item", place)
         elif known["cancelled at"]:
             self._tally.row("lines of orders that were cancelled", place)
-        elif known["financial status"].lower() in _UNDONE:
+        elif known["financial status"].lower() in _CANCELLED_STATUSES:
             self._tally.row("lines of orders that were refunded or voided", place)
         elif not user:
             self._tally.row("lines of orders without an e-mail address and a telephone number", place)
@@ -231,7 +230,7 @@ class _Pseudonyms:
         self._seen: set[str] = set()
 
     def user(self, name: str, always: bool) -> str:
-        """The user's id in the dataset: the name itself, or a pseudonym if it is (`always`) an address."""
+        """The user's id in the dataset: the name, or a pseudonym if it is an address or `always` is set."""
         if not always and "@" not in name:
             return name
         pseudonym = "u" + hashlib.blake2b(name.strip().lower().encode(), key=self._key, digest_size=12).hexdigest()
@@ -244,25 +243,25 @@ class _Pseudonyms:
 
 
 class _EventWriter(TableWriter):
-    """An events table that takes events one by one."""
+    """Writes events one by one, in batches."""
 
     def __init__(self, path: Path, columns: dict[str, Any]) -> None:
         super().__init__(path, columns)
         self.users: set[str] = set()
         self._names = tuple(columns)
-        self._waiting: list[dict[str, object]] = []
+        self._buffer: list[dict[str, object]] = []
 
     def add(self, user: str, item_id: str, timestamp: str, event_type: str, rating: float | None) -> None:
         self.users.add(user)
         values = (user, item_id, timestamp, event_type, rating)
-        self._waiting.append(dict(zip(_PLAIN, values, strict=True)))
-        if len(self._waiting) == _BATCH:
+        self._buffer.append(dict(zip(_COLUMNS, values, strict=True)))
+        if len(self._buffer) == _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        if self._waiting:
-            self.write({name: [event[name] for event in self._waiting] for name in self._names})
-            self._waiting.clear()
+        if self._buffer:
+            self.write({name: [event[name] for event in self._buffer] for name in self._names})
+            self._buffer.clear()
 
     def close(self) -> None:
         self._flush()

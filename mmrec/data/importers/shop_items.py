@@ -1,7 +1,7 @@
-"""Gathers the items of a shop, writes them as the items table of a dataset folder, and the places of their pictures.
+"""Collects the items of a shop, writes them as the items table of a dataset folder, and counts their picture hosts.
 
-Items come one by one with whatever columns they have, and are kept in a temporary file until all are known, so that
-memory does not grow with the catalogue (except for one short hash an id). Columns in which no item has a value are not
+Items are added one by one with any columns, and are kept in a temporary file until all columns are known, so that
+memory grows only with the ids. Columns in which no item has a value are not
 written. Knows nothing of the formats that items come from.
 """
 
@@ -24,21 +24,21 @@ from mmrec.data.writing import PictureHost, TableWriter
 
 _BATCH = 10_000
 _NO_HOST = "no host"
-_OWN = ("item_id", "title", "description", "image")
+_FIXED_COLUMNS = ("item_id", "title", "description", "image")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class ShopItems:
-    """The items so far.
+    """Collects items for one table.
 
     Args:
-        scratch: A file to keep them in, replaced if it is there and removed in the end.
-        order: Names of columns in the order in which they are to stand; others follow in the order they are met in.
-        tally: Counts the items that cannot be taken.
+        scratch: Temporary file, replaced if it exists and removed at the end.
+        order: Column names in the order of the table; other columns follow in the order of their first value.
+        tally: Counts the rejected items.
 
     Attributes:
-        count: Items taken.
-        hosts: How many items have their first picture on which host.
+        count: Items added.
+        hosts: Items by the host of their first picture.
     """
 
     def __init__(self, scratch: Path, order: Sequence[str], tally: LeftOutTally) -> None:
@@ -46,7 +46,7 @@ class ShopItems:
         self.hosts: Counter[str] = Counter()
         self._tally = tally
         self._ids: set[str] = set()
-        self._columns: dict[str, bool] = dict.fromkeys((*_OWN, *order), False)
+        self._columns: dict[str, bool] = dict.fromkeys((*_FIXED_COLUMNS, *order), False)
         self._path = scratch
         self._file = scratch.open("w", encoding="utf-8")
 
@@ -63,43 +63,43 @@ class ShopItems:
         return item_id in self._ids
 
     def add(self, item: Mapping[str, str], place: str) -> bool:
-        """Take an item, unless it has no usable id or no content; return whether it was taken.
+        """Add an item, unless it has no usable id or no content; returns whether it was added.
 
         Args:
             item: Text by column; '' for none.
             place: Where it stands, for messages.
         """
         item_id = item.get("item_id", "")
-        if why := self._refusal(item_id, item):
+        if why := self._rejection_reason(item_id, item):
             self._tally.row(why, f"{item_id!r:.80} at {place}" if item_id else place)
             return False
-        kept = {name: value for name, value in item.items() if value}
+        values = {name: value for name, value in item.items() if value}
         for name in ("title", "description"):
-            if len(kept.get(name, "")) > MAX_TEXT_CHARS:
-                self._tally.value(f"ends of texts after {MAX_TEXT_CHARS:,} characters", kept[name], place)
-                kept[name] = kept[name][:MAX_TEXT_CHARS]
-        for name in kept:
+            if len(values.get(name, "")) > MAX_TEXT_CHARS:
+                self._tally.value(f"ends of texts after {MAX_TEXT_CHARS:,} characters", values[name], place)
+                values[name] = values[name][:MAX_TEXT_CHARS]
+        for name in values:
             self._columns[name] = True
-        if "://" in kept.get("image", ""):
-            self.hosts[host_of(kept["image"])] += 1
+        if "://" in values.get("image", ""):
+            self.hosts[host_of(values["image"])] += 1
         self._ids.add(item_id)
         self.count += 1
-        self._file.write(json.dumps(kept) + "\n")
+        self._file.write(json.dumps(values) + "\n")
         return True
 
-    def _refusal(self, item_id: str, item: Mapping[str, str]) -> str:
+    def _rejection_reason(self, item_id: str, item: Mapping[str, str]) -> str:
         if not item_id:
             return "items without an id"
         if len(item_id) > MAX_ID_CHARS or _CONTROL.search(item_id):
             return f"items whose id is longer than {MAX_ID_CHARS} characters or holds a control character"
         if item_id in self._ids:
             return "items whose id was there before"
-        if not any(item.get(name) for name in _OWN[1:]):
+        if not any(item.get(name) for name in _FIXED_COLUMNS[1:]):
             return "items without a title, a description and a picture"
         return ""
 
     def write(self, table: Path) -> int:
-        """Write the items table; the number of its rows. `add` is over then."""
+        """Write the items table; returns the number of its rows. No item can be added afterwards."""
         self._file.close()
         names = [name for name, used in self._columns.items() if used]
         columns: dict[str, Any] = dict.fromkeys(names, pa.string())
@@ -121,7 +121,7 @@ class ShopItems:
 
 
 def picture_notes(out: Path, hosts: Iterable[PictureHost]) -> list[str]:
-    """What a person should know about pictures named by URL, with the command that fetches them."""
+    """A sentence for the user about pictures named by URL, with the command that fetches them; none without any."""
     found = list(hosts)
     if not found:
         return []
@@ -130,7 +130,7 @@ def picture_notes(out: Path, hosts: Iterable[PictureHost]) -> list[str]:
     places = [urlsplit(f"//{host.host}") for host in found[:10] if host.host != _NO_HOST]
     flags = "".join(f" --hosts {name}" for name in dict.fromkeys(place.hostname for place in places))
     ports = {place.port for place in places if place.port is not None}
-    # Named ports are allowed in place of the usual ones.
+    # --port replaces the default ports, so they must be named too.
     usual = {80, 443} if any(place.port is None for place in places) else set()
     flags += "".join(f" --port {port}" for port in sorted(ports | usual)) if ports else ""
     return [

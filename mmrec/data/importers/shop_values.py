@@ -1,5 +1,5 @@
-"""Values as shop systems write them, put into the form that datasets and filters use: prices, lists, paths of
-categories, truths and moments.
+"""Converts values as shop systems write them into the form that datasets and filters use: prices, lists, category
+paths, booleans and timestamps.
 
 Unit of work: one value. Knows nothing of columns and files.
 """
@@ -14,17 +14,17 @@ from typing import NamedTuple
 from mmrec.catalogue.written_values import THREE_DECIMALS
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_GAPS = "'’\u00a0\u2007\u2009\u202f "
-_AMOUNT = re.compile(rf"\d[\d.,{_GAPS}]*", re.ASCII)
+_SPACES = "'’\u00a0\u2007\u2009\u202f "
+_AMOUNT = re.compile(rf"\d[\d.,{_SPACES}]*", re.ASCII)
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:\.\d{3})+|\d{1,2}(?:,\d{2})+,\d{3}", re.ASCII)
-"""Thousands by threes, or as in India."""
+"""Groups of three digits, or Indian grouping."""
 _SYMBOLS = {"€": "EUR", "£": "GBP", "$": "", "¥": ""}
-"""Currency by its sign; several currencies share the dollar sign and the yen sign."""
-_MOMENT = re.compile(
+"""Currency by its symbol; several currencies share the dollar and the yen symbol."""
+_TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\d* ?(Z|UTC|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
 _NUMBER = re.compile(r"\d{1,19}(?:\.\d{1,9})?", re.ASCII)
-_TRUTHS = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false", "0": "false"}
+_BOOLEANS = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false", "0": "false"}
 
 
 class Price(NamedTuple):
@@ -35,11 +35,11 @@ class Price(NamedTuple):
 
 
 def price_of(text: str) -> Price | None:
-    """A price such as ``19.90 USD``, ``EUR 1.299,00`` or ``1,299.00``; None for what is none.
+    """A price such as ``19.90 USD``, ``EUR 1.299,00`` or ``1,299.00``; None for anything else.
 
-    Of a point and a comma, the later one divides the fraction, and the other one thousands. One of them alone is a mark
-    of thousands where it is there several times, or where exactly three digits come after a comma, or after a point
-    beside a currency that has no three decimals: ``1.299 EUR`` is 1299, and ``0,299`` less than one.
+    With both a point and a comma, the later one is the decimal mark. A single kind of mark separates thousands if it is
+    repeated, or if exactly three digits follow a comma, or follow a point beside a currency without three decimals:
+    ``1.299 EUR`` is 1299, and ``0,299`` less than one.
     """
     found = _CURRENCY.search(text)
     currency = found[0] if found else ""
@@ -51,14 +51,14 @@ def price_of(text: str) -> Price | None:
     rest = rest.strip()
     if not _AMOUNT.fullmatch(rest):
         return None
-    digits = re.sub(f"[{_GAPS}]", "", rest)
+    digits = re.sub(f"[{_SPACES}]", "", rest)
     digits = digits[:-1] if digits.endswith((".", ",")) else digits
     mark = max(".,", key=digits.rfind)
     whole, _, fraction = digits.rpartition(mark) if mark in digits else (digits, "", "")
-    alone = mark in digits and not {".", ","} <= set(digits)
+    only_mark = mark in digits and not {".", ","} <= set(digits)
     three = len(fraction) == 3 and whole.strip("0") != ""
-    priced = (currency or signed) and currency not in THREE_DECIMALS
-    if alone and (digits.count(mark) > 1 or (three and (mark == "," or priced))):
+    two_decimals = (currency or signed) and currency not in THREE_DECIMALS
+    if only_mark and (digits.count(mark) > 1 or (three and (mark == "," or two_decimals))):
         whole, fraction = digits, ""
     if re.search("[.,]", whole) and not _GROUPED.fullmatch(whole):
         return None
@@ -67,7 +67,7 @@ def price_of(text: str) -> Price | None:
 
 
 def as_list(entries: Iterable[str]) -> str:
-    """Entries as a list of a dataset, divided by ``|``; empty ones and repeated ones are left out.
+    """Entries as a list of a dataset, joined by ``|``, without empty and repeated ones.
 
     A ``|`` in an entry becomes ``/``, in a URL ``%7C``.
     """
@@ -76,39 +76,39 @@ def as_list(entries: Iterable[str]) -> str:
 
 
 def category_path(text: str) -> str:
-    """``Home > Lamps > Desk lamps`` as a list, from the widest to the narrowest: a filter asks for any level."""
+    """``Home > Lamps > Desk lamps`` as a list, from the widest to the narrowest, so that filters match any level."""
     return as_list(text.split(">"))
 
 
-def truth_of(text: str) -> str:
+def boolean_of(text: str) -> str:
     """``true`` or ``false`` for one of the usual spellings, '' for anything else."""
-    return _TRUTHS.get(text.strip().lower(), "")
+    return _BOOLEANS.get(text.strip().lower(), "")
 
 
-def moment_of(text: str) -> str | None:
-    """A moment as a number of seconds (or milli-, micro- or nanoseconds) since 1970, or in ISO-8601 (UTC).
+def timestamp_of(text: str) -> str | None:
+    """A timestamp as a number of seconds (or milli-, micro- or nanoseconds) since 1970, or in ISO-8601 (UTC).
 
     Args:
         text: A number, or a date, or a date and time with or without a zone (UTC where there is none), as in
             ``2026-09-03 10:14:00 -0400``.
 
     Returns:
-        None for what is none of them, or no date that there is.
+        None for anything else, or a date that does not exist.
     """
     text = text.strip()
     if _NUMBER.fullmatch(text):
         return text
-    found = _MOMENT.fullmatch(text)
+    found = _TIMESTAMP.fullmatch(text)
     if found is None:
         return None
     day, time, zone = found[1], found[2] or "00:00", found[3] or "Z"
     try:
-        moment = datetime.fromisoformat(f"{day}T{time}{'Z' if zone == 'UTC' else zone}").astimezone(UTC)
+        timestamp = datetime.fromisoformat(f"{day}T{time}{'Z' if zone == 'UTC' else zone}").astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return moment.isoformat().replace("+00:00", "Z")
+    return timestamp.isoformat().replace("+00:00", "Z")
 
 
 def plain_name(text: str) -> str:
-    """A name fit for a column: lower case, words joined by ``_``; '' where no letter or digit is left."""
+    """A column name: lower case, words joined by ``_``; '' where no letter or digit is left."""
     return re.sub(r"[\W_]+", "_", text.lower()).strip("_")

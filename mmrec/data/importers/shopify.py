@@ -1,10 +1,10 @@
 """Shopify's product export into a dataset folder, with what customers bought from a file of events or Shopify's orders
 export.
 
-An item is a product, called by its handle, or a variant, called by its SKU where no other variant has that SKU, and
-otherwise by handle and options, as in ``oak-lamp/red/M``. Of a product, `price` is that of its cheapest variant,
-`price_max` that of the dearest, and options, SKUs and bar codes are lists. Shopify's file names no currency.
-Everything that no column is made of is counted.
+An item is a product, with its handle as id, or a variant, with its SKU as id where it is unique, and otherwise handle
+and options, as in ``oak-lamp/red/M``. Of a product, `price` is the lowest price of its variants, `price_max` the
+highest, and options, SKUs and bar codes are lists. Shopify's file has no currency. Everything that is not imported is
+counted.
 
 Source: https://help.shopify.com/en/manual/products/import-export/using-csv
 """
@@ -20,7 +20,7 @@ from mmrec.catalogue.html_text import html_to_text
 from mmrec.data.importers.left_out import LeftOutTally
 from mmrec.data.importers.shop_events import ItemNames, write_shop_events
 from mmrec.data.importers.shop_items import ShopItems, picture_notes
-from mmrec.data.importers.shop_values import as_list, category_path, plain_name, truth_of
+from mmrec.data.importers.shop_values import as_list, boolean_of, category_path, plain_name
 from mmrec.data.importers.shopify_products import Product, Variant, read_products
 from mmrec.data.writing import ImportSummary, dataset_folder
 from mmrec.errors import InvalidDatasetError
@@ -35,7 +35,7 @@ _GOOGLE_NAMES = """
 gender age_group mpn condition custom_label_0 custom_label_1 custom_label_2 custom_label_3 custom_label_4
 """
 _COLUMNS, _GOOGLE = _NAMES.split(), _GOOGLE_NAMES.split()
-_TAKEN = frozenset(("item_id", "title", "description", "image", "google_product_category", *_COLUMNS, *_GOOGLE))
+_RESERVED = frozenset(("item_id", "title", "description", "image", "google_product_category", *_COLUMNS, *_GOOGLE))
 
 
 def import_shopify(
@@ -76,12 +76,12 @@ def import_shopify(
             products = [product for product in products if _is_offered(product, tally)]
         names = ItemNames()
         with ShopItems(folder / ".items", _COLUMNS, tally) as items:
-            makers = _variant_items(products) if items_of == "variant" else map(_product_item, products)
-            for product, variants, item in makers:
+            made = _variant_items(products) if items_of == "variant" else map(_product_item, products)
+            for product, variants, item in made:
                 if not keep_unpublished:
                     item.pop("status", None), item.pop("published", None)
                 if items.add(item, variants[0].place if variants else product.place):
-                    _name(names, product, variants, item)
+                    _add_names(names, product, variants, item)
             count = items.write(folder / f"items.{table_format}")
             hosts = items.picture_hosts
         if not count:
@@ -101,20 +101,20 @@ def import_shopify(
 
 
 def _is_offered(product: Product, tally: LeftOutTally) -> bool:
-    status = product.once.get("status", "").lower()
+    status = product.shared.get("status", "").lower()
     if status not in ("", "active"):
         tally.row(f"products whose status is {status[:20]!r}; --keep-unpublished keeps them", product.place)
         return False
-    if truth_of(product.once.get("published", "")) == "false":
+    if boolean_of(product.shared.get("published", "")) == "false":
         tally.row("products that are not published; --keep-unpublished keeps them", product.place)
         return False
     return True
 
 
-Made = tuple[Product, Sequence[Variant], dict[str, str]]
+_MadeItem = tuple[Product, Sequence[Variant], dict[str, str]]
 
 
-def _product_item(product: Product) -> Made:
+def _product_item(product: Product) -> _MadeItem:
     variants = product.variants
     priced = sorted((variant for variant in variants if variant.price), key=lambda variant: float(variant.price))
     stock = {variant.in_stock for variant in variants}
@@ -136,13 +136,13 @@ def _product_item(product: Product) -> Made:
     for at, name in product.option_names.items():
         column = _option_column(name)
         # The taxonomy can have the same attribute, as in an option Color of products with a colour.
-        given = item.get(column, "").split("|")
-        item[column] = as_list([*(variant.options.get(at, "") for variant in variants), *given])
+        taxonomy_values = item.get(column, "").split("|")
+        item[column] = as_list([*(variant.options.get(at, "") for variant in variants), *taxonomy_values])
     return product, variants, item
 
 
-def _variant_items(products: Sequence[Product]) -> Iterator[Made]:
-    times = Counter(variant.sku for product in products for variant in product.variants)
+def _variant_items(products: Sequence[Product]) -> Iterator[_MadeItem]:
+    sku_counts = Counter(variant.sku for product in products for variant in product.variants)
     for product in products:
         images = product.images
         for variant in product.variants:
@@ -151,7 +151,7 @@ def _variant_items(products: Sequence[Product]) -> Iterator[Made]:
             image = variant.image or (images[0] if images else "")
             item |= {
                 "item_id": variant.sku
-                if times[variant.sku] == 1 and variant.sku
+                if sku_counts[variant.sku] == 1 and variant.sku
                 else "/".join((product.handle, *chosen)),
                 "title": " - ".join(filter(None, (item["title"], " / ".join(chosen)))),
                 "handle": product.handle,
@@ -172,43 +172,43 @@ def _variant_items(products: Sequence[Product]) -> Iterator[Made]:
 
 
 def _common(product: Product) -> dict[str, str]:
-    """What all items of a product have."""
-    once = product.once
+    """Columns that all items of a product share."""
+    shared = product.shared
     return {
-        "title": " ".join(once.get("title", "").split()),
-        "description": html_to_text(once.get("description", "")),
-        "vendor": once.get("vendor", ""),
-        "category": category_path(once.get("category", "")),
-        "type": once.get("type", ""),
-        "tags": as_list(once.get("tags", "").split(",")),
-        "gift_card": truth_of(once.get("gift_card", "")),
-        "status": once.get("status", "").lower(),
-        "published": truth_of(once.get("published", "")),
-        "google_product_category": category_path(once.get("google_product_category", "")),
-        **{name: once.get(name, "") for name in _GOOGLE},
+        "title": " ".join(shared.get("title", "").split()),
+        "description": html_to_text(shared.get("description", "")),
+        "vendor": shared.get("vendor", ""),
+        "category": category_path(shared.get("category", "")),
+        "type": shared.get("type", ""),
+        "tags": as_list(shared.get("tags", "").split(",")),
+        "gift_card": boolean_of(shared.get("gift_card", "")),
+        "status": shared.get("status", "").lower(),
+        "published": boolean_of(shared.get("published", "")),
+        "google_product_category": category_path(shared.get("google_product_category", "")),
+        **{name: shared.get(name, "") for name in _GOOGLE},
         **{
-            name if name not in _TAKEN else f"taxonomy_{name}": as_list(value.split(";"))
+            name if name not in _RESERVED else f"taxonomy_{name}": as_list(value.split(";"))
             for name, value in product.taxonomy.items()
         },
     }
 
 
 def _option_column(name: str) -> str:
-    """An option is a column of its name, unless that name has another meaning."""
+    """The column of an option: its name, prefixed if that name is reserved."""
     column = plain_name(name) or "option"
-    return f"option_{column}" if column in _TAKEN else column
+    return f"option_{column}" if column in _RESERVED else column
 
 
-def _name(names: ItemNames, product: Product, variants: Sequence[Variant], item: dict[str, str]) -> None:
-    """All that an event may call the item by."""
-    item_id, title = item["item_id"], product.once.get("title", "")
+def _add_names(names: ItemNames, product: Product, variants: Sequence[Variant], item: dict[str, str]) -> None:
+    """Register every name by which an event may refer to the item."""
+    item_id, title = item["item_id"], product.shared.get("title", "")
     names.add(item_id, item_id, own=True)
     names.add(product.handle, item_id)
     for variant in variants:
         options = " / ".join(variant.options[at] for at in sorted(variant.options))
         names.add(variant.sku, item_id)
         names.add(variant.barcode, item_id)
-        # How an order calls what was bought.
+        # The name in an order line.
         names.add(f"{title} - {options}" if options else title, item_id)
     if item_id == product.handle:
         names.add(title, item_id)

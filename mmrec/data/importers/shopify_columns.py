@@ -1,4 +1,4 @@
-"""The columns of Shopify's product CSV by what they mean, in its older and its newer names.
+"""The columns of Shopify's product CSV by their meaning, with older and newer names.
 
 Knows nothing of rows. Sources: https://help.shopify.com/en/manual/products/import-export/using-csv and the header of
 exported files; names are compared without regard to case.
@@ -53,12 +53,12 @@ _TAXONOMY = re.compile(r"\(product\.metafields\.shopify\.([\w-]+)\)\s*$")
 
 
 class FieldColumns(NamedTuple):
-    """Where in a row what stands.
+    """Column indices of a file.
 
     Attributes:
-        fields: Place by name of a field.
-        taxonomy: Place by name of the dataset's column, of attributes of Shopify's taxonomy.
-        others: Places that nothing is made of.
+        fields: Index by field name.
+        taxonomy: Index by dataset column, for attributes of Shopify's taxonomy.
+        others: Columns that are not imported.
     """
 
     fields: dict[str, int]
@@ -67,7 +67,7 @@ class FieldColumns(NamedTuple):
 
 
 def field_columns(header: Sequence[str]) -> FieldColumns:
-    """Find the columns of a file by the names in its first line; of several for one field, the first counts."""
+    """Find the columns of a file by the names in its header; of several for one field, the first is used."""
     fields: dict[str, int] = {}
     taxonomy: dict[str, int] = {}
     others: list[int] = []

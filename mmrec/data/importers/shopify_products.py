@@ -1,8 +1,8 @@
 """Reads Shopify's product export into products with their variants and pictures.
 
 The rows of one product share its handle. The first of them has the title and the other fields of the product as a
-whole; every row with an option, a SKU or a price is a variant, and every row with a picture's URL adds a picture, be it
-a variant as well or not. Knows nothing of the items that are made of products.
+whole; every row with an option, a SKU or a price is a variant, and every row with a picture's URL
+adds a picture. Knows nothing of the items that are made of products.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pathlib import Path
 
 from mmrec.data.importers.delimited_rows import QuotedText
 from mmrec.data.importers.left_out import LeftOutTally
-from mmrec.data.importers.shop_values import price_of, truth_of
+from mmrec.data.importers.shop_values import boolean_of, price_of
 from mmrec.data.importers.shopify_columns import FieldColumns, field_columns
 from mmrec.errors import InvalidDatasetError
 from mmrec.runtime.progress import Progress
 
-_SAID_ONCE = """
+_SHARED_NAMES = """
 title description vendor category type tags published status gift_card google_product_category gender age_group mpn
 condition custom_label_0 custom_label_1 custom_label_2 custom_label_3 custom_label_4
 """
-_ONCE = _SAID_ONCE.split()
+_SHARED = _SHARED_NAMES.split()
 _OPTIONS = (("option1_name", "option1"), ("option2_name", "option2"), ("option3_name", "option3"))
 
 
@@ -32,11 +32,11 @@ class Variant:
 
     Attributes:
         place: Where it stands, for messages.
-        options: Value by place among the product's options, 0 to 2; without the one that stands for none.
+        options: Value by option number, 0 to 2; without Shopify's placeholder "Default Title".
         sku: '' for none.
         barcode: '' for none.
         price: A plain number; '' where there is none.
-        compare_at_price: The price before, likewise.
+        compare_at_price: The former price, likewise.
         in_stock: ``true``, ``false``, or '' where the file does not say.
         weight_grams: A plain number, or ''.
         image: URL of its own picture, or ''.
@@ -58,10 +58,10 @@ class Product:
     """One product.
 
     Attributes:
-        handle: Its name in URLs, one of its own.
+        handle: Its unique name in URLs.
         place: Where its first row stands, for messages.
-        once: Fields of the product as a whole, by name; '' for nothing.
-        option_names: Names of its options by place, 0 to 2.
+        shared: Fields of the product as a whole, by name.
+        option_names: Names of its options by number, 0 to 2.
         taxonomy: Attributes of Shopify's taxonomy by column; entries divided by ``;``.
         variants: In the order of the file.
         pictures: Position and URL of each picture, in the order of the file.
@@ -69,7 +69,7 @@ class Product:
 
     handle: str
     place: str
-    once: dict[str, str]
+    shared: dict[str, str]
     option_names: dict[int, str] = field(default_factory=dict)
     taxonomy: dict[str, str] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
@@ -108,7 +108,7 @@ def read_products(path: Path, tally: LeftOutTally, progress: Progress) -> list[P
         for place in columns.others:
             if value := row.values[place].strip():
                 tally.column(source.columns[place], value, row.place)
-        reader.take(row.values, row.place)
+        reader.add_row(row.values, row.place)
         progress.advance()
     progress.finish(f"{len(reader.products):,} products")
     return list(reader.products.values())
@@ -120,7 +120,7 @@ class _Reader:
         self._columns = columns
         self._tally = tally
 
-    def take(self, values: Sequence[str], place: str) -> None:
+    def add_row(self, values: Sequence[str], place: str) -> None:
         fields = {name: values[at].strip() for name, at in self._columns.fields.items()}
         handle = fields["handle"]
         if not handle:
@@ -128,11 +128,11 @@ class _Reader:
                 self._tally.row("rows without a handle", place)
             return
         product = self.products.get(handle)
-        new = product is None
+        is_new = product is None
         if product is None:
             product = self.products[handle] = Product(handle, place, {})
-        for name in _ONCE:
-            if (value := fields.get(name, "")) and product.once.setdefault(name, value) != value:
+        for name in _SHARED:
+            if (value := fields.get(name, "")) and product.shared.setdefault(name, value) != value:
                 self._tally.value(f"values of {name} that differ from the first of the product", value, place)
         for name, at in self._columns.taxonomy.items():
             if value := values[at].strip():
@@ -145,7 +145,7 @@ class _Reader:
             product.variants.append(self._variant(fields, product, place))
         if fields.get("image"):
             product.pictures.append((_position(fields.get("position", ""), len(product.pictures)), fields["image"]))
-        elif not new and not is_variant:
+        elif not is_new and not is_variant:
             self._tally.row("rows of a product with neither a variant nor a picture", place)
 
     def _variant(self, fields: dict[str, str], product: Product, place: str) -> Variant:
@@ -156,7 +156,7 @@ class _Reader:
         return Variant(
             place,
             options,
-            # Spreadsheets keep a leading zero only behind an apostrophe, and some exports have kept the apostrophe.
+            # Some exports keep the apostrophe by which spreadsheets protect a leading zero.
             sku=fields.get("sku", "").lstrip("'"),
             barcode=fields.get("barcode", "").lstrip("'"),
             price=self._number(fields, "price", place),
@@ -174,9 +174,9 @@ class _Reader:
         return found.amount if found is not None else ""
 
     def _in_stock(self, fields: dict[str, str], place: str) -> str:
-        """Whether the variant can be bought: stock that is not counted never runs out."""
+        """Whether the variant can be bought; untracked stock is always available."""
         policy = fields.get("policy", "").lower()
-        if policy == "continue" or truth_of(policy) == "true":
+        if policy == "continue" or boolean_of(policy) == "true":
             return "true"
         if "tracker" in fields and not fields["tracker"]:
             return "true"
@@ -191,5 +191,5 @@ class _Reader:
 
 
 def _position(text: str, count: int) -> float:
-    """Pictures without a position come after those that have one, in the order of the file."""
+    """Sort key: pictures without a position come last, in the order of the file."""
     return float(text) if text.isdecimal() and len(text) < 10 else 1e9 + count

@@ -1,7 +1,6 @@
-"""Reading large source files piece by piece: delimited text through Arrow, JSON Lines with a running byte
-count.
+"""Reads large source files in pieces: delimited text with Arrow, JSON Lines with the number of bytes read.
 
-Knows nothing of the formats' meaning; the importers beside it do.
+Knows nothing of what the formats mean.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ class JsonLine(NamedTuple):
 
 
 def decoded(data: bytes) -> str:
-    """Text of a file from the days before UTF-8 was a matter of course: UTF-8 where it is valid, else
-    Latin-1."""
+    """Text of an old file: UTF-8 where it is valid, else Latin-1."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -118,7 +116,7 @@ def read_json_lines(path: Path, stage: str, progress: Progress) -> Iterator[Json
                     progress.advance(at - reported)
                     reported = at
                 if line.strip():
-                    yield JsonLine(number, _object(line))
+                    yield JsonLine(number, _json_object(line))
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
             raise InvalidDatasetError(
                 f"{str(path)!r} is damaged or cut short after line {number:,}; download it again"
@@ -126,7 +124,7 @@ def read_json_lines(path: Path, stage: str, progress: Progress) -> Iterator[Json
         progress.advance(max(0, path.stat().st_size - reported))
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
+def _json_object(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):

@@ -8,10 +8,10 @@ requests that are sent again. `protocol` has the promises of any store; `SqliteC
         ...                                              # bring the catalogue to the state of the store
     recorded = store.record(request_id, digest, upserts, reply)
 
-Compaction into a new bundle, while requests go on: ``upto = store.position()``; build a bundle of the catalogue at that
-change; ``announce(version, upto)``; publish the bundle; ``rebase(version, upto)``; and when nobody serves the bundle
-before it any more, ``drop_folded(upto)``. A kill between any two of these leaves a store that opens for whichever
-bundle is current.
+Compaction into a new bundle, while requests are answered: ``upto = store.position()``; build a bundle of the catalogue
+at that change; ``announce(version, upto)``; publish the bundle; ``rebase(version, upto)``; and when nobody serves the
+bundle before it any more, ``drop_folded(upto)``. A kill between any two of these leaves a store that opens for
+whichever bundle is current.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Changes of catalogue items as values, each with its number, and the state of the store that keeps them.
+"""Changes of catalogue items as values, their numbers, and the state of their store.
 
-Unit of work: one change of one item. Knows nothing of files, SQL, gRPC, torch or models; vectors are bytes to it.
+Unit of work: one change of one item. Knows nothing about files, SQL, gRPC, torch or models; vectors are bytes here.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ MAX_VERSION_CHARS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """An item that is added or replaced, or of which some fields are.
+    """An item that is added or replaced, or a partial update of one.
 
     Attributes:
         item_id: Not empty.
-        item: The item with its picture's encoded bytes. Its own `item_id` is the same, or empty, which is made so.
-        payload: The caller's own bytes, never looked into: the encoded item, so that a replay needs no encoder. At most
-            `MAX_PAYLOAD_BYTES`. Empty where only `fields` are replaced and the encoded item stays what it was.
-        encoder_version: What the payload was made with, so that the caller can tell whether it still fits.
-        fields: Fields that are replaced in an item that exists, see `mmrec.contract.field_mask`; none for a whole item.
+        item: The item, with the encoded bytes of its picture. Its `item_id` is the same, or empty and then filled in.
+        payload: Opaque bytes of the caller: the encoded item, so that a replay needs no encoder. At most
+            `MAX_PAYLOAD_BYTES`. Empty for a partial update that leaves the encoded item as it was.
+        encoder_version: Version of the encoders of the payload, to check whether it still fits.
+        fields: Fields of a partial update, see `mmrec.contract.field_mask`; none for a whole item.
     """
 
     item_id: str
@@ -55,7 +55,7 @@ class Upsert:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """An item that is removed. The catalogue need not have it."""
+    """An item that is deleted. The catalogue need not have it."""
 
     item_id: str
 
@@ -72,7 +72,7 @@ class Sequenced:
     """A change that is durable.
 
     Attributes:
-        sequence: Its number, 1 or more: higher than that of every change before it, and given once.
+        sequence: Its unique number, 1 or more, higher than that of every change before it.
         recorded_at: When it was recorded, in UTC.
         change: The change.
     """
@@ -88,7 +88,7 @@ class Recorded:
 
     Attributes:
         first: Number of its first change.
-        last: Number of its last change; ``first - 1`` where it had none. Whoever has replayed up to here has it all.
+        last: Number of its last change; ``first - 1`` if it had none.
     """
 
     first: int
@@ -97,12 +97,12 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """What is kept of a request with an id.
+    """A recorded request with an id.
 
     Attributes:
-        digest: Stands for its content.
+        digest: Digest of its content.
         last: Number of its last change.
-        reply: The answer to it.
+        reply: The reply to it.
     """
 
     digest: bytes
@@ -117,10 +117,10 @@ class StoreState:
     Attributes:
         base: Version of the catalogue that its changes are made to.
         position: Number of the last change that was ever recorded; 0: none.
-        folded: The base holds all changes up to this number.
+        folded: The base includes all changes up to this number.
         dropped: Changes up to this number are no longer in the store; never more than `folded`.
-        successor: Version of the base that is to follow; empty: none was announced.
-        successor_holds: The successor holds all changes up to this number.
+        successor: Announced version of the next base; empty: none.
+        successor_holds: The next base includes all changes up to this number.
     """
 
     base: str
@@ -132,11 +132,10 @@ class StoreState:
 
 
 def merged(earlier: Change, later: Change) -> Change | None:
-    """The one change that does what these two of one item do; None where there is none.
+    """One change with the effect of two changes of one item; None if there is no such change.
 
-    Whatever the item was, applying both in turn and applying the merged one give the same item. None can be for fields
-    that are replaced in an item that was deleted before, which is the caller's to judge, and for fields of which
-    nothing would be left but an item without words and picture.
+    Whatever the item was, applying both in turn and applying the merged one give the same item. There is none for a
+    partial update of a deleted item, and none when the merged item would have neither words nor a picture.
     """
     if earlier.item_id != later.item_id:
         raise InvalidArgumentError(

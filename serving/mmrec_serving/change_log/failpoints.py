@@ -1,7 +1,7 @@
 """Named places of the store at which a test can end its process. Knows nothing about the store.
 
-The store calls what it is given with the name of each place it passes; by default nothing happens. Wherever a kill
-comes, everything acknowledged is there, and the rest is there whole or not at all.
+The store calls its failpoint with the name of each place that it passes; by default nothing happens. Wherever the
+process is killed, everything acknowledged is stored, and other requests are stored completely or not at all.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ FAILPOINTS: Final = (
     "after-forget-commit",
     "before-close",
 )
-"""In the order in which a store that is made, written to, compacted and closed passes them first."""
+"""In the order in which a store that is created, written, compacted and closed first passes them."""
 
 
 def no_failpoint(name: str) -> None:
-    """Go on."""
+    """Do nothing."""

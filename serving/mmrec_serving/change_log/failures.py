@@ -1,6 +1,6 @@
-"""Errors of SQLite and the disk as errors of mmrec, which name the store, what is kept and the remedy.
+"""Errors of SQLite and the disk as errors of mmrec, which name the store, what is safe and the remedy.
 
-Unit of work: one error. Knows nothing of what was being done.
+Unit of work: one error. Knows nothing about the operation.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _KEPT = "everything that was acknowledged is kept"
 _ROOM_AGAIN_S = 10.0
 _FREE_AGAIN_S = 1.0
 _LITTLE_ROOM_BYTES = 256 * 1024
-"""SQLite calls a full disk an I/O error in some places, as where it cannot make its shared-memory file longer."""
+"""With less free space, I/O errors are reported as a full disk, as SQLite does not always say so."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def naming_failures(folder: Path) -> Iterator[None]:
-    """Failures of SQLite and the disk inside are raised as mmrec's own."""
+    """Raises errors of SQLite and the disk as errors of mmrec."""
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, OSError, OverflowError) as err:
@@ -39,7 +39,7 @@ def naming_failures(folder: Path) -> Iterator[None]:
 
 
 def damaged(folder: Path, what: str) -> BundleError:
-    """The error of a store that is not as it was written."""
+    """The error of a damaged store."""
     return BundleError(
         f"the store of catalogue changes in {str(folder)!r} is damaged: {what}. Nothing was changed in it: restore the "
         "folder from a copy, or keep it aside for repair (sqlite3's .recover) and give a new folder, which starts "
@@ -48,7 +48,7 @@ def damaged(folder: Path, what: str) -> BundleError:
 
 
 def explained(err: BaseException, folder: Path) -> MmrecError:
-    """The error to raise for one of SQLite, or of the disk."""
+    """The error of mmrec for one of SQLite or the disk."""
     if isinstance(err, MmrecError):
         return err
     where = f"the store of catalogue changes in {str(folder)!r}"

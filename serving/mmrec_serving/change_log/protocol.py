@@ -1,4 +1,4 @@
-"""A store of changes, whatever keeps them; `SqliteChangeStore` is the default.
+"""The interface of a store of changes; `SqliteChangeStore` implements it.
 
 Unit of work: one request of many changes. Every store keeps these promises:
 
@@ -6,12 +6,12 @@ Unit of work: one request of many changes. Every store keeps these promises:
 * Numbered: sequence numbers rise by one per change and are given once, whatever is dropped, and after a crash too.
 * Replayable: applying `replay(after)` in order to the catalogue as it was after change ``after`` gives the catalogue
   as it is now.
-* Once: a request id is recorded at most once in the time for which it is kept, and `find` gives what was recorded.
-* Never made anew: a file that is damaged, of another program, layout or base is refused with what to do, and left as
-  it is.
+* Once: a request id is recorded at most once while it is kept, and `find` gives what was recorded.
+* Never overwritten: a file that is damaged, or of another program, layout or base, is refused with a remedy and not
+  changed.
 
-A disk that lies about having written is beyond them, and so is a ``-wal`` file that somebody removed. A request that
-failed with an error of the disk may turn out to be recorded.
+These do not hold for a disk that reports writes it has not made, or when somebody removes a ``-wal`` file. A request
+that failed with a disk error may have been recorded.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ class ChangeReader(Protocol):
     def replay(self, after: int = 0, batch: int = 1000) -> Iterator[Sequence[Sequenced]]:
         """The changes after a number, in order, to the position at the time the last batch is read.
 
-        Changes that the base holds are left out. A delete may name an item that is not there.
+        Changes that the base includes are left out. A delete may name an item that does not exist.
 
         Args:
-            after: Number of the last change that the caller has; 0: it has the base alone.
+            after: Number of the last change that the caller has; 0: it has only the base.
             batch: Most changes at once; fewer where they are large.
 
         Raises:
-            FailedPreconditionError: changes after this number were dropped, because a newer base holds them.
+            FailedPreconditionError: changes after this number were dropped, because a newer base includes them.
             BundleError: a change is damaged.
         """
         ...
 
     def close(self) -> None:
-        """Let go of it. May be called again."""
+        """Close the store. May be called again."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -70,10 +70,10 @@ class ChangeStore(ChangeReader, Protocol):
     """Changes to read and to write. One process writes, with any number of threads."""
 
     def find(self, request_id: str) -> RecordedRequest | None:
-        """The request that was recorded under an id in the last 24 hours; None where there is none.
+        """The request that was recorded under an id in the last 24 hours; None if there is none.
 
         Raises:
-            BundleError: what was kept of it is damaged.
+            BundleError: its row is damaged.
         """
         ...
 
@@ -82,51 +82,50 @@ class ChangeStore(ChangeReader, Protocol):
 
         Args:
             request_id: Under which `find` gives the request; at most 128 characters. Empty: it is not kept.
-            digest: Stands for the content of the request, such as a SHA-256; 1 to 64 bytes where there is an id.
-            changes: In order; may be empty, so that the reply alone is kept.
-            reply: The answer to the request.
+            digest: Digest of the content of the request, such as a SHA-256; 1 to 64 bytes if there is an id.
+            changes: In order; may be empty, so that only the reply is stored.
+            reply: The reply to the request.
 
         Raises:
             FailedPreconditionError: `find` gives a request of this id. Nothing was recorded.
-            ResourceExhaustedError: no room on the disk. Nothing of the request was recorded.
-            UnavailableError: the store is closed, or held by another program.
+            ResourceExhaustedError: the disk is full. Nothing was recorded.
+            UnavailableError: the store is closed, or locked by another program.
         """
         ...
 
     def read_as(self, base: str) -> ChangeReader:
-        """The changes for whoever has another catalogue: the base, or one that was announced as the next one.
+        """A reader for the catalogue `base`: the base of the store, or the announced next one.
 
         Raises:
-            FailedPreconditionError: it is neither.
+            FailedPreconditionError: `base` is neither.
         """
         ...
 
     def forget(self, before: datetime) -> int:
-        """Forget requests of before this moment, never one that `find` must give; how many."""
+        """Delete requests recorded before this moment, but none that `find` must give; returns their number."""
         ...
 
     def compact(self, upto: int) -> int:
-        """Merge the changes up to this number into one per item, the last one; how many were removed.
+        """Merge the changes up to this number into one per item; returns how many were removed.
 
-        Deletes stay, and so do fields that were replaced after one.
+        Deletes stay, and so do partial updates after a delete.
         """
         ...
 
     def announce(self, new_base: str, upto: int) -> None:
-        """Say which base is to follow, and the number up to which it holds the changes, before it is published.
+        """Record the next base, and the last change that it includes, before it is published.
 
-        Whoever opens the store with that base from then on has it rebased at that moment, so that a kill between
-        publishing and `rebase` does no harm. The present base stays the base. A second one takes the place of the
-        first.
+        Opening the store with that base then rebases it, so that a kill between publishing and `rebase` does no harm.
+        The current base stays the base. A second announcement replaces the first.
         """
         ...
 
     def rebase(self, new_base: str, upto: int) -> None:
-        """Bind the store to another base. Nothing is dropped.
+        """Change the base of the store. Nothing is dropped.
 
         Args:
             new_base: Version of its catalogue.
-            upto: It holds all changes up to this number; 0: it holds none, and all are made to it.
+            upto: It includes all changes up to this number; 0: none.
 
         Raises:
             InvalidArgumentError: there is no such change, or changes after it were dropped before.
@@ -134,11 +133,11 @@ class ChangeStore(ChangeReader, Protocol):
         ...
 
     def drop_folded(self, upto: int) -> int:
-        """Drop changes that the base holds, up to this number, deletes too; how many.
+        """Drop changes up to this number, which the base must include; returns their number.
 
         Readers of an older base that have not read them yet get an error.
 
         Raises:
-            FailedPreconditionError: the base does not hold them; `rebase` says that it does.
+            FailedPreconditionError: the base does not include them; see `rebase`.
         """
         ...

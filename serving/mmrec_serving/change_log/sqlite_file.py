@@ -1,11 +1,11 @@
-"""The SQLite file of a store: made whole or not at all, checked before it is trusted, never made anew over another.
+"""The SQLite file of a store: created atomically, checked when it is opened, never overwritten.
 
     changes        one row per change, by sequence number; texts and pictures as they are, so that any SQLite shell can
                    read them, and a checksum (CRC-32), since SQLite notices damage to the shape of its file only
     requests       one row per request id, with the digest and reply of its request
-    state          one row: base, position, what is folded and dropped, the base that is to follow
+    state          one row: base, position, last change in the base, last dropped change, the announced base
 
-`application_id` in the file's header says that it is ours, `user_version` which version of this layout it has. The
+`application_id` in the file's header marks a store of mmrec, `user_version` is the version of this layout. The
 journal is a write-ahead log and every commit waits for the disk (``synchronous=FULL``), so that a commit survives a
 power cut. Beside the file lie ``-wal`` (what was committed last: part of the store, to be copied with it), ``-shm``
 and, for the process that writes, ``.lock``.
@@ -36,7 +36,7 @@ SCHEMA_VERSION = 2
 _APPLICATION = 0x6D6D7273  # mmrs
 _UNFINISHED = ".changes.unfinished"
 _LOG_BYTES = 64 * 1024 * 1024
-"""The write-ahead log is cut back to this when it has grown larger."""
+"""The write-ahead log is truncated to this size when it has grown larger."""
 
 _SCHEMA = (
     "CREATE TABLE changes (sequence INTEGER PRIMARY KEY, recorded_us INTEGER NOT NULL, item_id TEXT NOT NULL,"
@@ -62,9 +62,9 @@ COLUMNS = (
     "encoder_version",
     "checksum",
 )
-"""Of a change, after its number and time."""
+"""Columns of a change after its number and time."""
 Row: TypeAlias = tuple[Any, ...]
-"""In the order of `COLUMNS`."""
+"""Values in the order of `COLUMNS`."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -110,7 +110,7 @@ def connect(config: StoreConfig, file: str = STORE_FILE, *, read_only: bool = Fa
         check_same_thread=False,
     )
     try:
-        # Damaged text still comes out of the file; its checksum tells.
+        # Damaged text is read too; its checksum reveals the damage.
         db.text_factory = lambda data: data.decode("utf-8", "replace")
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA cell_size_check = ON")
@@ -125,7 +125,7 @@ def connect(config: StoreConfig, file: str = STORE_FILE, *, read_only: bool = Fa
 
 
 def create(config: StoreConfig, base: str, failpoint: Failpoint = no_failpoint) -> None:
-    """Make the file if there is none: under another name first, then, when it is durable, under its own.
+    """Create the file if there is none: under a temporary name, which is replaced when the file is durable.
 
     Raises:
         BundleError: there was a file once, and it was removed.
@@ -161,15 +161,15 @@ def create(config: StoreConfig, base: str, failpoint: Failpoint = no_failpoint) 
 
 
 def check(db: sqlite3.Connection, folder: Path, *, whole: bool) -> StoreState:
-    """The state of a file that is a store of this version, and sound.
+    """Check that a file is an undamaged store of this version; returns its state.
 
     Args:
         db: Connection to it.
         folder: For the messages.
-        whole: Whether to look through all of the file, which reads it once.
+        whole: Whether to check all of the file, which reads it once.
 
     Raises:
-        FailedPreconditionError: it is something else, or of another version.
+        FailedPreconditionError: it is another database, or of another version.
         BundleError: it is damaged.
     """
     path = str(folder / STORE_FILE)
@@ -198,10 +198,10 @@ def check(db: sqlite3.Connection, folder: Path, *, whole: bool) -> StoreState:
 
 
 def read_state(db: sqlite3.Connection, folder: Path) -> StoreState:
-    """The state.
+    """The stored state.
 
     Raises:
-        BundleError: it is not as it was written.
+        BundleError: it is damaged.
     """
     row = db.execute(
         "SELECT base, position, folded, dropped, successor, successor_holds, checksum FROM state"
@@ -212,7 +212,7 @@ def read_state(db: sqlite3.Connection, folder: Path) -> StoreState:
 
 
 def write_state(db: sqlite3.Connection, state: StoreState) -> None:
-    """Put the state into the transaction that is open."""
+    """Write the state in the open transaction."""
     row = (state.base, state.position, state.folded, state.dropped, state.successor, state.successor_holds)
     db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
 
@@ -229,7 +229,7 @@ def _sync(path: Path) -> None:
 
 
 def pack(change: Change) -> Row:
-    """The row of a change; attributes and fields as JSON, NULL for what a delete or a whole item does not have."""
+    """The row of a change; attributes and fields as JSON, NULL for what a delete or a whole item lacks."""
     if isinstance(change, Delete):
         row: Row = (change.item_id, 1, None, None, None, None, None, None, None)
     else:
@@ -252,7 +252,7 @@ def unpack(row: Sequence[Any]) -> Change:
     """The change of a row.
 
     Raises:
-        ValueError: the row is not as it was written; the message says how.
+        ValueError: the row is damaged; the message says how.
     """
     *content, found = row
     if checksum(content) != found:
@@ -268,7 +268,7 @@ def unpack(row: Sequence[Any]) -> Change:
 
 
 def checksum(values: Iterable[object]) -> int:
-    """CRC-32 over values and their kinds and lengths. Of whole numbers, texts, bytes and None."""
+    """CRC-32 over values (integers, texts, bytes, None) with their types and lengths."""
     crc = 0
     for value in values:
         data = value if isinstance(value, bytes) else b"" if value is None else str(value).encode("utf-8", "replace")

@@ -36,11 +36,11 @@ _SELECT = f"SELECT sequence, recorded_us, {', '.join(COLUMNS)} FROM changes"
 
 
 class SqliteChangeReader:
-    """A store opened for reading alone; a `ChangeReader`. For any number of threads.
+    """A `ChangeReader` of a store, opened read-only. For any number of threads.
 
     Args:
         config: The place of the store.
-        base: Version of the catalogue that the reader has; None: that of the store, whichever it is.
+        base: Version of the catalogue that the caller has; None: the base of the store.
 
     Raises:
         NotFoundError: there is no store in the folder.
@@ -120,7 +120,7 @@ class SqliteChangeReader:
         return changes
 
     def _start(self, state: StoreState, after: int) -> int:
-        """Changes up to this number need not be read."""
+        """Number after which changes must be read."""
         if self._asked is None or self._asked == state.base:
             return max(after, state.folded)
         if self._asked == state.successor:
@@ -135,7 +135,7 @@ class SqliteChangeReader:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside is read as of one moment."""
+        """One read transaction: everything is read as of one moment."""
         with self._lock, naming_failures(self._config.folder):
             if self._db is None:
                 raise closed(self._config.folder)
@@ -157,12 +157,12 @@ def checked_sequence(number: int, where: str) -> int:
 
 
 def closed(folder: Path) -> UnavailableError:
-    """The error of a store that is used after it was closed."""
+    """The error of using a closed store."""
     return UnavailableError(f"the store of catalogue changes in {str(folder)!r} is closed")
 
 
 def other_base(folder: Path, base: str, state: StoreState) -> FailedPreconditionError:
-    """The error of a store that extends another catalogue than the one at hand."""
+    """The error of a store whose base is another catalogue."""
     return FailedPreconditionError(
         f"the store in {str(folder)!r} has changes to the catalogue {state.base!r}, up to number {state.position}, and "
         f"is opened for {base!r}. Nothing is lost: serve {state.base!r}, or give a new store folder, or, where "
@@ -172,7 +172,7 @@ def other_base(folder: Path, base: str, state: StoreState) -> FailedPrecondition
 
 
 def read_change(db: sqlite3.Connection, folder: Path, number: int) -> Sequenced:
-    """The change of a number that is there.
+    """The change with an existing number.
 
     Raises:
         BundleError: it is damaged.

@@ -1,8 +1,7 @@
 """The store of catalogue changes in one SQLite file: the default `ChangeStore`.
 
-Unit of work: one transaction, which is there whole or not at all. One process writes, which a lock file sees to;
-readers open a `SqliteChangeReader` beside it. Long work is cut into transactions so short that requests are recorded
-between two of them.
+Unit of work: one atomic transaction. One process writes, which a lock file ensures; readers use a `SqliteChangeReader`.
+Long work is split into short transactions, so that requests can be recorded in between.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ from mmrec_serving.change_log.sqlite_reader import (
 
 MAX_DIGEST_BYTES = 64
 _PAUSE_S = 0.001
-"""Between two transactions of long work: a lock is not fair, and requests would wait for all of it."""
+"""Pause between two transactions of long work: locks are not fair, so requests would wait for all of it."""
 _SLICE_ITEMS = 200
 _SLICE_CHANGES = 1000
 _INTO_CHANGES = f"INTO changes (sequence, recorded_us, {', '.join(COLUMNS)}) VALUES (?, ?{', ?' * len(COLUMNS)})"
@@ -68,10 +67,10 @@ def _utc_now() -> datetime:
 
 
 class SqliteChangeStore(SqliteChangeReader):
-    """A `ChangeStore` in a folder, held by this process until `close`. For any number of threads.
+    """A `ChangeStore` in a folder, locked by this process until `close`. For any number of threads.
 
     Args:
-        config: The place of the store; it is made where there is none.
+        config: The place of the store, which is made if it is missing.
         base: Version of the catalogue that the changes are made to. A base that was announced becomes the store's.
         clock: The time now, with a zone; for tests.
         failpoint: For tests.
@@ -81,7 +80,7 @@ class SqliteChangeStore(SqliteChangeReader):
         FailedPreconditionError: another process writes to it; it extends another base or has another layout; or it
             cannot be written to.
         ResourceExhaustedError: the disk is full.
-        BundleError: it is damaged. It is left as it is.
+        BundleError: it is damaged. It is not changed.
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class SqliteChangeStore(SqliteChangeReader):
                     raise other_base(config.folder, base, state)
                 self.rebase(base, state.successor_holds)
             if state.dropped:
-                self.drop_folded(state.dropped)  # to the end, if a kill came in between
+                self.drop_folded(state.dropped)  # complete what a kill may have interrupted
             super().__init__(config)
             stack.callback(super().close)
             failpoint("after-open")
@@ -124,7 +123,7 @@ class SqliteChangeStore(SqliteChangeReader):
     def close(self) -> None:
         """See `ChangeReader`. Waits for what is being written."""
         self._failpoint("before-close")
-        super().close()  # before the writing connection, which then is the last one and empties the log
+        super().close()  # first, so that the writing connection is the last one and truncates the log
         with self._writing:
             db, self._write_db = self._write_db, None
             if db is not None:
@@ -163,7 +162,7 @@ class SqliteChangeStore(SqliteChangeReader):
             last = state.position + len(rows)
             if request_id:
                 entry = (request_id, digest, last, reply, now_us)
-                # In the place of one that is too old to count.
+                # Replaces an expired row with the same id.
                 db.execute("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)", (*entry, checksum(entry)))
             if rows:
                 write_state(db, replace(state, position=last))
@@ -259,7 +258,7 @@ class SqliteChangeStore(SqliteChangeReader):
                         f"upto is {upto}, and the catalogue {state.base!r} holds changes up to {state.folded}; call "
                         "rebase with a catalogue that holds them first"
                     )
-                # Before the first one goes: a reader of an older base must not miss one unawares.
+                # Before the first row is deleted, so that a reader of an older base gets an error.
                 write_state(db, replace(state, dropped=max(upto, state.dropped)))
                 dropped = db.execute(
                     "DELETE FROM changes WHERE sequence IN"
@@ -298,7 +297,7 @@ class SqliteChangeStore(SqliteChangeReader):
 
 
 def _effective_numbers(db: sqlite3.Connection, item_id: str, upto: int) -> list[int]:
-    """Numbers of an item's changes that still have an effect: its last whole one, and the fields replaced after it."""
+    """Numbers of an item's changes that still have an effect: its last whole one, and later partial updates."""
     numbers = []
     rows = db.execute(
         "SELECT sequence, deleted = 1 OR fields IS NULL FROM changes WHERE item_id = ? AND sequence <= ?"
@@ -315,7 +314,7 @@ def _effective_numbers(db: sqlite3.Connection, item_id: str, upto: int) -> list[
 
 def _locked(config: StoreConfig) -> FileLock:
     config.folder.mkdir(parents=True, exist_ok=True)
-    # Any thread may close what another one opened.
+    # Any thread may release the lock.
     lock = FileLock(config.folder / LOCK_FILE, thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -328,7 +327,7 @@ def _locked(config: StoreConfig) -> FileLock:
 
 
 def _following(state: StoreState, new_base: str, upto: int) -> StoreState:
-    """The state once another base has followed."""
+    """The state after a change of the base."""
     _check_base(new_base, "new_base")
     upto = checked_sequence(upto, "upto")
     if not state.dropped <= upto <= state.position:

@@ -1,8 +1,8 @@
-"""The changes of a store that a bundle holds already, and a store opened for a bundle.
+"""Which recorded changes a bundle includes, and opening a store for a bundle.
 
-Unit of work: one bundle beside one store. A store belongs to one line of bundles: the one it was made for, those that
-its changes were folded into, and those that were fitted anew in the same bundle folder. A bundle of any other line is
-refused, since its items are others. Knows nothing of engines and requests.
+Unit of work: one bundle and one store. A store belongs to one line of bundles: the bundle it was made for, compactions
+of it, and bundles fitted again in the same folder. Other bundles are refused, because their items are different. Knows
+nothing about engines and requests.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from mmrec_serving.change_log.sqlite_file import STORE_FILE
 
 
 def changes_held(state: StoreState, bundle: Bundle) -> int:
-    """Number of the last change that a bundle holds, all before it included; 0: it holds none.
+    """Number of the last change that a bundle includes, with all before it; 0: none.
 
     Args:
-        state: Of the store.
-        bundle: The one to serve with it.
+        state: State of the store.
+        bundle: The bundle to serve with it.
 
     Raises:
-        FailedPreconditionError: the bundle is of another line, or was fitted anew and does not say what it holds of
-            changes that are no longer in the store.
+        FailedPreconditionError: the bundle is of another line, or was fitted again and does not state which changes
+            that are no longer in the store it includes.
     """
     from mmrec.recommender.artefact import HOLDS_CHANGES
 
@@ -35,12 +35,12 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
         return state.folded
     if base == state.successor:
         return state.successor_holds
-    said = bundle.manifest.parameters.get(HOLDS_CHANGES)
-    if isinstance(said, int) and not isinstance(said, bool):
-        if state.dropped <= said <= state.position:
-            return said
+    stated = bundle.manifest.parameters.get(HOLDS_CHANGES)
+    if isinstance(stated, int) and not isinstance(stated, bool):
+        if state.dropped <= stated <= state.position:
+            return stated
         raise FailedPreconditionError(
-            f"the bundle {bundle.version} says that its dataset holds changes up to {said}; the store has changes "
+            f"the bundle {bundle.version} says that its dataset holds changes up to {stated}; the store has changes "
             f"{state.dropped + 1} to {state.position}: fit with --holds-changes N for an N from {state.dropped} to "
             f"{state.position}"
         )
@@ -61,7 +61,7 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
 
 
 def published_catalogue(root: Path) -> str:
-    """Version of the catalogue of the version that is current in a bundle folder; nothing but its manifest is read.
+    """Catalogue version of the current version in a bundle folder; only its manifest is read.
 
     Raises:
         BundleError: nothing is published there, or its manifest is damaged.
@@ -71,7 +71,7 @@ def published_catalogue(root: Path) -> str:
 
 
 def open_store(folder: Path, bundle: Bundle) -> SqliteChangeStore:
-    """The store of a folder for a bundle, made where there is none; a bundle that was fitted anew becomes its base.
+    """Open, or make, the store in a folder for a bundle; a bundle that was fitted again becomes its base.
 
     Raises:
         FailedPreconditionError: see `changes_held`; or another process writes to it, or it cannot be used.
@@ -95,12 +95,12 @@ def open_store(folder: Path, bundle: Bundle) -> SqliteChangeStore:
 
 
 def _same_line(bundle: Bundle, catalogue: str) -> bool:
-    """Whether a version beside the bundle's is of that catalogue."""
+    """Whether another version in the bundle's folder is of that catalogue."""
     for folder in bundle.folder.parent.iterdir():
         path = folder / MANIFEST
         try:
             if path.is_file() and parse_manifest(path.read_bytes(), str(path)).versions.catalogue == catalogue:
                 return True
         except (OSError, BundleError):
-            continue  # what is damaged proves nothing
+            continue  # a damaged version proves nothing
     return False

@@ -1,9 +1,9 @@
-"""Compaction: recorded changes become a new version of the bundle, while requests go on.
+"""Compaction: recorded changes become a new version of the bundle, while requests are answered.
 
-Unit of work: one new version. The bundle folder is locked from the beginning to the end, so that there is one
-compaction at a time; and the store records which version is to follow (`announce`) before it is published, so that a
-kill leaves the old base or the new one, and either opens the store rightly. A server has it done by another process
-(`compaction_process`), and writes to the store itself, which only one process may do. Knows nothing of requests.
+Unit of work: one new version. The bundle folder is locked all the time, so that there is one compaction at a time. The
+store records the coming version (`announce`) before it is published, so that a kill leaves the old base or the new one,
+and the store opens correctly with either. A server compacts in another process (`compaction_process`) and writes to the
+store itself, which only one process may do. Knows nothing about requests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_serving.change_log import ChangeReader
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
 from mmrec_serving.updates.bundle_position import open_store
-from mmrec_serving.updates.replay import bring_forward, catalogue_name
+from mmrec_serving.updates.replay import catalogue_name, replay_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Folded:
     Attributes:
         version: Its name, also that of its folder.
         catalogue: Version of its catalogue.
-        upto: It holds all changes up to this number.
-        changes: How many of these its base did not hold.
+        upto: It includes all changes up to this number.
+        changes: Number of these that its base did not include.
         items: Items in its catalogue.
     """
 
@@ -49,17 +49,16 @@ def fold(
     progress: Progress = NO_PROGRESS,
     failpoint: Failpoint = no_failpoint,
 ) -> Folded | None:
-    """Write a new version of a bundle with all changes that are recorded by now; None where there are none.
+    """Write a new version of a bundle with all recorded changes; None if there are none.
 
-    Nothing is trained, and nothing is encoded where the vectors that were kept with the changes still fit. It computes
-    on the CPU.
+    Nothing is trained, and nothing is encoded if the stored vectors fit the encoders. It computes on the CPU.
 
     Args:
         bundle: The bundle folder; its current version is the base of the changes.
         reader: The changes.
-        announce: Records in the store which catalogue is to follow and up to which change it holds them; called
-            before anything is published, and an error of it ends the compaction without a new version.
-        progress: Reports what is being done.
+        announce: Records in the store the coming catalogue version and the last change in it; called before anything
+            is published, and an error of it ends the compaction without a new version.
+        progress: Reports the steps.
         failpoint: For tests.
 
     Raises:
@@ -89,7 +88,7 @@ def fold(
         if upto <= state.folded:
             progress.finish("no changes")
             return None
-        bring_forward(recommender, reader.replay(), lambda last: catalogue_name(state, last), upto)
+        replay_changes(recommender, reader.replay(), lambda last: catalogue_name(state, last), upto)
         progress.finish(f"changes {state.folded + 1:,} to {upto:,} replayed")
         failpoint("replayed")
         following = catalogue_name(state, upto)
@@ -104,7 +103,7 @@ def fold(
 def fold_offline(
     bundle: Path, store: Path, *, progress: Progress = NO_PROGRESS, failpoint: Failpoint = no_failpoint
 ) -> Folded | None:
-    """Compact the changes of a store that no server holds, and drop them from it; None where there are none.
+    """Compact the changes of a store that no server uses, and drop them from it; None if there are none.
 
     Raises:
         FailedPreconditionError: see `fold`; or a server has the store.

@@ -1,9 +1,9 @@
-"""The process in which a server has its changes compacted; its arguments are the bundle folder and the store folder.
+"""The process that compacts changes for a server; its arguments are the bundle folder and the store folder.
 
-It runs at the lowest priority with one torch thread, reads the store and writes the bundle. Before it publishes it
-announces the catalogue that is to follow, as a line of JSON on stdout, and waits for a line on stdin, which comes when
-the store has recorded it; when the server has ended, none comes and nothing is published. Its last line says what was
-published, or why nothing was.
+It runs at the lowest priority with one torch thread, reads the store and writes the bundle. Before publishing it
+announces the new catalogue version as a line of JSON on stdout, and waits for a line on stdin, which the server sends
+when the store has recorded it; when the server has ended, none comes and nothing is published. The last line states
+what was published, or why nothing was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOWEST_PRIORITY = 19
 
 
 def main() -> None:
-    """Compact, as the arguments say."""
+    """Compact the store and bundle of the arguments."""
     os.nice(_LOWEST_PRIORITY)
     bundle, store = map(Path, sys.argv[1:])
     try:

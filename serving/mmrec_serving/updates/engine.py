@@ -1,4 +1,4 @@
-"""What a catalogue that changes durably asks of its engine; `mmrec.Recommender` is one. Knows nothing of stores."""
+"""The engine that durable changes need; `mmrec.Recommender` is one. Knows nothing about stores."""
 
 from __future__ import annotations
 
@@ -8,35 +8,44 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mmrec.catalogue.change_applier import ChangeableEngine
 from mmrec.contract.engine import Engine
 from mmrec.contract.items import ItemInput
+from mmrec.contract.requests import RecommendRequest
+from mmrec.errors import MmrecError
 
 if TYPE_CHECKING:
     from mmrec.bundle import Bundle
 
 
 class LiveEngine(Engine, ChangeableEngine[Any], Protocol):
-    """An engine whose changes can be kept and made again. All of these may be called from any thread."""
+    """An engine whose changes can be stored and replayed. All methods may be called from any thread."""
 
     @property
     def encoder_version(self) -> str:
-        """Stands for everything that packed items depend on."""
+        """A digest of everything that packed items depend on."""
 
     @property
     def bundle(self) -> Bundle:
         """The version of the bundle that it was loaded from."""
 
     def prepare_changes(self) -> None:
-        """Make what the first change would have to make."""
+        """Prepare the tables that the first change needs."""
 
     def pack_items(self, items: Any) -> list[bytes]:
-        """Encoded items as bytes that can be kept."""
+        """Encoded items as bytes that can be stored."""
 
     def unpack_items(
         self, items: Sequence[ItemInput], packed: Sequence[bytes], fields: Sequence[Sequence[str]] = ()
     ) -> Any:
-        """Items, none twice, with the bytes that were kept; for each the fields that are replaced, none for all."""
+        """Encoded items from stored bytes, no item twice; `fields` of each partial update, none for a whole item."""
 
     def load_current(self) -> Any:
-        """Another engine like this one, with the version of the bundle that is current now."""
+        """Another engine, with the current version of the bundle."""
 
     def adopt(self, other: Any) -> None:
-        """Continue with everything that the other engine has, in one step."""
+        """Replace the state by that of the other engine, in one step."""
+
+
+def warm_up(engine: Engine) -> None:
+    """Let an engine answer once, so that no request waits for what it computes at first use."""
+    for result in engine.recommend_many([RecommendRequest(k=1)]):
+        if isinstance(result, MmrecError):
+            raise result

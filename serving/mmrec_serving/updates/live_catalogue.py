@@ -1,11 +1,11 @@
 """Changes of a served catalogue: durable before they are acknowledged, visible soon after, replayed at the next start.
 
 Unit of work: one request of many items. Three threads: the caller of `apply_many` checks, encodes and records; a second
-one applies what was recorded to the engine's catalogue, all at once that has gathered meanwhile; and a third one may
-have the engine continue with another version of its bundle (`adopt`). Questions are answered from the engine all the
-while. A recorded change that cannot be applied ends the second thread, since later ones build on it: no more are
-accepted, with the reason, and what was acknowledged is in the store and is applied at the next start (see
-`mmrec_serving.worker_threads`). Knows nothing of gRPC; an engine is whatever has the calls of `LiveEngine`.
+one applies all pending recorded changes to the engine's catalogue at once; a third one may make the engine use another
+version of its bundle (`adopt`). Meanwhile the engine answers requests. A recorded change that cannot be applied ends
+the second thread, since later ones build on it: further changes are refused with the reason, and acknowledged ones are
+in the store and applied at the next start (see `mmrec_serving.worker_threads`). Knows nothing about gRPC; an engine is
+any object with the methods of `LiveEngine`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,26 @@ from typing import Any, NamedTuple
 from mmrec.catalogue.change_applier import CatalogueChange, ChangeApplier, RecordedReply, apply_changes
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest, content_hash
 from mmrec.contract.items import Versions
-from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import MmrecError, UnavailableError
 from mmrec.sdk.rpcs import DELETE_ITEMS, UPSERT_ITEMS
 from mmrec_serving.change_log import Change, ChangeStore, Delete, StoreState, Upsert
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
 from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.updates.bundle_position import changes_held
-from mmrec_serving.updates.engine import LiveEngine
-from mmrec_serving.updates.replay import bring_forward, catalogue_name
+from mmrec_serving.updates.engine import LiveEngine, warm_up
+from mmrec_serving.updates.replay import catalogue_name, replay_changes
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
 
 class _Base(NamedTuple):
-    """The bundle that the engine was loaded from: its versions, and the store as it was to that."""
+    """The bundle that the engine was loaded from: its versions, and the state of the store relative to it."""
 
     versions: Versions
     state: StoreState
 
 
 class _Pending(NamedTuple):
-    """A recorded change that the engine does not have yet, and the number of the last one in it."""
+    """A recorded change that is not applied yet, and the number of its last entry."""
 
     last: int
     change: CatalogueChange[Any]
@@ -48,9 +47,9 @@ class CatalogueChanges:
     """The changes of one engine's catalogue; the durable `ChangeLog` of its `ChangeApplier`.
 
     Args:
-        engine: Whose catalogue it is. It has the base alone until `replay`.
-        store: Where changes are recorded; its base is the catalogue version that the engine was loaded with.
-        questions: Whether questions are being asked; changes then take a third of the time.
+        engine: The engine that has the catalogue, without recorded changes until `replay`.
+        store: Records changes; its base is the catalogue version that the engine was loaded with.
+        questions: Whether the server is answering requests; changes then use a third of the time.
         on_end: Called when the thread that applies changes ends by itself.
         failpoint: For tests.
     """
@@ -68,7 +67,6 @@ class CatalogueChanges:
         self._pace = Pace(questions)
         self._store = store
         self._failpoint = failpoint
-        # Read and replaced as one.
         self._base = _Base(engine.info().versions, store.state())
         self._applier = ChangeApplier(engine, self, pace=self._pace)
         self._applying = threading.Lock()
@@ -80,8 +78,8 @@ class CatalogueChanges:
         self._worker = Worker("mmrec-changes", self._apply_all, on_end, self._give_up)
 
     def replay(self) -> int:
-        """Bring the engine's catalogue to where the store is; the number of the last change. Called once, first."""
-        done = bring_forward(self._engine, self._store.replay(), self._name)
+        """Apply all recorded changes; returns the number of the last one. Called once, before any other method."""
+        done = replay_changes(self._engine, self._store.replay(), self._name)
         self._applied = max(done, self._base.state.folded)
         self._engine.prepare_changes()
         self._worker.start()
@@ -89,14 +87,14 @@ class CatalogueChanges:
 
     @property
     def store(self) -> ChangeStore:
-        """Where changes are recorded."""
+        """The store that records changes."""
         return self._store
 
     def apply_many(self, requests: Sequence[UpsertRequest | DeleteRequest]) -> list[ChangeResults | MmrecError]:
         """Check, encode and record changes in their order.
 
-        Upserts are answered when they are durable, or when they are visible, as the request says; a deleted item is
-        not shown any more once its request is answered.
+        Upserts are answered when they are durable, or when they are visible, as the request asks; deletes when the
+        items are no longer shown.
         """
         return self._applier.apply_many(requests)
 
@@ -105,14 +103,14 @@ class CatalogueChanges:
         return {UPSERT_ITEMS.kind: self.apply_many, DELETE_ITEMS.kind: self.apply_many}
 
     def adopt(self) -> str:
-        """Have the engine continue with the version of its bundle that is current now; the catalogue's version.
+        """Make the engine use the current version of its bundle; returns the catalogue's version.
 
-        Recorded changes that this version does not hold are applied to it first, while requests go on; none of them
-        waits for more than the last few changes. Called by one thread at a time.
+        Recorded changes that this version lacks are applied to it first, while requests are answered; a request waits
+        only while the last few changes are applied. Called by one thread at a time.
 
         Raises:
-            FailedPreconditionError: it is not known which of the changes the version holds.
-            MmrecError: it cannot be loaded, or changes cannot be applied to it. The engine goes on as it was.
+            FailedPreconditionError: it is not known which changes the version includes.
+            MmrecError: it cannot be loaded, or changes cannot be applied to it. The engine does not change.
         """
         other = self._engine.load_current()
         versions: Versions = other.info().versions
@@ -127,13 +125,13 @@ class CatalogueChanges:
             def name(last: int) -> str:
                 return catalogue_name(now, last)
 
-            done = bring_forward(other, reader.replay(holds), name) or holds
+            done = replay_changes(other, reader.replay(holds), name) or holds
             other.prepare_changes()
-            _warm(other)
+            warm_up(other)
             self._failpoint("before-swap")
-            # Between two requests, so that the other engine has everything that was recorded.
+            # Between two requests, so that the other engine has every recorded change.
             with self._applier.lock, self._applying:
-                done = bring_forward(other, reader.replay(done), name) or done
+                done = replay_changes(other, reader.replay(done), name) or done
                 self._engine.adopt(other)
                 self._failpoint("after-swap")
                 with self._changed:
@@ -145,7 +143,7 @@ class CatalogueChanges:
         return self._engine.info().versions.catalogue
 
     def settle(self) -> None:
-        """Drop from the store what the served bundle holds; does nothing where that was done."""
+        """Drop changes from the store that the served bundle includes."""
         base, state = self._base, self._store.state()
         catalogue, folded = base.versions.catalogue, base.state.folded
         if state.base != catalogue:
@@ -156,7 +154,7 @@ class CatalogueChanges:
             self._failpoint("after-drop")
 
     def close(self) -> None:
-        """Close the store. What is recorded and not yet visible is applied at the next start."""
+        """Close the store. Recorded changes that are not visible yet are applied at the next start."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -206,14 +204,14 @@ class CatalogueChanges:
         return self._visible(request, results, last)
 
     def _visible(self, request: UpsertRequest | DeleteRequest, reply: ChangeResults, last: int) -> ChangeResults:
-        """The reply to a request whose last change has this number, when it is time for it."""
+        """The reply to a request whose last change has this number; waits until it is visible if it must be."""
         if isinstance(request, DeleteRequest) or request.wait_until_visible:
             self._wait(last)
         base = self._base
         return replace(reply, versions=replace(base.versions, catalogue=catalogue_name(base.state, last)))
 
     def _wait(self, last: int) -> None:
-        """Until the engine has all changes up to this one."""
+        """Wait until the engine has all changes up to this one."""
         with self._changed:
             self._changed.wait_for(lambda: self._applied >= last or self._failed or self._closing)
             applied = self._applied
@@ -227,7 +225,7 @@ class CatalogueChanges:
         return catalogue_name(self._base.state, last)
 
     def _give_up(self, error: MmrecError) -> None:
-        """No more changes are accepted: what was acknowledged is in the store, and this process cannot show it."""
+        """Refuse further changes: acknowledged ones are in the store, and this process cannot show them."""
         with self._changed:
             number = self._pending[0].last if self._pending else self._applied
             self._failed = UnavailableError(
@@ -246,7 +244,7 @@ class CatalogueChanges:
                 if self._closing:
                     return
             with self._applying, self._pace:
-                # More may have gathered meanwhile; or another engine may have come, and have them.
+                # More may be pending by now; or `adopt` may have applied them.
                 with self._changed:
                     pending = list(self._pending)
                 if not pending:
@@ -258,10 +256,3 @@ class CatalogueChanges:
                     del self._pending[: len(pending)]
                     self._applied = pending[-1].last
                     self._changed.notify_all()
-
-
-def _warm(engine: LiveEngine) -> None:
-    """Let it answer once, so that no caller pays for what is lazy in it."""
-    for found in engine.recommend_many([RecommendRequest(k=1)]):
-        if isinstance(found, MmrecError):
-            raise found

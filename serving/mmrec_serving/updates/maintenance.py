@@ -1,8 +1,8 @@
 """Background maintenance of a server: swap to another version of the bundle, compact changes, tidy the store.
 
-Unit of work: one round. One thread does all of it, one thing after the other, at a low priority. An error in a round is
-a warning, and the server goes on as it is; see `mmrec_serving.worker_threads` for errors that are more. Knows nothing
-of gRPC and models.
+Unit of work: one round. One thread does all of it, one step after the other, at a low priority. An error in a round is
+a warning, and the server continues as it is; see `mmrec_serving.worker_threads` for other errors. Knows nothing about
+gRPC and models.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from typing import IO, Any, cast
 
 from mmrec.bundle import current_version, prune_versions
 from mmrec.contract.engine import Engine
-from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, InternalError, MmrecError
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.priority import give_way
 from mmrec_serving.updates.bundle_position import published_catalogue
-from mmrec_serving.updates.engine import LiveEngine
+from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
@@ -36,7 +35,7 @@ _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
     "from mmrec_serving.updates.compaction_process import main; main()"
 )
-"""It finds its modules where this process finds them, however that came about."""
+"""The child uses the module search path of this process."""
 _AFTER_FAILURE_S = 60.0
 """A compaction that failed is tried again after this, then after twice as long, and so on."""
 _MOST_S = 3600.0
@@ -46,10 +45,10 @@ class BackgroundMaintenance:
     """The background maintenance of one server.
 
     Args:
-        engine: What is served.
-        changes: The changes of its catalogue; None where it takes none, or keeps none.
+        engine: The engine that is served.
+        changes: The recorded changes of its catalogue; None without a store.
         config: What to do and how often.
-        clock: Seconds that only rise.
+        clock: Monotonic seconds.
         on_end: Called when the thread ends by itself.
     """
 
@@ -81,17 +80,17 @@ class BackgroundMaintenance:
         return callable(getattr(self._engine, "adopt", None))
 
     def start(self) -> None:
-        """Begin. Without this, nothing is done."""
+        """Start the thread."""
         self._worker.start()
 
     def reload(self) -> None:
-        """Continue with the version of the bundle that is current, soon."""
+        """Load the current version of the bundle in the next round, which starts now."""
         with self._wake:
             self._reload = True
             self._wake.notify_all()
 
     def close(self) -> None:
-        """End it; work in progress is given up, and nothing is lost by it."""
+        """End the thread; work in progress is abandoned, without loss."""
         with self._wake:
             self._closing = True
             self._wake.notify_all()
@@ -131,7 +130,7 @@ class BackgroundMaintenance:
             if asked:
                 _log.info("version %s is current and served already", current)
         elif asked or current != self._refused:
-            # One that cannot be served is not tried again by itself: that costs as much as serving it.
+            # A version that could not be loaded is not tried again without a request, because loading is expensive.
             self._refused = current
             self._adopt(engine)
 
@@ -141,9 +140,7 @@ class BackgroundMaintenance:
             self._changes.adopt()
         else:
             other = engine.load_current()
-            for found in other.recommend_many([RecommendRequest(k=1)]):
-                if isinstance(found, MmrecError):
-                    raise found
+            warm_up(other)
             engine.adopt(other)
         catalogue = engine.info().versions.catalogue
         _log.info("version %s is served instead of %s, with the catalogue %s", engine.bundle.version, before, catalogue)
@@ -156,7 +153,7 @@ class BackgroundMaintenance:
         self._tidied = self._clock()
         self._changes.settle()
         store = self._changes.store
-        forgotten = store.forget(datetime.now(UTC))  # never one that still protects
+        forgotten = store.forget(datetime.now(UTC))  # expired request ids only
         merged = store.compact(store.position())
         _log.info("%d requests of the store were forgotten, and %d changes merged into later ones", forgotten, merged)
 
@@ -189,54 +186,54 @@ class BackgroundMaintenance:
                 f"version {current_version(root)} is current and {engine.bundle.version} is served, so nothing is "
                 "folded; send SIGHUP to go on with the current one, or serve with --watch"
             )
-        # Else it was folded for a server that was killed, and comes first.
+        # Otherwise a compaction for a server that was killed has published this version: load it first.
         self._adopt(engine)
         if self._config.keep_versions:
             for version in prune_versions(root, keep=self._config.keep_versions):
                 _log.info("version %s of the bundle was removed", version)
 
     def _run_child(self, engine: LiveEngine, changes: CatalogueChanges) -> bool:
-        """Have another process publish a version with all changes recorded by now; whether there were any."""
+        """Let another process publish a version with all recorded changes; False if there were none."""
         command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(engine.bundle.root), str(self._config.store)]
         with tempfile.TemporaryFile("w+") as log:
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
             with child:
                 self._child = child
                 try:
-                    if self._closing:  # it was set after `close` had looked for a child
+                    if self._closing:  # set after `close` had looked for a child
                         child.kill()
-                    said = _conversation(child, changes)
+                    reply = _conversation(child, changes)
                 finally:
-                    # Whatever went wrong here, it must not publish now.
+                    # After an error here it must not publish.
                     child.kill()
                     self._child = None
-            if "done" in said:
-                done = said["done"]
+            if "done" in reply:
+                done = reply["done"]
                 if done is not None:
                     _log.info("changes up to %d were folded into version %s", done["upto"], done["version"])
                 return done is not None
             log.seek(0)
-            why = str(said.get("error") or f"the process that folds ended with {child.returncode}: {_tail(log)}")
-        if "error" in said:
+            why = str(reply.get("error") or f"the process that folds ended with {child.returncode}: {_tail(log)}")
+        if "error" in reply:
             raise FailedPreconditionError(f"changes were not folded: {why}")
         raise InternalError(f"changes were not folded: {why}")
 
 
 def _conversation(child: subprocess.Popen[str], changes: CatalogueChanges) -> dict[str, Any]:
-    """The last line of the process; what it announces is recorded in the store."""
+    """The last message of the process; announcements are recorded in the store."""
     assert child.stdout is not None
     assert child.stdin is not None
-    said: dict[str, Any] = {}
+    reply: dict[str, Any] = {}
     for line in child.stdout:
-        said = json.loads(line)
-        if "announce" in said:
-            changes.store.announce(said["announce"], said["upto"])
+        reply = json.loads(line)
+        if "announce" in reply:
+            changes.store.announce(reply["announce"], reply["upto"])
             with suppress(BrokenPipeError):
                 child.stdin.write("go\n")
                 child.stdin.flush()
-            said = {}
+            reply = {}
     child.wait()
-    return said
+    return reply
 
 
 def _tail(log: IO[str]) -> str:

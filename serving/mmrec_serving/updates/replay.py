@@ -1,7 +1,7 @@
-"""Recorded changes into an engine's catalogue: at the start of a server, before a swap, and in compaction.
+"""Replaying recorded changes into an engine's catalogue: at the start of a server, before a swap, and in compaction.
 
-Unit of work: changes that are applied at once. Items are kept as encoded, so that they are added again without an
-encoder; where the encoders have changed since, they are encoded again. Knows nothing of threads and requests.
+Unit of work: changes that are applied at once. Items are stored encoded, so that a replay needs no encoder; if the
+encoders have changed since, they are encoded again. Knows nothing about threads and requests.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _log = logging.getLogger(__name__)
 def catalogue_name(state: StoreState, last: int) -> str:
     """Version of the catalogue with all changes up to a number.
 
-    ``c+17`` is the catalogue ``c`` with the first 17 changes, whether they were folded into its bundle or not: a reply
-    names the same version before and after.
+    ``c+17`` is the catalogue ``c`` with the first 17 changes, whether they were compacted into its bundle or not, so
+    that replies name the same version before and after a compaction.
 
     Args:
-        state: Of the store, whose base is the bundle that is served.
+        state: State of the store, whose base is the bundle that is served.
         last: Number of the last change.
     """
     if last <= state.folded:
@@ -33,22 +33,22 @@ def catalogue_name(state: StoreState, last: int) -> str:
     return f"{state.base.removesuffix(folded) if state.folded else state.base}+{last}"
 
 
-def bring_forward(
+def replay_changes(
     engine: LiveEngine,
     batches: Iterable[Sequence[Sequenced]],
     name: Callable[[int], str],
     upto: int | None = None,
 ) -> int:
-    """Apply recorded changes in their order.
+    """Apply recorded changes in order.
 
     Args:
         engine: Its catalogue has all changes before these.
         batches: The changes.
-        name: Version of the catalogue after a change.
-        upto: Number of the last change that is wanted; None for all.
+        name: Gives the version of the catalogue after a change.
+        upto: Number of the last change to apply; None for all.
 
     Returns:
-        Number of the last one that was applied; 0: there was none.
+        Number of the last change that was applied; 0: none.
     """
     done = 0
     for batch in batches:
@@ -63,7 +63,7 @@ def bring_forward(
 
 
 def _runs(entries: Sequence[Sequenced]) -> Iterator[list[Sequenced]]:
-    """Changes that can be decoded together: fields are replaced in an item as it was left by what came before."""
+    """Changes that can be decoded together: a partial update needs all earlier changes of its item to be applied."""
     run: list[Sequenced] = []
     ids: set[str] = set()
     for entry in entries:
@@ -77,7 +77,7 @@ def _runs(entries: Sequence[Sequenced]) -> Iterator[list[Sequenced]]:
 
 
 def _decoded(engine: LiveEngine, entries: Sequence[Sequenced]) -> list[CatalogueChange[Any]]:
-    # An item that was changed twice is changed once, to what it was the last time, and in its first place.
+    # Of several changes of an item only the last one is applied, at the place of the first.
     changes = list({entry.change.item_id: entry.change for entry in entries}.values())
     encoded = _encoded(engine, [change for change in changes if isinstance(change, Upsert)])
     return [
@@ -89,23 +89,23 @@ def _decoded(engine: LiveEngine, entries: Sequence[Sequenced]) -> list[Catalogue
 
 
 def _encoded(engine: LiveEngine, upserts: Sequence[Upsert]) -> dict[str, Any]:
-    """Encoded items by id; without an encoder where the kept bytes still fit."""
+    """Encoded items by id; an encoder runs only for stored bytes that do not fit the current encoders."""
     version = engine.encoder_version
     partial = [upsert.item_id for upsert in upserts if upsert.fields]
-    # A bundle that was fitted anew may lack an item of which fields were replaced.
-    lacking = {item_id for item_id, there in zip(partial, engine.known(partial), strict=True) if not there}
-    for item_id in sorted(lacking):
+    # A newly fitted bundle may lack the item of a partial update.
+    unknown_ids = {item_id for item_id, found in zip(partial, engine.known(partial), strict=True) if not found}
+    for item_id in sorted(unknown_ids):
         _log.warning("fields of item %r cannot be replaced: the catalogue does not have it", item_id)
-    kept: list[Upsert] = []
+    stored: list[Upsert] = []
     others: list[Upsert] = []
     for upsert in upserts:
-        if not (upsert.fields and upsert.item_id in lacking):
-            (kept if upsert.payload and upsert.encoder_version == version else others).append(upsert)
+        if not (upsert.fields and upsert.item_id in unknown_ids):
+            (stored if upsert.payload and upsert.encoder_version == version else others).append(upsert)
     encoded: dict[str, Any] = {}
-    if kept:
-        packed, fields = [upsert.payload for upsert in kept], [upsert.fields for upsert in kept]
-        items = engine.unpack_items([upsert.item for upsert in kept], packed, fields)
-        encoded |= {upsert.item_id: items.take([place]) for place, upsert in enumerate(kept)}
+    if stored:
+        packed, fields = [upsert.payload for upsert in stored], [upsert.fields for upsert in stored]
+        items = engine.unpack_items([upsert.item for upsert in stored], packed, fields)
+        encoded |= {upsert.item_id: items.take([place]) for place, upsert in enumerate(stored)}
     for upsert in others:
         result = engine.encode_items([upsert.item], upsert.fields)
         for error in result.errors.values():

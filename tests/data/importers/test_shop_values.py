@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmrec.data.importers.shop_values import as_list, category_path, moment_of, plain_name, price_of, truth_of
+from mmrec.data.importers.shop_values import as_list, boolean_of, category_path, plain_name, price_of, timestamp_of
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_what_is_no_price(text: str) -> None:
     ],
 )
 def test_moments(text: str, moment: str | None) -> None:
-    assert moment_of(text) == moment
+    assert timestamp_of(text) == moment
 
 
 def test_lists_paths_truths_and_names() -> None:
     assert as_list([" a ", "", "b|c", "a", "https://x.example/?q=1|2"]) == "a|b/c|https://x.example/?q=1%7C2"
     assert category_path("Home & Garden > Decor >  Lamps ") == "Home & Garden|Decor|Lamps"
-    assert [truth_of(text) for text in ("TRUE", "no", "1", "", "maybe")] == ["true", "false", "true", "", ""]
+    assert [boolean_of(text) for text in ("TRUE", "no", "1", "", "maybe")] == ["true", "false", "true", "", ""]
     assert [plain_name(text) for text in ("Shoe size", "Größe", "color-pattern", " ! ")] == [
         *("shoe_size", "größe", "color_pattern", ""),
     ]

@@ -21,7 +21,7 @@ from mmrec_serving.change_log import StoreState
 from mmrec_serving.updates.bundle_position import open_store
 from mmrec_serving.updates.compaction import fold_offline
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
-from mmrec_serving.updates.replay import bring_forward, catalogue_name
+from mmrec_serving.updates.replay import catalogue_name, replay_changes
 
 pytestmark = pytest.mark.slow
 
@@ -152,7 +152,7 @@ def test_fields_that_were_replaced_are_replayed_compacted_and_folded(root: Path,
     def served() -> dict[str, ItemRecord]:
         engine = Recommender.load(root, device="cpu")
         with open_store(store, engine.bundle) as opened:
-            bring_forward(engine, opened.replay(), lambda last: f"c+{last}")
+            replay_changes(engine, opened.replay(), lambda last: f"c+{last}")
             opened.compact(opened.position())
         np.testing.assert_allclose(vectors(engine), vectors(live), atol=1e-5)
         return items_of(engine)
