@@ -244,10 +244,10 @@ class SearchSlot:
         is_gpu = device.type == "cuda"
         self._sent = torch.cuda.Event() if is_gpu else None  # type: ignore[no-untyped-call]
         place_BD = self._packed[rows + batch :].view(batch, columns) if columns else None
-        counts_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=device) if within else None
-        self._masks = None if counts_BN is None else BatchMasks(counts_BN, torch.arange(batch, device=device))
+        self._counts_BN = torch.zeros(batch, items + 1, dtype=torch.int32, device=device) if within else None
+        masks = None if self._counts_BN is None else BatchMasks(self._counts_BN, torch.arange(batch, device=device))
         self._sets: list[Tensor | None] = [None] * batch
-        work = partial(_search, head, read.recorded, index, keys, width, place_BD, self._masks)
+        work = partial(_search, head, read.recorded, index, keys, width, place_BD, masks)
         self.recorded = Recorded(work, device, pool)
 
     def fill(
@@ -278,11 +278,11 @@ class SearchSlot:
 
     def confine(self, within: Sequence[EligibilityMask | None], items_N: Tensor, every_N: Tensor) -> None:
         """Bring masks to where the recording reads them; one that is there already stays."""
-        assert self._masks is not None
+        assert self._counts_BN is not None
         for row, mask in enumerate(within):
             counts_N = every_N if mask is None else mask.counts(items_N)
             if self._sets[row] is not counts_N:
-                self._masks.counts_SN[row].copy_(counts_N)
+                self._counts_BN[row].copy_(counts_N)
                 self._sets[row] = counts_N
 
 

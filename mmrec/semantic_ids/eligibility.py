@@ -8,7 +8,8 @@ as there are items. A search without a filter therefore costs next to nothing mo
 however many nodes it looks at.
 """
 
-# Axes: B customers, N items, D items left out (padded), S sets, W beams, C children of a node, V nodes of a depth
+# Axes: B customers, N items, D items left out (padded), S sets, F ranges of a customer, W beams, C children of a node,
+# V nodes of a depth
 
 from __future__ import annotations
 
@@ -34,23 +35,44 @@ class BatchMasks(NamedTuple):
     """The mask of each customer of a batch.
 
     Attributes:
-        counts_SN: `EligibilityMask.counts` of each set. Shape: (S, N + 1), int32, contiguous.
+        counts_SN: `EligibilityMask.counts` of each set: one contiguous tensor of shape (S, N + 1), int32, which takes
+            one gather; or, on a CPU, S tensors of shape (N + 1,), which need not be copied for each search, None for
+            the set of all items.
         set_B: Which of them each customer has. Shape: (B,), int64.
     """
 
-    counts_SN: Tensor
+    counts_SN: Tensor | tuple[Tensor | None, ...]
     set_B: Tensor
-
-    def before(self, places_BX: Tensor) -> Tensor:
-        """How many items of each customer's set lie before places of the sorted table. Shape: (B, ...), int32."""
-        if len(self.counts_SN) > 1:
-            first_B = self.set_B * self.counts_SN.shape[1]
-            places_BX = places_BX + first_B.view(-1, *[1] * (places_BX.ndim - 1))
-        return self.counts_SN.view(-1).index_select(0, places_BX.flatten()).view(places_BX.shape)
 
     def below(self, begin_BX: Tensor, end_BX: Tensor) -> Tensor:
         """How many items of each customer's set lie in ranges of the sorted table. Shape: (B, ...), int32."""
-        return self.before(end_BX) - self.before(begin_BX)
+        shape, customers = begin_BX.shape, len(begin_BX)
+        begin_BF, end_BF = begin_BX.reshape(customers, -1), end_BX.reshape(customers, -1)
+        if isinstance(self.counts_SN, Tensor):
+            if len(self.counts_SN) > 1:
+                first_B1 = (self.set_B * self.counts_SN.shape[1]).unsqueeze(1)
+                begin_BF, end_BF = begin_BF + first_B1, end_BF + first_B1
+            counts = self.counts_SN.view(-1)
+            return (counts.index_select(0, end_BF.flatten()) - counts.index_select(0, begin_BF.flatten())).view(shape)
+        below_BF = torch.empty(begin_BF.shape, dtype=torch.int32)
+        for place, begin_F, end_F, below_F in zip(self.set_B.tolist(), begin_BF, end_BF, below_BF, strict=True):
+            counts_N = self.counts_SN[place]
+            if counts_N is None:
+                below_F.copy_(end_F - begin_F)
+            else:
+                # Both ends of one customer's ranges at once, while what lies between them is in the cache.
+                torch.sub(counts_N.index_select(0, end_F), counts_N.index_select(0, begin_F), out=below_F)
+        return below_BF.view(shape)
+
+    def items(self, count: int) -> Tensor:
+        """Which items are in each customer's set, by place of the sorted table. Shape: (B, N), bool."""
+        if isinstance(self.counts_SN, Tensor):
+            return (self.counts_SN.diff(dim=1) > 0)[self.set_B]
+        inside_BN = torch.ones(len(self.set_B), count, dtype=torch.bool)
+        for place, counts_N in enumerate(self.counts_SN):
+            if counts_N is not None:
+                inside_BN[self.set_B == place] = counts_N.diff() > 0
+        return inside_BN
 
 
 class Closed(NamedTuple):
@@ -99,7 +121,7 @@ class Eligibility(NamedTuple):
                 # A node of the last depth is its item's place.
                 begin = index.item_begin[depth + 1]
                 begin_BWC, end_BWC = begin.take(begin_BWC), begin.take(end_BWC)
-            empty_BWC = self.masks.before(end_BWC) == self.masks.before(begin_BWC)
+            empty_BWC = self.masks.below(begin_BWC, end_BWC) == 0
             scores_BX[:, :-1].view(children.nodes.shape).masked_fill_(empty_BWC, float("-inf"))
         closed = self.closed[depth]
         if closed is not None:
@@ -114,7 +136,7 @@ class Eligibility(NamedTuple):
         items = index.nodes[-1]
         open_BN = torch.ones(len(self.counts_B), items + 1, dtype=torch.bool, device=self.counts_B.device)
         if self.masks is not None:
-            open_BN[:, :items] = (self.masks.counts_SN.diff(dim=1) > 0)[self.masks.set_B]
+            open_BN[:, :items] = self.masks.items(items)
         if self.left_out_BD is not None:
             # Padding is written into a place of its own, which is cut off.
             open_BN.scatter_(1, self.left_out_BD.long(), False)
@@ -157,10 +179,9 @@ def eligible_padded(
         masks: The sets that searches are confined to; None for everything.
     """
     items, device = len(index.items_N), index.items_N.device
-    if masks is None:
-        counts_B = torch.full((batch,), items, device=device)
-    else:
-        counts_B = masks.counts_SN[:, -1].long().index_select(0, masks.set_B)
+    counts_B = torch.full((batch,), items, device=device)
+    if masks is not None:
+        counts_B = masks.below(torch.zeros_like(counts_B), counts_B).long()
     if place_BD is None:
         return Eligibility(masks, (None,) * index.levels, counts_B, None)
     if masks is not None:
@@ -205,8 +226,10 @@ def _batch_masks(within: Sequence[EligibilityMask | None], index: DecodeIndex) -
     if all(mask is None for mask in within):
         return None
     sets = {mask: place for place, mask in enumerate(dict.fromkeys(within))}
-    counts = [everything(index) if mask is None else mask.counts(index.items_N) for mask in sets]
     set_B = torch.tensor([sets[mask] for mask in within], device=index.items_N.device)
+    if len(sets) > 1 and not set_B.is_cuda:
+        return BatchMasks(tuple(None if mask is None else mask.counts(index.items_N) for mask in sets), set_B)
+    counts = [everything(index) if mask is None else mask.counts(index.items_N) for mask in sets]
     return BatchMasks(counts[0].unsqueeze(0) if len(counts) == 1 else torch.stack(counts), set_B)
 
 
