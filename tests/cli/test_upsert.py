@@ -186,10 +186,10 @@ def test_items_are_removed_and_what_is_not_there_is_told(
     server: BackgroundServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, out, err = _run(["delete", "item-1", "ghost", "item-2", "--server", server.target], capsys)
-    assert (status, err) == (0, "there is no item 'ghost'\n")
+    assert (status, err) == (0, "the catalogue has no item 'ghost'; it holds 20 items\n")
     assert ["items", "removed", "2"] in [line.split() for line in out.splitlines()]
     status, out, err = _run(["delete", "item-1", "--server", server.target, "--json"], capsys)
-    assert (status, out, err) == (3, "", "error: there is no item 'item-1'\n")
+    assert (status, out, err) == (3, "", "error: the catalogue has no item 'item-1'; it holds 18 items\n")
     status, out, err = _run(["delete", "item-3", "--server", server.target, "--json", "--validate-only"], capsys)
     assert (status, err) == (0, "")
     assert json.loads(out)["entries"] == [{"id": "item-3", "error": None}]

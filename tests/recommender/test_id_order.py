@@ -1,4 +1,4 @@
-"""Rows by id, brought on as a catalogue grows, are what sorting all ids anew gives."""
+"""Rows by id, extended as a catalogue grows, equal sorting all ids again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_rows_are_in_the_order_of_their_ids_however_the_catalogue_has_grown(
 
 @pytest.mark.parametrize("most_placed", [0, 1000])
 def test_new_rows_get_their_places_one_by_one_or_by_sorting(monkeypatch: pytest.MonkeyPatch, most_placed: int) -> None:
-    monkeypatch.setattr(id_order, "MOST_PLACED", most_placed)
+    monkeypatch.setattr(id_order, "MOST_INSERTED", most_placed)
     order, item_ids = IdOrder(), ["m", "\U0001f600", "a", "z\u00e9"]
     assert order.rows(item_ids).tolist() == [2, 0, 3, 1]
     assert order.rows([*item_ids, "b", "\uffff"]).tolist() == [2, 4, 0, 3, 5, 1]
@@ -45,7 +45,7 @@ def test_the_first_rows_after_an_id_that_pass(item_ids: list[str], last: str, mo
 
 
 def test_rows_far_down_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_order, "LEAST_LOOKED_AT", 2)
+    monkeypatch.setattr(id_order, "LEAST_WINDOW", 2)
     item_ids = [f"{number:04}" for number in range(500)]
     passing_N = np.zeros(500, np.bool_)
     passing_N[[3, 490, 499]] = True
