@@ -9,7 +9,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("mmrec/__init__.py", "mmrec/errors.py", "mmrec/contract", "mmrec/sdk", "mmrec/v1", "protos", "scripts")
+PARTS = (
+    "mmrec/__init__.py",
+    "mmrec/__init__.pyi",
+    "mmrec/errors.py",
+    "mmrec/contract",
+    "mmrec/sdk",
+    "mmrec/v1",
+    "protos",
+    "scripts",
+)
 USE = """
 from mmrec import Client, Recommendations
 from mmrec.contract.requests import RecommendRequest
