@@ -123,8 +123,7 @@ class Segmented(Generic[A]):
                 f"rows up to {length - 1} of a table of {known} are set; set rows that are there, or the next ones"
             )
         delta = values_M if self.delta is None else cast("A", _joined([self.delta, values_M]))
-        place_N = _numbers(self.base, length)
-        place_N[:known] = self.places_N
+        place_N = _joined([self.places_N, _numbers(self.base, length - known)])
         place_N[rows_M] = _numbers(self.base, many) + (_rows(self.base) + _rows(delta) - many)
         made = Segmented(self.base, place_N, delta)
         if _rows(delta) > most_in_delta(_rows(self.base)):

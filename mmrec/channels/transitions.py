@@ -152,7 +152,7 @@ class TransitionGraph(NamedTuple):
         vectors = (self.popularity_N, self.row_scale_N, self.column_scale_N, self.hop_scale_N, self.returns_N)
         # The scales of an item without events, as in `build_graph`.
         fill = (0.0, 1.0, 1.0, 1.0, 0.0)
-        scales = [np.pad(v, (0, more), constant_values=value) for v, value in zip(vectors, fill, strict=True)]
+        scales = [np.append(v, np.full(more, value, v.dtype)) for v, value in zip(vectors, fill, strict=True)]
         return TransitionGraph(*matrices, *scales)
 
     def _strengths(self, weights_XN: sp.csr_array, two_hop: float) -> sp.csr_array:

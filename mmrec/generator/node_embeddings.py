@@ -10,6 +10,7 @@ the key is that they had.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,7 +66,7 @@ class NodeEmbeddings:
                 continue
             change, before = changes[depth - 1], self._depths[depth - 1]
             touched_T = torch.from_numpy(change.after_T).to(device)
-            place_V = _carried(before[0].places_N, change, index.nodes[depth])
+            place_V = _carried(before[0].places_N, change)
             depths[depth] = tuple(
                 Segmented(table.base, place_V, table.delta).replaced(touched_T, values_TH)
                 for table, values_TH in zip(before, _values(head, tokens, index, depths, touched_T), strict=True)
@@ -75,15 +76,14 @@ class NodeEmbeddings:
         return NodeEmbeddings(head, ordered, NodeKeys(written, scored))
 
 
-def _carried(place_V: Tensor, change: NodeChange, nodes: int) -> Tensor:
+def _carried(place_V: Tensor, change: NodeChange) -> Tensor:
     """The row map of the index after a change, with any place for touched nodes. Shape: (V,), int32."""
-    stays_V = torch.ones(len(place_V), dtype=torch.bool, device=place_V.device)
-    stays_V[torch.from_numpy(change.before_T)] = False
-    same_V = torch.ones(nodes, dtype=torch.bool, device=place_V.device)
-    same_V[torch.from_numpy(change.after_T)] = False
-    carried_V = torch.zeros(nodes, dtype=torch.int32, device=place_V.device)
-    carried_V[same_V] = place_V[stays_V]
-    return carried_V
+    # A change touches few of many nodes: what lies between them is copied in runs, which is faster than a mask.
+    first, *runs = place_V.tensor_split(torch.from_numpy(change.before_T))
+    kept = torch.cat([first, *(run[1:] for run in runs)])
+    first, *runs = kept.tensor_split(torch.from_numpy(change.after_T - np.arange(len(change.after_T))))
+    touched = kept.new_zeros(1)
+    return torch.cat([first, *(part for run in runs for part in (touched, run))])
 
 
 def _values(

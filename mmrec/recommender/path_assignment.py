@@ -78,15 +78,18 @@ def new_paths(
     if not len(removed_R):
         return NewPaths(paths_MP, index, ())
     changed = change_decode_index(index, added_MP=paths_MP, rows_M=rows_M, removed_R=removed_R)
-    left_R = _places(index, removed_R)
-    nodes = node_changes(index, changed, left_R[left_R >= 0], _places(changed, rows_M))
-    return NewPaths(paths_MP, changed, nodes)
+    before_R = removed_R[removed_R < len(parts.semantic_ids_NP)]
+    left_R = _places(index, before_R, parts.semantic_ids_NP[before_R])
+    return NewPaths(paths_MP, changed, node_changes(index, changed, left_R, _places(changed, rows_M, paths_MP)))
 
 
-def _places(index: DecodeIndex, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Place of each row in the sorted table, -1 for none. Shape: (X,), int64."""
-    rows = max(int(index.items_N.max()), int(rows_X.max(initial=-1))) + 1
-    return np.asarray(index.place_of_rows(rows).numpy()[rows_X], dtype=np.int64)
+def _places(
+    index: DecodeIndex, rows_X: npt.NDArray[np.int64], paths_XP: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int64]:
+    """Place in the sorted table of each row that is there under its path. Shape: at most (X,), int64."""
+    items_N = index.items_N.numpy()
+    found = ((row, path_range(index, codes)) for row, codes in zip(rows_X.tolist(), paths_XP.tolist(), strict=True))
+    return np.array([place.begin for row, place in found if place.items and items_N[place.begin] == row], np.int64)
 
 
 def _kept(parts: Parts, rows_M: npt.NDArray[np.int64], codes_ML: npt.NDArray[np.int32]) -> dict[int, int]:

@@ -137,8 +137,8 @@ class DecodeIndex(NamedTuple):
             Shape: (rows,), int32.
         """
         places = torch.full((rows,), -1, dtype=torch.int32, device=self.items_N.device)
-        places[self.items_N] = torch.arange(len(self.items_N), dtype=torch.int32, device=places.device)
-        return places
+        numbers = torch.arange(len(self.items_N), dtype=torch.int32, device=places.device)
+        return places.scatter_(0, self.items_N.long(), numbers)
 
     def sorted_codes(self) -> list[npt.NDArray[np.int32]]:
         """Semantic IDs in sorted order, rebuilt from the tree: P arrays, one per level. Shape of each: (N,), int32."""
