@@ -112,7 +112,7 @@ class FakeEngine(EngineMethods):
     def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
         self._note("search", len(requests))
         for request in requests:
-            self._spring(request.text)
+            self.spring(request.text)
         return [_answered(_search, request) for request in requests]
 
     def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
@@ -162,7 +162,7 @@ class FakeEngine(EngineMethods):
     def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
         self._note("upsert", len(requests))
         for request in requests:
-            self._spring(request.good[0].title if request.good else "")
+            self.spring(request.good[0].title if request.good else "")
         return self._applier.apply_many(requests)
 
     def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
@@ -223,7 +223,7 @@ class FakeEngine(EngineMethods):
         self.asked.append((kind, count))
         self.threads.add(threading.get_ident())
 
-    def _spring(self, text: str) -> None:
+    def spring(self, text: str) -> None:
         if text == "trap: raise":
             raise ZeroDivisionError("a secret of the engine")
         if text == "trap: exit":

@@ -32,7 +32,7 @@ from mmrec.semantic_ids.quantizer import QuantizerConfig
 
 Indexing = Literal["random", "sequential", "collaborative"]
 
-_DENSE = 1500
+DENSE_ITEMS = 1500
 """Up to this many items, a full dense eigendecomposition is faster than a sparse one."""
 
 
@@ -182,7 +182,7 @@ def _spectral_parts(graph: sp.csr_array, parts: int, iterations: int, seed: int)
     degree_M = np.asarray(graph.sum(axis=1)).ravel()
     weak = max(float(degree_M.mean()), 1e-9)
     root_M = (degree_M + weak) ** -0.5
-    if items <= _DENSE:
+    if items <= DENSE_ITEMS:
         dense_MM = root_M[:, None] * (graph.toarray() + weak / items) * root_M
         vectors_MP = np.linalg.eigh(dense_MM)[1][:, -parts:]
     else:

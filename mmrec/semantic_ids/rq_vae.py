@@ -163,6 +163,19 @@ class RqVae(nn.Module):
             residual_BZ = residual_BZ - code_BZ.detach()
         return _Quantised(torch.stack(chosen).sum(0), torch.stack(codes, 1), torch.stack(residuals), loss)
 
+    @torch.no_grad()
+    def restart_unused(self, used_LK: Tensor, residuals_LBZ: Tensor) -> None:
+        """Move every unused code to a random residual of its level.
+
+        Args:
+            used_LK: Number of embeddings that chose each code. Shape: (L, K), int64.
+            residuals_LBZ: Input of each level, from `quantise`. Shape: (L, B, Z), float32.
+        """
+        for level, used_K in enumerate(used_LK):
+            unused = torch.nonzero(used_K == 0).flatten()
+            drawn = torch.randint(residuals_LBZ.shape[1], (len(unused),))
+            self.codebooks_LKZ[level, unused] = residuals_LBZ[level, drawn]
+
 
 def fit_rq_vae(embeddings_ND: Floats, quantizer: QuantizerConfig, config: RqVaeConfig, *, seed: int) -> RqVae:
     """Train the autoencoder and its codebooks together.
@@ -209,17 +222,8 @@ def fit_rq_vae(embeddings_ND: Floats, quantizer: QuantizerConfig, config: RqVaeC
                     used_LK[level] += torch.bincount(quantised.codes_BL[:, level], minlength=codes)
             # A code restarted near the end would not be trained any more.
             if number < 0.75 * passes and items > codes:
-                _restart_dead(model, used_LK, quantised.residuals_LBZ)
+                model.restart_unused(used_LK, quantised.residuals_LBZ)
     return model.eval()
-
-
-@torch.no_grad()
-def _restart_dead(model: RqVae, used_LK: Tensor, residuals_LBZ: Tensor) -> None:
-    """Move every unused code to a random residual of its level."""
-    for level, used_K in enumerate(used_LK):
-        dead = torch.nonzero(used_K == 0).flatten()
-        drawn = torch.randint(residuals_LBZ.shape[1], (len(dead),))
-        model.codebooks_LKZ[level, dead] = residuals_LBZ[level, drawn]
 
 
 def _mlp(widths: tuple[int, ...]) -> nn.Sequential:

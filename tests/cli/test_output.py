@@ -252,9 +252,13 @@ def test_a_bar_is_replaced_by_one_closing_line() -> None:
 
 
 def test_a_bar_left_open_by_an_error_is_closed_with_the_command() -> None:
+    hide_cursor, show_cursor, clear_line = "\x1b[?25l", "\x1b[?25h", "\x1b[2K"
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     progress = TerminalProgress(console)
     progress.start("train", 10)
-    assert console._live_stack
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert ("train" in shown, hide_cursor in shown, show_cursor in shown) == (True, True, False)
     close_open_bars()
-    assert not console._live_stack
+    assert show_cursor in console.file.getvalue()
+    assert console.file.getvalue().endswith(clear_line)

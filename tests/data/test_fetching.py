@@ -21,7 +21,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.data import http_connections as dialling
 from mmrec.data.fetching import FetchConfig, PictureFetcher, resolve_host
 from mmrec.data.pictures import PictureStore, decode_picture
 from mmrec.data.public_addresses import why_not_public
@@ -266,15 +265,16 @@ def test_a_public_address_is_dialled_by_its_number(
     server: RawServer, encoded: Encode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dialled = []
+    dial = socket.socket.connect
 
     def connect(self: socket.socket, address: tuple[str, int]) -> None:
         dialled.append(address)
         if address[0] == "1.1.1.1":
             raise ConnectionRefusedError
-        socket.socket.connect(self, ("127.0.0.1", server.port))
+        dial(self, ("127.0.0.1", server.port))
 
     # The one line that would send a packet, led back to this machine.
-    monkeypatch.setattr(dialling._Metered, "connect", connect, raising=False)
+    monkeypatch.setattr(socket.socket, "connect", connect)
     server.paths["/1"] = reply(encoded())
     fetcher = PictureFetcher(FetchConfig(("*.example",)), lambda host, port: ("1.1.1.1", "8.8.8.8"))
     assert fetcher.fetch("http://shop.example/1") == encoded()

@@ -87,10 +87,9 @@ def test_pictures_may_be_in_the_table_itself(tmp_path: Path) -> None:
     assert batch.items == (ItemInput("a", "Mug", image=b"one"), ItemInput("b", "Lamp"))
 
 
-def test_large_pictures_make_batches_smaller(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (shop / "images" / "1.jpg").write_bytes(b"x" * 1000)
+def test_large_pictures_make_batches_smaller(shop: Path) -> None:
+    (shop / "images" / "1.jpg").write_bytes(bytes(4 * 2**20))
     (shop / "items.csv").write_text("item_id,image\n" + "".join(f"n{n},1.jpg\n" for n in range(7)), encoding="utf-8")
-    monkeypatch.setattr("mmrec.data.item_inputs._BATCH_BYTES", 2000)
     found = [[item.item_id for item in batch.items] for batch in DescribedItems(shop, 5).batches()]
     assert found == [["n0", "n1"], ["n2", "n3"], ["n4"], ["n5", "n6"]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -162,6 +163,12 @@ def _open_clip_folder(folder: Path, config: dict[str, Any]) -> Path:
     )
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return folder
+
+
+def in_memory(kind: type) -> int:
+    """Number of objects of a class that are reachable."""
+    gc.collect()
+    return sum(type(thing) is kind for thing in gc.get_objects())
 
 
 def hub_cache(root: Path, repo: str, folder: Path) -> Path:

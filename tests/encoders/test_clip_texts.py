@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.open_clip_models import OpenClipConfig
 from mmrec_encoders.presets import build_encoders
 from tests.encoders.contracts import PICTURES, assert_cosines
-from tests.encoders.models import VIT, byte_tokenizer, open_clip_folder
+from tests.encoders.models import VIT, byte_tokenizer, in_memory, open_clip_folder
 
 TEXTS = ["a red mug", "", "green cushion with dots " * 20, "x", "日本の陶器"]
 
@@ -41,9 +42,30 @@ def expected(name: str) -> np.ndarray:
     return found
 
 
+@pytest.fixture
+def positions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Positions per text of every pass through a transformer of open_clip."""
+    from open_clip.transformer import Transformer
+
+    passes: list[int] = []
+    forward = Transformer.forward
+
+    def noting(tower: Transformer, x_BTH: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        passes.append(x_BTH.shape[1])
+        return forward(tower, x_BTH, *args, **options)
+
+    monkeypatch.setattr(Transformer, "forward", noting)
+    return passes
+
+
 def test_it_gives_what_open_clip_itself_gives(encoder: ClipTextEncoder, folder: Path) -> None:
     np.testing.assert_allclose(encoder.encode(TEXTS), expected(f"local-dir:{folder}"), atol=2e-6)
-    assert encoder._short is not None, "texts are cut behind their end"
+
+
+def test_texts_are_cut_behind_their_end(encoder: ClipTextEncoder, positions: list[int]) -> None:
+    encoder.encode(["x"])
+    encoder.encode(["a red mug"])
+    assert positions == [3, 5]  # the words between a start and an end
 
 
 @pytest.mark.parametrize(
@@ -58,7 +80,7 @@ def test_it_gives_what_open_clip_itself_gives(encoder: ClipTextEncoder, folder: 
     ids=str,
 )
 def test_towers_that_see_behind_the_end_are_given_the_whole_text(
-    text_cfg: dict[str, object], cut: bool, tmp_path: Path
+    text_cfg: dict[str, object], cut: bool, tmp_path: Path, positions: list[int]
 ) -> None:
     """Towers of CoCa and SigLIP, which pool elsewhere or look ahead."""
     import open_clip
@@ -70,7 +92,9 @@ def test_towers_that_see_behind_the_end_are_given_the_whole_text(
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
     save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
     encoder = ClipTextEncoder(OpenClipConfig(f"local-dir:{tmp_path}", device="cpu", dtype="float32"))
-    assert (encoder._short is not None) is cut
+    positions.clear()
+    encoder.encode(["x"])
+    assert (positions == [3]) is cut
     np.testing.assert_allclose(encoder.encode(TEXTS), expected(f"local-dir:{tmp_path}"), atol=2e-6)
 
 
@@ -83,8 +107,13 @@ def test_words_and_pictures_of_one_model_share_a_space(folder: Path) -> None:
     assert (image.encode(PICTURES) @ text.encode(TEXTS).T).shape == (7, 5)
 
 
-def test_only_the_words_side_is_kept(encoder: ClipTextEncoder) -> None:
-    assert not [name for name, _ in encoder._model.named_parameters() if name.startswith("visual")]
+def test_only_the_words_side_is_kept(folder: Path) -> None:
+    from open_clip.transformer import VisionTransformer
+
+    before = in_memory(VisionTransformer)
+    encoder = ClipTextEncoder(OpenClipConfig(f"local-dir:{folder}", device="cpu"))
+    assert in_memory(VisionTransformer) == before
+    assert encoder.dim == 32
 
 
 def test_a_folder_brings_its_own_tokenizer(tmp_path: Path) -> None:

@@ -141,9 +141,9 @@ LENGTHS = ("mug", "a red mug", "green cushion with dots and a very long story ab
 
 def by_hand(folder: Path, texts: Sequence[str], pooling: str, *, end: bool = False) -> np.ndarray:
     """Each text by itself, unpadded, through the bare transformer."""
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    tokenizer, model = tokenizer_of(folder), AutoModel.from_pretrained(folder).eval()
     rows = []
     for text in texts:
         ids = tokenizer(text)["input_ids"] + ([tokenizer.eos_token_id] if end else [])
@@ -153,6 +153,12 @@ def by_hand(folder: Path, texts: Sequence[str], pooling: str, *, end: bool = Fal
     return np.stack([row / np.linalg.norm(row) for row in rows])
 
 
+def tokenizer_of(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
 def encoder_of(folder: Path, **settings: Any) -> SentenceTextEncoder:
     # One batch, with padding.
     return SentenceTextEncoder(SentenceTextConfig(str(folder), device="cpu", dtype="float32", **settings))
@@ -160,9 +166,8 @@ def encoder_of(folder: Path, **settings: Any) -> SentenceTextEncoder:
 
 def test_a_plain_qwen3_is_read_at_its_last_token_however_it_is_padded(tmp_path: Path) -> None:
     folder = qwen3_plain(tmp_path)
-    encoder = encoder_of(folder)
-    assert encoder._model.tokenizer.padding_side == "left"
-    np.testing.assert_allclose(encoder.encode(LENGTHS), by_hand(folder, LENGTHS, "last"), atol=2e-6)
+    assert tokenizer_of(folder).padding_side == "left"
+    np.testing.assert_allclose(encoder_of(folder).encode(LENGTHS), by_hand(folder, LENGTHS, "last"), atol=2e-6)
 
 
 def test_sentence_transformers_files_and_a_plain_folder_of_the_same_qwen3_agree(
@@ -186,10 +191,9 @@ def test_a_plain_mistral_gets_the_end_token_that_its_configuration_asks_for(tmp_
 
 def test_a_text_that_is_cut_still_ends_with_the_end_token(tmp_path: Path) -> None:
     folder = mistral_plain(tmp_path)
-    short = encoder_of(folder, max_tokens=6)
-    tokens = short._tokenise(["mug " * 50, "mug"])
+    tokens = encoder_of(folder, max_tokens=6).tokens(["mug " * 50, "mug"])
     assert len(tokens[0]) == 6
-    assert {ids[-1] for ids in tokens} == {short._model.tokenizer.eos_token_id}
+    assert {ids[-1] for ids in tokens} == {tokenizer_of(folder).eos_token_id}
 
 
 def test_a_plain_encoder_is_averaged_unless_told_otherwise(tmp_path: Path) -> None:

@@ -9,19 +9,12 @@ from torch import Tensor
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.mask import EligibilityMask
 from mmrec.generator.batches import pad_histories
-from mmrec.generator.beam import (
-    _HeadScorer,
-    beam_search,
-    exact_is_cheaper,
-    exact_log_probs,
-    exact_search,
-    generate,
-)
+from mmrec.generator.beam import beam_search, exact_is_cheaper, exact_log_probs, exact_search, generate
 from mmrec.generator.model import Generator
 from mmrec.generator.semantic_id_head import EncodedHistory, KVCache, NodeKeys, SemanticIdHead
-from mmrec.semantic_ids.decode_index import DecodeIndex
+from mmrec.semantic_ids.decode_index import Children, DecodeIndex
 from mmrec.semantic_ids.eligibility import Eligibility, eligible
-from mmrec.semantic_ids.path_search import PathResult
+from mmrec.semantic_ids.path_search import PathResult, search_paths
 from tests.generator.conftest import make_small
 
 
@@ -150,6 +143,20 @@ def test_a_catalogue_that_is_no_larger_than_the_beam_is_ranked_exactly() -> None
         )
 
 
+class EveryBeam:
+    """A scorer that decodes every beam at every step."""
+
+    def __init__(self, head: SemanticIdHead, memory: EncodedHistory, keys: NodeKeys) -> None:
+        self.head, self.keys, self.cache = head, keys, head.begin(memory)
+
+    def step(self, nodes_BW: Tensor, children: Children, depth: int) -> Tensor:
+        state_BWH, self.cache = self.head.step(nodes_BW if depth else None, self.cache, self.keys)
+        return self.head.child_log_probs(state_BWH, children, depth, self.keys)
+
+    def keep(self, parents_BW: Tensor) -> None:
+        self.cache = self.cache.of_beams(parents_BW)
+
+
 @pytest.mark.parametrize("path_keys", ["nodes", "codes"])
 @pytest.mark.parametrize("histories", [[[1, 2, 3]], [[1, 2, 3], [4], [5, 6]]])
 def test_beams_with_one_item_below_them_are_not_decoded_and_nothing_else_changes(
@@ -169,8 +176,9 @@ def test_beams_with_one_item_below_them_are_not_decoded_and_nothing_else_changes
     found = searched(model, index, histories, 30)
     few = decoded.copy()
     decoded.clear()
-    monkeypatch.setattr(_HeadScorer, "_undecided", lambda *_: None)
-    every = searched(model, index, histories, 30)
+    with torch.inference_mode():
+        scorer = EveryBeam(model.semantic_id_head, read(model, histories), keys_of(model, index))
+        every = search_paths(scorer, everything(len(histories), index), index, width=30)
     assert decoded == [1, 6, 30, 30]
     assert few[:2] == [1, 6]
     assert len(few) == 4

@@ -94,7 +94,7 @@ def test_items_that_nobody_took_are_spread_evenly() -> None:
 def test_a_large_graph_is_divided_as_a_small_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     config = QuantizerConfig(levels=1, codebook_size=3)
     dense = index_items("collaborative", cliques(), 12, config, window=1, seed=0).codes_NL.ravel()
-    monkeypatch.setattr("mmrec.semantic_ids.item_paths._DENSE", 0)
+    monkeypatch.setattr("mmrec.semantic_ids.item_paths.DENSE_ITEMS", 0)
     sparse = index_items("collaborative", cliques(), 12, config, window=1, seed=0).codes_NL.ravel()
     assert len(set(zip(dense.tolist(), sparse.tolist(), strict=True))) == 3
 

@@ -4,7 +4,7 @@ import torch
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.semantic_ids.quantizer import QuantizerConfig
-from mmrec.semantic_ids.rq_vae import RqVae, RqVaeConfig, _restart_dead, fit_rq_vae
+from mmrec.semantic_ids.rq_vae import RqVae, RqVaeConfig, fit_rq_vae
 
 SMALL = RqVaeConfig(hidden=(16,), latent=8, steps=80, batch_size=64)
 
@@ -45,7 +45,7 @@ def test_each_level_quantises_what_the_level_before_left_over() -> None:
 
 def test_a_code_that_nothing_chose_starts_again_at_a_residual() -> None:
     model = RqVae(1, (), torch.tensor([[[1.0], [50.0], [2.0]]]))
-    _restart_dead(model, torch.tensor([[3, 0, 5]]), torch.tensor([[[7.0], [7.0]]]))
+    model.restart_unused(torch.tensor([[3, 0, 5]]), torch.tensor([[[7.0], [7.0]]]))
     assert model.codebooks_LKZ.ravel().tolist() == [1.0, 7.0, 2.0]
 
 

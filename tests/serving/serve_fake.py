@@ -7,9 +7,9 @@ from tests.fake_engine import FakeEngine
 
 
 class TellingEngine(FakeEngine):
-    def _spring(self, text: str) -> None:
+    def spring(self, text: str) -> None:
         print("busy", flush=True)
-        super()._spring(text)
+        super().spring(text)
 
 
 if __name__ == "__main__":

@@ -227,16 +227,24 @@ def test_an_argument_that_breaks_a_rule_is_refused_before_anything_is_sent(
     assert [violation.field for violation in refused.value.violations] == [field]
 
 
-def test_a_hasty_caller_is_held_back(engine: FakeEngine, server: BackgroundServer) -> None:
+def test_a_hasty_caller_is_held_back(engine: FakeEngine) -> None:
     trap = common_pb2.ItemInput(item_id="a", title="trap: wait")
     hat = common_pb2.ItemInput(item_id="b", title="hat")
     asked = [item_pb2.UpsertItemsRequest(items=[trap]), *[item_pb2.UpsertItemsRequest(items=[hat])] * 20]
-    with grpc.insecure_channel(server.target) as channel, ThreadPoolExecutor(1) as pool:
+    config = ServerConfig(port=0, max_queue=1, changes_in_memory=True)
+    with (
+        BackgroundServer(lambda: engine, config) as server,
+        grpc.insecure_channel(server.target) as channel,
+        Client(server.target) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
         stub = item_pb2_grpc.ItemServiceStub(channel)
         replies = pool.submit(lambda: list(stub.StreamUpsertItems(iter(asked), timeout=30)))
         assert engine.entered.wait(30)
-        # All were sent; only the one that is worked on has been taken in.
-        assert server._server._scheduler.waiting == 0
+        # All were sent, and only the one that is worked on was taken in: a call of somebody else may wait, and is not
+        # refused.
+        with pytest.raises(DeadlineExceededError):
+            other.similar("item-1", timeout=0.3)
         engine.release.set()
         assert len(replies.result(30)) == 21
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrec.errors import InternalError, NotFoundError
-from mmrec_serving import failures
 from mmrec_serving.failures import conceal
-from mmrec_serving.log_sampling import Bursts
 
 
 def test_our_own_errors_are_told_in_full() -> None:
@@ -16,9 +14,8 @@ def test_our_own_errors_are_told_in_full() -> None:
 
 
 def test_a_fault_that_comes_again_and_again_has_its_traceback_in_the_log_a_few_times(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(failures, "_TRACEBACKS", Bursts())
     ids = []
     for number in range(50):
         try:
@@ -29,5 +26,6 @@ def test_a_fault_that_comes_again_and_again_has_its_traceback_in_the_log_a_few_t
             assert "secret" not in told.message
             ids.append(told.error_id)
     assert all(caplog.text.count(error_id) == 1 for error_id in ids)
-    assert caplog.text.count("Traceback") == 5
-    assert "ZeroDivisionError in " in caplog.records[-1].getMessage()
+    # 5 in an interval, and no more than two intervals.
+    assert 5 <= caplog.text.count("Traceback") <= 10
+    assert sum("ZeroDivisionError in " in record.getMessage() for record in caplog.records) >= 40

@@ -18,8 +18,8 @@ from mmrec.contract.items import ItemInput
 from mmrec.errors import MmrecError, UnavailableError
 from mmrec.sdk.rpcs import SERVICES
 from mmrec_serving import BackgroundServer, ServerConfig
+from mmrec_serving.change_log import SqliteChangeStore
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
-from mmrec_serving.updates.maintenance import BackgroundMaintenance
 from mmrec_serving.worker_threads import Worker
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -59,7 +59,7 @@ def engine(loaded: mmrec.Recommender) -> mmrec.Recommender:
 
 @pytest.fixture
 def served(engine: mmrec.Recommender, tmp_path: Path) -> Iterator[BackgroundServer]:
-    config = ServerConfig(port=0, store=tmp_path / "store", housekeeping_s=0.05)
+    config = ServerConfig(port=0, store=tmp_path / "store", housekeeping_s=0.05, tidy_every_s=0.05)
     with BackgroundServer(lambda: engine, config) as server:
         yield server
 
@@ -112,7 +112,7 @@ def test_when_the_thread_of_housekeeping_ends_health_says_so(
     def end(*_: object) -> None:
         raise Exit("out of order")
 
-    monkeypatch.setattr(BackgroundMaintenance, "_tidy", end)
+    monkeypatch.setattr(SqliteChangeStore, "compact", end)
     wait_for_health(served.target, NOT_SERVING)
     assert "the thread mmrec-housekeeping has ended by itself" in caplog.text
     assert "out of order" in caplog.text
@@ -131,7 +131,7 @@ def test_what_fails_in_a_round_of_housekeeping_is_a_warning_and_done_again(
             thrice.set()
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(BackgroundMaintenance, "_fold", fail)
+    monkeypatch.setattr(SqliteChangeStore, "compact", fail)
     assert thrice.wait(WAIT_S)
     assert health_of(served.target) == SERVING
     assert {record.levelname for record in caplog.records if "the disk is full" in record.getMessage()} == {"WARNING"}

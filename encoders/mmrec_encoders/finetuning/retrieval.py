@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from mmrec_encoders.protocols import Vectors
 
-_BLOCK_VALUES = 16_000_000
+BLOCK_VALUES = 16_000_000
+"""Scores in memory at a time; does not change results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def rank_of_right(
         1 is best. Shape: (Q,), float64.
     """
     ranks = []
-    block = max(1, _BLOCK_VALUES // max(1, len(label_C)))
+    block = max(1, BLOCK_VALUES // max(1, len(label_C)))
     for at in range(0, len(query_label_Q), block):
         score_BC = queries_QD[at : at + block] @ candidates_CD.T
         right_BC = query_label_Q[at : at + block, None] == label_C[None, :]

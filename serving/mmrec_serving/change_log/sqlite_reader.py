@@ -30,7 +30,7 @@ from mmrec_serving.change_log.sqlite_file import (
 )
 
 _MOST = 100_000
-_BATCH_BYTES = 64 * 1024 * 1024
+BATCH_BYTES = 64 * 1024 * 1024
 """A batch ends when it holds this many bytes."""
 _SELECT = f"SELECT sequence, recorded_us, {', '.join(COLUMNS)} FROM changes"
 
@@ -114,7 +114,7 @@ class SqliteChangeReader:
             for row in rows:
                 changes.append(_sequenced(self._config.folder, row))
                 size += sum(len(value) for value in row if isinstance(value, str | bytes))
-                if size >= _BATCH_BYTES:
+                if size >= BATCH_BYTES:
                     break
             rows.close()
         return changes

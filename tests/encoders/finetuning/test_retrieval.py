@@ -38,5 +38,5 @@ def test_blocks_do_not_change_the_figures(monkeypatch: pytest.MonkeyPatch) -> No
     queries, candidates = rng.normal(size=(2, 50, 8)).astype(np.float32)
     labels = rng.integers(0, 10, 50)
     whole = rank_of_right(queries, candidates, labels, labels)
-    monkeypatch.setattr(module, "_BLOCK_VALUES", 150)
+    monkeypatch.setattr(module, "BLOCK_VALUES", 150)
     np.testing.assert_array_equal(rank_of_right(queries, candidates, labels, labels), whole)

@@ -269,11 +269,16 @@ def test_a_program_that_holds_the_file_is_waited_for_and_then_told(config: Store
         assert store.record("r1", D, [upsert("a")], b"") == Recorded(1, 1)
 
 
-def test_of_a_request_that_fails_midway_nothing_is_left(store: SqliteChangeStore) -> None:
-    assert store._write_db is not None
-    store._write_db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
-    with pytest.raises(InvalidArgumentError, match="a change is too large for the store"):
-        store.record("r1", D, [upsert("a"), upsert("b", payload=bytes(30_000))], b"")
-    assert store.position() == 0
-    assert store.record("r1", D, [upsert("c")], b"") == Recorded(1, 1)
-    assert replayed(store) == [(1, upsert("c"))]
+def test_of_a_request_that_fails_midway_nothing_is_left(
+    config: StoreConfig, connections: list[sqlite3.Connection]
+) -> None:
+    SqliteChangeStore(config, "c1").close()  # makes the file
+    connections.clear()
+    with SqliteChangeStore(config, "c1") as store:
+        for connection in connections:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+        with pytest.raises(InvalidArgumentError, match="a change is too large for the store"):
+            store.record("r1", D, [upsert("a"), upsert("b", payload=bytes(30_000))], b"")
+        assert store.position() == 0
+        assert store.record("r1", D, [upsert("c")], b"") == Recorded(1, 1)
+        assert replayed(store) == [(1, upsert("c"))]

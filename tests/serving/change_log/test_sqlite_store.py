@@ -77,7 +77,7 @@ def test_a_replay_goes_on_to_what_is_recorded_meanwhile(store: SqliteChangeStore
 
 
 def test_a_batch_ends_where_it_is_large(store: SqliteChangeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmrec_serving.change_log.sqlite_reader._BATCH_BYTES", 40_000)
+    monkeypatch.setattr("mmrec_serving.change_log.sqlite_reader.BATCH_BYTES", 40_000)
     large = upsert("a", payload=bytes(30_000))
     store.record("", b"", [large, large, upsert("b")], b"")
     assert [len(batch) for batch in store.replay()] == [2, 1]
@@ -90,10 +90,14 @@ def test_a_request_may_have_no_changes_and_its_reply_is_kept(store: SqliteChange
     assert store.position() == 0
 
 
-def test_commits_wait_for_the_disk(store: SqliteChangeStore) -> None:
-    with store._transaction("record") as (db, _):
-        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+def test_commits_wait_for_the_disk(config: StoreConfig, connections: list[sqlite3.Connection]) -> None:
+    SqliteChangeStore(config, "c1").close()  # makes the file
+    connections.clear()
+    with SqliteChangeStore(config, "c1"):
+        writing, _ = connections
+        assert writing.execute("PRAGMA query_only").fetchone() == (0,)
+        assert writing.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert writing.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize(
