@@ -1,4 +1,5 @@
-"""The source tree: what stands at its root, that imports have no cycle, and that private names stay in a package."""
+"""The source tree: what stands at its root, that imports have no cycle, and that private names stay in a package, and
+in the tests in their file."""
 
 from __future__ import annotations
 
@@ -14,9 +15,10 @@ PACKAGES = (ROOT / "mmrec", ROOT / "encoders" / "mmrec_encoders", ROOT / "servin
 FOLDERS = sorted(
     {path.parent for package in PACKAGES for path in package.rglob("*.py") if path.parent != ROOT / "mmrec" / "v1"}
 )
-LOOKUPS = ("getattr", "setattr", "hasattr", "delattr", "operator.attrgetter", "operator.methodcaller")
-DOCUMENTED = {"_asdict", "_fields", "_make", "_replace"}
-"""Public methods of named tuples."""
+LOOKUPS = ("getattr", "setattr", "hasattr", "delattr", "attrgetter", "methodcaller")
+"""Calls that take the name of an attribute, as functions or as methods (of pytest's `monkeypatch`)."""
+DOCUMENTED = {"_asdict", "_fields", "_make", "_replace", "_exit", "_python_dispatch"}
+"""Public methods of named tuples, `os._exit`, and the module of torch's `TorchDispatchMode`."""
 
 
 @cache
@@ -53,10 +55,17 @@ def _used(tree: ast.Module) -> dict[str, str]:
             names = [node.attr]
         elif isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names] + (node.module or "").split(".")
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in LOOKUPS:
-            names = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in LOOKUPS:
+            constants = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            # `monkeypatch.setattr` takes the whole path of a name too.
+            names = [str(constant).rpartition(".")[2] for constant in constants]
         used |= {str(name): f"line {node.lineno}: {ast.unparse(node)}" for name in names if _is_private(name)}
     return used
+
+
+def _foreign(name: str, tree: ast.Module, own: set[str]) -> list[str]:
+    """Uses of private names other than `own`."""
+    return [f"{name} {place}" for private, place in _used(tree).items() if private not in own | DOCUMENTED]
 
 
 def test_nothing_but_the_front_door_and_the_errors_stands_at_the_root() -> None:
@@ -77,9 +86,11 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
 def test_no_private_attribute_of_another_package_is_used(folder: Path) -> None:
-    own = set().union(DOCUMENTED, *map(_defined, _trees(folder).values()))
-    foreign = {
-        name: {private: place for private, place in _used(tree).items() if private not in own}
-        for name, tree in _trees(folder).items()
-    }
-    assert {name: found for name, found in foreign.items() if found} == {}
+    own = set().union(*map(_defined, _trees(folder).values()))
+    assert [use for name, tree in _trees(folder).items() for use in _foreign(name, tree, own)] == []
+
+
+def test_no_test_uses_a_private_attribute_of_what_it_tests() -> None:
+    folders = sorted({path.parent for path in (ROOT / "tests").rglob("*.py")})
+    trees = [named for folder in folders for named in _trees(folder).items()]
+    assert [use for name, tree in trees for use in _foreign(name, tree, _defined(tree))] == []
