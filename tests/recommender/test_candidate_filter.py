@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import FilterMode
@@ -36,68 +35,57 @@ CATALOGUE = Catalogue(
 INDEX = build_decode_index(np.array([[row // 3, row % 3] for row in reversed(range(ITEMS))], np.int32))
 NOW = datetime(2024, 6, 1, tzinfo=UTC).timestamp()
 
-conditions = st.sampled_from(["", "price < 18", "in_stock = true AND price < 50", "price > 100", "NOT price < 18"])
-some_ids = st.lists(st.sampled_from([*IDS, "ghost"]), max_size=4).map(tuple)
-
 
 def _made(cache_size: int = 64) -> CandidateFilter:
     return CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE, cache_size=cache_size), clock=lambda: NOW)
 
 
-def _passes(condition: str, row: int) -> bool:
-    price = float(PRICES[row]) if PRICES[row] else None
-    return {
-        "": True,
-        "price < 18": price is not None and price < 18,
-        "in_stock = true AND price < 50": row % 2 == 0 and price is not None and price < 50,
-        "price > 100": False,
-        "NOT price < 18": not (price is not None and price < 18),
-    }[condition]
+RELAXED = FilterMode.RELAXED
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    conditions,
-    st.sampled_from(FilterMode),
-    some_ids,
-    some_ids,
-    st.lists(st.integers(0, ITEMS - 1), max_size=4),
-    st.booleans(),
-    st.integers(1, 10),
-    st.sampled_from([0, 4096]),
+@pytest.mark.parametrize("few", [0, 4096], ids=["as-masks", "as-lists"])
+@pytest.mark.parametrize(
+    ("wishes", "seen", "expected"),
+    [
+        ({}, [], [[0, 1, 2, 3, 4, 5, 6, 7]]),
+        ({}, [2, 5, 2], [[0, 1, 3, 4, 6, 7]]),
+        ({"include_seen": True}, [2, 5], [[0, 1, 2, 3, 4, 5, 6, 7]]),
+        ({"deny": ("i0", "ghost", "i7")}, [2], [[1, 3, 4, 5, 6]]),
+        ({"deny": ("i0", "i7"), "include_seen": True}, [2], [[1, 2, 3, 4, 5, 6]]),
+        ({"allow": ("i3", "ghost", "i1", "i2")}, [2], [[1, 3]]),
+        ({"allow": ("ghost",)}, [], [[]]),
+        ({"allow": ("i1", "i2"), "deny": ("i1",)}, [], [[2]]),
+        # Item 7 has no price, so it passes the filter with NOT alone.
+        ({"filter": "price < 18"}, [], [[0, 1, 2]]),
+        ({"filter": "NOT price < 18"}, [4], [[3, 5, 6, 7]]),
+        ({"filter": "in_stock = true AND price < 30"}, [], [[0, 2, 4]]),
+        ({"filter": "price < 18", "allow": ("i2", "i3"), "deny": ("i2",)}, [], [[]]),
+        ({"filter": "price > 100"}, [], [[]]),
+        ({"filter": "price < 18", "filter_mode": RELAXED, "k": 3}, [], [[0, 1, 2]]),
+        ({"filter": "price < 18", "filter_mode": RELAXED, "k": 4}, [], [[0, 1, 2], [3, 4, 5, 6, 7]]),
+        ({"filter": "price < 18", "filter_mode": RELAXED, "k": 3}, [1, 6], [[0, 2], [3, 4, 5, 7]]),
+        ({"filter": "price < 18", "filter_mode": RELAXED, "allow": ("i2", "i3"), "deny": ("i2",)}, [], [[], [3]]),
+        ({"filter": "price > 100", "filter_mode": RELAXED, "k": 1}, [], [[], [0, 1, 2, 3, 4, 5, 6, 7]]),
+        ({"filter": " ", "filter_mode": RELAXED, "k": 9}, [0], [[1, 2, 3, 4, 5, 6, 7]]),
+    ],
+    ids=str,
 )
 def test_tiers_hold_exactly_what_may_be_shown_and_the_search_is_told_the_same(
-    condition: str,
-    mode: FilterMode,
-    allow: tuple[str, ...],
-    deny: tuple[str, ...],
-    seen: list[int],
-    include_seen: bool,
-    k: int,
-    few: int,
+    wishes: dict[str, Any], seen: list[int], expected: list[list[int]], few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = RecommendRequest(
-        k=k, allow=allow, deny=deny, include_seen=include_seen, filter=condition, filter_mode=mode
-    )
-    own = _made()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(candidate_filter, "FEW", few)
-        tiers = own.tiers(request, np.array(seen, np.int64))
-    allowed = [
-        row
-        for row, item_id in enumerate(IDS)
-        if (not allow or item_id in allow) and item_id not in deny and (include_seen or row not in seen)
-    ]
-    inside = [row for row in allowed if _passes(condition, row)]
-    expected = [inside]
-    if condition and mode is FilterMode.RELAXED and len(inside) < k:
-        expected.append([row for row in allowed if not _passes(condition, row)])
+    monkeypatch.setattr(candidate_filter, "FEW", few)
+    tiers = _made().tiers(RecommendRequest(**wishes), np.array(seen, np.int64))
     assert [np.flatnonzero(tier.mask_N).tolist() for tier in tiers] == expected
     places = INDEX.place_of_rows(ITEMS).numpy()
     found = eligible(INDEX, [places[tier.left_out] for tier in tiers], [tier.within for tier in tiers])
     by_place_BN = found.items(INDEX).numpy()
-    for tier, by_place_N in zip(tiers, by_place_BN, strict=True):
-        assert (by_place_N == tier.mask_N[INDEX.items_N.numpy()]).all()
+    assert [sorted(INDEX.items_N.numpy()[by_place_N].tolist()) for by_place_N in by_place_BN] == expected
+
+
+def test_what_a_customer_rejected_stays_out_though_seen_items_may_come_back() -> None:
+    request = RecommendRequest(include_seen=True)
+    (tier,) = _made().tiers(request, np.array([2, 5]), np.array([5, 6]))
+    assert np.flatnonzero(tier.mask_N).tolist() == [0, 1, 2, 3, 4, 7]
 
 
 def test_a_filter_is_made_ready_once() -> None:

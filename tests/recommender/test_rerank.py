@@ -1,4 +1,4 @@
-"""Lists from score arrays: checked against brute force over random small catalogues."""
+"""Lists from score arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.catalogue.segments import Segmented
-from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping, quota_places, top_k
+from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping, quota_places
+from tests.recommender.small_shop import AFTER, PATHS, VECTORS
 
 
 class Shop(NamedTuple):
@@ -52,14 +53,6 @@ def shops(draw: st.DrawFn) -> Shop:
     return Shop(np.array(scores, np.float32), tiers, quotas, likeness(np.array(codes), vectors))
 
 
-def _plain(shop: Shop, k: int) -> list[int]:
-    """The best of each tier, ties to the lower row."""
-    rows = []
-    for tier_N in shop.tiers:
-        rows += sorted(np.flatnonzero(tier_N), key=lambda row: (-shop.scores_N[row], row))
-    return [int(row) for row in rows[:k]]
-
-
 @settings(max_examples=300, deadline=None)
 @given(shops(), st.integers(1, 15), st.sampled_from([0.0, 0.3, 1.0]))
 def test_a_list_has_exactly_as_many_items_as_there_are_each_once_and_the_first_tier_first(
@@ -79,32 +72,16 @@ def test_a_list_has_exactly_as_many_items_as_there_are_each_once_and_the_first_t
 
 @settings(max_examples=300, deadline=None)
 @given(shops(), st.integers(1, 15), st.sampled_from([0.0, 0.5]))
-def test_every_share_is_honoured_as_far_as_there_are_items_for_it(shop: Shop, k: int, diversity: float) -> None:
-    one = shop._replace(tiers=shop.tiers[:1])
-    found = arrange(one.scores_N, one.tiers, k, one.quotas, diversity=diversity, likeness=one.likeness)
-    wanted = quota_places(one.quotas, one.tiers, len(found.rows_K))
-    guaranteed = [quota for quota in one.quotas if quota.guaranteed]
-    for quota, places in zip(one.quotas, wanted, strict=True):
-        there = int((quota.members_N & one.tiers[0]).sum())
-        exact = quota.share * len(found.rows_K)
-        if quota.guaranteed:
-            assert places >= min(there, int(exact + 1e-9))
-            if len(guaranteed) == 1:
-                assert places >= min(there, exact - 1e-9)
-        assert places <= there
-        assert int(quota.members_N[found.rows_K].sum()) >= places
-    assert sum(wanted) <= len(found.rows_K)
-
-
-@settings(max_examples=150, deadline=None)
-@given(shops(), st.integers(1, 15))
-def test_without_wishes_a_list_is_the_best_in_their_order(shop: Shop, k: int) -> None:
-    found = arrange(shop.scores_N, shop.tiers, k, likeness=shop.likeness)
-    assert found.rows_K.tolist() == _plain(shop, k)
-    idle = [quota._replace(share=0.0) for quota in shop.quotas]
-    assert arrange(shop.scores_N, shop.tiers, k, idle).rows_K.tolist() == _plain(shop, k)
-    first = top_k(shop.scores_N, shop.tiers[0], k)
-    assert found.rows_K.tolist()[: len(first.rows_K)] == first.rows_K.tolist()
+def test_every_guaranteed_share_is_honoured_as_far_as_there_are_items_for_it(
+    shop: Shop, k: int, diversity: float
+) -> None:
+    (tier_N, *_) = shop.tiers
+    found = arrange(shop.scores_N, [tier_N], k, shop.quotas, diversity=diversity, likeness=shop.likeness)
+    guaranteed = [quota for quota in shop.quotas if quota.guaranteed]
+    for quota in guaranteed:
+        there, got = int((quota.members_N & tier_N).sum()), int(quota.members_N[found.rows_K].sum())
+        exact = quota.share * len(found.rows_K) - 1e-9
+        assert got >= min(there, exact if len(guaranteed) == 1 else int(exact))
 
 
 @settings(max_examples=150, deadline=None)
@@ -114,30 +91,6 @@ def test_a_list_reads_from_high_to_low_though_some_were_moved_up(shop: Shop, k: 
     assert (np.diff(found.scores_K) <= 0).all()
 
 
-@settings(max_examples=150, deadline=None)
-@given(shops(), st.integers(1, 15), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
-def test_a_varied_list_is_what_maximal_marginal_relevance_says(shop: Shop, k: int, diversity: float) -> None:
-    found = arrange(shop.scores_N, shop.tiers[:1], k, diversity=diversity, likeness=shop.likeness)
-    left = _plain(shop._replace(tiers=shop.tiers[:1]), len(shop.scores_N))
-    scores = shop.scores_N[left].astype(np.float64)
-    width = (scores.max() - scores.min() if len(left) else 0.0) or 1.0
-    chosen: list[int] = []
-    while left and len(chosen) < k:
-        gains = []
-        for row in left:
-            closest = max((float(shop.likeness.to(other, np.array([row]))[0]) for other in chosen), default=0.0)
-            relevance = (float(shop.scores_N[row]) - scores.min()) / width
-            gains.append(float(shop.scores_N[row]) if not chosen else (1 - diversity) * relevance - diversity * closest)
-        best = max(gains)
-        place = next(i for i, gain in enumerate(gains) if gain >= best - 1e-9)
-        if found.rows_K[len(chosen)] != left[place]:
-            # As good, but for rounding.
-            place = left.index(int(found.rows_K[len(chosen)]))
-            assert gains[place] == pytest.approx(best, abs=1e-6)
-        chosen.append(left.pop(place))
-    assert found.rows_K.tolist() == chosen
-
-
 def _arranged(scores: list[float], k: int, *quotas: Quota) -> Arranged:
     scores_N = np.array(scores, np.float32)
     return arrange(scores_N, [np.ones(len(scores), bool)], k, quotas)
@@ -145,6 +98,19 @@ def _arranged(scores: list[float], k: int, *quotas: Quota) -> Arranged:
 
 def _members(items: int, *rows: int) -> np.ndarray:
     return np.isin(np.arange(items), rows)
+
+
+def test_without_wishes_a_list_is_the_best_of_each_tier_with_ties_to_the_lower_row() -> None:
+    scores_N, tiers = np.array([1, 5, 5, 2, 4], np.float32), [_members(5, 0, 1, 2), _members(5, 3, 4)]
+    found = arrange(scores_N, tiers, 4)
+    assert found.rows_K.tolist() == [1, 2, 0, 4]
+    assert found.scores_K.tolist() == [5, 5, 1, 4]
+    assert found.added_K.tolist() == [0] * 4
+    assert found.quota_K.tolist() == [-1] * 4
+    assert arrange(scores_N, tiers, 2).rows_K.tolist() == [1, 2]
+    assert arrange(scores_N, tiers, 9).rows_K.tolist() == [1, 2, 0, 4, 3]
+    idle = [Quota("promotion", _members(5, 3, 4), 0.0)]
+    assert arrange(scores_N, tiers, 4, idle).rows_K.tolist() == [1, 2, 0, 4]
 
 
 def test_places_of_a_share_are_spread_over_the_list_and_not_left_for_its_end() -> None:
@@ -190,6 +156,47 @@ def test_items_with_other_codes_and_other_vectors_are_less_alike() -> None:
     codes = np.array([[1, 2], [1, 2], [1, 3], [2, 2]])
     vectors = np.array([[1, 0], [1, 0], [0, 1], [-1, 0]], np.float32)
     assert likeness(codes, vectors).to(0, np.arange(4)).tolist() == [1.0, 1.0, 0.25, 0.0]
+
+
+ALIKE = Likeness(Segmented(np.array(PATHS)), Segmented(np.array(VECTORS, np.float32)))
+AFTER_A = np.array(AFTER["a"], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("diversity", "rows"),
+    [
+        (0.0, [1, 2, 3, 4, 5, 6]),
+        # After b: c has 0.5 * 7/8 - 0.5 * 0.55 and d 0.5 * 6/8. After d, whose codes e shares: e has 0.5 * 5/8 - 0.5 * 0.5.
+        (0.5, [1, 3, 2, 4, 6, 5]),
+        # d, e, g and h are unlike b, then g alone is unlike d; e, f and h are half alike to one of those.
+        (1.0, [1, 3, 6, 4, 7, 2]),
+    ],
+)
+def test_a_varied_list_is_by_maximal_marginal_relevance(diversity: float, rows: list[int]) -> None:
+    found = arrange(AFTER_A, [~_members(8, 0)], 6, diversity=diversity, likeness=ALIKE)
+    assert found.rows_K.tolist() == rows
+    assert found.scores_K.tolist() == AFTER_A[rows].tolist()
+    assert found.added_K.tolist() == [0] * 6
+
+
+def test_items_of_a_later_tier_are_compared_with_those_of_the_first() -> None:
+    tiers = [_members(8, 1, 2), _members(8, 3, 4, 5)]
+    # d has 0.4 in common with c, e nothing with b and c.
+    assert arrange(AFTER_A, tiers, 4, diversity=0.5, likeness=ALIKE).rows_K.tolist() == [1, 2, 3, 4]
+    assert arrange(AFTER_A, tiers, 4, diversity=0.8, likeness=ALIKE).rows_K.tolist() == [1, 2, 4, 3]
+
+
+def test_a_varied_list_of_equal_scores_begins_with_the_first_row() -> None:
+    same_N = np.full(8, 3.0, np.float32)
+    assert arrange(same_N, [np.ones(8, bool)], 3, diversity=0.5, likeness=ALIKE).rows_K.tolist() == [0, 3, 6]
+
+
+def test_a_varied_list_keeps_the_places_of_a_promotion() -> None:
+    promoted = Quota("promotion", _members(8, 5), 0.5)
+    found = arrange(AFTER_A, [~_members(8, 0)], 2, [promoted], diversity=0.5, likeness=ALIKE)
+    assert found.rows_K.tolist() == [1, 5]
+    # In the place of d, the best by marginal relevance, which scores 6.
+    assert found.scores_K.tolist() == [8, 6]
 
 
 def test_a_ranking_by_log_popularity_is_flat_when_it_is_damped_in_full() -> None:
