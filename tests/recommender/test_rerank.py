@@ -166,7 +166,7 @@ AFTER_A = np.array(AFTER["a"], np.float32)
     ("diversity", "rows"),
     [
         (0.0, [1, 2, 3, 4, 5, 6]),
-        # After b: c has 0.5 * 7/8 - 0.5 * 0.55 and d 0.5 * 6/8. After d, whose codes e shares: e has 0.5 * 5/8 - 0.5 * 0.5.
+        # After b, c has 0.5 * 7/8 - 0.5 * 0.55 and d 0.5 * 6/8. After d, whose codes e shares, e has 0.5 * (5/8 - 0.5).
         (0.5, [1, 3, 2, 4, 6, 5]),
         # d, e, g and h are unlike b, then g alone is unlike d; e, f and h are half alike to one of those.
         (1.0, [1, 3, 6, 4, 7, 2]),
