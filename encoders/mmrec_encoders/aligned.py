@@ -17,6 +17,7 @@ import numpy as np
 
 from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec.runtime.device import resolve_device
+from mmrec.runtime.limits import check_choice
 from mmrec_encoders.protocols import TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from mmrec_encoders.small_clip import BatchedImageEncoder
@@ -54,8 +55,7 @@ class AlignedPictures(BatchedImageEncoder):
     """
 
     def __init__(self, file: Path, vector: str = "aligned", *, device: str = "auto", batch_size: int = 128) -> None:
-        if vector not in _VECTORS:
-            raise InvalidArgumentError(f"vector is {vector!r}; it must be aligned or tower", field="vector")
+        check_choice("vector", vector, _VECTORS)
         self._module, shape, _ = read_two_tower(file)
         super().__init__(shape.tower.image_size, batch_size)
         self.file = file

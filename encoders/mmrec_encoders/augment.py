@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 
 if TYPE_CHECKING:
     import torch
@@ -33,15 +33,9 @@ class Views:
     flip: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_area <= 1:
-            raise InvalidArgumentError(
-                f"min_area is {self.min_area}; it must be over 0 and at most 1", field="min_area"
-            )
-        for name in ("colour", "flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1", field=name)
-        if self.stretch < 0:
-            raise InvalidArgumentError(f"stretch is {self.stretch}; it must be 0 or more", field="stretch")
+        check_numbers(self, "min_area", over=0, high=1)
+        check_numbers(self, "colour", "flip", low=0, high=1)
+        check_numbers(self, "stretch", low=0)
 
 
 def random_view(pixels_B3HW: torch.Tensor, size: int, generator: torch.Generator, views: Views) -> torch.Tensor:

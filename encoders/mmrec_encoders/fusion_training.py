@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.checkpoint import Position
 from mmrec.runtime.device import resolve_device
+from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.schedule import one_cycle
@@ -83,17 +84,11 @@ class FusionConfig:
                 "and dimension - 1",
                 field="prefixes",
             )
-        for name, low in (("dimension", 1), ("steps", 0), ("passes", 0), ("batch_size", 2)):
-            if getattr(self, name) < low:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {low}", field=name)
-        for name in ("learning_rate", "temperature", "structure_temperature"):
-            if not getattr(self, name) > 0:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be over 0", field=name)
-        if not 0 <= self.modality_dropout <= 1:
-            raise InvalidArgumentError(
-                f"modality_dropout is {self.modality_dropout}; it must lie between 0 and 1",
-                field="modality_dropout",
-            )
+        check_numbers(self, "dimension", low=1)
+        check_numbers(self, "steps", "passes", low=0)
+        check_numbers(self, "batch_size", low=2)
+        check_numbers(self, "learning_rate", "temperature", "structure_temperature", over=0)
+        check_numbers(self, "modality_dropout", low=0, high=1)
 
 
 def train_fusion(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError, ModelNotAvailableError
+from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.quiet import quiet_loading
 
 CONFIG_FILE = "open_clip_config.json"
@@ -51,9 +52,7 @@ class OpenClipConfig:
     def __post_init__(self) -> None:
         if not self.model:
             raise InvalidArgumentError("model is empty; pass an open_clip model name", field="model")
-        for name in ("batch_size", "pixel_budget"):
-            if getattr(self, name) < 0:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least 0", field=name)
+        check_numbers(self, "batch_size", "pixel_budget", low=0)
         if self.pretrained and ":" in self.model and not self.model.endswith(".json"):
             raise InvalidArgumentError(
                 f"model is {self.model!r}, which names its own weights, and pretrained is "

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_choice, check_numbers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,16 +52,10 @@ class ClipPreparation:
     std: tuple[float, float, float] = _CLIP_STD
 
     def __post_init__(self) -> None:
-        for name in ("height", "width"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least 1", field=name)
-        for name, allowed in (("resize_mode", _RESIZE_MODES), ("interpolation", _INTERPOLATIONS)):
-            if getattr(self, name) not in allowed:
-                raise InvalidArgumentError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}", field=name
-                )
-        if not 0 <= self.fill <= 255:
-            raise InvalidArgumentError(f"fill is {self.fill}; it must lie between 0 and 255", field="fill")
+        check_numbers(self, "height", "width", low=1)
+        check_choice("resize_mode", self.resize_mode, _RESIZE_MODES)
+        check_choice("interpolation", self.interpolation, _INTERPOLATIONS)
+        check_numbers(self, "fill", low=0, high=255)
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InvalidArgumentError(
                 f"mean is {self.mean} and std is {self.std}; each must be three numbers, those of std above 0",
@@ -151,8 +146,7 @@ class Squeeze:
     size: int
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise InvalidArgumentError(f"size is {self.size}; it must be at least 1", field="size")
+        check_numbers(self, "size", low=1)
 
     @property
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_choice
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts, small_clip_file
 from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.minilm import MINILM
@@ -66,8 +66,7 @@ def build_encoders(
         InvalidArgumentError: there is no such preset.
         ModelNotAvailableError: a model can be neither found nor fetched.
     """
-    if preset not in PRESETS:
-        raise InvalidArgumentError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}", field="preset")
+    check_choice("preset", preset, tuple(PRESETS))
     images, texts = PRESETS[preset]
     images, texts = image_model or images, text_model or texts
     image = None if images == SMALL else _image_encoder(images, device, dtype, compile)

@@ -21,6 +21,7 @@ import numpy as np
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.device import cpu_multiplies_bfloat16, resolve_device, resolve_dtype
+from mmrec.runtime.limits import check_numbers
 from mmrec_encoders.compiling import compiled
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.sentence_models import POOLINGS, load_text_model, short_name
@@ -72,9 +73,8 @@ class SentenceTextConfig:
     def __post_init__(self) -> None:
         if not self.model:
             raise InvalidArgumentError("model is empty; pass a hub id or a local folder", field="model")
-        for name, least in (("batch_size", 1), ("max_tokens", 1), ("token_budget", 0)):
-            if getattr(self, name) < least:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {least}", field=name)
+        check_numbers(self, "batch_size", "max_tokens", low=1)
+        check_numbers(self, "token_budget", low=0)
         if self.pooling not in POOLINGS:
             raise InvalidArgumentError(
                 f"pooling is {self.pooling!r}; it must be mean, cls, last, or empty for the model's own",

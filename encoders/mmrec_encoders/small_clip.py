@@ -15,6 +15,7 @@ import numpy as np
 
 from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec.runtime.device import resolve_device
+from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec_encoders.preparation import Squeeze, check_pixels
 from mmrec_encoders.protocols import Pixels, Vectors
 from mmrec_encoders.weights import fingerprint_of, read_weights, unit_rows, write_weights
@@ -54,12 +55,8 @@ class SmallClipShape:
     network: Network = "modified-resnet"
 
     def __post_init__(self) -> None:
-        if self.network not in get_args(Network):
-            raise InvalidArgumentError(
-                f"network is {self.network!r}; it must be one of {', '.join(get_args(Network))}", field="network"
-            )
-        if self.dim < 1:
-            raise InvalidArgumentError(f"dim is {self.dim}; it must be at least 1", field="dim")
+        check_choice("network", self.network, get_args(Network))
+        check_numbers(self, "dim", low=1)
         if self.width < 2 or self.width % 2:
             raise InvalidArgumentError(f"width is {self.width}; it must be even, at least 2", field="width")
         if len(self.layers) != 4 or min(self.layers) < 1:

@@ -26,6 +26,7 @@ from torch import nn
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.checkpoint import Position
 from mmrec.runtime.device import resolve_device
+from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.trainer import StepResult, Trainer, TrainerConfig, TrainingRun
@@ -69,12 +70,9 @@ class SmallClipConfig:
     colour: float = 0.2
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 0), ("pictures", 0), ("batch_size", 2)):
-            if getattr(self, name) < low:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {low}", field=name)
-        for name in ("learning_rate", "temperature", "min_area"):
-            if not getattr(self, name) > 0:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be over 0", field=name)
+        check_numbers(self, "epochs", "pictures", low=0)
+        check_numbers(self, "batch_size", low=2)
+        check_numbers(self, "learning_rate", "temperature", "min_area", over=0)
         if self.words < 0 or self.views < 0 or self.words + self.views == 0:
             raise InvalidArgumentError(
                 f"words is {self.words} and views is {self.views}; both must be 0 or more, and not both 0",

@@ -33,6 +33,7 @@ from mmrec.bundle.reader import CURRENT, VERSIONS, hash_file, list_files
 from mmrec.contract.items import Versions
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.runtime.disk_errors import refusals_as_errors
+from mmrec.runtime.limits import check_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -242,8 +243,7 @@ def prune_versions(root: str | os.PathLike[str], *, keep: int = 2) -> list[str]:
     Raises:
         FailedPreconditionError: a writer holds the root.
     """
-    if keep < 1:
-        raise InvalidArgumentError(f"keep is {keep}; it must be 1 or more", field="keep")
+    check_number("keep", keep, low=1)
     root = Path(root)
     with _clear_os_errors(root), _lock(root):
         current = (root / CURRENT).read_text(encoding="ascii").strip() if (root / CURRENT).is_file() else ""

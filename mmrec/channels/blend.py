@@ -23,7 +23,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 
 CUTOFF = 10
 """List length of the NDCG that is maximised."""
@@ -60,13 +60,10 @@ class BlendConfig:
     cold_share: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.cold_share <= 1:
-            raise InvalidArgumentError(f"cold_share is {self.cold_share}; it must lie in [0, 1]", field="cold_share")
-        if self.ridge < 0 or self.questions < 1 or self.candidates < 2 or self.reach < 1 or self.rounds < 0:
-            raise InvalidArgumentError(
-                f"ridge {self.ridge} and rounds {self.rounds} must be 0 or more, questions {self.questions} and reach "
-                f"{self.reach} 1 or more, candidates {self.candidates} 2 or more"
-            )
+        check_numbers(self, "cold_share", low=0, high=1)
+        check_numbers(self, "ridge", "rounds", low=0)
+        check_numbers(self, "questions", "reach", low=1)
+        check_numbers(self, "candidates", low=2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from mmrec.catalogue.segments import Segmented
 from mmrec.channels.transitions import history_weights, recent_weights
-from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 
 Vectors = npt.NDArray[np.float32]
 
@@ -34,8 +34,8 @@ class ContentConfig:
     recent: int = 10
 
     def __post_init__(self) -> None:
-        if not 0 < self.decay <= 1 or self.recent < 1:
-            raise InvalidArgumentError(f"decay {self.decay} must lie in (0, 1] and recent {self.recent} be 1 or more")
+        check_numbers(self, "decay", over=0, high=1)
+        check_numbers(self, "recent", low=1)
 
 
 def content_scores(

@@ -21,6 +21,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from mmrec.catalogue.segments import Segmented
 from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 
 _SETTINGS: dict[str, Any] = {"sublinear_tf": True, "stop_words": "english", "dtype": np.float32}
 
@@ -42,14 +43,8 @@ class LexicalConfig:
     recent: int = 10
 
     def __post_init__(self) -> None:
-        if self.max_features < 1 or self.recent < 1:
-            raise InvalidArgumentError(
-                f"max_features and recent are {self.max_features} and {self.recent}; each must be 1 or more"
-            )
-        if not 0 < self.decay <= 1 or not 0 < self.max_document_share <= 1:
-            raise InvalidArgumentError(
-                f"decay {self.decay} and max_document_share {self.max_document_share} must lie in (0, 1]"
-            )
+        check_numbers(self, "max_features", "recent", low=1)
+        check_numbers(self, "decay", "max_document_share", over=0, high=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from mmrec.data.interactions import Interactions
-from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 
 TINY = 1e-9
 """Replaces the sum of an empty row, to avoid a division by 0."""
@@ -53,16 +53,10 @@ class TransitionConfig:
     recent: int = 10
 
     def __post_init__(self) -> None:
-        if self.window < 1 or self.recent < 1 or self.neighbours < 1:
-            raise InvalidArgumentError(
-                f"window, recent and neighbours are {self.window}, {self.recent}, {self.neighbours}; "
-                "each must be 1 or more"
-            )
-        if not 0 < self.decay <= 1 or not 0 <= self.backward <= 1 or self.two_hop < 0:
-            raise InvalidArgumentError(
-                f"decay {self.decay} must lie in (0, 1], backward {self.backward} in [0, 1], two_hop {self.two_hop} "
-                "be 0 or more"
-            )
+        check_numbers(self, "window", "recent", "neighbours", low=1)
+        check_numbers(self, "decay", over=0, high=1)
+        check_numbers(self, "backward", low=0, high=1)
+        check_numbers(self, "two_hop", low=0)
 
 
 WIDE = TransitionConfig(

@@ -25,7 +25,8 @@ from mmrec.data.problems import ProblemGroup, ProblemLog, raise_if_fatal
 from mmrec.data.settings import DatasetSettings
 from mmrec.data.summary import DatasetSummary, checked_share, raise_if_too_few_used
 from mmrec.data.word_columns import find_words
-from mmrec.errors import InvalidArgumentError, InvalidDatasetError
+from mmrec.errors import InvalidDatasetError
+from mmrec.runtime.limits import check_choice
 
 Need = Literal["", "picture", "words"]
 
@@ -98,8 +99,7 @@ def read_dataset(
             their rows.
         InvalidArgumentError: `require` or `max_left_out` breaks its rule.
     """
-    if require not in ("", "picture", "words"):
-        raise InvalidArgumentError(f"require is {require!r}; it must be '', 'picture' or 'words'", field="require")
+    check_choice("require", require, ("", "picture", "words"))
     checked_share(max_left_out)
     root = Path(path)
     log = ProblemLog()

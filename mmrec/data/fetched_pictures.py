@@ -23,8 +23,9 @@ from mmrec.data.picture_names import STORED_SUFFIXES, stored_stem
 from mmrec.data.pictures import decode_picture, is_url, picture_format
 from mmrec.data.streaming import ItemStream
 from mmrec.data.urls import redacted_url
-from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
+from mmrec.errors import InvalidImageError, NotFoundError
 from mmrec.runtime.files import replace_file
+from mmrec.runtime.limits import check_number
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
 DEAD_LETTERS = "_dead-letter.jsonl"
@@ -84,8 +85,7 @@ def fetch_pictures(
         NotFoundError: there is no such folder.
         InvalidDatasetError: there is no items table, or it cannot be used.
     """
-    if not 1 <= threads <= 64:
-        raise InvalidArgumentError(f"threads is {threads}; it must be 1 to 64", field="threads")
+    check_number("threads", threads, low=1, high=64)
     if not dataset.is_dir():
         raise NotFoundError(f"the dataset {str(dataset)!r} does not exist; give a folder that holds items.*")
     first_items, items = _urls(dataset)

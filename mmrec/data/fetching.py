@@ -27,6 +27,7 @@ from mmrec.data.pictures import picture_format
 from mmrec.data.public_addresses import IPNetwork, why_not_public
 from mmrec.data.urls import RefusedURLError, Target, host_matches, is_host_pattern, read_url, redacted_url, redirected
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, NotFoundError
+from mmrec.runtime.limits import check_numbers
 
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -92,14 +93,9 @@ class FetchConfig:
                     "without host bits",
                     field="allow_addresses",
                 ) from err
-        for name, low, high in (
-            ("max_bytes", 1, MAX_PICTURE_BYTES),
-            ("timeout_s", 0.001, 600),
-            ("max_redirects", 0, 20),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise InvalidArgumentError(f"{name} is {value}; it must be {low} to {high:,}", field=name)
+        check_numbers(self, "max_bytes", low=1, high=MAX_PICTURE_BYTES)
+        check_numbers(self, "timeout_s", low=0.001, high=600)
+        check_numbers(self, "max_redirects", low=0, high=20)
         if not re.fullmatch(r"[ -~]{1,200}", self.user_agent):
             raise InvalidArgumentError("user_agent must be 1 to 200 printable ASCII characters", field="user_agent")
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrec.catalogue.column_kinds import COLUMN_KINDS
+from mmrec.data.summary import checked_share
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
 SETTINGS_FILE = "dataset.toml"
@@ -78,11 +79,7 @@ class EventSettings:
                 f"min_rating is {self.min_rating:g}; it must be a finite number, and 0 counts every rating",
                 field="min_rating",
             )
-        if not 0.0 <= self.max_left_out <= 1.0:
-            raise InvalidArgumentError(
-                f"max_left_out is {self.max_left_out:g}; it is a share of the rows, so it must lie in [0, 1]",
-                field="max_left_out",
-            )
+        checked_share(self.max_left_out)
 
 
 @dataclass(frozen=True, slots=True)

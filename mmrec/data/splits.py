@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mmrec.data.interactions import Interactions
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_number
 
 
 class Split(NamedTuple):
@@ -87,8 +88,7 @@ def time_split(interactions: Interactions, validation_fraction: float = 0.1, tes
             no question.
     """
     for name, value in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
-        if not 0.0 < value < 1.0:
-            raise InvalidArgumentError(f"{name} is {value}; it must lie between 0 and 1, both excluded", field=name)
+        check_number(name, value, over=0, below=1)
     held_out = validation_fraction + test_fraction
     if held_out >= 1.0:
         raise InvalidArgumentError(

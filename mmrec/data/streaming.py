@@ -20,7 +20,8 @@ from mmrec.data.problems import Problem, quoted
 from mmrec.data.row_stream import RawRow, RowStream
 from mmrec.data.table_files import FORMAT_WORDS, find_table, table_parts
 from mmrec.data.value_limits import limit_problem
-from mmrec.errors import InvalidArgumentError, InvalidDatasetError, NotFoundError
+from mmrec.errors import InvalidDatasetError, NotFoundError
+from mmrec.runtime.limits import check_number
 
 _MAX_QUERY_IDS = 500
 
@@ -101,8 +102,7 @@ class ItemStream:
     """
 
     def __init__(self, root: Path, window_rows: int, *, table: Path | None = None) -> None:
-        if window_rows < 1:
-            raise InvalidArgumentError(f"window_rows is {window_rows}; it must be at least 1", field="window_rows")
+        check_number("window_rows", window_rows, low=1)
         self._rows = open_table(root, "items", ("item_id",)) if table is None else _open_file(table, ("item_id",))
         self._window_rows = window_rows
         self._columns: dict[str, None] = {}

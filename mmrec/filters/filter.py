@@ -53,6 +53,7 @@ from mmrec.filters.columns import FilterColumn, read_column
 from mmrec.filters.evaluation import Evaluation, instead
 from mmrec.filters.grammar import parse_filter
 from mmrec.filters.mask import Bitmap, EligibilityMask
+from mmrec.runtime.limits import check_number
 
 Rows = npt.NDArray[np.int64]
 
@@ -69,8 +70,7 @@ class CatalogueFilter:
     """
 
     def __init__(self, catalogue: Catalogue, *, cache_size: int = 64) -> None:
-        if cache_size < 0:
-            raise InvalidArgumentError(f"cache_size is {cache_size}; it must be 0 or more", field="cache_size")
+        check_number("cache_size", cache_size, low=0)
         own = {"item_id": catalogue.item_ids, "title": catalogue.titles, "description": catalogue.descriptions}
         self._texts = {name: TextColumn.of(texts) for name, texts in {**own, **catalogue.attributes}.items()}
         self._kinds = catalogue.kinds

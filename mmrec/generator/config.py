@@ -7,6 +7,7 @@ from typing import Literal
 
 from mmrec.contract.rules import MAX_HISTORY
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_choice, check_numbers
 
 STEPS_PER_EPOCH = 24
 """Minimum steps per epoch on small training sets; a few large steps learn almost nothing."""
@@ -63,14 +64,9 @@ class GeneratorConfig:
     use_content: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "heads", "decoder_layers", "max_history", "lora_rank"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)
-        for name in ("followers", "alike", "sketch"):
-            if getattr(self, name) < 0:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 0 or more", field=name)
-        if self.path_keys not in ("nodes", "codes"):
-            raise InvalidArgumentError(f"path_keys is {self.path_keys!r}; it must be nodes or codes", field="path_keys")
+        check_numbers(self, "hidden", "layers", "heads", "decoder_layers", "max_history", "lora_rank", low=1)
+        check_numbers(self, "followers", "alike", "sketch", low=0)
+        check_choice("path_keys", self.path_keys, ("nodes", "codes"))
         if self.max_history > MAX_HISTORY:
             raise InvalidArgumentError(
                 f"max_history is {self.max_history}; it must lie in [1, {MAX_HISTORY}]: pass {MAX_HISTORY} or fewer, "
@@ -83,9 +79,7 @@ class GeneratorConfig:
                 "(rotary positions turn pairs)",
                 field="hidden",
             )
-        for name in ("dropout", "residual_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must lie in [0, 1)", field=name)
+        check_numbers(self, "dropout", "residual_dropout", low=0, below=1)
         if not (self.use_ids or self.use_content):
             raise InvalidArgumentError(
                 "use_ids and use_content are both False; an item's token must hold its id, its content, or both",
@@ -147,27 +141,10 @@ class TrainingConfig:
         )
 
     def __post_init__(self) -> None:
-        if self.softmax not in ("auto", "full", "sampled"):
-            raise InvalidArgumentError(
-                f"softmax is {self.softmax!r}; it must be auto, full or sampled", field="softmax"
-            )
-        if not 0 <= self.ema_decay < 1:
-            raise InvalidArgumentError(f"ema_decay is {self.ema_decay}; it must lie in [0, 1)", field="ema_decay")
-        for name in ("max_minutes", "checkpoint_minutes"):
-            if not getattr(self, name) >= 0:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 0 or more", field=name)
-        for name in ("epochs", "patience", "batch_positions", "validation_users", "full_softmax_items", "negatives"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)
-        if self.learning_rate <= 0:
-            raise InvalidArgumentError(
-                f"learning_rate is {self.learning_rate}; it must be above 0", field="learning_rate"
-            )
-        if not 0 < self.semantic_id_share <= 1:
-            raise InvalidArgumentError(
-                f"semantic_id_share is {self.semantic_id_share}; it must lie in (0, 1]", field="semantic_id_share"
-            )
-        if not 0 <= self.label_smoothing < 1:
-            raise InvalidArgumentError(
-                f"label_smoothing is {self.label_smoothing}; it must lie in [0, 1)", field="label_smoothing"
-            )
+        check_choice("softmax", self.softmax, ("auto", "full", "sampled"))
+        check_numbers(self, "ema_decay", "label_smoothing", low=0, below=1)
+        check_numbers(self, "max_minutes", "checkpoint_minutes", low=0)
+        counts = ("epochs", "patience", "batch_positions", "validation_users", "full_softmax_items", "negatives")
+        check_numbers(self, *counts, low=1)
+        check_numbers(self, "learning_rate", over=0)
+        check_numbers(self, "semantic_id_share", over=0, high=1)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmrec.bundle import open_bundle
-from mmrec.errors import BundleError, InvalidArgumentError, NotFoundError
+from mmrec.errors import BundleError, NotFoundError
 from mmrec.recommender.artefact import Paths, load_decode_index, read_paths
+from mmrec.runtime.limits import check_number
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.path_lookup import check_path, path_range, print_path
 
@@ -191,8 +192,7 @@ def item_places(opened: OpenIndex, item_ids: Sequence[str], beside: int) -> tupl
         InvalidArgumentError: `beside` is below 0.
         NotFoundError: the catalogue does not have one of the items.
     """
-    if beside < 0:
-        raise InvalidArgumentError(f"beside is {beside}; it must be 0 or more", field="beside")
+    check_number("beside", beside, low=0)
     catalogue = opened.paths.catalogue
     rows = [catalogue.row_of(item_id) for item_id in item_ids]
     missing = [item_id for item_id, row in zip(item_ids, rows, strict=True) if row is None]
@@ -228,8 +228,7 @@ def items_below(opened: OpenIndex, paths: Sequence[Sequence[int]], limit: int) -
     Raises:
         InvalidArgumentError: `limit` is below 0, or a path cannot be one of this catalogue.
     """
-    if limit < 0:
-        raise InvalidArgumentError(f"limit is {limit}; it must be 0 or more", field="limit")
+    check_number("limit", limit, low=0)
     found = []
     for codes in paths:
         written = print_path(codes)

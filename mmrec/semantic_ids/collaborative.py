@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from sklearn.utils.extmath import randomized_svd
 
 from mmrec.data.interactions import Interactions
-from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,11 +44,8 @@ class CollaborativeConfig:
     neighbours: int = 10
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 100:
-            raise InvalidArgumentError(f"weight is {self.weight}; it must lie between 0 and 100", field="weight")
-        for name in ("dimension", "window", "neighbours"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 1 or more", field=name)
+        check_numbers(self, "weight", low=0, high=100)
+        check_numbers(self, "dimension", "window", "neighbours", low=1)
 
 
 class CollaborativeVectors(NamedTuple):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_choice
 from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.quantizer import QuantizerConfig
 from mmrec.semantic_ids.rq_vae import RqVaeConfig
@@ -46,10 +47,7 @@ class TokenizerConfig:
     collaborative: CollaborativeConfig = field(default_factory=CollaborativeConfig)
 
     def __post_init__(self) -> None:
-        if self.kind not in TOKENIZERS:
-            raise InvalidArgumentError(
-                f"tokenizer is {self.kind!r}; it must be one of {', '.join(TOKENIZERS)}", field="tokenizer"
-            )
+        check_choice("tokenizer", self.kind, TOKENIZERS)
         if not 0 <= self.levels <= 64:
             raise InvalidArgumentError(
                 f"levels is {self.levels}; it must lie between 1 and 64, or be 0 for the tokenizer's own",

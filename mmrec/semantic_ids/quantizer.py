@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 from mmrec.semantic_ids.clusters import check_embeddings, kmeans, nearest_centre
 
 ITEMS_PER_CODE = 32
@@ -38,14 +38,8 @@ class QuantizerConfig:
     iterations: int = 25
 
     def __post_init__(self) -> None:
-        if self.levels < 1:
-            raise InvalidArgumentError(f"levels is {self.levels}; a semantic ID needs at least 1", field="levels")
-        if not 2 <= self.codebook_size <= 65_536:
-            raise InvalidArgumentError(
-                f"codebook_size is {self.codebook_size}; it must lie between 2 and 65,536", field="codebook_size"
-            )
-        if self.iterations < 1:
-            raise InvalidArgumentError(f"iterations is {self.iterations}; at least 1 is needed", field="iterations")
+        check_numbers(self, "levels", "iterations", low=1)
+        check_numbers(self, "codebook_size", low=2, high=65_536)
 
     def codes_for(self, items: int) -> int:
         """Codes per level for a catalogue of `items`: a power of two, capped at `codebook_size`."""

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_number, check_numbers
 from mmrec.semantic_ids.clusters import check_embeddings
 from mmrec.semantic_ids.quantizer import QuantizerConfig, ResidualQuantizer, fit_quantizer
 
@@ -50,17 +50,10 @@ class RqVaeConfig:
     learning_rate: float = 3e-3
 
     def __post_init__(self) -> None:
-        for name, values in (
-            ("hidden", self.hidden),
-            ("latent", (self.latent,)),
-            ("steps", (self.steps,)),
-            ("batch_size", (self.batch_size,)),
-        ):
-            if min(values, default=1) < 1:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; 1 or more is needed", field=name)
-        for name in ("commitment", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be above 0", field=name)
+        for width in self.hidden:
+            check_number("hidden", width, low=1)
+        check_numbers(self, "latent", "steps", "batch_size", low=1)
+        check_numbers(self, "commitment", "learning_rate", over=0)
 
 
 class _Quantised(NamedTuple):

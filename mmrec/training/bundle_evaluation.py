@@ -23,6 +23,7 @@ from mmrec.evaluation.metrics import CUTOFFS, checked_cutoffs
 from mmrec.recommender.artefact import Parts, read_parts
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
+from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.beam_check import BeamCheck, check_beam, quick_sample
 from mmrec.training.evaluation import Evaluation, compare_with_floor, evaluate
@@ -100,8 +101,7 @@ class EvaluationSettings:
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.beam_sample is not None and self.beam_sample < 0:
-            raise InvalidArgumentError(f"beam_sample is {self.beam_sample}; it must be 0 or more", field="beam_sample")
+        check_numbers(self, "beam_sample", low=0)
 
 
 def evaluate_bundle(

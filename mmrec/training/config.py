@@ -11,6 +11,7 @@ from mmrec.data.summary import checked_share
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.recommender.artefact import ChannelConfigs
+from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.training.splitting import LEAVE_ONE_OUT, SplitName, checked_split
 from mmrec_encoders.fusion_training import FusionConfig
@@ -80,18 +81,9 @@ class FitConfig:
     beam_width: int = 64
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESET_NAMES:
-            raise InvalidArgumentError(
-                f"preset is {self.preset!r}; it must be one of {', '.join(PRESET_NAMES)}", field="preset"
-            )
-        if self.modality not in ("both", "picture", "words"):
-            raise InvalidArgumentError(
-                f"modality is {self.modality!r}; it must be both, picture or words", field="modality"
-            )
-        if self.require not in ("", "picture", "words"):
-            raise InvalidArgumentError(
-                f"require is {self.require!r}; it must be empty, picture or words", field="require"
-            )
+        check_choice("preset", self.preset, PRESET_NAMES)
+        check_choice("modality", self.modality, ("both", "picture", "words"))
+        check_choice("require", self.require, ("", "picture", "words"))
         if self.encoders_from and (self.image_model or self.text_model):
             raise InvalidArgumentError(
                 f"encoders_from is {self.encoders_from!r}, and image_model or text_model is given as well; a bundle "
@@ -100,10 +92,8 @@ class FitConfig:
             )
         checked_split(self.split)
         checked_share(self.max_left_out)
-        if self.beam_width < 1:
-            raise InvalidArgumentError(f"beam_width is {self.beam_width}; it must be 1 or more", field="beam_width")
-        if not 0 <= self.seed < 2**31:
-            raise InvalidArgumentError(f"seed is {self.seed}; it must lie in [0, 2^31)", field="seed")
+        check_numbers(self, "beam_width", low=1)
+        check_numbers(self, "seed", low=0, below=2**31)
 
 
 def preset(name: str, *, language_model: str = "") -> FitConfig:

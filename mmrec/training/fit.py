@@ -35,7 +35,6 @@ from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.splits import LeaveOneOut
 from mmrec.data.summary import DatasetSummary
 from mmrec.data.word_columns import find_words
-from mmrec.errors import InvalidArgumentError
 from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
 from mmrec.generator.curves import draw_curves
@@ -47,6 +46,7 @@ from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, Parts, write_par
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.trainer import TrainingRun
@@ -95,11 +95,7 @@ class FitRun:
     fresh: bool = False
 
     def __post_init__(self) -> None:
-        if self.holds_changes is not None and self.holds_changes < 0:
-            raise InvalidArgumentError(
-                f"holds_changes is {self.holds_changes}; it must be the number of a change, 0 or more",
-                field="holds_changes",
-            )
+        check_numbers(self, "holds_changes", low=0)
 
 
 @dataclass(frozen=True, slots=True)

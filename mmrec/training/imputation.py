@@ -24,6 +24,7 @@ from scipy.optimize import minimize
 from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.calibration import best_temperature, expected_calibration_error, grouped_folds, softmax
 from mmrec.understanding.tagging import MAX_LABELS, check_labels, label_vectors
@@ -73,22 +74,11 @@ class ImputationConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.modality not in ("both", "picture", "words"):
-            raise InvalidArgumentError(
-                f"modality is {self.modality!r}; it must be 'both', 'picture' or 'words'", field="modality"
-            )
-        if not 0 <= self.min_confidence <= 1:
-            raise InvalidArgumentError(
-                f"min_confidence is {self.min_confidence}; a probability lies between 0 and 1", field="min_confidence"
-            )
-        if not 0 < self.held_out <= 0.5:
-            raise InvalidArgumentError(f"held_out is {self.held_out}; it must lie above 0, up to 0.5", field="held_out")
-        for name in ("top_k", "max_examples", "few"):
-            value = getattr(self, name)
-            if value < 1:
-                raise InvalidArgumentError(f"{name} is {value}; it must be at least 1", field=name)
-        if not self.penalty > 0:
-            raise InvalidArgumentError(f"penalty is {self.penalty}; it must be above 0", field="penalty")
+        check_choice("modality", self.modality, ("both", "picture", "words"))
+        check_numbers(self, "min_confidence", low=0, high=1)
+        check_numbers(self, "held_out", over=0, high=0.5)
+        check_numbers(self, "top_k", "max_examples", "few", low=1)
+        check_numbers(self, "penalty", over=0)
 
 
 class Coverage(NamedTuple):

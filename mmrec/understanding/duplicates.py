@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.nearest import Floats, check_vectors
 from mmrec.understanding.picture_match import NOT_ALIGNED, PictureMatcher
@@ -75,20 +76,10 @@ class DuplicateConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.min_picture is not None and not 0 < self.min_picture <= 1:
-            raise InvalidArgumentError(
-                f"min_picture is {self.min_picture}; the cosine of near-identical pictures lies above 0, up to 1",
-                field="min_picture",
-            )
-        if not 0 <= self.max_difference <= NOT_ALIGNED:
-            raise InvalidArgumentError(
-                f"max_difference is {self.max_difference}; grey levels lie between 0 and 255", field="max_difference"
-            )
-        if self.neighbours < 1 or self.max_group < 2:
-            raise InvalidArgumentError(
-                f"neighbours and max_group are {self.neighbours} and {self.max_group}; they must be at least 1 and 2",
-                field="neighbours",
-            )
+        check_numbers(self, "min_picture", over=0, high=1)
+        check_numbers(self, "max_difference", low=0, high=NOT_ALIGNED)
+        check_numbers(self, "neighbours", low=1)
+        check_numbers(self, "max_group", low=2)
 
 
 class DuplicateFeatures(NamedTuple):

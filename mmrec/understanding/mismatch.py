@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 from mmrec.understanding.nearest import Floats, check_vectors
 
 _SCORES_AT_ONCE = 2**23
@@ -36,8 +37,7 @@ class MismatchConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.sample < 1:
-            raise InvalidArgumentError(f"sample is {self.sample}; at least 1 other is needed", field="sample")
+        check_numbers(self, "sample", low=1)
 
 
 class Mismatches(NamedTuple):

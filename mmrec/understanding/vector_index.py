@@ -34,6 +34,7 @@ import numpy.typing as npt
 
 from mmrec.catalogue.segments import Segmented
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.understanding.index_files import IndexDescription, Kind, read_index, write_index
 from mmrec.understanding.nearest import Floats, Neighbours, Vectors, best_of, check_vectors, nearest_exactly
@@ -75,19 +76,11 @@ class IndexConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.exact_up_to < 0 or self.hnsw_up_to < 0 or self.measured_queries < 1:
-            raise InvalidArgumentError(
-                f"exact_up_to, hnsw_up_to and measured_queries are {self.exact_up_to}, {self.hnsw_up_to} and "
-                f"{self.measured_queries}; they must be at least 0, 0 and 1",
-                field="exact_up_to",
-            )
-        if not 0 < self.target_recall <= 1 or not 0 <= self.least_recall <= 1:
-            raise InvalidArgumentError(
-                f"target_recall {self.target_recall} must lie in (0, 1] and least_recall {self.least_recall} in [0, 1]",
-                field="target_recall",
-            )
-        if self.gpu not in ("auto", "never"):
-            raise InvalidArgumentError(f"gpu is {self.gpu!r}; it must be 'auto' or 'never'", field="gpu")
+        check_numbers(self, "exact_up_to", "hnsw_up_to", low=0)
+        check_numbers(self, "measured_queries", low=1)
+        check_numbers(self, "target_recall", over=0, high=1)
+        check_numbers(self, "least_recall", low=0, high=1)
+        check_choice("gpu", self.gpu, ("auto", "never"))
 
     def kind_for(self, vectors: int) -> Kind:
         """Which kind of index this many vectors get."""

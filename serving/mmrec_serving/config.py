@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.sdk.connection import metadata_for
 
 AccessLogged = Literal["none", "errors", "all"]
@@ -84,24 +85,13 @@ class ServerConfig:
             raise InvalidArgumentError(f"{given} is given without {missing}; give both", field=missing)
         if self.client_ca is not None and self.tls_cert is None:
             raise InvalidArgumentError("client_ca is given without tls_cert; mTLS needs both", field="tls_cert")
-        if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
-            raise InvalidArgumentError(f"grace_s is {self.grace_s}; it must be 0 or more", field="grace_s")
+        check_numbers(self, "grace_s", low=0, below=math.inf)
         if self.store is not None and self.changes_in_memory:
             raise InvalidArgumentError(
                 "store and changes_in_memory are both given; changes are kept in one of them", field="store"
             )
-        if self.access_log not in get_args(AccessLogged):
-            raise InvalidArgumentError(
-                f"access_log is {self.access_log!r:.40}; it must be {', '.join(get_args(AccessLogged)[:-1])} or "
-                f"{get_args(AccessLogged)[-1]}",
-                field="access_log",
-            )
-        age = self.max_connection_age_s
-        if age is not None and not (math.isfinite(age) and 0 < age <= 1e6):
-            raise InvalidArgumentError(
-                f"max_connection_age_s is {age}; it must be over 0 and at most 1,000,000",
-                field="max_connection_age_s",
-            )
+        check_choice("access_log", self.access_log, get_args(AccessLogged))
+        check_numbers(self, "max_connection_age_s", over=0, high=1_000_000)
         self._check_housekeeping()
 
     def _check_housekeeping(self) -> None:
@@ -110,12 +100,7 @@ class ServerConfig:
         if self.store is None and (self.fold_after or self.fold_every_s is not None):
             field = "fold_after" if self.fold_after else "fold_every_s"
             raise InvalidArgumentError(f"{field} is given without a store; changes are folded from one", field=field)
-        for name in ("fold_every_s", "tidy_every_s", "housekeeping_s"):
-            seconds = getattr(self, name)
-            if seconds is not None and not (math.isfinite(seconds) and 0 < seconds <= 1e8):
-                raise InvalidArgumentError(
-                    f"{name} is {seconds}; it must be over 0 and at most 100,000,000", field=name
-                )
+        check_numbers(self, "fold_every_s", "tidy_every_s", "housekeeping_s", over=0, high=100_000_000)
 
 
 def _whole(name: str, value: int, low: int, high: int) -> None:

@@ -110,7 +110,7 @@ def test_a_dataset_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--size", "huge"), "size is 'huge'; it must be base or large"),
+        (("--size", "huge"), "size is 'huge'; it must be one of base, large"),
         (
             ("--size", "large", "--mode", "full"),
             "--size is 'large', but mode full trains the towers of the image model",

@@ -124,7 +124,7 @@ def test_a_folder_without_a_small_clip_is_none(tmp_path: Path) -> None:
 
 
 def test_a_vector_that_there_is_not_is_refused(folder: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="vector is 'head'; it must be aligned or tower"):
+    with pytest.raises(InvalidArgumentError, match="vector is 'head'; it must be one of aligned, tower"):
         AlignedPictures(folder / WEIGHTS, "head", device="cpu")
 
 

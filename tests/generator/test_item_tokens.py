@@ -84,10 +84,10 @@ def test_the_strongest_columns_become_shares_and_the_lower_wins_ties() -> None:
 
 @pytest.mark.parametrize("name", ["followers", "alike", "sketch"])
 def test_a_negative_number_of_neighbours_or_dimensions(name: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"{name} is -1; it must be 0 or more"):
+    with pytest.raises(InvalidArgumentError, match=f"{name} is -1; it must be at least 0"):
         GeneratorConfig(**{name: -1})  # type: ignore[arg-type]
 
 
 def test_unknown_keys_of_paths() -> None:
-    with pytest.raises(InvalidArgumentError, match="path_keys is 'words'; it must be nodes or codes"):
+    with pytest.raises(InvalidArgumentError, match="path_keys is 'words'; it must be one of nodes, codes"):
         GeneratorConfig(path_keys="words")  # type: ignore[arg-type]

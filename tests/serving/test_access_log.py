@@ -79,7 +79,7 @@ def test_names_of_methods_that_callers_make_up_do_not_fill_the_log(caplog: pytes
 
 
 def test_another_word_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="it must be none, errors or all") as refused:
+    with pytest.raises(InvalidArgumentError, match="it must be one of none, errors, all") as refused:
         ServerConfig(access_log="some")  # type: ignore[arg-type]
     assert [violation.field for violation in refused.value.violations] == ["access_log"]
 

@@ -162,8 +162,8 @@ def test_kinds_by_size() -> None:
     [
         ({"exact_up_to": -1}, "exact_up_to"),
         ({"measured_queries": 0}, "measured_queries"),
-        ({"target_recall": 0.0}, "target_recall 0.0"),
-        ({"least_recall": 1.5}, "least_recall 1.5"),
+        ({"target_recall": 0.0}, "target_recall is 0.0"),
+        ({"least_recall": 1.5}, "least_recall is 1.5"),
         ({"gpu": "yes"}, "gpu is 'yes'"),
     ],
 )

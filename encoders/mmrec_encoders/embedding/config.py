@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmrec.data.fetching import FetchConfig
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec_encoders.embedding.encoding import Counts
 from mmrec_encoders.embedding.shards import STORES
 from mmrec_encoders.embedding.windows import DeadLetter
@@ -79,20 +80,14 @@ class EmbedConfig:
     training_items: int = 20_000
 
     def __post_init__(self) -> None:
-        for name, allowed in (("vectors", VECTORS), ("store", STORES), ("engine", ENGINES)):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise InvalidArgumentError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}", field=name)
-        for name, low, high in (
-            ("shard_rows", 1, 1_000_000),
-            ("workers", 0, _MOST_WORKERS),
-            ("batch_pixels", 0, 10**10),
-            ("batch_tokens", 0, 10**8),
-            ("training_items", 2, 10_000_000),
-        ):
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise InvalidArgumentError(f"{name} is {value}; it must be {low} to {high:,}", field=name)
+        check_choice("vectors", self.vectors, VECTORS)
+        check_choice("store", self.store, STORES)
+        check_choice("engine", self.engine, ENGINES)
+        check_numbers(self, "shard_rows", low=1, high=1_000_000)
+        check_numbers(self, "workers", low=0, high=_MOST_WORKERS)
+        check_numbers(self, "batch_pixels", low=0, high=10**10)
+        check_numbers(self, "batch_tokens", low=0, high=10**8)
+        check_numbers(self, "training_items", low=2, high=10_000_000)
         if self.bundle is not None and self.encoders is not None:
             raise InvalidArgumentError(
                 f"bundle is {str(self.bundle)!r} and encoders is {str(self.encoders)!r}; pass one of them",

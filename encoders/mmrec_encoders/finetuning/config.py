@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.device import DTYPES
+from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec_encoders.augment import Views
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.small_clip import SmallClipShape
@@ -47,15 +49,9 @@ class SmallTowers:
                 f"keep_size is {self.keep_size}; it must be at least the tower's {self.shape.image_size}",
                 field="keep_size",
             )
-        if self.dimension < 1:
-            raise InvalidArgumentError(f"dimension is {self.dimension}; it must be at least 1", field="dimension")
-        for name in ("text_hidden", "text_words"):
-            if getattr(self, name) < 0:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be 0 or more", field=name)
-        if not 0 <= self.text_dropout < 1:
-            raise InvalidArgumentError(
-                f"text_dropout is {self.text_dropout}; it must be at least 0 and below 1", field="text_dropout"
-            )
+        check_numbers(self, "dimension", low=1)
+        check_numbers(self, "text_hidden", "text_words", low=0)
+        check_numbers(self, "text_dropout", low=0, below=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,35 +126,21 @@ class FinetuningConfig:
 
     def __post_init__(self) -> None:
         self._check_choices()
-        lows = {"epochs": 1, "batch_size": 0, "accumulate": 1, "max_held_out": 1, "seed": 0}
-        lows |= {"max_minutes": 0, "save_minutes": 0, "weight_decay": 0}
-        for name, low in lows.items():
-            if not getattr(self, name) >= low:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be at least {low}", field=name)
+        check_numbers(self, "epochs", "accumulate", "max_held_out", low=1)
+        check_numbers(self, "batch_size", "seed", "max_minutes", "save_minutes", "weight_decay", low=0)
         if self.batch_size == 1:
             raise InvalidArgumentError(
                 "batch_size is 1; it must be at least 2, for pairs are told apart within a batch", field="batch_size"
             )
-        for name in ("learning_rate", "clip_norm"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}; it must be over 0", field=name)
-        for name in ("warmup", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InvalidArgumentError(
-                    f"{name} is {getattr(self, name)}; it must be at least 0 and below 1", field=name
-                )
-        if not 0 < self.hold_out <= 0.5:
-            raise InvalidArgumentError(
-                f"hold_out is {self.hold_out}; it must be over 0 and at most 0.5", field="hold_out"
-            )
+        check_numbers(self, "learning_rate", "clip_norm", over=0, below=math.inf)
+        check_numbers(self, "warmup", "beta2", low=0, below=1)
+        check_numbers(self, "hold_out", over=0, high=0.5)
         self._check_texts()
 
     def _check_choices(self) -> None:
-        for name, choices in (("mode", get_args(Mode)), ("loss", get_args(Loss)), ("dtype", DTYPES)):
-            if getattr(self, name) not in choices:
-                raise InvalidArgumentError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}", field=name
-                )
+        check_choice("mode", self.mode, get_args(Mode))
+        check_choice("loss", self.loss, get_args(Loss))
+        check_choice("dtype", self.dtype, DTYPES)
         if self.mode != "small" and not self.image_model:
             raise InvalidArgumentError(
                 f"mode is {self.mode!r} and no image model is named; pass an open_clip model such as "
@@ -203,8 +185,7 @@ def small_towers(size: str = "base") -> SmallTowers:
     Raises:
         InvalidArgumentError: there is no such size.
     """
-    if size not in ("base", "large"):
-        raise InvalidArgumentError(f"size is {size!r}; it must be base or large", field="size")
+    check_choice("size", size, ("base", "large"))
     if size == "base":
         return SmallTowers()
     return SmallTowers(shape=SmallClipShape(dim=512, width=64, layers=(2, 2, 2, 2), network="resnet"))

@@ -14,7 +14,6 @@ and, for the process that writes, ``.lock``.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sqlite3
 import zlib
@@ -26,6 +25,7 @@ from typing import Any, TypeAlias
 
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.runtime.limits import check_numbers
 from mmrec_serving.change_log.changes import Change, Delete, StoreState, Upsert
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
 from mmrec_serving.change_log.failures import damaged
@@ -86,10 +86,7 @@ class StoreConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
-        if not (math.isfinite(self.busy_timeout_s) and 0 <= self.busy_timeout_s <= 3600):
-            raise InvalidArgumentError(
-                f"busy_timeout_s is {self.busy_timeout_s}; it must be from 0 to 3,600", field="busy_timeout_s"
-            )
+        check_numbers(self, "busy_timeout_s", low=0, high=3600)
         if not timedelta(seconds=1) <= self.keep_requests <= timedelta(days=3650):
             raise InvalidArgumentError(
                 f"keep_requests is {self.keep_requests}; it must be from a second to ten years", field="keep_requests"
