@@ -7,7 +7,7 @@ and h are new.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -91,12 +91,20 @@ def ranking_model(weights: Mapping[str, float]) -> RankingModel:
     return RankingModel(parts, torch.device("cpu"), torch.float32)
 
 
-def ask(*requests: RecommendRequest, weights: Mapping[str, float] | None = None) -> list[object]:
-    """The shop's replies, ranked by ``transitions`` alone where no weights are given."""
+def ask(
+    *requests: RecommendRequest, weights: Mapping[str, float] | None = None, events: Iterable[tuple[str, int]] = ()
+) -> list[object]:
+    """The shop's replies, ranked by ``transitions`` alone where no weights are given.
+
+    Args:
+        requests: Of any customers.
+        weights: Of the channels.
+        events: User id and row of what customers took meanwhile.
+    """
     ranker = ranking_model(weights or {"transitions": 1.0})
     candidates = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
     suggester = Suggester(ranker, candidates, CATALOGUE.record, Versions("m1", "c1", "b1"))
-    return list(suggester.recommend_many(requests, LiveEvents.begin(ranker.parts)))
+    return list(suggester.recommend_many(requests, LiveEvents.begin(ranker.parts).after(events)))
 
 
 def recommended(request: RecommendRequest, weights: Mapping[str, float] | None = None) -> Recommendations:

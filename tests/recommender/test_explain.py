@@ -80,3 +80,24 @@ def test_what_lifted_new_items_is_told_of_these_alone() -> None:
     known, new = explain_ranking(ranker, history, rows, {"transitions": scores_N}, lift=9.0)
     assert known == (ChannelShare("transitions", 8.0, "a", (HistoryShare("a", 8.0),)),)
     assert new == (ChannelShare("new-item", 9.0),)
+
+
+@pytest.mark.parametrize("channel", ["item-head", "semantic-id"])
+def test_what_the_llm_says_is_divided_by_what_is_lost_without_each_history_item(channel: str) -> None:
+    ranker, rows = ranking_model({channel: 1.0}), np.array([4, 6])
+
+    def scores(*history: int) -> np.ndarray:
+        return ranker.features([np.array(history, np.int32)], channels=[channel]).by_channel[channel][0][rows]
+
+    lost = ranker.support(channel, np.array([0, 1, 2], np.int32), rows)
+    assert lost is not None
+    without = np.stack([scores(1, 2), scores(0, 2), scores(0, 1)])
+    np.testing.assert_allclose(lost, scores(0, 1, 2) - without, atol=1e-5)
+    assert np.abs(lost).max() > 0.01
+
+
+def test_one_history_item_bears_all_that_the_llm_says() -> None:
+    found = recommended(RecommendRequest(("a",), k=3, explain=True), {"item-head": 1.0, "semantic-id": 1.0})
+    for item in found.items:
+        assert {share.channel for share in item.shares} == {"item-head", "semantic-id"}
+        assert all(share.history == (HistoryShare("a", pytest.approx(share.share)),) for share in item.shares)

@@ -115,6 +115,15 @@ def test_ids_that_the_catalogue_lacks_are_named_once_in_the_order_of_the_request
     assert recommended(asked).missing_ids == ("x", "y", "z", "w")
 
 
+def test_events_that_came_meanwhile_are_histories_and_transitions() -> None:
+    named, anonymous = ask(RecommendRequest(user_id="u", k=3), RecommendRequest(("a",)), events=[("u", 0), ("u", 7)])
+    assert isinstance(named, Recommendations)
+    assert isinstance(anonymous, Recommendations)
+    # u took a and then h, which nothing follows.
+    assert (ids(named), scores(named), named.fallback) == ("bcd", [4.0, 3.5, 3.0], Fallback.NONE)
+    assert (ids(anonymous), scores(anonymous)[5:]) == ("bcdefhg", [1.0, 0.0])
+
+
 # --- short lists and filters ---
 
 

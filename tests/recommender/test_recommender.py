@@ -80,32 +80,6 @@ def test_shares_of_an_explanation_add_up_to_the_score(recommender: mmrec.Recomme
         assert {share.history_item_id for share in item.shares} <= {"", *history}
 
 
-def test_what_the_llm_says_is_divided_by_what_is_lost_without_each_history_item(demo_bundle: Path) -> None:
-    # In float32: the same probability found by another search differs by rounding.
-    ranker = mmrec.Recommender.load(demo_bundle, device="cpu", dtype="float32").snapshot().ranker
-    history = np.arange(4, dtype=np.int32)
-    rows = np.array([9, 20])
-    for channel in ("item-head", "semantic-id"):
-        lost = ranker.support(channel, history, rows)
-        assert lost is not None
-        assert lost.shape == (4, 2)
-        for place in range(4):
-            whole, without = (
-                ranker.features([own], channels=[channel], beam_width=60).by_channel[channel][0][rows]
-                for own in (history, np.delete(history, place))
-            )
-            assert lost[place] == pytest.approx(whole - without, abs=1e-4)
-
-
-def test_one_history_item_bears_all_that_the_llm_says(recommender: mmrec.Recommender, item_ids: list[str]) -> None:
-    for item in recommender.recommend(item_ids[:1], explain=True, k=3).items:
-        for share in item.shares:
-            if share.channel != "popularity":
-                assert [(part.history_item_id, part.share) for part in share.history] == [
-                    (item_ids[0], pytest.approx(share.share))
-                ]
-
-
 def test_events_that_come_in_change_history_and_counts_at_once(own: mmrec.Recommender, item_ids: list[str]) -> None:
     ids = item_ids
     before = own.recommend([ids[0]], k=60)
