@@ -124,6 +124,12 @@ def test_events_that_came_meanwhile_are_histories_and_transitions() -> None:
     assert (ids(anonymous), scores(anonymous)[5:]) == ("bcdefhg", [1.0, 0.0])
 
 
+def test_what_a_request_names_comes_after_the_stored_history() -> None:
+    (found,) = ask(RecommendRequest(("a",), user_id="u", k=3), events=[("u", 1)])
+    assert isinstance(found, Recommendations)
+    assert (ids(found), scores(found)) == ("fcd", [8.0, 7.5, 7.0])
+
+
 # --- short lists and filters ---
 
 
@@ -188,12 +194,14 @@ def test_a_promotion_gets_its_places_and_its_items_the_scores_of_those_places() 
     assert ids(recommended(denied)) == "bcde"
 
 
-def test_a_boost_is_added_to_the_score() -> None:
-    asked = RecommendRequest(
-        ("a",), k=3, promotions=(Promotion(("e", "f"), boost=2.5), Promotion(filter='kind = "mug"', boost=-2.0))
+def test_boosts_are_added_to_the_score() -> None:
+    promotions = (
+        Promotion(("e", "f"), boost=2.5),
+        Promotion(filter='kind = "mug"', boost=-2.0),
+        Promotion(("e",), boost=1.0),
     )
-    found = recommended(asked)
-    assert (ids(found), scores(found)) == ("efb", [7.5, 6.5, 6.0])
+    found = recommended(RecommendRequest(("a",), k=3, promotions=promotions))
+    assert (ids(found), scores(found)) == ("efb", [8.5, 6.5, 6.0])
 
 
 def test_new_items_get_their_share_of_the_places_up_to_an_age() -> None:
