@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -130,27 +130,16 @@ def demo_bundle(demo_dataset: Path, make_once: MakeOnce) -> Path:
 @pytest.fixture(scope="session")
 def demo_server(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """HOST:PORT of an `mmrec serve` process with `demo_bundle`, stopped with SIGTERM in the end."""
+    from tests.commands import start
+
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with log.open("wb") as errors:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mmrec", "serve", str(demo_bundle), "--port", "0"],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=subprocess_environment(),
-            text=True,
-        )
-    assert server.stdout is not None
-    try:
+    with start("serve", demo_bundle, "--port", "0", stderr=log) as server:
         # It says where it listens as soon as it answers, and closes stdout if it ends before.
         address = server.stdout.readline().strip()
         assert address, f"the server ended with {server.wait(timeout=30)}: {log.read_text()}"
         yield address
-        server.terminate()
+        server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0, log.read_text()
-    finally:
-        server.kill()
-        server.wait(timeout=30)
-        server.stdout.close()
 
 
 def subprocess_environment(**extra: str) -> dict[str, str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from mmrec.cli import main
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
 from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape
 from mmrec_encoders.small_clip_training import SmallClipConfig, train_small_clip
+from tests.commands import start
 from tests.encoders.models import bert_folder
 from tests.encoders.shop import write_encoder_bundle, write_shop
 
@@ -127,21 +126,20 @@ def test_a_dataset_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Cap
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_sigterm_finishes_the_shard_and_says_how_to_go_on(tmp_path: Path, child_environment: dict[str, str]) -> None:
+def test_sigterm_finishes_the_shard_and_says_how_to_go_on(tmp_path: Path) -> None:
     shop, out = tmp_path / "shop", tmp_path / "out"
     shop.mkdir()
     lines = [f"{number}\tMug number {number}" for number in range(60)]
     (shop / "items.tsv").write_text("\n".join(["item_id\ttitle", *lines]) + "\n")
     arguments = ["embed", str(shop), "--out", str(out), "--vectors", "text", "--shard-rows", "1"]
     arguments += ["--text-model", str(bert_folder(tmp_path / "bert")), "--device", "cpu"]
-    job = subprocess.Popen(
-        [sys.executable, "-m", "mmrec", *arguments], env=child_environment, stderr=subprocess.PIPE, text=True
-    )
-    while job.poll() is None and not (out / "part-00003.parquet").exists():
-        time.sleep(0.01)
-    job.send_signal(signal.SIGTERM)
-    _, said = job.communicate(timeout=120)
-    assert job.returncode == 143, said
+    with start(*arguments) as job:
+        while job.poll() is None and not (out / "part-00003.parquet").exists():
+            time.sleep(0.01)
+        job.send_signal(signal.SIGTERM)
+        done = job.finish()
+    said = done.stderr
+    assert done.returncode == 143, said
     assert "SIGTERM: finishing the shard in work; a second one ends at once" in said
     written = len(list(out.glob("part-*.parquet")))
     assert 4 <= written < 60

@@ -3,15 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmrec.cli import main
-from tests.conftest import subprocess_environment
+from tests.commands import run as run_command
 
 pytestmark = pytest.mark.slow
 
@@ -66,9 +64,8 @@ def test_fit_publishes_a_bundle_and_prints_its_figures(
 def evaluated(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `mmrec evaluate` says and writes of the demo bundle, asked once with everything."""
     folder = tmp_path_factory.mktemp("evaluated")
-    command = [sys.executable, "-m", "mmrec", "evaluate", str(demo_bundle), "--json"]
-    command += ["--report", str(folder / "report"), "--save-questions", str(folder / "questions.parquet")]
-    done = subprocess.run(command, env=subprocess_environment(), capture_output=True, text=True, check=False)
+    files = ["--report", folder / "report", "--save-questions", folder / "questions.parquet"]
+    done = run_command("evaluate", demo_bundle, "--json", *files)
     assert done.returncode == 0, done.stderr
     return {"folder": folder, "json": json.loads(done.stdout), "stderr": done.stderr}
 

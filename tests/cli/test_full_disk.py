@@ -1,14 +1,14 @@
 """Commands on a disk that is full, by the real command line: one sentence, exit status 4, and nothing half-written."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mmrec.bundle import open_bundle
-from tests.conftest import fill_disk, subprocess_environment
+from tests.commands import Done, run
+from tests.conftest import fill_disk
 
 pytestmark = pytest.mark.slow
 
@@ -16,20 +16,7 @@ ITEMS = "item_id\ttitle\n" + "".join(f"i{n}\tthing number {n}\n" for n in range(
 EVENTS = "user_id\titem_id\tposition\n" + "".join(f"u{u}\ti{(u + n) % 12}\t{n}\n" for u in range(12) for n in range(6))
 
 
-def run(*arguments: object, stdout: object = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mmrec", *map(str, arguments)]
-    return subprocess.run(
-        command,
-        env=subprocess_environment(OMP_NUM_THREADS="1"),
-        stdout=stdout,  # type: ignore[call-overload]
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-
-
-def last_line(done: subprocess.CompletedProcess[str]) -> str:
+def last_line(done: Done) -> str:
     assert done.returncode == 4, done.stderr
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
@@ -122,6 +109,5 @@ def test_a_column_that_is_filled_in(demo_dataset: Path, demo_bundle: Path, small
 
 
 def test_standard_output(demo_bundle: Path) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = run("info", demo_bundle, stdout=full)
+    done = run("info", demo_bundle, stdout=Path("/dev/full"))
     assert "No space left on device" in last_line(done)

@@ -5,33 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mmrec.bundle import open_bundle
 from tests.cli.test_full_disk import EVENTS, ITEMS
+from tests.commands import Command, run, start
 from tests.conftest import subprocess_environment
 
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def command(*arguments: object, launcher: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, *launcher, "-m", "mmrec", *map(str, arguments)]
-    environment = subprocess_environment(OMP_NUM_THREADS="1")
-    process = subprocess.Popen(
-        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
 
 
 def members(group: int) -> list[str]:
@@ -47,18 +30,17 @@ def members(group: int) -> list[str]:
     return found
 
 
-def end_at(process: subprocess.Popen[str], stage: str) -> str:
+def end_at(process: Command, stage: str) -> str:
     """Send SIGTERM at the first line that begins with `stage`, and see it end; what it said on stderr."""
-    assert process.stderr is not None
     said = []
     for line in process.stderr:
         said.append(line)
         if line.startswith(stage):
             process.send_signal(signal.SIGTERM)
             break
-    _, rest = process.communicate(timeout=240)
-    text = "".join(said) + rest
-    assert process.returncode == 143, text
+    done = process.finish()
+    text = "".join(said) + done.stderr
+    assert done.returncode == 143, text
     assert "Traceback" not in text
     assert "bug" not in text
     for _ in range(100):
@@ -81,7 +63,7 @@ def shop(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("stage", ["looking at the pictures", "training the small image encoder", "train:", "evaluate"])
 def test_a_fit_says_that_the_same_command_goes_on_and_it_does(stage: str, demo_dataset: Path, tmp_path: Path) -> None:
     arguments = ["fit", demo_dataset, "--out", tmp_path / "bundle", "--epochs", "2", "--device", "cpu"]
-    with command(*arguments) as process:
+    with start(*arguments) as process:
         text = end_at(process, stage)
     assert "the same command" in text.strip().splitlines()[-1] or "mmrec fit" in text.strip().splitlines()[-1]
     assert not (tmp_path / "bundle" / "CURRENT").exists()
@@ -89,18 +71,20 @@ def test_a_fit_says_that_the_same_command_goes_on_and_it_does(stage: str, demo_d
     assert list((tmp_path / "bundle").rglob("*.tmp")) == []
     if stage != "evaluate":
         return
-    with command(*arguments) as process:
-        _, said = process.communicate(timeout=240)
-    assert process.returncode == 0, said
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
     for name in ("words", "pictures", "small-image-encoder", "fusion", "tokens"):
-        assert f"kept from an earlier fit: {name}" in said
+        assert f"kept from an earlier fit: {name}" in done.stderr
     assert open_bundle(tmp_path / "bundle").manifest.files
 
 
 def test_a_fit_of_two_processes(shop: Path, tmp_path: Path) -> None:
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    arguments = ["fit", shop, "--out", tmp_path / "bundle", "--device", "cpu", "--epochs", "500", "--max-history", "4"]
-    with command(*arguments, launcher=launcher) as process:
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mmrec"]
+    words += ["fit", str(shop), "--out", str(tmp_path / "bundle"), "--device", "cpu"]
+    words += ["--epochs", "500", "--max-history", "4"]
+    with subprocess.Popen(
+        words, env=subprocess_environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("train:"):
@@ -111,7 +95,10 @@ def test_a_fit_of_two_processes(shop: Path, tmp_path: Path) -> None:
             if not members(process.pid):
                 break
             time.sleep(0.1)
-        assert members(process.pid) == []
+        left = members(process.pid)
+        if left:
+            os.killpg(process.pid, signal.SIGKILL)
+        assert left == []
     # torchrun has a traceback of its own for the signal; ours say where they stopped.
     assert "internal error" not in said
     assert "stopped as asked in pass" in said
@@ -120,21 +107,21 @@ def test_a_fit_of_two_processes(shop: Path, tmp_path: Path) -> None:
 
 
 def test_an_adaptation(demo_dataset: Path, tmp_path: Path) -> None:
-    with command("adapt", demo_dataset, "--out", tmp_path / "adapted", "--epochs", "400") as process:
+    with start("adapt", demo_dataset, "--out", tmp_path / "adapted", "--epochs", "400") as process:
         text = end_at(process, "training:")
     assert "which is saved; the same command goes on" in text
 
 
 def test_an_evaluation_leaves_no_part_of_a_report(demo_bundle: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
-    with command("evaluate", demo_bundle, "--report", report) as process:
+    with start("evaluate", demo_bundle, "--report", report) as process:
         text = end_at(process, "evaluate")
     assert text.endswith("stopped by SIGTERM; nothing is half-written, and the same command begins again\n")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_demo_takes_its_server_with_it(tmp_path: Path) -> None:
-    with command(
+    with start(
         "demo", "--out", tmp_path / "demo", "--items", "40", "--users", "40", "--keep", "--port", "0"
     ) as process:
         end_at(process, "the server stays up")
@@ -148,18 +135,16 @@ def test_an_import_leaves_nothing(tmp_path: Path) -> None:
     items = [f"{n}|Film {n} (1990)|01-Jan-1990||http://x{genres}" for n in range(1, 2000)]
     (source / "u.item").write_text("\n".join(items) + "\n", encoding="latin-1")
     (source / "u.data").write_text("".join(f"{u}\t{u % 1900 + 1}\t5\t{u}\n" for u in range(1, 600_000)))
-    with command("import", "movielens", source, "--out", tmp_path / "out") as process:
+    with start("import", "movielens", source, "--out", tmp_path / "out") as process:
         end_at(process, "films")
     assert [path.name for path in tmp_path.iterdir()] == ["ml-100k"]
 
 
 def test_a_second_signal_ends_at_once(demo_dataset: Path, tmp_path: Path) -> None:
-    with command("fit", demo_dataset, "--out", tmp_path / "bundle", "--epochs", "400") as process:
-        assert process.stderr is not None
+    with start("fit", demo_dataset, "--out", tmp_path / "bundle", "--epochs", "400") as process:
         for line in process.stderr:
             if line.startswith("train:"):
                 break
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
-    assert process.returncode in (143, -signal.SIGTERM)
+        assert process.finish().returncode in (143, -signal.SIGTERM)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from mmrec.cli import EXIT_CODES, app
+from tests.commands import run, start
 from tests.data.importers.shop_files import write_events, write_feed_xml, write_orders, write_shopify
 
 pytestmark = pytest.mark.slow
@@ -46,6 +48,14 @@ def _run(arguments: list[str], folder: Path, environment: dict[str, str]) -> str
     return done.stdout
 
 
+def _command(words: list[str], folder: Path) -> str:
+    """Run a command line that begins with ``mmrec``."""
+    assert words[0] == "mmrec"
+    done = run(*words[1:], cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_session_with_a_server_runs_as_written(
     demo_server: str, after_the_demo: Path, child_environment: dict[str, str]
 ) -> None:
@@ -63,10 +73,10 @@ def test_the_session_in_process_runs_as_written(after_the_demo: Path, child_envi
 
 
 @pytest.mark.parametrize("line", [line for block in _blocks("bash") for line in block.splitlines() if line])
-def test_a_command_of_the_readme_runs(line: str, after_the_demo: Path, child_environment: dict[str, str]) -> None:
+def test_a_command_of_the_readme_runs(line: str, after_the_demo: Path) -> None:
     words = shlex.split(line, comments=True)
     assert words[0] == "mmrec"
-    assert _run(["-m", *words], after_the_demo, child_environment) != ""
+    assert _command(words, after_the_demo) != ""
 
 
 def test_every_mmrec_command_of_the_readme_exists_with_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,28 +122,20 @@ def own_data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_from_a_release_to_a_server_as_written(own_data: Path, child_environment: dict[str, str]) -> None:
+def test_from_a_release_to_a_server_as_written(own_data: Path) -> None:
     (block,) = [block for block in _blocks("sh") if "mmrec import movielens" in block]
     *commands, serve = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert [words[1] for words in commands] == ["import", "check", "fit", "evaluate"]
     for words in commands:
-        _run(["-m", *words], own_data, child_environment)
-    server = subprocess.Popen(
-        [sys.executable, "-m", *serve], cwd=own_data, env=child_environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None
+        _command(words, own_data)
+    with start(*serve[1:], cwd=own_data) as server:
         assert server.stdout.readline().strip().endswith(":50051")
-    finally:
-        server.terminate()
+        server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=60) == 0
-        server.stdout.close()
 
 
 @pytest.mark.parametrize("kind", ["shopify", "google-merchant"])
-def test_from_a_shops_files_to_a_checked_dataset_as_written(
-    kind: str, tmp_path: Path, child_environment: dict[str, str]
-) -> None:
+def test_from_a_shops_files_to_a_checked_dataset_as_written(kind: str, tmp_path: Path) -> None:
     """All but fetching from hosts that are not here, and fitting, which tests/training/test_fit_of_a_shop.py does."""
     (block,) = [block for block in _blocks("sh") if f"mmrec import {kind}" in block]
     commands = [shlex.split(line, comments=True) for line in block.splitlines()]
@@ -143,7 +145,7 @@ def test_from_a_shops_files_to_a_checked_dataset_as_written(
     write_feed_xml(tmp_path / "feed.xml")
     write_events(tmp_path / "events.csv")
     for words in (commands[0], commands[2]):
-        _run(["-m", *words], tmp_path, child_environment)
+        _command(words, tmp_path)
     hosts = [words[words.index("--hosts") + 1] for words in commands if "--hosts" in words]
     assert hosts == [{"shopify": "cdn.shopify.com", "google-merchant": "img.shop.example"}[kind]]
     assert commands[2][2] == commands[3][2] == commands[1][2] == commands[0][-1]

@@ -1,8 +1,6 @@
 """`mmrec serve --store`: what clients change is there after the server is killed, without any training."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,36 +10,31 @@ import pytest
 import mmrec
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError, NotFoundError
+from tests.commands import start
 
 
 @contextmanager
-def served(bundle: Path, store: Path, environment: dict[str, str], *, end: int) -> Iterator[mmrec.Client]:
+def served(bundle: Path, store: Path, *, end: int) -> Iterator[mmrec.Client]:
     """A client of a server process that is ended with the signal."""
-    command = [sys.executable, "-m", "mmrec", "serve", str(bundle), "--store", str(store), "--port", "0", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as server:
-        assert server.stdout is not None
-        try:
-            address = server.stdout.readline().strip()
-            assert address
-            with mmrec.Client(address, timeout=60) as client:
-                yield client
-        finally:
-            server.send_signal(end)
-            server.wait(60)
+    with start("serve", bundle, "--store", store, "--port", "0", "--quiet") as server:
+        address = server.stdout.readline().strip()
+        assert address
+        with mmrec.Client(address, timeout=60) as client:
+            yield client
+        server.send_signal(end)
+        server.wait(60)
 
 
-def test_what_was_acknowledged_survives_a_kill(
-    demo_bundle: Path, tmp_path: Path, child_environment: dict[str, str]
-) -> None:
+def test_what_was_acknowledged_survives_a_kill(demo_bundle: Path, tmp_path: Path) -> None:
     store = tmp_path / "changes"
     new = [ItemInput(f"new-{number}", title=f"Quartz lamp number {number}") for number in range(3)]
-    with served(demo_bundle, store, child_environment, end=signal.SIGKILL) as client:
+    with served(demo_bundle, store, end=signal.SIGKILL) as client:
         history = client.list_items(page_size=3).items
         found = client.upsert_items([*new, ItemInput("bad", title="x", attributes={"warp": "9"})], request_id="first")
         assert found.done == ("new-0", "new-1", "new-2")
         assert [entry.id for entry in found.refused] == ["bad"]
 
-    with served(demo_bundle, store, child_environment, end=signal.SIGKILL) as client:
+    with served(demo_bundle, store, end=signal.SIGKILL) as client:
         again = client.upsert_items(
             [*new, ItemInput("bad", title="x", attributes={"warp": "9"})], request_id="first", wait_until_visible=True
         )
@@ -56,7 +49,7 @@ def test_what_was_acknowledged_survives_a_kill(
         # Whoever is answered does not see it any more.
         assert "new-1" not in client.recommend([], k=100).item_ids
 
-    with served(demo_bundle, store, child_environment, end=signal.SIGTERM) as client:
+    with served(demo_bundle, store, end=signal.SIGTERM) as client:
         assert client.items(["new-0", "new-1", "new-2"]).missing_ids == ("new-1",)
         path = client.semantic_ids(["new-2"]).entries[0].semantic_id
         assert client.resolve_semantic_ids([path]).entries[0].items[0].item_id == "new-2"

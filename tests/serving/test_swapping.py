@@ -2,8 +2,6 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ from mmrec_serving.change_log import SqliteChangeReader, StoreConfig
 from mmrec_serving.updates.bundle_position import open_store
 from mmrec_serving.updates.compaction import fold
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
+from tests.commands import Command, start
 
 pytestmark = pytest.mark.slow
 
@@ -39,24 +38,20 @@ def root(demo_bundle: Path, tmp_path: Path) -> Path:
 class Served:
     """A server process and a client of it."""
 
-    def __init__(self, process: subprocess.Popen[str], client: mmrec.Client) -> None:
+    def __init__(self, process: Command, client: mmrec.Client) -> None:
         self.process = process
         self.client = client
 
 
 @contextmanager
-def served(bundle: Path, environment: dict[str, str], *options: str, end: int = signal.SIGTERM) -> Iterator[Served]:
-    command = [sys.executable, "-m", "mmrec", "serve", str(bundle), "--port", "0", "--quiet", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
-        assert process.stdout is not None
-        try:
-            address = process.stdout.readline().strip()
-            assert address
-            with mmrec.Client(address, timeout=60) as client:
-                yield Served(process, client)
-        finally:
-            process.send_signal(end)
-            process.wait(60)
+def served(bundle: Path, *options: str, end: int = signal.SIGTERM) -> Iterator[Served]:
+    with start("serve", bundle, "--port", "0", "--quiet", *options) as process:
+        address = process.stdout.readline().strip()
+        assert address
+        with mmrec.Client(address, timeout=60) as client:
+            yield Served(process, client)
+        process.send_signal(end)
+        process.wait(60)
 
 
 class Asking:
@@ -96,14 +91,12 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def test_a_server_folds_by_itself_while_requests_go_on(
-    root: Path, tmp_path: Path, child_environment: dict[str, str]
-) -> None:
+def test_a_server_folds_by_itself_while_requests_go_on(root: Path, tmp_path: Path) -> None:
     store, fitted = tmp_path / "store", current_version(root)
     base = open_bundle(root).manifest.versions.catalogue
     options = ("--store", str(store), "--fold-after", "5", "--keep-versions", "1")
     acknowledged = 0
-    with served(root, child_environment, *options, end=signal.SIGKILL) as server, Asking(server.client) as asking:
+    with served(root, *options, end=signal.SIGKILL) as server, Asking(server.client) as asking:
         server.client.delete_items(["p0001"])
         while current_version(root) == fitted or acknowledged < 20:
             server.client.upsert_items([ItemInput(f"n{acknowledged}", title=f"Quartz lamp {acknowledged}")])
@@ -137,12 +130,10 @@ def test_a_server_folds_by_itself_while_requests_go_on(
     assert set(engine.recommend([], k=1000).item_ids) == set(found.item_ids)
 
 
-def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(
-    root: Path, tmp_path: Path, child_environment: dict[str, str]
-) -> None:
+def test_a_signal_has_the_server_go_on_with_the_version_that_is_current(root: Path, tmp_path: Path) -> None:
     fitted = open_bundle(root).manifest.versions
     store = tmp_path / "store"
-    with served(root, child_environment, "--store", str(store)) as server, Asking(server.client) as asking:
+    with served(root, "--store", str(store)) as server, Asking(server.client) as asking:
         server.client.upsert_items([ItemInput("n0", title="Quartz lamp")])
         server.client.upsert_items([ItemInput("p0002", title="Quartz table")], fields=["title"])
         description = server.client.items(["p0002"]).items[0].description
