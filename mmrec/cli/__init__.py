@@ -1,7 +1,7 @@
-"""The command line's entry point: every way a command can end, and the exit status each becomes.
+"""The command line's entry point: runs a command, and turns every error into a message and an exit status.
 
-Knows nothing about what the commands do; they are put together in `mmrec.cli.app`, one file each. typer is
-imported inside `main`: the base install has no typer, and gets one clear sentence instead of a traceback.
+Knows nothing about what the commands do; `mmrec.cli.app` registers them, one file each. typer is imported inside
+`main`: the base install has no typer, and gets a clear message instead of a traceback.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from collections.abc import Sequence
 
 from mmrec import __version__
 from mmrec.cli.exit_codes import EXIT_CODES
-from mmrec.cli.signals import STOPPED, Termination, TerminationError, stopped_message, take_sigterm
+from mmrec.cli.signals import STOPPED, Termination, TerminationError, raise_on_sigterm, stopped_message
 from mmrec.errors import InvalidArgumentError, MissingExtraError, MmrecError
 from mmrec.runtime.disk_errors import refusals_as_errors
 
 __all__ = ["EXIT_CODES", "main"]
 
 _ENVIRONMENT = {
-    # Its worker threads and our process pools do not mix; batches are large enough without it.
+    # The threads of tokenizers conflict with our process pools; batches are large enough without them.
     "TOKENIZERS_PARALLELISM": "false",
-    # Threads that wait by spinning starve each other as soon as two busy processes share the cores; threads that
-    # never spin are slow to wake for the many small steps of training. A short spin, about 20 microseconds, is both.
+    # Threads that spin for long starve each other when two busy processes share the cores; threads that never spin
+    # wake too slowly for the many small steps of training. A short spin, about 20 microseconds, avoids both.
     "GOMP_SPINCOUNT": "20000",
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    # Ray sends nothing home, draws no chatter, and leaves CUDA_VISIBLE_DEVICES alone where it gives no GPU.
+    # Ray: no usage statistics, no log output, and CUDA_VISIBLE_DEVICES unchanged for tasks without a GPU.
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     # The only place where the environment is written: library code neither reads nor sets it.
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    _survive_narrow_encodings()
-    with take_sigterm() as termination:
+    _escape_unencodable_output()
+    with raise_on_sigterm() as termination:
         _run(arguments, termination)
     sys.exit(0)
 
@@ -78,14 +78,14 @@ def _run(arguments: list[str], termination: Termination) -> None:
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except Exception:
-        if termination.asked:
-            # In a group of processes, what one of them is in the midst of fails when another has ended.
+        if termination.received:
+            # With several processes, a collective operation fails once another process has ended.
             _fail(stopped_message(arguments), STOPPED)
         _fail(_describe_bug(debug="--debug" in arguments), 1)
 
 
-def _survive_narrow_encodings() -> None:
-    """A title in a script that the terminal cannot show must not end the command."""
+def _escape_unencodable_output() -> None:
+    """Print characters that the terminal's encoding lacks as escapes instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

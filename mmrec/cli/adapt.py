@@ -1,4 +1,4 @@
-"""`mmrec adapt`: train encoders on a catalogue's own pictures and words."""
+"""`mmrec adapt`: contrastive training of encoders on the pictures and texts of a catalogue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, MaxLeftOutOption, QuietFlag
+from mmrec.cli.options import Compute, MaxLeftOutOption
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError
 
@@ -38,33 +38,31 @@ def adapt(
     ] = "",
     text_model: Annotated[
         str,
-        typer.Option("--text-model", metavar="MODEL", help="The frozen text encoder of a small CLIP. [MiniLM]"),
+        typer.Option("--text-model", metavar="MODEL", help="Frozen text encoder of a small CLIP. [MiniLM]"),
     ] = "",
     size: Annotated[
-        str, typer.Option("--size", metavar="base|large", help="Of a small CLIP; large wants a GPU.")
+        str, typer.Option("--size", metavar="base|large", help="Size of a small CLIP; large needs a GPU.")
     ] = "base",
-    loss: Annotated[str, typer.Option("--loss", metavar="clip|siglip", help="Softmax or sigmoid.")] = "clip",
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Passes over the pairs. [the mode's]")] = -1,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", help="Pairs computed at a time; 0: the mode's.")
-    ] = 0,
+    loss: Annotated[str, typer.Option("--loss", metavar="clip|siglip", help="Softmax or sigmoid loss.")] = "clip",
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Passes over the pairs. [by mode]")] = -1,
+    batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", help="Pairs per batch; 0: by mode.")] = 0,
     accumulate: Annotated[
         int,
-        typer.Option("--accumulate", metavar="N", help="Batches compared with each other in one step. [1]"),
+        typer.Option("--accumulate", metavar="N", help="Batches per step, as negatives of each other. [1]"),
     ] = 1,
     learning_rate: Annotated[
-        float, typer.Option("--learning-rate", metavar="R", help="Peak of the schedule. [the mode's]")
+        float, typer.Option("--learning-rate", metavar="R", help="Peak learning rate. [by mode]")
     ] = -1.0,
     max_minutes: Annotated[
-        float, typer.Option("--max-minutes", metavar="M", help="Stop after so long, preparation included; 0: no limit.")
+        float, typer.Option("--max-minutes", metavar="M", help="Time limit, preparation included; 0: none.")
     ] = 0.0,
     hold_out: Annotated[
-        float, typer.Option("--hold-out", metavar="SHARE", help="Share of the titles to score on and never train on.")
+        float, typer.Option("--hold-out", metavar="SHARE", help="Share of the titles held out to measure on.")
     ] = 0.1,
     max_left_out: MaxLeftOutOption = -1.0,
     labels: Annotated[
         list[str] | None,
-        typer.Option("--labels", metavar="COLUMN[,COLUMN]", help="Columns to classify by; none: the fitting ones."),
+        typer.Option("--labels", metavar="COLUMN[,COLUMN]", help="Columns for zero-shot labels. [from the data]"),
     ] = None,
     template: Annotated[
         str,
@@ -75,16 +73,15 @@ def adapt(
         ),
     ] = "",
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same machine: same encoders.")] = 0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    compute: Compute,
+    output: Output,
 ) -> None:
-    """Train encoders so that the pictures and words of this catalogue find each other.
+    """Adapt encoders to this catalogue by contrastive training on its pairs of picture and text.
 
-    Reports how well titles that were never trained on find their pictures, and back, before and after. The folder is
-    what --image-model of fit and embed takes. Started again after a kill, the same command goes on where it stopped.
-    On several GPUs, start it with accelerate launch -m or torchrun -m.
+    Reports retrieval between held-out titles and their pictures, before and after. Pass the folder to --image-model of
+    fit and embed. The same command resumes after a kill. On several GPUs, start it with accelerate launch -m or
+    torchrun -m.
 
     Example:
         mmrec adapt data/shop --out adapted/
@@ -116,15 +113,15 @@ def adapt(
         labels=tuple(name.strip() for entry in labels or () for name in entry.split(",") if name.strip()),
         template=template,
         seed=seed,
-        device=device,
-        dtype=dtype,
+        device=compute.device,
+        dtype=compute.dtype,
     )
-    # In a group of processes one speaks for all.
-    speaks = in_main_process(device)
-    output = Output(json=json, quiet=quiet or not speaks)
+    # Of several processes, only the main one prints.
+    prints = in_main_process(compute.device)
+    output = output if prints else Output(json=output.json, quiet=True)
     share = None if max_left_out == -1.0 else max_left_out
     report = finetune_encoders(dataset, out, config, output.progress(), max_left_out=share, note=output.note)
-    if not speaks:
+    if not prints:
         return
     for item_id, message in report.unreadable[:_SHOWN]:
         output.note(f"item {item_id}: {message}")
@@ -141,18 +138,18 @@ def _print(output: Output, report: FinetuningReport) -> None:
     rows = []
     for name, words in DIRECTIONS.items():
         before, after = getattr(report.before, name), getattr(report.after, name)
-        asked = f"{after.queries:,} among {after.candidates:,}"
+        queries = f"{after.queries:,} among {after.candidates:,}"
         rows += [
-            (words, asked, when, found.recall_1, found.recall_5, found.recall_10, f"{found.median_rank:,.1f}")
+            (words, queries, when, found.recall_1, found.recall_5, found.recall_10, f"{found.median_rank:,.1f}")
             for when, found in (("before", before), ("after", after))
         ]
     columns = ("search", "held-out queries", "", "R@1", "R@5", "R@10", "median rank")
-    output.table("Retrieval on titles that were never trained on", columns, rows)
+    output.table("Retrieval on held-out titles", columns, rows)
     old = {label.column: label.accuracy for label in report.before.labels}
     if report.after.labels:
         output.table(
             "Zero-shot labels of held-out pictures",
-            ("column", "labels", "pictures", "always the commonest", "before", "after"),
+            ("column", "labels", "pictures", "majority class", "before", "after"),
             [
                 (label.column, label.labels, label.pictures, label.commonest, old.get(label.column), label.accuracy)
                 for label in report.after.labels

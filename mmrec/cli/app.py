@@ -1,7 +1,7 @@
-"""Puts the commands together into one program, and gives their help text its shape.
+"""Registers the commands of the program, and formats their help texts.
 
-Knows nothing about what the commands do. A command is a function with annotated parameters and a docstring
-that holds an example; its file imports nothing heavy at the top, so that ``mmrec --help`` answers at once.
+Knows nothing about what the commands do. A command is a function with annotated parameters and a docstring with an
+example; its file imports nothing slow at the top, so that ``mmrec --help`` is fast.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from mmrec.cli.tag import tag
 from mmrec.cli.upsert import upsert
 from mmrec.errors import MissingExtraError
 
-_PROVIDERS = {
+_MODULES_OF_EXTRAS = {
     "core": (
         "torch",
         "transformers",
@@ -95,8 +95,8 @@ class Group(NamedTuple):
     """Commands that share their first word.
 
     Attributes:
-        help: What they are for, in one sentence.
-        commands: Each by its second word.
+        help: Their purpose, in one sentence.
+        commands: By their second word.
     """
 
     help: str
@@ -105,18 +105,18 @@ class Group(NamedTuple):
 
 GROUPS = {
     "index": Group(
-        "Look inside the decode index of a bundle.",
+        "Inspect the decode index of a bundle.",
         {"stats": index.stats, "path": index.path, "items": index.items, "verify": index.verify},
     ),
 }
-"""Every group of commands by its word; ``mmrec --help`` lists them after the commands."""
+"""Groups of commands by their first word; ``mmrec --help`` lists them after the commands."""
 
 
 def run(arguments: Sequence[str]) -> None:
     """Run the command that `arguments` name.
 
     Raises:
-        SystemExit: when typer has dealt with the end itself (help, usage errors, interrupts).
+        SystemExit: typer has ended the program itself (help, usage errors, interrupts).
         MmrecError: what the command raised.
     """
     build_app()(list(arguments), prog_name="mmrec")
@@ -137,10 +137,10 @@ def build_app() -> typer.Typer:
 
 
 class _Command(TyperCommand):
-    """A command that says how to give it an id that looks like an option."""
+    """A command whose error about an unknown option explains how to pass an id that begins with a dash."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Like the base's; the message about an option that is not there names the mend."""
+        """Parse the arguments, extending the message about an unknown option."""
         try:
             return super().parse_args(ctx, args)
         except Exception as err:
@@ -175,7 +175,7 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
 ) -> None:
-    """Options before the command; ``--debug`` is acted on by the entry point."""
+    """Options before the command; the entry point handles ``--debug``."""
 
 
 def _version(asked: bool) -> None:
@@ -189,7 +189,7 @@ def _epilog() -> str:
 
 
 def help_text(function: Callable[..., None]) -> str:
-    """A command's docstring as its help: without the sections for programmers, examples kept line by line."""
+    """The help text of a command: its docstring without Args, Raises and Returns; line breaks of examples are kept."""
     paragraphs: list[str] = []
     for paragraph in inspect.cleandoc(function.__doc__ or "").split("\n\n"):
         lines = paragraph.splitlines()
@@ -202,7 +202,7 @@ def help_text(function: Callable[..., None]) -> str:
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """`command`, with the endings that are no error of ours turned into exit statuses."""
+    """`command`, with a closed pipe, an interrupt and a missing module turned into exit statuses."""
 
     @functools.wraps(command)
     def guarded(*args: object, **kwargs: object) -> None:
@@ -210,7 +210,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Python flushes once more at exit; by then nobody reads, so that flush must go nowhere.
+            # Python flushes once more at exit; the pipe is closed, so that flush must go to /dev/null.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         except KeyboardInterrupt:
@@ -218,7 +218,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(130) from None
         except ModuleNotFoundError as err:
             root = (err.name or "").partition(".")[0]
-            for extra, modules in _PROVIDERS.items():
+            for extra, modules in _MODULES_OF_EXTRAS.items():
                 if root in modules:
                     raise MissingExtraError(
                         f"this needs {root}, which is not installed; run: pip install 'mmrec[{extra}]'"

@@ -1,4 +1,4 @@
-"""`mmrec check`: what a dataset folder holds, how it is read, and everything that is wrong with it."""
+"""`mmrec check`: validates a dataset folder, and shows how it is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidDatasetError
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 _SHOWN_PER_KIND = 3
 _SHOWN_CHARS = 30
-_COLUMNS = ("column", "read as", "words", "different", "missing", "examples", "remark")
+_COLUMNS = ("column", "read as", "words", "distinct", "missing", "examples", "remark")
 
 
 def check(
@@ -28,15 +27,15 @@ def check(
         str,
         typer.Option("--problems", metavar="FILE", help="Write every problem, row by row, to a .jsonl or .csv file."),
     ] = "",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    output: Output,
 ) -> None:
-    """Look at a dataset: what is in it, how it is read, which rows are left out, and every problem with how to fix it.
+    """Validate a dataset: its contents, how each column is read, rows that are left out, and problems with their fixes.
 
-    Tables are read and pictures decoded as `mmrec fit` would. Shows how each column is read, and the words of three
-    items as the text encoder gets them. The exit status is 3 when there are errors; warnings alone leave it 0. The
-    last line says which errors make other commands refuse the dataset; the rows of the others are left out, up to a
-    tenth of a table. Problems are counted by kind, with the first few of each; --problems has them all.
+    Tables are read and pictures decoded as by `mmrec fit`. The words of three items are shown as the text encoder gets
+    them. The exit status is 3 if there are errors; warnings alone leave it 0. The last line says which errors make
+    other commands refuse the dataset; rows with other errors are left out, up to a tenth of a table. Problems are
+    counted by kind, with the first few of each; --problems writes all of them.
 
     Example:
         mmrec check data/movielens
@@ -47,37 +46,36 @@ def check(
     from mmrec.data.problem_file import ProblemFile
     from mmrec.data.problems import fatal_groups
 
-    out = Output(json=json, quiet=quiet)
     with ExitStack() as stack:
         file = stack.enter_context(ProblemFile(Path(problems))) if problems else None
-        report = check_dataset(dataset, out.progress(), every=file.write if file is not None else None)
+        report = check_dataset(dataset, output.progress(), every=file.write if file is not None else None)
     if file is not None:
-        out.note(f"wrote {file.written:,} problems to {problems}")
-    out.data(
+        output.note(f"wrote {file.written:,} problems to {problems}")
+    output.data(
         {name: getattr(report, name) for name in report.__dataclass_fields__}
         | {"errors": report.errors, "warnings": report.warnings, "refused_for": _kinds(fatal_groups(report.problems))}
     )
-    out.table(report.dataset, ("what", "value"), _figures(report))
+    output.table(report.dataset, ("what", "value"), _figures(report))
     if report.tables:
-        out.table("What becomes of the rows", ("file", "rows are", "rows", "share"), _rows(report))
+        output.table("How the rows are used", ("file", "use", "rows", "share"), _rows(report))
     if report.event_columns:
-        out.table(
-            "How the events are read", ("column", "reading"), [(use.column, use.words) for use in report.event_columns]
+        output.table(
+            "How the events are read", ("column", "read as"), [(use.column, use.words) for use in report.event_columns]
         )
     if report.columns:
-        out.table("How the columns of the items are read", _COLUMNS, _columns(report))
+        output.table("How the columns of the items are read", _COLUMNS, _columns(report))
     if report.words:
-        out.table("Words of three items", ("item", "words"), [(entry.item_id, entry.text) for entry in report.words])
+        output.table("Words of three items", ("item", "words"), [(entry.item_id, entry.text) for entry in report.words])
     if report.problems:
-        out.table("Problems", ("severity", "rows", "where", "problem"), _problems(report))
+        output.table("Problems", ("severity", "rows", "where", "problem"), _problems(report))
     if report.errors:
         refused_for = ", ".join(_kinds(fatal_groups(report.problems)))
         raise InvalidDatasetError(
             f"{report.errors:,} {'error' if report.errors == 1 else 'errors'} in the dataset {dataset!r}"
-            + (f"; other commands refuse it until these are mended: {refused_for}" if refused_for else "")
+            + (f"; other commands refuse it until these are fixed: {refused_for}" if refused_for else "")
         )
     warnings = f", {report.warnings:,} {'warning' if report.warnings == 1 else 'warnings'}"
-    out.note("no errors" + (warnings if report.warnings else ""))
+    output.note("no errors" + (warnings if report.warnings else ""))
 
 
 def _kinds(groups: Iterable[ProblemGroup]) -> list[str]:
@@ -135,7 +133,7 @@ def _rows(report: CheckReport) -> list[tuple[str, str, str, str]]:
     for table in report.tables:
         entries = [("used", table.used)]
         entries += [(f"left out: {kind}", count) for kind, count in table.left_out.items()]
-        entries += [(f"set aside: {kind}", count) for kind, count in table.set_aside.items()]
+        entries += [(f"excluded: {kind}", count) for kind, count in table.set_aside.items()]
         rows += [
             (table.file, words, f"{count:,}", f"{count / table.rows:.1%}" if table.rows else "-")
             for words, count in entries
@@ -144,7 +142,7 @@ def _rows(report: CheckReport) -> list[tuple[str, str, str, str]]:
 
 
 def _problems(report: CheckReport) -> list[tuple[str, str, str, str]]:
-    """The first problems of each kind, errors before warnings, and what is known of the kind."""
+    """The first problems of each kind, errors before warnings."""
     rows = []
     for group in sorted(report.problems, key=lambda group: group.severity):
         rows += _group_rows(group, report.dataset)
@@ -162,9 +160,7 @@ def _group_rows(group: ProblemGroup, dataset: str) -> list[tuple[str, str, str, 
         place = problem.file or dataset
         rows.append((head[0], head[1], f"{place}:{problem.row}" if problem.row else place, problem.message))
     if group.count > len(examples):
-        rows.append(
-            ("", "", "", f"and {group.count - len(examples):,} more of this kind; --problems FILE has them all")
-        )
+        rows.append(("", "", "", f"and {group.count - len(examples):,} more of this kind; --problems FILE writes all"))
     if group.hint:
         rows.append(("", "", "", f"hint: {group.hint}"))
     return rows

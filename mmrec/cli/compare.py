@@ -1,4 +1,4 @@
-"""`mmrec compare`: bundles side by side on the same questions."""
+"""`mmrec compare`: metrics of several bundles on the same held-out events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.evaluation_options import CutoffsOption, ReportOption, SplitOption, read_cutoffs
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 
 
@@ -25,15 +25,14 @@ def compare(
     split: SplitOption = "",
     cutoffs: CutoffsOption = "",
     report: ReportOption = "",
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    compute: Compute,
+    output: Output,
 ) -> None:
-    """Put the same questions to several bundles and test whether their answers differ in quality.
+    """Evaluate several bundles on the same held-out events, and test whether their metrics differ.
 
-    Every bundle is tested against the best floor, and every later bundle against every earlier one. The tests are
-    paired by question, and corrected for their number after Holm.
+    Every bundle is tested against the best floor (baseline), and every later bundle against every earlier one. The
+    tests are paired by user, with Holm's correction for multiple tests.
 
     Example:
         mmrec compare bundle-a/ bundle-b/
@@ -43,14 +42,13 @@ def compare(
     from mmrec.training import EvaluationSettings, compare_bundles
     from mmrec.training.reports import prepare_report, report_comparison
 
-    output = Output(json=json, quiet=quiet)
     lengths = read_cutoffs(cutoffs)
     if report:
         prepare_report(report)
     result = compare_bundles(
         bundles,
         dataset or None,
-        EvaluationSettings(split, lengths, device=device, dtype=dtype),
+        EvaluationSettings(split, lengths, device=compute.device, dtype=compute.dtype),
         ranker=ranker,
         progress=output.progress(),
         note=output.note,

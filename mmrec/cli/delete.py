@@ -1,4 +1,4 @@
-"""`mmrec delete`: items out of the catalogue of a running server."""
+"""`mmrec delete`: removes items from the catalogue of a running server."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def delete(
     *,
     options: Annotated[DeleteOptions, RequestFlags(DeleteRequest)],
     connection: Connection,
-    sink: Output,
+    output: Output,
 ) -> None:
-    """Remove items from a running server's catalogue; none of them is shown again when this returns.
+    """Remove items from a running server's catalogue; once this returns, they are not recommended or found any more.
 
-    Histories that hold them stay. An id that is not there is told, and the others are removed.
+    They stay in histories. Unknown ids are reported, and the others are removed.
 
     Example:
         mmrec delete p0017 p0018 --server localhost:50051
@@ -46,8 +46,8 @@ def delete(
     if len(errors) == len(entries):
         raise errors[0]
     for error in errors:
-        sink.note(error.message)
-    sink.data(found if len(item_ids) <= MAX_BATCH else {"entries": entries, "versions": found.versions})
+        output.note(error.message)
+    output.data(found if len(item_ids) <= MAX_BATCH else {"entries": entries, "versions": found.versions})
     rows = [
         (
             "items that would be removed" if options["validate_only"] else "items removed",
@@ -56,4 +56,4 @@ def delete(
         ("items refused", f"{len(errors):,}"),
         ("catalogue version", found.versions.catalogue),
     ]
-    sink.table("", ("what", "value"), rows)
+    output.table("", ("what", "value"), rows)

@@ -1,5 +1,4 @@
-"""`mmrec demo`: the whole way on a catalogue of the project's own, from drawing it to asking a real
-server."""
+"""`mmrec demo`: an end-to-end run on a generated catalogue: dataset, fit, server, requests."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 
 if TYPE_CHECKING:
@@ -20,26 +19,23 @@ if TYPE_CHECKING:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where everything is written.")] = Path(
-        "demo-output"
-    ),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder.")] = Path("demo-output"),
     items: Annotated[int, typer.Option("--items", metavar="N", help="Products to draw, 50 or more.")] = 480,
     users: Annotated[int, typer.Option("--users", metavar="N", help="Customers, 20 or more.")] = 400,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Source of everything drawn.")] = 7,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the server up until Ctrl-C.")] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the generated catalogue.")] = 7,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the server running until Ctrl-C.")] = False,
     port: Annotated[
         int | None,
         typer.Option("--port", metavar="N", help="0 takes any free port; unset: 50051 with --keep, else 0."),
     ] = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    compute: Compute,
+    output: Output,
 ) -> None:
-    """Draw a catalogue, learn from it, serve it, and show what is recommended.
+    """Generate a catalogue, train on it, serve it, and show recommendations.
 
-    Customers of the demonstration like a colour, which is seen in the pictures only, and an occasion, which
-    is said in the words only. Writes DIR/dataset, DIR/bundle, DIR/contact-sheet.png and DIR/server.log.
+    Each customer of the demonstration prefers a colour, which only the pictures show, and an occasion, which only the
+    words mention. Writes DIR/dataset, DIR/bundle, DIR/contact-sheet.png and DIR/server.log.
 
     Example:
         mmrec demo
@@ -59,17 +55,16 @@ def demo(
 
     if users < 20:
         raise InvalidArgumentError(f"users is {users}; the demonstration needs 20 or more", field="users")
-    screen = Output(json=json, quiet=quiet)
-    progress = screen.progress()
+    progress = output.progress()
     folder, bundle, sheet = out / "dataset", out / "bundle", out / "contact-sheet.png"
     truth = write_demo_dataset(folder, items=items, users=users, seed=seed, progress=progress)
     dataset = read_dataset(folder)
-    result = _fit(folder, bundle, device, dtype, screen)
+    result = _fit(folder, bundle, compute, output)
 
     if port is None:
         port = 50051 if keep else 0
-    with running_server(bundle, out / "server.log", port=port, device=device, dtype=dtype) as server:
-        screen.note(f"the server is up at {server.address}; asking it over gRPC")
+    with running_server(bundle, out / "server.log", port=port, device=compute.device, dtype=compute.dtype) as server:
+        output.note(f"the server is running at {server.address}; sending gRPC requests")
         with Client(server.address, timeout=60) as client:
             visits = ask_for_customers(client, dataset, truth)
             matching = measure_matching(client, dataset, truth)
@@ -79,9 +74,9 @@ def demo(
             header="mmrec: what customers bought, and what comes next",
         )
         for visit in visits:
-            _print_visit(screen, visit, dataset, truth)
-        print_evaluation(screen, result.evaluation)
-        screen.table(
+            _print_visit(output, visit, dataset, truth)
+        print_evaluation(output, result.evaluation)
+        output.table(
             f"Do the first {matching.first} recommendations have both the colour and the occasion? "
             f"({matching.customers} customers)",
             ["", "share that has both"],
@@ -90,7 +85,7 @@ def demo(
                 ["picked at random", f"{matching.chance:.0%}"],
             ],
         )
-        screen.data(
+        output.data(
             {
                 **result.evaluation.as_json(),
                 "customers": visits,
@@ -102,37 +97,37 @@ def demo(
                 "seconds": result.seconds,
             }
         )
-        screen.note(f"contact sheet with the pictures: {sheet}")
+        output.note(f"contact sheet with the pictures: {sheet}")
         if keep:
-            screen.note(
-                f"the server stays up at {server.address} (process {server.pid}); try\n"
+            output.note(
+                f"the server keeps running at {server.address} (process {server.pid}); try\n"
                 f'  mmrec search --server {server.address} --text "a mug for the campfire"\n'
                 "Ctrl-C here stops it"
             )
             _wait_for_interrupt()
-    screen.note("the server is stopped")
+    output.note("the server is stopped")
 
 
-def _fit(dataset: Path, bundle: Path, device: str, dtype: str, screen: Output) -> FitResult:
-    """A bundle, its figures, and the same with the pictures alone and with the words alone."""
+def _fit(dataset: Path, bundle: Path, compute: Compute, output: Output) -> FitResult:
+    """Fit a bundle, and measure it also with pictures alone and with words alone."""
     from mmrec.generator.config import TrainingConfig
     from mmrec.training import FitConfig, fit_dataset
     from mmrec_encoders.fusion_training import FusionConfig
     from mmrec_encoders.small_clip_training import SmallClipConfig
 
-    # A few hundred products and a few thousand purchases, learnt three times over: many small steps in few passes.
+    # A few hundred products and a few thousand purchases, trained on three times: small batches, few epochs.
     config = FitConfig(
-        device=device,
-        dtype=dtype,
+        device=compute.device,
+        dtype=compute.dtype,
         compare_modalities=True,
         small_clip=SmallClipConfig(epochs=24),
         fusion=FusionConfig(steps=120, batch_size=128),
         training=TrainingConfig(epochs=16, patience=4, batch_positions=384, warmup_steps=20, learning_rate=2e-3),
     )
-    return fit_dataset(dataset, bundle, config, screen.progress())
+    return fit_dataset(dataset, bundle, config, output.progress())
 
 
-def _print_visit(screen: Output, visit: Visit, dataset: Dataset, truth: DemoTruth) -> None:
+def _print_visit(output: Output, visit: Visit, dataset: Dataset, truth: DemoTruth) -> None:
     """One customer's purchases and recommendations, with what their pictures show."""
 
     def line(place: str, item_id: str, last: str) -> list[str]:
@@ -146,7 +141,7 @@ def _print_visit(screen: Output, visit: Visit, dataset: Dataset, truth: DemoTrut
         line(f"recommended {rank}", item_id, "really bought next" if item_id == visit.actual else "")
         for rank, item_id in enumerate(visit.recommended, start=1)
     ]
-    screen.table(
+    output.table(
         f"Customer {visit.user_id} likes {visit.taste.colour} and {visit.taste.occasion}",
         ["", "product", "its picture shows", "has both", ""],
         [*bought, *offered],
@@ -154,7 +149,7 @@ def _print_visit(screen: Output, visit: Visit, dataset: Dataset, truth: DemoTrut
 
 
 def _wait_for_interrupt() -> None:
-    """Return on Ctrl-C."""
+
     try:
         signal.pause()
     except KeyboardInterrupt:

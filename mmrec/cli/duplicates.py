@@ -1,4 +1,4 @@
-"""`mmrec duplicates`: things that are in the catalogue twice."""
+"""`mmrec duplicates`: groups of catalogue items that are the same product."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmrec.sdk.options import DuplicatesOptions
 
 _FLAGS = {
     "min_similarity": Flag(read=lambda least: least or None),
-    "modality": Flag(help="What must be alike; fused: either of the two."),
+    "modality": Flag(help="What must be similar; fused: either of the two."),
     "page_size": Flag("--groups", "N", "How many groups."),
 }
 
@@ -30,13 +30,13 @@ def duplicates(
     options: Annotated[DuplicatesOptions, RequestFlags(DuplicatesRequest, flags=_FLAGS)],
     connection: Annotated[Connection, Defaults({"timeout": 60.0})],
     compute: Compute,
-    out: Output,
+    output: Output,
 ) -> None:
-    """List groups of items that are the same thing: near-identical pictures, near-identical words, or both.
+    """List groups of duplicate items: near-identical pictures, near-identical words, or both.
 
-    The similarity is the lowest of the likenesses that hold a group together: the cosine of two pictures, or, where an
-    item has none, the share of words in common. Without --min-similarity the threshold is chosen from the catalogue;
-    stderr says how.
+    A group's similarity is the lowest of the pairs that connect it: the cosine of two pictures, or, where an item has
+    none, the share of words in common. Without --min-similarity the threshold is chosen from the catalogue; stderr says
+    how.
 
     Example:
         mmrec duplicates bundle/ --modality picture
@@ -46,17 +46,17 @@ def duplicates(
         InvalidArgumentError: a flag breaks a rule.
     """
     ids = read_ids(items or [], "--items")
-    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    # Checked before the bundle is loaded.
     DuplicatesRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.duplicates(ids, **options)
     if found.missing_ids:
-        out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
-    out.note(found.explanation)
-    out.data(found)
+        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    output.note(found.explanation)
+    output.data(found)
     rows = [
         (float(group.similarity), group.evidence.value if group.evidence else "", ", ".join(group.item_ids))
         for group in found.groups
     ]
-    title = f"{len(found.groups):,} of {found.total:,} groups of the same thing"
-    out.table(title, ("similarity", "told by", "items"), rows)
+    title = f"{len(found.groups):,} of {found.total:,} groups of duplicates"
+    output.table(title, ("similarity", "evidence", "items"), rows)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 from mmrec.cli.signals import STOPPED
 from mmrec.errors import InvalidArgumentError
@@ -27,10 +27,10 @@ def embed(
     ] = "",
     encoders: Annotated[
         str,
-        typer.Option("--encoders", metavar="FOLDER", help="Use these encoders, such as OUT/_encoders of a run before."),
+        typer.Option("--encoders", metavar="FOLDER", help="Use these encoders, such as OUT/_encoders of a run."),
     ] = "",
     preset: Annotated[
-        str, typer.Option("--preset", metavar="embedded|standard", help="Encoders to start from. [embedded]")
+        str, typer.Option("--preset", metavar="embedded|standard", help="Preset of the encoders. [embedded]")
     ] = "",
     image_model: Annotated[
         str,
@@ -54,26 +54,26 @@ def embed(
     ] = "",
     vectors: Annotated[
         str,
-        typer.Option("--vectors", metavar="fused|image|text", help="Both sides fused, or one frozen side alone."),
+        typer.Option("--vectors", metavar="fused|image|text", help="Fused, or frozen vectors of one modality."),
     ] = "fused",
     dimension: Annotated[
-        int, typer.Option("--dimension", metavar="64|128|256", help="Length of a vector; 0: all of it.")
+        int, typer.Option("--dimension", metavar="64|128|256", help="Length of a vector; 0: full length.")
     ] = 0,
     store: Annotated[
         str, typer.Option("--store", metavar="float32|float16", help="Number format in the files.")
     ] = "float32",
     shard_rows: Annotated[
-        int, typer.Option("--shard-rows", metavar="N", help="Rows per file; a kill costs one file at most.")
+        int, typer.Option("--shard-rows", metavar="N", help="Rows per file; at most one file is lost by a kill.")
     ] = 4096,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", help="Processes that decode pictures; -1: as suits the machine.")
+        int, typer.Option("--workers", metavar="N", help="Processes that decode pictures; -1: by number of cores.")
     ] = -1,
     cache: Annotated[
         str,
-        typer.Option("--cache", metavar="FOLDER", help="Vectors computed before. [OUT/.cache]"),
+        typer.Option("--cache", metavar="FOLDER", help="Vector cache. [OUT/.cache]"),
     ] = "",
     fetch_urls: Annotated[
-        bool, typer.Option("--fetch-urls", help="Fetch pictures that are URLs, from --allow-host only.")
+        bool, typer.Option("--fetch-urls", help="Fetch pictures given as URLs, from --allow-host only.")
     ] = False,
     allow_host: Annotated[
         list[str] | None,
@@ -82,7 +82,7 @@ def embed(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what another job wrote to the folder.")
+        bool, typer.Option("--overwrite", help="Replace the output of another job in the folder.")
     ] = False,
     engine: Annotated[
         str, typer.Option("--engine", metavar="local|ray", help="This machine, or Ray Data on a cluster.")
@@ -91,25 +91,25 @@ def embed(
         str, typer.Option("--ray-address", metavar="ADDRESS", help="Ray cluster; none: one on this machine.")
     ] = "",
     compile: Annotated[
-        bool, typer.Option("--compile", help="Compile the models first; pays for large catalogues on a GPU.")
+        bool, typer.Option("--compile", help="Compile the models first; worthwhile for large catalogues on a GPU.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of training.")] = 0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    compute: Compute,
+    output: Output,
 ) -> None:
-    """Turn every item into one vector made of its picture and its words.
+    """Compute one vector per item from its picture and its text.
 
-    Without --bundle or --encoders, encoders are trained on the dataset first: pictures and words of the same item
-    agree, and so do items that follow each other in the events. They are kept in the folder.
+    Without --bundle or --encoders, encoders are trained on the dataset first: picture and text of one item get similar
+    vectors, and so do items that follow each other in the events. The encoders are kept in the folder.
 
-    Words are those of the bundle or the encoders, or --template, or what dataset.toml says, or title, description and
-    the columns that are words: by the items trained on, or else by the first 10,000. Later runs keep to it.
+    The text of an item is made as in the bundle or the encoders, or by --template, or by dataset.toml, or of title,
+    description and the columns that are words: chosen from the items trained on, or else from the first 10,000. Later
+    runs use the same columns.
 
-    Each picture and text is computed once. A run that was killed goes on when the same command is given again, and
-    tomorrow's run computes what has changed since. On SIGTERM the shard in work is finished first. What cannot be
-    used is in _dead-letter.jsonl with the reason, and the rest goes on.
+    Each distinct picture and text is encoded once. The same command resumes after a kill, and a later run encodes only
+    what has changed. On SIGTERM the current shard is finished first. Rows and pictures that cannot be used are listed
+    with the reason in _dead-letter.jsonl.
 
     Example:
         mmrec embed shop/ --out vectors/
@@ -142,7 +142,6 @@ def embed(
             f"--allow-host is {allow_host[0]!r}, but nothing is fetched without --fetch-urls; pass it too",
             field="allow-host",
         )
-    sink = Output(json=json, quiet=quiet)
     config = EmbedConfig(
         bundle=Path(bundle) if bundle else None,
         encoders=Path(encoders) if encoders else None,
@@ -160,36 +159,38 @@ def embed(
         overwrite=overwrite,
         engine=engine,
         ray_address=ray_address,
-        device=device,
-        dtype=dtype,
+        device=compute.device,
+        dtype=compute.dtype,
         compile=compile,
         seed=seed,
     )
-    told = "SIGTERM: finishing the shard in work; a second one ends at once"
-    with StopRequest(lambda: sink.note(told)) as stop:
-        summary = embed_dataset(dataset, out, config, sink.progress(), stop=lambda: stop.asked, note=sink.note)
+    stopping = "SIGTERM: finishing the current shard; a second SIGTERM ends at once"
+    with StopRequest(lambda: output.note(stopping)) as stop:
+        summary = embed_dataset(dataset, out, config, output.progress(), stop=lambda: stop.asked, note=output.note)
     for letter in summary.examples[:_SHOWN]:
-        sink.note(f"item {letter.item_id or '?'} (row {letter.row}): {letter.reason}")
+        output.note(f"item {letter.item_id or '?'} (row {letter.row}): {letter.reason}")
     if summary.failed > _SHOWN:
-        sink.note(f"and {summary.failed - _SHOWN:,} more; {out / '_dead-letter.jsonl'} has all of them")
-    sink.note(summary.work)
-    sink.data(summary)
+        output.note(f"and {summary.failed - _SHOWN:,} more; {out / '_dead-letter.jsonl'} has all of them")
+    output.note(summary.work)
+    output.data(summary)
     rows = [
         ("folder", str(summary.path)),
         ("rows", f"{summary.rows:,}"),
         ("items with a vector", f"{summary.items:,}"),
         ("with a picture", f"{summary.with_picture:,}"),
         ("with words", f"{summary.with_words:,}"),
-        ("dead letters", f"{summary.failed:,}"),
+        ("dead letters (not usable)", f"{summary.failed:,}"),
         ("vector length", str(summary.dimension)),
         ("shards", f"{summary.shards:,}"),
         ("shards written", f"{summary.shards_written:,}"),
         ("pictures encoded", f"{summary.counts.pictures_encoded:,}"),
         ("texts encoded", f"{summary.counts.texts_encoded:,}"),
     ]
-    sink.table("", ("what", "value"), rows)
+    output.table("", ("what", "value"), rows)
     if not summary.finished:
-        sink.note(f"stopped after {summary.shards:,} shards; to go on, run the same command again:\n  {_command()}")
+        output.note(
+            f"stopped after {summary.shards:,} shards; to continue, run the same command again:\n  {_command()}"
+        )
         raise typer.Exit(STOPPED)
 
 

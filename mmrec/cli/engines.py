@@ -1,20 +1,19 @@
-"""What the commands that ask share: an engine to ask, ids read from a flag, a ranked list to print.
+"""Shared by the commands that send requests: opening an engine, notes about a result, printing a ranked list.
 
-The engine is a bundle loaded into this process or a server; both have the same calls. Knows nothing about how
-either answers.
+An engine is a bundle loaded into this process, or a client of a server; both have the same methods.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption
+from mmrec.cli.options import Compute
 from mmrec.contract.items import Fallback, ScoredItem
 from mmrec.contract.replies import Recommendations, SearchResults
 from mmrec.errors import InvalidArgumentError, NotFoundError
@@ -27,46 +26,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The server to ask or to change: the options of every command that speaks with one."""
+    """A server: options of every command that sends requests to one."""
 
     server: Annotated[
-        str, typer.Option("--server", metavar="HOST:PORT", help="A running `mmrec serve`; in place of a bundle.")
+        str, typer.Option("--server", metavar="HOST:PORT", help="A running `mmrec serve`, instead of a bundle.")
     ] = ""
     token: Annotated[
         str,
-        typer.Option("--token", envvar="MMREC_TOKEN", show_default=False, help="Token for --server, if it wants one."),
+        typer.Option("--token", envvar="MMREC_TOKEN", show_default=False, help="Token for --server, if required."),
     ] = ""
-    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS with --server.")] = False
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS for --server.")] = False
     ca: Annotated[str, typer.Option("--ca", metavar="FILE", help="Trust this authority (PEM); implies --tls.")] = ""
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for --server's answer.")
+        float, typer.Option("--timeout", metavar="SECONDS", help="Timeout of a request to --server.")
     ] = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Compute:
-    """Where and in which number format a bundle that is loaded here computes."""
-
-    device: DeviceOption = "auto"
-    dtype: DtypeOption = "auto"
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
-    """Who answers: a bundle folder loaded into this process, or a server.
+    """Where requests are answered: by a bundle loaded into this process, or by a server.
 
     Attributes:
-        bundle: Bundle folder; empty with a server.
-        connection: The server; none is named in it with a bundle.
-        compute: Where to compute with a bundle.
+        bundle: Bundle folder; empty for a server.
+        connection: The server; its address is empty for a bundle.
+        compute: Device and number format for a bundle.
 
     Raises:
-        InvalidArgumentError: both are named, or neither.
+        InvalidArgumentError: both or neither are given.
     """
 
     bundle: str
     connection: Connection = Connection()
-    compute: Compute = Compute()
+    compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
         server = self.connection.server
@@ -80,11 +71,11 @@ class Place:
 
 @contextmanager
 def open_engine(place: Place) -> Iterator[Client | Recommender]:
-    """Whoever answers, for the length of a `with`.
+    """The engine for a `Place`, as a context manager.
 
     Raises:
         BundleError: the bundle is damaged.
-        DeviceNotAvailableError: the device is not here.
+        DeviceNotAvailableError: this machine does not have the device.
         NotFoundError: the bundle folder or `ca` does not exist.
     """
     if place.connection.server:
@@ -98,10 +89,10 @@ def open_engine(place: Place) -> Iterator[Client | Recommender]:
 
 @contextmanager
 def open_server(connection: Connection) -> Iterator[Client]:
-    """A client of a server, for the length of a `with`.
+    """A client of a server, as a context manager.
 
     Raises:
-        InvalidArgumentError: no server is named.
+        InvalidArgumentError: `connection` has no server.
         NotFoundError: `ca` does not exist.
     """
     if not connection.server:
@@ -119,7 +110,7 @@ def open_server(connection: Connection) -> Iterator[Client]:
 
 
 def holds_dataset(folder: Path) -> bool:
-    """Whether a folder is a dataset rather than a bundle.
+    """Whether a folder is a dataset; False for a bundle.
 
     Raises:
         NotFoundError: there is no such folder, or it is neither.
@@ -137,32 +128,32 @@ def holds_dataset(folder: Path) -> bool:
 
 
 def shown_ids(ids: Sequence[str]) -> str:
-    """Ids for people: those that hold what cannot be seen, or a comma, as they would be written in Python."""
+    """Ids in a message; one with a comma, outer spaces or unprintable characters is shown as a Python literal."""
     return ", ".join(repr(one) if one != one.strip() or "," in one or not one.isprintable() else one for one in ids)
 
 
-def note_fallback(out: Output, found: SearchResults | Recommendations) -> None:
-    """Say on stderr that a list goes beyond its filter."""
+def note_fallback(output: Output, found: SearchResults | Recommendations) -> None:
+    """Note that a list contains items that do not pass its filter."""
     if found.fallback in (Fallback.FILTER_RELAXED, Fallback.POPULARITY_FILTER_RELAXED):
-        out.note("too few items pass the filter: the last ones come from outside it")
+        output.note("too few items pass the filter: the last items do not pass it")
 
 
-def note_nothing_found(out: Output, found: SearchResults, filter: str) -> None:
-    """Say on stderr that a list is empty for its filter, and that = finds no entry of a list."""
+def note_nothing_found(output: Output, found: SearchResults, filter: str) -> None:
+    """Note that no item passes the filter, with a hint if = may have been used instead of : for a list column."""
     if not found.items and filter:
         words = '="' in filter.replace(" ", "")
         hint = '; an entry of a list is found by : and not by =, as in category:"Lamps"' if words else ""
-        out.note(f"no other item passes the filter{hint}")
+        output.note(f"no other item passes the filter{hint}")
 
 
-def print_ranking(out: Output, title: str, items: Sequence[ScoredItem], *, explain: bool = False) -> None:
-    """Print rank, id, title and score of each item, and with `explain` what the score is made of."""
+def print_ranking(output: Output, title: str, items: Sequence[ScoredItem], *, explain: bool = False) -> None:
+    """Print rank, id, title and score of each item, and with `explain` the parts of the score."""
     columns = ["rank", "item", "title", "score", *(["why"] if explain else [])]
     rows = [
         [rank, scored.item_id, scored.title, float(scored.score), *([_why(scored)] if explain else [])]
         for rank, scored in enumerate(items, start=1)
     ]
-    out.table(title, columns, rows)
+    output.table(title, columns, rows)
 
 
 def _why(scored: ScoredItem) -> str:

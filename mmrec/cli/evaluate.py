@@ -1,4 +1,4 @@
-"""`mmrec evaluate`: how well a bundle recommends, beside its floors."""
+"""`mmrec evaluate`: offline metrics of a bundle and of simple baselines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mmrec.cli.evaluation_options import CutoffsOption, ReportOption, SplitOption, read_cutoffs
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 
 
@@ -23,27 +23,26 @@ def evaluate(
         typer.Option(
             "--beam-sample",
             metavar="N",
-            help="Questions to compare the beam with exact ranking on; -1: a quick number.",
+            help="Users for comparing beam search with exact ranking; -1: chosen for speed.",
         ),
     ] = -1,
     report: ReportOption = "",
     save_questions: Annotated[
         str,
-        typer.Option("--save-questions", metavar="FILE", help="Keep every question's result (Parquet) for compare."),
+        typer.Option("--save-questions", metavar="FILE", help="Write each user's result (Parquet) for compare."),
     ] = "",
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    compute: Compute,
+    output: Output,
 ) -> None:
-    """Rank held-out events among all items, with everything the bundle has and with plain counting.
+    """Rank held-out events among all items: the bundle, its parts, and simple baselines.
 
     `fused` is what is served. `generator` is the LLM alone (both heads), `item-head` and `semantic-id-beam` are its
-    heads, `transition-graph`, `lexical` and `content` its other channels. `graph-text`, `item-knn`, `transitions` and
-    `popularity` are floors: counting, no training.
+    heads, `transition-graph`, `lexical` and `content` the other channels. `graph-text`, `item-knn`, `transitions` and
+    `popularity` are the floors: baselines that count and train nothing.
 
-    Intervals are 95% bootstrap intervals over users. The tests against the best floor are paired, and corrected for
-    their number after Holm.
+    Intervals are 95% bootstrap intervals over users. The tests against the best floor are paired, with Holm's
+    correction for multiple tests.
 
     Example:
         mmrec evaluate bundle/
@@ -58,7 +57,6 @@ def evaluate(
     from mmrec.training.saved_ranks import check_writable
     from mmrec.training.saved_ranks import save_questions as save
 
-    output = Output(json=json, quiet=quiet)
     lengths = read_cutoffs(cutoffs)
     if report:
         prepare_report(report)
@@ -67,7 +65,7 @@ def evaluate(
     result = evaluate_bundle(
         bundle,
         dataset or None,
-        EvaluationSettings(split, lengths, None if beam_sample == -1 else beam_sample, device, dtype),
+        EvaluationSettings(split, lengths, None if beam_sample == -1 else beam_sample, compute.device, compute.dtype),
         progress=output.progress(),
         note=output.note,
     )
@@ -84,4 +82,4 @@ def evaluate(
     if result.beam is not None:
         print_beam(output, result.beam)
     elif beam_sample:
-        output.note("the catalogue is too large to check the beam in passing; --beam-sample N checks it on N questions")
+        output.note("the beam was not checked, as the catalogue is large; --beam-sample N checks it on N users")

@@ -1,4 +1,4 @@
-"""What `mmrec evaluate` and `mmrec compare` share: options, and how their values are read."""
+"""Options of both `mmrec evaluate` and `mmrec compare`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmrec.errors import InvalidArgumentError
 SplitOption = Annotated[
     str,
     typer.Option(
-        "--split", metavar="leave-one-out|time", help="Which events are asked for; left out: as the bundle was fitted."
+        "--split", metavar="leave-one-out|time", help="Which events are held out; left out: as the bundle was fitted."
     ),
 ]
 CutoffsOption = Annotated[
@@ -27,7 +27,7 @@ def read_cutoffs(text: str) -> tuple[int, ...] | None:
     """``"5,10"`` as numbers; None for an empty text.
 
     Raises:
-        InvalidArgumentError: a part is no whole number.
+        InvalidArgumentError: a part is not an integer.
     """
     if not text:
         return None

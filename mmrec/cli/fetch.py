@@ -1,4 +1,4 @@
-"""`mmrec fetch`: pictures that items name by URL into the dataset folder."""
+"""`mmrec fetch`: downloads pictures given as URLs into the dataset folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 
 
@@ -21,28 +20,28 @@ def fetch(
     ] = None,
     port: Annotated[
         list[int] | None,
-        typer.Option("--port", metavar="N", help="A port that may be asked. Repeatable. [80 and 443]"),
+        typer.Option("--port", metavar="N", help="An allowed port. Repeatable. [80 and 443]"),
     ] = None,
     network: Annotated[
         list[str] | None,
         typer.Option(
             "--network",
             metavar="NETWORK",
-            help="A network that is not public and may be asked: 10.1.2.0/24. Repeatable.",
+            help="An allowed network that is not public: 10.1.2.0/24. Repeatable.",
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="For one picture.")] = 20.0,
-    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Pictures at the same time, 1 to 64.")] = 8,
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Timeout for one picture.")] = 20.0,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Parallel downloads, 1 to 64.")] = 8,
+    *,
+    output: Output,
 ) -> None:
-    """Fetch the pictures that items name by URL into images/, where every other command finds them.
+    """Download pictures that the items table gives as URLs into images/, where every other command finds them.
 
-    Pictures come over http and https, from the named hosts only, at public addresses only unless --network says
-    otherwise, checked again at every redirect, and at most 20 MiB each. The tables stay as they are.
+    Pictures are fetched over http and https, from the named hosts only, at most 20 MiB each, and only from public
+    addresses unless --network allows others; redirects are checked as well. The tables are not changed.
 
-    The same command goes on after a kill, and fetches only what is new after the items were imported again. What is not
-    fetched is in _dead-letter.jsonl with the reason, and is tried again next time.
+    The same command resumes after a kill, and fetches only new pictures after another import. Pictures that could not
+    be fetched are listed with the reason in _dead-letter.jsonl, and are tried again next time.
 
     Example:
         mmrec fetch shop/ --hosts cdn.shopify.com
@@ -63,19 +62,18 @@ def fetch(
         allow_addresses=tuple(network or ()),
         timeout_s=timeout,
     )
-    sink = Output(json=json, quiet=quiet)
-    done = fetch_pictures(dataset, PictureFetcher(config), sink.progress(), threads=workers)
+    done = fetch_pictures(dataset, PictureFetcher(config), output.progress(), threads=workers)
     for failure in done.examples:
-        sink.note(f"item {failure.item_id}: {failure.reason}")
+        output.note(f"item {failure.item_id}: {failure.reason}")
     if done.failed > len(done.examples):
-        sink.note(f"and {done.failed - len(done.examples):,} more; {dataset / DEAD_LETTERS} has all of them")
-    sink.data(done)
+        output.note(f"and {done.failed - len(done.examples):,} more; {dataset / DEAD_LETTERS} has all of them")
+    output.data(done)
     rows = [
         ("dataset", str(done.dataset)),
-        ("pictures named by URL", f"{done.urls:,}"),
+        ("distinct URLs", f"{done.urls:,}"),
         ("fetched", f"{done.fetched:,}"),
-        ("there before", f"{done.found:,}"),
+        ("already there", f"{done.found:,}"),
         ("failed", f"{done.failed:,}"),
-        ("items that name one", f"{done.items:,}"),
+        ("items with a URL", f"{done.items:,}"),
     ]
-    sink.table("", ("what", "value"), rows)
+    output.table("", ("what", "value"), rows)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, MaxLeftOutOption, QuietFlag
+from mmrec.cli.options import Compute, MaxLeftOutOption
 from mmrec.cli.output import Output
 
 
@@ -26,7 +26,7 @@ def fit(
         typer.Option(
             "--min-rating",
             metavar="R",
-            help="Lower rated events count as negative; 0: all are positive; default: by dataset.toml or the scale.",
+            help="Events rated lower are negative; 0: all are positive; default: by dataset.toml or the rating scale.",
             show_default=False,
         ),
     ] = None,
@@ -39,12 +39,12 @@ def fit(
     language_model: Annotated[
         str,
         typer.Option(
-            "--language-model", metavar="MODEL", help="A pretrained LLM, by hub id or folder, trained by LoRA."
+            "--language-model", metavar="MODEL", help="A pretrained LLM, by hub id or folder, fine-tuned by LoRA."
         ),
     ] = "",
     encoders_from: Annotated[
         str,
-        typer.Option("--encoders-from", metavar="BUNDLE", help="Take this bundle's encoders instead of training any."),
+        typer.Option("--encoders-from", metavar="BUNDLE", help="Use this bundle's encoders instead of training any."),
     ] = "",
     template: Annotated[
         str,
@@ -59,15 +59,15 @@ def fit(
         typer.Option(
             "--tokenizer",
             metavar="residual-kmeans|rq-vae|opq|random|sequential|collaborative",
-            help="How semantic IDs are made; with the last three, new items have none.",
+            help="How semantic IDs are made; with the last three, new items get none.",
         ),
     ] = "residual-kmeans",
     max_history: Annotated[
-        int, typer.Option("--max-history", metavar="N", help="Most recent items that the LLM reads.")
+        int, typer.Option("--max-history", metavar="N", help="Number of most recent items that the LLM reads.")
     ] = 50,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Most epochs of the LLM; 0: the preset's.")] = 0,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Epochs of the LLM at most; 0: by preset.")] = 0,
     max_minutes: Annotated[
-        float, typer.Option("--max-minutes", metavar="M", help="Stop training the LLM after so long; 0: no limit.")
+        float, typer.Option("--max-minutes", metavar="M", help="Time limit for training the LLM; 0: none.")
     ] = 0.0,
     log_dir: Annotated[
         str, typer.Option("--log-dir", metavar="FOLDER", help="Write training curves for TensorBoard there.")
@@ -77,18 +77,18 @@ def fit(
         typer.Option("--compare-modalities", help="Also fit with pictures alone and words alone, for the metrics."),
     ] = False,
     split: Annotated[
-        str, typer.Option("--split", metavar="leave-one-out|time", help="Which events are held out to measure with.")
+        str, typer.Option("--split", metavar="leave-one-out|time", help="Which events are held out for evaluation.")
     ] = "leave-one-out",
     relabel_ids: Annotated[
         bool,
-        typer.Option("--relabel-ids", help="Random item ids in a random order, to measure with and not to serve."),
+        typer.Option("--relabel-ids", help="Random item ids in random order; for experiments only."),
     ] = False,
     holds_changes: Annotated[
         int,
         typer.Option(
             "--holds-changes",
             metavar="N",
-            help="The dataset holds a live catalogue's changes up to N; `mmrec serve --store` replays later ones.",
+            help="The dataset includes a live catalogue's changes up to N; `mmrec serve --store` replays later ones.",
             show_default=False,
         ),
     ] = -1,
@@ -97,24 +97,23 @@ def fit(
         typer.Option(
             "--cache",
             metavar="FOLDER",
-            help="Vectors computed before, by fits and by mmrec embed. [BUNDLE/.fit/cache]",
+            help="Vector cache, shared by fits and by mmrec embed. [BUNDLE/.fit/cache]",
             show_default=False,
         ),
     ] = "",
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start every stage anew, whatever earlier fits have left in the folder.")
+        bool, typer.Option("--fresh", help="Run every stage again, ignoring results of earlier fits.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same machine: same bundle.")] = 0,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    compute: Compute,
+    output: Output,
 ) -> None:
     """Embed, fuse, quantise, train, evaluate, and publish a bundle.
 
-    Started again after a kill, the same command goes on where it stopped. The bundle is published whole or not at all.
-    Vectors of pictures and words are cached by content: another fit into the folder, or with the same --cache, encodes
-    only what has changed. On several GPUs, start it with accelerate launch -m or torchrun -m.
+    The same command resumes after a kill. The bundle is published as a whole or not at all. Vectors of pictures and
+    texts are cached by content: another fit into the folder, or with the same --cache, encodes only what has changed.
+    On several GPUs, start it with accelerate launch -m or torchrun -m.
 
     Example:
         mmrec fit data/shop --out bundle/
@@ -144,15 +143,15 @@ def fit(
         relabel_ids=relabel_ids,
         compare_modalities=compare_modalities,
         seed=seed,
-        device=device,
-        dtype=dtype,
+        device=compute.device,
+        dtype=compute.dtype,
         tokenizer=replace(config.tokenizer, kind=tokenizer),  # type: ignore[arg-type]  # checked by TokenizerConfig
         generator=replace(config.generator, max_history=max_history),
         training=training,
     )
-    # In a group of processes one speaks for all.
-    speaks = in_main_process(device)
-    output = Output(json=json, quiet=quiet or not speaks)
+    # Of several processes, only the main one prints.
+    prints = in_main_process(compute.device)
+    output = output if prints else Output(json=output.json, quiet=True)
     run = FitRun(
         cache=Path(cache) if cache else None,
         log_dir=Path(log_dir) if log_dir else None,
@@ -167,14 +166,14 @@ def fit(
         run=run,
         note=output.note,
     )
-    if not speaks:
+    if not prints:
         return
     if result.unreadable:
         output.note(f"{result.unreadable} pictures could not be read; `mmrec check {dataset}` names them")
     if result.bare:
         output.note(
-            f"{result.bare:,} items have neither words nor a picture that can be read: they are recommended by what "
-            "customers did alone, and neither search nor similar items list them"
+            f"{result.bare:,} items have neither words nor a readable picture: they are recommended from events alone, "
+            "and search and similar items do not return them"
         )
     output.data(
         {
@@ -190,7 +189,7 @@ def fit(
     )
     print_evaluation(output, result.evaluation)
     output.table(
-        f"Semantic IDs: {result.tokens.collision_share:.1%} of items share their codes with another",
+        f"Semantic IDs: {result.tokens.collision_share:.1%} of items share their codes with another item",
         result.tokens.columns,
         result.tokens.rows,
     )

@@ -1,4 +1,4 @@
-"""Lists of ids in one flag: commas separate, double quotes protect a comma inside an id."""
+"""Reads a list of ids from a flag: separated by commas; an id with a comma is in double quotes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from mmrec.errors import InvalidArgumentError
 
 
 def read_ids(values: Sequence[str], flag: str) -> list[str]:
-    """The ids in a flag that may be repeated: commas separate, double quotes protect a comma inside an id.
+    """The ids of a flag that may be repeated.
 
-    Every other character belongs to the id, spaces at its ends too.
+    Ids are separated by commas; an id with a comma is in double quotes. Every other character is part of the id,
+    including outer spaces.
 
     Args:
-        values: What each use of the flag was given, e.g. ``["1,2", '"red, large",7']``.
-        flag: The flag's name, for the message.
+        values: The value of each use of the flag, e.g. ``["1,2", '"red, large",7']``.
+        flag: Name of the flag, for error messages.
 
     Raises:
         InvalidArgumentError: an id is empty, or a double quote is not closed.

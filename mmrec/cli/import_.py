@@ -1,4 +1,4 @@
-"""`mmrec import`: a public data format into a dataset folder."""
+"""`mmrec import`: converts a public data set or a shop's export into a dataset folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError
 
@@ -50,7 +49,7 @@ def import_(
         ),
     ] = "",
     items: Annotated[
-        str, typer.Option("--items", metavar="product|variant", help="shopify: what becomes an item. [product]")
+        str, typer.Option("--items", metavar="product|variant", help="shopify: what counts as one item. [product]")
     ] = "",
     keep_unpublished: Annotated[
         bool, typer.Option("--keep-unpublished", help="shopify: keep drafts, archived and unpublished products.")
@@ -60,20 +59,20 @@ def import_(
     ] = "parquet",
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace the tables of a dataset that is there; pictures stay."),
+        typer.Option("--overwrite", help="Replace the tables of an existing dataset; its pictures stay."),
     ] = False,
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    output: Output,
 ) -> None:
-    """Turn a shop's export or a public data set into a dataset folder.
+    """Convert a shop's export or a public data set into a dataset folder.
 
-    Read are Shopify's product export, product feeds for Google Merchant Center (text or XML), MovieLens, Amazon Reviews
-    and RecBole atomic files. The release of MovieLens (100K, 1M, 10M, latest, 20M, 25M, 32M) is recognised by its
-    files. Nothing is downloaded, and the dataset folder appears only when it is whole. Whatever of the source is not in
-    it is told: rows, columns and values, by kind, with numbers and the first example.
+    Formats: Shopify's product export, product feeds for Google Merchant Center (text or XML), MovieLens, Amazon
+    Reviews, and RecBole atomic files. The release of MovieLens (100K, 1M, 10M, latest, 20M, 25M, 32M) is recognised by
+    its files. Nothing is downloaded, and the dataset folder appears only when it is complete. Rows, columns and values
+    that are not imported are reported by kind, with their number and the first example.
 
-    Of a shop, --events says what customers did. An event names its item by id, SKU, bar code, handle or title. E-mail
-    addresses do not get into the dataset: users that are called by one get pseudonyms, which are others in each import.
+    For a shop, --events is the table of events. An event names its item by id, SKU, bar code, handle or title. E-mail
+    addresses are not imported: users with one as their id get pseudonyms, which differ from import to import.
 
     Example:
         mmrec import movielens ml-latest-small.zip --out movielens
@@ -84,12 +83,11 @@ def import_(
     """
     from mmrec.data.table_files import FORMATS
 
-    sink = Output(json=json, quiet=quiet)
     _check_arguments(kind, source, out, reviews, metadata)
     _check_shop_options(kind, events, items, keep_unpublished)
     if table_format not in FORMATS:
         raise InvalidArgumentError(f"--format is {table_format!r}; it must be one of {', '.join(FORMATS)}")
-    folder, progress = Path(out), sink.progress()
+    folder, progress = Path(out), output.progress()
     if kind == "movielens":
         from mmrec.data.importers.movielens import import_movielens
 
@@ -128,17 +126,17 @@ def import_(
         done = import_amazon(
             Path(reviews), Path(metadata), folder, progress, table_format=table_format, overwrite=overwrite
         )
-    sink.data(done)
+    output.data(done)
     rows = [("dataset", str(done.out)), ("items", f"{done.items:,}")]
     rows += [("users", f"{done.users:,}"), ("events", f"{done.events:,}")]
     if done.dropped:
         rows.append(("rows left out", f"{done.dropped:,}"))
-    sink.table("", ("what", "value"), rows)
+    output.table("", ("what", "value"), rows)
     for note in done.notes:
-        sink.note(note)
+        output.note(note)
     if not done.events:
-        sink.note("there are no events; mmrec fit needs them, so import again with --events FILE")
-    sink.note(f"look at it with: mmrec check {done.out}")
+        output.note("there are no events; mmrec fit needs them, so import again with --events FILE")
+    output.note(f"look at it with: mmrec check {done.out}")
 
 
 def _check_arguments(kind: str, source: str, out: str, reviews: str, metadata: str) -> None:

@@ -1,4 +1,4 @@
-"""`mmrec index`: looking inside the decode index of a bundle."""
+"""`mmrec index`: inspects the decode index of a bundle."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import JsonFlag, QuietFlag
 from mmrec.cli.output import Output
 from mmrec.errors import BundleError
 
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder.")]
 
 
-def stats(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = False) -> None:
-    """Say how full the decode index is: nodes and codes of each level, collisions, memory.
+def stats(bundle: BundleArgument, *, output: Output) -> None:
+    """Statistics of the decode index: nodes and codes of each level, collisions, memory.
 
-    Children are the nodes of a level per node of the level above. Items collide when their paths are the same but for
-    the last code, which tells them apart.
+    Children are the nodes of a level per node of the level above. Items collide when their paths differ only in the
+    last code, which makes them unique.
 
     Example:
         mmrec index stats bundle/
     """
     from mmrec.recommender.index_report import index_stats, open_index
 
-    out = Output(json=json, quiet=quiet)
     found = index_stats(open_index(bundle))
-    out.data(found)
+    output.data(found)
     columns = ("level", "nodes", "codes used", "of", "children, mean", "most", "items, mean", "most")
     rows = [
         (
@@ -41,7 +39,7 @@ def stats(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = Fal
         )
         for level in found.levels
     ]
-    out.table("Levels", columns, rows)
+    output.table("Levels", columns, rows)
     figures = [
         ("items", f"{found.items:,}"),
         ("depth", f"{found.depth} codes"),
@@ -50,17 +48,17 @@ def stats(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = Fal
         ("memory", f"{found.memory:,} bytes"),
         ("memory per item", f"{found.memory_per_item:.1f} bytes"),
     ]
-    out.table("The whole", ("what", "value"), figures)
+    output.table("In total", ("what", "value"), figures)
 
 
 def path(
     bundle: BundleArgument,
-    item_ids: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of items.")],
-    beside: Annotated[int, typer.Option("--beside", metavar="N", help="How many neighbours to each side.")] = 3,
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    item_ids: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Item ids.")],
+    beside: Annotated[int, typer.Option("--beside", metavar="N", help="Neighbours shown on each side.")] = 3,
+    *,
+    output: Output,
 ) -> None:
-    """Show the path of an item, and the items beside it in the order of all paths.
+    """Show the path (semantic ID) of an item, and its neighbours in the order of all paths.
 
     Example:
         mmrec index path bundle/ p0001 p0002 --beside 5
@@ -71,29 +69,28 @@ def path(
     """
     from mmrec.recommender.index_report import item_places, open_index
 
-    out = Output(json=json, quiet=quiet)
     found = item_places(open_index(bundle), item_ids, beside)
-    out.data({"items": found})
+    output.data({"items": found})
     for one in found:
         first = one.place - len(one.before)
         rows = [
             (first + step, item.path, item.item_id, item.title)
             for step, item in enumerate((*one.before, one.item, *one.after))
         ]
-        out.table(f"{one.item.item_id}: {one.item.path}", ("place", "path", "item", "title"), rows)
+        output.table(f"{one.item.item_id}: {one.item.path}", ("place", "path", "item", "title"), rows)
 
 
 def items(
     bundle: BundleArgument,
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Paths, or the first codes of them, as in 12/200/7."),
+        typer.Argument(metavar="PATH...", help="Paths or prefixes of paths, as in 12/200/7."),
     ],
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Most items shown per path.")] = 20,
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Items shown per path.")] = 20,
+    *,
+    output: Output,
 ) -> None:
-    """Show the items whose paths begin with given codes, and how many there are.
+    """Show the items whose paths begin with the given codes, and their number.
 
     Example:
         mmrec index items bundle/ 12/200 7 --limit 5
@@ -103,21 +100,20 @@ def items(
     """
     from mmrec.semantic_ids.path_lookup import parse_path
 
-    asked = [parse_path(text) for text in paths]
+    prefixes = [parse_path(text) for text in paths]
 
     from mmrec.recommender.index_report import items_below, open_index
 
-    out = Output(json=json, quiet=quiet)
-    found = items_below(open_index(bundle), asked, limit)
-    out.data({"paths": found})
+    found = items_below(open_index(bundle), prefixes, limit)
+    output.data({"paths": found})
     for one in found:
         shown = "" if len(one.items) == one.total else f", the first {len(one.items):,}"
         title = f"{one.path}: {one.total:,} {'item' if one.total == 1 else 'items'}{shown}"
-        out.table(title, ("path", "item", "title"), [(item.path, item.item_id, item.title) for item in one.items])
+        output.table(title, ("path", "item", "title"), [(item.path, item.item_id, item.title) for item in one.items])
 
 
-def verify(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = False) -> None:
-    """Check that a decode index can be built from the semantic IDs of a bundle, and end with 4 if it cannot.
+def verify(bundle: BundleArgument, *, output: Output) -> None:
+    """Check that a decode index can be built from the semantic IDs of a bundle; the exit status is 4 if not.
 
     The hashes of all files are checked first. Then paths must be unique, and their codes in range.
 
@@ -125,17 +121,17 @@ def verify(bundle: BundleArgument, json: JsonFlag = False, quiet: QuietFlag = Fa
         mmrec index verify bundle/
 
     Raises:
-        BundleError: it is not sound, or the bundle is damaged in another way.
+        BundleError: the index is not valid, or the bundle is damaged in another way.
     """
     from mmrec.recommender.index_report import verify_index
 
-    out = Output(json=json, quiet=quiet)
     found = verify_index(bundle)
-    out.data(found)
+    output.data(found)
     what = f"the decode index of {found.items:,} items with {found.depth} codes each"
     if found.faults:
-        out.table("What is wrong", ("fault",), [(fault,) for fault in found.faults])
+        output.table("What is wrong", ("fault",), [(fault,) for fault in found.faults])
         count = f"{len(found.faults)} {'fault' if len(found.faults) == 1 else 'faults'}"
         raise BundleError(f"{what} has {count}: restore the bundle from its source, or fit again")
-    out.table("", ("what", "value"), [("sound", "yes"), ("items", f"{found.items:,}"), ("codes each", found.depth)])
-    out.note(f"{what} is sound")
+    rows = [("valid", "yes"), ("items", f"{found.items:,}"), ("codes per item", found.depth)]
+    output.table("", ("what", "value"), rows)
+    output.note(f"{what} is valid")

@@ -15,11 +15,11 @@ def info(
     *,
     connection: Connection,
     compute: Compute,
-    out: Output,
+    output: Output,
 ) -> None:
-    """Say what a bundle or a running server holds: sizes, versions, device.
+    """Describe a bundle or a running server: sizes, versions, device.
 
-    A bundle is loaded as `mmrec serve` would load it, so this also tells whether it is whole.
+    A bundle is loaded as by `mmrec serve`, so this also checks that it is complete and undamaged.
 
     Example:
         mmrec info bundle/
@@ -27,7 +27,7 @@ def info(
     """
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.info()
-    out.data(found)
+    output.data(found)
     rows = [
         ("name", found.name),
         ("preset", found.preset),
@@ -41,4 +41,4 @@ def info(
         ("codebook version", found.versions.codebook),
         ("device", found.device),
     ]
-    out.table("", ("what", "value"), rows)
+    output.table("", ("what", "value"), rows)

@@ -29,12 +29,12 @@ def mismatch(
     options: Annotated[MismatchOptions, RequestFlags(MismatchRequest, ("item_fields",), _FLAGS)],
     connection: Annotated[Connection, Defaults({"timeout": 60.0})],
     compute: Compute,
-    out: Output,
+    output: Output,
 ) -> None:
     """List items whose picture and words do not agree, worst first.
 
-    The fit is the share of other pictures under the same words, and of other words for the same picture, that fit
-    worse: 1 for a pair that belongs together, 0.5 for one put together by chance.
+    The fit is the share of other pictures that fit the words worse, and of other words that fit the picture worse:
+    near 1 for a pair that belongs together, 0.5 for a random pair.
 
     Example:
         mmrec mismatch bundle/ --k 20
@@ -44,17 +44,17 @@ def mismatch(
         InvalidArgumentError: a flag breaks a rule.
     """
     ids = read_ids(items or [], "--items")
-    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    # Checked before the bundle is loaded.
     MismatchRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.mismatches(ids, **options)
     if found.missing_ids:
-        out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
-    out.note(found.explanation)
-    out.data(found)
+        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+    output.note(found.explanation)
+    output.data(found)
     rows = [
         (rank, entry.item_id, entry.item.title, float(entry.fit), float(entry.agreement))
         for rank, entry in enumerate(found.items, start=1)
     ]
     title = f"{len(found.items):,} of {found.total:,} items whose picture and words do not agree"
-    out.table(title, ("rank", "item", "title", "fit", "cosine"), rows)
+    output.table(title, ("rank", "item", "title", "fit", "cosine"), rows)

@@ -1,7 +1,7 @@
-"""Options that arrive in a command as one value: a frozen dataclass of options, or the keyword arguments of a request.
+"""Groups of options that a command receives as one argument: a frozen dataclass, or the keyword arguments of a request.
 
-What the options of a request are called, what they default to, their ranges and their help come from the fields of the
-request (`mmrec.contract.requests`). Knows nothing of what commands do.
+Names, defaults, ranges and help texts of a request's options come from the fields of the request
+(`mmrec.contract.requests`). Knows nothing of what commands do.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from mmrec.contract.rules import Choice, FieldRule, Id, Ids, Share, Size, field_
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """How a field is given on the command line, where its name and rule do not say it.
+    """Command-line option of a request's field, where it differs from what the field's name and rule imply.
 
     Attributes:
-        name: Of the option; empty: the field's.
-        metavar: What stands for its value in the help; empty: by the rule.
-        help: Empty: what the field is for.
-        read: Makes the field's value of the text; of a list of texts where the field is a list.
+        name: Name of the option; empty: made from the field's name.
+        metavar: Placeholder of the value in the help; empty: made from the rule.
+        help: Help text; empty: the field's `Doc`.
+        read: Converts the text (the list of texts, for a list field) to the field's value.
     """
 
     name: str = ""
@@ -43,9 +43,9 @@ class RequestFlags:
     """Annotates the keyword arguments of a request, as in ``Annotated[SimilarOptions, RequestFlags(SimilarRequest)]``.
 
     Attributes:
-        request: The dataclass.
-        without: Keyword arguments that are no options.
-        flags: How some of them are given.
+        request: The request dataclass.
+        without: Fields that have no option.
+        flags: Differing options, by field.
     """
 
     request: type
@@ -55,7 +55,7 @@ class RequestFlags:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Annotates a dataclass of options whose defaults are others in a command."""
+    """Annotates a dataclass of options with a command's own defaults, by field."""
 
     values: Mapping[str, Any]
 
@@ -66,7 +66,7 @@ class _Group(NamedTuple):
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with every parameter that stands for a group of options replaced by these options."""
+    """`command` with each parameter that is a group of options replaced by the options."""
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, _Group] = {}
@@ -96,7 +96,7 @@ def _group(hint: Any) -> _Group | None:
         if isinstance(note, RequestFlags):
             return _request_group(kind, note)
     if kind is Output:
-        return _Group(_dataclass_parameters(_Speech, {}), lambda given: Output(**given))
+        return _Group(_dataclass_parameters(_OutputOptions, {}), lambda given: Output(**given))
     if not (isinstance(kind, type) and is_dataclass(kind)):
         return None
     make: Callable[..., Any] = kind
@@ -105,7 +105,7 @@ def _group(hint: Any) -> _Group | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Speech:
+class _OutputOptions:
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr.")] = False
 
@@ -138,7 +138,7 @@ def _request_group(options: type, annotated: RequestFlags) -> _Group:
     parameters, readers = [], {}
     for name in names:
         flag, rule = flags[name], rules[name]
-        kind, default, reader = _taken(hints[name], defaults[name], flag)
+        kind, default, reader = _option_type(hints[name], defaults[name], flag)
         option = typer.Option(
             flag.name,
             *_SHORT.get(flag.name, ()),
@@ -157,8 +157,8 @@ def _flag(name: str, flag: Flag) -> Flag:
     return Flag(flag.name or f"--{name.replace('_', '-')}", flag.metavar, flag.help, flag.read)
 
 
-def _taken(hint: Any, default: Any, flag: Flag) -> tuple[Any, Any, Callable[[Any], Any]]:
-    """What typer reads, its default, and what makes the field's value of it."""
+def _option_type(hint: Any, default: Any, flag: Flag) -> tuple[Any, Any, Callable[[Any], Any]]:
+    """Type of the option, its default, and the conversion to the field's value."""
     if hint is FilterMode:
         return bool, False, lambda relaxed: FilterMode.RELAXED if relaxed else FilterMode.STRICT
     if isinstance(default, Enum):
@@ -181,7 +181,7 @@ def _metavar(name: str, rule: FieldRule) -> str:
 
 
 def _help(doc: str, flags: Mapping[str, Flag]) -> str:
-    """What a field is for, with options in place of fields."""
+    """The help text of a field, with field names replaced by option names."""
     text = re.sub(r"`([^`]+)`", lambda found: flags[found[1]].name if found[1] in flags else found[1], doc)
     text = re.sub(r"^Whether (to )?", "", text).replace("None:", "left out:")
     return text[:1].upper() + text[1:]

@@ -1,25 +1,12 @@
-"""Options that several commands share, so that a flag has one spelling and one help text everywhere."""
+"""Options that several commands share, with one spelling and one help text."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")]
-QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr.")]
-DeviceOption = Annotated[
-    str,
-    typer.Option("--device", metavar="auto|cpu|cuda", help="Where to compute; auto takes a GPU if there is one."),
-]
-DtypeOption = Annotated[
-    str,
-    typer.Option(
-        "--dtype",
-        metavar="auto|float32|bfloat16|float16",
-        help="Number format; auto takes bfloat16 where the hardware multiplies it.",
-    ),
-]
 KOption = Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many items.")]
 MaxLeftOutOption = Annotated[
     float,
@@ -30,3 +17,20 @@ MaxLeftOutOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Where models run, and in which number format."""
+
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda", help="Device; auto uses a GPU if there is one.")
+    ] = "auto"
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            metavar="auto|float32|bfloat16|float16",
+            help="Number format; auto uses bfloat16 where the hardware supports it.",
+        ),
+    ] = "auto"

@@ -1,7 +1,7 @@
-"""The one way a command speaks: data on stdout, everything else on stderr.
+"""Output of one command: data on stdout, everything else on stderr.
 
-Works for one command. Text mode prints tables, JSON mode prints one document, and `quiet` silences the rest.
-Knows nothing about what the commands compute.
+Text mode prints tables, JSON mode prints one document, and `quiet` suppresses notes and progress. Knows nothing about
+what the commands compute.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _WIDEST = 1_000_000
 
 
 class Output:
-    """One sink per command.
+    """Prints the results of one command.
 
     Args:
         json: Print one JSON document on stdout instead of tables.
-        quiet: Say nothing on stderr unless something fails.
+        quiet: Print nothing on stderr except errors.
     """
 
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
@@ -44,8 +44,8 @@ class Output:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table on stdout; nothing in JSON mode.
 
-        A column of numbers is set flush right, floats with four decimals. Into a pipe or file each row goes
-        on one line, however wide.
+        Columns of numbers are right-aligned, floats have four decimals. In a pipe or file each row is one line, however
+        wide.
         """
         if self.json:
             return
@@ -55,7 +55,7 @@ class Output:
             numbers = bool(rows) and all(_is_number(row[i]) for row in cells)
             table.add_column(printable(column), justify="right" if numbers else "left", overflow="fold")
         for row in cells:
-            # Text, not str: what stands in brackets in a title is no markup.
+            # Text, not str: rich would read brackets in a title as markup.
             table.add_row(*(Text(_cell(value)) for value in row))
         console = Console(file=sys.stdout, highlight=False)
         if not console.is_terminal:
@@ -64,24 +64,24 @@ class Output:
         with console.capture() as captured:
             console.print(table)
         lines = [line.rstrip() for line in captured.get().splitlines()]
-        # Printed by hand: the console would turn a closed pipe into an exit status of its own.
+        # Not printed by the console, which would end the program when the pipe is closed.
         print("\n".join([*([""] if self._tables else []), *([printable(title)] if title else []), *lines]))
         self._tables += 1
 
     def data(self, obj: object) -> None:
-        """Print `obj`, put in terms of JSON by `plain`, on stdout; nothing in text mode."""
+        """Print `obj` as JSON (see `plain`) on stdout; nothing in text mode."""
         if not self.json:
             return
         ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
         print(jsonlib.dumps(plain(obj), indent=2, ensure_ascii=ascii_only, allow_nan=False))
 
     def note(self, text: str) -> None:
-        """Print a line for people on stderr; nothing with `quiet`."""
+        """Print a message on stderr; nothing with `quiet`."""
         if not self.quiet:
             print(printable(text, keep="\n\t"), file=sys.stderr, flush=True)
 
     def progress(self) -> Progress:
-        """On stderr: bars with rate and time left on a terminal, else plain lines; silent with `quiet`."""
+        """Progress on stderr: a bar on a terminal, else lines; none with `quiet`."""
         if self.quiet:
             return NO_PROGRESS
         if sys.stderr.isatty():
@@ -90,12 +90,12 @@ class Output:
 
 
 def printable(text: str, keep: str = "") -> str:
-    """`text` without control characters, which could otherwise move the cursor or recolour the terminal."""
+    """`text` with control characters replaced by spaces: they could move the cursor or recolour the terminal."""
     return "".join(c if c in keep or not (c < " " or "\x7f" <= c <= "\x9f") else " " for c in text)
 
 
 def plain(obj: object) -> object:
-    """`obj` in terms of JSON: dataclasses are objects, arrays lists, bytes base64, NaN and infinity null."""
+    """`obj` as JSON values: dataclasses become objects, arrays lists, bytes base64, NaN and infinity null."""
     if obj is None or isinstance(obj, bool | int | str):
         return obj.value if isinstance(obj, Enum) else obj
     if isinstance(obj, float):

@@ -1,6 +1,6 @@
-"""Showing how far long work is, on stderr: a live bar for a terminal, plain lines for a log.
+"""Progress of long work on stderr: a live bar on a terminal, lines in a log.
 
-Both follow `mmrec.runtime.progress.Progress`: one stage at a time. Knows nothing about what is being counted.
+Both implement `mmrec.runtime.progress.Progress`: one stage at a time. Knows nothing about what is being counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _open: set[TerminalProgress] = set()
 
 
 def close_open_bars() -> None:
-    """Give the terminal back, so that an error is printed below the bar and not through it."""
+    """Close all live bars, so that an error message is printed below them."""
     for bar in tuple(_open):
         bar.close()
 
@@ -45,7 +45,7 @@ class TerminalProgress:
         self._started = 0.0
 
     def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
-        """Show a bar for a new stage; one that is still open is closed first."""
+        """Show a bar for a new stage, closing an open one."""
         self.close()
         self._stage, self._started = stage, self._clock()
         self._bars = Bars(
@@ -64,7 +64,7 @@ class TerminalProgress:
         _open.add(self)
 
     def advance(self, n: int = 1) -> None:
-        """`n` more units are done."""
+        """Count `n` more units."""
         if self._bars:
             self._bars.advance(self._task, n)
 
@@ -74,12 +74,12 @@ class TerminalProgress:
             self._bars.update(self._task, figures=text)
 
     def finish(self, text: str = "") -> None:
-        """Replace the bar by one line that stays."""
+        """Replace the bar by a closing line."""
         self.close()
         self._console.print(Text(_closing_line(self._stage, text, self._clock() - self._started)))
 
     def close(self) -> None:
-        """Take the bar away without a closing line."""
+        """Remove the bar without a closing line."""
         if self._bars:
             self._bars.stop()
             self._bars = None
@@ -107,7 +107,7 @@ class PlainProgress:
         self._print(f"{stage} ..." if total is None else f"{stage}: {_count(total, unit)} ...")
 
     def advance(self, n: int = 1) -> None:
-        """`n` more units are done."""
+        """Count `n` more units."""
         self._done += n
         self._line_when_due()
 
@@ -117,7 +117,7 @@ class PlainProgress:
         self._line_when_due()
 
     def finish(self, text: str = "") -> None:
-        """Print how the stage ended."""
+        """Print the closing line of the stage."""
         self._print(_closing_line(self._stage, text, self._clock() - self._started))
 
     def _line_when_due(self) -> None:

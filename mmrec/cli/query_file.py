@@ -1,4 +1,4 @@
-"""Many searches in one file: a JSON object a line. Knows nothing about who answers them."""
+"""Many searches in one file, one JSON object per line. Knows nothing about how they are answered."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 
 
 def read_queries(path: Path, flags: Mapping[str, object]) -> list[SearchRequest]:
-    """The searches of a file; what a line leaves out is as in the flags.
+    """The searches of a file.
 
     Args:
         path: The file, in UTF-8.
-        flags: Values by name; the names that a line may have.
+        flags: The fields that a line may have, with their default values.
 
     Raises:
-        NotFoundError: it cannot be read, or a picture that it names cannot.
-        InvalidArgumentError: a line is no JSON object, has another name, or breaks a rule; the line is named.
+        NotFoundError: the file, or a picture that it names, cannot be read.
+        InvalidArgumentError: a line is not a JSON object, has an unknown field, or a value breaks a rule; the message
+            names the line.
     """
     try:
-        # Not splitlines: a JSON text may hold other line ends than the one between lines.
+        # Not splitlines: JSON strings may contain U+2028 and other characters that it treats as line ends.
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as err:
         why = getattr(err, "strerror", "it is not UTF-8")
@@ -47,7 +48,7 @@ def read_queries(path: Path, flags: Mapping[str, object]) -> list[SearchRequest]
         except NotFoundError as err:
             raise NotFoundError(f"{where}: {err.message}") from err
     if not requests:
-        raise InvalidArgumentError(f'{path.name} holds no search; write one a line, as in {{"text": "red shoes"}}')
+        raise InvalidArgumentError(f'{path.name} holds no search; write one per line, as in {{"text": "red shoes"}}')
     return requests
 
 
@@ -57,12 +58,13 @@ def _fields(line: str, flags: Mapping[str, object]) -> dict[str, object]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise InvalidArgumentError(f'{line!r:.60} is no JSON object; write one as in {{"text": "red shoes"}}')
+        raise InvalidArgumentError(f'{line!r:.60} is not a JSON object; write one as in {{"text": "red shoes"}}')
     for name, value in fields.items():
         if name not in flags:
             raise InvalidArgumentError(f"{name!r:.60} is none of {', '.join(flags)}", field=str(name))
         if not isinstance(value, str) if isinstance(flags[name], str) else isinstance(value, str):
-            raise InvalidArgumentError(f"{name} is {value!r:.60}, as JSON of another kind than it must be", field=name)
+            kind = "a string" if isinstance(flags[name], str) else "a number, true or false, without quotes"
+            raise InvalidArgumentError(f"{name} is {value!r:.60}; it must be {kind}", field=name)
     return fields
 
 
@@ -82,13 +84,13 @@ def _request(fields: Mapping[str, object], folder: Path) -> SearchRequest:
 
 
 def named(text: str, picture: str, item: str) -> str:
-    """What is searched by, for people."""
+    """A readable description of a query."""
     parts = [f'"{text}"' if text.strip() else "", picture, item and f"item {item}"]
     return " and ".join(filter(None, parts))
 
 
 def print_answers(
-    out: Output, requests: Sequence[SearchRequest], answers: Sequence[SearchResults | MmrecError]
+    output: Output, requests: Sequence[SearchRequest], answers: Sequence[SearchResults | MmrecError]
 ) -> None:
     """Print the answers of many searches, and note those that failed.
 
@@ -99,16 +101,16 @@ def print_answers(
     if len(failed) == len(answers):
         raise failed[0][1]
     for number, error in failed:
-        out.note(f"search {number}: {error.message}")
-    out.data({"results": [{"error": answer} if isinstance(answer, MmrecError) else answer for answer in answers]})
+        output.note(f"search {number}: {error.message}")
+    output.data({"results": [{"error": answer} if isinstance(answer, MmrecError) else answer for answer in answers]})
     rows: list[tuple[object, ...]] = []
     for number, (request, answer) in enumerate(zip(requests, answers, strict=True), start=1):
         if isinstance(answer, MmrecError):
             continue
-        note_fallback(out, answer)
+        note_fallback(output, answer)
         sought = named(request.text, "a picture" if request.image else "", request.item_id)
         rows += [
             (number, sought, rank, scored.item_id, scored.title, float(scored.score))
             for rank, scored in enumerate(answer.items, start=1)
         ]
-    out.table(f"{len(requests):,} searches", ("search", "for", "rank", "item", "title", "score"), rows)
+    output.table(f"{len(requests):,} searches", ("search", "for", "rank", "item", "title", "score"), rows)

@@ -24,7 +24,7 @@ _PROMOTION = re.compile(r"\s*(\d*\.?\d+)?([+-]\d*\.?\d+)?\s+(?=\S)", re.ASCII)
 
 
 def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
-    """What each use of --promote asks for: a share, a boost or both, and a condition."""
+    """Each use of --promote: a share, a boost or both, and a condition."""
     promotions = []
     for value in values:
         found = _PROMOTION.match(value)
@@ -45,8 +45,8 @@ _FLAGS = {
     "promotions": Flag(
         "--promote",
         "'SHARE[+BOOST] CONDITION'",
-        "Give at least this share of the places to items that pass, and add this to their scores; either number may be "
-        "left out. May be repeated.",
+        "Give at least this share of the positions to items that pass, and add this boost to their scores; either "
+        "number may be left out. May be repeated.",
         lambda values: _promotions(values or ()),
     ),
 }
@@ -62,12 +62,12 @@ def recommend(
     options: Annotated[RecommendOptions, RequestFlags(RecommendRequest, ("beam_width",), _FLAGS)],
     connection: Connection,
     compute: Compute,
-    out: Output,
+    output: Output,
 ) -> None:
     """Recommend the next items for a customer.
 
-    Ids that the catalogue does not have are skipped and named on stderr. Where nothing is known of the customer, the
-    most popular items come back, and where no item is left, none do; stderr says which, and why.
+    Ids that the catalogue does not have are skipped and named on stderr. For a customer without known events, the most
+    popular items are returned; stderr says so, and why if the list is empty.
 
     Example:
         mmrec recommend bundle/ --history 1,50,181 --k 5
@@ -80,27 +80,27 @@ def recommend(
     if history is None and not options["user_id"]:
         raise InvalidArgumentError(
             "neither --history nor --user is given; name the customer with one of them or both "
-            "(--history '' recommends to a stranger)"
+            "(--history '' for a new customer)"
         )
     ids = read_ids(history or [], "--history")
-    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    # Checked before the bundle is loaded.
     asked = RecommendRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.recommend(ids, **options)
     if found.missing_ids:
-        out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     if found.fallback in (Fallback.POPULARITY, Fallback.POPULARITY_FILTER_RELAXED):
-        out.note(f"{_nothing_known(asked, found)}: these are the most popular items")
-    note_fallback(out, found)
+        output.note(f"{_nothing_known(asked, found)}: these are the most popular items")
+    note_fallback(output, found)
     if not found.items:
-        out.note(_nothing_left(asked))
-    out.data(found)
+        output.note(_nothing_left(asked))
+    output.data(found)
     title = f"Recommended for user {asked.user_id}" if asked.user_id else "Recommended"
-    print_ranking(out, title, found.items, explain=asked.explain)
+    print_ranking(output, title, found.items, explain=asked.explain)
 
 
 def _nothing_known(asked: RecommendRequest, found: Recommendations) -> str:
-    """Why a list is not the customer's own."""
+    """Why a list is not personalised."""
     reasons = []
     if asked.user_id:
         reasons.append(f"no events of user {asked.user_id!r} are known")

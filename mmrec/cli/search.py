@@ -1,4 +1,4 @@
-"""`mmrec search`: the items nearest to words, to a picture, to an item, or to several of them at once."""
+"""`mmrec search`: the items nearest to a text, a picture, an item, or a combination of them."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def search(
     text: Annotated[str, typer.Option("--text", metavar="WORDS", help="Words to search by.")] = "",
     queries: Annotated[
         str,
-        typer.Option("--queries", metavar="FILE", help="Many searches: a JSON object a line, with these flags' names."),
+        typer.Option("--queries", metavar="FILE", help="Many searches: one JSON object per line, with flags as keys."),
     ] = "",
     *,
     options: Annotated[SearchOptions, RequestFlags(SearchRequest, ("vector", "item_fields"), _FLAGS)],
     connection: Connection,
     compute: Compute,
-    out: Output,
+    output: Output,
 ) -> None:
-    """Search the catalogue by words, by a picture, by an item, or by several of them at once.
+    """Search the catalogue by a text, a picture, an item, or a combination of them.
 
-    The score is the cosine similarity of the fused embeddings, -1 to 1. With --queries every line is a search of its
-    own: it may have text, picture (a path), text_weight, item, item_weight, k, filter, relaxed and modality; what it
-    leaves out is as in the flags. One that fails does not stop the others.
+    The score is the cosine similarity of the fused embeddings, -1 to 1. With --queries, each line is one search with
+    any of text, picture (a path), text_weight, item, item_weight, k, filter, relaxed and modality; the flags give the
+    values of the others. A search that fails does not stop the others.
 
     Example:
         mmrec search bundle/ --text "red shoes" --k 5 --filter 'price < 50'
@@ -66,28 +66,28 @@ def search(
             "relaxed": options["filter_mode"] is FilterMode.RELAXED,
             "modality": options["modality"],
         }
-        _search_all(Path(queries), flags, place, out)
+        _search_all(Path(queries), flags, place, output)
         return
     if not text.strip() and not options["image"] and not options["item_id"]:
         raise InvalidArgumentError(
             "neither --text nor --picture is given, nor --item or --queries; pass at least one of them"
         )
-    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    # Checked before the bundle is loaded.
     asked = SearchRequest(text, **options)  # type: ignore[arg-type]  # the request reads the picture
     picture, options["image"] = str(options["image"] or ""), asked.image
     with open_engine(place) as engine:
         found = engine.search(text, **options)
-    note_fallback(out, found)
-    note_nothing_found(out, found, asked.filter)
-    out.data(found)
-    print_ranking(out, f"Nearest to {named(text, picture, asked.item_id)}", found.items)
+    note_fallback(output, found)
+    note_nothing_found(output, found, asked.filter)
+    output.data(found)
+    print_ranking(output, f"Nearest to {named(text, picture, asked.item_id)}", found.items)
 
 
-def _search_all(path: Path, flags: Mapping[str, object], place: Place, out: Output) -> None:
-    """Every search of a file, in parts that a server takes."""
+def _search_all(path: Path, flags: Mapping[str, object], place: Place, output: Output) -> None:
+    """Run the searches of a file, at most `MAX_BATCH` per request."""
     requests = read_queries(path, flags)
     answers: list[SearchResults | MmrecError] = []
     with open_engine(place) as engine:
         for at in range(0, len(requests), MAX_BATCH):
             answers += engine.search_many(requests[at : at + MAX_BATCH])
-    print_answers(out, requests, answers)
+    print_answers(output, requests, answers)

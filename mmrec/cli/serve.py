@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_format
+import json
 import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import DeviceOption, DtypeOption, JsonFlag, QuietFlag
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
@@ -17,15 +17,15 @@ from mmrec.errors import InvalidArgumentError, NotFoundError
 def serve(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle folder.")],
     host: Annotated[
-        str, typer.Option("--host", help="Listen here; 0.0.0.0 is every network of this machine.")
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every network interface.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes any free port.")] = 50051,
     max_queue: Annotated[
-        int, typer.Option("--max-queue", metavar="N", help="Calls that may wait; more are refused.")
+        int, typer.Option("--max-queue", metavar="N", help="Largest number of waiting calls; more are refused.")
     ] = 256,
-    max_batch: Annotated[int, typer.Option("--max-batch", metavar="N", help="Requests computed at once.")] = 32,
+    max_batch: Annotated[int, typer.Option("--max-batch", metavar="N", help="Largest batch of requests.")] = 32,
     token_file: Annotated[
-        str, typer.Option("--token-file", metavar="FILE", help="Callers must send the token in this file.")
+        str, typer.Option("--token-file", metavar="FILE", help="File with the token that callers must send.")
     ] = "",
     tls_cert: Annotated[
         str, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM); turns TLS on.")
@@ -33,52 +33,58 @@ def serve(
     tls_key: Annotated[str, typer.Option("--tls-key", metavar="FILE", help="Its key (PEM).")] = "",
     client_ca: Annotated[
         str,
-        typer.Option("--client-ca", metavar="FILE", help="Callers need a certificate of this authority."),
+        typer.Option("--client-ca", metavar="FILE", help="Require a client certificate of this authority (PEM)."),
     ] = "",
-    grace: Annotated[float, typer.Option("--grace", metavar="SECONDS", help="For running calls when stopped.")] = 10.0,
+    grace: Annotated[
+        float, typer.Option("--grace", metavar="SECONDS", help="Time for running calls to finish.")
+    ] = 10.0,
     max_connection_age: Annotated[
         float,
-        typer.Option("--max-connection-age", metavar="SECONDS", help="Renew connections; 0 for never."),
+        typer.Option("--max-connection-age", metavar="SECONDS", help="Close connections of this age; 0 for never."),
     ] = 0.0,
     store: Annotated[
-        str, typer.Option("--store", metavar="FOLDER", help="Keep changes of the catalogue here; without: none.")
+        str,
+        typer.Option(
+            "--store", metavar="FOLDER", help="Folder for changes of the catalogue; without it, there are none."
+        ),
     ] = "",
     fold_after: Annotated[
         int,
-        typer.Option("--fold-after", metavar="N", help="Fold N changes into a new version of the bundle; 0 for never."),
+        typer.Option(
+            "--fold-after", metavar="N", help="Compact after N changes, into a new version of the bundle; 0 for never."
+        ),
     ] = 0,
     fold_every: Annotated[
         float,
-        typer.Option("--fold-every", metavar="SECONDS", help="Fold what has changed so often; 0 for not by time."),
+        typer.Option("--fold-every", metavar="SECONDS", help="Compact at this interval, if anything changed; 0: not."),
     ] = 0.0,
     keep_versions: Annotated[
-        int, typer.Option("--keep-versions", metavar="N", help="Versions that stay when folding; 0 for all.")
+        int, typer.Option("--keep-versions", metavar="N", help="Versions of the bundle kept by compaction; 0 for all.")
     ] = 0,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on with any version that becomes current, without a SIGHUP.")
+        bool, typer.Option("--watch", help="Switch to a new current version of the bundle without a SIGHUP.")
     ] = False,
     reflection: Annotated[
-        bool, typer.Option("--reflection/--no-reflection", help="Let callers list the services.")
+        bool, typer.Option("--reflection/--no-reflection", help="gRPC reflection: callers may list the services.")
     ] = True,
     access_log: Annotated[
         str,
         typer.Option(
             "--access-log",
             metavar="none|errors|all",
-            help="Which calls get a line in the log; of failures alike only the first ones, then their number.",
+            help="Calls that get a line in the log; of equal failures only the first ones, then their number.",
         ),
     ] = "errors",
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    json: JsonFlag = False,
-    quiet: QuietFlag = False,
+    *,
+    compute: Compute,
+    output: Output,
 ) -> None:
     """Serve a bundle over gRPC until SIGTERM or Ctrl-C, then let running calls finish.
 
-    The address is printed on stdout when the server answers calls; with --json as one line of JSON.
+    The address is printed on stdout when the server is ready; with --json as one line of JSON.
 
-    On SIGHUP it goes on with the version of the bundle that is current by then; no call fails, and changes that the
-    store keeps are brought into it first. With --fold-after or --fold-every it makes such versions itself.
+    On SIGHUP it switches to the current version of the bundle, after applying the changes in the store to it; no call
+    fails. With --fold-after or --fold-every it writes such versions itself, by compaction of the recorded changes.
 
     Example:
         mmrec serve bundle/ --port 50051
@@ -113,28 +119,29 @@ def serve(
     from mmrec.recommender import Recommender
     from mmrec_serving.server import serve as run_server
 
-    # The ids of internal errors must be found in the log, so --quiet keeps warnings and errors.
+    # --quiet keeps warnings and errors: the log must contain the ids of internal errors.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("mmrec_serving").setLevel(logging.WARNING if quiet else logging.INFO)
-    out = Output(json=json, quiet=quiet)
+    logging.getLogger("mmrec_serving").setLevel(logging.WARNING if output.quiet else logging.INFO)
 
     def say_ready(address: str) -> None:
-        typer.echo(json_format.dumps({"address": address, "status": "SERVING"}) if json else address)
+        typer.echo(json.dumps({"address": address, "status": "SERVING"}) if output.json else address)
 
     run_server(
-        lambda: Recommender.load(bundle, device=device, dtype=dtype),
+        lambda: Recommender.load(bundle, device=compute.device, dtype=compute.dtype),
         config,
-        on_listening=lambda address: out.note(f"listening on {address}, loading {bundle}"),
+        on_listening=lambda address: output.note(f"listening on {address}, loading {bundle}"),
         on_ready=say_ready,
     )
-    out.note("stopped")
+    output.note("stopped")
 
 
 def _read_token(path: str) -> str:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as err:
-        raise NotFoundError(f"cannot read a token from {path!r}: {getattr(err, 'strerror', 'not text')}") from err
+        raise NotFoundError(
+            f"cannot read a token from {path!r}: {getattr(err, 'strerror', 'it is not UTF-8')}"
+        ) from err
     if not token:
         raise InvalidArgumentError(f"the token file {path!r} is empty; write the token into it", field="token_file")
     return token

@@ -1,8 +1,8 @@
-"""SIGTERM, for every command: it ends at once and in good order, as on Ctrl-C, with an exit status of its own.
+"""SIGTERM for every command: it ends as on Ctrl-C, with its own exit status.
 
-What is under way is left through its `finally` clauses, so that nothing is half-written and no process of ours is left
-over. Commands with something to finish first take the signal over for that time: see `mmrec.runtime.shutdown`, and
-serving.
+The signal raises an exception in the main thread, so that `finally` clauses run: no file is half-written and no child
+process is left running. Commands that must finish something first install their own handler for that time: see
+`mmrec.runtime.shutdown` and the server.
 """
 
 from __future__ import annotations
@@ -16,59 +16,58 @@ from types import FrameType
 
 STOPPED = 143
 """Exit status of a command that SIGTERM ended."""
-GOES_ON = ("adapt", "embed", "fit", "fold")
-"""Commands that continue where they stopped when they are run again."""
+RESUMABLE = ("adapt", "embed", "fit", "fold")
+"""Commands that resume when they are run again, except with ``--fresh``."""
 _FRESH = "--fresh"
-"""With it they do not."""
 
 
 class TerminationError(BaseException):
-    """SIGTERM was received. Like KeyboardInterrupt not an `Exception`, so that no handler takes it for a failure."""
+    """SIGTERM was received. Not an `Exception`, like KeyboardInterrupt, so that error handlers do not catch it."""
 
 
 class Termination:
-    """Whether SIGTERM has come.
+    """The handler of SIGTERM.
 
     Attributes:
-        asked: Whether it has.
+        received: Whether the signal was received.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.received = False
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """End what the main thread does; a second signal ends the process as it always would."""
-        self.asked = True
+        """Raise TerminationError, and restore the default handler for a second signal."""
+        self.received = True
         signal.signal(number, signal.SIG_DFL)
         raise TerminationError
 
 
 @contextmanager
-def take_sigterm() -> Iterator[Termination]:
-    """Inside, SIGTERM raises TerminationError in the main thread; where it is ignored, it stays ignored."""
+def raise_on_sigterm() -> Iterator[Termination]:
+    """Inside, SIGTERM raises TerminationError in the main thread; a process that ignores it keeps ignoring it."""
     termination = Termination()
-    ours = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM) if ours else None
-    if not ours or before == signal.SIG_IGN:
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if in_main_thread else None
+    if not in_main_thread or before == signal.SIG_IGN:
         yield termination
         return
     signal.signal(signal.SIGTERM, termination.on_signal)
     try:
         yield termination
     finally:
-        # None stands for a handler that was not installed by Python.
+        # None: the handler was not installed by Python.
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def stopped_message(arguments: Sequence[str]) -> str:
-    """The message of a command that SIGTERM has ended, and how to continue."""
+    """The message of a command that SIGTERM has ended, with how to continue."""
     name = next((word for word in arguments if not word.startswith("-")), "")
-    if name in GOES_ON and _FRESH in arguments:
+    if name in RESUMABLE and _FRESH in arguments:
         again = shlex.join(["mmrec", *(word for word in arguments if word != _FRESH)])
         return (
-            f"stopped by SIGTERM; the same command begins anew, and without {_FRESH} it goes on with what the folder "
-            f"holds, which is of earlier runs if this one had only begun:\n  {again}"
+            f"stopped by SIGTERM; the same command starts again from the beginning. Without {_FRESH} it continues from "
+            f"the results in the folder, which are those of an earlier run if this one had just begun:\n  {again}"
         )
-    if name in GOES_ON:
-        return f"stopped by SIGTERM; to go on, run the same command again:\n  {shlex.join(['mmrec', *arguments])}"
-    return "stopped by SIGTERM; nothing is half-written, and the same command begins again"
+    if name in RESUMABLE:
+        return f"stopped by SIGTERM; to continue, run the same command again:\n  {shlex.join(['mmrec', *arguments])}"
+    return "stopped by SIGTERM; no file is half-written, and the same command starts again from the beginning"

@@ -26,29 +26,29 @@ def similar(
     options: Annotated[SimilarOptions, RequestFlags(SimilarRequest, ("item_fields",))],
     connection: Connection,
     compute: Compute,
-    out: Output,
+    output: Output,
 ) -> None:
-    """List the items whose picture and words are nearest to an item's.
+    """List the items nearest to an item.
 
     The score is the cosine similarity of the fused embeddings, -1 to 1; with --modality that of the pictures alone
-    or of the words alone, among the items that have them.
+    or of the texts alone, among the items that have them.
 
     Example:
         mmrec similar bundle/ 50 --k 5 --filter 'title != "Star Wars"'
         mmrec similar 50 --server localhost:50051 --modality picture
 
     Raises:
-        InvalidArgumentError: there are more or fewer than one bundle (or server) and one item, or a flag breaks a rule.
+        InvalidArgumentError: the arguments are not one bundle (or server) and one item, or a flag breaks a rule.
     """
     bundle, item = _bundle_and_item(names, connection.server)
-    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    # Checked before the bundle is loaded.
     asked = SimilarRequest(item, k, **options)  # type: ignore[arg-type]  # the request makes members of words
     with open_engine(Place(bundle, connection, compute)) as engine:
         found = engine.similar(item, k, **options)
-    note_fallback(out, found)
-    note_nothing_found(out, found, asked.filter)
-    out.data(found)
-    print_ranking(out, f"Similar to {item}", found.items)
+    note_fallback(output, found)
+    note_nothing_found(output, found, asked.filter)
+    output.data(found)
+    print_ranking(output, f"Similar to {item}", found.items)
 
 
 def _bundle_and_item(names: list[str], server: str) -> tuple[str, str]:

@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from mmrec.training.beam_check import BeamCheck
 
 
-def print_evaluation(out: Output, evaluation: Evaluation) -> None:
+def print_evaluation(output: Output, evaluation: Evaluation) -> None:
     """Accuracy of every ranker, with seen items removed and kept."""
     _print_accuracy(
-        out,
+        output,
         f"{evaluation.questions:,} users, ranked among {evaluation.items:,} items",
         evaluation.rows,
         evaluation.cutoffs,
         evaluation.cutoff,
     )
     for doubt in evaluation.doubts:
-        out.note(doubt)
+        output.note(doubt)
 
 
-def print_comparison(out: Output, comparison: BundleComparison) -> None:
+def print_comparison(output: Output, comparison: BundleComparison) -> None:
     """Accuracy of every bundle and of the floors."""
     title = (
         f"{comparison.ranker} of {len(comparison.names)} bundles, {comparison.questions:,} users "
         f"({comparison.split}), ranked among {comparison.items:,} items"
     )
-    _print_accuracy(out, title, list(comparison.rows.values()), comparison.cutoffs, comparison.cutoff)
+    _print_accuracy(output, title, list(comparison.rows.values()), comparison.cutoffs, comparison.cutoff)
 
 
-def _print_accuracy(out: Output, title: str, rows: Sequence[MetricRow], cutoffs: Sequence[int], cutoff: int) -> None:
+def _print_accuracy(output: Output, title: str, rows: Sequence[MetricRow], cutoffs: Sequence[int], cutoff: int) -> None:
     columns = ["ranked by", "seen"]
     for k in cutoffs:
         columns += [f"Recall@{k}", f"NDCG@{k}"]
@@ -54,13 +54,13 @@ def _print_accuracy(out: Output, title: str, rows: Sequence[MetricRow], cutoffs:
                 f"{row.mrr[cutoff]:.4f}",
             ]
         )
-    out.table(title, columns, cells)
+    output.table(title, columns, cells)
 
 
-def print_lists(out: Output, evaluation: Evaluation) -> None:
-    """What the lists are like beside accurate."""
+def print_lists(output: Output, evaluation: Evaluation) -> None:
+    """Beyond-accuracy metrics: coverage, novelty, popularity, Gini and diversity."""
     k = evaluation.cutoff
-    out.table(
+    output.table(
         f"Lists of {k}",
         ("ranked by", "seen", "coverage", "novelty (bits)", "popularity ratio", "Gini", "diversity"),
         [
@@ -79,9 +79,9 @@ def print_lists(out: Output, evaluation: Evaluation) -> None:
     )
 
 
-def print_comparisons(out: Output, title: str, comparisons: Sequence[Comparison]) -> None:
-    """Paired tests."""
-    out.table(
+def print_comparisons(output: Output, title: str, comparisons: Sequence[Comparison]) -> None:
+    """Paired significance tests."""
+    output.table(
         title,
         ("ranked by", "against", "metric", "difference", "95% interval", "p (Holm)", "Wilcoxon (Holm)", "verdict"),
         [
@@ -100,11 +100,11 @@ def print_comparisons(out: Output, title: str, comparisons: Sequence[Comparison]
     )
 
 
-def print_slices(out: Output, evaluation: Evaluation) -> None:
-    """NDCG of what is served, of the LLM and of the best floor in groups of questions."""
+def print_slices(output: Output, evaluation: Evaluation) -> None:
+    """NDCG of the served ranking, the LLM and the best baseline, by group of users."""
     k, shown = evaluation.cutoff, ("fused", "generator", evaluation.best_floor())
     by_slice = [(part, {row.name: row for row in part.rows}) for part in evaluation.slices]
-    out.table(
+    output.table(
         f"NDCG@{k} by group, seen items removed",
         ("by", "group", "users", *shown),
         [
@@ -114,11 +114,10 @@ def print_slices(out: Output, evaluation: Evaluation) -> None:
     )
 
 
-def print_beam(out: Output, check: BeamCheck) -> None:
-    """The beam beside exact ranking."""
-    out.table(
-        f"Semantic-ID beam of {check.width} beside exact ranking of all items, {check.questions:,} of {check.of:,} "
-        "users",
+def print_beam(output: Output, check: BeamCheck) -> None:
+    """Beam search compared with exact ranking."""
+    output.table(
+        f"Semantic-ID beam of {check.width} and exact ranking of all items, {check.questions:,} of {check.of:,} users",
         ("K", "overlap", "NDCG beam", "NDCG exact", "difference", "95% interval"),
         [
             (

@@ -26,24 +26,24 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Filling:
-    """How the missing values of a dataset's column are found: options that only a dataset has."""
+class Imputation:
+    """How missing values of a column are imputed: options for a dataset only."""
 
     bundle: Annotated[
         str, typer.Option("--bundle", metavar="BUNDLE", help="DATASET: use this bundle's encoders. [train new ones]")
     ] = ""
     encoders: Annotated[
         str,
-        typer.Option("--encoders", metavar="FOLDER", help="DATASET: use these encoders, as mmrec embed leaves them."),
+        typer.Option("--encoders", metavar="FOLDER", help="DATASET: use these encoders, as written by mmrec embed."),
     ] = ""
     min_confidence: Annotated[
-        float, typer.Option("--min-confidence", metavar="0..1", help="DATASET: leave what is less sure empty.")
+        float, typer.Option("--min-confidence", metavar="0..1", help="DATASET: impute no value with less confidence.")
     ] = 0.0
     out: Annotated[
         str,
         typer.Option("--out", "-o", metavar="FILE", help="DATASET: write here, as .parquet, .csv, .tsv or .jsonl."),
     ] = ""
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="DATASET: of training and of what is held out.")] = 0
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="DATASET: seed of training and held-out items.")] = 0
 
 
 _FLAGS = {
@@ -52,11 +52,11 @@ _FLAGS = {
         help="The labels, separated by commas. May be repeated.",
         read=lambda values: tuple(label.strip() for label in read_ids(values or (), "--labels")),
     ),
-    "column": Flag(help="The labels are this column's values; DATASET: fill it in."),
+    "column": Flag(help="The labels are this column's values; DATASET: column to impute."),
     "templates": Flag(
         "--template",
         "TEXT",
-        "Sentence with {label}, instead of ours. May be repeated.",
+        "Sentence with {label}, instead of the default ones. May be repeated.",
         lambda texts: tuple(texts or ()),
     ),
 }
@@ -66,7 +66,7 @@ def tag(
     place: Annotated[
         str, typer.Argument(metavar="BUNDLE|DATASET", help="Bundle folder or dataset folder; none with --server.")
     ] = "",
-    labels_file: Annotated[str, typer.Option("--labels-file", metavar="FILE", help="The labels, one a line.")] = "",
+    labels_file: Annotated[str, typer.Option("--labels-file", metavar="FILE", help="The labels, one per line.")] = "",
     items: Annotated[
         list[str] | None, typer.Option("--items", metavar="IDS", help="Items of the catalogue, separated by commas.")
     ] = None,
@@ -74,18 +74,18 @@ def tag(
     picture: Annotated[str, typer.Option("--picture", metavar="FILE", help="Picture of an item to tag.")] = "",
     *,
     options: Annotated[TagOptions, RequestFlags(TagRequest, flags=_FLAGS)],
-    fill: Filling,
+    imputation: Imputation,
     connection: Annotated[Connection, Defaults({"timeout": 60.0})],
     compute: Compute,
-    sink: Output,
+    output: Output,
 ) -> None:
-    """Say which labels fit items, or fill in the missing values of a dataset's column.
+    """Label items, or impute the missing values of a dataset's column.
 
     With a bundle or --server: the labels of --labels, --labels-file or --column are compared with the picture and words
-    of --items, --text and --picture. Probabilities of a column's values are calibrated on items that have one.
+    of --items, --text and --picture. Probabilities of a column's values are calibrated on items with a value.
 
-    With a dataset: items that have a value in --column teach it, and the others get one with a confidence, which is
-    checked on items held out; --labels are values to choose from beside those that the column has.
+    With a dataset: items with a value in --column are the training examples; the others get a value with a confidence,
+    which is measured on held-out items. --labels are possible values besides those in the column.
 
     Example:
         mmrec tag bundle/ --items p0001,p0002 --labels "red,blue,dark green"
@@ -93,7 +93,7 @@ def tag(
         mmrec tag shop/ --column colour --out colours.csv --min-confidence 0.8
 
     Raises:
-        InvalidArgumentError: a flag breaks a rule, or belongs to the other use.
+        InvalidArgumentError: a flag breaks a rule, or belongs to the other mode.
         NotFoundError: a file cannot be read, or the folder is neither a bundle nor a dataset.
     """
     options["labels"] = (*options["labels"], *(_lines(Path(labels_file)) if labels_file else ()))
@@ -101,30 +101,30 @@ def tag(
     if place and not server and holds_dataset(Path(place)):
         given: dict[str, object] = {"--items": items, "--text": text, "--picture": picture}
         given |= {"--template": options["templates"], "--min-score": options["min_score"]}
-        _refuse(given, f"{place} is a dataset folder, whose column is filled in", "a bundle or --server")
-        _fill_in(Path(place), options, fill, compute, sink)
+        _refuse(given, f"{place} is a dataset folder, for which a column is imputed", "a bundle or --server")
+        _impute(Path(place), options, imputation, compute, output)
         return
     _refuse(
         {
-            "--bundle": fill.bundle,
-            "--encoders": fill.encoders,
-            "--min-confidence": fill.min_confidence,
-            "--out": fill.out,
+            "--bundle": imputation.bundle,
+            "--encoders": imputation.encoders,
+            "--min-confidence": imputation.min_confidence,
+            "--out": imputation.out,
         },
         f"{place or server} is no dataset folder",
         "a dataset folder",
     )
     where = Place(place, connection, compute)
-    # Made here too, so that a bad flag is refused before a bundle is loaded.
+    # Checked before the bundle is loaded.
     TagRequest(**options)  # type: ignore[arg-type]  # the request makes members of words
     image = Picture().check(picture, "picture") if picture else None
     described = [ItemInput(item_id=picture or "", title=text, image=image)] if text.strip() or image else []
     ids = read_ids(items or [], "--items")
     if not described and not ids:
-        raise InvalidArgumentError("none of --items, --text and --picture is given; say what to tag")
+        raise InvalidArgumentError("none of --items, --text and --picture is given; pass at least one of them")
     with open_engine(where) as engine:
         found = engine.tag(described, item_ids=ids, **options)
-    _print_tags(sink, found)
+    _print_tags(output, found)
 
 
 def _refuse(flags: dict[str, object], why: str, instead: str) -> None:
@@ -141,21 +141,21 @@ def _lines(path: Path) -> list[str]:
         raise NotFoundError(f"cannot read labels from {str(path)!r}: {why}") from err
 
 
-def _print_tags(out: Output, found: TagResults) -> None:
+def _print_tags(output: Output, found: TagResults) -> None:
     if found.missing_ids:
-        out.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
+        output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")
     failures = [entry for entry in found.items if isinstance(entry, ItemFailure)]
     if failures and len(failures) == len(found.items):
         raise failures[0].error
     for failure in failures:
-        out.note(failure.error.message)
-    out.data(found)
+        output.note(failure.error.message)
+    output.data(found)
     calibration = found.calibration
-    worth = "not calibrated: they order the labels"
+    quality = "not calibrated: use them for ranking only"
     if calibration.calibrated and calibration.accuracy is not None and calibration.calibration_error is not None:
-        worth = (
-            f"calibrated; of {calibration.rows:,} items with a value {calibration.accuracy:.0%} got it first, and "
-            f"probabilities were off by {calibration.calibration_error:.3f}"
+        quality = (
+            f"calibrated; accuracy {calibration.accuracy:.0%} and calibration error "
+            f"{calibration.calibration_error:.3f} on {calibration.rows:,} items with a value"
         )
     rows = [
         (entry.item_id, rank, tag.label, float(tag.score))
@@ -163,16 +163,16 @@ def _print_tags(out: Output, found: TagResults) -> None:
         if not isinstance(entry, ItemFailure)
         for rank, tag in enumerate(entry.tags, start=1)
     ]
-    out.table(f"Labels, with probabilities ({worth})", ("item", "rank", "label", "probability"), rows)
+    output.table(f"Labels, with probabilities ({quality})", ("item", "rank", "label", "probability"), rows)
 
 
 # --- a column of a dataset ------------------------------------------------------------------------------------------
 
 
-def _fill_in(dataset: Path, options: TagOptions, fill: Filling, compute: Compute, sink: Output) -> None:
+def _impute(dataset: Path, options: TagOptions, imputation: Imputation, compute: Compute, output: Output) -> None:
     column, modality = options["column"], str(options["modality"])
     if not column:
-        raise InvalidArgumentError("--column is not given; name the column to fill in", field="column")
+        raise InvalidArgumentError("--column is not given; name the column to impute", field="column")
     # Flags are checked before anything heavy is imported.
     sides: dict[str, Literal["both", "picture", "words"]] = {"fused": "both", "picture": "picture", "words": "words"}
     if modality not in sides:
@@ -181,42 +181,46 @@ def _fill_in(dataset: Path, options: TagOptions, fill: Filling, compute: Compute
     from mmrec.training.imputation import ImputationConfig
     from mmrec.training.impute_column import ImputationSource, check_format, impute_dataset_column, write_imputed
 
-    if fill.out:
-        check_format(Path(fill.out))
+    if imputation.out:
+        check_format(Path(imputation.out))
     source = ImputationSource(
-        bundle=fill.bundle, encoders=fill.encoders, device=compute.device, dtype=compute.dtype, seed=fill.seed
+        bundle=imputation.bundle,
+        encoders=imputation.encoders,
+        device=compute.device,
+        dtype=compute.dtype,
+        seed=imputation.seed,
     )
     filled = impute_dataset_column(
         dataset,
         column,
         source,
-        ImputationConfig(modality=sides[modality], min_confidence=fill.min_confidence, top_k=options["k"]),
+        ImputationConfig(modality=sides[modality], min_confidence=imputation.min_confidence, top_k=options["k"]),
         labels=tuple(options["labels"]),
-        progress=sink.progress(),
-        note=sink.note,
+        progress=output.progress(),
+        note=output.note,
     )
-    if fill.out:
-        write_imputed(filled, Path(fill.out))
-    _print_filled(sink, filled, fill.out)
+    if imputation.out:
+        write_imputed(filled, Path(imputation.out))
+    _print_filled(output, filled, imputation.out)
 
 
-def _print_filled(sink: Output, filled: ImputedColumn, out: str) -> None:
-    sink.data(filled.as_json(values=not out))
+def _print_filled(output: Output, filled: ImputedColumn, out: str) -> None:
+    output.data(filled.as_json(values=not out))
     rows = [("items", f"{len(filled.item_ids):,}")]
     rows += [(name, f"{count:,}") for name, count in filled.counts.items()]
     report = filled.result.report
     if report is None:
-        sink.note("too few items have a value to hold any out, so how good the filled ones are is not known")
+        output.note("too few items have a value to hold some out, so the accuracy of imputed values is not known")
     else:
         rows += [
-            ("right of those held out", f"{report.accuracy:.1%} of {report.rows:,}"),
+            ("accuracy on held-out items", f"{report.accuracy:.1%} of {report.rows:,}"),
             ("calibration error", f"{report.ece:.3f}"),
         ]
     if out:
         rows.append(("file", out))
-    sink.table(f"Column {filled.result.column}", ("what", "value"), rows)
+    output.table(f"Column {filled.result.column}", ("what", "value"), rows)
     shown = [] if out else [row for row in filled.rows() if row[2] == "filled"]
     if shown:
         more = f" (the first {_SHOWN} of {len(shown):,}; --out writes all)" if len(shown) > _SHOWN else ""
         columns = ("item", "value", "confidence")
-        sink.table(f"Filled in{more}", columns, [(item, value, sure) for item, value, _, sure in shown[:_SHOWN]])
+        output.table(f"Filled in{more}", columns, [(item, value, sure) for item, value, _, sure in shown[:_SHOWN]])

@@ -1,4 +1,4 @@
-"""`mmrec upsert`: the items of a dataset into the catalogue of a running server."""
+"""`mmrec upsert`: adds the items of a dataset to the catalogue of a running server, or replaces them there."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ class _Refused(NamedTuple):
 
 
 _FLAGS = {
-    "request_id": Flag(help="Your name of this load: no batch of it is made twice."),
-    "wait_until_visible": Flag("--wait", help="Wait until the items can be recommended, not only until they are safe."),
+    "request_id": Flag(help="Your name for this upload: no batch of it is applied twice."),
+    "wait_until_visible": Flag(
+        "--wait", help="Wait until the items can be recommended, not only until they are saved."
+    ),
     "fields": Flag(
         metavar="A,B",
-        help="Replace only these columns, in items that exist: title,price. May be repeated.",
+        help="Partial update: replace only these columns of existing items: title,price. May be repeated.",
         read=lambda texts: _fields(",".join(texts or ())),
     ),
 }
@@ -49,23 +51,23 @@ def upsert(
         Path, typer.Argument(metavar="DATASET", help="Dataset folder, or an items table with images/ beside it.")
     ],
     batch: Annotated[
-        int, typer.Option("--batch", metavar="N", help="Items sent together, 1 to 1,000; large pictures make it fewer.")
+        int, typer.Option("--batch", metavar="N", help="Items per request, 1 to 1,000; fewer if pictures are large.")
     ] = 100,
     skip: Annotated[
-        int, typer.Option("--skip", metavar="N", help="Leave out the first N batches, which were answered before.")
+        int, typer.Option("--skip", metavar="N", help="Skip the first N batches, which were answered before.")
     ] = 0,
     *,
     options: Annotated[UpsertOptions, RequestFlags(UpsertRequest, flags=_FLAGS)],
     connection: Annotated[Connection, Defaults({"timeout": 60.0})],
-    sink: Output,
+    output: Output,
 ) -> None:
     """Add the items of a dataset to a running server's catalogue, or replace those of the same id.
 
-    They can be recommended, found and filtered within seconds; nothing is trained. An item comes as a whole, with its
-    picture, or with --fields only some columns of items that exist are replaced. What is wrong with an item is told,
-    and the others go on.
+    They can be recommended, found and filtered within seconds; nothing is trained. An item is replaced as a whole, with
+    its picture; with --fields, only some columns of existing items are replaced (partial update). Items that are
+    refused are reported with the reason, and do not stop the others.
 
-    When the connection breaks, the message says how many batches were answered; --skip goes on from there.
+    When the connection breaks, the message says how many batches were answered; --skip continues from there.
 
     Example:
         mmrec upsert new-items.csv --server localhost:50051
@@ -82,30 +84,30 @@ def upsert(
     with open_server(connection) as client:
         from mmrec.data.item_inputs import DescribedItems
 
-        load = _Load(DescribedItems(dataset, batch), skip, sink)
+        upload = _Upload(DescribedItems(dataset, batch), skip, output)
         try:
-            load.run(client, options)
+            upload.run(client, options)
         except MmrecError as err:
-            load.tell_refused()
+            upload.print_refused()
             if err.answered is not None:
-                sink.note(f"to go on, run the same command with --skip {err.answered}")
+                output.note(f"to continue, run the same command with --skip {err.answered}")
             raise
-    load.tell_refused()
-    load.tell_all(options["validate_only"])
+    upload.print_refused()
+    upload.print_summary(options["validate_only"])
 
 
 def _fields(columns: str) -> tuple[str, ...]:
-    """Columns of a dataset as fields of an item."""
+    """Names of columns as paths of item fields."""
     return tuple(field_path(name.strip()) for name in columns.split(",") if name.strip())
 
 
-class _Load:
-    """A dataset on its way: what was sent, what came back."""
+class _Upload:
+    """Sends the items of a dataset, and collects the replies."""
 
-    def __init__(self, described: DescribedItems, skip: int, sink: Output) -> None:
+    def __init__(self, described: DescribedItems, skip: int, output: Output) -> None:
         self._described = described
         self._skip = skip
-        self._sink = sink
+        self._sink = output
         self._sent: deque[DescribedBatch] = deque()
         self._batches = 0
         self._done = 0
@@ -113,13 +115,13 @@ class _Load:
         self._versions: Versions = NO_VERSIONS
 
     def run(self, client: Client, options: UpsertOptions) -> None:
-        """Send everything, and take in the answers."""
+        """Send all batches."""
         results = client.stream_upserts(self._batches_of_items(), skip=self._skip, in_flight=_IN_FLIGHT, **options)
         progress = self._sink.progress()
         progress.start("checking" if options["validate_only"] else "upserting", self._described.estimate(), "items")
         for result in results:
             batch = self._sent.popleft()
-            self._take(batch, result)
+            self._collect(batch, result)
             progress.advance(len(batch.items) + len(batch.failures))
             progress.say(f"batch {self._skip + self._batches:,} answered, {len(self._refused):,} items refused")
         progress.finish(f"{self._done:,} items in {self._batches:,} batches, {len(self._refused):,} refused")
@@ -130,7 +132,7 @@ class _Load:
                 self._sent.append(batch)
             yield batch.items
 
-    def _take(self, batch: DescribedBatch, result: ChangeResults) -> None:
+    def _collect(self, batch: DescribedBatch, result: ChangeResults) -> None:
         self._batches += 1
         self._done += len(result.done)
         refused = [_Refused(failure.item_id, failure.line, failure.message) for failure in batch.failures]
@@ -140,15 +142,15 @@ class _Load:
         self._refused += sorted(refused, key=lambda one: one.line)
         self._versions = result.versions if result.entries else self._versions
 
-    def tell_refused(self) -> None:
-        """Say what was refused, and why."""
+    def print_refused(self) -> None:
+        """Print the refused items with the reasons."""
         for one in self._refused[:_SHOWN]:
             self._sink.note(f"item {one.item_id or '?'} (row {one.line}): {one.reason}")
         if len(self._refused) > _SHOWN:
             self._sink.note(f"and {len(self._refused) - _SHOWN:,} more; --json has all of them")
 
-    def tell_all(self, validate_only: bool) -> None:
-        """Print what came of it."""
+    def print_summary(self, validate_only: bool) -> None:
+        """Print the counts, or the JSON document."""
         self._sink.data(
             {
                 "batches": self._batches,

@@ -178,7 +178,7 @@ def test_recommending_with_a_filter_and_promotions(place: list[str], capsys: pyt
     mugs = json.loads(out)
     assert {scored["item"]["attributes"]["category"] for scored in mugs["items"]} == {"mug"}
     status, out, err = _run([*asked, "--relaxed"], capsys)
-    assert (status, err) == (0, "too few items pass the filter: the last ones come from outside it\n")
+    assert (status, err) == (0, "too few items pass the filter: the last items do not pass it\n")
     assert len(json.loads(out)["items"]) == 59
     assert json.loads(out)["fallback"] == "filter-relaxed"
     promoted = ["recommend", *place, "--history", "p0001", "--k", "4", "--json", "--diversity", "0.2"]
@@ -250,7 +250,7 @@ def test_searching_by_an_item_among_those_that_pass_a_filter(
     assert (status, err) == (0, "")
     assert sorted(scored["item"]["item_id"] for scored in json.loads(out)["items"]) == ["p0002", "p0003"]
     status, out, err = _run([*asked, "--relaxed", "--k", "4"], capsys)
-    assert (status, err) == (0, "too few items pass the filter: the last ones come from outside it\n")
+    assert (status, err) == (0, "too few items pass the filter: the last items do not pass it\n")
     assert out.splitlines()[0] == 'Nearest to "blue" and item p0001'
     assert len(out.splitlines()) == 3 + 4
 
@@ -321,12 +321,12 @@ def test_many_searches_from_a_file(
     ("text", "status", "message"),
     [
         ("", 2, "holds no search"),
-        ('{"text": "a"}\nnonsense', 2, "searches.jsonl, line 2: 'nonsense' is no JSON object"),
+        ('{"text": "a"}\nnonsense', 2, "searches.jsonl, line 2: 'nonsense' is not a JSON object"),
         ('{"text": "a", "colour": "red"}', 2, "'colour' is none of text, picture"),
         ('{"text": 7}', 2, "line 1: text is 7"),
         ('{"text": "a", "k": "3"}', 2, "line 1: k is '3'"),
         ('{"text": "a", "k": -1}', 2, "line 1: k is -1"),
-        ('{"k": 3}', 2, "line 1: neither text nor image is given"),
+        ('{"k": 3}', 2, "line 1: none of text, image, item and vector is given"),
         ('{"picture": "none.jpg"}', 3, "none.jpg"),
     ],
 )

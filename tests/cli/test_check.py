@@ -64,7 +64,7 @@ def test_errors_for_which_other_commands_refuse_are_told_apart(
     refused_for = ["duplicate item id", "empty item id", "malformed row"]
     assert sorted(json.loads(out)["refused_for"]) == refused_for
     assert "4 errors in the dataset" in err
-    assert "; other commands refuse it until these are mended: " in err
+    assert "; other commands refuse it until these are fixed: " in err
     assert all(kind in err for kind in refused_for)
     assert "bad timestamp" not in err
 

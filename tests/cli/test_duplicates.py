@@ -51,7 +51,7 @@ def test_a_threshold_and_a_filter_of_one_s_own(place: list[str], capsys: pytest.
 def test_a_table_for_people(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = _run(["duplicates", *place, "--groups", "1"], capsys)
     assert status == 0
-    assert out.splitlines()[0].endswith("groups of the same thing")
+    assert out.splitlines()[0].endswith("groups of duplicates")
     assert out.splitlines()[1].split() == ["similarity", "told", "by", "items"]
     assert "cosine" in err
 

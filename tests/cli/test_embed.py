@@ -140,10 +140,10 @@ def test_sigterm_finishes_the_shard_and_says_how_to_go_on(tmp_path: Path) -> Non
         done = job.finish()
     said = done.stderr
     assert done.returncode == 143, said
-    assert "SIGTERM: finishing the shard in work; a second one ends at once" in said
+    assert "SIGTERM: finishing the current shard; a second SIGTERM ends at once" in said
     written = len(list(out.glob("part-*.parquet")))
     assert 4 <= written < 60
-    assert f"stopped after {written} shards; to go on, run the same command again:" in said
+    assert f"stopped after {written} shards; to continue, run the same command again:" in said
     assert f"mmrec embed {shop} --out {out} --vectors text" in said
     assert not (out / "_manifest.json").exists()
     assert _status(*arguments, "--quiet") == 0

@@ -102,7 +102,7 @@ def test_tables_for_people(demo_bundle: Path, capsys: pytest.CaptureFixture[str]
 
 def test_a_sound_index(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = _run(["verify", str(demo_bundle)], capsys)
-    assert (status, err) == (0, "the decode index of 60 items with 4 codes each is sound\n")
+    assert (status, err) == (0, "the decode index of 60 items with 4 codes each is valid\n")
     status, out, err = _run(["verify", str(demo_bundle), "--json", "--quiet"], capsys)
     assert (status, err) == (0, "")
     assert json.loads(out) == {"items": 60, "depth": 4, "faults": []}

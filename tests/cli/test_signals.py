@@ -6,7 +6,7 @@ from mmrec.cli.signals import stopped_message
 def test_a_fit_that_began_anew_goes_on_without_the_flag() -> None:
     said = stopped_message(["fit", "data/my shop", "--out", "bundle", "--fresh"])
     assert said.endswith("\n  mmrec fit 'data/my shop' --out bundle")
-    assert "the same command begins anew, and without --fresh it goes on with what the folder holds" in said
+    assert "the same command starts again from the beginning. Without --fresh it continues from the results in" in said
     assert "of earlier runs if this one had only begun" in said
 
 
@@ -17,4 +17,4 @@ def test_a_fit_goes_on_by_the_same_command() -> None:
 
 
 def test_other_commands_begin_again() -> None:
-    assert "begins again" in stopped_message(["evaluate", "bundle"])
+    assert "starts again from the beginning" in stopped_message(["evaluate", "bundle"])

@@ -116,7 +116,7 @@ def test_an_evaluation_leaves_no_part_of_a_report(demo_bundle: Path, tmp_path: P
     report = tmp_path / "report"
     with start("evaluate", demo_bundle, "--report", report) as process:
         text = end_at(process, "evaluate")
-    assert text.endswith("stopped by SIGTERM; nothing is half-written, and the same command begins again\n")
+    assert text.endswith("no file is half-written, and the same command starts again from the beginning\n")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

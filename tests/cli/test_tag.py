@@ -1,4 +1,4 @@
-"""`mmrec tag`: labels for items on a bundle and on a server, and a dataset's column filled in."""
+"""`mmrec tag`: labels for items on a bundle and on a server, and an imputed column of a dataset."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_labels_for_items_of_the_catalogue(place: list[str], capsys: pytest.Capt
 def test_an_item_s_words_name_it(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = _run(["tag", *place, "--text", "an oak lamp", "--labels", KINDS, "--k", "1"], capsys)
     assert (status, err) == (0, "")
-    assert out.splitlines()[0] == "Labels, with probabilities (not calibrated: they order the labels)"
+    assert out.splitlines()[0] == "Labels, with probabilities (not calibrated: use them for ranking only)"
     assert out.splitlines()[3].split()[:2] == ["1", "lamp"]
 
 

@@ -126,7 +126,7 @@ def test_a_load_that_breaks_goes_on_where_it_was(
     arguments = ["upsert", str(table), "--server", server.target, "--batch", "1", "--request-id", "load"]
     status, out, err = _run(arguments, capsys)
     assert (status, out) == (1, "")
-    assert "to go on, run the same command with --skip 2" in err
+    assert "to continue, run the same command with --skip 2" in err
     assert "error: after 2 answered batches: internal error" in err
     table.write_text("\n".join(lines).replace("trap: raise", "Hat"), encoding="utf-8")
     status, out, err = _run([*arguments, "--skip", "2", "--json"], capsys)
