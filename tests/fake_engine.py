@@ -162,7 +162,7 @@ class FakeEngine(EngineMethods):
     def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
         self._note("upsert", len(requests))
         for request in requests:
-            self.spring(request.good[0].title if request.good else "")
+            self.spring(request.valid[0].title if request.valid else "")
         return self._applier.apply_many(requests)
 
     def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:

@@ -176,8 +176,8 @@ class ChangeApplier(Generic[E]):
             # A partial update is based on the items after all acknowledged changes.
             self._log.catch_up()
         with self._pace:
-            encoded = self._engine.encode_items(request.good, request.fields)
-        inputs = tuple(request.good[place] for place in encoded.places)
+            encoded = self._engine.encode_items(request.valid, request.fields)
+        inputs = tuple(request.valid[place] for place in encoded.places)
         results = request.results(encoded.errors, self._engine.info().versions)
         return CatalogueChange(encoded.items, inputs=inputs), results
 

@@ -1,6 +1,6 @@
-"""Changes of a catalogue: items that are added or replaced, items that are removed, and what became of each.
+"""Changes of a catalogue: requests to add, replace or delete items, and the result for each item.
 
-Knows nothing of protobuf, torch or files. Requests check themselves when they are made.
+Knows nothing of protobuf, torch or files. Requests validate themselves when they are created.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ RequestId = Annotated[
     str,
     Text(MAX_REQUEST_ID_CHARS),
     Doc(
-        "Chosen by the caller, at most 128 characters: a second request with the same id and the same content changes "
-        "nothing and gets the first one's reply. Empty: no such protection."
+        "Idempotency key chosen by the caller, at most 128 characters: a second request with the same id and content "
+        "changes nothing and gets the reply of the first one. Empty for none."
     ),
 ]
-ValidateOnly = Annotated[bool, Flag(), Doc("Whether to check everything and change nothing.")]
+ValidateOnly = Annotated[bool, Flag(), Doc("Whether to validate the request without changing anything.")]
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeEntry:
-    """What became of one item of a change.
+    """The result for one item of a change.
 
     Attributes:
-        id: The item; empty: it had none.
-        error: Why it was refused while the others were done; None: it was not.
+        id: Id of the item; empty if it had none.
+        error: Why this item was refused; None if it was accepted.
     """
 
     id: str
@@ -41,12 +41,12 @@ class ChangeEntry:
 
 @dataclass(frozen=True, slots=True)
 class ChangeResults:
-    """What became of a change.
+    """The result of a change.
 
     Attributes:
-        entries: One per item asked for, in the same order.
-        versions: From these on the change is, or will be, visible.
-        request_id: That of the request; empty: it had none.
+        entries: One per item of the request, in the same order.
+        versions: The first versions in which the change is, or will be, visible.
+        request_id: That of the request; empty if it had none.
     """
 
     entries: tuple[ChangeEntry, ...]
@@ -60,47 +60,47 @@ class ChangeResults:
 
     @property
     def done(self) -> tuple[str, ...]:
-        """Ids of the others."""
+        """Ids of the items that were accepted."""
         return tuple(entry.id for entry in self.entries if entry.error is None)
 
 
 @dataclass(frozen=True, slots=True)
 class UpsertRequest(Checked):
-    """Items to add, or to put in place of those of the same id."""
+    """Items to add, or to replace those with the same id."""
 
     items: Annotated[
         DescribedItems,
         Doc(
-            "With ids, none twice, at most 1,000; each is answered on its own, and one that was refused already is its "
-            "failure."
+            "Items with distinct ids, at most 1,000; each has its own result. An `ItemFailure` stands for an item that "
+            "was refused already."
         ),
     ]
     request_id: RequestId = ""
     validate_only: ValidateOnly = False
     wait_until_visible: Annotated[
-        bool, Flag(), Doc("Whether to answer only when the items can be recommended, rather than when they are safe.")
+        bool, Flag(), Doc("Whether to answer only when the items can be recommended, not as soon as they are saved.")
     ] = False
     fields: Annotated[
         tuple[str, ...],
         FieldMask(),
         Doc(
-            "Fields to replace in items that exist, as in `title`, `image`, `attributes` or `attributes.price`; the "
-            "others of an item are not read. An item that does not exist is refused by itself. Empty: items come as a "
-            "whole."
+            "Partial update: the fields to replace in existing items, such as `title`, `image`, `attributes` or "
+            "`attributes.price`; other fields are not read. An item that does not exist is refused by itself. Empty: "
+            "whole items are replaced."
         ),
     ] = ()
 
     @property
-    def good(self) -> tuple[ItemInput, ...]:
-        """The items that are no failures."""
+    def valid(self) -> tuple[ItemInput, ...]:
+        """The items without those that were refused already."""
         return tuple(item for item in self.items if isinstance(item, ItemInput))
 
     def results(self, errors: Mapping[int, MmrecError], versions: Versions) -> ChangeResults:
-        """The reply, from what was wrong with the good items.
+        """The reply.
 
         Args:
-            errors: By place among `good`.
-            versions: What the reply names.
+            errors: Errors of items, by index in `valid`.
+            versions: Versions for the reply.
         """
         entries, place = [], 0
         for item in self.items:
@@ -119,21 +119,21 @@ class DeleteRequest(Checked):
     item_ids: Annotated[
         tuple[str, ...],
         Ids(),
-        Doc("At most 1,000; one that the catalogue does not have is refused by itself."),
+        Doc("At most 1,000; an unknown id is refused by itself."),
     ]
     request_id: RequestId = ""
     validate_only: ValidateOnly = False
 
     def results(self, errors: Mapping[str, MmrecError], versions: Versions) -> ChangeResults:
-        """The reply, from what was wrong with an id."""
+        """The reply, from errors by id."""
         entries = tuple(ChangeEntry(item_id, errors.get(item_id)) for item_id in self.item_ids)
         return ChangeResults(entries, versions, self.request_id)
 
 
 def content_hash(request: UpsertRequest | DeleteRequest) -> str:
-    """What a change says, in 64 characters: equal for requests that would do the same, on any machine.
+    """SHA-256 of the content of a change, 64 hex digits: equal for requests with the same effect, on any machine.
 
-    The request's id and when it is answered are no part of it, nor is the order of attributes.
+    It does not depend on the request id, `wait_until_visible`, or the order of attributes.
     """
     digest = hashlib.sha256()
 

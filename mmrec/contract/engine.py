@@ -1,4 +1,4 @@
-"""What answers requests: the protocol that `mmrec.Recommender` implements and the server serves.
+"""The protocol of an engine, which answers requests: `mmrec.Recommender` implements it, and the server serves it.
 
 Knows nothing of protobuf, torch or files.
 """
@@ -38,11 +38,10 @@ from mmrec.errors import MmrecError
 
 
 class Questions(Protocol):
-    """Requests that one state of a catalogue, or the current state of an engine, answers.
+    """Read-only requests, answered by a snapshot or by the current snapshot of an engine.
 
-    The batch law: each list call returns one entry per request, in the same order, and an entry is either the result
-    or the error of that request alone. All entries of one call are from one state, which each of them names. Calls may
-    come from one thread at a time only.
+    Each ``*_many`` method returns one entry per request, in the same order: the result or the error of that request.
+    All entries of one call come from one snapshot, whose versions they carry. Not thread-safe.
     """
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
@@ -58,15 +57,15 @@ class Questions(Protocol):
         ...
 
     def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
-        """Several embedding batches at once."""
+        """Embed several batches of items."""
         ...
 
     def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
-        """Labels for several batches of items at once. A request without items makes its labels ready, in part."""
+        """Label several batches of items. A request without items prepares the vectors of its labels, in part."""
         ...
 
     def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
-        """Things that are in the catalogue twice."""
+        """Groups of duplicate items."""
         ...
 
     def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
@@ -82,29 +81,29 @@ class Questions(Protocol):
         ...
 
     def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
-        """The items of semantic IDs."""
+        """The items whose semantic IDs begin with given codes."""
         ...
 
     def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
-        """Catalogue rows by id, in the asked order, for several lists of ids."""
+        """Catalogue rows by id, in the requested order, for several lists of ids."""
         ...
 
     def info(self) -> ServiceInfo:
-        """What is served."""
+        """Description of what is served."""
         ...
 
 
 class Engine(Questions, Protocol):
-    """What the server serves; `mmrec.Recommender` is one. Calls may come from one thread at a time only."""
+    """Answers requests and applies changes of the catalogue. Not thread-safe."""
 
     def upsert_many(self, requests: Sequence[UpsertRequest]) -> list[ChangeResults | MmrecError]:
-        """Several changes by items that come or are replaced, one after the other."""
+        """Add or replace items: several changes, in order."""
         ...
 
     def delete_many(self, requests: Sequence[DeleteRequest]) -> list[ChangeResults | MmrecError]:
-        """Several changes by items that go, one after the other."""
+        """Delete items: several changes, in order."""
         ...
 
     def snapshot(self) -> Questions:
-        """The engine as it is now: what it answers stays the same, and names the same versions, whatever changes."""
+        """The current state: its answers and versions stay the same while the engine changes."""
         ...

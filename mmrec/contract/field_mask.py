@@ -1,8 +1,8 @@
-"""Which fields of an item a partial update replaces, as a list of paths such as ``("title", "attributes.price")``.
+"""Field masks: which fields of an item a partial update replaces, as paths like ``("title", "attributes.price")``.
 
-The one place that knows which paths there are and what they mean. A field that is named takes the value that was sent,
-and is empty afterwards where none was; a field that is not named keeps its value. ``attributes`` names all columns,
-``attributes.NAME`` one of them. No path at all means the whole item, and so does ``*``. Knows nothing of requests.
+A field in the mask takes the value that was sent, or becomes empty if none was sent; other fields keep their values.
+``attributes`` stands for all columns, ``attributes.NAME`` for one. An empty mask, or ``*``, means the whole item.
+Knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ItemWords(NamedTuple):
 
 
 class FieldMask:
-    """The rule of a mask: paths in order, none twice and none that another one covers; none for whole items."""
+    """The rule of a mask, which returns distinct paths in order, without those that another path includes."""
 
     def check(self, value: Any, where: str) -> tuple[str, ...]:
         """See `mmrec.contract.rules.Rule`."""
@@ -46,26 +46,26 @@ class FieldMask:
         return tuple(sorted(paths))
 
 
-_PATHS = Each(Text(2 * MAX_ID_CHARS), "names of fields")
+_PATHS = Each(Text(2 * MAX_ID_CHARS), "field names")
 
 
 def field_path(column: str) -> str:
-    """The path of a column of a dataset; a path stays as it is."""
+    """The path of a dataset's column; a path is returned unchanged."""
     return column if column in FIELDS or column.startswith(_ATTRIBUTE) else _ATTRIBUTE + column
 
 
 def named_columns(mask: Sequence[str]) -> tuple[str, ...]:
-    """The columns that a mask names one by one."""
+    """The columns that a mask contains as ``attributes.NAME``."""
     return tuple(path.removeprefix(_ATTRIBUTE) for path in mask if path.startswith(_ATTRIBUTE))
 
 
 def replaced_words(old: ItemInput | ItemRecord, new: ItemInput, mask: Sequence[str]) -> ItemWords:
-    """The words of an item after a partial update; a column that is named and not sent is left out.
+    """The words of an item after a partial update; a column in the mask that was not sent is removed.
 
     Args:
         old: The item before.
-        new: What was sent; fields that `mask` does not name are not read.
-        mask: As `FieldMask` gives it, at least one path.
+        new: What was sent; fields outside `mask` are not read.
+        mask: As returned by `FieldMask`, at least one path.
     """
     attributes = dict(new.attributes if "attributes" in mask else old.attributes)
     for column in named_columns(mask):

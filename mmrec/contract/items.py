@@ -1,4 +1,4 @@
-"""What requests and replies are made of: items as rows, as a client describes them and as results; versions; choices.
+"""Parts of requests and replies: catalogue rows, item descriptions, scored items, versions and enums.
 
 Knows nothing of requests, protobuf, torch or files. Everything here is frozen.
 """
@@ -15,7 +15,7 @@ from mmrec.errors import InvalidArgumentError, MmrecError
 
 
 class Modality(Enum):
-    """Which side of an item is looked at."""
+    """Which part of an item is used."""
 
     FUSED = "fused"
     """Picture and words together."""
@@ -35,19 +35,19 @@ class FilterMode(Enum):
 
 
 class Fallback(Enum):
-    """Why a reply rests on something weaker than what was asked."""
+    """Why a reply is not what was requested: no known history, or items that do not pass the filter."""
 
     NONE = "none"
     POPULARITY = "popularity"
     """No known item in the history: the most popular items."""
     FILTER_RELAXED = "filter-relaxed"
-    """Fewer than k items passed the filter, so the rest come from outside it."""
+    """Fewer than k items passed the filter, so the last ones do not pass it."""
     POPULARITY_FILTER_RELAXED = "popularity-filter-relaxed"
     """Both: no known item in the history, and fewer than k items passed the filter."""
 
 
 class Evidence(Enum):
-    """By what two items were recognised as the same thing."""
+    """By what two items were recognised as duplicates."""
 
     PICTURE = "picture"
     WORDS = "words"
@@ -55,7 +55,7 @@ class Evidence(Enum):
 
 
 class NumberFormat(Enum):
-    """How the numbers of a vector travel."""
+    """Number format of a vector in a message."""
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
@@ -64,7 +64,7 @@ class NumberFormat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What a reply was made with. Replies with equal versions are comparable.
+    """Versions behind a reply. Replies with equal versions are comparable.
 
     Attributes:
         model: Version of the bundle's generator and encoders.
@@ -78,7 +78,7 @@ class Versions:
 
 
 NO_VERSIONS = Versions()
-"""Nothing is known of what made it."""
+"""Unknown versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,10 @@ class ItemRecord:
     Attributes:
         item_id: The id.
         title: Short name, may be empty.
-        description: Words, may be empty.
-        image: The dataset's own reference to the picture (path or URL), may be empty.
+        description: Text, may be empty.
+        image: The dataset's reference to the picture (path or URL), may be empty.
         attributes: Every further column as text.
-        semantic_id: Path of codes, one per level; the last tells collisions apart.
+        semantic_id: Path of codes, one per level; the last code makes paths unique.
     """
 
     item_id: str
@@ -108,20 +108,20 @@ ITEM_FIELDS = tuple(entry.name for entry in fields(ItemRecord))
 
 @dataclass(frozen=True, slots=True)
 class ItemInput(Checked):
-    """An item as a client describes it. At least one of title, description, attributes and image is needed."""
+    """An item as described by a client. At least one of title, description, attributes and image is needed."""
 
     item_id: Annotated[
         str,
         Id(new=True),
-        Doc("The caller's id, without control characters; echoed back, not looked up. May be empty."),
+        Doc("The caller's id, without control characters; returned with the result, not looked up. May be empty."),
     ] = ""
     title: Annotated[str, Text(), Doc("Short name.")] = ""
-    description: Annotated[str, Text(), Doc("Words.")] = ""
+    description: Annotated[str, Text(), Doc("Longer text.")] = ""
     image: Annotated[
         bytes | None, Picture(), Doc("An encoded picture (JPEG, PNG, WebP, GIF, BMP), or the path of one; or None.")
     ] = None
     attributes: Annotated[
-        Mapping[str, str], Columns(), Doc("Further columns, by name; used by the text template of the bundle.")
+        Mapping[str, str], Columns(), Doc("Further columns by name; used by the bundle's text template.")
     ] = field(default_factory=dict)
 
     def _check_together(self) -> None:
@@ -136,7 +136,7 @@ class ItemInput(Checked):
 
 @dataclass(frozen=True, slots=True)
 class ItemFailure:
-    """Why one item of a batch could not be done, while the rest was."""
+    """Why one item of a batch failed."""
 
     item_id: str
     error: MmrecError
@@ -145,17 +145,17 @@ class ItemFailure:
 DescribedItems = Annotated[
     tuple[ItemInput | ItemFailure, ...],
     Each(Instance((ItemInput, ItemFailure), "mmrec.ItemInput values"), "items", MAX_BATCH, "send them in parts"),
-    Doc("At most 1,000 items, each answered on its own; one that was refused already is its failure."),
+    Doc("At most 1,000 items, each with its own result. An `ItemFailure` stands for an item that was refused already."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryShare:
-    """How much of a channel's share rests on one item of the history.
+    """How much one history item contributed to a channel's share.
 
     Attributes:
         history_item_id: The history item.
-        share: Its part of the channel's share, in the score's own unit.
+        share: Its part of the channel's share, in the unit of the score.
     """
 
     history_item_id: str
@@ -164,16 +164,16 @@ class HistoryShare:
 
 @dataclass(frozen=True, slots=True)
 class ChannelShare:
-    """How much one channel added to a recommendation's score.
+    """How much one channel contributed to a recommendation's score.
 
     Attributes:
         channel: ``item-head``, ``semantic-id``, ``transitions``, ``transitions-wide``, ``lexical``, ``content``,
-            ``popularity``, or ``new-item``: that it is shown because training has never seen it. What a request's own
-            wishes added: ``popularity-damping``, ``promotion`` and ``exploration``.
-        share: Its part of the score, in the score's own unit.
-        history_item_id: The history item it rests on most; empty where there is none.
-        history: The share divided over the history items it rests on, oldest first, one entry per item; the parts
-            add up to the share. Empty for a channel that does not look at the history.
+            ``popularity``, or ``new-item`` (the item had no training events). From options of the request:
+            ``popularity-damping``, ``promotion`` and ``exploration``.
+        share: Its part of the score, in the unit of the score.
+        history_item_id: The history item that contributed most; empty if none did.
+        history: The share by history item, oldest first, one entry per item; the parts sum to the share. Empty for a
+            channel that does not use the history.
     """
 
     channel: str
@@ -188,8 +188,8 @@ class ScoredItem:
 
     Attributes:
         item: The catalogue row.
-        score: Higher is better. Comparable inside one reply only; cosine similarity for search and similar.
-        shares: Parts of the score, when an explanation was asked for.
+        score: Higher is better. Comparable within one reply only; cosine similarity for search and similar.
+        shares: Parts of the score, if an explanation was requested.
     """
 
     item: ItemRecord

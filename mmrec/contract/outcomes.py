@@ -1,4 +1,4 @@
-"""Errors as values: in a batch, a request that fails does not fail the others."""
+"""Errors as values, so that a failed request does not fail the others of its batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes back from mmrec: one frozen dataclass for each reply, with tuples and read-only arrays only.
+"""Replies of mmrec: one frozen dataclass each, with tuples and read-only arrays only.
 
 Knows nothing of protobuf, torch or files. The requests are in `mmrec.contract.requests`.
 """
@@ -39,8 +39,8 @@ class Recommendations:
         recommendation_id: Id for attributing later events to this reply.
         items: Best first; exactly ``min(k, eligible)`` of them.
         missing_ids: Ids of the request that the catalogue does not have, in order of first appearance.
-        fallback: Whether the reply rests on something weaker than the history.
-        versions: What it was made with.
+        fallback: Whether the most popular items, or items that do not pass the filter, had to be used.
+        versions: Versions behind the reply.
     """
 
     recommendation_id: str
@@ -60,11 +60,11 @@ class SearchResults:
     """A ranked list by similarity.
 
     Attributes:
-        items: Best first (in the order of choice when diversity was asked for); scores are cosine similarities in
+        items: Best first (in the order of selection if diversity was requested); scores are cosine similarities in
             [-1, 1].
-        versions: What it was made with.
-        next_page_token: Pass it to get the next page of a search; empty: there is none.
-        fallback: FILTER_RELAXED when items from outside the filter follow those that pass it.
+        versions: Versions behind the reply.
+        next_page_token: Pass it to get the next page of a search; empty if there is none.
+        fallback: FILTER_RELAXED if items that do not pass the filter follow those that do.
     """
 
     items: tuple[ScoredItem, ...]
@@ -88,7 +88,7 @@ class ItemEmbedding:
     Attributes:
         item_id: As given by the caller.
         vector: Unit norm. Shape: (D,), float32.
-        semantic_id: Path of codes the bundle's codebooks give it, without a collision code.
+        semantic_id: Path of codes from the bundle's codebooks, without a collision code.
     """
 
     item_id: str
@@ -98,12 +98,12 @@ class ItemEmbedding:
 
 @dataclass(frozen=True, slots=True)
 class EmbedResults:
-    """One entry per item asked for, in the same order.
+    """Embeddings of items.
 
     Attributes:
-        items: An embedding, or why there is none.
-        versions: What they were made with.
-        dtype: What the numbers are rounded to, and how they travel.
+        items: One entry per item of the request, in the same order: an embedding, or why there is none.
+        versions: Versions behind the reply.
+        dtype: Number format that the vectors are rounded to.
     """
 
     items: tuple[ItemEmbedding | ItemFailure, ...]
@@ -116,11 +116,11 @@ class EmbedResults:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A label and how well it fits.
+    """A label with its probability.
 
     Attributes:
         label: The label.
-        score: Probability that it is this one of all the labels asked about, 0 to 1.
+        score: Probability of this label among all labels of the request, 0 to 1.
     """
 
     label: str
@@ -142,15 +142,16 @@ class ItemTags:
 
 @dataclass(frozen=True, slots=True)
 class TagCalibration:
-    """How probabilities of labels were made, and what they are worth.
+    """Calibration of the probabilities of labels.
 
     Attributes:
-        calibrated: Whether the temperature was fitted on items of the catalogue that have a value in the column;
-            otherwise it is the default one, and the probabilities order labels without being shares of a hundred.
-        temperature: What cosines were divided by before the softmax, over 0.
-        rows: Items of known value that the figures were measured on; the temperature was fitted on others.
-        accuracy: Share of them whose own value came first, 0 to 1; None: not measured.
-        calibration_error: Expected calibration error on them, 0 to 1; None: not measured.
+        calibrated: Whether the temperature was fitted on items of the catalogue with a value in the column. If not, it
+            is a default, and the probabilities are useful for ranking only.
+        temperature: Divisor of the cosines before the softmax, above 0.
+        rows: Number of items with a value that accuracy and calibration error were measured on; the temperature was
+            fitted on other items.
+        accuracy: Share of them whose true value was ranked first, 0 to 1; None if not measured.
+        calibration_error: Expected calibration error on them, 0 to 1; None if not measured.
     """
 
     calibrated: bool = False
@@ -165,10 +166,10 @@ class TagResults:
     """Labels of items.
 
     Attributes:
-        items: One entry per item: those described in their order, then those of the catalogue that exist.
+        items: One entry per item: the described items in order, then the existing items of the catalogue.
         missing_ids: Ids that the catalogue does not have, in order of first appearance.
-        calibration: How the probabilities were made.
-        versions: What they were made with.
+        calibration: Calibration of the probabilities.
+        versions: Versions behind the reply.
     """
 
     items: tuple[ItemTags | ItemFailure, ...]
@@ -182,13 +183,13 @@ class TagResults:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Items that are the same thing.
+    """Items that are duplicates of each other.
 
     Attributes:
         item_ids: At least two, in the order of the catalogue.
-        similarity: The lowest of the likenesses that hold the group together: cosine of two pictures, or, where one
-            item has none, share of words in common; 0 to 1.
-        evidence: By what they were recognised; None: not known.
+        similarity: The lowest similarity of the pairs that connect the group, 0 to 1: cosine of the two pictures, or,
+            where one item has none, share of words in common.
+        evidence: By what they were recognised; None if unknown.
     """
 
     item_ids: tuple[str, ...]
@@ -201,16 +202,16 @@ class DuplicateGroups:
     """A page of groups.
 
     Attributes:
-        groups: Most alike first.
+        groups: Most similar first.
         missing_ids: Ids of the request that the catalogue does not have, in order of first appearance.
         total: Groups over all pages.
-        picture_threshold: Cosine from which on two pictures count as the same whatever the words; None: pictures were
+        picture_threshold: Least cosine of two pictures of duplicates, whatever the words; None if pictures were not
+            compared.
+        words_threshold: Least share of words in common of duplicates of which one has no picture; None if words were
             not compared.
-        words_threshold: Share of words in common from which on items count as the same where one has no picture; None:
-            words were not compared.
-        explanation: How the thresholds were chosen, and what they let through, for people.
-        next_page_token: Pass it to get the next page; empty: this was the last one.
-        versions: What it was made with.
+        explanation: A text that explains how the thresholds were chosen, and their effect.
+        next_page_token: Pass it to get the next page; empty for the last page.
+        versions: Versions behind the reply.
     """
 
     groups: tuple[DuplicateGroup, ...]
@@ -230,9 +231,9 @@ class Mismatch:
     Attributes:
         item: The catalogue row.
         agreement: Cosine of its picture and its words, -1 to 1.
-        percentile: Share of the catalogue's items with picture and words that fit worse, 0 (the worst) to 1.
-        fit: Share of other pictures that fit its words worse than its own does, and of other words that fit its
-            picture worse, the mean of both, 0 to 1; 0.5 is chance.
+        percentile: Share of the items with picture and words whose agreement is lower, 0 (the worst) to 1.
+        fit: Mean of two shares: of other pictures that fit its words worse than its own picture, and of other words
+            that fit its picture worse; 0 to 1, 0.5 for a random pair.
     """
 
     item: ItemRecord
@@ -254,10 +255,10 @@ class Mismatches:
         items: Worst first.
         missing_ids: Ids of the request that the catalogue does not have, in order of first appearance.
         total: Items over all pages.
-        threshold: Cosine below which items were returned; None: they were not chosen by it.
-        explanation: Which items were returned and how they are ordered, for people.
-        next_page_token: Pass it to get the next page; empty: this was the last one.
-        versions: What it was made with.
+        threshold: Cosine below which items were returned; None if they were not selected by cosine.
+        explanation: A text that explains which items were returned, and their order.
+        next_page_token: Pass it to get the next page; empty for the last page.
+        versions: Versions behind the reply.
     """
 
     items: tuple[Mismatch, ...]
@@ -277,9 +278,9 @@ class ItemLookup:
     """Catalogue rows by id.
 
     Attributes:
-        items: The rows that exist, in the asked order.
-        missing_ids: The ids that do not, in order of first appearance.
-        versions: What it was read from.
+        items: The rows that exist, in the requested order.
+        missing_ids: Ids that do not exist, in order of first appearance.
+        versions: Versions behind the reply.
     """
 
     items: tuple[ItemRecord, ...]
@@ -292,10 +293,10 @@ class ItemPage:
     """Some rows of the catalogue, in the order of their ids.
 
     Attributes:
-        items: Those of this page.
-        total: Rows that pass the filter, over all pages, as the catalogue is now.
-        next_page_token: Pass it to get the next page; empty: this was the last one.
-        versions: What it was read from.
+        items: The rows of this page.
+        total: Number of rows in the current catalogue that pass the filter, over all pages.
+        next_page_token: Pass it to get the next page; empty for the last page.
+        versions: Versions behind the reply.
     """
 
     items: tuple[ItemRecord, ...]
@@ -315,8 +316,8 @@ class ItemPath:
 
     Attributes:
         item_id: The item.
-        semantic_id: Its path, the code that tells collisions apart included; empty where it has none.
-        error: Why it has none, NOT_FOUND: it came after the version of the codebooks that was asked for. None: it has.
+        semantic_id: Its path, with the collision code; empty if it has none.
+        error: NOT_FOUND if it has no path in the requested codebook version, because it was added later; else None.
     """
 
     item_id: str
@@ -329,9 +330,9 @@ class SemanticIds:
     """Items with their paths.
 
     Attributes:
-        entries: The items that exist, in the asked order.
-        missing_ids: The ids that do not, in order of first appearance.
-        versions: What it was read from.
+        entries: The items that exist, in the requested order.
+        missing_ids: Ids that do not exist, in order of first appearance.
+        versions: Versions behind the reply.
     """
 
     entries: tuple[ItemPath, ...]
@@ -341,13 +342,13 @@ class SemanticIds:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPath:
-    """A path and the items below it.
+    """A path, or prefix of paths, with the items below it.
 
     Attributes:
-        semantic_id: As asked.
-        items: Items whose path begins so, in the order of their paths; none where there are none.
-        total: How many there are, more than `items` where they did not fit.
-        error: Why this path was refused; None: it was not.
+        semantic_id: As in the request.
+        items: Items whose paths begin with it, in the order of their paths.
+        total: Number of such items, which may be more than are in `items`.
+        error: Why this path was refused; None if it was not.
     """
 
     semantic_id: tuple[int, ...]
@@ -361,8 +362,8 @@ class ResolvedPaths:
     """Paths with their items.
 
     Attributes:
-        entries: One per path, in the asked order.
-        versions: What it was read from.
+        entries: One per path, in the requested order.
+        versions: Versions behind the reply.
     """
 
     entries: tuple[ResolvedPath, ...]
@@ -374,21 +375,21 @@ class ResolvedPaths:
 
 @dataclass(frozen=True, slots=True)
 class ServiceInfo:
-    """What an engine serves.
+    """Description of an engine.
 
     Attributes:
         name: Name of the bundle.
-        versions: What replies are made with.
+        versions: Current versions.
         items: Items in the catalogue.
         users: Users with a stored history.
         dimension: Length of a fused embedding.
-        prefixes: Shorter lengths usable by themselves, ascending.
-        levels: Codes of a semantic ID, the collision code included.
+        prefixes: Shorter lengths to which embeddings may be cut, ascending.
+        levels: Number of codes of a semantic ID, including the collision code.
         codebook_size: Codes per level.
-        device: Where it computes, e.g. ``cpu`` or ``cuda:0``.
+        device: Device of the models, e.g. ``cpu`` or ``cuda:0``.
         preset: The preset it was fitted with.
-        codebook_versions: Versions of the codebooks whose semantic IDs can be looked up, the one being served first;
-            empty: not known.
+        codebook_versions: Codebook versions whose semantic IDs can be looked up, the current one first; empty if
+            unknown.
     """
 
     name: str

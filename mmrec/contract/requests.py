@@ -1,7 +1,7 @@
-"""What can be asked of mmrec: one frozen dataclass for each request, whose fields carry their rules.
+"""Requests to mmrec: one frozen dataclass each, whose fields declare their validation rules.
 
-A request checks itself when it is made, so that a bad value is refused with the same words by the SDK, the in-process
-recommender and the server. Knows nothing of protobuf, torch or files. Requests that change the catalogue are in
+A request validates itself when it is created, so that the SDK, the in-process recommender and the server refuse a bad
+value with the same message. Knows nothing of protobuf, torch or files. Requests that change the catalogue are in
 `mmrec.contract.changes`, the replies in `mmrec.contract.replies`.
 """
 
@@ -49,29 +49,27 @@ from mmrec.errors import InvalidArgumentError, MmrecError
 
 # --- fields that several requests have ------------------------------------------------------------------------------
 
-ItemCount = Annotated[int, Size(DEFAULT_K), Doc("How many items; 0 means 10, more than 1,000 is coerced to it.")]
+ItemCount = Annotated[int, Size(DEFAULT_K), Doc("Number of items; 0 means 10, more than 1,000 is coerced to it.")]
 Filter = Annotated[
     str,
     Text(MAX_FILTER_CHARS),
     Doc("AIP-160 condition over the columns, as in `in_stock = true AND price < 50`; empty for every item."),
 ]
 FewerThanK = Annotated[FilterMode, Choice(FilterMode), Doc("What to do when fewer than `k` items pass the filter.")]
-Side = Annotated[
-    Modality, Choice(Modality), Doc("Which side of the items to compare; items without that side are not found.")
-]
-PageSize = Annotated[int, Size(DEFAULT_PAGE), Doc("Items a page; 0 means 100, more than 1,000 is coerced to it.")]
+Side = Annotated[Modality, Choice(Modality), Doc("Which part of the items to compare; items without it are not found.")]
+PageSize = Annotated[int, Size(DEFAULT_PAGE), Doc("Items per page; 0 means 100, more than 1,000 is coerced to it.")]
 PageToken = Annotated[
     str,
     PAGE_TOKEN,
     Doc(
-        "`next_page_token` of the page before, whatever became of the catalogue since; empty for the first page. Each "
-        "page holds the first items of the current catalogue that no earlier page returned: no item is returned twice, "
-        "and one that can be found all the while is returned."
+        "`next_page_token` of the previous page, valid also after changes of the catalogue; empty for the first page. "
+        "Each page has the first items of the current catalogue that no earlier page returned: no item is returned "
+        "twice, and an item that matches throughout is returned."
     ),
 ]
 RowFields = Annotated[
     tuple[str, ...],
-    Each(OneOf(ITEM_FIELDS), "names of fields", distinct=True),
+    Each(OneOf(ITEM_FIELDS), "field names", distinct=True),
     Doc("Fields of the rows to return besides the id; empty for all."),
 ]
 OnlyThese = Annotated[tuple[str, ...], Ids(), Doc("Only these items; empty for the whole catalogue.")]
@@ -79,8 +77,8 @@ CodebookVersion = Annotated[
     str,
     Id(),
     Doc(
-        "Version of the codebooks that the semantic IDs are in: the one being served, or the one before it as long as "
-        "that is kept; empty for the one being served."
+        "Codebook version of the semantic IDs: the current one, or the previous one as long as it is kept; empty for "
+        "the current one."
     ),
 ]
 
@@ -90,20 +88,22 @@ CodebookVersion = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Promotion(Checked):
-    """Items that are to be shown more than they earn. What a request rules out stays out all the same."""
+    """Items to recommend more often (a business rule). Filters and lists of the request still apply to them."""
 
     item_ids: Annotated[
         tuple[str, ...],
         Ids(MAX_PROMOTED_IDS),
-        Doc("The items by id, at most 10,000; those of `filter` as well, where both are given."),
+        Doc("The items by id, at most 10,000; in addition to those of `filter`."),
     ] = ()
     filter: Annotated[
-        Filter, Doc("The items by an AIP-160 condition over the columns; empty for those of `item_ids`.")
+        Filter, Doc("The items by an AIP-160 condition over the columns; empty for those of `item_ids` only.")
     ] = ""
     min_share: Annotated[
-        float, Share(), Doc("At least this share of the places, 0 to 1, as far as there are such items.")
+        float, Share(), Doc("Least share of the positions, 0 to 1, as far as there are enough such items.")
     ] = 0.0
-    boost: Annotated[float, Number(), Doc("Added to the items' scores, in the score's own unit, of either sign.")] = 0.0
+    boost: Annotated[float, Number(), Doc("Added to the items' scores, in the unit of the score; may be negative.")] = (
+        0.0
+    )
 
     def _check_together(self) -> None:
         if not self.item_ids and not self.filter.strip():
@@ -114,22 +114,20 @@ class Promotion(Checked):
 
 @dataclass(frozen=True, slots=True)
 class RecommendRequest(Checked):
-    """What to recommend, and to whom."""
+    """Recommend items to one customer."""
 
     history: Annotated[
         tuple[str, ...],
         Ids(None, last=MAX_HISTORY),
         Doc(
-            "Item ids the customer has acted on, oldest first. Only the last 1,000 are read; ids that the catalogue "
-            "does not have are skipped and come back in `missing_ids`."
+            "Item ids of the customer's events, oldest first. Only the last 1,000 are read; unknown ids are skipped "
+            "and returned in `missing_ids`."
         ),
     ] = ()
     user_id: Annotated[
         str,
         Id(),
-        Doc(
-            "A user the bundle was trained with; that user's stored history is put before `history`. Empty: anonymous."
-        ),
+        Doc("A user of the training data, whose stored history is put before `history`. Empty: anonymous."),
     ] = ""
     k: ItemCount = DEFAULT_K
     allow: Annotated[tuple[str, ...], Ids(MAX_LIST_IDS), Doc("If not empty, only these items may be returned.")] = ()
@@ -139,8 +137,8 @@ class RecommendRequest(Checked):
         int,
         Size(0, MAX_BEAM_WIDTH),
         Doc(
-            "Beams of the semantic-ID search; 0 lets the server choose (never narrower than k), more than 2,000 is "
-            "coerced to it."
+            "Beam width of the semantic-ID search; 0: chosen by the server (at least k), more than 2,000 is coerced to "
+            "it."
         ),
     ] = 0
     explain: Annotated[bool, Flag(), Doc("Whether to return each item's shares by channel and history item.")] = False
@@ -153,50 +151,49 @@ class RecommendRequest(Checked):
     ] = 0.0
     exploration: Annotated[
         float,
-        Share("0 (no place for the sake of novelty) and 1 (every place)"),
-        Doc("Share of the places that goes to new items, 0 to 1: those that training has seen no event of."),
+        Share("0 (no position) and 1 (every position)"),
+        Doc("Share of the positions for new items, 0 to 1: items without training events."),
     ] = 0.0
     exploration_column: Annotated[
-        str, Id(), Doc("A column of dates, for `exploration_max_age_days`; empty for no age limit.")
+        str, Id(), Doc("Column with each item's date, for `exploration_max_age_days`; empty for no age limit.")
     ] = ""
     exploration_max_age_days: Annotated[
         float,
         Number("a number of days, 0 for no age limit", low=0.0),
         Doc(
-            "New items whose date lies longer ago than this, or that have none, are not explored; over 0, and 0 for no "
-            "age limit. A day has 24 hours."
+            "Largest age of a new item, in days of 24 hours; older items and items without a date are not explored. "
+            "0 for no age limit."
         ),
     ] = 0.0
     popularity_damping: Annotated[
         float,
-        Share("0 (popular items are not held back) and 1"),
-        Doc("How much popular items are held back, 0 (not at all) to 1."),
+        Share("0 (no damping) and 1"),
+        Doc("How much the scores of popular items are lowered, 0 (not at all) to 1."),
     ] = 0.0
     promotions: Annotated[
         tuple[Promotion, ...],
         Each(Instance((Promotion,), "mmrec.Promotion values"), "mmrec.Promotion values", MAX_PROMOTIONS),
-        Doc("Items to be shown more, at most 100; their shares sum to at most 1."),
+        Doc("Items to recommend more often, at most 100 promotions; their shares sum to at most 1."),
     ] = ()
 
     def _check_together(self) -> None:
         days, column = self.exploration_max_age_days, self.exploration_column
         if days and not column:
             raise InvalidArgumentError(
-                f"exploration_max_age_days is {days:g} and exploration_column is empty; name the column that says "
-                "since when items are there",
+                f"exploration_max_age_days is {days:g} and exploration_column is empty; name the column with the date "
+                "of each item",
                 field="exploration_column",
             )
         if column and not days:
             raise InvalidArgumentError(
-                f"exploration_column is {column!r:.80} and exploration_max_age_days is 0; say how many days an item "
-                "stays new, or leave both out",
+                f"exploration_column is {column!r:.80} and exploration_max_age_days is 0; pass the number of days that "
+                "an item is new, or leave both out",
                 field="exploration_max_age_days",
             )
         total = sum(promotion.min_share for promotion in self.promotions)
         if total > 1 + 1e-9:
             raise InvalidArgumentError(
-                f"the min_share values of promotions sum to {total:g}; a list has no more than all of its places, so "
-                "lower them to a sum of at most 1",
+                f"the min_share values of promotions sum to {total:g}; lower them to a sum of at most 1",
                 field="promotions",
             )
 
@@ -210,8 +207,8 @@ class SimilarRequest(Checked):
 
     item_id: Annotated[
         str,
-        Id(empty="name the item to start from"),
-        Doc("The item to start from; it is never among the results."),
+        Id(empty="pass the id of an item"),
+        Doc("The query item; it is never among the results."),
     ]
     k: ItemCount = DEFAULT_K
     modality: Side = Modality.FUSED
@@ -227,32 +224,30 @@ class SimilarRequest(Checked):
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest(Checked):
-    """Items nearest to words, to a picture, to an item, to several of them at once, or to a vector."""
+    """Items nearest to a text, a picture, an item, a combination of them, or a vector."""
 
-    text: Annotated[str, Text(), Doc("Words to search by; empty for none.")] = ""
+    text: Annotated[str, Text(), Doc("Query text; empty for none.")] = ""
     image: Annotated[
         bytes | None, Picture(), Doc("An encoded picture (JPEG, PNG, WebP, GIF, BMP), or the path of one; None: none.")
     ] = None
     text_weight: Annotated[
         float,
-        Share("0 (picture alone) and 1 (words alone)"),
-        Doc("Share of the words when words and a picture are given, 0 to 1."),
+        Share("0 (picture alone) and 1 (text alone)"),
+        Doc("Weight of the text if both a text and a picture are given, 0 to 1."),
     ] = 0.5
-    k: Annotated[ItemCount, Doc("How many items a page; 0 means 10, more than 1,000 is coerced to it.")] = DEFAULT_K
-    item_id: Annotated[
-        str, Id(), Doc("An item of the catalogue to search by, never among the results; empty for none.")
-    ] = ""
+    k: Annotated[ItemCount, Doc("Items per page; 0 means 10, more than 1,000 is coerced to it.")] = DEFAULT_K
+    item_id: Annotated[str, Id(), Doc("Query item of the catalogue, never among the results; empty for none.")] = ""
     item_weight: Annotated[
         float,
-        Share("0 (words and picture alone) and 1 (the item alone)"),
-        Doc("Share of the item when words or a picture are given too, 0 to 1."),
+        Share("0 (text and picture alone) and 1 (the item alone)"),
+        Doc("Weight of the item if a text or a picture is also given, 0 to 1."),
     ] = 0.5
     vector: Annotated[
         tuple[float, ...],
         Vector(),
         Doc(
-            "A vector of the fused space to search by, of any length but 0; given alone. Empty for none. Numbers are "
-            "kept as near as 32 bits come."
+            "Query vector in the fused space, with any norm above 0; cannot be combined with other queries. Empty for "
+            "none. Numbers are rounded to float32."
         ),
     ] = ()
     modality: Side = Modality.FUSED
@@ -265,11 +260,12 @@ class SearchRequest(Checked):
         described = bool(self.text.strip()) or self.image is not None or bool(self.item_id)
         if not described and not self.vector:
             raise InvalidArgumentError(
-                "neither text nor image is given, nor an item or a vector; pass at least one of them", field="text"
+                "none of text, image, item and vector is given; pass at least one of them", field="text"
             )
         if described and self.vector:
             raise InvalidArgumentError(
-                "vector is given beside words, a picture or an item; mix them yourself, or leave vector out",
+                "vector cannot be combined with a text, a picture or an item; combine the vectors yourself, or leave "
+                "vector out",
                 field="vector",
             )
 
@@ -279,51 +275,50 @@ class SearchRequest(Checked):
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest(Checked):
-    """Items to turn into fused embeddings and semantic IDs."""
+    """Compute fused embeddings and semantic IDs of items."""
 
     items: DescribedItems
     dimension: Annotated[
         int,
         Whole(0, 2**20, "be 0 (all) or a supported prefix"),
-        Doc("Length of the returned vectors: 0 for all, else a prefix that the bundle's fusion was trained for."),
+        Doc("Length of the returned vectors: 0 for full length, else a prefix that the fusion was trained for."),
     ] = 0
     modality: Annotated[
         Modality,
         Choice(Modality),
-        Doc("Which side of the items to embed; an item without it is refused by itself."),
+        Doc("Which part of the items to embed; an item without it is refused by itself."),
     ] = Modality.FUSED
     dtype: Annotated[
         NumberFormat,
         Choice(NumberFormat),
-        Doc("What the numbers are rounded to; the vectors are float32 all the same."),
+        Doc("Number format for sending; the vectors are rounded to it and returned as float32."),
     ] = NumberFormat.FLOAT32
 
 
 class _Labels:
-    """Labels to choose from, none of them blank or there twice."""
+    """Distinct labels, none of them blank."""
 
     def check(self, value: Any, where: str) -> tuple[str, ...]:
         labels = _LABELS.check(value, where)
         seen: set[str] = set()
         for i, label in enumerate(labels):
             if not label.strip() or label in seen:
-                what = f"{label!r:.80}, which is there twice" if label in seen else "blank"
+                what = f"{label!r:.80} again" if label in seen else "blank"
                 raise InvalidArgumentError(
-                    f"{where}[{i}] is {what}; every label is one of its own", field=f"{where}[{i}]"
+                    f"{where}[{i}] is {what}; labels must be distinct and not blank", field=f"{where}[{i}]"
                 )
             seen.add(label)
         return labels
 
 
 class _Template:
-    """A sentence that a label is put into."""
+    """A sentence with a placeholder for the label."""
 
     def check(self, value: Any, where: str) -> str:
         template = _LABEL.check(value, where)
         if "{label}" not in template:
             raise InvalidArgumentError(
-                f"{where} is {template!r:.80}; a template has {{label}} where the label goes, as in 'a photo of a "
-                "{label} thing'",
+                f"{where} is {template!r:.80}; a template must contain {{label}}, as in 'a photo of a {{label}} thing'",
                 field=where,
             )
         return template
@@ -335,7 +330,7 @@ _LABELS = Each(_LABEL, "labels", MAX_LABELS)
 
 @dataclass(frozen=True, slots=True)
 class TagRequest(Checked):
-    """Which of some labels fit items. A request without items only makes its labels ready."""
+    """Label items. A request without items only prepares the vectors of its labels."""
 
     items: DescribedItems = ()
     item_ids: Annotated[tuple[str, ...], Ids(), Doc("Items of the catalogue, answered after those of `items`.")] = ()
@@ -344,23 +339,23 @@ class TagRequest(Checked):
         str,
         Id(),
         Doc(
-            "A column of the catalogue whose values are the labels; what an item itself has in it is not looked at. "
-            "Empty with `labels`."
+            "A column of the catalogue whose values are the labels; an item's own value is not used. Empty with "
+            "`labels`."
         ),
     ] = ""
     templates: Annotated[
         tuple[str, ...],
         Each(_Template(), "sentences with {label}", MAX_TEMPLATES),
         Doc(
-            "Sentences with `{label}` (and, if wanted, `{column}`) that a label is put into; the vectors of all are "
-            "averaged. Empty: the engine's own."
+            "Sentences with `{label}` (and optionally `{column}`); the vectors of all templates are averaged. Empty: "
+            "the engine's defaults."
         ),
     ] = ()
-    k: Annotated[
-        int, Size(DEFAULT_TAGS), Doc("How many labels per item; 0 means 5, more than 1,000 is coerced to it.")
-    ] = DEFAULT_TAGS
+    k: Annotated[int, Size(DEFAULT_TAGS), Doc("Labels per item; 0 means 5, more than 1,000 is coerced to it.")] = (
+        DEFAULT_TAGS
+    )
     min_score: Annotated[float, Share(), Doc("Labels with a lower probability are left out, 0 to 1.")] = 0.0
-    modality: Annotated[Modality, Choice(Modality), Doc("Which side of the items to look at.")] = Modality.FUSED
+    modality: Annotated[Modality, Choice(Modality), Doc("Which part of the items to use.")] = Modality.FUSED
 
     def _check_together(self) -> None:
         if bool(self.labels) == bool(self.column):
@@ -382,37 +377,39 @@ class TagRequest(Checked):
 
 @dataclass(frozen=True, slots=True)
 class DuplicatesRequest(Checked):
-    """Things that are in the catalogue twice."""
+    """Find groups of duplicate items."""
 
     item_ids: Annotated[OnlyThese, Doc("Only groups with one of these items; empty for the whole catalogue.")] = ()
     min_similarity: Annotated[
         float | None,
         Share("0 (left out) and 1"),
         Doc(
-            "Cosine from which on two pictures are the same whatever the words, over 0 to 1; when the words alone are "
-            "looked at, the least share of words in common. None: chosen from the catalogue."
+            "Least cosine of the pictures of two duplicates, whatever their words, above 0 to 1; if only words are "
+            "compared, the least share of words in common. None: chosen from the catalogue."
         ),
     ] = None
     filter: Filter = ""
     modality: Annotated[
         Modality,
         Choice(Modality),
-        Doc("What must be alike: the picture, the words, or either (FUSED)."),
+        Doc("What must be similar: the picture, the words, or either (FUSED)."),
     ] = Modality.FUSED
-    page_size: Annotated[PageSize, Doc("Groups a page; 0 means 100, more than 1,000 is coerced to it.")] = DEFAULT_PAGE
+    page_size: Annotated[PageSize, Doc("Groups per page; 0 means 100, more than 1,000 is coerced to it.")] = (
+        DEFAULT_PAGE
+    )
     page_token: Annotated[
         PageToken,
         Doc(
-            "`next_page_token` of the page before, whatever became of the catalogue since; empty for the first page. A "
-            "group that stays as it is is returned exactly once, and no item in two groups; one that has grown comes "
-            "again only with its new items, where these are two or more."
+            "`next_page_token` of the previous page, valid also after changes of the catalogue; empty for the first "
+            "page. An unchanged group is returned exactly once, and no item in two groups; a group that has grown is "
+            "returned again, with its new items only, if these are at least two."
         ),
     ] = ""
 
     def _check_together(self) -> None:
         if self.min_similarity == 0.0:
             raise InvalidArgumentError(
-                "min_similarity is 0; it must be over 0 and at most 1: at 0 everything is the same",
+                "min_similarity is 0; it must be above 0 and at most 1: at 0 all items would be duplicates",
                 field="min_similarity",
             )
 
@@ -426,8 +423,8 @@ class MismatchRequest(Checked):
         float | None,
         Share(low=-1.0),
         Doc(
-            "Cosine of picture and words below which they do not agree, -1 to 1; None: the 1% of the catalogue that "
-            "fit worst, or every one of `item_ids`."
+            "Cosine of picture and words below which they do not agree, -1 to 1. None: the worst 1% of the catalogue, "
+            "or all of `item_ids`."
         ),
     ] = None
     filter: Filter = ""
@@ -441,7 +438,7 @@ class MismatchRequest(Checked):
 
 @dataclass(frozen=True, slots=True)
 class ServiceInfoRequest(Checked):
-    """What is served."""
+    """Describe what is served."""
 
 
 # --- several requests at once ---------------------------------------------------------------------------------------
@@ -455,7 +452,7 @@ def _requests(kind: type[Any]) -> Each:
 
 @dataclass(frozen=True, slots=True)
 class RecommendBatch(Checked):
-    """Requests for several customers; one that was refused already is its error."""
+    """Recommendations for several customers; an error stands for a request that was refused already."""
 
     requests: Annotated[
         tuple[RecommendRequest | MmrecError, ...], _requests(RecommendRequest), Doc("At most 1,000 requests.")
@@ -464,7 +461,7 @@ class RecommendBatch(Checked):
 
 @dataclass(frozen=True, slots=True)
 class SearchBatch(Checked):
-    """Several searches; one that was refused already is its error."""
+    """Several searches; an error stands for a request that was refused already."""
 
     requests: Annotated[
         tuple[SearchRequest | MmrecError, ...], _requests(SearchRequest), Doc("At most 1,000 requests.")
@@ -473,7 +470,7 @@ class SearchBatch(Checked):
 
 @dataclass(frozen=True, slots=True)
 class SimilarBatch(Checked):
-    """Several items to find others like; one that was refused already is its error."""
+    """Nearest items of several items; an error stands for a request that was refused already."""
 
     requests: Annotated[
         tuple[SimilarRequest | MmrecError, ...], _requests(SimilarRequest), Doc("At most 1,000 requests.")
@@ -494,8 +491,8 @@ class ItemsRequest(Checked):
 class ListItemsRequest(Checked):
     """A page of the catalogue, in the order of the items' ids (by Unicode code points).
 
-    Pages go on while the catalogue changes, each made of the catalogue as it is then: an item that is there and passes
-    the filter all the while is on exactly one of them, and none is on two.
+    The catalogue may change between pages, and each page is read from the current one: an item that exists and passes
+    the filter throughout is on exactly one page, and no item is on two.
     """
 
     filter: Filter = ""
@@ -514,19 +511,19 @@ class SemanticIdsRequest(Checked):
 
 @dataclass(frozen=True, slots=True)
 class ResolveRequest(Checked):
-    """The items of semantic IDs."""
+    """The items whose semantic IDs begin with given codes."""
 
     semantic_ids: Annotated[
         tuple[tuple[int, ...], ...],
-        Each(Each(Whole(0, MAX_CODE), "codes"), "paths", MAX_BATCH, "ask in parts"),
-        Doc("Paths, or the beginnings of paths, each of one code or more; at most 1,000."),
+        Each(Each(Whole(0, MAX_CODE), "codes"), "paths", MAX_BATCH, "send them in parts"),
+        Doc("Paths, or prefixes of paths, each of at least one code; at most 1,000."),
     ]
     page_size: Annotated[
         int,
         Size(DEFAULT_K),
         Doc(
-            "Items returned per path; 0 means 10, more than 1,000 is coerced to it, and so is what would make more "
-            "than 100,000 items in all."
+            "Items per path; 0 means 10, more than 1,000 is coerced to it; it is lowered so that at most 100,000 items "
+            "are returned in all."
         ),
     ] = DEFAULT_K
     codebook_version: CodebookVersion = ""

@@ -1,7 +1,7 @@
-"""The rules that fields of requests declare, and the one piece of code that checks them.
+"""Validation rules for the fields of requests.
 
-Unit of work: one value under the path of its field. A rule returns the value in its one exact form, or refuses it with
-its path, what was received, the rule and the remedy. Knows nothing of any particular request.
+Unit of work: one value and the path of its field. A rule returns the normalized value, or raises an error with the
+path, the received value, the rule and the remedy. Knows nothing of any particular request.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ T = TypeVar("T")
 DEFAULT_K = 10
 """Items returned when the caller does not say how many."""
 MAX_K = 1000
-"""More than this is coerced down to it."""
+"""Largest `k`; larger values are coerced to it."""
 MAX_HISTORY = 1000
-"""Only the most recent this many history items are read."""
+"""Number of most recent history items that are read."""
 MAX_BEAM_WIDTH = 2000
-"""More beams than this are coerced down to it."""
+"""Largest beam width; larger values are coerced to it."""
 MAX_BATCH = 1000
-"""Most items, ids or requests in one call that takes several."""
+"""Most items, ids or requests in one call."""
 MAX_LIST_IDS = 100_000
 """Most ids in an allow or deny list."""
 MAX_PROMOTIONS = 100
@@ -44,29 +44,29 @@ MAX_TEXT_CHARS = 100_000
 MAX_PICTURE_BYTES = 20 * 1024 * 1024
 """Largest encoded picture accepted, in bytes."""
 DEFAULT_PAGE = 100
-"""Groups or items a page when the caller does not say how many."""
+"""Groups or items per page when the caller does not say how many."""
 DEFAULT_TAGS = 5
 """Labels returned per item when the caller does not say how many."""
 MAX_LABELS = 10_000
-"""Most labels in one question."""
+"""Most labels in one request."""
 MAX_LABEL_CHARS = 1_000
-"""Longest label, and longest sentence around one, in characters."""
+"""Longest label, and longest template, in characters."""
 MAX_TEMPLATES = 32
-"""Most sentences that labels are put into."""
+"""Most templates in one request."""
 MAX_FILTER_CHARS = 10_000
 """Longest condition over the columns, in characters."""
 MAX_TOKEN_CHARS = 1_000_000
-"""Longest page token that is looked at, in characters."""
+"""Longest page token, in characters."""
 MAX_VECTOR = 65_536
-"""Most numbers in a vector to search by."""
+"""Most numbers in a query vector."""
 MAX_REQUEST_ID_CHARS = 128
 """Longest id of a change, in characters."""
 MAX_RESOLVED = 100_000
-"""Most items in one reply to a `ResolveRequest`, over all of its paths."""
+"""Most items in one reply to a `ResolveRequest`, over all paths."""
 MAX_CODE = 2**32 - 1
-"""Largest code of a semantic ID that travels."""
+"""Largest code of a semantic ID in a message."""
 CONTROL_CHARACTERS = "[\\x00-\\x1f\\x7f-\\x9f]"
-"""What the id of an item must not hold, as a regular expression."""
+"""Characters that an item's id must not contain, as a regular expression."""
 _CONTROL_CHARACTER = re.compile(CONTROL_CHARACTERS)
 
 
@@ -74,35 +74,35 @@ _CONTROL_CHARACTER = re.compile(CONTROL_CHARACTERS)
 
 
 class Doc(NamedTuple):
-    """What a field is for, in a sentence or two: for the SDK's documentation and the help of the command line."""
+    """Description of a field, for the SDK's documentation and the help of the command line."""
 
     text: str
 
 
 class Rule(Protocol):
-    """What the value of a field is held to."""
+    """Validates the values of a field."""
 
     def check(self, value: Any, where: str) -> Any:
-        """The value in its one exact form.
+        """The normalized value.
 
         Args:
-            value: As the caller gave it.
+            value: The caller's value.
             where: Path of the field, as in ``items[17].image``.
 
         Raises:
-            InvalidArgumentError: it breaks the rule.
+            InvalidArgumentError: the value breaks the rule.
         """
         ...
 
 
 class FieldRule(NamedTuple):
-    """A field of a dataclass with what it declares.
+    """Declarations of a dataclass field.
 
     Attributes:
         name: Name of the field.
-        rule: What its values are held to; None: nothing.
-        doc: What it is for; empty where that is not said.
-        optional: Whether None is a value of it.
+        rule: Its rule; None for no rule.
+        doc: Its description; may be empty.
+        optional: Whether its value may be None.
     """
 
     name: str
@@ -113,7 +113,7 @@ class FieldRule(NamedTuple):
 
 @cache
 def field_rules(kind: Any) -> tuple[FieldRule, ...]:
-    """What the fields of a dataclass declare, in order."""
+    """The declarations of a dataclass's fields, in order."""
     rules = []
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
@@ -132,7 +132,7 @@ def _checks(kind: Any) -> tuple[tuple[str, Rule, bool], ...]:
 
 
 class Checked:
-    """A frozen dataclass whose values are checked, and brought into their one exact form, when it is made.
+    """A frozen dataclass whose values are validated and normalized when it is created.
 
     Raises:
         InvalidArgumentError: a value breaks the rule of its field, or a rule between fields.
@@ -152,7 +152,7 @@ class Checked:
         self._check_together()
 
     def _check_together(self) -> None:
-        """Rules between fields, for a class that has some; each value is in its exact form by then."""
+        """Check rules between fields; the values are normalized by then."""
 
 
 # --- numbers, flags and choices -------------------------------------------------------------------------------------
@@ -160,12 +160,12 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number of any kind, numpy's included.
+    """An integer of any type, including numpy's.
 
     Attributes:
-        low: The least one.
-        high: The largest one; None: there is none.
-        rule: What it must be, in words, where the two do not say it.
+        low: Smallest value.
+        high: Largest value; None for no limit.
+        rule: The rule for the error message; empty: made from `low` and `high`.
     """
 
     low: int = 0
@@ -187,7 +187,7 @@ def _whole_number(value: object, where: str) -> int:
     try:
         if isinstance(value, bool):
             raise TypeError
-        return operator.index(value)  # type: ignore[arg-type]  # numpy's whole numbers count as well
+        return operator.index(value)  # type: ignore[arg-type]  # accepts numpy integers
     except TypeError:
         raise InvalidArgumentError(
             f"{where} is {value!r:.80}; it must be a whole number, 0 or more", field=where
@@ -196,11 +196,11 @@ def _whole_number(value: object, where: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many of something: 0 means the default, and more than there may be is coerced down.
+    """A number of results: 0 means the default, and too large values are coerced.
 
     Attributes:
-        default: What 0 means; 0 where that is up to the server.
-        most: What larger values are coerced to.
+        default: The value for 0; 0 if the server chooses it.
+        most: Largest value; larger ones are coerced to it.
     """
 
     default: int
@@ -217,12 +217,13 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A number between two others.
+    """A number in an interval.
 
     Attributes:
-        ends: What these two mean, as in ``0 (picture alone) and 1 (words alone)``; empty: they speak for themselves.
-        low: The least one.
-        high: The largest one.
+        ends: The two limits in words, as in ``0 (picture alone) and 1 (text alone)``, for the error message; empty:
+            made from `low` and `high`.
+        low: Smallest value.
+        high: Largest value.
     """
 
     ends: str = ""
@@ -242,8 +243,8 @@ class Number:
     """A finite number.
 
     Attributes:
-        rule: What it must be, in words.
-        low: The least one.
+        rule: What it must be, for the error message.
+        low: Smallest value.
     """
 
     rule: str = "a finite number"
@@ -261,7 +262,7 @@ class Number:
 
 
 class Flag:
-    """True or False, and nothing that is merely taken for one of them."""
+    """True or False; other truthy or falsy values are refused."""
 
     def check(self, value: object, where: str) -> bool:
         """See `Rule.check`."""
@@ -272,7 +273,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A member of an enum, given as itself or as its word."""
+    """A member of an enum, or its value."""
 
     kind: type[Enum]
 
@@ -293,8 +294,8 @@ class Text:
     """Text, possibly empty.
 
     Attributes:
-        most: Characters it may have.
-        remedy: What to do about a longer one.
+        most: Most characters.
+        remedy: What to do if it is longer, for the error message.
     """
 
     most: int = MAX_TEXT_CHARS
@@ -314,9 +315,9 @@ class Text:
 
 PAGE_TOKEN = Text(
     MAX_TOKEN_CHARS,
-    "a list that is not in the order of ids goes on for some 125,000 items; narrow the question down by a filter",
+    "lists that are not in the order of ids have at most some 125,000 items; use a filter to get fewer",
 )
-"""A page token that is not longer than a list by pages can be."""
+"""The rule of page tokens, which grow with each page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +325,8 @@ class Id:
     """An id, possibly empty.
 
     Attributes:
-        new: Whether it is given to something here: then it has no control characters.
-        empty: What to do about an empty one; empty: it is accepted.
+        new: Whether the id is for a new item; then it must not contain control characters.
+        empty: What to do if the id is empty, for the error message; '': an empty id is accepted.
     """
 
     new: bool = False
@@ -347,8 +348,8 @@ class Id:
         found = _CONTROL_CHARACTER.search(value) if self.new and not value.isprintable() else None
         if found is not None:
             raise InvalidArgumentError(
-                f"{where} {value!r:.80} has the control character U+{ord(found.group()):04X}, which can be neither "
-                "shown nor typed; write the id without it",
+                f"{where} {value!r:.80} has the control character U+{ord(found.group()):04X}, which cannot be "
+                "displayed or typed; remove it",
                 field=where,
             )
         return _unicode(value, where)
@@ -362,7 +363,7 @@ def _unicode(text: str, where: str) -> str:
         text.isascii() or text.encode()
     except UnicodeEncodeError as err:
         raise InvalidArgumentError(
-            f"{where} holds half of a surrogate pair at character {err.start}, which is not text; mend its decoding",
+            f"{where} holds half of a surrogate pair at character {err.start}, so it is not text; decode it correctly",
             field=where,
         ) from None
     return text
@@ -376,8 +377,8 @@ class Ids:
     """A list of ids.
 
     Attributes:
-        most: How many it may have; None: any number.
-        last: How many of its last entries are read; None: all of them.
+        most: Most ids; None for no limit.
+        last: Number of last entries that are read; None for all.
     """
 
     most: int | None = MAX_BATCH
@@ -398,14 +399,14 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list whose entries are held to a rule.
+    """A list with a rule for its entries.
 
     Attributes:
-        rule: What each entry is held to.
-        what: What the entries are, as in ``names of fields``.
-        most: How many there may be; None: any number.
-        remedy: What to do about more of them; empty where there is nothing but to send fewer.
-        distinct: Whether an entry that is there again is left out.
+        rule: The rule of each entry.
+        what: What the entries are, as in ``field names``.
+        most: Most entries; None for no limit.
+        remedy: What to do if there are more, for the error message; may be empty.
+        distinct: Whether repeated entries are removed.
     """
 
     rule: Rule
@@ -428,7 +429,7 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A value of one of some classes, which has checked itself.
+    """An instance of one of some classes, which validate themselves.
 
     Attributes:
         kinds: The classes.
@@ -446,7 +447,7 @@ class Instance:
 
 
 def as_tuple(values: Iterable[T], where: str, what: str) -> tuple[T, ...]:
-    """The entries of a list of `what`; a single string is none."""
+    """The entries of a list of `what`; a single string is refused."""
     if isinstance(values, str | bytes):
         raise InvalidArgumentError(
             f"{where} is the single string {values!r:.80}; pass a list of {what}, as in [{values!r:.80}]", field=where
@@ -459,7 +460,7 @@ def as_tuple(values: Iterable[T], where: str, what: str) -> tuple[T, ...]:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """A word out of some."""
+    """One of some words."""
 
     words: tuple[str, ...]
 
@@ -494,32 +495,34 @@ _TEXT = Text()
 
 
 class Vector:
-    """Numbers, each as near as 32 bits come, not all of them 0; possibly none."""
+    """A list of numbers, rounded to float32 and not all 0; may be empty."""
 
     def check(self, value: Any, where: str) -> tuple[float, ...]:
         """See `Rule.check`."""
         try:
             numbers = tuple(array("f", [float(number) for number in (() if value is None else value)]))
         except (TypeError, ValueError, OverflowError):
-            raise InvalidArgumentError(f"{where} is no list of numbers that fit into 32 bits", field=where) from None
+            raise InvalidArgumentError(
+                f"{where} is not a list of numbers in the range of float32", field=where
+            ) from None
         if len(numbers) > MAX_VECTOR:
             raise InvalidArgumentError(
                 f"{where} has {len(numbers):,} numbers; at most {MAX_VECTOR:,} are accepted", field=where
             )
         if numbers and (not all(math.isfinite(number) for number in numbers) or not any(numbers)):
             raise InvalidArgumentError(
-                f"{where} holds a number that is not finite, or nothing but zeros; it has no direction", field=where
+                f"{where} has a number that is not finite, or only zeros; pass a vector with a direction", field=where
             )
         return numbers
 
 
 class Picture:
-    """An encoded picture, given as its bytes or as the path of its file.
+    """An encoded picture, given as bytes or as the path of a file.
 
     Raises:
-        NotFoundError: the path does not exist or cannot be read.
-        InvalidImageError: it is empty, or larger than `MAX_PICTURE_BYTES`.
-        InvalidArgumentError: it is neither bytes nor a path.
+        NotFoundError: the file does not exist or cannot be read.
+        InvalidImageError: the picture is empty, or larger than `MAX_PICTURE_BYTES`.
+        InvalidArgumentError: the value is neither bytes nor a path.
     """
 
     def check(self, value: object, where: str) -> bytes:

@@ -102,7 +102,7 @@ def all_tagged(request: TagRequest, reply: TagResults) -> TagResults:
 
 def upserting_parts(request: UpsertRequest) -> list[UpsertRequest]:
     """The one change for the engine, with the good items; none when there are none."""
-    return [replace(request, items=request.good)] if request.good else []
+    return [replace(request, items=request.valid)] if request.valid else []
 
 
 def upserted(request: UpsertRequest, results: Sequence[ChangeResults | MmrecError]) -> ChangeResults:

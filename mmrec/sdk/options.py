@@ -17,24 +17,23 @@ class RecommendOptions(TypedDict, total=False):
     """Fields of `RecommendRequest`.
 
     Attributes:
-        user_id: A user the bundle was trained with; that user's stored history is put before `history`. Empty:
-            anonymous.
-        k: How many items; 0 means 10, more than 1,000 is coerced to it. [10]
+        user_id: A user of the training data, whose stored history is put before `history`. Empty: anonymous.
+        k: Number of items; 0 means 10, more than 1,000 is coerced to it. [10]
         allow: If not empty, only these items may be returned.
         deny: These items are never returned.
         include_seen: Whether items of the history may be returned again.
-        beam_width: Beams of the semantic-ID search; 0 lets the server choose (never narrower than k), more than 2,000
-            is coerced to it. [0]
+        beam_width: Beam width of the semantic-ID search; 0: chosen by the server (at least k), more than 2,000 is
+            coerced to it. [0]
         explain: Whether to return each item's shares by channel and history item.
         filter: AIP-160 condition over the columns, as in `in_stock = true AND price < 50`; empty for every item.
         filter_mode: What to do when fewer than `k` items pass the filter. [strict]
         diversity: 0 (best first) to 1 (as different from each other as possible); the first item stays. [0]
-        exploration: Share of the places that goes to new items, 0 to 1: those that training has seen no event of. [0]
-        exploration_column: A column of dates, for `exploration_max_age_days`; empty for no age limit.
-        exploration_max_age_days: New items whose date lies longer ago than this, or that have none, are not explored;
-            over 0, and 0 for no age limit. A day has 24 hours. [0]
-        popularity_damping: How much popular items are held back, 0 (not at all) to 1. [0]
-        promotions: Items to be shown more, at most 100; their shares sum to at most 1.
+        exploration: Share of the positions for new items, 0 to 1: items without training events. [0]
+        exploration_column: Column with each item's date, for `exploration_max_age_days`; empty for no age limit.
+        exploration_max_age_days: Largest age of a new item, in days of 24 hours; older items and items without a date
+            are not explored. 0 for no age limit. [0]
+        popularity_damping: How much the scores of popular items are lowered, 0 (not at all) to 1. [0]
+        promotions: Items to recommend more often, at most 100 promotions; their shares sum to at most 1.
     """
 
     user_id: str
@@ -58,7 +57,7 @@ class SimilarOptions(TypedDict, total=False):
     """Fields of `SimilarRequest`.
 
     Attributes:
-        modality: Which side of the items to compare; items without that side are not found. [fused]
+        modality: Which part of the items to compare; items without it are not found. [fused]
         filter: AIP-160 condition over the columns, as in `in_stock = true AND price < 50`; empty for every item.
         filter_mode: What to do when fewer than `k` items pass the filter. [strict]
         diversity: 0 (nearest first) to 1 (as different from each other as possible). [0]
@@ -77,18 +76,18 @@ class SearchOptions(TypedDict, total=False):
 
     Attributes:
         image: An encoded picture (JPEG, PNG, WebP, GIF, BMP), or the path of one; None: none.
-        text_weight: Share of the words when words and a picture are given, 0 to 1. [0.5]
-        k: How many items a page; 0 means 10, more than 1,000 is coerced to it. [10]
-        item_id: An item of the catalogue to search by, never among the results; empty for none.
-        item_weight: Share of the item when words or a picture are given too, 0 to 1. [0.5]
-        vector: A vector of the fused space to search by, of any length but 0; given alone. Empty for none. Numbers are
-            kept as near as 32 bits come.
-        modality: Which side of the items to compare; items without that side are not found. [fused]
+        text_weight: Weight of the text if both a text and a picture are given, 0 to 1. [0.5]
+        k: Items per page; 0 means 10, more than 1,000 is coerced to it. [10]
+        item_id: Query item of the catalogue, never among the results; empty for none.
+        item_weight: Weight of the item if a text or a picture is also given, 0 to 1. [0.5]
+        vector: Query vector in the fused space, with any norm above 0; cannot be combined with other queries. Empty for
+            none. Numbers are rounded to float32.
+        modality: Which part of the items to compare; items without it are not found. [fused]
         filter: AIP-160 condition over the columns, as in `in_stock = true AND price < 50`; empty for every item.
         filter_mode: What to do when fewer than `k` items pass the filter. [strict]
-        page_token: `next_page_token` of the page before, whatever became of the catalogue since; empty for the first
-            page. Each page holds the first items of the current catalogue that no earlier page returned: no item is
-            returned twice, and one that can be found all the while is returned.
+        page_token: `next_page_token` of the previous page, valid also after changes of the catalogue; empty for the
+            first page. Each page has the first items of the current catalogue that no earlier page returned: no item is
+            returned twice, and an item that matches throughout is returned.
         item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
@@ -109,8 +108,8 @@ class EmbedOptions(TypedDict, total=False):
     """Fields of `EmbedRequest`.
 
     Attributes:
-        modality: Which side of the items to embed; an item without it is refused by itself. [fused]
-        dtype: What the numbers are rounded to; the vectors are float32 all the same. [float32]
+        modality: Which part of the items to embed; an item without it is refused by itself. [fused]
+        dtype: Number format for sending; the vectors are rounded to it and returned as float32. [float32]
     """
 
     modality: Modality | str
@@ -122,13 +121,13 @@ class TagOptions(TypedDict, total=False):
 
     Attributes:
         labels: The labels to choose from, distinct; empty with `column`.
-        column: A column of the catalogue whose values are the labels; what an item itself has in it is not looked at.
-            Empty with `labels`.
-        templates: Sentences with `{label}` (and, if wanted, `{column}`) that a label is put into; the vectors of all
-            are averaged. Empty: the engine's own.
-        k: How many labels per item; 0 means 5, more than 1,000 is coerced to it. [5]
+        column: A column of the catalogue whose values are the labels; an item's own value is not used. Empty with
+            `labels`.
+        templates: Sentences with `{label}` (and optionally `{column}`); the vectors of all templates are averaged.
+            Empty: the engine's defaults.
+        k: Labels per item; 0 means 5, more than 1,000 is coerced to it. [5]
         min_score: Labels with a lower probability are left out, 0 to 1. [0]
-        modality: Which side of the items to look at. [fused]
+        modality: Which part of the items to use. [fused]
     """
 
     labels: Iterable[str]
@@ -143,14 +142,14 @@ class DuplicatesOptions(TypedDict, total=False):
     """Fields of `DuplicatesRequest`.
 
     Attributes:
-        min_similarity: Cosine from which on two pictures are the same whatever the words, over 0 to 1; when the words
-            alone are looked at, the least share of words in common. None: chosen from the catalogue.
+        min_similarity: Least cosine of the pictures of two duplicates, whatever their words, above 0 to 1; if only
+            words are compared, the least share of words in common. None: chosen from the catalogue.
         filter: AIP-160 condition over the columns, as in `in_stock = true AND price < 50`; empty for every item.
-        modality: What must be alike: the picture, the words, or either (FUSED). [fused]
-        page_size: Groups a page; 0 means 100, more than 1,000 is coerced to it. [100]
-        page_token: `next_page_token` of the page before, whatever became of the catalogue since; empty for the first
-            page. A group that stays as it is is returned exactly once, and no item in two groups; one that has grown
-            comes again only with its new items, where these are two or more.
+        modality: What must be similar: the picture, the words, or either (FUSED). [fused]
+        page_size: Groups per page; 0 means 100, more than 1,000 is coerced to it. [100]
+        page_token: `next_page_token` of the previous page, valid also after changes of the catalogue; empty for the
+            first page. An unchanged group is returned exactly once, and no item in two groups; a group that has grown
+            is returned again, with its new items only, if these are at least two.
     """
 
     min_similarity: float | None
@@ -164,13 +163,13 @@ class MismatchOptions(TypedDict, total=False):
     """Fields of `MismatchRequest`.
 
     Attributes:
-        max_agreement: Cosine of picture and words below which they do not agree, -1 to 1; None: the 1% of the catalogue
-            that fit worst, or every one of `item_ids`.
+        max_agreement: Cosine of picture and words below which they do not agree, -1 to 1. None: the worst 1% of the
+            catalogue, or all of `item_ids`.
         filter: AIP-160 condition over the columns, as in `in_stock = true AND price < 50`; empty for every item.
-        page_size: Items a page; 0 means 100, more than 1,000 is coerced to it. [100]
-        page_token: `next_page_token` of the page before, whatever became of the catalogue since; empty for the first
-            page. Each page holds the first items of the current catalogue that no earlier page returned: no item is
-            returned twice, and one that can be found all the while is returned.
+        page_size: Items per page; 0 means 100, more than 1,000 is coerced to it. [100]
+        page_token: `next_page_token` of the previous page, valid also after changes of the catalogue; empty for the
+            first page. Each page has the first items of the current catalogue that no earlier page returned: no item is
+            returned twice, and an item that matches throughout is returned.
         item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
@@ -185,10 +184,10 @@ class ListItemsOptions(TypedDict, total=False):
     """Fields of `ListItemsRequest`.
 
     Attributes:
-        page_size: Items a page; 0 means 100, more than 1,000 is coerced to it. [100]
-        page_token: `next_page_token` of the page before, whatever became of the catalogue since; empty for the first
-            page. Each page holds the first items of the current catalogue that no earlier page returned: no item is
-            returned twice, and one that can be found all the while is returned.
+        page_size: Items per page; 0 means 100, more than 1,000 is coerced to it. [100]
+        page_token: `next_page_token` of the previous page, valid also after changes of the catalogue; empty for the
+            first page. Each page has the first items of the current catalogue that no earlier page returned: no item is
+            returned twice, and an item that matches throughout is returned.
         item_fields: Fields of the rows to return besides the id; empty for all.
     """
 
@@ -201,8 +200,8 @@ class SemanticIdsOptions(TypedDict, total=False):
     """Fields of `SemanticIdsRequest`.
 
     Attributes:
-        codebook_version: Version of the codebooks that the semantic IDs are in: the one being served, or the one before
-            it as long as that is kept; empty for the one being served.
+        codebook_version: Codebook version of the semantic IDs: the current one, or the previous one as long as it is
+            kept; empty for the current one.
     """
 
     codebook_version: str
@@ -212,10 +211,10 @@ class ResolveOptions(TypedDict, total=False):
     """Fields of `ResolveRequest`.
 
     Attributes:
-        page_size: Items returned per path; 0 means 10, more than 1,000 is coerced to it, and so is what would make more
-            than 100,000 items in all. [10]
-        codebook_version: Version of the codebooks that the semantic IDs are in: the one being served, or the one before
-            it as long as that is kept; empty for the one being served.
+        page_size: Items per path; 0 means 10, more than 1,000 is coerced to it; it is lowered so that at most 100,000
+            items are returned in all. [10]
+        codebook_version: Codebook version of the semantic IDs: the current one, or the previous one as long as it is
+            kept; empty for the current one.
     """
 
     page_size: int
@@ -226,13 +225,13 @@ class UpsertOptions(TypedDict, total=False):
     """Fields of `UpsertRequest`.
 
     Attributes:
-        request_id: Chosen by the caller, at most 128 characters: a second request with the same id and the same content
-            changes nothing and gets the first one's reply. Empty: no such protection.
-        validate_only: Whether to check everything and change nothing.
-        wait_until_visible: Whether to answer only when the items can be recommended, rather than when they are safe.
-        fields: Fields to replace in items that exist, as in `title`, `image`, `attributes` or `attributes.price`; the
-            others of an item are not read. An item that does not exist is refused by itself. Empty: items come as a
-            whole.
+        request_id: Idempotency key chosen by the caller, at most 128 characters: a second request with the same id and
+            content changes nothing and gets the reply of the first one. Empty for none.
+        validate_only: Whether to validate the request without changing anything.
+        wait_until_visible: Whether to answer only when the items can be recommended, not as soon as they are saved.
+        fields: Partial update: the fields to replace in existing items, such as `title`, `image`, `attributes` or
+            `attributes.price`; other fields are not read. An item that does not exist is refused by itself. Empty:
+            whole items are replaced.
     """
 
     request_id: str
@@ -245,9 +244,9 @@ class DeleteOptions(TypedDict, total=False):
     """Fields of `DeleteRequest`.
 
     Attributes:
-        request_id: Chosen by the caller, at most 128 characters: a second request with the same id and the same content
-            changes nothing and gets the first one's reply. Empty: no such protection.
-        validate_only: Whether to check everything and change nothing.
+        request_id: Idempotency key chosen by the caller, at most 128 characters: a second request with the same id and
+            content changes nothing and gets the reply of the first one. Empty for none.
+        validate_only: Whether to validate the request without changing anything.
     """
 
     request_id: str

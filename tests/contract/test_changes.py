@@ -68,7 +68,7 @@ def test_a_deletion_that_breaks_a_rule_is_refused_by_field(values: dict[str, Any
 def test_what_was_refused_before_keeps_its_place_in_the_reply() -> None:
     unread, bad = InvalidArgumentError("unread"), NotFoundError("bad")
     request = UpsertRequest((HAT, ItemFailure("x", unread), ItemInput("b", "shoe")), "r")
-    assert request.good == (HAT, ItemInput("b", "shoe"))
+    assert request.valid == (HAT, ItemInput("b", "shoe"))
     results = request.results({1: bad}, Versions("m", "c", "b"))
     assert results.entries == (ChangeEntry("a"), ChangeEntry("x", unread), ChangeEntry("b", bad))
     assert (results.done, results.refused) == (("a",), results.entries[1:])

@@ -102,6 +102,6 @@ def test_noise_is_no_token(noise: str) -> None:
 
 def test_a_token_that_has_grown_too_long_says_what_to_do() -> None:
     token = ReturnedItems(REQUEST).token(REQUEST, (str(number) for number in range(125_000)))
-    with pytest.raises(InvalidArgumentError, match="narrow the question down by a filter") as refused:
+    with pytest.raises(InvalidArgumentError, match="use a filter to get fewer") as refused:
         replace(REQUEST, page_token=token)
     assert [violation.field for violation in refused.value.violations] == ["page_token"]

@@ -59,8 +59,7 @@ def test_an_item_that_cannot_be_read_is_its_own_failure_with_its_place_and_id() 
     assert (nothing.item_id, nothing.error.violations[0].field) == ("c", "items[2].title")
     assert isinstance(unspeakable, ItemFailure)
     assert unspeakable.error.message == (
-        "items[3]: item_id 'd\\x07' has the control character U+0007, which can be neither shown nor typed; write the "
-        "id without it"
+        "items[3]: item_id 'd\\x07' has the control character U+0007, which cannot be displayed or typed; remove it"
     )
 
 
