@@ -1,4 +1,4 @@
-"""Writes what the SDK derives: keyword arguments from the request dataclasses, asyncio twins from blocking code.
+"""Generates parts of the SDK: keyword arguments from the request dataclasses, asyncio code from blocking code.
 
     python scripts/generate_sdk.py           # write them
     python scripts/generate_sdk.py --check   # change nothing; exit 1 if what is committed is stale
@@ -79,7 +79,6 @@ from typing import TypedDict
 from mmrec.contract.items import FilterMode, Modality, NumberFormat
 from mmrec.contract.requests import Promotion
 '''
-"""A field of the wire's request that the engine's does not have."""
 
 
 def options_module() -> str:
@@ -109,7 +108,7 @@ def _default(entry: Field[Any]) -> str:
 
 
 def _taken(hint: Any) -> str:
-    """What a method takes where a request holds a value in its one exact form."""
+    """The type of a method's argument for a field of a request."""
     if get_origin(hint) is tuple:
         entry = get_args(hint)[0]
         return f"Iterable[{entry.__name__}]" + (" | None" if entry is float else "")  # a vector; None for none
@@ -130,19 +129,19 @@ TO_ASYNC = (
     (r"\biter\(batches\)", "each(batches)"),
     (r"(?m)^from mmrec\.sdk\.connection", "from mmrec.sdk.streams import each\nfrom mmrec.sdk.connection"),
     (r"\bnext\(", "await anext("),
-    ("server. Safe to share between threads; use it as a", "server from one event loop; use it as an async"),
+    ("server. Safe to share between threads; use it as a", "server from one event loop. Use it as an async"),
     ("or call `close`", "or await `close`"),
     (r"\bStopIteration\b", "StopAsyncIteration"),
 )
-"""How blocking code becomes code for asyncio."""
+"""Replacements that turn blocking code into asyncio code."""
 
 
 def aio_module(source: str, doc: str) -> str:
-    """The asyncio twin of a module.
+    """The asyncio version of a module.
 
     Args:
         source: The blocking module.
-        doc: Docstring of the twin.
+        doc: Docstring of the asyncio module.
     """
     body = source.partition('"""\n\nfrom __future__')[2]
     text = f"from __future__{body}"
@@ -167,11 +166,11 @@ def generated() -> dict[Path, str]:
     twins = {
         "aio_methods.py": (
             "methods.py",
-            "The asyncio twin of `mmrec.sdk.methods`.\n\nGenerated: do not edit; run scripts/generate_sdk.py.\n",
+            "The asyncio version of `mmrec.sdk.methods`.\n\nGenerated: do not edit; run scripts/generate_sdk.py.\n",
         ),
         "aio.py": (
             "client.py",
-            "The asyncio client: the twin of `mmrec.sdk.client`, with the same methods, results and errors.\n\n"
+            "The asyncio client: like `mmrec.sdk.client`, with the same methods, results and errors.\n\n"
             "Cancelling the task cancels the call, and the server drops the work.\n\n"
             "Generated: do not edit; run scripts/generate_sdk.py.\n",
         ),

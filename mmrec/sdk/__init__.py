@@ -1,5 +1,5 @@
-"""The SDK: blocking and asyncio clients, the codec between values and protobuf messages, and the transport.
+"""The SDK: blocking and asyncio clients, the codec between dataclasses and protobuf messages, and the transport.
 
-In: values of `mmrec.contract`. Out: the replies of a server as such values, or errors of `mmrec.errors`.
+In: requests of `mmrec.contract`. Out: a server's replies as dataclasses of `mmrec.contract`, or `mmrec.errors`.
 Needs the base install only.
 """

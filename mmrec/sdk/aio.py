@@ -1,4 +1,4 @@
-"""The asyncio client: the twin of `mmrec.sdk.client`, with the same methods, results and errors.
+"""The asyncio client: like `mmrec.sdk.client`, with the same methods, results and errors.
 
 Cancelling the task cancels the call, and the server drops the work.
 
@@ -36,18 +36,18 @@ R = TypeVar("R")
 
 
 class AsyncClient(AsyncMethods):
-    """Calls an mmrec server from one event loop; use it as an async context manager, or await `close`.
+    """Calls an mmrec server from one event loop. Use it as an async context manager, or await `close`.
 
-    Every call has a deadline. Calls that fail with UNAVAILABLE are tried again, at most three times, with growing and
-    random waits, inside that deadline; nothing else is.
+    Every call has a deadline. A call that fails with UNAVAILABLE is retried at most three times within its deadline,
+    with exponential backoff and jitter; other errors are not retried.
 
     Args:
         target: Address of the server, ``host:port``.
-        token: The server's token, if it wants one.
-        tls: True for TLS with the usual authorities, or `Tls` for your own; False for none.
-        timeout: Seconds a call may take unless it says otherwise, over 0.
-        transport: Something else to carry the calls, as `mmrec.sdk.aio_transport.AsyncEngineTransport` in tests;
-            `target`, `token` and `tls` are not used then.
+        token: The server's token, if it requires one.
+        tls: True for TLS with the default authorities, or `Tls` for your own; False for none.
+        timeout: Default timeout of a call in seconds, above 0.
+        transport: Replaces gRPC, and `target`, `token` and `tls` are not used; for tests, see
+            `mmrec.sdk.aio_transport.AsyncEngineTransport`.
 
     Raises:
         InvalidArgumentError: an argument breaks a rule.
@@ -70,7 +70,10 @@ class AsyncClient(AsyncMethods):
     async def recommend_many(
         self, requests: Iterable[RecommendRequest], *, timeout: float | None = None
     ) -> list[Recommendations | MmrecError]:
-        """Recommend to several customers, at most 1,000: one entry per request, a list or the error of that request.
+        """Recommend items to several customers, at most 1,000.
+
+        Returns:
+            One entry per request, in order: the recommendations, or the error of that request.
 
         Raises:
             MmrecError: the call failed as a whole.
@@ -80,8 +83,10 @@ class AsyncClient(AsyncMethods):
     async def similar_many(
         self, requests: Iterable[SimilarRequest], *, timeout: float | None = None
     ) -> list[SearchResults | MmrecError]:
-        """Items nearest to each of several items, at most 1,000: one entry per request, a list or the error of that
-        request.
+        """Find the nearest items of several items, at most 1,000.
+
+        Returns:
+            One entry per request, in order: the results, or the error of that request.
 
         Raises:
             MmrecError: the call failed as a whole.
@@ -91,7 +96,10 @@ class AsyncClient(AsyncMethods):
     async def search_many(
         self, requests: Iterable[SearchRequest], *, timeout: float | None = None
     ) -> list[SearchResults | MmrecError]:
-        """Several searches, at most 1,000: one entry per search, a list or the error of that search.
+        """Run several searches, at most 1,000.
+
+        Returns:
+            One entry per request, in order: the results, or the error of that request.
 
         Raises:
             MmrecError: the call failed as a whole.
@@ -112,28 +120,29 @@ class AsyncClient(AsyncMethods):
     ) -> AsyncIterator[ChangeResults]:
         """Add or replace any number of items, batch by batch, over one stream.
 
-        A batch is taken when the one before it has been answered, so the server sets the pace, and each result is there
-        as soon as its batch is safe. When the stream breaks, `MmrecError.answered` says how many batches were answered:
-        call again with the same batches, the same `request_id` and ``skip=error.answered`` to go on from there.
+        The next batch is read from `batches` when an earlier one has been answered, so the server sets the pace. Each
+        result is returned as soon as its batch is saved. If the stream breaks, `MmrecError.answered` is the number of
+        answered batches: call again with the same batches, the same `request_id` and ``skip=error.answered`` to
+        continue.
 
         Args:
             batches: Lists of items as for `upsert_items`, at most 1,000 items each.
-            request_id: Your name of the whole, at most 120 characters; batch n, counted from 0, is the change
-                ``request_id/n``, which is made once however often it is sent. Empty: no such protection.
-            skip: Batches at the beginning that were answered before; they are taken and not sent.
-            in_flight: Batches that are sent before the first of them is answered, 1 to 16. More than one lets the
-                next batch travel while one is worked on.
-            validate_only: Whether to check everything and change nothing.
-            wait_until_visible: Whether to wait until the items can be recommended, rather than until they are safe.
+            request_id: Idempotency key of the whole upload, at most 120 characters; batch n, from 0, has the request
+                id ``request_id/n``, so that it is applied only once even if it is sent again. Empty for none.
+            skip: Number of first batches that were answered before; they are read and not sent.
+            in_flight: Batches sent ahead of their replies, 1 to 16. With more than one, the next batch is transferred
+                while the server processes another.
+            validate_only: Whether to validate the batches without changing anything.
+            wait_until_visible: Whether to wait until the items can be recommended, not only until they are saved.
             fields: As for `upsert_items`.
-            timeout: Seconds that each answer may take; None: the client's own.
+            timeout: Timeout of each reply in seconds; None: the client's default.
 
         Returns:
             The result of each batch, in order, as `upsert_items` returns it.
 
         Raises:
-            InvalidArgumentError: an argument breaks a rule; while iterating, a batch does.
-            MmrecError: while iterating: the stream broke; `answered` is set.
+            InvalidArgumentError: an argument (or, while iterating, a batch) breaks a rule.
+            MmrecError: while iterating, the stream broke; `answered` is set.
         """
         seconds = checked_timeout(timeout, self._timeout)
         state = UpsertStream(
@@ -147,7 +156,7 @@ class AsyncClient(AsyncMethods):
         return self._upserts(batches, state, seconds)
 
     async def info(self, *, timeout: float | None = None) -> ServiceInfo:
-        """What the server serves.
+        """Describe what the server serves.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
@@ -155,7 +164,7 @@ class AsyncClient(AsyncMethods):
         return await self._call(rpcs.GET_SERVICE_INFO, ServiceInfoRequest(), timeout)
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._transport.close()
 
     async def __aenter__(self) -> AsyncClient:
@@ -178,7 +187,7 @@ class AsyncClient(AsyncMethods):
                     request = state.encoded(await anext(source))
                 except StopAsyncIteration:
                     break
-                except Exception as err:  # what is under way is answered first, so that `answered` is exact
+                except Exception as err:  # raised after the replies of sent batches, so that `answered` is exact
                     failure = err
                     break
                 if request is None:

@@ -1,4 +1,4 @@
-"""How bytes get to an engine and back, for asyncio; see `mmrec.sdk.transport`."""
+"""Transports for asyncio; see `mmrec.sdk.transport`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ class AsyncTransport(Protocol):
     """Carries calls; see `mmrec.sdk.transport.Transport`."""
 
     async def call(self, path: str, request: bytes, timeout: float) -> bytes:
-        """Bytes of the reply to one call."""
+        """Send a request, and return the bytes of the reply."""
         ...
 
     async def stream(self, path: str, timeout: float) -> AsyncStream:
-        """A stream of messages, each with its answer."""
+        """Open a stream of requests with one reply each."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections; calls after this are refused."""
+        """Close connections; later calls are refused."""
         ...
 
 
 class AsyncGrpcTransport:
-    """Calls over one gRPC channel; it is made at the first call, since it belongs to the loop that is running
-    then.
+    """Calls over one gRPC channel, which is created by the first call, as it belongs to the running event loop.
 
     Raises:
         InvalidArgumentError: target, token or TLS files cannot be used.
@@ -93,7 +92,7 @@ class AsyncGrpcTransport:
 
 
 class AsyncEngineTransport:
-    """An engine in this process behind the same bytes, without a server; the work is done in a thread."""
+    """Calls an engine in this process, in a thread, without a server."""
 
     def __init__(self, engine: Engine) -> None:
         self._inner = EngineTransport(engine)

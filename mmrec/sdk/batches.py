@@ -1,5 +1,6 @@
-"""Lists of which some entries are already refused: what is left for an engine, and the reply with each in its place.
+"""Batches in which some entries are refused before they reach an engine.
 
+Splits a batch into the valid entries, for the engine, and merges its results with the errors of the others, in order.
 Unit of work: one call. Knows nothing of protobuf, gRPC or models.
 """
 
@@ -29,7 +30,7 @@ def only(results: Sequence[T | MmrecError]) -> T:
         MmrecError: the entry is an error.
     """
     if len(results) != 1:
-        raise InternalError(f"one request was made and {len(results)} results came back")
+        raise InternalError(f"one request was sent and {len(results)} results were returned")
     result = results[0]
     if isinstance(result, MmrecError):
         raise result
@@ -39,16 +40,16 @@ def only(results: Sequence[T | MmrecError]) -> T:
 # --- several requests -----------------------------------------------------------------------------------------------
 
 
-def good_requests(batch: RecommendBatch | SearchBatch | SimilarBatch) -> list[Any]:
-    """The requests for the engine."""
+def valid_requests(batch: RecommendBatch | SearchBatch | SimilarBatch) -> list[Any]:
+    """The requests that were not refused."""
     return [request for request in batch.requests if not isinstance(request, MmrecError)]
 
 
-def every_result(batch: RecommendBatch | SearchBatch | SimilarBatch, results: Sequence[Any]) -> list[Any]:
-    """One entry per request: the engine's result, or its error, with its place in the batch."""
-    rest = iter(results)
+def merged_results(batch: RecommendBatch | SearchBatch | SimilarBatch, results: Sequence[Any]) -> list[Any]:
+    """One entry per request, in order: the engine's result, or an error that names the request's index."""
+    remaining = iter(results)
     return [
-        request if isinstance(request, MmrecError) else _placed(next(rest), f"requests[{i}]")
+        request if isinstance(request, MmrecError) else _with_path(next(remaining), f"requests[{i}]")
         for i, request in enumerate(batch.requests)
     ]
 
@@ -56,75 +57,76 @@ def every_result(batch: RecommendBatch | SearchBatch | SimilarBatch, results: Se
 # --- items ----------------------------------------------------------------------------------------------------------
 
 
-def embedding_parts(request: EmbedRequest) -> list[EmbedRequest]:
-    """The request for the engine, with the good items; none when there are none."""
-    good = _good(request.items)
-    return [replace(request, items=good)] if good else []
+def split_embed(request: EmbedRequest) -> list[EmbedRequest]:
+    """The request with the valid items only; empty if there are none."""
+    valid = _valid(request.items)
+    return [replace(request, items=valid)] if valid else []
 
 
-def embedded(request: EmbedRequest, results: Sequence[EmbedResults | MmrecError]) -> EmbedResults:
-    """One entry per item, in order, with vectors as near as the number format comes.
+def join_embed(request: EmbedRequest, results: Sequence[EmbedResults | MmrecError]) -> EmbedResults:
+    """The reply with one entry per item, in order, and vectors rounded to the number format.
 
     Raises:
-        MmrecError: nothing at all could be done.
+        MmrecError: the call failed as a whole.
     """
     done = only(results) if results else EmbedResults(())
     rounded = tuple(_rounded(entry, request.dtype) for entry in done.items)
-    return all_embedded(request, replace(done, items=rounded, dtype=request.dtype))
+    return merge_embed_failures(request, replace(done, items=rounded, dtype=request.dtype))
 
 
-def all_embedded(request: EmbedRequest, reply: EmbedResults) -> EmbedResults:
-    """The reply about the good items, with every failure in its place."""
-    return replace(reply, items=_in_place(request.items, reply.items))
+def merge_embed_failures(request: EmbedRequest, reply: EmbedResults) -> EmbedResults:
+    """The reply about the valid items, merged with the failures of the others."""
+    return replace(reply, items=_merged(request.items, reply.items))
 
 
-def tagging_parts(request: TagRequest) -> list[TagRequest]:
-    """The request for the engine, with the good items; none when there is nothing to tag."""
-    good = _good(request.items)
-    return [replace(request, items=good)] if good or request.item_ids else []
+def split_tag(request: TagRequest) -> list[TagRequest]:
+    """The request with the valid items only; empty if there is nothing to label."""
+    valid = _valid(request.items)
+    return [replace(request, items=valid)] if valid or request.item_ids else []
 
 
-def tagged(request: TagRequest, results: Sequence[TagResults | MmrecError]) -> TagResults:
-    """One entry per item and known id, in order.
+def join_tag(request: TagRequest, results: Sequence[TagResults | MmrecError]) -> TagResults:
+    """The reply with one entry per item and known id, in order.
 
     Raises:
-        MmrecError: nothing at all could be done.
+        MmrecError: the call failed as a whole.
     """
-    return all_tagged(request, only(results) if results else TagResults(()))
+    return merge_tag_failures(request, only(results) if results else TagResults(()))
 
 
-def all_tagged(request: TagRequest, reply: TagResults) -> TagResults:
-    """The reply about the good items and the ids, with every failure in its place."""
-    good = len(_good(request.items))
-    described, known = reply.items[:good], reply.items[good:]
-    return replace(reply, items=(*_in_place(request.items, described), *known))
+def merge_tag_failures(request: TagRequest, reply: TagResults) -> TagResults:
+    """The reply about the valid items and the ids, merged with the failures of the other items."""
+    count = len(_valid(request.items))
+    described, known = reply.items[:count], reply.items[count:]
+    return replace(reply, items=(*_merged(request.items, described), *known))
 
 
-def upserting_parts(request: UpsertRequest) -> list[UpsertRequest]:
-    """The one change for the engine, with the good items; none when there are none."""
+def split_upsert(request: UpsertRequest) -> list[UpsertRequest]:
+    """The request with the valid items only; empty if there are none."""
     return [replace(request, items=request.valid)] if request.valid else []
 
 
-def upserted(request: UpsertRequest, results: Sequence[ChangeResults | MmrecError]) -> ChangeResults:
-    """One entry per item, in order.
+def join_upsert(request: UpsertRequest, results: Sequence[ChangeResults | MmrecError]) -> ChangeResults:
+    """The reply with one entry per item, in order.
 
     Raises:
         MmrecError: the change failed as a whole.
     """
-    return all_upserted(request, only(results) if results else ChangeResults((), request_id=request.request_id))
+    reply = only(results) if results else ChangeResults((), request_id=request.request_id)
+    return merge_upsert_failures(request, reply)
 
 
-def all_upserted(request: UpsertRequest, reply: ChangeResults) -> ChangeResults:
-    """The reply about the good items, with every failure in its place."""
+def merge_upsert_failures(request: UpsertRequest, reply: ChangeResults) -> ChangeResults:
+    """The reply about the valid items, merged with the failures of the others."""
     done = [ItemFailure(entry.id, entry.error) if entry.error else entry for entry in reply.entries]
     entries = tuple(
         ChangeEntry(entry.item_id, entry.error) if isinstance(entry, ItemFailure) else entry
-        for entry in _in_place(request.items, done)
+        for entry in _merged(request.items, done)
     )
     return replace(reply, entries=entries)
 
 
-def _good(items: Sequence[ItemInput | ItemFailure]) -> tuple[ItemInput, ...]:
+def _valid(items: Sequence[ItemInput | ItemFailure]) -> tuple[ItemInput, ...]:
     return tuple(item for item in items if isinstance(item, ItemInput))
 
 
@@ -135,37 +137,39 @@ def _rounded(entry: ItemEmbedding | ItemFailure, dtype: NumberFormat) -> ItemEmb
 
 
 def _rounded_numbers(vector: npt.NDArray[np.float32], dtype: NumberFormat) -> npt.NDArray[np.float32]:
-    """The nearest numbers of a shorter format, as float32. Shape: (D,)."""
+    """A vector rounded to a shorter format, as float32. Shape: (D,)."""
     import numpy as np
 
     if dtype is NumberFormat.FLOAT16:
         return vector.astype(np.float16).astype(np.float32)
     bits = np.ascontiguousarray(vector, dtype=np.float32).view(np.uint32)
-    # To the nearest, halves to even: what the lower 16 bits hold is rounded into the upper ones.
+    # Round to nearest, ties to even: the lower 16 bits are rounded into the upper ones.
     nearest = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
     return nearest.view(np.float32)
 
 
-def _in_place(sent: Sequence[ItemInput | ItemFailure], done: Sequence[T | ItemFailure]) -> tuple[T | ItemFailure, ...]:
-    """Results of valid items merged with the failures of the others; errors name the item's own place."""
-    good = [i for i, item in enumerate(sent) if not isinstance(item, ItemFailure)]
-    if len(good) != len(done):
-        raise InternalError(f"{len(good)} items were asked for and {len(done)} came back")
-    entries: list[T | ItemFailure | ItemInput] = list(sent)
-    for place, (i, entry) in enumerate(zip(good, done, strict=True)):
+def _merged(
+    items: Sequence[ItemInput | ItemFailure], results: Sequence[T | ItemFailure]
+) -> tuple[T | ItemFailure, ...]:
+    """Results of the valid items merged with the failures of the others; errors name the index in the whole batch."""
+    valid = [i for i, item in enumerate(items) if not isinstance(item, ItemFailure)]
+    if len(valid) != len(results):
+        raise InternalError(f"{len(valid)} items were requested and {len(results)} results were returned")
+    entries: list[T | ItemFailure | ItemInput] = list(items)
+    for number, (i, entry) in enumerate(zip(valid, results, strict=True)):
         if isinstance(entry, ItemFailure):
-            entry = ItemFailure(entry.item_id, _placed(entry.error, f"items[{i}]", f"items[{place}]"))
+            entry = ItemFailure(entry.item_id, _with_path(entry.error, f"items[{i}]", f"items[{number}]"))
         entries[i] = entry
     return tuple(entry for entry in entries if not isinstance(entry, ItemInput))
 
 
-def _placed(result: T, place: str, sent_as: str = "") -> T:
-    """An entry's error with its place in the caller's list; any other result unchanged."""
+def _with_path(result: T, path: str, old_path: str = "") -> T:
+    """An error with the entry's path in the caller's list, instead of `old_path`; any other result unchanged."""
     if not isinstance(result, InvalidArgumentError):
         return result
-    if sent_as and all(violation.field.startswith(sent_as) for violation in result.violations):
-        if sent_as == place:
+    if old_path and all(violation.field.startswith(old_path) for violation in result.violations):
+        if old_path == path:
             return result
-        moved = [FieldViolation(place + v.field.removeprefix(sent_as), v.description) for v in result.violations]
-        return type(result)(result.message.replace(sent_as, place, 1), violations=moved)
-    return prefixed(result, place)
+        moved = [FieldViolation(path + v.field.removeprefix(old_path), v.description) for v in result.violations]
+        return type(result)(result.message.replace(old_path, path, 1), violations=moved)
+    return prefixed(result, path)

@@ -1,10 +1,10 @@
-"""Between the dataclasses of `mmrec.contract` and protobuf messages, both ways, by the names of their fields.
+"""Converts the dataclasses of `mmrec.contract` to protobuf messages and back, by field names.
 
-Unit of work: one message. A field has the same name in a dataclass and in its message, and its type says how it is
-converted; the few exceptions are the tables below. What a request's message has and its dataclass does not is not
-built, and refused. In a list whose entries are answered one by one, an entry that cannot be read becomes its own
-failure, with its place: ``items[17].image``. Whatever bytes come in, only errors of `mmrec.errors` come out. Knows
-nothing of channels, servers or models.
+Unit of work: one message. A field has the same name in the dataclass and in the message, and its type determines the
+conversion; the tables below list the exceptions. A request's message may have fields that its dataclass lacks; they are
+not implemented, and setting one is refused. In a list whose entries have results of their own, an entry that cannot be
+read becomes a failure with its path: ``items[17].image``. Arbitrary bytes raise only `mmrec.errors`. Knows nothing of
+channels, servers or models.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ _NAMES: Mapping[type[Any], Mapping[str, str]] = {
     TagResults: {"items": "results"},
     UpsertRequest: {"fields": "update_mask"},
 }
-"""Fields whose names differ; with dots, those of a message inside the message."""
+"""Fields whose names differ in the message; dots separate nested messages."""
 _WHOLE = {"GetServiceInfoResponse": "info"}
-"""Messages that hold the whole value in one field."""
+"""Messages that contain the whole value in one field."""
 _WORDS = {Modality.PICTURE: "IMAGE", Modality.WORDS: "TEXT"}
-"""Members of enums whose names differ, without what all names of the enum begin with."""
+"""Enum members whose names differ, without the common prefix of the enum's names."""
 _STATUS, _ATTRIBUTE, _VECTOR = "google.rpc.Status", "mmrec.v1.Attribute", "mmrec.v1.Vector"
 _SEMANTIC_ID, _FIELD_MASK = "mmrec.v1.SemanticId", "google.protobuf.FieldMask"
 
@@ -74,24 +74,24 @@ _SEMANTIC_ID, _FIELD_MASK = "mmrec.v1.SemanticId", "google.protobuf.FieldMask"
 
 
 def to_message(value: T, kind: type[T], message_type: type[M]) -> M:
-    """A value as a message. Entries of a request that are already refused are left out.
+    """A value as a message. Entries of a request that were refused already are left out.
 
     Args:
-        value: A dataclass, or the entries of a message's one list.
-        kind: Its type.
-        message_type: The message.
+        value: A dataclass instance, or a list for a message with a single list field.
+        kind: The type of the value.
+        message_type: The message class.
     """
-    encode: Any = _encoder  # a cache takes what is hashable, which mypy does not say of classes
+    encode: Any = _encoder  # mypy does not know that classes are hashable, as the cache requires
     message: M = encode(kind, message_type)(value)
     return message
 
 
 def from_message(message: Message, kind: type[T]) -> T:
-    """A value of a kind, as in `to_message`, from a message.
+    """The value of a message; `kind` as in `to_message`.
 
     Raises:
         InvalidArgumentError: a value breaks a rule.
-        NotImplementedYetError: a request has a field that this version does not do.
+        NotImplementedYetError: a request has a field that is not implemented.
     """
     decode: Any = _decoder
     value: T = decode(kind, type(message))(message)
@@ -99,7 +99,7 @@ def from_message(message: Message, kind: type[T]) -> T:
 
 
 def parse(message_type: type[M], data: bytes) -> M:
-    """A message from its bytes.
+    """Parse a message.
 
     Raises:
         InvalidArgumentError: the bytes are not such a message.
@@ -115,7 +115,7 @@ def parse(message_type: type[M], data: bytes) -> M:
 
 
 def fields_not_built(kind: type[Any], message_type: type[Message]) -> tuple[str, ...]:
-    """Names of the fields that a request's message has and its dataclass does not: setting one is refused."""
+    """Fields of a request's message that its dataclass lacks; setting one is refused."""
     names = _NAMES.get(kind, {})
     built = {names.get(field.name, field.name) for field in dataclasses.fields(kind)}
     return tuple(field.name for field in message_type.DESCRIPTOR.fields if field.name not in built)
@@ -125,20 +125,20 @@ def fields_not_built(kind: type[Any], message_type: type[Message]) -> tuple[str,
 
 
 class _Field(NamedTuple):
-    """How one field of a dataclass travels.
+    """A field of a dataclass and its counterpart in the message.
 
     Attributes:
         name: Its name in the dataclass.
-        path: Its names in the message, one per message on the way.
-        described: As the message describes it.
+        path: Its name in the message, after the names of enclosing messages.
+        descriptor: Its descriptor in the message.
         hint: Its type, without None.
-        default: What it is when it is left out, or what makes that; `dataclasses.MISSING`: it may not be left out.
-        rule: What it is held to when the dataclass is made.
+        default: Its default or default factory; `dataclasses.MISSING` if it is required.
+        rule: Its rule.
     """
 
     name: str
     path: tuple[str, ...]
-    described: Any
+    descriptor: Any
     hint: Any
     default: Any
     rule: Rule | None
@@ -155,7 +155,7 @@ def _fields(kind: Any, message_type: Any) -> tuple[_Field, ...]:
             inside = inside.fields_by_name[name].message_type
         described = inside.fields_by_name.get(path[-1])
         if described is None:
-            if issubclass(kind, Checked):  # what is asked must arrive
+            if issubclass(kind, Checked):  # every field of a request must be sent
                 raise TypeError(f"{message_type.DESCRIPTOR.full_name} has no field for {kind.__name__}.{field.name}")
             continue
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory
@@ -179,7 +179,7 @@ def _encoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
     nested = [(name, path, convert or (lambda entry: entry)) for name, path, convert in plan if len(path) > 1]
 
     def encode(value: Any) -> Any:
-        sent = {wire: getattr(value, name) for name, wire in same}  # what is None counts as left out
+        sent = {wire: getattr(value, name) for name, wire in same}  # protobuf ignores None
         for name, wire, convert in converted:
             entry = getattr(value, name)
             if entry is not None:
@@ -206,7 +206,7 @@ def _decoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
     not_built = frozenset(fields_not_built(kind, message_type)) if strict else frozenset()
     plan = []
     for field in _fields(kind, message_type):
-        optional = field.default is not dataclasses.MISSING and field.described.has_presence and len(field.path) == 1
+        optional = field.default is not dataclasses.MISSING and field.descriptor.has_presence and len(field.path) == 1
         bound = field.rule if strict and isinstance(field.rule, Each | Ids) else None
         plan.append((field.name, field.path, optional, bound, _from_wire(field, strict)))
 
@@ -215,7 +215,7 @@ def _decoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
             for described, _ in message.ListFields():
                 if described.name in not_built:
                     raise NotImplementedYetError(
-                        f"{described.name} is set; this version does not do that yet: leave it unset"
+                        f"{described.name} is set, which this version does not implement; leave it unset"
                     )
         values = {}
         for name, path, optional, bound, convert in plan:
@@ -225,7 +225,7 @@ def _decoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
             for wire in path:
                 value = getattr(value, wire)
             if bound is not None and bound.most is not None and len(value) > bound.most:
-                bound.check(value, path[0])  # refused by its length before anything is read
+                bound.check(value, path[0])  # refuse too long lists before their entries are read
             values[name] = value if convert is None else convert(value)
         if not strict:
             return kind(**values)
@@ -238,7 +238,7 @@ def _decoder(kind: Any, message_type: Any) -> Callable[[Any], Any]:
 
 
 def _in_wire_names(error: InvalidArgumentError, names: Mapping[str, str]) -> InvalidArgumentError:
-    """The same error, with the names that fields have in the message."""
+    """The error with the names of fields as in the message."""
 
     def renamed(text: str) -> str:
         name = re.match(r"\w*", text)
@@ -253,8 +253,8 @@ def _in_wire_names(error: InvalidArgumentError, names: Mapping[str, str]) -> Inv
 
 
 def _to_wire(field: _Field) -> Callable[[Any], Any] | None:
-    """What makes the value of a field into that of the message's; None: it is the same."""
-    described, hint = field.described, field.hint
+    """Converts a field's value for the message; None if it stays the same."""
+    described, hint = field.descriptor, field.hint
     if _is_repeated(described) and not _is_map(described) and described.message_type is not None:
         if described.message_type.full_name == _ATTRIBUTE:
             return lambda value: [common_pb2.Attribute(name=name, value=text) for name, text in value.items()]
@@ -317,8 +317,8 @@ def _good_to_wire(kind: Any, message_type: Any) -> Callable[[Any], Any]:
 
 
 def _from_wire(field: _Field, strict: bool) -> Callable[[Any], Any] | None:
-    """What makes the value of a message's field into that of the dataclass; None: it is the same."""
-    described, hint = field.described, field.hint
+    """Converts the value of a message's field for the dataclass; None if it stays the same."""
+    described, hint = field.descriptor, field.hint
     if _is_map(described):
         return dict
     if _is_repeated(described):
@@ -349,14 +349,14 @@ def _message_from_wire(hint: Any, described: Any, strict: bool) -> Callable[[Any
 
 
 def _at(error: MmrecError, place: str) -> MmrecError:
-    """The same error, with the path of the field or entry inside the message."""
+    """The error with the path of the field or entry in the message."""
     if isinstance(error, NotImplementedYetError):
         return NotImplementedYetError(f"{place}.{error.message}")
     return prefixed(error, place)
 
 
 def _placed(convert: Callable[[Any], Any], place: str) -> Callable[[Any], Any]:
-    """The same conversion, whose errors name the field that was converted."""
+    """The conversion, with the path of the field added to its errors."""
 
     def read(value: Any) -> Any:
         try:
@@ -379,10 +379,10 @@ def _entries_from_wire(entry: Any, field: Any, strict: bool) -> Callable[[Any], 
 
 
 def _results_from_wire(kind: Any, failure: type[Any], described: Any, status: Any) -> Callable[[Any], Any]:
-    """What reads results, each of them a value or why there is none."""
+    """Reads a list of results, each a value or an error."""
     response = described.fields_by_name.get("response")
     convert = _decoder(kind, _class(response.message_type if response else described))
-    alone = status.containing_oneof is not None  # else a status that says OK may stand beside a value
+    alone = status.containing_oneof is not None  # otherwise a value may have a status OK beside it
 
     def read(message: Any) -> Any:
         if message.HasField(status.name) and (alone or getattr(message, status.name).code):
@@ -394,7 +394,7 @@ def _results_from_wire(kind: Any, failure: type[Any], described: Any, status: An
 
 
 def _read_each(messages: Any, name: str, convert: Callable[[Any], Any], failure: type[Any] | None) -> tuple[Any, ...]:
-    """Every entry of a request's list. One that is refused is its own failure, or refuses all where there is none."""
+    """The entries of a request's list. An entry that is refused becomes a failure, or raises if `failure` is None."""
     entries = []
     for i, message in enumerate(messages):
         try:
@@ -417,7 +417,7 @@ def _attributes(messages: Any) -> dict[str, str]:
         if attribute.name in attributes or not attribute.name:
             what = f"the name {attribute.name!r:.80} again" if attribute.name else "no name"
             raise InvalidArgumentError(
-                f"attributes[{i}] has {what}; every attribute needs a name of its own", field=f"attributes[{i}].name"
+                f"attributes[{i}] has {what}; attributes need distinct names", field=f"attributes[{i}].name"
             )
         attributes[attribute.name] = attribute.value
     return attributes
@@ -428,14 +428,14 @@ def _attributes(messages: Any) -> dict[str, str]:
 
 @cache
 def _numbers(described: Any, kind: Any) -> Mapping[Any, int]:
-    """The number of every member of an enum."""
+    """The message's number of every enum member."""
     prefix = described.values_by_number[0].name.removesuffix("UNSPECIFIED")
     return {member: described.values_by_name[prefix + _WORDS.get(member, member.name)].number for member in kind}
 
 
 def _member_of(field: _Field, strict: bool) -> Callable[[int], Any]:
-    """The member of a number; that of an unset one is the default, and so is an unknown one of a reply."""
-    described, default = field.described.enum_type, field.default
+    """Converts an enum number to its member; unset numbers, and unknown ones in replies, become the default."""
+    described, default = field.descriptor.enum_type, field.default
     members = {number: member for member, number in _numbers(described, field.hint).items()}
     members[0] = default
     if not strict:
@@ -443,7 +443,7 @@ def _member_of(field: _Field, strict: bool) -> Callable[[int], Any]:
 
     def read(number: int) -> Any:
         if number not in members:
-            name = field.described.name
+            name = field.descriptor.name
             raise InvalidArgumentError(f"{name} is {number}; it must be one of {described.full_name}", field=name)
         return members[number]
 
@@ -454,11 +454,11 @@ def _member_of(field: _Field, strict: bool) -> Callable[[int], Any]:
 
 
 def pack_vector(vector: npt.NDArray[np.float32], dtype: NumberFormat = NumberFormat.FLOAT32) -> common_pb2.Vector:
-    """Numbers, little-endian.
+    """A vector as a message, little-endian.
 
     Args:
-        vector: Shape: (D,), float32; rounded already to what the format holds.
-        dtype: The format.
+        vector: Shape: (D,), float32; already rounded to the format.
+        dtype: The number format.
     """
     import numpy as np
 
@@ -472,13 +472,13 @@ def pack_vector(vector: npt.NDArray[np.float32], dtype: NumberFormat = NumberFor
 
 
 def unpack_vector(message: common_pb2.Vector) -> npt.NDArray[np.float32]:
-    """Numbers from any of the formats.
+    """The vector of a message in any number format.
 
     Returns:
         Read-only. Shape: (D,), float32.
 
     Raises:
-        InvalidArgumentError: the format is unknown, or the length is no multiple of a number's size.
+        InvalidArgumentError: the format is unknown, or the length is not a multiple of a number's size.
     """
     import numpy as np
 
@@ -510,12 +510,12 @@ def _packed(numbers: Sequence[float]) -> common_pb2.Vector:
 def _numbers_of(message: common_pb2.Vector) -> tuple[float, ...]:
     numbers = tuple(unpack_vector(message).tolist())
     if not numbers:
-        raise InvalidArgumentError("it is set and holds no numbers; leave it unset, or send the numbers")
+        raise InvalidArgumentError("it is set but has no numbers; leave it unset, or send the numbers")
     return numbers
 
 
 def _with_number_format(encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Vectors travel in the format that their reply names."""
+    """Encode vectors in the number format of their reply."""
 
     def encode_in_format(results: EmbedResults) -> Any:
         message = encode(results)
@@ -529,7 +529,7 @@ def _with_number_format(encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _with_read_number_format(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The number format of a reply is that of its first vector."""
+    """Set the number format of a reply to that of its first vector."""
 
     def decode_with_format(message: Any) -> Any:
         sent = next((entry.embedding.vector.dtype for entry in message.results if entry.HasField("embedding")), 0)
@@ -543,7 +543,7 @@ def _with_read_number_format(decode: Callable[[Any], Any]) -> Callable[[Any], An
 
 
 def _class(described: Any) -> Any:
-    """The class of a message's descriptor, as what a cache takes."""
+    """The class of a message's descriptor, typed Any as the cache requires."""
     return GetMessageClass(described)
 
 
@@ -561,7 +561,7 @@ def _entry_type(hint: Any) -> Any:
 
 
 def _entry_kinds(hint: Any) -> tuple[Any, type[Any] | None]:
-    """What the entries of a list are, and what stands in the place of one that cannot be done."""
+    """The type of a list's entries, and the type of failed entries."""
     kinds = _options(hint)
     return kinds[0], (kinds[1] if len(kinds) == 2 else None)
 

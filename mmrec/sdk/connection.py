@@ -1,4 +1,4 @@
-"""What a connection to a server is made with: address, token, TLS, deadlines, retries; and the errors of failed calls.
+"""Settings of a connection to a server (address, token, TLS, timeouts, retries), and errors of failed calls.
 
 Shared by the blocking and the asyncio transport. Knows nothing of what is sent.
 """
@@ -36,13 +36,13 @@ MAX_REPLY_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How to speak TLS.
+    """TLS settings.
 
     Attributes:
-        ca: PEM file of the authorities to trust; None: those that gRPC brings along.
-        cert: PEM file of the client's own certificate, for servers that ask for one (mTLS).
-        key: PEM file of its key; given exactly when `cert` is.
-        server_name: Name to expect in the server's certificate; empty: the host of the target.
+        ca: PEM file of the trusted authorities; None for gRPC's defaults.
+        cert: PEM file of the client's certificate, for servers that require one (mTLS).
+        key: PEM file of its key; needed exactly if `cert` is given.
+        server_name: Expected name in the server's certificate; empty for the host of the target.
     """
 
     ca: str | os.PathLike[str] | None = None
@@ -56,7 +56,7 @@ class Tls:
             raise InvalidArgumentError(f"tls has a {given} and no {missing}; give both, or neither", field=missing)
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """What gRPC needs.
+        """Credentials for a gRPC channel.
 
         Raises:
             NotFoundError: a file cannot be read.
@@ -76,7 +76,7 @@ def _read(path: str | os.PathLike[str] | None) -> bytes | None:
 
 
 def channel_options(tls: Tls | None) -> list[tuple[str, Any]]:
-    """Options of a channel: message sizes, and retries of UNAVAILABLE alone, random waits and a budget."""
+    """Channel options: message sizes, and retries of UNAVAILABLE only, with backoff and throttling."""
     service_config = {
         "methodConfig": [
             {
@@ -90,14 +90,14 @@ def channel_options(tls: Tls | None) -> list[tuple[str, Any]]:
                 },
             }
         ],
-        # Every failure takes one of ten tokens and every success gives a tenth back; below half there are no
-        # retries.
+        # Every failure takes one of ten tokens and every success returns a tenth of one; with five or fewer, calls are
+        # not retried.
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
     options: list[tuple[str, Any]] = [
         ("grpc.service_config", json.dumps(service_config)),
         ("grpc.enable_retries", 1),
-        ("grpc.max_send_message_length", -1),  # the server says what is too large, with its own limit
+        ("grpc.max_send_message_length", -1),  # the server refuses what exceeds its own limit
         ("grpc.max_receive_message_length", MAX_REPLY_BYTES),
         ("grpc.max_reconnect_backoff_ms", 5000),
     ]
@@ -110,25 +110,25 @@ def metadata_for(token: str | None) -> tuple[tuple[str, str], ...]:
     """Metadata of every call.
 
     Raises:
-        InvalidArgumentError: the token is empty, or cannot travel in a header.
+        InvalidArgumentError: the token is empty, or cannot be sent in a header.
     """
     if token is None:
         return ()
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
         raise InvalidArgumentError(
-            "token is empty or has other characters than visible ASCII; pass it without line ends",
+            "token is empty or has characters other than visible ASCII; pass it without spaces and line ends",
             field="token",
         )
     return (("authorization", f"Bearer {token}"),)
 
 
-def checked_timeout(timeout: float | None, otherwise: float) -> float:
-    """Seconds to wait: `timeout`, or `otherwise` when it is None.
+def checked_timeout(timeout: float | None, default: float) -> float:
+    """`timeout` in seconds, or `default` if it is None.
 
     Raises:
-        InvalidArgumentError: it is no number over 0, or not finite: every call has a deadline.
+        InvalidArgumentError: it is not a finite number above 0.
     """
-    seconds = otherwise if timeout is None else timeout
+    seconds = default if timeout is None else timeout
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise InvalidArgumentError(f"timeout is {seconds!r:.80}; it must be a number of seconds", field="timeout")
     if not (math.isfinite(seconds) and seconds > 0):
@@ -143,7 +143,7 @@ def checked_target(target: str) -> str:
     """The address of a server.
 
     Raises:
-        InvalidArgumentError: it is no text, or empty.
+        InvalidArgumentError: it is not a string, or is empty.
     """
     if not isinstance(target, str) or not target.strip():
         raise InvalidArgumentError(f"target is {target!r:.80}; pass host:port, as in 'localhost:50051'", field="target")
@@ -151,15 +151,15 @@ def checked_target(target: str) -> str:
 
 
 def error_from_rpc(code: str, message: str, trailer: Iterable[Any] | None, target: str, timeout: float) -> MmrecError:
-    """The error of a failed gRPC call: the server's own words, or ours about what gRPC itself says.
+    """The error of a failed gRPC call: the one that the server sent, or else one for gRPC's status code.
 
     Args:
         code: Name of the status code.
-        message: gRPC's text about it.
-        trailer: Trailing metadata, pairs of name and value; the server's status is in it unless the call never got to
-            an mmrec server.
-        target: The address that was called.
-        timeout: Seconds the call was given.
+        message: gRPC's message.
+        trailer: Trailing metadata, pairs of name and value; contains the server's status if the call reached an mmrec
+            server.
+        target: Address of the server.
+        timeout: Timeout of the call in seconds.
     """
     for key, value in trailer or ():
         if key == DETAILS_KEY and isinstance(value, bytes):
@@ -186,5 +186,5 @@ def error_from_rpc(code: str, message: str, trailer: Iterable[Any] | None, targe
 
 
 def closed_error(target: str) -> MmrecError:
-    """What a call on a closed client raises."""
+    """The error of a call on a closed client."""
     return FailedPreconditionError(f"this client of {target} is closed; make a new one")

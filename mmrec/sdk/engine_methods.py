@@ -1,4 +1,4 @@
-"""The methods of `mmrec.sdk.methods` in process: for `mmrec.Recommender`, and for any other engine."""
+"""The methods of `mmrec.sdk.methods` without a server, for `mmrec.Recommender` and other engines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ R = TypeVar("R")
 
 
 class EngineMethods(Methods, Engine):
-    """The methods, in process, for a class that implements `Engine`. There is no deadline: `timeout` is not looked at.
-
-    `recommend_many`, `search_many`, `similar_many` and `info` are the engine's own.
-    """
+    """Adds the methods to a class that implements `Engine`. There are no deadlines: `timeout` is ignored."""
 
     def _call(self, rpc: Rpc[Q, R], request: Q, timeout: float | None) -> R:
         return rpc.answer(self, request)

@@ -1,4 +1,4 @@
-"""Lists of items that callers pass to the SDK's methods, as described items.
+"""Converts lists of items that callers pass to the SDK's methods.
 
 Knows nothing of protobuf, gRPC or models.
 """
@@ -12,7 +12,7 @@ from mmrec.contract.items import ItemFailure, ItemInput
 from mmrec.errors import InvalidArgumentError, MmrecError, prefixed
 
 Items = Iterable[ItemInput | Mapping[str, object]]
-"""Described items, each an `ItemInput` or a mapping with its fields."""
+"""Items, each an `ItemInput` or a mapping with its fields."""
 UpsertBatches = Iterable[Items]
 AsyncUpsertBatches = UpsertBatches | AsyncIterable[Items]
 
@@ -20,7 +20,7 @@ _ITEM_FIELDS = tuple(field.name for field in fields(ItemInput))
 
 
 def item_inputs(items: Items) -> tuple[ItemInput | ItemFailure, ...]:
-    """Described items; one that breaks a rule keeps its place as an `ItemFailure`.
+    """Items as `ItemInput`; an item that breaks a rule becomes an `ItemFailure` at the same index.
 
     Raises:
         InvalidArgumentError: an entry is neither an `ItemInput` nor a mapping of its fields.

@@ -1,4 +1,4 @@
-"""The methods of `Client`, `AsyncClient` and `mmrec.Recommender`, written once: each makes a request and calls.
+"""The methods shared by `Client`, `AsyncClient` and `mmrec.Recommender`: each creates a request and calls.
 
 `AsyncMethods` is generated from this module by scripts/generate_sdk.py. The keyword arguments of a method are the
 fields of its request, in `mmrec.sdk.options`. Knows nothing of protobuf, channels or models.
@@ -44,16 +44,16 @@ from mmrec.sdk.inputs import Items, item_inputs
 Q = TypeVar("Q")
 R = TypeVar("R")
 
-# Requests take any iterables, words for enum members and paths for pictures, and say what is wrong with a value: hence
-# the ignored argument types. Names of keyword arguments are checked.
+# Argument types are ignored because requests convert and validate them: any iterable, values of enums, paths of
+# pictures. Names of keyword arguments are checked.
 
 
 class Methods(ABC):
-    """One method per call. Every one takes `timeout`, the seconds that a client may wait; None: the client's own."""
+    """One method per RPC. `timeout` is the timeout of the call in seconds; None: the client's default."""
 
     @abstractmethod
     def _call(self, rpc: rpcs.Rpc[Q, R], request: Q, timeout: float | None) -> R:
-        """The reply to a request."""
+        """Send a request, and return the reply."""
 
     def recommend(
         self,
@@ -65,8 +65,8 @@ class Methods(ABC):
         """Recommend items to one customer.
 
         Args:
-            history: Item ids the customer has acted on, oldest first; unknown ones come back in `missing_ids`.
-            timeout: Seconds this call may take.
+            history: Item ids of the customer's events, oldest first; unknown ids are returned in `missing_ids`.
+            timeout: Timeout in seconds.
             options: The other fields of `RecommendRequest`.
 
         Raises:
@@ -83,12 +83,12 @@ class Methods(ABC):
         timeout: float | None = None,
         **options: Unpack[keywords.SimilarOptions],
     ) -> SearchResults:
-        """Items nearest to an item of the catalogue, which is not among them.
+        """Find the items nearest to an item of the catalogue.
 
         Args:
-            item_id: The item to start from.
-            k: How many items, 1 to 1,000; 0 means 10.
-            timeout: Seconds this call may take.
+            item_id: The query item, which is not among the results.
+            k: Number of items, 1 to 1,000; 0 means 10.
+            timeout: Timeout in seconds.
             options: The other fields of `SimilarRequest`.
 
         Raises:
@@ -101,11 +101,11 @@ class Methods(ABC):
     def search(
         self, text: str = "", *, timeout: float | None = None, **options: Unpack[keywords.SearchOptions]
     ) -> SearchResults:
-        """Items nearest to words, to a picture, to an item, to several of them at once, or to a vector.
+        """Find the items nearest to a text, a picture, an item, a combination of them, or a vector.
 
         Args:
-            text: Words to search by.
-            timeout: Seconds this call may take.
+            text: Query text.
+            timeout: Timeout in seconds.
             options: The other fields of `SearchRequest`; the picture may be the path of a file.
 
         Raises:
@@ -123,13 +123,13 @@ class Methods(ABC):
         timeout: float | None = None,
         **options: Unpack[keywords.EmbedOptions],
     ) -> EmbedResults:
-        """Fused embeddings and semantic IDs of items, known or not, at most 1,000.
+        """Compute fused embeddings and semantic IDs of items, at most 1,000, in the catalogue or not.
 
         Args:
             items: Items, or mappings with the fields of `ItemInput`.
-            dimension: Length of the vectors: 0 for all, else one of `ServiceInfo.prefixes`.
-            timeout: Seconds this call may take.
-            options: Which side of the items to embed, and what the numbers are rounded to.
+            dimension: Length of the vectors: 0 for full length, else one of `ServiceInfo.prefixes`.
+            timeout: Timeout in seconds.
+            options: The other fields of `EmbedRequest`.
 
         Returns:
             One entry per item: an embedding, or why that item failed.
@@ -148,12 +148,12 @@ class Methods(ABC):
         timeout: float | None = None,
         **options: Unpack[keywords.TagOptions],
     ) -> TagResults:
-        """Labels that fit items, with probabilities; at most 1,000 items and ids.
+        """Label items with probabilities; at most 1,000 items and ids.
 
         Args:
             items: Items, or mappings with the fields of `ItemInput`.
             item_ids: Items of the catalogue, answered after those of `items`.
-            timeout: Seconds this call may take.
+            timeout: Timeout in seconds.
             options: The other fields of `TagRequest`.
 
         Returns:
@@ -172,11 +172,11 @@ class Methods(ABC):
         timeout: float | None = None,
         **options: Unpack[keywords.DuplicatesOptions],
     ) -> DuplicateGroups:
-        """Things that are in the catalogue twice.
+        """Find groups of duplicate items.
 
         Args:
             item_ids: Only groups with one of these items; empty for the whole catalogue.
-            timeout: Seconds this call may take.
+            timeout: Timeout in seconds.
             options: The other fields of `DuplicatesRequest`.
 
         Raises:
@@ -192,11 +192,11 @@ class Methods(ABC):
         timeout: float | None = None,
         **options: Unpack[keywords.MismatchOptions],
     ) -> Mismatches:
-        """Items whose picture and words do not agree, worst first.
+        """Find items whose picture and words do not agree, worst first.
 
         Args:
             item_ids: Only these items; empty for the whole catalogue.
-            timeout: Seconds this call may take.
+            timeout: Timeout in seconds.
             options: The other fields of `MismatchRequest`.
 
         Raises:
@@ -206,7 +206,7 @@ class Methods(ABC):
         return self._call(rpcs.FIND_MISMATCHES, request, timeout)
 
     def items(self, item_ids: Sequence[str], *, timeout: float | None = None) -> ItemLookup:
-        """Catalogue rows by id, at most 1,000; unknown ids come back in `missing_ids`.
+        """Catalogue rows by id, at most 1,000; unknown ids are returned in `missing_ids`.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.
@@ -216,11 +216,11 @@ class Methods(ABC):
     def list_items(
         self, filter: str = "", *, timeout: float | None = None, **options: Unpack[keywords.ListItemsOptions]
     ) -> ItemPage:
-        """A page of the catalogue, in the order of the item ids; pages go on while it changes.
+        """A page of the catalogue, in the order of the item ids; the catalogue may change between pages.
 
         Args:
             filter: AIP-160 condition over the columns, as in ``colour = "red" AND price < 50``; empty for every item.
-            timeout: Seconds this call may take.
+            timeout: Timeout in seconds.
             options: The other fields of `ListItemsRequest`.
 
         Raises:
@@ -235,7 +235,7 @@ class Methods(ABC):
         timeout: float | None = None,
         **options: Unpack[keywords.SemanticIdsOptions],
     ) -> SemanticIds:
-        """Semantic IDs of items, at most 1,000; unknown ids come back in `missing_ids`.
+        """Semantic IDs of items, at most 1,000; unknown ids are returned in `missing_ids`.
 
         Raises:
             FailedPreconditionError: the server does not know the items' paths in that version.
@@ -251,11 +251,11 @@ class Methods(ABC):
         timeout: float | None = None,
         **options: Unpack[keywords.ResolveOptions],
     ) -> ResolvedPaths:
-        """Items of semantic IDs, or of the beginnings of them, at most 1,000.
+        """Find the items of semantic IDs, or of prefixes of semantic IDs, at most 1,000.
 
         Args:
             semantic_ids: Paths of one code or more, as in ``[(12, 200, 7, 0), (12, 200)]``.
-            timeout: Seconds this call may take.
+            timeout: Timeout in seconds.
             options: The other fields of `ResolveRequest`.
 
         Returns:
@@ -271,21 +271,22 @@ class Methods(ABC):
     def upsert_items(
         self, items: Items, *, timeout: float | None = None, **options: Unpack[keywords.UpsertOptions]
     ) -> ChangeResults:
-        """Add items, at most 1,000, or put them in place of those of the same id.
+        """Add items, at most 1,000, or replace those with the same id.
 
-        They can be recommended, found and filtered within seconds, without any training. An item comes as a whole, and
-        what is left out is empty afterwards; or with `fields`, only these are replaced in items that exist.
+        They can be recommended, found and filtered within seconds, without training. An item is replaced as a whole:
+        fields that are not given become empty. With `fields`, only these fields of existing items are replaced
+        (partial update).
 
         Args:
             items: Items with ids, or mappings with the fields of `ItemInput`.
-            timeout: Seconds this call may take.
+            timeout: Timeout in seconds.
             options: The other fields of `UpsertRequest`.
 
         Returns:
-            One entry per item: that it was done, or why that item was refused.
+            One entry per item, with the error of an item that was refused.
 
         Raises:
-            FailedPreconditionError: another change was made under this request id, or the server's bundle takes no new
+            FailedPreconditionError: the request id was used for another change, or the server's bundle takes no new
                 items.
             MmrecError: the call failed as a whole.
         """
@@ -295,18 +296,18 @@ class Methods(ABC):
     def delete_items(
         self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.DeleteOptions]
     ) -> ChangeResults:
-        """Remove items, at most 1,000; they are not shown again from the reply on. Histories that hold them stay.
+        """Delete items, at most 1,000. Later replies do not contain them; they stay in histories.
 
         Args:
             item_ids: The items.
-            timeout: Seconds this call may take.
+            timeout: Timeout in seconds.
             options: The other fields of `DeleteRequest`.
 
         Returns:
-            One entry per id: that it was done, or why it was refused, as NOT_FOUND for one that the catalogue lacks.
+            One entry per id, with the error of an id that was refused, such as NOT_FOUND.
 
         Raises:
-            FailedPreconditionError: another change was made under this request id, or no item would be left.
+            FailedPreconditionError: the request id was used for another change, or no item would be left.
             MmrecError: the call failed as a whole.
         """
         request = DeleteRequest(item_ids, **options)  # type: ignore[arg-type]

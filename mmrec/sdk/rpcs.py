@@ -1,7 +1,7 @@
-"""What happens in each call, as a table: what is asked, what comes back, and what an engine does in between.
+"""Table of the RPCs: request, reply, and the engine's method that does the work.
 
-Unit of work: one RPC. The client, the server and the in-process transport all read this table, so none of
-them knows a call by name. Knows nothing of channels, threads or models.
+Unit of work: one RPC. The client, the server and the in-process transport all use this table, so none of them has code
+for single RPCs. Knows nothing of channels, threads or models.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ from mmrec.contract.requests import (
 )
 from mmrec.errors import InternalError, MmrecError
 from mmrec.sdk.batches import (
-    all_embedded,
-    all_tagged,
-    all_upserted,
-    embedded,
-    embedding_parts,
-    every_result,
-    good_requests,
+    join_embed,
+    join_tag,
+    join_upsert,
+    merge_embed_failures,
+    merge_tag_failures,
+    merge_upsert_failures,
+    merged_results,
     only,
-    tagged,
-    tagging_parts,
-    upserted,
-    upserting_parts,
+    split_embed,
+    split_tag,
+    split_upsert,
+    valid_requests,
 )
 from mmrec.sdk.codec import from_message, parse, to_message
 from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
@@ -70,7 +70,7 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 
-# --- the whole contract, built or not -------------------------------------------------------------------------------
+# --- the whole contract, implemented or not -------------------------------------------------------------------------
 
 _DESCRIBED: Mapping[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method
@@ -96,22 +96,21 @@ SERVICES: Mapping[str, tuple[Method, ...]] = {
 """Every service of the contract with its RPCs."""
 
 
-# --- what is built ----------------------------------------------------------------------------------------------------
+# --- what is implemented ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Rpc(Generic[Q, R]):
-    """One RPC that is built; of one that streams, what happens with each message.
+    """An implemented RPC; for a streaming RPC, one message and its reply.
 
     Attributes:
-        path: Full name on the wire, ``/package.Service/Method``.
-        kind: Which call of the engine does the work: a key of `ENGINE_CALLS`.
-        request: Its request.
-        reply: Its reply.
-        split: The requests to hand to the engine, possibly none.
-        join: The reply from the request and the engine's results; raises the error of a call that failed
-            whole.
-        rejoin: The reply with what the client kept back from the request, as each item that it refused itself.
+        path: Full name, ``/package.Service/Method``.
+        kind: Key in `ENGINE_CALLS` of the engine's method that does the work.
+        request: Class of the request.
+        reply: Class of the reply.
+        split: Splits the request into requests for the engine, possibly none.
+        join: Makes the reply from the request and the engine's results; raises if the call failed as a whole.
+        rejoin: Adds to a server's reply the failures of entries that the client refused and did not send.
     """
 
     path: str
@@ -124,18 +123,18 @@ class Rpc(Generic[Q, R]):
 
     @cached_property
     def request_type(self) -> type[Message]:
-        """Its request message."""
+        """Class of the request message."""
         message: type[Message] = GetMessageClass(_DESCRIBED[self.path].input_type)
         return message
 
     @cached_property
     def reply_type(self) -> type[Message]:
-        """Its reply message."""
+        """Class of the reply message."""
         message: type[Message] = GetMessageClass(_DESCRIBED[self.path].output_type)
         return message
 
     def answer(self, engine: Engine, request: Q) -> R:
-        """The reply of an engine in this process.
+        """Answer a request with an engine.
 
         Raises:
             MmrecError: the call failed as a whole.
@@ -147,28 +146,28 @@ class Rpc(Generic[Q, R]):
         return self.join(request, results)
 
     def encode_request(self, request: Q) -> bytes:
-        """Bytes of a request."""
+        """Serialize a request."""
         data: bytes = to_message(request, self.request, self.request_type).SerializeToString()
         return data
 
     def decode_request(self, data: bytes) -> Q:
-        """A request from its bytes.
+        """Parse a request.
 
         Raises:
-            MmrecError: they are no such request, or it breaks a rule.
+            MmrecError: the bytes are not such a request, or it breaks a rule.
         """
         return from_message(parse(self.request_type, data), self.request)
 
     def encode_reply(self, reply: R) -> bytes:
-        """Bytes of a reply."""
+        """Serialize a reply."""
         data: bytes = to_message(reply, self.reply, self.reply_type).SerializeToString()
         return data
 
     def decode_reply(self, data: bytes) -> R:
-        """A reply from its bytes.
+        """Parse a reply.
 
         Raises:
-            InternalError: they are no such reply.
+            InternalError: the bytes are not such a reply.
         """
         try:
             return from_message(parse(self.reply_type, data), self.reply)
@@ -178,11 +177,11 @@ class Rpc(Generic[Q, R]):
             ) from err
 
 
-def _deletion(request: DeleteRequest) -> list[DeleteRequest]:
+def _split_delete(request: DeleteRequest) -> list[DeleteRequest]:
     return [request] if request.item_ids else []
 
 
-def _deleted(request: DeleteRequest, results: list[ChangeResults | MmrecError]) -> ChangeResults:
+def _join_delete(request: DeleteRequest, results: list[ChangeResults | MmrecError]) -> ChangeResults:
     return only(results) if results else ChangeResults((), request_id=request.request_id)
 
 
@@ -197,8 +196,8 @@ BATCH_RECOMMEND: Rpc[RecommendBatch, list[Recommendations | MmrecError]] = Rpc(
     kind="recommend",
     request=RecommendBatch,
     reply=list[Recommendations | MmrecError],
-    split=good_requests,
-    join=every_result,
+    split=valid_requests,
+    join=merged_results,
 )
 SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SimilarItems",
@@ -211,8 +210,8 @@ BATCH_SIMILAR_ITEMS: Rpc[SimilarBatch, list[SearchResults | MmrecError]] = Rpc(
     kind="similar",
     request=SimilarBatch,
     reply=list[SearchResults | MmrecError],
-    split=good_requests,
-    join=every_result,
+    split=valid_requests,
+    join=merged_results,
 )
 SEARCH_ITEMS: Rpc[SearchRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SearchItems",
@@ -225,17 +224,17 @@ BATCH_SEARCH_ITEMS: Rpc[SearchBatch, list[SearchResults | MmrecError]] = Rpc(
     kind="search",
     request=SearchBatch,
     reply=list[SearchResults | MmrecError],
-    split=good_requests,
-    join=every_result,
+    split=valid_requests,
+    join=merged_results,
 )
 TAG_ITEMS: Rpc[TagRequest, TagResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/TagItems",
     kind="tag",
     request=TagRequest,
     reply=TagResults,
-    split=tagging_parts,
-    join=tagged,
-    rejoin=all_tagged,
+    split=split_tag,
+    join=join_tag,
+    rejoin=merge_tag_failures,
 )
 FIND_DUPLICATES: Rpc[DuplicatesRequest, DuplicateGroups] = Rpc(
     path="/mmrec.v1.UnderstandingService/FindDuplicates",
@@ -254,9 +253,9 @@ EMBED_ITEMS: Rpc[EmbedRequest, EmbedResults] = Rpc(
     kind="embed",
     request=EmbedRequest,
     reply=EmbedResults,
-    split=embedding_parts,
-    join=embedded,
-    rejoin=all_embedded,
+    split=split_embed,
+    join=join_embed,
+    rejoin=merge_embed_failures,
 )
 GET_ITEMS: Rpc[ItemsRequest, ItemLookup] = Rpc(
     path="/mmrec.v1.ItemService/GetItems",
@@ -288,9 +287,9 @@ UPSERT_ITEMS: Rpc[UpsertRequest, ChangeResults] = Rpc(
     kind="upsert",
     request=UpsertRequest,
     reply=ChangeResults,
-    split=upserting_parts,
-    join=upserted,
-    rejoin=all_upserted,
+    split=split_upsert,
+    join=join_upsert,
+    rejoin=merge_upsert_failures,
 )
 STREAM_UPSERT_ITEMS = replace(UPSERT_ITEMS, path="/mmrec.v1.ItemService/StreamUpsertItems")
 DELETE_ITEMS: Rpc[DeleteRequest, ChangeResults] = Rpc(
@@ -298,8 +297,8 @@ DELETE_ITEMS: Rpc[DeleteRequest, ChangeResults] = Rpc(
     kind="delete",
     request=DeleteRequest,
     reply=ChangeResults,
-    split=_deletion,
-    join=_deleted,
+    split=_split_delete,
+    join=_join_delete,
 )
 GET_SERVICE_INFO: Rpc[ServiceInfoRequest, ServiceInfo] = Rpc(
     path="/mmrec.v1.SystemService/GetServiceInfo",
@@ -308,7 +307,7 @@ GET_SERVICE_INFO: Rpc[ServiceInfoRequest, ServiceInfo] = Rpc(
     reply=ServiceInfo,
 )
 
-_BUILT: tuple[Rpc[Any, Any], ...] = (
+_IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     RECOMMEND,
     BATCH_RECOMMEND,
     SIMILAR_ITEMS,
@@ -328,11 +327,11 @@ _BUILT: tuple[Rpc[Any, Any], ...] = (
     DELETE_ITEMS,
     GET_SERVICE_INFO,
 )
-RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _BUILT}
-"""Every RPC that is built, by path."""
+RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _IMPLEMENTED}
+"""Every implemented RPC, by path."""
 
 
-# --- the engine's side --------------------------------------------------------------------------------------
+# --- calls of the engine --------------------------------------------------------------------------------------------
 
 
 QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
@@ -349,10 +348,10 @@ QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
     "resolve": lambda engine, requests: engine.resolve_many(requests),
     "info": lambda engine, requests: [engine.info()] * len(requests),
 }
-"""What answers each kind of question: as many results as requests, in the same order, each a value or error."""
+"""The engine's method for each kind of read-only request; see `Questions` for its results."""
 ENGINE_CALLS: Mapping[str, Callable[[Engine, list[Any]], list[Any]]] = {
     **QUESTIONS,
     "upsert": lambda engine, requests: engine.upsert_many(requests),
     "delete": lambda engine, requests: engine.delete_many(requests),
 }
-"""What does the work of each kind, changes among them."""
+"""The engine's method for each kind of request, including changes."""

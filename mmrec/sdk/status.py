@@ -1,7 +1,7 @@
-"""Errors as `google.rpc.Status`, both ways, and as the trailing metadata of a failed call.
+"""Converts errors to and from `google.rpc.Status`, and the trailing metadata of a failed call.
 
-Every status carries an ErrorInfo of the domain ``mmrec``; broken fields are BadRequest violations, waiting
-times are RetryInfo. Of an internal error nothing leaves the server but its id.
+Every status has an ErrorInfo of the domain ``mmrec``; invalid fields are BadRequest violations, retry delays are
+RetryInfo. Of an internal error only its id is sent.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ ERROR_CLASSES: tuple[type[MmrecError], ...] = (
     errors.StoppedError,
     errors.InternalError,
 )
-"""Every class that can cross the wire. `ErrorInfo.reason` names it."""
+"""Every class that can be sent. `ErrorInfo.reason` names it."""
 
 _BY_REASON = {kind.reason: kind for kind in ERROR_CLASSES}
 
 _BY_CODE: dict[str, type[MmrecError]] = {
-    "OK": errors.InternalError,  # an OK that came as an error
+    "OK": errors.InternalError,  # an error with the code OK is a bug of the sender
     "CANCELLED": errors.CancelledError,
     "UNKNOWN": errors.InternalError,
     "INVALID_ARGUMENT": errors.InvalidArgumentError,
@@ -60,17 +60,17 @@ _BY_CODE: dict[str, type[MmrecError]] = {
     "UNAVAILABLE": errors.UnavailableError,
     "DATA_LOSS": errors.BundleError,
 }
-"""The class for a status that names no reason of ours, which is what proxies and gRPC itself send."""
+"""The class for a status without a reason of mmrec, as sent by proxies and gRPC itself."""
 
-# gRPC refuses trailing metadata of more than 8 KiB. The message goes twice, once percent-encoded (three bytes
-# for one) and once inside the details, which are base64 (four bytes for three).
+# gRPC refuses trailing metadata of more than 8 KiB. The message is sent twice: percent-encoded (up to three bytes for
+# one), and inside the details, which are base64 (four bytes for three).
 _TRAILER_MESSAGE_BYTES = 600
 _TRAILER_DETAIL_BYTES = 3000
 _TRAILER_FIELD_BYTES = 200
 
 
 def error_to_status(error: MmrecError) -> status_pb2.Status:
-    """The status of an error. An internal one keeps nothing but its id."""
+    """The status of an error. Of an internal error it has only the id."""
     message, metadata = error.message, {}
     if error.code == "INTERNAL":
         error_id = getattr(error, "error_id", "")
@@ -92,7 +92,7 @@ def error_to_status(error: MmrecError) -> status_pb2.Status:
 
 
 def error_from_status(status: status_pb2.Status) -> MmrecError:
-    """The error of a status, whoever sent it. Details that cannot be read are left out."""
+    """The error of a status from any sender. Details that cannot be parsed are ignored."""
     info, violations, retry_after_s = error_details_pb2.ErrorInfo(), [], None
     for detail in status.details:
         try:
@@ -119,12 +119,12 @@ def error_from_status(status: status_pb2.Status) -> MmrecError:
 
 
 def error_from_code(code: str, message: str) -> MmrecError:
-    """The error of a bare code name, as gRPC itself and proxies send it."""
+    """The error of a status code without details, as sent by gRPC itself and proxies."""
     return _make(_BY_CODE.get(code, errors.InternalError), message, (), None, "")
 
 
 def error_to_trailer(error: MmrecError) -> tuple[str, bytes]:
-    """Message and serialized status of a failed call, both cut to what gRPC lets through."""
+    """Message and serialized status of a failed call, both shortened to gRPC's limit for metadata."""
     status = error_to_status(error)
     status.message = _clip(status.message, _TRAILER_MESSAGE_BYTES)
     if status.ByteSize() > _TRAILER_DETAIL_BYTES and isinstance(error, InvalidArgumentError):
@@ -138,7 +138,7 @@ def error_to_trailer(error: MmrecError) -> tuple[str, bytes]:
 
 
 def error_from_trailer(data: bytes) -> MmrecError | None:
-    """The error of a serialized status; None when the bytes are none."""
+    """The error of a serialized status; None if the bytes are not a status."""
     try:
         status = status_pb2.Status.FromString(data)
     except (DecodeError, ValueError):

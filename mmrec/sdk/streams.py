@@ -1,7 +1,7 @@
-"""Streams of messages with an answer to each, over gRPC and in process; blocking, and for asyncio.
+"""Streams of requests with one reply each, over gRPC and in process; blocking and for asyncio.
 
-Unit of work: one stream. Messages are bytes, sent from one thread or task, which also receives the answers, in order.
-A stream has no deadline as a whole, but every answer has: `timeout` seconds. Knows nothing of what the bytes mean.
+Unit of work: one stream. One thread or task sends requests, as bytes, and receives the replies, in order. A stream has
+no deadline, but every reply has a timeout. Knows nothing of what the bytes mean.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 
 class Stream(Protocol):
-    """Messages, each with its answer."""
+    """A stream of requests with one reply each."""
 
     def send(self, request: bytes) -> None:
-        """Send a message; `receive` raises the errors."""
+        """Send a request; errors are raised by `receive`."""
         ...
 
     def receive(self) -> bytes:
-        """The answer to the first message that has none yet.
+        """The reply to the oldest request without one.
 
         Raises:
             MmrecError: the stream broke.
@@ -37,15 +37,15 @@ class Stream(Protocol):
         ...
 
     def finish(self) -> None:
-        """No more messages: end in good order, when every one has its answer.
+        """End the stream, after all replies have been received.
 
         Raises:
-            MmrecError: the other side did not.
+            MmrecError: the other side did not end it.
         """
         ...
 
     def close(self) -> None:
-        """Let go of it, finished or not; does nothing the second time."""
+        """Close the stream, finished or not; repeated calls do nothing."""
         ...
 
 
@@ -70,7 +70,7 @@ class AsyncStream(Protocol):
 
 
 def each(entries: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    """The entries of any iterable, for asyncio."""
+    """An async iterator over any iterable."""
     return aiter(entries) if isinstance(entries, AsyncIterable) else _Each(iter(entries))
 
 
@@ -90,11 +90,11 @@ def _late(timeout: float) -> MmrecError:
 
 
 def _ended() -> MmrecError:
-    return InternalError("the server ended the stream and left a message without an answer; is it an mmrec server?")
+    return InternalError("the server ended the stream without replying to a request; is it an mmrec server?")
 
 
 def _goes_on() -> MmrecError:
-    return InternalError("the server has sent more answers than it got messages; is it an mmrec server?")
+    return InternalError("the server sent more replies than it received requests; is it an mmrec server?")
 
 
 # --- over gRPC ------------------------------------------------------------------------------------------------------
@@ -104,15 +104,15 @@ class GrpcStream:
     """A stream over gRPC.
 
     Args:
-        start: Makes the call from an iterator of its messages.
-        explain: What the failure of the call becomes.
-        timeout: Seconds to wait for an answer.
+        start: Starts the call with an iterator of its requests.
+        explain: Converts the error of the call.
+        timeout: Timeout of each reply in seconds.
     """
 
     def __init__(
         self, start: Callable[[Iterator[bytes]], Any], explain: Callable[[grpc.RpcError], MmrecError], timeout: float
     ) -> None:
-        # gRPC takes the messages in a thread of its own; None ends them.
+        # gRPC reads the requests in its own thread; None ends them.
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._explain = explain
         self._timeout = timeout
@@ -169,7 +169,8 @@ class AsyncGrpcStream:
         explain: Callable[[grpc.aio.AioRpcError], MmrecError],
         timeout: float,
     ) -> None:
-        # Not written by the task that reads: it would wait for a server that waits for its answers to be read.
+        # Written by a task of their own: a task that both writes and reads could block a server that waits for its
+        # replies to be read.
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._explain = explain
         self._timeout = timeout
@@ -215,10 +216,10 @@ class AsyncGrpcStream:
 
 
 class EngineStream:
-    """A stream to an engine in this process: each message is processed when its answer is read.
+    """A stream to an engine in this process: each request is processed when its reply is received.
 
     Args:
-        call: Answers a message.
+        call: Answers a request.
     """
 
     def __init__(self, call: Callable[[bytes], bytes]) -> None:
@@ -242,7 +243,7 @@ class EngineStream:
 
 
 class AsyncEngineStream:
-    """A stream to an engine in this process for asyncio; the work is done in a thread."""
+    """`EngineStream` for asyncio; the work is done in a thread."""
 
     def __init__(self, inner: Stream) -> None:
         self._inner = inner

@@ -1,8 +1,7 @@
-"""How bytes get to an engine and back: over gRPC, or in process for tests and notebooks.
+"""Transports of the SDK: gRPC, or an engine in this process for tests and notebooks.
 
-Unit of work: one call, a path and the bytes of its request. This is the one seam of the SDK: whatever has
-`call`, `stream` and `close` can be passed to `Client(transport=...)`. Knows nothing of what the bytes mean, but for
-`EngineTransport`, which does the server's part itself.
+Unit of work: one call, a path and the bytes of its request. Any object with `call`, `stream` and `close` can be passed
+to `Client(transport=...)`. Only `EngineTransport` knows what the bytes mean, because it does the work of a server.
 """
 
 from __future__ import annotations
@@ -23,37 +22,37 @@ class Transport(Protocol):
     """Carries calls. `call` may be used from several threads at once."""
 
     def call(self, path: str, request: bytes, timeout: float) -> bytes:
-        """Bytes of the reply to one call.
+        """Send a request, and return the bytes of the reply.
 
         Args:
             path: ``/package.Service/Method``.
             request: Serialized request message.
-            timeout: Seconds until the call is given up, over 0.
+            timeout: Timeout in seconds, above 0.
+
         Raises:
             MmrecError: the call failed.
         """
         ...
 
     def stream(self, path: str, timeout: float) -> Stream:
-        """A stream of messages, each with its answer.
+        """Open a stream of requests with one reply each.
 
         Args:
             path: ``/package.Service/Method``.
-            timeout: Seconds until the wait for one answer is given up, over 0.
+            timeout: Timeout of each reply in seconds, above 0.
 
         Raises:
-            MmrecError: it cannot be opened.
+            MmrecError: the stream cannot be opened.
         """
         ...
 
     def close(self) -> None:
-        """Let go of connections; calls after this are refused."""
+        """Close connections; later calls are refused."""
         ...
 
 
 class GrpcTransport:
-    """Calls over one gRPC channel, which connects when it is first used and again when the connection is
-    lost.
+    """Calls over one gRPC channel, which connects on first use and reconnects when the connection is lost.
 
     Raises:
         InvalidArgumentError: target, token or TLS files cannot be used.
@@ -103,10 +102,9 @@ class GrpcTransport:
 
 
 class EngineTransport:
-    """An engine in this process behind the same bytes, without a server: for tests of code that uses a
-    `Client`.
+    """Calls an engine in this process without a server, for tests of code that uses a `Client`.
 
-    The deadline is not kept: the work is done by the caller's thread, one call at a time.
+    Timeouts are ignored: the caller's thread does the work, one call at a time.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -120,10 +118,10 @@ class EngineTransport:
             raise closed_error("an engine")
         rpc = RPCS.get(path)
         if rpc is None:
-            raise NotImplementedYetError(f"{path} is not built in this version")
-        asked = rpc.decode_request(request)
+            raise NotImplementedYetError(f"{path} is not implemented in this version")
+        decoded = rpc.decode_request(request)
         with self._lock:
-            reply = rpc.answer(self._engine, asked)
+            reply = rpc.answer(self._engine, decoded)
         return rpc.encode_reply(reply)
 
     def stream(self, path: str, timeout: float) -> Stream:

@@ -1,6 +1,6 @@
-"""The bookkeeping of a stream of upserts: what each message says, which ones wait for an answer, how many got one.
+"""State of a stream of upserts: its requests, those without a reply yet, and the number of replies.
 
-Unit of work: one stream. Both clients keep one; it does no I/O itself.
+Unit of work: one stream. Used by both clients; does no I/O.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class UpsertStream:
     """One stream of batches of items; the arguments are those of `Client.stream_upserts`.
 
     Attributes:
-        path: The call that carries it.
+        path: Path of the RPC.
 
     Raises:
         InvalidArgumentError: an argument breaks a rule.
@@ -41,7 +41,7 @@ class UpsertStream:
         wait_until_visible: bool,
         fields: Iterable[str] = (),
     ) -> None:
-        # Refused before anything is sent.
+        # Validates the arguments before anything is sent.
         self._empty = UpsertRequest((), request_id, validate_only, wait_until_visible, fields)  # type: ignore[arg-type]
         self._skip = Whole().check(skip, "skip")
         self._in_flight = Whole(1, _MOST_IN_FLIGHT).check(in_flight, "in_flight")
@@ -50,10 +50,10 @@ class UpsertStream:
         self._waiting: deque[UpsertRequest] = deque()
 
     def encoded(self, items: Iterable[ItemInput | Mapping[str, object]]) -> bytes | None:
-        """The next batch as bytes; None for one that is skipped.
+        """The serialized request of the next batch; None for a skipped batch.
 
         Raises:
-            InvalidArgumentError: it is no list of items, or has too many.
+            InvalidArgumentError: the batch is not a list of items, or has too many.
         """
         number = self._number
         self._number += 1
@@ -67,19 +67,19 @@ class UpsertStream:
 
     @property
     def waiting(self) -> bool:
-        """Whether a batch was sent that has no answer."""
+        """Whether a sent batch has no reply yet."""
         return bool(self._waiting)
 
     @property
     def full(self) -> bool:
-        """Whether an answer is to be had before the next batch is sent."""
+        """Whether a reply must be received before the next batch is sent."""
         return len(self._waiting) >= self._in_flight
 
     def answered(self, reply: bytes) -> ChangeResults:
-        """The result of the batch that has waited longest, from its reply.
+        """The result of the oldest batch without a reply, from its reply.
 
         Raises:
-            InternalError: the bytes are no reply.
+            InternalError: the bytes are not a reply.
         """
         results = STREAM_UPSERT_ITEMS.rejoin(self._waiting[0], STREAM_UPSERT_ITEMS.decode_reply(reply))
         self._waiting.popleft()
@@ -87,7 +87,7 @@ class UpsertStream:
         return results
 
     def broken(self, error: MmrecError) -> MmrecError:
-        """The same error, with the number of batches that were answered before it."""
+        """The error with the number of batches that were answered before it."""
         error.answered = self._answered
         error.message = f"after {self._answered:,} answered batches: {error.message}"
         error.args = (error.message,)
