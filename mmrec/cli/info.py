@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Compute, Connection, Place, open_engine
+from mmrec.cli.engines import Connection, Place, open_engine
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 
 

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Compute, Connection, Place, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, open_engine, shown_ids
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 from mmrec.contract.requests import MismatchRequest
 from mmrec.sdk.options import MismatchOptions

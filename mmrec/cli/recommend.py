@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Compute, Connection, Place, note_fallback, open_engine, print_ranking, shown_ids
+from mmrec.cli.engines import Connection, Place, note_fallback, open_engine, print_ranking, shown_ids
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import Flag, RequestFlags
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 from mmrec.contract.items import Fallback
 from mmrec.contract.replies import Recommendations

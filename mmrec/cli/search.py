@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Compute, Connection, Place, note_fallback, note_nothing_found, open_engine, print_ranking
+from mmrec.cli.engines import Connection, Place, note_fallback, note_nothing_found, open_engine, print_ranking
 from mmrec.cli.option_groups import Flag, RequestFlags
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 from mmrec.cli.query_file import named, print_answers, read_queries
 from mmrec.contract.items import FilterMode

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.engines import Compute, Connection, Place, note_fallback, note_nothing_found, open_engine, print_ranking
+from mmrec.cli.engines import Connection, Place, note_fallback, note_nothing_found, open_engine, print_ranking
 from mmrec.cli.option_groups import RequestFlags
-from mmrec.cli.options import KOption
+from mmrec.cli.options import Compute, KOption
 from mmrec.cli.output import Output
 from mmrec.contract.requests import SimilarRequest
 from mmrec.contract.rules import DEFAULT_K

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmrec.cli.engines import Compute, Connection, Place, holds_dataset, open_engine, shown_ids
+from mmrec.cli.engines import Connection, Place, holds_dataset, open_engine, shown_ids
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import Defaults, Flag, RequestFlags
+from mmrec.cli.options import Compute
 from mmrec.cli.output import Output
 from mmrec.contract.items import ItemFailure, ItemInput, Modality
 from mmrec.contract.replies import TagResults

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmrec.errors import FailedPreconditionError, MmrecError
 
-GO_ON = "Nothing is damaged: what is finished is kept; run the same command again to go on"
+RESUME_HINT = "No file is damaged: finished work is kept; run the same command again to continue"
 """Remedy for commands that resume; passed to `refusals_as_errors`."""
 
 _SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -101,9 +101,9 @@ def refusals_as_errors(remedy: str = "", path: Path | None = None) -> Iterator[N
 def _sentence(err: OSError, path: Path | None) -> str:
     named = err.filename if err.filename is not None else path
     where = repr(os.fsdecode(named)) if isinstance(named, str | bytes | os.PathLike) else ""
-    why = err.strerror or "the disk refused"
+    why = err.strerror or "write error"
     if err.errno in _SPACE:
-        return f"cannot write {where or 'the output'}: {why}; make room, or name a folder on a larger disk"
+        return f"cannot write {where or 'the output'}: {why}; free disk space, or name a folder on a larger disk"
     if err.errno in _ACCESS:
         return f"cannot use {where or 'a file'}: {why}; change its permissions, or name a folder that can be written to"
     return f"cannot use {where or 'a file'}: {why}; correct it, or name another"

@@ -45,7 +45,7 @@ from mmrec.generator.validation import ValidationSet
 from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, Parts, write_parts
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
-from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
 from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
@@ -206,7 +206,7 @@ def fit_dataset(
         ModelNotAvailableError: a model can be neither found nor fetched.
         StoppedError: SIGTERM came while the LLM was trained; what was done is saved.
     """
-    with refusals_as_errors(GO_ON, Path(out)):
+    with refusals_as_errors(RESUME_HINT, Path(out)):
         return _fit(dataset, Path(out), config or FitConfig(), progress, run or FitRun(), note)
 
 

@@ -38,7 +38,7 @@ def _handler(method: Method, scheduler: Submitter, draining: Callable[[], bool])
     rpc = RPCS.get(method.path)
 
     async def not_built(_: Any, context: Any) -> NoReturn:
-        raise NotImplementedYetError(f"{method.path} is not built in this version; see its comment in the protos")
+        raise NotImplementedYetError(f"{method.path} is not implemented in this version; see its comment in the protos")
 
     async def built(data: bytes, context: Any) -> bytes:
         if draining():

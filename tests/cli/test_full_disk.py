@@ -22,7 +22,7 @@ def last_line(done: Done) -> str:
     assert "bug" not in done.stderr
     line = done.stderr.strip().splitlines()[-1]
     assert line.startswith("error: cannot write ")
-    assert "No space left on device; make room" in line
+    assert "No space left on device; free disk space" in line
     return line
 
 
@@ -48,7 +48,7 @@ def test_a_fit_that_finds_no_room_and_the_same_command_goes_on(
     line = last_line(done)
     assert str(disk) in line
     assert stage in line
-    assert line.endswith("run the same command again to go on")
+    assert line.endswith("run the same command again to continue")
     assert not (disk / "bundle" / "CURRENT").exists()
     assert list((disk / "bundle").rglob("*.tmp")) == []
     subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
@@ -98,7 +98,7 @@ def test_an_adaptation(demo_dataset: Path, small_disk: Path) -> None:
     done = run("adapt", demo_dataset, "--out", small_disk / "adapted", "--epochs", "1")
     line = last_line(done)
     assert str(small_disk) in line
-    assert line.endswith("run the same command again to go on")
+    assert line.endswith("run the same command again to continue")
 
 
 def test_a_column_that_is_filled_in(demo_dataset: Path, demo_bundle: Path, small_disk: Path) -> None:

@@ -1,4 +1,4 @@
-"""Vector cache by content hash, in one SQLite file, so that nothing is computed twice.
+"""Vector cache by content hash, in one SQLite file, so that no picture or text is encoded twice.
 
 A key is the SHA-256 of a picture's bytes or of a text, hashed together with the fingerprint of model and preparation; a
 value is the float32 vector and its checksum. One process writes; decoding workers read, to skip cached pictures. A
@@ -22,7 +22,7 @@ from mmrec.errors import FailedPreconditionError
 
 CACHE_FILE = "cache.sqlite"
 _APPLICATION, _VERSION = 0x6D6D7263, 1
-_MOST_ASKED = 500
+_MOST_KEYS = 500
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _WAIT_S = 60.0
 
@@ -74,7 +74,7 @@ class VectorCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as err:
-            raise self._unusable(err.strerror or "it cannot be made") from err
+            raise self._unusable(err.strerror or "it cannot be created") from err
         self._guarded(self._begin)
 
     def __enter__(self) -> VectorCache:
@@ -91,7 +91,7 @@ class VectorCache:
             self._db.close()
             self._db = None
 
-    def known(self, key: bytes) -> bool:
+    def contains(self, key: bytes) -> bool:
         """Whether a key is cached; False if the file cannot be read."""
         try:
             found = self._open().execute("SELECT 1 FROM vectors WHERE key = ?", (key,)).fetchone()
@@ -106,10 +106,10 @@ class VectorCache:
         A read-only cache returns nothing if the file cannot be read.
         """
 
-        def ask() -> dict[bytes, CachedVector]:
+        def select() -> dict[bytes, CachedVector]:
             found: dict[bytes, CachedVector] = {}
-            for at in range(0, len(keys), _MOST_ASKED):
-                part = keys[at : at + _MOST_ASKED]
+            for at in range(0, len(keys), _MOST_KEYS):
+                part = keys[at : at + _MOST_KEYS]
                 marks = ",".join("?" * len(part))
                 rows = self._open().execute(f"SELECT key, rowid, vector FROM vectors WHERE key IN ({marks})", part)
                 for key, rowid, blob in rows:
@@ -119,9 +119,9 @@ class VectorCache:
             return found
 
         if not self._read_only:
-            return self._guarded(ask)
+            return self._guarded(select)
         try:
-            return ask()
+            return select()
         except sqlite3.Error:
             self.close()
             return {}
@@ -179,7 +179,7 @@ class VectorCache:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
         if tables and (application, version) != (_APPLICATION, _VERSION):
-            self._set_aside("is not a cache that this mmrec wrote")
+            self._replace_file("is not a cache of this version of mmrec")
             db = self._open()
         db.execute("BEGIN IMMEDIATE")
         # AUTOINCREMENT: a row that replaces another counts as new.
@@ -199,7 +199,7 @@ class VectorCache:
         except sqlite3.Error as err:
             if _code(err) not in _DAMAGE:
                 raise self._unusable(str(err)) from err
-        self._set_aside("is damaged")
+        self._replace_file("is damaged")
         try:
             if action != self._begin:
                 self._begin()
@@ -207,23 +207,24 @@ class VectorCache:
         except sqlite3.Error as err:
             raise self._unusable(str(err)) from err
 
-    def _set_aside(self, why: str) -> None:
+    def _replace_file(self, why: str) -> None:
+        """Rename the file, so that a new one is created."""
         self.close()
         number = 1
-        while (aside := self.path.with_name(f"cache.damaged-{number}.sqlite")).exists():
+        while (renamed := self.path.with_name(f"cache.damaged-{number}.sqlite")).exists():
             number += 1
         try:
-            self.path.rename(aside)
+            self.path.rename(renamed)
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(CACHE_FILE + suffix).unlink(missing_ok=True)
         except OSError as err:
             raise self._unusable(err.strerror or "it cannot be renamed") from err
-        self._note(f"the cache {str(self.path)!r} {why}; it was renamed to {aside.name} and a new one is begun")
+        self._note(f"the cache {str(self.path)!r} {why}; it was renamed to {renamed.name}, and a new one is used")
 
     def _unusable(self, why: str) -> FailedPreconditionError:
         return FailedPreconditionError(
-            f"the cache {str(self.path)!r} cannot be used: {why}; make room or give it a folder that can be written to,"
-            " then run the same command again: it goes on where it was"
+            f"the cache {str(self.path)!r} cannot be used: {why}; free disk space, or choose a folder that can be "
+            "written to, then run the same command again: it resumes where it stopped"
         )
 
 

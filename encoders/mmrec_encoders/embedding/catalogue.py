@@ -1,7 +1,7 @@
-"""Encodes a catalogue in memory with the windows, decoding workers and cache of an embedding job.
+"""Encodes a catalogue in memory, with the windows, decoding workers and cache of an embedding job.
 
-Cached vectors are not computed again. The others are computed in batches of fixed size and order on every machine,
-texts by length and pictures by row; finished batches go into the cache.
+Cached vectors are not computed again. The others are computed in batches whose size and order do not depend on the
+machine (texts by length, pictures by row), and are added to the cache.
 """
 
 # Axes: N items, I picture dimensions, T text dimensions
@@ -180,7 +180,7 @@ def _settings(encoder: ItemEncoder, options: EncodeOptions) -> EncodeSettings:
 def _encoded(
     plan: JobPlan, jobs: Iterator[WindowJob], options: EncodeOptions, progress: Progress, workers: int = 0
 ) -> Iterator[tuple[WindowJob, WindowFeatures]]:
-    """Every window in order, what was computed of it being in the cache."""
+    """Encode the windows in order, and add new vectors to the cache."""
     with ExitStack() as stack:
         cache = None if options.cache is None else stack.enter_context(VectorCache(options.cache))
         lookup: Lookup = (lambda keys, dim: {}) if cache is None else cache.get

@@ -1,4 +1,4 @@
-"""What is asked of an embedding job, and what it reports. Knows nothing about how it is done."""
+"""Configuration and summary of an embedding job."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ _MOST_WORKERS = 256
 
 @dataclass(frozen=True, slots=True)
 class EmbedConfig:
-    """What embeds, and what comes out.
+    """Configuration of an embedding job.
 
     Attributes:
         bundle: A bundle whose encoders are used.
-        encoders: Instead of a bundle, a folder that `save_item_encoder` wrote, such as ``_encoders`` of another job.
-            With neither, fused vectors need encoders that are trained on the catalogue first.
-        preset: Encoders to start from when there is neither.
-        image_model: Instead of the preset's, or where the bundle's image model is now.
-        text_model: Likewise for words.
-        template: How an item's words are put together; None takes the words of the bundle or of the encoders, or those
-            of ``dataset.toml``, or title, description and the attributes that are words (see `mmrec.data.word_columns`)
-            by the items trained on or, where none are, by the first 10,000.
-        vectors: ``fused``, or ``image`` or ``text`` for the frozen encoder's vectors of that side alone.
-        dimension: Length of fused vectors; 0 for all, else a length the fusion was trained for.
+        encoders: Instead of a bundle, a folder written by `save_item_encoder`, such as ``_encoders`` of another job.
+            With neither, encoders for fused vectors are trained on the catalogue first.
+        preset: Preset of the encoders if there is neither.
+        image_model: Image model instead of the preset's; or the new location of the bundle's image model.
+        text_model: Likewise for the text model.
+        template: Template of an item's text. None: as in the bundle or the encoders, or as ``dataset.toml`` says, or
+            title, description and the attributes that are words (see `mmrec.data.word_columns`), chosen from the items
+            trained on or else from the first 10,000.
+        vectors: ``fused``, or ``image`` or ``text`` for the frozen vectors of one modality.
+        dimension: Length of fused vectors; 0 for full length, else a prefix that the fusion was trained for.
         store: Number format in the files: ``float32`` or ``float16``.
-        shard_rows: Rows of the items table per shard, 1 to 1,000,000. A kill costs one shard at most, and two or
-            three shards' rows are in memory, with their encoded pictures where those are in the table.
-        workers: Processes that read and decode pictures; 0 for none, None for as many as suit the machine.
-        cache: Folder of vectors computed before; None for ``.cache`` in the output folder.
-        fetch: From where pictures may be fetched by URL; None fetches nothing.
-        overwrite: Whether what another job left in the output folder is replaced.
+        shard_rows: Rows of the items table per shard, 1 to 1,000,000. At most one shard is lost by a kill. The rows of
+            two or three shards are in memory, with their encoded pictures if the table contains them.
+        workers: Processes that read and decode pictures; 0 for none, None to choose by the number of cores.
+        cache: Folder of the vector cache; None for ``.cache`` in the output folder.
+        fetch: Rules for fetching pictures by URL; None fetches nothing.
+        overwrite: Whether to replace the output of another job in the output folder.
         engine: ``local``, or ``ray`` for Ray Data.
-        ray_address: Of a Ray cluster; '' starts one on this machine.
+        ray_address: Address of a Ray cluster; '' starts one on this machine.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Number format of computing: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         compile: Compile the models with `torch.compile`: slow at first, for large catalogues on a GPU.
-        batch_pixels: Pixels per pass of the image model; 0 for what suits the device.
-        batch_tokens: About how many tokens per call of the text encoder, which has a budget of its own for one pass;
-            0 for what suits the device.
-        seed: Of training.
-        training: How to train when there is no bundle.
-        training_items: Most items that are trained on, drawn from the whole catalogue; about 20 kB of memory each.
+        batch_pixels: Pixels per forward pass of the image model; 0 to choose by device.
+        batch_tokens: Approximate tokens per call of the text encoder, which splits them into forward passes; 0 to
+            choose by device.
+        seed: Seed of training.
+        training: Training configuration, if there is neither a bundle nor encoders.
+        training_items: Most items to train on, sampled from the whole catalogue; about 20 kB of memory each.
     """
 
     bundle: Path | None = None
@@ -95,7 +95,7 @@ class EmbedConfig:
             )
         if self.vectors != "fused" and self.dimension:
             raise InvalidArgumentError(
-                f"dimension is {self.dimension}, but vectors of one side alone cannot be shortened; leave it out",
+                f"dimension is {self.dimension}, but vectors of one modality cannot be shortened; leave it out",
                 field="dimension",
             )
         fusion = self.training.fusion
@@ -110,28 +110,28 @@ class EmbedConfig:
 
     @property
     def trains(self) -> bool:
-        """Whether encoders are trained first."""
+        """Whether encoders must be trained first."""
         return self.vectors == "fused" and self.bundle is None and self.encoders is None
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedSummary:
-    """What a run came to.
+    """Summary of a run.
 
     Attributes:
         path: The output folder.
-        finished: Whether every shard is there; False after a stop.
-        rows: Rows of the items table that were looked at.
+        finished: Whether all shards are written; False after a stop.
+        rows: Rows of the items table that were read.
         items: Items with a vector.
-        with_picture: Those with a picture in it.
-        with_words: Those with words in it.
-        failed: Entries of the dead-letter file.
-        examples: The first of them.
+        with_picture: Items whose vector includes a picture.
+        with_words: Items whose vector includes words.
+        failed: Number of entries in the dead-letter file.
+        examples: The first of these entries.
         dimension: Length of a vector.
-        fingerprints: What the vectors depend on, by part.
-        shards: Shards that are there.
-        shards_written: By this run; the others were there already, the same.
-        counts: Where the vectors of this run came from.
+        fingerprints: Fingerprints of models, preparation and words, on which the vectors depend.
+        shards: Number of shards.
+        shards_written: Shards written by this run; the others were up to date.
+        counts: How many vectors were encoded, repeated, or taken from the cache.
     """
 
     path: Path
@@ -150,12 +150,12 @@ class EmbedSummary:
 
     @property
     def work(self) -> str:
-        """In one sentence, what was computed and what was not."""
+        """A sentence with the counts."""
         counts = self.counts
         text = (
             f"{self.rows:,} rows: {counts.pictures_encoded:,} pictures and {counts.texts_encoded:,} texts encoded, "
             f"{counts.pictures_known:,} + {counts.texts_known:,} taken from earlier runs"
         )
         if counts.pictures_repeated or counts.texts_repeated:
-            text += f", {counts.pictures_repeated:,} + {counts.texts_repeated:,} repeat others"
+            text += f", {counts.pictures_repeated:,} + {counts.texts_repeated:,} repeated"
         return text

@@ -1,7 +1,7 @@
-"""What a run has fetched: the content of each URL, so that a run that goes on after a kill asks for it no second time.
+"""Content hashes of the URLs that a run has fetched, so that a resumed run does not fetch them again.
 
-Lives from the first shard of a run to its manifest, in the output folder, and for a day at most: the next run asks
-every URL again, because what is behind one can change. Imports no torch.
+The file exists in the output folder until the run is finished, and is used for a day at most: the next run fetches
+every URL again, because its content may have changed. Imports no torch.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _LONGEST_S = 24 * 3600.0
 
 
 class FetchedUrls:
-    """Contents by URL, in one SQLite file.
+    """Content hashes by URL, in one SQLite file.
 
     Args:
         path: The file.
-        read_only: For processes that only ask.
+        read_only: For processes that only look URLs up.
 
     Raises:
         FailedPreconditionError: the file cannot be written.
@@ -51,13 +51,13 @@ class FetchedUrls:
             self._db = None
 
     def remove(self) -> None:
-        """Close the file and take it away."""
+        """Close and delete the file."""
         self.close()
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     def content(self, url: str) -> bytes | None:
-        """What stands for the picture behind a URL, if this run has had it; see `cache.content_of`."""
+        """Content hash of a URL that this run has fetched; else None. See `cache.content_of`."""
         try:
             if self._db is None:
                 self._db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
@@ -68,12 +68,12 @@ class FetchedUrls:
         return found[0] if found and isinstance(found[0], bytes) and len(found[0]) == 32 else None
 
     def put(self, entries: Iterable[tuple[str, bytes]]) -> None:
-        """Remember contents, all of them or none.
+        """Add content hashes in one transaction.
 
         Raises:
             FailedPreconditionError: the file cannot be written.
         """
-        assert self._db is not None  # the writer opens it at once
+        assert self._db is not None  # opened by __init__, as this is the writer
         try:
             self._db.execute("BEGIN IMMEDIATE")
             rows = ((_key(url), content) for url, content in entries)
@@ -83,7 +83,7 @@ class FetchedUrls:
             raise self._unwritable(err) from err
 
     def _usable(self) -> bool:
-        """Whether the file is there, whole and of today."""
+        """Whether the file exists, can be read, and is less than a day old."""
         if not self._path.is_file():
             return False
         try:
@@ -98,8 +98,8 @@ class FetchedUrls:
 
     def _unwritable(self, err: sqlite3.Error) -> FailedPreconditionError:
         return FailedPreconditionError(
-            f"cannot write {str(self._path)!r}: {err}; make room or give a folder that can be written to, then run the "
-            "same command again: it goes on where it was"
+            f"cannot write {str(self._path)!r}: {err}; free disk space, or choose a folder that can be written to, "
+            "then run the same command again: it resumes where it stopped"
         )
 
 

@@ -1,15 +1,15 @@
-"""The output folder of an embedding job: who may write to it, and files that are there whole or not at all.
+"""The output folder of an embedding job: locked by one writer, with files that are written atomically.
 
     part-00000.parquet ...   the shards
-    _manifest.json           what is in the folder, with hashes; there when the job is finished, and only then
+    _manifest.json           contents of the folder, with hashes; written when the job is finished
     _dead-letter.jsonl       rows and pictures that could not be used, with the reason
     _job.json                what the vectors depend on; written first
     _encoders/               encoders that were trained for this job
-    .cache/                  vectors by content, unless the cache is elsewhere
-    .fetched.sqlite          what an unfinished run has fetched by URL
-    .lock                    held by whoever writes
+    .cache/                  vector cache, unless it is elsewhere
+    .fetched.sqlite          URLs fetched by an unfinished run
+    .lock                    locked by the writer
 
-Everything but the shards begins with ``_`` or ``.``, which readers of Parquet folders leave out, so that
+All names but those of the shards begin with ``_`` or ``.``, which readers of Parquet folders ignore, so that
 ``pandas.read_parquet(FOLDER)`` reads the vectors. Knows nothing about models.
 """
 
@@ -39,7 +39,7 @@ FETCHED = ".fetched.sqlite"
 _JOB, _LOCK = "_job.json", ".lock"
 _SHARD = re.compile(r"part-(\d{5,})\.parquet")
 _FORMAT = 1
-_GO_ON = "what is finished is kept; run the same command again to go on"
+_RESUME = "finished shards are kept; run the same command again to continue"
 
 
 def shard_name(number: int) -> str:
@@ -48,10 +48,10 @@ def shard_name(number: int) -> str:
 
 
 class OutputFolder:
-    """The folder, held by this process from `__enter__` to `__exit__`.
+    """The folder, locked by this process from `__enter__` to `__exit__`.
 
     Args:
-        path: The folder; made if it is missing.
+        path: The folder; created if it is missing.
         failpoint: For tests.
 
     Raises:
@@ -94,7 +94,7 @@ class OutputFolder:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None and self._made and [entry.name for entry in self.path.iterdir()] == [_LOCK]:
-            # Nothing came of it: as if it had never been called.
+            # Nothing was written: remove the folder that this run created.
             (self.path / _LOCK).unlink()
             self._lock.release()
             self.path.rmdir()
@@ -109,7 +109,7 @@ class OutputFolder:
         )
         if foreign:
             raise InvalidArgumentError(
-                f"out is {str(self.path)!r}, which holds {', '.join(map(repr, foreign[:3]))} and no embedding job; "
+                f"out is {str(self.path)!r}, which contains {', '.join(map(repr, foreign[:3]))} and no embedding job; "
                 "name a new or empty folder",
                 field="out",
             )
@@ -125,7 +125,7 @@ class OutputFolder:
     # --- the job --------------------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Remove what an earlier job left, its cache excepted."""
+        """Remove the output of an earlier job, except its cache."""
         self._remove(MANIFEST)
         self._hashes = {}
         for number in self.shard_numbers():
@@ -133,11 +133,11 @@ class OutputFolder:
         for name in (DEAD_LETTERS, ENCODERS, _JOB, FETCHED, f"{FETCHED}-wal", f"{FETCHED}-shm"):
             self._remove(name)
 
-    def agree_on(self, job: Mapping[str, Any]) -> None:
-        """Write the job's description, or compare it with the one that is there.
+    def check_or_write_job(self, job: Mapping[str, Any]) -> None:
+        """Write the job's description, or compare it with an existing one.
 
         Raises:
-            InvalidArgumentError: another job is there; the message names what differs.
+            InvalidArgumentError: the folder is of another job; the message names the differences.
         """
         found = self.recorded()
         if found is not None:
@@ -147,10 +147,10 @@ class OutputFolder:
         self._write(_JOB, _pretty({"format": _FORMAT, **job}), "mid-job-description")
 
     def recorded(self) -> dict[str, Any] | None:
-        """The description of the job that is there; None where there is none.
+        """The description of the job in the folder; None if there is none.
 
         Raises:
-            InvalidArgumentError: it is damaged.
+            InvalidArgumentError: the file is damaged.
         """
         path = self.path / _JOB
         try:
@@ -160,17 +160,17 @@ class OutputFolder:
             return None
         except (OSError, ValueError) as err:
             raise InvalidArgumentError(
-                f"{str(path)!r} is damaged, so nobody can tell whose shards these are; pass --overwrite to replace all",
+                f"{str(path)!r} is damaged, so the job of the shards is unknown; pass --overwrite to replace them",
                 field="overwrite",
             ) from err
 
     @property
     def encoders(self) -> Path:
-        """Where encoders that were trained for this job are."""
+        """Folder of the encoders that were trained for this job."""
         return self.path / ENCODERS
 
     def keep_encoders(self, made: Path) -> None:
-        """Move a finished folder of encoders, made beside it, to its place."""
+        """Rename a finished temporary folder of encoders to its final name."""
         try:
             for file in sorted(made.rglob("*")):
                 if file.is_file():
@@ -184,7 +184,7 @@ class OutputFolder:
     # --- shards ---------------------------------------------------------------------------------------------
 
     def shard(self, number: int) -> Shard | None:
-        """The shard that is there; None when it is missing or damaged."""
+        """Description of a shard; None if it is missing or damaged."""
         found = read_shard(self.path / shard_name(number))
         if found is not None and self._hashes.get(shard_name(number), found.sha256) != found.sha256:
             return None
@@ -196,7 +196,7 @@ class OutputFolder:
         return sorted(int(match[1]) for match in found if match)
 
     def commit(self, number: int, data: bytes) -> None:
-        """Put a shard in its place. The manifest goes first, for it no longer says what is here."""
+        """Write a shard. The manifest is removed first, because it is no longer valid."""
         self._remove(MANIFEST)
         self._hashes.pop(shard_name(number), None)
         self._failpoint("before-shard-write")
@@ -207,7 +207,7 @@ class OutputFolder:
         """Remove shards beyond the last, then write the dead-letter file and the manifest.
 
         Args:
-            shards: How many there are; 0 to `shards` - 1 must be there.
+            shards: Number of shards; all of them must exist.
             job: The job's description.
         """
         self._failpoint("after-shards")
@@ -224,7 +224,7 @@ class OutputFolder:
                 shard = self.shard(number)
                 if shard is None:
                     raise FailedPreconditionError(
-                        f"{str(self.path / shard_name(number))!r} was damaged or removed while the job ran; {_GO_ON}"
+                        f"{str(self.path / shard_name(number))!r} was damaged or removed while the job ran; {_RESUME}"
                     )
                 entries.append(
                     {
@@ -256,7 +256,7 @@ class OutputFolder:
     # --- files ----------------------------------------------------------------------------------------------
 
     def _write(self, name: str, parts: Iterable[bytes], midway: str, before_rename: str = "") -> None:
-        """A file by way of a temporary one, durable before it has its name and after."""
+        """Write a file atomically: a temporary file is synced, renamed, and the rename is synced."""
         path, temporary = self.path / name, self.path / f".{name}.tmp"
         try:
             with temporary.open("wb") as file:
@@ -291,16 +291,16 @@ class OutputFolder:
 
     def _unwritable(self, path: Path, err: OSError) -> FailedPreconditionError:
         return FailedPreconditionError(
-            f"cannot write {str(path)!r}: {err.strerror or 'the disk refused'}; make room or give a folder that can be "
-            f"written to. Nothing is damaged: {_GO_ON}"
+            f"cannot write {str(path)!r}: {err.strerror or 'write error'}; free disk space, or choose a folder that "
+            f"can be written to. No file is damaged: {_RESUME}"
         )
 
 
 def refuse_differences(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse to go on with another job's output.
+    """Refuse to continue another job's output.
 
     Raises:
-        InvalidArgumentError: naming everything that differs.
+        InvalidArgumentError: the descriptions differ; the message names the differences.
     """
     then, now = _flat(found), _flat(wanted)
     differences = [
@@ -310,8 +310,8 @@ def refuse_differences(path: Path, found: Mapping[str, Any], wanted: Mapping[str
     ]
     if differences:
         raise InvalidArgumentError(
-            f"{str(path)!r} holds the output of another job: {'; '.join(differences)}. Write to another folder, ask "
-            "for the same, or pass --overwrite to replace it",
+            f"{str(path)!r} contains the output of another job: {'; '.join(differences)}. Write to another folder, "
+            "use the same settings, or pass --overwrite to replace it",
             field="overwrite",
         )
 

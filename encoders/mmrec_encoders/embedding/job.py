@@ -1,9 +1,8 @@
-"""Embeds every item of a dataset folder into sharded Parquet: one call, which may be killed and made again.
+"""Embeds every item of a dataset folder into Parquet shards, and resumes after a kill.
 
-The catalogue is read in windows of `EmbedConfig.shard_rows` rows, each of which becomes one shard; what is held in
-memory is two or three windows and the models, however long the catalogue. See `committing` for what a kill leaves,
-`folder` for what is in the output folder, and `cache` for what is not computed twice. Knows nothing about the command
-line.
+The catalogue is read in windows of `EmbedConfig.shard_rows` rows, one per shard. Memory holds two or three windows and
+the models, whatever the size of the catalogue. See `committing` for the state after a kill, `folder` for the files in
+the output folder, and `cache` for the vector cache. Knows nothing about the command line.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from mmrec.data.pictures import PictureStore
 from mmrec.data.settings import read_settings
 from mmrec.data.streaming import ItemStream
 from mmrec.runtime.device import resolve_device
-from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec_encoders.embedding.cache import VectorCache
 from mmrec_encoders.embedding.committing import Committer
@@ -49,29 +48,29 @@ def embed_dataset(
     """Embed every item of a dataset folder.
 
     Writes shards of `item_id`, `embedding` (fixed-size list, unit norm), `has_picture` and `has_words`, in the order
-    of the items table. Rows that cannot be used, and pictures that cannot be had, are in ``_dead-letter.jsonl`` with
-    their reasons; an item is embedded from what is left of it, and left out if nothing is. Called again, it does what
-    is missing or has changed.
+    of the items table. Rows and pictures that cannot be used are listed with the reason in ``_dead-letter.jsonl``; an
+    item is embedded from its other parts, or left out if it has none. Called again, it computes only what is missing or
+    has changed.
 
     Args:
         dataset: The dataset folder.
         out: The folder to write; see `folder`.
-        config: What embeds, and what comes out.
+        config: See `EmbedConfig`.
         progress: Reports each stage.
-        stop: Asked after each shard whether to leave off there.
-        note: Called with a sentence about what a person should know, such as a cache that was damaged.
+        stop: Called after each shard; True stops the job there.
+        note: Called with messages for the user, such as about a damaged cache.
         failpoint: Called with the names of `failpoints.FAILPOINTS`; for tests.
 
     Raises:
         NotFoundError: the dataset or the bundle does not exist.
         InvalidDatasetError: the items table cannot be used at all.
-        InvalidArgumentError: something is asked for that the encoders do not have, or the folder holds something else
-            or the output of another job.
+        InvalidArgumentError: the encoders do not support the configuration, or the folder contains something else or
+            the output of another job.
         FailedPreconditionError: another process writes to the folder, it cannot be written to, or the disk is full.
         BundleError: the bundle is damaged.
-        ModelNotAvailableError: a model can be neither found nor fetched.
+        ModelNotAvailableError: a model can be neither found nor downloaded.
         MissingExtraError: the engine is ray, and Ray is not installed.
-        UnavailableError: its cluster cannot be reached, or was lost.
+        UnavailableError: the Ray cluster cannot be reached, or was lost.
     """
     config = config or EmbedConfig()
     if config.engine == "ray":
@@ -83,7 +82,7 @@ def embed_dataset(
         check_columns(ItemWords(config.template), stream.columns)
     encoder = None if config.trains else load_encoder(config)
     fetcher: Fetcher | None = None if config.fetch is None else PictureFetcher(config.fetch)
-    with refusals_as_errors(GO_ON, out), OutputFolder(out, failpoint) as folder:
+    with refusals_as_errors(RESUME_HINT, out), OutputFolder(out, failpoint) as folder:
         if config.overwrite:
             folder.clear()
         if encoder is None:
@@ -93,7 +92,7 @@ def embed_dataset(
             encoder = encoder.with_words(job_words(dataset, config.template, settings, folder.recorded()))
         failpoint("after-encoders")
         job = describe_job(encoder, config)
-        folder.agree_on(job)
+        folder.check_or_write_job(job)
         cache_folder = config.cache or folder.path / CACHE
         fetched = None if fetcher is None else FetchedUrls(folder.path / FETCHED)
         with VectorCache(cache_folder, note=note) as cache:
@@ -114,7 +113,7 @@ def embed_dataset(
                 windows = _on_ray(plan, config, dataset, folder, cache_folder)
             else:
                 jobs = _jobs(stream, encoder, config, folder)
-                windows = _here(plan, jobs, cache, config, meter, failpoint)
+                windows = _on_this_machine(plan, jobs, cache, config, meter, failpoint)
             try:
                 finished = _run(windows, committer, meter, stop)
                 if finished:
@@ -145,11 +144,11 @@ def embed_dataset(
 def _run(
     windows: Iterator[tuple[WindowJob, EncodedWindow]], committer: Committer, meter: _Meter, stop: Callable[[], bool]
 ) -> bool:
-    """Every window to its shard; False when it was stopped before the last."""
+    """Commit every window as a shard; False if it was stopped before the last."""
     try:
         for job, window in windows:
             committer.commit(window)
-            meter.whole(job)
+            meter.finish_window(job)
             if stop():
                 return False
     finally:
@@ -157,7 +156,7 @@ def _run(
     return True
 
 
-def _here(
+def _on_this_machine(
     plan: JobPlan,
     jobs: Iterator[WindowJob],
     cache: VectorCache,
@@ -198,37 +197,37 @@ def _jobs(stream: ItemStream, encoder: ItemEncoder, config: EmbedConfig, folder:
 
 
 def _words(encoder: ItemEncoder, config: EmbedConfig) -> ItemWords | None:
-    """What of an item is words; None where they are not wanted."""
+    """The word columns or template of the job; None if texts are not encoded."""
     return None if config.vectors == "image" else encoder.words
 
 
 class _Meter:
-    """Progress in rows, which move on with the texts and pictures of the window in work."""
+    """Progress in rows, interpolated within a window by its finished texts and pictures."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
-        self._told = 0
+        self._reported = 0
         self._units = 0
         self.rows = 0
         progress.start("embedding", total, "items")
 
     def part(self, job: WindowJob, units: int) -> None:
-        """So many texts and pictures more of a window are done."""
+        """Count finished texts and pictures of the current window."""
         self._units += units
         whole = max(len(job.tasks) + sum(bool(text) for text in job.texts), 1)
-        self._tell(self.rows + job.rows * min(self._units, whole) // whole)
+        self._report(self.rows + job.rows * min(self._units, whole) // whole)
 
-    def whole(self, job: WindowJob) -> None:
-        """A window is done."""
+    def finish_window(self, job: WindowJob) -> None:
+        """Count the rows of a finished window."""
         self._units = 0
         self.rows += job.rows
-        self._tell(self.rows)
+        self._report(self.rows)
 
     def finish(self) -> None:
-        """The last window is done."""
+        """Finish the stage."""
         self._progress.finish(f"{self.rows:,} rows")
 
-    def _tell(self, rows: int) -> None:
-        if rows > self._told:
-            self._progress.advance(rows - self._told)
-            self._told = rows
+    def _report(self, rows: int) -> None:
+        if rows > self._reported:
+            self._progress.advance(rows - self._reported)
+            self._reported = rows

@@ -23,7 +23,7 @@ _MOST_WORKERS = 16
 
 @dataclass(frozen=True)
 class JobPlan:
-    """Encoders and settings of a job, for an engine.
+    """Encoders and settings of a job, for the local engine or Ray.
 
     Attributes:
         encoder: The encoders.
@@ -55,10 +55,10 @@ def encoded_windows(
 
     Args:
         plan: The job.
-        jobs: Its windows; read a little ahead.
-        lookup: Asks the cache, which must have taken in one window before the next is asked for.
-        workers: Processes that decode; 0 for none.
-        advance: Called with how many texts and pictures more of a window are done.
+        jobs: Its windows; a few are read ahead.
+        lookup: Looks keys up in the cache; the vectors of a window must be in the cache before the next is requested.
+        workers: Number of decoding processes; 0 for none.
+        advance: Called with a window and the number of texts and pictures that were finished.
         failpoint: For tests.
     """
     setup = plan.setup
@@ -78,7 +78,7 @@ def encoded_windows(
     if setup is None:
         for job in jobs:
             failpoint("after-read")
-            yield encode(job, (), _nothing_again)
+            yield encode(job, (), _no_pictures)
         return
     ahead: deque[WindowJob] = deque()
 
@@ -91,7 +91,7 @@ def encoded_windows(
 
     with ExitStack() as stack:
         pool = stack.enter_context(DecodePool(setup, workers, plan.settings.batch_pictures))
-        # In this process and without a cache, which does not have these pictures.
+        # For pictures whose vectors were lost from the cache, so without a cache, and in this process.
         here = DecodePool(replace(setup, fingerprint="", cache=None, fetched=None), 0, 1)
         failpoint("after-decoders-started")
         stream = pool.map(chunks())
@@ -112,18 +112,18 @@ def encoded_windows(
 
 
 def suitable_workers(on_gpu: bool) -> int:
-    """Processes that decode, for this machine: half of the cores beside a CPU model, all but one beside a GPU."""
+    """Number of decoding processes: half of the cores if the model runs on the CPU, all but one with a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(_MOST_WORKERS, cores - 1 if on_gpu else cores // 2))
 
 
 def _window(mark: _Mark, first: DecodedChunk, rest: Iterator[tuple[_Mark, DecodedChunk]]) -> Iterator[DecodedChunk]:
-    """The chunks of one window, the first of which has been read."""
+    """The chunks of one window, of which the first has been read already."""
     yield first
     while not mark.last:
         mark, chunk = next(rest)
         yield chunk
 
 
-def _nothing_again(tasks: object) -> DecodedChunk:
-    raise AssertionError("no picture was wanted")
+def _no_pictures(tasks: object) -> DecodedChunk:
+    raise AssertionError("the job has no pictures")

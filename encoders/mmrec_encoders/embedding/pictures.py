@@ -20,7 +20,7 @@ from mmrec_encoders.embedding.fetched import FetchedUrls
 from mmrec_encoders.protocols import Pixels, Preparation
 
 _FETCHES = 16
-"""URLs that one process fetches at a time."""
+"""Parallel downloads of one process."""
 
 
 class Fetcher(Protocol):
@@ -32,12 +32,12 @@ class Fetcher(Protocol):
 
 
 class PictureTask(NamedTuple):
-    """One picture that is wanted.
+    """A picture to read and decode.
 
     Attributes:
-        row: Of the item in its window; comes back in the result.
-        ref: Path inside the dataset folder, or URL.
-        data: The encoded picture, where it is in the table itself.
+        row: Row of the item in its window; copied to the result.
+        ref: Path in the dataset folder, or URL.
+        data: The encoded picture, if the table contains it.
     """
 
     row: int
@@ -83,10 +83,10 @@ class DecodeSetup:
 
 
 class PictureDecoder:
-    """Works through tasks.
+    """Decodes lists of tasks.
 
     Args:
-        setup: What it depends on.
+        setup: Decoding options.
     """
 
     def __init__(self, setup: DecodeSetup) -> None:
@@ -108,9 +108,9 @@ class PictureDecoder:
         """One result per task, in the same order.
 
         Args:
-            tasks: What is wanted.
-            pixels_N3HW: Where prepared pictures are written, from the first row on; at least one row per task.
-            begun: Called with the index of each task before it is looked at.
+            tasks: The pictures.
+            pixels_N3HW: Output for prepared pictures, from the first row on; at least one row per task.
+            begun: Called with the index of each task before it is processed.
 
         Raises:
             InvalidDatasetError: ``images.zip`` is damaged.
@@ -133,22 +133,22 @@ class PictureDecoder:
             if content in reasons:
                 results.append(PictureResult(task.row, content, -1, reasons[content]))
                 continue
-            if content not in places and not self._known(content):
+            if content not in places and not self._is_cached(content):
                 try:
                     picture = decode_picture(data, size_hint=self._setup.preparation.size)
                     pixels_N3HW[len(places)] = self._setup.preparation(picture)
                 except InvalidImageError as err:
                     reasons[content] = err.message
                 except MemoryError:
-                    reasons[content] = "the picture needs more memory than there is; scale it down"
+                    reasons[content] = "there is not enough memory to decode the picture; scale it down"
                 else:
                     places[content] = len(places)
             place = places.get(content, -1)
             results.append(PictureResult(task.row, content, place, reasons.get(content, "")))
         return results
 
-    def _known(self, content: bytes) -> bool:
-        return self._cache is not None and self._cache.known(vector_key(content, self._setup.fingerprint))
+    def _is_cached(self, content: bytes) -> bool:
+        return self._cache is not None and self._cache.contains(vector_key(content, self._setup.fingerprint))
 
     def _fetched_and_cached(self, tasks: Sequence[PictureTask]) -> dict[int, bytes]:
         """Content hashes, by index, of URLs that this run has fetched and whose vectors are cached."""
@@ -156,7 +156,7 @@ class PictureDecoder:
             return {}
         urls = ((index, task.ref) for index, task in enumerate(tasks) if task.data is None and is_url(task.ref))
         contents = ((index, self._fetched.content(url)) for index, url in urls)
-        return {index: content for index, content in contents if content is not None and self._known(content)}
+        return {index: content for index, content in contents if content is not None and self._is_cached(content)}
 
     def _read(self, tasks: Sequence[tuple[int, PictureTask]], begun: Callable[[int], None]) -> Iterator[bytes | str]:
         """The encoded bytes of each task, or the reason of a failure."""
@@ -184,7 +184,7 @@ class PictureDecoder:
 
 
 def missing_picture(ref: str) -> str:
-    """Why a reference that the dataset folder does not have gives no picture."""
+    """The reason for a missing picture: a URL that was not fetched, or a file that does not exist."""
     if is_url(ref):
         return f"the picture {ref!r} is a URL that was not fetched; `mmrec fetch` brings it into images/"
     return f"the picture {ref!r} is not in the dataset folder; put the file into images/"

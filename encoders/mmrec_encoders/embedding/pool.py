@@ -1,9 +1,9 @@
 """Pool of small processes that decode pictures ahead of the model.
 
 Takes lists of tasks from an iterator and yields their pixels in the same order, a bounded number ahead. A process that
-dies is replaced and its tasks are repeated; a picture at which two processes died is given up with a reason. Processes
-are spawned, not forked: forking a process with torch threads can hang, and a fresh interpreter without torch is a tenth
-of the size.
+dies is replaced and its tasks are repeated; a picture at which two processes died is skipped, with a reason. Processes
+are spawned, not forked: forking a process with torch threads can hang, and a new interpreter without torch needs a
+tenth of the memory.
 """
 
 from __future__ import annotations
@@ -67,20 +67,20 @@ class _Work(Generic[K]):
         self.key = key
         self.tasks = tasks
         self.deaths: Counter[int] = Counter()
-        self.given_up: dict[int, str] = {}
+        self.skipped: dict[int, str] = {}
         self.done: DecodedChunk | None = None
 
     def open_tasks(self) -> tuple[PictureTask, ...]:
-        return tuple(task for index, task in enumerate(self.tasks) if index not in self.given_up)
+        return tuple(task for index, task in enumerate(self.tasks) if index not in self.skipped)
 
     def index_of_open(self, at: int) -> int:
         """Index among all tasks of the task with index `at` among the open ones."""
-        return [index for index in range(len(self.tasks)) if index not in self.given_up][at]
+        return [index for index in range(len(self.tasks)) if index not in self.skipped][at]
 
     def finish(self, results: list[PictureResult], pixels: Pixels) -> None:
         found = iter(results)
         whole = [
-            PictureResult(task.row, b"", -1, self.given_up[index]) if index in self.given_up else next(found)
+            PictureResult(task.row, b"", -1, self.skipped[index]) if index in self.skipped else next(found)
             for index, task in enumerate(self.tasks)
         ]
         used = 1 + max((result.place for result in whole), default=-1)
@@ -270,7 +270,7 @@ class DecodePool:
             first.deaths[index] += 1
             if first.deaths[index] >= _DEATHS_OF_A_PICTURE:
                 ended = f"signal {-status}" if status < 0 else f"status {status}"
-                first.given_up[index] = (
+                first.skipped[index] = (
                     f"the process that decodes pictures died {_DEATHS_OF_A_PICTURE} times at this one ({ended}); "
                     "replace the picture with a file that opens elsewhere"
                 )
@@ -283,7 +283,7 @@ class DecodePool:
         try:
             return _Worker(self._setup, self.layout)
         except OSError as err:
-            raise self._cannot_start(err.strerror or "the system refused") from err
+            raise self._cannot_start(err.strerror or "operating system error") from err
 
     def _cannot_start(self, why: str) -> FailedPreconditionError:
         return FailedPreconditionError(

@@ -1,13 +1,12 @@
-"""Runs the windows of a job on Ray Data: one process reads, any CPU decodes, actors with a model each encode.
+"""Runs the windows of a job on Ray Data: one process reads, all CPUs decode, and actors with a model encode.
 
-What comes back is what `local_engine` gives, row for row, in any order; the driver commits it. The same batches are
-formed of the same window, so the vectors are the same to the last bit on like machines, except that a picture or
-text that is repeated in another window may be computed twice, where the local engine takes it from the cache, and
-then differ in the last bits. A window is one object in Ray's store: with pixels of 224 x 224 about 150 kB a row.
+The windows are those of `local_engine`, in any order; the driver commits them. A window is encoded in the same batches,
+so vectors are bit-identical on machines of the same kind, with one exception: a picture or text that is repeated in
+another window may be encoded twice, with different last bits, where the local engine would take it from the cache. A
+window is one object in Ray's object store, about 150 kB per row with pixels of 224 x 224.
 
-A process or a machine that dies costs what it had in work; Ray does it again elsewhere. Dataset, models and output
-folder have to be at the same path on every machine; the cache stays on the driver's, where an actor answers what it
-knows. Knows nothing about shards.
+Ray repeats the work of a process or machine that dies. Dataset, models and output folder must have the same path on
+every machine; the cache is on the driver's machine, where an actor looks keys up. Knows nothing about shards.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ from mmrec_encoders.embedding.local_engine import JobPlan
 from mmrec_encoders.embedding.pictures import DecodeSetup, PictureDecoder, PictureTask
 from mmrec_encoders.embedding.pool import DecodedChunk
 from mmrec_encoders.embedding.ray_stages import (
-    Desk,
-    Parcel,
+    CacheActor,
+    RayWindow,
     Row,
     WindowSource,
-    begin,
+    count_attempt,
     decode_tasks,
     decode_window,
     read_windows,
@@ -55,19 +54,19 @@ from mmrec_encoders.embedding.windows import WindowJob
 from mmrec_encoders.item_encoder import ItemEncoder
 
 _ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
-_PATIENCE_S = 5.0
+_CONNECT_TIMEOUT_S = 5.0
 _DECODE_SHARE, _ENCODE_SHARE = 0.5, 0.4
-"""Of a CPU, where models run on CPUs too, so that a machine with one CPU can do both. Stages that ask for the same are
-fused by Ray into one, in which a picture would be decoded while the model waits."""
+"""Shares of a CPU per task if models run on CPUs, so that a machine with one CPU can run both stages. They differ
+because Ray fuses stages with equal resources into one, in which the model would wait for decoding."""
 
 
 def check_ray(address: str) -> None:
-    """Refuse at once what could only fail later.
+    """Check Ray and its address before any work.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        InvalidArgumentError: the address is none.
-        UnavailableError: nothing answers there.
+        InvalidArgumentError: the address is not valid.
+        UnavailableError: there is no connection to the address.
     """
     _ray()
     if address and not _ADDRESS.fullmatch(address):
@@ -78,76 +77,75 @@ def check_ray(address: str) -> None:
             field="ray_address",
         )
     if address not in ("", "auto"):
-        _knock(address)
+        _check_connection(address)
 
 
-def _knock(address: str) -> None:
-    """See whether anything listens there: Ray itself would try for minutes."""
+def _check_connection(address: str) -> None:
+    """Connect once, because Ray itself would retry for minutes."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except (OSError, OverflowError) as err:
         raise _unreachable(address) from err
 
 
 def _unreachable(address: str) -> UnavailableError:
-    where = f"the Ray cluster at {address!r} cannot be reached" if address else "Ray does not start here"
+    where = f"the Ray cluster at {address!r} cannot be reached" if address else "Ray does not start on this machine"
     return UnavailableError(
-        f"{where}; start one with `ray start --head` and give its HOST:PORT, or use the engine local"
+        f"{where}; start one with `ray start --head` and pass its HOST:PORT, or use the engine local"
     )
 
 
 def encoded_windows(
     plan: JobPlan, config: EmbedConfig, source: WindowSource, *, encoders: Path | None, cache: Path
 ) -> Iterator[tuple[WindowJob, EncodedWindow]]:
-    """Every window, encoded, in any order; of each job only number and rows come back.
+    """Encode every window, in any order; of each `WindowJob` only number and rows are returned.
 
     Args:
         plan: The job.
-        config: How the encoders are loaded, and where the cluster is.
+        config: How the encoders are loaded, and the address of the cluster.
         source: The windows.
         encoders: Folder of the encoders that were trained for this job; None for none.
         cache: Folder of the cache, on this machine.
 
     Raises:
         UnavailableError: the cluster cannot be reached, or was lost.
-        DeviceNotAvailableError: models are to run on a GPU, and the cluster has none.
-        MmrecError: whatever a stage came upon.
+        DeviceNotAvailableError: models shall run on a GPU, and the cluster has none.
+        MmrecError: the error of a stage.
     """
     check_ray(config.ray_address)
     ray = _ray()
     with _connected(config.ray_address), _quiet_data():
-        desk = _desk(cache, plan.setup)
+        cache_actor = _start_cache_actor(cache, plan.setup)
         try:
-            rows = _pipeline(plan, config, source, encoders, desk).iter_rows()
+            rows = _pipeline(plan, config, source, encoders, cache_actor).iter_rows()
             for row in rows:
-                parcel: Parcel = row["parcel"]
-                if parcel.error is not None:
-                    raise parcel.error
-                assert parcel.job is not None  # either there is an error, or both of these
-                assert parcel.window is not None
-                yield parcel.job, parcel.window
+                window: RayWindow = row["window"]
+                if window.error is not None:
+                    raise window.error
+                assert window.job is not None  # set unless there is an error, as is `encoded`
+                assert window.encoded is not None
+                yield window.job, window.encoded
         except ray.exceptions.RayTaskError as err:
             raise InternalError(f"a stage of the job failed on Ray: {err}") from err
         except ray.exceptions.RayError as err:
             raise UnavailableError(
-                "the Ray cluster lost too much to go on; see its own logs, then run the same command again: it goes on "
-                "where it was"
+                "the Ray cluster failed; see its logs, then run the same command again: it resumes where it stopped"
             ) from err
         finally:
             with contextlib.suppress(Exception):
-                ray.kill(desk)
+                ray.kill(cache_actor)
 
 
 class WindowEncoder:
-    """An actor with a model. The model is loaded with the first window, so that a failure can be told.
+    """An actor with a model. The model is loaded with the first window, so that an error can be returned.
 
     Args:
-        load: Gives the encoders.
+        load: Loads the encoders.
         settings: How windows are encoded.
-        setup: How pictures are decoded, for those that the cache lost meanwhile; None where none are wanted.
-        desk: The `Desk` actor.
-        threads: Threads that torch computes with; the sums of another number can differ in the last bits.
+        setup: How pictures are decoded again if their vectors are lost from the cache; None for jobs without pictures.
+        cache_actor: The `CacheActor`.
+        threads: Threads of torch; results with another number can differ in the last bits.
     """
 
     def __init__(
@@ -155,48 +153,48 @@ class WindowEncoder:
         load: Callable[[], ItemEncoder],
         settings: EncodeSettings,
         setup: DecodeSetup | None,
-        desk: Any,
+        cache_actor: Any,
         threads: int,
     ) -> None:
         self._load = load
         self._settings = settings
         self._setup = setup
-        self._desk = desk
+        self._cache_actor = cache_actor
         self._threads = threads
         self._encoder: ItemEncoder | None = None
 
     def __call__(self, row: Row) -> Row:
-        """A row with a decoded window to one with its vectors."""
-        parcel: Parcel = row["parcel"]
-        if parcel.job is None:
+        """Encode a window."""
+        window: RayWindow = row["window"]
+        if window.job is None:
             return row
         try:
-            begin(self._desk, "encoded", parcel.job.number)
+            count_attempt(self._cache_actor, "encoded", window.job.number)
             if self._encoder is None:
                 import torch
 
                 torch.set_num_threads(self._threads)
                 self._encoder = self._load()
             found = encode_window(
-                parcel.job, parcel.chunks, self._encoder, self._settings, self._lookup, self._decode_again
+                window.job, window.chunks, self._encoder, self._settings, self._lookup, self._decode_again
             )
-            window = join_window(parcel.job, found, self._encoder, self._settings)
+            encoded = join_window(window.job, found, self._encoder, self._settings)
         except MmrecError as err:
-            return {"parcel": Parcel(None, error=err)}
-        job = WindowJob(parcel.job.number, parcel.job.rows, (), (), (), (), ())
-        return {"parcel": Parcel(job, window=window)}
+            return {"window": RayWindow(None, error=err)}
+        job = WindowJob(window.job.number, window.job.rows, (), (), (), (), ())
+        return {"window": RayWindow(job, encoded=encoded)}
 
     def _lookup(self, keys: Sequence[bytes], dim: int) -> dict[bytes, CachedVector]:
-        found: dict[bytes, CachedVector] = _ray().get(self._desk.get.remote(list(keys), dim))
+        found: dict[bytes, CachedVector] = _ray().get(self._cache_actor.get.remote(list(keys), dim))
         return found
 
     def _decode_again(self, tasks: Sequence[PictureTask]) -> DecodedChunk:
-        assert self._setup is not None  # there are no pictures without it
+        assert self._setup is not None  # given for jobs with pictures
         setup = replace(self._setup, cache=None, fetched=None)
         return decode_tasks(PictureDecoder(setup), setup, tasks)
 
 
-def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders: Path | None, desk: Any) -> Any:
+def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders: Path | None, cache_actor: Any) -> Any:
     """The lazy Ray dataset of encoded windows."""
     import torch
 
@@ -209,11 +207,11 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
             f"device is {config.device!r}, but the Ray cluster has no GPU; add machines that have one, or pass "
             "--device cpu"
         )
-    # What was chosen here holds everywhere: all vectors of a job are computed alike.
+    # Device and number format are resolved on the driver, so that they are the same on all machines.
     dtype = str(resolve_dtype(config.dtype, device)).removeprefix("torch.")
-    there = replace(_absolute(config), device=device.type, dtype=dtype)
+    remote = replace(_with_absolute_paths(config), device=device.type, dtype=dtype)
     if config.trains:
-        there = replace(there, image_model=None, text_model=None)
+        remote = replace(remote, image_model=None, text_model=None)
     setup = plan.setup and replace(plan.setup, pictures=PictureStore(plan.setup.pictures.root.absolute()))
     machines = sum(1 for node in ray.nodes() if node["Alive"])
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=int(resources["GPU"]) if on_gpu else max(machines, 1))
@@ -225,17 +223,17 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
             fn_kwargs={
                 "setup": setup,
                 "batch_pictures": plan.settings.batch_pictures,
-                "desk": desk,
+                "cache_actor": cache_actor,
             },
             num_cpus=1 if on_gpu else _DECODE_SHARE,
         )
     return rows.map(
         WindowEncoder,
         fn_constructor_kwargs={
-            "load": partial(load_encoder, there, encoders),
+            "load": partial(load_encoder, remote, encoders),
             "settings": plan.settings,
             "setup": setup,
-            "desk": desk,
+            "cache_actor": cache_actor,
             "threads": torch.get_num_threads(),
         },
         compute=pool,
@@ -244,8 +242,7 @@ def _pipeline(plan: JobPlan, config: EmbedConfig, source: WindowSource, encoders
     )
 
 
-def _absolute(config: EmbedConfig) -> EmbedConfig:
-    """With paths that do not depend on where a process runs."""
+def _with_absolute_paths(config: EmbedConfig) -> EmbedConfig:
     return replace(
         config,
         bundle=config.bundle and config.bundle.absolute(),
@@ -259,25 +256,25 @@ def _absolute_model(name: str | None) -> str | None:
     return str(Path(name).absolute()) if name and Path(name).exists() else name
 
 
-def _desk(cache: Path, setup: DecodeSetup | None) -> Any:
-    """The desk, on this machine, because the cache is a file here."""
+def _start_cache_actor(cache: Path, setup: DecodeSetup | None) -> Any:
+    """Start the `CacheActor` on this machine, which has the cache file."""
     ray = _ray()
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1)
+    actor = ray.remote(CacheActor).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1)
     fetched = setup.fetched if setup is not None else None
     return actor.remote(cache.absolute(), fetched and fetched.absolute())
 
 
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[None]:
-    """A connection to the cluster, or the one that this process has."""
+    """A connection to the cluster; an existing connection of this process is used."""
     ray = _ray()
     if ray.is_initialized():
         yield
         return
-    with _own_signals():
+    with _keep_signal_handlers():
         try:
             ray.init(
                 address=address or "local",
@@ -286,7 +283,7 @@ def _connected(address: str) -> Iterator[None]:
                 **({} if address else {"include_dashboard": False}),
             )
         except Exception as err:
-            # Ray says a dozen things of several classes here, some with paths and none with a mend.
+            # Ray raises errors of many classes here, without a remedy in their messages.
             raise _unreachable(address) from err
     try:
         yield
@@ -295,8 +292,8 @@ def _connected(address: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; whoever runs the job finishes a shard on it."""
+def _keep_signal_handlers() -> Iterator[None]:
+    """Restore the handlers of SIGTERM and SIGINT that Ray replaces: the job finishes a shard on SIGTERM."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -310,7 +307,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_data() -> Iterator[None]:
-    """Datasets made inside show no bars, and pass on every window by itself."""
+    """Datasets created inside show no progress bars, and pass on each window at once."""
     context = _ray().data.DataContext.get_current()
     wanted: dict[str, Any] = {"enable_progress_bars": False, "print_on_execution_start": False}
     wanted["target_max_block_size"] = 1

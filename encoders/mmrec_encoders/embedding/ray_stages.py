@@ -1,7 +1,7 @@
-"""The stages of an embedding job that run on any CPU of a Ray cluster: reading windows, decoding their pictures.
+"""Stages of an embedding job that run on the CPUs of a Ray cluster: reading windows, decoding their pictures.
 
-Ray carries a `Parcel` from stage to stage; an error of ours travels in it too, so that it reaches the driver as
-what it is. The processes that run this import no torch. Knows nothing about models.
+Ray passes a `RayWindow` from stage to stage; it also carries errors, so that the driver can raise them unchanged. These
+processes import no torch. Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from mmrec_encoders.embedding.windows import WindowJob, check_columns, chunks_of
 if TYPE_CHECKING:
     from mmrec_encoders.embedding.encoding import EncodedWindow
 
-MOST_BEGINNINGS = 8
-"""Of one window in one stage; a machine that goes away with its results counts as one."""
+MOST_ATTEMPTS = 8
+"""Most attempts at one window in one stage; the loss of a machine with its results counts as one."""
 
 Row = dict[str, Any]
 
@@ -39,8 +39,8 @@ class WindowSource:
     Attributes:
         dataset: The dataset folder, at the same path on every machine.
         shard_rows: Rows per window.
-        words: What of an item is words; None: texts are not wanted.
-        pictures: Whether pictures are wanted.
+        words: Word columns or template; None: texts are not encoded.
+        pictures: Whether pictures are encoded.
     """
 
     dataset: Path
@@ -50,115 +50,115 @@ class WindowSource:
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """One window on its way.
+class RayWindow:
+    """One window between the stages.
 
     Attributes:
-        job: The window; None where it could not even be read.
-        chunks: Its pictures, once decoded.
-        window: Its vectors, once encoded.
-        error: Why the whole job cannot go on.
+        job: The window; None if there is an error.
+        chunks: Its decoded pictures, after the decoding stage.
+        encoded: Its vectors, after the encoding stage.
+        error: An error that stops the job.
     """
 
     job: WindowJob | None
     chunks: tuple[DecodedChunk, ...] = ()
-    window: EncodedWindow | None = None
+    encoded: EncodedWindow | None = None
     error: MmrecError | None = None
 
 
-class Desk:
-    """Cache lookups, and counts of how often a window was started; an actor on the driver's machine.
+class CacheActor:
+    """Looks up the cache, and counts attempts at windows; a Ray actor on the driver's machine.
 
     Args:
         cache: Folder of the cache.
-        fetched: File of what this run has fetched; None for none.
+        fetched: File of the URLs fetched by this run; None for none.
     """
 
     def __init__(self, cache: Path, fetched: Path | None = None) -> None:
         self._cache = VectorCache(cache)
         self._fetched = None if fetched is None else FetchedUrls(fetched, read_only=True)
-        self._begun: Counter[tuple[str, int]] = Counter()
+        self._attempts: Counter[tuple[str, int]] = Counter()
 
-    def known(self, key: bytes) -> bool:
-        """Whether there is a vector of this key."""
-        return self._cache.known(key)
+    def contains(self, key: bytes) -> bool:
+        """Whether a key is cached."""
+        return self._cache.contains(key)
 
     def content(self, url: str) -> bytes | None:
-        """What stands for the picture behind a URL, if this run has had it."""
+        """Content hash of a URL that this run has fetched; else None."""
         return None if self._fetched is None else self._fetched.content(url)
 
     def get(self, keys: Sequence[bytes], dim: int) -> dict[bytes, CachedVector]:
-        """The known ones of some keys, whose vectors have this length."""
+        """Cached vectors of `keys` with length `dim`."""
         return self._cache.get(keys, dim)
 
-    def begin(self, stage: str, number: int) -> int:
-        """How often a stage has begun a window, this time included."""
-        self._begun[stage, number] += 1
-        return self._begun[stage, number]
+    def count_attempt(self, stage: str, number: int) -> int:
+        """Number of attempts of a stage at a window, including this one."""
+        self._attempts[stage, number] += 1
+        return self._attempts[stage, number]
 
 
-def begin(desk: Any, stage: str, number: int) -> None:
-    """Note that a stage begins a window. Ray itself would go on for ever with one that kills its process.
+def count_attempt(cache_actor: Any, stage: str, number: int) -> None:
+    """Count an attempt at a window. Without a limit, Ray would retry a window that kills its process forever.
 
     Raises:
-        UnavailableError: it has been begun too often.
+        UnavailableError: there were too many attempts.
     """
     import ray
 
-    if ray.get(desk.begin.remote(stage, number)) > MOST_BEGINNINGS:
+    if ray.get(cache_actor.count_attempt.remote(stage, number)) > MOST_ATTEMPTS:
         raise UnavailableError(
-            f"shard {number} was to be {stage} {MOST_BEGINNINGS} times, and its process died each time; see the logs "
-            "of Ray for why (often memory: use fewer rows per shard), then run the same command again: it goes on "
-            "where it was"
+            f"shard {number} could not be {stage} in {MOST_ATTEMPTS} attempts, because the process died each time; see "
+            "the logs of Ray for the cause (often memory: use fewer rows per shard), then run the same command again: "
+            "it resumes where it stopped"
         )
 
 
 def read_windows(_: Row, source: WindowSource) -> Iterator[Row]:
-    """Every window of the catalogue, one row each, read as they are taken."""
+    """Every window of the catalogue, one row each, read on demand."""
     try:
         stream = ItemStream(source.dataset, source.shard_rows)
         for window in stream.windows():
             if window.number == 0 and source.words is not None:
                 check_columns(source.words, stream.columns)
-            yield {"parcel": Parcel(plan_window(window, source.words, pictures=source.pictures))}
+            yield {"window": RayWindow(plan_window(window, source.words, pictures=source.pictures))}
     except MmrecError as err:
-        yield {"parcel": Parcel(None, error=err)}
+        yield {"window": RayWindow(None, error=err)}
 
 
-def decode_window(row: Row, setup: DecodeSetup, batch_pictures: int, desk: Any) -> Row:
-    """A window with its pictures.
+def decode_window(row: Row, setup: DecodeSetup, batch_pictures: int, cache_actor: Any) -> Row:
+    """Decode the pictures of a window.
 
     Args:
-        row: Has the parcel.
-        setup: How pictures are decoded; its own cache is not asked.
+        row: Contains the `RayWindow`.
+        setup: How pictures are decoded; its own cache is not used.
         batch_pictures: Pictures per chunk.
-        desk: The `Desk` actor; what it knows is not decoded.
+        cache_actor: The `CacheActor`; cached pictures are not decoded.
     """
-    parcel: Parcel = row["parcel"]
-    if parcel.job is None:
+    window: RayWindow = row["window"]
+    if window.job is None:
         return row
-    decoder = _AskingDecoder(setup, desk)
+    decoder = _RemoteCacheDecoder(setup, cache_actor)
     try:
-        begin(desk, "decoded", parcel.job.number)
-        chunks = tuple(decode_tasks(decoder, setup, tasks) for tasks in chunks_of(parcel.job, batch_pictures))
+        count_attempt(cache_actor, "decoded", window.job.number)
+        chunks = tuple(decode_tasks(decoder, setup, tasks) for tasks in chunks_of(window.job, batch_pictures))
     except MmrecError as err:
-        return {"parcel": Parcel(None, error=err)}
-    return {"parcel": Parcel(parcel.job, chunks)}
+        return {"window": RayWindow(None, error=err)}
+    return {"window": RayWindow(window.job, chunks)}
 
 
 def decode_tasks(decoder: PictureDecoder, setup: DecodeSetup, tasks: Sequence[PictureTask]) -> DecodedChunk:
-    """The pictures of some tasks, one chunk."""
+    """Decode tasks as one chunk."""
     pixels_N3HW = np.zeros((len(tasks), *prepared_shape(setup)), np.uint8)
     results = decoder.decode(tasks, pixels_N3HW)
     used = 1 + max((result.place for result in results), default=-1)
     return DecodedChunk(tuple(results), pixels_N3HW[:used])
 
 
-class _AskingUrls(FetchedUrls):
-    """Asks the desk what has been fetched: the file is on the driver's machine."""
+class _RemoteFetchedUrls(FetchedUrls):
+    """Looks URLs up through the `CacheActor`, because the file is on the driver's machine."""
 
-    def __init__(self, desk: Any) -> None:
-        self._desk = desk
+    def __init__(self, cache_actor: Any) -> None:
+        self._cache_actor = cache_actor
 
     def close(self) -> None:
         pass
@@ -166,21 +166,21 @@ class _AskingUrls(FetchedUrls):
     def content(self, url: str) -> bytes | None:
         import ray
 
-        found: bytes | None = ray.get(self._desk.content.remote(url))
+        found: bytes | None = ray.get(self._cache_actor.content.remote(url))
         return found
 
 
-class _AskingDecoder(PictureDecoder):
-    """Asks the desk what is known: the cache is a file of the driver's machine."""
+class _RemoteCacheDecoder(PictureDecoder):
+    """Looks up the cache through the `CacheActor`, because the file is on the driver's machine."""
 
-    def __init__(self, setup: DecodeSetup, desk: Any) -> None:
+    def __init__(self, setup: DecodeSetup, cache_actor: Any) -> None:
         super().__init__(replace(setup, cache=None, fetched=None))
         self._fingerprint = setup.fingerprint
         if setup.fetched is not None:
-            self._fetched = _AskingUrls(desk)
-        self._desk = desk
+            self._fetched = _RemoteFetchedUrls(cache_actor)
+        self._cache_actor = cache_actor
 
-    def _known(self, content: bytes) -> bool:
+    def _is_cached(self, content: bytes) -> bool:
         import ray
 
-        return bool(ray.get(self._desk.known.remote(vector_key(content, self._fingerprint))))
+        return bool(ray.get(self._cache_actor.contains.remote(vector_key(content, self._fingerprint))))

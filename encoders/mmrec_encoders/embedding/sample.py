@@ -1,7 +1,7 @@
-"""A bounded part of a catalogue to train encoders on: items drawn evenly, and which of them follow each other.
+"""A random sample of a catalogue for training encoders: items, and pairs of items that follow each other in events.
 
-Memory does not grow with the catalogue: at most so many items are held, and at most so many events of theirs. A
-catalogue that fits is taken whole, in its order. Knows nothing about models.
+Memory is bounded: there are limits on the number of items and of their events. A smaller catalogue is used as a whole,
+in its order. Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Sample(NamedTuple):
 
     Attributes:
         catalogue: In the order of the table.
-        pictures: Where their pictures are.
+        pictures: Reads their pictures.
         pairs_P2: Rows of items that follow each other. Shape: (P, 2), int64.
     """
 
@@ -52,13 +52,13 @@ class Sample(NamedTuple):
 def draw_sample(
     root: Path, most: int, seed: int, kept: Path, fetcher: Fetcher | None = None, scratch: Path | None = None
 ) -> Sample:
-    """Draw items evenly from the whole catalogue. The same seed draws the same.
+    """Draw a uniform random sample of the catalogue. The same seed gives the same sample.
 
     Args:
         root: The dataset folder.
-        most: Most items.
-        seed: Of the draw.
-        kept: An empty folder for pictures that have to be kept meanwhile.
+        most: Largest number of items.
+        seed: Seed of the sample.
+        kept: An empty folder for pictures of the table or of URLs.
         fetcher: Fetches URLs; None fetches none.
         scratch: See `ItemStream.windows`.
     """
@@ -104,13 +104,13 @@ def _pairs(root: Path, catalogue: Catalogue) -> npt.NDArray[np.int64]:
     if path is None:
         return np.zeros((0, 2), np.int64)
     table = _events(open_table(root, "events", ("user_id", "item_id")), catalogue)
-    # A part of the events: how many are wrong in all is for whoever reads them whole to say.
+    # Problems are not reported, because only a part of the events is read.
     events = read_events(table, KnownItems.of(catalogue.item_ids), ProblemLog(), read_settings(root).events)
     return following_pairs(events.interactions)
 
 
 def _events(stream: RowStream, catalogue: Catalogue) -> Table:
-    """The first events of these items that can be read."""
+    """The first readable events of these items."""
     parts: dict[str, list[Any]] = {name: [] for name in _EVENT_COLUMNS if name in (stream.columns or _EVENT_COLUMNS)}
     usable = (
         row.values

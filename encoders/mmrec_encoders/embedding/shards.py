@@ -121,7 +121,7 @@ def read_shard(path: Path) -> Shard | None:
     try:
         data = path.read_bytes()
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        # Of the file, as other readers see it; pyarrow's schema has a copy of its own.
+        # The file's metadata, as other readers see it; pyarrow's schema has another copy.
         metadata = file.metadata.metadata
         table = file.read()
         described, lettered = metadata[METADATA_KEY], metadata[_LETTERS_KEY]

@@ -1,7 +1,7 @@
-"""The encoders of an embedding job: loaded from a bundle or a folder, built as they are, or trained first.
+"""The encoders of an embedding job: loaded from a bundle or a folder, pretrained, or trained on the catalogue.
 
-Encoders that are trained for a job are saved in its output folder before anything is embedded, so that a job that
-goes on after a kill, or tomorrow, uses the same ones. Knows nothing about shards.
+Encoders that are trained for a job are saved in its output folder before anything is embedded, so that a resumed or
+later run uses the same ones. Knows nothing about shards.
 """
 
 from __future__ import annotations
@@ -34,31 +34,30 @@ from mmrec_encoders.training import train_item_encoder
 
 _RECIPE = "recipe.json"
 _CPU_PIXELS, _GPU_PIXELS = 32 * 224 * 224, 256 * 224 * 224
-# Per call; the encoder cuts it into passes by a budget of its own.
+# Per call; the encoder splits a call into forward passes by its own limit.
 _CPU_TOKENS, _GPU_TOKENS = 2**17, 2**20
 
 
 def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncoder:
-    """The encoders of a job, without training anything; where neither a bundle nor a folder says what of an item is
-    words, `words.job_words` does.
+    """Load the encoders of a job. Without a bundle or a folder, `words.job_words` chooses the word columns.
 
     Args:
-        config: What embeds.
-        trained: Where encoders trained for the job are; needed where `config.trains`.
+        config: See `EmbedConfig`.
+        trained: Folder of encoders trained for the job; needed if `config.trains`.
 
     Raises:
-        NotFoundError: the bundle does not exist.
+        NotFoundError: the bundle or the folder does not exist.
         BundleError: it is damaged, or its models are not the ones it was made with.
-        ModelNotAvailableError: a model can be neither found nor fetched.
-        InvalidArgumentError: the encoders do not have what is asked for.
+        ModelNotAvailableError: a model can be neither found nor downloaded.
+        InvalidArgumentError: the encoders do not support the configuration.
     """
     folder = trained if config.trains else config.encoders
     if config.bundle is not None:
         folder = open_bundle(config.bundle).folder / "encoders"
     elif config.encoders is not None and not config.encoders.is_dir():
-        raise NotFoundError(f"the encoders {str(config.encoders)!r} are no folder; give one that holds encoders.json")
+        raise NotFoundError(f"the encoders {str(config.encoders)!r} are not a folder; name one with encoders.json")
     if folder is None:
-        return _in_batches(_frozen(config), config)
+        return _with_batch_size(_frozen(config), config)
     encoder = load_item_encoder(
         folder,
         config.device,
@@ -86,18 +85,18 @@ def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncode
             f"vectors is 'image', but the encoders in {str(folder)!r} were made for a catalogue without pictures",
             field="vectors",
         )
-    return _in_batches(encoder, config)
+    return _with_batch_size(encoder, config)
 
 
-def _in_batches(encoder: ItemEncoder, config: EmbedConfig) -> ItemEncoder:
-    """The same, with as many pictures in a pass of an open_clip model as the budget of pixels allows."""
+def _with_batch_size(encoder: ItemEncoder, config: EmbedConfig) -> ItemEncoder:
+    """The encoder, with the batch size of an open_clip model set from the limit of pixels."""
     if isinstance(encoder.image, OpenClipImageEncoder):
         encoder.image.config = replace(encoder.image.config, batch_size=settings_of(encoder, config).batch_pictures)
     return encoder
 
 
 def _frozen(config: EmbedConfig) -> ItemEncoder:
-    """One encoder as it is, for vectors of its side; the other is the cheapest there is, and is not used."""
+    """A pretrained encoder of one modality; the other modality gets the smallest encoder, which is not used."""
     if config.vectors == "text":
         encoders = build_encoders(
             config.preset, config.device, config.dtype, SMALL, config.text_model, compile=config.compile
@@ -105,7 +104,7 @@ def _frozen(config: EmbedConfig) -> ItemEncoder:
         return ItemEncoder(None, encoders.text, None)
     if (config.image_model or PRESETS.get(config.preset, (SMALL,))[0]) == SMALL:
         raise InvalidArgumentError(
-            "vectors is 'image', but the small image encoder has to be trained first; pass a bundle, a folder of "
+            "vectors is 'image', but the small image encoder must be trained first; pass a bundle, a folder of "
             "encoders, or an image model",
             field="vectors",
         )
@@ -123,10 +122,10 @@ def train_encoder(
     progress: Progress,
     failpoint: Failpoint,
 ) -> ItemEncoder:
-    """Encoders trained on the catalogue, or those that this job trained before.
+    """Train encoders on the catalogue, or load those that this job trained before.
 
     Raises:
-        InvalidArgumentError: the folder has encoders that were trained otherwise.
+        InvalidArgumentError: the folder has encoders that were trained with other settings.
     """
     settings = read_settings(dataset).words
     recipe = _recipe(config, settings)
@@ -164,18 +163,18 @@ def train_encoder(
         (made / _RECIPE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as err:
         raise FailedPreconditionError(
-            f"cannot write {str(made)!r}: {err.strerror or 'the disk refused'}; make room or give a folder that can be "
-            "written to, then run the same command again"
+            f"cannot write {str(made)!r}: {err.strerror or 'write error'}; free disk space, or choose a folder that "
+            "can be written to, then run the same command again"
         ) from err
     finally:
         shutil.rmtree(kept, ignore_errors=True)
     failpoint("before-encoders-renamed")
     folder.keep_encoders(made)
-    return _in_batches(trained, config)
+    return _with_batch_size(trained, config)
 
 
 def _recipe(config: EmbedConfig, settings: WordSettings) -> dict[str, Any]:
-    """All that training depends on, but for the catalogue."""
+    """Everything that training depends on, except the catalogue."""
     images, texts = PRESETS.get(config.preset, ("", ""))
     training = asdict(config.training)
     given = config.template if config.template is not None else config.training.template
@@ -188,7 +187,7 @@ def _recipe(config: EmbedConfig, settings: WordSettings) -> dict[str, Any]:
         "training_items": config.training_items,
         "training": training,
     }
-    # As it will be read back: tuples become lists.
+    # Comparable with the file: JSON turns tuples into lists.
     plain: dict[str, Any] = json.loads(json.dumps(recipe))
     return plain
 
@@ -213,7 +212,7 @@ def settings_of(encoder: ItemEncoder, config: EmbedConfig) -> EncodeSettings:
 
 
 def describe_job(encoder: ItemEncoder, config: EmbedConfig) -> dict[str, Any]:
-    """What the files of a job depend on, but for the catalogue: equal descriptions can share a folder."""
+    """What the output depends on, except the catalogue: jobs with equal descriptions can share a folder."""
     dtype = str(resolve_dtype(config.dtype, resolve_device(config.device))).removeprefix("torch.")
     uses_image, uses_text = config.vectors in ("fused", "image"), config.vectors in ("fused", "text")
     fingerprints = {**encoder.fingerprints}
@@ -223,7 +222,7 @@ def describe_job(encoder: ItemEncoder, config: EmbedConfig) -> dict[str, Any]:
     if not uses_text:
         fingerprints["text"] = fingerprints["words"] = ""
     if config.vectors == "fused":
-        assert encoder.fusion is not None  # `load_encoder` and `train_encoder` have seen to it
+        assert encoder.fusion is not None  # checked by `load_encoder`, made by `train_encoder`
         dimension = config.dimension or encoder.fusion.dimension
     else:
         fingerprints["fusion"] = ""

@@ -18,7 +18,7 @@ class DeadLetter(NamedTuple):
     """A row, or the picture of a row, that could not be used.
 
     Attributes:
-        item_id: '' where it cannot be told.
+        item_id: '' if it is unknown.
         row: Line of the items table (text formats) or row (Parquet, from 1).
         field: Column at fault; '' for the whole row.
         reason: The value, the rule, and the remedy.
@@ -36,13 +36,13 @@ class WindowJob(NamedTuple):
     """The work for one shard of N items.
 
     Attributes:
-        number: Of the window and the shard, from 0.
-        rows: Rows of the table it stands for.
+        number: Number of the window and the shard, from 0.
+        rows: Number of table rows in the window.
         item_ids: Length N.
         lines: Line of each item in the table. Length N.
         texts: Words of each item; '' for none. Length N.
-        tasks: Pictures that are wanted; each names the row of its item, 0 to N - 1, ascending.
-        failures: Rows that are no items.
+        tasks: Pictures to decode; each names the row of its item, 0 to N - 1, ascending.
+        failures: Rows that are not usable as items.
     """
 
     number: int
@@ -55,12 +55,12 @@ class WindowJob(NamedTuple):
 
 
 def plan_window(window: ItemWindow, words: ItemWords | None, *, pictures: bool = True) -> WindowJob:
-    """The work of one window.
+    """Plan the work of one window.
 
     Args:
         window: Rows of the catalogue.
-        words: What of an item is words; None: texts are not wanted.
-        pictures: Whether pictures are wanted.
+        words: Word columns or template; None: texts are not encoded.
+        pictures: Whether pictures are encoded.
     """
     items = window.items
     return WindowJob(
@@ -86,7 +86,7 @@ def _record(item: StreamedItem) -> ItemRecord:
 
 
 def chunks_of(job: WindowJob, size: int) -> Iterator[tuple[PictureTask, ...]]:
-    """The pictures of a job, `size` at a time; one empty chunk where it has none."""
+    """The pictures of a job, `size` at a time; one empty chunk if it has none."""
     for at in range(0, max(len(job.tasks), 1), size):
         yield job.tasks[at : at + size]
 
@@ -95,7 +95,7 @@ def check_columns(words: ItemWords, columns: Sequence[str]) -> None:
     """Check the columns of a template.
 
     Raises:
-        InvalidArgumentError: a column does not exist, or it is no format string.
+        InvalidArgumentError: a column does not exist, or the template is not a format string.
     """
     check_words(words, tuple(dict.fromkeys((*OWN_COLUMNS, *columns))))
 
@@ -105,7 +105,7 @@ def input_hash(job: WindowJob, results: Sequence[PictureResult]) -> str:
 
     Args:
         job: The window.
-        results: What became of its tasks, in order.
+        results: The results of its tasks, in order.
     """
     digest = hashlib.sha256()
     pictures = {result.row: result.reason or result.content.hex() for result in results}

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.runtime.device import resolve_dtype
-from mmrec.runtime.disk_errors import GO_ON, refusals_as_errors
+from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
 from mmrec.runtime.files import replace_file
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
@@ -87,7 +87,7 @@ def finetune_encoders(
     processes = Processes(config.device)
     dtype = resolve_dtype(config.dtype, processes.device)
     with ExitStack() as stack:
-        stack.enter_context(refusals_as_errors(GO_ON, Path(out)))
+        stack.enter_context(refusals_as_errors(RESUME_HINT, Path(out)))
         stack.enter_context(open_folder(Path(out), writer=processes.is_main))
         stop = stack.enter_context(StopRequest())
         data = read_dataset(dataset, max_left_out=max_left_out)

@@ -83,8 +83,8 @@ def explained(err: BaseException, folder: Path) -> MmrecError:
 
 def _full(where: str) -> ResourceExhaustedError:
     return ResourceExhaustedError(
-        f"no room is left on the disk of {where}: nothing of this request was recorded, and {_KEPT}; make room (fold "
-        "the changes into a new bundle and drop them, or give it more disk), then send the same again",
+        f"no space is left on the disk of {where}: nothing of this request was recorded, and {_KEPT}; free disk "
+        "space (by compaction of the changes into a new bundle, or with a larger disk), then send the same again",
         retry_after_s=_ROOM_AGAIN_S,
     )
 

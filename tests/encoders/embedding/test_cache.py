@@ -76,26 +76,26 @@ def test_a_damaged_file_is_set_aside_with_a_note_and_begun_anew(tmp_path: Path, 
         assert notes == []
         return
     (note,) = notes
-    assert "was renamed to cache.damaged-1.sqlite and a new one is begun" in note
+    assert "was renamed to cache.damaged-1.sqlite, and a new one is used" in note
     assert ("is not a cache" if damage == "other" else "is damaged") in note
     assert (tmp_path / "cache.damaged-1.sqlite").is_file()
 
 
 def test_a_reader_knows_what_the_writer_put_and_nothing_where_there_is_no_file(tmp_path: Path) -> None:
     reader = VectorCache(tmp_path, read_only=True)
-    assert not reader.known(b"k" * 32)
+    assert not reader.contains(b"k" * 32)
     assert list(tmp_path.iterdir()) == []
     with VectorCache(tmp_path) as cache:
         cache.put([(b"k" * 32, np.ones(3, np.float32))])
-        assert reader.known(b"k" * 32)
-        assert not reader.known(b"l" * 32)
+        assert reader.contains(b"k" * 32)
+        assert not reader.contains(b"l" * 32)
         assert reader.get([b"k" * 32], 3)[b"k" * 32].vector.tolist() == [1, 1, 1]
     reader.close()
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(FailedPreconditionError, match="make room or give it a folder that can be written to"):
+    with pytest.raises(FailedPreconditionError, match="free disk space, or choose a folder that can be written to"):
         VectorCache(tmp_path / "file" / "cache")
 
 

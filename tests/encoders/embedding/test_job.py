@@ -364,7 +364,7 @@ def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(
                 except OSError:
                     pass
 
-    with pytest.raises(FailedPreconditionError, match=r"No space left on device; make room .* same command again"):
+    with pytest.raises(FailedPreconditionError, match=r"No space left on device; free disk space .* same command"):
         embed_dataset(catalogue, out, config, failpoint=fill)
     assert [path.name for path in out.glob("*part*")] == ["part-00000.parquet"]
     filler.unlink()
@@ -386,7 +386,7 @@ def test_a_full_disk_under_the_cache_is_one_sentence_too(encoders: Path, tmp_pat
                 except OSError:
                     pass
 
-    with pytest.raises(FailedPreconditionError, match=r"the cache .* cannot be used: .*make room"):
+    with pytest.raises(FailedPreconditionError, match=r"the cache .* cannot be used: .*free disk space"):
         embed_dataset(shop, tmp_path / "out", config, failpoint=fill)
     filler.unlink()
     assert embed_dataset(shop, tmp_path / "out", config).items == 100
@@ -418,7 +418,7 @@ def test_a_folder_that_cannot_be_written_is_refused_and_left_as_it_is(
     remount("ro")
     try:
         for name in ("out", "new"):
-            with pytest.raises(FailedPreconditionError, match="Read-only file system; make room or give a folder"):
+            with pytest.raises(FailedPreconditionError, match="Read-only file system; free disk space, or choose"):
                 embed_dataset(catalogue, small_disk / name, config_for(encoders, cache=tmp_path / "cache"))
         with pytest.raises(FailedPreconditionError, match=r"the cache .* cannot be used"):
             embed_dataset(catalogue, tmp_path / "out", config_for(encoders, cache=small_disk / "cache"))
@@ -606,7 +606,7 @@ def test_the_settings_of_the_dataset_say_what_is_words(text_model: Path, tmp_pat
         ({"shard_rows": 0}, "shard_rows is 0; it must be 1 to 1,000,000"),
         ({"workers": -2}, "workers is -2; it must be 0 to 256"),
         ({"dimension": 100}, "dimension is 100; it must be one of 0, 64, 128, 256"),
-        ({"vectors": "text", "dimension": 64}, "vectors of one side alone cannot be shortened"),
+        ({"vectors": "text", "dimension": 64}, "vectors of one modality cannot be shortened"),
         ({"bundle": Path("b"), "encoders": Path("e")}, "pass one of them"),
     ],
 )
@@ -623,7 +623,7 @@ def test_a_place_that_is_something_else_is_refused_and_not_touched(
     with pytest.raises(InvalidArgumentError, match="which is a file; name a folder"):
         embed_dataset(catalogue, tmp_path / "file", config_for(encoders))
     before = content(catalogue)
-    with pytest.raises(InvalidArgumentError, match=r"holds 'events.tsv', 'images', 'items.tsv' and no embedding job"):
+    with pytest.raises(InvalidArgumentError, match=r"contains 'events.tsv', 'images', 'items.tsv' and no embedding"):
         embed_dataset(catalogue, catalogue, config_for(encoders, overwrite=True))
     assert content(catalogue) == before
 

@@ -20,7 +20,7 @@ from mmrec.data.fetching import FetchConfig
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, MissingExtraError, UnavailableError
 from mmrec_encoders.embedding.config import EmbedConfig, EmbedSummary
 from mmrec_encoders.embedding.job import embed_dataset
-from mmrec_encoders.embedding.ray_stages import MOST_BEGINNINGS, Desk, begin
+from mmrec_encoders.embedding.ray_stages import MOST_ATTEMPTS, CacheActor, count_attempt
 from tests.data.raw_server import RawServer, reply
 from tests.encoders.embedding.conftest import write_catalogue
 
@@ -208,14 +208,14 @@ def test_when_workers_and_then_a_node_die_half_way_the_output_is_the_local_engin
 
 
 def test_a_window_that_kills_its_process_every_time_ends_the_job(nodes: Nodes, tmp_path: Path) -> None:
-    desk = ray.remote(Desk).options(num_cpus=0).remote(tmp_path)
-    for _ in range(MOST_BEGINNINGS):
-        begin(desk, "decoded", 3)
-    begin(desk, "encoded", 3)
-    begin(desk, "decoded", 4)
-    with pytest.raises(UnavailableError, match="shard 3 was to be decoded 8 times, and its process died each time"):
-        begin(desk, "decoded", 3)
-    ray.kill(desk)
+    actor = ray.remote(CacheActor).options(num_cpus=0).remote(tmp_path)
+    for _ in range(MOST_ATTEMPTS):
+        count_attempt(actor, "decoded", 3)
+    count_attempt(actor, "encoded", 3)
+    count_attempt(actor, "decoded", 4)
+    with pytest.raises(UnavailableError, match="shard 3 could not be decoded in 8 attempts, because the process died"):
+        count_attempt(actor, "decoded", 3)
+    ray.kill(actor)
 
 
 def test_by_address_a_second_run_computes_nothing_and_leaves_the_files_alone(

@@ -63,11 +63,11 @@ def test_a_full_disk_is_one_sentence_loses_nothing_acknowledged_and_ends(small_d
                 if len(done) == 1:
                     fill(filler)
 
-        with pytest.raises(ResourceExhaustedError, match=r"no room is left on the disk of .*make room") as caught:
+        with pytest.raises(ResourceExhaustedError, match=r"no space is left on the disk .*free disk space") as caught:
             write_on()
         assert caught.value.retry_after_s == 10.0
         assert [number for number, _ in replayed(store)] == list(range(1, len(done) + 1))
-        with pytest.raises(ResourceExhaustedError, match="no room is left"):
+        with pytest.raises(ResourceExhaustedError, match="no space is left"):
             store.rebase("c" * 900, 1)
         filler.unlink()
         number = len(done)
@@ -95,7 +95,7 @@ def test_after_a_full_disk_and_a_close_everything_acknowledged_is_there(small_di
 def test_a_store_that_has_no_room_to_be_made_is_made_later(small_disk: Path) -> None:
     fill(small_disk / "filler")
     config = StoreConfig(small_disk / "store")
-    with pytest.raises(ResourceExhaustedError, match="no room is left"):
+    with pytest.raises(ResourceExhaustedError, match="no space is left"):
         SqliteChangeStore(config, "c1")
     (small_disk / "filler").unlink()
     with SqliteChangeStore(config, "c1") as store:
@@ -105,7 +105,7 @@ def test_a_store_that_has_no_room_to_be_made_is_made_later(small_disk: Path) -> 
 def test_a_request_that_finds_no_room_leaves_nothing_and_smaller_ones_go_on(small_disk: Path) -> None:
     with SqliteChangeStore(StoreConfig(small_disk / "store"), "c1") as store:
         store.record("r1", D, [upsert("a")], b"")
-        with pytest.raises(ResourceExhaustedError, match="no room is left"):
+        with pytest.raises(ResourceExhaustedError, match="no space is left"):
             store.record("r2", D, [upsert("b"), upsert("c", payload=bytes(2_000_000))], b"")
         assert store.find("r2") is None
         assert store.record("r2", D, [upsert("b")], b"") == Recorded(2, 2)
