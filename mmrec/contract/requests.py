@@ -173,7 +173,7 @@ class RecommendRequest(Checked):
     promotions: Annotated[
         tuple[Promotion, ...],
         Each(Instance((Promotion,), "mmrec.Promotion values"), "mmrec.Promotion values", MAX_PROMOTIONS),
-        Doc("Items to recommend more often, at most 100 promotions; their shares sum to at most 1."),
+        Doc("Items to recommend more often, at most 100; their shares sum to at most 1."),
     ] = ()
 
     def _check_together(self) -> None:

@@ -83,10 +83,10 @@ class Answer(NamedTuple):
 
 
 class GraphedSearch:
-    """Answers over one state of a catalogue.
+    """Search over one state of a catalogue.
 
-    Recordings are of this state's index and keys alone: for a changed catalogue there is `over`, which shares those of
-    the LLM and makes its own of the search.
+    Recorded graphs depend on the decode index and its keys: for a changed catalogue, `with_catalogue` shares the graphs
+    of the LLM and records new ones of the search.
 
     Args:
         reader: The model.
@@ -126,8 +126,8 @@ class GraphedSearch:
         self._every_N: Tensor | None = None
         self._pool = graph_pool(reader.device)
 
-    def over(self, tokens_NH: Tensor, index: DecodeIndex, keys: NodeKeys) -> GraphedSearch:
-        """The same over a changed catalogue; this one stays as it is, and nothing is recorded of the other yet."""
+    def with_catalogue(self, tokens_NH: Tensor, index: DecodeIndex, keys: NodeKeys) -> GraphedSearch:
+        """The search for a changed catalogue, without recorded graphs; this one is not changed."""
         return GraphedSearch(self.reader, tokens_NH, index, keys, width=self._asked_width, record=self._record)
 
     def prepare(self, batch: int, places: int, left_out: int = 0, *, within: bool = False) -> Shape | None:

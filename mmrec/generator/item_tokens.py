@@ -108,8 +108,8 @@ class ItemTokens(nn.Module):
             self.content_NC, self.paths_NP, self.warm_N, self._neighbours("followers"), self._neighbours("alike")
         )
 
-    def over(self, table: ItemTable) -> ItemTokens:
-        """The same weights over a changed catalogue, whose rows start with those of this one.
+    def with_table(self, table: ItemTable) -> ItemTokens:
+        """The tokens of a changed catalogue, with shared weights. Its first rows are those of this one.
 
         Args:
             table: Added rows have no residual; their `warm_N` must be false.

@@ -61,11 +61,11 @@ class Generator(nn.Module):
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
         self._most_weights = max((weight.numel() for weight in self.backbone.parameters()), default=0)
 
-    def over(self, table: ItemTable) -> Generator:
-        """The same model, with shared weights, over a changed catalogue; see `ItemTokens.over`."""
-        # deepcopy reuses the parts in its memo: here all but the catalogue.
+    def with_catalogue(self, table: ItemTable) -> Generator:
+        """The model for a changed catalogue, with shared weights; see `ItemTokens.with_table`."""
+        # deepcopy shares the parts in its memo: all except the catalogue.
         shared: dict[int, Any] = {id(part): part for part in self.children()}
-        return copy.deepcopy(self, shared | {id(self.catalogue): self.catalogue.over(table)})
+        return copy.deepcopy(self, shared | {id(self.catalogue): self.catalogue.with_table(table)})
 
     def item_tokens(self, rows_R: Tensor | None = None) -> Tensor:
         """Token of every item, or of the given rows. Shape: (N, H) or (R, H), float32."""

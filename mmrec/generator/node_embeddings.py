@@ -24,7 +24,7 @@ Tables = tuple[Segmented[Tensor], ...]
 
 
 class NodeEmbeddings:
-    """Keys of one value of a catalogue. Make the first with `of`, and others with `over`; none is ever written to.
+    """Keys of one value of a catalogue. Make the first with `of`, and others with `updated`; none is changed in place.
 
     Attributes:
         keys: For searches.
@@ -44,16 +44,16 @@ class NodeEmbeddings:
             tokens: Of every item. Shape: (N, H).
             index: The decode index, where the tokens are.
         """
-        return cls(head, (), NodeKeys((), ())).over(tokens, index, ())
+        return cls(head, (), NodeKeys((), ())).updated(tokens, index, ())
 
     @torch.inference_mode()
-    def over(self, tokens: Segmented[Tensor], index: DecodeIndex, changes: tuple[NodeChange, ...]) -> NodeEmbeddings:
-        """The keys after a change.
+    def updated(self, tokens: Segmented[Tensor], index: DecodeIndex, changes: tuple[NodeChange, ...]) -> NodeEmbeddings:
+        """The keys after a change of the catalogue.
 
         Args:
-            tokens: Of every item from then on. Shape: (N, H).
-            index: The index after the change, where the tokens are.
-            changes: What it touched, per depth 1..P.
+            tokens: Tokens of all items after the change. Shape: (N, H).
+            index: The decode index after the change, on the device of the tokens.
+            changes: The changed nodes of each depth 1..P.
         """
         head, device = self._head, index.items_N.device
         if head.path_keys == "codes":

@@ -121,7 +121,7 @@ def with_whole_table(parts: Parts) -> Parts:
     if parts.live is None:
         return parts
     table = parts.live.table(parts.generator.catalogue.table(), parts.semantic_ids_NP.whole())
-    return parts._replace(generator=parts.generator.over(table), live=None)
+    return parts._replace(generator=parts.generator.with_catalogue(table), live=None)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

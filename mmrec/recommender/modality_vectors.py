@@ -96,7 +96,7 @@ class ModalityVectors:
         touched = np.union1d(rows_M, deleted_R).astype(np.int64)
         for modality, index in list(self._indexes.items()):
             if modality is Modality.FUSED or modality in made._vectors:
-                made._indexes[modality] = index.over(made.of(modality), touched)
+                made._indexes[modality] = index.with_vectors(made.of(modality), touched)
         return made
 
     @property

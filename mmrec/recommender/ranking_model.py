@@ -138,7 +138,7 @@ class RankingModel:
             tokens = self._states.tokens.replaced(rows_M, tokens_MH)
             keys = self._states.keys
             if changed.nodes:
-                keys = keys.over(tokens, parts.decode_index.to(self.device), changed.nodes)
+                keys = keys.updated(tokens, parts.decode_index.to(self.device), changed.nodes)
         return RankingModel(parts, self.device, self.dtype, ItemStates(tokens, keys))
 
     def with_transitions(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> RankingModel:

@@ -69,14 +69,14 @@ class _Listed(NamedTuple):
     added: list[dict[str, float]]
 
 
-class Suggester:
-    """Recommends from one catalogue.
+class RecommendationPipeline:
+    """Answers requests from one state of the catalogue: candidates, ranking, business rules, rerank, explanation.
 
     Args:
         ranker: Scores items for customers.
-        candidate_filter: Finds the items that a request may be given.
-        record: Gives a row as clients see it.
-        versions: Named in every reply.
+        candidate_filter: Finds the items that a request may return.
+        record: Converts a row to the record for clients.
+        versions: Versions for the replies.
     """
 
     def __init__(

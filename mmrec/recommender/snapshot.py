@@ -54,7 +54,7 @@ from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.lookup import CatalogueLookup, CodebookPaths, FormerCodebook
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import RankingModel
-from mmrec.recommender.recommendation import Suggester
+from mmrec.recommender.recommendation import RecommendationPipeline
 from mmrec.recommender.retrieval import Retriever
 from mmrec.recommender.tagging import Tagger
 
@@ -68,7 +68,7 @@ class Snapshot(NamedTuple):
         ranker: Scores its items.
         vectors: Its vectors by modality.
         filters: Conditions over its columns.
-        suggester: Makes recommendations.
+        pipeline: Answers recommendation requests.
         retriever: Searches.
         tagger: Labels items.
         checker: Finds duplicates and mismatches.
@@ -84,7 +84,7 @@ class Snapshot(NamedTuple):
     ranker: RankingModel
     vectors: ModalityVectors
     filters: CatalogueFilter
-    suggester: Suggester
+    pipeline: RecommendationPipeline
     retriever: Retriever
     tagger: Tagger
     checker: QualityChecker
@@ -102,7 +102,7 @@ class Snapshot(NamedTuple):
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
         """Recommend for several customers at once."""
-        return self.suggester.recommend_many(requests, self.live)
+        return self.pipeline.recommend_many(requests, self.live)
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
@@ -195,7 +195,7 @@ def make_snapshot(
         ranker=ranker,
         vectors=vectors,
         filters=filters,
-        suggester=Suggester(ranker, CandidateFilter(catalogue, filters), record, versions),
+        pipeline=RecommendationPipeline(ranker, CandidateFilter(catalogue, filters), record, versions),
         retriever=Retriever(catalogue, vectors, filters, record, versions),
         tagger=reused.tagger or Tagger(catalogue, vectors, versions),
         checker=QualityChecker(catalogue, vectors, filters, record, versions),

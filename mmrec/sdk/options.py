@@ -33,7 +33,7 @@ class RecommendOptions(TypedDict, total=False):
         exploration_max_age_days: Largest age of a new item, in days of 24 hours; older items and items without a date
             are not explored. 0 for no age limit. [0]
         popularity_damping: How much the scores of popular items are lowered, 0 (not at all) to 1. [0]
-        promotions: Items to recommend more often, at most 100 promotions; their shares sum to at most 1.
+        promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
     """
 
     user_id: str

@@ -113,7 +113,7 @@ class VectorIndex:
     def __len__(self) -> int:
         return len(self.vectors_ND)
 
-    def over(self, vectors_ND: Segmented[Floats], changed_rows: npt.NDArray[np.integer[Any]]) -> VectorIndex:
+    def with_vectors(self, vectors_ND: Segmented[Floats], changed_rows: npt.NDArray[np.integer[Any]]) -> VectorIndex:
         """The index of changed vectors, without building it again; this one stays as it is.
 
         What the index proposes is scored with the vectors as they are now; rows that it does not know, or

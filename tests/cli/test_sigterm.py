@@ -124,7 +124,7 @@ def test_a_demo_takes_its_server_with_it(tmp_path: Path) -> None:
     with start(
         "demo", "--out", tmp_path / "demo", "--items", "40", "--users", "40", "--keep", "--port", "0"
     ) as process:
-        end_at(process, "the server stays up")
+        end_at(process, "the server keeps running")
 
 
 def test_an_import_leaves_nothing(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_column_that_is_not_there(place: list[str], capsys: pytest.CaptureFixt
         (["--server", "localhost:1", "--labels", "a,b"], "none of --items, --text and --picture"),
         (["--server", "localhost:1", "--text", "a"], "neither labels nor column is given"),
         (["--server", "localhost:1", "--text", "a", "--labels", "a", "--column", "b"], "both labels and column"),
-        (["--server", "localhost:1", "--text", "a", "--labels", "a,a"], "labels[1] is 'a', which is there twice"),
+        (["--server", "localhost:1", "--text", "a", "--labels", "a,a"], "labels[1] is 'a' again"),
         (["--server", "localhost:1", "--text", "a", "--labels", "a", "--template", "x"], "{label}"),
         (["--server", "localhost:1", "--text", "a", "--labels", "a", "--modality", "smell"], "modality is 'smell'"),
         (["--server", "localhost:1", "--text", "a", "--labels", "a", "--min-confidence", "0.5"], "--min-confidence"),

@@ -136,9 +136,11 @@ def test_a_changed_catalogue_has_answers_of_its_own_and_the_old_one_keeps_its() 
     question = asked(old, 2, 5, within=False)
     with torch.inference_mode():
         # The weights of the old model over another catalogue.
-        model = old.model.over(new.model.catalogue.table()._replace(warm_N=torch.zeros(230, dtype=torch.bool)))
+        model = old.model.with_catalogue(
+            new.model.catalogue.table()._replace(warm_N=torch.zeros(230, dtype=torch.bool))
+        )
         tokens = model.item_tokens()
-        after = before.over(tokens, new.index, model.node_keys(tokens, new.index))
+        after = before.with_catalogue(tokens, new.index, model.node_keys(tokens, new.index))
     changed = Small(model, new.index)
     assert after.recorded == {}
     after.prepare(2, LONGEST, 30)
@@ -251,10 +253,10 @@ def test_recordings_of_a_catalogue_are_not_used_for_the_next() -> None:
     first = before.recommend(*question)
     with torch.inference_mode():
         table = new.model.catalogue.table()
-        model = old.model.over(table._replace(warm_N=torch.zeros(230, dtype=torch.bool, device=device)))
+        model = old.model.with_catalogue(table._replace(warm_N=torch.zeros(230, dtype=torch.bool, device=device)))
         model.to(device)
         tokens = model.item_tokens()
-        after = before.over(tokens, new.index, model.node_keys(tokens, new.index))
+        after = before.with_catalogue(tokens, new.index, model.node_keys(tokens, new.index))
     changed = Small(model, new.index)
     for seed in range(3):
         later = asked(changed, 2, seed, within=True)

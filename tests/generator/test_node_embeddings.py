@@ -59,7 +59,7 @@ def test_after_any_changes_the_keys_are_those_of_the_items_that_are_left(
         )
         rows += len(arriving)
         places = after.place_of_rows(rows).numpy().astype(np.int64)[came]
-        live = live.over(Segmented(tokens[:rows]), after, node_changes(index, after, np.flatnonzero(there), places))
+        live = live.updated(Segmented(tokens[:rows]), after, node_changes(index, after, np.flatnonzero(there), places))
         index = after
         states.append((live, index, rows))
     for keys, at, items in states:
@@ -72,7 +72,7 @@ def changed(index: DecodeIndex, live: NodeEmbeddings, tokens: Tensor, row: int) 
     came = np.array([row])
     after = change_decode_index(index, added_MP=path, rows_M=came, removed_R=came)
     places = after.place_of_rows(row + 1).numpy().astype(np.int64)[came]
-    return after, live.over(
+    return after, live.updated(
         Segmented(tokens[: row + 1]), after, node_changes(index, after, np.empty(0, np.int64), places)
     )
 

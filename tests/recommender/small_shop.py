@@ -33,7 +33,7 @@ from mmrec.recommender.artefact import ChannelConfigs, Parts
 from mmrec.recommender.candidate_filter import CandidateFilter
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.ranking_model import RankingModel
-from mmrec.recommender.recommendation import Suggester
+from mmrec.recommender.recommendation import RecommendationPipeline
 from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.item_paths import ItemPaths
 
@@ -103,8 +103,8 @@ def ask(
     """
     ranker = ranking_model(weights or {"transitions": 1.0})
     candidates = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
-    suggester = Suggester(ranker, candidates, CATALOGUE.record, Versions("m1", "c1", "b1"))
-    return list(suggester.recommend_many(requests, LiveEvents.begin(ranker.parts).after(events)))
+    pipeline = RecommendationPipeline(ranker, candidates, CATALOGUE.record, Versions("m1", "c1", "b1"))
+    return list(pipeline.recommend_many(requests, LiveEvents.begin(ranker.parts).after(events)))
 
 
 def recommended(request: RecommendRequest, weights: Mapping[str, float] | None = None) -> Recommendations:

@@ -81,13 +81,13 @@ def test_what_is_wrong_with_one_item_leaves_the_others(own: mmrec.Recommender) -
 
 def test_a_question_is_answered_from_one_state(own: mmrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     before = own.snapshot()
-    original = before.suggester.recommend_many
+    original = before.pipeline.recommend_many
 
     def change_meanwhile(*asked):  # type: ignore[no-untyped-def]
         own.delete_items(["p0002"])
         return original(*asked)
 
-    monkeypatch.setattr(before.suggester, "recommend_many", change_meanwhile)
+    monkeypatch.setattr(before.pipeline, "recommend_many", change_meanwhile)
     found = own.recommend([], k=100)
     assert (len(found.items), found.versions) == (60, before.versions)
     assert len(own.recommend([], k=100).items) == 59

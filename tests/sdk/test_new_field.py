@@ -80,8 +80,8 @@ def test_a_new_field_arrives_after_an_edit_of_proto_and_dataclass(tmp_path: Path
     )
     _edited(
         tmp_path / "mmrec/contract/requests.py",
-        '        Doc("Items to be shown more, at most 100; their shares sum to at most 1."),\n    ] = ()\n',
-        '        Doc("Items to be shown more, at most 100; their shares sum to at most 1."),\n    ] = ()\n'
+        '        Doc("Items to recommend more often, at most 100; their shares sum to at most 1."),\n    ] = ()\n',
+        '        Doc("Items to recommend more often, at most 100; their shares sum to at most 1."),\n    ] = ()\n'
         '    season: Annotated[str, Text(8), Doc("When the items are for.")] = ""\n'
         '    climate: Annotated[float | None, Share("0 (cold) and 1 (hot)"), Doc("Where.")] = None\n',
     )

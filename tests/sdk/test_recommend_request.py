@@ -47,7 +47,7 @@ def test_shares_may_take_all_places() -> None:
         ({"exploration": -0.1}, "exploration", "exploration is -0.1; it must lie between 0"),
         ({"popularity_damping": "much"}, "popularity_damping", "popularity_damping is 'much'; it must lie between 0"),
         ({"exploration_max_age_days": 3}, "exploration_column", "name the column"),
-        ({"exploration_column": "added"}, "exploration_max_age_days", "say how many days"),
+        ({"exploration_column": "added"}, "exploration_max_age_days", "pass the number of days"),
         (
             {"exploration_column": "added", "exploration_max_age_days": -1},
             "exploration_max_age_days",

@@ -364,7 +364,7 @@ def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(
                 except OSError:
                     pass
 
-    with pytest.raises(FailedPreconditionError, match=r"No space left on device; free disk space .* same command"):
+    with pytest.raises(FailedPreconditionError, match=r"No space left on device; free disk space, .* same command"):
         embed_dataset(catalogue, out, config, failpoint=fill)
     assert [path.name for path in out.glob("*part*")] == ["part-00000.parquet"]
     filler.unlink()
@@ -636,11 +636,11 @@ def test_what_is_asked_of_the_wrong_encoders_is_refused_before_anything_is_writt
         embed_dataset(catalogue, out, config_for(encoders, dimension=64))
     with pytest.raises(InvalidArgumentError, match="were trained with None; leave it out"):
         embed_dataset(catalogue, out, config_for(encoders, template="{title}"))
-    with pytest.raises(NotFoundError, match=r"no folder; give one that holds encoders\.json"):
+    with pytest.raises(NotFoundError, match=r"not a folder; name one with encoders\.json"):
         embed_dataset(catalogue, out, config_for(tmp_path / "nowhere"))
     with pytest.raises(BundleError):
         embed_dataset(catalogue, out, config_for(catalogue))
-    with pytest.raises(InvalidArgumentError, match="small image encoder has to be trained first"):
+    with pytest.raises(InvalidArgumentError, match="small image encoder must be trained first"):
         embed_dataset(catalogue, out, EmbedConfig(vectors="image"))
     with pytest.raises(ModelNotAvailableError):
         embed_dataset(catalogue, out, EmbedConfig(vectors="text", text_model=str(tmp_path / "nowhere")))
