@@ -232,9 +232,7 @@ class _Reader:
                 left_out,
                 "item_id",
                 "item left out",
-                lambda value: (
-                    f"item_id {quoted(value)} is of an item that is left out; mend its row in the items table"
-                ),
+                lambda value: f"item_id {quoted(value)} is of an item that is left out; fix its row in the items table",
             )
             unknown_rows &= ~left_out
         if unknown_rows.any():

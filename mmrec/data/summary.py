@@ -42,7 +42,7 @@ class TableSummary:
             share = self.left_out_rows / self.rows
             words += f"; left out are {self.left_out_rows:,} ({share:.1%}): {_counted(self.left_out)}"
         if self.set_aside:
-            words += f"; set aside are {sum(self.set_aside.values()):,}: {_counted(self.set_aside)}"
+            words += f"; excluded are {sum(self.set_aside.values()):,}: {_counted(self.set_aside)}"
         return words
 
 
@@ -131,7 +131,7 @@ def raise_if_too_few_used(root: object, summary: DatasetSummary, max_left_out: f
             raise InvalidDatasetError(
                 f"the dataset {str(root)!r} cannot be used: {table.left_out_rows:,} of the {table.rows:,} rows of "
                 f"{table.file} ({share:.1%}) would be left out: {_counted(table.left_out)}; at most {max_left_out:.1%} "
-                f"may be. Mend them (`mmrec check {root}` shows how), or allow it: max_left_out = "
+                f"may be. Fix them (`mmrec check {root}` shows how), or allow it: max_left_out = "
                 f"{min(1.0, int(share * 100 + 1) / 100):g} below [events] in dataset.toml"
             )
 

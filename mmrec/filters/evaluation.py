@@ -265,7 +265,7 @@ def _column_remedies(column: FilterColumn, name: str, family: str) -> Iterator[s
     if family == "number" and tally.mixed_units:
         yield "give each currency a column of its own"
     elif FAMILIES.get(tally.leading) == family:
-        yield f"mend the column, or say how it is read: [columns] {_key(name)} = {setting_for(tally)} in dataset.toml"
+        yield f"fix the column, or say how it is read: [columns] {_key(name)} = {setting_for(tally)} in dataset.toml"
 
 
 def _key(name: str) -> str:

@@ -45,13 +45,13 @@ def _card(base: Bundle, now: Snapshot, catalogue: str) -> str:
     card = base.read_text(MODEL_CARD) if MODEL_CARD in base.manifest.files else ""
     before, heading, _ = card.partition(_HEADING)
     rows = now.parts.catalogue
-    gone = len(rows) - rows.items
+    deleted = len(rows) - rows.items
     lines = (
         f"{before if heading else card.rstrip()}",
         _HEADING,
-        f"- Catalogue `{catalogue}`: {rows.items:,} items, and the rows of {gone:,} that are gone, in histories only",
-        "- Changes were folded in without training; what is said above, figures included, is of the catalogue that it",
-        "  was fitted on",
+        f"- Catalogue `{catalogue}`: {rows.items:,} items, and {deleted:,} deleted items that remain in histories only",
+        "- Changes were added by compaction, without training; the text and figures above describe the catalogue that",
+        "  it was fitted on",
         "",
     )
     return "\n".join(lines)

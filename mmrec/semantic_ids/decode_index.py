@@ -222,7 +222,7 @@ def change_decode_index(
         items_N = np.insert(items_N, before_M, rows_M)
         codes = [np.insert(code_N, before_M, added_M) for code_N, added_M in zip(codes, added_MP.T, strict=True)]
     if not len(items_N):
-        raise InvalidArgumentError("every item would be gone; a decode index needs at least one")
+        raise InvalidArgumentError("all items would be deleted; a decode index needs at least one")
     return _from_sorted(codes, items_N, index.widths)
 
 

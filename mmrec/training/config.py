@@ -1,4 +1,4 @@
-"""What `fit` does with a dataset, as one frozen value, and the presets."""
+"""Configuration of a fit, and the presets."""
 
 from __future__ import annotations
 
@@ -30,19 +30,18 @@ class FitConfig:
         preset: Where encoders and LLM come from: ``embedded`` (nothing is downloaded) or ``standard``.
         image_model: Instead of the preset's image model.
         text_model: Instead of the preset's text model.
-        encoders_from: A bundle whose encoders read this catalogue, so that none are trained; empty for none.
-        template: How an item's words are put together, e.g. ``"{title} by {brand}"``; None for what ``dataset.toml``
-            says, or title, description and the attributes that are words (see `mmrec.data.word_columns`).
-        words: What of an item is words, found from the dataset; left to `fit_dataset`.
+        encoders_from: A bundle whose encoders are used, so that none are trained; empty for none.
+        template: Template of an item's text, e.g. ``"{title} by {brand}"``. None: as ``dataset.toml`` says, or title,
+            description and the attributes that are words (see `mmrec.data.word_columns`).
+        words: Word columns or template, found from the dataset; set by `fit_dataset`.
         split: Which events are held out: ``leave-one-out`` (each user's last two) or ``time`` (the last fifth of all).
-        relabel_ids: Give items random ids in a random order, so that nothing can be read from either.
+        relabel_ids: Give items random ids in random order, for experiments: neither ids nor order carry information.
         require: ``picture`` or ``words`` leaves out items without them; empty keeps all.
-        max_left_out: The largest share of the rows of a table that may be left out as unusable, in [0, 1]; None for
-            what the dataset says.
-        min_rating: Events with a rating below it are negative; 0: every rating counts; None for what the dataset says.
-        modality: Which of picture and words the fused embedding sees.
-        compare_modalities: Also fit with pictures alone and with words alone, and put both into the metrics.
-        seed: Of everything that is drawn.
+        max_left_out: Largest share of unusable rows of a table, in [0, 1]; None: as the dataset says.
+        min_rating: Events with a lower rating are negative; 0: all are positive; None: as the dataset says.
+        modality: Which of picture and words the fused embedding uses.
+        compare_modalities: Also fit with pictures alone and with words alone, and add both to the metrics.
+        seed: Seed of all random choices.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         small_clip: The image encoder of ``embedded``.
@@ -50,9 +49,9 @@ class FitConfig:
         tokenizer: Semantic IDs.
         generator: Shape of the LLM.
         training: How the LLM is trained.
-        channels: How histories are counted and read.
+        channels: The other channels.
         blend: How channel weights are fitted.
-        beam_width: Beams of the semantic-ID search in service.
+        beam_width: Beam width of the semantic-ID search when serving.
     """
 
     preset: str = "embedded"
@@ -109,7 +108,7 @@ def preset(name: str, *, language_model: str = "") -> FitConfig:
     config = FitConfig(preset=name)
     pretrained = language_model or ("Qwen/Qwen3-0.6B" if name == "standard" else "")
     if pretrained:
-        # A pretrained model wants smaller steps than one that starts from noise.
+        # A pretrained model needs a smaller learning rate than one with random weights.
         return replace(
             config,
             generator=replace(config.generator, pretrained=pretrained, dropout=0.1),

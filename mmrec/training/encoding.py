@@ -1,8 +1,8 @@
-"""The first stages of a fit: frozen vectors of all words and pictures, and the small image encoder where it is wanted.
+"""The first stages of a fit: frozen vectors of all texts and pictures, and training of the small image encoder.
 
-Vectors come from the cache of embedding jobs, or go into it. While a fit runs, each stage's result is kept in the work
-folder by what it reads: words by the texts and the text model, pictures by their bytes and the image model, the small
-image encoder by pictures, words and how it is trained. Knows nothing about events.
+Vectors are looked up in and added to the vector cache of embedding jobs. During a fit, the result of each stage is kept
+in the work folder under a key of its inputs: texts and text model; pictures and image model; pictures, texts and
+training configuration of the small image encoder. Knows nothing about events.
 """
 
 # Axes: N items, T text dimensions
@@ -39,24 +39,24 @@ from mmrec_encoders.small_clip import SmallClipEncoder
 from mmrec_encoders.small_clip_training import train_small_clip
 
 MOST_THUMBNAILS = 50_000
-"""Items of the largest catalogue whose thumbnails go into its bundle, 7 kB each; beyond, duplicates are found by
-vectors and words alone."""
+"""Most items of a catalogue whose bundle gets thumbnails, 7 kB each; in larger ones, duplicates are found by vectors
+and words only."""
 
 _WORDS, _PICTURES, _SMALL = "words", "pictures", "small-image-encoder"
 CACHE = "cache"
-"""Folder of vectors by content, in the work folder unless it is elsewhere."""
+"""Name of the vector cache in the work folder."""
 KEPT = (CACHE, _SMALL)
-"""What outlives a fit, for it depends on neither the events nor how anything after it is trained."""
+"""Results that are kept after a fit, because they depend neither on events nor on later stages."""
 
 
 class Encoded(NamedTuple):
-    """A catalogue, encoded.
+    """An encoded catalogue.
 
     Attributes:
-        encoder: What encoded it, without a fusion.
+        encoder: The encoder, without a fusion.
         features: Frozen vectors.
-        unreadable: Pictures that could not be read; their items have words only.
-        key: Of what the features were made from.
+        unreadable: Number of unreadable pictures; their items have words only.
+        key: Cache key of the features' inputs.
     """
 
     encoder: ItemEncoder
@@ -73,14 +73,14 @@ def encode_dataset(
     Args:
         data: The dataset.
         pictures: Its `stage_keys.pictures_digest`.
-        config: What encodes it.
-        work: Where results are kept.
+        config: Names the encoders.
+        work: The work folder.
         progress: Reports every stage.
-        cache: Folder of vectors computed before; None for one in the work folder.
+        cache: Folder of the vector cache; None for one in the work folder.
 
     Raises:
         InvalidArgumentError: the encoders of another bundle do not fit the catalogue.
-        ModelNotAvailableError: a model can be neither found nor fetched.
+        ModelNotAvailableError: a model can be neither found nor downloaded.
     """
     encoders = _encoders(data, config)
     options = EncodeOptions(
@@ -90,7 +90,7 @@ def encode_dataset(
         text_files=folder_digest(config.text_model),
     )
     encoder = ItemEncoder(encoders.image, encoders.text, None, config.words)
-    numbers = numbers_on(config)
+    numbers = number_settings(config)
     words_key = stage_key(
         _WORDS,
         texts=texts_digest(data.catalogue.texts(config.words), data.catalogue.has_words(config.words)),
@@ -134,7 +134,7 @@ def encode_dataset(
 def keep_thumbnails(
     data: Dataset, pictures: str, config: FitConfig, work: WorkFolder, progress: Progress
 ) -> npt.NDArray[np.uint8] | None:
-    """Thumbnails to find duplicates by; None for a catalogue without pictures, or too large to carry them along."""
+    """Thumbnails for finding duplicates; None for a catalogue without pictures, or with too many items."""
     if config.modality == "words" or not any(data.catalogue.images) or len(data.catalogue) > MOST_THUMBNAILS:
         return None
     made = work.tensors(
@@ -152,11 +152,11 @@ def load_thumbnails(
 
     Args:
         catalogue: The items.
-        pictures: Where their pictures are.
-        progress: Reports how far it is.
+        pictures: Reads their pictures.
+        progress: Reports the progress.
 
     Returns:
-        Shape: (N, 3, 48, 48), uint8; 6,912 bytes an item.
+        Shape: (N, 3, 48, 48), uint8; 6,912 bytes per item.
     """
     found = np.zeros((len(catalogue), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
     progress.start("reading thumbnails", sum(bool(ref) for ref in catalogue.images), "pictures")
@@ -172,14 +172,14 @@ def load_thumbnails(
     return found
 
 
-def numbers_on(config: FitConfig) -> list[str]:
-    """Kind of device and number format: on another, vectors move in their last digits."""
+def number_settings(config: FitConfig) -> list[str]:
+    """Kind of device and number format, on which the last digits of vectors depend."""
     device = resolve_device(config.device)
     return [device.type, str(resolve_dtype(config.dtype, device))]
 
 
 def _encoders(data: Dataset, config: FitConfig) -> Encoders:
-    """A bundle's encoders where one is named, else the preset's."""
+    """The encoders of `config.encoders_from`, else those of the preset."""
     if not config.encoders_from:
         return build_encoders(
             config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
@@ -198,7 +198,7 @@ def _encoders(data: Dataset, config: FitConfig) -> Encoders:
 def _small_encoder(
     data: Dataset, text_NT: npt.NDArray[Any], key: str, config: FitConfig, work: WorkFolder, progress: Progress
 ) -> ImageEncoder | None:
-    """The small image encoder, trained on the catalogue's own pictures and words; None if no picture can be read."""
+    """The small image encoder, trained on the catalogue; None if no picture can be read."""
     found = work.load(_SMALL, key, lambda path: SmallClipEncoder.load(path, device=config.device))
     if found is not None:
         return found

@@ -54,7 +54,7 @@ from mmrec.semantic_ids.decode_index import build_decode_index
 from mmrec.semantic_ids.report import TokenReport, categorical_columns, report_tokens
 from mmrec.semantic_ids.tokenizer import fit_tokenizer, tokenizer_from_tensors
 from mmrec.training.config import FitConfig, Modality
-from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnails, numbers_on
+from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnails, number_settings
 from mmrec.training.evaluation import Evaluation, evaluate, fit_blends
 from mmrec.training.item_inputs import build_item_table
 from mmrec.training.model_card import model_card
@@ -365,7 +365,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
             channels=asdict(config.channels),
             config=asdict(config.generator),
             pretrained=folder_digest(config.generator.pretrained),
-            numbers=numbers_on(config),
+            numbers=number_settings(config),
         ),
         log_dir=job.run.log_dir,
     )

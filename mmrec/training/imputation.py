@@ -207,7 +207,7 @@ def impute_column(
         labels: Further possible values, which may have no example.
         zero_shot: Labels (those of the column, most frequent first, then the further ones; see `labels_of`) and items
             in a shared space. Needed for labels without an example.
-        progress: Reports how far it is.
+        progress: Reports the progress.
 
     Raises:
         InvalidArgumentError: lengths do not fit, there is no label, or labels without an example come without
@@ -238,9 +238,12 @@ def impute_column(
         )
     table = _FeatureViews(features, config.modality)
     known_M = np.flatnonzero((targets_N >= 0) & table.known_N)
-    measured = _measure(table, targets_N, known_M, groups, names, zero_shot, config, progress)
-    scores = _Scorer(table, targets_N, known_M, len(names), zero_shot, config, progress)
-    return _result(column, names, values, targets_N, table, scores, measured, config)
+    problem = _Problem(table, targets_N, names, zero_shot)
+    measured = _measure(problem, known_M, groups, config, progress)
+    scorer = _Scorer(problem, known_M, config, progress)
+    if measured.tuning is not None:
+        scorer.tuning = measured.tuning
+    return _result(column, values, problem, scorer, measured.report, config)
 
 
 def impute_dataset(
@@ -262,9 +265,9 @@ def impute_dataset(
             without, with the words alone.
         config: See `ImputationConfig`.
         labels: Values to choose from, beside those in the column.
-        features: Picture vectors of the items, if they were computed before; its words are computed again all the
-            same, without the column.
-        progress: Reports how far it is.
+        features: Picture vectors of the items, if they were computed before; its text vectors are not used, because
+            they may contain the column.
+        progress: Reports the progress.
 
     Raises:
         InvalidArgumentError: the column is not an attribute, there is no label, or the encoder's template names the
@@ -353,7 +356,7 @@ def _labels_of(values: Sequence[str], further: Sequence[str]) -> tuple[str, ...]
         )
     if len(found) > MAX_LABELS:
         raise InvalidArgumentError(
-            f"the column has {len(found):,} distinct values; at most {MAX_LABELS:,} can be told apart: it is not a "
+            f"the column has {len(found):,} distinct values; at most {MAX_LABELS:,} are supported: it is not a "
             "column of labels",
             field="column",
         )
@@ -440,6 +443,22 @@ class _FeatureViews:
         return len(self.whole)
 
 
+class _Problem(NamedTuple):
+    """A column to impute.
+
+    Attributes:
+        table: Features of the items.
+        targets_N: Index in `labels` of each item's value; -1 if it has none. Shape: (N,).
+        labels: The possible values.
+        zero_shot: Labels and items in a shared space; None for none.
+    """
+
+    table: _FeatureViews
+    targets_N: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+    zero_shot: LabelExamples | None
+
+
 class _Tuning(NamedTuple):
     """Parameters fitted on held-out items.
 
@@ -457,14 +476,12 @@ class _Scorer:
 
     def __init__(
         self,
-        table: _FeatureViews,
-        targets_N: npt.NDArray[np.int64],
+        problem: _Problem,
         examples_M: npt.NDArray[np.int64],
-        labels: int,
-        zero_shot: LabelExamples | None,
         config: ImputationConfig,
         progress: Progress,
     ) -> None:
+        table, targets_N, labels, zero_shot = problem.table, problem.targets_N, len(problem.labels), problem.zero_shot
         self._table, self._zero_shot = table, zero_shot
         self.tuning = _Tuning((1.0, *(0.0 for _ in table.sides)), 1.0)
         generator = np.random.default_rng(config.seed)
@@ -598,12 +615,9 @@ class _Measured(NamedTuple):
 
 
 def _measure(
-    table: _FeatureViews,
-    targets_N: npt.NDArray[np.int64],
+    problem: _Problem,
     known_M: npt.NDArray[np.int64],
     groups: Sequence[Hashable],
-    labels: Sequence[str],
-    zero_shot: LabelExamples | None,
     config: ImputationConfig,
     progress: Progress,
 ) -> _Measured:
@@ -611,10 +625,10 @@ def _measure(
     folds = max(2, round(2 / config.held_out)) if len(known_M) else 2
     fold_M = grouped_folds([groups[row] for row in known_M.tolist()], folds, seed=config.seed)
     halves = [known_M[fold_M == 0], known_M[fold_M == 1]]
-    learned = known_M[fold_M > 1]
-    if min(map(len, halves)) < _MIN_HELD_OUT or not len(learned):
+    training = known_M[fold_M > 1]
+    if min(map(len, halves)) < _MIN_HELD_OUT or not len(training):
         return _Measured(None, None)
-    scorer = _Scorer(table, targets_N, learned, len(labels), zero_shot, config, progress)
+    scorer, targets_N = _Scorer(problem, training, config, progress), problem.targets_N
     confidences, rights = [], []
     for tuned, measured in (halves, halves[::-1]):
         scorer.tune(tuned, targets_N[tuned])
@@ -639,17 +653,14 @@ def _measure(
 
 def _result(
     column: str,
-    labels: tuple[str, ...],
     values: Sequence[str],
-    targets_N: npt.NDArray[np.int64],
-    table: _FeatureViews,
+    problem: _Problem,
     scorer: _Scorer,
-    measured: _Measured,
+    report: ImputationReport | None,
     config: ImputationConfig,
 ) -> ImputationResult:
+    table, labels = problem.table, problem.labels
     count, wanted = len(table), min(config.top_k, len(labels))
-    if measured.tuning is not None:
-        scorer.tuning = measured.tuning
     alternatives_NK = np.zeros((count, wanted), np.int64)
     probabilities_NK = np.zeros((count, wanted), np.float32)
     for at in range(0, count, _ROWS_AT_ONCE):
@@ -660,7 +671,7 @@ def _result(
         probabilities_NK[rows] = np.take_along_axis(probabilities, order, axis=1)
     # No probabilities for items without features.
     probabilities_NK[~table.known_N] = 0.0
-    given_N = targets_N >= 0
+    given_N = problem.targets_N >= 0
     confidences_N = np.where(given_N, np.float32(1.0), probabilities_NK[:, 0]).astype(np.float32)
     filled_N = ~given_N & table.known_N & (confidences_N >= config.min_confidence)
     return ImputationResult(
@@ -678,6 +689,6 @@ def _result(
         alternatives_NK=alternatives_NK,
         probabilities_NK=probabilities_NK,
         temperature=scorer.tuning.temperature,
-        report=measured.report,
+        report=report,
         examples=scorer.examples,
     )

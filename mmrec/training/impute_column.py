@@ -1,7 +1,7 @@
-"""From a dataset folder to the missing values of one of its columns: which encoders, and where the values go.
+"""Imputes a column of a dataset folder: loads or trains the encoders, and writes the values to a file.
 
-How values are found is in `mmrec.training.imputation`. Nothing the column says of an item is in the words that its
-value is found by.
+The imputation itself is in `mmrec.training.imputation`. An item's own value is never part of the text from which its
+value is predicted.
 """
 
 # Axes: N items
@@ -40,16 +40,16 @@ from mmrec_encoders.training import ItemEncoderConfig, following_pairs, train_it
 
 @dataclass(frozen=True, slots=True)
 class ImputationSource:
-    """Whose encoders look at the items.
+    """The encoders for an imputation.
 
     Attributes:
-        bundle: A bundle's; empty for none.
-        encoders: Those of a folder that `save_item_encoder` wrote; empty for none. With neither, the packaged text
-            encoder looks at words, and where pictures are looked at too, encoders are trained on the dataset.
-        training: How they are trained.
+        bundle: A bundle whose encoders are used; empty for none.
+        encoders: A folder of encoders written by `save_item_encoder`; empty for none. With neither, the packaged text
+            encoder is used, and if pictures are used too, encoders are trained on the dataset.
+        training: How encoders are trained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        seed: Of training, and of what is held out.
+        seed: Seed of training and of the held-out items.
     """
 
     bundle: str = ""
@@ -72,8 +72,8 @@ class ImputedColumn:
 
     Attributes:
         item_ids: Of the whole catalogue. Length N.
-        result: The values, their confidences, and how good they are where it could be measured.
-        dataset_rows: What became of the rows of the dataset.
+        result: The values, their confidences, and their accuracy if it could be measured.
+        dataset_rows: How many rows of the dataset were used.
     """
 
     item_ids: tuple[str, ...]
@@ -92,7 +92,7 @@ class ImputedColumn:
         return zip(self.item_ids, result.values, result.sources, (float(c) for c in result.confidences_N), strict=True)
 
     def as_json(self, *, values: bool) -> dict[str, Any]:
-        """What a program wants to know, with the `values` of all items or without."""
+        """The result as JSON values, with or without the `values` of all items."""
         report = self.result.report
         document: dict[str, Any] = {
             "column": self.result.column,
@@ -124,11 +124,11 @@ def impute_dataset_column(
     Args:
         dataset: The dataset folder.
         column: One of its further columns.
-        source: Whose encoders look at the items; None: new ones.
-        config: Which modality values are found by, and how sure they must be; its seed is that of the source.
-        labels: Values to choose from beside those that the column has, which then need not exist.
+        source: The encoders; None: see `ImputationSource`.
+        config: See `ImputationConfig`; its seed is replaced by that of the source.
+        labels: Further possible values; with them, the column need not exist.
         progress: Reports every stage.
-        note: Called with sentences, before the work begins, which rows are not used and what looks wrong in the others.
+        note: Called before the work begins, with messages about rows that are not used and about suspect values.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -153,10 +153,10 @@ def impute_dataset_column(
 
 
 def write_imputed(imputed: ImputedColumn, path: Path) -> None:
-    """Write the values of all items, whole or not at all; the suffix chooses the format.
+    """Write the values of all items atomically; the suffix of the file determines the format.
 
     Raises:
-        InvalidArgumentError: the suffix is of no format.
+        InvalidArgumentError: the suffix is unknown.
         FailedPreconditionError: the file cannot be written.
     """
     check_format(path)
@@ -178,7 +178,7 @@ def write_imputed(imputed: ImputedColumn, path: Path) -> None:
             replace_file(path, write)
     except OSError as err:
         raise FailedPreconditionError(
-            f"cannot write {str(path)!r}: {err.strerror or err}; make the folder, free the disk, or name another file"
+            f"cannot write {str(path)!r}: {err.strerror or err}; make the folder, free disk space, or name another file"
         ) from err
 
 
@@ -187,14 +187,14 @@ def _as_text(alternatives: Sequence[Sequence[Mapping[str, Any]] | None]) -> list
 
 
 def check_format(path: Path) -> None:
-    """Refuse a file whose suffix is of no format.
+    """Check the suffix of a file.
 
     Raises:
-        InvalidArgumentError: it is.
+        InvalidArgumentError: the suffix is unknown.
     """
     if path.suffix.removeprefix(".") not in FORMATS:
         raise InvalidArgumentError(
-            f"out is {str(path)!r}; its ending chooses the format and must be one of "
+            f"out is {str(path)!r}; its suffix determines the format and must be one of "
             f"{', '.join('.' + name for name in FORMATS)}",
             field="out",
         )
@@ -213,7 +213,7 @@ def _encoder(
     encoder = ItemEncoder(None, encoders.text, None, words)
     if modality == "words" or not any(data.catalogue.images):
         return encoder
-    # Trained without the column: encoders that have read an item's value know it from the item's picture.
+    # Trained without the column: otherwise the image encoder would learn the values of training items.
     catalogue = without_column(data.catalogue, column)
     pairs_P2 = following_pairs(data.interactions) if data.interactions.events else np.zeros((0, 2), np.int64)
     return train_item_encoder(

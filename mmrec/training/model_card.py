@@ -1,4 +1,4 @@
-"""The model card: what a bundle is, what it was made from and how well it does, in words a person can read."""
+"""The model card of a bundle: its data, its models and its metrics, as Markdown."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mmrec.training.config import FitConfig
 from mmrec.training.evaluation import Evaluation
 
 _HELD_OUT = {
-    "leave-one-out": "each user's last event is the test, the one before it the validation, the rest is learned from",
-    "time": "the last tenth of the time line is the test, the tenth before it the validation, the rest is learned "
-    "from; each user is asked for the first event of a period",
+    "leave-one-out": "each user's last event is for testing, the one before it for validation, the others for training",
+    "time": "the last tenth of the time span is for testing, the tenth before it for validation, the rest for "
+    "training; of each user, the first event of a period is predicted",
 }
 
 
@@ -26,7 +26,7 @@ def model_card(
     tokens: TokenReport,
     versions: Versions,
 ) -> str:
-    """Markdown text."""
+    """The model card as Markdown."""
     pictures = sum(bool(ref) for ref in data.catalogue.images)
     words = int(data.catalogue.has_words(config.words).sum())
     shape = config.generator
@@ -69,21 +69,21 @@ def model_card(
         *(line for doubt in evaluation.doubts for line in (f"{doubt}.", "")),
         "## Limits",
         "",
-        "It knows what customers did in these events and nothing else. Popular items are recommended more often than "
-        "rare ones. Figures are of held-out events, not of sales.",
+        "The model knows these events and nothing else of the customers. Popular items are recommended more often than "
+        "rare ones. Metrics are measured on held-out events, not on sales.",
         "",
     ]
     return "\n".join(lines)
 
 
 def _semantic_ids(config: FitConfig, tokens: TokenReport) -> str:
-    """What the tokenizer made, in two or three sentences."""
+    """The semantic IDs, in two or three sentences."""
     first = tokens.depths[0]
     codes = [level.codes for level in tokens.levels]
     used = sum(level.used for level in tokens.levels) / sum(codes)
     words = [
-        f"`{config.tokenizer.kind}`, {len(codes)} levels of {max(codes)} codes ({used:.0%} of them used) and one that "
-        f"tells collisions apart ({tokens.collision_share:.1%} of items share their other codes with another, at most "
+        f"`{config.tokenizer.kind}`, {len(codes)} levels of {max(codes)} codes ({used:.0%} of them used) and a "
+        f"collision code ({tokens.collision_share:.1%} of items share their other codes with another item, at most "
         f"{tokens.largest_group} the same ones)."
     ]
     if first.transitions:

@@ -1,4 +1,4 @@
-"""Reports of an evaluation and of a comparison, for people: Markdown and HTML with plots."""
+"""Reports of an evaluation and of a comparison, as Markdown and as HTML with plots."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from mmrec.training.comparison import BundleComparison
 from mmrec.training.evaluation import FLOORS, Evaluation
 
 _HELD_OUT = {
-    "leave-one-out": "Each user's last event is asked for; the one before it chose weights and epochs.",
-    "time": "The last tenth of all events is asked for, each user's first event in it; the tenth before chose weights "
-    "and epochs, and nothing later than that was learned from.",
+    "leave-one-out": "Each user's last event is predicted; the one before it was used to choose weights and epochs.",
+    "time": "Each user's first event in the last tenth of all events is predicted; the tenth before was used to choose "
+    "weights and epochs, and later events were not used for training.",
 }
 
 _LISTS = (
-    "Coverage is the share of the catalogue that anybody is shown. Novelty is the mean self-information of shown "
-    "items. The popularity ratio is the mean number of training events of shown items over that of the histories' "
-    "items. Gini is 0 when all items are shown alike. Diversity is 1 less the mean cosine of fused embeddings in a "
-    "list."
+    "Coverage is the share of the catalogue that is shown to any user. Novelty is the mean self-information of shown "
+    "items. The popularity ratio is the mean number of training events of shown items, divided by that of the "
+    "histories' items. Gini is 0 when all items are shown equally often. Diversity is 1 minus the mean cosine of fused "
+    "embeddings in a list."
 )
 
 _TESTS = (
-    "Differences are means over users with paired 95% bootstrap intervals. p is of a paired sign-flip permutation test "
-    "of the mean, beside it Wilcoxon's signed-rank test; both are corrected after Holm for all tests of this table."
+    "Differences are means over users with paired 95% bootstrap intervals. p is from a paired sign-flip permutation "
+    "test of the mean, and Wilcoxon from the signed-rank test; both have Holm's correction for all tests of this table."
 )
 
 
 def prepare_report(folder: str | os.PathLike[str]) -> None:
-    """Make the folder and see that it can be written to, before anything is computed.
+    """Create the folder and check that it can be written to, before anything is computed.
 
     Raises:
-        InvalidArgumentError: it cannot.
+        InvalidArgumentError: it cannot be created or written to.
     """
     prepare_folder(Path(folder))
 
@@ -59,21 +59,22 @@ def report_evaluation(folder: str | os.PathLike[str], result: BundleEvaluation) 
         Heading(1, f"Evaluation of {result.name or result.bundle}"),
         Text(
             f"Bundle {result.bundle}, version {result.version}, measured with mmrec {mmrec.__version__}. "
-            f"{evaluation.questions:,} users are asked, and every answer is ranked among all {evaluation.items:,} "
-            f"items. {_HELD_OUT[result.split]} Chance has a Recall@{k} of about {min(1.0, k / evaluation.items):.4f}."
+            f"For each of {evaluation.questions:,} users, a held-out item is ranked among all {evaluation.items:,} "
+            f"items. {_HELD_OUT[result.split]} Random ranking has a Recall@{k} of about "
+            f"{min(1.0, k / evaluation.items):.4f}."
         ),
         Heading(2, "Accuracy"),
         Figure("accuracy", f"NDCG@{k} with 95% intervals, seen items removed; floors are grey", _bars(evaluation)),
         _accuracy(evaluation.rows, evaluation.cutoffs, k),
         Text(
-            "Seen items removed means that items of the history cannot be recommended. Ties are shared fairly. "
-            "Intervals are 95% bootstrap intervals over users."
+            "Seen items removed means that items of the history cannot be recommended. Metrics are "
+            "averaged over the orders of ties. Intervals are 95% bootstrap intervals over users."
         ),
         *(Text(f"{doubt}.") for doubt in evaluation.doubts),
         Heading(2, "Against the best floor"),
         Text(_TESTS),
         _tests(result.comparisons),
-        Heading(2, "What the lists are like"),
+        Heading(2, "Beyond accuracy"),
         Text(_LISTS),
         _lists(evaluation.rows, k),
     ]
@@ -81,11 +82,11 @@ def report_evaluation(folder: str | os.PathLike[str], result: BundleEvaluation) 
     blocks += [
         Figure(
             "coverage",
-            f"NDCG@{k} beside coverage of the catalogue, seen items removed",
+            f"NDCG@{k} and coverage of the catalogue, seen items removed",
             draw_points(points, f"coverage@{k}", f"NDCG@{k}"),
         ),
-        Heading(2, "Groups of questions"),
-        Text("Seen items removed. Cold answers have no training event, so only their content speaks for them."),
+        Heading(2, "Groups of users"),
+        Text("Seen items removed. Cold items have no training event, so that only their content can rank them."),
         *_groups(evaluation),
     ]
     if result.beam is not None:
@@ -117,7 +118,7 @@ def report_comparison(folder: str | os.PathLike[str], result: BundleComparison) 
         Heading(1, f"Comparison of {len(result.names)} bundles"),
         Text(
             f"The row {result.ranker} of {', '.join(result.names)}, measured with mmrec {mmrec.__version__} on the "
-            f"same {result.questions:,} questions, ranked among all {result.items:,} items. {_HELD_OUT[result.split]}"
+            f"same {result.questions:,} users, ranked among all {result.items:,} items. {_HELD_OUT[result.split]}"
         ),
         Heading(2, "Accuracy"),
         Figure(
@@ -130,13 +131,13 @@ def report_comparison(folder: str | os.PathLike[str], result: BundleComparison) 
         Text(_TESTS),
         Figure(
             "differences",
-            f"Differences of NDCG@{k} with 95% intervals; those that are not sure are grey",
+            f"Differences of NDCG@{k} with 95% intervals; those that are not significant are grey",
             draw_differences(differences, f"difference of NDCG@{k}"),
         ),
         _tests(result.comparisons),
     ]
     if any(row.lists for row in rows):
-        blocks += [Heading(2, "What the lists are like"), Text(_LISTS), _lists(rows, k)]
+        blocks += [Heading(2, "Beyond accuracy"), Text(_LISTS), _lists(rows, k)]
     return write_document(Path(folder), blocks)
 
 
@@ -265,9 +266,9 @@ def _beam(check: BeamCheck, k: int) -> list[Block]:
     return [
         Heading(2, "Beam and exact ranking"),
         Text(
-            f"The semantic-ID head by a beam of {check.width}, and by the exact probabilities of all items, on an even "
-            f"sample of {check.questions:,} of {check.of:,} users. Overlap is the share of the exact first K that the "
-            "beam's first K have."
+            f"The semantic-ID head with a beam width of {check.width}, and with exact probabilities of all items, on a "
+            f"sample of {check.questions:,} of {check.of:,} users. Overlap is the share of the exact top K that is in "
+            "the beam's top K."
         ),
         Figure("beam", f"NDCG@{k} of beam and exact ranking, with 95% intervals", draw_bars(bars, f"NDCG@{k}")),
         TextTable(columns, rows),

@@ -99,7 +99,7 @@ class ServerConfig:
         _whole("keep_versions", self.keep_versions, 0, 1_000_000)
         if self.store is None and (self.fold_after or self.fold_every_s is not None):
             field = "fold_after" if self.fold_after else "fold_every_s"
-            raise InvalidArgumentError(f"{field} is given without a store; changes are folded from one", field=field)
+            raise InvalidArgumentError(f"{field} is given without a store; compaction needs one", field=field)
         check_numbers(self, "fold_every_s", "tidy_every_s", "housekeeping_s", over=0, high=100_000_000)
 
 

@@ -98,7 +98,7 @@ def test_a_beam_as_wide_as_the_catalogue_is_exact(evaluated: dict[str, Any]) -> 
 def test_evaluate_writes_a_report_with_plots(evaluated: dict[str, Any]) -> None:
     folder = evaluated["folder"] / "report"
     markdown, page = (folder / name for name in ("report.md", "report.html"))
-    for title in ("Accuracy", "Against the best floor", "Groups of questions", "Beam and exact ranking", "Training"):
+    for title in ("Accuracy", "Against the best floor", "Groups of users", "Beam and exact ranking", "Training"):
         assert f"## {title}" in markdown.read_text()
         assert f"<h2>{title}</h2>" in page.read_text()
     figures = re.findall(r"\]\((figures/[^)]+)\)", markdown.read_text())

@@ -117,8 +117,8 @@ def test_items_without_a_picture_are_set_aside_and_told(folder: Folder, encoded:
     (root / "images").mkdir()
     (root / "images" / "9.png").write_bytes(encoded())
     assert [str(table) for table in read_dataset(root, require="picture").summary.tables] == [
-        "items.tsv: 1 of 3 rows are used; set aside are 2: 2 without a picture",
-        "events.tsv: 1 of 3 rows are used; set aside are 2: 2 without a picture",
+        "items.tsv: 1 of 3 rows are used; excluded are 2: 2 without a picture",
+        "events.tsv: 1 of 3 rows are used; excluded are 2: 2 without a picture",
     ]
 
 

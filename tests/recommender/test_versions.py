@@ -90,7 +90,7 @@ def test_a_published_catalogue_recommends_what_was_recommended_before(
     assert again.list_items(page_size=100).items == own.list_items(page_size=100).items
     assert again.duplicates().groups == own.duplicates().groups
     assert again.items([ids[2], "new-3"]).missing_ids == (ids[2], "new-3")
-    assert "61 items, and the rows of 2 that are gone" in (folder / "MODEL_CARD.md").read_text()
+    assert "61 items, and 2 deleted items that remain" in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_a_published_catalogue_can_be_changed_and_published_again(

@@ -91,7 +91,7 @@ def test_a_changed_index_is_the_index_of_the_changed_catalogue(
     index = build_decode_index(paths[:before], widths)
     rows = np.arange(before, len(paths))
     if not kept and not len(rows):
-        with pytest.raises(InvalidArgumentError, match="every item would be gone"):
+        with pytest.raises(InvalidArgumentError, match="all items would be deleted"):
             change_decode_index(index, added_MP=paths[rows], rows_M=rows, removed_R=np.array(gone))
         return
     changed = change_decode_index(index, added_MP=paths[rows], rows_M=rows, removed_R=np.array(gone, dtype=np.int64))

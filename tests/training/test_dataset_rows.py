@@ -78,7 +78,7 @@ def test_a_fit_says_what_is_not_used(dataset: Path, fitted: FitResult, notes: li
     assert fitted.summary.tables == rows
     assert notes[:2] == [
         "items.csv: 8 of 9 rows are used; left out are 1 (11.1%): 1 unusable item id",
-        "events.csv: 48 of 60 rows are used; left out are 9 (15.0%): 1 bad timestamp, 8 unknown item; set aside are 3: "
+        "events.csv: 48 of 60 rows are used; left out are 9 (15.0%): 1 bad timestamp, 8 unknown item; excluded are 3: "
         "1 by event_type Refund, 1 by event_type dislike, 1 by event_type return",
     ]
     bundle = open_bundle(fitted.bundle)

@@ -62,6 +62,6 @@ def test_a_file_is_written_whole_or_not_at_all(filled: ImputedColumn, tmp_path: 
     assert out.read_text(encoding="utf-8").splitlines()[0] == '"item_id","value","confidence","source","alternatives"'
     with pytest.raises(FailedPreconditionError, match="cannot write"):
         write_imputed(filled, tmp_path / "no folder" / "filled.csv")
-    with pytest.raises(InvalidArgumentError, match="its ending chooses the format"):
+    with pytest.raises(InvalidArgumentError, match="its suffix determines the format"):
         write_imputed(filled, tmp_path / "filled")
     assert [path.name for path in tmp_path.iterdir()] == ["filled.csv"]

@@ -130,7 +130,8 @@ class FinetuningConfig:
         check_numbers(self, "batch_size", "seed", "max_minutes", "save_minutes", "weight_decay", low=0)
         if self.batch_size == 1:
             raise InvalidArgumentError(
-                "batch_size is 1; it must be at least 2, for pairs are told apart within a batch", field="batch_size"
+                "batch_size is 1; it must be at least 2, as other pairs of the batch are the negatives",
+                field="batch_size",
             )
         check_numbers(self, "learning_rate", "clip_norm", over=0, below=math.inf)
         check_numbers(self, "warmup", "beta2", low=0, below=1)

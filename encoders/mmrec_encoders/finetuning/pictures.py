@@ -109,7 +109,7 @@ class StreamedPictures:
             raise FailedPreconditionError(
                 f"the picture {ref!r} could be read when the training began and now cannot: {err.message}"
             ) from err
-        raise FailedPreconditionError(f"the picture {ref!r} was there when the training began and is gone")
+        raise FailedPreconditionError(f"the picture {ref!r} existed when training started and is missing now")
 
 
 def keep_pictures(

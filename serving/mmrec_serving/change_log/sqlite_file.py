@@ -131,7 +131,7 @@ def create(config: StoreConfig, base: str, failpoint: Failpoint = no_failpoint) 
     if (folder / STORE_FILE).exists():
         return
     if (folder / f"{STORE_FILE}-wal").exists():
-        raise damaged(folder, f"{STORE_FILE} is gone, and its {STORE_FILE}-wal is there")
+        raise damaged(folder, f"{STORE_FILE} is missing, and its {STORE_FILE}-wal exists")
     unfinished = folder / _UNFINISHED
     for suffix in ("", "-wal", "-shm", "-journal"):  # of a process that was killed
         unfinished.with_name(_UNFINISHED + suffix).unlink(missing_ok=True)

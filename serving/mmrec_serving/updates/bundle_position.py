@@ -52,7 +52,7 @@ def changes_held(state: StoreState, bundle: Bundle) -> int:
         )
     if state.dropped:
         raise FailedPreconditionError(
-            f"the bundle {bundle.version} was fitted anew, and changes 1 to {state.dropped} of the store were folded "
+            f"the bundle {bundle.version} is a new fit, and changes 1 to {state.dropped} of the store were compacted "
             f"into {state.base!r} and dropped: whether the dataset it was fitted on holds them is not known. Fit with "
             "--holds-changes N, where N is the number at the end of the catalogue's version that the dataset was taken "
             f"from (at least {state.dropped})"

@@ -184,7 +184,7 @@ class BackgroundMaintenance:
         elif published_catalogue(root) != changes.store.state().successor:
             raise FailedPreconditionError(
                 f"version {current_version(root)} is current and {engine.bundle.version} is served, so nothing is "
-                "folded; send SIGHUP to go on with the current one, or serve with --watch"
+                "compacted; send SIGHUP to switch to the current one, or serve with --watch"
             )
         # Otherwise a compaction for a server that was killed has published this version: load it first.
         self._adopt(engine)
@@ -210,13 +210,13 @@ class BackgroundMaintenance:
             if "done" in reply:
                 done = reply["done"]
                 if done is not None:
-                    _log.info("changes up to %d were folded into version %s", done["upto"], done["version"])
+                    _log.info("changes up to %d were compacted into version %s", done["upto"], done["version"])
                 return done is not None
             log.seek(0)
-            why = str(reply.get("error") or f"the process that folds ended with {child.returncode}: {_tail(log)}")
+            why = str(reply.get("error") or f"the compaction process ended with {child.returncode}: {_tail(log)}")
         if "error" in reply:
-            raise FailedPreconditionError(f"changes were not folded: {why}")
-        raise InternalError(f"changes were not folded: {why}")
+            raise FailedPreconditionError(f"changes were not compacted: {why}")
+        raise InternalError(f"changes were not compacted: {why}")
 
 
 def _conversation(child: subprocess.Popen[str], changes: CatalogueChanges) -> dict[str, Any]:

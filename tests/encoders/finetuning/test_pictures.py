@@ -64,7 +64,7 @@ def test_a_picture_that_goes_bad_during_a_training_is_named(colour_shop: Path) -
     source = StreamedPictures((*REFS, "gone.png"), PictureStore(colour_shop), Squeeze(16))
     with pytest.raises(FailedPreconditionError, match=r"the picture '46.png' could be read when the training began"):
         source.read(np.array([6]))
-    with pytest.raises(FailedPreconditionError, match=r"'gone.png' was there when the training began and is gone"):
+    with pytest.raises(FailedPreconditionError, match=r"'gone.png' existed when training started and is missing now"):
         source.read(np.array([8]))
     source.close()
 
