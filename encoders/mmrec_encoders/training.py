@@ -1,12 +1,12 @@
-"""Trains what is to be trained of an item encoder on one catalogue: the small image encoder, and the fusion.
+"""Trains the small image encoder and the fusion of an item encoder on one catalogue.
 
-Knows nothing about splits: whoever calls it decides which histories may be seen.
+Knows nothing about splits: the caller passes only histories of the training data.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ItemEncoderConfig:
-    """How the trained parts are trained.
+    """How an item encoder is trained.
 
     Attributes:
-        small_clip: Of the small image encoder, where it is used.
-        fusion: Of the fusion.
-        template: How an item's words are put together; None: as the catalogue's columns suggest. See
-            `mmrec.data.word_columns`.
+        small_clip: Training of the small image encoder, if it is used.
+        fusion: Training of the fusion.
+        template: Template of an item's text; None: chosen from the catalogue's columns, see `mmrec.data.word_columns`.
     """
 
     small_clip: SmallClipConfig = field(default_factory=SmallClipConfig)
@@ -41,33 +40,44 @@ class ItemEncoderConfig:
     template: str | None = None
 
 
+class TrainingItems(NamedTuple):
+    """Items to train on.
+
+    Attributes:
+        catalogue: The items.
+        pictures: Reads their pictures.
+        pairs_P2: Rows of items that follow each other in the histories of the training data; see `following_pairs`.
+            Shape: (P, 2), int64.
+    """
+
+    catalogue: Catalogue
+    pictures: PictureStore
+    pairs_P2: npt.NDArray[np.int64]
+
+
 def train_item_encoder(
     frozen: ItemEncoder,
-    catalogue: Catalogue,
-    pictures: PictureStore,
-    pairs_P2: npt.NDArray[np.int64],
+    items: TrainingItems,
     config: ItemEncoderConfig,
     *,
     device: str = "auto",
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> ItemEncoder:
-    """Train on a catalogue. The same seed gives the same encoder on the same kind of device.
+    """Train the fusion, and the small image encoder if needed. The same seed and kind of device give the same encoder.
 
     Args:
-        frozen: Encodes words, and pictures unless an image encoder is trained here for a catalogue that has some.
-        catalogue: The items.
-        pictures: Where their pictures are.
-        pairs_P2: Items that follow each other in histories that may be seen; see `following_pairs`. Shape:
-            (P, 2).
+        frozen: Encodes words and pictures; without an image encoder, a small one is trained if there are pictures.
+        items: The items to train on.
         config: How to train.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        seed: Of everything left to chance.
+        seed: Seed of all random choices.
         progress: Reports each stage.
 
     Returns:
-        With a fusion.
+        The encoder with a fusion.
     """
+    catalogue, pictures, pairs_P2 = items
     encoder = ItemEncoder(frozen.image, frozen.text, None, frozen.words)
     options = EncodeOptions(device=device)
     words = encode_words(encoder, catalogue, options, progress)
@@ -94,7 +104,7 @@ def following_pairs(interactions: Interactions) -> npt.NDArray[np.int64]:
     if len(items_E) < 2:
         return np.zeros((0, 2), np.int64)
     pairs = np.stack([items_E[:-1], items_E[1:]], axis=1)
-    # The last event of one user and the first of the next stand side by side and do not follow each other.
+    # The last event of one user and the first of the next are neighbours in the array only.
     follows = np.ones(len(pairs), np.bool_)
     borders = interactions.offsets_U[1:-1]
     follows[borders[(borders > 0) & (borders < len(items_E))] - 1] = False

@@ -2,12 +2,12 @@
 
 Works on catalogue rows, places of the sorted table and sets that are ready to be searched within; knows nothing about
 requests. There are two recordings for a shape: the LLM's, which outlives changes of the catalogue, and the search's,
-which belongs to one state of it. Requests are padded to a few shapes: customers to a power of two, history places to
+which belongs to one state of it. Requests are padded to a few shapes: users to a power of two, history places to
 one of sixteen sizes per power of two, items that are left out one by one to a power of two. What is padded stands on
 the right and changes nothing. A shape that is not recorded, and is not to be, goes the same way without a recording.
 """
 
-# Axes: B customers, T history places, N items, D items left out (padded), W beams, H hidden width, R rows (customers x
+# Axes: B users, T history places, N items, D items left out (padded), W beams, H hidden width, R rows (users x
 # places)
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Histories = Sequence[npt.NDArray[np.int32]]
 LEAST_LEFT_OUT = 64
 """Fewest items to be left out that are recorded."""
 
-MOST_CUSTOMERS = 64
+MOST_USERS = 64
 """Largest batch that is recorded."""
 
 MOST_SET_BYTES = 2 << 30
@@ -48,7 +48,7 @@ class Shape(NamedTuple):
     """What one recording is for.
 
     Attributes:
-        batch: Customers.
+        batch: Users.
         places: History places of each.
         left_out: Items that each may leave out one by one.
         within: Whether each may be confined to a set.
@@ -71,11 +71,11 @@ class Shape(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a batch of customers is given.
+    """What a batch of users is given.
 
     Attributes:
         paths: The items that were found, as `beam_search` gives them.
-        state_BH: Hidden state of each customer's last history place, for the other heads. Shape: (B, H).
+        state_BH: Hidden state of each user's last history place, for the other heads. Shape: (B, H).
     """
 
     paths: PathResult
@@ -93,7 +93,7 @@ class GraphedSearch:
         tokens_NH: Token of every item. Shape: (N, H), float32.
         index: The decode index, where the model is.
         keys: Of its nodes.
-        width: Beams per customer, 1 or more.
+        width: Beams per user, 1 or more.
         record: Whether a shape that is not recorded is recorded when it is first asked for, which takes as long as some
             dozens of answers; otherwise only `prepare` records. On a CPU nothing is recorded, and what `prepare` was
             asked for goes the padded way.
@@ -146,17 +146,17 @@ class GraphedSearch:
         left_out: Sequence[npt.NDArray[np.integer[Any]]],
         within: Sequence[EligibilityMask | None] | None = None,
     ) -> Answer:
-        """The most probable eligible items of each customer, as `Generator.read` and `beam_search` find them.
+        """The most probable eligible items of each user, as `Generator.read` and `beam_search` find them.
 
         Nothing waits for the GPU.
 
         Args:
             histories: Catalogue rows, oldest first, none of them empty; the last `max_history` are read.
-            left_out: For each customer, places of the sorted table that may not be returned, as in `eligible`.
-            within: For each customer, the set that the search is confined to; None for everything.
+            left_out: For each user, places of the sorted table that may not be returned, as in `eligible`.
+            within: For each user, the set that the search is confined to; None for everything.
 
         Raises:
-            InvalidArgumentError: a customer leaves out more than `FEW` items one by one.
+            InvalidArgumentError: a user leaves out more than `FEW` items one by one.
         """
         confined = within is not None and any(one is not None for one in within)
         shape = Shape.holding(
@@ -196,7 +196,7 @@ class GraphedSearch:
         set_bytes = 4 * shape.batch * (len(self._index.items_N) + 1) if shape.within else 0
         return (
             self.reader.can_record
-            and shape.batch <= MOST_CUSTOMERS
+            and shape.batch <= MOST_USERS
             and shape.left_out <= FEW
             and set_bytes <= MOST_SET_BYTES
         )

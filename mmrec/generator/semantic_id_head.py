@@ -1,7 +1,7 @@
 """The semantic-ID head: a small decoder that writes a path code by code, attending to every history place.
 
 Works on hidden states, catalogue rows and nodes of the decode index; knows nothing about the LLM. The history's keys
-and values are shared by all queries (all beams of a customer). A step scores the children of a node against keys that
+and values are shared by all queries (all beams of a user). A step scores the children of a node against keys that
 are made of what lies below each child: the mean of its items' tokens, plus the embedding of its code. What training
 teaches about items is thereby known at every level of the tree, and a new item has a key as soon as it has a token;
 codes alone (`GeneratorConfig.path_keys`) would have to learn every node's meaning again. The
@@ -12,7 +12,7 @@ Sources: TIGER (Rajput et al. 2023, arXiv:2305.05065) for decoding paths with at
 deep models (Zhu et al. 2018, arXiv:1801.02294) for nodes that stand for the items below them.
 """
 
-# Axes: B customers, T history places, N items, S stored keys, H hidden width, P levels of a semantic ID, l codes
+# Axes: B users, T history places, N items, S stored keys, H hidden width, P levels of a semantic ID, l codes
 # written, Q queries (history places in training, beams in search), C children of a node, V nodes of a depth, X nodes
 # asked for
 
@@ -57,7 +57,7 @@ class EncodedHistory(NamedTuple):
         return EncodedHistory(self.states_BTH.detach(), self.keys_BTH.detach(), self.valid_BT)
 
     def last(self) -> Tensor:
-        """Hidden state of each customer's last history place. Shape: (B, H)."""
+        """Hidden state of each user's last history place. Shape: (B, H)."""
         last_B = self.valid_BT.sum(1) - 1
         return self.states_BTH[torch.arange(len(last_B), device=last_B.device), last_B]
 
@@ -84,7 +84,7 @@ class NodeKeys(NamedTuple):
 class KVCache(NamedTuple):
     """Keys and values that a search keeps: each step then costs one place per beam.
 
-    Those of the history are there once for each customer, and all beams read them; those of the path are a beam's own.
+    Those of the history are there once for each user, and all beams read them; those of the path are a beam's own.
 
     Attributes:
         start_B1H: What every step begins with. Shape: (B, 1, H).

@@ -186,8 +186,8 @@ def fit_dataset(
 ) -> FitResult:
     """Fit a bundle on a dataset folder.
 
-    In a group of processes (torchrun, accelerate launch), all of which call this alike, the LLM is trained by all of
-    them; everything else is done by the first one, which writes and speaks alone.
+    With several processes (torchrun, accelerate launch), all of them must call this with the same arguments. They train
+    the LLM together; the first process does everything else, and is the only one that writes and prints.
 
     Args:
         dataset: Folder with items, events and pictures.

@@ -35,7 +35,7 @@ from mmrec.training.imputation import ImputationConfig, ImputationResult, impute
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_encoders.presets import build_encoders
-from mmrec_encoders.training import ItemEncoderConfig, following_pairs, train_item_encoder
+from mmrec_encoders.training import ItemEncoderConfig, TrainingItems, following_pairs, train_item_encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +218,7 @@ def _encoder(
     pairs_P2 = following_pairs(data.interactions) if data.interactions.events else np.zeros((0, 2), np.int64)
     return train_item_encoder(
         encoder,
-        catalogue,
-        data.pictures,
-        pairs_P2,
+        TrainingItems(catalogue, data.pictures, pairs_P2),
         source.training,
         device=source.device,
         seed=source.seed,

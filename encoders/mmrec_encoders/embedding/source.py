@@ -30,7 +30,7 @@ from mmrec_encoders.item_encoder_files import load_item_encoder, save_item_encod
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.presets import PRESETS, SMALL, build_encoders
-from mmrec_encoders.training import train_item_encoder
+from mmrec_encoders.training import TrainingItems, train_item_encoder
 
 _RECIPE = "recipe.json"
 _CPU_PIXELS, _GPU_PIXELS = 32 * 224 * 224, 256 * 224 * 224
@@ -150,9 +150,7 @@ def train_encoder(
         words = find_words(sample.catalogue, settings, template)
         trained = train_item_encoder(
             ItemEncoder(encoders.image, encoders.text, None, words),
-            sample.catalogue,
-            sample.pictures,
-            sample.pairs_P2,
+            TrainingItems(sample.catalogue, sample.pictures, sample.pairs_P2),
             config.training,
             device=config.device,
             seed=config.seed,
