@@ -16,31 +16,6 @@ from mmrec.bundle import Bundle, BundleWriter, open_bundle
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemInput, Versions
-from mmrec.contract.replies import (
-    DuplicateGroups,
-    EmbedResults,
-    ItemLookup,
-    ItemPage,
-    Mismatches,
-    Recommendations,
-    ResolvedPaths,
-    SearchResults,
-    SemanticIds,
-    ServiceInfo,
-    TagResults,
-)
-from mmrec.contract.requests import (
-    DuplicatesRequest,
-    EmbedRequest,
-    ListItemsRequest,
-    MismatchRequest,
-    RecommendRequest,
-    ResolveRequest,
-    SearchRequest,
-    SemanticIdsRequest,
-    SimilarRequest,
-    TagRequest,
-)
 from mmrec.errors import MmrecError
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
@@ -51,7 +26,14 @@ from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.partial_update import encode_fields
 from mmrec.recommender.publishing import publish_snapshot
 from mmrec.recommender.ranking_model import RankingModel
-from mmrec.recommender.snapshot import Reused, Snapshot, changed_snapshot, make_snapshot, successor
+from mmrec.recommender.snapshot import (
+    Reused,
+    Snapshot,
+    SnapshotAnswers,
+    changed_snapshot,
+    make_snapshot,
+    successor,
+)
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.sdk.engine_methods import EngineMethods
@@ -59,7 +41,7 @@ from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
 
 
-class Recommender(EngineMethods):
+class Recommender(SnapshotAnswers, EngineMethods):
     """Recommends from a bundle. Make one with `Recommender.load`.
 
     Requests come from one thread at a time. Meanwhile another thread may change the catalogue or replace the version of
@@ -141,7 +123,7 @@ class Recommender(EngineMethods):
             row_of = new.parts.catalogue.last_row_of
             with self._following:
                 live = self._now.live.moved_to(new.live, lambda row: row_of(ids[row]))
-                self._now = new._replace(live=live)
+                self._now = replace(new, live=live)
             self._changes = other._changes
 
     def publish(
@@ -162,18 +144,6 @@ class Recommender(EngineMethods):
             The folder of the new version.
         """
         return publish_snapshot(self._now, writer, catalogue, folded, progress)
-
-    # --- recommend -------------------------------------------------------------------------------------------------
-
-    def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
-        """Recommend for several customers at once.
-
-        Every entry has exactly ``min(k, eligible)`` items. A customer without a known history item gets the most
-        popular ones, and the reply says so. A filter is applied exactly, inside the search; in relaxed mode a list that
-        is too short is filled with the best other items, and the reply says so. Stock is a column like any other:
-        ``in_stock = true AND price < 50``.
-        """
-        return self._now.recommend_many(requests)
 
     # --- record events ---------------------------------------------------------------------------------------------
 
@@ -200,58 +170,10 @@ class Recommender(EngineMethods):
                 else:
                     known.append((user_id, row))
             if known:
-                self._now = now._replace(live=now.live.after(known))
+                self._now = replace(now, live=now.live.after(known))
         return list(missing)
 
-    # --- search, tags, quality -------------------------------------------------------------------------------------
-
-    def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
-        """Nearest items of several items; the item itself is left out."""
-        return self._now.similar_many(requests)
-
-    def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
-        """Nearest items to words, pictures, items, several of them, or vectors."""
-        return self._now.search_many(requests)
-
-    def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
-        """Labels of several batches of items, with probabilities."""
-        return self._now.tag_many(requests)
-
-    def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
-        """Groups of duplicate items."""
-        return self._now.duplicates_many(requests)
-
-    def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
-        """Items whose picture and words do not agree, worst first."""
-        return self._now.mismatches_many(requests)
-
-    # --- embed -----------------------------------------------------------------------------------------------------
-
-    def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
-        """Fused embeddings and semantic IDs of described items, item by item."""
-        return self._now.embed_many(requests)
-
-    # --- look up ---------------------------------------------------------------------------------------------------
-
-    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
-        """Catalogue rows by id, in the asked order."""
-        return self._now.items_many(requests)
-
-    def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
-        """Pages of the catalogue."""
-        return self._now.list_items_many(requests)
-
-    def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
-        """Semantic IDs of items."""
-        return self._now.semantic_ids_many(requests)
-
-    def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
-        """Items of semantic IDs."""
-        return self._now.resolve_many(requests)
-
-    def info(self) -> ServiceInfo:
-        """What this recommender serves."""
-        return self._now.info()
+    # --- requests ---------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """The current snapshot, for several calls that must be answered from one state."""
@@ -311,7 +233,7 @@ class Recommender(EngineMethods):
         with self._changing:
             parts = ready_to_change(self._now.parts)
             with self._following:
-                self._now = self._now._replace(parts=parts)
+                self._now = replace(self._now, parts=parts)
 
     def check_deletable(self, item_ids: Sequence[str]) -> None:
         """Check that items would be left after deleting these.
@@ -369,5 +291,5 @@ class Recommender(EngineMethods):
             items = items or no_items(now.parts.fused_ND.shape[1])
             made = changed_snapshot(now, items, deleted, versions)
             with self._following:
-                self._now = made._replace(live=self._now.live)
+                self._now = replace(made, live=self._now.live)
             return versions

@@ -9,12 +9,14 @@ request is answered from one snapshot only, so no reply mixes two states. Caches
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import torch
 
 from mmrec.bundle import Bundle
+from mmrec.contract.engine import Questions
 from mmrec.contract.items import ItemRecord, Versions
 from mmrec.contract.replies import (
     DuplicateGroups,
@@ -59,7 +61,85 @@ from mmrec.recommender.retrieval import Retriever
 from mmrec.recommender.tagging import Tagger
 
 
-class Snapshot(NamedTuple):
+class SnapshotAnswers(Questions):
+    """The requests of `Questions`, each answered from one snapshot: itself, or the current one of a recommender."""
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot that answers."""
+        raise NotImplementedError
+
+    def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
+        """Recommend for several customers at once.
+
+        Every entry has exactly ``min(k, eligible)`` items. A customer without a known history item gets the most
+        popular ones, and the reply says so. A filter is applied exactly, inside the search; in relaxed mode a list that
+        is too short is filled with the best other items, and the reply says so. Stock is a column like any other:
+        ``in_stock = true AND price < 50``.
+        """
+        now = self.snapshot()
+        return now.pipeline.recommend_many(requests, now.live)
+
+    def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
+        """Nearest items of several items; the item itself is left out."""
+        return self.snapshot().retriever.similar_many(requests)
+
+    def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
+        """Nearest items to words, pictures, items, several of them, or vectors."""
+        return self.snapshot().retriever.search_many(requests)
+
+    def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
+        """Fused embeddings and semantic IDs of described items, item by item."""
+        return self.snapshot().embedder.embed_many(requests)
+
+    def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
+        """Labels of several batches of items, with probabilities."""
+        return self.snapshot().tagger.tag_many(requests)
+
+    def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
+        """Groups of duplicate items."""
+        return self.snapshot().checker.duplicates_many(requests)
+
+    def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
+        """Items whose picture and words do not agree, worst first."""
+        return self.snapshot().checker.mismatches_many(requests)
+
+    def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
+        """Pages of the catalogue."""
+        return self.snapshot().lookup.list_items_many(requests)
+
+    def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
+        """Semantic IDs of items."""
+        return self.snapshot().lookup.semantic_ids_many(requests)
+
+    def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
+        """Items of semantic IDs."""
+        return self.snapshot().lookup.resolve_many(requests)
+
+    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
+        """Catalogue rows by id, in the asked order."""
+        return self.snapshot().lookup.items_many(requests)
+
+    def info(self) -> ServiceInfo:
+        """What is served."""
+        now = self.snapshot()
+        fusion, manifest = now.vectors.encoder.fusion, now.bundle.manifest
+        return ServiceInfo(
+            name=manifest.name,
+            versions=now.versions,
+            items=now.parts.catalogue.items,
+            users=now.parts.interactions.users,
+            dimension=now.parts.fused_ND.shape[1],
+            prefixes=fusion.prefixes if fusion else (),
+            levels=now.parts.semantic_ids_NP.shape[1],
+            codebook_size=max(now.parts.tokenizer.widths),
+            device=str(now.ranker.device),
+            preset=manifest.preset,
+            codebook_versions=now.lookup.codebook_versions,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot(SnapshotAnswers):
     """One state of a catalogue.
 
     Attributes:
@@ -98,68 +178,9 @@ class Snapshot(NamedTuple):
         """A row as clients see it."""
         return _record(self.parts, row)
 
-    # --- requests: the methods of `mmrec.contract.engine.Questions` --------------------------------------------------
-
-    def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
-        """Recommend for several customers at once."""
-        return self.pipeline.recommend_many(requests, self.live)
-
-    def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
-        """Nearest items of several items; the item itself is left out."""
-        return self.retriever.similar_many(requests)
-
-    def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResults | MmrecError]:
-        """Nearest items to words, pictures, items, several of them, or vectors."""
-        return self.retriever.search_many(requests)
-
-    def embed_many(self, requests: Sequence[EmbedRequest]) -> list[EmbedResults | MmrecError]:
-        """Fused embeddings and semantic IDs of described items."""
-        return self.embedder.embed_many(requests)
-
-    def tag_many(self, requests: Sequence[TagRequest]) -> list[TagResults | MmrecError]:
-        """Labels of several batches of items, with probabilities."""
-        return self.tagger.tag_many(requests)
-
-    def duplicates_many(self, requests: Sequence[DuplicatesRequest]) -> list[DuplicateGroups | MmrecError]:
-        """Things that are in the catalogue twice."""
-        return self.checker.duplicates_many(requests)
-
-    def mismatches_many(self, requests: Sequence[MismatchRequest]) -> list[Mismatches | MmrecError]:
-        """Items whose picture and words do not agree, worst first."""
-        return self.checker.mismatches_many(requests)
-
-    def list_items_many(self, requests: Sequence[ListItemsRequest]) -> list[ItemPage | MmrecError]:
-        """Pages of the catalogue."""
-        return self.lookup.list_items_many(requests)
-
-    def semantic_ids_many(self, requests: Sequence[SemanticIdsRequest]) -> list[SemanticIds | MmrecError]:
-        """Semantic IDs of items."""
-        return self.lookup.semantic_ids_many(requests)
-
-    def resolve_many(self, requests: Sequence[ResolveRequest]) -> list[ResolvedPaths | MmrecError]:
-        """Items of semantic IDs."""
-        return self.lookup.resolve_many(requests)
-
-    def items_many(self, requests: Sequence[Sequence[str]]) -> list[ItemLookup | MmrecError]:
-        """Rows of items, in the asked order."""
-        return self.lookup.items_many(requests)
-
-    def info(self) -> ServiceInfo:
-        """What is served."""
-        fusion, manifest = self.vectors.encoder.fusion, self.bundle.manifest
-        return ServiceInfo(
-            name=manifest.name,
-            versions=self.versions,
-            items=self.parts.catalogue.items,
-            users=self.parts.interactions.users,
-            dimension=self.parts.fused_ND.shape[1],
-            prefixes=fusion.prefixes if fusion else (),
-            levels=self.parts.semantic_ids_NP.shape[1],
-            codebook_size=max(self.parts.tokenizer.widths),
-            device=str(self.ranker.device),
-            preset=manifest.preset,
-            codebook_versions=self.lookup.codebook_versions,
-        )
+    def snapshot(self) -> Snapshot:
+        """Itself."""
+        return self
 
 
 class Reused(NamedTuple):
