@@ -18,9 +18,10 @@ import numpy as np
 from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec.runtime.device import resolve_device
 from mmrec.runtime.limits import check_choice
+from mmrec_encoders.image_batches import BatchedImageEncoder
+from mmrec_encoders.preparation import Squeeze
 from mmrec_encoders.protocols import TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
-from mmrec_encoders.small_clip import BatchedImageEncoder
 from mmrec_encoders.two_tower import picture_vectors, pieces_of, read_two_tower, words_vectors
 from mmrec_encoders.weights import fingerprint_of, unit_rows
 
@@ -42,7 +43,7 @@ def small_clip_file(model: str) -> Path | None:
     return path / WEIGHTS if (path / WEIGHTS).is_file() else None
 
 
-class AlignedPictures(BatchedImageEncoder):
+class AlignedPictures(BatchedImageEncoder[Squeeze]):
     """An `ImageEncoder` over the image tower of a small CLIP.
     Args:
         file: The weights.
@@ -57,7 +58,7 @@ class AlignedPictures(BatchedImageEncoder):
     def __init__(self, file: Path, vector: str = "aligned", *, device: str = "auto", batch_size: int = 128) -> None:
         check_choice("vector", vector, _VECTORS)
         self._module, shape, _ = read_two_tower(file)
-        super().__init__(shape.tower.image_size, batch_size)
+        super().__init__(Squeeze(shape.tower.image_size), batch_size)
         self.file = file
         self.vector = vector
         self.device = resolve_device(device)

@@ -7,20 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec_encoders.compiling import compiled
 from mmrec_encoders.open_clip_models import OpenClipConfig, load_open_clip, load_tokenizer, short_name
 from mmrec_encoders.protocols import Vectors
-from mmrec_encoders.text_batches import clean_text, encode_batches
-from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
+from mmrec_encoders.text_batches import encode_batches, encode_windows
+from mmrec_encoders.weights import cast_weights, fingerprint_of
 
 if TYPE_CHECKING:
     import torch
 
-_WINDOW = 4096
 _MOST_TEXTS = 512
 
 
@@ -57,22 +54,12 @@ class ClipTextEncoder:
         self._run = compiled(run) if config.compile else run
         self._context = int(self._tokenizer.context_length or self._model.context_length)
         # Two texts, because a batch of one would be compiled separately.
+        self.dim = 0
         self.dim = int(self.encode(["a", "b"]).shape[1])
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         """One unit vector per text, in the same order. Shape: (N, dim), float32."""
-        import torch
-
-        if isinstance(texts, str):
-            raise InvalidArgumentError("texts is a single string; pass a list of strings", field="texts")
-        if not texts:
-            return np.zeros((0, self.dim), np.float32)
-        with torch.inference_mode():
-            windows = [
-                unit_rows(self._encode([clean_text(text, self._context) for text in texts[at : at + _WINDOW]]))
-                for at in range(0, len(texts), _WINDOW)
-            ]
-        return np.concatenate(windows)
+        return encode_windows(texts, self._context, self.dim, self._encode)
 
     def _encode(self, texts: list[str]) -> torch.Tensor:
         """By real lengths. Shape: (N, D)."""

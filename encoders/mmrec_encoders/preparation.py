@@ -149,6 +149,13 @@ class Squeeze:
         check_numbers(self, "size", low=1)
 
     @property
+    def height(self) -> int:
+        """Pixels downwards, as many as across."""
+        return self.size
+
+    width = height
+
+    @property
     def fingerprint(self) -> str:
         """Identifies the preparation: equal for two that give a model the same numbers."""
         return f"squeeze-1:{self.size}"

@@ -25,13 +25,12 @@ from mmrec.runtime.limits import check_numbers
 from mmrec_encoders.compiling import compiled
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.sentence_models import POOLINGS, load_text_model, short_name
-from mmrec_encoders.text_batches import clean_text, encode_batches
-from mmrec_encoders.weights import cast_weights, fingerprint_of, unit_rows
+from mmrec_encoders.text_batches import clean_text, encode_batches, encode_windows
+from mmrec_encoders.weights import cast_weights, fingerprint_of
 
 if TYPE_CHECKING:
     import torch
 
-_WINDOW = 16384
 """Texts tokenised at a time, which bounds the memory of a call."""
 _FALLBACK_BATCH = 64
 _DEFAULT_TOKENS = 512
@@ -130,26 +129,16 @@ class SentenceTextEncoder:
         elif self.device.type == "cpu" and dtype == torch.bfloat16 and cpu_multiplies_bfloat16():
             _attend_by_plain_products(self._model)
         # Two texts: a compiled pass for a single one would be another pass.
+        self.dim = 0
         self.dim = int(self.encode(["a", "b"]).shape[1])
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         """One unit vector per text, in the same order. Shape: (N, dim), float32."""
-        import torch
-
-        if isinstance(texts, str):
-            raise InvalidArgumentError("texts is a single string; pass a list of strings", field="texts")
-        if not texts:
-            return np.zeros((0, self.dim), np.float32)
         prompt = self._query_prompt if query else self._document_prompt
         # Excluding the prompt from the pooling is left to sentence-transformers.
         excluded = prompt and any(getattr(module, "include_prompt", True) is False for module in self._model)
         run = self._encode_direct if self._direct and not excluded else self._encode_plainly
-        with torch.inference_mode():
-            rows = [
-                unit_rows(run([clean_text(text, self._max_tokens) for text in texts[at : at + _WINDOW]], prompt))
-                for at in range(0, len(texts), _WINDOW)
-            ]
-        return np.concatenate(rows)
+        return encode_windows(texts, self._max_tokens, self.dim, lambda part: run(part, prompt))
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token numbers of each text without a prompt, cut to the model's limit; at least one each.

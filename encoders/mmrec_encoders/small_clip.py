@@ -6,23 +6,20 @@ The image tower is a small residual network of open_clip or timm (64 pixels, one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from mmrec.errors import BundleError, InvalidArgumentError
 from mmrec.runtime.device import resolve_device
 from mmrec.runtime.limits import check_choice, check_numbers
-from mmrec_encoders.preparation import Squeeze, check_pixels
-from mmrec_encoders.protocols import Pixels, Vectors
+from mmrec_encoders.image_batches import BatchedImageEncoder
+from mmrec_encoders.preparation import Squeeze
+from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.weights import fingerprint_of, read_weights, unit_rows, write_weights
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 Network = Literal["modified-resnet", "resnet"]
 
@@ -69,57 +66,7 @@ class SmallClipShape:
             )
 
 
-class BatchedImageEncoder:
-    """Batching of an `ImageEncoder` over a small tower; always in float32, being too small to gain from less.
-
-    Attributes:
-        dim: Length of a vector.
-        preparation: Makes a picture into the tower's pixels.
-        picture_size: Side of these pixels.
-        batch_size: Pictures per forward pass.
-    """
-
-    dim: int
-
-    def __init__(self, image_size: int, batch_size: int) -> None:
-        self.preparation = Squeeze(image_size)
-        self.picture_size = image_size
-        self.batch_size = batch_size
-
-    def encode(self, pictures: Sequence[Image]) -> Vectors:
-        """One unit vector per RGB picture, in the same order. Shape: (N, dim), float32."""
-        step = self.batch_size
-        batches = [
-            self.encode_pixels(np.stack([self.preparation(picture) for picture in pictures[at : at + step]]))
-            for at in range(0, len(pictures), step)
-        ]
-        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
-
-    def encode_pixels(self, pixels_N3HW: Pixels) -> Vectors:
-        """Like `encode`, for pictures that `preparation` made. Shape: (N, dim), float32.
-
-        Args:
-            pixels_N3HW: Shape: (N, 3, S, S), uint8, S being ``picture_size``.
-
-        Raises:
-            InvalidArgumentError: the pixels have another shape or type.
-        """
-        import torch
-
-        check_pixels(pixels_N3HW, self.picture_size, self.picture_size)
-        step = self.batch_size
-        with torch.inference_mode():
-            batches = [
-                self._forward(torch.from_numpy(np.ascontiguousarray(pixels_N3HW[at : at + step])))
-                for at in range(0, len(pixels_N3HW), step)
-            ]
-        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
-
-    def _forward(self, pixels_N3HW: torch.Tensor) -> Vectors:
-        raise NotImplementedError
-
-
-class SmallClipEncoder(BatchedImageEncoder):
+class SmallClipEncoder(BatchedImageEncoder[Squeeze]):
     """An `ImageEncoder` over a small tower trained on a catalogue.
     Args:
         shape: Shape of the tower.
@@ -141,7 +88,7 @@ class SmallClipEncoder(BatchedImageEncoder):
     ) -> None:
         import torch
 
-        super().__init__(shape.image_size, batch_size)
+        super().__init__(Squeeze(shape.image_size), batch_size)
         self.shape = shape
         self.device = resolve_device(device)
         self.dim = shape.dim

@@ -8,15 +8,21 @@ too. A text joins the batch of the next longer one while its padding is cheaper 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.errors import InvalidArgumentError
+from mmrec_encoders.protocols import Vectors
+from mmrec_encoders.weights import unit_rows
+
 if TYPE_CHECKING:
     import torch
 
+_WINDOW = 16384
+"""Texts that are tokenized at once."""
 _CHARS_PER_TOKEN = 64
 """No tokenizer makes longer tokens on average; characters beyond are cut before tokenizing."""
 # Token budget of a pass, and padding that is cheaper than another pass. A CPU works best from its caches; a GPU has to
@@ -27,6 +33,34 @@ _CPU_TOKENS, _GPU_TOKENS = (2048, 64), (16384, 4096)
 def clean_text(text: str, max_tokens: int) -> str:
     """A text cut to what `max_tokens` can hold, without unpaired surrogates, which tokenizers refuse."""
     return text[: max_tokens * _CHARS_PER_TOKEN].encode("utf-8", "replace").decode("utf-8")
+
+
+def encode_windows(
+    texts: Sequence[str], max_tokens: int, dim: int, encode: Callable[[list[str]], torch.Tensor]
+) -> Vectors:
+    """Unit vectors of texts, a few thousand at a time. Shape: (N, dim), float32.
+
+    Args:
+        texts: Of any number.
+        max_tokens: What the model can hold; see `clean_text`.
+        dim: Length of a vector.
+        encode: Vectors of some cleaned texts. Shape: (N, dim).
+
+    Raises:
+        InvalidArgumentError: it is a single text.
+    """
+    import torch
+
+    if isinstance(texts, str):
+        raise InvalidArgumentError("texts is a single string; pass a list of strings", field="texts")
+    if not texts:
+        return np.zeros((0, dim), np.float32)
+    with torch.inference_mode():
+        windows = [
+            unit_rows(encode([clean_text(text, max_tokens) for text in texts[at : at + _WINDOW]]))
+            for at in range(0, len(texts), _WINDOW)
+        ]
+    return np.concatenate(windows)
 
 
 def encode_batches(

@@ -8,7 +8,8 @@ of a column name that is not there is named with the name to use. Only names and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 from pathlib import Path
 
 from mmrec.data.file_signatures import HEAD_BYTES, content_problem, packing_problem
@@ -83,6 +84,13 @@ def likely_column(column: str, columns: Iterable[str]) -> str:
     known = {name for names in COLUMNS.values() for name in names}
     found = [name for name in columns if _normalised(name) in ranks and name not in known]
     return min(found, key=lambda name: ranks[_normalised(name)], default="")
+
+
+def missing_column(column: str, columns: Collection[str]) -> str:
+    """Message of a table that lacks a column, with the columns that it has and the one that may be meant."""
+    found, suggestion = ", ".join(quoted(name) for name in islice(columns, 20)), likely_column(column, columns)
+    remedy = f"; if {quoted(suggestion)} is it, name it {column!r}" if suggestion else ""
+    return f"no column {column!r}; the columns are {found}{remedy}"
 
 
 def column_problems(stem: str, file: str, columns: Iterable[str]) -> list[Problem]:

@@ -19,7 +19,7 @@ from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
 from mmrec.data.column_check import setting_problems
 from mmrec.data.events import Events, KnownItems, read_events
 from mmrec.data.interactions import Interactions
-from mmrec.data.inventory import column_problems, folder_problems, likely_column
+from mmrec.data.inventory import column_problems, folder_problems, missing_column
 from mmrec.data.problems import Problem, ProblemLog, quoted
 from mmrec.data.row_problems import report_over_limits, report_rows
 from mmrec.data.settings import SETTINGS_FILE, DatasetSettings, read_settings
@@ -132,11 +132,8 @@ def _table(root: Path, stem: str, columns: tuple[str, ...], log: ProblemLog, *, 
     log.extend(column_problems(stem, table.file, table.columns))
     for column in columns:
         if column not in table.columns:
-            found = ", ".join(quoted(name) for name in list(table.columns)[:20])
-            suggestion = likely_column(column, table.columns)
-            remedy = f"; if {quoted(suggestion)} is it, name it {column!r}" if suggestion else ""
-            message = f"there is no column {column!r}; the columns are {found}{remedy}"
             row = 1 if table.file[-8:] != ".parquet" else 0
+            message = f"there is {missing_column(column, table.columns)}"
             log.append(Problem(table.file, row, column, "missing column", message))
     return table if all(column in table.columns for column in columns) else None
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mmrec.catalogue.catalogue import OWN_COLUMNS
 from mmrec.contract.rules import MAX_ID_CHARS
-from mmrec.data.inventory import folder_problems, likely_column
+from mmrec.data.inventory import folder_problems, missing_column
 from mmrec.data.problems import Problem, quoted
 from mmrec.data.row_stream import RawRow, RowStream
 from mmrec.data.table_files import FORMAT_WORDS, find_table, table_parts
@@ -209,12 +209,7 @@ def _open_file(path: Path, required: tuple[str, ...]) -> RowStream:
     rows = RowStream(path)
     for column in required if rows.columns is not None else ():
         if column not in (rows.columns or ()):
-            found = ", ".join(quoted(name) for name in (rows.columns or ())[:20])
-            suggestion = likely_column(column, rows.columns or ())
-            remedy = f"; if {quoted(suggestion)} is it, name it {column!r}" if suggestion else ""
-            raise InvalidDatasetError(
-                f"the table {str(path)!r} has no column {column!r}; the columns are {found}{remedy}"
-            )
+            raise InvalidDatasetError(f"the table {str(path)!r} has {missing_column(column, rows.columns or ())}")
     return rows
 
 

@@ -25,6 +25,7 @@ from mmrec_encoders.embedding.windows import DeadLetter, WindowJob, input_hash
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Pixels, Vectors
+from mmrec_encoders.text_batches import token_batches
 
 Lookup = Callable[[Sequence[bytes], int], dict[bytes, CachedVector]]
 """Cached vectors of some keys, with the given length."""
@@ -185,10 +186,29 @@ def encode_window(
     )
 
 
-class _Texts:
+class _Vectors:
+    """Vectors of one modality by row of a window: cached, or computed now."""
+
+    def __init__(self) -> None:
+        self.keys: dict[int, bytes] = {}
+        self.fresh: dict[bytes, npt.NDArray[np.float32]] = {}
+        self._known: dict[bytes, CachedVector] = {}
+
+    def vector(self, row: int) -> npt.NDArray[np.float32]:
+        key = self.keys[row]
+        return self.fresh[key] if key in self.fresh else self._known[key].vector
+
+    def counts(self) -> tuple[int, int, int]:
+        """Pictures or texts that are encoded now, repeated, and known from earlier runs."""
+        earlier = sum(key not in self.fresh and self._known[key].earlier for key in self.keys.values())
+        return len(self.fresh), len(self.keys) - len(self.fresh) - earlier, earlier
+
+
+class _Texts(_Vectors):
     """The words of a window."""
 
     def __init__(self, job: WindowJob, encoder: ItemEncoder, settings: EncodeSettings, lookup: Lookup) -> None:
+        super().__init__()
         self._encoder = encoder.text
         self._settings = settings
         self._texts = job.texts
@@ -198,7 +218,6 @@ class _Texts:
         }
         wanted = list(dict.fromkeys(self.keys.values()))
         self._known = lookup(wanted, encoder.text.dim) if wanted else {}
-        self.fresh: dict[bytes, npt.NDArray[np.float32]] = {}
 
     def encode(self, advance: Callable[[int], None]) -> None:
         first: dict[bytes, str] = {}
@@ -206,36 +225,27 @@ class _Texts:
             if self.keys[row] not in self._known:
                 first.setdefault(self.keys[row], self._texts[row])
         advance(len(self.rows) - len(first))
-        # Sorted by length, to reduce padding.
-        ordered = sorted(first.items(), key=lambda entry: len(entry[1]))
-        for batch in _token_batches(ordered, self._settings.batch_tokens):
-            vectors = self._encoder.encode([text for _, text in batch])
-            self.fresh.update(zip((key for key, _ in batch), vectors, strict=True))
-            advance(len(batch))
-
-    def vector(self, row: int) -> npt.NDArray[np.float32]:
-        key = self.keys[row]
-        return self.fresh[key] if key in self.fresh else self._known[key].vector
-
-    def counts(self) -> tuple[int, int, int]:
-        return _counted(self.keys, self.fresh, self._known)
+        entries, budget = list(first.items()), self._settings.batch_tokens
+        lengths_T = np.array([len(text) // _CHARS_PER_TOKEN + 1 for _, text in entries], np.int64)
+        for rows in token_batches(lengths_T, token_budget=budget, batch_size=budget, padding_allowed=budget):
+            keys, texts = zip(*(entries[row] for row in rows.tolist()), strict=True)
+            self.fresh.update(zip(keys, self._encoder.encode(texts), strict=True))
+            advance(len(rows))
 
 
-class _Pictures:
+class _Pictures(_Vectors):
     """The pictures of a window."""
 
     def __init__(
         self, encoder: ItemEncoder, settings: EncodeSettings, lookup: Lookup, again: Again, failpoint: Failpoint
     ) -> None:
+        super().__init__()
         self._encoder = encoder.image
         self._settings = settings
         self._lookup = lookup
         self._again = again
         self._failpoint = failpoint
-        self._known: dict[bytes, CachedVector] = {}
         self._waiting: list[tuple[bytes, Pixels]] = []
-        self.fresh: dict[bytes, npt.NDArray[np.float32]] = {}
-        self.keys: dict[int, bytes] = {}
         self.results: list[PictureResult] = []
 
     def add(self, chunk: DecodedChunk, job: WindowJob) -> None:
@@ -292,30 +302,6 @@ class _Pictures:
         vectors = self._encoder.encode_pixels(np.stack([pixels for _, pixels in batch]))
         self.fresh.update(zip((key for key, _ in batch), vectors, strict=True))
         self._failpoint("mid-pictures")
-
-    def vector(self, row: int) -> npt.NDArray[np.float32]:
-        key = self.keys[row]
-        return self.fresh[key] if key in self.fresh else self._known[key].vector
-
-    def counts(self) -> tuple[int, int, int]:
-        return _counted(self.keys, self.fresh, self._known)
-
-
-def _counted(
-    keys: dict[int, bytes], fresh: dict[bytes, npt.NDArray[np.float32]], known: dict[bytes, CachedVector]
-) -> tuple[int, int, int]:
-    earlier = sum(key not in fresh and known[key].earlier for key in keys.values())
-    return len(fresh), len(keys) - len(fresh) - earlier, earlier
-
-
-def _token_batches(ordered: Sequence[tuple[bytes, str]], budget: int) -> Iterable[Sequence[tuple[bytes, str]]]:
-    """Texts in order, about `budget` tokens together, padding included; at least one each."""
-    start = 0
-    for end in range(1, len(ordered) + 1):
-        longest = len(ordered[min(end, len(ordered) - 1)][1]) // _CHARS_PER_TOKEN + 1
-        if end == len(ordered) or longest * (end + 1 - start) > budget:
-            yield ordered[start:end]
-            start = end
 
 
 def join_window(job: WindowJob, found: WindowFeatures, encoder: ItemEncoder, settings: EncodeSettings) -> EncodedWindow:
