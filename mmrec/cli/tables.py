@@ -59,45 +59,16 @@ def _print_accuracy(output: Output, title: str, rows: Sequence[MetricRow], cutof
 
 def print_lists(output: Output, evaluation: Evaluation) -> None:
     """Beyond-accuracy metrics: coverage, novelty, popularity, Gini and diversity."""
-    k = evaluation.cutoff
-    output.table(
-        f"Lists of {k}",
-        ("ranked by", "seen", "coverage", "novelty (bits)", "popularity ratio", "Gini", "diversity"),
-        [
-            (
-                row.name,
-                row.seen,
-                f"{row.lists.coverage[k]:.4f}",
-                f"{row.lists.novelty[k]:.2f}",
-                f"{row.lists.popularity_ratio[k]:.2f}",
-                f"{row.lists.gini[k]:.4f}",
-                f"{row.lists.diversity[k]:.4f}",
-            )
-            for row in evaluation.rows
-            if row.lists is not None
-        ],
-    )
+    from mmrec.training.reports import lists_table
+
+    output.table(f"Lists of {evaluation.cutoff}", *lists_table(evaluation.rows, evaluation.cutoff))
 
 
 def print_comparisons(output: Output, title: str, comparisons: Sequence[Comparison]) -> None:
     """Paired significance tests."""
-    output.table(
-        title,
-        ("ranked by", "against", "metric", "difference", "95% interval", "p (Holm)", "Wilcoxon (Holm)", "verdict"),
-        [
-            (
-                one.name,
-                one.against,
-                one.metric,
-                f"{one.test.difference:+.4f}",
-                f"{one.test.low:+.4f} to {one.test.high:+.4f}",
-                f"{one.holm_permutation:.4f}",
-                f"{one.holm_wilcoxon:.4f}",
-                one.verdict,
-            )
-            for one in comparisons
-        ],
-    )
+    from mmrec.training.reports import comparison_table
+
+    output.table(title, *comparison_table(comparisons))
 
 
 def print_slices(output: Output, evaluation: Evaluation) -> None:

@@ -66,18 +66,15 @@ class Comparison:
         }
 
 
-def compare(
-    ranks: Mapping[str, Ranks], pairs: Sequence[tuple[str, str]], *, cutoff: int, metrics: Sequence[str] = ()
-) -> tuple[Comparison, ...]:
-    """Test every pair by every metric; Holm's correction is over all of them.
+def compare(ranks: Mapping[str, Ranks], pairs: Sequence[tuple[str, str]], *, cutoff: int) -> tuple[Comparison, ...]:
+    """Test every pair by recall and NDCG; Holm's correction is over all of them.
 
     Args:
         ranks: By name, all of the same questions in the same order.
         pairs: Names to compare.
         cutoff: List length.
-        metrics: Names without cut-off; empty for recall and ndcg.
     """
-    keys = [f"{metric}@{cutoff}" for metric in metrics or ("recall", "ndcg")]
+    keys = [f"recall@{cutoff}", f"ndcg@{cutoff}"]
     made = []
     for one, other in pairs:
         ours, theirs = ranks[one].per_question((cutoff,)), ranks[other].per_question((cutoff,))

@@ -29,11 +29,3 @@ def assign_semantic_ids(codes_NL: npt.NDArray[np.int32]) -> npt.NDArray[np.int32
     ordinal_N = np.empty(items, dtype=np.int32)
     ordinal_N[order_N] = np.arange(items) - starts_N
     return np.concatenate([codes_NL, ordinal_N[:, None]], axis=1).astype(np.int32)
-
-
-def collision_share(semantic_ids_NP: npt.NDArray[np.int32]) -> float:
-    """Share of items that share their quantised path with another item, 0 to 1."""
-    if len(semantic_ids_NP) == 0:
-        return 0.0
-    _, counts = np.unique(semantic_ids_NP[:, :-1], axis=0, return_counts=True)
-    return float(counts[counts > 1].sum() / len(semantic_ids_NP))

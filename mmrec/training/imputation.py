@@ -253,7 +253,6 @@ def impute_dataset(
     config: ImputationConfig | None = None,
     *,
     labels: Sequence[str] = (),
-    features: ItemFeatures | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> ImputationResult:
     """Fill a column of a dataset.
@@ -265,8 +264,6 @@ def impute_dataset(
             without, with the words alone.
         config: See `ImputationConfig`.
         labels: Values to choose from, beside those in the column.
-        features: Picture vectors of the items, if they were computed before; its text vectors are not used, because
-            they may contain the column.
         progress: Reports the progress.
 
     Raises:
@@ -289,12 +286,8 @@ def impute_dataset(
         # Columns requested by name are words, regardless of the encoder's configuration.
         encoder = encoder.with_words(EVERY_COLUMN)
     words = encode_words(encoder, bare, progress=progress)
-    if features is None:
-        found = encode_pictures(encoder, bare, data.pictures, progress=progress)
-        image_NI, has_image_N = found.image_NI, found.has_image_N
-    else:
-        image_NI, has_image_N = features.image_NI, features.has_image_N
-    features = ItemFeatures(image_NI, has_image_N, words.text_NT, words.has_text_N)
+    pictures = encode_pictures(encoder, bare, data.pictures, progress=progress)
+    features = ItemFeatures(pictures.image_NI, pictures.has_image_N, words.text_NT, words.has_text_N)
     names = _labels_of(values, labels)
     zero_shot = _zero_shot(encoder, names, column, features, config.modality)
     # Items without a title are groups of their own.

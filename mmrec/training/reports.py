@@ -73,10 +73,10 @@ def report_evaluation(folder: str | os.PathLike[str], result: BundleEvaluation) 
         *(Text(f"{doubt}.") for doubt in evaluation.doubts),
         Heading(2, "Against the best floor"),
         Text(_TESTS),
-        _tests(result.comparisons),
+        comparison_table(result.comparisons),
         Heading(2, "Beyond accuracy"),
         Text(_LISTS),
-        _lists(evaluation.rows, k),
+        lists_table(evaluation.rows, k),
     ]
     points = [(row.name, row.lists.coverage[k], row.ndcg[k]) for row in _removed(evaluation.rows) if row.lists]
     blocks += [
@@ -134,11 +134,52 @@ def report_comparison(folder: str | os.PathLike[str], result: BundleComparison) 
             f"Differences of NDCG@{k} with 95% intervals; those that are not significant are grey",
             draw_differences(differences, f"difference of NDCG@{k}"),
         ),
-        _tests(result.comparisons),
+        comparison_table(result.comparisons),
     ]
     if any(row.lists for row in rows):
-        blocks += [Heading(2, "Beyond accuracy"), Text(_LISTS), _lists(rows, k)]
+        blocks += [Heading(2, "Beyond accuracy"), Text(_LISTS), lists_table(rows, k)]
     return write_document(Path(folder), blocks)
+
+
+def lists_table(rows: Sequence[MetricRow], k: int) -> TextTable:
+    """Beyond-accuracy metrics of lists of `k` items."""
+    columns = ("ranked by", "seen", "coverage", "novelty (bits)", "popularity ratio", "Gini", "diversity")
+    return TextTable(
+        columns,
+        [
+            [
+                row.name,
+                row.seen,
+                f"{row.lists.coverage[k]:.4f}",
+                f"{row.lists.novelty[k]:.2f}",
+                f"{row.lists.popularity_ratio[k]:.2f}",
+                f"{row.lists.gini[k]:.4f}",
+                f"{row.lists.diversity[k]:.4f}",
+            ]
+            for row in rows
+            if row.lists is not None
+        ],
+    )
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> TextTable:
+    """Paired significance tests."""
+    return TextTable(
+        ("ranked by", "against", "metric", "difference", "95% interval", "p (Holm)", "Wilcoxon (Holm)", "verdict"),
+        [
+            [
+                one.name,
+                one.against,
+                one.metric,
+                f"{one.test.difference:+.4f}",
+                f"{one.test.low:+.4f} to {one.test.high:+.4f}",
+                f"{one.holm_permutation:.4f}",
+                f"{one.holm_wilcoxon:.4f}",
+                one.verdict,
+            ]
+            for one in comparisons
+        ],
+    )
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
@@ -170,45 +211,6 @@ def _accuracy(rows: Sequence[MetricRow], cutoffs: Sequence[int], k: int) -> Text
         figures = [f"{metric[n]:.4f}" for n in cutoffs for metric in (row.recall, row.ndcg, row.mrr)]
         cells.append([row.name, row.seen, f"{low:.4f} to {high:.4f}", *figures])
     return TextTable(columns, cells)
-
-
-def _lists(rows: Sequence[MetricRow], k: int) -> TextTable:
-    columns = ("ranked by", "seen items", "coverage", "novelty (bits)", "popularity ratio", "Gini", "diversity")
-    return TextTable(
-        columns,
-        [
-            [
-                row.name,
-                row.seen,
-                f"{row.lists.coverage[k]:.4f}",
-                f"{row.lists.novelty[k]:.2f}",
-                f"{row.lists.popularity_ratio[k]:.2f}",
-                f"{row.lists.gini[k]:.4f}",
-                f"{row.lists.diversity[k]:.4f}",
-            ]
-            for row in rows
-            if row.lists is not None
-        ],
-    )
-
-
-def _tests(comparisons: Sequence[Comparison]) -> TextTable:
-    return TextTable(
-        ("ranked by", "against", "metric", "difference", "95% interval", "p (Holm)", "Wilcoxon (Holm)", "verdict"),
-        [
-            [
-                one.name,
-                one.against,
-                one.metric,
-                f"{one.test.difference:+.4f}",
-                f"{one.test.low:+.4f} to {one.test.high:+.4f}",
-                f"{one.holm_permutation:.4f}",
-                f"{one.holm_wilcoxon:.4f}",
-                one.verdict,
-            ]
-            for one in comparisons
-        ],
-    )
 
 
 def _groups(evaluation: Evaluation) -> list[Block]:

@@ -10,34 +10,15 @@ worse, near 1 for a matching pair, 0.5 for a random one. The lowest fit comes fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
-from mmrec.runtime.limits import check_numbers
 from mmrec.understanding.nearest import Floats, check_vectors
 
 _SCORES_AT_ONCE = 2**23
-
-
-@dataclass(frozen=True, slots=True)
-class MismatchConfig:
-    """How agreement is measured.
-
-    Attributes:
-        sample: Random others that a picture and its words are compared with, at least 1; all when there are fewer.
-            Bounds the work: one million items take a million times this many products.
-        seed: Seed of the sample.
-    """
-
-    sample: int = 2_000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "sample", low=1)
 
 
 class Mismatches(NamedTuple):
@@ -60,16 +41,16 @@ class Mismatches(NamedTuple):
 def find_mismatches(
     image_ND: npt.NDArray[np.floating],
     text_ND: npt.NDArray[np.floating],
-    has_both_N: npt.NDArray[np.bool_] | None = None,
-    config: MismatchConfig | None = None,
+    *,
+    sample: int = 2_000,
 ) -> Mismatches:
     """Rank the items that have a picture and words by how badly the two fit each other.
 
     Args:
         image_ND: Of pictures alone, in the shared space; unit or zero rows. Shape: (N, D).
         text_ND: Of words alone, likewise. Shape: (N, D).
-        has_both_N: Items to rank; None: those with two rows that are not zero. Shape: (N,), bool.
-        config: See `MismatchConfig`.
+        sample: Random others that a picture and its words are compared with, at least 1; all when there are fewer.
+            Bounds the work: one million items take a million times this many products.
 
     Returns:
         Lowest fit first; of equal ones the lower cosine, then the lower row.
@@ -77,7 +58,6 @@ def find_mismatches(
     Raises:
         InvalidArgumentError: shapes do not fit, or rows are not unit or zero rows.
     """
-    config = config or MismatchConfig()
     image_ND = check_vectors(image_ND, "image")
     text_ND = check_vectors(text_ND, "text", dimension=image_ND.shape[1])
     ranked_N = np.asarray(image_ND.any(axis=1))
@@ -87,23 +67,14 @@ def find_mismatches(
             field="text",
         )
     ranked_N &= text_ND.any(axis=1)
-    if has_both_N is not None:
-        has_both_N = np.asarray(has_both_N)
-        if has_both_N.shape != ranked_N.shape or has_both_N.dtype != np.bool_:
-            raise InvalidArgumentError(
-                f"has_both has shape {has_both_N.shape} and type {has_both_N.dtype}; it must be {len(ranked_N):,} "
-                "booleans, one per item",
-                field="has_both",
-            )
-        ranked_N &= has_both_N
     rows_B = np.flatnonzero(ranked_N)
     if not len(rows_B):
         nothing = np.zeros(0, np.float32)
         return Mismatches(rows_B, nothing, nothing, nothing)
     image_BD, text_BD = image_ND[rows_B], text_ND[rows_B]
     agreement_B = np.einsum("bd,bd->b", image_BD.astype(np.float64), text_BD.astype(np.float64)).astype(np.float32)
-    generator = np.random.default_rng(config.seed)
-    sample_S = np.sort(generator.choice(len(rows_B), min(config.sample, len(rows_B)), replace=False))
+    generator = np.random.default_rng(0)
+    sample_S = np.sort(generator.choice(len(rows_B), min(sample, len(rows_B)), replace=False))
     picture_fit_B = _share_of_worse(text_BD, image_BD[sample_S], sample_S, agreement_B)
     words_fit_B = _share_of_worse(image_BD, text_BD[sample_S], sample_S, agreement_B)
     fit_B = ((picture_fit_B + words_fit_B) / 2).astype(np.float32)

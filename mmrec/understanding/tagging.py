@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -36,33 +35,11 @@ ITEM_CHUNK = 32
 COLUMN_STEPS = 64
 """Requests without items that make the labels of a column ready, each in part."""
 
+_WEIGHTS = (1.0, 0.5, 1.0)
+"""Of an item's vectors: fused, picture alone, words alone. From held-out columns of a catalogue with short titles: more
+for the picture helped coarse labels (categories) and cost fine ones (colours), which the words name."""
 _SCORES_AT_ONCE = 2**24
 _TEXTS_AT_ONCE = 2_048
-
-
-@dataclass(frozen=True, slots=True)
-class TagWeights:
-    """Weights of an item's vectors; missing vectors are skipped.
-
-    The defaults are from held-out columns of a catalogue with short titles: more for the picture helped coarse labels
-    (categories) and cost fine ones (colours), which the words name.
-
-    Attributes:
-        fused: Of picture and words together.
-        image: Of the picture alone.
-        text: Of the words alone.
-    """
-
-    fused: float = 1.0
-    image: float = 0.5
-    text: float = 1.0
-
-    def __post_init__(self) -> None:
-        weights = (self.fused, self.image, self.text)
-        if not all(np.isfinite(weight) and weight >= 0 for weight in weights) or sum(weights) == 0:
-            raise InvalidArgumentError(
-                f"weights of fused, image and text are {weights}; they must be 0 or more and not all 0", field="weights"
-            )
 
 
 class SharedVectors(NamedTuple):
@@ -203,16 +180,14 @@ def label_vectors(
     return np.asarray(mean_LD / np.maximum(norm_L1, 1e-12), np.float32)
 
 
-def label_scores(
-    vectors: SharedVectors, labels_LD: npt.NDArray[np.floating], weights: TagWeights | None = None
-) -> Floats:
+def label_scores(vectors: SharedVectors, labels_LD: npt.NDArray[np.floating]) -> Floats:
     """How well each label fits each item: the weighted mean of cosines. Shape: (N, L), float32, in [-1, 1].
 
     Raises:
         InvalidArgumentError: shapes do not fit, or rows are not unit or zero rows.
     """
     labels_LD = check_vectors(labels_LD, "labels")
-    return _item_vectors(vectors, labels_LD.shape[1], weights or TagWeights()) @ labels_LD.T
+    return _item_vectors(vectors, labels_LD.shape[1]) @ labels_LD.T
 
 
 def tag_vectors(
@@ -222,7 +197,6 @@ def tag_vectors(
     *,
     temperature: float = DEFAULT_TEMPERATURE,
     k: int = 5,
-    weights: TagWeights | None = None,
 ) -> Tags:
     """The k most probable labels of each item.
 
@@ -232,7 +206,6 @@ def tag_vectors(
         labels_LD: Its vectors, of `label_vectors`. Shape: (L, D).
         temperature: What scores are divided by before the softmax over all labels, above 0.
         k: Labels per item, at least 1; K is min(k, L).
-        weights: See `TagWeights`.
 
     Raises:
         InvalidArgumentError: shapes do not fit, the temperature is not above 0, or k is less than 1.
@@ -245,7 +218,7 @@ def tag_vectors(
         )
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise InvalidArgumentError(f"k is {k!r:.40}; it must be a whole number of at least 1", field="k")
-    items_ND = _item_vectors(vectors, labels_LD.shape[1], weights or TagWeights())
+    items_ND = _item_vectors(vectors, labels_LD.shape[1])
     wanted = min(int(k), len(labels))
     labels_NK = np.empty((len(items_ND), wanted), np.int64)
     probabilities_NK = np.empty((len(items_ND), wanted), np.float32)
@@ -261,15 +234,11 @@ def tag_vectors(
     return Tags(labels, labels_NK, probabilities_NK)
 
 
-def _item_vectors(vectors: SharedVectors, dimension: int, weights: TagWeights) -> Floats:
+def _item_vectors(vectors: SharedVectors, dimension: int) -> Floats:
     """Weighted means of the existing vectors, whose products with the labels are the mean cosines."""
     total_ND: npt.NDArray[np.float32] | None = None
     weight_N1: npt.NDArray[np.float32] | None = None
-    for name, part_ND, weight in (
-        ("fused", vectors.fused_ND, weights.fused),
-        ("image", vectors.image_ND, weights.image),
-        ("text", vectors.text_ND, weights.text),
-    ):
+    for name, part_ND, weight in zip(("fused", "image", "text"), vectors, _WEIGHTS, strict=True):
         if part_ND is None:
             continue
         checked_ND = check_vectors(part_ND, name, dimension=dimension)

@@ -43,6 +43,7 @@ def test_a_clear_winner_stays_one_after_correction() -> None:
 
 
 def test_the_worse_one_is_called_worse() -> None:
-    (found,) = compare({"a": ranks(*[9] * 40), "b": ranks(*[0] * 40)}, [("a", "b")], cutoff=10, metrics=("ndcg",))
+    _, found = compare({"a": ranks(*[9] * 40), "b": ranks(*[0] * 40)}, [("a", "b")], cutoff=10)
+    assert found.metric == "ndcg@10"
     assert found.verdict == "worse"
     assert found.as_json()["interval"][1] < 0

@@ -3,17 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mmrec.semantic_ids.semantic_ids import assign_semantic_ids, collision_share
+from mmrec.semantic_ids.semantic_ids import assign_semantic_ids
 
 
 def test_collisions_are_counted_in_catalogue_order() -> None:
     codes = np.array([[1, 2], [0, 0], [1, 2], [1, 2], [0, 1]], dtype=np.int32)
     assert assign_semantic_ids(codes).tolist() == [[1, 2, 0], [0, 0, 0], [1, 2, 1], [1, 2, 2], [0, 1, 0]]
-
-
-def test_the_share_of_items_that_collide() -> None:
-    assert collision_share(np.array([[1, 0], [1, 1], [2, 0], [3, 0]], dtype=np.int32)) == 0.5
-    assert collision_share(np.zeros((0, 3), dtype=np.int32)) == 0.0
 
 
 @given(arrays(np.int32, st.tuples(st.integers(0, 60), st.integers(1, 3)), elements=st.integers(0, 3)))

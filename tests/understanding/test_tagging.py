@@ -9,7 +9,6 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.understanding.tagging import (
     MAX_LABELS,
     SharedVectors,
-    TagWeights,
     check_labels,
     check_templates,
     column_labels,
@@ -93,8 +92,8 @@ def test_entries_of_a_column() -> None:
 def test_scores_are_means_over_the_vectors_there_are() -> None:
     fused, image, text = np.eye(4, dtype=np.float32)[[0, 0]], np.eye(4, dtype=np.float32)[[1, 1]], np.zeros((2, 4))
     text[0, 2] = 1.0
-    scores = label_scores(SharedVectors(fused, image, text.astype(np.float32)), LABELS, TagWeights(2.0, 1.0, 1.0))
-    np.testing.assert_allclose(scores, [[0.5, 0.25, 0.25], [2 / 3, 1 / 3, 0.0]], atol=1e-6)
+    scores = label_scores(SharedVectors(fused, image, text.astype(np.float32)), LABELS)
+    np.testing.assert_allclose(scores, [[0.4, 0.2, 0.4], [2 / 3, 1 / 3, 0.0]], atol=1e-6)
     np.testing.assert_allclose(label_scores(SharedVectors(fused), LABELS), [[1, 0, 0], [1, 0, 0]], atol=1e-6)
 
 
@@ -139,6 +138,3 @@ def test_what_does_not_fit_is_refused() -> None:
         tag_vectors(SharedVectors(np.eye(3)), COLOURS, LABELS)
     with pytest.raises(InvalidArgumentError, match="2 image vectors and 3 fused"):
         tag_vectors(SharedVectors(LABELS, LABELS[:2]), COLOURS, LABELS)
-    for weights in ((0.0, 0.0, 0.0), (-1.0, 1.0, 1.0), (float("nan"), 1.0, 1.0)):
-        with pytest.raises(InvalidArgumentError, match="weights of fused"):
-            TagWeights(*weights)
