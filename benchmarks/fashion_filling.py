@@ -19,6 +19,7 @@ from benchmarks.options import Options
 from benchmarks.progress import Lines
 from benchmarks.report import Report
 from benchmarks.rows import Rows
+from mmrec.catalogue.item_words import ItemWords
 from mmrec.data.dataset import Dataset
 from mmrec.training.imputation import ImputationConfig, impute_column, without_column
 from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
@@ -30,7 +31,7 @@ __all__ = ["COLUMN", "HeldOut", "measure_filling"]
 
 COLUMN = "article_type"
 MODALITIES = ("both", "picture", "words")
-WORDS: dict[str, tuple[str, ...] | None] = {"title alone": ("title",), "title and other columns": None}
+WORDS = {"title alone": "{title}", "title and other columns": ""}
 """Which words an item has, the column itself never among them; None is all others."""
 
 
@@ -73,11 +74,12 @@ def measure_filling(
     titles_U, place_H = np.unique(held.title_N[asked_H], return_inverse=True)
     weights_RU = resample_weights(len(titles_U))
     counts_U = np.bincount(place_H).astype(np.float64)
-    for words, columns in WORDS.items():
-        bare = without_column(data.catalogue, COLUMN, columns)
+    bare = without_column(data.catalogue, COLUMN)
+    for words, template in WORDS.items():
+        own = encoder.with_words(ItemWords(template)) if template else encoder
         encoded = _stored(
             work / f"words-{words}.npz".replace(" ", "-"),
-            lambda b=bare: encode_words(encoder, b, progress=Lines())._asdict(),
+            lambda own=own: encode_words(own, bare, progress=Lines())._asdict(),
         )
         features = ItemFeatures(**pictures, **encoded)
         right: dict[str, npt.NDArray[np.float64]] = {}

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from mmrec.catalogue.catalogue import OWN_COLUMNS, Catalogue
-from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords
+from mmrec.catalogue.item_words import ItemWords
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
@@ -58,8 +58,6 @@ class ImputationConfig:
         max_examples: Most training examples; of more, a random sample is used.
         penalty: Weight of the squared coefficients, above 0.
         few: Examples of a label at which its zero-shot and its trained probability weigh the same, at least 1.
-        words_columns: Columns that make the words: None for the title, the description and every attribute but the one
-            that is imputed.
         seed: Seed of all random choices.
     """
 
@@ -70,7 +68,6 @@ class ImputationConfig:
     max_examples: int = 100_000
     penalty: float = 1e-4
     few: int = 3
-    words_columns: tuple[str, ...] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -272,19 +269,10 @@ def impute_dataset(
     """
     config = config or ImputationConfig()
     catalogue = data.catalogue
-    if column in OWN_COLUMNS or (column not in catalogue.attributes and not labels):
-        known = ", ".join(map(repr, catalogue.attributes)) or "none"
-        raise InvalidArgumentError(
-            f"the catalogue has no attribute {column!r:.60}; it has {known}: name one of them, or give labels for a "
-            "new one",
-            field="column",
-        )
+    check_column(catalogue, column, labels)
     values = catalogue.attributes.get(column, ("",) * len(catalogue))
-    bare = without_column(catalogue, column, config.words_columns)
+    bare = without_column(catalogue, column)
     _check_words(encoder.words, column)
-    if config.words_columns is not None and encoder.words.columns is not None:
-        # Columns requested by name are words, regardless of the encoder's configuration.
-        encoder = encoder.with_words(EVERY_COLUMN)
     words = encode_words(encoder, bare, progress=progress)
     pictures = encode_pictures(encoder, bare, data.pictures, progress=progress)
     features = ItemFeatures(pictures.image_NI, pictures.has_image_N, words.text_NT, words.has_text_N)
@@ -297,35 +285,25 @@ def impute_dataset(
     )
 
 
-def without_column(catalogue: Catalogue, column: str, keep: Sequence[str] | None = None) -> Catalogue:
-    """The catalogue without a column, so that the text of an item cannot contain the target.
-
-    Args:
-        catalogue: The catalogue.
-        column: The attribute to leave out.
-        keep: Columns of words to keep, of title, description and attributes; None for all others.
+def check_column(catalogue: Catalogue, column: str, labels: Sequence[str]) -> None:
+    """Check that a column can be imputed.
 
     Raises:
-        InvalidArgumentError: `keep` names the column, or one that is not there.
+        InvalidArgumentError: it is no attribute, or there is none of this name and no labels are given.
     """
-    if keep is None:
-        attributes = {name: values for name, values in catalogue.attributes.items() if name != column}
-        return dataclasses.replace(catalogue, attributes=attributes)
-    known = ("title", "description", *catalogue.attributes)
-    for name in keep:
-        if name == column or name not in known:
-            raise InvalidArgumentError(
-                f"words_columns has {name!r:.60}; it may name {', '.join(map(repr, known))}, but not the column that "
-                "is filled",
-                field="words_columns",
-            )
-    empty = ("",) * len(catalogue)
-    return dataclasses.replace(
-        catalogue,
-        titles=catalogue.titles if "title" in keep else empty,
-        descriptions=catalogue.descriptions if "description" in keep else empty,
-        attributes={name: values for name, values in catalogue.attributes.items() if name in keep and name != column},
-    )
+    if column in OWN_COLUMNS or (column not in catalogue.attributes and not labels):
+        known = ", ".join(map(repr, catalogue.attributes)) or "none"
+        raise InvalidArgumentError(
+            f"the catalogue has no attribute {column!r:.60}; it has {known}: name one of them, or give labels for a "
+            "new one",
+            field="column",
+        )
+
+
+def without_column(catalogue: Catalogue, column: str) -> Catalogue:
+    """The catalogue without an attribute, so that the text of an item cannot contain the target."""
+    attributes = {name: values for name, values in catalogue.attributes.items() if name != column}
+    return dataclasses.replace(catalogue, attributes=attributes)
 
 
 def _check_words(words: ItemWords, column: str) -> None:

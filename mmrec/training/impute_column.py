@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 
 from mmrec.bundle import open_bundle
-from mmrec.catalogue.catalogue import OWN_COLUMNS
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.data.summary import DatasetSummary
 from mmrec.data.table_files import FORMATS
@@ -31,7 +30,7 @@ from mmrec.runtime.disk_errors import refusals_as_errors
 from mmrec.runtime.files import replace_file
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.config import Modality
-from mmrec.training.imputation import ImputationConfig, ImputationResult, impute_dataset, without_column
+from mmrec.training.imputation import ImputationConfig, ImputationResult, check_column, impute_dataset, without_column
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_encoders.presets import build_encoders
@@ -140,13 +139,7 @@ def impute_dataset_column(
     data = read_dataset(dataset)
     for line in data.notes:
         note(line)
-    if column in OWN_COLUMNS or (column not in data.catalogue.attributes and not labels):
-        columns = ", ".join(data.catalogue.attributes) or f"none besides {', '.join(OWN_COLUMNS)}"
-        raise InvalidArgumentError(
-            f"column is {column!r:.80}, which is no further column of {data.root}; those are {columns}: name one of "
-            "them, or give labels for a new one",
-            field="column",
-        )
+    check_column(data.catalogue, column, labels)
     encoder = _encoder(data, column, source, config.modality, progress)
     result = impute_dataset(data, column, encoder, config, labels=labels, progress=progress)
     return ImputedColumn(tuple(data.catalogue.item_ids), result, data.summary)

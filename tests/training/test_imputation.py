@@ -291,21 +291,6 @@ def test_the_answer_is_not_in_the_words(dataset: Dataset) -> None:
     assert result.report.accuracy == 1.0
 
 
-def test_columns_that_make_the_words(dataset: Dataset) -> None:
-    letters = Letters()
-    config = ImputationConfig(modality="words", words_columns=("title",))
-    impute_dataset(dataset, "kind", ItemEncoder(None, letters), config)
-    assert not any("colour" in text for text in letters.seen if text.startswith("thing"))
-    # Asked for by name, a column is words although the encoder was made without it.
-    letters = Letters()
-    config = ImputationConfig(modality="words", words_columns=("title", "colour"))
-    impute_dataset(dataset, "kind", ItemEncoder(None, letters, words=ItemWords(columns=())), config)
-    assert all("colour: red" in text for text in letters.seen if text.startswith("thing"))
-    for columns in (("kind",), ("title", "nothing")):
-        with pytest.raises(InvalidArgumentError, match="words_columns has"):
-            impute_dataset(dataset, "kind", ItemEncoder(None, letters), ImputationConfig(words_columns=columns))
-
-
 def test_labels_for_a_column_that_is_not_there(dataset: Dataset) -> None:
     result = impute_dataset(dataset, "family", ItemEncoder(None, Letters()), labels=["qqqq", "zzzz"])
     assert result.values[:4] == ("zzzz", "qqqq", "zzzz", "qqqq")
@@ -324,4 +309,3 @@ def test_columns_and_templates_that_cannot_be(dataset: Dataset) -> None:
 def test_a_catalogue_without_a_column() -> None:
     catalogue = Catalogue(("a",), ("t",), ("d",), ("",), {"kind": ("k",), "size": ("s",)})
     assert without_column(catalogue, "kind").texts() == ["t. d. size: s"]
-    assert without_column(catalogue, "kind", ("description",)).texts() == ["d"]
