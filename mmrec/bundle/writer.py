@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from mmrec.bundle.reader import CURRENT, VERSIONS, hash_file, list_files
 from mmrec.contract.items import Versions
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.runtime.disk_errors import refusals_as_errors
+from mmrec.runtime.files import sync
 from mmrec.runtime.limits import check_number
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class BundleWriter:
         self._at("staged")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._lock is not None:
             try:
                 shutil.rmtree(self.root / STAGING, ignore_errors=True)
@@ -179,17 +177,17 @@ class BundleWriter:
             _write_synced(self._folder / MANIFEST, render_manifest(manifest))
             self._at("after-manifest")
             for folder, _, _ in os.walk(self._folder):
-                _sync(Path(folder))
+                sync(Path(folder))
             target = self.root / VERSIONS / manifest.version
             target.parent.mkdir(exist_ok=True)
             self._at("before-rename")
             self._folder.rename(target)
-            _sync(target.parent)
+            sync(target.parent)
             self._at("before-current")
             pointer = self.root / STAGING / CURRENT
             _write_synced(pointer, f"{manifest.version}\n".encode("ascii"))
             pointer.replace(self.root / CURRENT)
-            _sync(self.root)
+            sync(self.root)
             self._at("after-current")
         shutil.rmtree(self.root / STAGING, ignore_errors=True)
         self._release()
@@ -205,7 +203,7 @@ class BundleWriter:
             if path.is_symlink() or not path.is_file():
                 raise InvalidArgumentError(f"{name!r} is no plain file; write the file itself into the bundle")
             files[name] = hash_file(path)
-            _sync(path)
+            sync(path)
         return files
 
     def _manifest(self, files: Mapping[str, FileEntry], versions: Versions, parameters: Mapping[str, Any]) -> Manifest:
@@ -290,15 +288,6 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    """Flush a written file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ Generated: do not edit; run scripts/generate_sdk.py.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from types import TracebackType
 from typing import TypeVar
 
 from mmrec.contract.changes import ChangeResults
@@ -170,9 +169,7 @@ class AsyncClient(AsyncMethods):
     async def __aenter__(self) -> AsyncClient:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def _upserts(

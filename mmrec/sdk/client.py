@@ -6,7 +6,6 @@ The asyncio client, `mmrec.sdk.aio`, is generated from this module by scripts/ge
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import TypeVar
 
 from mmrec.contract.changes import ChangeResults
@@ -167,9 +166,7 @@ class Client(Methods):
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _upserts(self, batches: UpsertBatches, state: UpsertStream, seconds: float) -> Iterator[ChangeResults]:

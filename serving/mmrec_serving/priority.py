@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 
 _NICE = 10
 """Of two busy threads, the one with this niceness gets a tenth of a core."""
@@ -60,9 +59,7 @@ class Pace:
             self._sleep(left)
         self._own.began = self._clock()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         now = self._clock()
         self._rested = now + min(2 * (now - self._own.began), self._most_s)
         if self._own.has_turn:

@@ -28,6 +28,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.runtime.files import sync
 from mmrec_encoders.embedding.failpoints import Failpoint, no_failpoint
 from mmrec_encoders.embedding.shards import Shard, read_shard
 
@@ -174,10 +175,10 @@ class OutputFolder:
         try:
             for file in sorted(made.rglob("*")):
                 if file.is_file():
-                    _sync(file)
-            _sync(made)
+                    sync(file)
+            sync(made)
             made.rename(self.encoders)
-            _sync(self.path)
+            sync(self.path)
         except OSError as err:
             raise self._unwritable(self.encoders, err) from err
 
@@ -271,7 +272,7 @@ class OutputFolder:
             if before_rename:
                 self._failpoint(before_rename)
             temporary.replace(path)
-            _sync(self.path)
+            sync(self.path)
         except OSError as err:
             temporary.unlink(missing_ok=True)
             raise self._unwritable(path, err) from err
@@ -328,11 +329,3 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _pretty(value: Mapping[str, Any]) -> list[bytes]:
     return [(json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")]
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

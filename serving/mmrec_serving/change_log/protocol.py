@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from types import TracebackType
 from typing import Protocol, Self
 
 from mmrec_serving.change_log.changes import Change, Recorded, RecordedRequest, Sequenced, StoreState
@@ -61,9 +60,7 @@ class ChangeReader(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class ChangeStore(ChangeReader, Protocol):

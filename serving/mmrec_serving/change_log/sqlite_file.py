@@ -14,7 +14,6 @@ and, for the process that writes, ``.lock``.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from typing import Any, TypeAlias
 
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
+from mmrec.runtime.files import sync
 from mmrec.runtime.limits import check_numbers
 from mmrec_serving.change_log.changes import Change, Delete, StoreState, Upsert
 from mmrec_serving.change_log.failpoints import Failpoint, no_failpoint
@@ -150,10 +150,10 @@ def create(config: StoreConfig, base: str, failpoint: Failpoint = no_failpoint) 
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         db.close()
-    _sync(unfinished)
+    sync(unfinished)
     failpoint("before-create-rename")
     unfinished.rename(folder / STORE_FILE)
-    _sync(folder)
+    sync(folder)
     failpoint("after-create-rename")
 
 
@@ -212,14 +212,6 @@ def write_state(db: sqlite3.Connection, state: StoreState) -> None:
     """Write the state in the open transaction."""
     row = (state.base, state.position, state.folded, state.dropped, state.successor, state.successor_holds)
     db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- rows ---------------------------------------------------------------------------------------------------
