@@ -294,8 +294,8 @@ def check_column(catalogue: Catalogue, column: str, labels: Sequence[str]) -> No
     if column in OWN_COLUMNS or (column not in catalogue.attributes and not labels):
         known = ", ".join(map(repr, catalogue.attributes)) or "none"
         raise InvalidArgumentError(
-            f"the catalogue has no attribute {column!r:.60}; it has {known}: name one of them, or give labels for a "
-            "new one",
+            f"column is {column!r:.60}; the attributes of the catalogue are {known}: name one of them, or give labels "
+            "for a new one",
             field="column",
         )
 

@@ -39,7 +39,7 @@ def test_encoders_are_trained_where_there_are_none_and_a_new_column_needs_labels
 
 
 def test_a_new_column_without_labels_is_refused(demo_dataset: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="it has 'category'") as refused:
+    with pytest.raises(InvalidArgumentError, match="attributes of the catalogue are 'category'") as refused:
         impute_dataset_column(demo_dataset, "material")
     assert [violation.field for violation in refused.value.violations] == ["column"]
 
