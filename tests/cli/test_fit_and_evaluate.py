@@ -174,7 +174,7 @@ def test_a_fit_by_time_is_evaluated_by_time(
     assert status == 0, stderr
     record = json.loads(stdout)
     assert (record["rows"], record["split"]) == (rows, "time")
-    assert "time line" in next(out.glob("versions/*/MODEL_CARD.md")).read_text()
+    assert "tenth of the time span" in next(out.glob("versions/*/MODEL_CARD.md")).read_text()
     status, _, stderr = run(["evaluate", str(out), "--split", "leave-one-out"], capsys)
     assert (status, "fitted on the split time" in stderr) == (2, True)
     # The ids of the bundle are none of the dataset's.
