@@ -44,7 +44,7 @@ class Options(NamedTuple):
 
     Attributes:
         request: The dataclass whose fields it has.
-        named: Fields that the method names in its own signature.
+        named: Fields that it lacks: those that the method names in its own signature, or does not read.
     """
 
     request: type
@@ -53,6 +53,7 @@ class Options(NamedTuple):
 
 OPTIONS = {
     "RecommendOptions": Options(RecommendRequest, ("history",)),
+    "RankOptions": Options(RecommendRequest, ("history", "k", "allow", "include_seen")),
     "SimilarOptions": Options(SimilarRequest, ("item_id", "k")),
     "SearchOptions": Options(SearchRequest, ("text",)),
     "EmbedOptions": Options(EmbedRequest, ("items", "dimension")),

@@ -35,6 +35,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     Promotion,
+    RankRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -57,6 +58,7 @@ class Calls(Protocol):
 
     recommend: Callable[..., Recommendations]
     recommend_many: Callable[..., list[Recommendations | MmrecError]]
+    rank: Callable[..., Recommendations]
     similar: Callable[..., SearchResults]
     similar_many: Callable[..., list[SearchResults | MmrecError]]
     search: Callable[..., SearchResults]
@@ -142,6 +144,7 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert isinstance(alone, Recommendations)
     assert alone.item_ids == plain.item_ids
 
+    assert_ranking_contract(engine, known)
     assert_explanation_contract(engine, known)
 
     similar = engine.similar_many(
@@ -228,6 +231,35 @@ def assert_filter_contract(engine: Engine, known: list[str]) -> None:
     assert relaxed.fallback is (Fallback.FILTER_RELAXED if wanted > 2 else Fallback.NONE)
     assert set(stranger.item_ids[:3]) == {first, second, third}
     assert stranger.fallback is (Fallback.POPULARITY_FILTER_RELAXED if engine.info().items > 3 else Fallback.POPULARITY)
+    assert isinstance(bad, InvalidArgumentError)
+    assert [violation.field for violation in bad.violations] == ["filter"]
+
+
+def assert_ranking_contract(engine: Engine, known: list[str]) -> None:
+    """Given items come in the order that `recommend_many` gives them, without those that are denied or filtered."""
+    first, second, third = known[:3]
+    customer = RecommendRequest(history=(first,))
+    plain, denied, filtered, stranger, bad = engine.rank_many(
+        [
+            RankRequest((third, NOT_THERE, first, second, third), customer),
+            RankRequest((third, first, second), replace(customer, deny=(second,), k=1, allow=(NOT_THERE,))),
+            RankRequest((third, first, second), replace(customer, filter=f'item_id != "{third}"')),
+            RankRequest((third, second)),
+            RankRequest((first,), replace(customer, filter="no_such_column = 1")),
+        ]
+    )
+    (whole,) = engine.recommend_many([replace(customer, allow=(first, second, third), include_seen=True)])
+    assert isinstance(whole, Recommendations)
+    assert isinstance(plain, Recommendations)
+    assert isinstance(denied, Recommendations)
+    assert isinstance(filtered, Recommendations)
+    assert isinstance(stranger, Recommendations)
+    assert (plain.item_ids, plain.missing_ids, plain.fallback) == (whole.item_ids, (NOT_THERE,), Fallback.NONE)
+    assert plain.recommendation_id
+    assert plain.versions == engine.info().versions
+    assert (set(denied.item_ids), denied.missing_ids) == ({first, third}, ())
+    assert set(filtered.item_ids) == {first, second}
+    assert (set(stranger.item_ids), stranger.fallback) == ({second, third}, Fallback.POPULARITY)
     assert isinstance(bad, InvalidArgumentError)
     assert [violation.field for violation in bad.violations] == ["filter"]
 
@@ -663,6 +695,16 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.recommend(["x" * 513]),
         lambda c: c.recommend_many([RecommendRequest((first,), k=2), RecommendRequest(k=1)]),
         lambda c: c.recommend_many([]),
+        lambda c: c.rank([second, NOT_THERE, first], [first]),
+        lambda c: c.rank(iter([second, first]), deny=[second], explain=True),
+        lambda c: c.rank([first, second], [second], filter=f'item_id = "{first}"', filter_mode="relaxed"),
+        lambda c: c.rank([first], filter="no_such_column = 1"),
+        lambda c: c.rank([NOT_THERE]),
+        lambda c: c.rank([]),
+        lambda c: c.rank(first),
+        lambda c: c.rank([7]),
+        lambda c: c.rank([first] * 10_001),
+        lambda c: c.rank([first], history=7),
         lambda c: c.similar(first, 3),
         lambda c: c.similar(first, k=10**6),
         lambda c: c.similar(NOT_THERE),

@@ -63,6 +63,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     ListItemsRequest,
     MismatchRequest,
+    RankRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -104,6 +105,10 @@ class FakeEngine(EngineMethods):
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
         self._note("recommend", len(requests))
         return [self._recommend(request) for request in requests]
+
+    def rank_many(self, requests: Sequence[RankRequest]) -> list[Recommendations | MmrecError]:
+        self._note("rank", len(requests))
+        return [self._recommend(_restricted(request)) for request in requests]
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         self._note("similar", len(requests))
@@ -239,7 +244,8 @@ class FakeEngine(EngineMethods):
         if request.user_id == "nobody":
             return NotFoundError("user 'nobody' is not in the bundle; leave user_id empty")
         known = [row for row in map(_row, request.history) if row is not None]
-        missing = tuple(dict.fromkeys(i for i in request.history if _row(i) is None))
+        mentioned = (*request.history, *request.allow, *request.deny)
+        missing = tuple(dict.fromkeys(i for i in mentioned if _row(i) is None))
         start = known[-1] if known else -1
         order = [(start + 1 + step) % ITEMS for step in range(ITEMS)]
         seen = set() if request.include_seen else {f"item-{row}" for row in known}
@@ -278,6 +284,11 @@ _FALLBACKS = {
     (False, True): Fallback.POPULARITY_FILTER_RELAXED,
 }
 """By whether an item of the history is known, and whether the list goes beyond its filter."""
+
+
+def _restricted(request: RankRequest) -> RecommendRequest:
+    """A request to rank as one to recommend; the fake's catalogue is smaller than any list."""
+    return replace(request.customer, allow=request.item_ids, include_seen=True, k=ITEMS)
 
 
 def _answered(answer: Callable[[Any], Any], request: Any) -> Any:

@@ -35,6 +35,7 @@ from mmrec.cli.info import info
 from mmrec.cli.mismatch import mismatch
 from mmrec.cli.option_groups import with_options
 from mmrec.cli.progress import close_open_bars
+from mmrec.cli.rank import rank
 from mmrec.cli.recommend import recommend
 from mmrec.cli.search import search
 from mmrec.cli.serve import serve
@@ -77,6 +78,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "compare": compare,
     "recommend": recommend,
+    "rank": rank,
     "similar": similar,
     "search": search,
     "tag": tag,

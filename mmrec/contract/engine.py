@@ -27,6 +27,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     ListItemsRequest,
     MismatchRequest,
+    RankRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -46,6 +47,10 @@ class Questions(Protocol):
 
     def recommend_many(self, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
         """Recommend for several customers at once."""
+        ...
+
+    def rank_many(self, requests: Sequence[RankRequest]) -> list[Recommendations | MmrecError]:
+        """Order the items of several requests, each for its customer."""
         ...
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:

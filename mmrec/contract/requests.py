@@ -25,6 +25,7 @@ from mmrec.contract.rules import (
     MAX_LIST_IDS,
     MAX_PROMOTED_IDS,
     MAX_PROMOTIONS,
+    MAX_RANKED,
     MAX_RESOLVED,
     MAX_TEMPLATES,
     PAGE_TOKEN,
@@ -196,6 +197,26 @@ class RecommendRequest(Checked):
                 f"the min_share values of promotions sum to {total:g}; lower them to a sum of at most 1",
                 field="promotions",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class RankRequest(Checked):
+    """Order given items for one customer."""
+
+    item_ids: Annotated[
+        tuple[str, ...],
+        Ids(MAX_RANKED),
+        Doc("The items to rank, 1 to 10,000 ids; an id that is repeated counts once."),
+    ]
+    customer: Annotated[
+        RecommendRequest,
+        Instance((RecommendRequest,), "a mmrec.RecommendRequest"),
+        Doc("The customer and how to rank; its `k`, `allow` and `include_seen` are not read."),
+    ] = RecommendRequest()
+
+    def _check_together(self) -> None:
+        if not self.item_ids:
+            raise InvalidArgumentError("item_ids is empty; pass 1 to 10,000 ids of items to rank", field="item_ids")
 
 
 # --- search and similar ---------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ MAX_LIST_IDS = 100_000
 """Most ids in an allow or deny list."""
 MAX_PROMOTIONS = 100
 """Most promotions in one request."""
+MAX_RANKED = 10_000
+"""Most items in one request to rank items."""
 MAX_PROMOTED_IDS = 10_000
 """Most ids in one promotion."""
 MAX_ID_CHARS = 512

@@ -68,13 +68,15 @@ class CandidateFilter:
         request: RecommendRequest,
         seen: npt.NDArray[np.integer[Any]],
         rejected: npt.NDArray[np.integer[Any]] | None = None,
+        places: int | None = None,
     ) -> tuple[Tier, ...]:
-        """Items that pass the filter of a request, and in relaxed mode the other items when these are fewer than `k`.
+        """Items that pass the filter of a request; in relaxed mode the others too if these are fewer than the places.
 
         Args:
             request: Its filter, lists, `k` and `include_seen` are read.
             seen: Catalogue rows of the history.
             rejected: Catalogue rows that the customer rejected; always excluded.
+            places: Length of the list; None for `k` of the request.
 
         Raises:
             InvalidArgumentError: the filter has a syntax error or does not fit the columns; the message names the
@@ -90,7 +92,8 @@ class CandidateFilter:
             allowed_N = np.zeros(len(self._catalogue), np.bool_)
             allowed_N[self._rows(request.allow)] = True
         first = self._tier(inside, allowed_N, left_out)
-        enough = request.filter_mode is FilterMode.STRICT or np.count_nonzero(first.mask_N) >= request.k
+        wanted = request.k if places is None else places
+        enough = request.filter_mode is FilterMode.STRICT or np.count_nonzero(first.mask_N) >= wanted
         if inside is None or enough:
             return (first,)
         return first, self._tier(inside.others(self._filters.mask("")), allowed_N, left_out)

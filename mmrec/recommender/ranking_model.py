@@ -25,6 +25,7 @@ from mmrec.channels.cold_start import cold_start_boosts
 from mmrec.channels.content import content_parts, content_scores
 from mmrec.channels.neighbour_smoothing import NeighbourSmoothing, neighbour_smoothing
 from mmrec.channels.transitions import TransitionGraph
+from mmrec.contract.rules import MAX_K
 from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
@@ -339,12 +340,19 @@ class RankingModel:
         if channel == "item-head":
             feature_XK = self.item_head(memory)[:, rows_K]
         else:
-            # With only these items eligible and a beam for each, the probabilities are exact.
-            asked_N = np.zeros(self.items, dtype=bool)
-            asked_N[rows_K] = True
-            only = [Tier.of(asked_N)] * (tried + 1)
-            feature_XK = self._generated(self.generate(memory, only, width=len(rows_K)))[:, rows_K]
+            parts = [rows_K[begin : begin + MAX_K] for begin in range(0, len(rows_K), MAX_K)]
+            feature_XK = np.concatenate([self._probabilities(memory, part, tried + 1) for part in parts], axis=1)
         return np.asarray(feature_XK[0] - feature_XK[1:], dtype=np.float32)
+
+    def _probabilities(
+        self, memory: EncodedHistory, rows_K: npt.NDArray[np.int64], histories: int
+    ) -> npt.NDArray[np.float32]:
+        """Scores of the channel ``semantic-id`` for these items, all of them generated. Shape: (X, K), float32."""
+        # With only these items eligible and a beam for each, the probabilities are exact.
+        asked_N = np.zeros(self.items, dtype=bool)
+        asked_N[rows_K] = True
+        beams = self.generate(memory, [Tier.of(asked_N)] * histories, width=len(rows_K))
+        return self._generated(beams)[:, rows_K]
 
 
 def _states(parts: Parts, index: DecodeIndex) -> ItemStates:

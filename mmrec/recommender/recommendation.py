@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.contract.items import ChannelShare, Fallback, ItemRecord, ScoredItem, Versions
+from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import Recommendations
-from mmrec.contract.requests import RecommendRequest
+from mmrec.contract.requests import RankRequest, RecommendRequest
+from mmrec.contract.rules import MAX_BEAM_WIDTH
 from mmrec.errors import MmrecError
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.explain import explain_ranking, rule_shares
@@ -52,6 +55,7 @@ class _Customer(NamedTuple):
         tiers: Items that may be returned, and, in relaxed mode, items that may follow when these are too few.
         boosts_N: What promotions add to scores; None: nothing. Shape: (N,), float32.
         quotas: Places for promotions and exploration.
+        places: Length of the list.
     """
 
     request: RecommendRequest
@@ -60,6 +64,7 @@ class _Customer(NamedTuple):
     tiers: tuple[Tier, ...]
     boosts_N: Scores | None
     quotas: tuple[Quota, ...]
+    places: int
 
 
 class _Listed(NamedTuple):
@@ -103,16 +108,27 @@ class RecommendationPipeline:
             requests: Requests of any customers.
             live: Events of customers; histories and counts are those of this value.
         """
+        return self._answers([outcome(self._customer, request, live, request.k) for request in requests], live)
+
+    def rank_many(self, requests: Sequence[RankRequest], live: LiveEvents) -> list[Recommendations | MmrecError]:
+        """Order the items of several requests; a request that cannot be answered fails alone.
+
+        Args:
+            requests: Requests of any customers. Items that the customer rejected are ranked like the others.
+            live: As in `recommend_many`.
+        """
+        return self._answers([outcome(self._ranking, request, live) for request in requests], live)
+
+    def _answers(
+        self, customers: Sequence[_Customer | MmrecError], live: LiveEvents
+    ) -> list[Recommendations | MmrecError]:
         replies: dict[int, Recommendations | MmrecError] = {}
         known: dict[int, list[tuple[int, _Customer]]] = {}
-        for row, request in enumerate(requests):
-            try:
-                customer = self._customer(request, live)
-            except MmrecError as err:
-                replies[row] = err
-                continue
-            if len(customer.history):
-                known.setdefault(self._beam_width(request), []).append((row, customer))
+        for row, customer in enumerate(customers):
+            if isinstance(customer, MmrecError):
+                replies[row] = customer
+            elif len(customer.history):
+                known.setdefault(self._beam_width(customer), []).append((row, customer))
             else:
                 replies[row] = self._popular(customer)
         for width, group in sorted(known.items()):
@@ -120,11 +136,18 @@ class RecommendationPipeline:
                 part = group[chunk.begin : chunk.end]
                 found = self._personal([customer for _, customer in part], width, self._ranker_of(live))
                 replies |= zip([row for row, _ in part], found, strict=True)
-        return [replies[row] for row in range(len(requests))]
+        return [replies[row] for row in range(len(customers))]
 
     # --- requests --------------------------------------------------------------------------------------------------
 
-    def _customer(self, request: RecommendRequest, live: LiveEvents) -> _Customer:
+    def _ranking(self, request: RankRequest, live: LiveEvents) -> _Customer:
+        listed = replace(request.customer, allow=request.item_ids, include_seen=True)
+        return self._customer(listed, live, len(request.item_ids), rejected=False)
+
+    def _customer(
+        self, request: RecommendRequest, live: LiveEvents, places: int, *, rejected: bool = True
+    ) -> _Customer:
+        """A request as catalogue rows; without `rejected`, items that the customer rejected may be returned."""
         history, missing = self._history(request, live)
         promoted = self._candidate_filter.promoted(request.promotions)
         young_N = self._candidate_filter.young(request)
@@ -141,8 +164,9 @@ class RecommendationPipeline:
             if promotion.boost:
                 boosts_N = np.zeros(self._ranker.items, np.float32) if boosts_N is None else boosts_N
                 boosts_N[members_N] += np.float32(promotion.boost)
-        tiers = self._candidate_filter.tiers(request, history, rejected_rows(self._parts, request.user_id, history))
-        return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas))
+        never = rejected_rows(self._parts, request.user_id, history) if rejected else None
+        tiers = self._candidate_filter.tiers(request, history, never, places)
+        return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas), places)
 
     def _history(self, request: RecommendRequest, live: LiveEvents) -> tuple[npt.NDArray[np.int32], list[str]]:
         """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
@@ -155,8 +179,8 @@ class RecommendationPipeline:
         missing = list(dict.fromkeys(item_id for item_id in mentioned if catalogue.row_of(item_id) is None))
         return np.concatenate([stored, given]), missing
 
-    def _beam_width(self, request: RecommendRequest) -> int:
-        return max(request.beam_width or self._parts.beam_width, request.k)
+    def _beam_width(self, customer: _Customer) -> int:
+        return max(customer.request.beam_width or self._parts.beam_width, min(customer.places, MAX_BEAM_WIDTH))
 
     # --- lists -----------------------------------------------------------------------------------------------------
 
@@ -225,7 +249,7 @@ class RecommendationPipeline:
         arranged = arrange(
             adjusted_N,
             tiers,
-            request.k,
+            customer.places,
             customer.quotas,
             diversity=request.diversity,
             likeness=self._likeness,

@@ -36,6 +36,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     ListItemsRequest,
     MismatchRequest,
+    RankRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -78,6 +79,11 @@ class SnapshotAnswers(Questions):
         """
         now = self.snapshot()
         return now.pipeline.recommend_many(requests, now.live)
+
+    def rank_many(self, requests: Sequence[RankRequest]) -> list[Recommendations | MmrecError]:
+        """Order the items of several requests, each for its customer, as `recommend_many` would among these items."""
+        now = self.snapshot()
+        return now.pipeline.rank_many(requests, now.live)
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""

@@ -28,6 +28,7 @@ from mmrec.contract.requests import (
     ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
+    RankRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -73,6 +74,34 @@ class AsyncMethods(ABC):
         """
         request = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
         return await self._call(rpcs.RECOMMEND, request, timeout)
+
+    async def rank(
+        self,
+        item_ids: Iterable[str],
+        history: Iterable[str] = (),
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.RankOptions],
+    ) -> Recommendations:
+        """Order given items for one customer: the order of `recommend` among these items.
+
+        Items of the history are ranked like the others. Items that do not pass the filter, or that `deny` names, are
+        left out.
+
+        Args:
+            item_ids: The items to rank, 1 to 10,000 ids; unknown ones are returned in `missing_ids`.
+            history: Item ids of the customer's events, oldest first.
+            timeout: Timeout of this call, in seconds.
+            options: The other fields of `RecommendRequest`.
+
+        Returns:
+            The items, best first; ties keep the order of the catalogue.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        customer = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.RANK_ITEMS, RankRequest(item_ids, customer), timeout)  # type: ignore[arg-type]
 
     async def similar(
         self,

@@ -53,6 +53,40 @@ class RecommendOptions(TypedDict, total=False):
     promotions: Iterable[Promotion]
 
 
+class RankOptions(TypedDict, total=False):
+    """Fields of `RecommendRequest`.
+
+    Attributes:
+        user_id: A user of the training data, whose stored history is put before `history`. Empty: anonymous.
+        deny: These items are never returned.
+        beam_width: Beam width of the semantic-ID search; 0: chosen by the server (at least k), more than 2,000 is
+            coerced to it. [0]
+        explain: Whether to return each item's shares by channel and history item.
+        filter: AIP-160 condition over the columns, as in `in_stock = true AND price < 50`; empty for every item.
+        filter_mode: What to do when fewer than `k` items pass the filter. [strict]
+        diversity: 0 (best first) to 1 (as different from each other as possible); the first item stays. [0]
+        exploration: Share of the positions for new items, 0 to 1: items without training events. [0]
+        exploration_column: Column with each item's date, for `exploration_max_age_days`; empty for no age limit.
+        exploration_max_age_days: Largest age of a new item, in days of 24 hours; older items and items without a date
+            are not explored. 0 for no age limit. [0]
+        popularity_damping: How much the scores of popular items are lowered, 0 (not at all) to 1. [0]
+        promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
+    """
+
+    user_id: str
+    deny: Iterable[str]
+    beam_width: int
+    explain: bool
+    filter: str
+    filter_mode: FilterMode | str
+    diversity: float
+    exploration: float
+    exploration_column: str
+    exploration_max_age_days: float
+    popularity_damping: float
+    promotions: Iterable[Promotion]
+
+
 class SimilarOptions(TypedDict, total=False):
     """Fields of `SimilarRequest`.
 

@@ -37,6 +37,7 @@ from mmrec.contract.requests import (
     ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
+    RankRequest,
     RecommendBatch,
     RecommendRequest,
     ResolveRequest,
@@ -199,6 +200,12 @@ BATCH_RECOMMEND: Rpc[RecommendBatch, list[Recommendations | MmrecError]] = Rpc(
     split=valid_requests,
     join=merged_results,
 )
+RANK_ITEMS: Rpc[RankRequest, Recommendations] = Rpc(
+    path="/mmrec.v1.RecommendationService/RankItems",
+    kind="rank",
+    request=RankRequest,
+    reply=Recommendations,
+)
 SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SimilarItems",
     kind="similar",
@@ -310,6 +317,7 @@ GET_SERVICE_INFO: Rpc[ServiceInfoRequest, ServiceInfo] = Rpc(
 _IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     RECOMMEND,
     BATCH_RECOMMEND,
+    RANK_ITEMS,
     SIMILAR_ITEMS,
     BATCH_SIMILAR_ITEMS,
     SEARCH_ITEMS,
@@ -336,6 +344,7 @@ RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _IMPLEMENTED}
 
 QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
     "recommend": lambda engine, requests: engine.recommend_many(requests),
+    "rank": lambda engine, requests: engine.rank_many(requests),
     "similar": lambda engine, requests: engine.similar_many(requests),
     "search": lambda engine, requests: engine.search_many(requests),
     "embed": lambda engine, requests: engine.embed_many(requests),

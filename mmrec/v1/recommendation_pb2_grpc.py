@@ -86,7 +86,7 @@ class RecommendationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RankItems(self, request, context):
-        """Puts given items in the order in which a customer would like them. Not built yet: answers UNIMPLEMENTED.
+        """Puts given items in the order in which a customer would like them: the order of `Recommend` among these items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -17,6 +17,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     ListItemsRequest,
     MismatchRequest,
+    RankRequest,
     ResolveRequest,
     TagRequest,
 )
@@ -65,6 +66,8 @@ def weight_of(request: Any) -> int:
         return len(request.items) + len(request.item_ids) if _has_items(request) else LABEL_CHUNK // 4
     if isinstance(request, DuplicatesRequest | MismatchRequest):
         return _WHOLE_CATALOGUE
+    if isinstance(request, RankRequest):
+        return max(1, len(request.item_ids) // _ROWS)
     if isinstance(request, ListItemsRequest):
         return max(1, request.page_size // _ROWS)
     if isinstance(request, ResolveRequest):

@@ -64,7 +64,14 @@ def test_a_mistake_in_the_flags_ends_with_2(
 
 
 @pytest.mark.parametrize(
-    "command", [["info"], ["similar", "p1"], ["search", "--text", "a"], ["recommend", "--user", "c"]]
+    "command",
+    [
+        ["info"],
+        ["similar", "p1"],
+        ["search", "--text", "a"],
+        ["recommend", "--user", "c"],
+        ["rank", "--user", "c", "--items", "p1"],
+    ],
 )
 def test_a_server_that_is_not_there_ends_with_5(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as closed:
@@ -120,6 +127,22 @@ def test_recommending_only_what_is_allowed_seen_or_not(place: list[str], capsys:
     seen_kept = json.loads(_run([*asked, "--include-seen"], capsys)[1])
     assert [scored["item"]["item_id"] for scored in seen_removed["items"]] == ["p0004"]
     assert sorted(scored["item"]["item_id"] for scored in seen_kept["items"]) == ["p0001", "p0004"]
+
+
+def test_ranking_given_items(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    items = ["--items", "p0004,nonsense,p0001", "--items", "p0003,p0002"]
+    status, out, err = _run(["rank", *place, "--history", "p0001", *items, "--deny", "p0003", "--json"], capsys)
+    assert (status, err) == (0, "not in the catalogue, skipped: nonsense\n")
+    allowed = ["--allow", "p0001,p0002,p0004", "--include-seen", "--json"]
+    recommended = json.loads(_run(["recommend", *place, "--history", "p0001", *allowed], capsys)[1])
+    assert json.loads(out)["items"] == recommended["items"]
+    assert len(recommended["items"]) == 3
+
+    status, out, err = _run(["rank", *place, "--user", "c0001", "--items", "p0002,p0001"], capsys)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == "Ranked for user c0001"
+    status, out, err = _run(["rank", *place, "--user", "c0001", "--items", "p0001", "--deny", "p0001"], capsys)
+    assert (status, err) == (0, "none of the items is in the catalogue and passes the filter and --deny\n")
 
 
 def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from mmrec.channels.lsa_projection import LsaProjection
 from mmrec.channels.transitions import TransitionConfig, build_graph
 from mmrec.contract.items import Versions
 from mmrec.contract.replies import Recommendations
-from mmrec.contract.requests import RecommendRequest
+from mmrec.contract.requests import RankRequest, RecommendRequest
 from mmrec.data.interactions import Interactions
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.generator.config import GeneratorConfig
@@ -92,22 +92,25 @@ def ranking_model(weights: Mapping[str, float]) -> RankingModel:
 
 
 def ask(
-    *requests: RecommendRequest, weights: Mapping[str, float] | None = None, events: Iterable[tuple[str, int]] = ()
+    *requests: RecommendRequest | RankRequest,
+    weights: Mapping[str, float] | None = None,
+    events: Iterable[tuple[str, int]] = (),
 ) -> list[object]:
     """The shop's replies, ranked by ``transitions`` alone where no weights are given.
 
     Args:
-        requests: Of any customers.
+        requests: Of any customers, all of one kind.
         weights: Of the channels.
         events: User id and row of what customers took meanwhile.
     """
     ranker = ranking_model(weights or {"transitions": 1.0})
     candidates = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
     pipeline = RecommendationPipeline(ranker, candidates, CATALOGUE.record, Versions("m1", "c1", "b1"))
-    return list(pipeline.recommend_many(requests, LiveEvents.begin(ranker.parts).after(events)))
+    answer = pipeline.rank_many if isinstance(requests[0], RankRequest) else pipeline.recommend_many
+    return list(answer(requests, LiveEvents.begin(ranker.parts).after(events)))
 
 
-def recommended(request: RecommendRequest, weights: Mapping[str, float] | None = None) -> Recommendations:
+def recommended(request: RecommendRequest | RankRequest, weights: Mapping[str, float] | None = None) -> Recommendations:
     """The shop's reply to a request that is in order."""
     (reply,) = ask(request, weights=weights)
     assert isinstance(reply, Recommendations), reply

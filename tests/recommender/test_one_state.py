@@ -19,6 +19,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     ListItemsRequest,
     MismatchRequest,
+    RankRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -93,6 +94,12 @@ def _shown(found: Any) -> Iterable[ItemRecord]:
 
 def check_recommend(own: mmrec.Recommender, asked: Rewriting) -> None:
     (found,) = own.recommend_many([RecommendRequest((), allow=(REWRITTEN,), k=1)])
+    (record,) = _shown(found)
+    asked.expect(record, found.versions)
+
+
+def check_rank(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.rank_many([RankRequest((REWRITTEN,))])
     (record,) = _shown(found)
     asked.expect(record, found.versions)
 
@@ -209,6 +216,7 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
     held = rewriting.own.snapshot()
     requests: dict[str, Any] = {
         "recommend": RecommendRequest((rewriting.other,), k=61),
+        "rank": RankRequest((rewriting.other, REWRITTEN)),
         "similar": SimilarRequest(rewriting.other, 61),
         "search": SearchRequest("quartz", k=61),
         "embed": EmbedRequest((ItemInput("a", "Quartz lamp"),)),
@@ -230,7 +238,7 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
     if kind == "embed":
         np.testing.assert_array_equal(after.items[0].vector, before.items[0].vector)
         assert after.versions == before.versions
-    elif kind == "recommend":
+    elif kind in ("recommend", "rank"):
         assert (after.items, after.versions) == (before.items, before.versions)
     else:
         assert after == before

@@ -54,6 +54,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     Promotion,
+    RankRequest,
     RecommendBatch,
     RecommendRequest,
     ResolveRequest,
@@ -215,6 +216,10 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.RecommendationService/BatchRecommend": (
         st.lists(recommend_requests, max_size=3).map(tuple).map(RecommendBatch),
         st.lists(recommendations, max_size=3),
+    ),
+    "/mmrec.v1.RecommendationService/RankItems": (
+        st.builds(RankRequest, id_lists.filter(bool), recommend_requests),
+        recommendations,
     ),
     "/mmrec.v1.UnderstandingService/SimilarItems": (
         similar_requests,

@@ -39,6 +39,7 @@ PUBLIC = [
     "items",
     "list_items",
     "mismatches",
+    "rank",
     "recommend",
     "recommend_many",
     "resolve_semantic_ids",

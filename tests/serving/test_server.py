@@ -496,7 +496,7 @@ def test_a_missing_or_wrong_token_is_refused(guarded: BackgroundServer, token: s
 
 
 def test_a_token_is_wanted_for_calls_that_are_not_built_and_for_reflection(guarded: BackgroundServer) -> None:
-    _, error = _raw(guarded.target, "/mmrec.v1.RecommendationService/RankItems", b"")
+    _, error = _raw(guarded.target, "/mmrec.v1.RecommendationService/RecordEvents", b"")
     assert isinstance(error, UnauthenticatedError)
     with pytest.raises(grpc.RpcError) as failed:
         _services(guarded.target)
