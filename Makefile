@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format protos bench bench-decode bench-embed bench-quality clean
+.PHONY: help setup demo test lint format protos bench bench-decode bench-embed bench-quality bench-language clean
 
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
@@ -28,6 +28,7 @@ help:
 	@echo 'make bench    measure decoding and serving'
 	@echo 'make bench-decode  measure decoding beside Hugging Face generate, by size, with filters, while items come in'
 	@echo 'make bench-embed   measure embedding, search, adapting and understanding beside their peers (over an hour)'
+	@echo 'make bench-language   measure constraints from words, conversation and the other language figures'
 	@echo 'make bench-quality   measure recommendation quality, with ablations and peers (many hours; goes on where it was)'
 	@echo 'make setup    only make $(VENV) and install into it; each of the above does this first'
 	@echo 'make clean    remove $(VENV) and every generated folder'
@@ -78,6 +79,9 @@ bench-decode: $(STAMP)
 
 bench-embed: $(STAMP) $(PEERS)/installed.stamp
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks embed texts vector-search movielens fashion --peers $(PEERS) $(ARGS)
+
+bench-language: $(STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks language $(ARGS)
 
 bench-quality: $(STAMP) $(PEERS)/installed.stamp
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks quality --peers $(PEERS) $(ARGS)

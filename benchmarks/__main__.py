@@ -21,6 +21,7 @@ BENCHMARKS = {
     "quality": "recommendation quality with floors, ablations, cold items and peers, in pieces (data folder)",
     "heads": "forms of the semantic-ID head on one trained LLM (after quality's beauty-seed-0)",
     "tokenizers": "semantic IDs by every tokenizer: collisions, use of codes, sense of prefixes (data folder)",
+    "language": "constraints from words and other language figures, in pieces (some need the data folder)",
     "movielens": "fused embedding beside pictures alone and words alone (data folder)",
 }
 """Module of the same name (a hyphen becomes an underscore), which has ``run(options)``."""
@@ -56,7 +57,7 @@ def main() -> None:
         action="append",
         default=[],
         metavar="PIECE",
-        help="quality: only this piece, or those of a pattern such as 'beauty-*'; again for more; table: none",
+        help="quality, language: only this piece, or those of a pattern such as 'beauty-*'; table: none",
     )
     parser.add_argument("--publish", action="store_true", help="quality: store the tables though pieces are missing")
     parser.add_argument("--any-sources", action="store_true", help="quality: take pieces that other sources measured")

@@ -1,0 +1,119 @@
+"""Constraints: conditions on columns that a sentence states, and how they are written as filters.
+
+Unit of work: one constraint. Knows nothing about sentences.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mmrec.filters.grammar import All, Comparison, Condition, Either, Not
+
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEYWORDS = ("AND", "OR", "NOT", "IN")
+NEGATED = "lacks"
+"""Operator of a constraint that names what is not wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedConstraint:
+    """One condition that words state.
+
+    Attributes:
+        column: A column of the catalogue.
+        operator: ``has`` one of the values, or ``lacks`` all of them; ``<``, ``<=``, ``>``, ``>=`` or ``=`` a number or
+            a day.
+        values: Values as the catalogue writes them; one number, or one day as ISO 8601.
+        words: The words that state it.
+        confidence: How sure the reading is, 0 to 1.
+        is_list: Whether the column holds lists.
+        relative: Whether it compares with an item that was shown.
+    """
+
+    column: str
+    operator: str
+    values: tuple[str, ...]
+    words: str
+    confidence: float
+    is_list: bool = False
+    relative: bool = False
+
+    @property
+    def negated(self) -> bool:
+        """Whether it names what is not wanted."""
+        return self.operator == NEGATED
+
+    @property
+    def condition(self) -> str:
+        """The condition in the language of `mmrec.filters`."""
+        column = column_name(self.column)
+        if self.operator not in ("has", NEGATED):
+            return f"{column} {self.operator} {self.values[0]}"
+        if self.values in (("true",), ("false",)):
+            return f"{column} = {self.values[0]}"
+        if self.is_list:
+            parts = [f"{column}:{quoted(value)}" for value in self.values]
+            joined = parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
+        elif len(self.values) == 1:
+            joined = f"{column} = {quoted(self.values[0])}"
+        else:
+            joined = f"{column} IN ({', '.join(map(quoted, self.values))})"
+        return f"NOT {joined}" if self.negated else joined
+
+
+def column_name(name: str) -> str:
+    """A column as a filter names it, in quotes where it must be."""
+    return name if _BARE.fullmatch(name) and name not in _KEYWORDS else quoted(name)
+
+
+def quoted(value: str) -> str:
+    r"""A value in quotes, with ``\`` before quotes, backslashes and stars."""
+    return '"' + re.sub(r'(["\\*])', r"\\\1", value) + '"'
+
+
+def number_text(value: float) -> str:
+    """A number as filters read it."""
+    return f"{round(value, 6):.15g}"
+
+
+def day_text(seconds: float) -> str:
+    """A moment as a day, in ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def day_seconds(year: int, month: int = 1) -> float:
+    """Begin of a month in seconds since 1970; months past December are of later years."""
+    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
+    return datetime(max(1, min(9999, year)), month, 1, tzinfo=UTC).timestamp()
+
+
+def subject_of(condition: Condition) -> tuple[str, str]:
+    """The column that a condition is about and which way it bounds it.
+
+    Returns:
+        The column, empty where it is about several; and ``upper``, ``lower``, ``lacks`` or ``has``.
+    """
+    if isinstance(condition, Not):
+        column, way = subject_of(condition.condition)
+        return column, {"has": "lacks", "lacks": "has", "upper": "lower", "lower": "upper"}[way]
+    if isinstance(condition, Comparison):
+        ways = {"<": "upper", "<=": "upper", ">": "lower", ">=": "lower", "!=": "lacks"}
+        return condition.column.text, ways.get(condition.operator, "has")
+    parts = [subject_of(part) for part in condition.conditions]
+    same = len(set(parts)) == 1 and isinstance(condition, Either | All)
+    return parts[0] if same else ("", "has")
+
+
+def joined_filter(conditions: Sequence[str]) -> str:
+    """Conditions as one filter; empty for none. OR binds tighter than AND, so each is put in parentheses."""
+    kept = [condition for condition in conditions if condition.strip()]
+    return kept[0] if len(kept) == 1 else " AND ".join(f"({condition})" for condition in kept)
+
+
+def is_number(value: float) -> bool:
+    """Whether a value is there."""
+    return not math.isnan(value)
