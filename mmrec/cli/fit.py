@@ -187,7 +187,8 @@ def fit(
             **result.evaluation.as_json(),
         }
     )
-    print_evaluation(output, result.evaluation)
+    if result.evaluation.questions:
+        print_evaluation(output, result.evaluation)
     output.table(
         f"Semantic IDs: {result.tokens.collision_share:.1%} of items share their codes with another item",
         result.tokens.columns,

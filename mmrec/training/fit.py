@@ -43,7 +43,7 @@ from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
 from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, Parts, write_parts
-from mmrec.recommender.ranking_model import RankingModel
+from mmrec.recommender.ranking_model import CHANNELS, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
 from mmrec.runtime.limits import check_numbers
@@ -55,10 +55,10 @@ from mmrec.semantic_ids.report import TokenReport, categorical_columns, report_t
 from mmrec.semantic_ids.tokenizer import fit_tokenizer, tokenizer_from_tensors
 from mmrec.training.config import FitConfig, Modality
 from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnails, number_settings
-from mmrec.training.evaluation import Evaluation, evaluate, fit_blends
+from mmrec.training.evaluation import BLENDS, Evaluation, evaluate, fit_blends
 from mmrec.training.item_inputs import build_item_table
 from mmrec.training.model_card import model_card
-from mmrec.training.splitting import split_events
+from mmrec.training.splitting import split_events, without_events
 from mmrec.training.stage_keys import (
     array_digest,
     events_digest,
@@ -73,6 +73,13 @@ from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
 from mmrec_encoders.item_encoder_files import save_item_encoder
 from mmrec_encoders.training import following_pairs
+
+NO_EVENTS = (
+    "the dataset has no events: the LLM is not trained and nothing is evaluated; items are recommended by their "
+    "content alone"
+)
+CONTENT_ALONE = {"content": 1.0, "lexical": 0.5}
+"""Channel weights of a catalogue without a single event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +233,12 @@ def _fit(
     config = replace(config, words=find_words(data.catalogue, data.settings.words, config.template))
     if config.relabel_ids:
         data = _relabelled(data, config.seed)
-    split = split_events(data.interactions, config.split, data.root)
+    if data.interactions.events:
+        split = split_events(data.interactions, config.split, data.root)
+    else:
+        note(NO_EVENTS)
+        split = without_events(data.interactions)
+        config = replace(config, compare_modalities=False)  # there are no questions to compare them on
     key = {
         "mmrec": mmrec.__version__,
         "dataset": dataset_fingerprint(data.root),
@@ -253,7 +265,9 @@ def _fit(
             encoded = encode_dataset(data, job.pictures, config, work, progress, run.cache)
             clock.lap("embed")
         ranking = _weigh(job, _train(job, encoded, work, clock), clock)
-        evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
+        evaluation = Evaluation((), 0, len(data.catalogue))
+        if split.train.events:
+            evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
         clock.lap("evaluate")
         if config.compare_modalities:
             rows = _modality_rows(job, encoded, work)
@@ -371,9 +385,11 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     )
     histories = [split.train.history(user) for user in range(split.train.users)]
     validation = ValidationSet(split.validation.histories, split.validation.targets_U)
-    result = train_generator(
-        generator, TrainingData(index, histories, validation), config.training, run, seed=config.seed
-    )
+    result = TrainingResult((), 0)
+    if split.train.events:
+        result = train_generator(
+            generator, TrainingData(index, histories, validation), config.training, run, seed=config.seed
+        )
     clock.lap("train")
 
     parts = Parts(
@@ -424,7 +440,10 @@ def _weigh(job: _Job, trained: _Trained, clock: _Clock) -> _Ranking:
     """Fit the channels' weights."""
     device = job.processes.device
     ranker = RankingModel(trained.parts, device, resolve_dtype(job.config.dtype, device))
-    blends = fit_blends(ranker, job.split.validation, job.config.blend, job.progress)
+    if job.split.train.events:
+        blends = fit_blends(ranker, job.split.validation, job.config.blend, job.progress)
+    else:
+        blends = {name: Blend(dict.fromkeys(CHANNELS, 0.0) | CONTENT_ALONE) for name in BLENDS}
     ranker.parts = trained.parts._replace(blends=blends)
     clock.lap("weigh")
     return _Ranking(ranker, blends, trained)

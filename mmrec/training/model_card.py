@@ -40,7 +40,9 @@ def model_card(
         "## What it was made from",
         "",
         f"- {len(data.catalogue):,} items, {pictures:,} with a picture, {words:,} with words",
-        f"- {data.interactions.events:,} events of {data.interactions.users:,} users; {_HELD_OUT[config.split]}",
+        f"- {data.interactions.events:,} events of {data.interactions.users:,} users; {_HELD_OUT[config.split]}"
+        if data.interactions.events
+        else "- no events",
         *(f"- {table}" for table in data.summary.tables if table.used != table.rows),
         *(f"- {column.column} of the events: {column.words}" for column in data.summary.event_columns),
         "",
@@ -49,7 +51,9 @@ def model_card(
         f"- LLM: {backbone}; histories of up to {shape.max_history} items, one position each",
         f"- Fused embeddings: {parts.fused_ND.shape[1]} dimensions",
         f"- Semantic IDs: {_semantic_ids(config, tokens)}",
-        f"- Trained for {len(training.epochs)} epochs; epoch {training.best_epoch} is served",
+        f"- Trained for {len(training.epochs)} epochs; epoch {training.best_epoch} is served"
+        if training.epochs
+        else "- Not trained, for lack of events; items are recommended by their content",
         "- Channel weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in parts.blend.weights.items()),
         "",
         "## How well it does",

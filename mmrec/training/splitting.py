@@ -54,7 +54,7 @@ def split_events(interactions: Interactions, name: str, where: object) -> LeaveO
             raise InvalidDatasetError(
                 f"{where} has {interactions.events:,} usable events of {interactions.users:,} users, and no "
                 "user has 3; users with at least 3 events are needed (one to learn from, one to validate, one to "
-                "test): add events, or use `mmrec embed` for a catalogue without any"
+                "test): add events, or remove the events table to fit a catalogue without any"
             )
         return leave_one_out(interactions)
     if interactions.events and int(interactions.times_E.max()) < EARLIEST_TIME:
@@ -68,6 +68,12 @@ def split_events(interactions: Interactions, name: str, where: object) -> LeaveO
         raise InvalidDatasetError(
             f"{where} cannot be split by time ({err.message}): add events, or use the split leave-one-out"
         ) from err
+
+
+def without_events(interactions: Interactions) -> LeaveOneOut:
+    """The split of a dataset without a single event: nothing to learn from, and no questions."""
+    none = Split(np.empty(0, np.int64), [], np.empty(0, np.int32))
+    return LeaveOneOut(interactions, none, none)
 
 
 def leaked_questions(asked: Interactions, questions: Split, learned: Interactions, fitted: LeaveOneOut) -> int:
