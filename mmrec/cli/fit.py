@@ -39,7 +39,9 @@ def fit(
     language_model: Annotated[
         str,
         typer.Option(
-            "--language-model", metavar="MODEL", help="A pretrained LLM, by hub id or folder, fine-tuned by LoRA."
+            "--language-model",
+            metavar="MODEL",
+            help="A pretrained LLM by hub id, folder or GGUF file, tuned by LoRA.",
         ),
     ] = "",
     encoders_from: Annotated[

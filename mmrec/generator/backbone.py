@@ -1,6 +1,8 @@
-"""The decoder that reads histories: `SmallDecoder`, trained from scratch, or a pretrained Hugging Face model with LoRA.
+"""The LLM that reads histories: `SmallDecoder`, trained from scratch, or a pretrained Hugging Face model with LoRA.
 
-Maps embeddings to hidden states. Attention is causal and padding is on the right, so no mask is needed.
+Maps embeddings to hidden states, one for each position, which knows nothing about later positions. Attention is causal
+and padding is on the right, so no mask of padding is needed. There is one class for each way in which a pretrained
+model is fed: decoder-only, and encoder-decoder.
 """
 
 # Axes: B users, T history positions, H hidden width
@@ -15,8 +17,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
+from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig
+from mmrec.generator.pretrained import find_checkpoint, load_model
 from mmrec.generator.small_decoder import MODEL_TYPE, DecoderConfig, SmallDecoder, load_decoder, save_decoder
 from mmrec.runtime.quiet import quiet_loading
 
@@ -35,7 +38,40 @@ class PretrainedDecoder(nn.Module):
         return states_BTH.to(dtype)
 
 
-Backbone = SmallDecoder | PretrainedDecoder
+class PretrainedEncoderDecoder(nn.Module):
+    """A Hugging Face encoder-decoder model, such as T5, as a function from embeddings to hidden states.
+
+    The encoder reads the history; the state of a position is the decoder's, which has written the history up to the
+    item before it and attends to what the encoder read up to the position itself. Both stacks are masked causally, so
+    that one pass trains all positions, and serving computes what training did.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs_BTH: Tensor) -> Tensor:
+        """Hidden states of the decoder's last layer, in the dtype of the inputs. Shape of both: (B, T, H)."""
+        model, dtype = self.model, inputs_BTH.dtype
+        inputs_BTH = inputs_BTH.to(model.dtype)
+        batch, places, _ = inputs_BTH.shape
+        later_TT = torch.ones(places, places, dtype=torch.bool, device=inputs_BTH.device).triu(1)
+        mask_11TT = torch.zeros_like(later_TT, dtype=inputs_BTH.dtype).masked_fill(
+            later_TT, torch.finfo(inputs_BTH.dtype).min
+        )[None, None]
+        read_BTH = model.get_encoder()(inputs_embeds=inputs_BTH, attention_mask=mask_11TT).last_hidden_state
+        start_H = model.get_input_embeddings().weight[model.config.decoder_start_token_id or 0]
+        written_BTH = torch.cat([start_H.expand(batch, 1, -1), inputs_BTH[:, :-1]], dim=1)
+        states_BTH: Tensor = model.get_decoder()(
+            inputs_embeds=written_BTH,
+            encoder_hidden_states=read_BTH,
+            encoder_attention_mask=mask_11TT,
+            use_cache=False,
+        ).last_hidden_state
+        return states_BTH.to(dtype)
+
+
+Backbone = SmallDecoder | PretrainedDecoder | PretrainedEncoderDecoder
 
 
 def build_backbone(config: GeneratorConfig) -> tuple[Backbone, int]:
@@ -43,7 +79,7 @@ def build_backbone(config: GeneratorConfig) -> tuple[Backbone, int]:
 
     Raises:
         ModelNotAvailableError: a pretrained model is neither on disk nor downloadable.
-        InvalidArgumentError: a pretrained model has fewer positions than `config.max_history`.
+        InvalidArgumentError: a pretrained model cannot be read, or has fewer positions than `config.max_history`.
     """
     if config.pretrained:
         return _with_lora(config)
@@ -79,21 +115,13 @@ def load_backbone(folder: Path) -> tuple[Backbone, int]:
         return decoder, decoder.config.hidden
     with quiet_loading():
         model = transformers.AutoModel.from_pretrained(folder, local_files_only=True)
-    return PretrainedDecoder(model), int(model.config.hidden_size)
+    return _adapter(model)
 
 
 def _with_lora(config: GeneratorConfig) -> tuple[Backbone, int]:
     import peft
 
-    try:
-        with quiet_loading():
-            model = transformers.AutoModel.from_pretrained(config.pretrained, dtype=torch.float32)
-    except (OSError, ValueError) as err:
-        raise ModelNotAvailableError(
-            f"the language model {config.pretrained!r} is neither a local folder nor a hub model that can be reached; "
-            "pass a folder that holds config.json and model.safetensors, or leave it empty to train a small model "
-            "from scratch"
-        ) from err
+    model = load_model(find_checkpoint(config.pretrained))
     positions = getattr(model.config, "max_position_embeddings", None) or config.max_history
     if config.max_history > positions:
         raise InvalidArgumentError(
@@ -105,4 +133,10 @@ def _with_lora(config: GeneratorConfig) -> tuple[Backbone, int]:
         r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear", lora_dropout=config.dropout
     )
     with quiet_loading():
-        return PretrainedDecoder(peft.get_peft_model(model, lora)), int(model.config.hidden_size)
+        return _adapter(peft.get_peft_model(model, lora))
+
+
+def _adapter(model: Any) -> tuple[Backbone, int]:
+    """The class that feeds a model, and the width of its hidden states."""
+    feeds = PretrainedEncoderDecoder if model.config.is_encoder_decoder else PretrainedDecoder
+    return feeds(model), int(model.config.hidden_size)

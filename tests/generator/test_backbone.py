@@ -1,16 +1,22 @@
 """Pretrained LLMs: one with random weights that the test makes, and a real LLaMA whose published text is known."""
 
-import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import transformers
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
-from mmrec.generator.backbone import PretrainedDecoder, build_backbone, load_backbone, save_backbone
+from mmrec.generator.backbone import (
+    PretrainedDecoder,
+    PretrainedEncoderDecoder,
+    build_backbone,
+    load_backbone,
+    save_backbone,
+)
 from mmrec.generator.config import GeneratorConfig
+from tests.language.tiny_models import save_tiny
+from tests.llama2c import llama2c_pieces, llama2c_to_hugging_face
 
 
 def tiny_qwen3(folder: Path, positions: int = 2048) -> Path:
@@ -96,78 +102,30 @@ def test_when_a_model_is_neither_on_disk_nor_on_a_hub_that_answers() -> None:
         build_backbone(GeneratorConfig(pretrained="nobody/no-such-model"))
 
 
+def test_an_encoder_decoder_reads_histories_causally_and_with_both_stacks(tmp_path: Path) -> None:
+    backbone, hidden = build_backbone(GeneratorConfig(pretrained=str(save_tiny("t5", tmp_path))))
+    assert isinstance(backbone, PretrainedEncoderDecoder)
+    assert hidden == 32
+    inputs = torch.randn(2, 6, 32)
+    with torch.inference_mode():
+        whole, cut = backbone.eval()(inputs), backbone(inputs[:, :4])
+        assert torch.allclose(whole[:, :4], cut, atol=1e-4)
+        last = inputs.clone()
+        last[:, 5] += 1
+        # The decoder has not written the last item yet: only the encoder has read it.
+        changed = backbone(last)
+        assert torch.equal(changed[:, :5], whole[:, :5])
+        assert not torch.allclose(changed[:, 5], whole[:, 5], atol=1e-3)
+        # Without a mask, the encoder of transformers reads the first position the same where it is the only one.
+        alone = backbone(inputs[:, :1])
+        start = backbone.model.get_input_embeddings().weight[257]
+        expected = transformers.AutoModel.from_pretrained(tmp_path)(
+            inputs_embeds=inputs[:, :1], decoder_inputs_embeds=start.expand(2, 1, -1)
+        ).last_hidden_state
+    assert torch.allclose(alone, expected, atol=1e-5)
+
+
 # --- a real LLaMA -----------------------------------------------------------------------------------------------------
-
-
-def llama2c_to_hugging_face(source: Path, folder: Path) -> None:
-    """Turn a llama2.c checkpoint into a Hugging Face LLaMA folder.
-
-    Source: the layout written by llama2.c's `export.py`, version 0. It rotates neighbouring pairs where Hugging Face
-    rotates halves, so the rows of the query and key matrices are reordered.
-    """
-    data = source.read_bytes()
-    dim, inner, layers, heads, kv_heads, vocabulary, length = struct.unpack("7i", data[:28])
-    floats = np.frombuffer(data, dtype="<f4", offset=28)
-    at = 0
-
-    def take(*shape: int) -> torch.Tensor:
-        nonlocal at
-        size = int(np.prod(shape))
-        part = torch.from_numpy(floats[at : at + size].reshape(shape).copy())
-        at += size
-        return part
-
-    def halves(weight: torch.Tensor, groups: int) -> torch.Tensor:
-        return weight.view(groups, -1, 2, dim).transpose(1, 2).reshape(weight.shape)
-
-    head = dim // heads
-    weights = {"model.embed_tokens.weight": take(vocabulary, dim)}
-    names = [
-        ("input_layernorm", (dim,)),
-        ("self_attn.q_proj", (dim, dim)),
-        ("self_attn.k_proj", (kv_heads * head, dim)),
-        ("self_attn.v_proj", (kv_heads * head, dim)),
-        ("self_attn.o_proj", (dim, dim)),
-        ("post_attention_layernorm", (dim,)),
-        ("mlp.gate_proj", (inner, dim)),
-        ("mlp.down_proj", (dim, inner)),
-        ("mlp.up_proj", (inner, dim)),
-    ]
-    for name, shape in names:
-        stacked = take(layers, *shape)
-        for layer in range(layers):
-            weight = stacked[layer]
-            if "q_proj" in name or "k_proj" in name:
-                weight = halves(weight, weight.shape[0] // head)
-            weights[f"model.layers.{layer}.{name}.weight"] = weight
-    weights["model.norm.weight"] = take(dim)
-    config = transformers.LlamaConfig(
-        hidden_size=dim,
-        intermediate_size=inner,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        vocab_size=vocabulary,
-        max_position_embeddings=length,
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=True,
-    )
-    model = transformers.LlamaForCausalLM(config)
-    wrong = model.load_state_dict(weights, strict=False)
-    assert wrong.unexpected_keys == []
-    assert wrong.missing_keys == ["lm_head.weight"]
-    model.save_pretrained(folder)
-
-
-def llama2c_pieces(source: Path, count: int) -> list[bytes]:
-    data = source.read_bytes()
-    at, pieces = 4, []
-    for _ in range(count):
-        _, size = struct.unpack_from("<fi", data, at)
-        piece = data[at + 8 : at + 8 + size]
-        pieces.append(bytes([int(piece[3:5], 16)]) if piece.startswith(b"<0x") else piece)
-        at += 8 + size
-    return pieces
 
 
 @pytest.mark.realdata
