@@ -53,7 +53,10 @@ def cold_start_boosts(
     last_cold_B = -np.partition(-masked_BN[:, cold_N], places - 1, axis=1)[:, places - 1]
     passed_B = -np.partition(-masked_BN[:, ~cold_N], rival, axis=1)[:, rival]
     behind_B = np.isfinite(last_cold_B) & np.isfinite(passed_B) & (passed_B >= last_cold_B)
-    gap_B = passed_B[behind_B] - last_cold_B[behind_B]
-    # A little more than the gap, so that rounding of the sum cannot leave a tie.
-    boosts_B[behind_B] = gap_B + np.float32(1e-6) * np.maximum(np.abs(passed_B[behind_B]), 1) * 4
+    last_B, warm_B = last_cold_B[behind_B], passed_B[behind_B]
+    # The least number whose rounded sum is over the warm item's score: more could lift another cold item over it.
+    gap_B = np.nextafter(warm_B, np.float32(np.inf)) - last_B
+    while (tied_B := last_B + gap_B <= warm_B).any():
+        gap_B = np.where(tied_B, np.nextafter(gap_B, np.float32(np.inf)), gap_B)
+    boosts_B[behind_B] = gap_B
     return boosts_B

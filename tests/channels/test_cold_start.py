@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmrec.channels.cold_start import PLACES, cold_places, cold_start_boosts
@@ -41,6 +41,7 @@ def test_where_there_is_nothing_to_lift_or_too_little_to_pass(new: np.ndarray) -
 
 
 @given(seed=st.integers(0, 10_000), share=st.floats(0, 1), scale=st.sampled_from([1e-3, 1.0, 1e3]))
+@example(seed=332, share=0.625, scale=1e-3)
 def test_new_items_have_at_least_their_places_and_no_more_than_it_takes(seed: int, share: float, scale: float) -> None:
     rng = np.random.default_rng(seed)
     scores = (rng.normal(size=(8, 60)) * scale).astype(np.float32)
