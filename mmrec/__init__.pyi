@@ -1,6 +1,9 @@
 # The public names and where they come from: type checkers read this, and mmrec/__init__.py imports by it.
 from mmrec.contract.changes import ChangeEntry as ChangeEntry
 from mmrec.contract.changes import ChangeResults as ChangeResults
+from mmrec.contract.conversation import Constraint as Constraint
+from mmrec.contract.conversation import ConversationState as ConversationState
+from mmrec.contract.conversation import ConversationTurn as ConversationTurn
 from mmrec.contract.items import Evidence as Evidence
 from mmrec.contract.items import FilterMode as FilterMode
 from mmrec.contract.items import ItemFailure as ItemFailure

@@ -24,6 +24,7 @@ SDK = ROOT / "mmrec" / "sdk"
 sys.path.insert(0, str(ROOT))
 
 from mmrec.contract.changes import DeleteRequest, UpsertRequest  # noqa: E402
+from mmrec.contract.conversation import ConverseRequest  # noqa: E402
 from mmrec.contract.requests import (  # noqa: E402
     DuplicatesRequest,
     EmbedRequest,
@@ -54,6 +55,7 @@ class Options(NamedTuple):
 OPTIONS = {
     "RecommendOptions": Options(RecommendRequest, ("history",)),
     "RankOptions": Options(RecommendRequest, ("history", "k", "allow", "include_seen")),
+    "ConverseOptions": Options(ConverseRequest, ("text", "state", "history", "image")),
     "SimilarOptions": Options(SimilarRequest, ("item_id", "k")),
     "SearchOptions": Options(SearchRequest, ("text",)),
     "EmbedOptions": Options(EmbedRequest, ("items", "dimension")),
@@ -121,12 +123,16 @@ def _taken(hint: Any) -> str:
 
 AWAITED = r"(self\._call|self\.close|self\._transport\.(?:call|stream|close)|stream\.(?:send|receive|finish|close))\("
 TO_ASYNC = (
-    (r"\b(Client|Transport|GrpcTransport|EngineTransport|Methods|UpsertBatches|Iterator)\b", r"Async\1"),
-    (r"\bmmrec\.sdk\.(methods|transport)( import |\.)(Async)", r"mmrec.sdk.aio_\1\2\3"),
-    (r"\bdef (?!__init__|stream_upserts|_upserts)(\w+)\(\s*self\b", r"async def \1(self"),
+    (
+        r"\b(Client|Transport|GrpcTransport|EngineTransport|Methods|UpsertBatches|Conversation|Stream|Iterator)\b",
+        r"Async\1",
+    ),
+    (r"\bmmrec\.sdk\.(methods|transport|conversation)( import |\.)(Async)", r"mmrec.sdk.aio_\1\2\3"),
+    (r"\bdef (?!__init__|stream_upserts|_upserts|converse)(\w+)\(\s*self\b", r"async def \1(self"),
     (r"\bdef _upserts\b", "async def _upserts"),
     (r"__(enter|exit)__", r"__a\1__"),
     (rf"(?<!def ){AWAITED}", r"await \1("),
+    (r"\bfor piece in self\.pieces\(", "async for piece in self.pieces("),
     (r"\biter\(batches\)", "each(batches)"),
     (r"(?m)^from mmrec\.sdk\.connection", "from mmrec.sdk.streams import each\nfrom mmrec.sdk.connection"),
     (r"\bnext\(", "await anext("),
@@ -168,6 +174,10 @@ def generated() -> dict[Path, str]:
         "aio_methods.py": (
             "methods.py",
             "The asyncio version of `mmrec.sdk.methods`.\n\nGenerated: do not edit; run scripts/generate_sdk.py.\n",
+        ),
+        "aio_conversation.py": (
+            "conversation.py",
+            "The asyncio twin of `mmrec.sdk.conversation`.\n\nGenerated: do not edit; run scripts/generate_sdk.py.\n",
         ),
         "aio.py": (
             "client.py",

@@ -24,6 +24,8 @@ import numpy as np
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.conversation import ConversationState, ConversationTurn, ConverseRequest
+from mmrec.contract.engine import Recommend
 from mmrec.contract.items import (
     ChannelShare,
     Evidence,
@@ -109,6 +111,12 @@ class FakeEngine(EngineMethods):
     def rank_many(self, requests: Sequence[RankRequest]) -> list[Recommendations | MmrecError]:
         self._note("rank", len(requests))
         return [self._recommend(_restricted(request)) for request in requests]
+
+    def converse_many(
+        self, requests: Sequence[ConverseRequest], recommend: Recommend | None = None
+    ) -> list[ConversationTurn | MmrecError]:
+        self._note("converse", len(requests))
+        return [_answered(self._converse, request) for request in requests]
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         self._note("similar", len(requests))
@@ -239,6 +247,20 @@ class FakeEngine(EngineMethods):
         if text == "trap: slow":
             self.entered.set()
             time.sleep(1.0)
+
+    def _converse(self, request: ConverseRequest) -> ConversationTurn:
+        """Suggests one item after the other, whatever is said."""
+        seen = (*request.history, *request.state.shown_ids, *request.state.rejected_ids)
+        left = [record for item_id, record in self.records.items() if item_id not in seen]
+        items = tuple(ScoredItem(record, 1.0) for record in left[: request.k])
+        state = ConversationState(
+            constraints=request.state.constraints,
+            shown_ids=tuple(scored.item_id for scored in items),
+            rejected_ids=(*request.state.rejected_ids, *request.state.shown_ids),
+            turns=request.state.turns + 1,
+        )
+        named = " and ".join(scored.title or scored.item_id for scored in items)
+        return ConversationTurn(f"I suggest {named} to you, my friend.", items, state, versions=self.versions)
 
     def _recommend(self, request: RecommendRequest) -> Recommendations | MmrecError:
         if request.user_id == "nobody":

@@ -19,6 +19,7 @@ from typer.core import TyperCommand
 import mmrec
 from mmrec.cli import index
 from mmrec.cli.adapt import adapt
+from mmrec.cli.chat import chat
 from mmrec.cli.check import check
 from mmrec.cli.compare import compare
 from mmrec.cli.delete import delete
@@ -79,6 +80,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "recommend": recommend,
     "rank": rank,
+    "chat": chat,
     "similar": similar,
     "search": search,
     "tag": tag,

@@ -68,6 +68,11 @@ class Output:
         print("\n".join([*([""] if self._tables else []), *([printable(title)] if title else []), *lines]))
         self._tables += 1
 
+    def line(self, text: str) -> None:
+        """Print a sentence on stdout; nothing in JSON mode."""
+        if not self.json:
+            print(printable(text), flush=True)
+
     def data(self, obj: object) -> None:
         """Print `obj` as JSON (see `plain`) on stdout; nothing in text mode."""
         if not self.json:

@@ -5,10 +5,11 @@ Knows nothing of protobuf, torch or files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -37,6 +38,9 @@ from mmrec.contract.requests import (
 )
 from mmrec.errors import MmrecError
 
+Recommend = Callable[[Sequence[RecommendRequest]], list[Recommendations | MmrecError]]
+"""Recommends for several customers at once."""
+
 
 class Questions(Protocol):
     """Read-only requests, answered by a snapshot or by the current snapshot of an engine.
@@ -51,6 +55,18 @@ class Questions(Protocol):
 
     def rank_many(self, requests: Sequence[RankRequest]) -> list[Recommendations | MmrecError]:
         """Order the items of several requests, each for its customer."""
+        ...
+
+    def converse_many(
+        self, requests: Sequence[ConverseRequest], recommend: Recommend | None = None
+    ) -> list[ConversationTurn | MmrecError]:
+        """Answer messages of several conversations, none of whose state is kept.
+
+        Args:
+            requests: One message each.
+            recommend: What is asked for recommendations; None: `recommend_many`. With another one, this call may come
+                from a thread of its own, beside the other calls.
+        """
         ...
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:

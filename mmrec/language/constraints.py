@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from mmrec.filters.grammar import All, Comparison, Condition, Either, Not
+from mmrec.filters.grammar import Comparison, Condition, Not
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYWORDS = ("AND", "OR", "NOT", "IN")
@@ -91,21 +92,46 @@ def day_seconds(year: int, month: int = 1) -> float:
     return datetime(max(1, min(9999, year)), month, 1, tzinfo=UTC).timestamp()
 
 
-def subject_of(condition: Condition) -> tuple[str, str]:
-    """The column that a condition is about and which way it bounds it.
+class Statement(NamedTuple):
+    """A condition on one column, taken apart.
 
-    Returns:
-        The column, empty where it is about several; and ``upper``, ``lower``, ``lacks`` or ``has``.
+    Attributes:
+        column: The column; empty where the condition is about several.
+        way: ``upper`` or ``lower`` bound, ``has`` or ``lacks`` one of the values.
+        values: The values that it compares with.
     """
+
+    column: str
+    way: str
+    values: frozenset[str]
+
+
+_WAYS = {"<": "upper", "<=": "upper", ">": "lower", ">=": "lower", "!=": "lacks"}
+_OPPOSITE = {"has": "lacks", "lacks": "has", "upper": "lower", "lower": "upper"}
+
+
+def statement_of(condition: Condition) -> Statement:
+    """What a parsed condition says of which column."""
     if isinstance(condition, Not):
-        column, way = subject_of(condition.condition)
-        return column, {"has": "lacks", "lacks": "has", "upper": "lower", "lower": "upper"}[way]
+        inner = statement_of(condition.condition)
+        return inner._replace(way=_OPPOSITE[inner.way])
     if isinstance(condition, Comparison):
-        ways = {"<": "upper", "<=": "upper", ">": "lower", ">=": "lower", "!=": "lacks"}
-        return condition.column.text, ways.get(condition.operator, "has")
-    parts = [subject_of(part) for part in condition.conditions]
-    same = len(set(parts)) == 1 and isinstance(condition, Either | All)
-    return parts[0] if same else ("", "has")
+        values = frozenset(value.text for value in condition.values)
+        return Statement(condition.column.text, _WAYS.get(condition.operator, "has"), values)
+    parts = [statement_of(part) for part in condition.conditions]
+    columns, ways = {part.column for part in parts}, {part.way for part in parts}
+    if len(columns) == len(ways) == 1:
+        return Statement(columns.pop(), ways.pop(), frozenset().union(*(part.values for part in parts)))
+    return Statement("", "has", frozenset())
+
+
+def columns_in(condition: Condition) -> frozenset[str]:
+    """Every column that a parsed condition names."""
+    if isinstance(condition, Not):
+        return columns_in(condition.condition)
+    if isinstance(condition, Comparison):
+        return frozenset([condition.column.text])
+    return frozenset().union(*map(columns_in, condition.conditions))
 
 
 def joined_filter(conditions: Sequence[str]) -> str:

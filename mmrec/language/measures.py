@@ -74,8 +74,17 @@ class MeasureReader:
 
     # --- bounds ------------------------------------------------------------------------------------------------------
 
-    def bounds(self, tokens: Sequence[Token], taken: set[int], amounts: Sequence[Amount]) -> list[StatedConstraint]:
-        """Constraints from the amounts of a sentence; the tokens that they are read from are added to `taken`."""
+    def bounds(
+        self, tokens: Sequence[Token], taken: set[int], amounts: Sequence[Amount], asked: str = ""
+    ) -> list[StatedConstraint]:
+        """Constraints from the amounts of a sentence; the tokens that they are read from are added to `taken`.
+
+        Args:
+            tokens: The sentence.
+            taken: Tokens that are something else already.
+            amounts: Its numbers, in order.
+            asked: The column that the customer was asked about; empty for none.
+        """
         found: list[StatedConstraint] = []
         skip = -1
         for place, amount in enumerate(amounts):
@@ -83,8 +92,8 @@ class MeasureReader:
                 continue
             following = amounts[place + 1] if place + 1 < len(amounts) else None
             if following is not None and self._is_range(tokens, amount, following):
-                column = self._column(tokens, taken, following, ">=", begin=amount.begin)
-                column = column or self._column(tokens, taken, amount, ">=")
+                column = self._column(tokens, following, ">=", asked, begin=amount.begin)
+                column = column or self._column(tokens, amount, ">=", asked)
                 if column is not None:
                     low = _in_unit_of(amount, following)
                     found += self._bound(tokens, column, low, ">=", amount.begin, following.end)
@@ -93,7 +102,7 @@ class MeasureReader:
                     skip = place + 1
                     continue
             comparison = self._comparison(tokens, amount)
-            column = self._column(tokens, taken, amount, comparison.operator, comparison.quantity)
+            column = self._column(tokens, amount, comparison.operator, asked, comparison.quantity)
             if column is None:
                 continue
             operator = comparison.operator or self._bare(tokens, column, amount)
@@ -200,16 +209,17 @@ class MeasureReader:
     def _column(
         self,
         tokens: Sequence[Token],
-        taken: set[int],
         amount: Amount,
         operator: str,
+        asked: str,
         quantity: str = "",
         begin: int | None = None,
     ) -> Measure | None:
         """The column that a number is about; None where no column agrees with it."""
         best: tuple[float, Measure] | None = None
         for measure in self.measures.values():
-            score = self._agreement(tokens, taken, amount, operator, quantity, measure, begin)
+            score = self._agreement(tokens, amount, operator, quantity, measure, begin)
+            score += 1.2 if measure.name == asked and (score or not amount.unit) else 0.0
             if score >= _LEAST_SCORE and (best is None or score > best[0] + 1e-9):
                 best = score, measure
         return None if best is None else best[1]
@@ -217,7 +227,6 @@ class MeasureReader:
     def _agreement(
         self,
         tokens: Sequence[Token],
-        taken: set[int],
         amount: Amount,
         operator: str,
         quantity: str,

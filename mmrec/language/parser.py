@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mmrec.language.attributes import Attributes, Likeness, Value
+from mmrec.language.attributes import Attributes, Likeness, Value, entries_of
 from mmrec.language.constraints import NEGATED, StatedConstraint
 from mmrec.language.critiques import CritiqueReader
 from mmrec.language.measures import MeasureReader
@@ -88,26 +88,30 @@ class WishParser:
         self._measures = MeasureReader(attributes)
         self._critiques = CritiqueReader(attributes, self._measures.cue_words)
 
-    def parse(self, text: str, shown: Sequence[int] = ()) -> ParsedWish:
+    def parse(self, text: str, shown: Sequence[int] = (), *, asked: str = "") -> ParsedWish:
         """Read a sentence.
 
         Args:
             text: What the customer says.
             shown: Catalogue rows of the items that were shown last, in their order.
+            asked: The column that the sentence answers a question about; empty for none.
         """
         tokens = tokens_of(text)
         taken: set[int] = set()
         reference = self._reference(tokens, taken, len(shown))
-        named = self._named(text, tokens, taken)
+        named = self._named(text, tokens, taken, asked)
         amounts = amounts_of(tokens, taken)
-        bounds = self._measures.bounds(tokens, taken, amounts)
+        bounds = self._measures.bounds(tokens, taken, amounts, asked)
         about = None if not shown else shown[reference if reference is not None else -1]
         bounds += self._critiques.critiques(tokens, taken, about)
         # Nothing that a number or a criticism was read from is compared by likeness.
         alike, unsure = self._alike(tokens, taken)
         mentions = sorted([*named, *alike])
         spans = [(mention.begin, mention.end) for mention in mentions]
-        signs = polarities(tokens, spans)
+        signs = [
+            Polarity.WANTED if sign is Polarity.NEGATED and self._is_missed(tokens, mention, about) else sign
+            for mention, sign in zip(mentions, polarities(tokens, spans), strict=True)
+        ]
         constraints = [*self._grouped(text, tokens, mentions, signs), *bounds]
         unsure_signs = polarities(tokens, [(mention.begin, mention.end) for mention in unsure])
         return ParsedWish(
@@ -138,7 +142,7 @@ class WishParser:
 
     # --- values by their words ---------------------------------------------------------------------------------------
 
-    def _named(self, text: str, tokens: Sequence[Token], taken: set[int]) -> list[_Mention]:
+    def _named(self, text: str, tokens: Sequence[Token], taken: set[int], asked: str) -> list[_Mention]:
         found: list[_Mention] = []
         short = self.attributes.short_values()
         at = 0
@@ -147,7 +151,7 @@ class WishParser:
             for length in range(min(_LONGEST, len(tokens) - at), 0, -1):
                 if any(place in taken for place in range(at, at + length)):
                     continue
-                mention = self._value_at(text, tokens, at, length, short)
+                mention = self._value_at(text, tokens, at, length, short, asked)
                 if mention is not None:
                     break
             if mention is None:
@@ -159,14 +163,14 @@ class WishParser:
         return found
 
     def _value_at(
-        self, text: str, tokens: Sequence[Token], at: int, length: int, short: Mapping[str, list[Value]]
+        self, text: str, tokens: Sequence[Token], at: int, length: int, short: Mapping[str, list[Value]], asked: str
     ) -> _Mention | None:
         span = tokens[at : at + length]
         if not span[0].text[0].isalnum() and length > 1:
             return None
         raw = text[span[0].start : span[-1].end]
         if raw in short and (len(raw) > 1 or self._alone(tokens, at, raw)):
-            return _Mention(at, at + length, self._one_of(short[raw], tokens), 1.0)
+            return _Mention(at, at + length, self._one_of(short[raw], tokens, asked), 1.0)
         if not span[-1].text[0].isalnum() and span[-1].text != "+":
             return None
         form = tuple(stem(token.text) for token in span if token.text[0].isalnum())
@@ -175,17 +179,27 @@ class WishParser:
         values = [value for value in self.attributes.by_stems.get(form, ()) if len(value.text) > 3 or raw.islower()]
         values = [value for value in values if len(value.text) > 2]
         if values and not (length == 1 and self._ordinary_value(span[0]) and not _after_article(tokens, at)):
-            return _Mention(at, at + length, self._one_of(values, tokens), 1.0)
+            return _Mention(at, at + length, self._one_of(values, tokens, asked), 1.0)
         letters = "".join(form)
         if (
             len(letters) > 3
             and (joined := self.attributes.joined.get(letters))
             and letters not in vocabulary().ordinary
         ):
-            return _Mention(at, at + length, self._one_of(joined, tokens), 0.95)
+            return _Mention(at, at + length, self._one_of(joined, tokens, asked), 0.95)
         if length == 1 and (part := self.attributes.by_part.get(form[0])) and not self._is_measure_word(span[0]):
-            return _Mention(at, at + 1, part, 0.85)
+            # A part of a name is meant where it is written as a name.
+            named = self.attributes.attributes[part.column].alike or (span[0].original[0].isupper() and at > 0)
+            return _Mention(at, at + 1, part, 0.85) if named else None
         return None
+
+    def _is_missed(self, tokens: Sequence[Token], mention: _Mention, shown: int | None) -> bool:
+        """Whether "it is not a comedy" asks for one: the item that was shown is none."""
+        if shown is None or not _speaks_of_it(tokens, mention.begin):
+            return False
+        column = self.attributes.columns[mention.value.column]
+        entries = entries_of(column.texts[shown], column.kind)
+        return mention.value.text not in entries and not self.attributes.is_boolean(mention.value.column)
 
     def _ordinary_value(self, token: Token) -> bool:
         """Whether a word is too common to be a value where it is not written as one."""
@@ -195,10 +209,13 @@ class WishParser:
         """Whether a letter is a value: in capitals, and neither ``I`` nor ``A``."""
         return raw.isupper() and raw not in ("I", "A")
 
-    def _one_of(self, values: Sequence[Value], tokens: Sequence[Token]) -> Value:
-        """Of values of several columns the one whose column the sentence names, else the first."""
+    def _one_of(self, values: Sequence[Value], tokens: Sequence[Token], asked: str) -> Value:
+        """Of values of several columns the one that was asked about or that the sentence names, else the first."""
         if len(values) == 1:
             return values[0]
+        answers = [value for value in values if value.column == asked]
+        if answers:
+            return answers[0]
         said = {stem(token.text) for token in tokens}
         named = [value for value in values if said & set(value.column.casefold().replace("_", " ").split())]
         return (named or list(values))[0]
@@ -316,6 +333,15 @@ class WishParser:
             return False
         between = [token.text for token in tokens[last.end : mention.begin]]
         return bool(between) and all(word in _JOINS for word in between)
+
+
+def _speaks_of_it(tokens: Sequence[Token], at: int) -> bool:
+    """Whether the clause before a place speaks of an item that was shown: ``that is no ...``, ``it is not on ...``."""
+    while at > 0 and tokens[at - 1].text not in (",", ".", ";", "!", "?", "but"):
+        at -= 1
+        if tokens[at].text in ("it", "that", "this", "thats", "its"):
+            return True
+    return False
 
 
 def _after_article(tokens: Sequence[Token], at: int) -> bool:

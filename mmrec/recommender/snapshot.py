@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 
 from mmrec.bundle import Bundle
-from mmrec.contract.engine import Questions
+from mmrec.contract.conversation import ConversationTurn, ConverseRequest
+from mmrec.contract.engine import Questions, Recommend
 from mmrec.contract.items import ItemRecord, Versions
 from mmrec.contract.replies import (
     DuplicateGroups,
@@ -50,6 +51,7 @@ from mmrec.recommender.artefact import Parts
 from mmrec.recommender.candidate_filter import CandidateFilter
 from mmrec.recommender.catalogue_quality import QualityChecker
 from mmrec.recommender.catalogue_update import change_parts
+from mmrec.recommender.conversation import Conversations, TextVectors
 from mmrec.recommender.embedding import Embedder
 from mmrec.recommender.encoded_items import EncodedItems
 from mmrec.recommender.id_order import IdOrder
@@ -84,6 +86,13 @@ class SnapshotAnswers(Questions):
         """Order the items of several requests, each for its customer, as `recommend_many` would among these items."""
         now = self.snapshot()
         return now.pipeline.rank_many(requests, now.live)
+
+    def converse_many(
+        self, requests: Sequence[ConverseRequest], recommend: Recommend | None = None
+    ) -> list[ConversationTurn | MmrecError]:
+        """Answer messages of several conversations; see `mmrec.contract.engine.Questions`."""
+        now = self.snapshot()
+        return now.conversations.converse_many(requests, recommend or now.recommend_many)
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
@@ -160,6 +169,7 @@ class Snapshot(SnapshotAnswers):
         checker: Finds duplicates and mismatches.
         lookup: Reads rows and semantic IDs.
         embedder: Embeds described items with the encoders of the bundle.
+        conversations: Talks about its items.
         live: Events of customers since the bundle was made.
         bundle: The bundle that it was loaded from.
         former: Paths of the codebooks that were served before; None for none.
@@ -176,6 +186,7 @@ class Snapshot(SnapshotAnswers):
     checker: QualityChecker
     lookup: CatalogueLookup
     embedder: Embedder
+    conversations: Conversations
     live: LiveEvents
     bundle: Bundle
     former: FormerCodebook | None = None
@@ -197,12 +208,14 @@ class Reused(NamedTuple):
         tagger: Labels the items of the new catalogue.
         order: Order of the ids of the catalogue that was changed.
         former: Paths of the items under the codebooks that were served before.
+        texts: Vectors of short texts by the same encoder.
     """
 
     filters: CatalogueFilter | None = None
     tagger: Tagger | None = None
     order: IdOrder | None = None
     former: FormerCodebook | None = None
+    texts: TextVectors | None = None
 
 
 def make_snapshot(
@@ -228,6 +241,7 @@ def make_snapshot(
         checker=QualityChecker(catalogue, vectors, filters, record, versions),
         lookup=CatalogueLookup(catalogue, filters, paths, record, versions, reused.order),
         embedder=Embedder(vectors.encoder, parts.tokenizer, versions),
+        conversations=Conversations(parts, vectors, filters, record, versions, reused.texts),
         live=live,
         bundle=bundle,
         former=former,
@@ -246,7 +260,9 @@ def changed_snapshot(now: Snapshot, encoded: EncodedItems, deleted: Sequence[str
     vectors = now.vectors.with_changes(changed.parts.fused_ND, rows_M, encoded, deleted_R)
     filters = now.filters.with_changes(catalogue, rows_M)
     tagger = now.tagger.with_changes(catalogue, vectors, versions, rows_M, deleted_R)
-    reused = Reused(filters, tagger, now.lookup.order, now.former and now.former.without(deleted_R))
+    reused = Reused(
+        filters, tagger, now.lookup.order, now.former and now.former.without(deleted_R), now.conversations.texts
+    )
     return make_snapshot(ranker, vectors, now.live, versions, now.bundle, reused)
 
 
@@ -262,7 +278,7 @@ def successor(now: Snapshot, new: Snapshot) -> Snapshot:
     if former is None or former.version == new.versions.codebook:
         return new
     former = former.moved_to(now.parts.catalogue, new.parts.catalogue)
-    reused = Reused(new.filters, new.tagger, new.lookup.order, former)
+    reused = Reused(new.filters, new.tagger, new.lookup.order, former, new.conversations.texts)
     return make_snapshot(new.ranker, new.vectors, new.live, new.versions, new.bundle, reused)
 
 

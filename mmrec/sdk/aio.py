@@ -8,9 +8,10 @@ Generated: do not edit; run scripts/generate_sdk.py.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 from mmrec.contract.changes import ChangeResults
+from mmrec.contract.conversation import BEGINNING, NO_STATE, ConversationState, ConverseRequest
 from mmrec.contract.replies import Recommendations, SearchResults, ServiceInfo
 from mmrec.contract.requests import (
     RecommendBatch,
@@ -22,7 +23,9 @@ from mmrec.contract.requests import (
     SimilarRequest,
 )
 from mmrec.errors import MmrecError
+from mmrec.sdk import options as keywords
 from mmrec.sdk import rpcs
+from mmrec.sdk.aio_conversation import AsyncConversation
 from mmrec.sdk.aio_methods import AsyncMethods
 from mmrec.sdk.aio_transport import AsyncGrpcTransport, AsyncTransport
 from mmrec.sdk.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Tls, checked_timeout
@@ -153,6 +156,31 @@ class AsyncClient(AsyncMethods):
             fields=fields,
         )
         return self._upserts(batches, state, seconds)
+
+    def converse(
+        self,
+        history: Iterable[str] = (),
+        *,
+        state: ConversationState = NO_STATE,
+        timeout: float | None = None,
+        **options: Unpack[keywords.ConverseOptions],
+    ) -> AsyncConversation:
+        """Begin a conversation with a customer, or go on with one.
+
+        Args:
+            history: Item ids of the customer's events, oldest first; they are never shown.
+            state: The state of a conversation that is taken up again; by default it begins.
+            timeout: Timeout of each part of a turn, in seconds; None: the client's own.
+            options: The other fields of `ConverseRequest`.
+
+        Returns:
+            The conversation; nothing is sent before its first message.
+
+        Raises:
+            InvalidArgumentError: an argument breaks a rule.
+        """
+        request = ConverseRequest(BEGINNING, state, history, **options)  # type: ignore[arg-type]
+        return AsyncConversation(self._transport, request, checked_timeout(timeout, self._timeout))
 
     async def info(self, *, timeout: float | None = None) -> ServiceInfo:
         """Describe what the server serves.

@@ -87,6 +87,22 @@ class RankOptions(TypedDict, total=False):
     promotions: Iterable[Promotion]
 
 
+class ConverseOptions(TypedDict, total=False):
+    """Fields of `ConverseRequest`.
+
+    Attributes:
+        user_id: A user with a stored history, which is put before `history`; may be empty.
+        filter: A condition of the caller that always holds, whatever the customer says; empty for none.
+        k: Most items in one turn; 0 means 1, more than 10 is coerced to it. [1]
+        sponsored_column: A column of true and false that says which items are sponsored; empty: found by its name.
+    """
+
+    user_id: str
+    filter: str
+    k: int
+    sponsored_column: str
+
+
 class SimilarOptions(TypedDict, total=False):
     """Fields of `SimilarRequest`.
 

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.replies import (
     DuplicateGroups,
@@ -65,6 +66,7 @@ from mmrec.sdk.batches import (
     valid_requests,
 )
 from mmrec.sdk.codec import from_message, parse, to_message
+from mmrec.sdk.turns import turn_pieces
 from mmrec.v1 import item_pb2, recommendation_pb2, system_pb2, understanding_pb2
 
 Q = TypeVar("Q")
@@ -112,6 +114,7 @@ class Rpc(Generic[Q, R]):
         split: Splits the request into requests for the engine, possibly none.
         join: Makes the reply from the request and the engine's results; raises if the call failed as a whole.
         rejoin: Adds to a server's reply the failures of entries that the client refused and did not send.
+        pieces: The messages that a reply is sent as over a stream.
     """
 
     path: str
@@ -121,6 +124,7 @@ class Rpc(Generic[Q, R]):
     split: Callable[[Q], list[Any]] = lambda request: [request]
     join: Callable[[Q, list[Any]], R] = lambda request, results: only(results)
     rejoin: Callable[[Q, R], R] = lambda request, reply: reply
+    pieces: Callable[[R], list[R]] = lambda reply: [reply]
 
     @cached_property
     def request_type(self) -> type[Message]:
@@ -205,6 +209,13 @@ RANK_ITEMS: Rpc[RankRequest, Recommendations] = Rpc(
     kind="rank",
     request=RankRequest,
     reply=Recommendations,
+)
+CONVERSE: Rpc[ConverseRequest, ConversationTurn] = Rpc(
+    path="/mmrec.v1.RecommendationService/Converse",
+    kind="converse",
+    request=ConverseRequest,
+    reply=ConversationTurn,
+    pieces=turn_pieces,
 )
 SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SimilarItems",
@@ -318,6 +329,7 @@ _IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     RECOMMEND,
     BATCH_RECOMMEND,
     RANK_ITEMS,
+    CONVERSE,
     SIMILAR_ITEMS,
     BATCH_SIMILAR_ITEMS,
     SEARCH_ITEMS,
@@ -345,6 +357,7 @@ RPCS: Mapping[str, Rpc[Any, Any]] = {rpc.path: rpc for rpc in _IMPLEMENTED}
 QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
     "recommend": lambda engine, requests: engine.recommend_many(requests),
     "rank": lambda engine, requests: engine.rank_many(requests),
+    "converse": lambda engine, requests: engine.converse_many(requests),
     "similar": lambda engine, requests: engine.similar_many(requests),
     "search": lambda engine, requests: engine.search_many(requests),
     "embed": lambda engine, requests: engine.embed_many(requests),

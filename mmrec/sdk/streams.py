@@ -1,4 +1,4 @@
-"""Streams of requests with one reply each, over gRPC and in process; blocking and for asyncio.
+"""Streams of requests with one reply each, or several, over gRPC and in process; blocking and for asyncio.
 
 Unit of work: one stream. One thread or task sends requests, as bytes, and receives the replies, in order. A stream has
 no deadline, but every reply has a timeout. Knows nothing of what the bytes mean.
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 
 class Stream(Protocol):
-    """A stream of requests with one reply each."""
+    """A stream of requests with one reply each, or with several whose last one says that it is the last."""
 
     def send(self, request: bytes) -> None:
         """Send a request; errors are raised by `receive`."""
         ...
 
     def receive(self) -> bytes:
-        """The reply to the oldest request without one.
+        """The next reply to the oldest request that is not answered.
 
         Raises:
             MmrecError: the stream broke.
@@ -216,15 +216,16 @@ class AsyncGrpcStream:
 
 
 class EngineStream:
-    """A stream to an engine in this process: each request is processed when its reply is received.
+    """A stream to an engine in this process: each request is processed when its first reply is received.
 
     Args:
-        call: Answers a request.
+        call: Returns the messages that answer a request, at least one.
     """
 
-    def __init__(self, call: Callable[[bytes], bytes]) -> None:
+    def __init__(self, call: Callable[[bytes], list[bytes]]) -> None:
         self._call = call
         self._requests: deque[bytes] = deque()
+        self._replies: deque[bytes] = deque()
 
     def send(self, request: bytes) -> None:
         """See `Stream.send`."""
@@ -232,7 +233,9 @@ class EngineStream:
 
     def receive(self) -> bytes:
         """See `Stream.receive`."""
-        return self._call(self._requests.popleft())
+        if not self._replies:
+            self._replies.extend(self._call(self._requests.popleft()))
+        return self._replies.popleft()
 
     def finish(self) -> None:
         """See `Stream.finish`."""
@@ -240,6 +243,7 @@ class EngineStream:
     def close(self) -> None:
         """See `Stream.close`."""
         self._requests.clear()
+        self._replies.clear()
 
 
 class AsyncEngineStream:

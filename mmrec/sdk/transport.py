@@ -14,7 +14,7 @@ import grpc
 from mmrec.contract.engine import Engine
 from mmrec.errors import MmrecError, NotImplementedYetError
 from mmrec.sdk.connection import Tls, channel_options, checked_target, closed_error, error_from_rpc, metadata_for
-from mmrec.sdk.rpcs import RPCS
+from mmrec.sdk.rpcs import RPCS, Rpc
 from mmrec.sdk.streams import EngineStream, GrpcStream, Stream
 
 
@@ -35,7 +35,7 @@ class Transport(Protocol):
         ...
 
     def stream(self, path: str, timeout: float) -> Stream:
-        """Open a stream of requests with one reply each.
+        """Open a stream of requests.
 
         Args:
             path: ``/package.Service/Method``.
@@ -114,6 +114,21 @@ class EngineTransport:
 
     def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `Transport.call`."""
+        rpc, reply = self._answer(path, request)
+        return rpc.encode_reply(reply)
+
+    def stream(self, path: str, timeout: float) -> Stream:
+        """See `Transport.stream`."""
+        if self._closed:
+            raise closed_error("an engine")
+
+        def replies(request: bytes) -> list[bytes]:
+            rpc, reply = self._answer(path, request)
+            return [rpc.encode_reply(piece) for piece in rpc.pieces(reply)]
+
+        return EngineStream(replies)
+
+    def _answer(self, path: str, request: bytes) -> tuple[Rpc[Any, Any], Any]:
         if self._closed:
             raise closed_error("an engine")
         rpc = RPCS.get(path)
@@ -121,14 +136,7 @@ class EngineTransport:
             raise NotImplementedYetError(f"{path} is not implemented in this version")
         decoded = rpc.decode_request(request)
         with self._lock:
-            reply = rpc.answer(self._engine, decoded)
-        return rpc.encode_reply(reply)
-
-    def stream(self, path: str, timeout: float) -> Stream:
-        """See `Transport.stream`."""
-        if self._closed:
-            raise closed_error("an engine")
-        return EngineStream(lambda request: self.call(path, request, timeout))
+            return rpc, rpc.answer(self._engine, decoded)
 
     def close(self) -> None:
         """See `Transport.close`."""

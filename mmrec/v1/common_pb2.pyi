@@ -134,6 +134,20 @@ class ScoredItem(_message.Message):
     explanation: str
     def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., score: _Optional[float] = ..., shares: _Optional[_Iterable[_Union[ChannelShare, _Mapping]]] = ..., explanation: _Optional[str] = ...) -> None: ...
 
+class Constraint(_message.Message):
+    __slots__ = ("column", "condition", "words", "confidence", "negated")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    NEGATED_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    condition: str
+    words: str
+    confidence: float
+    negated: bool
+    def __init__(self, column: _Optional[str] = ..., condition: _Optional[str] = ..., words: _Optional[str] = ..., confidence: _Optional[float] = ..., negated: bool = ...) -> None: ...
+
 class EntryStatus(_message.Message):
     __slots__ = ("id", "status")
     ID_FIELD_NUMBER: _ClassVar[int]

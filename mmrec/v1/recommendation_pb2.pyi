@@ -228,6 +228,64 @@ class ExplainResponse(_message.Message):
     versions: _common_pb2.Versions
     def __init__(self, explanations: _Optional[_Iterable[_Union[ExplainResponse.Explanation, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ...) -> None: ...
 
+class ConversationState(_message.Message):
+    __slots__ = ("constraints", "shown_ids", "rejected_ids", "asked_columns", "question", "offered", "wish", "turns")
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_IDS_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_IDS_FIELD_NUMBER: _ClassVar[int]
+    ASKED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    OFFERED_FIELD_NUMBER: _ClassVar[int]
+    WISH_FIELD_NUMBER: _ClassVar[int]
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    constraints: _containers.RepeatedCompositeFieldContainer[_common_pb2.Constraint]
+    shown_ids: _containers.RepeatedScalarFieldContainer[str]
+    rejected_ids: _containers.RepeatedScalarFieldContainer[str]
+    asked_columns: _containers.RepeatedScalarFieldContainer[str]
+    question: str
+    offered: _containers.RepeatedCompositeFieldContainer[_common_pb2.Constraint]
+    wish: str
+    turns: int
+    def __init__(self, constraints: _Optional[_Iterable[_Union[_common_pb2.Constraint, _Mapping]]] = ..., shown_ids: _Optional[_Iterable[str]] = ..., rejected_ids: _Optional[_Iterable[str]] = ..., asked_columns: _Optional[_Iterable[str]] = ..., question: _Optional[str] = ..., offered: _Optional[_Iterable[_Union[_common_pb2.Constraint, _Mapping]]] = ..., wish: _Optional[str] = ..., turns: _Optional[int] = ...) -> None: ...
+
+class ConverseRequest(_message.Message):
+    __slots__ = ("text", "state", "history", "user_id", "filter", "image", "k", "sponsored_column")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    SPONSORED_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    state: ConversationState
+    history: _containers.RepeatedScalarFieldContainer[str]
+    user_id: str
+    filter: str
+    image: bytes
+    k: int
+    sponsored_column: str
+    def __init__(self, text: _Optional[str] = ..., state: _Optional[_Union[ConversationState, _Mapping]] = ..., history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., filter: _Optional[str] = ..., image: _Optional[bytes] = ..., k: _Optional[int] = ..., sponsored_column: _Optional[str] = ...) -> None: ...
+
+class ConverseResponse(_message.Message):
+    __slots__ = ("text", "items", "state", "asked_column", "done", "missing_ids", "versions")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    items: _containers.RepeatedCompositeFieldContainer[_common_pb2.ScoredItem]
+    state: ConversationState
+    asked_column: str
+    done: bool
+    missing_ids: _containers.RepeatedScalarFieldContainer[str]
+    versions: _common_pb2.Versions
+    def __init__(self, text: _Optional[str] = ..., items: _Optional[_Iterable[_Union[_common_pb2.ScoredItem, _Mapping]]] = ..., state: _Optional[_Union[ConversationState, _Mapping]] = ..., asked_column: _Optional[str] = ..., done: bool = ..., missing_ids: _Optional[_Iterable[str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ...) -> None: ...
+
 class UserEvent(_message.Message):
     __slots__ = ("event_id", "user_id", "session_id", "item_id", "event_type", "time", "rating", "value", "recommendation_id", "position")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]

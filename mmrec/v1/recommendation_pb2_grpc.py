@@ -60,6 +60,11 @@ class RecommendationServiceStub(object):
                 request_serializer=mmrec_dot_v1_dot_recommendation__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=mmrec_dot_v1_dot_recommendation__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.Converse = channel.stream_stream(
+                '/mmrec.v1.RecommendationService/Converse',
+                request_serializer=mmrec_dot_v1_dot_recommendation__pb2.ConverseRequest.SerializeToString,
+                response_deserializer=mmrec_dot_v1_dot_recommendation__pb2.ConverseResponse.FromString,
+                _registered_method=True)
         self.RecordEvents = channel.unary_unary(
                 '/mmrec.v1.RecommendationService/RecordEvents',
                 request_serializer=mmrec_dot_v1_dot_recommendation__pb2.RecordEventsRequest.SerializeToString,
@@ -106,6 +111,15 @@ class RecommendationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Converse(self, request_iterator, context):
+        """Talks with a customer. Each request is a message of the customer; it is answered by one response or several, the
+        last of which has `done`. State is the client's: each turn ends with the whole state, which the client sends back,
+        edited or not, with the next message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordEvents(self, request, context):
         """Takes in what customers did; later recommendations build on it. Not built yet: answers UNIMPLEMENTED.
         """
@@ -140,6 +154,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=mmrec_dot_v1_dot_recommendation__pb2.ExplainRequest.FromString,
                     response_serializer=mmrec_dot_v1_dot_recommendation__pb2.ExplainResponse.SerializeToString,
+            ),
+            'Converse': grpc.stream_stream_rpc_method_handler(
+                    servicer.Converse,
+                    request_deserializer=mmrec_dot_v1_dot_recommendation__pb2.ConverseRequest.FromString,
+                    response_serializer=mmrec_dot_v1_dot_recommendation__pb2.ConverseResponse.SerializeToString,
             ),
             'RecordEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordEvents,
@@ -283,6 +302,33 @@ class RecommendationService(object):
             '/mmrec.v1.RecommendationService/Explain',
             mmrec_dot_v1_dot_recommendation__pb2.ExplainRequest.SerializeToString,
             mmrec_dot_v1_dot_recommendation__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Converse(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/mmrec.v1.RecommendationService/Converse',
+            mmrec_dot_v1_dot_recommendation__pb2.ConverseRequest.SerializeToString,
+            mmrec_dot_v1_dot_recommendation__pb2.ConverseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -14,6 +14,7 @@ import functools
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -25,8 +26,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mmrec.contract.engine import Engine, Questions
+from mmrec.contract.replies import Recommendations
+from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
-from mmrec.sdk.rpcs import DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, SERVICES, UPSERT_ITEMS
+from mmrec.sdk.rpcs import CONVERSE, DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, RECOMMEND, SERVICES, UPSERT_ITEMS
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
@@ -42,6 +45,11 @@ _log = logging.getLogger(__name__)
 
 CHANGES = (UPSERT_ITEMS.kind, DELETE_ITEMS.kind)
 """Kinds of work that change the catalogue."""
+
+LANGUAGE = (CONVERSE.kind,)
+"""Kinds of work with sentences, which have a thread and a queue of their own: they must not hold up the others."""
+LANGUAGE_WAIT_S = 30.0
+"""Seconds that a conversation waits for the recommendations that it asks for."""
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -69,16 +77,20 @@ QUIET_S = 1.0
 
 
 class _Workers:
-    """Routes requests: changes to a thread of their own, everything else to the engine's thread.
+    """Routes requests: changes and conversations to threads of their own, everything else to the engine's thread.
 
     Args:
-        questions: For all kinds but `CHANGES`.
+        questions: For all other kinds.
+        language: For `LANGUAGE`.
         changes: For `CHANGES`; None for none.
         refuse_changes: Whether changes are refused without `changes`; otherwise `questions` gets them.
     """
 
-    def __init__(self, questions: Scheduler, changes: Scheduler | None, refuse_changes: bool) -> None:
-        self._questions, self._changes, self._refuse = questions, changes, refuse_changes
+    def __init__(
+        self, questions: Scheduler, language: Scheduler, changes: Scheduler | None, refuse_changes: bool
+    ) -> None:
+        self._questions, self._language = questions, language
+        self._changes, self._refuse = changes, refuse_changes
 
     def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
         """See `Scheduler.submit`.
@@ -86,6 +98,8 @@ class _Workers:
         Raises:
             FailedPreconditionError: it is a change, and there is no store for it.
         """
+        if kind in LANGUAGE:
+            return self._language.submit(kind, requests, deadline)
         if kind not in CHANGES:
             return self._questions.submit(kind, requests, deadline)
         if self._changes is None and self._refuse:
@@ -122,6 +136,12 @@ class Server:
             steady=lambda: _works(QUESTIONS, loaded.result().snapshot()),
             on_end=self._worker_ended,
         )
+        self._language = Scheduler(
+            functools.partial(self._language_works, loaded),
+            limits,
+            name="mmrec-language",
+            on_end=self._worker_ended,
+        )
         self._catalogue: CatalogueChanges | None = None
         self._changes: Scheduler | None = None
         if self.config.store is not None:
@@ -131,9 +151,20 @@ class Server:
                 name="mmrec-recording",
                 on_end=self._worker_ended,
             )
-        self._workers = _Workers(self._scheduler, self._changes, not self.config.changes_in_memory)
+        self._workers = _Workers(self._scheduler, self._language, self._changes, not self.config.changes_in_memory)
         self._server: Any = None
         self._access = AccessLog(self.config.access_log)
+
+    def _language_works(self, loaded: Future[Engine]) -> Mapping[str, Work]:
+        """What answers conversations, in their own thread, of low priority; recommendations come from the others'."""
+        engine = loaded.result()
+        give_way()
+
+        def recommend(requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
+            deadline = time.monotonic() + LANGUAGE_WAIT_S
+            return self._scheduler.submit(RECOMMEND.kind, list(requests), deadline).result()
+
+        return {CONVERSE.kind: lambda requests: engine.converse_many(requests, recommend)}
 
     def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
         """Open the store and replay its changes when the engine is loaded; runs in the thread of the changes."""
@@ -187,7 +218,7 @@ class Server:
         return self.address
 
     def _schedulers(self) -> list[Scheduler]:
-        return [scheduler for scheduler in (self._scheduler, self._changes) if scheduler is not None]
+        return [scheduler for scheduler in (self._scheduler, self._language, self._changes) if scheduler is not None]
 
     async def ready(self) -> None:
         """Wait until the engine is loaded and has answered once; from then on health says SERVING.

@@ -40,22 +40,27 @@ def _handler(method: Method, scheduler: Submitter, draining: Callable[[], bool])
     async def not_built(_: Any, context: Any) -> NoReturn:
         raise NotImplementedYetError(f"{method.path} is not implemented in this version; see its comment in the protos")
 
-    async def built(data: bytes, context: Any) -> bytes:
+    async def replies(data: bytes, context: Any) -> list[bytes]:
         if draining():
             raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
         assert rpc is not None
         return await _answer(rpc, data, context, scheduler)
 
+    async def built(data: bytes, context: Any) -> bytes:
+        return b"".join(await replies(data, context))  # one reply
+
     async def streamed(messages: Any, context: Any) -> None:
         # The next message is read when this one is answered: gRPC's flow control slows a fast client down.
         async for data in messages:
-            await context.write(await built(data, context))
+            for reply in await replies(data, context):
+                await context.write(reply)
 
     behaviour = not_built if rpc is None else streamed if method.client_streaming else built
     return handler_like(behaviour, method.client_streaming, method.server_streaming)
 
 
-async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Submitter) -> bytes:
+async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Submitter) -> list[bytes]:
+    """The messages that answer a request: several over a stream whose replies come in pieces."""
     remaining = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining
     large = len(data) > LARGE_MESSAGE_BYTES
@@ -66,8 +71,9 @@ async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Subm
     if parts:
         results = await asyncio.wrap_future(scheduler.submit(rpc.kind, parts, deadline))
 
-    def reply() -> bytes:
+    def reply() -> list[bytes]:
         rest = iter(results)
-        return rpc.encode_reply(rpc.join(request, [joined(one, [next(rest) for _ in one]) for one in cut]))
+        whole = rpc.join(request, [joined(one, [next(rest) for _ in one]) for one in cut])
+        return [rpc.encode_reply(piece) for piece in rpc.pieces(whole)]
 
     return await asyncio.to_thread(reply) if large or len(parts) > 1 else reply()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import mmrec
+from mmrec.contract.conversation import ConverseRequest
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
 from mmrec.contract.requests import (
     DuplicatesRequest,
@@ -100,6 +101,12 @@ def check_recommend(own: mmrec.Recommender, asked: Rewriting) -> None:
 
 def check_rank(own: mmrec.Recommender, asked: Rewriting) -> None:
     (found,) = own.rank_many([RankRequest((REWRITTEN,))])
+    (record,) = _shown(found)
+    asked.expect(record, found.versions)
+
+
+def check_converse(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.converse_many([ConverseRequest("go ahead", filter=f'item_id = "{REWRITTEN}"')])
     (record,) = _shown(found)
     asked.expect(record, found.versions)
 
@@ -217,6 +224,7 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
     requests: dict[str, Any] = {
         "recommend": RecommendRequest((rewriting.other,), k=61),
         "rank": RankRequest((rewriting.other, REWRITTEN)),
+        "converse": ConverseRequest("a lamp", k=5),
         "similar": SimilarRequest(rewriting.other, 61),
         "search": SearchRequest("quartz", k=61),
         "embed": EmbedRequest((ItemInput("a", "Quartz lamp"),)),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
+from mmrec.contract.conversation import Constraint, ConversationState, ConversationTurn, ConverseRequest
 from mmrec.contract.items import (
     ITEM_FIELDS,
     ChannelShare,
@@ -211,6 +212,24 @@ upsert_batches = st.builds(
 )
 change_results = st.builds(ChangeResults, st.lists(st.builds(ChangeEntry, ids), max_size=3).map(tuple), versions, words)
 
+constraints = st.builds(Constraint, ids, words.map(lambda w: w + "x"), words, shares_of_one, st.booleans())
+constraint_lists = st.lists(constraints, max_size=3).map(tuple)
+states = st.builds(
+    ConversationState, constraint_lists, id_lists, id_lists, id_lists, ids, constraint_lists, words, st.integers(0, 199)
+)
+messages = st.builds(
+    ConverseRequest,
+    words.map(lambda w: w + "x"),
+    states,
+    history=id_lists,
+    user_id=ids,
+    filter=words,
+    image=pictures,
+    k=st.integers(0, 10**6),
+    sponsored_column=ids,
+)
+turns = st.builds(ConversationTurn, words, ranked, states, ids, st.booleans(), id_lists, versions)
+
 SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.RecommendationService/Recommend": (recommend_requests, recommendations),
     "/mmrec.v1.RecommendationService/BatchRecommend": (
@@ -221,6 +240,7 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
         st.builds(RankRequest, id_lists.filter(bool), recommend_requests),
         recommendations,
     ),
+    "/mmrec.v1.RecommendationService/Converse": (messages, turns),
     "/mmrec.v1.UnderstandingService/SimilarItems": (
         similar_requests,
         similar_results,

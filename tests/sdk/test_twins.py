@@ -9,7 +9,9 @@ import pytest
 
 from mmrec.contract.items import Modality
 from mmrec.sdk.aio import AsyncClient
+from mmrec.sdk.aio_conversation import AsyncConversation
 from mmrec.sdk.client import Client
+from mmrec.sdk.conversation import Conversation
 from mmrec.sdk.engine_methods import EngineMethods
 from mmrec_serving import BackgroundServer
 from tests.contracts import assert_change_contract, assert_engine_contract, assert_twins
@@ -32,6 +34,7 @@ def test_calls_are_the_same_in_process_and_through_both_clients_and_a_server() -
 
 PUBLIC = [
     "close",
+    "converse",
     "delete_items",
     "duplicates",
     "embed",
@@ -59,7 +62,7 @@ def test_both_clients_have_the_same_methods() -> None:
         assert sorted(name for name in dir(kind) if not name.startswith("_")) == PUBLIC
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLIC if name != "stream_upserts"])
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in ("converse", "stream_upserts")])
 def test_both_clients_take_the_same_arguments_and_say_the_same(name: str) -> None:
     blocking, awaited = getattr(Client, name), getattr(AsyncClient, name)
     assert inspect.signature(blocking) == inspect.signature(awaited)
@@ -76,8 +79,17 @@ def test_both_clients_stream_alike() -> None:
         assert parameter.annotation == twin.annotation or name == "batches"
 
 
+def test_conversations_are_alike() -> None:
+    blocking, awaited = inspect.signature(Client.converse), inspect.signature(AsyncClient.converse)
+    in_process = inspect.signature(EngineMethods.converse)
+    assert Client.converse.__doc__ == AsyncClient.converse.__doc__
+    assert blocking.parameters == awaited.parameters == in_process.parameters
+    names = [name for name in dir(Conversation) if not name.startswith("_")]
+    assert names == [name for name in dir(AsyncConversation) if not name.startswith("_")] == ["close", "pieces", "say"]
+
+
 def test_the_methods_in_process_are_those_of_the_client() -> None:
-    own = {"close", "info", "recommend_many", "search_many", "similar_many", "stream_upserts"}
+    own = {"close", "converse", "info", "recommend_many", "search_many", "similar_many", "stream_upserts"}
     for name in sorted(set(PUBLIC) - own):
         assert getattr(EngineMethods, name) is getattr(Client, name)
 

@@ -1,0 +1,18 @@
+"""A turn of a conversation in pieces, as it travels over a stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmrec.contract.conversation import ConversationTurn
+
+_WORDS = 3
+"""Words of a piece."""
+
+
+def turn_pieces(turn: ConversationTurn) -> list[ConversationTurn]:
+    """Pieces whose texts join to that of the turn; the last one has everything else too."""
+    words = turn.text.split(" ")
+    texts = [" ".join(words[at : at + _WORDS]) for at in range(0, len(words), _WORDS)]
+    texts = [*(f"{text} " for text in texts[:-1]), texts[-1]]
+    return [*(ConversationTurn(text, done=False) for text in texts[:-1]), replace(turn, text=texts[-1])]
