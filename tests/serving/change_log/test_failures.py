@@ -206,7 +206,7 @@ def test_a_state_or_request_that_is_damaged_is_refused(written: Path, config: St
 
 def test_a_log_without_its_file_is_refused(written: Path, config: StoreConfig) -> None:
     written.rename(written.with_name("changes.sqlite-wal"))
-    with pytest.raises(BundleError, match=r"changes.sqlite is gone, and its changes.sqlite-wal is there"):
+    with pytest.raises(BundleError, match=r"changes.sqlite is missing, and its changes.sqlite-wal exists"):
         SqliteChangeStore(config, "c1")
     assert not written.exists()
 
