@@ -17,6 +17,7 @@ from mmrec.contract.items import Fallback, FilterMode, ItemFailure, ItemInput, I
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
+    Explanations,
     ItemEmbedding,
     ItemLookup,
     ItemPage,
@@ -32,6 +33,7 @@ from mmrec.contract.replies import (
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
     Promotion,
@@ -59,6 +61,7 @@ class Calls(Protocol):
     recommend: Callable[..., Recommendations]
     recommend_many: Callable[..., list[Recommendations | MmrecError]]
     rank: Callable[..., Recommendations]
+    explain: Callable[..., Explanations]
     similar: Callable[..., SearchResults]
     similar_many: Callable[..., list[SearchResults | MmrecError]]
     search: Callable[..., SearchResults]
@@ -146,6 +149,7 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
 
     assert_ranking_contract(engine, known)
     assert_explanation_contract(engine, known)
+    assert_words_contract(engine, known)
 
     similar = engine.similar_many(
         [SimilarRequest(first, 3), SimilarRequest(NOT_THERE, 3), SimilarRequest(first, MAX_K)]
@@ -290,6 +294,29 @@ def assert_explanation_contract(engine: Engine, known: list[str]) -> None:
             assert parts[share.history_item_id] == max(parts.values())
         else:
             assert share.history_item_id == ""
+
+
+def assert_words_contract(engine: Engine, known: list[str]) -> None:
+    """Explanations come in the order of the request, and what they rest on is in the history."""
+    first, second, third = known[:3]
+    asked, stranger, bad = engine.explain_many(
+        [
+            ExplainRequest((third, NOT_THERE, second, third), RecommendRequest((first, NOT_THERE))),
+            ExplainRequest((second,)),
+            ExplainRequest((second,), RecommendRequest(k=0)),
+        ]
+    )
+    assert isinstance(asked, Explanations)
+    assert isinstance(stranger, Explanations)
+    assert isinstance(bad, Explanations)
+    assert [one.item_id for one in asked.explanations] == [third, second]
+    assert (asked.missing_ids, asked.versions) == ((NOT_THERE,), engine.info().versions)
+    assert any(one.statements for one in asked.explanations)
+    for one in asked.explanations:
+        assert bool(one.text) == bool(one.statements)
+        assert {item_id for statement in one.statements for item_id in statement.item_ids} <= {first}
+        assert one.shares
+    assert not any(statement.item_ids for one in stranger.explanations for statement in one.statements)
 
 
 def assert_finding_contract(engine: Engine, known: list[str]) -> None:
@@ -705,6 +732,18 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.rank([7]),
         lambda c: c.rank([first] * 10_001),
         lambda c: c.rank([first], history=7),
+        lambda c: c.recommend([first], k=2, explain_in_words=True, language="en-GB"),
+        lambda c: c.recommend([first], explain_in_words=1),
+        lambda c: c.recommend([first], language="de"),
+        lambda c: c.recommend([first], language=7),
+        lambda c: c.explain([second, NOT_THERE, first], [first], language="EN"),
+        lambda c: c.explain(iter([second]), user_id="someone", popularity_damping=0.5),
+        lambda c: c.explain([second], language="fr"),
+        lambda c: c.explain([]),
+        lambda c: c.explain([NOT_THERE]),
+        lambda c: c.explain(first),
+        lambda c: c.explain([first] * 101),
+        lambda c: c.explain([first], history=[7]),
         lambda c: c.similar(first, 3),
         lambda c: c.similar(first, k=10**6),
         lambda c: c.similar(NOT_THERE),

@@ -37,12 +37,16 @@ from mmrec.contract.items import (
     ItemRecord,
     Modality,
     ScoredItem,
+    Statement,
+    StatementKind,
     Versions,
 )
 from mmrec.contract.replies import (
     DuplicateGroup,
     DuplicateGroups,
     EmbedResults,
+    Explanation,
+    Explanations,
     ItemEmbedding,
     ItemLookup,
     ItemPage,
@@ -63,6 +67,7 @@ from mmrec.contract.replies import (
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -117,6 +122,25 @@ class FakeEngine(EngineMethods):
     ) -> list[ConversationTurn | MmrecError]:
         self._note("converse", len(requests))
         return [_answered(self._converse, request) for request in requests]
+
+    def explain_many(self, requests: Sequence[ExplainRequest]) -> list[Explanations | MmrecError]:
+        self._note("explain", len(requests))
+        return [self._explain(request) for request in requests]
+
+    def _explain(self, request: ExplainRequest) -> Explanations:
+        """The last known item of the history speaks for every item."""
+        customer = RecommendRequest(request.customer.history, allow=request.item_ids, include_seen=True, explain=True)
+        found = self._recommend(customer)
+        assert isinstance(found, Recommendations)
+        by_id = {item.item_id: item for item in found.items}
+        explanations = []
+        for item_id in dict.fromkeys(request.item_ids):
+            if item_id in by_id:
+                last = by_id[item_id].shares[0].history_item_id if by_id[item_id].shares else ""
+                said = (Statement(StatementKind.HISTORY, f"Because of {last}.", (last,), share=0.5),) if last else ()
+                text = said[0].text if said else ""
+                explanations.append(Explanation(item_id, text, said, by_id[item_id].shares))
+        return Explanations(tuple(explanations), found.missing_ids, VERSIONS)
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         self._note("similar", len(requests))

@@ -28,6 +28,7 @@ from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
 from mmrec.cli.evaluate import evaluate
 from mmrec.cli.exit_codes import EXIT_CODES
+from mmrec.cli.explain import explain
 from mmrec.cli.fetch import fetch
 from mmrec.cli.fit import fit
 from mmrec.cli.fold import fold
@@ -81,6 +82,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "rank": rank,
     "chat": chat,
+    "explain": explain,
     "similar": similar,
     "search": search,
     "tag": tag,

@@ -13,6 +13,7 @@ from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
+    Explanations,
     ItemLookup,
     ItemPage,
     Mismatches,
@@ -26,6 +27,7 @@ from mmrec.contract.replies import (
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -67,6 +69,10 @@ class Questions(Protocol):
             recommend: What is asked for recommendations; None: `recommend_many`. With another one, this call may come
                 from a thread of its own, beside the other calls.
         """
+        ...
+
+    def explain_many(self, requests: Sequence[ExplainRequest]) -> list[Explanations | MmrecError]:
+        """Say in words why items would be recommended, for several customers."""
         ...
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:

@@ -182,6 +182,51 @@ class ChannelShare:
     history: tuple[HistoryShare, ...] = ()
 
 
+class StatementKind(Enum):
+    """What a statement about a recommendation is about."""
+
+    HISTORY = "history"
+    """Items of the history that a part of the score rests on."""
+    TOGETHER = "together"
+    """Customers who chose an item of the history and this one."""
+    ATTRIBUTE = "attribute"
+    """A value of a column that the item shares with items of the history."""
+    PICTURE = "picture"
+    """A picture like that of an item of the history."""
+    WORDS = "words"
+    """Words (title, description and columns that are words) like those of an item of the history."""
+    POPULARITY = "popularity"
+    """Customers who chose the item."""
+    NEW_ITEM = "new-item"
+    """Nobody has chosen the item yet."""
+    PROMOTION = "promotion"
+    """The request promotes the item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement for people about a recommendation, with its evidence.
+
+    Attributes:
+        kind: What it is about; None: not known.
+        text: One sentence, which names nothing beside the evidence.
+        item_ids: Evidence: items of the history; empty where it rests on none.
+        column: Evidence: the column of an attribute; empty for none.
+        value: Evidence: the value in the column, or one entry of it where it holds a list; empty for none.
+        count: Evidence: the number of customers that it names; 0 for none.
+        share: The part of the score that rests on this evidence, in the unit of the score. Parts of several statements
+            may overlap.
+    """
+
+    kind: StatementKind | None = None
+    text: str = ""
+    item_ids: tuple[str, ...] = ()
+    column: str = ""
+    value: str = ""
+    count: int = 0
+    share: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredItem:
     """One item of a ranked list.
@@ -190,11 +235,15 @@ class ScoredItem:
         item: The catalogue row.
         score: Higher is better. Comparable within one reply only; cosine similarity for search and similar.
         shares: Parts of the score, if an explanation was requested.
+        explanation: A sentence or two for people, if they were requested; empty also where nothing speaks for the item.
+        statements: What `explanation` rests on, and more of it, best first.
     """
 
     item: ItemRecord
     score: float
     shares: tuple[ChannelShare, ...] = ()
+    explanation: str = ""
+    statements: tuple[Statement, ...] = ()
 
     @property
     def item_id(self) -> str:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from mmrec.contract.items import (
     NO_VERSIONS,
+    ChannelShare,
     Evidence,
     Fallback,
     ItemFailure,
     ItemRecord,
     NumberFormat,
     ScoredItem,
+    Statement,
     Versions,
 )
 from mmrec.errors import MmrecError
@@ -53,6 +55,38 @@ class Recommendations:
     def item_ids(self) -> tuple[str, ...]:
         """Ids of the items, best first."""
         return tuple(scored.item_id for scored in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one item would be recommended to a customer.
+
+    Attributes:
+        item_id: The item.
+        text: A sentence or two for people; empty: nothing speaks for the item.
+        statements: What the text rests on, and more of it, best first.
+        shares: The parts of the item's score for this customer, largest first.
+    """
+
+    item_id: str
+    text: str
+    statements: tuple[Statement, ...] = ()
+    shares: tuple[ChannelShare, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanations:
+    """The reasons, item by item.
+
+    Attributes:
+        explanations: The known items, in the order of the request.
+        missing_ids: Unknown ids: those of the history, of the items to explain and of promotions, in this order.
+        versions: Versions that the reply was computed with.
+    """
+
+    explanations: tuple[Explanation, ...]
+    missing_ids: tuple[str, ...] = ()
+    versions: Versions = NO_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from mmrec.contract.rules import (
     MAX_BATCH,
     MAX_BEAM_WIDTH,
     MAX_CODE,
+    MAX_EXPLAINED,
     MAX_FILTER_CHARS,
     MAX_HISTORY,
     MAX_LABEL_CHARS,
@@ -33,6 +34,7 @@ from mmrec.contract.rules import (
     Choice,
     Doc,
     Each,
+    English,
     Flag,
     Id,
     Ids,
@@ -176,6 +178,12 @@ class RecommendRequest(Checked):
         Each(Instance((Promotion,), "mmrec.Promotion values"), "mmrec.Promotion values", MAX_PROMOTIONS),
         Doc("Items to recommend more often, at most 100; their shares sum to at most 1."),
     ] = ()
+    explain_in_words: Annotated[
+        bool, Flag(), Doc("Whether to return a sentence or two for people about each item, with their evidence.")
+    ] = False
+    language: Annotated[
+        str, English(), Doc("BCP 47 tag of the language of these sentences; only English is built, and empty means it.")
+    ] = ""
 
     def _check_together(self) -> None:
         days, column = self.exploration_max_age_days, self.exploration_column
@@ -217,6 +225,41 @@ class RankRequest(Checked):
     def _check_together(self) -> None:
         if not self.item_ids:
             raise InvalidArgumentError("item_ids is empty; pass 1 to 10,000 ids of items to rank", field="item_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainRequest(Checked):
+    """Say in words why items would be recommended to a customer."""
+
+    item_ids: Annotated[
+        tuple[str, ...],
+        Ids(MAX_EXPLAINED),
+        Doc("The items to explain, 1 to 100 ids; an id that is repeated counts once."),
+    ]
+    customer: Annotated[
+        RecommendRequest,
+        Instance((RecommendRequest,), "a mmrec.RecommendRequest"),
+        Doc(
+            "The customer; `history`, `user_id`, `beam_width`, `popularity_damping` and the boosts of `promotions` are "
+            "read."
+        ),
+    ] = RecommendRequest()
+    language: Annotated[
+        str, English(), Doc("BCP 47 tag of the language of the sentences; only English is built, and empty means it.")
+    ] = ""
+    recommendation_id: Annotated[
+        str, Id(), Doc("An earlier reply; replies are not kept, so it must be empty: pass the customer instead.")
+    ] = ""
+
+    def _check_together(self) -> None:
+        if self.recommendation_id:
+            raise InvalidArgumentError(
+                f"recommendation_id is {self.recommendation_id!r:.80}; replies are not kept, so leave it empty and "
+                "pass the customer with the history or user of that reply",
+                field="recommendation_id",
+            )
+        if not self.item_ids:
+            raise InvalidArgumentError("item_ids is empty; pass 1 to 100 ids of items to explain", field="item_ids")
 
 
 # --- search and similar ---------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ MAX_PROMOTIONS = 100
 """Most promotions in one request."""
 MAX_RANKED = 10_000
 """Most items in one request to rank items."""
+MAX_EXPLAINED = 100
+"""Most items in one request to explain items."""
 MAX_PROMOTED_IDS = 10_000
 """Most ids in one promotion."""
 MAX_ID_CHARS = 512
@@ -313,6 +315,20 @@ class Text:
                 field=where,
             )
         return _unicode(value, where)
+
+
+@dataclass(frozen=True, slots=True)
+class English:
+    """A BCP 47 tag of a language that sentences are made in, possibly empty; only English is one."""
+
+    def check(self, value: object, where: str) -> str:
+        """See `Rule.check`."""
+        tag = Text(most=100).check(value, where)
+        if tag and not re.fullmatch(r"en(-[a-z0-9]{1,8})*", tag, re.ASCII | re.IGNORECASE):
+            raise InvalidArgumentError(
+                f"{where} is {tag!r:.80}; sentences are made in English only: pass 'en' or leave it empty", field=where
+            )
+        return tag
 
 
 PAGE_TOKEN = Text(

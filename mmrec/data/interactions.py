@@ -89,6 +89,22 @@ class Interactions:
         """Catalogue rows of user u's events, oldest first; a read-only view. Shape: (events of u,), int32."""
         return self.items_E[self.offsets_U[u] : self.offsets_U[u + 1]]
 
+    @cached_property
+    def _by_item(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Item and user of every pair of them that has an event, sorted by item, then by user."""
+        pairs = np.unique(self.items_E.astype(np.int64) * max(self.users, 1) + self.users_E)
+        return pairs // max(self.users, 1), pairs % max(self.users, 1)
+
+    def users_of(self, row: int) -> npt.NDArray[np.int64]:
+        """Users with an event of an item, ascending; none twice. Shape: (users,), int64."""
+        items_P, users_P = self._by_item
+        begin, end = np.searchsorted(items_P, [row, row + 1])
+        return users_P[begin:end]
+
+    def users_per_item(self, items: int) -> npt.NDArray[np.int64]:
+        """Number of users with an event of each item of a catalogue of `items` rows. Shape: (items,), int64."""
+        return np.bincount(self._by_item[0], minlength=items)
+
     def where(self, keep_E: npt.NDArray[np.bool_]) -> Interactions:
         """The same users with only the events of a mask; a user may have none left. Shape: (E,), bool."""
         kept = np.concatenate(([0], np.cumsum(keep_E, dtype=np.int64)))

@@ -175,6 +175,21 @@ class ModalityVectors:
         has_N = features.has_text_N
         return _placed(self.fusion.text_query(features.text_NT[has_N]), has_N)
 
+    def alone(self, rows_X: Rows, modality: Modality) -> Vectors:
+        """Picture or words of some items alone, without computing those of all; zero rows where an item has none.
+
+        Args:
+            rows_X: The items. Shape: (X,).
+            modality: ``PICTURE`` or ``WORDS``.
+
+        Returns:
+            Unit norm. Shape: (X, D), float32.
+
+        Raises:
+            FailedPreconditionError: the bundle has no fusion.
+        """
+        return self._alone(self.features_of(rows_X), modality)
+
     def present(self, modality: Modality) -> npt.NDArray[np.bool_] | None:
         """Which items have this modality; None: all of them. Shape: (N,), bool."""
         if modality is Modality.FUSED:

@@ -17,13 +17,15 @@ import numpy.typing as npt
 
 from mmrec.contract.items import ChannelShare, Fallback, ItemRecord, ScoredItem, Versions
 from mmrec.contract.outcomes import outcome
-from mmrec.contract.replies import Recommendations
-from mmrec.contract.requests import RankRequest, RecommendRequest
+from mmrec.contract.replies import Explanation, Explanations, Recommendations
+from mmrec.contract.requests import ExplainRequest, RankRequest, RecommendRequest
 from mmrec.contract.rules import MAX_BEAM_WIDTH
 from mmrec.errors import MmrecError
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.explain import explain_ranking, rule_shares
+from mmrec.recommender.explainer import Explainer, InWords
 from mmrec.recommender.live_events import LiveEvents
+from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.rejections import rejected_rows
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
@@ -56,6 +58,7 @@ class _Customer(NamedTuple):
         boosts_N: What promotions add to scores; None: nothing. Shape: (N,), float32.
         quotas: Places for promotions and exploration.
         places: Length of the list.
+        promoted_N: Items that a promotion of the request raises; None: none. Shape: (N,), bool.
     """
 
     request: RecommendRequest
@@ -65,6 +68,7 @@ class _Customer(NamedTuple):
     boosts_N: Scores | None
     quotas: tuple[Quota, ...]
     places: int
+    promoted_N: npt.NDArray[np.bool_] | None
 
 
 class _Listed(NamedTuple):
@@ -82,6 +86,7 @@ class RecommendationPipeline:
         candidate_filter: Finds the items that a request may return.
         record: Converts a row to the record for clients.
         versions: Versions for the replies.
+        vectors: Vectors by modality, for explanations in words; None: these tell nothing about pictures and words.
     """
 
     def __init__(
@@ -90,8 +95,10 @@ class RecommendationPipeline:
         candidate_filter: CandidateFilter,
         record: Callable[[int], ItemRecord],
         versions: Versions,
+        vectors: ModalityVectors | None = None,
     ) -> None:
         self._ranker = ranker
+        self._explainer = Explainer(ranker, vectors)
         self._parts = ranker.parts
         self._candidate_filter = candidate_filter
         self._record = record
@@ -119,6 +126,19 @@ class RecommendationPipeline:
         """
         return self._answers([outcome(self._ranking, request, live) for request in requests], live)
 
+    def explain_many(self, requests: Sequence[ExplainRequest], live: LiveEvents) -> list[Explanations | MmrecError]:
+        """Explain the items of several requests in words; a request that cannot be answered fails alone.
+
+        Args:
+            requests: Requests of any customers.
+            live: As in `recommend_many`.
+        """
+        answers = self._answers([outcome(self._explaining, request, live) for request in requests], live)
+        return [
+            answer if isinstance(answer, MmrecError) else _explanations(request, answer)
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+
     def _answers(
         self, customers: Sequence[_Customer | MmrecError], live: LiveEvents
     ) -> list[Recommendations | MmrecError]:
@@ -144,6 +164,21 @@ class RecommendationPipeline:
         listed = replace(request.customer, allow=request.item_ids, include_seen=True)
         return self._customer(listed, live, len(request.item_ids), rejected=False)
 
+    def _explaining(self, request: ExplainRequest, live: LiveEvents) -> _Customer:
+        asked = request.customer
+        plain = RecommendRequest(
+            asked.history,
+            asked.user_id,
+            allow=request.item_ids,
+            include_seen=True,
+            beam_width=asked.beam_width,
+            explain=True,
+            popularity_damping=asked.popularity_damping,
+            promotions=tuple(replace(promotion, min_share=0.0) for promotion in asked.promotions),
+            explain_in_words=True,
+        )
+        return self._customer(plain, live, len(request.item_ids), rejected=False)
+
     def _customer(
         self, request: RecommendRequest, live: LiveEvents, places: int, *, rejected: bool = True
     ) -> _Customer:
@@ -166,7 +201,13 @@ class RecommendationPipeline:
                 boosts_N[members_N] += np.float32(promotion.boost)
         never = rejected_rows(self._parts, request.user_id, history) if rejected else None
         tiers = self._candidate_filter.tiers(request, history, never, places)
-        return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas), places)
+        raised = [
+            members_N
+            for promotion, members_N in zip(request.promotions, promoted, strict=True)
+            if promotion.boost > 0 or promotion.min_share
+        ]
+        promoted_N = np.logical_or.reduce(raised) if raised else None
+        return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas), places, promoted_N)
 
     def _history(self, request: RecommendRequest, live: LiveEvents) -> tuple[npt.NDArray[np.int32], list[str]]:
         """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
@@ -214,7 +255,7 @@ class RecommendationPipeline:
                 scores_N = np.where(tier.mask_N, others_N, scores_N)
             listed = self._listed(customer, scores_N)
             shares = None
-            if customer.request.explain:
+            if customer.request.explain or customer.request.explain_in_words:
                 of_own = {name: feature[own] for name, feature in features.items()}
                 shares = self._explained(ranker, customer, listed, of_own, boosts_X[own])
             replies.append(self._reply(customer, listed, shares, personal=True))
@@ -225,7 +266,7 @@ class RecommendationPipeline:
         popularity_N = self._ranker.most_popular()
         listed = self._listed(customer, popularity_N)
         shares: list[tuple[ChannelShare, ...]] | None = None
-        if customer.request.explain:
+        if customer.request.explain or customer.request.explain_in_words:
             shares = []
             for row, added in zip(listed.arranged.rows_K, listed.added, strict=True):
                 own = [ChannelShare("popularity", float(popularity_N[row])), *rule_shares(added)]
@@ -288,16 +329,42 @@ class RecommendationPipeline:
         return shares
 
     def _reply(self, customer: _Customer, listed: _Listed, shares: Shares | None, *, personal: bool) -> Recommendations:
-        arranged = listed.arranged
-        shares = [()] * len(arranged.rows_K) if shares is None else shares
+        arranged, nothing = listed.arranged, [()] * len(listed.arranged.rows_K)
+        words: Sequence[InWords] = [InWords("", ())] * len(nothing)
+        if customer.request.explain_in_words and shares is not None:
+            words = self._explainer.explain(arranged.rows_K, shares, _promoted(customer, listed))
+        shares = shares if customer.request.explain and shares is not None else nothing
         relaxed = len(arranged.rows_K) > np.count_nonzero(customer.tiers[0].mask_N)
         return Recommendations(
             recommendation_id=uuid.uuid4().hex,
             items=tuple(
-                ScoredItem(self._record(int(row)), float(score), parts)
-                for row, score, parts in zip(arranged.rows_K, arranged.scores_K, shares, strict=True)
+                ScoredItem(self._record(int(row)), float(score), parts, said.text, said.statements)
+                for row, score, parts, said in zip(arranged.rows_K, arranged.scores_K, shares, words, strict=True)
             ),
             missing_ids=tuple(customer.missing),
             fallback=_FALLBACKS[personal, bool(relaxed)],
             versions=self._versions,
         )
+
+
+def _promoted(customer: _Customer, listed: _Listed) -> dict[int, float]:
+    """What promotions added to the score of each item that one raises, by row."""
+    if customer.promoted_N is None:
+        return {}
+    rows = listed.arranged.rows_K.tolist()
+    return {
+        row: added.get(PROMOTION, 0.0)
+        for row, added in zip(rows, listed.added, strict=True)
+        if customer.promoted_N[row]
+    }
+
+
+def _explanations(request: ExplainRequest, answer: Recommendations) -> Explanations:
+    """The reasons, in the order of the request."""
+    by_id = {scored.item_id: scored for scored in answer.items}
+    found = [by_id[item_id] for item_id in dict.fromkeys(request.item_ids) if item_id in by_id]
+    return Explanations(
+        tuple(Explanation(one.item_id, one.explanation, one.statements, one.shares) for one in found),
+        answer.missing_ids,
+        answer.versions,
+    )

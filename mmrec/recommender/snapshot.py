@@ -22,6 +22,7 @@ from mmrec.contract.items import ItemRecord, Versions
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
+    Explanations,
     ItemLookup,
     ItemPage,
     Mismatches,
@@ -35,6 +36,7 @@ from mmrec.contract.replies import (
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -93,6 +95,11 @@ class SnapshotAnswers(Questions):
         """Answer messages of several conversations; see `mmrec.contract.engine.Questions`."""
         now = self.snapshot()
         return now.conversations.converse_many(requests, recommend or now.recommend_many)
+
+    def explain_many(self, requests: Sequence[ExplainRequest]) -> list[Explanations | MmrecError]:
+        """Say in words why items would be recommended, for several customers; every statement rests on evidence."""
+        now = self.snapshot()
+        return now.pipeline.explain_many(requests, now.live)
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
@@ -235,7 +242,7 @@ def make_snapshot(
         ranker=ranker,
         vectors=vectors,
         filters=filters,
-        pipeline=RecommendationPipeline(ranker, CandidateFilter(catalogue, filters), record, versions),
+        pipeline=RecommendationPipeline(ranker, CandidateFilter(catalogue, filters), record, versions, vectors),
         retriever=Retriever(catalogue, vectors, filters, record, versions),
         tagger=reused.tagger or Tagger(catalogue, vectors, versions),
         checker=QualityChecker(catalogue, vectors, filters, record, versions),

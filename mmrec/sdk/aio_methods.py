@@ -13,6 +13,7 @@ from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
+    Explanations,
     ItemLookup,
     ItemPage,
     Mismatches,
@@ -25,6 +26,7 @@ from mmrec.contract.replies import (
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
@@ -91,8 +93,8 @@ class AsyncMethods(ABC):
         Args:
             item_ids: The items to rank, 1 to 10,000 ids; unknown ones are returned in `missing_ids`.
             history: Item ids of the customer's events, oldest first.
-            timeout: Timeout of this call, in seconds.
-            options: The other fields of `RecommendRequest`.
+            timeout: Timeout in seconds.
+            options: Other fields of `RecommendRequest`.
 
         Returns:
             The items, best first; ties keep the order of the catalogue.
@@ -102,6 +104,34 @@ class AsyncMethods(ABC):
         """
         customer = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
         return await self._call(rpcs.RANK_ITEMS, RankRequest(item_ids, customer), timeout)  # type: ignore[arg-type]
+
+    async def explain(
+        self,
+        item_ids: Iterable[str],
+        history: Iterable[str] = (),
+        *,
+        language: str = "",
+        timeout: float | None = None,
+        **options: Unpack[keywords.ExplainOptions],
+    ) -> Explanations:
+        """Say in words why items would be recommended to a customer.
+
+        Every statement rests on evidence that it names: items of the history, a value that they share with the item, a
+        likeness of pictures or words, numbers of customers, a promotion.
+
+        Args:
+            item_ids: The items to explain, 1 to 100 ids; unknown ones are returned in `missing_ids`.
+            history: Item ids of the customer's events, oldest first.
+            language: BCP 47 tag of the language of the sentences; only English is built.
+            timeout: Timeout in seconds.
+            options: Other fields of `RecommendRequest`.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        customer = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
+        request = ExplainRequest(item_ids, customer, language)  # type: ignore[arg-type]
+        return await self._call(rpcs.EXPLAIN, request, timeout)
 
     async def similar(
         self,

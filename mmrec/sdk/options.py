@@ -34,6 +34,8 @@ class RecommendOptions(TypedDict, total=False):
             are not explored. 0 for no age limit. [0]
         popularity_damping: How much the scores of popular items are lowered, 0 (not at all) to 1. [0]
         promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
+        explain_in_words: Whether to return a sentence or two for people about each item, with their evidence.
+        language: BCP 47 tag of the language of these sentences; only English is built, and empty means it.
     """
 
     user_id: str
@@ -51,6 +53,8 @@ class RecommendOptions(TypedDict, total=False):
     exploration_max_age_days: float
     popularity_damping: float
     promotions: Iterable[Promotion]
+    explain_in_words: bool
+    language: str
 
 
 class RankOptions(TypedDict, total=False):
@@ -71,6 +75,8 @@ class RankOptions(TypedDict, total=False):
             are not explored. 0 for no age limit. [0]
         popularity_damping: How much the scores of popular items are lowered, 0 (not at all) to 1. [0]
         promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
+        explain_in_words: Whether to return a sentence or two for people about each item, with their evidence.
+        language: BCP 47 tag of the language of these sentences; only English is built, and empty means it.
     """
 
     user_id: str
@@ -85,6 +91,8 @@ class RankOptions(TypedDict, total=False):
     exploration_max_age_days: float
     popularity_damping: float
     promotions: Iterable[Promotion]
+    explain_in_words: bool
+    language: str
 
 
 class ConverseOptions(TypedDict, total=False):
@@ -101,6 +109,23 @@ class ConverseOptions(TypedDict, total=False):
     filter: str
     k: int
     sponsored_column: str
+
+
+class ExplainOptions(TypedDict, total=False):
+    """Fields of `RecommendRequest`.
+
+    Attributes:
+        user_id: A user of the training data, whose stored history is put before `history`. Empty: anonymous.
+        beam_width: Beam width of the semantic-ID search; 0: chosen by the server (at least k), more than 2,000 is
+            coerced to it. [0]
+        popularity_damping: How much the scores of popular items are lowered, 0 (not at all) to 1. [0]
+        promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
+    """
+
+    user_id: str
+    beam_width: int
+    popularity_damping: float
+    promotions: Iterable[Promotion]
 
 
 class SimilarOptions(TypedDict, total=False):

@@ -22,6 +22,7 @@ from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
+    Explanations,
     ItemLookup,
     ItemPage,
     Mismatches,
@@ -35,6 +36,7 @@ from mmrec.contract.replies import (
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
@@ -217,6 +219,12 @@ CONVERSE: Rpc[ConverseRequest, ConversationTurn] = Rpc(
     reply=ConversationTurn,
     pieces=turn_pieces,
 )
+EXPLAIN: Rpc[ExplainRequest, Explanations] = Rpc(
+    path="/mmrec.v1.RecommendationService/Explain",
+    kind="explain",
+    request=ExplainRequest,
+    reply=Explanations,
+)
 SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SimilarItems",
     kind="similar",
@@ -330,6 +338,7 @@ _IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     BATCH_RECOMMEND,
     RANK_ITEMS,
     CONVERSE,
+    EXPLAIN,
     SIMILAR_ITEMS,
     BATCH_SIMILAR_ITEMS,
     SEARCH_ITEMS,
@@ -358,6 +367,7 @@ QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
     "recommend": lambda engine, requests: engine.recommend_many(requests),
     "rank": lambda engine, requests: engine.rank_many(requests),
     "converse": lambda engine, requests: engine.converse_many(requests),
+    "explain": lambda engine, requests: engine.explain_many(requests),
     "similar": lambda engine, requests: engine.similar_many(requests),
     "search": lambda engine, requests: engine.search_many(requests),
     "embed": lambda engine, requests: engine.embed_many(requests),

@@ -14,6 +14,18 @@ class DType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DTYPE_FLOAT16: _ClassVar[DType]
     DTYPE_BFLOAT16: _ClassVar[DType]
 
+class StatementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STATEMENT_KIND_UNSPECIFIED: _ClassVar[StatementKind]
+    STATEMENT_KIND_HISTORY: _ClassVar[StatementKind]
+    STATEMENT_KIND_TOGETHER: _ClassVar[StatementKind]
+    STATEMENT_KIND_ATTRIBUTE: _ClassVar[StatementKind]
+    STATEMENT_KIND_PICTURE: _ClassVar[StatementKind]
+    STATEMENT_KIND_WORDS: _ClassVar[StatementKind]
+    STATEMENT_KIND_POPULARITY: _ClassVar[StatementKind]
+    STATEMENT_KIND_NEW_ITEM: _ClassVar[StatementKind]
+    STATEMENT_KIND_PROMOTION: _ClassVar[StatementKind]
+
 class Fallback(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FALLBACK_UNSPECIFIED: _ClassVar[Fallback]
@@ -31,6 +43,15 @@ DTYPE_UNSPECIFIED: DType
 DTYPE_FLOAT32: DType
 DTYPE_FLOAT16: DType
 DTYPE_BFLOAT16: DType
+STATEMENT_KIND_UNSPECIFIED: StatementKind
+STATEMENT_KIND_HISTORY: StatementKind
+STATEMENT_KIND_TOGETHER: StatementKind
+STATEMENT_KIND_ATTRIBUTE: StatementKind
+STATEMENT_KIND_PICTURE: StatementKind
+STATEMENT_KIND_WORDS: StatementKind
+STATEMENT_KIND_POPULARITY: StatementKind
+STATEMENT_KIND_NEW_ITEM: StatementKind
+STATEMENT_KIND_PROMOTION: StatementKind
 FALLBACK_UNSPECIFIED: Fallback
 FALLBACK_NONE: Fallback
 FALLBACK_POPULARITY: Fallback
@@ -123,16 +144,36 @@ class ChannelShare(_message.Message):
     def __init__(self, channel: _Optional[str] = ..., share: _Optional[float] = ..., history_item_id: _Optional[str] = ..., history: _Optional[_Iterable[_Union[HistoryShare, _Mapping]]] = ...) -> None: ...
 
 class ScoredItem(_message.Message):
-    __slots__ = ("item", "score", "shares", "explanation")
+    __slots__ = ("item", "score", "shares", "explanation", "statements")
     ITEM_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_FIELD_NUMBER: _ClassVar[int]
     item: Item
     score: float
     shares: _containers.RepeatedCompositeFieldContainer[ChannelShare]
     explanation: str
-    def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., score: _Optional[float] = ..., shares: _Optional[_Iterable[_Union[ChannelShare, _Mapping]]] = ..., explanation: _Optional[str] = ...) -> None: ...
+    statements: _containers.RepeatedCompositeFieldContainer[Statement]
+    def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., score: _Optional[float] = ..., shares: _Optional[_Iterable[_Union[ChannelShare, _Mapping]]] = ..., explanation: _Optional[str] = ..., statements: _Optional[_Iterable[_Union[Statement, _Mapping]]] = ...) -> None: ...
+
+class Statement(_message.Message):
+    __slots__ = ("kind", "text", "item_ids", "column", "value", "count", "share")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    kind: StatementKind
+    text: str
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    column: str
+    value: str
+    count: int
+    share: float
+    def __init__(self, kind: _Optional[_Union[StatementKind, str]] = ..., text: _Optional[str] = ..., item_ids: _Optional[_Iterable[str]] = ..., column: _Optional[str] = ..., value: _Optional[str] = ..., count: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
 
 class Constraint(_message.Message):
     __slots__ = ("column", "condition", "words", "confidence", "negated")

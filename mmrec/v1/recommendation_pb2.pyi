@@ -212,14 +212,16 @@ class ExplainRequest(_message.Message):
 class ExplainResponse(_message.Message):
     __slots__ = ("explanations", "missing_ids", "versions")
     class Explanation(_message.Message):
-        __slots__ = ("item_id", "text", "shares")
+        __slots__ = ("item_id", "text", "shares", "statements")
         ITEM_ID_FIELD_NUMBER: _ClassVar[int]
         TEXT_FIELD_NUMBER: _ClassVar[int]
         SHARES_FIELD_NUMBER: _ClassVar[int]
+        STATEMENTS_FIELD_NUMBER: _ClassVar[int]
         item_id: str
         text: str
         shares: _containers.RepeatedCompositeFieldContainer[_common_pb2.ChannelShare]
-        def __init__(self, item_id: _Optional[str] = ..., text: _Optional[str] = ..., shares: _Optional[_Iterable[_Union[_common_pb2.ChannelShare, _Mapping]]] = ...) -> None: ...
+        statements: _containers.RepeatedCompositeFieldContainer[_common_pb2.Statement]
+        def __init__(self, item_id: _Optional[str] = ..., text: _Optional[str] = ..., shares: _Optional[_Iterable[_Union[_common_pb2.ChannelShare, _Mapping]]] = ..., statements: _Optional[_Iterable[_Union[_common_pb2.Statement, _Mapping]]] = ...) -> None: ...
     EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
     MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]

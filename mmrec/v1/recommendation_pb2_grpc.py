@@ -105,7 +105,7 @@ class RecommendationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Explain(self, request, context):
-        """Says in words why items would be recommended to a customer. Not built yet: answers UNIMPLEMENTED.
+        """Says in words why items would be recommended to a customer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -15,6 +15,7 @@ from mmrec.contract.replies import EmbedResults, TagResults
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -26,6 +27,8 @@ from mmrec.understanding.tagging import COLUMN_STEPS, ITEM_CHUNK, LABEL_CHUNK
 
 _WHOLE_CATALOGUE = 1_000
 """Weight of a request about the whole catalogue: more than any batch, so it runs alone."""
+_EXPLAINED = 10
+"""Items that can be explained in the time of one other request."""
 _ROWS = 100
 """Rows of the catalogue that are read in about the time of one other request."""
 
@@ -66,6 +69,8 @@ def weight_of(request: Any) -> int:
         return len(request.items) + len(request.item_ids) if _has_items(request) else LABEL_CHUNK // 4
     if isinstance(request, DuplicatesRequest | MismatchRequest):
         return _WHOLE_CATALOGUE
+    if isinstance(request, ExplainRequest):
+        return max(1, len(request.item_ids) // _EXPLAINED)
     if isinstance(request, RankRequest):
         return max(1, len(request.item_ids) // _ROWS)
     if isinstance(request, ListItemsRequest):

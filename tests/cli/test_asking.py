@@ -71,6 +71,7 @@ def test_a_mistake_in_the_flags_ends_with_2(
         ["search", "--text", "a"],
         ["recommend", "--user", "c"],
         ["rank", "--user", "c", "--items", "p1"],
+        ["explain", "--user", "c", "--items", "p1"],
     ],
 )
 def test_a_server_that_is_not_there_ends_with_5(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +144,24 @@ def test_ranking_given_items(place: list[str], capsys: pytest.CaptureFixture[str
     assert out.splitlines()[0] == "Ranked for user c0001"
     status, out, err = _run(["rank", *place, "--user", "c0001", "--items", "p0001", "--deny", "p0001"], capsys)
     assert (status, err) == (0, "none of the items is in the catalogue and passes the filter and --deny\n")
+
+
+def test_explaining_items_in_words(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["explain", *place, "--history", "p0001,p0002", "--items", "p0004,nonsense,p0003"]
+    status, out, err = _run([*asked, "--json"], capsys)
+    assert (status, err) == (0, "not in the catalogue, skipped: nonsense\n")
+    explained = json.loads(out)["explanations"]
+    assert [one["item_id"] for one in explained] == ["p0004", "p0003"]
+    for one in explained:
+        assert one["text"].startswith(one["statements"][0]["text"])
+        assert {item_id for said in one["statements"] for item_id in said["item_ids"]} <= {"p0001", "p0002"}
+    status, out, err = _run(asked, capsys)
+    assert status == 0
+    assert out.splitlines()[:2] == ["p0004", out.splitlines()[1]]
+    assert out.splitlines()[1].split() == ["kind", "statement", "share", "history", "items"]
+    status, out, err = _run([*asked, "--language", "de"], capsys)
+    assert (status, out) == (2, "")
+    assert "language is 'de'; sentences are made in English only: pass 'en' or leave it empty" in err
 
 
 def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,8 +58,16 @@ PATHS = ((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0
 PLAIN = TransitionConfig(backward=0.0, degree_power=0.0, popularity_power=0.0, two_hop=0.0, decay=0.5)
 
 
-def ranking_model(weights: Mapping[str, float]) -> RankingModel:
-    """The shop's, with these weights of the channels."""
+def ranking_model(
+    weights: Mapping[str, float], catalogue: Catalogue = CATALOGUE, bought: Mapping[str, str] | None = None
+) -> RankingModel:
+    """The shop's, with these weights of the channels.
+
+    Args:
+        weights: Of the channels.
+        catalogue: Other columns.
+        bought: Items of past customers, by user id; they are in no score.
+    """
     events_N = np.array(EVENTS, np.float32)
     paths_NP, vectors_ND = np.array(PATHS, np.int32), np.array(VECTORS, np.float32)
     index = build_decode_index(paths_NP)
@@ -72,8 +80,8 @@ def ranking_model(weights: Mapping[str, float]) -> RankingModel:
         torch.manual_seed(0)
         llm = Generator(GeneratorConfig(hidden=8, layers=1, heads=2, max_history=8), table, index.widths)
     parts = Parts(
-        catalogue=CATALOGUE,
-        interactions=Interactions.empty(),
+        catalogue=catalogue,
+        interactions=_interactions(bought or {}),
         fused_ND=Segmented(vectors_ND),
         semantic_ids_NP=Segmented(paths_NP),
         decode_index=index,
@@ -89,6 +97,12 @@ def ranking_model(weights: Mapping[str, float]) -> RankingModel:
         beam_width=8,
     )
     return RankingModel(parts, torch.device("cpu"), torch.float32)
+
+
+def _interactions(bought: Mapping[str, str]) -> Interactions:
+    events = [(user_id, IDS.index(item_id)) for user_id, item_ids in bought.items() for item_id in item_ids]
+    users, rows = [user_id for user_id, _ in events], [row for _, row in events]
+    return Interactions.from_columns(users, rows, range(len(events)))
 
 
 def ask(

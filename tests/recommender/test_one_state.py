@@ -18,6 +18,7 @@ from mmrec.contract.items import ItemInput, ItemRecord, Versions
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
@@ -109,6 +110,11 @@ def check_converse(own: mmrec.Recommender, asked: Rewriting) -> None:
     (found,) = own.converse_many([ConverseRequest("go ahead", filter=f'item_id = "{REWRITTEN}"')])
     (record,) = _shown(found)
     asked.expect(record, found.versions)
+
+
+def check_explain(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.explain_many([ExplainRequest((REWRITTEN,))])
+    assert [one.item_id for one in found.explanations] == [REWRITTEN]  # type: ignore[union-attr]
 
 
 def check_similar(own: mmrec.Recommender, asked: Rewriting) -> None:
@@ -225,6 +231,7 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
         "recommend": RecommendRequest((rewriting.other,), k=61),
         "rank": RankRequest((rewriting.other, REWRITTEN)),
         "converse": ConverseRequest("a lamp", k=5),
+        "explain": ExplainRequest((rewriting.other,), RecommendRequest((REWRITTEN,))),
         "similar": SimilarRequest(rewriting.other, 61),
         "search": SearchRequest("quartz", k=61),
         "embed": EmbedRequest((ItemInput("a", "Quartz lamp"),)),

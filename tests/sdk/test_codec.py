@@ -25,12 +25,16 @@ from mmrec.contract.items import (
     Modality,
     NumberFormat,
     ScoredItem,
+    Statement,
+    StatementKind,
     Versions,
 )
 from mmrec.contract.replies import (
     DuplicateGroup,
     DuplicateGroups,
     EmbedResults,
+    Explanation,
+    Explanations,
     ItemEmbedding,
     ItemLookup,
     ItemPage,
@@ -51,6 +55,7 @@ from mmrec.contract.replies import (
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    ExplainRequest,
     ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
@@ -90,9 +95,18 @@ pictures = st.none() | st.binary(min_size=1, max_size=50)
 records = st.builds(ItemRecord, ids, words, words, words, attributes, codes)
 history_shares = st.lists(st.builds(HistoryShare, ids, numbers), max_size=3).map(tuple)
 shares = st.builds(ChannelShare, words, numbers, ids, history_shares)
-scored = st.builds(ScoredItem, records, numbers, st.lists(shares, max_size=3).map(tuple))
-ranked = st.lists(scored, max_size=3).map(tuple)
 id_lists = st.lists(ids, max_size=5).map(tuple)
+counts = st.integers(0, 2**60)
+statements = st.builds(
+    Statement, st.none() | st.sampled_from(StatementKind), words, id_lists, words, words, counts, numbers
+)
+statement_lists = st.lists(statements, max_size=2).map(tuple)
+share_lists = st.lists(shares, max_size=3).map(tuple)
+scored = st.builds(ScoredItem, records, numbers, share_lists, words, statement_lists)
+explained = st.builds(Explanation, ids, words, statement_lists, share_lists)
+explanations = st.builds(Explanations, st.lists(explained, max_size=3).map(tuple), id_lists, versions)
+languages = st.sampled_from(["", "en", "en-US"])
+ranked = st.lists(scored, max_size=3).map(tuple)
 ks = st.integers(0, 10**12)
 new_ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 inputs = st.builds(ItemInput, new_ids, words.map(lambda w: w + "x"), words, pictures, attributes)
@@ -116,6 +130,8 @@ wishes = st.fixed_dictionaries(
         "exploration": shares_of_one,
         "popularity_damping": shares_of_one,
         "promotions": st.lists(promotions, max_size=4).map(tuple),
+        "explain_in_words": st.booleans(),
+        "language": st.sampled_from(["", "en", "en-US"]),
     }
 )
 recommend_requests = st.builds(
@@ -241,6 +257,10 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
         recommendations,
     ),
     "/mmrec.v1.RecommendationService/Converse": (messages, turns),
+    "/mmrec.v1.RecommendationService/Explain": (
+        st.builds(ExplainRequest, id_lists.filter(bool), recommend_requests, languages),
+        explanations,
+    ),
     "/mmrec.v1.UnderstandingService/SimilarItems": (
         similar_requests,
         similar_results,
@@ -601,8 +621,6 @@ NOT_BUILT = {
         "channel_weights",
         "attribute_weights",
         "context",
-        "explain_in_words",
-        "language",
         "item_fields",
         "expected_versions",
         "validate_only",

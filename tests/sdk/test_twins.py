@@ -38,6 +38,7 @@ PUBLIC = [
     "delete_items",
     "duplicates",
     "embed",
+    "explain",
     "info",
     "items",
     "list_items",
