@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.options import Options
 
-PIECES = ("constraints",)
+PIECES = ("constraints", "explanations")
 """What is measured, in this order."""
 
 

@@ -1,0 +1,320 @@
+"""Texts about recommendations, true and false, for measuring the checker: other wordings, and planted lies.
+
+Unit of work: one statement. Knows nothing about how the checker decides.
+"""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from mmrec.contract.items import Statement, StatementKind
+
+__all__ = ["LIES", "Facts", "Text", "lie_about", "true_texts"]
+
+# Slots: {a} the titles of the evidence, {v} the value, {c} the column, {n} the number of customers.
+WORDINGS: Mapping[StatementKind, Sequence[str]] = {
+    StatementKind.HISTORY: (
+        "Because you chose {a}, this may be for you.",
+        "We recommend this based on {a} from your history.",
+        "Your taste for {a} suggests this one.",
+        "Since {a} is among your past choices, you might enjoy this too.",
+        "You picked {a} earlier, so here is another one you may like.",
+        "This goes well with {a}.",
+        "If you liked {a}, give this a try.",
+        "A natural next step after {a}.",
+        "It fits with {a} in your history.",
+        "Recommended for fans of {a}.",
+        "Having enjoyed {a}, you will probably find this interesting.",
+        "Our suggestion rests on {a}.",
+    ),
+    StatementKind.TOGETHER: (
+        "{n} people who chose {a} also chose this.",
+        "{n} other customers with {a} went for this as well.",
+        "Among those who picked {a}, {n} users picked this too.",
+        "Chosen by {n} customers who also chose {a}.",
+        "{n} shoppers have both {a} and this.",
+        "This was selected by {n} customers who selected {a}.",
+    ),
+    StatementKind.ATTRIBUTE: (
+        "Like {a}, it has {v} as its {c}.",
+        "It shares the {c} {v} with {a}.",
+        "{v} is its {c}, just like {a}.",
+        "Its {c} is {v}, the same as that of {a}.",
+        "Since you liked {a}, here is another with the {c} {v}.",
+        "With {v} among its {c}, it matches {a} from your history.",
+        "You seem to enjoy {v}: {a} has it too.",
+        "It has something in common with {a}: the {c} {v}.",
+        "Another {v} pick, in line with {a}.",
+        "The {c} includes {v}, as it does for {a}.",
+    ),
+    StatementKind.PICTURE: (
+        "It looks like {a}.",
+        "Its picture is similar to that of {a}.",
+        "Visually, this is close to {a} from your history.",
+        "The image resembles {a}.",
+        "Its cover is reminiscent of {a}.",
+    ),
+    StatementKind.WORDS: (
+        "Its description is similar to that of {a}.",
+        "The text about it reads like {a}.",
+        "It is described in words close to those of {a}.",
+        "Its description resembles {a} from your history.",
+    ),
+    StatementKind.POPULARITY: (
+        "{n} customers chose this.",
+        "Chosen by {n} people.",
+        "{n} users have picked it.",
+        "A favourite of {n} customers.",
+    ),
+}
+_NEGATED = (
+    ("it has ", "it does not have "),
+    ("It has ", "It never has "),
+    (" is ", " is not "),
+    (" are ", " are hardly "),
+    (" chose ", " didn't choose "),
+    ("resembles", "does not resemble"),
+    ("Because of ", "In spite of "),
+    ("because of ", "despite "),
+    ("Like ", "Unlike "),
+    (" like ", " unlike "),
+    (" also ", " never "),
+    ("goes well with", "goes badly with"),
+    ("Because you chose", "Because you never chose"),
+    ("based on", "not based on"),
+)
+_INVENTED = (
+    "and it won three awards",
+    "and it is the best of its kind",
+    "and costs less than both",
+    "with free delivery today",
+    "and everybody loves it",
+    "starring the same people",
+    "which most of your friends chose",
+    "and it is the newest one",
+    "which is only available this week",
+    "and it lasts two hours",
+    "made in Italy",
+    "rated five stars",
+    "and you rated that one highly",
+    "because you live in the city",
+)
+_ROLES = (
+    "{a} is suggested because of this item in your history.",
+    "You chose this before {a}.",
+    "Because you already chose this, we recommend {a}.",
+    "This is in your history, so we suggest {a}.",
+)
+_SWAPPED_KINDS: Mapping[StatementKind, str] = {
+    StatementKind.HISTORY: "Its picture resembles that of {a}.",
+    StatementKind.TOGETHER: "Its text resembles that of {a} from your history.",
+    StatementKind.ATTRIBUTE: "Its picture resembles that of {a} from your history.",
+    StatementKind.PICTURE: "Its text resembles that of {a} from your history.",
+    StatementKind.WORDS: "Its picture resembles that of {a} from your history.",
+    StatementKind.POPULARITY: "It is new here.",
+}
+
+
+class Facts(NamedTuple):
+    """What lies are made of.
+
+    Attributes:
+        titles: Titles of the catalogue.
+        values: Values of each column.
+        title_of: Titles by id.
+    """
+
+    titles: Sequence[str]
+    values: Mapping[str, Sequence[str]]
+    title_of: Mapping[str, str]
+
+
+class Text(NamedTuple):
+    """A text about a statement, and what is wrong with it: empty where it is true."""
+
+    text: str
+    lie: str
+
+
+def true_texts(statement: Statement, facts: Facts, rng: random.Random) -> list[str]:
+    """Other wordings of a statement, each written in one of several ways."""
+    return [
+        _written(wording, statement, facts, rng, _titles(statement, facts, rng), statement.value, statement.column)
+        for wording in WORDINGS.get(statement.kind, ()) if statement.kind
+    ]  # fmt: skip
+
+
+def _titles(statement: Statement, facts: Facts, rng: random.Random) -> list[str]:
+    return [facts.title_of[item_id] for item_id in statement.item_ids[: rng.choice((1, 1, 2))]]
+
+
+def _written(
+    wording: str,
+    statement: Statement,
+    facts: Facts,
+    rng: random.Random,
+    titles: Sequence[str],
+    value: str,
+    column: str,
+    count: int | None = None,
+) -> str:
+    quote = rng.choice(('"', '"', ""))
+    count = statement.count if count is None else count
+    number = f"{count:,}" if rng.random() < 0.5 or count > 99 else in_words(count)
+    slots = {
+        "a": " and ".join(f"{quote}{title}{quote}" for title in titles),
+        "v": f"{quote}{value}{quote}",
+        "c": column.replace("_", " "),
+        "n": number,
+    }
+    text = wording.format(**slots)
+    text = text[:1].upper() + text[1:]
+    style = rng.random()
+    if style < 0.15:
+        return text.lower()
+    if style < 0.3:
+        return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return text
+
+
+_ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+
+def in_words(number: int) -> str:
+    """A number below 100 in words."""
+    if number < 20:
+        return _ONES[number]
+    ones = f"-{_ONES[number % 10]}" if number % 10 else ""
+    return _TENS[number // 10 - 2] + ones
+
+
+# --- lies -------------------------------------------------------------------------------------------------------------
+
+Accepts = Callable[[str, Statement], bool]
+Others = Sequence[Statement]
+
+
+def _wrong_title(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    if "{a}" not in wording:
+        return ""
+    own = {facts.title_of[item_id].casefold() for item_id in statement.item_ids}
+    wrong = rng.choice(facts.titles)
+    if wrong.casefold() in own:
+        return ""
+    titles = _titles(statement, facts, rng)
+    titles[rng.randrange(len(titles))] = wrong
+    return _written(wording, statement, facts, rng, titles, statement.value, statement.column)
+
+
+def _wrong_value(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    if "{v}" not in wording:
+        return ""
+    wrong = rng.choice(facts.values[statement.column])
+    if wrong == statement.value:
+        return ""
+    return _written(wording, statement, facts, rng, _titles(statement, facts, rng), wrong, statement.column)
+
+
+def _wrong_column(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    if "{c}" not in wording:
+        return ""
+    wrong = rng.choice([column for column in facts.values if column != statement.column])
+    return _written(wording, statement, facts, rng, _titles(statement, facts, rng), statement.value, wrong)
+
+
+def _wrong_number(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    if "{n}" not in wording:
+        return ""
+    wrong = max(1, statement.count + rng.choice((-10, -2, -1, 1, 2, 10, 100)))
+    titles = _titles(statement, facts, rng)
+    if wrong == statement.count:
+        return ""
+    return _written(wording, statement, facts, rng, titles, statement.value, statement.column, wrong)
+
+
+def _negated(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    options = [(old, new) for old, new in _NEGATED if old in wording]
+    if not options:
+        return ""
+    old, new = rng.choice(options)
+    titles = _titles(statement, facts, rng)
+    return _written(wording.replace(old, new, 1), statement, facts, rng, titles, statement.value, statement.column)
+
+
+def _swapped(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    """The titles, or the value, of another statement about the same item."""
+    options = [
+        other
+        for other in others
+        if (set(other.item_ids) - set(statement.item_ids) and "{a}" in wording)
+        or (other.value and other.value != statement.value and "{v}" in wording)
+    ]
+    if not options:
+        return ""
+    other = rng.choice(options)
+    foreign = [item_id for item_id in other.item_ids if item_id not in statement.item_ids]
+    if foreign and "{a}" in wording and (not other.value or rng.random() < 0.5):
+        titles = [facts.title_of[rng.choice(foreign)]]
+        if titles[0] in {facts.title_of[item_id] for item_id in statement.item_ids}:
+            return ""
+        return _written(wording, statement, facts, rng, titles, statement.value, statement.column)
+    if other.value and other.value != statement.value and "{v}" in wording:
+        titles = _titles(statement, facts, rng)
+        return _written(wording, statement, facts, rng, titles, other.value, statement.column)
+    return ""
+
+
+def _other_kind(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    if statement.kind is None or statement.kind not in _SWAPPED_KINDS:
+        return ""
+    titles = _titles(statement, facts, rng)
+    return _written(_SWAPPED_KINDS[statement.kind], statement, facts, rng, titles, statement.value, statement.column)
+
+
+def _invented(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    longer = f"{wording.rstrip('.!')} {rng.choice(_INVENTED)}."
+    return _written(longer, statement, facts, rng, _titles(statement, facts, rng), statement.value, statement.column)
+
+
+def _wrong_role(wording: str, statement: Statement, others: Others, facts: Facts, rng: random.Random) -> str:
+    if not statement.item_ids:
+        return ""
+    titles = _titles(statement, facts, rng)
+    return _written(rng.choice(_ROLES), statement, facts, rng, titles, statement.value, statement.column)
+
+
+LIES: Mapping[str, Callable[[str, Statement, Others, Facts, random.Random], str]] = {
+    "wrong title": _wrong_title,
+    "wrong value": _wrong_value,
+    "wrong column": _wrong_column,
+    "wrong number": _wrong_number,
+    "negated": _negated,
+    "swapped between statements": _swapped,
+    "another kind of claim": _other_kind,
+    "invented clause": _invented,
+    "roles exchanged": _wrong_role,
+}
+
+
+def lie_about(
+    kind: str, statement: Statement, others: Sequence[Statement], facts: Facts, rng: random.Random, accepts: Accepts
+) -> str:
+    """A false text of one kind; empty where the statement gives no occasion for it.
+
+    It is put into a wording whose true form the checker accepts, so that it is the lie that is to be caught.
+    """
+    wordings = [*(WORDINGS.get(statement.kind, ()) if statement.kind else ())]
+    rng.shuffle(wordings)
+    for wording in wordings:
+        titles = _titles(statement, facts, rng)
+        true = _written(wording, statement, facts, rng, titles, statement.value, statement.column)
+        if accepts(true, statement):
+            return LIES[kind](wording, statement, others, facts, rng)
+    return ""
