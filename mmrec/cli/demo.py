@@ -113,14 +113,12 @@ def _fit(dataset: Path, bundle: Path, compute: Compute, output: Output) -> FitRe
     from mmrec.generator.config import TrainingConfig
     from mmrec.training import FitConfig, fit_dataset
     from mmrec_encoders.fusion_training import FusionConfig
-    from mmrec_encoders.small_clip_training import SmallClipConfig
 
     # A few hundred products and a few thousand purchases, trained on three times: small batches, few epochs.
     config = FitConfig(
         device=compute.device,
         dtype=compute.dtype,
         compare_modalities=True,
-        small_clip=SmallClipConfig(epochs=24),
         fusion=FusionConfig(steps=120, batch_size=128),
         training=TrainingConfig(epochs=16, patience=4, batch_positions=384, warmup_steps=20, learning_rate=2e-3),
     )

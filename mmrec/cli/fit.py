@@ -31,7 +31,8 @@ def fit(
         ),
     ] = None,
     image_model: Annotated[
-        str, typer.Option("--image-model", metavar="MODEL", help="An open_clip model instead of the preset's.")
+        str,
+        typer.Option("--image-model", metavar="MODEL", help="An open_clip model, or small: trained on the pictures."),
     ] = "",
     text_model: Annotated[
         str, typer.Option("--text-model", metavar="MODEL", help="A text embedder, by hub id or folder.")

@@ -44,7 +44,7 @@ class FitConfig:
         seed: Seed of all random choices.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        small_clip: The image encoder of ``embedded``.
+        small_clip: Training of the small image encoder, if `image_model` is ``small``.
         fusion: The fused embedding.
         tokenizer: Semantic IDs.
         generator: Shape of the LLM.

@@ -48,7 +48,8 @@ def test_without_a_bundle_encoders_are_trained_and_the_rest_goes_on_past_bad_pic
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "vectors"
-    assert _status("embed", shop, "--out", out, "--device", "cpu", "--dimension", 64) == 0
+    options = ("--image-model", "small", "--device", "cpu", "--dimension", 64)
+    assert _status("embed", shop, "--out", out, *options) == 0
     shown = capsys.readouterr()
     table = pq.read_table(out)
     assert table.schema.field("embedding").type == pa.list_(pa.float32(), 64)

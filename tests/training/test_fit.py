@@ -24,7 +24,7 @@ def test_a_fit_killed_again_and_again_ends_in_the_same_bundle(
 ) -> None:
     out = tmp_path / "bundle"
     command = [sys.executable, str(Path(__file__).parent / "fit_and_die.py"), str(demo_dataset), str(out)]
-    kills = ["small image encoder:0", "fusion:3", "train:0", "evaluate:0"]
+    kills = ["encoding pictures:0", "fusion:3", "train:0", "evaluate:0"]
     done = subprocess.run([*command, *kills], env=child_environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *killed, finished = map(json.loads, done.stdout.splitlines())
@@ -35,7 +35,7 @@ def test_a_fit_killed_again_and_again_ends_in_the_same_bundle(
     # Everything before the kill in the evaluation was kept: nothing is encoded or trained again.
     stages = finished["stages"]
     kept = {stage.partition(": ")[2] for stage in stages if stage.startswith("kept")}
-    assert kept >= {"words", "small-image-encoder", "pictures", "fusion", "tokens"}
+    assert kept >= {"words", "pictures", "fusion", "tokens"}
     assert not [stage for stage in stages if "encoding" in stage or "training" in stage or stage.startswith("fusion")]
 
     again, once = open_bundle(out), open_bundle(demo_bundle)
@@ -131,7 +131,6 @@ def test_encoders_are_taken_from_another_bundle(demo_dataset: Path, demo_bundle:
     config = replace(quick_fit(), encoders_from=str(demo_bundle), seed=1)
     again = fit_dataset(demo_dataset, tmp_path / "bundle", config, stages)
     assert "encoding pictures" in stages.names
-    assert not [name for name in stages.names if "small image encoder" in name]
     vectors = [open_bundle(root).read_tensors("embeddings.safetensors") for root in (demo_bundle, again.bundle)]
     for name in ("image", "text"):
         assert np.array_equal(vectors[0][name], vectors[1][name])

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from mmrec.bundle import open_bundle
 from mmrec.runtime.progress import NoProgress
 from mmrec.training import FitConfig, FitResult, FitRun, fit_dataset
+from mmrec_encoders.small_clip_training import SmallClipConfig
 from tests.conftest import quick_fit
 
 pytestmark = pytest.mark.slow
@@ -51,7 +52,7 @@ ALL_ENCODED = {
     "words": "60 texts encoded, 0 taken from earlier runs",
     "pictures": "59 pictures encoded, 0 taken from earlier runs, 0 unreadable",
 }
-ENCODED = ["words", "small-image-encoder", "pictures"]
+ENCODED = ["words", "pictures"]
 
 
 @pytest.fixture
@@ -69,9 +70,8 @@ def fit(dataset: Path, out: Path, config: FitConfig, stages: Stages, run: FitRun
     return fit_dataset(dataset, out, config, stages, run=run)
 
 
-def test_a_published_fit_leaves_vectors_and_the_small_image_encoder_alone(fitted: Path) -> None:
-    left = sorted(path.name.partition(".")[0] for path in (fitted / ".fit").iterdir())
-    assert left == ["cache", "small-image-encoder"]
+def test_a_published_fit_leaves_vectors_alone(fitted: Path) -> None:
+    assert [path.name for path in (fitted / ".fit").iterdir()] == ["cache"]
 
 
 def test_a_fit_into_another_folder_with_the_same_cache_encodes_nothing_and_makes_the_same_vectors(
@@ -79,12 +79,9 @@ def test_a_fit_into_another_folder_with_the_same_cache_encodes_nothing_and_makes
 ) -> None:
     stages = Stages("training the fusion")
     other, cache = tmp_path / "other", fitted / ".fit" / "cache"
-    # The same small image encoder, too: pictures are known by the weights that they were encoded with.
-    other.mkdir()
-    shutil.copytree(fitted / ".fit", other / ".fit", ignore=shutil.ignore_patterns("cache"))
     with pytest.raises(KeyboardInterrupt):
         fit(demo_dataset, other, quick_fit(), stages, FitRun(cache=cache))
-    assert stages.kept == ["small-image-encoder"]
+    assert stages.kept == []
     assert stages.encoded == NOTHING_ENCODED
     assert not (other / ".fit" / "cache").exists()
     made = {name: load_file(path) for name in ("words", "pictures") for path in (other / ".fit").glob(f"{name}.*")}
@@ -99,12 +96,11 @@ def test_with_another_number_of_passes_nothing_is_encoded_and_the_bundle_is_that
     config = replace(quick_fit(), training=replace(quick_fit().training, epochs=1))
     again, anew = Stages(), Stages()
     first = fit(shop, fitted, config, again)
-    assert again.kept == ["small-image-encoder"]
+    assert again.kept == []
     assert again.encoded == NOTHING_ENCODED
     second = fit(shop, fitted, config, anew, FitRun(fresh=True))
     assert anew.kept == []
     assert anew.encoded == ALL_ENCODED
-    assert "training the small image encoder" in anew.done
     files = [open_bundle(result.version).manifest.files for result in (first, second)]
     same = [name for name in files[0] if name not in ("metrics.json", "MODEL_CARD.md", "curves.png")]
     assert {name: files[0][name] for name in same} == {name: files[1][name] for name in same}
@@ -116,7 +112,7 @@ def test_when_only_events_have_changed_nothing_is_encoded(shop: Path, fitted: Pa
     stages = Stages("training the fusion")
     with pytest.raises(KeyboardInterrupt):
         fit(shop, fitted, quick_fit(), stages)
-    assert stages.kept == ["small-image-encoder"]
+    assert stages.kept == []
     assert stages.encoded == NOTHING_ENCODED
 
 
@@ -126,28 +122,30 @@ def test_pictures_that_were_copied_anew_are_the_same_pictures(shop: Path, fitted
     stages = Stages("training the fusion")
     with pytest.raises(KeyboardInterrupt):
         fit(shop, fitted, quick_fit(), stages)
-    assert stages.kept == ["small-image-encoder"]
+    assert stages.kept == []
     assert stages.encoded == NOTHING_ENCODED
 
 
 def test_a_picture_that_has_changed_is_encoded_and_words_are_kept(shop: Path, fitted: Path) -> None:
     first, second = sorted((shop / "images").iterdir())[:2]
     status = first.stat()
-    first.write_bytes(second.read_bytes())
+    first.write_bytes(second.read_bytes() + b"changed")
     os.utime(first, ns=(status.st_atime_ns, status.st_mtime_ns))
-    stages = Stages("training the small image encoder")
+    stages = Stages("training the fusion")
     with pytest.raises(KeyboardInterrupt):
         fit(shop, fitted, quick_fit(), stages)
     assert stages.kept == []
-    assert stages.encoded == {"words": NOTHING_ENCODED["words"]}
+    assert stages.encoded["words"] == NOTHING_ENCODED["words"]
+    assert stages.encoded["pictures"] == "1 pictures encoded, 58 taken from earlier runs, 0 unreadable"
 
 
 def test_a_template_that_changes_the_words_encodes_them(shop: Path, fitted: Path) -> None:
-    stages = Stages("training the small image encoder")
+    stages = Stages("training the fusion")
     with pytest.raises(KeyboardInterrupt):
         fit(shop, fitted, replace(quick_fit(), template="{title}"), stages)
     assert stages.kept == []
-    assert stages.encoded == {"words": "59 texts encoded, 0 taken from earlier runs"}
+    assert stages.encoded["words"] == "59 texts encoded, 0 taken from earlier runs"
+    assert stages.encoded["pictures"] == NOTHING_ENCODED["pictures"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +157,6 @@ def test_a_template_that_changes_the_words_encodes_them(shop: Path, fitted: Path
         ({"tokenizer": {"kind": "random"}}, [*ENCODED, "fusion"]),
         ({"fusion": {"steps": 10}}, ENCODED),
         ({"beam_width": 8}, [*ENCODED, "fusion", "tokens"]),
-        ({"small_clip": {"learning_rate": 1e-3}}, ["words"]),
     ],
 )
 def test_an_unfinished_fit_with_another_setting_keeps_what_does_not_read_it(
@@ -174,6 +171,27 @@ def test_an_unfinished_fit_with_another_setting_keeps_what_does_not_read_it(
     with pytest.raises(KeyboardInterrupt):
         fit(shop, out, config, stages)
     assert stages.kept == kept
+
+
+def test_a_small_image_encoder_is_trained_again_for_another_setting_of_its_own_alone(
+    shop: Path, tmp_path: Path
+) -> None:
+    config = replace(quick_fit(), image_model="small", small_clip=SmallClipConfig(epochs=1))
+    fit(shop, tmp_path, config, Stages())
+    assert sorted(path.name.partition(".")[0] for path in (tmp_path / ".fit").iterdir()) == [
+        "cache",
+        "small-image-encoder",
+    ]
+    again, other = Stages("training the fusion"), Stages("training the fusion")
+    with pytest.raises(KeyboardInterrupt):
+        fit(shop, tmp_path, replace(config, beam_width=8), again)
+    assert again.kept == ["small-image-encoder"]
+    assert again.encoded == NOTHING_ENCODED
+    with pytest.raises(KeyboardInterrupt):
+        fit(shop, tmp_path, replace(config, small_clip=SmallClipConfig(epochs=1, learning_rate=1e-3)), other)
+    assert other.kept == ["words"]
+    assert "training the small image encoder" in other.done
+    assert other.encoded == {"pictures": ALL_ENCODED["pictures"]}
 
 
 def test_a_longer_limit_of_time_goes_on_with_the_training_and_another_number_of_passes_begins_it(

@@ -36,6 +36,7 @@ SECOND = FAILPOINTS.index("after-read"), FAILPOINTS.index("after-shard-rename")
 
 def config_of(model: Path) -> EmbedConfig:
     return EmbedConfig(
+        image_model="small",
         text_model=str(model),
         device="cpu",
         dtype="float32",

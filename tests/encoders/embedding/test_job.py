@@ -522,7 +522,9 @@ def test_a_run_that_goes_on_fetches_nothing_twice_and_the_next_run_everything(
 
 
 def test_without_encoders_they_are_trained_once_and_kept(catalogue: Path, text_model: Path, tmp_path: Path) -> None:
-    config = EmbedConfig(text_model=str(text_model), device="cpu", shard_rows=5, workers=0, training=QUICK)
+    config = EmbedConfig(
+        image_model="small", text_model=str(text_model), device="cpu", shard_rows=5, workers=0, training=QUICK
+    )
     out = tmp_path / "out"
     first = embed_dataset(catalogue, out, config)
     assert (first.items, first.with_picture, first.dimension) == (12, 10, 16)
@@ -641,7 +643,7 @@ def test_what_is_asked_of_the_wrong_encoders_is_refused_before_anything_is_writt
     with pytest.raises(BundleError):
         embed_dataset(catalogue, out, config_for(catalogue))
     with pytest.raises(InvalidArgumentError, match="small image encoder must be trained first"):
-        embed_dataset(catalogue, out, EmbedConfig(vectors="image"))
+        embed_dataset(catalogue, out, EmbedConfig(vectors="image", image_model="small"))
     with pytest.raises(ModelNotAvailableError):
         embed_dataset(catalogue, out, EmbedConfig(vectors="text", text_model=str(tmp_path / "nowhere")))
     assert not out.exists()
