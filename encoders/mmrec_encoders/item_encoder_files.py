@@ -68,7 +68,7 @@ def _describe_image(image: ImageEncoder | None) -> dict[str, Any] | None:
     if isinstance(image, OpenClipImageEncoder):
         return {"kind": "open-clip", "model": _named(image.config), "fingerprint": image.fingerprint}
     raise FailedPreconditionError(
-        f"an image encoder of class {type(image).__name__} cannot be saved; use an open_clip model or an encoder of a preset"
+        f"an image encoder of class {type(image).__name__} cannot be saved; use an open_clip model or one of a preset"
     )
 
 

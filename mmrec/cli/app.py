@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 import mmrec
-from mmrec.cli import index
+from mmrec.cli import index, models
 from mmrec.cli.adapt import adapt
 from mmrec.cli.chat import chat
 from mmrec.cli.check import check
@@ -114,6 +114,7 @@ GROUPS = {
         "Inspect the decode index of a bundle.",
         {"stats": index.stats, "path": index.path, "items": index.items, "verify": index.verify},
     ),
+    "models": Group("Pretrained models that come in packages.", {"list": models.list, "get": models.get}),
 }
 """Groups of commands by their first word; ``mmrec --help`` lists them after the commands."""
 

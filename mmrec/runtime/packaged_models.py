@@ -1,4 +1,4 @@
-"""Pretrained models that come in Python packages: what each is, where its file lies, and whether it is the published one.
+"""Pretrained models that come in Python packages: what each is, where its file lies, and if it is unchanged.
 
 A package is used as a container of one file: its code is never imported. Knows nothing about reading the weights.
 """

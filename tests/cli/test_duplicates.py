@@ -52,7 +52,7 @@ def test_a_table_for_people(place: list[str], capsys: pytest.CaptureFixture[str]
     status, out, err = _run(["duplicates", *place, "--groups", "1"], capsys)
     assert status == 0
     assert out.splitlines()[0].endswith("groups of duplicates")
-    assert out.splitlines()[1].split() == ["similarity", "told", "by", "items"]
+    assert out.splitlines()[1].split() == ["similarity", "evidence", "items"]
     assert "cosine" in err
 
 

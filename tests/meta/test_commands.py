@@ -38,7 +38,7 @@ NAMES = (
     "fold",
     "info",
 )
-GROUPED = ("index stats", "index path", "index items", "index verify")
+GROUPED = ("index stats", "index path", "index items", "index verify", "models list", "models get")
 COMPUTING = (
     "demo",
     "adapt",
@@ -79,7 +79,7 @@ def test_there_are_exactly_these_commands() -> None:
     assert tuple(f"{word} {name}" for word, group in app.GROUPS.items() for name in group.commands) == GROUPED
 
 
-@pytest.mark.parametrize("word", ["index"])
+@pytest.mark.parametrize("word", ["index", "models"])
 def test_a_group_has_a_file_with_its_commands_and_says_what_it_is_for(
     word: str, project_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
