@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.options import Options
 
-PIECES = ("constraints", "explanations")
+PIECES = ("constraints", "conversation", "explanations")
 """What is measured, in this order."""
 
 

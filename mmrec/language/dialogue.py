@@ -47,11 +47,13 @@ class DialogueConfig:
     """When to ask and when to suggest.
 
     Attributes:
+        sure: A constraint of less confidence is dropped where nothing would be left with it, 0 to 1.
         max_questions: Most questions of a conversation, those after criticism aside.
         few: With so many items left, or fewer, nothing is asked.
         least_bits: Least information that the answer to a question is expected to give.
     """
 
+    sure: float = 0.75
     max_questions: int = 4
     few: int = 3
     least_bits: float = 0.5
@@ -117,6 +119,7 @@ class Dialogue:
         shown = self._rows(request.state.shown_ids)
         parsed = self._parser.parse(request.text, shown, asked=request.state.question)
         state = self._understood(request, parsed)
+        state = self._without_doubtful(request, state)
         candidates_C = self._candidates(request, state)
         if not len(candidates_C):
             text = nothing_fits(state.constraints, self._relaxed(request, state))
@@ -152,6 +155,15 @@ class Dialogue:
             wish=wish,
             turns=old.turns + 1,
         )
+
+    def _without_doubtful(self, request: ConverseRequest, state: ConversationState) -> ConversationState:
+        """The state without readings that are not sure, where they would leave nothing."""
+        while not len(self._candidates(request, state)):
+            doubtful = min(state.constraints, key=lambda one: one.confidence, default=None)
+            if doubtful is None or doubtful.confidence >= self._config.sure:
+                break
+            state = replace(state, constraints=tuple(one for one in state.constraints if one is not doubtful))
+        return state
 
     # --- asking ------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mmrec.language.attributes import Attributes, Likeness, Value, entries_of
+from mmrec.language.attributes import Attributes, Likeness, Value, entries_of, name_words
 from mmrec.language.constraints import NEGATED, StatedConstraint
 from mmrec.language.critiques import CritiqueReader
 from mmrec.language.measures import MeasureReader
@@ -175,7 +175,7 @@ class WishParser:
             return None
         form = tuple(stem(token.text) for token in span if token.text[0].isalnum())
         if span[-1].text == "+":
-            form = (*form, "plus")
+            form = (*form, stem("plus"))
         values = [value for value in self.attributes.by_stems.get(form, ()) if len(value.text) > 3 or raw.islower()]
         values = [value for value in values if len(value.text) > 2]
         if values and not (length == 1 and self._ordinary_value(span[0]) and not _after_article(tokens, at)):
@@ -274,11 +274,20 @@ class WishParser:
         if at in taken or not word[0].isalpha() or len(word) < 3:
             return False
         table = vocabulary()
-        if word in table.ordinary or word in table.negations or word in comparatives():
+        if {word, stem(word)} & table.ordinary or word in table.negations or word in comparatives():
             return False
-        if stem(word) in self.attributes.common:
+        if stem(word) in self.attributes.common or self._names_a_column(word):
             return False
         return not self._is_measure_word(token) and word not in table.table["numbers"]
+
+    def _names_a_column(self, word: str) -> bool:
+        """Whether a word is one of an attribute's name, or begins as one does: ``stream`` of ``streaming_services``."""
+        return any(
+            len(named) >= 4 and (named.startswith(word) or word.startswith(named))
+            for name, attribute in self.attributes.attributes.items()
+            if attribute.kind != "boolean"
+            for named in name_words(name)
+        )
 
     def _is_measure_word(self, token: Token) -> bool:
         word = stem(token.text)

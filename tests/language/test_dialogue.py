@@ -80,6 +80,13 @@ def test_when_nothing_can_fit_it_is_said_with_what_stands_in_the_way() -> None:
     assert "?" not in turn.text
 
 
+def test_a_reading_that_is_not_sure_does_not_rule_everything_out() -> None:
+    doubtful = Constraint("language", 'language = "Klingon"', "kling", 0.7)
+    sure = replace(doubtful, confidence=0.9)
+    assert _talk("a comedy", state=ConversationState(constraints=(doubtful,)))[0].items
+    assert _talk("a comedy", state=ConversationState(constraints=(sure,)))[0].items == ()
+
+
 def test_a_later_value_of_a_column_with_one_value_takes_the_place_of_the_old_one() -> None:
     turns = _talk("a French film", "no, a Korean one")
     assert _conditions(turns[-1]) == ['language = "Korean"']

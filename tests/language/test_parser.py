@@ -81,6 +81,18 @@ def test_every_condition_of_every_sentence_is_a_filter_of_its_catalogue() -> Non
             filters[wish["catalogue"]].check(found.condition)
 
 
+@pytest.mark.parametrize(
+    "words", ["Lumen+ or Hulu", "on Hulu or Lumen+", "I have Hulu and Lumen+", "Lumen plus or Hulu"]
+)
+def test_a_value_with_a_sign_in_a_list(said: Callable[..., list[str]], words: str) -> None:
+    (condition,) = said("films", words)
+    assert sorted(condition.strip("()").split(" OR ")) == ['available_on:"Hulu"', 'available_on:"Lumen+"']
+
+
+def test_a_word_of_a_columns_name_is_no_value(said: Callable[..., list[str]]) -> None:
+    assert said("clothes", "some material, any colour, what category of things") == []
+
+
 def test_a_critique_is_relative_to_the_item_that_was_shown(said: Callable[..., list[str]]) -> None:
     assert said("films", "too long", [0]) == ["runtime < 142"]
     assert said("films", "too long", [1]) == ["runtime < 104"]
