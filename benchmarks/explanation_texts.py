@@ -70,6 +70,36 @@ WORDINGS: Mapping[StatementKind, Sequence[str]] = {
         "A favourite of {n} customers.",
     ),
 }
+LATER_WORDINGS: Mapping[StatementKind, Sequence[str]] = {
+    StatementKind.HISTORY: (
+        "We thought of this because {a} is in your history.",
+        "You went for {a}, and this is in a similar vein.",
+        "Chosen with {a} in mind.",
+        "{a} led us to this.",
+        "This one follows from your interest in {a}.",
+        "Based on your history with {a}, this could be for you.",
+        "People with your taste in {a} tend to like it.",
+        "Picked for you on account of {a}.",
+    ),
+    StatementKind.TOGETHER: (
+        "It was also chosen by {n} customers who chose {a}.",
+        "{n} people picked it alongside {a}.",
+        "Of those with {a}, {n} customers took this as well.",
+        "{n} users who liked {a} got this too.",
+    ),
+    StatementKind.ATTRIBUTE: (
+        "You may like that its {c} is {v}, as with {a}.",
+        "{a} and this one share the {c} {v}.",
+        "Its {c} has {v} in it, which is also true of {a}.",
+        "Looking at {a}, you may want another with {v} as the {c}.",
+        "Here is more {v}, since you chose {a}.",
+        "As in {a}, the {c} is {v}.",
+    ),
+    StatementKind.PICTURE: ("Its image is close to the one of {a}.", "On the outside it reminds us of {a}."),
+    StatementKind.WORDS: ("The wording of its description is close to {a}.", "What is written about it matches {a}."),
+    StatementKind.POPULARITY: ("So far {n} customers have chosen it.", "It is the choice of {n} users."),
+}
+"""Written after the word list of the checker was last changed."""
 _NEGATED = (
     ("it has ", "it does not have "),
     ("It has ", "It never has "),
@@ -139,11 +169,12 @@ class Text(NamedTuple):
     lie: str
 
 
-def true_texts(statement: Statement, facts: Facts, rng: random.Random) -> list[str]:
+def true_texts(statement: Statement, facts: Facts, rng: random.Random, *, later: bool) -> list[str]:
     """Other wordings of a statement, each written in one of several ways."""
+    wordings = LATER_WORDINGS if later else WORDINGS
     return [
         _written(wording, statement, facts, rng, _titles(statement, facts, rng), statement.value, statement.column)
-        for wording in WORDINGS.get(statement.kind, ()) if statement.kind
+        for wording in wordings.get(statement.kind, ()) if statement.kind
     ]  # fmt: skip
 
 
@@ -310,7 +341,8 @@ def lie_about(
 
     It is put into a wording whose true form the checker accepts, so that it is the lie that is to be caught.
     """
-    wordings = [*(WORDINGS.get(statement.kind, ()) if statement.kind else ())]
+    kind_of = statement.kind or StatementKind.NEW_ITEM
+    wordings = [*WORDINGS.get(kind_of, ()), *LATER_WORDINGS.get(kind_of, ())]
     rng.shuffle(wordings)
     for wording in wordings:
         titles = _titles(statement, facts, rng)

@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.options import Options
 
-PIECES = ("constraints", "conversation", "explanations")
+PIECES = ("constraints", "conversation", "explanations", "users")
 """What is measured, in this order."""
 
 

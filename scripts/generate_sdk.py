@@ -28,6 +28,7 @@ from mmrec.contract.conversation import ConverseRequest  # noqa: E402
 from mmrec.contract.requests import (  # noqa: E402
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ListItemsRequest,
     MismatchRequest,
     RecommendRequest,
@@ -56,6 +57,7 @@ OPTIONS = {
     "RecommendOptions": Options(RecommendRequest, ("history",)),
     "RankOptions": Options(RecommendRequest, ("history", "k", "allow", "include_seen")),
     "ConverseOptions": Options(ConverseRequest, ("text", "state", "history", "image")),
+    "EmbedUserOptions": Options(EmbedUserRequest, ("history",)),
     "ExplainOptions": Options(
         RecommendRequest,
         (

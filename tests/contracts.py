@@ -29,10 +29,12 @@ from mmrec.contract.replies import (
     SearchResults,
     SemanticIds,
     TagResults,
+    UserEmbedding,
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
@@ -61,6 +63,7 @@ class Calls(Protocol):
     recommend: Callable[..., Recommendations]
     recommend_many: Callable[..., list[Recommendations | MmrecError]]
     rank: Callable[..., Recommendations]
+    embed_user: Callable[..., UserEmbedding]
     explain: Callable[..., Explanations]
     similar: Callable[..., SearchResults]
     similar_many: Callable[..., list[SearchResults | MmrecError]]
@@ -150,6 +153,7 @@ def assert_engine_contract(engine: Engine, known: list[str]) -> None:
     assert_ranking_contract(engine, known)
     assert_explanation_contract(engine, known)
     assert_words_contract(engine, known)
+    assert_user_embedding_contract(engine, known)
 
     similar = engine.similar_many(
         [SimilarRequest(first, 3), SimilarRequest(NOT_THERE, 3), SimilarRequest(first, MAX_K)]
@@ -317,6 +321,33 @@ def assert_words_contract(engine: Engine, known: list[str]) -> None:
         assert {item_id for statement in one.statements for item_id in statement.item_ids} <= {first}
         assert one.shares
     assert not any(statement.item_ids for one in stranger.explanations for statement in one.statements)
+
+
+def assert_user_embedding_contract(engine: Engine, known: list[str]) -> None:
+    """A customer's vector is of unit norm, and a search by it finds as many items as any other."""
+    first, info = known[0], engine.info()
+    asked, words, unknown, bad = engine.embed_user_many(
+        [
+            EmbedUserRequest((first, NOT_THERE)),
+            EmbedUserRequest(text="red shoes"),
+            EmbedUserRequest((NOT_THERE,)),
+            EmbedUserRequest((first,), dimension=2**20),
+        ]
+    )
+    assert isinstance(asked, UserEmbedding)
+    assert isinstance(words, UserEmbedding)
+    assert isinstance(unknown, UserEmbedding)
+    assert isinstance(bad, InvalidArgumentError)
+    assert [violation.field for violation in bad.violations] == ["dimension"]
+    for one in (asked, words, unknown):
+        assert (one.vector.shape, one.vector.dtype) == ((info.dimension,), np.float32)
+        assert float(np.linalg.norm(one.vector)) == pytest.approx(1.0, abs=1e-3)
+        assert one.versions == info.versions
+    assert (asked.missing_ids, asked.fallback, words.fallback) == ((NOT_THERE,), Fallback.NONE, Fallback.NONE)
+    assert (unknown.missing_ids, unknown.fallback) == ((NOT_THERE,), Fallback.POPULARITY)
+    (found,) = engine.search_many([SearchRequest(vector=tuple(asked.vector.tolist()), k=3)])
+    assert isinstance(found, SearchResults)
+    assert len(found.items) == 3
 
 
 def assert_finding_contract(engine: Engine, known: list[str]) -> None:
@@ -673,6 +704,8 @@ def _comparable(value: Any) -> Any:
         return (type(value).__name__, value.message, getattr(value, "violations", ()))
     if isinstance(value, list | tuple):
         return [_comparable(entry) for entry in value]
+    if isinstance(value, UserEmbedding):
+        return (value.vector.tolist(), value.missing_ids, value.fallback, value.versions)
     if isinstance(value, ItemEmbedding):
         return (value.item_id, value.vector.tolist(), value.semantic_id)
     if isinstance(value, ItemFailure):
@@ -736,6 +769,14 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.recommend([first], explain_in_words=1),
         lambda c: c.recommend([first], language="de"),
         lambda c: c.recommend([first], language=7),
+        lambda c: c.embed_user([first, NOT_THERE]),
+        lambda c: c.embed_user(iter([first]), text="red shoes", text_weight=0.25),
+        lambda c: c.embed_user(user_id="someone", dimension=1),
+        lambda c: c.embed_user(),
+        lambda c: c.embed_user(text="  "),
+        lambda c: c.embed_user([first], text_weight=2),
+        lambda c: c.embed_user([first], dimension=-1),
+        lambda c: c.embed_user(first),
         lambda c: c.explain([second, NOT_THERE, first], [first], language="EN"),
         lambda c: c.explain(iter([second]), user_id="someone", popularity_damping=0.5),
         lambda c: c.explain([second], language="fr"),

@@ -63,10 +63,12 @@ from mmrec.contract.replies import (
     Tag,
     TagCalibration,
     TagResults,
+    UserEmbedding,
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
@@ -122,6 +124,24 @@ class FakeEngine(EngineMethods):
     ) -> list[ConversationTurn | MmrecError]:
         self._note("converse", len(requests))
         return [_answered(self._converse, request) for request in requests]
+
+    def embed_user_many(self, requests: Sequence[EmbedUserRequest]) -> list[UserEmbedding | MmrecError]:
+        self._note("embed-user", len(requests))
+        return [_answered(self._embed_user, request) for request in requests]
+
+    def _embed_user(self, request: EmbedUserRequest) -> UserEmbedding:
+        """The point of the item that would be recommended first, or that the words name."""
+        if request.dimension not in (0, 1, 2):
+            raise InvalidArgumentError("dimension is not 0, 1 or 2", field="dimension")
+        found = self._recommend(RecommendRequest(request.history, k=1))
+        assert isinstance(found, Recommendations)
+        row = len(request.text) % ITEMS if request.text else _row(found.items[0].item_id)
+        assert row is not None
+        angle = 2 * math.pi * row / ITEMS
+        vector = np.array([math.cos(angle), math.sin(angle)], np.float32)
+        if request.dimension == 1:
+            vector = np.sign(vector[:1])
+        return UserEmbedding(vector, found.missing_ids, Fallback.NONE if request.text else found.fallback, VERSIONS)
 
     def explain_many(self, requests: Sequence[ExplainRequest]) -> list[Explanations | MmrecError]:
         self._note("explain", len(requests))

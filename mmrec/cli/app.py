@@ -26,6 +26,7 @@ from mmrec.cli.delete import delete
 from mmrec.cli.demo import demo
 from mmrec.cli.duplicates import duplicates
 from mmrec.cli.embed import embed
+from mmrec.cli.embed_user import embed_user
 from mmrec.cli.evaluate import evaluate
 from mmrec.cli.exit_codes import EXIT_CODES
 from mmrec.cli.explain import explain
@@ -83,6 +84,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rank": rank,
     "chat": chat,
     "explain": explain,
+    "embed-user": embed_user,
     "similar": similar,
     "search": search,
     "tag": tag,

@@ -23,10 +23,12 @@ from mmrec.contract.replies import (
     SemanticIds,
     ServiceInfo,
     TagResults,
+    UserEmbedding,
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
@@ -69,6 +71,10 @@ class Questions(Protocol):
             recommend: What is asked for recommendations; None: `recommend_many`. With another one, this call may come
                 from a thread of its own, beside the other calls.
         """
+        ...
+
+    def embed_user_many(self, requests: Sequence[EmbedUserRequest]) -> list[UserEmbedding | MmrecError]:
+        """Embed several customers in the space of items."""
         ...
 
     def explain_many(self, requests: Sequence[ExplainRequest]) -> list[Explanations | MmrecError]:

@@ -130,6 +130,26 @@ class ItemEmbedding:
     semantic_id: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class UserEmbedding:
+    """A customer in the space of items.
+
+    Attributes:
+        vector: Unit norm, for `search(vector=...)`; comparable with item embeddings of the same model version. It
+            stands for the items that would be recommended now, so it follows the catalogue and recorded events.
+            Shape: (D,), float32.
+        missing_ids: Unknown ids of the request, in order of first appearance.
+        fallback: `POPULARITY` if neither a known item of the history nor words were given: the vector stands for
+            popular items.
+        versions: Versions that it was computed with.
+    """
+
+    vector: FloatVector
+    missing_ids: tuple[str, ...] = ()
+    fallback: Fallback = Fallback.NONE
+    versions: Versions = NO_VERSIONS
+
+
 @dataclass(frozen=True, slots=True)
 class EmbedResults:
     """Embeddings of items.

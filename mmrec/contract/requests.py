@@ -228,6 +228,42 @@ class RankRequest(Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class EmbedUserRequest(Checked):
+    """Embed a customer in the space of items."""
+
+    history: Annotated[
+        tuple[str, ...],
+        Ids(None, last=MAX_HISTORY),
+        Doc(
+            "Item ids of the customer's events, oldest first. Only the last 1,000 are read; unknown ids are skipped "
+            "and returned in `missing_ids`."
+        ),
+    ] = ()
+    user_id: Annotated[
+        str,
+        Id(),
+        Doc("A user of the training data, whose stored history is put before `history`. Empty: anonymous."),
+    ] = ""
+    text: Annotated[str, Text(), Doc("What the customer looks for, in words; empty for none.")] = ""
+    text_weight: Annotated[
+        float,
+        Share("0 (history alone) and 1 (words alone)"),
+        Doc("Weight of the words if there is a history too, 0 to 1."),
+    ] = 0.5
+    dimension: Annotated[
+        int,
+        Whole(0, 2**20, "be 0 (all) or a supported prefix"),
+        Doc("Length of the vector: 0 for all, or one of the bundle's prefix lengths."),
+    ] = 0
+
+    def _check_together(self) -> None:
+        if not self.history and not self.user_id and not self.text.strip():
+            raise InvalidArgumentError(
+                "history, user_id and text are all empty; pass at least one of them", field="history"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainRequest(Checked):
     """Say in words why items would be recommended to a customer."""
 

@@ -304,10 +304,12 @@ def _match(words: Sequence[str], place: int, phrase: tuple[str, ...]) -> int:
 
 
 def _sentences(tokens: Sequence[Token], inside: set[int]) -> list[list[Token]]:
-    """Sentences, divided at signs that do not belong to a title or a value."""
+    """Sentences, divided at signs that do not belong to a title or a value: not in quotes, nor before small letters."""
     found: list[list[Token]] = [[]]
+    kept = inside | _quoted(tokens)
     for place, token in enumerate(tokens):
-        if token.text in _ENDS and place not in inside:
+        after = next((one.original[0] for one in tokens[place + 1 :] if _is_word(one)), "")
+        if token.text in _ENDS and place not in kept and not after.islower():
             found.append([])
         else:
             found[-1].append(token)

@@ -32,10 +32,12 @@ from mmrec.contract.replies import (
     SemanticIds,
     ServiceInfo,
     TagResults,
+    UserEmbedding,
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
@@ -64,6 +66,7 @@ from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.recommendation import RecommendationPipeline
 from mmrec.recommender.retrieval import Retriever
 from mmrec.recommender.tagging import Tagger
+from mmrec.recommender.user_embedding import UserEmbedder
 
 
 class SnapshotAnswers(Questions):
@@ -95,6 +98,11 @@ class SnapshotAnswers(Questions):
         """Answer messages of several conversations; see `mmrec.contract.engine.Questions`."""
         now = self.snapshot()
         return now.conversations.converse_many(requests, recommend or now.recommend_many)
+
+    def embed_user_many(self, requests: Sequence[EmbedUserRequest]) -> list[UserEmbedding | MmrecError]:
+        """Embed several customers in the space of items."""
+        now = self.snapshot()
+        return UserEmbedder(now.parts.catalogue, now.vectors, now.recommend_many, now.versions).embed_many(requests)
 
     def explain_many(self, requests: Sequence[ExplainRequest]) -> list[Explanations | MmrecError]:
         """Say in words why items would be recommended, for several customers; every statement rests on evidence."""

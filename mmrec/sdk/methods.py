@@ -23,10 +23,12 @@ from mmrec.contract.replies import (
     SearchResults,
     SemanticIds,
     TagResults,
+    UserEmbedding,
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ItemsRequest,
     ListItemsRequest,
@@ -105,6 +107,29 @@ class Methods(ABC):
         """
         customer = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
         return self._call(rpcs.RANK_ITEMS, RankRequest(item_ids, customer), timeout)  # type: ignore[arg-type]
+
+    def embed_user(
+        self,
+        history: Iterable[str] = (),
+        *,
+        timeout: float | None = None,
+        **options: Unpack[keywords.EmbedUserOptions],
+    ) -> UserEmbedding:
+        """Embed a customer, by history and words, in the space of items.
+
+        Searching by the vector finds items that the customer would like; the best of them are those of `recommend`, but
+        a vector holds less than the recommender knows. At least one of history, `user_id` and `text` must be given.
+
+        Args:
+            history: Item ids of the customer's events, oldest first.
+            timeout: Timeout in seconds.
+            options: Other fields of `EmbedUserRequest`.
+
+        Raises:
+            MmrecError: one of the classes of `mmrec.errors`.
+        """
+        request = EmbedUserRequest(history, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.EMBED_USER, request, timeout)
 
     def explain(
         self,

@@ -111,6 +111,22 @@ class ConverseOptions(TypedDict, total=False):
     sponsored_column: str
 
 
+class EmbedUserOptions(TypedDict, total=False):
+    """Fields of `EmbedUserRequest`.
+
+    Attributes:
+        user_id: A user of the training data, whose stored history is put before `history`. Empty: anonymous.
+        text: What the customer looks for, in words; empty for none.
+        text_weight: Weight of the words if there is a history too, 0 to 1. [0.5]
+        dimension: Length of the vector: 0 for all, or one of the bundle's prefix lengths. [0]
+    """
+
+    user_id: str
+    text: str
+    text_weight: float
+    dimension: int
+
+
 class ExplainOptions(TypedDict, total=False):
     """Fields of `RecommendRequest`.
 

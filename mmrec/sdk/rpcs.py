@@ -32,10 +32,12 @@ from mmrec.contract.replies import (
     SemanticIds,
     ServiceInfo,
     TagResults,
+    UserEmbedding,
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ItemsRequest,
     ListItemsRequest,
@@ -219,6 +221,12 @@ CONVERSE: Rpc[ConverseRequest, ConversationTurn] = Rpc(
     reply=ConversationTurn,
     pieces=turn_pieces,
 )
+EMBED_USER: Rpc[EmbedUserRequest, UserEmbedding] = Rpc(
+    path="/mmrec.v1.RecommendationService/EmbedUser",
+    kind="embed-user",
+    request=EmbedUserRequest,
+    reply=UserEmbedding,
+)
 EXPLAIN: Rpc[ExplainRequest, Explanations] = Rpc(
     path="/mmrec.v1.RecommendationService/Explain",
     kind="explain",
@@ -338,6 +346,7 @@ _IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     BATCH_RECOMMEND,
     RANK_ITEMS,
     CONVERSE,
+    EMBED_USER,
     EXPLAIN,
     SIMILAR_ITEMS,
     BATCH_SIMILAR_ITEMS,
@@ -367,6 +376,7 @@ QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
     "recommend": lambda engine, requests: engine.recommend_many(requests),
     "rank": lambda engine, requests: engine.rank_many(requests),
     "converse": lambda engine, requests: engine.converse_many(requests),
+    "embed-user": lambda engine, requests: engine.embed_user_many(requests),
     "explain": lambda engine, requests: engine.explain_many(requests),
     "similar": lambda engine, requests: engine.similar_many(requests),
     "search": lambda engine, requests: engine.search_many(requests),

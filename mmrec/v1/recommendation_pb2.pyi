@@ -197,6 +197,32 @@ class PredictRatingResponse(_message.Message):
     versions: _common_pb2.Versions
     def __init__(self, ratings: _Optional[_Iterable[_Union[PredictRatingResponse.Rating, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ...) -> None: ...
 
+class EmbedUserRequest(_message.Message):
+    __slots__ = ("history", "user_id", "text", "text_weight", "dimension")
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    history: _containers.RepeatedScalarFieldContainer[str]
+    user_id: str
+    text: str
+    text_weight: float
+    dimension: int
+    def __init__(self, history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., text: _Optional[str] = ..., text_weight: _Optional[float] = ..., dimension: _Optional[int] = ...) -> None: ...
+
+class EmbedUserResponse(_message.Message):
+    __slots__ = ("vector", "missing_ids", "fallback", "versions")
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    vector: _common_pb2.Vector
+    missing_ids: _containers.RepeatedScalarFieldContainer[str]
+    fallback: _common_pb2.Fallback
+    versions: _common_pb2.Versions
+    def __init__(self, vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., fallback: _Optional[_Union[_common_pb2.Fallback, str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ...) -> None: ...
+
 class ExplainRequest(_message.Message):
     __slots__ = ("customer", "recommendation_id", "item_ids", "language")
     CUSTOMER_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,11 @@ class RecommendationServiceStub(object):
                 request_serializer=mmrec_dot_v1_dot_recommendation__pb2.PredictRatingRequest.SerializeToString,
                 response_deserializer=mmrec_dot_v1_dot_recommendation__pb2.PredictRatingResponse.FromString,
                 _registered_method=True)
+        self.EmbedUser = channel.unary_unary(
+                '/mmrec.v1.RecommendationService/EmbedUser',
+                request_serializer=mmrec_dot_v1_dot_recommendation__pb2.EmbedUserRequest.SerializeToString,
+                response_deserializer=mmrec_dot_v1_dot_recommendation__pb2.EmbedUserResponse.FromString,
+                _registered_method=True)
         self.Explain = channel.unary_unary(
                 '/mmrec.v1.RecommendationService/Explain',
                 request_serializer=mmrec_dot_v1_dot_recommendation__pb2.ExplainRequest.SerializeToString,
@@ -99,6 +104,14 @@ class RecommendationServiceServicer(object):
 
     def PredictRating(self, request, context):
         """Says how a customer would rate given items. Not built yet: answers UNIMPLEMENTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EmbedUser(self, request, context):
+        """Embeds a customer, by history and words, in the space of items: searching by the vector finds what the customer
+        would like.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +162,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.PredictRating,
                     request_deserializer=mmrec_dot_v1_dot_recommendation__pb2.PredictRatingRequest.FromString,
                     response_serializer=mmrec_dot_v1_dot_recommendation__pb2.PredictRatingResponse.SerializeToString,
+            ),
+            'EmbedUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EmbedUser,
+                    request_deserializer=mmrec_dot_v1_dot_recommendation__pb2.EmbedUserRequest.FromString,
+                    response_serializer=mmrec_dot_v1_dot_recommendation__pb2.EmbedUserResponse.SerializeToString,
             ),
             'Explain': grpc.unary_unary_rpc_method_handler(
                     servicer.Explain,
@@ -275,6 +293,33 @@ class RecommendationService(object):
             '/mmrec.v1.RecommendationService/PredictRating',
             mmrec_dot_v1_dot_recommendation__pb2.PredictRatingRequest.SerializeToString,
             mmrec_dot_v1_dot_recommendation__pb2.PredictRatingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EmbedUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mmrec.v1.RecommendationService/EmbedUser',
+            mmrec_dot_v1_dot_recommendation__pb2.EmbedUserRequest.SerializeToString,
+            mmrec_dot_v1_dot_recommendation__pb2.EmbedUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

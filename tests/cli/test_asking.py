@@ -72,6 +72,7 @@ def test_a_mistake_in_the_flags_ends_with_2(
         ["recommend", "--user", "c"],
         ["rank", "--user", "c", "--items", "p1"],
         ["explain", "--user", "c", "--items", "p1"],
+        ["embed-user", "--user", "c"],
     ],
 )
 def test_a_server_that_is_not_there_ends_with_5(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +163,21 @@ def test_explaining_items_in_words(place: list[str], capsys: pytest.CaptureFixtu
     status, out, err = _run([*asked, "--language", "de"], capsys)
     assert (status, out) == (2, "")
     assert "language is 'de'; sentences are made in English only: pass 'en' or leave it empty" in err
+
+
+def test_embedding_a_user(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["embed-user", *place, "--history", "p0001,nonsense", "--text", "a lamp", "--text-weight", "0.25"]
+    status, out, err = _run([*asked, "--json"], capsys)
+    assert (status, err) == (0, "not in the catalogue, skipped: nonsense\n")
+    vector = json.loads(out)["vector"]
+    assert sum(number**2 for number in vector) == pytest.approx(1.0, abs=1e-3)
+    status, out, err = _run(asked, capsys)
+    assert (status, out.splitlines()[1].split()) == (0, ["dimension", "norm", "first", "numbers"])
+    status, out, err = _run(["embed-user", *place, "--history", "nonsense", "--json"], capsys)
+    assert "nothing is known of the customer: the vector stands for the most popular items" in err
+    status, out, err = _run(["embed-user", *place], capsys)
+    assert (status, out) == (2, "")
+    assert "history, user_id and text are all empty" in err
 
 
 def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

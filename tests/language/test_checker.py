@@ -19,6 +19,7 @@ TITLES = {
     "4": "It",
     "5": "Old Mill, The",
     "6": "",
+    "7": "Really Loud!",
 }
 COLUMNS = ("material", "made_for", "kind")
 NAMES = (*TITLES.values(), "You Like It Here", "steel", "Blue Kettle")
@@ -43,6 +44,7 @@ CHOSEN = made(StatementKind.POPULARITY, count=1234)
 NEW = made(StatementKind.NEW_ITEM)
 PROMOTION = made(StatementKind.PROMOTION)
 NAMED_IT = made(StatementKind.HISTORY, ("4",))
+LOUD = made(StatementKind.HISTORY, ("7",))
 EVERY = (HISTORY, TOGETHER, STEEL, PICTURE, WORDS, POPULAR, CHOSEN, NEW, PROMOTION, NAMED_IT)
 CHECKER = EvidenceChecker(title_of, NAMES, COLUMNS)
 
@@ -81,6 +83,8 @@ def test_a_plain_sentence_is_accepted_in_any_case(statement: Statement) -> None:
         ("One thousand two hundred and thirty-four customers chose this.", CHOSEN),
         ("This one is new.", NEW),
         ("Sponsored.", PROMOTION),
+        ('Suggested because of "Really Loud!" in your history.', LOUD),
+        ("Since you liked Really Loud! from your history.", LOUD),
     ],
 )
 def test_other_words_for_the_same_are_accepted(text: str, statement: Statement | None) -> None:

@@ -27,6 +27,7 @@ NAMES = (
     "rank",
     "chat",
     "explain",
+    "embed-user",
     "similar",
     "search",
     "tag",
@@ -50,6 +51,7 @@ COMPUTING = (
     "rank",
     "chat",
     "explain",
+    "embed-user",
     "similar",
     "search",
     "tag",
@@ -95,7 +97,7 @@ def test_a_group_has_a_file_with_its_commands_and_says_what_it_is_for(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_command_has_a_file_with_one_public_function(name: str, project_root: Path) -> None:
-    module = "import_" if name == "import" else name
+    module = "import_" if name == "import" else name.replace("-", "_")
     tree = ast.parse((project_root / "mmrec" / "cli" / f"{module}.py").read_text(encoding="utf-8"))
     public = [n.name for n in tree.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
     assert public == [module]

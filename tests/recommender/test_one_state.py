@@ -18,6 +18,7 @@ from mmrec.contract.items import ItemInput, ItemRecord, Versions
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
@@ -110,6 +111,11 @@ def check_converse(own: mmrec.Recommender, asked: Rewriting) -> None:
     (found,) = own.converse_many([ConverseRequest("go ahead", filter=f'item_id = "{REWRITTEN}"')])
     (record,) = _shown(found)
     asked.expect(record, found.versions)
+
+
+def check_embed_user(own: mmrec.Recommender, asked: Rewriting) -> None:
+    found = own.embed_user_many([EmbedUserRequest(text="quartz lamp"), EmbedUserRequest((asked.other,))])
+    assert len({one.versions for one in found}) == 1  # type: ignore[union-attr]
 
 
 def check_explain(own: mmrec.Recommender, asked: Rewriting) -> None:
@@ -231,6 +237,7 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
         "recommend": RecommendRequest((rewriting.other,), k=61),
         "rank": RankRequest((rewriting.other, REWRITTEN)),
         "converse": ConverseRequest("a lamp", k=5),
+        "embed-user": EmbedUserRequest((rewriting.other,), text="quartz"),
         "explain": ExplainRequest((rewriting.other,), RecommendRequest((REWRITTEN,))),
         "similar": SimilarRequest(rewriting.other, 61),
         "search": SearchRequest("quartz", k=61),
@@ -250,7 +257,10 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
     rewriting.own.record_events([("someone", REWRITTEN), ("", rewriting.other)])
     rewriting.own.delete_items([rewriting.other])
     after = QUESTIONS[kind](held, [requests[kind]])[0]
-    if kind == "embed":
+    if kind == "embed-user":
+        np.testing.assert_array_equal(after.vector, before.vector)
+        assert after.versions == before.versions
+    elif kind == "embed":
         np.testing.assert_array_equal(after.items[0].vector, before.items[0].vector)
         assert after.versions == before.versions
     elif kind in ("recommend", "rank"):

@@ -51,10 +51,12 @@ from mmrec.contract.replies import (
     Tag,
     TagCalibration,
     TagResults,
+    UserEmbedding,
 )
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ItemsRequest,
     ListItemsRequest,
@@ -74,7 +76,7 @@ from mmrec.contract.requests import (
 )
 from mmrec.errors import InvalidArgumentError, InvalidImageError, MmrecError, NotImplementedYetError
 from mmrec.sdk.codec import fields_not_built, from_message, pack_vector, unpack_vector
-from mmrec.sdk.rpcs import EMBED_ITEMS, METHODS, RPCS
+from mmrec.sdk.rpcs import EMBED_ITEMS, EMBED_USER, METHODS, RPCS
 from mmrec.v1 import common_pb2, recommendation_pb2, understanding_pb2
 
 T = TypeVar("T")
@@ -327,7 +329,20 @@ def test_requests_and_replies_survive_the_wire(path: str) -> None:
 
 
 def test_every_built_call_is_among_the_samples() -> None:
-    assert sorted([*SAMPLES, EMBED_ITEMS.path]) == sorted(RPCS)
+    assert sorted([*SAMPLES, EMBED_ITEMS.path, EMBED_USER.path]) == sorted(RPCS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(id_lists, ids, words.map(lambda w: w + "x"), shares_of_one, st.integers(0, 2**20), fallbacks)
+def test_customers_to_embed_and_their_vectors_survive_the_wire(
+    history: tuple[str, ...], user_id: str, text: str, weight: float, dimension: int, fallback: Fallback
+) -> None:
+    request = EmbedUserRequest(history, user_id, text, weight, dimension)
+    assert EMBED_USER.decode_request(EMBED_USER.encode_request(request)) == request
+    reply = UserEmbedding(np.array([0.6, weight], np.float32), history, fallback, Versions("m", "c", "b"))
+    found = EMBED_USER.decode_reply(EMBED_USER.encode_reply(reply))
+    np.testing.assert_array_equal(found.vector, reply.vector)
+    assert (found.missing_ids, found.fallback, found.versions) == (history, fallback, Versions("m", "c", "b"))
 
 
 @settings(max_examples=60, deadline=None)

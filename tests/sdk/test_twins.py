@@ -38,6 +38,7 @@ PUBLIC = [
     "delete_items",
     "duplicates",
     "embed",
+    "embed_user",
     "explain",
     "info",
     "items",
