@@ -10,6 +10,7 @@ the column's name as their words. Unit of work: one catalogue. Knows nothing abo
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +37,10 @@ _SAMPLE = 1_000
 """Items that are read for words that most of them have."""
 _LEAD = 500
 """Characters of a description that are read."""
+_FEW_ROWS = 20
+"""Values of one item count as much as others where fewer items have one."""
 _LONGEST_VALUE = 6
-"""Most words of a value: longer texts are prose."""
+"""Most words of a value that is looked up: longer texts are prose."""
 _NOISE = frozenset(
     ["is", "has", "have", "allowed", "available", "only", "friendly", "ok", "permitted", "included", "with"]
 )
@@ -64,12 +67,15 @@ class Attribute:
         kind: ``text``, ``list`` or ``boolean``.
         values: Distinct values, most frequent first; of a boolean ``true``.
         alike: Whether its values can be compared by likeness.
+        repeated: Values that several items have: only these are found by less than their whole name, so that what
+            is written in one item's row is not what others are asked for.
     """
 
     name: str
     kind: str
     values: tuple[str, ...]
     alike: bool
+    repeated: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +144,7 @@ class Attributes:
                 if measure is not None:
                     self.measures[name] = measure
             elif column.kind == "boolean":
-                self.attributes[name] = Attribute(name, "boolean", ("true",), True)
+                self.attributes[name] = Attribute(name, "boolean", ("true",), True, frozenset(["true"]))
             elif (found := _attribute(name, column.kind, texts)) is not None:
                 self.attributes[name] = found
 
@@ -172,12 +178,17 @@ class Attributes:
         for form, values in self.by_stems.items():
             for word in form:
                 holders[word].update(values)
-        ordinary = vocabulary().ordinary
+        left_out = vocabulary().ordinary | self.common
+        only = {word: next(iter(values)) for word, values in holders.items() if len(values) == 1}
         return {
-            word: next(iter(values))
-            for word, values in holders.items()
-            if len(values) == 1 and len(word) > 2 and word not in ordinary | self.common and not word.isdigit()
+            word: value
+            for word, value in only.items()
+            if self._is_repeated(value) and len(word) > 2 and word not in left_out and not word.isdigit()
         }
+
+    def _is_repeated(self, value: Value) -> bool:
+        attribute = self.attributes[value.column]
+        return value.text in attribute.repeated or not attribute.alike
 
     def short_values(self) -> Mapping[str, list[Value]]:
         """Values of up to three characters, which are recognised as they are written alone: ``XL``, ``R``."""
@@ -206,7 +217,7 @@ class Attributes:
             for attribute in self.attributes.values()
             if attribute.alike
             for text in attribute.values
-            if attribute.kind == "boolean" or _is_word(text)
+            if attribute.kind == "boolean" or (text in attribute.repeated and _is_word(text))
         )
         if not values or self._encode is None:
             none = np.zeros((0, 1), np.float32)
@@ -275,15 +286,22 @@ def _attribute(name: str, kind: str, texts: Sequence[str]) -> Attribute | None:
             return None
     if not counts:
         return None
-    lengths = [len(value.split()) for value in counts]
-    if sum(length > _LONGEST_VALUE for length in lengths) * 10 > len(lengths):
-        return None  # prose
-    if any("://" in value for value in counts):
+    # A sentence or an address among values is what somebody wrote there, not what customers ask for.
+    values = tuple(value for value, _ in counts.most_common() if _is_short(value))
+    if 10 * len(values) < 9 * len(counts):
         return None
-    values = tuple(value for value, _ in counts.most_common())
     # A column in which hardly a value occurs twice holds names, which are found by their words alone.
     repeated = sum(counts.values()) >= 2 * len(counts) or len(counts) <= 30
-    return Attribute(name, "list" if kind == "list" else "text", values, repeated and len(counts) <= _MOST_ALIKE)
+    least = 2 if rows >= _FEW_ROWS else 1
+    several = frozenset(value for value in values if counts[value] >= least)
+    alike = repeated and len(counts) <= _MOST_ALIKE
+    return Attribute(name, "list" if kind == "list" else "text", values, alike, several)
+
+
+def _is_short(text: str) -> bool:
+    """Whether a value is a name or a word or a few, in characters that are seen."""
+    hidden = any(unicodedata.category(character) in ("Cf", "Cc", "Co") for character in text)
+    return "://" not in text and not hidden and len(stems(text)) <= _LONGEST_VALUE
 
 
 def _is_word(text: str) -> bool:
