@@ -18,7 +18,7 @@ __all__ = ["FILMS", "SHORT_FIT", "short_bundle"]
 
 FILMS = "movielens-100k"
 _EPOCHS = 3
-SHORT_FIT = f"a bundle fitted shortly ({_EPOCHS} epochs of the LLM, 2 of the picture encoder, every rating an event)"
+SHORT_FIT = f"a bundle fitted shortly ({_EPOCHS} epochs of the LLM, every rating an event)"
 """How the bundle was fitted, in words."""
 
 
@@ -30,7 +30,6 @@ def short_bundle(options: Options) -> Path:
         config = replace(
             config,
             min_rating=EVERY_RATING,
-            small_clip=replace(config.small_clip, epochs=2),
             training=replace(config.training, epochs=_EPOCHS),
             device=options.device,
         )
