@@ -37,6 +37,7 @@ from mmrec.cli.import_ import import_
 from mmrec.cli.info import info
 from mmrec.cli.mismatch import mismatch
 from mmrec.cli.option_groups import with_options
+from mmrec.cli.prepare import prepare
 from mmrec.cli.progress import close_open_bars
 from mmrec.cli.rank import rank
 from mmrec.cli.recommend import recommend
@@ -77,6 +78,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
     "adapt": adapt,
     "embed": embed,
+    "prepare": prepare,
     "fit": fit,
     "evaluate": evaluate,
     "compare": compare,

@@ -20,6 +20,7 @@ NAMES = (
     "check",
     "adapt",
     "embed",
+    "prepare",
     "fit",
     "evaluate",
     "compare",
