@@ -46,6 +46,12 @@ def _promotions(values: Sequence[str]) -> tuple[Promotion, ...]:
 CUSTOMER_FLAGS = {
     "user_id": Flag("--user", "ID"),
     "exploration_max_age_days": Flag("--exploration-max-age", "DAYS"),
+    "ignored_conditions": Flag(
+        "--ignore",
+        "CONDITION",
+        "A condition that --instruction would make, and is not to make. May be repeated.",
+        lambda values: tuple(values or ()),
+    ),
     "promotions": Flag(
         "--promote",
         "'SHARE[+BOOST] CONDITION'",

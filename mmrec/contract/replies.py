@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mmrec.contract.conversation import Constraint
 from mmrec.contract.items import (
     NO_VERSIONS,
     ChannelShare,
@@ -43,6 +44,7 @@ class Recommendations:
         missing_ids: Ids of the request that the catalogue does not have, in order of first appearance.
         fallback: Whether the most popular items, or items that do not pass the filter, had to be used.
         versions: Versions behind the reply.
+        constraints: Conditions that words of the request's instruction became, in the order of the words.
     """
 
     recommendation_id: str
@@ -50,6 +52,7 @@ class Recommendations:
     missing_ids: tuple[str, ...] = ()
     fallback: Fallback = Fallback.NONE
     versions: Versions = NO_VERSIONS
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def item_ids(self) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ from mmrec.contract.rules import (
     MAX_EXPLAINED,
     MAX_FILTER_CHARS,
     MAX_HISTORY,
+    MAX_IGNORED,
+    MAX_INSTRUCTION_CHARS,
     MAX_LABEL_CHARS,
     MAX_LABELS,
     MAX_LIST_IDS,
@@ -184,6 +186,19 @@ class RecommendRequest(Checked):
     language: Annotated[
         str, English(), Doc("BCP 47 tag of the language of these sentences; only English is built, and empty means it.")
     ] = ""
+    instruction: Annotated[
+        str,
+        Text(MAX_INSTRUCTION_CHARS),
+        Doc(
+            "A wish in words, at most 10,000 characters. What can be a filter becomes one, which the result has in "
+            "`constraints`; the other words steer by likeness. Empty for none."
+        ),
+    ] = ""
+    ignored_conditions: Annotated[
+        tuple[str, ...],
+        Each(Text(MAX_FILTER_CHARS), "conditions", MAX_IGNORED),
+        Doc("Conditions that are not made from `instruction`, as `constraints` of an earlier result has them."),
+    ] = ()
 
     def _check_together(self) -> None:
         days, column = self.exploration_max_age_days, self.exploration_column

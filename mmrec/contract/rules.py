@@ -61,6 +61,10 @@ MAX_FILTER_CHARS = 10_000
 """Longest condition over the columns, in characters."""
 MAX_TOKEN_CHARS = 1_000_000
 """Longest page token, in characters."""
+MAX_INSTRUCTION_CHARS = 10_000
+"""Longest wish in words."""
+MAX_IGNORED = 100
+"""Most conditions of a wish that are ignored."""
 MAX_VECTOR = 65_536
 """Most numbers in a query vector."""
 MAX_REQUEST_ID_CHARS = 128

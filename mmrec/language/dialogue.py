@@ -32,7 +32,7 @@ from mmrec.contract.rules import MAX_HISTORY
 from mmrec.errors import InvalidArgumentError, prefixed
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.filters.grammar import parse_filter
-from mmrec.language.attributes import Attributes, name_words
+from mmrec.language.attributes import name_words
 from mmrec.language.constraints import StatedConstraint, columns_in, joined_filter, statement_of
 from mmrec.language.parser import ParsedWish, WishParser
 from mmrec.language.questions import QuestionChooser
@@ -98,11 +98,6 @@ class Dialogue:
         self._config = config or DialogueConfig()
         self._sponsored = _sponsored_column(parser)
 
-    @property
-    def attributes(self) -> Attributes:
-        """The columns of the catalogue as words see them."""
-        return self._parser.attributes
-
     def turn(self, request: ConverseRequest, choose: Choose) -> ConversationTurn:
         """Answer one message of a customer.
 
@@ -142,7 +137,7 @@ class Dialogue:
     def _understood(self, request: ConverseRequest, parsed: ParsedWish) -> ConversationState:
         """The state after the customer's words; no item is shown in it."""
         old = request.state
-        stated = [_as_constraint(one) for one in parsed.constraints]
+        stated = [as_constraint(one) for one in parsed.constraints]
         if old.offered and not stated and _says(request.text, "yes"):
             stated = list(old.offered)
         constraints = merged(old.constraints, stated, replaces=_says_anywhere(request.text, "instead"))
@@ -179,7 +174,7 @@ class Dialogue:
         config = self._config
         chooser = QuestionChooser(self._parser.attributes, (sponsored,))
         if parsed.unsure and not parsed.constraints and not request.state.offered:
-            offered = tuple(_as_constraint(one) for one in parsed.unsure[:1])
+            offered = tuple(as_constraint(one) for one in parsed.unsure[:1])
             return ConversationTurn(confirmation(offered[0]), state=replace(state, offered=offered))
         if len(candidates_C) <= config.few:
             return None
@@ -293,7 +288,8 @@ def _gives_way(other: Constraint, one: Constraint, *, is_list: bool, replaces: b
     return after.way == "has" and (not is_list or replaces)
 
 
-def _as_constraint(stated: StatedConstraint) -> Constraint:
+def as_constraint(stated: StatedConstraint) -> Constraint:
+    """A constraint as clients see it."""
     return Constraint(
         stated.column, stated.condition, stated.words[:MAX_SAID_CHARS], min(1.0, stated.confidence), stated.negated
     )

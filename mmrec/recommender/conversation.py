@@ -36,6 +36,8 @@ Scores = npt.NDArray[np.float64]
 WISH_WEIGHT = 0.5
 """Weight of the likeness to a wish beside what speaks for an item otherwise, both in standard deviations."""
 _MOST_KEPT = 50_000
+_LOOKED_AT = 50
+"""Best recommendations among which a wish chooses."""
 
 
 class TextVectors:
@@ -103,18 +105,21 @@ class Conversations:
         missing = tuple(
             item_id for item_id in dict.fromkeys(request.history) if self._parts.catalogue.last_row_of(item_id) is None
         )
-        with self._made:  # the lazily made dialogue is made once
-            dialogue = self.dialogue
-        turn = dialogue.turn(request, partial(self._choose, recommend))
+        turn = Dialogue(self._parts.catalogue, self._filters, self.parser()).turn(
+            request, partial(self._choose, recommend)
+        )
         return ConversationTurn(
             turn.text, turn.items, turn.state, turn.asked_column, missing_ids=missing, versions=self._versions
         )
 
+    def parser(self) -> WishParser:
+        """The parser of the catalogue, made when it is first needed."""
+        with self._made:
+            return self._parser
+
     @cached_property
-    def dialogue(self) -> Dialogue:
-        """The dialogue, made when it is first needed."""
-        parser = WishParser(Attributes(self._parts.catalogue, self.texts))
-        return Dialogue(self._parts.catalogue, self._filters, parser)
+    def _parser(self) -> WishParser:
+        return WishParser(Attributes(self._parts.catalogue, self.texts))
 
     # --- choosing ----------------------------------------------------------------------------------------------------
 
@@ -123,14 +128,14 @@ class Conversations:
             request = RecommendRequest(
                 wanted.request.history,
                 user_id=wanted.request.user_id,
-                k=wanted.request.k,
+                k=max(wanted.request.k, _LOOKED_AT if _has_wish(wanted) else 1),
                 filter=wanted.filter,
                 deny=wanted.deny,
             )
             (reply,) = recommend([request])
             if isinstance(reply, MmrecError):
                 raise reply
-            return list(reply.items)
+            return self._steered(wanted, reply.items)[: wanted.request.k]
         scores_N = self._scores(wanted)
         rows = np.flatnonzero(self._eligible(wanted))
         best = rows[np.argsort(-scores_N[rows], kind="stable")][: wanted.request.k]
@@ -152,18 +157,35 @@ class Conversations:
         if len(history):
             like_N = content_scores([history], self._parts.fused_ND, self._parts.channels.content)[0]
             scores_N = scores_N + WISH_WEIGHT * _standardised(like_N.astype(np.float64))
-        if wanted.wish.strip() or wanted.request.image is not None:
-            (query,) = self._vectors.encoder.encode_queries([Query(wanted.wish, wanted.request.image, 0.5)])
-            if isinstance(query, MmrecError):
-                raise query
-            like_N = self._parts.fused_ND.scores(lambda block: np.asarray(block) @ query)
-            scores_N = scores_N + WISH_WEIGHT * _standardised(np.asarray(like_N, np.float64))
+        like_N = self._likeness(wanted)
+        if like_N is not None:
+            scores_N = scores_N + WISH_WEIGHT * _standardised(like_N)
         return scores_N
+
+    def _steered(self, wanted: Wanted, items: Sequence[ScoredItem]) -> list[ScoredItem]:
+        """Recommended items, those that are like the wish first."""
+        like_N = self._likeness(wanted)
+        rows = [self._parts.catalogue.row_of(scored.item_id) for scored in items]
+        if like_N is None or any(row is None for row in rows):  # an item is newer than this snapshot
+            return list(items)
+        likeness = _standardised(like_N[np.array(rows, np.int64)])
+        scores = _standardised(np.array([scored.score for scored in items])) + WISH_WEIGHT * likeness
+        return [items[place] for place in np.argsort(-scores, kind="stable")]
+
+    def _likeness(self, wanted: Wanted) -> Scores | None:
+        """Cosine of each item and the words and picture of the wish; None without both. Shape: (N,), float64."""
+        if not _has_wish(wanted):
+            return None
+        (query_D,) = self._vectors.encoder.encode_queries([Query(wanted.wish, wanted.request.image, 0.5)])
+        if isinstance(query_D, MmrecError):
+            raise query_D
+        like_N = self._parts.fused_ND.scores(lambda block_ND: np.asarray(block_ND) @ query_D)
+        return np.asarray(like_N, np.float64)
 
     @cached_property
     def _quality_N(self) -> Scores:
         """How good items are said to be: ratings drawn to their mean where few gave them. Shape: (N,), float64."""
-        measures = self.dialogue.attributes.measures.values()
+        measures = self.parser().attributes.measures.values()
         rating, votes = _of_quantity(measures, "rating"), _of_quantity(measures, "votes")
         if rating is None:
             return np.zeros(len(self._parts.catalogue)) if votes is None else np.log1p(_filled(votes, 0.0))
@@ -174,6 +196,10 @@ class Conversations:
         votes_N = np.maximum(_filled(votes, 0.0), 0.0)
         usual = max(1.0, float(np.median(votes_N)))
         return (votes_N * ratings_N + usual * mean) / (votes_N + usual)
+
+
+def _has_wish(wanted: Wanted) -> bool:
+    return bool(wanted.wish.strip()) or wanted.request.image is not None
 
 
 def _of_quantity(measures: Iterable[Measure], quantity: str) -> Measure | None:

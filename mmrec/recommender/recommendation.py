@@ -20,7 +20,7 @@ from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import Explanation, Explanations, Recommendations
 from mmrec.contract.requests import ExplainRequest, RankRequest, RecommendRequest
 from mmrec.contract.rules import MAX_BEAM_WIDTH
-from mmrec.errors import MmrecError
+from mmrec.errors import FailedPreconditionError, MmrecError
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.explainer import Explainer, InWords
@@ -29,6 +29,7 @@ from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.rejections import rejected_rows
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
+from mmrec.recommender.steering import INSTRUCTION, Steered, Steering
 
 DAMPING = "popularity-damping"
 EXPLORATION = "exploration"
@@ -59,6 +60,7 @@ class _Customer(NamedTuple):
         quotas: Places for promotions and exploration.
         places: Length of the list.
         promoted_N: Items that a promotion of the request raises; None: none. Shape: (N,), bool.
+        steered: What its instruction asks for; None: it has none.
     """
 
     request: RecommendRequest
@@ -69,6 +71,7 @@ class _Customer(NamedTuple):
     quotas: tuple[Quota, ...]
     places: int
     promoted_N: npt.NDArray[np.bool_] | None
+    steered: Steered | None = None
 
 
 class _Listed(NamedTuple):
@@ -87,6 +90,7 @@ class RecommendationPipeline:
         record: Converts a row to the record for clients.
         versions: Versions for the replies.
         vectors: Vectors by modality, for explanations in words; None: these tell nothing about pictures and words.
+        steering: Reads instructions; None: requests with one are refused.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class RecommendationPipeline:
         record: Callable[[int], ItemRecord],
         versions: Versions,
         vectors: ModalityVectors | None = None,
+        steering: Steering | None = None,
     ) -> None:
         self._ranker = ranker
         self._explainer = Explainer(ranker, vectors)
@@ -103,6 +108,7 @@ class RecommendationPipeline:
         self._candidate_filter = candidate_filter
         self._record = record
         self._versions = versions
+        self._steering = steering
         self._likeness = Likeness(self._parts.semantic_ids_NP, self._parts.fused_ND)
         self._live_ranker: tuple[LiveEvents, RankingModel] | None = None
 
@@ -184,6 +190,9 @@ class RecommendationPipeline:
     ) -> _Customer:
         """A request as catalogue rows; without `rejected`, items that the customer rejected may be returned."""
         history, missing = self._history(request, live)
+        steered = self._read_instruction(request)
+        if steered is not None:
+            request = replace(request, filter=steered.filter)
         promoted = self._candidate_filter.promoted(request.promotions)
         young_N = self._candidate_filter.young(request)
         quotas = [
@@ -207,7 +216,14 @@ class RecommendationPipeline:
             if promotion.boost > 0 or promotion.min_share
         ]
         promoted_N = np.logical_or.reduce(raised) if raised else None
-        return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas), places, promoted_N)
+        return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas), places, promoted_N, steered)
+
+    def _read_instruction(self, request: RecommendRequest) -> Steered | None:
+        if not request.instruction.strip():
+            return None
+        if self._steering is None:
+            raise FailedPreconditionError("this engine reads no instructions; leave instruction empty")
+        return self._steering.read(request.instruction, request.filter, request.ignored_conditions)
 
     def _history(self, request: RecommendRequest, live: LiveEvents) -> tuple[npt.NDArray[np.int32], list[str]]:
         """Catalogue rows of stored and given history, and every id of the request that the catalogue lacks."""
@@ -282,6 +298,10 @@ class RecommendationPipeline:
             adjustments[DAMPING] = damping(
                 scores_N, candidates_N, self._ranker.log_popularity_N, request.popularity_damping
             )
+        if customer.steered is not None:
+            added_N = customer.steered.added(scores_N, np.logical_or.reduce(tiers))
+            if added_N is not None:
+                adjustments[INSTRUCTION] = added_N
         if customer.boosts_N is not None:
             adjustments[PROMOTION] = customer.boosts_N
         adjusted_N = scores_N
@@ -344,6 +364,7 @@ class RecommendationPipeline:
             missing_ids=tuple(customer.missing),
             fallback=_FALLBACKS[personal, bool(relaxed)],
             versions=self._versions,
+            constraints=() if customer.steered is None else customer.steered.constraints,
         )
 
 

@@ -65,6 +65,7 @@ from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.recommendation import RecommendationPipeline
 from mmrec.recommender.retrieval import Retriever
+from mmrec.recommender.steering import Steering
 from mmrec.recommender.tagging import Tagger
 from mmrec.recommender.user_embedding import UserEmbedder
 
@@ -244,19 +245,23 @@ def make_snapshot(
     former = reused.former
     paths = {former.version: former.paths} if former else {}
     paths[versions.codebook] = CodebookPaths(parts.decode_index, parts.semantic_ids_NP)
+    conversations = Conversations(parts, vectors, filters, record, versions, reused.texts)
+    steering = Steering(conversations.parser, filters, vectors)
     return Snapshot(
         versions=versions,
         parts=parts,
         ranker=ranker,
         vectors=vectors,
         filters=filters,
-        pipeline=RecommendationPipeline(ranker, CandidateFilter(catalogue, filters), record, versions, vectors),
+        pipeline=RecommendationPipeline(
+            ranker, CandidateFilter(catalogue, filters), record, versions, vectors, steering
+        ),
         retriever=Retriever(catalogue, vectors, filters, record, versions),
         tagger=reused.tagger or Tagger(catalogue, vectors, versions),
         checker=QualityChecker(catalogue, vectors, filters, record, versions),
         lookup=CatalogueLookup(catalogue, filters, paths, record, versions, reused.order),
         embedder=Embedder(vectors.encoder, parts.tokenizer, versions),
-        conversations=Conversations(parts, vectors, filters, record, versions, reused.texts),
+        conversations=conversations,
         live=live,
         bundle=bundle,
         former=former,

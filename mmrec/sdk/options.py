@@ -36,6 +36,10 @@ class RecommendOptions(TypedDict, total=False):
         promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
         explain_in_words: Whether to return a sentence or two for people about each item, with their evidence.
         language: BCP 47 tag of the language of these sentences; only English is built, and empty means it.
+        instruction: A wish in words, at most 10,000 characters. What can be a filter becomes one, which the result has
+            in `constraints`; the other words steer by likeness. Empty for none.
+        ignored_conditions: Conditions that are not made from `instruction`, as `constraints` of an earlier result has
+            them.
     """
 
     user_id: str
@@ -55,6 +59,8 @@ class RecommendOptions(TypedDict, total=False):
     promotions: Iterable[Promotion]
     explain_in_words: bool
     language: str
+    instruction: str
+    ignored_conditions: Iterable[str]
 
 
 class RankOptions(TypedDict, total=False):
@@ -77,6 +83,10 @@ class RankOptions(TypedDict, total=False):
         promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
         explain_in_words: Whether to return a sentence or two for people about each item, with their evidence.
         language: BCP 47 tag of the language of these sentences; only English is built, and empty means it.
+        instruction: A wish in words, at most 10,000 characters. What can be a filter becomes one, which the result has
+            in `constraints`; the other words steer by likeness. Empty for none.
+        ignored_conditions: Conditions that are not made from `instruction`, as `constraints` of an earlier result has
+            them.
     """
 
     user_id: str
@@ -93,6 +103,8 @@ class RankOptions(TypedDict, total=False):
     promotions: Iterable[Promotion]
     explain_in_words: bool
     language: str
+    instruction: str
+    ignored_conditions: Iterable[str]
 
 
 class ConverseOptions(TypedDict, total=False):
@@ -136,12 +148,18 @@ class ExplainOptions(TypedDict, total=False):
             coerced to it. [0]
         popularity_damping: How much the scores of popular items are lowered, 0 (not at all) to 1. [0]
         promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
+        instruction: A wish in words, at most 10,000 characters. What can be a filter becomes one, which the result has
+            in `constraints`; the other words steer by likeness. Empty for none.
+        ignored_conditions: Conditions that are not made from `instruction`, as `constraints` of an earlier result has
+            them.
     """
 
     user_id: str
     beam_width: int
     popularity_damping: float
     promotions: Iterable[Promotion]
+    instruction: str
+    ignored_conditions: Iterable[str]
 
 
 class SimilarOptions(TypedDict, total=False):

@@ -36,7 +36,7 @@ class Promotion(_message.Message):
     def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[str] = ..., min_share: _Optional[float] = ..., boost: _Optional[float] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("history", "user_id", "k", "allow", "deny", "include_seen", "beam_width", "explain", "history_events", "filter", "filter_mode", "instruction", "diversity", "exploration", "popularity_damping", "promotions", "channel_weights", "attribute_weights", "context", "explain_in_words", "language", "item_fields", "expected_versions", "validate_only", "exploration_column", "exploration_max_age_days")
+    __slots__ = ("history", "user_id", "k", "allow", "deny", "include_seen", "beam_width", "explain", "history_events", "filter", "filter_mode", "instruction", "diversity", "exploration", "popularity_damping", "promotions", "channel_weights", "attribute_weights", "context", "explain_in_words", "language", "item_fields", "expected_versions", "validate_only", "exploration_column", "exploration_max_age_days", "ignored_conditions")
     class ChannelWeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class RecommendRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     EXPLORATION_COLUMN_FIELD_NUMBER: _ClassVar[int]
     EXPLORATION_MAX_AGE_DAYS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     history: _containers.RepeatedScalarFieldContainer[str]
     user_id: str
     k: int
@@ -110,21 +111,24 @@ class RecommendRequest(_message.Message):
     validate_only: bool
     exploration_column: str
     exploration_max_age_days: float
-    def __init__(self, history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., k: _Optional[int] = ..., allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., include_seen: bool = ..., beam_width: _Optional[int] = ..., explain: bool = ..., history_events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., filter: _Optional[str] = ..., filter_mode: _Optional[_Union[_common_pb2.FilterMode, str]] = ..., instruction: _Optional[str] = ..., diversity: _Optional[float] = ..., exploration: _Optional[float] = ..., popularity_damping: _Optional[float] = ..., promotions: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., channel_weights: _Optional[_Mapping[str, float]] = ..., attribute_weights: _Optional[_Mapping[str, float]] = ..., context: _Optional[_Mapping[str, str]] = ..., explain_in_words: bool = ..., language: _Optional[str] = ..., item_fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., expected_versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., validate_only: bool = ..., exploration_column: _Optional[str] = ..., exploration_max_age_days: _Optional[float] = ...) -> None: ...
+    ignored_conditions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., k: _Optional[int] = ..., allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., include_seen: bool = ..., beam_width: _Optional[int] = ..., explain: bool = ..., history_events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., filter: _Optional[str] = ..., filter_mode: _Optional[_Union[_common_pb2.FilterMode, str]] = ..., instruction: _Optional[str] = ..., diversity: _Optional[float] = ..., exploration: _Optional[float] = ..., popularity_damping: _Optional[float] = ..., promotions: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., channel_weights: _Optional[_Mapping[str, float]] = ..., attribute_weights: _Optional[_Mapping[str, float]] = ..., context: _Optional[_Mapping[str, str]] = ..., explain_in_words: bool = ..., language: _Optional[str] = ..., item_fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., expected_versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., validate_only: bool = ..., exploration_column: _Optional[str] = ..., exploration_max_age_days: _Optional[float] = ..., ignored_conditions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
-    __slots__ = ("recommendation_id", "items", "missing_ids", "fallback", "versions")
+    __slots__ = ("recommendation_id", "items", "missing_ids", "fallback", "versions", "constraints")
     RECOMMENDATION_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     recommendation_id: str
     items: _containers.RepeatedCompositeFieldContainer[_common_pb2.ScoredItem]
     missing_ids: _containers.RepeatedScalarFieldContainer[str]
     fallback: _common_pb2.Fallback
     versions: _common_pb2.Versions
-    def __init__(self, recommendation_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[_common_pb2.ScoredItem, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., fallback: _Optional[_Union[_common_pb2.Fallback, str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ...) -> None: ...
+    constraints: _containers.RepeatedCompositeFieldContainer[_common_pb2.Constraint]
+    def __init__(self, recommendation_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[_common_pb2.ScoredItem, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., fallback: _Optional[_Union[_common_pb2.Fallback, str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., constraints: _Optional[_Iterable[_Union[_common_pb2.Constraint, _Mapping]]] = ...) -> None: ...
 
 class BatchRecommendRequest(_message.Message):
     __slots__ = ("requests",)
@@ -155,18 +159,20 @@ class RankItemsRequest(_message.Message):
     def __init__(self, customer: _Optional[_Union[RecommendRequest, _Mapping]] = ..., item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RankItemsResponse(_message.Message):
-    __slots__ = ("items", "missing_ids", "recommendation_id", "fallback", "versions")
+    __slots__ = ("items", "missing_ids", "recommendation_id", "fallback", "versions", "constraints")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
     RECOMMENDATION_ID_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[_common_pb2.ScoredItem]
     missing_ids: _containers.RepeatedScalarFieldContainer[str]
     recommendation_id: str
     fallback: _common_pb2.Fallback
     versions: _common_pb2.Versions
-    def __init__(self, items: _Optional[_Iterable[_Union[_common_pb2.ScoredItem, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., recommendation_id: _Optional[str] = ..., fallback: _Optional[_Union[_common_pb2.Fallback, str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ...) -> None: ...
+    constraints: _containers.RepeatedCompositeFieldContainer[_common_pb2.Constraint]
+    def __init__(self, items: _Optional[_Iterable[_Union[_common_pb2.ScoredItem, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., recommendation_id: _Optional[str] = ..., fallback: _Optional[_Union[_common_pb2.Fallback, str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., constraints: _Optional[_Iterable[_Union[_common_pb2.Constraint, _Mapping]]] = ...) -> None: ...
 
 class PredictRatingRequest(_message.Message):
     __slots__ = ("history", "user_id", "item_ids")

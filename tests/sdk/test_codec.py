@@ -133,6 +133,8 @@ wishes = st.fixed_dictionaries(
         "popularity_damping": shares_of_one,
         "promotions": st.lists(promotions, max_size=4).map(tuple),
         "explain_in_words": st.booleans(),
+        "instruction": words,
+        "ignored_conditions": st.lists(words, max_size=3).map(tuple),
         "language": st.sampled_from(["", "en", "en-US"]),
     }
 )
@@ -475,7 +477,7 @@ def test_a_bad_request_of_a_batch_keeps_its_place_and_says_it() -> None:
         requests=[
             recommendation_pb2.RecommendRequest(k=1),
             recommendation_pb2.RecommendRequest(k=-1),
-            recommendation_pb2.RecommendRequest(instruction="warmer"),
+            recommendation_pb2.RecommendRequest(validate_only=True),
         ]
     )
     good, bad, not_built = read(RecommendBatch, message).requests
@@ -483,7 +485,7 @@ def test_a_bad_request_of_a_batch_keeps_its_place_and_says_it() -> None:
     assert isinstance(bad, InvalidArgumentError)
     assert bad.violations[0].field == "requests[1].k"
     assert isinstance(not_built, NotImplementedYetError)
-    assert not_built.message.startswith("requests[2].instruction is set")
+    assert not_built.message.startswith("requests[2].validate_only is set")
 
 
 def test_a_bad_item_of_a_batch_keeps_its_place_and_its_id() -> None:
@@ -632,7 +634,6 @@ NOT_BUILT = {
     "SearchItemsRequest": ("validate_only",),
     "RecommendRequest": (
         "history_events",
-        "instruction",
         "channel_weights",
         "attribute_weights",
         "context",

@@ -156,12 +156,12 @@ def test_pictures_that_cannot_be_read_fail_by_themselves_and_by_place(client: Cl
 
 
 def test_a_field_that_is_not_built_is_named(server: BackgroundServer) -> None:
-    message = recommendation_pb2.RecommendRequest(instruction="warmer")
+    message = recommendation_pb2.RecommendRequest(validate_only=True)
     path = "/mmrec.v1.RecommendationService/Recommend"
     failure, error = _raw(server.target, path, message.SerializeToString())
     assert failure.code() is grpc.StatusCode.UNIMPLEMENTED
     assert isinstance(error, NotImplementedYetError)
-    assert error.message.startswith("instruction is set")
+    assert error.message.startswith("validate_only is set")
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m.path not in RPCS], ids=lambda m: m.path)

@@ -1,0 +1,115 @@
+"""Steering a recommendation by a wish in words: what can be a filter becomes one, the other words steer by likeness.
+
+Unit of work: one instruction. Knows nothing about histories and rankings.
+"""
+
+# Axes: N items
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.contract.conversation import Constraint
+from mmrec.errors import MmrecError
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.language.constraints import joined_filter
+from mmrec.language.dialogue import as_constraint
+from mmrec.language.parser import WishParser
+from mmrec.recommender.modality_vectors import ModalityVectors
+from mmrec_encoders.item_encoder import Query
+
+Scores = npt.NDArray[np.float32]
+
+INSTRUCTION = "instruction"
+"""Name, in an explanation, of what likeness to a wish added to a score."""
+WISH_WEIGHT = 1.0
+"""Standard deviations of the score that an item gains for each standard deviation of its likeness to the wish."""
+SURE = 0.75
+"""A condition of less confidence is not made where nothing would pass it."""
+
+
+class Steered(NamedTuple):
+    """What an instruction asks for.
+
+    Attributes:
+        constraints: Conditions that its words became, in the order of the words.
+        filter: The request's own filter and these conditions.
+        rest: Its words that no condition expresses; empty for none.
+        like_N: Cosine of each item and these words; None without such words. Shape: (N,), float32.
+    """
+
+    constraints: tuple[Constraint, ...]
+    filter: str
+    rest: str
+    like_N: Scores | None
+
+    def added(self, scores_N: Scores, candidates_N: npt.NDArray[np.bool_]) -> Scores | None:
+        """What likeness adds to scores, in their unit; None for nothing.
+
+        Args:
+            scores_N: Scores of a ranking. Shape: (N,), float32.
+            candidates_N: Items that may be returned, over which both are standardised. Shape: (N,), bool.
+        """
+        if self.like_N is None or not candidates_N.any():
+            return None
+        like, own = self.like_N[candidates_N].astype(np.float64), scores_N[candidates_N].astype(np.float64)
+        spread = float(like.std())
+        if spread < 1e-9:
+            return None
+        # Where every item ranks alike, likeness alone decides.
+        unit = float(own.std()) or 1.0
+        return np.asarray(WISH_WEIGHT * unit * (self.like_N - like.mean()) / spread, np.float32)
+
+
+class Steering:
+    """Reads instructions about one catalogue.
+
+    Args:
+        parser: Returns the parser of the catalogue, which is made when it is first needed.
+        filters: Conditions over its columns.
+        vectors: Its vectors, and the encoders.
+    """
+
+    def __init__(self, parser: Callable[[], WishParser], filters: CatalogueFilter, vectors: ModalityVectors) -> None:
+        self._parser = parser
+        self._filters = filters
+        self._vectors = vectors
+
+    def read(self, instruction: str, condition: str, ignored: tuple[str, ...]) -> Steered:
+        """What an instruction asks for.
+
+        Args:
+            instruction: The words; not blank.
+            condition: The request's own filter.
+            ignored: Conditions that are not made.
+
+        Raises:
+            InvalidArgumentError: `condition` does not fit the catalogue.
+        """
+        self._filters.check(condition)
+        parsed = self._parser().parse(instruction)
+        made = [as_constraint(one) for one in parsed.constraints if one.condition not in ignored]
+        while not self._any_passes(condition, made):
+            doubtful = min(made, key=lambda one: one.confidence, default=None)
+            if doubtful is None or doubtful.confidence >= SURE:
+                break
+            made.remove(doubtful)
+        joined = joined_filter([condition, *(one.condition for one in made)])
+        return Steered(tuple(made), joined, parsed.rest, self._likeness(parsed.rest))
+
+    def _any_passes(self, condition: str, made: list[Constraint]) -> bool:
+        joined = joined_filter([condition, *(one.condition for one in made)])
+        return bool(self._filters.bitmap(joined).any())
+
+    def _likeness(self, words: str) -> Scores | None:
+        if not words.strip():
+            return None
+        (query_D,) = self._vectors.encoder.encode_queries([Query(words, None, 1.0)])
+        if isinstance(query_D, MmrecError):
+            raise query_D
+        like_N = self._vectors.fused_ND.scores(lambda block_ND: np.asarray(block_ND) @ query_D)
+        return np.asarray(like_N, np.float32)

@@ -1,0 +1,108 @@
+"""A wish in words steers a list: conditions that are shown and can be switched off, and likeness for what is left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mmrec
+from mmrec.contract.requests import RankRequest, RecommendRequest
+from mmrec.errors import InvalidArgumentError
+from mmrec.recommender.steering import Steered
+
+pytestmark = pytest.mark.slow
+
+HISTORY = ("p0001", "p0002")
+
+
+def _category(recommender: mmrec.Recommender) -> str:
+    """A category of the demo's items."""
+    return recommender.items(["p0005"]).items[0].attributes["category"]
+
+
+def test_a_value_that_is_named_becomes_a_condition_that_the_reply_shows(recommender: mmrec.Recommender) -> None:
+    category = _category(recommender)
+    found = recommender.recommend(HISTORY, k=60, instruction=f"I would like {category}, please")
+    assert [one.condition for one in found.constraints] == [f'category = "{category}"']
+    assert found.items
+    assert {scored.item.attributes["category"] for scored in found.items} == {category}
+    plain = recommender.recommend(HISTORY, k=60, filter=f'category = "{category}"')
+    assert set(found.item_ids) == set(plain.item_ids)
+
+
+def test_what_is_not_wanted_is_left_out(recommender: mmrec.Recommender) -> None:
+    category = _category(recommender)
+    found = recommender.recommend(HISTORY, k=60, instruction=f"no {category}")
+    assert [one.negated for one in found.constraints] == [True]
+    assert category not in {scored.item.attributes["category"] for scored in found.items}
+
+
+def test_a_condition_is_switched_off_by_the_caller(recommender: mmrec.Recommender) -> None:
+    wish = f"no {_category(recommender)}"
+    (made,) = recommender.recommend(HISTORY, instruction=wish).constraints
+    found = recommender.recommend(HISTORY, k=60, instruction=wish, ignored_conditions=[made.condition])
+    assert found.constraints == ()
+    assert set(found.item_ids) == set(recommender.recommend(HISTORY, k=60).item_ids)
+
+
+def test_the_filter_of_the_request_holds_beside_the_wish(recommender: mmrec.Recommender) -> None:
+    category = _category(recommender)
+    found = recommender.recommend(HISTORY, k=60, instruction=f"only {category}", filter='item_id = "p0005"')
+    assert set(found.item_ids) <= {"p0005"}
+
+
+def test_likeness_is_added_in_the_unit_of_the_score_over_the_candidates() -> None:
+    like_N = np.array([0.2, 0.4, 0.6, 0.9], np.float32)
+    steered = Steered((), "", "warm", like_N)
+    candidates_N = np.array([True, True, True, False])
+    added_N = steered.added(np.array([6.0, 4.0, 2.0, 9.0], np.float32), candidates_N)
+    np.testing.assert_allclose(added_N, [-2.0, 0.0, 2.0, 5.0], atol=1e-5)
+
+
+def test_likeness_alone_decides_where_every_item_ranks_alike() -> None:
+    steered = Steered((), "", "warm", np.array([0.2, 0.4], np.float32))
+    added_N = steered.added(np.zeros(2, np.float32), np.ones(2, np.bool_))
+    np.testing.assert_allclose(added_N, [-1.0, 1.0], atol=1e-5)
+
+
+def test_likeness_adds_nothing_where_all_candidates_are_alike() -> None:
+    steered = Steered((), "", "warm", np.full(3, 0.4, np.float32))
+    assert steered.added(np.arange(3, dtype=np.float32), np.ones(3, np.bool_)) is None
+
+
+def test_an_explanation_names_the_part_of_the_wish(recommender: mmrec.Recommender) -> None:
+    found = recommender.recommend(HISTORY, instruction="wobbly handmade curiosities", explain=True)
+    for scored in found.items:
+        assert sum(share.share for share in scored.shares) == pytest.approx(scored.score, abs=1e-4)
+    assert any(share.channel == "instruction" for scored in found.items for share in scored.shares)
+
+
+def test_a_customer_without_history_is_steered_too(recommender: mmrec.Recommender) -> None:
+    category = _category(recommender)
+    found = recommender.recommend((), k=60, instruction=category)
+    assert {scored.item.attributes["category"] for scored in found.items} == {category}
+
+
+def test_given_items_are_ranked_by_the_wish(recommender: mmrec.Recommender) -> None:
+    (found,) = recommender.rank_many(
+        [RankRequest(("p0001", "p0005"), RecommendRequest(instruction=f"only {_category(recommender)}"))]
+    )
+    assert not isinstance(found, mmrec.MmrecError)
+    assert [one.column for one in found.constraints] == ["category"]
+    assert "p0005" in found.item_ids
+
+
+def test_a_wish_without_a_meaning_changes_nothing(recommender: mmrec.Recommender) -> None:
+    plain = recommender.recommend(HISTORY, k=60)
+    found = recommender.recommend(HISTORY, k=60, instruction="hello, what would you like to show me?")
+    assert (found.constraints, found.item_ids) == ((), plain.item_ids)
+
+
+def test_a_bad_filter_beside_a_wish(recommender: mmrec.Recommender) -> None:
+    with pytest.raises(InvalidArgumentError, match="there is no column 'shoes'"):
+        recommender.recommend(HISTORY, instruction="something nice", filter="shoes = 1")
+
+
+def test_a_wish_that_is_too_long(recommender: mmrec.Recommender) -> None:
+    with pytest.raises(InvalidArgumentError, match="10,001 characters"):
+        recommender.recommend(HISTORY, instruction="a" * 10_001)
