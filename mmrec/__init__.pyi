@@ -12,10 +12,14 @@ from mmrec.contract.items import ItemRecord as ItemRecord
 from mmrec.contract.items import Modality as Modality
 from mmrec.contract.items import NumberFormat as NumberFormat
 from mmrec.contract.items import ScoredItem as ScoredItem
+from mmrec.contract.items import Statement as Statement
+from mmrec.contract.items import StatementKind as StatementKind
 from mmrec.contract.items import Versions as Versions
 from mmrec.contract.replies import DuplicateGroup as DuplicateGroup
 from mmrec.contract.replies import DuplicateGroups as DuplicateGroups
 from mmrec.contract.replies import EmbedResults as EmbedResults
+from mmrec.contract.replies import Explanation as Explanation
+from mmrec.contract.replies import Explanations as Explanations
 from mmrec.contract.replies import ItemEmbedding as ItemEmbedding
 from mmrec.contract.replies import ItemLookup as ItemLookup
 from mmrec.contract.replies import ItemPage as ItemPage
@@ -32,6 +36,7 @@ from mmrec.contract.replies import ServiceInfo as ServiceInfo
 from mmrec.contract.replies import Tag as Tag
 from mmrec.contract.replies import TagCalibration as TagCalibration
 from mmrec.contract.replies import TagResults as TagResults
+from mmrec.contract.replies import UserEmbedding as UserEmbedding
 from mmrec.contract.requests import Promotion as Promotion
 from mmrec.contract.requests import RecommendRequest as RecommendRequest
 from mmrec.contract.requests import SearchRequest as SearchRequest

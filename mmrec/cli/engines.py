@@ -147,12 +147,13 @@ def note_nothing_found(output: Output, found: SearchResults, filter: str) -> Non
 
 
 def print_ranking(output: Output, title: str, items: Sequence[ScoredItem], *, explain: bool = False) -> None:
-    """Print rank, id, title and score of each item, and with `explain` the parts of the score."""
-    columns = ["rank", "item", "title", "score", *(["why"] if explain else [])]
-    rows = [
-        [rank, scored.item_id, scored.title, float(scored.score), *([_why(scored)] if explain else [])]
-        for rank, scored in enumerate(items, start=1)
-    ]
+    """Print rank, id, title and score of each item; with `explain` the parts of the score; explanations in words."""
+    told = any(scored.explanation for scored in items)
+    columns = ["rank", "item", "title", "score", *(["why"] if explain else []), *(["in words"] if told else [])]
+    rows = []
+    for rank, scored in enumerate(items, start=1):
+        row: list[object] = [rank, scored.item_id, scored.title, float(scored.score)]
+        rows.append([*row, *([_why(scored)] if explain else []), *([scored.explanation] if told else [])])
     output.table(title, columns, rows)
 
 

@@ -147,6 +147,15 @@ def test_ranking_given_items(place: list[str], capsys: pytest.CaptureFixture[str
     assert (status, err) == (0, "none of the items is in the catalogue and passes the filter and --deny\n")
 
 
+def test_recommendations_are_explained_in_words_in_a_column_of_their_own(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = _run(["recommend", *place, "--user", "c0001", "--k", "2", "--explain-in-words"], capsys)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1].split() == ["rank", "item", "title", "score", "in", "words"]
+    assert "your history" in out
+
+
 def test_explaining_items_in_words(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["explain", *place, "--history", "p0001,p0002", "--items", "p0004,nonsense,p0003"]
     status, out, err = _run([*asked, "--json"], capsys)

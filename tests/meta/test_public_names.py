@@ -84,6 +84,8 @@ def test_the_front_door_opens_on_every_name() -> None:
         "DuplicateGroups",
         "EmbedResults",
         "Evidence",
+        "Explanation",
+        "Explanations",
         "FilterMode",
         "ItemEmbedding",
         "ItemFailure",
@@ -110,9 +112,12 @@ def test_the_front_door_opens_on_every_name() -> None:
         "SemanticIds",
         "ServiceInfo",
         "SimilarRequest",
+        "Statement",
+        "StatementKind",
         "Tag",
         "TagCalibration",
         "TagResults",
+        "UserEmbedding",
         "Versions",
     ]
     assert [name for name in mmrec.__all__ if getattr(mmrec, name, None) is None] == []
