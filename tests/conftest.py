@@ -107,6 +107,7 @@ def demo_dataset(make_once: MakeOnce) -> Path:
 def quick_fit() -> FitConfig:
     """The smallest settings that still train every part."""
     from mmrec.generator.config import GeneratorConfig, TrainingConfig
+    from mmrec.generator.sentence_training import SentenceConfig
     from mmrec.training import FitConfig
     from mmrec_encoders.fusion_training import FusionConfig
 
@@ -114,6 +115,7 @@ def quick_fit() -> FitConfig:
         fusion=FusionConfig(steps=60, batch_size=64),
         generator=GeneratorConfig(hidden=32, layers=1, heads=2, max_history=20),
         training=TrainingConfig(epochs=2),
+        sentences=SentenceConfig(epochs=1, least_steps=0, most=300),
     )
 
 

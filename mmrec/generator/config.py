@@ -18,6 +18,8 @@ FEWEST_POSITIONS = 128
 
 PathKeys = Literal["nodes", "codes"]
 Softmax = Literal["auto", "full", "sampled"]
+Tuning = Literal["lora", "full", "frozen"]
+TUNINGS = ("lora", "full", "frozen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class GeneratorConfig:
     """Architecture of the LLM and its heads.
 
     Attributes:
-        pretrained: Hub id or local folder of a Hugging Face decoder-only model, fine-tuned with LoRA. Empty: a small
-            decoder of the sizes below, trained from scratch.
+        pretrained: A Hugging Face decoder-only or encoder-decoder model, as `find_checkpoint` takes it, tuned as
+            `tuning` says. Empty: a small decoder of the sizes below, trained from scratch.
         hidden: Width of the hidden state, a multiple of `heads`.
         layers: Transformer layers.
         heads: Attention heads.
@@ -40,8 +42,17 @@ class GeneratorConfig:
         followers: Maximum neighbours of an item by training histories (items that follow it); 0 for none.
         alike: Maximum neighbours of an item by similar words; 0 for none.
         sketch: Dimensions of the LSA projection of an item's words beside its fused embedding; 0 for none.
-        lora_rank: Rank of the LoRA matrices of a pretrained model.
+        tuning: What of a pretrained model is trained: ``lora`` matrices beside all linear layers, ``full`` for all
+            weights, or ``frozen`` for none, so that only item tokens and heads learn.
+        lora_rank: Rank of the LoRA matrices.
+        first_layers: Layers of a pretrained model that are kept, from the first; 0 for all.
+        gradient_checkpointing: Whether a pretrained model computes its layers again for the gradient, which takes
+            longer and less memory.
+        bundle_base: Whether a bundle holds the weights of a pretrained model; otherwise only the LoRA matrices, and the
+            model is looked for again by its name, and its hash is compared.
         use_ids: Whether warm items have a learned residual; otherwise tokens are built from content alone.
+        sentence: Dimensions of the vector of a sentence that may follow a history; 0: none may. Set by the fit once the
+            reader of sentences is trained.
         use_content: Whether tokens include the fused embedding; otherwise warm items are represented by their residual
             alone, and all cold items look the same.
     """
@@ -59,14 +70,20 @@ class GeneratorConfig:
     followers: int = 20
     alike: int = 10
     sketch: int = 256
+    tuning: Tuning = "lora"
     lora_rank: int = 16
+    first_layers: int = 0
+    gradient_checkpointing: bool = False
+    bundle_base: bool = True
     use_ids: bool = True
     use_content: bool = True
+    sentence: int = 0
 
     def __post_init__(self) -> None:
         check_numbers(self, "hidden", "layers", "heads", "decoder_layers", "max_history", "lora_rank", low=1)
-        check_numbers(self, "followers", "alike", "sketch", low=0)
+        check_numbers(self, "followers", "alike", "sketch", "sentence", "first_layers", low=0)
         check_choice("path_keys", self.path_keys, ("nodes", "codes"))
+        check_choice("tuning", self.tuning, TUNINGS)
         if self.max_history > MAX_HISTORY:
             raise InvalidArgumentError(
                 f"max_history is {self.max_history}; it must lie in [1, {MAX_HISTORY}]: pass {MAX_HISTORY} or fewer, "
@@ -80,6 +97,12 @@ class GeneratorConfig:
                 field="hidden",
             )
         check_numbers(self, "dropout", "residual_dropout", low=0, below=1)
+        if not self.bundle_base and (not self.pretrained or self.tuning != "lora"):
+            raise InvalidArgumentError(
+                "bundle_base is False, but there are no LoRA matrices of a pretrained model to be stored alone; leave "
+                "it True, or set pretrained and tuning='lora'",
+                field="bundle_base",
+            )
         if not (self.use_ids or self.use_content):
             raise InvalidArgumentError(
                 "use_ids and use_content are both False; an item's token must hold its id, its content, or both",

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmrec.errors import InvalidArgumentError
+from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.generator.backbone import Backbone, build_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
 from mmrec.generator.semantic_id_head import EncodedHistory, NodeKeys, SemanticIdHead
+from mmrec.generator.sentences import SentenceReader
+from mmrec.generator.small_decoder import SmallDecoder
 from mmrec.generator.threads import single_thread_if_small
 from mmrec.semantic_ids.decode_index import DecodeIndex
 
@@ -59,7 +62,31 @@ class Generator(nn.Module):
         self.state_norm = nn.LayerNorm(hidden)
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
+        self.sentences: SentenceReader | None = None
+        if config.sentence:
+            self.learn_sentences(config.sentence)
         self._most_weights = max((weight.numel() for weight in self.backbone.parameters()), default=0)
+
+    def learn_sentences(self, dimension: int) -> SentenceReader:
+        """Add a reader of sentences, which is to be trained and begins as a copy of the decoder of histories.
+
+        Args:
+            dimension: Of a sentence's vector.
+
+        Raises:
+            InvalidArgumentError: the backbone is pretrained.
+        """
+        if not isinstance(self.backbone, SmallDecoder):
+            raise InvalidArgumentError(
+                "a sentence as one soft token is read by a small decoder of its own; a pretrained language model reads "
+                "words as its own tokens",
+                field="sentence",
+            )
+        self.config = replace(self.config, sentence=dimension)
+        self.sentences = SentenceReader(
+            dimension, self.catalogue.content_NC, self.backbone, self.state_norm, self.config.dropout
+        )
+        return self.sentences
 
     def with_catalogue(self, table: ItemTable) -> Generator:
         """The model for a changed catalogue, with shared weights; see `ItemTokens.with_table`."""
@@ -86,6 +113,27 @@ class Generator(nn.Module):
         with single_thread_if_small(history_BT.numel(), self._most_weights):
             return self._read(history_BT, valid_BT, tokens_NH)
 
+    def read_sentences(
+        self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor, sentences_BD: Tensor
+    ) -> EncodedHistory:
+        """Run the LLM over histories that a sentence follows; the state of the sentence is the last one.
+
+        Args:
+            history_BT: As in `read`, but histories may be empty.
+            valid_BT: Likewise.
+            tokens_NH: From `item_tokens`.
+            sentences_BD: Unit vectors of the text encoder. Shape: (B, D), float32.
+
+        Raises:
+            FailedPreconditionError: the model was trained without sentences.
+        """
+        if self.sentences is None:
+            raise FailedPreconditionError(
+                "this bundle's LLM was trained without sentences, so an instruction cannot be read; fit again"
+            )
+        with single_thread_if_small(history_BT.numel(), self._most_weights):
+            return self.sentences(F.embedding(history_BT, tokens_NH), valid_BT, sentences_BD)  # type: ignore[no-any-return]
+
     def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> EncodedHistory:
         embedded_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)
         inputs_BTH = self.drop(embedded_BTH)
@@ -93,5 +141,9 @@ class Generator(nn.Module):
         return EncodedHistory(states_BTH, states_BTH + inputs_BTH, valid_BT)
 
     def item_logits(self, states_XH: Tensor, tokens_NH: Tensor) -> Tensor:
-        """Item-head scores over the whole catalogue, before the softmax. Shape: (..., N)."""
-        return torch.matmul(states_XH, tokens_NH.T) / math.sqrt(tokens_NH.shape[1])
+        """Item-head scores over the whole catalogue, before the softmax. Shape: (..., N).
+
+        What sentences ask for is scored likewise, by its `SentenceReader.asked` and `SentenceReader.answers` behind
+        state and token; the scale is that of states alone.
+        """
+        return torch.matmul(states_XH, tokens_NH.T) / math.sqrt(self.state_norm.normalized_shape[0])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,18 @@ class DecoderConfig:
     rope_theta: float = 10_000.0
 
 
+class Order(NamedTuple):
+    """Inputs that do not simply follow one another.
+
+    Attributes:
+        positions_T: Position of each input. Shape: (T,), int64.
+        seen_TT: Whether the input of the row attends to that of the column. Shape: (T, T), bool.
+    """
+
+    positions_T: Tensor
+    seen_TT: Tensor
+
+
 class SmallDecoder(nn.Module):
     """See the module's first paragraph."""
 
@@ -73,17 +86,19 @@ class SmallDecoder(nn.Module):
         for name, table_T1D in zip(("cos_T1D", "sin_T1D"), _rotary_tables(config), strict=True):
             self.register_buffer(name, table_T1D, persistent=False)
 
-    def forward(self, inputs_BTH: Tensor) -> Tensor:
+    def forward(self, inputs_BTH: Tensor, order: Order | None = None) -> Tensor:
         """Hidden states of the last layer; those of padded positions are meaningless.
 
         Args:
             inputs_BTH: Padded on the right, up to `MAX_HISTORY` positions. Shape: (B, T, H).
+            order: Where each input stands and what it attends to; None: one after the other.
         """
-        positions = inputs_BTH.shape[1]
-        cos_T1D, sin_T1D = self.cos_T1D[:positions], self.sin_T1D[:positions]
+        places: slice | Tensor = slice(inputs_BTH.shape[1]) if order is None else order.positions_T
+        cos_T1D, sin_T1D = self.cos_T1D[places], self.sin_T1D[places]
+        seen_TT = None if order is None else order.seen_TT
         x_BTH = inputs_BTH
         for layer in self.layers:
-            x_BTH = layer(x_BTH, cos_T1D, sin_T1D)
+            x_BTH = layer(x_BTH, cos_T1D, sin_T1D, seen_TT)
         return self.norm(x_BTH)  # type: ignore[no-any-return]
 
 
@@ -95,8 +110,8 @@ class _Layer(nn.Module):
         self.attention_norm = _RMSNorm(config.hidden, config.norm_eps)
         self.mlp_norm = _RMSNorm(config.hidden, config.norm_eps)
 
-    def forward(self, x_BTH: Tensor, cos_T1D: Tensor, sin_T1D: Tensor) -> Tensor:
-        x_BTH = x_BTH + self.attention(self.attention_norm(x_BTH), cos_T1D, sin_T1D)
+    def forward(self, x_BTH: Tensor, cos_T1D: Tensor, sin_T1D: Tensor, seen_TT: Tensor | None) -> Tensor:
+        x_BTH = x_BTH + self.attention(self.attention_norm(x_BTH), cos_T1D, sin_T1D, seen_TT)
         return x_BTH + self.mlp(self.mlp_norm(x_BTH))  # type: ignore[no-any-return]
 
 
@@ -112,7 +127,7 @@ class _Attention(nn.Module):
         if config.qk_norm:
             self.query_norm, self.key_norm = (_RMSNorm(width, config.norm_eps) for _ in range(2))
 
-    def forward(self, x_BTH: Tensor, cos_T1D: Tensor, sin_T1D: Tensor) -> Tensor:
+    def forward(self, x_BTH: Tensor, cos_T1D: Tensor, sin_T1D: Tensor, seen_TT: Tensor | None) -> Tensor:
         query_BThD, key_BThD, value_BThD = (
             project(x_BTH).unflatten(2, (-1, self.config.head_width)) for project in (self.query, self.key, self.value)
         )
@@ -123,7 +138,8 @@ class _Attention(nn.Module):
             kernels.rotate(key_BThD, cos_T1D, sin_T1D).transpose(1, 2),
             value_BThD.transpose(1, 2),
             dropout_p=self.config.dropout if self.training else 0.0,
-            is_causal=True,
+            attn_mask=seen_TT,
+            is_causal=seen_TT is None,
             enable_gqa=self.config.kv_heads != self.config.heads,
         )
         return self.out(mixed_BhTD.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]

@@ -58,6 +58,8 @@ SETTINGS = "settings.json"
 TERMS = "terms.json"
 WORDS = "words.safetensors"
 ENCODERS = "encoders"
+INSTRUCTED = "instructed"
+"""Name of the blend for customers behind whose history the LLM reads a sentence."""
 HOLDS_CHANGES = "holds_changes"
 """A manifest parameter: the last change of a live catalogue that the dataset of the fit includes."""
 _NOBODY = Interactions.empty()
@@ -92,7 +94,7 @@ class Parts(NamedTuple):
         sketch: LSA projection of such rows, an input of the generator.
         popularity_N: Training events per item. Shape: (N,), float32.
         channels: How each channel reads a history.
-        blends: Weights of the channels by name of the blend; ``fused`` is served.
+        blends: Weights of the channels by name of the blend; ``fused`` is served, and `INSTRUCTED` with a sentence.
         beam_width: Beams of the semantic-ID search when a request has none.
         live: Tables of all rows of a changed catalogue, whose generator has the rows of the bundle. None in a bundle.
         rejected: Items that users returned, removed or rated low and have not taken since, one event each; only used
@@ -371,7 +373,7 @@ def _opened(bundle: Bundle, name: str) -> Iterator[Any]:
 
 def save_generator(generator: Generator, folder: Path) -> None:
     """Write the LLM in Hugging Face layout and the heads beside it."""
-    save_backbone(generator.backbone, folder / "backbone")
+    save_backbone(generator.backbone, folder / "backbone", generator.config)
     heads = {
         name: tensor.contiguous() for name, tensor in generator.state_dict().items() if not name.startswith("backbone.")
     }

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.channels.blend import Blend
 from mmrec.contract.items import ChannelShare, HistoryShare
 from mmrec.recommender.ranking_model import CHANNELS, NEW_ITEM, RankingModel
 
@@ -27,32 +28,37 @@ def explain_ranking(
     rows_K: npt.NDArray[np.int64],
     features: Mapping[str, npt.NDArray[np.float32]],
     *,
+    blend: Blend | None = None,
     lift: float = 0.0,
     added: Sequence[Mapping[str, float]] = (),
+    instruction_D: npt.NDArray[np.float32] | None = None,
 ) -> list[tuple[ChannelShare, ...]]:
     """Parts of the scores of recommended items, the largest first; they add up to the score.
 
     Args:
         ranker: What ranked them.
-        history: Catalogue rows, oldest first, not empty.
+        history: Catalogue rows, oldest first; not empty without an instruction.
         rows_K: The recommended items. Shape: (K,).
         features: Scores of every item by channel. Shape of each: (N,), float32.
+        blend: Weights of the channels; None: the bundle's.
         lift: What was added to the scores of items without training events.
         added: What the business rules of the request added to each of `rows_K`, by name; empty for nothing.
+        instruction_D: Vector of the sentence that followed the history; None: none did. Shape: (D,), float32.
 
     Returns:
         One tuple per recommended item. Each channel's `history` adds up to its share.
     """
+    blend = blend or ranker.parts.blend
     item_ids = ranker.parts.catalogue.item_ids
     shares: list[list[ChannelShare]] = [[] for _ in rows_K]
     for channel in CHANNELS:
         if channel not in features:
             continue
-        share_K = ranker.parts.blend.weights[channel] * features[channel][rows_K].astype(np.float64)
+        share_K = blend.weights[channel] * features[channel][rows_K].astype(np.float64)
         shown = np.flatnonzero(np.abs(share_K) >= SHARE_FLOOR)
         if not len(shown):
             continue
-        support_TK = ranker.support(channel, history, rows_K[shown])
+        support_TK = ranker.support(channel, history, rows_K[shown], instruction_D) if len(history) else None
         if support_TK is None:
             for place in shown:
                 shares[place].append(ChannelShare(channel, float(share_K[place])))

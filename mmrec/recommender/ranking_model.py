@@ -95,10 +95,12 @@ class ItemStates(NamedTuple):
     Attributes:
         tokens: Item tokens. Shape: (N, H), float32.
         keys: Embeddings of every node of the decode index.
+        answers: What items have to offer to sentences; None where the LLM reads none. Shape: (N, W), float32.
     """
 
     tokens: Segmented[torch.Tensor]
     keys: NodeEmbeddings
+    answers: Segmented[torch.Tensor] | None = None
 
 
 class RankingModel:
@@ -140,7 +142,10 @@ class RankingModel:
             keys = self._states.keys
             if changed.nodes:
                 keys = keys.updated(tokens, parts.decode_index.to(self.device), changed.nodes)
-        return RankingModel(parts, self.device, self.dtype, ItemStates(tokens, keys))
+            answers, reader = self._states.answers, parts.generator.sentences
+            if answers is not None and reader is not None:
+                answers = answers.replaced(rows_M, reader.answers(changed.table.content_NC))
+        return RankingModel(parts, self.device, self.dtype, ItemStates(tokens, keys, answers))
 
     def with_transitions(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> RankingModel:
         """A ranker with other transition counts, which shares all else with this one."""
@@ -177,20 +182,45 @@ class RankingModel:
     # --- the LLM ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def read(self, histories: Histories) -> EncodedHistory:
-        """Run the LLM over histories, none of them empty."""
+    def read(self, histories: Histories, instructions_BD: npt.NDArray[np.float32] | None = None) -> EncodedHistory:
+        """Run the LLM over histories.
+
+        Args:
+            histories: Catalogue rows, oldest first, none of them empty unless an instruction follows.
+            instructions_BD: Unit vector, by the bundle's text encoder, of a sentence that follows each history; None:
+                none follows. Shape: (B, D), float32.
+
+        Raises:
+            FailedPreconditionError: an instruction follows, and this bundle's LLM reads none.
+        """
         history_BT, valid_BT = pad_histories(histories, self.parts.generator.config.max_history)
         # Gather the tokens of these histories into one array for the LLM.
         picked_RH = self.tokens_NH[history_BT.flatten().to(self.device)]
         place_BT = torch.arange(history_BT.numel(), device=self.device).view(history_BT.shape)
+        generator, valid_BT = self.parts.generator, valid_BT.to(self.device)
         with self._autocast():
-            memory = self.parts.generator.read(place_BT, valid_BT.to(self.device), picked_RH)
+            if instructions_BD is None:
+                memory = generator.read(place_BT, valid_BT, picked_RH)
+            else:
+                vectors_BD = torch.from_numpy(instructions_BD).to(self.device)
+                memory = generator.read_sentences(place_BT, valid_BT, picked_RH, vectors_BD)
         return EncodedHistory(memory.states_BTH.float(), memory.keys_BTH.float(), memory.valid_BT)
 
     @torch.inference_mode()
-    def item_head(self, memory: EncodedHistory) -> npt.NDArray[np.float32]:
-        """log(N p) of each item by the item head; -inf for deleted rows. Shape: (B, N), float32."""
-        logits_BN = self.tokens_NH.scores(partial(self.parts.generator.item_logits, memory.last())).float()
+    def item_head(
+        self, memory: EncodedHistory, instructions_BD: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """log(N p) of each item by the item head; -inf for deleted rows. Shape: (B, N), float32.
+
+        Args:
+            memory: From `read`.
+            instructions_BD: What `read` was given.
+        """
+        generator, answers_NW = self.parts.generator, self._states.answers
+        logits_BN = self.tokens_NH.scores(partial(generator.item_logits, memory.last())).float()
+        if instructions_BD is not None and generator.sentences is not None and answers_NW is not None:
+            asked_BW = generator.sentences.asked(torch.from_numpy(instructions_BD).to(self.device))
+            logits_BN = logits_BN + answers_NW.scores(partial(generator.item_logits, asked_BW))
         if self._deleted_N is not None:
             logits_BN = logits_BN.masked_fill(self._deleted_N, float("-inf"))
         return np.asarray((logits_BN.log_softmax(-1) + math.log(self.parts.catalogue.items)).cpu().numpy())
@@ -224,6 +254,7 @@ class RankingModel:
         *,
         beam_width: int = 0,
         channels: Collection[str] = CHANNELS,
+        instructions_BD: npt.NDArray[np.float32] | None = None,
     ) -> Features:
         """Scores of every item by channel.
 
@@ -233,14 +264,15 @@ class RankingModel:
                 (B, N), bool.
             beam_width: 0 for the bundle's.
             channels: Channels to compute.
+            instructions_BD: See `read`; the LLM's channels follow them, the others do not.
         """
         parts = self.parts
         found: dict[str, npt.NDArray[np.float32]] = {}
         generated_BW: npt.NDArray[np.int64] | None = None
         if "item-head" in channels or "semantic-id" in channels:
-            memory = self.read(histories)
+            memory = self.read(histories, instructions_BD)
             if "item-head" in channels:
-                found["item-head"] = self.item_head(memory)
+                found["item-head"] = self.item_head(memory, instructions_BD)
             if "semantic-id" in channels:
                 beams = self.generate(memory, allowed, width=beam_width or parts.beam_width)
                 found["semantic-id"] = self._generated(beams)
@@ -294,7 +326,11 @@ class RankingModel:
         return self._popularity_N
 
     def support(
-        self, channel: str, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64]
+        self,
+        channel: str,
+        history: npt.NDArray[np.int32],
+        rows_K: npt.NDArray[np.int64],
+        instruction_D: npt.NDArray[np.float32] | None = None,
     ) -> npt.NDArray[np.float64] | None:
         """Support of recent history items for (above 0) or against (below 0) items, in one channel.
 
@@ -305,6 +341,7 @@ class RankingModel:
             channel: One of `CHANNELS`.
             history: Catalogue rows, oldest first, not empty.
             rows_K: The items. Shape: (K,).
+            instruction_D: Vector of the sentence that follows the history; None: none does. Shape: (D,), float32.
 
         Returns:
             One row for each of the last T history items; None for a channel that does not use the history. Shape:
@@ -324,21 +361,26 @@ class RankingModel:
         elif channel == "content":
             support_TK = content_parts(history, parts.fused_ND, rows_K, channels.content)
         elif channel in ("item-head", "semantic-id"):
-            support_TK = self._occluded(channel, history, rows_K)
+            support_TK = self._occluded(channel, history, rows_K, instruction_D)
         else:
             return None
         return support_TK.astype(np.float64)
 
     def _occluded(
-        self, channel: str, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64]
+        self,
+        channel: str,
+        history: npt.NDArray[np.int32],
+        rows_K: npt.NDArray[np.int64],
+        instruction_D: npt.NDArray[np.float32] | None,
     ) -> npt.NDArray[np.float32]:
         """What an LLM channel's feature loses without each of the last history items. Shape: (T, K), float32."""
         if len(history) == 1:
             return np.ones((1, len(rows_K)), dtype=np.float32)
         tried = min(OCCLUDED, len(history), self.parts.generator.config.max_history)
-        memory = self.read([history, *(np.delete(history, place) for place in range(-tried, 0))])
+        instructions_BD = None if instruction_D is None else np.tile(instruction_D, (tried + 1, 1))
+        memory = self.read([history, *(np.delete(history, place) for place in range(-tried, 0))], instructions_BD)
         if channel == "item-head":
-            feature_XK = self.item_head(memory)[:, rows_K]
+            feature_XK = self.item_head(memory, instructions_BD)[:, rows_K]
         else:
             parts = [rows_K[begin : begin + MAX_K] for begin in range(0, len(rows_K), MAX_K)]
             feature_XK = np.concatenate([self._probabilities(memory, part, tried + 1) for part in parts], axis=1)
@@ -358,8 +400,12 @@ class RankingModel:
 def _states(parts: Parts, index: DecodeIndex) -> ItemStates:
     """What the model computes for every item of a bundle."""
     with torch.inference_mode():
-        tokens = Segmented(parts.generator.eval().item_tokens())
-        return ItemStates(tokens, NodeEmbeddings.of(parts.generator.semantic_id_head, tokens, index))
+        generator = parts.generator.eval()
+        tokens = Segmented(generator.item_tokens())
+        answers = None
+        if generator.sentences is not None:
+            answers = Segmented(generator.sentences.answers(generator.catalogue.content_NC))
+        return ItemStates(tokens, NodeEmbeddings.of(generator.semantic_id_head, tokens, index), answers)
 
 
 def _smoothing(parts: Parts, items: int) -> NeighbourSmoothing:

@@ -15,12 +15,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmrec.channels.blend import Blend
 from mmrec.contract.items import ChannelShare, Fallback, ItemRecord, ScoredItem, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import Explanation, Explanations, Recommendations
 from mmrec.contract.requests import ExplainRequest, RankRequest, RecommendRequest
 from mmrec.contract.rules import MAX_BEAM_WIDTH
 from mmrec.errors import FailedPreconditionError, MmrecError
+from mmrec.recommender.artefact import INSTRUCTED
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.explainer import Explainer, InWords
@@ -72,6 +74,18 @@ class _Customer(NamedTuple):
     places: int
     promoted_N: npt.NDArray[np.bool_] | None
     steered: Steered | None = None
+
+    @property
+    def instruction_D(self) -> Scores | None:
+        """Vector of the sentence that the LLM reads behind the history; None: none. Shape: (D,), float32."""
+        return None if self.steered is None else self.steered.sentence_D
+
+    @property
+    def reading(self) -> str:
+        """What the LLM reads of this customer: a history, a history and a sentence, or a sentence alone."""
+        if self.instruction_D is None:
+            return "history"
+        return "history and sentence" if len(self.history) else "sentence"
 
 
 class _Listed(NamedTuple):
@@ -149,15 +163,15 @@ class RecommendationPipeline:
         self, customers: Sequence[_Customer | MmrecError], live: LiveEvents
     ) -> list[Recommendations | MmrecError]:
         replies: dict[int, Recommendations | MmrecError] = {}
-        known: dict[int, list[tuple[int, _Customer]]] = {}
+        known: dict[tuple[int, str], list[tuple[int, _Customer]]] = {}
         for row, customer in enumerate(customers):
             if isinstance(customer, MmrecError):
                 replies[row] = customer
-            elif len(customer.history):
-                known.setdefault(self._beam_width(customer), []).append((row, customer))
+            elif len(customer.history) or customer.instruction_D is not None:
+                known.setdefault((self._beam_width(customer), customer.reading), []).append((row, customer))
             else:
                 replies[row] = self._popular(customer)
-        for width, group in sorted(known.items()):
+        for (width, _), group in sorted(known.items(), key=lambda entry: entry[0]):
             for chunk in self._ranker.chunks(len(group)):
                 part = group[chunk.begin : chunk.end]
                 found = self._personal([customer for _, customer in part], width, self._ranker_of(live))
@@ -250,12 +264,17 @@ class RecommendationPipeline:
         return known[1]
 
     def _personal(self, customers: Sequence[_Customer], width: int, ranker: RankingModel) -> list[Recommendations]:
-        """Replies to customers with a history."""
-        blend = self._parts.blend
+        """Replies to customers of whom the LLM reads the same: with a history, a sentence, or both."""
+        blend = self._blend(customers[0].reading)
         searches = [(place, tier) for place, customer in enumerate(customers) for tier in customer.tiers]
         tiers = [tier for _, tier in searches]
+        vectors = [customer.instruction_D for customer in customers if customer.instruction_D is not None]
         features = ranker.features(
-            [customers[place].history for place, _ in searches], tiers, beam_width=width, channels=blend.channels
+            [customers[place].history for place, _ in searches],
+            tiers,
+            beam_width=width,
+            channels=blend.channels,
+            instructions_BD=np.stack([vectors[place] for place, _ in searches]) if vectors else None,
         ).by_channel
         if not features:
             # This bundle ranks every customer by popularity alone.
@@ -273,9 +292,22 @@ class RecommendationPipeline:
             shares = None
             if customer.request.explain or customer.request.explain_in_words:
                 of_own = {name: feature[own] for name, feature in features.items()}
-                shares = self._explained(ranker, customer, listed, of_own, boosts_X[own])
+                shares = self._explained(ranker, customer, listed, of_own, boosts_X[own], blend)
             replies.append(self._reply(customer, listed, shares, personal=True))
         return replies
+
+    def _blend(self, reading: str) -> Blend:
+        """The weights for what is read of a customer."""
+        parts = self._parts
+        if reading == "history":
+            return parts.blend
+        blend = parts.blends.get(INSTRUCTED, parts.blend)
+        if reading == "sentence":
+            # The other channels count what follows the items of a history.
+            alone = ("item-head", "semantic-id", "popularity")
+            weights = {name: weight for name, weight in blend.weights.items() if name in alone}
+            blend = Blend(weights if any(weights.values()) else {"item-head": 1.0}, blend.cold_share)
+        return blend
 
     def _popular(self, customer: _Customer, *, personal: bool = False) -> Recommendations:
         """The most popular items, under the same business rules; `personal` when that is no fallback."""
@@ -331,6 +363,7 @@ class RecommendationPipeline:
         listed: _Listed,
         features: Mapping[str, npt.NDArray[np.float32]],
         boosts_X: Scores,
+        blend: Blend,
     ) -> list[tuple[ChannelShare, ...]]:
         """Parts of each score, by the search of its tier. Shape of each feature: (X, N)."""
         shares: list[tuple[ChannelShare, ...]] = []
@@ -343,7 +376,9 @@ class RecommendationPipeline:
                 customer.history,
                 rows_K[begin:end],
                 {name: feature_XN[search] for name, feature_XN in features.items()},
+                blend=blend,
                 lift=float(boosts_X[search]),
+                instruction_D=customer.instruction_D,
                 added=listed.added[begin:end],
             )
         return shares

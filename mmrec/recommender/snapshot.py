@@ -246,7 +246,8 @@ def make_snapshot(
     paths = {former.version: former.paths} if former else {}
     paths[versions.codebook] = CodebookPaths(parts.decode_index, parts.semantic_ids_NP)
     conversations = Conversations(parts, vectors, filters, record, versions, reused.texts)
-    steering = Steering(conversations.parser, filters, vectors)
+    reads = parts.generator.sentences is not None
+    steering = Steering(conversations.parser, filters, vectors, sentences=reads)
     return Snapshot(
         versions=versions,
         parts=parts,

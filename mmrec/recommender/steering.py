@@ -40,12 +40,15 @@ class Steered(NamedTuple):
         filter: The request's own filter and these conditions.
         rest: Its words that no condition expresses; empty for none.
         like_N: Cosine of each item and these words; None without such words. Shape: (N,), float32.
+        sentence_D: Vector of the sentence that the LLM reads behind the history; None where it reads none. Shape: (D,),
+            float32.
     """
 
     constraints: tuple[Constraint, ...]
     filter: str
     rest: str
     like_N: Scores | None
+    sentence_D: Scores | None = None
 
     def added(self, scores_N: Scores, candidates_N: npt.NDArray[np.bool_]) -> Scores | None:
         """What likeness adds to scores, in their unit; None for nothing.
@@ -72,9 +75,18 @@ class Steering:
         parser: Returns the parser of the catalogue, which is made when it is first needed.
         filters: Conditions over its columns.
         vectors: Its vectors, and the encoders.
+        sentences: Whether the LLM reads sentences behind a history.
     """
 
-    def __init__(self, parser: Callable[[], WishParser], filters: CatalogueFilter, vectors: ModalityVectors) -> None:
+    def __init__(
+        self,
+        parser: Callable[[], WishParser],
+        filters: CatalogueFilter,
+        vectors: ModalityVectors,
+        *,
+        sentences: bool = False,
+    ) -> None:
+        self._sentences = sentences
         self._parser = parser
         self._filters = filters
         self._vectors = vectors
@@ -99,7 +111,14 @@ class Steering:
                 break
             made.remove(doubtful)
         joined = joined_filter([condition, *(one.condition for one in made)])
-        return Steered(tuple(made), joined, parsed.rest, self._likeness(parsed.rest))
+        # Words of what is not wanted, or is switched off, would be read as wishes.
+        wished = instruction if made and not ignored and not any(one.negated for one in made) else parsed.rest
+        return Steered(tuple(made), joined, parsed.rest, self._likeness(parsed.rest), self._read(wished))
+
+    def _read(self, words: str) -> Scores | None:
+        if not self._sentences or not words.strip():
+            return None
+        return np.asarray(self._vectors.encoder.text.encode([words], query=True)[0], np.float32)
 
     def _any_passes(self, condition: str, made: list[Constraint]) -> bool:
         joined = joined_filter([condition, *(one.condition for one in made)])

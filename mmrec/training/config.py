@@ -10,6 +10,7 @@ from mmrec.channels.blend import BlendConfig
 from mmrec.data.summary import checked_share
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
+from mmrec.generator.sentence_training import SentenceConfig
 from mmrec.recommender.artefact import ChannelConfigs
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.semantic_ids.config import TokenizerConfig
@@ -49,6 +50,7 @@ class FitConfig:
         tokenizer: Semantic IDs.
         generator: Shape of the LLM.
         training: How the LLM is trained.
+        sentences: How the LLM learns to read sentences behind a history.
         channels: The other channels.
         blend: How channel weights are fitted.
         beam_width: Beam width of the semantic-ID search when serving.
@@ -75,6 +77,7 @@ class FitConfig:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    sentences: SentenceConfig = field(default_factory=SentenceConfig)
     channels: ChannelConfigs = field(default_factory=ChannelConfigs)
     blend: BlendConfig = field(default_factory=BlendConfig)
     beam_width: int = 64

@@ -22,6 +22,7 @@ from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, pop
 from mmrec.evaluation.measuring import Key, Measurement, QuestionChunk, seen_word
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
 from mmrec.evaluation.slices import QuestionSlice, slice_rows
+from mmrec.generator.sentence_bank import SentenceBank
 from mmrec.recommender.ranking_model import CHANNELS, RankingModel
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 
@@ -123,6 +124,8 @@ def fit_blends(
     progress: Progress = NO_PROGRESS,
     *,
     blends: Mapping[str, tuple[str, ...]] = BLENDS,
+    bank: SentenceBank | None = None,
+    seed: int = 0,
 ) -> dict[str, Blend]:
     """Weights of blends, fitted on validation questions.
 
@@ -132,17 +135,27 @@ def fit_blends(
         config: See `BlendConfig`.
         progress: Reports every question.
         blends: Channels that each blend may use, by its name.
+        bank: The LLM reads a sentence about the answer behind each history; questions about whose answer there is none
+            are left out. None: no sentences.
+        seed: Of the draw of sentences.
     """
     count = len(validation.targets_U)
     # Evenly spread rather than the first ones: files are often sorted.
     chosen = np.unique(np.linspace(0, max(count - 1, 0), min(config.questions, count)).astype(int))
+    sentences_U = None
+    if bank is not None:
+        drawn = bank.draw(validation.targets_U[chosen], np.random.default_rng(seed))
+        chosen, sentences_U = chosen[drawn >= 0], drawn[drawn >= 0]
     samples: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in blends}
     progress.start("weigh channels", len(chosen), "users")
     for chunk in ranker.chunks(len(chosen)):
         rows = list(chosen[chunk.begin : chunk.end])
         histories = [validation.histories[row] for row in rows]
         eligible_BN = _unseen(histories, ranker.items)
-        features = ranker.features(histories, eligible_BN).by_channel
+        instructions_BD = None
+        if bank is not None and sentences_U is not None:
+            instructions_BD = bank.vectors_SD[sentences_U[chunk.begin : chunk.end]]
+        features = ranker.features(histories, eligible_BN, instructions_BD=instructions_BD).by_channel
         for place, row in enumerate(rows):
             target = int(validation.targets_U[row])
             if not eligible_BN[place, target]:

@@ -39,11 +39,14 @@ from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.relabelling import relabel_catalogue, relabel_interactions, shuffled_rows
 from mmrec.generator.curves import draw_curves
 from mmrec.generator.model import Generator
+from mmrec.generator.sentence_bank import SentenceBank
+from mmrec.generator.sentence_training import train_sentences
 from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
-from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, Parts, write_parts
-from mmrec.recommender.ranking_model import CHANNELS, RankingModel
+from mmrec.language.wishes import make_wishes
+from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, INSTRUCTED, Parts, write_parts
+from mmrec.recommender.ranking_model import CHANNELS, Histories, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
 from mmrec.runtime.limits import check_numbers
@@ -147,7 +150,10 @@ class _Job(NamedTuple):
 
 
 class _Trained(NamedTuple):
+    """Parts without blends; `sentences` are those that the LLM learned to read, None where it reads none."""
+
     parts: Parts
+    sentences: SentenceBank | None
     fusion: Fusion
     features: ItemFeatures
     result: TrainingResult
@@ -391,6 +397,8 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
             generator, TrainingData(index, histories, validation), config.training, run, seed=config.seed
         )
     clock.lap("train")
+    sentences = _sentences(job, encoded, generator, histories, run, work)
+    clock.lap("train sentences")
 
     parts = Parts(
         catalogue=data.catalogue,
@@ -410,7 +418,39 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
         beam_width=config.beam_width,
         rejected=data.rejected,
     )
-    return _Trained(parts, fusion, features, result)
+    return _Trained(parts, sentences, fusion, features, result)
+
+
+def _sentences(
+    job: _Job, encoded: Encoded, generator: Generator, histories: Histories, run: TrainingRun, work: WorkFolder
+) -> SentenceBank | None:
+    """Teach the trained LLM to read sentences; None where it is not to, or there is nothing to say about items."""
+    config, data = job.config, job.data
+    untrained = config.generator.pretrained or not job.split.train.events
+    if untrained or not config.sentences.epochs or config.modality != "both":
+        return None
+    wishes = make_wishes(data.catalogue, config.sentences.most, seed=config.seed)
+    if not wishes.sentences:
+        return None
+    text = encoded.encoder.text
+    with job.processes.main_first():
+        key = stage_key(
+            "sentences",
+            texts=hashlib.sha256("\0".join(wishes.sentences).encode("utf-8", "surrogatepass")).hexdigest(),
+            model=text.fingerprint,
+            numbers=number_settings(config),
+        )
+        vectors = work.tensors("sentences", key, lambda: {"vectors": text.encode(wishes.sentences, query=True)})
+    bank = wishes.bank(vectors["vectors"])
+    validation = ValidationSet(job.split.validation.histories, job.split.validation.targets_U)
+    run = replace(
+        run,
+        identity=f"{run.identity} {key}",
+        checkpoint=work.folder / "generator" / "sentences.safetensors",
+        log_dir=None,
+    )
+    train_sentences(generator, histories, bank, validation, config.sentences, run, seed=config.seed)
+    return bank
 
 
 def _fusion(job: _Job, encoded: Encoded, features: ItemFeatures, work: WorkFolder) -> tuple[Fusion, str]:
@@ -441,7 +481,13 @@ def _weigh(job: _Job, trained: _Trained, clock: _Clock) -> _Ranking:
     device = job.processes.device
     ranker = RankingModel(trained.parts, device, resolve_dtype(job.config.dtype, device))
     if job.split.train.events:
-        blends = fit_blends(ranker, job.split.validation, job.config.blend, job.progress)
+        validation, config, bank = job.split.validation, job.config, trained.sentences
+        blends = fit_blends(ranker, validation, config.blend, job.progress)
+        if bank is not None:
+            channels = {INSTRUCTED: CHANNELS}
+            blends |= fit_blends(
+                ranker, validation, config.blend, job.progress, blends=channels, bank=bank, seed=config.seed
+            )
     else:
         blends = {name: Blend(dict.fromkeys(CHANNELS, 0.0) | CONTENT_ALONE) for name in BLENDS}
     ranker.parts = trained.parts._replace(blends=blends)

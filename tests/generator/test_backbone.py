@@ -15,7 +15,7 @@ from mmrec.generator.backbone import (
     save_backbone,
 )
 from mmrec.generator.config import GeneratorConfig
-from tests.language.tiny_models import save_tiny
+from tests.language.tiny_models import save_tiny, tiny_model
 from tests.llama2c import llama2c_pieces, llama2c_to_hugging_face
 
 
@@ -47,6 +47,76 @@ def test_a_pretrained_model_starts_as_it_was_and_trains_its_lora_matrices_only(t
     trained = [name for name, weight in backbone.named_parameters() if weight.requires_grad]
     assert trained
     assert all("lora_" in name for name in trained)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "t5"])
+def test_what_is_trained_of_a_pretrained_model(kind: str, tmp_path: Path) -> None:
+    folder = str(save_tiny(kind, tmp_path))
+
+    def trained(**options: object) -> tuple[int, int]:
+        backbone, _ = build_backbone(GeneratorConfig(pretrained=folder, lora_rank=2, **options))  # type: ignore[arg-type]
+        sizes = [(weight.numel(), weight.requires_grad) for weight in backbone.parameters()]
+        return sum(size for size, is_trained in sizes if is_trained), sum(size for size, _ in sizes)
+
+    full, frozen, lora = (trained(tuning=tuning) for tuning in ("full", "frozen", "lora"))
+    assert full[0] == full[1] > 10_000
+    assert frozen == (0, full[1])
+    assert 0 < lora[0] < full[1] // 4
+    assert lora[1] == full[1] + lora[0]
+    assert full[1] // 4 < trained(tuning="full", first_layers=1)[1] < full[1]
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "t5"])
+def test_the_first_layers_of_a_model_are_saved_and_loaded_as_a_model(kind: str, tmp_path: Path) -> None:
+    folder = save_tiny(kind, tmp_path / "base")
+    backbone, _ = build_backbone(GeneratorConfig(pretrained=str(folder), first_layers=1, tuning="frozen"))
+    whole, _ = build_backbone(GeneratorConfig(pretrained=str(folder), tuning="frozen"))
+    save_backbone(backbone, tmp_path / "saved")
+    loaded, _ = load_backbone(tmp_path / "saved")
+    inputs = torch.randn(1, 5, 32)
+    with torch.inference_mode():
+        found, expected = loaded.eval()(inputs), backbone.eval()(inputs)
+        assert torch.allclose(found, expected, atol=1e-5)
+        assert not torch.allclose(whole.eval()(inputs), expected, atol=1e-2)
+    with pytest.raises(InvalidArgumentError, match="first_layers is 3, and the language model has 2 layers"):
+        build_backbone(GeneratorConfig(pretrained=str(folder), first_layers=3))
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_gradient_checkpointing_changes_no_gradient(kind: str, tmp_path: Path) -> None:
+    folder = str(save_tiny(kind, tmp_path))
+    inputs, gradients = torch.randn(1, 5, 32), []
+    for checkpointing in (False, True):
+        config = GeneratorConfig(pretrained=folder, tuning="full", gradient_checkpointing=checkpointing)
+        backbone = build_backbone(config)[0].train()
+        backbone(inputs).square().sum().backward()
+        gradients.append([weight.grad for weight in backbone.parameters() if weight.grad is not None])
+    assert all(torch.allclose(one, two, atol=1e-3, rtol=1e-3) for one, two in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "t5"])
+def test_an_adapter_is_stored_beside_the_hash_of_its_base_and_refused_on_another(kind: str, tmp_path: Path) -> None:
+    folder = save_tiny(kind, tmp_path / "base")
+    config = GeneratorConfig(pretrained=str(folder), first_layers=1, lora_rank=2, bundle_base=False)
+    backbone, _ = build_backbone(config)
+    for name, weight in backbone.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+    inputs = torch.randn(1, 5, 32)
+    with torch.inference_mode():
+        expected = backbone.eval()(inputs)
+    save_backbone(backbone, tmp_path / "saved", config)
+    assert {path.name for path in (tmp_path / "saved").iterdir()} >= {"base.json", "adapter_model.safetensors"}
+    assert not (tmp_path / "saved" / "model.safetensors").exists()
+    loaded, hidden = load_backbone(tmp_path / "saved")
+    with torch.inference_mode():
+        assert torch.allclose(loaded.eval()(inputs), expected, atol=1e-4)
+    assert hidden == 32
+    other = tiny_model(kind)
+    other.get_input_embeddings().weight.data += 1
+    other.save_pretrained(folder)
+    with pytest.raises(ModelNotAvailableError, match=r"the adapter .* was trained on weights with the SHA-256"):
+        load_backbone(tmp_path / "saved")
 
 
 def test_histories_longer_than_the_positions_of_the_pretrained_model_are_refused(tmp_path: Path) -> None:

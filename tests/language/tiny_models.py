@@ -67,6 +67,7 @@ def tiny_model(kind: str) -> Any:
             pad_token_id=START,
             decoder_start_token_id=START,
             initializer_factor=5.0,
+            dropout_rate=0.0,
             tie_word_embeddings=False,
         )
     )

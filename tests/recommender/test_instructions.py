@@ -1,0 +1,104 @@
+"""Sentences behind histories in recommendations: who gets which weights, and explanations that add up."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mmrec.channels.blend import Blend
+from mmrec.contract.items import Fallback, Versions
+from mmrec.contract.replies import Recommendations
+from mmrec.contract.requests import RecommendRequest
+from mmrec.errors import FailedPreconditionError
+from mmrec.filters.filter import CatalogueFilter
+from mmrec.recommender.artefact import INSTRUCTED
+from mmrec.recommender.candidate_filter import CandidateFilter
+from mmrec.recommender.live_events import LiveEvents
+from mmrec.recommender.ranking_model import RankingModel
+from mmrec.recommender.recommendation import RecommendationPipeline
+from mmrec.recommender.steering import Steered, Steering
+from tests.recommender.small_shop import CATALOGUE, NOW, ranking_model
+
+SENTENCE = np.array([0.6, 0.8], np.float32)
+WITH_HISTORY = RecommendRequest(history=("a", "b"), k=4, explain=True)
+WITHOUT = RecommendRequest(k=4, explain=True)
+
+
+class OneSentence(Steering):
+    """Reads every instruction as `SENTENCE`."""
+
+    def __init__(self) -> None:
+        pass
+
+    def read(self, instruction: str, condition: str, ignored: tuple[str, ...]) -> Steered:
+        return Steered((), condition, "", None, SENTENCE)
+
+
+def shop() -> tuple[RecommendationPipeline, RankingModel]:
+    """Ranked by ``transitions``, with a sentence by the item head as well."""
+    ranker = ranking_model({"transitions": 1.0})
+    torch.manual_seed(0)
+    ranker.parts.generator.learn_sentences(2)
+    ranker.parts = ranker.parts._replace(
+        blends={"fused": Blend({"transitions": 1.0}), INSTRUCTED: Blend({"item-head": 2.0, "transitions": 0.5})}
+    )
+    candidates = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
+    versions = Versions("m1", "c1", "b1")
+    return RecommendationPipeline(ranker, candidates, CATALOGUE.record, versions, None, OneSentence()), ranker
+
+
+def replies(*requests: RecommendRequest) -> list[Recommendations]:
+    pipeline, ranker = shop()
+    found = pipeline.recommend_many(requests, LiveEvents.begin(ranker.parts))
+    assert all(isinstance(reply, Recommendations) for reply in found), found
+    return found  # type: ignore[return-value]
+
+
+def steered(request: RecommendRequest) -> RecommendRequest:
+    return replace(request, instruction="something warm")
+
+
+def scores(reply: Recommendations) -> list[tuple[str, Any]]:
+    return [(item.item.item_id, pytest.approx(item.score, rel=1e-5)) for item in reply.items]
+
+
+def test_requests_with_and_without_a_sentence_in_one_batch() -> None:
+    _, ranker = shop()
+    mixed = replies(WITH_HISTORY, steered(WITH_HISTORY), WITHOUT, steered(WITHOUT))
+    head = ranker.item_head(ranker.read([np.array([0, 1], np.int32)], SENTENCE[None]), SENTENCE[None])[0]
+    # After a then b: transitions of b, and half of those of a.
+    after = np.array([0, 0, 4.5, 5, 6.5, 10, 0, 0], np.float32)
+    best = np.argsort(-(2 * head + 0.5 * after)[2:], kind="stable")[:4] + 2
+    assert scores(mixed[1]) == [("abcdefgh"[row], float(2 * head[row] + 0.5 * after[row])) for row in best]
+    assert [item.item.item_id for item in mixed[0].items] == ["f", "e", "d", "c"]
+    assert [item.item.item_id for item in mixed[2].items] == ["b", "c", "a", "d"]
+    alone = ranker.item_head(ranker.read([np.zeros(0, np.int32)], SENTENCE[None]), SENTENCE[None])[0]
+    best = np.argsort(-alone, kind="stable")[:4]
+    assert scores(mixed[3]) == [("abcdefgh"[row], float(2 * alone[row])) for row in best]
+    assert [reply.fallback for reply in mixed] == [Fallback.NONE, Fallback.NONE, Fallback.POPULARITY, Fallback.NONE]
+
+
+def test_parts_of_a_score_with_a_sentence_add_up() -> None:
+    for reply in replies(steered(WITH_HISTORY), steered(WITHOUT)):
+        for item in reply.items:
+            assert sum(part.share for part in item.shares) == pytest.approx(item.score, rel=1e-5)
+        assert {part.channel for part in reply.items[0].shares} <= {"item-head", "transitions"}
+
+
+def test_a_bundle_that_reads_no_sentences() -> None:
+    plain = ranking_model({"transitions": 1.0})
+    with pytest.raises(FailedPreconditionError, match="so an instruction cannot be read"):
+        plain.read([np.array([0], np.int32)], SENTENCE[None])
+
+
+def test_the_beam_follows_a_sentence() -> None:
+    _, ranker = shop()
+    history = [np.array([0, 1], np.int32)]
+    found = [
+        ranker.generate(ranker.read(history, sentence), width=8).items_BW[0].tolist()
+        for sentence in (None, SENTENCE[None], -SENTENCE[None])
+    ]
+    assert [sorted(rows) for rows in found] == [list(range(8))] * 3
+    assert found[1] != found[2]
