@@ -208,16 +208,21 @@ def test_a_change_in_the_middle_of_a_question_is_not_in_its_reply(
 ) -> None:
     snapshot = rewriting.own.snapshot()
     name = kind if kind == "info" else f"{kind.replace('-', '_')}_many"
-    answer = getattr(type(snapshot), name)
+    kind_of = type(rewriting.own)
+    answer, take = getattr(kind_of, name), kind_of.snapshot
 
-    def answer_amid_changes(now: Any, *asked: Any) -> Any:
+    def snapshot_amid_changes(own: mmrec.Recommender) -> Any:
         monkeypatch.undo()
         rewriting.rewrite()
-        reply = answer(now, *asked)
+        taken = take(own)
         rewriting.rewrite()
-        return reply
+        return taken
 
-    monkeypatch.setattr(type(snapshot), name, answer_amid_changes)
+    def answer_amid_changes(own: mmrec.Recommender, *asked: Any) -> Any:
+        monkeypatch.setattr(kind_of, "snapshot", snapshot_amid_changes)
+        return answer(own, *asked)
+
+    monkeypatch.setattr(kind_of, name, answer_amid_changes)
     CHECKS[kind](rewriting.own, rewriting)
     number = snapshot.versions.catalogue.rpartition("+")[2]
     assert rewriting.own.info().versions.catalogue == f"{rewriting.base}+{int(number) + 2}"
