@@ -75,6 +75,8 @@ OPTIONS = {
             "exploration_max_age_days",
             "explain_in_words",
             "language",
+            "instruction",
+            "ignored_conditions",
         ),
     ),
     "SimilarOptions": Options(SimilarRequest, ("item_id", "k")),
