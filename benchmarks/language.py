@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.options import Options
 
-PIECES = ("constraints", "conversation", "explanations", "users")
+PIECES = ("constraints", "conversation", "explanations", "pictures", "users")
 """What is measured, in this order."""
 
 

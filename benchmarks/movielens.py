@@ -1,7 +1,8 @@
 """MovieLens-100K: does the fused embedding beat pictures alone and words alone?
 
 Two questions of one fusion: the genres of a film from its nearest neighbours, and the next film of a user when no
-training has seen that film. Each contender is the fusion, trained and used alike, with the other modality hidden.
+training has seen that film. Contenders are the fusion with the other modality hidden: in training and in use, or in use
+alone; and the encoders' frozen vectors.
 """
 
 # Axes: N items, D dimensions, U users, R resamples
@@ -9,6 +10,7 @@ training has seen that film. Each contender is the fusion, trained and used alik
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,17 +37,18 @@ from mmrec_encoders.embedding.catalogue import encode_pictures, encode_words
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.fusion_training import FusionConfig, train_fusion
 from mmrec_encoders.item_encoder import ItemEncoder
-from mmrec_encoders.minilm import MINILM
-from mmrec_encoders.picture_reading import load_small_pictures
-from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncoder
-from mmrec_encoders.small_clip import SmallClipEncoder
-from mmrec_encoders.small_clip_training import SmallClipConfig, train_small_clip
+from mmrec_encoders.presets import build_encoders
 from mmrec_encoders.training import following_pairs
 
 FOLDER = "movielens-100k"
 CONTENDERS = ("fused", "picture only", "words only")
-WAYS = ("trained", "frozen")
-"""The fusion; and the encoders' own vectors, side by side for the fused one, which nothing was trained for."""
+WAYS = {
+    "trained": "a fusion for each",
+    "one": "one fusion",
+    "frozen": "frozen, side by side",
+}
+"""A fusion trained on what the contender shows; the fused contender's fusion, asked by one modality alone; and the
+encoders' own vectors, side by side for the fused one, which nothing was trained for."""
 GENRES, COLD = "genres", "next film"
 
 
@@ -55,38 +58,39 @@ class _Inputs(NamedTuple):
     Attributes:
         plain: Vectors of films whose words do not name the genres.
         full: Vectors of films with all their words.
-        cold_N: Films held out of every training of the second question, and of the picture encoder's.
+        cold_N: Films held out of every training of the second question.
+        seconds: How long the pictures took.
     """
 
     plain: ItemFeatures
     full: ItemFeatures
     cold_N: npt.NDArray[np.bool_]
+    seconds: float
 
 
-def run(options: Options) -> None:
-    """Measure and publish the table."""
+def run(options: Options, name: str = "movielens") -> None:
+    """Measure and publish the table under this name."""
     folder = options.data / FOLDER
     if not folder.is_dir():
         print(f"movielens: not run: no folder {folder}; pass --data")
         return
     hashes = file_hashes(folder, "items.tsv", "events.tsv", "images")
     seeds = 1 if options.quick else options.seeds
-    clip = SmallClipConfig(epochs=1) if options.quick else SmallClipConfig()
     fusion = FusionConfig(steps=40) if options.quick else FusionConfig()
-    name = "movielens-quick" if options.quick else "movielens"
-    rows = Rows(name, options, {"data": hashes, "seeds": seeds, "clip": str(clip), "fusion": str(fusion)})
+    name = f"{name}-quick" if options.quick else name
+    rows = Rows(name, options, {"data": hashes, "seeds": seeds, "fusion": str(fusion)})
     data = read_dataset(folder, require="picture", min_rating=EVERY_RATING)
     work = WORK / rows.path.stem
     work.mkdir(parents=True, exist_ok=True)
-    inputs = _inputs(data, clip, options, rows, work)
+    inputs = _inputs(data, options, rows, work)
     vectors = _vectors(data, inputs, fusion, seeds, options, rows, work)
     questions = cold_questions(data.interactions, inputs.cold_N, 100 if options.quick else None)
     table = _genre_rows(data, vectors, seeds) + _cold_rows(questions, inputs.cold_N, vectors, seeds)
     chance = 10 / max(1, len(data.catalogue) - int(np.mean([len(history) for history in questions.histories])))
     Report(
         name,
-        f"{len(data.catalogue):,} films with a poster, {data.interactions.users} users; MiniLM for words, the small "
-        f"CLIP for posters, trained on the films that are not held out and on words that do not name genres; "
+        f"{len(data.catalogue):,} films with a poster, {data.interactions.users} users; MiniLM for words, "
+        f"EfficientNet-Lite0 and colours for posters ({inputs.seconds:.0f} s); "
         f"fusion trained with {seeds} seed(s), figures averaged over them; 95% bootstrap intervals ({RESAMPLES} "
         f"resamples, paired), over films for genres and over users for the next film. Genres: {NEIGHBOURS} nearest "
         f"films of the other {FOLDS - 1} folds vote, words and fusion never see the genres column. Next film: "
@@ -114,33 +118,29 @@ def run(options: Options) -> None:
 # --- vectors ----------------------------------------------------------------------------------------------------------
 
 
-def _inputs(data: Dataset, clip: SmallClipConfig, options: Options, rows: Rows, work: Path) -> _Inputs:
+def _inputs(data: Dataset, options: Options, rows: Rows, work: Path) -> _Inputs:
     cold_N = draw_cold_items(data.interactions, len(data.catalogue))
-    text = SentenceTextEncoder(SentenceTextConfig(MINILM, device=options.device))
+    image, text = build_encoders("embedded", options.device)
     bare = {name: values for name, values in data.catalogue.attributes.items() if name != "genres"}
     plain_words = encode_words(ItemEncoder(None, text), dataclasses.replace(data.catalogue, attributes=bare))
     full_words = encode_words(ItemEncoder(None, text), data.catalogue)
-    weights = work / "small-clip.safetensors"
+    path = work / "pictures.npz"
 
-    def train() -> dict[str, Any]:
-        small = load_small_pictures(data.catalogue, data.pictures)
-        seen = ~cold_N[small.rows_M]
-        encoder = train_small_clip(
-            small.pixels_M3HW[seen],
-            plain_words.text_NT[small.rows_M[seen]],
-            clip,
-            device=options.device,
-            checkpoint=work / "small-clip.checkpoint",
-        )
-        encoder.save(weights)
-        return {"pictures": int(seen.sum())}
+    def encode() -> dict[str, Any]:
+        start = time.monotonic()
+        found = encode_pictures(ItemEncoder(image, text), data.catalogue, data.pictures)
+        seconds = time.monotonic() - start
+        np.savez(path, image_NI=found.image_NI, has_image_N=found.has_image_N)
+        return {"pictures": int(found.has_image_N.sum()), "seconds": seconds}
 
-    rows.measure("the picture encoder is trained", train)
-    encoder = ItemEncoder(SmallClipEncoder.load(weights, device=options.device), text)
-    found = encode_pictures(encoder, data.catalogue, data.pictures)
-    pictures = {"image_NI": found.image_NI, "has_image_N": found.has_image_N}
+    seconds = rows.measure("the pictures are encoded", encode)["seconds"]
+    with np.load(path, allow_pickle=False) as found:
+        pictures = {name: found[name] for name in ("image_NI", "has_image_N")}
     return _Inputs(
-        ItemFeatures(**pictures, **plain_words._asdict()), ItemFeatures(**pictures, **full_words._asdict()), cold_N
+        ItemFeatures(**pictures, **plain_words._asdict()),
+        ItemFeatures(**pictures, **full_words._asdict()),
+        cold_N,
+        seconds,
     )
 
 
@@ -164,9 +164,10 @@ def _vectors(
             masked = _masked(features, contender)
             taught = ItemFeatures(*(part[trained_on] for part in masked))
             for seed in range(seeds):
-                path = work / f"{question}-{contender}-{seed}.npy".replace(" ", "-")
+                path = work / f"{question}-{contender}-{seed}.npz".replace(" ", "-")
 
                 def train(
+                    contender: str = contender,
                     masked: ItemFeatures = masked,
                     taught: ItemFeatures = taught,
                     pairs_P2: npt.NDArray[np.int64] = pairs_P2,
@@ -174,11 +175,16 @@ def _vectors(
                     path: Path = path,
                 ) -> dict[str, Any]:
                     fusion = train_fusion(taught, pairs_P2, config, seed=seed, device=options.device)
-                    np.save(path, fusion.fuse(masked))
+                    sides = [_masked(masked, side) for side in CONTENDERS] if contender == "fused" else [masked]
+                    np.savez(path, *map(fusion.fuse, sides))
                     return {"items": len(taught.image_NI), "pairs": len(pairs_P2)}
 
                 rows.measure(f"{question}: {contender}, seed {seed}", train)
-                found[question, "trained", contender, seed] = np.load(path, allow_pickle=False)
+                with np.load(path, allow_pickle=False) as vectors:
+                    found[question, "trained", contender, seed] = vectors["arr_0"]
+                    if contender == "fused":
+                        for place, side in enumerate(CONTENDERS):
+                            found[question, "one", side, seed] = vectors[f"arr_{place}"]
             found[question, "frozen", contender, 0] = _side_by_side(masked)
     return found
 
@@ -217,7 +223,7 @@ def _row(question: str, metric: str, way: str, own: list[Estimate], differences:
         (
             question,
             metric,
-            "fusion" if way == "trained" else "frozen, side by side",
+            WAYS[way],
             *map(shown, own),
             *(shown(difference, sign=True) for difference in differences),
             "yes" if wins else "no",
@@ -239,7 +245,7 @@ def _genre_rows(data: Dataset, vectors: _Vectors, seeds: int) -> list[_Row]:
         predictions = {
             contender: [
                 predict_genres(vectors[GENRES, way, contender, seed], truth)
-                for seed in range(seeds if way == "trained" else 1)
+                for seed in range(seeds if way != "frozen" else 1)
             ]
             for contender in CONTENDERS
         }
@@ -259,7 +265,7 @@ def _cold_rows(questions: ColdQuestions, cold_N: npt.NDArray[np.bool_], vectors:
         for contender in CONTENDERS:
             answers = [
                 answer_questions(questions, vectors[COLD, way, contender, seed], cold_N)
-                for seed in range(seeds if way == "trained" else 1)
+                for seed in range(seeds if way != "frozen" else 1)
             ]
             by_contender.append({metric: np.mean([answer[metric] for answer in answers], axis=0) for metric in METRICS})
         for metric in METRICS:

@@ -98,9 +98,19 @@ class Fusion(nn.Module):
         has_text_N: torch.Tensor,
     ) -> torch.Tensor:
         """Fused vectors, not yet of unit norm. Shapes as in `ItemFeatures`; result: (N, D)."""
+        return self.mix(self.image(image_NI), has_image_N, self.text(text_NT), has_text_N)
+
+    def mix(
+        self,
+        image_ND: torch.Tensor,
+        has_image_N: torch.Tensor,
+        text_ND: torch.Tensor,
+        has_text_N: torch.Tensor,
+    ) -> torch.Tensor:
+        """Fused vectors of projected rows, not yet of unit norm. Shape: (N, D)."""
         has_image, has_text = has_image_N[:, None], has_text_N[:, None]
-        image_ND = torch.where(has_image, self.image(image_NI), self.no_image)
-        text_ND = torch.where(has_text, self.text(text_NT), self.no_text)
+        image_ND = torch.where(has_image, image_ND, self.no_image)
+        text_ND = torch.where(has_text, text_ND, self.no_text)
         flags = torch.cat([has_image, has_text], dim=1).to(image_ND.dtype)
         hidden_NG = F.gelu(self.gate_in(torch.cat([image_ND, text_ND, flags], dim=1)))
         gate_ND = self.gate_out(hidden_NG).sigmoid()
@@ -201,12 +211,16 @@ class Fusion(nn.Module):
 
 
 class Projection(nn.Module):
-    """A centred linear map with a residual MLP that starts at zero."""
+    """A centred linear map that keeps cosines, and a residual MLP that starts at zero.
+
+    The linear map is set before training and stays as it is: training with steps as long as its weights would lose what
+    the encoder knows.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.mean = nn.Parameter(torch.zeros(inputs))
-        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.mean = nn.Parameter(torch.zeros(inputs), requires_grad=False)
+        self.linear = nn.Linear(inputs, outputs, bias=False).requires_grad_(False)
         self.wide = nn.Linear(outputs, 2 * outputs)
         self.narrow = nn.Linear(2 * outputs, outputs)
         nn.init.zeros_(self.narrow.weight)
@@ -214,9 +228,16 @@ class Projection(nn.Module):
 
     def forward(self, rows_NI: torch.Tensor) -> torch.Tensor:
         """Projected rows. Shape: (N, inputs) to (N, outputs)."""
-        linear_ND = F.normalize(self.linear(rows_NI - self.mean), dim=1)
-        projected_ND: torch.Tensor = linear_ND + self.narrow(F.gelu(self.wide(linear_ND)))
-        return projected_ND
+        return self.adjust(self.reduce(rows_NI))
+
+    def reduce(self, rows_NI: torch.Tensor) -> torch.Tensor:
+        """The linear map, scaled to unit norm. Shape: (N, inputs) to (N, outputs)."""
+        return F.normalize(self.linear(rows_NI - self.mean), dim=1)
+
+    def adjust(self, reduced_ND: torch.Tensor) -> torch.Tensor:
+        """What training adds to the linear map. Shape: (N, outputs) to (N, outputs)."""
+        adjusted_ND: torch.Tensor = reduced_ND + self.narrow(F.gelu(self.wide(reduced_ND)))
+        return adjusted_ND
 
 
 def check_features(features: ItemFeatures) -> None:

@@ -3,6 +3,9 @@
 Four losses, each averaged over all trained prefixes. Modalities: picture-only and text-only vectors of an item match.
 Histories: items that follow each other match. Dropout: an item without one modality matches the whole item. Structure:
 neighbours by picture, by text and by both stay neighbours, so that items unseen in training are placed well.
+
+Training starts from each encoder's principal axes, those of pictures turned towards those of words, and from the mix of
+both that ranks pairs best: as good as the encoders' own vectors, which training must not lose.
 """
 
 # Axes: N items, B batch, P pairs, I image dimensions, T text dimensions, D fused dimensions
@@ -62,7 +65,7 @@ class FusionConfig:
 
     dimension: int = 256
     prefixes: tuple[int, ...] = (64, 128)
-    steps: int = 500
+    steps: int = 300
     passes: int = 100
     batch_size: int = 256
     learning_rate: float = 2e-3
@@ -73,7 +76,7 @@ class FusionConfig:
     modalities: float = 0.5
     histories: float = 1.0
     dropout: float = 0.5
-    structure: float = 0.5
+    structure: float = 2.0
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(set(self.prefixes)))
@@ -129,13 +132,15 @@ def train_fusion(
         fusion = Fusion(features.image_NI.shape[1], features.text_NT.shape[1], config.dimension, config.prefixes)
     _start_from_main_axes(fusion.image, features.image_NI[features.has_image_N])
     _start_from_main_axes(fusion.text, features.text_NT[features.has_text_N])
-    _balance_gate(fusion, features)
+    _turn_towards_words(fusion, features)
+    words_share = _words_share(features, pairs, seed)
+    _balance_gate(fusion, features, words_share)
     fusion.to(processes.device)
     steps = steps_for(config, count, len(pairs))
     if steps == 0:
         return fusion.eval()
     progress.start("training the fusion", steps, "steps")
-    task = _FusionTask(config, fusion, features, pairs, seed)
+    task = _FusionTask(config, fusion, features, pairs, words_share, seed)
     passes = math.ceil(steps / _STEPS_PER_PASS)
     trainer_config = TrainerConfig(passes, config.weight_decay, decay_vectors=True)
     at = Trainer(task, trainer_config, TrainingRun(processes, progress=progress)).fit()
@@ -168,8 +173,44 @@ def _start_from_main_axes(projection: Projection, rows: Vectors) -> None:
         weight[: len(axes)] = torch.from_numpy(axes.astype(np.float32))
 
 
-def _balance_gate(fusion: Fusion, features: ItemFeatures) -> None:
-    """Initialise the gate so that both modalities contribute equally.
+def _turn_towards_words(fusion: Fusion, features: ItemFeatures) -> None:
+    """Rotate the pictures' axes so that an item's picture and words point the same way; cosines of pictures stay.
+
+    Source: Schönemann 1966, "A generalized solution of the orthogonal Procrustes problem".
+    """
+    both_N = features.has_image_N & features.has_text_N
+    if np.count_nonzero(both_N) < 2:
+        return
+    with torch.no_grad():
+        image_ND = fusion.image.reduce(torch.from_numpy(features.image_NI[both_N]))
+        text_ND = fusion.text.reduce(torch.from_numpy(features.text_NT[both_N]))
+        left_DD, _, right_DD = torch.linalg.svd((image_ND.T @ text_ND).double())
+        fusion.image.linear.weight.copy_((left_DD @ right_DD).T.float() @ fusion.image.linear.weight)
+
+
+def _words_share(features: ItemFeatures, pairs: npt.NDArray[np.int64], seed: int) -> float:
+    """Weight of words against pictures, 0 to 1, with which the cosines rank pairs best; half without pairs."""
+    known_P = (features.has_image_N & features.has_text_N)[pairs].all(axis=1) & (pairs[:, 0] != pairs[:, 1])
+    pairs = pairs[known_P]
+    if len(pairs) < _SAMPLE // 10:
+        return 0.5
+    rng = np.random.default_rng(seed)
+    pairs_S2 = pairs[rng.permutation(len(pairs))[:_SAMPLE]]
+    others_M = rng.permutation(np.flatnonzero(features.has_image_N & features.has_text_N))[: 2 * _SAMPLE]
+    scored = []
+    for rows in (features.image_NI, features.text_NT):
+        unit = rows - rows[others_M].mean(axis=0)
+        unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
+        target_S1 = (unit[pairs_S2[:, 0]] * unit[pairs_S2[:, 1]]).sum(axis=1, keepdims=True)
+        others_SM = unit[pairs_S2[:, 0]] @ unit[others_M].T
+        scored.append((target_S1 - others_SM) / max(float(others_SM.std()), 1e-3))
+    shares = np.linspace(0.1, 0.9, 9)
+    ranks = [np.log1p(((1 - share) * scored[0] + share * scored[1] < 0).sum(axis=1)).mean() for share in shares]
+    return float(shares[int(np.argmin(ranks))])
+
+
+def _balance_gate(fusion: Fusion, features: ItemFeatures, words_share: float) -> None:
+    """Initialise the gate so that both modalities contribute to cosines by their shares.
 
     Cosines of one encoder may spread several times wider than those of the other and would dominate a plain average.
     """
@@ -181,7 +222,8 @@ def _balance_gate(fusion: Fusion, features: ItemFeatures) -> None:
         spreads.append(float(_spread(_cosines(sample))) if len(sample) > 2 else 1.0)
     with torch.no_grad():
         fusion.gate_out.weight.mul_(0.1)
-        fusion.gate_out.bias.fill_(-0.5 * float(np.log(max(spreads[0], 1e-3) / max(spreads[1], 1e-3))))
+        ratio = (1 - words_share) / words_share * max(spreads[1], 1e-3) / max(spreads[0], 1e-3)
+        fusion.gate_out.bias.fill_(0.5 * float(np.log(ratio)))
 
 
 def _cosines(rows_BD: torch.Tensor) -> torch.Tensor:
@@ -203,11 +245,20 @@ class _FusionTask:
     epoch_units = _STEPS_PER_PASS
 
     def __init__(
-        self, config: FusionConfig, fusion: Fusion, features: ItemFeatures, pairs: npt.NDArray[np.int64], seed: int
+        self,
+        config: FusionConfig,
+        fusion: Fusion,
+        features: ItemFeatures,
+        pairs: npt.NDArray[np.int64],
+        words_share: float,
+        seed: int,
     ) -> None:
         self.config, self.module, self.device = config, fusion, fusion.gate_out.weight.device
         self.image_NI = torch.from_numpy(features.image_NI).to(self.device)
         self.text_NT = torch.from_numpy(features.text_NT).to(self.device)
+        with torch.no_grad():
+            self.image_ND, self.text_ND = fusion.image.reduce(self.image_NI), fusion.text.reduce(self.text_NT)
+        self.words_share = words_share
         self.has_image_N = torch.from_numpy(features.has_image_N).to(self.device)
         self.has_text_N = torch.from_numpy(features.has_text_N).to(self.device)
         self.pairs = torch.from_numpy(pairs)
@@ -246,9 +297,8 @@ class _FusionTask:
             return torch.randperm(count, generator=self.generator)[:size]
         return torch.randint(count, (size,), generator=self.generator)
 
-    def _fused(self, rows: torch.Tensor, image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        fused: torch.Tensor = self.module(self.image_NI[rows], image, self.text_NT[rows], text)
-        return fused
+    def _projected(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.module.image.adjust(self.image_ND[rows]), self.module.text.adjust(self.text_ND[rows])
 
     def _histories(self, pairs_B2: torch.Tensor) -> torch.Tensor:
         """Loss of items that follow each other, with modality dropout."""
@@ -257,9 +307,9 @@ class _FusionTask:
             image, text = self.has_image_N[rows], self.has_text_N[rows]
             chance = torch.rand(len(rows), 2, generator=self.generator).to(self.device)
             drop = (chance[:, 0] < self.config.modality_dropout) & image & text
-            fused.append(
-                self._fused(rows, image & ~(drop & (chance[:, 1] < 0.5)), text & ~(drop & (chance[:, 1] >= 0.5)))
-            )
+            image_BD, text_BD = self._projected(rows)
+            image, text = image & ~(drop & (chance[:, 1] < 0.5)), text & ~(drop & (chance[:, 1] >= 0.5))
+            fused.append(self.module.mix(image_BD, image, text_BD, text))
         first, second = pairs_B2[:, 0], pairs_B2[:, 1]
         loss = torch.zeros((), device=self.device)
         for length in self.lengths:
@@ -283,15 +333,18 @@ class _FusionTask:
         image, text = self.has_image_N[rows], self.has_text_N[rows]
         none = torch.zeros_like(image)
         both = image & text
-        whole = self._fused(rows, image, text)
-        by_image = self._fused(rows, image, none)
-        by_text = self._fused(rows, none, text)
+        image_BD, text_BD = self._projected(rows)
+        whole = self.module.mix(image_BD, image, text_BD, text)
+        by_image = self.module.mix(image_BD, image, text_BD, none)
+        by_text = self.module.mix(image_BD, none, text_BD, text)
         image_BB, image_spread = self._known_cosines(self.image_NI[rows], image)
         text_BB, text_spread = self._known_cosines(self.text_NT[rows], text)
-        known = image.float()[:, None] * image.float() + text.float()[:, None] * text.float()
-        # Scaled to the same spread, so that neither dominates.
+        weights = (1 - self.words_share, self.words_share)
+        known = sum(w * m.float()[:, None] * m.float() for w, m in zip(weights, (image, text), strict=True))
+        # Scaled to the same spread, so that the shares alone decide.
         narrow = torch.minimum(image_spread, text_spread)
-        whole_BB = (image_BB * (narrow / image_spread) + text_BB * (narrow / text_spread)) / known.clamp(min=1.0)
+        whole_BB = image_BB * (weights[0] * narrow / image_spread) + text_BB * (weights[1] * narrow / text_spread)
+        whole_BB = whole_BB / known.clamp(min=1e-6)
         same_BB = (text_BB > 0.999) | (image_BB > 0.999)
         loss = torch.zeros((), device=self.device)
         scale = 1 / config.temperature
