@@ -339,11 +339,11 @@ class _FusionTask:
         by_text = self.module.mix(image_BD, none, text_BD, text)
         image_BB, image_spread = self._known_cosines(self.image_NI[rows], image)
         text_BB, text_spread = self._known_cosines(self.text_NT[rows], text)
-        weights = (1 - self.words_share, self.words_share)
-        known = sum(w * m.float()[:, None] * m.float() for w, m in zip(weights, (image, text), strict=True))
+        by_words, by_picture = self.words_share, 1 - self.words_share
+        known = by_picture * image.float()[:, None] * image.float() + by_words * text.float()[:, None] * text.float()
         # Scaled to the same spread, so that the shares alone decide.
         narrow = torch.minimum(image_spread, text_spread)
-        whole_BB = image_BB * (weights[0] * narrow / image_spread) + text_BB * (weights[1] * narrow / text_spread)
+        whole_BB = image_BB * (by_picture * narrow / image_spread) + text_BB * (by_words * narrow / text_spread)
         whole_BB = whole_BB / known.clamp(min=1e-6)
         same_BB = (text_BB > 0.999) | (image_BB > 0.999)
         loss = torch.zeros((), device=self.device)

@@ -120,8 +120,23 @@ def load_open_clip(config: OpenClipConfig) -> Any:
             device="cpu",
             weights_only=True,
             return_transform=False,
+            **(published_preprocessing(config.model) if file.is_file() and not own else {}),
         )
     return model.eval()
+
+
+def published_preprocessing(name: str) -> dict[str, Any]:
+    """Preprocessing options that all published weights of a built-in model share, e.g. ``image_mean``; empty for none.
+
+    open_clip looks them up by the tag of the weights, and so misses them where the weights come from a file.
+    """
+    open_clip = _open_clip()
+    found = []
+    for tag in open_clip.list_pretrained_tags_by_model(name):
+        described = open_clip.get_pretrained_cfg(name, tag)
+        kept = {key: described[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in described}
+        found.append({f"image_{key}": value for key, value in kept.items()})
+    return found[0] if found and all(one == found[0] for one in found) else {}
 
 
 def load_tokenizer(config: OpenClipConfig) -> Any:

@@ -91,7 +91,7 @@ def load_encoder(config: EmbedConfig, trained: Path | None = None) -> ItemEncode
 def _with_batch_size(encoder: ItemEncoder, config: EmbedConfig) -> ItemEncoder:
     """The encoder, with the batch size of an open_clip model set from the limit of pixels."""
     if isinstance(encoder.image, OpenClipImageEncoder):
-        encoder.image.config = replace(encoder.image.config, batch_size=settings_of(encoder, config).batch_pictures)
+        encoder.image.batch_size = settings_of(encoder, config).batch_pictures
     return encoder
 
 
