@@ -111,6 +111,53 @@ def test_items_of_one_history_come_together_also_when_they_were_never_in_trainin
     )
 
 
+def _centred(rows: np.ndarray) -> np.ndarray:
+    return unit(rows - rows.mean(axis=0))
+
+
+def _pairs_within(label: np.ndarray) -> np.ndarray:
+    rng = np.random.default_rng(2)
+    return np.array([rng.choice(np.flatnonzero(label == rng.choice(label)), 2, replace=False) for _ in range(1500)])
+
+
+def test_before_training_each_modality_has_almost_the_cosines_of_its_encoder(
+    shop: tuple[ItemFeatures, np.ndarray, np.ndarray],
+) -> None:
+    features, _, _ = shop
+    fusion = train_fusion(features, NO_PAIRS, replace(CONFIG, steps=0), device="cpu")
+    for vectors, rows in (
+        (fusion.picture_query(features.image_NI), features.image_NI),
+        (fusion.text_query(features.text_NT), features.text_NT),
+    ):
+        centred = _centred(rows)
+        # The vector of the missing modality, small but not zero, is in all of them.
+        np.testing.assert_allclose(vectors @ vectors.T, centred @ centred.T, atol=0.05)
+
+
+def test_the_modality_that_ranks_pairs_better_weighs_more_before_training(
+    shop: tuple[ItemFeatures, np.ndarray, np.ndarray],
+) -> None:
+    features, colour, material = shop
+    still = replace(CONFIG, steps=0)
+    seen, said = (
+        train_fusion(features, _pairs_within(label), still, device="cpu").fuse(features) for label in (colour, material)
+    )
+    assert nearest_share(seen, colour) > nearest_share(said, colour)
+    assert nearest_share(said, material) > nearest_share(seen, material)
+
+
+def test_no_modality_loses_by_being_fused_whatever_the_histories_say(
+    shop: tuple[ItemFeatures, np.ndarray, np.ndarray],
+) -> None:
+    features, colour, material = shop
+    fusion = train_fusion(features, _pairs_within(colour), CONFIG, device="cpu")
+    for vectors, rows, label in (
+        (fusion.picture_query(features.image_NI), features.image_NI, colour),
+        (fusion.text_query(features.text_NT), features.text_NT, material),
+    ):
+        assert nearest_share(vectors, label) >= nearest_share(_centred(rows), label) - 0.02
+
+
 def test_items_with_one_modality_only_land_where_their_kind_is(
     shop: tuple[ItemFeatures, np.ndarray, np.ndarray],
 ) -> None:
