@@ -45,6 +45,18 @@ def fit(
             help="A pretrained LLM by hub id, folder or GGUF file, tuned by LoRA.",
         ),
     ] = "",
+    tuning: Annotated[
+        str,
+        typer.Option(
+            "--tuning", metavar="lora|full|frozen", help="What of a pretrained LLM is trained beside the item tokens."
+        ),
+    ] = "lora",
+    first_layers: Annotated[
+        int, typer.Option("--first-layers", metavar="N", help="Keep only these layers of a pretrained LLM; 0: all.")
+    ] = 0,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Train a pretrained LLM in less memory, and slower.")
+    ] = False,
     encoders_from: Annotated[
         str,
         typer.Option("--encoders-from", metavar="BUNDLE", help="Use this bundle's encoders instead of training any."),
@@ -104,6 +116,9 @@ def fit(
             show_default=False,
         ),
     ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be trained: parameters, memory, steps.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run every stage again, ignoring results of earlier fits.")
     ] = False,
@@ -121,6 +136,7 @@ def fit(
     Example:
         mmrec fit data/shop --out bundle/
         mmrec fit data/films --out bundle/ --require picture --max-minutes 20
+        mmrec fit data/shop --out bundle/ --dry-run
         torchrun --nproc-per-node 4 -m mmrec fit data/shop --out bundle/
     """
     from dataclasses import replace
@@ -128,7 +144,7 @@ def fit(
 
     from mmrec.cli.tables import print_evaluation
     from mmrec.runtime.processes import in_main_process
-    from mmrec.training import FitRun, fit_dataset
+    from mmrec.training import FitRun, fit_dataset, plan_fit
     from mmrec.training import preset as preset_config
 
     config = preset_config(preset, language_model=language_model)
@@ -149,9 +165,32 @@ def fit(
         device=compute.device,
         dtype=compute.dtype,
         tokenizer=replace(config.tokenizer, kind=tokenizer),  # type: ignore[arg-type]  # checked by TokenizerConfig
-        generator=replace(config.generator, max_history=max_history),
+        generator=replace(
+            config.generator,
+            max_history=max_history,
+            tuning=tuning,  # type: ignore[arg-type]  # checked by GeneratorConfig
+            first_layers=first_layers,
+            gradient_checkpointing=gradient_checkpointing,
+        ),
         training=training,
     )
+    if dry_run:
+        plan = plan_fit(dataset, config)
+        output.data(plan)
+        output.table(
+            "What would be trained",
+            ("what", "how much"),
+            [
+                ("items", f"{plan.items:,}"),
+                ("training events", f"{plan.events:,}"),
+                ("parameters", f"{plan.parameters:,}"),
+                ("trained parameters", f"{plan.trained:,}"),
+                ("memory, about", f"{plan.memory_bytes / 2**20:,.0f} MiB"),
+                ("epochs at most", f"{plan.epochs:,}"),
+                ("steps of an epoch", f"{plan.steps:,}"),
+            ],
+        )
+        return
     # Of several processes, only the main one prints.
     prints = in_main_process(compute.device)
     output = output if prints else Output(json=output.json, quiet=True)

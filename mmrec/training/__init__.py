@@ -8,6 +8,7 @@ from mmrec.training.comparison import BundleComparison, compare_bundles
 from mmrec.training.config import FitConfig, preset
 from mmrec.training.evaluation import Evaluation
 from mmrec.training.fit import FitResult, FitRun, fit_dataset
+from mmrec.training.plan import FitPlan, plan_fit
 
 __all__ = [
     "BundleComparison",
@@ -15,10 +16,12 @@ __all__ = [
     "Evaluation",
     "EvaluationSettings",
     "FitConfig",
+    "FitPlan",
     "FitResult",
     "FitRun",
     "compare_bundles",
     "evaluate_bundle",
     "fit_dataset",
+    "plan_fit",
     "preset",
 ]
