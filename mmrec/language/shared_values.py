@@ -31,6 +31,7 @@ class SharedValue(NamedTuple):
         rows: The others that have it, in the order in which they were given.
         in_list: Whether the column holds lists.
         rarity: 0 (every item has it) to 1 (of the sample no other item has it).
+        lift: 0 (the others have it as often as any items, or less) to 1 (they have it, and hardly any other item).
     """
 
     column: str
@@ -38,6 +39,7 @@ class SharedValue(NamedTuple):
     rows: tuple[int, ...]
     in_list: bool
     rarity: float
+    lift: float
 
 
 class SharedValues:
@@ -79,6 +81,7 @@ class SharedValues:
             others: Rows of the others; the item itself is skipped.
         """
         found: list[SharedValue] = []
+        compared = len({*others} - {row})
         for name, kind in self._kinds.items():
             own = dict.fromkeys(self._values(name, row))
             if not own:
@@ -88,7 +91,14 @@ class SharedValues:
                 for value in set(self._values(name, other)) & own.keys() if other != row else ():
                     having[value].append(other)
             found += [
-                SharedValue(name, value, tuple(having[value]), kind == "list", self._rarity(name, value))
+                SharedValue(
+                    name,
+                    value,
+                    tuple(having[value]),
+                    kind == "list",
+                    self._rarity(name, value),
+                    max(0.0, 1 - self._frequency(name, value) * compared / len(having[value])),
+                )
                 for value in own
                 if value in having
             ]
@@ -97,6 +107,9 @@ class SharedValues:
     def _values(self, column: str, row: int) -> list[str]:
         entries = entries_of(self._catalogue.attributes[column][row], self._kinds[column])
         return [entry for entry in entries if _is_name(entry)]
+
+    def _frequency(self, column: str, value: str) -> float:
+        return max(1, self._counts[column][value]) / max(1, len(self._sample))
 
     def _rarity(self, column: str, value: str) -> float:
         items = max(len(self._sample), 2)

@@ -25,7 +25,7 @@ _WORTH = {
     StatementKind.POPULARITY: 0.5,
     StatementKind.NEW_ITEM: 1.0,
 }
-"""What a statement says to a reader, per unit of its share; that of an attribute is the rarity of its value."""
+"""What a statement says to a reader, per unit of its share; that of an attribute follows from its value."""
 
 
 class SharedEvidence(NamedTuple):
@@ -36,7 +36,8 @@ class SharedEvidence(NamedTuple):
         value: The value, or one entry of a list.
         item_ids: The history items that have it too, those with the largest parts of the score first.
         in_list: Whether the column holds lists.
-        rarity: 0 (every item of the catalogue has it) to 1.
+        worth: What it says to a reader, per unit of its share: 0 (every item has it, or the history has
+            it no more often than any items) to 1.
         share: Sum of the parts of the score that rest on these items.
     """
 
@@ -44,7 +45,7 @@ class SharedEvidence(NamedTuple):
     value: str
     item_ids: tuple[str, ...]
     in_list: bool
-    rarity: float
+    worth: float
     share: float
 
 
@@ -153,7 +154,7 @@ def _candidates(evidence: ItemEvidence) -> list[_Candidate]:
         statement = Statement(
             StatementKind.ATTRIBUTE, "", shared.item_ids, shared.column, shared.value, share=shared.share
         )
-        add(statement, shared.share * shared.rarity, shared.in_list)
+        add(statement, shared.share * shared.worth, shared.in_list)
     for like in evidence.alike:
         add(Statement(like.kind, "", (like.item_id,), share=like.share), like.share * _WORTH[like.kind])
     if evidence.new:

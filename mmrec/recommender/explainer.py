@@ -8,6 +8,7 @@ requests.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -148,7 +149,7 @@ class Explainer:
                 shared.value,
                 tuple(item_ids[other] for other in shared.rows),
                 shared.in_list,
-                shared.rarity,
+                math.sqrt(shared.rarity * shared.lift),
                 sum(history[item_ids[other]] for other in shared.rows),
             )
             for shared in self._shared.of(row, list(item_ids))
