@@ -271,11 +271,23 @@ class MeasureReader:
         if score >= 1.0:
             score += 0.2 * inside
         elif inside and not amount.unit and operator:
-            # Nothing points to a column: money is what people say without a word for it.
-            score += 1.1 if "price" in names else 0.0
+            # Nothing points to a column: money is what people say without a word for it, and else it is the only column
+            # that customers are asked about and whose values are like the number.
+            alone = self._only_plausible(converted) is measure
+            score += 1.1 if "price" in names else 1.05 if alone else 0.0
         if "capacity" in names and "max" in measure.words and operator in (">=", ""):
             score += 0.3
         return score
+
+    def _only_plausible(self, value: float) -> Measure | None:
+        """The one column of a quantity that customers are asked about in whose range a number lies."""
+        asked = vocabulary().table["questions"]
+        found = [
+            measure
+            for measure in self.measures.values()
+            if measure.low <= value <= measure.high and any(held.name in asked for held in measure.quantities)
+        ]
+        return found[0] if len(found) == 1 else None
 
     def _near(self, tokens: Sequence[Token], amount: Amount, begin: int | None, measure: Measure) -> float:
         """Agreement of the words of the same clause before a number with a column, the nearest counting most."""

@@ -256,7 +256,7 @@ class WishParser:
             if a != b:
                 break
             common += 1
-        if common >= 4 and common >= 0.6 * min(len(phrase), len(value)):
+        if common >= 4 and common >= 0.7 * min(len(phrase), len(value)):
             score += self.config.stem_bonus
         return score
 

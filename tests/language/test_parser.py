@@ -61,6 +61,7 @@ def test_sentences_that_nothing_was_tuned_to() -> None:
         ("clothes", "a scarf without wool", ['category = "Scarf"', 'NOT material = "Wool"']),
         ("clothes", "red or green", ['colour IN ("Red", "Green")']),
         ("homes", "pets allowed, with wifi", ["pets_allowed = true", 'amenities:"Wi-Fi"']),
+        ("films", "above 6.5 please", ["score >= 6.5"]),
         ("homes", "no pets", ["pets_allowed = false"]),
         ("homes", "less than 2 miles from the beach", ["beach_distance_km <= 3.218688"]),
     ],
