@@ -27,6 +27,8 @@ from mmrec.contract.replies import ItemPath as ItemPath
 from mmrec.contract.replies import ItemTags as ItemTags
 from mmrec.contract.replies import Mismatch as Mismatch
 from mmrec.contract.replies import Mismatches as Mismatches
+from mmrec.contract.replies import PredictedRating as PredictedRating
+from mmrec.contract.replies import PredictedRatings as PredictedRatings
 from mmrec.contract.replies import Recommendations as Recommendations
 from mmrec.contract.replies import ResolvedPath as ResolvedPath
 from mmrec.contract.replies import ResolvedPaths as ResolvedPaths
@@ -37,6 +39,7 @@ from mmrec.contract.replies import Tag as Tag
 from mmrec.contract.replies import TagCalibration as TagCalibration
 from mmrec.contract.replies import TagResults as TagResults
 from mmrec.contract.replies import UserEmbedding as UserEmbedding
+from mmrec.contract.requests import HistoryEvent as HistoryEvent
 from mmrec.contract.requests import Promotion as Promotion
 from mmrec.contract.requests import RecommendRequest as RecommendRequest
 from mmrec.contract.requests import SearchRequest as SearchRequest

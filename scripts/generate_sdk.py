@@ -31,6 +31,7 @@ from mmrec.contract.requests import (  # noqa: E402
     EmbedUserRequest,
     ListItemsRequest,
     MismatchRequest,
+    RatingRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -79,6 +80,7 @@ OPTIONS = {
             "ignored_conditions",
         ),
     ),
+    "RatingOptions": Options(RatingRequest, ("item_ids",)),
     "SimilarOptions": Options(SimilarRequest, ("item_id", "k")),
     "SearchOptions": Options(SearchRequest, ("text",)),
     "EmbedOptions": Options(EmbedRequest, ("items", "dimension")),
@@ -103,7 +105,7 @@ from collections.abc import Iterable
 from typing import TypedDict
 
 from mmrec.contract.items import FilterMode, Modality, NumberFormat
-from mmrec.contract.requests import Promotion
+from mmrec.contract.requests import HistoryEvent, Promotion
 '''
 
 

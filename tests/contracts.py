@@ -23,6 +23,7 @@ from mmrec.contract.replies import (
     ItemPage,
     ItemTags,
     Mismatches,
+    PredictedRatings,
     Recommendations,
     ResolvedPath,
     ResolvedPaths,
@@ -36,6 +37,7 @@ from mmrec.contract.requests import (
     EmbedRequest,
     EmbedUserRequest,
     ExplainRequest,
+    HistoryEvent,
     ListItemsRequest,
     MismatchRequest,
     Promotion,
@@ -65,6 +67,7 @@ class Calls(Protocol):
     rank: Callable[..., Recommendations]
     embed_user: Callable[..., UserEmbedding]
     explain: Callable[..., Explanations]
+    predict_ratings: Callable[..., PredictedRatings]
     similar: Callable[..., SearchResults]
     similar_many: Callable[..., list[SearchResults | MmrecError]]
     search: Callable[..., SearchResults]
@@ -785,6 +788,11 @@ def calls_to_compare(known: list[str]) -> list[Callable[[Calls], Any]]:
         lambda c: c.explain(first),
         lambda c: c.explain([first] * 101),
         lambda c: c.explain([first], history=[7]),
+        lambda c: c.predict_ratings([first, NOT_THERE], history=[HistoryEvent(second, rating=2.0, time=1e9)]),
+        lambda c: c.predict_ratings([first], history=[HistoryEvent(second, rating=1e9)]),
+        lambda c: c.predict_ratings([]),
+        lambda c: c.predict_ratings([first], history=[second]),
+        lambda c: c.predict_ratings([first], user_id=7),
         lambda c: c.similar(first, 3),
         lambda c: c.similar(first, k=10**6),
         lambda c: c.similar(NOT_THERE),

@@ -54,6 +54,8 @@ from mmrec.contract.replies import (
     ItemTags,
     Mismatch,
     Mismatches,
+    PredictedRating,
+    PredictedRatings,
     Recommendations,
     ResolvedPath,
     ResolvedPaths,
@@ -73,6 +75,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
+    RatingRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -161,6 +164,10 @@ class FakeEngine(EngineMethods):
                 text = said[0].text if said else ""
                 explanations.append(Explanation(item_id, text, said, by_id[item_id].shares))
         return Explanations(tuple(explanations), found.missing_ids, VERSIONS)
+
+    def predict_ratings_many(self, requests: Sequence[RatingRequest]) -> list[PredictedRatings | MmrecError]:
+        self._note("predict-ratings", len(requests))
+        return [_answered(_rated, request) for request in requests]
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         self._note("similar", len(requests))
@@ -355,6 +362,20 @@ _FALLBACKS = {
 def _restricted(request: RankRequest) -> RecommendRequest:
     """A request to rank as one to recommend; the fake's catalogue is smaller than any list."""
     return replace(request.customer, allow=request.item_ids, include_seen=True, k=ITEMS)
+
+
+def _rated(request: RatingRequest) -> PredictedRatings:
+    """An item has the rating that the history gives it, or 3; ratings lie between 1 and 5."""
+    for place, event in enumerate(request.history):
+        if event.rating is not None and not 1 <= event.rating <= 5:
+            field = f"history[{place}].rating"
+            raise InvalidArgumentError(f"{field} is {event.rating:g}; ratings lie between 1 and 5", field=field)
+    given = {event.item_id: event.rating for event in request.history if event.rating is not None}
+    mentioned = (*(event.item_id for event in request.history), *request.item_ids)
+    missing = tuple(dict.fromkeys(item_id for item_id in mentioned if _row(item_id) is None))
+    known = [item_id for item_id in dict.fromkeys(request.item_ids) if _row(item_id) is not None]
+    ratings = (PredictedRating(item_id, given.get(item_id, 3.0), 0.5) for item_id in known)
+    return PredictedRatings(tuple(ratings), missing, VERSIONS)
 
 
 def _answered(answer: Callable[[Any], Any], request: Any) -> Any:

@@ -40,6 +40,7 @@ from mmrec.cli.option_groups import with_options
 from mmrec.cli.prepare import prepare
 from mmrec.cli.progress import close_open_bars
 from mmrec.cli.rank import rank
+from mmrec.cli.rate import rate
 from mmrec.cli.recommend import recommend
 from mmrec.cli.search import search
 from mmrec.cli.serve import serve
@@ -87,6 +88,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "chat": chat,
     "explain": explain,
     "embed-user": embed_user,
+    "rate": rate,
     "similar": similar,
     "search": search,
     "tag": tag,

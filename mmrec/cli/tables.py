@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmrec.cli.output import Output
+from mmrec.evaluation.ratings import RATING_COLUMNS, rating_cells
 
 if TYPE_CHECKING:
     from mmrec.evaluation.comparisons import Comparison
@@ -25,6 +26,12 @@ def print_evaluation(output: Output, evaluation: Evaluation) -> None:
     )
     for doubt in evaluation.doubts:
         output.note(doubt)
+    if evaluation.ratings:
+        output.table(
+            f"Ratings: {evaluation.ratings[0].ratings:,} held-out ones predicted",
+            RATING_COLUMNS,
+            rating_cells(evaluation.ratings),
+        )
 
 
 def print_comparison(output: Output, comparison: BundleComparison) -> None:

@@ -17,6 +17,7 @@ from mmrec.contract.replies import (
     ItemLookup,
     ItemPage,
     Mismatches,
+    PredictedRatings,
     Recommendations,
     ResolvedPaths,
     SearchResults,
@@ -33,6 +34,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
+    RatingRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -79,6 +81,10 @@ class Questions(Protocol):
 
     def explain_many(self, requests: Sequence[ExplainRequest]) -> list[Explanations | MmrecError]:
         """Say in words why items would be recommended, for several customers."""
+        ...
+
+    def predict_ratings_many(self, requests: Sequence[RatingRequest]) -> list[PredictedRatings | MmrecError]:
+        """Predict ratings for several customers at once."""
         ...
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:

@@ -115,6 +115,36 @@ class SearchResults:
         return tuple(scored.item_id for scored in self.items)
 
 
+@dataclass(frozen=True, slots=True)
+class PredictedRating:
+    """How a customer would rate an item.
+
+    Attributes:
+        item_id: The item.
+        rating: Expected rating, in the unit of the dataset, within the range of its ratings.
+        deviation: Standard deviation of the rating, 0 or more; None: not known.
+    """
+
+    item_id: str
+    rating: float
+    deviation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedRatings:
+    """Predicted ratings of one customer.
+
+    Attributes:
+        ratings: The known items, in the order of the request.
+        missing_ids: Ids that the catalogue does not have, those of the history first, in order of first appearance.
+        versions: Versions behind the reply.
+    """
+
+    ratings: tuple[PredictedRating, ...]
+    missing_ids: tuple[str, ...] = ()
+    versions: Versions = NO_VERSIONS
+
+
 # --- embedding --------------------------------------------------------------------------------------------------------
 
 

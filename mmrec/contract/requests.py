@@ -29,6 +29,7 @@ from mmrec.contract.rules import (
     MAX_PROMOTED_IDS,
     MAX_PROMOTIONS,
     MAX_RANKED,
+    MAX_RATED,
     MAX_RESOLVED,
     MAX_TEMPLATES,
     PAGE_TOKEN,
@@ -311,6 +312,44 @@ class ExplainRequest(Checked):
             )
         if not self.item_ids:
             raise InvalidArgumentError("item_ids is empty; pass 1 to 100 ids of items to explain", field="item_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent(Checked):
+    """One thing that a customer did."""
+
+    item_id: Annotated[str, Id(empty="pass the id of an item"), Doc("The item, in the catalogue or not.")]
+    event_type: Annotated[str, Id(), Doc("What the customer did, as in the dataset; empty: not said.")] = ""
+    time: Annotated[
+        float | None,
+        Number("seconds since 1970, from the year 1 to 9999", low=-62_135_596_800.0, high=253_402_300_799.0),
+        Doc("When, in seconds since 1970; None: not known."),
+    ] = None
+    rating: Annotated[float | None, Number(), Doc("The rating, in the unit of the dataset; None: no rating.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RatingRequest(Checked):
+    """Predict how a customer would rate items."""
+
+    item_ids: Annotated[
+        tuple[str, ...], Ids(MAX_RATED), Doc("The items, 1 to 1,000 ids; an id that is repeated counts once.")
+    ]
+    history: Annotated[
+        tuple[HistoryEvent, ...],
+        Each(Instance((HistoryEvent,), "mmrec.HistoryEvent values"), "mmrec.HistoryEvent values", MAX_HISTORY),
+        Doc(
+            "What the customer did, oldest first, at most 1,000 events; a rating replaces a stored one of the same "
+            "item. Events without a time count as of now."
+        ),
+    ] = ()
+    user_id: Annotated[
+        str, Id(), Doc("A user of the training data, whose stored ratings are read before `history`. Empty: anonymous.")
+    ] = ""
+
+    def _check_together(self) -> None:
+        if not self.item_ids:
+            raise InvalidArgumentError("item_ids is empty; pass 1 to 1,000 ids of items to rate", field="item_ids")
 
 
 # --- search and similar ---------------------------------------------------------------------------------------------

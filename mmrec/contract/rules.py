@@ -40,6 +40,8 @@ MAX_RANKED = 10_000
 """Most items in one request to rank items."""
 MAX_EXPLAINED = 100
 """Most items in one request to explain items."""
+MAX_RATED = 1_000
+"""Most items in one request to predict ratings."""
 MAX_PROMOTED_IDS = 10_000
 """Most ids in one promotion."""
 MAX_ID_CHARS = 512
@@ -253,15 +255,17 @@ class Number:
     Attributes:
         rule: What it must be, for the error message.
         low: Smallest value.
+        high: Largest value.
     """
 
     rule: str = "a finite number"
     low: float = -math.inf
+    high: float = math.inf
 
     def check(self, value: Any, where: str) -> float:
         """See `Rule.check`."""
         try:
-            fits = not isinstance(value, bool) and math.isfinite(value) and value >= self.low
+            fits = not isinstance(value, bool) and math.isfinite(value) and self.low <= value <= self.high
         except (TypeError, OverflowError):
             fits = False
         if not fits:

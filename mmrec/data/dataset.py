@@ -44,6 +44,7 @@ class Dataset:
         interactions: Positive events of these items; without an events table there are none.
         pictures: Where the items' pictures are read from.
         rejected: Pairs of user and item whose latest event is negative (returned, removed, rated low), one event each.
+        rated: Events with a rating, low ones included.
         settings: From ``dataset.toml``.
         summary: How many rows of the tables are used.
         problems: Problems of the tables, by kind.
@@ -55,6 +56,7 @@ class Dataset:
     interactions: Interactions
     pictures: PictureStore
     rejected: Interactions = field(default_factory=Interactions.empty)
+    rated: Interactions = field(default_factory=Interactions.empty)
     settings: DatasetSettings = field(default_factory=DatasetSettings)
     summary: DatasetSummary = field(default_factory=DatasetSummary)
     problems: tuple[ProblemGroup, ...] = ()
@@ -106,7 +108,9 @@ def read_dataset(
     loaded = load_tables(root, log, min_rating=min_rating)
     raise_if_fatal(root, log.groups)
     catalogue, interactions, summary = loaded.catalogue, loaded.interactions, loaded.summary
-    rejected = loaded.events.rejected if loaded.events is not None else Interactions.empty()
+    nobody = Interactions.empty()
+    rejected = loaded.events.rejected if loaded.events is not None else nobody
+    rated = loaded.events.rated if loaded.events is not None else nobody
     if catalogue is None:
         raise InvalidDatasetError(f"the dataset {str(root)!r} has no usable items table; see `mmrec check {root}`")
     raise_if_too_few_used(root, summary, loaded.settings.events.max_left_out if max_left_out is None else max_left_out)
@@ -125,7 +129,7 @@ def read_dataset(
         new_rows_N = np.where(keep_N, np.cumsum(keep_N) - 1, -1)
         before = interactions.events
         catalogue, interactions = catalogue.take(keep_N), interactions.restrict_items(new_rows_N)
-        rejected = rejected.restrict_items(new_rows_N)
+        rejected, rated = rejected.restrict_items(new_rows_N), rated.restrict_items(new_rows_N)
         summary = summary.with_excluded(int((~keep_N).sum()), before - interactions.events, _EXCLUDED[require])
     return Dataset(
         root=root,
@@ -134,6 +138,7 @@ def read_dataset(
         interactions=interactions,
         pictures=pictures,
         rejected=rejected,
+        rated=rated,
         settings=loaded.settings,
         summary=summary,
         problems=log.groups,

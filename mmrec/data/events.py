@@ -56,6 +56,7 @@ class Events(NamedTuple):
 
     interactions: the positive events.
     rejected: pairs of user and item whose latest event is negative, one event each.
+    rated: the events with a rating, positive or negative.
     time_column: ``timestamp``, ``position``, or '' where nothing orders the events.
     repeats: positive events that repeat earlier ones.
     summary: how many rows are used.
@@ -64,6 +65,7 @@ class Events(NamedTuple):
 
     interactions: Interactions
     rejected: Interactions
+    rated: Interactions
     time_column: str
     repeats: Repeats
     summary: TableSummary
@@ -112,7 +114,8 @@ class _Reader:
             )
             self._log.append(Problem(table.file, 0, "timestamp", "missing column", message))
             summary = TableSummary(table.file, table.rows, 0, {"without an order": table.rows} if table.rows else {})
-            return Events(Interactions.empty(), Interactions.empty(), "", Repeats(0, 0, 0, 0), summary, ())
+            nobody = Interactions.empty()
+            return Events(nobody, nobody, nobody, "", Repeats(0, 0, 0, 0), summary, ())
         ratings_R = self._ratings()
         users, items = table.text("user_id"), table.text("item_id")
         self._check_users(users)
@@ -149,6 +152,7 @@ class _Reader:
         return Events(
             interactions=interactions,
             rejected=columns.rejected(usable_R, negative_R),
+            rated=columns.rated(usable_R),
             time_column="timestamp" if times is not None else "position",
             repeats=count_repeats(interactions, timed),
             summary=TableSummary(table.file, table.rows, int(positive_R.sum()), left_out, negative_counts),
@@ -315,6 +319,12 @@ class _Columns(NamedTuple):
             ties=None if self.ties_R is None else self.ties_R[keep_R],
             resolution=self.resolution,
         )
+
+    def rated(self, usable_R: npt.NDArray[np.bool_]) -> Interactions:
+        """The events with a rating."""
+        if self.ratings_R is None or not (rated_R := usable_R & np.isfinite(self.ratings_R)).any():
+            return Interactions.empty()
+        return self.interactions(rated_R)
 
     def rejected(self, usable_R: npt.NDArray[np.bool_], negative_R: npt.NDArray[np.bool_]) -> Interactions:
         """The latest event of each pair of user and item, where it is negative."""

@@ -17,6 +17,8 @@ import pyarrow as pa
 
 from mmrec.errors import InvalidDatasetError
 
+EARLIEST_TIME = 100_000_000
+"""Seconds since 1970 (March 1973): smaller numbers are positions, which do not order events of different users."""
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing time in `Interactions.from_columns`."""
 

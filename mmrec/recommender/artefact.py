@@ -35,6 +35,7 @@ from mmrec.generator.backbone import load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
+from mmrec.ratings.model import RatingModel
 from mmrec.recommender.live_rows import LiveRows
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
@@ -47,6 +48,8 @@ CATALOGUE = "catalogue.parquet"
 ALIVE = "alive.safetensors"
 HISTORIES = "histories.parquet"
 REJECTED = "rejected.parquet"
+RATED = "ratings.parquet"
+RATING_MODEL = "rating_model.safetensors"
 EMBEDDINGS = "embeddings.safetensors"
 TOKENS = "tokens.safetensors"
 INDEX = "index"
@@ -99,6 +102,8 @@ class Parts(NamedTuple):
         live: Tables of all rows of a changed catalogue, whose generator has the rows of the bundle. None in a bundle.
         rejected: Items that users returned, removed or rated low and have not taken since, one event each; only used
             to not recommend them to these users.
+        rated: Every event with a rating, for predicting ratings.
+        rating_model: Predicts ratings; None for a dataset without enough of them.
     """
 
     catalogue: Catalogue
@@ -118,6 +123,8 @@ class Parts(NamedTuple):
     beam_width: int
     live: LiveRows | None = None
     rejected: Interactions = _NOBODY
+    rated: Interactions = _NOBODY
+    rating_model: RatingModel | None = None
 
     @property
     def blend(self) -> Blend:
@@ -166,6 +173,9 @@ def write_parts(
     writer.write_table(HISTORIES, _histories_table(parts.interactions))
     if parts.rejected.events:
         writer.write_table(REJECTED, _histories_table(parts.rejected))
+    if parts.rating_model is not None:
+        writer.write_table(RATED, _histories_table(parts.rated, ratings=True))
+        parts.rating_model.save(writer.path(RATING_MODEL))
     writer.write_tensors(
         EMBEDDINGS,
         {
@@ -265,6 +275,8 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         },
         beam_width=int(settings["beam_width"]),
         rejected=_read_histories(bundle.read_table(REJECTED)) if REJECTED in bundle.manifest.files else _NOBODY,
+        rated=_read_histories(bundle.read_table(RATED)) if RATED in bundle.manifest.files else _NOBODY,
+        rating_model=_read_rating_model(bundle, items),
     )
 
 
@@ -465,12 +477,27 @@ def _csr(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> sp.csr_array:
     return sp.csr_array((data, indices, indptr), shape=tuple(int(size) for size in shape))
 
 
-def _histories_table(interactions: Interactions) -> pa.Table:
+def _read_rating_model(bundle: Bundle, items: int) -> RatingModel | None:
+    if RATING_MODEL not in bundle.manifest.files:
+        return None
+    model = RatingModel.load(bundle.path(RATING_MODEL))
+    if len(model.item_NK) > items:
+        raise BundleError(
+            f"{bundle.root}: {RATING_MODEL} describes {len(model.item_NK):,} items and {CATALOGUE} {items:,}; the "
+            "parts come from different bundles: fit again, or restore the bundle from its source"
+        )
+    return model
+
+
+def _histories_table(interactions: Interactions, *, ratings: bool = False) -> pa.Table:
     columns = {
         "user_id": pa.array(interactions.user_ids, pa.string()),
         "items": pa.LargeListArray.from_arrays(interactions.offsets_U, pa.array(interactions.items_E)),
         "times": pa.LargeListArray.from_arrays(interactions.offsets_U, pa.array(interactions.times_E)),
     }
+    if ratings:
+        values = pa.array(interactions.ratings_E, pa.float32())
+        columns["ratings"] = pa.LargeListArray.from_arrays(interactions.offsets_U, values)
     return pa.table(columns)
 
 
@@ -479,9 +506,11 @@ def _read_histories(table: pa.Table) -> Interactions:
     items = table["items"].combine_chunks()
     times = table["times"].combine_chunks()
     lengths = np.asarray(items.value_lengths()) if len(items) else np.empty(0, dtype=np.int64)
+    ratings = table["ratings"].combine_chunks().flatten() if "ratings" in table.column_names else None
     return Interactions(
         user_ids=tuple(table["user_id"].to_pylist()),
         offsets_U=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         items_E=np.array(items.flatten(), dtype=np.int32),
         times_E=np.array(times.flatten(), dtype=np.int64),
+        ratings_E=None if ratings is None else np.array(ratings, dtype=np.float32),
     )

@@ -26,6 +26,7 @@ from mmrec.contract.replies import (
     ItemLookup,
     ItemPage,
     Mismatches,
+    PredictedRatings,
     Recommendations,
     ResolvedPaths,
     SearchResults,
@@ -42,6 +43,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
+    RatingRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -63,6 +65,7 @@ from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.lookup import CatalogueLookup, CodebookPaths, FormerCodebook
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import RankingModel
+from mmrec.recommender.rating import RatingPredictor
 from mmrec.recommender.recommendation import RecommendationPipeline
 from mmrec.recommender.retrieval import Retriever
 from mmrec.recommender.steering import Steering
@@ -109,6 +112,14 @@ class SnapshotAnswers(Questions):
         """Say in words why items would be recommended, for several customers; every statement rests on evidence."""
         now = self.snapshot()
         return now.pipeline.explain_many(requests, now.live)
+
+    def predict_ratings_many(self, requests: Sequence[RatingRequest]) -> list[PredictedRatings | MmrecError]:
+        """Predict ratings for several customers at once.
+
+        Stored and given ratings are read, none is learned from. A rating is that of now: what a customer rated a moment
+        ago counts for more than what was rated long ago.
+        """
+        return self.snapshot().rater.predict_many(requests)
 
     def similar_many(self, requests: Sequence[SimilarRequest]) -> list[SearchResults | MmrecError]:
         """Nearest items of several items; the item itself is left out."""
@@ -186,6 +197,7 @@ class Snapshot(SnapshotAnswers):
         lookup: Reads rows and semantic IDs.
         embedder: Embeds described items with the encoders of the bundle.
         conversations: Talks about its items.
+        rater: Predicts ratings.
         live: Events of customers since the bundle was made.
         bundle: The bundle that it was loaded from.
         former: Paths of the codebooks that were served before; None for none.
@@ -203,6 +215,7 @@ class Snapshot(SnapshotAnswers):
     lookup: CatalogueLookup
     embedder: Embedder
     conversations: Conversations
+    rater: RatingPredictor
     live: LiveEvents
     bundle: Bundle
     former: FormerCodebook | None = None
@@ -263,6 +276,7 @@ def make_snapshot(
         lookup=CatalogueLookup(catalogue, filters, paths, record, versions, reused.order),
         embedder=Embedder(vectors.encoder, parts.tokenizer, versions),
         conversations=conversations,
+        rater=RatingPredictor(parts, versions),
         live=live,
         bundle=bundle,
         former=former,

@@ -17,6 +17,7 @@ from mmrec.contract.replies import (
     ItemLookup,
     ItemPage,
     Mismatches,
+    PredictedRatings,
     Recommendations,
     ResolvedPaths,
     SearchResults,
@@ -33,6 +34,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
+    RatingRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -157,6 +159,27 @@ class AsyncMethods(ABC):
         customer = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
         request = ExplainRequest(item_ids, customer, language)  # type: ignore[arg-type]
         return await self._call(rpcs.EXPLAIN, request, timeout)
+
+    async def predict_ratings(
+        self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.RatingOptions]
+    ) -> PredictedRatings:
+        """Predict how a customer would rate items.
+
+        The customer is a user of the training data, or anybody whose ratings are given as `history`; nothing is
+        trained. Without either, the ratings are those of the average user.
+
+        Args:
+            item_ids: The items, 1 to 1,000 ids; unknown ones are returned in `missing_ids`.
+            timeout: Timeout of this call, in seconds.
+            options: The other fields of `RatingRequest`.
+
+        Raises:
+            FailedPreconditionError: the bundle was fitted without ratings.
+            InvalidArgumentError: a rating of the history lies outside the range of the dataset's ratings.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = RatingRequest(item_ids, **options)  # type: ignore[arg-type]
+        return await self._call(rpcs.PREDICT_RATING, request, timeout)
 
     async def similar(
         self,

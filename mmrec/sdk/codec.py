@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from google.protobuf import timestamp_pb2
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -67,6 +68,7 @@ _WHOLE = {"GetServiceInfoResponse": "info"}
 _WORDS = {Modality.PICTURE: "IMAGE", Modality.WORDS: "TEXT"}
 """Enum members whose names differ, without the common prefix of the enum's names."""
 _STATUS, _ATTRIBUTE, _VECTOR = "google.rpc.Status", "mmrec.v1.Attribute", "mmrec.v1.Vector"
+_TIMESTAMP = "google.protobuf.Timestamp"
 _SEMANTIC_ID, _FIELD_MASK = "mmrec.v1.SemanticId", "google.protobuf.FieldMask"
 
 
@@ -275,6 +277,8 @@ def _message_to_wire(hint: Any, described: Any) -> Callable[[Any], Any]:
     if name == _FIELD_MASK:
         mask = _class(described)
         return lambda names: mask(paths=names) if names else None
+    if name == _TIMESTAMP:
+        return _timestamp
     if name == _VECTOR:
         return pack_vector if get_origin(hint) is not tuple else lambda numbers: _packed(numbers) if numbers else None
     return _encoder(hint, _class(described))
@@ -343,6 +347,8 @@ def _message_from_wire(hint: Any, described: Any, strict: bool) -> Callable[[Any
         return lambda path: tuple(path.codes)
     if name == _FIELD_MASK:
         return lambda mask: tuple(mask.paths)
+    if name == _TIMESTAMP:
+        return lambda time: float(time.seconds + time.nanos / 1e9)
     if name == _VECTOR:
         return unpack_vector if get_origin(hint) is not tuple else _numbers_of
     return _decoder(hint, _class(described))
@@ -421,6 +427,11 @@ def _attributes(messages: Any) -> dict[str, str]:
             )
         attributes[attribute.name] = attribute.value
     return attributes
+
+
+def _timestamp(seconds: float) -> timestamp_pb2.Timestamp:
+    nanos = round(seconds * 10**6) * 1000  # a float holds no more than microseconds of today's times
+    return timestamp_pb2.Timestamp(seconds=nanos // 10**9, nanos=nanos % 10**9)
 
 
 # --- enums ----------------------------------------------------------------------------------------------------------

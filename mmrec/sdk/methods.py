@@ -18,6 +18,7 @@ from mmrec.contract.replies import (
     ItemLookup,
     ItemPage,
     Mismatches,
+    PredictedRatings,
     Recommendations,
     ResolvedPaths,
     SearchResults,
@@ -34,6 +35,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
+    RatingRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -158,6 +160,27 @@ class Methods(ABC):
         customer = RecommendRequest(history=history, **options)  # type: ignore[arg-type]
         request = ExplainRequest(item_ids, customer, language)  # type: ignore[arg-type]
         return self._call(rpcs.EXPLAIN, request, timeout)
+
+    def predict_ratings(
+        self, item_ids: Iterable[str], *, timeout: float | None = None, **options: Unpack[keywords.RatingOptions]
+    ) -> PredictedRatings:
+        """Predict how a customer would rate items.
+
+        The customer is a user of the training data, or anybody whose ratings are given as `history`; nothing is
+        trained. Without either, the ratings are those of the average user.
+
+        Args:
+            item_ids: The items, 1 to 1,000 ids; unknown ones are returned in `missing_ids`.
+            timeout: Timeout of this call, in seconds.
+            options: The other fields of `RatingRequest`.
+
+        Raises:
+            FailedPreconditionError: the bundle was fitted without ratings.
+            InvalidArgumentError: a rating of the history lies outside the range of the dataset's ratings.
+            MmrecError: another of the classes of `mmrec.errors`.
+        """
+        request = RatingRequest(item_ids, **options)  # type: ignore[arg-type]
+        return self._call(rpcs.PREDICT_RATING, request, timeout)
 
     def similar(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TypedDict
 
 from mmrec.contract.items import FilterMode, Modality, NumberFormat
-from mmrec.contract.requests import Promotion
+from mmrec.contract.requests import HistoryEvent, Promotion
 
 
 class RecommendOptions(TypedDict, total=False):
@@ -154,6 +154,19 @@ class ExplainOptions(TypedDict, total=False):
     beam_width: int
     popularity_damping: float
     promotions: Iterable[Promotion]
+
+
+class RatingOptions(TypedDict, total=False):
+    """Fields of `RatingRequest`.
+
+    Attributes:
+        history: What the customer did, oldest first, at most 1,000 events; a rating replaces a stored one of the same
+            item. Events without a time count as of now.
+        user_id: A user of the training data, whose stored ratings are read before `history`. Empty: anonymous.
+    """
+
+    history: Iterable[HistoryEvent]
+    user_id: str
 
 
 class SimilarOptions(TypedDict, total=False):

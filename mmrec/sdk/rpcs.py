@@ -26,6 +26,7 @@ from mmrec.contract.replies import (
     ItemLookup,
     ItemPage,
     Mismatches,
+    PredictedRatings,
     Recommendations,
     ResolvedPaths,
     SearchResults,
@@ -43,6 +44,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
+    RatingRequest,
     RecommendBatch,
     RecommendRequest,
     ResolveRequest,
@@ -233,6 +235,12 @@ EXPLAIN: Rpc[ExplainRequest, Explanations] = Rpc(
     request=ExplainRequest,
     reply=Explanations,
 )
+PREDICT_RATING: Rpc[RatingRequest, PredictedRatings] = Rpc(
+    path="/mmrec.v1.RecommendationService/PredictRating",
+    kind="predict-ratings",
+    request=RatingRequest,
+    reply=PredictedRatings,
+)
 SIMILAR_ITEMS: Rpc[SimilarRequest, SearchResults] = Rpc(
     path="/mmrec.v1.UnderstandingService/SimilarItems",
     kind="similar",
@@ -348,6 +356,7 @@ _IMPLEMENTED: tuple[Rpc[Any, Any], ...] = (
     CONVERSE,
     EMBED_USER,
     EXPLAIN,
+    PREDICT_RATING,
     SIMILAR_ITEMS,
     BATCH_SIMILAR_ITEMS,
     SEARCH_ITEMS,
@@ -378,6 +387,7 @@ QUESTIONS: Mapping[str, Callable[[Questions, list[Any]], list[Any]]] = {
     "converse": lambda engine, requests: engine.converse_many(requests),
     "embed-user": lambda engine, requests: engine.embed_user_many(requests),
     "explain": lambda engine, requests: engine.explain_many(requests),
+    "predict-ratings": lambda engine, requests: engine.predict_ratings_many(requests),
     "similar": lambda engine, requests: engine.similar_many(requests),
     "search": lambda engine, requests: engine.search_many(requests),
     "embed": lambda engine, requests: engine.embed_many(requests),

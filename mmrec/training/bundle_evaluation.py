@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.beam_check import BeamCheck, check_beam, quick_sample
 from mmrec.training.evaluation import Evaluation, compare_with_floor, evaluate
 from mmrec.training.leak_check import count_known_answers
+from mmrec.training.ratings import rating_rows, split_ratings
 from mmrec.training.saved_ranks import AnsweredQuestions, catalogue_hash
 from mmrec.training.splitting import (
     SplitName,
@@ -152,6 +153,10 @@ def evaluate_bundle(
         _refuse_leaks(opened, parts, own_split, interactions, divided, wanted)
     ranker = RankingModel(parts, where, number_format)
     evaluation = evaluate(ranker, parts.blends, divided.train, divided.test, progress, cutoffs=lengths)
+    if dataset is None and wanted == own_split and parts.rating_model is not None:
+        split = split_ratings(parts.rated, wanted, interactions, split_events(interactions, wanted, opened.root))
+        if split is not None:
+            evaluation = replace(evaluation, ratings=rating_rows(parts.rating_model, split))
     beam = None
     sample = quick_sample(ranker) if settings.beam_sample is None else settings.beam_sample
     if sample:

@@ -11,6 +11,7 @@ from mmrec.data.summary import checked_share
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.generator.sentence_training import SentenceConfig
+from mmrec.ratings.fitting import RatingConfig
 from mmrec.recommender.artefact import ChannelConfigs
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.semantic_ids.config import TokenizerConfig
@@ -53,6 +54,7 @@ class FitConfig:
         sentences: How the LLM learns to read sentences behind a history.
         channels: The other channels.
         blend: How channel weights are fitted.
+        ratings: How ratings are predicted, where events have them.
         beam_width: Beam width of the semantic-ID search when serving.
     """
 
@@ -80,6 +82,7 @@ class FitConfig:
     sentences: SentenceConfig = field(default_factory=SentenceConfig)
     channels: ChannelConfigs = field(default_factory=ChannelConfigs)
     blend: BlendConfig = field(default_factory=BlendConfig)
+    ratings: RatingConfig = field(default_factory=RatingConfig)
     beam_width: int = 64
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from mmrec.evaluation.comparisons import Comparison, compare
 from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, popularity
 from mmrec.evaluation.measuring import Key, Measurement, QuestionChunk, seen_word
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
+from mmrec.evaluation.ratings import RatingRow
 from mmrec.evaluation.slices import QuestionSlice, slice_rows
 from mmrec.generator.sentence_bank import SentenceBank
 from mmrec.recommender.ranking_model import CHANNELS, RankingModel
@@ -68,6 +69,7 @@ class Evaluation:
         answers_in_history: Questions that ask for an item of the history.
         slices: The same rows for groups of questions, seen items removed; empty when only one row was wanted.
         ranks: Rank of every target, by name and treatment of seen items.
+        ratings: Predicted ratings, one row per predictor; empty for a dataset without enough ratings.
     """
 
     rows: tuple[MetricRow, ...]
@@ -77,6 +79,7 @@ class Evaluation:
     answers_in_history: int = 0
     slices: tuple[QuestionSlice, ...] = ()
     ranks: Mapping[Key, Ranks] = field(default_factory=dict, repr=False, compare=False)
+    ratings: tuple[RatingRow, ...] = ()
 
     @property
     def cutoff(self) -> int:
@@ -106,7 +109,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """``{"rows": [...], "questions": ..., "answers_in_history": ..., "items": ..., "cutoffs": [...], "slices":
-        [...]}``."""
+        [...], "ratings": [...]}``."""
         return {
             "rows": [row.as_json() for row in self.rows],
             "questions": self.questions,
@@ -114,6 +117,7 @@ class Evaluation:
             "items": self.items,
             "cutoffs": list(self.cutoffs),
             "slices": [group.as_json() for group in self.slices],
+            "ratings": [row.as_json() for row in self.ratings],
         }
 
 

@@ -45,6 +45,8 @@ from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
 from mmrec.language.wishes import make_wishes
+from mmrec.ratings.fitting import fit_rating_model
+from mmrec.ratings.model import RatingModel
 from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, INSTRUCTED, Parts, write_parts
 from mmrec.recommender.ranking_model import CHANNELS, Histories, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
@@ -61,6 +63,7 @@ from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnai
 from mmrec.training.evaluation import BLENDS, Evaluation, evaluate, fit_blends
 from mmrec.training.item_inputs import build_item_table
 from mmrec.training.model_card import model_card
+from mmrec.training.ratings import rating_rows, split_ratings
 from mmrec.training.splitting import split_events, without_events
 from mmrec.training.stage_keys import (
     array_digest,
@@ -279,6 +282,8 @@ def _fit(
             rows = _modality_rows(job, encoded, work)
             evaluation = replace(evaluation, rows=(*evaluation.rows, *rows))
             clock.lap("compare modalities")
+        ranking, evaluation = _predict_ratings(job, ranking, evaluation, work)
+        clock.lap("learn ratings")
         thumbnails = keep_thumbnails(data, job.pictures, config, work, progress)
         parts = ranking.ranker.parts
         categories = categorical_columns(data.catalogue.attributes)
@@ -324,6 +329,7 @@ def _relabelled(data: Dataset, seed: int) -> Dataset:
         catalogue=relabel_catalogue(data.catalogue, new_rows_N, seed),
         interactions=relabel_interactions(data.interactions, new_rows_N),
         rejected=relabel_interactions(data.rejected, new_rows_N),
+        rated=relabel_interactions(data.rated, new_rows_N),
     )
 
 
@@ -493,6 +499,36 @@ def _weigh(job: _Job, trained: _Trained, clock: _Clock) -> _Ranking:
     ranker.parts = trained.parts._replace(blends=blends)
     clock.lap("weigh")
     return _Ranking(ranker, blends, trained)
+
+
+def _predict_ratings(
+    job: _Job, ranking: _Ranking, evaluation: Evaluation, work: WorkFolder
+) -> tuple[_Ranking, Evaluation]:
+    """Learn to predict ratings, where there are enough, and measure it."""
+    data, config, parts = job.data, job.config, ranking.ranker.parts
+    split = split_ratings(data.rated, config.split, data.interactions, job.split)
+    if split is None:
+        return ranking, evaluation
+    content_NC = parts.generator.catalogue.table().content_NC.cpu().numpy()
+    learned = split.rated.where(split.learned_E)
+    validation_E = split.validation_E[split.learned_E]
+
+    key = stage_key(
+        "ratings",
+        ratings=events_digest(learned),
+        validation=array_digest(validation_E),
+        content=array_digest(content_NC),
+        config=asdict(config.ratings),
+        seed=config.seed,
+    )
+    model = work.load("ratings", key, RatingModel.load)
+    if model is None:
+        model = fit_rating_model(
+            learned, validation_E, content_NC, config.ratings, seed=config.seed, progress=job.progress
+        )
+        work.store("ratings", key, model.save)
+    ranking.ranker.parts = parts._replace(rated=data.rated, rating_model=model)
+    return ranking, replace(evaluation, ratings=rating_rows(model, split, content_NC))
 
 
 def _modalities(job: _Job) -> list[tuple[str, _Job]]:

@@ -68,6 +68,9 @@ def model_card(
         f"| {row.ndcg[10]:.4f} |"
         for row in evaluation.rows
     ]
+    if evaluation.ratings:
+        lines += ["", "| ratings predicted by | RMSE | MAE |", "|---|---|---|"]
+        lines += [f"| {row.name} | {row.rmse:.4f} | {row.mae:.4f} |" for row in evaluation.ratings]
     lines += [
         "",
         *(line for doubt in evaluation.doubts for line in (f"{doubt}.", "")),

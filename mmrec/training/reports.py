@@ -12,6 +12,7 @@ from mmrec.evaluation.comparisons import Comparison
 from mmrec.evaluation.document import Block, Figure, Heading, Text, TextTable, prepare_folder, write_document
 from mmrec.evaluation.metrics import MetricRow
 from mmrec.evaluation.plots import Bar, draw_bars, draw_curves, draw_differences, draw_groups, draw_points
+from mmrec.evaluation.ratings import RATING_COLUMNS, rating_cells
 from mmrec.training.beam_check import BeamCheck
 from mmrec.training.bundle_evaluation import BundleEvaluation
 from mmrec.training.comparison import BundleComparison
@@ -89,6 +90,16 @@ def report_evaluation(folder: str | os.PathLike[str], result: BundleEvaluation) 
         Text("Seen items removed. Cold items have no training event, so that only their content can rank them."),
         *_groups(evaluation),
     ]
+    if evaluation.ratings:
+        blocks += [
+            Heading(2, "Ratings"),
+            Text(
+                f"{evaluation.ratings[0].ratings:,} held-out ratings, each predicted from what the user had rated "
+                "before. Intervals are 95% bootstrap intervals over ratings. Of right standard deviations, one holds "
+                ".683 of the ratings and two .954."
+            ),
+            TextTable(RATING_COLUMNS, rating_cells(evaluation.ratings)),
+        ]
     if result.beam is not None:
         blocks += _beam(result.beam, k)
     if result.epochs:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from mmrec.data.interactions import Interactions
+from mmrec.data.interactions import EARLIEST_TIME, Interactions
 from mmrec.data.splits import LeaveOneOut, Split, leave_one_out, time_split
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 
@@ -19,9 +19,6 @@ SplitName = Literal["leave-one-out", "time"]
 
 LEAVE_ONE_OUT: SplitName = "leave-one-out"
 SPLIT_NAMES: tuple[SplitName, ...] = ("leave-one-out", "time")
-
-EARLIEST_TIME = 100_000_000
-"""Seconds since 1970 (March 1973): smaller numbers are positions, which do not order events of different users."""
 
 
 def checked_split(name: str) -> SplitName:

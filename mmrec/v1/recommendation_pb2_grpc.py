@@ -103,7 +103,7 @@ class RecommendationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PredictRating(self, request, context):
-        """Says how a customer would rate given items. Not built yet: answers UNIMPLEMENTED.
+        """Says how a customer would rate given items. FAILED_PRECONDITION where the bundle was fitted without ratings.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

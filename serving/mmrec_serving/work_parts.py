@@ -19,6 +19,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
+    RatingRequest,
     ResolveRequest,
     TagRequest,
 )
@@ -73,6 +74,8 @@ def weight_of(request: Any) -> int:
         return max(1, len(request.item_ids) // _EXPLAINED)
     if isinstance(request, RankRequest):
         return max(1, len(request.item_ids) // _ROWS)
+    if isinstance(request, RatingRequest):
+        return max(1, len(request.history) // _ROWS)
     if isinstance(request, ListItemsRequest):
         return max(1, request.page_size // _ROWS)
     if isinstance(request, ResolveRequest):

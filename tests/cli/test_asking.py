@@ -41,6 +41,9 @@ def place(request: pytest.FixtureRequest) -> list[str]:
         (["recommend", "bundle", "--user", "1", "--exploration-max-age", "3"], "exploration_column is empty"),
         (["recommend", "--history", "1"], "neither a bundle nor --server is given"),
         (["recommend", "bundle", "--server", "localhost:1", "--history", "1"], "name exactly one"),
+        (["rate", "bundle"], "item_ids is empty; pass 1 to 1,000 ids"),
+        (["rate", "bundle", "--items", "a", "--history", "a=b=good"], "with 'good' for the rating; write ID=RATING"),
+        (["rate", "bundle", "--items", "a", "--history", "a=nan"], "rating is nan; it must be a finite number"),
         (["similar", "p0001"], "exactly BUNDLE and ITEM"),
         (["similar", "bundle", "p0001", "--server", "localhost:1"], "exactly ITEM"),
         (["search", "bundle"], "neither --text nor --picture is given"),
@@ -73,6 +76,7 @@ def test_a_mistake_in_the_flags_ends_with_2(
         ["rank", "--user", "c", "--items", "p1"],
         ["explain", "--user", "c", "--items", "p1"],
         ["embed-user", "--user", "c"],
+        ["rate", "--user", "c", "--items", "p1"],
     ],
 )
 def test_a_server_that_is_not_there_ends_with_5(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,6 +191,12 @@ def test_embedding_a_user(place: list[str], capsys: pytest.CaptureFixture[str]) 
     status, out, err = _run(["embed-user", *place], capsys)
     assert (status, out) == (2, "")
     assert "history, user_id and text are all empty" in err
+
+
+def test_a_bundle_without_ratings_predicts_none(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = _run(["rate", *place, "--user", "c0001", "--items", "p0001"], capsys)
+    assert (status, out) == (4, "")
+    assert "this bundle cannot predict ratings: its dataset has too few of them" in err
 
 
 def test_a_stranger_gets_what_is_popular_and_is_told_so(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import mmrec
+from mmrec.bundle import open_bundle
 from mmrec.contract.conversation import ConverseRequest
 from mmrec.contract.items import ItemInput, ItemRecord, Versions
 from mmrec.contract.requests import (
@@ -23,6 +25,7 @@ from mmrec.contract.requests import (
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
+    RatingRequest,
     RecommendRequest,
     ResolveRequest,
     SearchRequest,
@@ -30,7 +33,11 @@ from mmrec.contract.requests import (
     SimilarRequest,
     TagRequest,
 )
+from mmrec.ratings.model import RatingModel, RatingScale, TimeKernel
+from mmrec.recommender.artefact import ENCODERS, read_parts
+from mmrec.recommender.ranking_model import RankingModel
 from mmrec.sdk.rpcs import ENGINE_CALLS, QUESTIONS
+from mmrec_encoders.item_encoder_files import load_item_encoder
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +95,24 @@ class Rewriting:
 
 @pytest.fixture(scope="module")
 def rewriting(demo_bundle: Path) -> Rewriting:
-    return Rewriting(mmrec.Recommender.load(demo_bundle, device="cpu"))
+    """Of the demo's bundle, whose customers gave no ratings, with a rating model that knows one of its items."""
+    bundle, cpu = open_bundle(demo_bundle), torch.device("cpu")
+    parts = read_parts(bundle, cpu)
+    content = parts.generator.catalogue.table().content_NC.shape[1]
+    model = RatingModel(
+        item_NK=np.zeros((1, 1), np.float32),
+        item_variance_NK=np.zeros((1, 1), np.float32),
+        implicit_NK=np.zeros((1, 1), np.float32),
+        content_CK=np.ones((content, 1), np.float32),
+        content_mean_K=np.zeros(1, np.float32),
+        user_prior_2K=np.zeros((2, 1), np.float32),
+        user_KK=np.ones((1, 1), np.float32),
+        scale=RatingScale(-100, 100, 0, 1, 0, 1, timed=True),
+        kernel=TimeKernel(1, 1, 1, 1),
+    )
+    ranker = RankingModel(parts._replace(rating_model=model), cpu, torch.float32)
+    encoder = load_item_encoder(bundle.folder / ENCODERS, device="cpu")
+    return Rewriting(mmrec.Recommender(bundle, ranker, encoder, device="cpu"))
 
 
 def _shown(found: Any) -> Iterable[ItemRecord]:
@@ -121,6 +145,12 @@ def check_embed_user(own: mmrec.Recommender, asked: Rewriting) -> None:
 def check_explain(own: mmrec.Recommender, asked: Rewriting) -> None:
     (found,) = own.explain_many([ExplainRequest((REWRITTEN,))])
     assert [one.item_id for one in found.explanations] == [REWRITTEN]  # type: ignore[union-attr]
+
+
+def check_predict_ratings(own: mmrec.Recommender, asked: Rewriting) -> None:
+    (found,) = own.predict_ratings_many([RatingRequest((REWRITTEN,))])
+    assert [one.item_id for one in found.ratings] == [REWRITTEN]
+    assert asked.paths_of(found.versions)
 
 
 def check_similar(own: mmrec.Recommender, asked: Rewriting) -> None:
@@ -244,6 +274,7 @@ def test_a_snapshot_goes_on_answering_what_it_did(rewriting: Rewriting, kind: st
         "converse": ConverseRequest("a lamp", k=5),
         "embed-user": EmbedUserRequest((rewriting.other,), text="quartz"),
         "explain": ExplainRequest((rewriting.other,), RecommendRequest((REWRITTEN,))),
+        "predict-ratings": RatingRequest((rewriting.other, REWRITTEN)),
         "similar": SimilarRequest(rewriting.other, 61),
         "search": SearchRequest("quartz", k=61),
         "embed": EmbedRequest((ItemInput("a", "Quartz lamp"),)),

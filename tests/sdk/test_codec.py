@@ -42,6 +42,8 @@ from mmrec.contract.replies import (
     ItemTags,
     Mismatch,
     Mismatches,
+    PredictedRating,
+    PredictedRatings,
     Recommendations,
     ResolvedPath,
     ResolvedPaths,
@@ -58,11 +60,13 @@ from mmrec.contract.requests import (
     EmbedRequest,
     EmbedUserRequest,
     ExplainRequest,
+    HistoryEvent,
     ItemsRequest,
     ListItemsRequest,
     MismatchRequest,
     Promotion,
     RankRequest,
+    RatingRequest,
     RecommendBatch,
     RecommendRequest,
     ResolveRequest,
@@ -144,6 +148,9 @@ recommend_requests = st.builds(
     age_limits,
     wishes,
 )
+finite = st.floats(allow_nan=False, allow_infinity=False)
+times = st.integers(-62_135_596_800, 253_402_300_799).map(float) | st.sampled_from([0.25, 1e9 + 0.5, -0.125])
+history_events = st.builds(HistoryEvent, ids.filter(bool), words, st.none() | times, st.none() | finite)
 recommendations = st.builds(Recommendations, ids, ranked, id_lists, st.sampled_from(Fallback), versions)
 fallbacks = st.sampled_from(Fallback)
 similar_results = st.builds(SearchResults, ranked, versions, st.just(""), fallbacks)
@@ -264,6 +271,15 @@ SAMPLES: dict[str, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     "/mmrec.v1.RecommendationService/Explain": (
         st.builds(ExplainRequest, id_lists.filter(bool), recommend_requests, languages),
         explanations,
+    ),
+    "/mmrec.v1.RecommendationService/PredictRating": (
+        st.builds(RatingRequest, id_lists.filter(bool), st.lists(history_events, max_size=3).map(tuple), ids),
+        st.builds(
+            PredictedRatings,
+            st.lists(st.builds(PredictedRating, ids, numbers, st.none() | numbers), max_size=3).map(tuple),
+            id_lists,
+            versions,
+        ),
     ),
     "/mmrec.v1.UnderstandingService/SimilarItems": (
         similar_requests,

@@ -44,6 +44,7 @@ PUBLIC = [
     "items",
     "list_items",
     "mismatches",
+    "predict_ratings",
     "rank",
     "recommend",
     "recommend_many",
