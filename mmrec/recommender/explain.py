@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mmrec.channels.blend import Blend
 from mmrec.contract.items import ChannelShare, HistoryShare
 from mmrec.recommender.ranking_model import CHANNELS, NEW_ITEM, RankingModel
+from mmrec.recommender.steering import INSTRUCTION
 
 SHARE_FLOOR = 1e-6
 """Shares smaller than this are left out of an explanation."""
@@ -55,10 +56,18 @@ def explain_ranking(
         if channel not in features:
             continue
         share_K = blend.weights[channel] * features[channel][rows_K].astype(np.float64)
+        if channel == "item-head" and instruction_D is not None and len(history):
+            # What the sentence adds to what the history alone would give.
+            alone_K = blend.weights[channel] * ranker.item_head(ranker.read([history]))[0, rows_K].astype(np.float64)
+            for own, part in zip(shares, share_K - alone_K, strict=True):
+                own.append(ChannelShare(INSTRUCTION, float(part)))
+            share_K, sentence_D = alone_K, None
+        else:
+            sentence_D = instruction_D
         shown = np.flatnonzero(np.abs(share_K) >= SHARE_FLOOR)
         if not len(shown):
             continue
-        support_TK = ranker.support(channel, history, rows_K[shown], instruction_D) if len(history) else None
+        support_TK = ranker.support(channel, history, rows_K[shown], sentence_D) if len(history) else None
         if support_TK is None:
             for place in shown:
                 shares[place].append(ChannelShare(channel, float(share_K[place])))

@@ -330,7 +330,8 @@ class RecommendationPipeline:
             adjustments[DAMPING] = damping(
                 scores_N, candidates_N, self._ranker.log_popularity_N, request.popularity_damping
             )
-        if customer.steered is not None:
+        # An LLM that reads the sentence knows better than likeness alone.
+        if customer.steered is not None and customer.instruction_D is None:
             added_N = customer.steered.added(scores_N, np.logical_or.reduce(tiers))
             if added_N is not None:
                 adjustments[INSTRUCTION] = added_N

@@ -84,7 +84,7 @@ def test_parts_of_a_score_with_a_sentence_add_up() -> None:
     for reply in replies(steered(WITH_HISTORY), steered(WITHOUT)):
         for item in reply.items:
             assert sum(part.share for part in item.shares) == pytest.approx(item.score, rel=1e-5)
-        assert {part.channel for part in reply.items[0].shares} <= {"item-head", "transitions"}
+        assert {part.channel for part in reply.items[0].shares} <= {"item-head", "transitions", "instruction"}
 
 
 def test_a_bundle_that_reads_no_sentences() -> None:
