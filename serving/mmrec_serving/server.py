@@ -25,6 +25,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.contract.engine import Engine, Questions
 from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
@@ -33,7 +34,7 @@ from mmrec.sdk.rpcs import CONVERSE, DELETE_ITEMS, ENGINE_CALLS, QUESTIONS, RECO
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.config import ServerConfig
 from mmrec_serving.interceptors import AuthInterceptor, ErrorInterceptor
-from mmrec_serving.priority import give_way
+from mmrec_serving.priority import Pace, give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
 from mmrec_serving.services import service_handlers
 from mmrec_serving.updates.engine import LiveEngine, warm_up
@@ -164,7 +165,17 @@ class Server:
             deadline = time.monotonic() + LANGUAGE_WAIT_S
             return self._scheduler.submit(RECOMMEND.kind, list(requests), deadline).result()
 
-        return {CONVERSE.kind: lambda requests: engine.converse_many(requests, recommend)}
+        # A pause after each message, while others ask: the threads of a process wait for each other's interpreter lock.
+        pace = Pace(lambda: self._scheduler.idle_s < QUIET_S)
+
+        def converse(requests: list[ConverseRequest]) -> list[ConversationTurn | MmrecError]:
+            found: list[ConversationTurn | MmrecError] = []
+            for request in requests:
+                with pace:
+                    found += engine.converse_many([request], recommend)
+            return found
+
+        return {CONVERSE.kind: converse}
 
     def _open_changes(self, loaded: Future[Engine], folder: Path) -> Mapping[str, Work]:
         """Open the store and replay its changes when the engine is loaded; runs in the thread of the changes."""

@@ -50,7 +50,7 @@ def test_a_turn_that_is_left_in_the_middle_does_not_answer_the_next_message() ->
     with BackgroundServer(lambda: engine) as server, Client(server.target) as client, client.converse() as talk:
         pieces = talk.pieces("hello")
         next(pieces)
-        pieces.close()
+        pieces.close()  # type: ignore[attr-defined]  # a generator
         assert talk.say("hello again").item_ids == ("item-0",)
 
 
