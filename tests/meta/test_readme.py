@@ -92,7 +92,7 @@ def test_every_mmrec_command_of_the_readme_exists_with_its_flags(capsys: pytest.
 
 
 def test_the_table_of_commands_has_them_all_in_order() -> None:
-    assert re.findall(r"^\| `mmrec (\w+)` \|", README, re.MULTILINE) == list(app.COMMANDS)
+    assert re.findall(r"^\| `mmrec ([\w-]+)` \|", README, re.MULTILINE) == list(app.COMMANDS)
 
 
 def test_the_table_of_exit_codes_is_the_one_of_the_command_line() -> None:
