@@ -107,4 +107,5 @@ class SentenceReader(nn.Module):
     @staticmethod
     def _scaled(sentences: Tensor) -> Tensor:
         """With elements of about 1, as layers expect them."""
-        return sentences * sentences.shape[-1] ** 0.5
+        scaled: Tensor = sentences * sentences.shape[-1] ** 0.5
+        return scaled

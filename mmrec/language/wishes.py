@@ -79,8 +79,8 @@ def make_wishes(catalogue: Catalogue, most: int, *, seed: int = 0) -> Wishes:
     # Wishes are for kinds of items rather than for names that one item has.
     strength = {value: math.sqrt(len(rows)) for value, rows in by_value.items()}
     total_N = np.zeros(items)
-    for value, rows in by_value.items():
-        total_N[rows] += strength[value]
+    for named, rows in by_value.items():
+        total_N[rows] += strength[named]
 
     has_words = any(catalogue.descriptions)
     budget = max(1, int(most * (1 - _OWN_SHARE))) if has_words else most
