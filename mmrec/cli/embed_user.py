@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from mmrec.cli.customers import CUSTOMER_FLAGS, HistoryOption
@@ -49,7 +49,7 @@ def embed_user(
         output.note("nothing is known of the customer: the vector stands for the most popular items")
     output.data(found)
     first = " ".join(f"{number:+.4f}" for number in found.vector[:4])
-    norm = float(np.linalg.norm(found.vector))
+    norm = math.sqrt(sum(value * value for value in found.vector.tolist()))
     output.table(
         "Customer in the space of items", ["dimension", "norm", "first numbers"], [[len(found.vector), norm, first]]
     )

@@ -60,18 +60,19 @@ class Matching:
 def ask_for_customers(
     client: Client, dataset: Dataset, truth: DemoTruth, *, customers: int = 5, k: int = COLUMNS
 ) -> list[Visit]:
-    """Recommend for the first customers with at least two purchases that match their taste.
+    """Recommend for the first customers, those with at least two purchases that match their taste before the others.
 
     A taste that has only just changed cannot be learned from the history.
     """
+
+    def matching(entry: tuple[str, Sequence[str]]) -> int:
+        return min(2, sum(truth.matches(entry[0], item) for item in entry[1][:-1]))
+
     visits: list[Visit] = []
-    for user_id, purchases in _purchases(dataset).items():
+    for user_id, purchases in sorted(_purchases(dataset).items(), key=matching, reverse=True)[:customers]:
         history, actual = purchases[:-1], purchases[-1]
-        if len(visits) == customers:
-            break
-        if sum(truth.matches(user_id, item) for item in history) >= 2:
-            found = client.recommend(history, k=k).item_ids
-            visits.append(Visit(user_id, truth.tastes[user_id], history, found, actual))
+        found = client.recommend(history, k=k).item_ids
+        visits.append(Visit(user_id, truth.tastes[user_id], history, found, actual))
     return visits
 
 

@@ -46,17 +46,23 @@ def _raising(err: BaseException) -> Callable[[], None]:
 def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert _status("--help") == 0
     shown = capsys.readouterr().out
-    assert re.findall(r"^  ([a-z]+)  ", shown, re.MULTILINE) == [
+    assert re.findall(r"^  ([a-z][a-z-]*)  ", shown, re.MULTILINE) == [
         "demo",
         "import",
         "fetch",
         "check",
         "adapt",
         "embed",
+        "prepare",
         "fit",
         "evaluate",
         "compare",
         "recommend",
+        "rank",
+        "chat",
+        "explain",
+        "embed-user",
+        "rate",
         "similar",
         "search",
         "tag",
@@ -68,6 +74,7 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "fold",
         "info",
         "index",
+        "models",
     ]
     for code, words in EXIT_CODES.items():
         assert f"    {code:<4} {words}" in shown

@@ -142,11 +142,14 @@ def test_recommendations_as_json() -> None:
                 },
                 "score": 0.5,
                 "shares": [],
+                "explanation": "",
+                "statements": [],
             }
         ],
         "missing_ids": ["999"],
         "fallback": "popularity",
         "versions": {"model": "", "catalogue": "", "codebook": ""},
+        "constraints": [],
     }
 
 

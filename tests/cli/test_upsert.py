@@ -213,7 +213,7 @@ def test_a_dataset_goes_into_a_real_server_and_can_be_found(
         status, _, err = _run(["upsert", str(tmp_path), "--server", server.target, "--timeout", "120"], capsys)
         assert status == 0, err
         with Client(server.target, timeout=120) as client:
-            assert client.search("quartz reading lamp", k=1).item_ids == ("new",)
+            assert client.search("quartz reading lamp", k=1, modality="words").item_ids == ("new",)
             assert "new" in client.recommend(["p0001"], k=100).item_ids
             assert _run(["delete", "new", "--server", server.target, "--timeout", "120"], capsys)[0] == 0
             assert client.info().items == 60

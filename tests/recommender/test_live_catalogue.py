@@ -25,7 +25,8 @@ def test_a_new_item_can_be_recommended_found_and_filtered(own: mmrec.Recommender
     assert own.recommend(history, filter='category = "never-seen"').item_ids == ("new",)
     assert own.recommend(history, allow=["new"]).item_ids == ("new",)
     assert own.recommend([], k=100, filter='category = "never-seen"').item_ids == ("new",)
-    assert own.search("quartz reading lamp", k=1).item_ids == ("new",)
+    assert own.search("quartz reading lamp", k=1, modality="words").item_ids == ("new",)
+    assert "new" in own.search("quartz reading lamp", k=10).item_ids
     assert own.recommend(["new"], k=5).missing_ids == ()
     assert "new" in own.similar(own.similar("new", k=1).item_ids[0], k=10).item_ids
     path = own.semantic_ids(["new"]).entries[0].semantic_id
