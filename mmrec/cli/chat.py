@@ -10,7 +10,7 @@ import typer
 from mmrec.cli.customers import IDS_RULE
 from mmrec.cli.engines import Connection, Place, open_engine
 from mmrec.cli.id_lists import read_ids
-from mmrec.cli.options import Compute
+from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.contract.conversation import ConverseRequest
 from mmrec.errors import InvalidArgumentError
@@ -30,6 +30,7 @@ def chat(
     *,
     connection: Connection,
     compute: Compute,
+    writing: Writing,
     output: Output,
 ) -> None:
     """Talk with the recommender: say what you want, and correct what it suggests.
@@ -40,6 +41,7 @@ def chat(
     Example:
         mmrec chat bundle/
         echo "something warm for the garden, under 50" | mmrec chat bundle/ --filter 'in_stock = true'
+        mmrec chat bundle/ --language-model smollm2-135m
         mmrec chat --server localhost:50051 --user 42 --json < messages.txt
 
     Raises:
@@ -51,7 +53,7 @@ def chat(
     typed = sys.stdin.isatty()
     turns = []
     with (
-        open_engine(Place(bundle, connection, compute)) as engine,
+        open_engine(Place(bundle, connection, compute, writing)) as engine,
         engine.converse(ids, user_id=user, filter=filter, k=k) as talk,
     ):
         if typed:

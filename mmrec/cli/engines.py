@@ -5,7 +5,7 @@ An engine is a bundle loaded into this process, or a client of a server; both ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrec.cli.options import Compute
+from mmrec.cli.options import Compute, Writing
 from mmrec.contract.items import Fallback, ScoredItem
 from mmrec.contract.replies import Recommendations, SearchResults
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from mmrec.cli.output import Output
+    from mmrec.generator.pretrained import Checkpoint
     from mmrec.recommender import Recommender
     from mmrec.sdk.client import Client
 
@@ -50,14 +51,16 @@ class Place:
         bundle: Bundle folder; empty for a server.
         connection: The server; its address is empty for a bundle.
         compute: Device and number format for a bundle.
+        writing: Language model for a bundle.
 
     Raises:
-        InvalidArgumentError: both or neither are given.
+        InvalidArgumentError: both or neither are given, or a language model beside a server.
     """
 
     bundle: str
     connection: Connection = Connection()
     compute: Compute = field(default_factory=Compute)
+    writing: Writing = field(default_factory=Writing)
 
     def __post_init__(self) -> None:
         server = self.connection.server
@@ -66,6 +69,12 @@ class Place:
             raise InvalidArgumentError(
                 f"{both if self.bundle else 'neither a bundle nor --server is given'}; name exactly one of a "
                 "bundle folder and --server HOST:PORT"
+            )
+        if server and self.writing.language_model:
+            raise InvalidArgumentError(
+                f"--language-model {self.writing.language_model!r} is given beside --server, which has its own or "
+                "none; leave it out here, and give it to mmrec serve",
+                field="language_model",
             )
 
 
@@ -82,9 +91,27 @@ def open_engine(place: Place) -> Iterator[Client | Recommender]:
         with open_server(place.connection) as client:
             yield client
     else:
-        from mmrec.recommender import Recommender
+        yield recommender_loader(place.bundle, place.compute, place.writing)()
 
-        yield Recommender.load(Path(place.bundle), device=place.compute.device, dtype=place.compute.dtype)
+
+def recommender_loader(bundle: str, compute: Compute, writing: Writing) -> Callable[[], Recommender]:
+    """What loads a bundle with its language model, whose files are looked for at once.
+
+    Raises:
+        InvalidArgumentError: the limits of the language model are out of range, or its files of another format.
+        MissingExtraError, ModelNotAvailableError: the language model is not here.
+    """
+    from mmrec.generator.pretrained import find_checkpoint
+    from mmrec.recommender import Recommender
+    from mmrec.recommender.reply_wording import WordingConfig
+
+    limits = WordingConfig(seconds=writing.wording_seconds)
+    model: str | Checkpoint = ""
+    if writing.language_model and Path(bundle).is_dir():  # without the bundle, no model is fetched
+        model = find_checkpoint(writing.language_model, cache=Path(writing.models).expanduser())
+    return lambda: Recommender.load(
+        Path(bundle), device=compute.device, dtype=compute.dtype, language_model=model, wording=limits
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, HistoryOption, read_hi
 from mmrec.cli.engines import Connection, Place, open_engine, shown_ids
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
-from mmrec.cli.options import Compute
+from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.contract.requests import ExplainRequest, RecommendRequest
 from mmrec.sdk.options import ExplainOptions
@@ -28,16 +28,19 @@ def explain(
     options: Annotated[ExplainOptions, RequestFlags(RecommendRequest, ("beam_width",), CUSTOMER_FLAGS)],
     connection: Connection,
     compute: Compute,
+    writing: Writing,
     output: Output,
 ) -> None:
     """Say in words why items would be recommended to a customer, and what each statement rests on.
 
     A statement names only what is at hand: items of the history, values that they share with the item, a likeness of
-    pictures or words, numbers of customers, a promotion. Ids that the catalogue does not have are skipped and named on
-    stderr.
+    pictures or words, numbers of customers, a promotion. With --language-model the first two sentences of an item are
+    worded by it; one that names anything else is replaced by that of the template. Ids that the catalogue does not have
+    are skipped and named on stderr.
 
     Example:
         mmrec explain bundle/ --history 1,50,181 --items 172,69
+        mmrec explain bundle/ --history 1,50,181 --items 172 --language-model smollm2-135m
         mmrec explain --server localhost:50051 --user 42 --items 172 --json
 
     Raises:
@@ -47,7 +50,7 @@ def explain(
     # Checked before the bundle is loaded.
     customer = RecommendRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     ExplainRequest(explained, customer, language)  # type: ignore[arg-type]
-    with open_engine(Place(bundle, connection, compute)) as engine:
+    with open_engine(Place(bundle, connection, compute, writing)) as engine:
         found = engine.explain(explained, ids, language=language, **options)
     if found.missing_ids:
         output.note(f"not in the catalogue, skipped: {shown_ids(found.missing_ids)}")

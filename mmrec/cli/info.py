@@ -41,5 +41,6 @@ def info(
         ("catalogue version", found.versions.catalogue),
         ("codebook version", found.versions.codebook),
         ("device", found.device),
+        ("language model", f"{found.language_model or 'none'} {found.language_model_version[:12]}".strip()),
     ]
     output.table("", ("what", "value"), rows)

@@ -34,3 +34,24 @@ class Compute:
             help="Number format; auto uses bfloat16 where the hardware supports it.",
         ),
     ] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The language model that words sentences, of a bundle that is loaded into this process."""
+
+    language_model: Annotated[
+        str,
+        typer.Option(
+            "--language-model",
+            metavar="MODEL",
+            help="Words sentences by smollm2-135m, a hub id, folder or GGUF file; left out: by templates.",
+        ),
+    ] = ""
+    wording_seconds: Annotated[
+        float,
+        typer.Option("--wording-seconds", metavar="SECONDS", help="Most time for the words of one reply."),
+    ] = 6.0
+    models: Annotated[
+        str, typer.Option("--models", metavar="DIR", envvar="MMREC_MODELS", help="Folder of mmrec models get.")
+    ] = "~/.cache/mmrec/models"

@@ -10,7 +10,7 @@ from mmrec.cli.customers import CUSTOMER_FLAGS, IDS_RULE, HistoryOption, note_cu
 from mmrec.cli.engines import Connection, Place, open_engine, print_ranking
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.option_groups import RequestFlags
-from mmrec.cli.options import Compute
+from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.contract.requests import RankRequest, RecommendRequest
 from mmrec.sdk.options import RankOptions
@@ -26,6 +26,7 @@ def rank(
     options: Annotated[RankOptions, RequestFlags(RecommendRequest, ("beam_width",), CUSTOMER_FLAGS)],
     connection: Connection,
     compute: Compute,
+    writing: Writing,
     output: Output,
 ) -> None:
     """Put given items in the order in which a customer would like them.
@@ -44,7 +45,7 @@ def rank(
     # Checked before the bundle is loaded.
     asked = RecommendRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
     RankRequest(ranked, asked)  # type: ignore[arg-type]
-    with open_engine(Place(bundle, connection, compute)) as engine:
+    with open_engine(Place(bundle, connection, compute, writing)) as engine:
         found = engine.rank(ranked, ids, **options)
     note_customer(output, asked, found)
     if not found.items:

@@ -9,7 +9,7 @@ import typer
 from mmrec.cli.customers import CUSTOMER_FLAGS, HistoryOption, note_customer, read_history
 from mmrec.cli.engines import Connection, Place, open_engine, print_ranking
 from mmrec.cli.option_groups import RequestFlags
-from mmrec.cli.options import Compute
+from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.contract.requests import RecommendRequest
 from mmrec.sdk.options import RecommendOptions
@@ -22,6 +22,7 @@ def recommend(
     options: Annotated[RecommendOptions, RequestFlags(RecommendRequest, ("beam_width",), CUSTOMER_FLAGS)],
     connection: Connection,
     compute: Compute,
+    writing: Writing,
     output: Output,
 ) -> None:
     """Recommend the next items for a customer.
@@ -40,7 +41,7 @@ def recommend(
     ids = read_history(history, options["user_id"])
     # Checked before the bundle is loaded.
     asked = RecommendRequest(ids, **options)  # type: ignore[arg-type]  # the request makes tuples
-    with open_engine(Place(bundle, connection, compute)) as engine:
+    with open_engine(Place(bundle, connection, compute, writing)) as engine:
         found = engine.recommend(ids, **options)
     note_customer(output, asked, found)
     if not found.items:

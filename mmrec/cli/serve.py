@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from mmrec.cli.options import Compute
+from mmrec.cli.engines import recommender_loader
+from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
@@ -78,8 +79,13 @@ def serve(
             help="Calls that get a line in the log; of equal failures only the first ones, then their number.",
         ),
     ] = "errors",
+    wording_queue: Annotated[
+        int,
+        typer.Option("--wording-queue", metavar="N", help="Replies that may wait for the language model."),
+    ] = 8,
     *,
     compute: Compute,
+    writing: Writing,
     output: Output,
 ) -> None:
     """Serve a bundle over gRPC until SIGTERM or Ctrl-C, then let running calls finish.
@@ -89,9 +95,13 @@ def serve(
     On SIGHUP it switches to the current version of the bundle, after applying the changes in the store to it; no call
     fails. With --fold-after or --fold-every it writes such versions itself, by compaction of the recorded changes.
 
+    With --language-model the sentences of explanations and conversations are worded in a thread of their own, within
+    --wording-seconds; where that is over, or --wording-queue is full, those of templates are sent.
+
     Example:
         mmrec serve bundle/ --port 50051
         mmrec serve bundle/ --store changes/ --fold-after 10000 --keep-versions 3
+        mmrec serve bundle/ --language-model smollm2-135m
         mmrec serve bundle/ --host 0.0.0.0 --port 0 --token-file token.txt --json
     """
     # Flags are checked before anything heavy is imported.
@@ -102,6 +112,7 @@ def serve(
         port=port,
         max_queue=max_queue,
         max_batch=max_batch,
+        wording_queue=wording_queue,
         token=_read_token(token_file) if token_file else None,
         tls_cert=Path(tls_cert) if tls_cert else None,
         tls_key=Path(tls_key) if tls_key else None,
@@ -119,8 +130,9 @@ def serve(
     if not Path(bundle).is_dir():
         raise NotFoundError(f"there is no bundle folder {bundle!r}; make one with: mmrec fit DATASET --out {bundle}")
 
-    from mmrec.recommender import Recommender
     from mmrec_serving.server import serve as run_server
+
+    load = recommender_loader(bundle, compute, writing)
 
     # --quiet keeps warnings and errors: the log must contain the ids of internal errors.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -132,7 +144,7 @@ def serve(
     # A call that waits for the interpreter lock while items are encoded gets it ten times sooner than by default.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     run_server(
-        lambda: Recommender.load(bundle, device=compute.device, dtype=compute.dtype),
+        load,
         config,
         on_listening=lambda address: output.note(f"listening on {address}, loading {bundle}"),
         on_ready=say_ready,

@@ -153,6 +153,7 @@ class ConversationTurn:
         done: Whether the turn is complete; of the pieces of a turn, the last one has it, and everything but the text.
         missing_ids: Ids of the request that the catalogue lacks, in order of first appearance.
         versions: What the reply was made with.
+        worded: Whether a language model worded the text or a part of it; otherwise it is made from templates.
     """
 
     text: str
@@ -162,6 +163,7 @@ class ConversationTurn:
     done: bool = True
     missing_ids: tuple[str, ...] = ()
     versions: Versions = NO_VERSIONS
+    worded: bool = False
 
     @property
     def item_ids(self) -> tuple[str, ...]:

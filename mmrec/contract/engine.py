@@ -5,8 +5,8 @@ Knows nothing of protobuf, torch or files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
@@ -46,6 +46,57 @@ from mmrec.errors import MmrecError
 
 Recommend = Callable[[Sequence[RecommendRequest]], list[Recommendations | MmrecError]]
 """Recommends for several customers at once."""
+
+Stop = Callable[[], bool]
+"""Asked again and again during long work: whether it must end now."""
+
+
+def never() -> bool:
+    """The `Stop` that lets work go on to its end."""
+    return False
+
+
+class Wording(Protocol):
+    """A language model that words the sentences of replies. Calls may come from a thread of their own, one at a time.
+
+    Attributes:
+        seconds: Most seconds that the words of one reply may take, in which it also waits for its turn.
+    """
+
+    seconds: float
+
+    def applies(self, reply: Any) -> bool:
+        """Whether a reply has sentences that may be worded."""
+        ...
+
+    def parts(self, reply: Any, stop: Stop = never) -> Iterator[Any]:
+        """A reply in parts, each as soon as its sentences are worded and checked.
+
+        Sentences that are rejected, and those that are not worded when the time is up, stay as they are. With a `stop`
+        that says so from the beginning, all do at once, and the call may come from any thread.
+
+        Args:
+            reply: One that `applies` to.
+            stop: Whether sentences that are not worded yet must stay as they are.
+
+        Yields:
+            Of a turn a part for each sentence, and at last the turn without text; of any other reply the whole.
+        """
+        ...
+
+
+class WordingEngine(Protocol):
+    """An engine that may have a language model for words."""
+
+    def wording(self) -> Wording | None:
+        """What words its replies; None: the sentences of templates stay."""
+        ...
+
+
+def wording_of(engine: object) -> Wording | None:
+    """What words an engine's replies; None for an engine without."""
+    wording: Callable[[], Wording | None] | None = getattr(engine, "wording", None)
+    return None if wording is None else wording()
 
 
 class Questions(Protocol):

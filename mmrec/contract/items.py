@@ -216,6 +216,8 @@ class Statement:
         count: Evidence: the number of customers that it names; 0 for none.
         share: The part of the score that rests on this evidence, in the unit of the score. Parts of several statements
             may overlap.
+        worded: Whether a language model worded `text`, which was then checked against the evidence; otherwise it is
+            made from a template.
     """
 
     kind: StatementKind | None = None
@@ -225,6 +227,7 @@ class Statement:
     value: str = ""
     count: int = 0
     share: float = 0.0
+    worded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

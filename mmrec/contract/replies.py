@@ -477,6 +477,8 @@ class ServiceInfo:
         preset: The preset it was fitted with.
         codebook_versions: Codebook versions whose semantic IDs can be looked up, the current one first; empty if
             unknown.
+        language_model: The language model that words explanations and turns of conversations; empty: none.
+        language_model_version: SHA-256 of its weights; empty: none.
     """
 
     name: str
@@ -490,3 +492,5 @@ class ServiceInfo:
     device: str
     preset: str
     codebook_versions: tuple[str, ...] = ()
+    language_model: str = ""
+    language_model_version: str = ""

@@ -19,6 +19,7 @@ from huggingface_hub.errors import GatedRepoError
 from safetensors import SafetensorError
 
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
+from mmrec.runtime.packaged_models import SMOLLM2, checked_model
 from mmrec.runtime.quiet import quiet_loading
 
 _WANTED = ("*.json", "*.safetensors", "*.model", "merges.txt", "vocab.txt", "*.jinja", "README.md")
@@ -69,19 +70,22 @@ class Checkpoint:
         return next((line.removeprefix("license:").strip() for line in lines if line.startswith("license:")), "")
 
 
-def find_checkpoint(model: str, sha256: str = "") -> Checkpoint:
+def find_checkpoint(model: str, sha256: str = "", cache: Path | None = None) -> Checkpoint:
     """The local files of a model, downloaded if it is a hub id that is not in the local cache.
 
     Args:
-        model: Hub id, folder, ``.gguf`` file, or ``.json`` configuration of Hugging Face for random weights.
+        model: Hub id, folder, ``.gguf`` file, ``.json`` configuration of Hugging Face for random weights, or
+            ``smollm2-135m``, which comes in a Python package.
         sha256: The hash that `Checkpoint.sha256` must have; empty: any.
+        cache: Folder of `mmrec models get`, in which a model of a package is looked for first.
 
     Raises:
+        MissingExtraError: a package with the model is not installed.
         ModelNotAvailableError: it is nowhere to be found, its licence has not been accepted, or its files have another
             hash.
         InvalidArgumentError: its files are of another format.
     """
-    checkpoint = Checkpoint(model, _local_files(model))
+    checkpoint = Checkpoint(model, _local_files(model, cache))
     _check_format(checkpoint)
     if sha256 and checkpoint.sha256 != sha256.lower():
         raise ModelNotAvailableError(
@@ -158,10 +162,12 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         ) from err
 
 
-def _local_files(model: str) -> Path:
+def _local_files(model: str, cache: Path | None) -> Path:
     path = Path(model).expanduser()
     if path.exists():
         return path
+    if model == SMOLLM2.name:
+        return checked_model(SMOLLM2, cache)
     if path.suffix in (".gguf", ".json") or path.is_absolute() or not model:
         raise _missing(model)
     try:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from mmrec.contract.items import Statement, StatementKind
 from mmrec.language.numbers import amounts_of
 from mmrec.language.sentences import TitleOf, shown_column, shown_title
-from mmrec.language.words import Token, stem, stems, tokens_of, vocabulary
+from mmrec.language.words import Token, plain, stem, stems, tokens_of, vocabulary
 
 _ENDS = frozenset(".!?;\n")
 _QUOTES = frozenset('"“”«»„')
@@ -39,6 +39,7 @@ class _Words(NamedTuple):
         more: Words that may follow a number of items.
         leads: Words that may come before the title of a history item: a suggestion rests on it.
         acts: What a customer did with an item of the history.
+        past: Words about what a customer did, or why an item is suggested, which its own values do not tell.
         claims: Kinds of the statements that may use a word.
     """
 
@@ -47,6 +48,7 @@ class _Words(NamedTuple):
     more: frozenset[str]
     leads: frozenset[str]
     acts: frozenset[str]
+    past: frozenset[str]
     claims: Mapping[str, frozenset[str]]
 
 
@@ -58,7 +60,8 @@ def _words() -> _Words:
     for claim in table["claims"].values():
         for word in claim["words"].split():
             claims[stem(word)] = frozenset(claim["kinds"]) | claims.get(stem(word), frozenset())
-    lists = {name: frozenset(map(stem, table[name].split())) for name in ("neutral", "plain", "more", "leads", "acts")}
+    named = ("neutral", "plain", "more", "leads", "acts", "past")
+    lists = {name: frozenset(map(stem, table[name].split())) for name in named}
     return _Words(**lists, claims=claims)
 
 
@@ -75,12 +78,67 @@ class Rejection:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SuggestedItem:
+    """Evidence for a sentence that suggests an item: its own title and values.
+
+    Attributes:
+        item_id: The item.
+        title: Its title as it is shown.
+        facts: Columns and values as they are shown.
+    """
+
+    item_id: str
+    title: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+class _Name(NamedTuple):
+    """What evidence holds, as stems.
+
+    Attributes:
+        phrase: One stem or more.
+        item_id: Of a title; empty for a value or a column.
+        column: The column of a value, or the column that is meant; empty for a title.
+        named: Whether it is a title or a value.
+    """
+
+    phrase: tuple[str, ...]
+    item_id: str
+    column: str
+    named: bool
+
+
+class _Evidence(NamedTuple):
+    """What one sentence may say.
+
+    Attributes:
+        kind: Kind of the statement, or `_SUGGESTION`.
+        text: The plain sentence.
+        item_ids: Items of the history.
+        customers: A number of customers; 0 for none.
+        names: Titles, values and columns.
+        is_named: Whether a sentence must name something of it.
+    """
+
+    kind: str
+    text: str
+    item_ids: tuple[str, ...]
+    customers: int
+    names: list[_Name]
+    is_named: bool
+
+
+_SUGGESTION = "suggestion"
+
+
 class _Mention(NamedTuple):
-    """Evidence that a text names: tokens ``begin`` to ``end``; `item_id` is empty for a value or a column."""
+    """Evidence that a text names: tokens ``begin`` to ``end``."""
 
     begin: int
     end: int
     item_id: str
+    column: str
     named: bool
 
 
@@ -99,51 +157,67 @@ class EvidenceChecker:
         self._neutral = _words().neutral - taken
         self._neutral_names: dict[str, set[tuple[str, ...]]] = {}
         for name in names:
+            first = re.search(r"[^\W_]+", name)  # most names are out after one word
+            if first is not None and stem(plain(first.group())) not in self._neutral:
+                continue
             phrase = stems(name)
             if phrase and all(word in self._neutral for word in phrase):
                 self._neutral_names.setdefault(phrase[0], set()).add(phrase)
 
-    def check(self, text: str, statements: Sequence[Statement]) -> Rejection | None:
+    def check(self, text: str, statements: Sequence[Statement | SuggestedItem]) -> Rejection | None:
         """Check a text: each of its sentences must say what one of the statements says.
 
         Args:
             text: One sentence or more, in English.
-            statements: The statements with their evidence.
+            statements: The statements with their evidence. A sentence about a suggested item may say of it what its
+                values say, but nothing about the customer.
 
         Returns:
             What is wrong with it; None: nothing is.
         """
         tokens = tokens_of(text)
-        every = [mention for statement in statements for mention in self._mentions(tokens, statement)]
+        evidence = [self._evidence(statement) for statement in statements]
+        every = [mention for one in evidence for mention in self._mentions(tokens, one)]
         inside = {place for mention in every for place in range(mention.begin, mention.end)}
         sentences = _sentences(tokens, inside)
         if not sentences:
             return Rejection(text, "the text is empty")
         for sentence in sentences:
             rejection: Rejection | None = Rejection(text, "there is no evidence")
-            for statement in statements:
-                rejection = self._rejection(sentence, statement)
+            for one in evidence:
+                rejection = self._rejection(sentence, one)
                 if rejection is None:
                     break
             if rejection is not None:
                 return rejection
         return None
 
-    def _mentions(self, tokens: Sequence[Token], statement: Statement) -> list[_Mention]:
+    def _evidence(self, statement: Statement | SuggestedItem) -> _Evidence:
+        if isinstance(statement, SuggestedItem):
+            names = _names([(statement.item_id, statement.title)], statement.facts)
+            return _Evidence(_SUGGESTION, "", (), 0, names, True)
+        names = _names(
+            [(item_id, self._title_of(item_id)) for item_id in statement.item_ids],
+            [(statement.column, statement.value)],
+        )
+        rests = bool(statement.item_ids or statement.value or statement.count)
+        kind = statement.kind.value if statement.kind else ""
+        return _Evidence(kind, statement.text, statement.item_ids, statement.count, names, rests)
+
+    def _mentions(self, tokens: Sequence[Token], evidence: _Evidence) -> list[_Mention]:
         """The evidence that tokens name, longest first at each place."""
-        phrases = self._phrases(statement)
         words, quoted = [stem(token.text) for token in tokens], _quoted(tokens)
         found: list[_Mention] = []
         place = 0
         while place < len(tokens):
             best: _Mention | None = None
-            for phrase, item_id, named in phrases:
+            for phrase, item_id, column, named in evidence.names:
                 end = _match(words, place, phrase)
-                plain = named and not {*range(place, end)} & quoted and all(word in self._neutral for word in phrase)
-                if plain and not (place and all(tokens[at].original[0].isupper() for at in range(place, end))):
+                bare = named and not {*range(place, end)} & quoted and all(word in self._neutral for word in phrase)
+                if bare and not (place and all(tokens[at].original[0].isupper() for at in range(place, end))):
                     continue  # a title such as "It" is named in quotes or by its capital
                 if end and (best is None or end > best.end):
-                    best = _Mention(place, end, item_id, named)
+                    best = _Mention(place, end, item_id, column, named)
             if best is None:
                 place += 1
             else:
@@ -151,57 +225,48 @@ class EvidenceChecker:
                 place = best.end
         return found
 
-    def _phrases(self, statement: Statement) -> list[tuple[tuple[str, ...], str, bool]]:
-        """Stems of what the evidence names, with the item's id, and whether it is a title or a value."""
-        found = [
-            (phrase, item_id, True)
-            for item_id in statement.item_ids
-            for phrase in _title_forms(item_id, self._title_of(item_id))
-        ]
-        if statement.value:
-            found.append((stems(statement.value), "", True))
-        if statement.column:
-            found.append((stems(shown_column(statement.column)), "", False))
-        return [one for one in found if one[0]]
-
-    def _rejection(self, tokens: Sequence[Token], statement: Statement) -> Rejection | None:
+    def _rejection(self, tokens: Sequence[Token], evidence: _Evidence) -> Rejection | None:
         """What one sentence says beside one statement."""
-        mentions = self._mentions(tokens, statement)
+        mentions = self._mentions(tokens, evidence)
         named = {place for mention in mentions if mention.named for place in range(mention.begin, mention.end)}
         taken = {place for mention in mentions for place in range(mention.begin, mention.end)}
         quoted = _quoted(tokens)
         for place in sorted(quoted - named):
             if tokens[place].text not in _QUOTES and _is_word(tokens[place]):
                 return Rejection(tokens[place].original, "it is quoted and not in the evidence")
-        numbers = self._numbers(tokens, taken, mentions, statement)
+        numbers = self._numbers(tokens, taken, mentions, evidence)
         if isinstance(numbers, Rejection):
             return numbers
         taken |= numbers
         for place, token in enumerate(tokens):
             if place not in taken and _is_word(token):
-                why = self._unaccounted(tokens, place, numbers, statement)
+                why = self._unaccounted(tokens, place, numbers, evidence)
                 if why:
                     return Rejection(token.original, why)
-        wrong = self._neutral_name(tokens, taken) or _wrong_role(tokens, taken, mentions, statement)
+        is_suggestion = evidence.kind == _SUGGESTION
+        wrong = self._neutral_name(tokens, taken) or (
+            _wrong_column(tokens, mentions) if is_suggestion else _wrong_role(tokens, taken, mentions)
+        )
         if wrong:
             return wrong
-        if (statement.item_ids or statement.value or statement.count) and not (named or numbers):
+        if evidence.is_named and not (named or numbers):
             return Rejection("", "the sentence names none of the evidence")
         return None
 
-    def _unaccounted(self, tokens: Sequence[Token], place: int, numbers: set[int], statement: Statement) -> str:
+    def _unaccounted(self, tokens: Sequence[Token], place: int, numbers: set[int], evidence: _Evidence) -> str:
         """Why a word is not accounted for; empty: it is."""
         word, table = stem(tokens[place].text), _words()
-        kind = statement.kind.value if statement.kind else ""
         if word in table.more and place - 1 in numbers:
             return ""
-        if word == "both" and len(statement.item_ids) == 2:
+        if evidence.kind == _SUGGESTION and word in table.past:
+            return "it is about the customer"
+        if word == "both" and len(evidence.item_ids) == 2:
             return ""
         if word == "one" and place and tokens[place - 1].text in ("this", "that", "the"):
             return ""
         if word in table.claims:
-            said = word in stems(statement.text) or word not in ("popular", "popularity")
-            return "" if kind in table.claims[word] and said else "the evidence does not say this"
+            said = word in stems(evidence.text) or word not in ("popular", "popularity")
+            return "" if evidence.kind in table.claims[word] and said else "the evidence does not say this"
         if word in self._neutral:
             return ""
         if word in vocabulary().negations or re.search(r"n['’]?t$", tokens[place].text):
@@ -210,12 +275,12 @@ class EvidenceChecker:
 
     @staticmethod
     def _numbers(
-        tokens: Sequence[Token], taken: set[int], mentions: Sequence[_Mention], statement: Statement
+        tokens: Sequence[Token], taken: set[int], mentions: Sequence[_Mention], evidence: _Evidence
     ) -> set[int] | Rejection:
         """Tokens of numbers that are in the evidence, or the first number that is not."""
-        items = len(statement.item_ids)
+        items = len(evidence.item_ids)
         named = len({mention.item_id for mention in mentions if mention.item_id})
-        allowed = {float(statement.count)} if statement.count else set()
+        allowed = {float(evidence.customers)} if evidence.customers else set()
         found: set[int] = set()
         for amount in amounts_of(tokens, taken):
             after = tokens[amount.end].text if amount.end < len(tokens) else ""
@@ -248,9 +313,26 @@ class EvidenceChecker:
         return None
 
 
-def _wrong_role(
-    tokens: Sequence[Token], taken: set[int], mentions: Sequence[_Mention], statement: Statement
-) -> Rejection | None:
+def _wrong_column(tokens: Sequence[Token], mentions: Sequence[_Mention]) -> Rejection | None:
+    """A column that is named beside the value of another, or a number without its column."""
+    values = [mention for mention in mentions if mention.named and mention.column]
+    columns = [mention for mention in mentions if not mention.named]
+    for mention in columns:
+        after = next((value for value in values if value.begin >= mention.end), None)
+        beside = after or next((value for value in reversed(values) if value.end <= mention.begin), None)
+        if beside is not None and beside.column != mention.column:
+            said = " ".join(token.original for token in tokens[mention.begin : mention.end])
+            return Rejection(said, "it is named beside the value of another column")
+    told = {mention.column for mention in columns}
+    for value in values:
+        digits = any(token.text[0].isdigit() for token in tokens[value.begin : value.end])
+        if digits and value.column not in told:
+            said = " ".join(token.original for token in tokens[value.begin : value.end])
+            return Rejection(said, "it is a number without its column")
+    return None
+
+
+def _wrong_role(tokens: Sequence[Token], taken: set[int], mentions: Sequence[_Mention]) -> Rejection | None:
     """A history item that is said to be suggested, or a suggested one that is said to be in the history."""
     for mention in mentions:
         if mention.item_id and _lead(tokens, mention.begin, taken) not in _words().leads:
@@ -277,6 +359,14 @@ def _lead(tokens: Sequence[Token], begin: int, taken: set[int]) -> str:
             continue
         return stem(text)
     return ""
+
+
+def _names(titles: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]]) -> list[_Name]:
+    """Everything that titles of items, by id, and values of columns may be called."""
+    names = [_Name(phrase, item_id, "", True) for item_id, title in titles for phrase in _title_forms(item_id, title)]
+    for column, value in facts:
+        names += [_Name(stems(value), "", column, True), _Name(stems(shown_column(column)), "", column, False)]
+    return [name for name in names if name.phrase]
 
 
 def _title_forms(item_id: str, title: str) -> list[tuple[str, ...]]:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmrec.contract.engine import Stop, never
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.pretrained import Checkpoint, find_checkpoint, load_model, load_tokenizer
 from mmrec.language.feeding import DecoderOnly, EncoderDecoder, Feeding
@@ -58,6 +59,9 @@ class LanguageModel:
         model: A Hugging Face model with its head, on its device.
         tokenizer: Its tokenizer.
         project: From vectors of items, shape (M, D), to word embeddings, shape (M, H); None: items come as such.
+
+    Attributes:
+        positions: Most positions that it reads and writes together; None: no limit is known.
     """
 
     def __init__(self, model: Any, tokenizer: Any, project: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -65,7 +69,7 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self._project = project
         self._feeding: Feeding = EncoderDecoder(model) if model.config.is_encoder_decoder else DecoderOnly(model)
-        self._positions = getattr(model.config, "max_position_embeddings", None)
+        self.positions: int | None = getattr(model.config, "max_position_embeddings", None)
         ends = {tokenizer.eos_token_id, model.config.eos_token_id}
         if model.generation_config is not None:
             given = model.generation_config.eos_token_id
@@ -155,10 +159,16 @@ class LanguageModel:
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def write(self, sequences: Sequences, limits: WritingLimits | None = None) -> list[str]:
-        """The text after each sequence, until the model ends it or a limit is reached."""
+    def write(self, sequences: Sequences, limits: WritingLimits | None = None, stop: Stop = never) -> list[str]:
+        """The text after each sequence, until the model ends it or a limit is reached.
+
+        Args:
+            sequences: What is read.
+            limits: When writing ends at the latest.
+            stop: Asked before each token; when it says so, what is written so far is returned.
+        """
         rows: list[list[int]] = [[] for _ in sequences]
-        for ids_B in self._written(sequences, limits or WritingLimits()):
+        for ids_B in self._written(sequences, limits or WritingLimits(), stop):
             for row, token in zip(rows, ids_B, strict=True):
                 if token is not None:
                     row.append(token)
@@ -182,8 +192,10 @@ class LanguageModel:
             yield rest
 
     @torch.inference_mode()
-    def _written(self, sequences: Sequences, limits: WritingLimits) -> Iterator[list[int | None]]:
+    def _written(self, sequences: Sequences, limits: WritingLimits, stop: Stop = never) -> Iterator[list[int | None]]:
         """The next token of each sequence; None where its text has ended."""
+        if stop():
+            return
         started = time.monotonic()
         generator = torch.Generator(device=self.model.device).manual_seed(limits.seed)
         read = self._embedded(sequences, extra=limits.tokens)
@@ -196,7 +208,7 @@ class LanguageModel:
             if all(ended):
                 return
             yield [None if over else token for over, token in zip(ended, tokens, strict=True)]
-            if number + 1 == limits.tokens or 0 < limits.seconds <= time.monotonic() - started:
+            if number + 1 == limits.tokens or 0 < limits.seconds <= time.monotonic() - started or stop():
                 return
             step = self._feeding.go_on(step, ids_B)
 
@@ -211,10 +223,10 @@ class LanguageModel:
             pad_left=self._feeding.pads_left if pad_left is None else pad_left,
         )
         asked = embedded.valid_BT.shape[1] + extra
-        if self._positions and asked > self._positions:
+        if self.positions and asked > self.positions:
             raise InvalidArgumentError(
                 f"{embedded.valid_BT.shape[1]} positions are to be read and {extra} written, and the language model "
-                f"has {self._positions}; shorten the text or the history, or write less"
+                f"has {self.positions}; shorten the text or the history, or write less"
             )
         return embedded
 

@@ -15,7 +15,7 @@ from mmrec.language.sentences import TitleOf, plain_sentence
 MOST_STATEMENTS = 5
 """Most statements about one item."""
 _MOST_ATTRIBUTES = 2
-_SENTENCES = 2
+MOST_SENTENCES = 2
 """Sentences of an explanation."""
 _WORTH = {
     StatementKind.HISTORY: 0.25,
@@ -129,7 +129,7 @@ def ranked_statements(evidence: ItemEvidence, title_of: TitleOf) -> tuple[Statem
 
 def explanation_of(statements: Sequence[Statement]) -> str:
     """A sentence or two: the best statements."""
-    return " ".join(statement.text for statement in statements[:_SENTENCES])
+    return " ".join(statement.text for statement in statements[:MOST_SENTENCES])
 
 
 def _candidates(evidence: ItemEvidence) -> list[_Candidate]:

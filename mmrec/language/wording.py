@@ -5,17 +5,32 @@ Every word about an item comes from its own row. Unit of work: one turn. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from mmrec.contract.conversation import Constraint
 from mmrec.contract.items import ItemRecord
 from mmrec.filters.grammar import parse_filter
+from mmrec.language.checker import SuggestedItem
 from mmrec.language.constraints import columns_in, statement_of
 from mmrec.language.questions import spoken_words
 
 _LONGEST_VALUE = 80
 _MOST_FACTS = 4
 _MOST_NAMED = 6
+_SPONSORED = "It is sponsored."
+
+
+class Said(NamedTuple):
+    """A sentence of a turn.
+
+    Attributes:
+        text: The sentence.
+        about: The item that it suggests; None: it suggests none, and is said in these words alone.
+    """
+
+    text: str
+    about: SuggestedItem | None = None
 
 
 def suggestion(items: Sequence[ItemRecord], sponsored: Sequence[bool], constraints: Sequence[Constraint]) -> str:
@@ -26,18 +41,45 @@ def suggestion(items: Sequence[ItemRecord], sponsored: Sequence[bool], constrain
         sponsored: Whether each is sponsored.
         constraints: What the customer wants; the columns that they name are told.
     """
-    columns = list(dict.fromkeys(column for one in constraints for column in columns_in(parse_filter(one.condition))))
     sentences = []
-    for place, (item, paid) in enumerate(zip(items, sponsored, strict=True)):
-        facts = ", ".join(
-            f"{said(column)}: {_short(item.attributes[column])}"
+    for said_of, paid in zip(_suggesting(items, constraints), sponsored, strict=True):
+        sentences += [said_of.text, *([_SPONSORED] if paid else [])]
+    return " ".join(sentences)
+
+
+def sentences_of(text: str, items: Sequence[ItemRecord], constraints: Sequence[Constraint]) -> list[Said]:
+    """The sentences of a turn's text, those that suggest items with what they are about.
+
+    Args:
+        text: From `suggestion`, or any other text, which is one sentence then.
+        items: Items of the turn.
+        constraints: Those of its state.
+    """
+    found: list[Said] = []
+    rest = text
+    for sentence in _suggesting(items, constraints):
+        if not rest.startswith(sentence.text):
+            return [Said(text)]
+        found.append(sentence)
+        rest = rest[len(sentence.text) :].lstrip()
+        if rest.startswith(_SPONSORED):
+            found.append(Said(_SPONSORED))
+            rest = rest[len(_SPONSORED) :].lstrip()
+    return [Said(text)] if rest else found
+
+
+def _suggesting(items: Sequence[ItemRecord], constraints: Sequence[Constraint]) -> Iterator[Said]:
+    """A sentence for each item."""
+    columns = list(dict.fromkeys(column for one in constraints for column in columns_in(parse_filter(one.condition))))
+    for place, item in enumerate(items):
+        facts = tuple(
+            (column, _short(item.attributes[column]))
             for column in columns[:_MOST_FACTS]
             if item.attributes.get(column, "").strip()
         )
+        told = f" ({', '.join(f'{said(column)}: {value}' for column, value in facts)})" if facts else ""
         begin = "I suggest" if place == 0 else "Or"
-        note = " It is sponsored." if paid else ""
-        sentences.append(f"{begin} {named(item)}{f' ({facts})' if facts else ''}.{note}")
-    return " ".join(sentences)
+        yield Said(f"{begin} {named(item)}{told}.", SuggestedItem(item.item_id, named(item), facts))
 
 
 def nothing_fits(constraints: Sequence[Constraint], relaxed: Sequence[tuple[Constraint, int]]) -> str:
@@ -89,9 +131,3 @@ def said(column: str) -> str:
 def _short(value: str) -> str:
     flat = ", ".join(part.strip() for part in " ".join(value.split()).split("|"))
     return flat if len(flat) <= _LONGEST_VALUE else flat[: _LONGEST_VALUE - 1].rstrip() + "…"
-
-
-def pieces(text: str) -> list[str]:
-    """A text in pieces of a word each, which join to it; a text without words is one piece."""
-    parts = text.split(" ")
-    return [part + " " for part in parts[:-1]] + [parts[-1]]

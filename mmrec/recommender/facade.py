@@ -16,7 +16,9 @@ from mmrec.bundle import Bundle, BundleWriter, open_bundle
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemInput, Versions
+from mmrec.contract.replies import ServiceInfo
 from mmrec.errors import MmrecError
+from mmrec.generator.pretrained import Checkpoint
 from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
 from mmrec.recommender.encoded_item_bytes import encoder_version, pack_items, unpack_items
@@ -26,6 +28,7 @@ from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.partial_update import encode_fields
 from mmrec.recommender.publishing import publish_snapshot
 from mmrec.recommender.ranking_model import RankingModel
+from mmrec.recommender.reply_wording import NamedWriter, ReplyWording, WordingConfig, load_writer
 from mmrec.recommender.snapshot import (
     Reused,
     Snapshot,
@@ -49,7 +52,14 @@ class Recommender(SnapshotAnswers, EngineMethods):
     """
 
     def __init__(
-        self, bundle: Bundle, ranker: RankingModel, encoder: ItemEncoder, *, device: str = "auto", dtype: str = "auto"
+        self,
+        bundle: Bundle,
+        ranker: RankingModel,
+        encoder: ItemEncoder,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        language_model: NamedWriter | None = None,
     ) -> None:
         index = read_index(bundle, ranker.parts.fused_ND.whole(), ranker.device)
         vectors = ModalityVectors(
@@ -60,6 +70,12 @@ class Recommender(SnapshotAnswers, EngineMethods):
             ranker, vectors, LiveEvents.begin(ranker.parts), bundle.manifest.versions, bundle, Reused()
         )
         self._device, self._dtype = device, dtype
+        self._language_model = language_model
+        self._wording: ReplyWording | None = None
+        if language_model is not None:
+            self._wording = ReplyWording(
+                language_model.writer, lambda: self._now.parts.catalogue, language_model.limits.seconds
+            )
         # `_changing` is held while a changed catalogue is made, which is slow; `_following` only while a snapshot is
         # replaced, so that no change and no event recorded meanwhile is lost.
         self._changing = threading.RLock()
@@ -69,25 +85,48 @@ class Recommender(SnapshotAnswers, EngineMethods):
         self._version: tuple[ItemEncoder, str] | None = None
 
     @classmethod
-    def load(cls, bundle: str | os.PathLike[str], *, device: str = "auto", dtype: str = "auto") -> Recommender:
+    def load(
+        cls,
+        bundle: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        language_model: str | Checkpoint | NamedWriter = "",
+        wording: WordingConfig | None = None,
+    ) -> Recommender:
         """Verify a bundle and load it.
+
+        With a language model, the sentences of `explain`, of `recommend(explain_in_words=True)` and of conversations
+        are worded by it, and checked against what they rest on; those that it does not pass stay as templates make
+        them. Nothing else depends on it: items, statements, constraints and questions are the same.
 
         Args:
             bundle: Bundle folder, or one version inside it.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+            language_model: A language model for words: ``smollm2-135m``, which comes in a Python package, a hub id, a
+                folder, a GGUF file, or what `find_checkpoint` found of them; or a writer of one's own. Empty: none.
+            wording: Limits of the language model; a writer of one's own has its own.
 
         Raises:
             NotFoundError: there is no such folder.
             BundleError: it is damaged, mixed or half-written.
             DeviceNotAvailableError: the device is not on this machine.
+            MissingExtraError: the package of the language model is not installed.
+            ModelNotAvailableError: the language model is nowhere to be found.
+            InvalidArgumentError: the files of the language model cannot be read, or it has too few positions.
         """
         where = resolve_device(device)
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
         ranker = RankingModel(read_parts(opened, where), where, number_format)
         encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
-        return cls(opened, ranker, encoder, device=device, dtype=dtype)
+        writer = None
+        if isinstance(language_model, NamedWriter):
+            writer = language_model
+        elif language_model:
+            writer = load_writer(language_model, where, number_format, wording)
+        return cls(opened, ranker, encoder, device=device, dtype=dtype, language_model=writer)
 
     # --- versions of the bundle --------------------------------------------------------------------------------------
 
@@ -178,6 +217,17 @@ class Recommender(SnapshotAnswers, EngineMethods):
     def snapshot(self) -> Snapshot:
         """The current snapshot, for several calls that must be answered from one state."""
         return self._now
+
+    def wording(self) -> ReplyWording | None:
+        """What words replies; None without a language model. The ``*_many`` methods never use it."""
+        return self._wording
+
+    def info(self) -> ServiceInfo:
+        """What is served."""
+        found, model = super().info(), self._language_model
+        if model is None:
+            return found
+        return replace(found, language_model=model.name, language_model_version=model.version)
 
     # --- change the catalogue ----------------------------------------------------------------------------------------
 

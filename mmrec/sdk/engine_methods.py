@@ -44,4 +44,5 @@ class EngineMethods(Methods, Engine):
         return Conversation(EngineTransport(self), request, DEFAULT_TIMEOUT_S)
 
     def _call(self, rpc: Rpc[Q, R], request: Q, timeout: float | None) -> R:
-        return rpc.answer(self, request)
+        *_, reply = rpc.messages(self, request)
+        return reply

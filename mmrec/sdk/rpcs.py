@@ -6,7 +6,7 @@ for single RPCs. Knows nothing of channels, threads or models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.conversation import ConversationTurn, ConverseRequest
-from mmrec.contract.engine import Engine, Questions
+from mmrec.contract.engine import Engine, Questions, wording_of
 from mmrec.contract.replies import (
     DuplicateGroups,
     EmbedResults,
@@ -155,6 +155,19 @@ class Rpc(Generic[Q, R]):
         if len(results) != len(parts):
             raise InternalError(f"the engine was given {len(parts)} requests and returned {len(results)} results")
         return self.join(request, results)
+
+    def messages(self, engine: Engine, request: Q) -> Iterator[R]:
+        """The messages that answer a request, worded by the engine's language model where it has one.
+
+        Over a stream there may be several; otherwise there is one.
+
+        Raises:
+            MmrecError: the call failed as a whole.
+        """
+        reply = self.answer(engine, request)
+        wording = wording_of(engine)
+        parts = [reply] if wording is None or not wording.applies(reply) else wording.parts(reply)
+        return (piece for part in parts for piece in self.pieces(part))
 
     def encode_request(self, request: Q) -> bytes:
         """Serialize a request."""

@@ -216,16 +216,16 @@ class AsyncGrpcStream:
 
 
 class EngineStream:
-    """A stream to an engine in this process: each request is processed when its first reply is received.
+    """A stream to an engine in this process: each request is processed when its replies are received.
 
     Args:
-        call: Returns the messages that answer a request, at least one.
+        call: Returns the messages that answer a request, at least one, each as it is made.
     """
 
-    def __init__(self, call: Callable[[bytes], list[bytes]]) -> None:
+    def __init__(self, call: Callable[[bytes], Iterator[bytes]]) -> None:
         self._call = call
         self._requests: deque[bytes] = deque()
-        self._replies: deque[bytes] = deque()
+        self._replies: Iterator[bytes] = iter(())
 
     def send(self, request: bytes) -> None:
         """See `Stream.send`."""
@@ -233,9 +233,11 @@ class EngineStream:
 
     def receive(self) -> bytes:
         """See `Stream.receive`."""
-        if not self._replies:
-            self._replies.extend(self._call(self._requests.popleft()))
-        return self._replies.popleft()
+        reply = next(self._replies, None)
+        if reply is None:
+            self._replies = self._call(self._requests.popleft())
+            reply = next(self._replies)
+        return reply
 
     def finish(self) -> None:
         """See `Stream.finish`."""
@@ -243,7 +245,7 @@ class EngineStream:
     def close(self) -> None:
         """See `Stream.close`."""
         self._requests.clear()
-        self._replies.clear()
+        self._replies = iter(())
 
 
 class AsyncEngineStream:

@@ -7,6 +7,7 @@ to `Client(transport=...)`. Only `EngineTransport` knows what the bytes mean, be
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import grpc
@@ -14,7 +15,7 @@ import grpc
 from mmrec.contract.engine import Engine
 from mmrec.errors import MmrecError, NotImplementedYetError
 from mmrec.sdk.connection import Tls, channel_options, checked_target, closed_error, error_from_rpc, metadata_for
-from mmrec.sdk.rpcs import RPCS, Rpc
+from mmrec.sdk.rpcs import RPCS
 from mmrec.sdk.streams import EngineStream, GrpcStream, Stream
 
 
@@ -114,21 +115,19 @@ class EngineTransport:
 
     def call(self, path: str, request: bytes, timeout: float) -> bytes:
         """See `Transport.call`."""
-        rpc, reply = self._answer(path, request)
-        return rpc.encode_reply(reply)
+        reply = b""
+        for message in self._answer(path, request):
+            reply = message
+        return reply
 
     def stream(self, path: str, timeout: float) -> Stream:
         """See `Transport.stream`."""
         if self._closed:
             raise closed_error("an engine")
+        return EngineStream(lambda request: self._answer(path, request))
 
-        def replies(request: bytes) -> list[bytes]:
-            rpc, reply = self._answer(path, request)
-            return [rpc.encode_reply(piece) for piece in rpc.pieces(reply)]
-
-        return EngineStream(replies)
-
-    def _answer(self, path: str, request: bytes) -> tuple[Rpc[Any, Any], Any]:
+    def _answer(self, path: str, request: bytes) -> Iterator[bytes]:
+        """The messages that answer a request, each as it is made."""
         if self._closed:
             raise closed_error("an engine")
         rpc = RPCS.get(path)
@@ -136,7 +135,8 @@ class EngineTransport:
             raise NotImplementedYetError(f"{path} is not implemented in this version")
         decoded = rpc.decode_request(request)
         with self._lock:
-            return rpc, rpc.answer(self._engine, decoded)
+            messages = rpc.messages(self._engine, decoded)
+        return map(rpc.encode_reply, messages)
 
     def close(self) -> None:
         """See `Transport.close`."""

@@ -11,8 +11,9 @@ _WORDS = 3
 
 
 def turn_pieces(turn: ConversationTurn) -> list[ConversationTurn]:
-    """Pieces whose texts join to that of the turn; the last one has everything else too."""
+    """Pieces whose texts join to that of a turn, or of a part of one; the last one has everything else too."""
     words = turn.text.split(" ")
     texts = [" ".join(words[at : at + _WORDS]) for at in range(0, len(words), _WORDS)]
     texts = [*(f"{text} " for text in texts[:-1]), texts[-1]]
-    return [*(ConversationTurn(text, done=False) for text in texts[:-1]), replace(turn, text=texts[-1])]
+    first = (ConversationTurn(text, done=False, worded=turn.worded) for text in texts[:-1])
+    return [*first, replace(turn, text=texts[-1])]

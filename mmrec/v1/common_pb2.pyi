@@ -158,7 +158,7 @@ class ScoredItem(_message.Message):
     def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., score: _Optional[float] = ..., shares: _Optional[_Iterable[_Union[ChannelShare, _Mapping]]] = ..., explanation: _Optional[str] = ..., statements: _Optional[_Iterable[_Union[Statement, _Mapping]]] = ...) -> None: ...
 
 class Statement(_message.Message):
-    __slots__ = ("kind", "text", "item_ids", "column", "value", "count", "share")
+    __slots__ = ("kind", "text", "item_ids", "column", "value", "count", "share", "worded")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +166,7 @@ class Statement(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    WORDED_FIELD_NUMBER: _ClassVar[int]
     kind: StatementKind
     text: str
     item_ids: _containers.RepeatedScalarFieldContainer[str]
@@ -173,7 +174,8 @@ class Statement(_message.Message):
     value: str
     count: int
     share: float
-    def __init__(self, kind: _Optional[_Union[StatementKind, str]] = ..., text: _Optional[str] = ..., item_ids: _Optional[_Iterable[str]] = ..., column: _Optional[str] = ..., value: _Optional[str] = ..., count: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
+    worded: bool
+    def __init__(self, kind: _Optional[_Union[StatementKind, str]] = ..., text: _Optional[str] = ..., item_ids: _Optional[_Iterable[str]] = ..., column: _Optional[str] = ..., value: _Optional[str] = ..., count: _Optional[int] = ..., share: _Optional[float] = ..., worded: bool = ...) -> None: ...
 
 class Constraint(_message.Message):
     __slots__ = ("column", "condition", "words", "confidence", "negated")

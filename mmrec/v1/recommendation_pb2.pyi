@@ -303,7 +303,7 @@ class ConverseRequest(_message.Message):
     def __init__(self, text: _Optional[str] = ..., state: _Optional[_Union[ConversationState, _Mapping]] = ..., history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., filter: _Optional[str] = ..., image: _Optional[bytes] = ..., k: _Optional[int] = ..., sponsored_column: _Optional[str] = ...) -> None: ...
 
 class ConverseResponse(_message.Message):
-    __slots__ = ("text", "items", "state", "asked_column", "done", "missing_ids", "versions")
+    __slots__ = ("text", "items", "state", "asked_column", "done", "missing_ids", "versions", "worded")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -311,6 +311,7 @@ class ConverseResponse(_message.Message):
     DONE_FIELD_NUMBER: _ClassVar[int]
     MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    WORDED_FIELD_NUMBER: _ClassVar[int]
     text: str
     items: _containers.RepeatedCompositeFieldContainer[_common_pb2.ScoredItem]
     state: ConversationState
@@ -318,7 +319,8 @@ class ConverseResponse(_message.Message):
     done: bool
     missing_ids: _containers.RepeatedScalarFieldContainer[str]
     versions: _common_pb2.Versions
-    def __init__(self, text: _Optional[str] = ..., items: _Optional[_Iterable[_Union[_common_pb2.ScoredItem, _Mapping]]] = ..., state: _Optional[_Union[ConversationState, _Mapping]] = ..., asked_column: _Optional[str] = ..., done: bool = ..., missing_ids: _Optional[_Iterable[str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ...) -> None: ...
+    worded: bool
+    def __init__(self, text: _Optional[str] = ..., items: _Optional[_Iterable[_Union[_common_pb2.ScoredItem, _Mapping]]] = ..., state: _Optional[_Union[ConversationState, _Mapping]] = ..., asked_column: _Optional[str] = ..., done: bool = ..., missing_ids: _Optional[_Iterable[str]] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., worded: bool = ...) -> None: ...
 
 class UserEvent(_message.Message):
     __slots__ = ("event_id", "user_id", "session_id", "item_id", "event_type", "time", "rating", "value", "recommendation_id", "position")

@@ -17,7 +17,7 @@ class GetServiceInfoResponse(_message.Message):
     def __init__(self, info: _Optional[_Union[ServiceInfo, _Mapping]] = ...) -> None: ...
 
 class ServiceInfo(_message.Message):
-    __slots__ = ("name", "versions", "items", "users", "dimension", "prefixes", "levels", "codebook_size", "device", "preset", "codebook_versions")
+    __slots__ = ("name", "versions", "items", "users", "dimension", "prefixes", "levels", "codebook_size", "device", "preset", "codebook_versions", "language_model", "language_model_version")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,8 @@ class ServiceInfo(_message.Message):
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     PRESET_FIELD_NUMBER: _ClassVar[int]
     CODEBOOK_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     versions: _common_pb2.Versions
     items: int
@@ -40,4 +42,6 @@ class ServiceInfo(_message.Message):
     device: str
     preset: str
     codebook_versions: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., dimension: _Optional[int] = ..., prefixes: _Optional[_Iterable[int]] = ..., levels: _Optional[int] = ..., codebook_size: _Optional[int] = ..., device: _Optional[str] = ..., preset: _Optional[str] = ..., codebook_versions: _Optional[_Iterable[str]] = ...) -> None: ...
+    language_model: str
+    language_model_version: str
+    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., dimension: _Optional[int] = ..., prefixes: _Optional[_Iterable[int]] = ..., levels: _Optional[int] = ..., codebook_size: _Optional[int] = ..., device: _Optional[str] = ..., preset: _Optional[str] = ..., codebook_versions: _Optional[_Iterable[str]] = ..., language_model: _Optional[str] = ..., language_model_version: _Optional[str] = ...) -> None: ...

@@ -24,6 +24,7 @@ class ServerConfig:
         port: Port to listen on, 0 to 65,535; 0 takes any free one.
         max_queue: Calls that may wait for the engine, at least 1; more are answered RESOURCE_EXHAUSTED.
         max_batch: Requests given to the engine at once, at least 1.
+        wording_queue: Replies that may wait for the language model, at least 1; with more, sentences stay plain.
         max_message_bytes: Largest message accepted, in bytes, at least 1,024.
         token: What callers must send as ``authorization: Bearer TOKEN``; None: nothing. Visible ASCII.
         tls_cert: PEM file of the server's certificate chain; None: no TLS.
@@ -54,6 +55,7 @@ class ServerConfig:
     port: int = 50051
     max_queue: int = 256
     max_batch: int = 32
+    wording_queue: int = 8
     max_message_bytes: int = 32 * 1024 * 1024
     token: str | None = field(default=None, repr=False)
     tls_cert: Path | None = None
@@ -78,6 +80,7 @@ class ServerConfig:
         _whole("port", self.port, 0, 65_535)
         _whole("max_queue", self.max_queue, 1, 1_000_000)
         _whole("max_batch", self.max_batch, 1, 100_000)
+        _whole("wording_queue", self.wording_queue, 1, 100_000)
         _whole("max_message_bytes", self.max_message_bytes, 1024, 2**31 - 1)
         metadata_for(self.token)
         if (self.tls_cert is None) != (self.tls_key is None):

@@ -40,6 +40,7 @@ from mmrec_serving.services import service_handlers
 from mmrec_serving.updates.engine import LiveEngine, warm_up
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.maintenance import BackgroundMaintenance
+from mmrec_serving.wording import WordingWorker
 from mmrec_serving.work_parts import weight_of
 
 _log = logging.getLogger(__name__)
@@ -84,14 +85,21 @@ class _Workers:
         questions: For all other kinds.
         language: For `LANGUAGE`.
         changes: For `CHANGES`; None for none.
+        words: Words replies.
         refuse_changes: Whether changes are refused without `changes`; otherwise `questions` gets them.
     """
 
     def __init__(
-        self, questions: Scheduler, language: Scheduler, changes: Scheduler | None, refuse_changes: bool
+        self,
+        questions: Scheduler,
+        language: Scheduler,
+        changes: Scheduler | None,
+        words: WordingWorker,
+        refuse_changes: bool,
     ) -> None:
         self._questions, self._language = questions, language
         self._changes, self._refuse = changes, refuse_changes
+        self.parts = words.parts
 
     def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
         """See `Scheduler.submit`.
@@ -143,6 +151,7 @@ class Server:
             name="mmrec-language",
             on_end=self._worker_ended,
         )
+        self._words = WordingWorker(loaded, self.config.wording_queue, on_end=self._worker_ended)
         self._catalogue: CatalogueChanges | None = None
         self._changes: Scheduler | None = None
         if self.config.store is not None:
@@ -152,7 +161,9 @@ class Server:
                 name="mmrec-recording",
                 on_end=self._worker_ended,
             )
-        self._workers = _Workers(self._scheduler, self._language, self._changes, not self.config.changes_in_memory)
+        self._workers = _Workers(
+            self._scheduler, self._language, self._changes, self._words, not self.config.changes_in_memory
+        )
         self._server: Any = None
         self._access = AccessLog(self.config.access_log)
 
@@ -229,7 +240,8 @@ class Server:
         return self.address
 
     def _schedulers(self) -> list[Scheduler]:
-        return [scheduler for scheduler in (self._scheduler, self._language, self._changes) if scheduler is not None]
+        schedulers = (self._scheduler, self._language, self._words.scheduler, self._changes)
+        return [scheduler for scheduler in schedulers if scheduler is not None]
 
     async def ready(self) -> None:
         """Wait until the engine is loaded and has answered once; from then on health says SERVING.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, NoReturn, Protocol
 
 import grpc
 
@@ -23,43 +24,53 @@ LARGE_MESSAGE_BYTES = 64 * 1024
 """Requests over this, in bytes, are decoded in a thread, so that they do not block other calls."""
 
 
-def service_handlers(scheduler: Submitter, draining: Callable[[], bool]) -> list[Any]:
+class Workers(Submitter, Protocol):
+    """Accepts jobs, and words replies."""
+
+    def parts(self, reply: Any, deadline: float | None) -> AsyncGenerator[Any, None]:
+        """See `mmrec_serving.wording.WordingWorker.parts`."""
+
+
+def service_handlers(workers: Workers, draining: Callable[[], bool]) -> list[Any]:
     """One generic handler per service of the contract."""
     return [
         grpc.method_handlers_generic_handler(
             service,
-            {method.path.rpartition("/")[2]: _handler(method, scheduler, draining) for method in methods},
+            {method.path.rpartition("/")[2]: _handler(method, workers, draining) for method in methods},
         )
         for service, methods in SERVICES.items()
     ]
 
 
-def _handler(method: Method, scheduler: Submitter, draining: Callable[[], bool]) -> Any:
+def _handler(method: Method, workers: Workers, draining: Callable[[], bool]) -> Any:
     rpc = RPCS.get(method.path)
 
     async def not_built(_: Any, context: Any) -> NoReturn:
         raise NotImplementedYetError(f"{method.path} is not implemented in this version; see its comment in the protos")
 
-    async def replies(data: bytes, context: Any) -> list[bytes]:
+    async def replies(data: bytes, context: Any) -> AsyncGenerator[bytes, None]:
         if draining():
             raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
         assert rpc is not None
-        return await _answer(rpc, data, context, scheduler)
+        async with aclosing(_answers(rpc, data, context, workers)) as answers:
+            async for reply in answers:
+                yield reply
 
     async def built(data: bytes, context: Any) -> bytes:
-        return b"".join(await replies(data, context))  # one reply
+        return b"".join([reply async for reply in replies(data, context)])  # one reply
 
     async def streamed(messages: Any, context: Any) -> None:
         # The next message is read when this one is answered: gRPC's flow control slows a fast client down.
         async for data in messages:
-            for reply in await replies(data, context):
-                await context.write(reply)
+            async with aclosing(replies(data, context)) as answers:
+                async for reply in answers:
+                    await context.write(reply)
 
     behaviour = not_built if rpc is None else streamed if method.client_streaming else built
     return handler_like(behaviour, method.client_streaming, method.server_streaming)
 
 
-async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Submitter) -> list[bytes]:
+async def _answers(rpc: Rpc[Any, Any], data: bytes, context: Any, workers: Workers) -> AsyncGenerator[bytes, None]:
     """The messages that answer a request: several over a stream whose replies come in pieces."""
     remaining = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining
@@ -69,11 +80,18 @@ async def _answer(rpc: Rpc[Any, Any], data: bytes, context: Any, scheduler: Subm
     parts = [part for one in cut for part in one]
     results: list[Any] = []
     if parts:
-        results = await asyncio.wrap_future(scheduler.submit(rpc.kind, parts, deadline))
+        results = await asyncio.wrap_future(workers.submit(rpc.kind, parts, deadline))
 
-    def reply() -> list[bytes]:
+    def whole() -> Any:
         rest = iter(results)
-        whole = rpc.join(request, [joined(one, [next(rest) for _ in one]) for one in cut])
-        return [rpc.encode_reply(piece) for piece in rpc.pieces(whole)]
+        return rpc.join(request, [joined(one, [next(rest) for _ in one]) for one in cut])
 
-    return await asyncio.to_thread(reply) if large or len(parts) > 1 else reply()
+    def encoded(part: Any) -> list[bytes]:
+        return [rpc.encode_reply(piece) for piece in rpc.pieces(part)]
+
+    in_thread = large or len(parts) > 1
+    reply = await asyncio.to_thread(whole) if in_thread else whole()
+    async with aclosing(workers.parts(reply, deadline)) as worded:
+        async for part in worded:
+            for message in await asyncio.to_thread(encoded, part) if in_thread else encoded(part):
+                yield message

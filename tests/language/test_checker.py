@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmrec.contract.engine import Stop, never
 from mmrec.contract.items import Statement, StatementKind
 from mmrec.language.checker import EvidenceChecker
 from mmrec.language.rewording import word
@@ -147,23 +148,27 @@ class Writer:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    def reword(self, sentences: Sequence[str]) -> list[str]:
+    def reword(self, sentences: Sequence[str], stop: Stop = never) -> list[str]:
         self.asked += sentences
         return self.answers
 
 
 def test_a_language_model_s_words_are_taken_if_the_evidence_holds_and_else_the_plain_sentence_stays() -> None:
     writer = Writer("You liked  Red Kettle,\nso this may suit you.", "All 99 friends of Old Mill love its picture!")
-    worded = word((PROMOTION, HISTORY, PICTURE), writer, CHECKER)
-    assert writer.asked == [HISTORY.text, PICTURE.text]
+    worded = word((PROMOTION, HISTORY, PICTURE), writer, CHECKER, title_of)
+    assert writer.asked == [
+        'Suggested because of "X" and "Y" in your history.',
+        'Its picture resembles that of "X" from your history.',
+    ]
     assert [one.text for one in worded] == [
         "It is a promoted item.",
         "You liked Red Kettle, so this may suit you.",
         'Its picture resembles that of "Old Mill, The" from your history.',
     ]
+    assert [one.worded for one in worded] == [False, True, False]
     assert [one.item_ids for one in worded] == [(), ("1", "2"), ("5",)]
 
 
 def test_a_language_model_that_answers_too_little_is_an_error() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        word((HISTORY, PICTURE), Writer("You liked Red Kettle."), CHECKER)
+        word((HISTORY, PICTURE), Writer("You liked Red Kettle."), CHECKER, title_of)

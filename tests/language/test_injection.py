@@ -11,13 +11,18 @@ import pytest
 
 from benchmarks.language_constraints import WISHES, read_catalogue
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.contract.conversation import ConversationState, ConverseRequest
+from mmrec.contract.conversation import Constraint, ConversationState, ConversationTurn, ConverseRequest
+from mmrec.contract.engine import Stop, never
 from mmrec.contract.items import ScoredItem
 from mmrec.filters.filter import CatalogueFilter
 from mmrec.language.attributes import Attributes
 from mmrec.language.dialogue import Dialogue, DialogueConfig, Wanted
 from mmrec.language.parser import WishParser
+from mmrec.language.sentence_writer import LanguageModelWriter, WriterConfig
+from mmrec.language.wording import suggestion
+from mmrec.recommender.reply_wording import ReplyWording
 from tests.language.hostile_texts import HOSTILE
+from tests.language.tiny_models import roomy
 
 FILMS = read_catalogue(WISHES / "films.csv")
 FILTERS = CatalogueFilter(FILMS)
@@ -105,6 +110,66 @@ def test_one_customers_words_leave_another_customers_answer_as_it_is() -> None:
     for text in HOSTILE:
         _dialogue().turn(ConverseRequest(text), _first)
     assert answer() == before
+
+
+class Obedient:
+    """A writer that does what a hostile text says: it says it, alone, before or after what it is to say."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def reword(self, sentences: Sequence[str], stop: Stop = never) -> list[str]:
+        return [(self.text, f"{self.text} {one}", f"{one} {self.text}")[at % 3] for at, one in enumerate(sentences)]
+
+
+@cache
+def _random_writer() -> LanguageModelWriter:
+    return LanguageModelWriter(roomy("llama", chat=True), WriterConfig(tokens=24))
+
+
+def _turn(title: str) -> ConversationTurn:
+    """Two films are suggested, the second of which has a title."""
+    catalogue = _with("title", title)
+    items = [ScoredItem(catalogue.record(row), 1.0) for row in (0, PLACE)]
+    wanted = (Constraint("genres", 'genres:"Comedy"'),)
+    text = suggestion([one.item for one in items], [False, True], wanted)
+    return ConversationTurn(text, tuple(items), ConversationState(wanted))
+
+
+def test_a_language_model_that_obeys_a_hostile_text_says_nothing_of_it_about_other_items() -> None:
+    for text in HOSTILE:
+        plain = _turn(text)
+        wording = ReplyWording(Obedient(text), lambda: FILMS)
+        (first, *_, last) = wording.parts(plain)
+        assert first.text == f"I suggest {FILMS.titles[0]} (genres: {FILMS.attributes['genres'][0]}). ".replace(
+            "|", ", "
+        )
+        assert last.items == plain.items
+        assert not last.worded
+
+
+def test_a_language_model_never_reads_a_hostile_text() -> None:
+    read: list[str] = []
+
+    class Reader(Obedient):
+        def reword(self, sentences: Sequence[str], stop: Stop = never) -> list[str]:
+            read.extend(sentences)
+            return [one.replace("I suggest", "Please try") for one in sentences]
+
+    for text in HOSTILE:
+        *parts, last = ReplyWording(Reader(text), lambda: FILMS).parts(_turn(text))
+        # What is said of the other item is worded as ever, whatever the hostile one is called.
+        assert parts[0].text.startswith(f'Please try "{FILMS.titles[0]}"')
+        assert parts[-1].text == "It is sponsored."
+        assert last.worded
+    assert set(read) == {'I suggest "X": its genres is "Y".'}
+
+
+def test_random_words_of_a_language_model_are_never_sent() -> None:
+    for text in HOSTILE[:10]:
+        plain = _turn(text)
+        parts = list(ReplyWording(_random_writer(), lambda: FILMS).parts(plain))
+        assert "".join(part.text for part in parts) == plain.text
 
 
 def test_a_hostile_title_is_named_in_one_line_and_its_item_is_called_sponsored() -> None:

@@ -8,9 +8,12 @@ import tokenizers
 import torch
 import transformers
 
+from mmrec.language.language_model import LanguageModel
+
 VOCABULARY = 259
 END = 256
 START = 257
+CHAT = "{% for turn in messages %}{{ turn.role }}: {{ turn.content }}<end>{% endfor %}assistant:"
 _WIDTHS: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -85,10 +88,28 @@ def tiny_tokenizer() -> Any:
     return fast(tokenizer_object=made, eos_token="<end>", bos_token="<start>")
 
 
+def roomy(kind: str, *, chat: bool = False) -> LanguageModel:
+    """A tiny model that is told to have room for prompts; GPT-2's positions are learned, so it keeps its own."""
+    model, tokenizer = tiny_model(kind).eval(), tiny_tokenizer()
+    if kind != "gpt2":
+        model.config.max_position_embeddings = 4096
+    if chat:
+        tokenizer.chat_template = CHAT
+    return LanguageModel(model, tokenizer)
+
+
 def save_tiny(kind: str, folder: Path) -> Path:
     """A folder as the hub has them, with model and tokenizer."""
     tiny_model(kind).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def save_roomy(folder: Path) -> Path:
+    """A folder with the tiny LLaMA, its tokenizer and room for prompts."""
+    made = roomy("llama")
+    made.model.save_pretrained(folder)
+    made.tokenizer.save_pretrained(folder)
     return folder
 
 

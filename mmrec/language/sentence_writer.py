@@ -1,0 +1,108 @@
+"""Words sentences by a language model, from a prompt with examples.
+
+Each sentence is worded on its own, so that none influences another; several are written at once. Unit of work: a list
+of sentences. Knows nothing about evidence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmrec.contract.engine import Stop, never
+from mmrec.errors import InvalidArgumentError
+from mmrec.language.language_model import LanguageModel, WritingLimits
+from mmrec.language.segments import Words
+from mmrec.runtime.limits import check_numbers
+
+_TASK = "Say the sentence in other words. Keep the letters in quotes and the numbers. Add nothing."
+_EXAMPLES = (
+    ('Suggested because of "X" in your history.', 'You chose "X" before, so this may suit you.'),
+    ('12 customers who chose "X" chose this too.', '12 people who picked "X" also picked this.'),
+    ('I suggest "X": its colour is "Y".', 'You might like "X", with "Y" as its colour.'),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WriterConfig:
+    """How sentences are written.
+
+    Attributes:
+        tokens: Most tokens of a sentence.
+        at_once: Sentences that are written at once.
+        kept: Sentences whose wording is kept, those that were asked for last: the same sentence is worded alike.
+    """
+
+    tokens: int = 48
+    at_once: int = 8
+    kept: int = 1_000
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "tokens", "at_once", low=1)
+        check_numbers(self, "kept", low=0)
+
+
+class LanguageModelWriter:
+    """A `mmrec.language.rewording.SentenceWriter`.
+
+    Args:
+        model: The language model; one that was tuned to instructions is asked in turns of a chat.
+        config: How sentences are written.
+
+    Raises:
+        InvalidArgumentError: the model has too few positions.
+    """
+
+    def __init__(self, model: LanguageModel, config: WriterConfig | None = None) -> None:
+        self._model = model
+        self._config = config or WriterConfig()
+        self._kept: OrderedDict[str, str] = OrderedDict()
+        needed = len(self._prompt(_EXAMPLES[0][0]).ids) + self._config.tokens
+        if model.positions is not None and needed > model.positions:
+            raise InvalidArgumentError(
+                f"the language model {model.model.name_or_path!r} has {model.positions} positions, and wording a "
+                f"sentence needs {needed}; pass a model with more"
+            )
+
+    def reword(self, sentences: Sequence[str], stop: Stop = never) -> list[str]:
+        """Other sentences that say the same; empty where it was stopped before they were finished."""
+        found = {one: self._kept[one] for one in sentences if one in self._kept}
+        left = [one for one in dict.fromkeys(sentences) if one not in found and self._fits(one)]
+        limits = WritingLimits(tokens=self._config.tokens)
+        for begin in range(0, len(left), self._config.at_once):
+            if stop():
+                break
+            asked = left[begin : begin + self._config.at_once]
+            texts = self._model.write([[self._prompt(one)] for one in asked], limits, stop)
+            if stop():
+                break  # they may be cut
+            found |= {one: _whole_sentences(text) for one, text in zip(asked, texts, strict=True)}
+        for one in sentences:
+            if one in found:
+                self._kept[one] = found[one]
+                self._kept.move_to_end(one)
+        while len(self._kept) > self._config.kept:
+            self._kept.popitem(last=False)
+        return [found.get(one, "") for one in sentences]
+
+    def _fits(self, sentence: str) -> bool:
+        positions = self._model.positions
+        return positions is None or len(self._prompt(sentence).ids) + self._config.tokens <= positions
+
+    def _prompt(self, sentence: str) -> Words:
+        if not self._model.tokenizer.chat_template:
+            shown = [f"Sentence: {plain}\nThe same: {other}\n" for plain, other in _EXAMPLES]
+            return self._model.words(f"{_TASK}\n{''.join(shown)}Sentence: {sentence}\nThe same:")
+        turns = [{"role": "system", "content": _TASK}]
+        for plain, other in _EXAMPLES:
+            turns += [{"role": "user", "content": plain}, {"role": "assistant", "content": other}]
+        return self._model.chat([*turns, {"role": "user", "content": sentence}])
+
+
+def _whole_sentences(text: str) -> str:
+    """The first line as far as its last sentence is whole; empty for none."""
+    line = text.strip().partition("\n")[0]
+    found = re.match(r".*[.!?][\"”]?", line)
+    return found.group() if found else ""
