@@ -76,8 +76,6 @@ OPTIONS = {
             "exploration_max_age_days",
             "explain_in_words",
             "language",
-            "instruction",
-            "ignored_conditions",
         ),
     ),
     "RatingOptions": Options(RatingRequest, ("item_ids",)),

@@ -34,9 +34,9 @@ def explain(
     """Say in words why items would be recommended to a customer, and what each statement rests on.
 
     A statement names only what is at hand: items of the history, values that they share with the item, a likeness of
-    pictures or words, numbers of customers, a promotion. With --language-model the first two sentences of an item are
-    worded by it; one that names anything else is replaced by that of the template. Ids that the catalogue does not have
-    are skipped and named on stderr.
+    pictures or words, numbers of customers, what the words of --instruction ask for, a promotion. With --language-model
+    the first two sentences of an item are worded by it; one that names anything else is replaced by that of the
+    template. Ids that the catalogue does not have are skipped and named on stderr.
 
     Example:
         mmrec explain bundle/ --history 1,50,181 --items 172,69

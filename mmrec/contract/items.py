@@ -201,6 +201,8 @@ class StatementKind(Enum):
     """Nobody has chosen the item yet."""
     PROMOTION = "promotion"
     """The request promotes the item."""
+    WISH = "wish"
+    """A value of the item that the words of the request's instruction ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ class Statement:
         kind: What it is about; None: not known.
         text: One sentence, which names nothing beside the evidence.
         item_ids: Evidence: items of the history; empty where it rests on none.
-        column: Evidence: the column of an attribute; empty for none.
+        column: Evidence: the column of an attribute or of a wish; empty for none.
         value: Evidence: the value in the column, or one entry of it where it holds a list; empty for none.
         count: Evidence: the number of customers that it names; 0 for none.
         share: The part of the score that rests on this evidence, in the unit of the score. Parts of several statements

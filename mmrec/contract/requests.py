@@ -292,8 +292,8 @@ class ExplainRequest(Checked):
         RecommendRequest,
         Instance((RecommendRequest,), "a mmrec.RecommendRequest"),
         Doc(
-            "The customer; `history`, `user_id`, `beam_width`, `popularity_damping` and the boosts of `promotions` are "
-            "read."
+            "The customer; `history`, `user_id`, `beam_width`, `popularity_damping`, the boosts of `promotions`, "
+            "`instruction` and `ignored_conditions` are read."
         ),
     ] = RecommendRequest()
     language: Annotated[

@@ -58,6 +58,9 @@ def plain_sentence(statement: Statement, title_of: TitleOf, *, in_list: bool = F
             return f"It is popular: {customers} chose it." if popular else f"{customers} chose it."
         case StatementKind.NEW_ITEM:
             return "It is new here."
+        case StatementKind.WISH:
+            place = "among its" if in_list else "as its"
+            return f'As you wished, it has "{statement.value}" {place} {shown_column(statement.column)}.'
         case StatementKind.PROMOTION:
             return "It is a promoted item."
         case None:

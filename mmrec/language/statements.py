@@ -10,13 +10,18 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mmrec.contract.items import Statement, StatementKind
+from mmrec.filters.grammar import parse_filter
+from mmrec.language.attributes import entries_of
+from mmrec.language.constraints import statement_of
 from mmrec.language.sentences import TitleOf, plain_sentence
 
 MOST_STATEMENTS = 5
 """Most statements about one item."""
 _MOST_ATTRIBUTES = 2
+_MOST_WISHES = 2
 MOST_SENTENCES = 2
 """Sentences of an explanation."""
+_LONGEST_WISH = 80
 _WORTH = {
     StatementKind.HISTORY: 0.25,
     StatementKind.TOGETHER: 0.5,
@@ -63,6 +68,37 @@ class LikeEvidence(NamedTuple):
     share: float
 
 
+class WishEvidence(NamedTuple):
+    """A value of the item that the customer's words ask for.
+
+    Attributes:
+        column: The column.
+        value: The value, or one entry of a list.
+        in_list: Whether the value is one of several.
+    """
+
+    column: str
+    value: str
+    in_list: bool
+
+
+def wish_evidence(condition: str, attributes: Mapping[str, str]) -> WishEvidence | None:
+    """What speaks for an item because it meets a condition; None for a negated one, or one about several columns.
+
+    Args:
+        condition: A condition that the item meets.
+        attributes: The item's values by column.
+    """
+    statement = statement_of(parse_filter(condition))
+    entries = entries_of(attributes.get(statement.column, ""), "list")
+    if statement.way == "lacks" or not entries:
+        return None
+    named = {value.casefold() for value in statement.values}
+    meant = [entry for entry in entries if entry.casefold() in named] or (entries if len(entries) == 1 else [])
+    short = [entry for entry in meant if len(entry) <= _LONGEST_WISH]
+    return WishEvidence(statement.column, short[0], len(entries) > 1) if short else None
+
+
 @dataclass(frozen=True, slots=True)
 class ItemEvidence:
     """Everything that can be said about one recommended item.
@@ -80,6 +116,8 @@ class ItemEvidence:
         new: Whether nobody has chosen it yet.
         promoted: Whether the request promotes it.
         promotion: Part of the score that rests on that.
+        wishes: Values that the customer's words ask for.
+        wish: Part of the score that rests on these words.
     """
 
     history: Mapping[str, float]
@@ -93,6 +131,8 @@ class ItemEvidence:
     new: bool
     promoted: bool
     promotion: float
+    wishes: Sequence[WishEvidence] = ()
+    wish: float = 0.0
 
 
 class _Candidate(NamedTuple):
@@ -102,7 +142,7 @@ class _Candidate(NamedTuple):
 
 
 def ranked_statements(evidence: ItemEvidence, title_of: TitleOf) -> tuple[Statement, ...]:
-    """Statements about an item, best first: that it is promoted, then by share and by how much they say.
+    """Statements about an item, best first: that it is promoted, what was wished, then by share and how much they say.
 
     Args:
         evidence: What is known.
@@ -115,9 +155,13 @@ def ranked_statements(evidence: ItemEvidence, title_of: TitleOf) -> tuple[Statem
         if len(chosen) < MOST_STATEMENTS and not (attribute and attributes == _MOST_ATTRIBUTES):
             chosen.append(candidate)
             attributes += attribute
+    first = [
+        _Candidate(0.0, Statement(StatementKind.WISH, "", (), column, value, share=evidence.wish), in_list)
+        for column, value, in_list in evidence.wishes[:_MOST_WISHES]
+    ]
     if evidence.promoted:
-        promotion = _Candidate(0.0, Statement(StatementKind.PROMOTION, "", share=evidence.promotion))
-        chosen = [promotion, *chosen[: MOST_STATEMENTS - 1]]
+        first.insert(0, _Candidate(0.0, Statement(StatementKind.PROMOTION, "", share=evidence.promotion)))
+    chosen = [*first, *chosen[: MOST_STATEMENTS - len(first)]]
     return tuple(
         replace(
             one.statement,

@@ -23,11 +23,14 @@ from mmrec.language.statements import (
     ItemEvidence,
     LikeEvidence,
     SharedEvidence,
+    WishEvidence,
     explanation_of,
     ranked_statements,
+    wish_evidence,
 )
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import NEW_ITEM, RankingModel
+from mmrec.recommender.steering import INSTRUCTION
 
 _MOST_HISTORY = 50
 """History items, those with the largest parts of the score, in which evidence is looked for."""
@@ -55,6 +58,18 @@ class InWords(NamedTuple):
     statements: tuple[Statement, ...]
 
 
+class Wish(NamedTuple):
+    """A condition that the words of a request became.
+
+    Attributes:
+        condition: The condition.
+        met_N: Which items meet it. Shape: (N,), bool.
+    """
+
+    condition: str
+    met_N: npt.NDArray[np.bool_]
+
+
 class Explainer:
     """Explains recommendations from one catalogue.
 
@@ -78,6 +93,7 @@ class Explainer:
         rows_K: npt.NDArray[np.int64],
         shares: Sequence[tuple[ChannelShare, ...]],
         promoted: Mapping[int, float],
+        wished: Sequence[Wish] = (),
     ) -> list[InWords]:
         """Explanations of recommended items.
 
@@ -85,11 +101,12 @@ class Explainer:
             rows_K: The items. Shape: (K,).
             shares: Parts of each score.
             promoted: What the request's promotions added to the score, by row of each promoted item.
+            wished: Conditions that the words of the request became.
         """
         title_of = self._title_of
         found = []
         for row, parts in zip(rows_K.tolist(), shares, strict=True):
-            statements = ranked_statements(self._evidence(row, parts, promoted.get(row)), title_of)
+            statements = ranked_statements(self._evidence(row, parts, promoted.get(row), wished), title_of)
             found.append(InWords(explanation_of(statements), statements))
         return found
 
@@ -97,7 +114,9 @@ class Explainer:
         row = self._catalogue.last_row_of(item_id)
         return "" if row is None else self._catalogue.titles[row]
 
-    def _evidence(self, row: int, parts: Sequence[ChannelShare], promotion: float | None) -> ItemEvidence:
+    def _evidence(
+        self, row: int, parts: Sequence[ChannelShare], promotion: float | None, wished: Sequence[Wish]
+    ) -> ItemEvidence:
         own = self._catalogue.item_ids[row]
         by_item: dict[str, float] = defaultdict(float)
         by_channel: dict[str, float] = defaultdict(float)
@@ -123,7 +142,16 @@ class Explainer:
             new=bool(self._ranker.new_N[row]) and not customers,
             promoted=promotion is not None,
             promotion=promotion or 0.0,
+            wishes=self._wishes(row, wished),
+            wish=by_channel[INSTRUCTION],
         )
+
+    def _wishes(self, row: int, wished: Sequence[Wish]) -> list[WishEvidence]:
+        if not wished:
+            return []
+        attributes = self._catalogue.record(row).attributes
+        found = [wish_evidence(wish.condition, attributes) for wish in wished if wish.met_N[row]]
+        return [one for one in dict.fromkeys(found) if one is not None]
 
     @cached_property
     def _popular_from(self) -> float:

@@ -25,7 +25,7 @@ from mmrec.errors import FailedPreconditionError, MmrecError
 from mmrec.recommender.artefact import INSTRUCTED
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
 from mmrec.recommender.explain import explain_ranking, rule_shares
-from mmrec.recommender.explainer import Explainer, InWords
+from mmrec.recommender.explainer import Explainer, InWords, Wish
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.ranking_model import RankingModel
@@ -196,17 +196,31 @@ class RecommendationPipeline:
             popularity_damping=asked.popularity_damping,
             promotions=tuple(replace(promotion, min_share=0.0) for promotion in asked.promotions),
             explain_in_words=True,
+            instruction=asked.instruction,
+            ignored_conditions=asked.ignored_conditions,
         )
-        return self._customer(plain, live, len(request.item_ids), rejected=False)
+        return self._customer(plain, live, len(request.item_ids), rejected=False, narrowed=False)
 
     def _customer(
-        self, request: RecommendRequest, live: LiveEvents, places: int, *, rejected: bool = True
+        self,
+        request: RecommendRequest,
+        live: LiveEvents,
+        places: int,
+        *,
+        rejected: bool = True,
+        narrowed: bool = True,
     ) -> _Customer:
-        """A request as catalogue rows; without `rejected`, items that the customer rejected may be returned."""
+        """A request as catalogue rows.
+
+        Without `rejected`, items that the customer rejected may be returned; without `narrowed`, those that do not meet
+        the conditions of its instruction.
+        """
         history, missing = self._history(request, live)
         steered = self._read_instruction(request)
-        if steered is not None:
+        if steered is not None and narrowed:
             request = replace(request, filter=steered.filter)
+        elif steered is not None and self._steering is not None:
+            steered = steered._replace(over_N=self._steering.met(steered.filter))
         promoted = self._candidate_filter.promoted(request.promotions)
         young_N = self._candidate_filter.young(request)
         quotas = [
@@ -384,11 +398,18 @@ class RecommendationPipeline:
             )
         return shares
 
+    def _wished(self, steered: Steered | None) -> list[Wish]:
+        if steered is None or self._steering is None:
+            return []
+        return [Wish(one.condition, self._steering.met(one.condition)) for one in steered.constraints]
+
     def _reply(self, customer: _Customer, listed: _Listed, shares: Shares | None, *, personal: bool) -> Recommendations:
         arranged, nothing = listed.arranged, [()] * len(listed.arranged.rows_K)
         words: Sequence[InWords] = [InWords("", ())] * len(nothing)
         if customer.request.explain_in_words and shares is not None:
-            words = self._explainer.explain(arranged.rows_K, shares, _promoted(customer, listed))
+            words = self._explainer.explain(
+                arranged.rows_K, shares, _promoted(customer, listed), self._wished(customer.steered)
+            )
         shares = shares if customer.request.explain and shares is not None else nothing
         relaxed = len(arranged.rows_K) > np.count_nonzero(customer.tiers[0].mask_N)
         return Recommendations(

@@ -42,6 +42,7 @@ class Steered(NamedTuple):
         like_N: Cosine of each item and these words; None without such words. Shape: (N,), float32.
         sentence_D: Vector of the sentence that the LLM reads behind the history; None where it reads none. Shape: (D,),
             float32.
+        over_N: Items over which likeness is standardised; None: those that may be returned. Shape: (N,), bool.
     """
 
     constraints: tuple[Constraint, ...]
@@ -49,6 +50,7 @@ class Steered(NamedTuple):
     rest: str
     like_N: Scores | None
     sentence_D: Scores | None = None
+    over_N: npt.NDArray[np.bool_] | None = None
 
     def added(self, scores_N: Scores, candidates_N: npt.NDArray[np.bool_]) -> Scores | None:
         """What likeness adds to scores, in their unit; None for nothing.
@@ -57,6 +59,7 @@ class Steered(NamedTuple):
             scores_N: Scores of a ranking. Shape: (N,), float32.
             candidates_N: Items that may be returned, over which both are standardised. Shape: (N,), bool.
         """
+        candidates_N = candidates_N if self.over_N is None else self.over_N
         if self.like_N is None or not candidates_N.any():
             return None
         like, own = self.like_N[candidates_N].astype(np.float64), scores_N[candidates_N].astype(np.float64)
@@ -114,6 +117,10 @@ class Steering:
         # Words of what is not wanted, or is switched off, would be read as wishes.
         wished = instruction if made and not ignored and not any(one.negated for one in made) else parsed.rest
         return Steered(tuple(made), joined, parsed.rest, self._likeness(parsed.rest), self._read(wished))
+
+    def met(self, condition: str) -> npt.NDArray[np.bool_]:
+        """Which items meet a condition. Shape: (N,), bool."""
+        return self._filters.bitmap(condition)
 
     def _read(self, words: str) -> Scores | None:
         if not self._sentences or not words.strip():

@@ -145,7 +145,8 @@ class Methods(ABC):
         """Say in words why items would be recommended to a customer.
 
         Every statement rests on evidence that it names: items of the history, a value that they share with the item, a
-        likeness of pictures or words, numbers of customers, a promotion.
+        likeness of pictures or words, numbers of customers, a value that `instruction` asks for, a promotion. Where the
+        engine has a language model, it words the first two of an item; `Statement.worded` says where.
 
         Args:
             item_ids: The items to explain, 1 to 100 ids; unknown ones are returned in `missing_ids`.

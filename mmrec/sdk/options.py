@@ -148,12 +148,18 @@ class ExplainOptions(TypedDict, total=False):
             coerced to it. [0]
         popularity_damping: How much the scores of popular items are lowered, 0 (not at all) to 1. [0]
         promotions: Items to recommend more often, at most 100; their shares sum to at most 1.
+        instruction: A wish in words, at most 10,000 characters. What can be a filter becomes one, which the result has
+            in `constraints`; the other words steer by likeness. Empty for none.
+        ignored_conditions: Conditions that are not made from `instruction`, as `constraints` of an earlier result has
+            them.
     """
 
     user_id: str
     beam_width: int
     popularity_damping: float
     promotions: Iterable[Promotion]
+    instruction: str
+    ignored_conditions: Iterable[str]
 
 
 class RatingOptions(TypedDict, total=False):

@@ -25,6 +25,7 @@ class StatementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STATEMENT_KIND_POPULARITY: _ClassVar[StatementKind]
     STATEMENT_KIND_NEW_ITEM: _ClassVar[StatementKind]
     STATEMENT_KIND_PROMOTION: _ClassVar[StatementKind]
+    STATEMENT_KIND_WISH: _ClassVar[StatementKind]
 
 class Fallback(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -52,6 +53,7 @@ STATEMENT_KIND_WORDS: StatementKind
 STATEMENT_KIND_POPULARITY: StatementKind
 STATEMENT_KIND_NEW_ITEM: StatementKind
 STATEMENT_KIND_PROMOTION: StatementKind
+STATEMENT_KIND_WISH: StatementKind
 FALLBACK_UNSPECIFIED: Fallback
 FALLBACK_NONE: Fallback
 FALLBACK_POPULARITY: Fallback

@@ -106,3 +106,29 @@ def test_a_bad_filter_beside_a_wish(recommender: mmrec.Recommender) -> None:
 def test_a_wish_that_is_too_long(recommender: mmrec.Recommender) -> None:
     with pytest.raises(InvalidArgumentError, match="10,001 characters"):
         recommender.recommend(HISTORY, instruction="a" * 10_001)
+
+
+def test_an_explanation_tells_what_was_wished_and_leaves_no_item_out(recommender: mmrec.Recommender) -> None:
+    category = _category(recommender)
+    wish = f"I would like {category}, please"
+    others = [one.item_id for one in recommender.list_items(f'category != "{category}"', page_size=1).items]
+    asked = ("p0005", *others)
+    found = recommender.explain(asked, HISTORY, instruction=wish)
+    assert [one.item_id for one in found.explanations] == list(asked)
+    told = [one for one in found.explanations[0].statements if one.kind is mmrec.StatementKind.WISH]
+    assert [(one.column, one.value) for one in told] == [("category", category)]
+    assert found.explanations[0].text.startswith(f'As you wished, it has "{category}" as its category.')
+    assert found.explanations[1].statements
+    assert not [one for one in found.explanations[1].statements if one.kind is mmrec.StatementKind.WISH]
+    condition = f'category = "{category}"'
+    ignored = recommender.explain(asked, HISTORY, instruction=wish, ignored_conditions=[condition])
+    assert not [one for one in ignored.explanations[0].statements if one.kind is mmrec.StatementKind.WISH]
+
+
+def test_a_recommendation_tells_what_was_wished(recommender: mmrec.Recommender) -> None:
+    category = _category(recommender)
+    found = recommender.recommend(HISTORY, k=3, instruction=category, explain_in_words=True)
+    assert found.items
+    for scored in found.items:
+        assert scored.statements[0].kind is mmrec.StatementKind.WISH
+        assert scored.statements[0].value == category
