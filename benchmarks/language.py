@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.options import Options
 
-PIECES = ("constraints", "conversation", "explanations", "pictures", "rating", "users")
+PIECES = ("constraints", "conversation", "explanations", "pictures", "rating", "users", "wording")
 """What is measured, in this order."""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +13,11 @@ from mmrec.cli.engines import Connection, Place, open_engine
 from mmrec.cli.id_lists import read_ids
 from mmrec.cli.options import Compute, Writing
 from mmrec.cli.output import Output
-from mmrec.contract.conversation import ConverseRequest
+from mmrec.contract.conversation import ConversationTurn, ConverseRequest
 from mmrec.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from mmrec.sdk.conversation import Conversation
 
 
 def chat(
@@ -64,9 +68,17 @@ def chat(
                 if typed:
                     break
                 continue
-            turn = talk.say(text)
-            turns.append(turn)
-            output.line(turn.text)
+            turns.append(_said(talk, text, output))
     if not turns:
         raise InvalidArgumentError("nothing was said; type a message, or pipe one message a line into the command")
     output.data({"turns": turns})
+
+
+def _said(talk: Conversation, text: str, output: Output) -> ConversationTurn:
+    """The turn that answers a message, printed as it comes."""
+    said, turn = "", ConversationTurn("")
+    for turn in talk.pieces(text):
+        said += turn.text
+        output.part(turn.text)
+    output.line("")
+    return replace(turn, text=said)

@@ -73,6 +73,11 @@ class Output:
         if not self.json:
             print(printable(text), flush=True)
 
+    def part(self, text: str) -> None:
+        """Print a part of a line on stdout, which `line` ends; nothing in JSON mode."""
+        if not self.json:
+            print(printable(text), end="", flush=True)
+
     def data(self, obj: object) -> None:
         """Print `obj` as JSON (see `plain`) on stdout; nothing in text mode."""
         if not self.json:

@@ -8,6 +8,7 @@ decoder. Both write with a KV cache. Nothing here depends on a particular archit
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any, NamedTuple, Protocol
 
@@ -38,13 +39,20 @@ class Feeding(Protocol):
 
     pads_left: bool
     """On which side sequences must be padded for `begin` and `written_logits`."""
+    shares_beginnings: bool
+    """Whether sequences may go on after one beginning, which is read once for all of them."""
 
     def states(self, read: Embedded) -> Tensor:
         """Hidden states of the last layer that reads. Shape: (B, T, H)."""
         ...
 
-    def begin(self, read: Embedded) -> Step:
-        """Read, before the first word is written."""
+    def begin(self, read: Embedded, after: Step | None = None) -> Step:
+        """Read, before the first word is written.
+
+        Args:
+            read: What is read.
+            after: What was read of one sequence that all of these go on; it is not changed.
+        """
         ...
 
     def go_on(self, step: Step, ids_B: Tensor) -> Step:
@@ -64,6 +72,7 @@ class DecoderOnly:
     """
 
     pads_left = True
+    shares_beginnings = True
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -79,16 +88,23 @@ class DecoderOnly:
         ).last_hidden_state
         return found
 
-    def begin(self, read: Embedded) -> Step:
+    def begin(self, read: Embedded, after: Step | None = None) -> Step:
         """See `Feeding`."""
+        valid_BT, known = read.valid_BT, {}
+        if after is not None:
+            cache = copy.deepcopy(after.cache)
+            cache.batch_repeat_interleave(len(valid_BT))
+            known = {self._cache: cache}
+            valid_BT = torch.cat([after.valid_BT.expand(len(valid_BT), -1), valid_BT], dim=1)
         out = self._model(
             inputs_embeds=read.inputs_BTH,
-            attention_mask=read.valid_BT.long(),
-            position_ids=_positions(read.valid_BT),
+            attention_mask=valid_BT.long(),
+            position_ids=_positions(valid_BT)[:, -read.valid_BT.shape[1] :],
             use_cache=True,
             logits_to_keep=1,
+            **known,
         )
-        return Step(out.logits[:, -1].float(), out[self._cache], read.valid_BT)
+        return Step(out.logits[:, -1].float(), out[self._cache], valid_BT)
 
     def go_on(self, step: Step, ids_B: Tensor) -> Step:
         """See `Feeding`."""
@@ -124,6 +140,7 @@ class EncoderDecoder:
     """
 
     pads_left = False
+    shares_beginnings = False
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -136,8 +153,9 @@ class EncoderDecoder:
         ).last_hidden_state
         return found
 
-    def begin(self, read: Embedded) -> Step:
-        """See `Feeding`."""
+    def begin(self, read: Embedded, after: Step | None = None) -> Step:
+        """See `Feeding`; an encoder reads everything anew."""
+        assert after is None, "an encoder-decoder model shares no beginnings"
         start_B = self._start(len(read.valid_BT), read.valid_BT.device)
         return self.go_on(Step(torch.empty(0), None, read.valid_BT, self.states(read)), start_B)
 

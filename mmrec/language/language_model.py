@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from torch import Tensor
 from mmrec.contract.engine import Stop, never
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.pretrained import Checkpoint, find_checkpoint, load_model, load_tokenizer
-from mmrec.language.feeding import DecoderOnly, EncoderDecoder, Feeding
+from mmrec.language.feeding import DecoderOnly, EncoderDecoder, Feeding, Step
 from mmrec.language.segments import Embedded, Segment, Words, embed_sequences
 from mmrec.runtime.limits import check_numbers
 
@@ -50,6 +50,18 @@ class WritingLimits:
         check_numbers(self, "seconds", "temperature", low=0)
         check_numbers(self, "top_p", over=0, high=1)
         check_numbers(self, "seed", low=0)
+
+
+class Beginning(NamedTuple):
+    """Words that were read once for many sequences.
+
+    Attributes:
+        words: The words.
+        step: What the model knows after them.
+    """
+
+    words: Words
+    step: Step
 
 
 class LanguageModel:
@@ -159,16 +171,30 @@ class LanguageModel:
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def write(self, sequences: Sequences, limits: WritingLimits | None = None, stop: Stop = never) -> list[str]:
+    @torch.inference_mode()
+    def beginning(self, words: Words) -> Beginning | None:
+        """Read words once that many sequences begin with; None where the model cannot, as its encoder reads anew."""
+        if not self._feeding.shares_beginnings or not words.ids:
+            return None
+        return Beginning(words, self._feeding.begin(self._embedded([[words]])))
+
+    def write(
+        self,
+        sequences: Sequences,
+        limits: WritingLimits | None = None,
+        stop: Stop = never,
+        after: Beginning | None = None,
+    ) -> list[str]:
         """The text after each sequence, until the model ends it or a limit is reached.
 
         Args:
             sequences: What is read.
             limits: When writing ends at the latest.
             stop: Asked before each token; when it says so, what is written so far is returned.
+            after: What comes before every sequence; None: nothing.
         """
         rows: list[list[int]] = [[] for _ in sequences]
-        for ids_B in self._written(sequences, limits or WritingLimits(), stop):
+        for ids_B in self._written(sequences, limits or WritingLimits(), stop, after):
             for row, token in zip(rows, ids_B, strict=True):
                 if token is not None:
                     row.append(token)
@@ -192,14 +218,17 @@ class LanguageModel:
             yield rest
 
     @torch.inference_mode()
-    def _written(self, sequences: Sequences, limits: WritingLimits, stop: Stop = never) -> Iterator[list[int | None]]:
+    def _written(
+        self, sequences: Sequences, limits: WritingLimits, stop: Stop = never, after: Beginning | None = None
+    ) -> Iterator[list[int | None]]:
         """The next token of each sequence; None where its text has ended."""
         if stop():
             return
         started = time.monotonic()
         generator = torch.Generator(device=self.model.device).manual_seed(limits.seed)
-        read = self._embedded(sequences, extra=limits.tokens)
-        step = self._feeding.begin(read)
+        before = 0 if after is None else len(after.words.ids)
+        read = self._embedded(sequences, extra=limits.tokens + before)
+        step = self._feeding.begin(read, None if after is None else after.step)
         ended = [False] * len(sequences)
         for number in range(limits.tokens):
             ids_B = _chosen(step.logits_BV, limits, generator)

@@ -6,6 +6,7 @@ of sentences. Knows nothing about evidence.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from mmrec.contract.engine import Stop, never
 from mmrec.errors import InvalidArgumentError
-from mmrec.language.language_model import LanguageModel, WritingLimits
+from mmrec.language.language_model import Beginning, LanguageModel, WritingLimits
 from mmrec.language.segments import Words
 from mmrec.runtime.limits import check_numbers
 
@@ -59,6 +60,9 @@ class LanguageModelWriter:
         self._model = model
         self._config = config or WriterConfig()
         self._kept: OrderedDict[str, str] = OrderedDict()
+        some = [self._prompt(sentence).ids for sentence in ("a", "b")]
+        self._beginning = Words(tuple(one for one, other in itertools.takewhile(_alike, zip(*some, strict=False))))
+        self._read: Beginning | None = None
         needed = len(self._prompt(_EXAMPLES[0][0]).ids) + self._config.tokens
         if model.positions is not None and needed > model.positions:
             raise InvalidArgumentError(
@@ -75,7 +79,11 @@ class LanguageModelWriter:
             if stop():
                 break
             asked = left[begin : begin + self._config.at_once]
-            texts = self._model.write([[self._prompt(one)] for one in asked], limits, stop)
+            if self._read is None:  # the task and the examples are read once
+                self._read = self._model.beginning(self._beginning)
+            known = 0 if self._read is None else len(self._beginning.ids)
+            prompts = [[Words(self._prompt(one).ids[known:])] for one in asked]
+            texts = self._model.write(prompts, limits, stop, self._read)
             if stop():
                 break  # they may be cut
             found |= {one: _whole_sentences(text) for one, text in zip(asked, texts, strict=True)}
@@ -99,6 +107,10 @@ class LanguageModelWriter:
         for plain, other in _EXAMPLES:
             turns += [{"role": "user", "content": plain}, {"role": "assistant", "content": other}]
         return self._model.chat([*turns, {"role": "user", "content": sentence}])
+
+
+def _alike(pair: tuple[int, int]) -> bool:
+    return pair[0] == pair[1]
 
 
 def _whole_sentences(text: str) -> str:

@@ -19,6 +19,23 @@ def loaded(kind: str) -> LanguageModel:
     return LanguageModel(tiny_model(kind).eval(), tiny_tokenizer())
 
 
+@pytest.mark.parametrize("kind", DECODER_ONLY)
+def test_a_beginning_that_was_read_once_changes_no_text(kind: str) -> None:
+    model = loaded(kind)
+    begin = model.words("shoes are for")
+    read = model.beginning(begin)
+    assert read is not None
+    rest = [model.words(text) for text in TEXTS]
+    whole = model.write([[begin, words] for words in rest], LIMITS)
+    assert model.write([[words] for words in rest], LIMITS, after=read) == whole
+    # It can be used again, also for another number of sequences.
+    assert model.write([[rest[1]]], LIMITS, after=read) == [whole[1]]
+
+
+def test_an_encoder_decoder_model_shares_no_beginning() -> None:
+    assert loaded("t5").beginning(loaded("t5").words("a")) is None
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_greedy_text_is_that_of_transformers(kind: str, tmp_path: Path) -> None:
     model = LanguageModel.load(str(save_tiny(kind, tmp_path)))

@@ -10,10 +10,14 @@ import torch
 import transformers
 
 from mmrec.generator.pretrained import find_checkpoint
+from mmrec.language.checker import EvidenceChecker, SuggestedItem
 from mmrec.language.language_model import LanguageModel, WritingLimits
+from mmrec.language.rewording import draft_of_suggestion, worded
 from mmrec.language.segments import Words
+from mmrec.language.sentence_writer import LanguageModelWriter, WriterConfig
 from tests.llama2c import llama2c_to_hugging_face, llama2c_tokenizer
 
+FACTS = (("colour", "red"),)
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PROMPTS = (
     "The capital of France is",
@@ -103,3 +107,18 @@ def dequantised(file: Path, config: Any) -> Any:
     assert wrong.unexpected_keys == []
     model.tie_weights()
     return model.eval()
+
+
+@pytest.mark.slow
+def test_a_real_language_model_words_sentences_and_the_checker_decides(smollm2: Path) -> None:
+    model = LanguageModel.load(str(smollm2), dtype=torch.bfloat16)
+    writer = LanguageModelWriter(model, WriterConfig(tokens=24))
+    checker = EvidenceChecker(lambda item_id: "Oak Lamp")
+    drafts = [
+        draft_of_suggestion(SuggestedItem("1", "Oak Lamp")),
+        draft_of_suggestion(SuggestedItem("1", "Oak Lamp", FACTS)),
+    ]
+    written = writer.reword([draft.text for draft in drafts])
+    assert all(text and text[-1] in '.!?"' for text in written)
+    for text in worded(drafts, writer, checker):
+        assert text == "" or '"Oak Lamp"' in text
