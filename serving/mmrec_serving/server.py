@@ -151,7 +151,7 @@ class Server:
             name="mmrec-language",
             on_end=self._worker_ended,
         )
-        self._words = WordingWorker(loaded, self.config.wording_queue, on_end=self._worker_ended)
+        self._words = WordingWorker(loaded, self.config.wording_queue)
         self._catalogue: CatalogueChanges | None = None
         self._changes: Scheduler | None = None
         if self.config.store is not None:

@@ -22,7 +22,6 @@ from mmrec.contract.engine import Wording, wording_of
 from mmrec.errors import MmrecError
 from mmrec_serving.priority import give_way
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits, Work
-from mmrec_serving.worker_threads import OnEnd, nobody
 
 _log = logging.getLogger(__name__)
 
@@ -65,29 +64,19 @@ class _Task:
 
 
 class WordingWorker:
-    """The thread of the language model, and its queue.
+    """The thread of the language model, and its queue. Where the thread has ended by itself, sentences stay plain.
 
     Args:
         loaded: The engine, when it is loaded. An engine without a language model leaves the thread without work.
         max_queue: Replies that may wait, at least 1.
         clock: Seconds.
-        on_end: Called when the thread ends by itself; see `mmrec_serving.worker_threads`.
     """
 
-    def __init__(
-        self,
-        loaded: Future[Any],
-        max_queue: int,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        on_end: OnEnd = nobody,
-    ) -> None:
+    def __init__(self, loaded: Future[Any], max_queue: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._loaded = loaded
         self._clock = clock
         self._wording: Wording | None = None
-        self.scheduler = Scheduler(
-            self._works, SchedulerLimits(max_queue, 1), clock=clock, name="mmrec-wording", on_end=on_end
-        )
+        self.scheduler = Scheduler(self._works, SchedulerLimits(max_queue, 1), clock=clock, name="mmrec-wording")
 
     async def parts(self, reply: Any, deadline: float | None) -> AsyncGenerator[Any, None]:
         """The parts of a reply, each as soon as its words are there; see `Wording.parts`.

@@ -5,6 +5,7 @@ Unit of work: one thread, which runs until it is asked to end. The rule for all 
 - Work that fails in one round and is tried again in the next one (loading another version of the bundle, compaction,
   tidying) is a warning in the log; the server continues as it is.
 - A request that fails is answered with its error, and the thread continues.
+- The thread of the language model may end: replies are complete without it.
 - Everything else ends the thread: a fault in its own loop, or a recorded change that cannot be applied, since each
   later one builds on it. Then health says NOT_SERVING until the server is started again, the log says why, and requests
   that need that thread are refused with the reason. Other threads continue: requests are answered from the current

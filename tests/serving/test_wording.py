@@ -9,7 +9,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mmrec.contract.conversation import ConversationTurn
 from mmrec.contract.engine import Stop, never
@@ -17,7 +19,7 @@ from mmrec.contract.replies import Explanations
 from mmrec.errors import InvalidArgumentError
 from mmrec.sdk.client import Client
 from mmrec_serving import BackgroundServer, ServerConfig
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import EngineExit, FakeEngine
 
 PLAIN = "Because of item-0."
 WAIT_S = 60
@@ -30,7 +32,7 @@ class Writer:
         self.seconds = seconds
         self.begun, self.go_on, self.ended = threading.Semaphore(0), threading.Event(), threading.Semaphore(0)
         self.threads: set[str] = set()
-        self.breaks = False
+        self.breaks, self.exits = False, False
         self.stopped: list[bool] = []
 
     def applies(self, reply: Any) -> bool:
@@ -44,6 +46,8 @@ class Writer:
             while not (self.go_on.wait(0.01) or stop()):
                 pass
             self.stopped.append(stop())
+            if self.exits:
+                raise EngineExit
         worded = not (plain or stop())
         if isinstance(reply, Explanations):
             text = "In other words." if worded else None
@@ -153,6 +157,17 @@ def test_a_fault_of_the_model_leaves_the_rest_plain() -> None:
         assert (turn.text, turn.item_ids) == ("first. Second.", ("item-0",))
         writer.breaks = False
         assert talk.say("go on").text == "first. second."
+
+
+def test_when_the_thread_of_the_model_ends_the_server_goes_on_without_it() -> None:
+    writer = Writer()
+    writer.go_on.set()
+    writer.exits = True
+    with served(writer) as server, Client(server.target) as client:
+        assert [explain(client) for _ in range(3)] == [PLAIN] * 3
+        with grpc.insecure_channel(server.target) as channel:
+            found = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=""))
+        assert found.status == health_pb2.HealthCheckResponse.SERVING
 
 
 @pytest.mark.parametrize("queue", [0, -1])
