@@ -57,6 +57,14 @@ def content_scores(
     return np.asarray(embeddings_ND.scores(lambda vectors_ND: taste_BD @ vectors_ND.T), dtype=np.float32)
 
 
+def content_query(
+    history: npt.NDArray[np.int32], embeddings_ND: Segmented[Vectors], config: ContentConfig
+) -> npt.NDArray[np.float32]:
+    """The vector whose inner products with items are the `content_scores` after one history. Shape: (D,), float32."""
+    tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
+    return np.asarray(weights_T @ embeddings_ND[tail_T], dtype=np.float32)
+
+
 def content_parts(
     history: npt.NDArray[np.int32],
     embeddings_ND: Segmented[Vectors],

@@ -19,9 +19,13 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mmrec.catalogue.segments import Segmented
+from mmrec.channels.sparse_scores import SparseScores, weighted_rows
 from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_numbers
+
+MOST_POSTINGS = 50_000
+"""Most entries of inverted lists that are read to find similar items; the words that weigh most come first."""
 
 _SETTINGS: dict[str, Any] = {"sublinear_tf": True, "stop_words": "english", "dtype": np.float32}
 
@@ -149,6 +153,71 @@ class LexicalIndex:
             return np.asarray((query_BV @ postings.by_word).toarray(), np.float32)
 
         return self._words.scores(products)
+
+    def at(
+        self, history: npt.NDArray[np.int32], rows_X: npt.NDArray[np.int64], config: LexicalConfig
+    ) -> npt.NDArray[np.float32]:
+        """The `scores` of some items after one history. Shape: (X,), float32."""
+        query_V = np.zeros(self.shape[1], np.float32)
+        words, weights = self._asked(history, config)
+        query_V[words] = weights
+        return np.asarray(self._words[rows_X] @ query_V, np.float32)
+
+    def similar(
+        self,
+        history: npt.NDArray[np.int32],
+        most: int,
+        config: LexicalConfig,
+        eligible_N: npt.NDArray[np.bool_] | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Rows of items with the words of a history, by inverted lists; common words may be left out.
+
+        Args:
+            history: Catalogue rows, oldest first.
+            most: How many at most.
+            config: As in `scores`.
+            eligible_N: Items that may be returned; None for all. Shape: (N,), bool.
+        """
+        words, weights = self._asked(history, config)
+        rows, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+        for postings, rows_of in ((self._base, self._base_rows), (self._delta, self._delta_rows)):
+            if postings is not None:
+                order = np.argsort(-weights, kind="stable")
+                ends = postings.by_word.indptr
+                read = np.cumsum((ends[words + 1] - ends[words])[order]) <= MOST_POSTINGS
+                chosen = order[read]
+                places_E, values_E = weighted_rows(postings.by_word, words[chosen], weights[chosen])
+                rows.append(rows_of[places_E])
+                values.append(values_E)
+        found_E, value_E = np.concatenate(rows), np.concatenate(values)
+        return SparseScores.summed(found_E[found_E >= 0], value_E[found_E >= 0]).best(most, eligible_N)
+
+    def _asked(
+        self, history: npt.NDArray[np.int32], config: LexicalConfig
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Words of the recent history items and their weights in a query."""
+        tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
+        columns_E, values_E = weighted_rows(self._words[tail_T], np.arange(len(tail_T)), weights_T)
+        found = SparseScores.summed(columns_E, values_E)
+        return found.rows_S, found.values_S
+
+    @cached_property
+    def _base_rows(self) -> npt.NDArray[np.int64]:
+        """Catalogue row of each row of the base, -1 where it was replaced since."""
+        return self._rows_at(0, self._words.base.shape[0])
+
+    @cached_property
+    def _delta_rows(self) -> npt.NDArray[np.int64]:
+        """Catalogue row of each row of the delta segment, -1 where it was replaced since."""
+        base = self._words.base.shape[0]
+        return self._rows_at(base, base + (0 if self._words.delta is None else self._words.delta.shape[0]))
+
+    def _rows_at(self, begin: int, end: int) -> npt.NDArray[np.int64]:
+        place_N = self._words.places_N
+        rows = np.flatnonzero((place_N >= begin) & (place_N < end))
+        found = np.full(end - begin, -1, np.int64)
+        found[place_N[rows] - begin] = rows
+        return found
 
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: LexicalConfig

@@ -5,78 +5,135 @@ and no popularity, so a channel of counts would never rank it, however well its 
 its own it gets the weighted mean of the scores of the items most similar to it.
 """
 
-# Axes: B users, N items, C cold items, K requested items, T history positions, M neighbours of the requested items
+# Axes: B users, N items, C cold items, X scored items, T history positions, M neighbours of the scored items, K
+# neighbours of an item, S rows with a score
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from mmrec.catalogue.segments import Segmented
+from mmrec.channels.sparse_scores import SparseScores, weighted_rows
 
-class NeighbourSmoothing(NamedTuple):
-    """Cold items and the weights of their neighbours.
-
-    Attributes:
-        cold_C: Catalogue rows of the cold items, ascending. Shape: (C,), int64.
-        weights_CN: Weights of their neighbours; a row sums to one, or to zero for an item without neighbours. Shape:
-            (C, N) CSR.
-    """
-
-    cold_C: npt.NDArray[np.int64]
-    weights_CN: sp.csr_array
-
-    def smooth(self, scores_BN: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Add the neighbours' scores to those of the cold items, in place. Shape: (B, N), float32."""
-        if len(self.cold_C):
-            scores_BN[:, self.cold_C] += (self.weights_CN @ scores_BN.T).T
-        return scores_BN
-
-    def parts(
-        self,
-        rows_K: npt.NDArray[np.int64],
-        parts_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]],
-    ) -> npt.NDArray[np.float32]:
-        """Contribution of each history position to the smoothed scores of the requested items.
-
-        Args:
-            rows_K: The requested items. Shape: (K,).
-            parts_of: Contributions to the scores before smoothing, (T, M) for (M,) rows.
-
-        Returns:
-            Shape: (T, K), float32.
-        """
-        place_K = np.searchsorted(self.cold_C, rows_K)
-        cold_K = np.zeros(len(rows_K), dtype=bool)
-        inside_K = place_K < len(self.cold_C)
-        cold_K[inside_K] = self.cold_C[place_K[inside_K]] == rows_K[inside_K]
-        own_TK = parts_of(rows_K)
-        if not cold_K.any():
-            return own_TK
-        weights = self.weights_CN[place_K[cold_K]].tocsc()
-        neighbours_M = np.flatnonzero(np.diff(weights.indptr))
-        own_TK[:, cold_K] += (weights[:, neighbours_M] @ parts_of(neighbours_M).T).T
-        return own_TK
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 
-def neighbour_smoothing(
-    cold_N: npt.NDArray[np.bool_], rows_NK: npt.NDArray[np.int64], weights_NK: npt.NDArray[np.float32]
-) -> NeighbourSmoothing:
-    """Smoothing of the cold items of a catalogue.
+class NeighbourSmoothing:
+    """Cold items and their neighbours. Safe to read from any thread.
 
     Args:
         cold_N: Items without a training event. Shape: (N,), bool.
-        rows_NK: Catalogue rows of each item's neighbours. Shape: (N, K).
-        weights_NK: Their weights, 0 for no neighbour. Shape: (N, K).
+        rows_NK: Catalogue rows of each item's neighbours, which are warm. Shape: (N, K), int64.
+        weights_NK: Their weights, which sum to one, 0 for no neighbour. Shape: (N, K), float32.
+        before: The smoothing of the catalogue before a change, whose tables this one takes over as far as they hold.
+        changed_M: Rows that this change replaced or added. Shape: (M,).
     """
-    cold_C = np.flatnonzero(cold_N)
-    items, keep = rows_NK.shape
-    row_E = np.repeat(np.arange(len(cold_C)), keep)
-    weights = sp.coo_array(
-        (weights_NK[cold_C].ravel(), (row_E, rows_NK[cold_C].ravel())), shape=(len(cold_C), items)
-    ).tocsr()
-    weights.eliminate_zeros()
-    return NeighbourSmoothing(cold_C, weights)
+
+    def __init__(
+        self,
+        cold_N: npt.NDArray[np.bool_],
+        rows_NK: Segmented[Rows],
+        weights_NK: Segmented[Floats],
+        before: NeighbourSmoothing | None = None,
+        changed_M: Rows | None = None,
+    ) -> None:
+        self._cold_N = cold_N
+        self._rows_NK, self._weights_NK = rows_NK, weights_NK
+        self._first: NeighbourSmoothing = self if before is None else before._first
+        self._changed_R: Rows = np.empty(0, np.int64) if before is None else before._changed_R
+        if changed_M is not None:
+            self._changed_R = np.union1d(self._changed_R, changed_M)
+
+    @cached_property
+    def _weights_CN(self) -> sp.csr_array:
+        """Weights of the neighbours of every cold item. Shape: (C, N) CSR."""
+        rows_CK, weights_CK = self._neighbours(self._cold_C)
+        row_E = np.repeat(np.arange(len(rows_CK)), rows_CK.shape[1])
+        shape = (len(rows_CK), len(self._cold_N))
+        weights = sp.coo_array((weights_CK.ravel(), (row_E, rows_CK.ravel())), shape=shape).tocsr()
+        weights.eliminate_zeros()
+        return weights
+
+    @cached_property
+    def _cold_C(self) -> Rows:
+        return np.flatnonzero(self._cold_N)
+
+    @cached_property
+    def _cold_by_neighbour(self) -> sp.csr_array:
+        """Index among the cold items of every item that each row is a neighbour of. Shape: (N, C) CSR."""
+        return self._weights_CN.T.tocsr()
+
+    def _neighbours(self, rows_X: Rows) -> tuple[Rows, Floats]:
+        """Neighbours of some items, and their weights. Shapes: (X, K)."""
+        return self._rows_NK[rows_X], self._weights_NK[rows_X]
+
+    def smooth(self, scores_BN: Floats) -> Floats:
+        """Add the neighbours' scores to those of the cold items, in place. Shape: (B, N), float32."""
+        if len(self._cold_C):
+            scores_BN[:, self._cold_C] += (self._weights_CN @ scores_BN.T).T
+        return scores_BN
+
+    def at(self, rows_X: Rows, score: Callable[[Rows], Floats]) -> Floats:
+        """Smoothed scores of some items.
+
+        Args:
+            rows_X: The items. Shape: (X,).
+            score: Scores before smoothing, of an array of rows of any shape.
+
+        Returns:
+            Shape: (X,), float32.
+        """
+        scores_X = score(rows_X).astype(np.float32)
+        cold_X = np.flatnonzero(self._cold_N[rows_X])
+        if len(cold_X):
+            rows_CK, weights_CK = self._neighbours(rows_X[cold_X])
+            scores_X[cold_X] += (weights_CK * score(rows_CK)).sum(axis=1)
+        return scores_X
+
+    def lifted(self, scores: SparseScores, most: int, eligible_N: npt.NDArray[np.bool_] | None = None) -> Rows:
+        """Cold items that smoothing gives a score above 0, those with the highest scores.
+
+        Args:
+            scores: Before smoothing.
+            most: How many at most.
+            eligible_N: Items that may be returned; None for all. Shape: (N,), bool.
+        """
+        first = self._first
+        known = scores.rows_S < len(first._cold_N)
+        places_E, values_E = weighted_rows(first._cold_by_neighbour, scores.rows_S[known], scores.values_S[known])
+        of_first = SparseScores.summed(first._cold_C[places_E], values_E)
+        rows_M, weights_MK = self._neighbours(self._changed_R)
+        of_changed = SparseScores.summed(self._changed_R, (weights_MK * scores.at(rows_M)).sum(axis=1))
+        unchanged = ~np.isin(of_first.rows_S, self._changed_R, assume_unique=True)
+        found = SparseScores.summed(
+            np.concatenate([of_first.rows_S[unchanged], of_changed.rows_S]),
+            np.concatenate([of_first.values_S[unchanged], of_changed.values_S]),
+        )
+        cold_S = self._cold_N[found.rows_S]
+        return SparseScores(found.rows_S[cold_S], found.values_S[cold_S]).best(most, eligible_N)
+
+    def parts(self, rows_X: Rows, parts_of: Callable[[Rows], Floats]) -> Floats:
+        """Contribution of each history position to the smoothed scores of some items.
+
+        Args:
+            rows_X: The items. Shape: (X,).
+            parts_of: Contributions to the scores before smoothing, (T, M) for (M,) rows.
+
+        Returns:
+            Shape: (T, X), float32.
+        """
+        own_TX = parts_of(rows_X)
+        cold_X = np.flatnonzero(self._cold_N[rows_X])
+        if not len(cold_X):
+            return own_TX
+        rows_CK, weights_CK = self._neighbours(rows_X[cold_X])
+        neighbours_M, place_E = np.unique(rows_CK, return_inverse=True)
+        parts_TCK = parts_of(neighbours_M)[:, place_E.reshape(rows_CK.shape)]
+        own_TX[:, cold_X] += (weights_CK * parts_TCK).sum(axis=2)
+        return own_TX

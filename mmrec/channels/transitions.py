@@ -21,11 +21,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from mmrec.channels.sparse_scores import SparseScores, weighted_rows
 from mmrec.data.interactions import Interactions
 from mmrec.runtime.limits import check_numbers
 
 TINY = 1e-9
 """Replaces the sum of an empty row, to avoid a division by 0."""
+
+MOST_MIDDLE = 2_000
+"""Most items in the middle of two-hop paths, the strongest ones, where only reachable items are scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,34 @@ class TransitionGraph(NamedTuple):
         weights_BN = history_weights(histories, self.counts.shape[0], decay=config.decay, recent=config.recent)
         return np.asarray(self._strengths(weights_BN, config.two_hop).toarray(), dtype=np.float32)
 
+    def reachable(self, history: npt.NDArray[np.int32], config: TransitionConfig) -> SparseScores:
+        """The strengths of `scores` after one history, only of items that can be reached from it.
+
+        They are equal up to rounding, unless a history leads to more than `MOST_MIDDLE` items within one step.
+
+        Args:
+            history: Catalogue rows, oldest first.
+            config: As in `scores`.
+        """
+        recent_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
+        tail_T = recent_T.astype(np.int64)
+
+        def step(rows_M: npt.NDArray[np.int64], weights_M: npt.NDArray[np.float32]) -> SparseScores:
+            columns_E, values_E = weighted_rows(self.counts, rows_M, weights_M)
+            return SparseScores.summed(columns_E, values_E * self.column_scale_N[columns_E])
+
+        direct = step(tail_T, weights_T * self.row_scale_N[tail_T])
+        if not config.two_hop:
+            return direct
+        middle = step(tail_T, weights_T * self.hop_scale_N[tail_T])
+        if len(middle.rows_S) > MOST_MIDDLE:
+            strongest = np.argpartition(-middle.values_S, MOST_MIDDLE)[:MOST_MIDDLE]
+            middle = SparseScores(middle.rows_S[strongest], middle.values_S[strongest])
+        far = step(middle.rows_S, middle.values_S * self.row_scale_N[middle.rows_S])
+        back_T = -weights_T * self.returns_N[tail_T]
+        values_E = np.concatenate([direct.values_S, config.two_hop * far.values_S, config.two_hop * back_T])
+        return SparseScores.summed(np.concatenate([direct.rows_S, far.rows_S, tail_T]), values_E)
+
     def parts(
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64], config: TransitionConfig
     ) -> npt.NDArray[np.float32]:
@@ -114,10 +146,8 @@ class TransitionGraph(NamedTuple):
             One row for each of the last `recent` history items. Shape: (T, K), float32.
         """
         tail_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
-        places = np.arange(len(tail_T) + 1)
-        weights_TN = sp.csr_array((weights_T, tail_T, places), shape=(len(tail_T), self.counts.shape[0]))
-        strengths_TN = self._strengths(weights_TN, config.two_hop).tocsc()
-        return np.asarray(strengths_TN[:, rows_K].toarray(), dtype=np.float32)
+        alone = [self.reachable(tail_T[place : place + 1], config).at(rows_K) for place in range(len(tail_T))]
+        return weights_T[:, None] * np.array(alone, np.float32).reshape(len(tail_T), len(rows_K))
 
     def after(self, rows_X: npt.NDArray[np.int64], config: TransitionConfig) -> sp.csr_array:
         """Strength of every item after each of the requested items alone.

@@ -242,6 +242,8 @@ class ScoredItem:
         shares: Parts of the score, if an explanation was requested.
         explanation: A sentence or two for people, if they were requested; empty also where nothing speaks for the item.
         statements: What `explanation` rests on, and more of it, best first.
+        sources: What made the item a candidate, if shares were requested: channels, ``new-item``, ``raised`` by a
+            promotion or a share of places, ``instruction``; empty where every eligible item was ranked.
     """
 
     item: ItemRecord
@@ -249,6 +251,7 @@ class ScoredItem:
     shares: tuple[ChannelShare, ...] = ()
     explanation: str = ""
     statements: tuple[Statement, ...] = ()
+    sources: tuple[str, ...] = ()
 
     @property
     def item_id(self) -> str:

@@ -200,6 +200,14 @@ class RecommendRequest(Checked):
         Each(Text(MAX_FILTER_CHARS), "conditions", MAX_IGNORED),
         Doc("Conditions that are not made from `instruction`, as `constraints` of an earlier result has them."),
     ] = ()
+    exact: Annotated[
+        bool,
+        Flag(),
+        Doc(
+            "Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand "
+            "candidates are. Slower."
+        ),
+    ] = False
 
     def _check_together(self) -> None:
         days, column = self.exploration_max_age_days, self.exploration_column

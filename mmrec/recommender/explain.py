@@ -40,7 +40,7 @@ def explain_ranking(
         ranker: What ranked them.
         history: Catalogue rows, oldest first; not empty without an instruction.
         rows_K: The recommended items. Shape: (K,).
-        features: Scores of every item by channel. Shape of each: (N,), float32.
+        features: Their scores by channel. Shape of each: (K,), float32.
         blend: Weights of the channels; None: the bundle's.
         lift: What was added to the scores of items without training events.
         added: What the business rules of the request added to each of `rows_K`, by name; empty for nothing.
@@ -55,10 +55,10 @@ def explain_ranking(
     for channel in CHANNELS:
         if channel not in features:
             continue
-        share_K = blend.weights[channel] * features[channel][rows_K].astype(np.float64)
+        share_K = blend.weights[channel] * features[channel].astype(np.float64)
         if channel == "item-head" and instruction_D is not None and len(history):
             # What the sentence adds to what the history alone would give.
-            alone_K = blend.weights[channel] * ranker.item_head(ranker.read([history]))[0, rows_K].astype(np.float64)
+            alone_K = blend.weights[channel] * ranker.without_sentence(history, rows_K).astype(np.float64)
             for own, part in zip(shares, share_K - alone_K, strict=True):
                 own.append(ChannelShare(INSTRUCTION, float(part)))
             share_K, sentence_D = alone_K, None
@@ -80,7 +80,7 @@ def explain_ranking(
             item_id = strongest.history_item_id if strongest else ""
             shares[place].append(ChannelShare(channel, float(share_K[place]), item_id, parts))
     if lift:
-        for place in np.flatnonzero(ranker.new_N[rows_K]):
+        for place in np.flatnonzero(ranker.is_new(rows_K)):
             shares[place].append(ChannelShare(NEW_ITEM, lift))
     for own, by_rule in zip(shares, added, strict=False):
         own += rule_shares(by_rule)

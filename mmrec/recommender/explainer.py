@@ -139,7 +139,7 @@ class Explainer:
             popular=customers > self._popular_from,
             popularity=by_channel["popularity"],
             novelty=by_channel[NEW_ITEM] + by_channel["exploration"],
-            new=bool(self._ranker.new_N[row]) and not customers,
+            new=bool(self._ranker.is_new(np.array([row]))[0]) and not customers,
             promoted=promotion is not None,
             promotion=promotion or 0.0,
             wishes=self._wishes(row, wished),

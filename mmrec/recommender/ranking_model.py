@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,10 @@ import torch
 
 from mmrec.catalogue.segments import Segmented
 from mmrec.channels.blend import Blend
-from mmrec.channels.cold_start import cold_start_boosts
+from mmrec.channels.cold_start import cold_places, cold_start_boosts
 from mmrec.channels.content import content_parts, content_scores
-from mmrec.channels.neighbour_smoothing import NeighbourSmoothing, neighbour_smoothing
+from mmrec.channels.neighbour_smoothing import NeighbourSmoothing
+from mmrec.channels.sparse_scores import SparseScores
 from mmrec.channels.transitions import TransitionGraph
 from mmrec.contract.rules import MAX_K
 from mmrec.data.interactions import Interactions
@@ -34,6 +35,7 @@ from mmrec.generator.semantic_id_head import EncodedHistory
 from mmrec.recommender.artefact import Parts
 from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.catalogue_update import Changed
+from mmrec.recommender.token_index import TokenIndex
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.eligibility import Eligibility, eligible
 from mmrec.semantic_ids.path_search import PathResult
@@ -51,6 +53,9 @@ SCORES_AT_ONCE = 4_000_000
 
 OCCLUDED = 20
 """Number of last history items that are left out one at a time to explain a score of the LLM."""
+
+_RIVALS = 2_000
+"""Popular items that the explained ones are compared with, where the catalogue is too large to compare with it all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +95,35 @@ class Blended(NamedTuple):
 
 
 class ItemStates(NamedTuple):
-    """What the model computed for every item; updated for changed items only.
+    """What was computed for every item; updated for changed items only.
 
     Attributes:
         tokens: Item tokens. Shape: (N, H), float32.
         keys: Embeddings of every node of the decode index.
+        smoothing: Neighbours of items without training events.
+        popular_rows: Items with training events, those with most first. Shape: (R,), int64.
+        token_index: Finds the items that the item head scores highest.
         answers: What items have to offer to sentences; None where the LLM reads none. Shape: (N, W), float32.
     """
 
     tokens: Segmented[torch.Tensor]
     keys: NodeEmbeddings
+    smoothing: NeighbourSmoothing
+    popular_rows: npt.NDArray[np.int64]
+    token_index: TokenIndex
     answers: Segmented[torch.Tensor] | None = None
+
+
+class ItemHeadState(NamedTuple):
+    """What the item head multiplies the tokens of items with, for one history.
+
+    Attributes:
+        state_H: Shape: (H,), float32.
+        asked_W: What a sentence asks for, which answers are multiplied with; None: no sentence. Shape: (W,), float32.
+    """
+
+    state_H: torch.Tensor
+    asked_W: torch.Tensor | None
 
 
 class RankingModel:
@@ -124,12 +147,42 @@ class RankingModel:
         self._states = states or _states(parts, self.index)
         self.tokens_NH = self._states.tokens
         self.keys = self._states.keys.keys
+        self.smoothing = self._states.smoothing
+        self.popular_rows = self._states.popular_rows
+        self.token_index = self._states.token_index
         self._place_N = self.index.place_of_rows(self.items).cpu().numpy()
-        deleted_N = np.zeros(self.items, np.bool_) if parts.catalogue.alive_N is None else ~parts.catalogue.alive_N
-        warm_N = np.zeros(self.items, np.bool_)
-        warm_N[: len(parts.generator.catalogue.warm_N)] = parts.generator.catalogue.warm_N.cpu().numpy()
-        self.new_N = ~warm_N & ~deleted_N
-        self._deleted_N = torch.from_numpy(deleted_N).to(device) if deleted_N.any() else None
+        self._warm_N = parts.generator.catalogue.warm_N.cpu().numpy()
+
+    @property
+    def most_at_once(self) -> int:
+        """Histories whose scores of every item fit in memory; a larger batch gives the same results."""
+        return max(1, SCORES_AT_ONCE // max(self.items, 1))
+
+    def is_new(self, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Whether some items are in the catalogue and have no training event. Shape: (X,), bool."""
+        warm_X = np.zeros(len(rows_X), np.bool_)
+        known_X = rows_X < len(self._warm_N)
+        warm_X[known_X] = self._warm_N[rows_X[known_X]]
+        alive_N = self.parts.catalogue.alive_N
+        return ~warm_X if alive_N is None else ~warm_X & alive_N[rows_X]
+
+    @cached_property
+    def new_N(self) -> npt.NDArray[np.bool_]:
+        """Items without a training event that are not deleted. Shape: (N,), bool."""
+        return self.is_new(np.arange(self.items))
+
+    @cached_property
+    def _new(self) -> int:
+        alive_N, warm_N = self.parts.catalogue.alive_N, self._warm_N
+        warm = np.count_nonzero(warm_N if alive_N is None else warm_N & alive_N[: len(warm_N)])
+        return self.parts.catalogue.items - int(warm)
+
+    @cached_property
+    def _deleted_N(self) -> torch.Tensor | None:
+        alive_N = self.parts.catalogue.alive_N
+        if alive_N is None or alive_N.all():
+            return None
+        return torch.from_numpy(~alive_N).to(self.device)
 
     def with_changes(self, changed: Changed) -> RankingModel:
         """The ranker of the changed catalogue, which computes the changed items only; this one does not change."""
@@ -145,11 +198,13 @@ class RankingModel:
             answers, reader = self._states.answers, parts.generator.sentences
             if answers is not None and reader is not None:
                 answers = answers.replaced(rows_M, reader.answers(changed.table.content_NC))
-        return RankingModel(parts, self.device, self.dtype, ItemStates(tokens, keys, answers))
+        smoothing = _smoothing(parts, self.smoothing, changed.rows_M)
+        index = self.token_index.with_changes(tokens, changed.rows_M)
+        states = ItemStates(tokens, keys, smoothing, self.popular_rows, index, answers)
+        return RankingModel(parts, self.device, self.dtype, states)
 
     def with_transitions(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> RankingModel:
         """A ranker with other transition counts, which shares all else with this one."""
-        _ = self._smoothing, self.log_popularity_N  # cached once for all of them
         made = copy(self)
         made.parts = self.parts._replace(transitions=transitions, transitions_wide=transitions_wide)
         return made
@@ -157,16 +212,23 @@ class RankingModel:
     @cached_property
     def log_popularity_N(self) -> npt.NDArray[np.float32]:
         """Log popularity scaled to 0..1. Shape: (N,), float32."""
-        most = max(float(self.parts.popularity_N.max()), 1.0)
-        return np.asarray(np.log1p(self.parts.popularity_N) / math.log1p(most), dtype=np.float32)
+        return self.log_popularity_at(np.arange(self.items))
+
+    def log_popularity_at(self, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """`log_popularity_N` of some items. Shape: that of `rows_X`, float32."""
+        return np.asarray(np.log1p(self.parts.popularity_N[rows_X]) / self._most_popular, dtype=np.float32)
+
+    def popularity_at(self, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The channel ``popularity`` of some items. Shape: (X,), float32."""
+        return self.smoothing.at(rows_X, self.log_popularity_at)
+
+    @cached_property
+    def _most_popular(self) -> float:
+        return math.log1p(max(float(self.parts.popularity_N.max(initial=0.0)), 1.0))
 
     @cached_property
     def _popularity_N(self) -> npt.NDArray[np.float32]:
-        return np.asarray(self._smoothing.smooth(self.log_popularity_N[None].copy())[0], dtype=np.float32)
-
-    @cached_property
-    def _smoothing(self) -> NeighbourSmoothing:
-        return _smoothing(self.parts, self.items)
+        return np.asarray(self.smoothing.smooth(self.log_popularity_N[None].copy())[0], dtype=np.float32)
 
     @classmethod
     def popularity_of(cls, train: Interactions, items: int) -> npt.NDArray[np.float32]:
@@ -175,9 +237,8 @@ class RankingModel:
 
     def chunks(self, requests: int) -> Iterator[CustomerChunk]:
         """Slices of a batch of requests that fit in memory."""
-        size = max(1, SCORES_AT_ONCE // max(self.items, 1))
-        for begin in range(0, requests, size):
-            yield CustomerChunk(begin, min(begin + size, requests))
+        for begin in range(0, requests, self.most_at_once):
+            yield CustomerChunk(begin, min(begin + self.most_at_once, requests))
 
     # --- the LLM ---------------------------------------------------------------------------------------------------
 
@@ -224,6 +285,27 @@ class RankingModel:
         if self._deleted_N is not None:
             logits_BN = logits_BN.masked_fill(self._deleted_N, float("-inf"))
         return np.asarray((logits_BN.log_softmax(-1) + math.log(self.parts.catalogue.items)).cpu().numpy())
+
+    @torch.inference_mode()
+    def item_head_states(
+        self, memory: EncodedHistory, instructions_BD: npt.NDArray[np.float32] | None = None
+    ) -> Iterator[ItemHeadState]:
+        """What the item head multiplies tokens with, for each history; arguments as in `item_head`."""
+        reader = self.parts.generator.sentences
+        if instructions_BD is None or reader is None:
+            return (ItemHeadState(state_H, None) for state_H in memory.last().float())
+        asked_BW = reader.asked(torch.from_numpy(instructions_BD).to(self.device)).float()
+        return map(ItemHeadState, memory.last().float(), asked_BW)
+
+    @torch.inference_mode()
+    def item_head_at(self, head: ItemHeadState, rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The item head's scores of some items, which differ from `item_head` by the same number. Shape: (X,)."""
+        rows, generator = torch.from_numpy(rows_X).to(self.device), self.parts.generator
+        logits_X = generator.item_logits(head.state_H, self.tokens_NH[rows])
+        if head.asked_W is not None and self._states.answers is not None:
+            logits_X = logits_X + generator.item_logits(head.asked_W, self._states.answers[rows])
+        # As if these were all items: near the scores of `item_head`, because the others are less likely.
+        return np.asarray((logits_X.log_softmax(-1) + math.log(self.parts.catalogue.items)).cpu().numpy())
 
     @torch.inference_mode()
     def generate(
@@ -279,10 +361,10 @@ class RankingModel:
                 generated_BW = beams.items_BW.cpu().numpy()
         if "transitions" in channels:
             strength_BN = parts.transitions.scores(histories, parts.channels.transitions)
-            found["transitions"] = self._smoothing.smooth(strength_BN)
+            found["transitions"] = self.smoothing.smooth(strength_BN)
         if "transitions-wide" in channels:
             strength_BN = parts.transitions_wide.scores(histories, parts.channels.transitions_wide)
-            found["transitions-wide"] = self._smoothing.smooth(strength_BN)
+            found["transitions-wide"] = self.smoothing.smooth(strength_BN)
         if "lexical" in channels:
             found["lexical"] = parts.lexical.scores(histories, parts.channels.lexical)
         if "content" in channels:
@@ -310,15 +392,39 @@ class RankingModel:
             scores_BN[:, self.new_N] += boosts_B[:, None]
         return Blended(scores_BN, boosts_B)
 
+    def blend_candidates(
+        self, blend: Blend, features: Mapping[str, npt.NDArray[np.float32]], rows_C: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float32], float]:
+        """`blend` for eligible candidates of one search: their scores, and what is added to those of new items.
+
+        Args:
+            blend: Weights, and the share of new items.
+            features: Shape of each: (C,), float32.
+            rows_C: The candidates. Shape: (C,).
+        """
+        scores_C = blend.score(features)
+        if not blend.cold_share:
+            return scores_C, 0.0
+        new_C = self.is_new(rows_C)
+        if np.count_nonzero(new_C) < min(cold_places(blend.cold_share), self._new):
+            return scores_C, 0.0
+        boost = float(cold_start_boosts(scores_C[None], None, new_C, blend.cold_share)[0])
+        if boost:
+            scores_C[new_C] += np.float32(boost)
+        return scores_C, boost
+
+    def generated(self, beams: PathResult) -> Iterator[SparseScores]:
+        """log(1 + N p) of the items that each search generated."""
+        items = self.parts.catalogue.items
+        for rows_W, log_W in zip(beams.items_BW.cpu().numpy(), beams.log_probs_BW.float().cpu().numpy(), strict=True):
+            found = rows_W >= 0
+            yield SparseScores.summed(rows_W[found], np.log1p(items * np.exp(log_W[found])))
+
     def _generated(self, beams: PathResult) -> npt.NDArray[np.float32]:
-        """log(1 + N p) of generated items, 0 for the others. Shape: (B, N), float32."""
-        rows_BW = beams.items_BW.cpu().numpy()
-        probability_BW = beams.log_probs_BW.float().exp().cpu().numpy()
-        generated_BN = np.zeros((len(rows_BW), self.items), dtype=np.float32)
-        found_B, found_W = np.nonzero(rows_BW >= 0)
-        generated_BN[found_B, rows_BW[found_B, found_W]] = np.log1p(
-            self.parts.catalogue.items * probability_BW[found_B, found_W]
-        )
+        """`generated` for every item. Shape: (B, N), float32."""
+        generated_BN = np.zeros((len(beams.items_BW), self.items), dtype=np.float32)
+        for generated_N, found in zip(generated_BN, self.generated(beams), strict=True):
+            generated_N[found.rows_S] = found.values_S
         return generated_BN
 
     def most_popular(self) -> npt.NDArray[np.float32]:
@@ -350,12 +456,10 @@ class RankingModel:
         parts, channels = self.parts, self.parts.channels
         if channel == "transitions":
             near = parts.transitions
-            support_TK = self._smoothing.parts(rows_K, lambda rows: near.parts(history, rows, channels.transitions))
+            support_TK = self.smoothing.parts(rows_K, lambda rows: near.parts(history, rows, channels.transitions))
         elif channel == "transitions-wide":
             wide = parts.transitions_wide
-            support_TK = self._smoothing.parts(
-                rows_K, lambda rows: wide.parts(history, rows, channels.transitions_wide)
-            )
+            support_TK = self.smoothing.parts(rows_K, lambda rows: wide.parts(history, rows, channels.transitions_wide))
         elif channel == "lexical":
             support_TK = parts.lexical.parts(history, rows_K, channels.lexical)
         elif channel == "content":
@@ -365,6 +469,12 @@ class RankingModel:
         else:
             return None
         return support_TK.astype(np.float64)
+
+    def without_sentence(
+        self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """The channel ``item-head`` for a history that no sentence follows. Shape: (K,), float32."""
+        return np.asarray(self._likelihoods(self.read([history]), rows_K, None)[0])
 
     def _occluded(
         self,
@@ -380,7 +490,7 @@ class RankingModel:
         instructions_BD = None if instruction_D is None else np.tile(instruction_D, (tried + 1, 1))
         memory = self.read([history, *(np.delete(history, place) for place in range(-tried, 0))], instructions_BD)
         if channel == "item-head":
-            feature_XK = self.item_head(memory, instructions_BD)[:, rows_K]
+            feature_XK = self._likelihoods(memory, rows_K, instructions_BD)
         else:
             parts = [rows_K[begin : begin + MAX_K] for begin in range(0, len(rows_K), MAX_K)]
             feature_XK = np.concatenate([self._probabilities(memory, part, tried + 1) for part in parts], axis=1)
@@ -394,30 +504,50 @@ class RankingModel:
         asked_N = np.zeros(self.items, dtype=bool)
         asked_N[rows_K] = True
         beams = self.generate(memory, [Tier.of(asked_N)] * histories, width=len(rows_K))
-        return self._generated(beams)[:, rows_K]
+        return np.array([found.at(rows_K) for found in self.generated(beams)], np.float32)
+
+    def _likelihoods(
+        self, memory: EncodedHistory, rows_K: npt.NDArray[np.int64], instructions_BD: npt.NDArray[np.float32] | None
+    ) -> npt.NDArray[np.float32]:
+        """Scores of the channel ``item-head`` for these items. Shape: (X, K), float32."""
+        if len(memory.valid_BT) <= self.most_at_once:
+            return np.asarray(self.item_head(memory, instructions_BD)[:, rows_K])
+        # A history makes an item more likely by making it more likely than the most popular items.
+        rows, own = np.unique(np.concatenate([rows_K, self.popular_rows[:_RIVALS]]), return_inverse=True)
+        heads = self.item_head_states(memory, instructions_BD)
+        return np.array([self.item_head_at(head, rows)[own[: len(rows_K)]] for head in heads], np.float32)
 
 
 def _states(parts: Parts, index: DecodeIndex) -> ItemStates:
-    """What the model computes for every item of a bundle."""
+    """What is computed for every item of a bundle."""
     with torch.inference_mode():
         generator = parts.generator.eval()
         tokens = Segmented(generator.item_tokens())
         answers = None
         if generator.sentences is not None:
             answers = Segmented(generator.sentences.answers(generator.catalogue.content_NC))
-        return ItemStates(tokens, NodeEmbeddings.of(generator.semantic_id_head, tokens, index), answers)
+        keys = NodeEmbeddings.of(generator.semantic_id_head, tokens, index)
+        popular = np.argsort(-parts.popularity_N, kind="stable")
+        popular_rows = popular[: np.count_nonzero(parts.popularity_N)]
+        return ItemStates(tokens, keys, _smoothing(parts), popular_rows, TokenIndex(tokens), answers)
 
 
-def _smoothing(parts: Parts, items: int) -> NeighbourSmoothing:
+def _smoothing(
+    parts: Parts, before: NeighbourSmoothing | None = None, changed_M: npt.NDArray[np.int64] | None = None
+) -> NeighbourSmoothing:
     """Smoothing of items without a training event, by the items with the most similar words."""
-    table = parts.generator.catalogue.table()
+    table, items = parts.generator.catalogue.table(), len(parts.catalogue)
     cold_N = np.ones(items, np.bool_)
     cold_N[: len(table.warm_N)] = ~table.warm_N.cpu().numpy()
     if table.alike is None:
-        return neighbour_smoothing(
-            np.zeros_like(cold_N), np.zeros((items, 1), np.int64), np.zeros((items, 1), np.float32)
-        )
-    rows_NK, weights_NK = table.alike
+        nobody_N1, nothing_N1 = np.zeros((items, 1), np.int64), np.zeros((items, 1), np.float32)
+        return NeighbourSmoothing(np.zeros_like(cold_N), Segmented(nobody_N1), Segmented(nothing_N1))
+    rows_NK, weights_NK = Segmented(table.alike.rows_NK), Segmented(table.alike.weights_NK)
     if parts.live and parts.live.alike:
-        rows_NK, weights_NK = (table.whole() for table in parts.live.alike)
-    return neighbour_smoothing(cold_N, rows_NK.cpu().numpy(), weights_NK.cpu().numpy())
+        rows_NK, weights_NK = parts.live.alike
+    return NeighbourSmoothing(cold_N, _on_cpu(rows_NK), _on_cpu(weights_NK), before, changed_M)
+
+
+def _on_cpu(table: Segmented[torch.Tensor]) -> Segmented[npt.NDArray[Any]]:
+    parts = (table.base, table.place_N, table.delta)
+    return Segmented(*(None if part is None else part.cpu().numpy() for part in parts))

@@ -1,22 +1,24 @@
 """Recommending: requests in, lists of exactly min(k, eligible) items out, whatever the filter and business rules.
 
-Unit of work: a batch of requests. Knows nothing about gRPC.
+Two stages: candidates within the filter (`mmrec.recommender.candidates`), then blend, business rules and rerank, which
+see the candidates alone. Unit of work: a batch of requests. Knows nothing about gRPC.
 """
 
-# Axes: B customers, N items, K results, X searches: one or two for each customer
+# Axes: B customers, N items, C candidates of a customer, K results
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mmrec.channels.blend import Blend
-from mmrec.contract.items import ChannelShare, Fallback, ItemRecord, ScoredItem, Versions
+from mmrec.contract.items import ChannelShare, Fallback, ItemRecord, Modality, ScoredItem, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import Explanation, Explanations, Recommendations
 from mmrec.contract.requests import ExplainRequest, RankRequest, RecommendRequest
@@ -24,6 +26,7 @@ from mmrec.contract.rules import MAX_BEAM_WIDTH
 from mmrec.errors import FailedPreconditionError, MmrecError
 from mmrec.recommender.artefact import INSTRUCTED
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
+from mmrec.recommender.candidates import CandidateConfig, Candidates, CandidateSearch, Search
 from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.explainer import Explainer, InWords, Wish
 from mmrec.recommender.live_events import LiveEvents
@@ -39,6 +42,8 @@ PROMOTION = "promotion"
 """Names, in an explanation, of what the business rules of a request added to a score."""
 
 Scores = npt.NDArray[np.float32]
+Bitmap = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 Shares = Sequence[tuple[ChannelShare, ...]]
 
 _FALLBACKS = {
@@ -58,22 +63,24 @@ class _Customer(NamedTuple):
         history: Stored and given history, oldest first.
         missing: Ids of the request that the catalogue lacks.
         tiers: Items that may be returned, and, in relaxed mode, items that may follow when these are too few.
-        boosts_N: What promotions add to scores; None: nothing. Shape: (N,), float32.
+        promotions: The items of each promotion, and what it adds to their scores. Shape of each: (N,), bool.
         quotas: Places for promotions and exploration.
         places: Length of the list.
         promoted_N: Items that a promotion of the request raises; None: none. Shape: (N,), bool.
         steered: What its instruction asks for; None: it has none.
+        asked_N: Items that are listed, among those that are ranked; None: all. Shape: (N,), bool.
     """
 
     request: RecommendRequest
     history: npt.NDArray[np.int32]
     missing: list[str]
     tiers: tuple[Tier, ...]
-    boosts_N: Scores | None
+    promotions: tuple[tuple[Bitmap, float], ...]
     quotas: tuple[Quota, ...]
     places: int
     promoted_N: npt.NDArray[np.bool_] | None
     steered: Steered | None = None
+    asked_N: Bitmap | None = None
 
     @property
     def instruction_D(self) -> Scores | None:
@@ -81,11 +88,26 @@ class _Customer(NamedTuple):
         return None if self.steered is None else self.steered.sentence_D
 
     @property
+    def raised(self) -> tuple[Bitmap, ...]:
+        """Sets of items that need candidates of their own. Shape of each: (N,), bool."""
+        quotas = (quota.members_N for quota in self.quotas)
+        asked = () if self.asked_N is None else (self.asked_N,)
+        return *quotas, *(members_N for members_N, boost in self.promotions if boost > 0), *asked
+
+    @property
     def reading(self) -> str:
         """What the LLM reads of this customer: a history, a history and a sentence, or a sentence alone."""
         if self.instruction_D is None:
             return "history"
         return "history and sentence" if len(self.history) else "sentence"
+
+
+class _Search(NamedTuple):
+    """Candidates of one tier with their scores, and what was added to those of new items."""
+
+    found: Candidates
+    scores_C: Scores
+    lift: float
 
 
 class _Listed(NamedTuple):
@@ -105,6 +127,7 @@ class RecommendationPipeline:
         versions: Versions for the replies.
         vectors: Vectors by modality, for explanations in words; None: these tell nothing about pictures and words.
         steering: Reads instructions; None: requests with one are refused.
+        candidates: Budgets of the sources of candidates.
     """
 
     def __init__(
@@ -115,8 +138,11 @@ class RecommendationPipeline:
         versions: Versions,
         vectors: ModalityVectors | None = None,
         steering: Steering | None = None,
+        candidates: CandidateConfig | None = None,
     ) -> None:
         self._ranker = ranker
+        self._nearest = None if vectors is None else vectors.index(Modality.FUSED)
+        self._budgets = candidates or CandidateConfig()
         self._explainer = Explainer(ranker, vectors)
         self._parts = ranker.parts
         self._candidate_filter = candidate_filter
@@ -163,19 +189,18 @@ class RecommendationPipeline:
         self, customers: Sequence[_Customer | MmrecError], live: LiveEvents
     ) -> list[Recommendations | MmrecError]:
         replies: dict[int, Recommendations | MmrecError] = {}
-        known: dict[tuple[int, str], list[tuple[int, _Customer]]] = {}
+        known: dict[tuple[int, bool, str], list[tuple[int, _Customer]]] = {}
         for row, customer in enumerate(customers):
             if isinstance(customer, MmrecError):
                 replies[row] = customer
             elif len(customer.history) or customer.instruction_D is not None:
-                known.setdefault((self._beam_width(customer), customer.reading), []).append((row, customer))
+                alike = self._beam_width(customer), customer.request.exact, customer.reading
+                known.setdefault(alike, []).append((row, customer))
             else:
                 replies[row] = self._popular(customer)
-        for (width, _), group in sorted(known.items(), key=lambda entry: entry[0]):
-            for chunk in self._ranker.chunks(len(group)):
-                part = group[chunk.begin : chunk.end]
-                found = self._personal([customer for _, customer in part], width, self._ranker_of(live))
-                replies |= zip([row for row, _ in part], found, strict=True)
+        for (width, exact, _), group in sorted(known.items(), key=lambda entry: entry[0]):
+            found = self._personal([customer for _, customer in group], width, self._ranker_of(live), exact=exact)
+            replies |= zip([row for row, _ in group], found, strict=True)
         return [replies[row] for row in range(len(customers))]
 
     # --- requests --------------------------------------------------------------------------------------------------
@@ -216,11 +241,14 @@ class RecommendationPipeline:
         the conditions of its instruction.
         """
         history, missing = self._history(request, live)
-        steered = self._read_instruction(request)
+        steered, asked_N = self._read_instruction(request), None
         if steered is not None and narrowed:
             request = replace(request, filter=steered.filter)
         elif steered is not None and self._steering is not None:
+            # The part of a wish is measured as in a list for that wish, whatever is asked about.
             steered = steered._replace(over_N=self._steering.met(steered.filter))
+            asked_N = self._candidate_filter.tiers(request, history, None, places)[0].mask_N
+            request = replace(request, allow=())
         promoted = self._candidate_filter.promoted(request.promotions)
         young_N = self._candidate_filter.young(request)
         quotas = [
@@ -231,11 +259,11 @@ class RecommendationPipeline:
         if request.exploration:
             new_N = self._ranker.new_N if young_N is None else self._ranker.new_N & young_N
             quotas.append(Quota(EXPLORATION, new_N, request.exploration, guaranteed=False))
-        boosts_N: Scores | None = None
-        for promotion, members_N in zip(request.promotions, promoted, strict=True):
-            if promotion.boost:
-                boosts_N = np.zeros(self._ranker.items, np.float32) if boosts_N is None else boosts_N
-                boosts_N[members_N] += np.float32(promotion.boost)
+        boosts = tuple(
+            (members_N, promotion.boost)
+            for promotion, members_N in zip(request.promotions, promoted, strict=True)
+            if promotion.boost
+        )
         never = rejected_rows(self._parts, request.user_id, history) if rejected else None
         tiers = self._candidate_filter.tiers(request, history, never, places)
         raised = [
@@ -244,7 +272,7 @@ class RecommendationPipeline:
             if promotion.boost > 0 or promotion.min_share
         ]
         promoted_N = np.logical_or.reduce(raised) if raised else None
-        return _Customer(request, history, missing, tiers, boosts_N, tuple(quotas), places, promoted_N, steered)
+        return _Customer(request, history, missing, tiers, boosts, tuple(quotas), places, promoted_N, steered, asked_N)
 
     def _read_instruction(self, request: RecommendRequest) -> Steered | None:
         if not request.instruction.strip():
@@ -277,38 +305,40 @@ class RecommendationPipeline:
             self._live_ranker = known = live, self._ranker if graphs is None else self._ranker.with_transitions(*graphs)
         return known[1]
 
-    def _personal(self, customers: Sequence[_Customer], width: int, ranker: RankingModel) -> list[Recommendations]:
+    def _personal(
+        self, customers: Sequence[_Customer], width: int, ranker: RankingModel, *, exact: bool
+    ) -> Iterator[Recommendations]:
         """Replies to customers of whom the LLM reads the same: with a history, a sentence, or both."""
         blend = self._blend(customers[0].reading)
-        searches = [(place, tier) for place, customer in enumerate(customers) for tier in customer.tiers]
-        tiers = [tier for _, tier in searches]
-        vectors = [customer.instruction_D for customer in customers if customer.instruction_D is not None]
-        features = ranker.features(
-            [customers[place].history for place, _ in searches],
-            tiers,
-            beam_width=width,
-            channels=blend.channels,
-            instructions_BD=np.stack([vectors[place] for place, _ in searches]) if vectors else None,
-        ).by_channel
-        if not features:
+        if not blend.channels:
             # This bundle ranks every customer by popularity alone.
-            return [self._popular(customer, personal=True) for customer in customers]
-        scores_XN, boosts_X = ranker.blend(blend, features, np.stack([tier.mask_N for tier in tiers]))
-        replies, first = [], 0
+            yield from (self._popular(customer, personal=True) for customer in customers)
+            return
+        # Items outside the filter have a search of their own.
+        searches = [
+            Search(
+                customer.history,
+                tier,
+                customer.places,
+                customer.instruction_D,
+                customer.raised,
+                None if customer.steered is None else customer.steered.like_N,
+            )
+            for customer in customers
+            for tier in customer.tiers
+        ]
+        sought = CandidateSearch(ranker, self._nearest, self._budgets)
+        found = sought.find(searches, blend, beam_width=width, exact=exact)
         for customer in customers:
-            own = slice(first, first + len(customer.tiers))
-            first = own.stop
-            # Items outside the filter have a search of their own.
-            scores_N = scores_XN[own.start]
-            for tier, others_N in zip(customer.tiers[1:], scores_XN[own][1:], strict=True):
-                scores_N = np.where(tier.mask_N, others_N, scores_N)
-            listed = self._listed(customer, scores_N)
+            own = [
+                _Search(one, *ranker.blend_candidates(blend, one.features, one.rows_C))
+                for one in islice(found, len(customer.tiers))
+            ]
+            listed = self._listed(customer, [(one.found.rows_C, one.scores_C) for one in own])
             shares = None
             if customer.request.explain or customer.request.explain_in_words:
-                of_own = {name: feature[own] for name, feature in features.items()}
-                shares = self._explained(ranker, customer, listed, of_own, boosts_X[own], blend)
-            replies.append(self._reply(customer, listed, shares, personal=True))
-        return replies
+                shares = self._explained(ranker, customer, listed, own, blend)
+            yield self._reply(customer, listed, shares, [one.found for one in own], personal=True)
 
     def _blend(self, reading: str) -> Blend:
         """The weights for what is read of a customer."""
@@ -325,74 +355,86 @@ class RecommendationPipeline:
 
     def _popular(self, customer: _Customer, *, personal: bool = False) -> Recommendations:
         """The most popular items, under the same business rules; `personal` when that is no fallback."""
-        popularity_N = self._ranker.most_popular()
-        listed = self._listed(customer, popularity_N)
+        sought = CandidateSearch(self._ranker, self._nearest, self._budgets)
+        ranked = []
+        for tier in customer.tiers:
+            rows_C = sought.popular(tier, customer.places, customer.raised, exact=customer.request.exact)
+            ranked.append((rows_C, self._ranker.popularity_at(rows_C)))
+        listed = self._listed(customer, ranked)
         shares: list[tuple[ChannelShare, ...]] | None = None
         if customer.request.explain or customer.request.explain_in_words:
             shares = []
-            for row, added in zip(listed.arranged.rows_K, listed.added, strict=True):
-                own = [ChannelShare("popularity", float(popularity_N[row])), *rule_shares(added)]
+            popularity_K = self._ranker.popularity_at(listed.arranged.rows_K)
+            for popularity, added in zip(popularity_K, listed.added, strict=True):
+                own = [ChannelShare("popularity", float(popularity)), *rule_shares(added)]
                 shares.append(tuple(sorted(own, key=lambda share: -share.share)))
         return self._reply(customer, listed, shares, personal=personal)
 
-    def _listed(self, customer: _Customer, scores_N: Scores) -> _Listed:
-        """The list that follows from scores and the business rules of a request."""
-        request, tiers = customer.request, [tier.mask_N for tier in customer.tiers]
+    def _listed(self, customer: _Customer, ranked: Sequence[tuple[Rows, Scores]]) -> _Listed:
+        """The list that follows from the candidates of each tier, their scores, and the rules of a request."""
+        request = customer.request
+        rows_C = np.concatenate([rows for rows, _ in ranked])
+        order_C = np.argsort(rows_C, kind="stable")
+        rows_C = rows_C[order_C]
+        scores_C = np.concatenate([scores for _, scores in ranked])[order_C]
+        tier_C = np.repeat(np.arange(len(ranked)), [len(rows) for rows, _ in ranked])[order_C]
         adjustments: dict[str, Scores] = {}
         if request.popularity_damping:
-            candidates_N = np.logical_or.reduce(tiers)
-            adjustments[DAMPING] = damping(
-                scores_N, candidates_N, self._ranker.log_popularity_N, request.popularity_damping
-            )
+            popularity_C = self._ranker.log_popularity_at(rows_C)
+            adjustments[DAMPING] = damping(scores_C, popularity_C, request.popularity_damping)
         # An LLM that reads the sentence knows better than likeness alone.
         if customer.steered is not None and customer.instruction_D is None:
-            added_N = customer.steered.added(scores_N, np.logical_or.reduce(tiers))
-            if added_N is not None:
-                adjustments[INSTRUCTION] = added_N
-        if customer.boosts_N is not None:
-            adjustments[PROMOTION] = customer.boosts_N
-        adjusted_N = scores_N
-        for part_N in adjustments.values():
-            adjusted_N = adjusted_N + part_N
+            added_C = customer.steered.among(rows_C).added(scores_C)
+            if added_C is not None:
+                adjustments[INSTRUCTION] = added_C
+        if customer.promotions:
+            adjustments[PROMOTION] = np.zeros(len(rows_C), np.float32)
+            for members_N, boost in customer.promotions:
+                adjustments[PROMOTION][members_N[rows_C]] += np.float32(boost)
+        adjusted_C = scores_C
+        for part_C in adjustments.values():
+            adjusted_C = adjusted_C + part_C
+        quotas = [quota._replace(members_N=quota.members_N[rows_C]) for quota in customer.quotas]
+        asked_C = True if customer.asked_N is None else customer.asked_N[rows_C]
         arranged = arrange(
-            adjusted_N,
-            tiers,
+            adjusted_C,
+            [(tier_C == tier) & asked_C for tier in range(len(ranked))],
             customer.places,
-            customer.quotas,
+            quotas,
             diversity=request.diversity,
-            likeness=self._likeness,
+            likeness=self._likeness._replace(rows_A=rows_C),
         )
         added: list[dict[str, float]] = []
-        for row, lack, quota in zip(arranged.rows_K, arranged.added_K, arranged.quota_K, strict=True):
-            parts = {name: float(part_N[row]) for name, part_N in adjustments.items()}
+        for place, lack, quota in zip(arranged.rows_K, arranged.added_K, arranged.quota_K, strict=True):
+            parts = {name: float(part_C[place]) for name, part_C in adjustments.items()}
             if quota >= 0:
-                name = customer.quotas[quota].name
+                name = quotas[quota].name
                 parts[name] = parts.get(name, 0.0) + float(lack)
             added.append(parts)
-        return _Listed(arranged, added)
+        return _Listed(arranged._replace(rows_K=rows_C[arranged.rows_K]), added)
 
     def _explained(
         self,
         ranker: RankingModel,
         customer: _Customer,
         listed: _Listed,
-        features: Mapping[str, npt.NDArray[np.float32]],
-        boosts_X: Scores,
+        searches: Sequence[_Search],
         blend: Blend,
     ) -> list[tuple[ChannelShare, ...]]:
-        """Parts of each score, by the search of its tier. Shape of each feature: (X, N)."""
+        """Parts of each score, by the search of its tier."""
         shares: list[tuple[ChannelShare, ...]] = []
         rows_K = listed.arranged.rows_K
-        for search, tier in enumerate(customer.tiers):
+        for (found, _, lift), tier in zip(searches, customer.tiers, strict=True):
             begin = len(shares)
             end = begin + int(np.count_nonzero(tier.mask_N[rows_K]))
+            place_K = np.searchsorted(found.rows_C, rows_K[begin:end])
             shares += explain_ranking(
                 ranker,
                 customer.history,
                 rows_K[begin:end],
-                {name: feature_XN[search] for name, feature_XN in features.items()},
+                {name: feature_C[place_K] for name, feature_C in found.features.items()},
                 blend=blend,
-                lift=float(boosts_X[search]),
+                lift=lift,
                 instruction_D=customer.instruction_D,
                 added=listed.added[begin:end],
             )
@@ -403,20 +445,34 @@ class RecommendationPipeline:
             return []
         return [Wish(one.condition, self._steering.met(one.condition)) for one in steered.constraints]
 
-    def _reply(self, customer: _Customer, listed: _Listed, shares: Shares | None, *, personal: bool) -> Recommendations:
+    def _reply(
+        self,
+        customer: _Customer,
+        listed: _Listed,
+        shares: Shares | None,
+        searches: Sequence[Candidates] = (),
+        *,
+        personal: bool,
+    ) -> Recommendations:
         arranged, nothing = listed.arranged, [()] * len(listed.arranged.rows_K)
+        sources: list[tuple[str, ...]] = [()] * len(nothing)
+        if customer.request.explain:
+            for found in searches:
+                sources = [*map(tuple.__add__, sources, found.sources_of(arranged.rows_K))]
         words: Sequence[InWords] = [InWords("", ())] * len(nothing)
         if customer.request.explain_in_words and shares is not None:
             words = self._explainer.explain(
                 arranged.rows_K, shares, _promoted(customer, listed), self._wished(customer.steered)
             )
         shares = shares if customer.request.explain and shares is not None else nothing
-        relaxed = len(arranged.rows_K) > np.count_nonzero(customer.tiers[0].mask_N)
+        relaxed = not customer.tiers[0].mask_N[arranged.rows_K].all()
         return Recommendations(
             recommendation_id=uuid.uuid4().hex,
             items=tuple(
-                ScoredItem(self._record(int(row)), float(score), parts, said.text, said.statements)
-                for row, score, parts, said in zip(arranged.rows_K, arranged.scores_K, shares, words, strict=True)
+                ScoredItem(self._record(int(row)), float(score), parts, said.text, said.statements, of_row)
+                for row, score, parts, said, of_row in zip(
+                    arranged.rows_K, arranged.scores_K, shares, words, sources, strict=True
+                )
             ),
             missing_ids=tuple(customer.missing),
             fallback=_FALLBACKS[personal, bool(relaxed)],

@@ -1,9 +1,9 @@
 """Reranking: from scores to a list with diversity, quotas and popularity damping.
 
-Works on one customer's score arrays; knows nothing about models, filter expressions or requests. A list is filled place
-by place. Places of a quota are due evenly over the list: with three in ten, the first at the second place and the next
-at the sixth. Where enough items of the quota are there by their scores, nothing is moved. An item that is moved up gets
-the score of the item whose place it takes, so scores never rise down the list.
+Works on the scores of one customer's candidates; knows nothing about models, filter expressions or requests. A list is
+filled place by place. Places of a quota are due evenly over the list: with three in ten, the first at the second place
+and the next at the sixth. Where enough items of the quota are there by their scores, nothing is moved. An item that is
+moved up gets the score of the item whose place it takes, so scores never rise down the list.
 
 Variety is maximal marginal relevance (Carbonell and Goldstein 1998, "The use of MMR, diversity-based reranking for
 reordering documents and producing summaries"): each place goes to the item with the best of its own score less its
@@ -72,13 +72,18 @@ class Likeness(NamedTuple):
     Attributes:
         paths_NP: Semantic IDs; the last code, which only separates collisions, is ignored. Shape: (N, P), int.
         vectors_ND: Fused embeddings, unit norm. Shape: (N, D), float32.
+        rows_A: Catalogue rows of the items among which a list is arranged, if it is not arranged among all. Shape:
+            (A,), int64.
     """
 
     paths_NP: Segmented[npt.NDArray[Any]]
     vectors_ND: Segmented[npt.NDArray[np.float32]]
+    rows_A: Rows | None = None
 
     def to(self, row: int, rows_C: Rows) -> npt.NDArray[np.float64]:
         """Similarity of items to one item, 0 to 1; a negative cosine counts as 0. Shape: (C,), float64."""
+        if self.rows_A is not None:
+            row, rows_C = int(self.rows_A[row]), self.rows_A[rows_C]
         same_CL = self.paths_NP[rows_C][:, :-1] == self.paths_NP[row][:-1]
         levels = max(same_CL.shape[1], 1)
         shared_C = np.logical_and.accumulate(same_CL, axis=1).sum(axis=1) / levels
@@ -135,9 +140,7 @@ def _least(scores_N: Scores, k: int) -> np.float32:
     return np.float32(np.partition(largest, blocks - k)[blocks - k])
 
 
-def damping(
-    scores_N: Scores, candidates_N: Bitmap, log_popularity_N: npt.NDArray[np.float32], strength: float
-) -> Scores:
+def damping(scores_N: Scores, log_popularity_N: npt.NDArray[np.float32], strength: float) -> Scores:
     """What to add to scores to damp popular items, 0 or less.
 
     At full strength an item that is a standard deviation of log popularity more popular loses a standard deviation of
@@ -145,18 +148,16 @@ def damping(
 
     Args:
         scores_N: Higher is better. Shape: (N,), float32.
-        candidates_N: Items that may be shown. Shape: (N,), bool.
         log_popularity_N: 0 or more; 0 for an item without events. Shape: (N,), float32.
         strength: 0 (nothing) to 1.
 
     Returns:
         Shape: (N,), float32.
     """
-    popularity = log_popularity_N[candidates_N].astype(np.float64)
-    spread = float(popularity.std()) if len(popularity) else 0.0
+    spread = float(log_popularity_N.astype(np.float64).std()) if len(log_popularity_N) else 0.0
     if not strength or spread < 1e-9:
         return np.zeros_like(scores_N)
-    per_unit = strength * float(scores_N[candidates_N].astype(np.float64).std()) / spread
+    per_unit = strength * float(scores_N.astype(np.float64).std()) / spread
     return np.asarray(-per_unit * log_popularity_N, np.float32)
 
 

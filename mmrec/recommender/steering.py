@@ -52,17 +52,24 @@ class Steered(NamedTuple):
     sentence_D: Scores | None = None
     over_N: npt.NDArray[np.bool_] | None = None
 
-    def added(self, scores_N: Scores, candidates_N: npt.NDArray[np.bool_]) -> Scores | None:
+    def among(self, rows_C: npt.NDArray[np.int64]) -> Steered:
+        """The same for some items alone, which are then the rows."""
+        if self.like_N is None:
+            return self
+        over_C = None if self.over_N is None else self.over_N[rows_C]
+        return self._replace(like_N=self.like_N[rows_C], over_N=over_C)
+
+    def added(self, scores_N: Scores) -> Scores | None:
         """What likeness adds to scores, in their unit; None for nothing.
 
         Args:
-            scores_N: Scores of a ranking. Shape: (N,), float32.
-            candidates_N: Items that may be returned, over which both are standardised. Shape: (N,), bool.
+            scores_N: Scores of the candidates, over which both are standardised, unless `over_N` says over which of
+                them. Shape: (N,), float32.
         """
-        candidates_N = candidates_N if self.over_N is None else self.over_N
-        if self.like_N is None or not candidates_N.any():
+        if self.like_N is None or not len(scores_N):
             return None
-        like, own = self.like_N[candidates_N].astype(np.float64), scores_N[candidates_N].astype(np.float64)
+        over = slice(None) if self.over_N is None or not self.over_N.any() else self.over_N
+        like, own = self.like_N[over].astype(np.float64), scores_N[over].astype(np.float64)
         spread = float(like.std())
         if spread < 1e-9:
             return None

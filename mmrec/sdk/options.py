@@ -40,6 +40,8 @@ class RecommendOptions(TypedDict, total=False):
             in `constraints`; the other words steer by likeness. Empty for none.
         ignored_conditions: Conditions that are not made from `instruction`, as `constraints` of an earlier result has
             them.
+        exact: Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand
+            candidates are. Slower.
     """
 
     user_id: str
@@ -61,6 +63,7 @@ class RecommendOptions(TypedDict, total=False):
     language: str
     instruction: str
     ignored_conditions: Iterable[str]
+    exact: bool
 
 
 class RankOptions(TypedDict, total=False):
@@ -87,6 +90,8 @@ class RankOptions(TypedDict, total=False):
             in `constraints`; the other words steer by likeness. Empty for none.
         ignored_conditions: Conditions that are not made from `instruction`, as `constraints` of an earlier result has
             them.
+        exact: Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand
+            candidates are. Slower.
     """
 
     user_id: str
@@ -105,6 +110,7 @@ class RankOptions(TypedDict, total=False):
     language: str
     instruction: str
     ignored_conditions: Iterable[str]
+    exact: bool
 
 
 class ConverseOptions(TypedDict, total=False):
@@ -152,6 +158,8 @@ class ExplainOptions(TypedDict, total=False):
             in `constraints`; the other words steer by likeness. Empty for none.
         ignored_conditions: Conditions that are not made from `instruction`, as `constraints` of an earlier result has
             them.
+        exact: Whether every eligible item is ranked, also in a large catalogue, where otherwise a few thousand
+            candidates are. Slower.
     """
 
     user_id: str
@@ -160,6 +168,7 @@ class ExplainOptions(TypedDict, total=False):
     promotions: Iterable[Promotion]
     instruction: str
     ignored_conditions: Iterable[str]
+    exact: bool
 
 
 class RatingOptions(TypedDict, total=False):

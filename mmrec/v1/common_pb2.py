@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mmrec/v1/common.proto\x12\x08mmrec.v1\x1a\x17google/rpc/status.proto\">\n\x08Versions\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tcatalogue\x18\x02 \x01(\t\x12\x10\n\x08\x63odebook\x18\x03 \x01(\t\"\x1b\n\nSemanticId\x12\r\n\x05\x63odes\x18\x01 \x03(\r\"(\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x9e\x01\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\r\n\x05image\x18\x04 \x01(\t\x12\'\n\nattributes\x18\x05 \x03(\x0b\x32\x13.mmrec.v1.Attribute\x12)\n\x0bsemantic_id\x18\x06 \x01(\x0b\x32\x14.mmrec.v1.SemanticId\"\x87\x01\n\tItemInput\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\x05image\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x12\'\n\nattributes\x18\x05 \x03(\x0b\x32\x13.mmrec.v1.AttributeB\x08\n\x06_image\"6\n\x06Vector\x12\x1e\n\x05\x64type\x18\x01 \x01(\x0e\x32\x0f.mmrec.v1.DType\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"6\n\x0cHistoryShare\x12\x17\n\x0fhistory_item_id\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"p\n\x0c\x43hannelShare\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\x17\n\x0fhistory_item_id\x18\x03 \x01(\t\x12\'\n\x07history\x18\x04 \x03(\x0b\x32\x16.mmrec.v1.HistoryShare\"\x9f\x01\n\nScoredItem\x12\x1c\n\x04item\x18\x01 \x01(\x0b\x32\x0e.mmrec.v1.Item\x12\r\n\x05score\x18\x02 \x01(\x01\x12&\n\x06shares\x18\x03 \x03(\x0b\x32\x16.mmrec.v1.ChannelShare\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12\'\n\nstatements\x18\x05 \x03(\x0b\x32\x13.mmrec.v1.Statement\"\x9f\x01\n\tStatement\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.mmrec.v1.StatementKind\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12\x0e\n\x06\x63olumn\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\r\n\x05share\x18\x07 \x01(\x01\x12\x0e\n\x06worded\x18\x08 \x01(\x08\"w\n\nConstraint\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x11\n\tcondition\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\t\x12\x17\n\nconfidence\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07negated\x18\x05 \x01(\x08\x42\r\n\x0b_confidence\"=\n\x0b\x45ntryStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*X\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x11\n\rDTYPE_FLOAT16\x10\x02\x12\x12\n\x0e\x44TYPE_BFLOAT16\x10\x03*\xaf\x02\n\rStatementKind\x12\x1e\n\x1aSTATEMENT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16STATEMENT_KIND_HISTORY\x10\x01\x12\x1b\n\x17STATEMENT_KIND_TOGETHER\x10\x02\x12\x1c\n\x18STATEMENT_KIND_ATTRIBUTE\x10\x03\x12\x1a\n\x16STATEMENT_KIND_PICTURE\x10\x04\x12\x18\n\x14STATEMENT_KIND_WORDS\x10\x05\x12\x1d\n\x19STATEMENT_KIND_POPULARITY\x10\x06\x12\x1b\n\x17STATEMENT_KIND_NEW_ITEM\x10\x07\x12\x1c\n\x18STATEMENT_KIND_PROMOTION\x10\x08\x12\x17\n\x13STATEMENT_KIND_WISH\x10\t*\x95\x01\n\x08\x46\x61llback\x12\x18\n\x14\x46\x41LLBACK_UNSPECIFIED\x10\x00\x12\x11\n\rFALLBACK_NONE\x10\x01\x12\x17\n\x13\x46\x41LLBACK_POPULARITY\x10\x02\x12\x1b\n\x17\x46\x41LLBACK_FILTER_RELAXED\x10\x03\x12&\n\"FALLBACK_POPULARITY_FILTER_RELAXED\x10\x04*Z\n\nFilterMode\x12\x1b\n\x17\x46ILTER_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46ILTER_MODE_STRICT\x10\x01\x12\x17\n\x13\x46ILTER_MODE_RELAXED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mmrec/v1/common.proto\x12\x08mmrec.v1\x1a\x17google/rpc/status.proto\">\n\x08Versions\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tcatalogue\x18\x02 \x01(\t\x12\x10\n\x08\x63odebook\x18\x03 \x01(\t\"\x1b\n\nSemanticId\x12\r\n\x05\x63odes\x18\x01 \x03(\r\"(\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x9e\x01\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\r\n\x05image\x18\x04 \x01(\t\x12\'\n\nattributes\x18\x05 \x03(\x0b\x32\x13.mmrec.v1.Attribute\x12)\n\x0bsemantic_id\x18\x06 \x01(\x0b\x32\x14.mmrec.v1.SemanticId\"\x87\x01\n\tItemInput\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\x05image\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x12\'\n\nattributes\x18\x05 \x03(\x0b\x32\x13.mmrec.v1.AttributeB\x08\n\x06_image\"6\n\x06Vector\x12\x1e\n\x05\x64type\x18\x01 \x01(\x0e\x32\x0f.mmrec.v1.DType\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"6\n\x0cHistoryShare\x12\x17\n\x0fhistory_item_id\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"p\n\x0c\x43hannelShare\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\x17\n\x0fhistory_item_id\x18\x03 \x01(\t\x12\'\n\x07history\x18\x04 \x03(\x0b\x32\x16.mmrec.v1.HistoryShare\"\xb0\x01\n\nScoredItem\x12\x1c\n\x04item\x18\x01 \x01(\x0b\x32\x0e.mmrec.v1.Item\x12\r\n\x05score\x18\x02 \x01(\x01\x12&\n\x06shares\x18\x03 \x03(\x0b\x32\x16.mmrec.v1.ChannelShare\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12\'\n\nstatements\x18\x05 \x03(\x0b\x32\x13.mmrec.v1.Statement\x12\x0f\n\x07sources\x18\x06 \x03(\t\"\x9f\x01\n\tStatement\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.mmrec.v1.StatementKind\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12\x0e\n\x06\x63olumn\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\r\n\x05share\x18\x07 \x01(\x01\x12\x0e\n\x06worded\x18\x08 \x01(\x08\"w\n\nConstraint\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x11\n\tcondition\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\t\x12\x17\n\nconfidence\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07negated\x18\x05 \x01(\x08\x42\r\n\x0b_confidence\"=\n\x0b\x45ntryStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*X\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x11\n\rDTYPE_FLOAT16\x10\x02\x12\x12\n\x0e\x44TYPE_BFLOAT16\x10\x03*\xaf\x02\n\rStatementKind\x12\x1e\n\x1aSTATEMENT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16STATEMENT_KIND_HISTORY\x10\x01\x12\x1b\n\x17STATEMENT_KIND_TOGETHER\x10\x02\x12\x1c\n\x18STATEMENT_KIND_ATTRIBUTE\x10\x03\x12\x1a\n\x16STATEMENT_KIND_PICTURE\x10\x04\x12\x18\n\x14STATEMENT_KIND_WORDS\x10\x05\x12\x1d\n\x19STATEMENT_KIND_POPULARITY\x10\x06\x12\x1b\n\x17STATEMENT_KIND_NEW_ITEM\x10\x07\x12\x1c\n\x18STATEMENT_KIND_PROMOTION\x10\x08\x12\x17\n\x13STATEMENT_KIND_WISH\x10\t*\x95\x01\n\x08\x46\x61llback\x12\x18\n\x14\x46\x41LLBACK_UNSPECIFIED\x10\x00\x12\x11\n\rFALLBACK_NONE\x10\x01\x12\x17\n\x13\x46\x41LLBACK_POPULARITY\x10\x02\x12\x1b\n\x17\x46\x41LLBACK_FILTER_RELAXED\x10\x03\x12&\n\"FALLBACK_POPULARITY_FILTER_RELAXED\x10\x04*Z\n\nFilterMode\x12\x1b\n\x17\x46ILTER_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46ILTER_MODE_STRICT\x10\x01\x12\x17\n\x13\x46ILTER_MODE_RELAXED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mmrec.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DTYPE']._serialized_start=1228
-  _globals['_DTYPE']._serialized_end=1316
-  _globals['_STATEMENTKIND']._serialized_start=1319
-  _globals['_STATEMENTKIND']._serialized_end=1622
-  _globals['_FALLBACK']._serialized_start=1625
-  _globals['_FALLBACK']._serialized_end=1774
-  _globals['_FILTERMODE']._serialized_start=1776
-  _globals['_FILTERMODE']._serialized_end=1866
+  _globals['_DTYPE']._serialized_start=1245
+  _globals['_DTYPE']._serialized_end=1333
+  _globals['_STATEMENTKIND']._serialized_start=1336
+  _globals['_STATEMENTKIND']._serialized_end=1639
+  _globals['_FALLBACK']._serialized_start=1642
+  _globals['_FALLBACK']._serialized_end=1791
+  _globals['_FILTERMODE']._serialized_start=1793
+  _globals['_FILTERMODE']._serialized_end=1883
   _globals['_VERSIONS']._serialized_start=60
   _globals['_VERSIONS']._serialized_end=122
   _globals['_SEMANTICID']._serialized_start=124
@@ -57,11 +57,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANNELSHARE']._serialized_start=606
   _globals['_CHANNELSHARE']._serialized_end=718
   _globals['_SCOREDITEM']._serialized_start=721
-  _globals['_SCOREDITEM']._serialized_end=880
-  _globals['_STATEMENT']._serialized_start=883
-  _globals['_STATEMENT']._serialized_end=1042
-  _globals['_CONSTRAINT']._serialized_start=1044
-  _globals['_CONSTRAINT']._serialized_end=1163
-  _globals['_ENTRYSTATUS']._serialized_start=1165
-  _globals['_ENTRYSTATUS']._serialized_end=1226
+  _globals['_SCOREDITEM']._serialized_end=897
+  _globals['_STATEMENT']._serialized_start=900
+  _globals['_STATEMENT']._serialized_end=1059
+  _globals['_CONSTRAINT']._serialized_start=1061
+  _globals['_CONSTRAINT']._serialized_end=1180
+  _globals['_ENTRYSTATUS']._serialized_start=1182
+  _globals['_ENTRYSTATUS']._serialized_end=1243
 # @@protoc_insertion_point(module_scope)

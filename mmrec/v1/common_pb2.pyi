@@ -146,18 +146,20 @@ class ChannelShare(_message.Message):
     def __init__(self, channel: _Optional[str] = ..., share: _Optional[float] = ..., history_item_id: _Optional[str] = ..., history: _Optional[_Iterable[_Union[HistoryShare, _Mapping]]] = ...) -> None: ...
 
 class ScoredItem(_message.Message):
-    __slots__ = ("item", "score", "shares", "explanation", "statements")
+    __slots__ = ("item", "score", "shares", "explanation", "statements", "sources")
     ITEM_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     STATEMENTS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
     item: Item
     score: float
     shares: _containers.RepeatedCompositeFieldContainer[ChannelShare]
     explanation: str
     statements: _containers.RepeatedCompositeFieldContainer[Statement]
-    def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., score: _Optional[float] = ..., shares: _Optional[_Iterable[_Union[ChannelShare, _Mapping]]] = ..., explanation: _Optional[str] = ..., statements: _Optional[_Iterable[_Union[Statement, _Mapping]]] = ...) -> None: ...
+    sources: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., score: _Optional[float] = ..., shares: _Optional[_Iterable[_Union[ChannelShare, _Mapping]]] = ..., explanation: _Optional[str] = ..., statements: _Optional[_Iterable[_Union[Statement, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Statement(_message.Message):
     __slots__ = ("kind", "text", "item_ids", "column", "value", "count", "share", "worded")

@@ -36,7 +36,7 @@ class Promotion(_message.Message):
     def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[str] = ..., min_share: _Optional[float] = ..., boost: _Optional[float] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("history", "user_id", "k", "allow", "deny", "include_seen", "beam_width", "explain", "history_events", "filter", "filter_mode", "instruction", "diversity", "exploration", "popularity_damping", "promotions", "channel_weights", "attribute_weights", "context", "explain_in_words", "language", "item_fields", "expected_versions", "validate_only", "exploration_column", "exploration_max_age_days", "ignored_conditions")
+    __slots__ = ("history", "user_id", "k", "allow", "deny", "include_seen", "beam_width", "explain", "history_events", "filter", "filter_mode", "instruction", "diversity", "exploration", "popularity_damping", "promotions", "channel_weights", "attribute_weights", "context", "explain_in_words", "language", "item_fields", "expected_versions", "validate_only", "exploration_column", "exploration_max_age_days", "ignored_conditions", "exact")
     class ChannelWeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +85,7 @@ class RecommendRequest(_message.Message):
     EXPLORATION_COLUMN_FIELD_NUMBER: _ClassVar[int]
     EXPLORATION_MAX_AGE_DAYS_FIELD_NUMBER: _ClassVar[int]
     IGNORED_CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
     history: _containers.RepeatedScalarFieldContainer[str]
     user_id: str
     k: int
@@ -112,7 +113,8 @@ class RecommendRequest(_message.Message):
     exploration_column: str
     exploration_max_age_days: float
     ignored_conditions: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., k: _Optional[int] = ..., allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., include_seen: bool = ..., beam_width: _Optional[int] = ..., explain: bool = ..., history_events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., filter: _Optional[str] = ..., filter_mode: _Optional[_Union[_common_pb2.FilterMode, str]] = ..., instruction: _Optional[str] = ..., diversity: _Optional[float] = ..., exploration: _Optional[float] = ..., popularity_damping: _Optional[float] = ..., promotions: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., channel_weights: _Optional[_Mapping[str, float]] = ..., attribute_weights: _Optional[_Mapping[str, float]] = ..., context: _Optional[_Mapping[str, str]] = ..., explain_in_words: bool = ..., language: _Optional[str] = ..., item_fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., expected_versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., validate_only: bool = ..., exploration_column: _Optional[str] = ..., exploration_max_age_days: _Optional[float] = ..., ignored_conditions: _Optional[_Iterable[str]] = ...) -> None: ...
+    exact: bool
+    def __init__(self, history: _Optional[_Iterable[str]] = ..., user_id: _Optional[str] = ..., k: _Optional[int] = ..., allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., include_seen: bool = ..., beam_width: _Optional[int] = ..., explain: bool = ..., history_events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., filter: _Optional[str] = ..., filter_mode: _Optional[_Union[_common_pb2.FilterMode, str]] = ..., instruction: _Optional[str] = ..., diversity: _Optional[float] = ..., exploration: _Optional[float] = ..., popularity_damping: _Optional[float] = ..., promotions: _Optional[_Iterable[_Union[Promotion, _Mapping]]] = ..., channel_weights: _Optional[_Mapping[str, float]] = ..., attribute_weights: _Optional[_Mapping[str, float]] = ..., context: _Optional[_Mapping[str, str]] = ..., explain_in_words: bool = ..., language: _Optional[str] = ..., item_fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., expected_versions: _Optional[_Union[_common_pb2.Versions, _Mapping]] = ..., validate_only: bool = ..., exploration_column: _Optional[str] = ..., exploration_max_age_days: _Optional[float] = ..., ignored_conditions: _Optional[_Iterable[str]] = ..., exact: bool = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("recommendation_id", "items", "missing_ids", "fallback", "versions", "constraints")

@@ -31,6 +31,7 @@ from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
 from mmrec.recommender.artefact import ChannelConfigs, Parts
 from mmrec.recommender.candidate_filter import CandidateFilter
+from mmrec.recommender.candidates import CandidateConfig
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.recommendation import RecommendationPipeline
@@ -109,6 +110,7 @@ def ask(
     *requests: RecommendRequest | RankRequest,
     weights: Mapping[str, float] | None = None,
     events: Iterable[tuple[str, int]] = (),
+    candidates: CandidateConfig | None = None,
 ) -> list[object]:
     """The shop's replies, ranked by ``transitions`` alone where no weights are given.
 
@@ -116,16 +118,23 @@ def ask(
         requests: Of any customers, all of one kind.
         weights: Of the channels.
         events: User id and row of what customers took meanwhile.
+        candidates: How many items are ranked; None: all.
     """
     ranker = ranking_model(weights or {"transitions": 1.0})
-    candidates = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
-    pipeline = RecommendationPipeline(ranker, candidates, CATALOGUE.record, Versions("m1", "c1", "b1"))
+    filters = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
+    pipeline = RecommendationPipeline(
+        ranker, filters, CATALOGUE.record, Versions("m1", "c1", "b1"), candidates=candidates
+    )
     answer = pipeline.rank_many if isinstance(requests[0], RankRequest) else pipeline.recommend_many
     return list(answer(requests, LiveEvents.begin(ranker.parts).after(events)))
 
 
-def recommended(request: RecommendRequest | RankRequest, weights: Mapping[str, float] | None = None) -> Recommendations:
+def recommended(
+    request: RecommendRequest | RankRequest,
+    weights: Mapping[str, float] | None = None,
+    candidates: CandidateConfig | None = None,
+) -> Recommendations:
     """The shop's reply to a request that is in order."""
-    (reply,) = ask(request, weights=weights)
+    (reply,) = ask(request, weights=weights, candidates=candidates)
     assert isinstance(reply, Recommendations), reply
     return reply

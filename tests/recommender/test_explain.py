@@ -76,8 +76,7 @@ def test_the_list_of_a_stranger_is_explained_by_popularity() -> None:
 def test_what_lifted_new_items_is_told_of_these_alone() -> None:
     ranker = ranking_model({"transitions": 1.0})
     history, rows = np.array([0], np.int32), np.array([1, 6])
-    scores_N = np.array([0, 8, 7, 6, 5, 4, 0, 0], np.float32)
-    known, new = explain_ranking(ranker, history, rows, {"transitions": scores_N}, lift=9.0)
+    known, new = explain_ranking(ranker, history, rows, {"transitions": np.array([8, 0], np.float32)}, lift=9.0)
     assert known == (ChannelShare("transitions", 8.0, "a", (HistoryShare("a", 8.0),)),)
     assert new == (ChannelShare("new-item", 9.0),)
 

@@ -202,9 +202,9 @@ def test_a_varied_list_keeps_the_places_of_a_promotion() -> None:
 def test_a_ranking_by_log_popularity_is_flat_when_it_is_damped_in_full() -> None:
     popularity = np.array([0.0, 0.2, 0.5, 1.0], np.float32)
     scores = 7 * popularity + 3
-    added = damping(scores, np.ones(4, bool), popularity, 1.0)
+    added = damping(scores, popularity, 1.0)
     assert (scores + added).tolist() == pytest.approx([3.0] * 4, abs=1e-5)
-    half = damping(scores, np.ones(4, bool), popularity, 0.5)
+    half = damping(scores, popularity, 0.5)
     assert half.tolist() == pytest.approx((-3.5 * popularity).tolist(), abs=1e-5)
 
 
@@ -212,6 +212,6 @@ def test_a_ranking_by_log_popularity_is_flat_when_it_is_damped_in_full() -> None
 @given(shops(), st.floats(0, 1))
 def test_damping_never_adds_and_is_nothing_where_all_are_equally_popular(shop: Shop, strength: float) -> None:
     popularity = np.linspace(0, 1, len(shop.scores_N), dtype=np.float32)
-    assert (damping(shop.scores_N, shop.tiers[0], popularity, strength) <= 0).all()
-    assert not damping(shop.scores_N, shop.tiers[0], np.ones_like(popularity), strength).any()
-    assert not damping(shop.scores_N, shop.tiers[0], popularity, 0.0).any()
+    assert (damping(shop.scores_N, popularity, strength) <= 0).all()
+    assert not damping(shop.scores_N, np.ones_like(popularity), strength).any()
+    assert not damping(shop.scores_N, popularity, 0.0).any()

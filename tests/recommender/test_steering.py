@@ -54,20 +54,19 @@ def test_the_filter_of_the_request_holds_beside_the_wish(recommender: mmrec.Reco
 def test_likeness_is_added_in_the_unit_of_the_score_over_the_candidates() -> None:
     like_N = np.array([0.2, 0.4, 0.6, 0.9], np.float32)
     steered = Steered((), "", "warm", like_N)
-    candidates_N = np.array([True, True, True, False])
-    added_N = steered.added(np.array([6.0, 4.0, 2.0, 9.0], np.float32), candidates_N)
-    np.testing.assert_allclose(added_N, [-2.0, 0.0, 2.0, 5.0], atol=1e-5)
+    added_C = steered.among(np.array([0, 1, 2])).added(np.array([6.0, 4.0, 2.0], np.float32))
+    np.testing.assert_allclose(added_C, [-2.0, 0.0, 2.0], atol=1e-5)
 
 
 def test_likeness_alone_decides_where_every_item_ranks_alike() -> None:
     steered = Steered((), "", "warm", np.array([0.2, 0.4], np.float32))
-    added_N = steered.added(np.zeros(2, np.float32), np.ones(2, np.bool_))
+    added_N = steered.added(np.zeros(2, np.float32))
     np.testing.assert_allclose(added_N, [-1.0, 1.0], atol=1e-5)
 
 
 def test_likeness_adds_nothing_where_all_candidates_are_alike() -> None:
     steered = Steered((), "", "warm", np.full(3, 0.4, np.float32))
-    assert steered.added(np.arange(3, dtype=np.float32), np.ones(3, np.bool_)) is None
+    assert steered.added(np.arange(3, dtype=np.float32)) is None
 
 
 def test_an_explanation_names_the_part_of_the_wish(recommender: mmrec.Recommender) -> None:

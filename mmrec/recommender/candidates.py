@@ -1,0 +1,317 @@
+"""Candidates: the items that a request ranks, each with its score in every channel.
+
+First stage of two: sources propose items within the request's filter, each up to its own budget; blend, rerank and
+every control then see these items alone. In a small catalogue, and for a small eligible set, every eligible item is a
+candidate, and the list is exact. Works on catalogue rows; knows nothing about requests.
+"""
+
+# Axes: B searches, N items, C candidates of a search, H hidden width, W beams
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmrec.channels.blend import Blend
+from mmrec.channels.content import content_query
+from mmrec.channels.sparse_scores import SparseScores
+from mmrec.recommender.candidate_filter import Tier
+from mmrec.recommender.ranking_model import ItemHeadState, RankingModel
+from mmrec.runtime.limits import check_numbers
+from mmrec.understanding.vector_index import VectorIndex
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Bitmap = npt.NDArray[np.bool_]
+
+_SEARCHES_AT_ONCE = 64
+_PLACES_PER_BUDGET = 100
+"""Budgets are for lists up to this length; longer lists have proportionally more candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateConfig:
+    """How many items each source proposes; 0: none.
+
+    Attributes:
+        exact_up_to: In a catalogue of at most so many items, every eligible item is a candidate.
+        item_head: Items that the item head scores highest.
+        transitions: Items that follow the history in training histories.
+        transitions_wide: Likewise, anywhere in a history.
+        lexical: Items with the words of the history.
+        content: Items near the history in the fused space.
+        popular: Items with the most training events.
+        new: The latest items without training events.
+        raised: Items of each promotion, and of each share of places.
+    """
+
+    exact_up_to: int = 20_000
+    item_head: int = 500
+    transitions: int = 300
+    transitions_wide: int = 200
+    lexical: int = 250
+    content: int = 250
+    popular: int = 200
+    new: int = 100
+    raised: int = 200
+
+    def __post_init__(self) -> None:
+        check_numbers(self, *(one.name for one in fields(self)), low=0)
+
+    @property
+    def total(self) -> int:
+        """All budgets together."""
+        budgets: dict[str, int] = asdict(self)
+        return sum(budgets.values()) - self.exact_up_to
+
+
+class Search(NamedTuple):
+    """One search for candidates.
+
+    Attributes:
+        history: Catalogue rows, oldest first.
+        tier: Items that may be returned.
+        places: Length of the list.
+        instruction_D: Vector of a sentence that follows the history; None: none does. Shape: (D,), float32.
+        raised: Items that need candidates of their own: members of promotions and of shares of places. Shape of each:
+            (N,), bool.
+        liked_N: Likeness of each item to a wish; None: no wish. Shape: (N,), float32.
+    """
+
+    history: npt.NDArray[np.int32]
+    tier: Tier
+    places: int
+    instruction_D: Floats | None = None
+    raised: tuple[Bitmap, ...] = ()
+    liked_N: Floats | None = None
+
+
+class Candidates(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        rows_C: Eligible catalogue rows, ascending. Shape: (C,), int64.
+        features: Their scores by channel; see `mmrec.recommender.ranking_model.Features`, except that ``item-head`` is
+            a logit plus a number that is the same for all of them. Shape of each: (C,), float32.
+        sources: Rows that each source proposed; empty where every eligible item is a candidate.
+    """
+
+    rows_C: Rows
+    features: Mapping[str, Floats]
+    sources: Mapping[str, Rows]
+
+    def sources_of(self, rows_K: Rows) -> list[tuple[str, ...]]:
+        """Names of the sources that proposed each of these items."""
+        proposed = {name: np.isin(rows_K, rows) for name, rows in self.sources.items()}
+        return [tuple(name for name, is_K in proposed.items() if is_K[place]) for place in range(len(rows_K))]
+
+
+class CandidateSearch:
+    """Finds candidates in one catalogue.
+
+    Args:
+        ranker: Scores its items.
+        nearest: An index over its fused vectors; None: content proposes nothing.
+        config: Budgets.
+    """
+
+    def __init__(self, ranker: RankingModel, nearest: VectorIndex | None, config: CandidateConfig) -> None:
+        self._ranker = ranker
+        self._nearest = nearest
+        self._config = config
+
+    def takes_all(self) -> bool:
+        """Whether the catalogue is so small that every eligible item is a candidate."""
+        return self._ranker.items <= self._config.exact_up_to
+
+    def find(self, searches: Sequence[Search], blend: Blend, *, beam_width: int, exact: bool) -> Iterator[Candidates]:
+        """Candidates of each search.
+
+        Args:
+            searches: With an instruction all, or none of them; histories are empty only with one.
+            blend: Channels that are needed.
+            beam_width: Beams of the semantic-ID search.
+            exact: Take every eligible item.
+        """
+        exact = exact or self.takes_all()
+        many = self._ranker.most_at_once if exact else _SEARCHES_AT_ONCE
+        for begin in range(0, len(searches), many):
+            part = searches[begin : begin + many]
+            yield from (self._all if exact else self._proposed)(part, blend, beam_width)
+
+    def popular(self, tier: Tier, places: int, raised: tuple[Bitmap, ...], *, exact: bool) -> Rows:
+        """Candidates for a customer of whom nothing is known. Shape: (C,), int64, ascending."""
+        mask_N = tier.mask_N
+        if exact or self.takes_all():
+            return np.flatnonzero(mask_N)
+        scale = self._scale(places)
+        found = [
+            self._popular(mask_N, self._config.total * scale),
+            *self._raised(mask_N, raised, scale),
+        ]
+        return self._filled(np.unique(np.concatenate(found)), mask_N, places)
+
+    # --- every eligible item --------------------------------------------------------------------------------
+
+    def _all(self, searches: Sequence[Search], blend: Blend, beam_width: int) -> Iterator[Candidates]:
+        features = self._ranker.features(
+            [search.history for search in searches],
+            [search.tier for search in searches],
+            beam_width=beam_width,
+            channels=blend.channels,
+            instructions_BD=_instructions(searches),
+        ).by_channel
+        for place, search in enumerate(searches):
+            rows_C = np.flatnonzero(search.tier.mask_N)
+            yield Candidates(rows_C, {name: feature[place, rows_C] for name, feature in features.items()}, {})
+
+    # --- proposals ------------------------------------------------------------------------------------------
+
+    def _proposed(self, searches: Sequence[Search], blend: Blend, beam_width: int) -> Iterator[Candidates]:
+        ranker, channels = self._ranker, blend.channels
+        instructions_BD = _instructions(searches)
+        heads: list[ItemHeadState | None] = [None] * len(searches)
+        beams: list[SparseScores | None] = [None] * len(searches)
+        if "item-head" in channels or "semantic-id" in channels:
+            memory = ranker.read([search.history for search in searches], instructions_BD)
+            if "item-head" in channels:
+                heads = list(ranker.item_head_states(memory, instructions_BD))
+            if "semantic-id" in channels:
+                found = ranker.generate(memory, [search.tier for search in searches], width=beam_width)
+                beams = list(ranker.generated(found))
+        for search, head, beam in zip(searches, heads, beams, strict=True):
+            yield self._of_one(search, channels, head, beam)
+
+    def _of_one(
+        self,
+        search: Search,
+        channels: frozenset[str],
+        head: ItemHeadState | None,
+        beam: SparseScores | None,
+    ) -> Candidates:
+        ranker, parts, config, history = self._ranker, self._ranker.parts, self._config, search.history
+        mask_N, scale = search.tier.mask_N, self._scale(search.places)
+        counted: dict[str, SparseScores] = {}
+        if "transitions" in channels:
+            counted["transitions"] = parts.transitions.reachable(history, parts.channels.transitions)
+        if "transitions-wide" in channels:
+            counted["transitions-wide"] = parts.transitions_wide.reachable(history, parts.channels.transitions_wide)
+        sources: dict[str, Rows] = {}
+        if np.count_nonzero(mask_N) <= config.total:
+            rows_C = np.flatnonzero(mask_N)
+        else:
+            if beam is not None:
+                sources["semantic-id"] = beam.rows_S
+            if head is not None and config.item_head:
+                sources["item-head"] = ranker.token_index.best(head.state_H, config.item_head * scale, mask_N)
+            for name, scores in counted.items():
+                budget = scale * (config.transitions if name == "transitions" else config.transitions_wide)
+                followers = scores.best(budget, mask_N)
+                sources[name] = np.concatenate([followers, ranker.smoothing.lifted(scores, budget // 4 + 1, mask_N)])
+            if "lexical" in channels:
+                sources["lexical"] = parts.lexical.similar(
+                    history, config.lexical * scale, parts.channels.lexical, mask_N
+                )
+            if "content" in channels and config.content:
+                sources["content"] = self._near(history, config.content * scale, mask_N)
+            sources["popularity"] = self._popular(mask_N, config.popular * scale)
+            sources["new-item"] = self._latest(mask_N, config.new * scale)
+            if search.raised:
+                sources["raised"] = np.concatenate(list(self._raised(mask_N, search.raised, scale)))
+            if search.liked_N is not None:
+                sources["instruction"] = _best(search.liked_N, mask_N, config.content * scale)
+            rows_C = np.unique(np.concatenate(list(sources.values())))
+            rows_C = self._filled(rows_C[mask_N[rows_C]], mask_N, search.places)
+        return Candidates(rows_C, self._features(search, rows_C, channels, head, beam, counted), sources)
+
+    def _features(
+        self,
+        search: Search,
+        rows_C: Rows,
+        channels: frozenset[str],
+        head: ItemHeadState | None,
+        beam: SparseScores | None,
+        counted: Mapping[str, SparseScores],
+    ) -> dict[str, Floats]:
+        ranker, parts, history = self._ranker, self._ranker.parts, search.history
+        found: dict[str, Floats] = {}
+        if head is not None:
+            found["item-head"] = ranker.item_head_at(head, rows_C)
+        if beam is not None:
+            found["semantic-id"] = beam.at(rows_C)
+        for name, scores in counted.items():
+            found[name] = ranker.smoothing.at(rows_C, scores.at)
+        if "lexical" in channels:
+            found["lexical"] = parts.lexical.at(history, rows_C, parts.channels.lexical)
+        if "content" in channels:
+            found["content"] = parts.fused_ND[rows_C] @ content_query(history, parts.fused_ND, parts.channels.content)
+        if "popularity" in channels:
+            found["popularity"] = ranker.popularity_at(rows_C)
+        return found
+
+    # --- sources --------------------------------------------------------------------------------------------
+
+    def _scale(self, places: int) -> int:
+        return -(-places // _PLACES_PER_BUDGET)
+
+    def _near(self, history: npt.NDArray[np.int32], most: int, mask_N: Bitmap) -> Rows:
+        query_D = content_query(history, self._ranker.parts.fused_ND, self._ranker.parts.channels.content)
+        norm = float(np.linalg.norm(query_D))
+        if self._nearest is None or norm < 1e-6:
+            return np.empty(0, np.int64)
+        return np.asarray(self._nearest.search(query_D[None] / norm, most, mask_N).rows_QK[0])
+
+    def _popular(self, mask_N: Bitmap, most: int) -> Rows:
+        """The items with most training events."""
+        found: list[Rows] = []
+        rows_R, missing = self._ranker.popular_rows, most
+        for begin in range(0, len(rows_R), max(1, 4 * most)):
+            if not missing:
+                break
+            block = rows_R[begin : begin + 4 * most]
+            found.append(block[mask_N[block]][:missing])
+            missing -= len(found[-1])
+        return np.concatenate([np.empty(0, np.int64), *found])
+
+    def _latest(self, mask_N: Bitmap, most: int) -> Rows:
+        """The last rows of new items."""
+        found, missing = [np.empty(0, np.int64)], most
+        for end in range(len(mask_N), 0, min(-1, -16 * most)):
+            if not missing or len(found) > _PLACES_PER_BUDGET:
+                break
+            block = np.arange(max(0, end - 16 * most), end)
+            rows = block[mask_N[block] & self._ranker.is_new(block)][-missing:]
+            found.append(rows)
+            missing -= len(rows)
+        return np.concatenate(found)
+
+    def _raised(self, mask_N: Bitmap, raised: Sequence[Bitmap], scale: int) -> Iterator[Rows]:
+        """For each set its most popular and its latest items."""
+        for members_N in raised:
+            inside_N = mask_N & members_N
+            popular = self._popular(inside_N, self._config.raised * scale)
+            latest = np.flatnonzero(inside_N)[::-1][: self._config.raised * scale]
+            yield np.union1d(popular, latest)
+
+    def _filled(self, rows_C: Rows, mask_N: Bitmap, places: int) -> Rows:
+        """The candidates, and other eligible items where they are fewer than the places."""
+        if len(rows_C) >= places:
+            return rows_C
+        others = np.setdiff1d(np.flatnonzero(mask_N), rows_C, assume_unique=True)
+        return np.union1d(rows_C, others[: places - len(rows_C)])
+
+
+def _instructions(searches: Sequence[Search]) -> Floats | None:
+    vectors = [search.instruction_D for search in searches if search.instruction_D is not None]
+    return np.stack(vectors) if vectors else None
+
+
+def _best(scores_N: Floats, mask_N: Bitmap, most: int) -> Rows:
+    rows: Rows = np.flatnonzero(mask_N)
+    if len(rows) > most:
+        rows = rows[np.argpartition(-scores_N[rows], most)[:most]]
+    return rows

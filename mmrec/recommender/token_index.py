@@ -1,0 +1,114 @@
+"""The items that the item head scores highest, without scoring all of them.
+
+Works on catalogue rows and item tokens; knows nothing about requests. Up to a size, and on a GPU, the product with
+every token is cheap and exact. Beyond it, faiss IVF lists of 8-bit copies propose items by inner product; tokens that
+changed since the lists were made are scored one by one.
+"""
+
+# Axes: N items, H hidden width, C changed rows, K proposed rows
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mmrec.catalogue.segments import Segmented
+
+Rows = npt.NDArray[np.int64]
+Bitmap = npt.NDArray[np.bool_]
+
+_FAISS: Any = faiss
+"""Untyped, because its stubs lack some classes."""
+EXACT_UP_TO = 100_000
+"""Items up to which the product with every token is cheaper than lists."""
+_POINTS_PER_LIST = 64
+_ROUNDS = 8
+_SHARE_OF_LISTS = 32
+"""One in so many lists is searched where every item is eligible ..."""
+_READ_PER_ROW = 16
+"""... and so many that they hold this many items for each that is wanted."""
+_BLOCK = 65_536
+
+
+class TokenIndex:
+    """Proposes items for states of the LLM. Safe to search from any thread.
+
+    Args:
+        tokens: Item tokens. Shape: (N, H), float32.
+        exact_up_to: Up to so many items every token is scored.
+    """
+
+    def __init__(self, tokens: Segmented[Tensor], exact_up_to: int = EXACT_UP_TO) -> None:
+        self._tokens = tokens
+        self._changed_R = np.empty(0, np.int64)
+        self._lists: Any = None
+        if tokens.base.device.type == "cpu" and len(tokens) > exact_up_to:
+            self._lists = _lists_of(tokens)
+
+    def with_changes(self, tokens: Segmented[Tensor], rows_M: Rows) -> TokenIndex:
+        """The index of a changed catalogue, which shares the lists.
+
+        Args:
+            tokens: Tokens after the change.
+            rows_M: Rows that were replaced or added. Shape: (M,).
+        """
+        made = TokenIndex.__new__(TokenIndex)
+        made._tokens, made._lists = tokens, self._lists
+        made._changed_R = self._changed_R if self._lists is None else np.union1d(self._changed_R, rows_M)
+        return made
+
+    def best(self, state_H: Tensor, most: int, eligible_N: Bitmap) -> Rows:
+        """The eligible rows with the highest scores, in no order; nearly the best ones where there are lists.
+
+        Args:
+            state_H: What the item head multiplies tokens with. Shape: (H,), float32.
+            most: How many at most.
+            eligible_N: Rows that may be returned. Shape: (N,), bool.
+        """
+        if self._lists is None:
+            scores_N = self._tokens.scores(lambda block_NH: block_NH @ state_H)
+            scores_N = scores_N.masked_fill(torch.from_numpy(~eligible_N).to(scores_N.device), float("-inf"))
+            found = torch.topk(scores_N, min(most, len(eligible_N)), sorted=False)
+            return np.asarray(found.indices[found.values > float("-inf")].cpu().numpy(), np.int64)
+        return np.union1d(self._listed(state_H, most, eligible_N), self._changed(state_H, most, eligible_N))
+
+    def _listed(self, state_H: Tensor, most: int, eligible_N: Bitmap) -> Rows:
+        known_N = eligible_N[: self._lists.ntotal]
+        eligible = max(1, int(np.count_nonzero(known_N)))
+        packed = np.packbits(known_N, bitorder="little")
+        # faiss keeps no reference to `packed`, which must outlive the search.
+        selector = _FAISS.IDSelectorBitmap(len(known_N), _FAISS.swig_ptr(packed))
+        lists = self._lists.nlist
+        wanted = max(lists / _SHARE_OF_LISTS, _READ_PER_ROW * most * lists / len(known_N)) * len(known_N) / eligible
+        params = _FAISS.SearchParametersIVF(sel=selector, nprobe=min(lists, math.ceil(wanted)))
+        query_1H = state_H.reshape(1, -1).float().cpu().numpy()
+        rows: Rows = self._lists.search(query_1H, most, params=params)[1][0]
+        return rows[rows >= 0]
+
+    def _changed(self, state_H: Tensor, most: int, eligible_N: Bitmap) -> Rows:
+        rows_C = self._changed_R[eligible_N[self._changed_R]]
+        if len(rows_C) <= most:
+            return rows_C
+        scores_C = self._tokens[torch.from_numpy(rows_C)] @ state_H
+        return np.asarray(rows_C[torch.topk(scores_C, most, sorted=False).indices.numpy()], np.int64)
+
+
+def _lists_of(tokens: Segmented[Tensor]) -> Any:
+    """IVF lists over all tokens."""
+    items, hidden = tokens.shape
+    lists = max(1, 2 ** round(math.log2(2 * math.sqrt(items))))
+    made = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(hidden), hidden, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    )
+    made.cp.seed, made.cp.niter, made.cp.min_points_per_centroid, made.cp.spherical = 0, _ROUNDS, 1, True
+    sample = np.random.default_rng(0).choice(items, min(items, _POINTS_PER_LIST * lists), replace=False)
+    made.train(tokens[torch.from_numpy(np.sort(sample))].numpy())
+    for begin in range(0, items, _BLOCK):
+        made.add(tokens[torch.arange(begin, min(begin + _BLOCK, items))].numpy())
+    return made
