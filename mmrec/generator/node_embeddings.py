@@ -10,6 +10,8 @@ the key is that they had.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,8 +21,13 @@ from mmrec.generator.semantic_id_head import NodeKeys, SemanticIdHead
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.node_changes import NodeChange
 
-Tables = tuple[Segmented[Tensor], ...]
-"""Of one depth: what is written, what is scored and, above the depth over the items, the sums of tokens."""
+
+class Tables(NamedTuple):
+    """Of one depth: what is scored; above the last depth what is written; above the one before, sums of tokens."""
+
+    scored: Segmented[Tensor]
+    written: Segmented[Tensor] | None
+    sums: Segmented[Tensor] | None
 
 
 class NodeEmbeddings:
@@ -30,21 +37,25 @@ class NodeEmbeddings:
         keys: For searches.
     """
 
-    def __init__(self, head: SemanticIdHead, depths: tuple[Tables, ...], keys: NodeKeys) -> None:
+    def __init__(self, head: SemanticIdHead, depths: tuple[Tables, ...], keys: NodeKeys, dtype: torch.dtype) -> None:
         self._head = head
         self._depths = depths
+        self._dtype = dtype
         self.keys = keys
 
     @classmethod
-    def of(cls, head: SemanticIdHead, tokens: Segmented[Tensor], index: DecodeIndex) -> NodeEmbeddings:
+    def of(
+        cls, head: SemanticIdHead, tokens: Segmented[Tensor], index: DecodeIndex, dtype: torch.dtype = torch.float32
+    ) -> NodeEmbeddings:
         """The keys of a catalogue.
 
         Args:
             head: The semantic-ID head.
             tokens: Of every item. Shape: (N, H).
             index: The decode index, where the tokens are.
+            dtype: Number format in which keys are stored; that of the matrix products that they enter loses nothing.
         """
-        return cls(head, (), NodeKeys((), ())).updated(tokens, index, ())
+        return cls(head, (), NodeKeys((), ()), dtype).updated(tokens, index, ())
 
     @torch.inference_mode()
     def updated(self, tokens: Segmented[Tensor], index: DecodeIndex, changes: tuple[NodeChange, ...]) -> NodeEmbeddings:
@@ -57,23 +68,43 @@ class NodeEmbeddings:
         """
         head, device = self._head, index.items_N.device
         if head.path_keys == "codes":
-            return NodeEmbeddings(head, (), head.node_keys(tokens.base, index))
+            return NodeEmbeddings(head, (), head.node_keys(tokens.base, index), self._dtype)
         depths: dict[int, Tables] = {}
         for depth in range(index.levels, 0, -1):
             if not self._depths:
                 nodes_V = torch.arange(index.nodes[depth], device=device)
-                depths[depth] = tuple(map(Segmented, _values(head, tokens, index, depths, nodes_V)))
+                values = self._values(tokens, index, depths, nodes_V)
+                depths[depth] = Tables._make(None if one is None else Segmented(one) for one in values)
                 continue
             change, before = changes[depth - 1], self._depths[depth - 1]
             touched_T = torch.from_numpy(change.after_T).to(device)
-            place_V = _carried(before[0].places_N, change)
-            depths[depth] = tuple(
-                Segmented(table.base, place_V, table.delta).replaced(touched_T, values_TH)
-                for table, values_TH in zip(before, _values(head, tokens, index, depths, touched_T), strict=True)
+            place_V = _carried(before.scored.places_N, change)
+            depths[depth] = Tables._make(
+                None
+                if table is None or values_TH is None
+                else Segmented(table.base, place_V, table.delta).replaced(touched_T, values_TH)
+                for table, values_TH in zip(before, self._values(tokens, index, depths, touched_T), strict=True)
             )
         ordered = tuple(depths[depth] for depth in sorted(depths))
-        written, scored = (tuple(tables[place] for tables in ordered) for place in (0, 1))
-        return NodeEmbeddings(head, ordered, NodeKeys(written, scored))
+        written = tuple(tables.written for tables in ordered if tables.written is not None)
+        keys = NodeKeys(written, tuple(tables.scored for tables in ordered))
+        return NodeEmbeddings(head, ordered, keys, self._dtype)
+
+    def _values(
+        self, tokens: Segmented[Tensor], index: DecodeIndex, below: dict[int, Tables], nodes_Y: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """What the `Tables` above those of `below` hold of some nodes. Shape of each: (Y, H)."""
+        depth = index.levels - len(below)
+        total_YH = _totals(tokens, index, below, depth, nodes_Y)
+        begins = index.item_begin[depth]
+        sizes_Y1 = (begins[nodes_Y + 1] - begins[nodes_Y]).unsqueeze(1)
+        codes_Y = index.child_code[depth - 1][nodes_Y]
+        written_YH, scored_YH = self._head.keys_of(total_YH / sizes_Y1, codes_Y, depth)
+        return (
+            scored_YH.to(self._dtype),
+            None if written_YH is None else written_YH.to(self._dtype),
+            total_YH if depth < index.levels - 1 else None,
+        )
 
 
 def _carried(place_V: Tensor, change: NodeChange) -> Tensor:
@@ -84,22 +115,6 @@ def _carried(place_V: Tensor, change: NodeChange) -> Tensor:
     first, *runs = kept.tensor_split(torch.from_numpy(change.after_T - np.arange(len(change.after_T))))
     touched = kept.new_zeros(1)
     return torch.cat([first, *(part for run in runs for part in (touched, run))])
-
-
-def _values(
-    head: SemanticIdHead,
-    tokens: Segmented[Tensor],
-    index: DecodeIndex,
-    below: dict[int, Tables],
-    nodes_Y: Tensor,
-) -> tuple[Tensor, ...]:
-    """What the tables above those of `below` hold of some nodes. Shape of each: (Y, H)."""
-    depth = index.levels - len(below)
-    total_YH = _totals(tokens, index, below, depth, nodes_Y)
-    begins = index.item_begin[depth]
-    sizes_Y1 = (begins[nodes_Y + 1] - begins[nodes_Y]).unsqueeze(1)
-    keys = head.keys_of(total_YH / sizes_Y1, index.child_code[depth - 1][nodes_Y], depth)
-    return (*keys, total_YH) if depth < index.levels - 1 else keys
 
 
 def _totals(
@@ -117,6 +132,7 @@ def _totals(
     ends_Y = sizes_Y.cumsum(0)
     children_C = first_Y[own_C] + torch.arange(len(own_C), device=own_C.device) - (ends_Y - sizes_Y)[own_C]
     child = below[depth + 1]
-    stored = len(child) > 2
-    parts_CH = child[2][children_C] if stored else _totals(tokens, index, below, depth + 1, children_C)
+    parts_CH = (
+        child.sums[children_C] if child.sums is not None else _totals(tokens, index, below, depth + 1, children_C)
+    )
     return parts_CH.new_zeros(len(nodes_Y), parts_CH.shape[1]).index_add(0, own_C, parts_CH)

@@ -66,7 +66,8 @@ class NodeKeys(NamedTuple):
     """What the head knows of every node of the decode index.
 
     Attributes:
-        written_PVH: Per depth 1..P, what writing a node adds to the decoder's input. Shape of each: (V, H).
+        written_PVH: Per depth 1..P - 1, what writing a node adds to the decoder's input; after the last code nothing is
+            written. Shape of each: (V, H).
         scored_PVH: Per depth 1..P, what a state is scored against. Shape of each: (V, H).
         by_code: Whether nodes of one code share a key, so that few are stored.
     """
@@ -76,7 +77,7 @@ class NodeKeys(NamedTuple):
     by_code: bool = False
 
     def written(self, nodes: Tensor, depth: int) -> Tensor:
-        """What writing nodes of `depth`, 1 to P, adds. Shape: (*nodes, H)."""
+        """What writing nodes of `depth`, 1 to P - 1, adds. Shape: (*nodes, H)."""
         found: Tensor = self.written_PVH[depth - 1][nodes]
         return found
 
@@ -154,9 +155,10 @@ class SemanticIdHead(nn.Module):
             by_code = tuple(embedding.weight for embedding in embeddings)
             normed = tuple(norm(codes_KH) for norm, codes_KH in zip(self.scored_norm, by_code, strict=True))
             codes = (*index.child_code[:-1], index.child_code[-1].clamp(max=self.widths[-1] - 1))
-            return NodeKeys(tuple(map(Segmented, by_code, codes)), tuple(map(Segmented, normed, codes)), by_code=True)
+            written = tuple(map(Segmented, by_code[:-1], codes[:-1]))
+            return NodeKeys(written, tuple(map(Segmented, normed, codes)), by_code=True)
         sorted_NH = tokens_NH[index.items_N]
-        written, scored = [], []
+        tables: tuple[list[Segmented[Tensor]], list[Segmented[Tensor]]] = [], []
         for depth in range(1, index.levels + 1):
             sizes_V = index.item_begin[depth].diff()
             mean_VH = sorted_NH
@@ -166,13 +168,13 @@ class SemanticIdHead(nn.Module):
                 )
                 total_VH = sorted_NH.new_zeros(len(sizes_V), sorted_NH.shape[1]).index_add(0, node_N, sorted_NH)
                 mean_VH = total_VH / sizes_V.unsqueeze(1)
-            written_VH, scored_VH = self.keys_of(mean_VH, index.child_code[depth - 1], depth)
-            written.append(Segmented(written_VH))
-            scored.append(Segmented(scored_VH))
-        return NodeKeys(tuple(written), tuple(scored))
+            for table, keys_VH in zip(tables, self.keys_of(mean_VH, index.child_code[depth - 1], depth), strict=True):
+                if keys_VH is not None:
+                    table.append(Segmented(keys_VH))
+        return NodeKeys(tuple(tables[0]), tuple(tables[1]))
 
-    def keys_of(self, mean_YH: Tensor, codes_Y: Tensor, depth: int) -> tuple[Tensor, Tensor]:
-        """What is written for nodes and what they are scored against.
+    def keys_of(self, mean_YH: Tensor, codes_Y: Tensor, depth: int) -> tuple[Tensor | None, Tensor]:
+        """What is written for nodes, None at the last depth, and what they are scored against.
 
         Args:
             mean_YH: Mean token of the items below each node. Shape: (Y, H).
@@ -186,7 +188,8 @@ class SemanticIdHead(nn.Module):
         # The last code only tells collisions apart, and of these a catalogue may get more than training had.
         codes_YH = self.code_embedding[level](codes_Y.clamp(max=self.widths[level] - 1))
         scored_YH = self.scored_norm[level](self.scored[level](mean_YH) + codes_YH)
-        return self.written[level](mean_YH) + codes_YH, scored_YH
+        last = depth == len(self.widths)
+        return None if last else self.written[level](mean_YH) + codes_YH, scored_YH
 
     def forward(
         self,

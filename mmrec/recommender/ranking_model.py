@@ -144,7 +144,7 @@ class RankingModel:
         self.dtype = dtype
         self.items = len(parts.catalogue)
         self.index = parts.decode_index.to(device)
-        self._states = states or _states(parts, self.index)
+        self._states = states or _states(parts, self.index, dtype)
         self.tokens_NH = self._states.tokens
         self.keys = self._states.keys.keys
         self.smoothing = self._states.smoothing
@@ -518,7 +518,7 @@ class RankingModel:
         return np.array([self.item_head_at(head, rows)[own[: len(rows_K)]] for head in heads], np.float32)
 
 
-def _states(parts: Parts, index: DecodeIndex) -> ItemStates:
+def _states(parts: Parts, index: DecodeIndex, dtype: torch.dtype) -> ItemStates:
     """What is computed for every item of a bundle."""
     with torch.inference_mode():
         generator = parts.generator.eval()
@@ -526,7 +526,7 @@ def _states(parts: Parts, index: DecodeIndex) -> ItemStates:
         answers = None
         if generator.sentences is not None:
             answers = Segmented(generator.sentences.answers(generator.catalogue.content_NC))
-        keys = NodeEmbeddings.of(generator.semantic_id_head, tokens, index)
+        keys = NodeEmbeddings.of(generator.semantic_id_head, tokens, index, dtype)
         popular = np.argsort(-parts.popularity_N, kind="stable")
         popular_rows = popular[: np.count_nonzero(parts.popularity_N)]
         return ItemStates(tokens, keys, _smoothing(parts), popular_rows, TokenIndex(tokens), answers)

@@ -24,10 +24,11 @@ def head_of(path_keys: str = "nodes") -> SemanticIdHead:
 
 
 def assert_same(one: NodeKeys, two: NodeKeys) -> None:
-    for depth in range(len(WIDTHS)):
-        for left, right in ((one.written_PVH, two.written_PVH), (one.scored_PVH, two.scored_PVH)):
+    assert (len(one.written_PVH), len(one.scored_PVH)) == (len(WIDTHS) - 1, len(WIDTHS))
+    for left, right in ((one.written_PVH, two.written_PVH), (one.scored_PVH, two.scored_PVH)):
+        for mine, other in zip(left, right, strict=True):
             # A matrix product rounds otherwise when it has other rows beside.
-            assert torch.allclose(left[depth].whole(), right[depth].whole(), atol=1e-5)
+            assert torch.allclose(mine.whole(), other.whole(), atol=1e-5)
 
 
 def with_last_codes(codes: list[tuple[int, int, int]], first: int) -> np.ndarray:
@@ -98,3 +99,14 @@ def test_codes_have_the_same_keys_whatever_changes() -> None:
     assert keys.keys.by_code
     assert keys.keys.written_PVH[0].base is head.code_embedding[0].weight
     assert keys.keys.written_PVH[0].place_N.equal(after.child_code[0])
+
+
+def test_keys_are_stored_in_the_number_format_of_the_products_after_any_change() -> None:
+    head, tokens = head_of(), torch.randn(5, 8)
+    index = build_decode_index(with_last_codes([(0, 0, 0), (1, 1, 1)], 0), WIDTHS)
+    live = NodeEmbeddings.of(head, Segmented(tokens[:2]), index, torch.bfloat16)
+    index, live = changed(index, live, tokens, 2)
+    exact = NodeEmbeddings.of(head, Segmented(tokens[:3]), index).keys
+    for mine, other in zip(live.keys.scored_PVH, exact.scored_PVH, strict=True):
+        assert mine.whole().dtype == torch.bfloat16
+        assert torch.allclose(mine.whole().float(), other.whole(), atol=0.02)
