@@ -7,7 +7,19 @@ import importlib
 
 from benchmarks.options import Options
 
-PIECES = ("constraints", "conversation", "explanations", "pictures", "rating", "users", "wording")
+PIECES = (
+    "backbones",
+    "constraints",
+    "conversation",
+    "explanations",
+    "pictures",
+    "pretraining",
+    "rating",
+    "straightforward",
+    "tasks",
+    "users",
+    "wording",
+)
 """What is measured, in this order."""
 
 

@@ -39,6 +39,7 @@ from mmrec.cli.mismatch import mismatch
 from mmrec.cli.option_groups import with_options
 from mmrec.cli.prepare import prepare
 from mmrec.cli.progress import close_open_bars
+from mmrec.cli.prompt import prompt
 from mmrec.cli.rank import rank
 from mmrec.cli.rate import rate
 from mmrec.cli.recommend import recommend
@@ -80,6 +81,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "adapt": adapt,
     "embed": embed,
     "prepare": prepare,
+    "prompt": prompt,
     "fit": fit,
     "evaluate": evaluate,
     "compare": compare,

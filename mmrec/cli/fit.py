@@ -57,9 +57,21 @@ def fit(
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Train a pretrained LLM in less memory, and slower.")
     ] = False,
+    instructions: Annotated[
+        str,
+        typer.Option(
+            "--instructions", metavar="FOLDER", help="Train the LLM on all tasks of this set of `mmrec prepare` too."
+        ),
+    ] = "",
     encoders_from: Annotated[
         str,
         typer.Option("--encoders-from", metavar="BUNDLE", help="Use this bundle's encoders instead of training any."),
+    ] = "",
+    start_from: Annotated[
+        str,
+        typer.Option(
+            "--start-from", metavar="BUNDLE", help="Train this bundle's LLM on, with its encoders: pre-training."
+        ),
     ] = "",
     template: Annotated[
         str,
@@ -137,12 +149,14 @@ def fit(
         mmrec fit data/shop --out bundle/
         mmrec fit data/films --out bundle/ --require picture --max-minutes 20
         mmrec fit data/shop --out bundle/ --dry-run
+        mmrec fit data/shop --out bundle/ --instructions instructions/
+        mmrec fit data/shop --out bundle/ --start-from bundle-of-another-shop/
         torchrun --nproc-per-node 4 -m mmrec fit data/shop --out bundle/
     """
     from dataclasses import replace
     from pathlib import Path
 
-    from mmrec.cli.tables import print_evaluation
+    from mmrec.cli.tables import print_evaluation, print_tasks
     from mmrec.runtime.processes import in_main_process
     from mmrec.training import FitRun, fit_dataset, plan_fit
     from mmrec.training import preset as preset_config
@@ -154,6 +168,7 @@ def fit(
         image_model=image_model,
         text_model=text_model,
         encoders_from=encoders_from,
+        start_from=start_from,
         template=template or None,
         require=require,  # type: ignore[arg-type]  # checked by FitConfig
         max_left_out=None if max_left_out == -1.0 else max_left_out,
@@ -173,6 +188,7 @@ def fit(
             gradient_checkpointing=gradient_checkpointing,
         ),
         training=training,
+        instructions=replace(config.instructions, folder=instructions),
     )
     if dry_run:
         plan = plan_fit(dataset, config)
@@ -227,10 +243,13 @@ def fit(
             "dataset_rows": result.summary,
             "tokens": result.tokens.as_json(),
             **result.evaluation.as_json(),
+            "tasks": [figures.as_json() for figures in result.tasks],
         }
     )
     if result.evaluation.questions:
         print_evaluation(output, result.evaluation)
+    if result.tasks:
+        print_tasks(output, [figures.as_json() for figures in result.tasks])
     output.table(
         f"Semantic IDs: {result.tokens.collision_share:.1%} of items share their codes with another item",
         result.tokens.columns,

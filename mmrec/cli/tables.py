@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mmrec.cli.output import Output
 from mmrec.evaluation.ratings import RATING_COLUMNS, rating_cells
@@ -62,6 +62,24 @@ def _print_accuracy(output: Output, title: str, rows: Sequence[MetricRow], cutof
             ]
         )
     output.table(title, columns, cells)
+
+
+def print_tasks(output: Output, tasks: Sequence[Mapping[str, Any]]) -> None:
+    """How instructions were answered, task by task."""
+    names = ("ndcg@10", "recall@10", "first", "rmse", "mae", "right")
+    output.table(
+        "Tasks of the instruction set: test questions by templates that training used (seen) and did not",
+        ["task", "templates", "questions", *names],
+        [
+            [
+                task["task"],
+                "seen" if task["seen"] else "unseen",
+                f"{task['questions']:,}",
+                *(f"{task[name]:.4f}" if name in task else "" for name in names),
+            ]
+            for task in tasks
+        ],
+    )
 
 
 def print_lists(output: Output, evaluation: Evaluation) -> None:

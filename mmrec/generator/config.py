@@ -53,6 +53,8 @@ class GeneratorConfig:
         use_ids: Whether warm items have a learned residual; otherwise tokens are built from content alone.
         sentence: Dimensions of the vector of a sentence that may follow a history; 0: none may. Set by the fit once the
             reader of sentences is trained.
+        instructed: Dimensions of the vectors of texts in instructions; 0: none are read. Set by the fit that trains on
+            an instruction set.
         use_content: Whether tokens include the fused embedding; otherwise warm items are represented by their residual
             alone, and all cold items look the same.
     """
@@ -78,10 +80,11 @@ class GeneratorConfig:
     use_ids: bool = True
     use_content: bool = True
     sentence: int = 0
+    instructed: int = 0
 
     def __post_init__(self) -> None:
         check_numbers(self, "hidden", "layers", "heads", "decoder_layers", "max_history", "lora_rank", low=1)
-        check_numbers(self, "followers", "alike", "sketch", "sentence", "first_layers", low=0)
+        check_numbers(self, "followers", "alike", "sketch", "sentence", "instructed", "first_layers", low=0)
         check_choice("path_keys", self.path_keys, ("nodes", "codes"))
         check_choice("tuning", self.tuning, TUNINGS)
         if self.max_history > MAX_HISTORY:
@@ -115,7 +118,7 @@ class TrainingConfig:
     """Training options of the generator.
 
     Attributes:
-        epochs: Maximum epochs over the training histories.
+        epochs: Maximum epochs over the training histories; 0: the model stays as it starts.
         patience: Epochs without a better validation NDCG@10 after which training stops.
         batch_positions: Maximum history positions per step; fewer on small training sets, so that an epoch has at least
             `STEPS_PER_EPOCH` steps.
@@ -167,7 +170,8 @@ class TrainingConfig:
         check_choice("softmax", self.softmax, ("auto", "full", "sampled"))
         check_numbers(self, "ema_decay", "label_smoothing", low=0, below=1)
         check_numbers(self, "max_minutes", "checkpoint_minutes", low=0)
-        counts = ("epochs", "patience", "batch_positions", "validation_users", "full_softmax_items", "negatives")
+        check_numbers(self, "epochs", low=0)
+        counts = ("patience", "batch_positions", "validation_users", "full_softmax_items", "negatives")
         check_numbers(self, *counts, low=1)
         check_numbers(self, "learning_rate", over=0)
         check_numbers(self, "semantic_id_share", over=0, high=1)

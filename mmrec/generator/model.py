@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +21,23 @@ from torch import Tensor, nn
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError
 from mmrec.generator.backbone import Backbone, build_backbone
 from mmrec.generator.config import GeneratorConfig
+from mmrec.generator.instructions import InstructionBatch, InstructionReader
 from mmrec.generator.item_tokens import ItemTable, ItemTokens
 from mmrec.generator.semantic_id_head import EncodedHistory, NodeKeys, SemanticIdHead
 from mmrec.generator.sentences import SentenceReader
 from mmrec.generator.small_decoder import SmallDecoder
 from mmrec.generator.threads import single_thread_if_small
 from mmrec.semantic_ids.decode_index import DecodeIndex
+
+_BOUND = (
+    "catalogue.residual.",
+    "catalogue.code_embedding.",
+    "catalogue.project.weight",
+    "semantic_id_head.code_embedding.",
+    "sentences.",
+    "instructions.",
+)
+"""Beginnings of the names of weights that belong to one catalogue."""
 
 
 class Generator(nn.Module):
@@ -62,10 +74,31 @@ class Generator(nn.Module):
         self.state_norm = nn.LayerNorm(hidden)
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)
+        self.instructions: InstructionReader | None = None
+        if config.instructed:
+            self.learn_instructions(config.instructed)
         self.sentences: SentenceReader | None = None
         if config.sentence:
             self.learn_sentences(config.sentence)
         self._most_weights = max((weight.numel() for weight in self.backbone.parameters()), default=0)
+
+    def start_from(self, weights: Mapping[str, Tensor], fused: int) -> None:
+        """Begin with what a generator of the same shape learned from another catalogue.
+
+        Taken are the decoder and all weights of the heads and the item tokens that are not bound to items or codes;
+        residuals of items begin at zero.
+
+        Args:
+            weights: The other's, by name.
+            fused: Leading dimensions of content that mean the same in both catalogues.
+        """
+        own = self.state_dict()
+        for name, weight in weights.items():
+            if not name.startswith(_BOUND) and name in own and own[name].shape == weight.shape:
+                own[name].copy_(weight)
+        own["catalogue.project.weight"].zero_()
+        own["catalogue.project.weight"][:, :fused] = weights["catalogue.project.weight"][:, :fused]
+        own["catalogue.residual.weight"].zero_()
 
     def learn_sentences(self, dimension: int) -> SentenceReader:
         """Add a reader of sentences, which is to be trained and begins as a copy of the decoder of histories.
@@ -87,6 +120,16 @@ class Generator(nn.Module):
             dimension, self.catalogue.content_NC, self.backbone, self.state_norm, self.config.dropout
         )
         return self.sentences
+
+    def learn_instructions(self, dimension: int) -> InstructionReader:
+        """Add a reader of instructions, which is to be trained; the decoder stays the one of histories.
+
+        Args:
+            dimension: Of a text's vector.
+        """
+        self.config = replace(self.config, instructed=dimension)
+        self.instructions = InstructionReader(dimension, self.state_norm.normalized_shape[0])
+        return self.instructions
 
     def with_catalogue(self, table: ItemTable) -> Generator:
         """The model for a changed catalogue, with shared weights; see `ItemTokens.with_table`."""
@@ -133,6 +176,42 @@ class Generator(nn.Module):
             )
         with single_thread_if_small(history_BT.numel(), self._most_weights):
             return self.sentences(F.embedding(history_BT, tokens_NH), valid_BT, sentences_BD)  # type: ignore[no-any-return]
+
+    def read_instructions(
+        self, batch: InstructionBatch, tokens_NH: Tensor, words_SD: Tensor | None, *, noise: float = 0.0
+    ) -> Tensor:
+        """Run the LLM over instructions: the state that answers each. Shape: (B, H).
+
+        Args:
+            batch: The examples.
+            tokens_NH: From `item_tokens`.
+            words_SD: Unit vectors of words that are soft tokens; None for a pretrained model, which reads its own
+                tokens. Shape: (S, D), float32.
+            noise: Greatest length of a random vector that is added to each of these; for training.
+
+        Raises:
+            FailedPreconditionError: the model was trained without instructions.
+        """
+        reader = self.instructions
+        if reader is None:
+            raise FailedPreconditionError(
+                "this bundle's LLM was trained without instructions; fit again with an instruction set"
+            )
+
+        def words(numbers_X: Tensor) -> Tensor:
+            if words_SD is None:
+                found: Tensor = self.backbone.model.get_input_embeddings()(numbers_X)  # type: ignore[operator, union-attr]
+                return found
+            vectors_XD = words_SD[numbers_X]
+            if noise:
+                noise_XD = torch.randn_like(vectors_XD) * (noise * vectors_XD.shape[1] ** -0.5)
+                vectors_XD = F.normalize(vectors_XD + noise_XD * torch.rand_like(vectors_XD[:, :1]), dim=-1)
+            return reader.soft_tokens(vectors_XD)
+
+        inputs_BTH = self.drop(reader.inputs(batch, tokens_NH, words))
+        states_BTH = self.state_norm(self.drop(self.backbone(inputs_BTH)))
+        rows_B = torch.arange(len(states_BTH), device=states_BTH.device)
+        return states_BTH[rows_B, batch.valid_BT.sum(1) - 1]  # type: ignore[no-any-return]
 
     def _read(self, history_BT: Tensor, valid_BT: Tensor, tokens_NH: Tensor) -> EncodedHistory:
         embedded_BTH = tokens_NH[history_BT] if torch.is_grad_enabled() else F.embedding(history_BT, tokens_NH)

@@ -60,7 +60,10 @@ class Feeding(Protocol):
         ...
 
     def written_logits(self, read: Embedded, ids_BS: Tensor) -> Tensor:
-        """Logits of each of the written words, given what was read and the words before it. Shape: (B, S, V)."""
+        """Logits of each of the written words, given what was read and the words before it. Shape: (B, S, V).
+
+        Where one sequence was read and several texts are written, it is read once for all of them.
+        """
         ...
 
 
@@ -120,6 +123,8 @@ class DecoderOnly:
 
     def written_logits(self, read: Embedded, ids_BS: Tensor) -> Tensor:
         """See `Feeding`."""
+        if len(read.valid_BT) == 1 < len(ids_BS):
+            return self._logits_after_one(read, ids_BS)
         written_BSH = self._model.get_input_embeddings()(ids_BS)
         valid_BT = torch.cat([read.valid_BT, torch.ones_like(ids_BS, dtype=torch.bool)], dim=1)
         out = self._model(
@@ -130,6 +135,23 @@ class DecoderOnly:
             logits_to_keep=ids_BS.shape[1] + 1,
         )
         return out.logits[:, -ids_BS.shape[1] - 1 : -1].float()  # type: ignore[no-any-return]
+
+    def _logits_after_one(self, read: Embedded, ids_BS: Tensor) -> Tensor:
+        texts = len(ids_BS)
+        step = self.begin(read)
+        first_B1V = step.logits_BV.expand(texts, -1).unsqueeze(1)
+        if ids_BS.shape[1] == 1:
+            return first_B1V
+        step.cache.batch_repeat_interleave(texts)
+        valid_BT = torch.ones(texts, read.valid_BT.shape[1] + ids_BS.shape[1] - 1, dtype=torch.bool).to(ids_BS.device)
+        out = self._model(
+            input_ids=ids_BS[:, :-1],
+            attention_mask=valid_BT.long(),
+            position_ids=_positions(valid_BT)[:, read.valid_BT.shape[1] :],
+            use_cache=True,
+            **{self._cache: step.cache},
+        )
+        return torch.cat([first_B1V, out.logits.float()], dim=1)
 
 
 class EncoderDecoder:
@@ -173,9 +195,12 @@ class EncoderDecoder:
     def written_logits(self, read: Embedded, ids_BS: Tensor) -> Tensor:
         """See `Feeding`."""
         start_B1 = self._start(len(ids_BS), ids_BS.device).unsqueeze(1)
+        read_BTH, valid_BT = self.states(read), read.valid_BT
+        if len(valid_BT) == 1 < len(ids_BS):
+            read_BTH, valid_BT = read_BTH.expand(len(ids_BS), -1, -1), valid_BT.expand(len(ids_BS), -1)
         out = self._model(
-            encoder_outputs=(self.states(read),),
-            attention_mask=read.valid_BT.long(),
+            encoder_outputs=(read_BTH,),
+            attention_mask=valid_BT.long(),
             decoder_input_ids=torch.cat([start_B1, ids_BS[:, :-1]], dim=1),
             use_cache=False,
         )

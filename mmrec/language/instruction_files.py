@@ -1,7 +1,8 @@
 """Writes an instruction set: JSONL and Parquet for each split, and statistics.
 
-A part of a sequence is ``{"words": ...}`` or ``{"item": ...}``; in Parquet, a struct of both, one of them null. Unit of
-work: one set. Knows nothing about how examples are made.
+A part of a sequence is ``{"words": ...}``, ``{"item": ...}`` or ``{"customer": [...]}``, the items that a customer
+chose; in Parquet, a struct of all, one of them not null. Unit of work: one set. Knows nothing about how examples are
+made.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mmrec.language.instructions import Example, Part
 
 SPLITS = ("train", "validation", "test")
 _CHUNK = 10_000
-_PARTS = pa.list_(pa.struct([("words", pa.string()), ("item", pa.string())]))
+_PARTS = pa.list_(pa.struct([("words", pa.string()), ("item", pa.string()), ("customer", pa.list_(pa.string()))]))
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("split", "task", "template")),
@@ -29,6 +30,7 @@ _SCHEMA = pa.schema(
         ("history", pa.list_(pa.string())),
         ("input", _PARTS),
         ("output", _PARTS),
+        ("candidates", pa.list_(pa.string())),
     ]
 )
 
@@ -123,16 +125,24 @@ def _row(example: Example) -> dict[str, Any]:
         "history": list(example.history),
         "input": [_part(part) for part in example.input],
         "output": [_part(part) for part in example.output],
+        "candidates": list(example.candidates),
     }
 
 
-def _part(part: Part) -> dict[str, str]:
+def _part(part: Part) -> dict[str, Any]:
+    if part.customer:
+        return {"customer": list(part.customer)}
     return {"item": part.item_id} if part.item_id else {"words": part.words}
 
 
 def _example(row: Mapping[str, Any]) -> Example:
     def parts(name: str) -> tuple[Part, ...]:
-        return tuple(Part(one.get("words", ""), one.get("item", "")) for one in row[name])
+        return tuple(
+            Part(one.get("words", ""), one.get("item", ""), tuple(one.get("customer", ()))) for one in row[name]
+        )
 
     fixed = {name: row[name] for name in ("split", "task", "template", "seen", "user_id", "item_id")}
-    return Example(**fixed, history=tuple(row["history"]), input=parts("input"), output=parts("output"))
+    candidates = tuple(row.get("candidates", ()))
+    return Example(
+        **fixed, history=tuple(row["history"]), input=parts("input"), output=parts("output"), candidates=candidates
+    )

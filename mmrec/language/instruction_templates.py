@@ -19,7 +19,7 @@ from mmrec.errors import InvalidArgumentError, NotFoundError
 from mmrec.runtime.limits import check_number
 
 VERSION = 1
-_OF_CUSTOMER = ("user", "user_id")
+_OF_CUSTOMER = ("user", "user_id", "customer")
 _HISTORY = ("history", "history_words")
 _TARGET = ("item", "item_words")
 SLOTS: Mapping[str, tuple[str, ...]] = {
@@ -29,7 +29,8 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "rating": (*_OF_CUSTOMER, *_HISTORY, *_TARGET, "rating"),
     "explanation": (*_OF_CUSTOMER, *_HISTORY, *_TARGET, "attribute", "explanation"),
 }
-"""Kinds of tasks and the slots that each fills. Slots without ``_words`` are item tokens where they stand for items."""
+"""Kinds of tasks and the slots that each fills. Slots without ``_words`` are item tokens where they stand for items;
+``customer`` is one token for all that the customer chose before, whose order it does not tell."""
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _KEYS = {"version", "task", "kind", "weight", "templates"}
 _TEMPLATE_KEYS = {"id", "seen", "input", "output"}

@@ -55,10 +55,19 @@ class InstructionConfig:
 
 
 class Part(NamedTuple):
-    """Words, or the token of one item; the other is empty."""
+    """Words, the token of one item, or that of a customer; the others are empty.
+
+    A customer's token stands for the items that the customer chose, without their order.
+    """
 
     words: str = ""
     item_id: str = ""
+    customer: tuple[str, ...] = ()
+
+    @property
+    def is_token(self) -> bool:
+        """Whether it is no words."""
+        return bool(self.item_id or self.customer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ class Example:
         history: Items that the customer took before, as far as the task reads them.
         input: What a model reads.
         output: What it is to write.
+        candidates: Items of which one is right; empty where any item of the catalogue may be.
     """
 
     split: str
@@ -86,6 +96,7 @@ class Example:
     history: tuple[str, ...]
     input: tuple[Part, ...]
     output: tuple[Part, ...]
+    candidates: tuple[str, ...] = ()
 
 
 class _Moment(NamedTuple):
@@ -171,6 +182,8 @@ class InstructionBuilder:
         slots = self._slots(task.kind, moment, read, ratings, rng)
         if slots is None:
             return None
+        if "customer" in template.input[1::2] and not slots["customer"]:
+            return None
         return Example(
             split,
             task.name,
@@ -181,6 +194,7 @@ class InstructionBuilder:
             tuple(self._catalogue.item_ids[row] for row in read.tolist()),
             _filled(template.input, slots),
             _filled(template.output, slots),
+            tuple(part.item_id for part in slots.get("candidates", ())),
         )
 
     def _slots(
@@ -190,6 +204,7 @@ class InstructionBuilder:
         slots = {
             "user": (Part(self._users.get(user_id) or f"customer {user_id}"),),
             "user_id": (Part(user_id),),
+            "customer": self._customer(moment.history),
             "history": self._tokens(history),
             "history_words": (Part("; ".join(map(self._title, history))),),
             "item": self._tokens([moment.target]),
@@ -213,6 +228,10 @@ class InstructionBuilder:
 
     def _tokens(self, rows: Sequence[int] | Rows) -> tuple[Part, ...]:
         return tuple(Part(item_id=self._catalogue.item_ids[int(row)]) for row in rows)
+
+    def _customer(self, history: Rows) -> tuple[Part, ...]:
+        rows = history[-self._config.max_history :].tolist()
+        return (Part(customer=tuple(sorted(self._catalogue.item_ids[row] for row in rows))),) if rows else ()
 
     def _title(self, row: int) -> str:
         return shown_title(self._catalogue.item_ids[row], self._catalogue.titles[row])
@@ -239,7 +258,7 @@ class InstructionBuilder:
 
 
 def leaks(examples: Iterator[Example] | Sequence[Example], split: LeaveOneOut, catalogue: Catalogue) -> list[Example]:
-    """Training examples that tell a held-out event: its item as the target or in the history, for its user.
+    """Training examples that tell a held-out event: its item as the target or as chosen before, for its user.
 
     An item that the user took in training too is no leak, nor is a candidate of a ranking that was drawn by chance.
 
@@ -259,17 +278,22 @@ def leaks(examples: Iterator[Example] | Sequence[Example], split: LeaveOneOut, c
     return [
         example
         for example in examples
-        if example.split == "train" and held.get(example.user_id, set()) & {example.item_id, *example.history}
+        if example.split == "train" and held.get(example.user_id, set()) & _told(example)
     ]
 
 
+def _told(example: Example) -> set[str]:
+    """Items that an example says its customer chose."""
+    return {example.item_id, *example.history, *(item for part in example.input for item in part.customer)}
+
+
 def _filled(parts: tuple[str, ...], slots: Mapping[str, tuple[Part, ...]]) -> tuple[Part, ...]:
-    """Words and item tokens of a template, neighbouring words joined, commas between item tokens left to the reader."""
+    """Words and tokens of a template, neighbouring words joined, commas between item tokens left to the reader."""
     found: list[Part] = []
     for place, part in enumerate(parts):
         for one in slots[part] if place % 2 else (Part(part),):
-            if one.item_id or not found or found[-1].item_id:
-                if one.words or one.item_id:
+            if one.is_token or not found or found[-1].is_token:
+                if one.words or one.is_token:
                     found.append(one)
             else:
                 found[-1] = Part(found[-1].words + one.words)

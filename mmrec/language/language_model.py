@@ -159,7 +159,12 @@ class LanguageModel:
 
     @torch.inference_mode()
     def log_probs(self, sequences: Sequences, texts: Sequence[Words]) -> list[float]:
-        """Log-probability of a text after each sequence, in nats, summed over its tokens."""
+        """Log-probability of each text, in nats, summed over its tokens.
+
+        Args:
+            sequences: What each text follows, or one sequence that all of them follow, which is read once.
+            texts: The texts.
+        """
         lengths = [len(text.ids) for text in texts]
         read = self._embedded(sequences, extra=max(lengths))
         ids_BS = torch.zeros(len(texts), max(lengths), dtype=torch.long, device=read.valid_BT.device)

@@ -1,21 +1,31 @@
-"""Ranking without training: a language model reads a history in words, and how much likelier it makes each title.
+"""Ranking without training: a language model reads a history, and how much likelier it makes each title.
 
 The score of a candidate is log p(title | prompt) - log p(title | no history): pointwise mutual information, without
-which a model prefers short and common titles. For small lists of candidates: each costs a pass over the prompt.
+which a model prefers short and common titles. A history stands in the prompt in words, or with each item as one token,
+the mean of the embeddings of its title's words, which needs no training either.
 """
+
+# Axes: T words of a title, H width of the word embeddings
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import torch
 
 from mmrec.language.language_model import LanguageModel
-from mmrec.runtime.limits import check_numbers
+from mmrec.language.segments import Items, Segment
+from mmrec.runtime.limits import check_choice, check_numbers
+
+HistoryForm = Literal["words", "tokens"]
+HISTORY_FORMS = ("words", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
 class PromptConfig:
-    """How a history is put into words.
+    """How a history is put into a prompt.
 
     Attributes:
         begin: Before the titles of the history.
@@ -24,6 +34,7 @@ class PromptConfig:
         last: Most titles of a history that are read, the last ones.
         examples: Other customers' histories with the title that came next, one line each, put in front (few-shot).
         candidates_at_once: Candidates in one pass; bounds memory.
+        history: ``words``: titles; ``tokens``: one token for each item.
     """
 
     begin: str = "A customer chose, in this order: "
@@ -32,12 +43,14 @@ class PromptConfig:
     last: int = 10
     examples: tuple[tuple[tuple[str, ...], str], ...] = ()
     candidates_at_once: int = 16
+    history: HistoryForm = "words"
 
     def __post_init__(self) -> None:
         check_numbers(self, "last", "candidates_at_once", low=1)
+        check_choice("history", self.history, HISTORY_FORMS)
 
     def prompt(self, titles: Sequence[str]) -> str:
-        """The words that a title follows."""
+        """The words that a title follows, with the history in words."""
         shown = [f"{self._story(history)} {title}\n" for history, title in self.examples]
         return "".join(shown) + self._story(titles)
 
@@ -62,10 +75,32 @@ def title_scores(
     config = config or PromptConfig()
     if not history:
         return [0.0] * len(candidates)
-    given, nothing = (model.words(prompt) for prompt in (config.prompt(history), config.nothing))
+    given = [model.words(config.prompt(history))] if config.history == "words" else _by_tokens(model, history, config)
+    nothing = [model.words(config.nothing)]
     scores: list[float] = []
     for begin in range(0, len(candidates), config.candidates_at_once):
         titles = [model.words(f" {title}") for title in candidates[begin : begin + config.candidates_at_once]]
-        with_history, without = (model.log_probs([[prompt]] * len(titles), titles) for prompt in (given, nothing))
+        with_history, without = (model.log_probs([prompt], titles) for prompt in (given, nothing))
         scores += [one - other for one, other in zip(with_history, without, strict=True)]
     return scores
+
+
+def _by_tokens(model: LanguageModel, history: Sequence[str], config: PromptConfig) -> list[Segment]:
+    """The prompt with one token for each item of a history; titles that come next stay words."""
+    sequence: list[Segment] = []
+    for titles, following in (
+        *((titles, f"{config.next} {title}\n") for titles, title in config.examples),
+        (history, config.next),
+    ):
+        tokens_MH = torch.stack([_mean_word(model, title) for title in titles[-config.last :]])
+        sequence += [model.words(config.begin), Items(tokens_MH), model.words(following)]
+    return sequence
+
+
+@torch.inference_mode()
+def _mean_word(model: LanguageModel, title: str) -> torch.Tensor:
+    """Shape: (H,)."""
+    embeddings = model.model.get_input_embeddings()
+    ids_T = torch.tensor(model.words(title).ids, device=embeddings.weight.device)
+    mean_H: torch.Tensor = embeddings(ids_T).mean(0)
+    return mean_H

@@ -15,6 +15,7 @@ from mmrec.ratings.fitting import RatingConfig
 from mmrec.recommender.artefact import ChannelConfigs
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.semantic_ids.config import TokenizerConfig
+from mmrec.training.instruction_tuning import InstructionSettings
 from mmrec.training.splitting import LEAVE_ONE_OUT, SplitName, checked_split
 from mmrec_encoders.fusion_training import FusionConfig
 from mmrec_encoders.small_clip_training import SmallClipConfig
@@ -33,6 +34,8 @@ class FitConfig:
         image_model: Instead of the preset's image model.
         text_model: Instead of the preset's text model.
         encoders_from: A bundle whose encoders are used, so that none are trained; empty for none.
+        start_from: A bundle, fitted on another catalogue, whose encoders and fusion are used and whose LLM is trained
+            on, in its shape. Empty: the LLM starts from random weights.
         template: Template of an item's text, e.g. ``"{title} by {brand}"``. None: as ``dataset.toml`` says, or title,
             description and the attributes that are words (see `mmrec.data.word_columns`).
         words: Word columns or template, found from the dataset; set by `fit_dataset`.
@@ -52,6 +55,7 @@ class FitConfig:
         generator: Shape of the LLM.
         training: How the LLM is trained.
         sentences: How the LLM learns to read sentences behind a history.
+        instructions: An instruction set that the LLM is trained on after the histories.
         channels: The other channels.
         blend: How channel weights are fitted.
         ratings: How ratings are predicted, where events have them.
@@ -62,6 +66,7 @@ class FitConfig:
     image_model: str = ""
     text_model: str = ""
     encoders_from: str = ""
+    start_from: str = ""
     template: str | None = None
     words: ItemWords = EVERY_COLUMN
     split: SplitName = LEAVE_ONE_OUT
@@ -80,6 +85,7 @@ class FitConfig:
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     sentences: SentenceConfig = field(default_factory=SentenceConfig)
+    instructions: InstructionSettings = field(default_factory=InstructionSettings)
     channels: ChannelConfigs = field(default_factory=ChannelConfigs)
     blend: BlendConfig = field(default_factory=BlendConfig)
     ratings: RatingConfig = field(default_factory=RatingConfig)
@@ -89,11 +95,19 @@ class FitConfig:
         check_choice("preset", self.preset, PRESET_NAMES)
         check_choice("modality", self.modality, ("both", "picture", "words"))
         check_choice("require", self.require, ("", "picture", "words"))
-        if self.encoders_from and (self.image_model or self.text_model):
+        for name in ("encoders_from", "start_from"):
+            if getattr(self, name) and (self.image_model or self.text_model):
+                raise InvalidArgumentError(
+                    f"{name} is {getattr(self, name)!r}, and image_model or text_model is given as well; a bundle "
+                    "brings both of its encoders, so pass one or the other",
+                    field=name,
+                )
+        if self.start_from and (self.encoders_from or self.generator.pretrained):
+            other = "encoders_from" if self.encoders_from else "a pretrained LLM"
             raise InvalidArgumentError(
-                f"encoders_from is {self.encoders_from!r}, and image_model or text_model is given as well; a bundle "
-                "brings both of its encoders, so pass one or the other",
-                field="encoders_from",
+                f"start_from is {self.start_from!r}, and {other} is given as well; a bundle brings its encoders and "
+                "its LLM, so pass one or the other",
+                field="start_from",
             )
         checked_split(self.split)
         checked_share(self.max_left_out)

@@ -29,7 +29,7 @@ from mmrec.training.stage_keys import folder_digest, stage_key, texts_digest
 from mmrec.training.work_folder import WorkFolder
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.embedding.catalogue import EncodeOptions, encode_pictures, encode_words
-from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.item_encoder_files import load_item_encoder
 from mmrec_encoders.picture_reading import PictureFailure, load_small_pictures, picture_batches
@@ -54,6 +54,7 @@ class Encoded(NamedTuple):
 
     Attributes:
         encoder: The encoder, without a fusion.
+        fusion: That of `FitConfig.start_from`, which is kept; None: one is trained.
         features: Frozen vectors.
         unreadable: Number of unreadable pictures; their items have words only.
         key: Cache key of the features' inputs.
@@ -63,6 +64,7 @@ class Encoded(NamedTuple):
     features: ItemFeatures
     unreadable: int
     key: str
+    fusion: Fusion | None = None
 
 
 def encode_dataset(
@@ -82,7 +84,7 @@ def encode_dataset(
         InvalidArgumentError: the encoders of another bundle do not fit the catalogue.
         ModelNotAvailableError: a model can be neither found nor downloaded.
     """
-    encoders = _encoders(data, config)
+    encoders, fusion = _encoders(data, config)
     options = EncodeOptions(
         cache=work.folder / CACHE if cache is None else cache,
         device=config.device,
@@ -128,7 +130,7 @@ def encode_dataset(
     found = work.tensors(_PICTURES, pictures_key, pictures_found)
     unreadable = int(found.pop("unreadable")[0])
     key = stage_key("features", words=words_key, pictures=pictures_key)
-    return Encoded(encoder, ItemFeatures(**found, **text), unreadable, key)
+    return Encoded(encoder, ItemFeatures(**found, **text), unreadable, key, fusion)
 
 
 def keep_thumbnails(
@@ -178,21 +180,23 @@ def number_settings(config: FitConfig) -> list[str]:
     return [device.type, str(resolve_dtype(config.dtype, device))]
 
 
-def _encoders(data: Dataset, config: FitConfig) -> Encoders:
-    """The encoders of `config.encoders_from`, else those of the preset."""
-    if not config.encoders_from:
-        return build_encoders(
+def _encoders(data: Dataset, config: FitConfig) -> tuple[Encoders, Fusion | None]:
+    """The encoders of another bundle, else those of the preset; with the fusion of `config.start_from`."""
+    field = "start_from" if config.start_from else "encoders_from"
+    if not getattr(config, field):
+        encoders = build_encoders(
             config.preset, config.device, config.dtype, config.image_model or None, config.text_model or None
         )
-    folder = open_bundle(config.encoders_from).folder / ENCODERS
+        return encoders, None
+    folder = open_bundle(getattr(config, field)).folder / ENCODERS
     encoder = load_item_encoder(folder, config.device, config.dtype)
     if encoder.image is None and any(data.catalogue.images):
         raise InvalidArgumentError(
-            f"encoders_from is {config.encoders_from!r}, a bundle of a catalogue without pictures, and items of "
+            f"{field} is {getattr(config, field)!r}, a bundle of a catalogue without pictures, and items of "
             f"{data.root} have some; name a bundle that was fitted with pictures, or none",
-            field="encoders_from",
+            field=field,
         )
-    return Encoders(encoder.image, encoder.text)
+    return Encoders(encoder.image, encoder.text), encoder.fusion if config.start_from else None
 
 
 def _small_encoder(

@@ -61,6 +61,7 @@ from mmrec.semantic_ids.tokenizer import fit_tokenizer, tokenizer_from_tensors
 from mmrec.training.config import FitConfig, Modality
 from mmrec.training.encoding import KEPT, Encoded, encode_dataset, keep_thumbnails, number_settings
 from mmrec.training.evaluation import BLENDS, Evaluation, evaluate, fit_blends
+from mmrec.training.instruction_tuning import InstructionSet, InstructionTuning, TaskFigures, read_instructions
 from mmrec.training.item_inputs import build_item_table
 from mmrec.training.model_card import model_card
 from mmrec.training.ratings import rating_rows, split_ratings
@@ -74,6 +75,7 @@ from mmrec.training.stage_keys import (
     stage_key,
     texts_digest,
 )
+from mmrec.training.starting import start_generator, started_config
 from mmrec.training.work_folder import WorkFolder, dataset_fingerprint
 from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.fusion_training import train_fusion
@@ -125,6 +127,7 @@ class FitResult:
         unreadable: Pictures that could not be read; their items have words only.
         bare: Items with neither words nor a picture that could be read: similar items and searches leave them out.
         seconds: Wall time of this run by stage.
+        tasks: How instructions of the test are answered; empty where the LLM was trained on none.
         summary: What became of the rows of the dataset.
     """
 
@@ -138,10 +141,13 @@ class FitResult:
     bare: int
     seconds: dict[str, float]
     summary: DatasetSummary
+    tasks: tuple[TaskFigures, ...] = ()
 
 
 class _Job(NamedTuple):
-    """What every stage needs; `pictures` is the digest of the dataset's pictures."""
+    """What every stage needs; `pictures` is the digest of the dataset's pictures, `instructions` what the LLM learns
+    after histories, None for nothing.
+    """
 
     data: Dataset
     split: LeaveOneOut
@@ -150,6 +156,7 @@ class _Job(NamedTuple):
     progress: Progress
     run: FitRun
     pictures: str
+    instructions: InstructionSet | None
 
 
 class _Trained(NamedTuple):
@@ -157,6 +164,7 @@ class _Trained(NamedTuple):
 
     parts: Parts
     sentences: SentenceBank | None
+    tasks: tuple[TaskFigures, ...]
     fusion: Fusion
     features: ItemFeatures
     result: TrainingResult
@@ -254,12 +262,20 @@ def _fit(
         "config": asdict(config),
         "device": str(resolve_device(config.device)),
     }
+    instructions = None
+    if config.instructions.folder and split.train.events:
+        instructions = read_instructions(Path(config.instructions.folder), data.catalogue, split)
+        key["instructions"] = instructions.digest
     if config.encoders_from:
         key["encoders"] = open_bundle(config.encoders_from).version
+    if config.start_from:
+        start = open_bundle(config.start_from)
+        config = replace(config, generator=started_config(config.generator, start))
+        key["start"] = start.version
     processes = Processes(config.device)
     if not processes.is_main:
         progress = NO_PROGRESS
-    job = _Job(data, split, config, processes, progress, run, "")
+    job = _Job(data, split, config, processes, progress, run, "", instructions)
     work = WorkFolder(out / ".fit", progress)
     if not processes.is_main:
         return _help(job, work)
@@ -304,6 +320,7 @@ def _fit(
         bare=int(np.count_nonzero(~(encoded.features.has_image_N | encoded.features.has_text_N))),
         seconds=clock.seconds,
         summary=data.summary,
+        tasks=ranking.trained.tasks,
     )
     return processes.broadcast(result)
 
@@ -376,7 +393,10 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = Generator(config.generator, table, index.widths).to(device)
+        generator = Generator(config.generator, table, index.widths)
+    if config.start_from:
+        start_generator(generator, open_bundle(config.start_from), fused_ND.shape[1])
+    generator.to(device)
     run = TrainingRun(
         job.processes,
         resolve_dtype(config.dtype, device),
@@ -391,6 +411,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
             channels=asdict(config.channels),
             config=asdict(config.generator),
             pretrained=folder_digest(config.generator.pretrained),
+            start=open_bundle(config.start_from).version if config.start_from else "",
             numbers=number_settings(config),
         ),
         log_dir=job.run.log_dir,
@@ -403,6 +424,18 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
             generator, TrainingData(index, histories, validation), config.training, run, seed=config.seed
         )
     clock.lap("train")
+    tasks: tuple[TaskFigures, ...] = ()
+    if job.instructions is not None and config.modality == "both":
+        run = replace(
+            run,
+            identity=f"{run.identity} {job.instructions.digest} {encoded.encoder.text.fingerprint}",
+            checkpoint=work.folder / "generator" / "instructions.safetensors",
+            log_dir=None,
+        )
+        tasks = _instructions(
+            job, encoded, generator, job.instructions, TrainingData(index, histories, validation), run
+        )
+    clock.lap("train on instructions")
     sentences = _sentences(job, encoded, generator, histories, run, work)
     clock.lap("train sentences")
 
@@ -424,7 +457,18 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
         beam_width=config.beam_width,
         rejected=data.rejected,
     )
-    return _Trained(parts, sentences, fusion, features, result)
+    return _Trained(parts, sentences, tasks, fusion, features, result)
+
+
+def _instructions(
+    job: _Job, encoded: Encoded, generator: Generator, found: InstructionSet, known: TrainingData, run: TrainingRun
+) -> tuple[TaskFigures, ...]:
+    """Train the LLM on all tasks of an instruction set together, and measure it."""
+    config, text = job.config, encoded.encoder.text
+    settings = config.instructions
+    tuning = InstructionTuning(generator, found, job.data.catalogue, lambda texts: text.encode(texts, query=True))
+    tuning.train(known.histories, known.index, settings.training, config.training, run, seed=config.seed)
+    return tuple(tuning.evaluate(job.split, settings.questions))
 
 
 def _sentences(
@@ -451,7 +495,7 @@ def _sentences(
     validation = ValidationSet(job.split.validation.histories, job.split.validation.targets_U)
     run = replace(
         run,
-        identity=f"{run.identity} {key}",
+        identity=f"{run.identity} {key} {asdict(config.instructions.training)}",
         checkpoint=work.folder / "generator" / "sentences.safetensors",
         log_dir=None,
     )
@@ -460,8 +504,10 @@ def _sentences(
 
 
 def _fusion(job: _Job, encoded: Encoded, features: ItemFeatures, work: WorkFolder) -> tuple[Fusion, str]:
-    """The fusion, trained or loaded from the work folder, and its key."""
+    """The fusion, trained or loaded from the work folder or another bundle, and its key."""
     config, device = job.config, job.processes.device
+    if encoded.fusion is not None:
+        return encoded.fusion, stage_key("fusion", features=encoded.key, given=encoded.fusion.fingerprint)
     pairs_P2 = following_pairs(job.split.train)
     key = stage_key(
         "fusion",
@@ -584,6 +630,7 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
         "epochs": [asdict(record) for record in training.epochs],
         "index": asdict(index),
         "tokens": tokens.as_json(),
+        "tasks": [figures.as_json() for figures in ranking.trained.tasks],
     }
     writer.write_json("metrics.json", metrics)
     draw_curves(training, writer.path("curves.png"))

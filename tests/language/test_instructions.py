@@ -137,7 +137,7 @@ def test_files_hold_the_examples_and_statistics_their_numbers(tmp_path: Path) ->
     assert read_examples(tmp_path / "test.jsonl") == examples
     table = pq.read_table(tmp_path / "test.parquet")
     assert table.column("item_id").to_pylist() == [one.item_id for one in examples]
-    assert table.column("input").to_pylist()[0][0].keys() == {"words", "item"}
+    assert table.column("input").to_pylist()[0][0].keys() == {"words", "item", "customer"}
     counted = statistics.as_json()["test"]
     assert (counted["examples"], counted["users"]) == (len(examples), 2)
     assert counted["unseen_templates"] == sum(not one.seen for one in examples)

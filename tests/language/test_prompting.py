@@ -5,7 +5,7 @@ import pytest
 from mmrec.errors import InvalidArgumentError
 from mmrec.language.language_model import LanguageModel
 from mmrec.language.prompting import PromptConfig, title_scores
-from tests.language.tiny_models import tiny_model, tiny_tokenizer
+from tests.language.tiny_models import ALL, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,23 @@ def test_a_score_is_the_gain_of_a_titles_log_probability(model: LanguageModel) -
         )
         assert score == pytest.approx(given - nothing, abs=1e-3)
     assert len(set(found)) == 3
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_texts_after_one_sequence_are_as_probable_as_each_alone(kind: str) -> None:
+    model = LanguageModel(tiny_model(kind).eval(), tiny_tokenizer())
+    prompt, titles = [model.words("Took cup. Then")], [model.words(title) for title in (" pot", " a lamp", " j")]
+    alone = [model.log_probs([prompt], [title])[0] for title in titles]
+    assert model.log_probs([prompt], titles) == pytest.approx(alone, abs=1e-3)
+
+
+def test_a_history_of_item_tokens_is_read(model: LanguageModel) -> None:
+    config = PromptConfig(history="tokens", examples=((("hat", "coat"), "scarf"),))
+    found = title_scores(model, ["cup", "tea"], ["pot", "jug"], config)
+    other = title_scores(model, ["cup", "hat"], ["pot", "jug"], config)
+    assert found != pytest.approx(other, abs=1e-3)
+    with pytest.raises(InvalidArgumentError, match="history is 'pictures'"):
+        PromptConfig(history="pictures")  # type: ignore[arg-type]
 
 
 def test_nothing_is_gained_without_a_history(model: LanguageModel) -> None:
