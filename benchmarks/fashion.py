@@ -31,15 +31,17 @@ from mmrec_encoders.sentence_texts import SentenceTextConfig, SentenceTextEncode
 
 FOLDER = "fashion"
 AIMS = {
-    "title to picture, Recall@1": "",
-    "title to picture, Recall@10": ">= 0.50, better 0.65",
+    "title to picture, Recall@1": ">= 0.279, better 0.35",
+    "title to picture, Recall@10": ">= 0.721, better 0.80",
     "zero-shot master_category": ">= 0.95",
-    "zero-shot article_type": ">= 0.75",
-    "zero-shot colour": ">= 0.55",
-    "minutes of training": "<= 60 on two cores",
+    "zero-shot article_type": ">= 0.725, better 0.80",
+    "zero-shot colour": ">= 0.624, better 0.68",
+    "minutes of training": "<= 30 on two cores",
 }
 """Figures that adapting is asked for."""
 QUICK_ITEMS = 3000
+_MINUTES = 27.5
+"""Limit of training, preparation included; measuring and writing come on top."""
 
 
 def run(options: Options) -> None:
@@ -89,17 +91,17 @@ def _dataset(folder: Path) -> Path:
 
 
 def _adapt(dataset: Path, out: Path, options: Options, rows: Rows) -> Path:
-    """A small CLIP from scratch; a run that was cut short goes on where it was, a finished one is not repeated."""
+    """EfficientNet-Lite0, fine-tuned; a run that was cut short goes on where it was, a finished one is not repeated."""
     import torch
 
     torch.set_num_threads(options.threads)
-    changes: dict[str, Any] = {"epochs": 2} if options.quick else {"max_minutes": 58.0}
+    changes: dict[str, Any] = {"epochs": 2} if options.quick else {"max_minutes": _MINUTES}
 
     if options.fresh:
         shutil.rmtree(out, ignore_errors=True)
 
     def adapt() -> dict[str, Any]:
-        report = finetune_encoders(dataset, out, finetuning_preset("small", device=options.device, **changes), Lines())
+        report = finetune_encoders(dataset, out, finetuning_preset(device=options.device, **changes), Lines())
         return {"seconds": report.seconds, "pairs": report.pairs, "recall@10": report.after.text_to_image.recall_10}
 
     rows.measure("encoders are adapted", adapt)

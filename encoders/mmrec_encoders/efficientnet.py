@@ -28,7 +28,9 @@ EFFICIENTNET = f"package:{EFFICIENTNET_LITE0.package}"
 
 # Smaller than the 224 pixels of its training: two thirds of the time, and features that are as good.
 _SIDE = 192
-_BINS = 4
+FEATURES = 1280
+COLOUR_BINS = 4
+"""Bins of each colour channel."""
 _COLOUR_SHARE = 0.2
 """Share of the colours in the squared norm of a vector."""
 
@@ -55,11 +57,11 @@ class EfficientNetEncoder(BatchedImageEncoder[ClipPreparation]):
         # Few at a time stay in the processor's cache.
         super().__init__(preparation, batch_size or (8 if self.device.type == "cpu" else 256))
         tower = efficientnet_tower()
-        settings = torch.tensor([_BINS, _COLOUR_SHARE])
+        settings = torch.tensor([COLOUR_BINS, _COLOUR_SHARE])
         self.fingerprint = fingerprint_of(EFFICIENTNET, [*tower.state_dict().items(), ("colours", settings)])
-        _fold_normalisation(tower)
+        fold_normalisation(tower)
         self._tower = tower.to(self.device, memory_format=torch.channels_last)
-        self.dim = int(tower.num_features) + _BINS**3
+        self.dim = int(tower.num_features) + COLOUR_BINS**3
 
     def _forward(self, pixels_N3HW: torch.Tensor) -> Vectors:
         import torch
@@ -68,7 +70,7 @@ class EfficientNetEncoder(BatchedImageEncoder[ClipPreparation]):
         colours_N3HW = pixels_N3HW.to(self.device).float() / 255.0
         inputs_N3HW = (colours_N3HW * 2.0 - 1.0).contiguous(memory_format=torch.channels_last)
         features_NF = F.normalize(self._tower(inputs_N3HW), dim=1)
-        colours_NF = _colour_histogram(F.avg_pool2d(colours_N3HW, 8))
+        colours_NF = colour_histogram(F.avg_pool2d(colours_N3HW, 8))
         parts = ((1.0 - _COLOUR_SHARE) ** 0.5 * features_NF, _COLOUR_SHARE**0.5 * colours_NF)
         return unit_rows(torch.cat(parts, dim=1))
 
@@ -85,14 +87,9 @@ def efficientnet_tower() -> Any:
     """
     import torch
 
-    try:
-        import timm
-    except ImportError as err:
-        raise MissingExtraError("timm is not installed; run: pip install 'mmrec[encoders]'") from err
     weights = torch.load(checked_model(EFFICIENTNET_LITE0), map_location="cpu", weights_only=True)
-    # The variant with TensorFlow's padding and epsilon: the other one takes the weights too, and is wrong.
-    with quiet_loading(), torch.random.fork_rng(devices=[]):
-        tower: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    with torch.random.fork_rng(devices=[]):
+        tower = untrained_network(classifier=True)
     # Both list their layers in order of computation, under names of their own.
     names = list(tower.state_dict())
     try:
@@ -103,7 +100,28 @@ def efficientnet_tower() -> Any:
     return tower.eval()
 
 
-def _fold_normalisation(module: Any) -> None:
+def untrained_network(*, classifier: bool = False) -> Any:
+    """The network in eval mode, its weights drawn from torch's current generator.
+
+    Args:
+        classifier: Whether it ends in the scores of the 1,000 classes instead of `FEATURES` features.
+
+    Raises:
+        MissingExtraError: timm is not installed.
+    """
+    try:
+        import timm
+    except ImportError as err:
+        raise MissingExtraError("timm is not installed; run: pip install 'mmrec[encoders]'") from err
+    # The variant with TensorFlow's padding and epsilon: the other one takes the weights too, and is wrong.
+    with quiet_loading():
+        network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    if not classifier:
+        network.reset_classifier(0)
+    return network.eval()
+
+
+def fold_normalisation(module: Any) -> None:
     """Multiply each batch normalisation into the convolution before it: same numbers, less time on a CPU."""
     from torch import nn
     from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -121,10 +139,10 @@ def _fold_normalisation(module: Any) -> None:
             # timm's normalisation layers hold the activation.
             setattr(module, name, norm.act)
         else:
-            _fold_normalisation(layer)
+            fold_normalisation(layer)
 
 
-def _colour_histogram(colours_N3HW: torch.Tensor) -> torch.Tensor:
+def colour_histogram(colours_N3HW: torch.Tensor) -> torch.Tensor:
     """Square roots of the shares of RGB bins, of unit norm; a pixel counts in the two nearest bins of each channel.
 
     Shape: (N, 3, H, W) in [0, 1] to (N, K ** 3).
@@ -132,8 +150,8 @@ def _colour_histogram(colours_N3HW: torch.Tensor) -> torch.Tensor:
     import torch
 
     count, _, height, width = colours_N3HW.shape
-    values_NCP1 = colours_N3HW.reshape(count, 3, -1, 1) * (_BINS - 1)
-    centres_K = torch.arange(_BINS, device=values_NCP1.device)
+    values_NCP1 = colours_N3HW.reshape(count, 3, -1, 1) * (COLOUR_BINS - 1)
+    centres_K = torch.arange(COLOUR_BINS, device=values_NCP1.device)
     share_NCPK = (1.0 - (values_NCP1 - centres_K).abs()).clamp(min=0.0)
     red, green, blue = share_NCPK.unbind(dim=1)
     counts_NKKK = torch.einsum("npi,npj,npk->nijk", red, green, blue)

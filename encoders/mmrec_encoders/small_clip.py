@@ -6,6 +6,7 @@ The image tower is a small residual network of open_clip or timm (64 pixels, one
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -21,7 +22,7 @@ from mmrec_encoders.weights import fingerprint_of, read_weights, unit_rows, writ
 if TYPE_CHECKING:
     import torch
 
-Network = Literal["modified-resnet", "resnet"]
+Network = Literal["modified-resnet", "resnet", "efficientnet-lite0"]
 
 TRAINING_SIZE = 72
 """Side in pixels at which pictures are kept for training: 15,552 bytes each."""
@@ -39,10 +40,11 @@ class SmallClipShape:
         width: Channels of the first stage; a multiple of 2, at least 2. The last stage has 32 times as many in a
             ``modified-resnet``, 8 times as many in a ``resnet``.
         layers: Residual blocks of each of the four stages.
-        image_size: Pixels a side the tower looks at; a multiple of 32.
+        image_size: Pixels a side the tower looks at; a multiple of 32, or of 16 for ``efficientnet-lite0``.
         network: ``modified-resnet`` is CLIP's, with attention pooling, and quarters the picture before its first
             stage. ``resnet`` has plain blocks, only halves the picture, which keeps more detail of 64 pixels, and pools
-            by mean and maximum.
+            by mean and maximum. ``efficientnet-lite0`` is `EfficientNetTower`, whose stages are what they are: `width`
+            and `layers` do not matter.
     """
 
     dim: int = 256
@@ -60,9 +62,10 @@ class SmallClipShape:
             raise InvalidArgumentError(
                 f"layers is {self.layers}; it must be four numbers of at least 1", field="layers"
             )
-        if self.image_size < 32 or self.image_size % 32:
+        step = 16 if self.network == "efficientnet-lite0" else 32
+        if self.image_size < 32 or self.image_size % step:
             raise InvalidArgumentError(
-                f"image_size is {self.image_size}; it must be a multiple of 32", field="image_size"
+                f"image_size is {self.image_size}; it must be a multiple of {step}, at least 32", field="image_size"
             )
 
 
@@ -142,7 +145,7 @@ def build_tower(shape: SmallClipShape) -> Any:
     """
     import torch
 
-    tower = _plain_resnet(shape) if shape.network == "resnet" else _modified_resnet(shape)
+    tower = _TOWERS[shape.network](shape)
     # Twice as fast on a CPU.
     return tower.to(memory_format=torch.channels_last)
 
@@ -175,6 +178,19 @@ def _plain_resnet(shape: SmallClipShape) -> Any:
     # At 64 pixels a second halving before the first stage loses the details that distinguish garments.
     tower.maxpool = nn.Identity()
     return tower
+
+
+def _efficientnet(shape: SmallClipShape) -> Any:
+    from mmrec_encoders.efficientnet_tower import EfficientNetTower
+
+    return EfficientNetTower(shape.dim, _MEAN, _STD)
+
+
+_TOWERS: dict[Network, Callable[[SmallClipShape], Any]] = {
+    "modified-resnet": _modified_resnet,
+    "resnet": _plain_resnet,
+    "efficientnet-lite0": _efficientnet,
+}
 
 
 def standardise(pixels: torch.Tensor) -> torch.Tensor:

@@ -24,10 +24,11 @@ def adapt(
         str,
         typer.Option(
             "--mode",
-            metavar="small|full|locked-image",
-            help="A small CLIP from scratch, or a pretrained CLIP: both towers, or its text tower alone.",
+            metavar="efficientnet|small|full|locked-image",
+            help="EfficientNet-Lite0 fine-tuned, a small CLIP from scratch, or a pretrained CLIP: both towers, or its "
+            "text tower alone.",
         ),
-    ] = "small",
+    ] = "efficientnet",
     image_model: Annotated[
         str,
         typer.Option(
@@ -38,10 +39,10 @@ def adapt(
     ] = "",
     text_model: Annotated[
         str,
-        typer.Option("--text-model", metavar="MODEL", help="Frozen text encoder of a small CLIP. [MiniLM]"),
+        typer.Option("--text-model", metavar="MODEL", help="Frozen text encoder of efficientnet and small. [MiniLM]"),
     ] = "",
     size: Annotated[
-        str, typer.Option("--size", metavar="base|large", help="Size of a small CLIP; large needs a GPU.")
+        str, typer.Option("--size", metavar="base|large", help="Size of mode small; large needs a GPU.")
     ] = "base",
     loss: Annotated[str, typer.Option("--loss", metavar="clip|siglip", help="Softmax or sigmoid loss.")] = "clip",
     epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Passes over the pairs. [by mode]")] = -1,
@@ -86,6 +87,7 @@ def adapt(
     Example:
         mmrec adapt data/shop --out adapted/
         mmrec fit data/shop --out bundle/ --image-model adapted/
+        mmrec adapt data/shop --out scratch/ --mode small
         mmrec adapt data/shop --out tuned/ --mode full --image-model ViT-B-32@laion2b_s34b_b79k
         torchrun --nproc-per-node 4 -m mmrec adapt data/shop --out adapted/
     """
@@ -95,16 +97,17 @@ def adapt(
     changes: dict[str, object] = {"epochs": epochs} if epochs != -1 else {}
     if learning_rate != -1.0:
         changes["learning_rate"] = learning_rate
-    if mode != "small" and size != "base":
+    if mode == "small":
+        changes["towers"] = small_towers(size)
+    elif size != "base":
         raise InvalidArgumentError(
-            f"--size is {size!r}, but mode {mode} trains the towers of the image model; drop the flag", field="size"
+            f"--size is {size!r}, but only mode small has sizes; drop the flag, or take --mode small", field="size"
         )
     config = finetuning_preset(
         mode,
         **changes,
         image_model=image_model,
         text_model=text_model or MINILM,
-        towers=small_towers(size),
         loss=loss,
         batch_size=batch_size,
         accumulate=accumulate,

@@ -34,6 +34,14 @@ def fit(
         str,
         typer.Option("--image-model", metavar="MODEL", help="An open_clip model, or small: trained on the pictures."),
     ] = "",
+    finetune_minutes: Annotated[
+        float,
+        typer.Option(
+            "--finetune-minutes",
+            metavar="M",
+            help="Time limit for fine-tuning the preset's image model, for 10,000 pictures or more; 0: never.",
+        ),
+    ] = 15.0,
     text_model: Annotated[
         str, typer.Option("--text-model", metavar="MODEL", help="A text embedder, by hub id or folder.")
     ] = "",
@@ -166,6 +174,7 @@ def fit(
     config = replace(
         config,
         image_model=image_model,
+        finetune_minutes=finetune_minutes,
         text_model=text_model,
         encoders_from=encoders_from,
         start_from=start_from,

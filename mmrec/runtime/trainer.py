@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -106,6 +106,7 @@ class TrainerConfig:
         betas: Of AdamW.
         decay_vectors: Whether weight decay also applies to biases and other vectors.
         clip_norm: Maximum gradient norm of a step; 0 for no limit.
+        rates: Learning rates relative to that of all other parameters, by the beginning of a parameter's name.
         ema_decay: Decay of an exponential moving average of the weights, which is then validated and kept; 0 for none.
         best_by: Metric whose maximum selects the epoch that is kept; empty for the last epoch.
         patience: Epochs without improvement after which training stops; 0 for no limit.
@@ -119,6 +120,7 @@ class TrainerConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     decay_vectors: bool = False
     clip_norm: float = 0.0
+    rates: Mapping[str, float] = field(default_factory=dict)
     ema_decay: float = 0.0
     best_by: str = ""
     patience: int = 0
@@ -178,13 +180,7 @@ class Trainer:
         module, device = task.module, run.processes.device
         self._processes.broadcast_tensors([tensor for tensor in module.state_dict().values() if tensor.numel()])
         self._parameters = [p for p in module.parameters() if p.requires_grad]
-        decayed, plain = (
-            [p for p in self._parameters if (p.ndim > 1 or config.decay_vectors) is decays] for decays in (True, False)
-        )
-        self._optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            betas=config.betas,
-        )
+        self._optimizer = torch.optim.AdamW(_parameter_groups(module, config), betas=config.betas)
         self._scaler = torch.amp.GradScaler(device.type, enabled=run.dtype == torch.float16)
         self._average = AveragedWeights(module, config.ema_decay) if config.ema_decay else None
         # Without either option the module itself holds the weights to keep.
@@ -248,6 +244,7 @@ class Trainer:
         values = self._task.optimizer_values(self.at)
         for group in self._optimizer.param_groups:
             group.update(values)
+            group["lr"] *= group["rate"]
         self._optimizer.zero_grad(set_to_none=True)
         sums_L2, units = self._task.backward(batch, self.at, self._scaler.scale)
         stopping, seconds = self._reduce_gradients(sums_L2)
@@ -426,6 +423,19 @@ class Trainer:
             least = pace * (at.best_epoch + config.patience - passes)
             text += f", {min(max(least, 0), max(most, 0)):.0f} if it gets no better"
         return text
+
+
+def _parameter_groups(module: nn.Module, config: TrainerConfig) -> list[dict[str, Any]]:
+    """The parameters by weight decay and relative learning rate, as AdamW takes them."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            rate = next((rate for start, rate in config.rates.items() if name.startswith(start)), 1.0)
+            groups.setdefault((rate, parameter.ndim > 1 or config.decay_vectors), []).append(parameter)
+    return [
+        {"params": parameters, "rate": rate, "weight_decay": config.weight_decay if decays else 0.0}
+        for (rate, decays), parameters in groups.items()
+    ]
 
 
 def _means(sums_L2: Tensor) -> list[float]:

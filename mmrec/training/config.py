@@ -50,6 +50,9 @@ class FitConfig:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         small_clip: Training of the small image encoder, if `image_model` is ``small``.
+        finetune_from: Number of pictures with words from which the packaged image model is fine-tuned on the catalogue,
+            if one process fits; held-out pairs decide whether the result is used. 0: never.
+        finetune_minutes: Time limit of that; 0: never.
         fusion: The fused embedding.
         tokenizer: Semantic IDs.
         generator: Shape of the LLM.
@@ -80,6 +83,8 @@ class FitConfig:
     device: str = "auto"
     dtype: str = "auto"
     small_clip: SmallClipConfig = field(default_factory=SmallClipConfig)
+    finetune_from: int = 10_000
+    finetune_minutes: float = 15.0
     fusion: FusionConfig = field(default_factory=FusionConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -112,6 +117,7 @@ class FitConfig:
         checked_split(self.split)
         checked_share(self.max_left_out)
         check_numbers(self, "beam_width", low=1)
+        check_numbers(self, "finetune_from", "finetune_minutes", low=0)
         check_numbers(self, "seed", low=0, below=2**31)
 
 

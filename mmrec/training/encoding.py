@@ -1,4 +1,4 @@
-"""The first stages of a fit: frozen vectors of all texts and pictures, and training of the small image encoder.
+"""The first stages of a fit: vectors of all texts and pictures, and training of the image encoder if it is trained.
 
 Vectors are looked up in and added to the vector cache of embedding jobs. During a fit, the result of each stage is kept
 in the work folder under a key of its inputs: texts and text model; pictures and image model; pictures, texts and
@@ -25,6 +25,7 @@ from mmrec.recommender.artefact import ENCODERS
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.training.config import FitConfig
+from mmrec.training.picture_tuning import CHOICE, TUNED, is_tuned, tuned_pictures
 from mmrec.training.stage_keys import folder_digest, stage_key, texts_digest
 from mmrec.training.work_folder import WorkFolder
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
@@ -45,7 +46,7 @@ and words only."""
 _WORDS, _PICTURES, _SMALL = "words", "pictures", "small-image-encoder"
 CACHE = "cache"
 """Name of the vector cache in the work folder."""
-KEPT = (CACHE, _SMALL)
+KEPT = (CACHE, _SMALL, TUNED, CHOICE)
 """Results that are kept after a fit, because they depend neither on events nor on later stages."""
 
 
@@ -113,6 +114,9 @@ def encode_dataset(
             device=resolve_device(config.device).type,
         )
         encoder.image = _small_encoder(data, text["text_NT"], small_key, config, work, progress)
+    elif is_tuned(data.catalogue, encoder, config):
+        both = stage_key("pairs", pictures=pictures, words=words_key)
+        encoder.image = tuned_pictures(data, encoder, text["text_NT"], both, config, work, options, progress)
     image = encoder.image
     pictures_key = stage_key(
         _PICTURES,

@@ -43,7 +43,8 @@ def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
     shop: Path, bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "adapted"
-    common = ("adapt", shop, "--out", out, "--text-model", bert, "--epochs", 1, "--batch-size", 20, "--device", "cpu")
+    common = ("adapt", shop, "--out", out, "--mode", "small", "--text-model", bert, "--epochs", 1, "--batch-size", 20)
+    common = (*common, "--device", "cpu")
     assert _status(*common, "--labels", "colour,shape") == 0
     shown = capsys.readouterr()
     assert "Retrieval on held-out titles" in shown.out
@@ -86,7 +87,7 @@ def test_a_small_clip_from_scratch_is_adapted_told_of_and_used(
     ("flags", "status", "message"),
     [
         (("--epochs", 0), 2, "epochs is 0; it must be at least 1"),
-        (("--mode", "huge"), 2, "mode is 'huge'; it must be one of small, full, locked-image"),
+        (("--mode", "huge"), 2, "mode is 'huge'; it must be one of efficientnet, small, full, locked-image"),
         (("--mode", "full"), 2, "no image model is named"),
         (("--loss", "l2"), 2, "loss is 'l2'; it must be one of clip, siglip"),
         (("--batch-size", 4096), 2, "4,096 pairs a step, but there are 42 training pairs"),
@@ -110,10 +111,10 @@ def test_a_dataset_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--size", "huge"), "size is 'huge'; it must be one of base, large"),
+        (("--size", "huge", "--mode", "small"), "size is 'huge'; it must be one of base, large"),
         (
             ("--size", "large", "--mode", "full"),
-            "--size is 'large', but mode full trains the towers of the image model",
+            "--size is 'large', but only mode small has sizes; drop the flag, or take --mode small",
         ),
     ],
 )

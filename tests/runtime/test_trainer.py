@@ -101,6 +101,13 @@ def test_averaged_weights_are_kept_where_they_are_asked_for() -> None:
     assert 0 < averaged[0] < own[0]
 
 
+def test_a_relative_learning_rate_holds_for_the_parameters_of_its_name() -> None:
+    plain, slow = trained()[0].weights, trained(replace(CONFIG, rates={"wei": 0.0}))[0].weights
+    assert slow[0] == 0.0
+    assert slow[1] > 0.2
+    assert trained(replace(CONFIG, rates={"wei": 1.0, "none of these": 0.0}))[0].weights == plain
+
+
 @pytest.mark.parametrize(("cut", "steps"), [(False, 5), (True, 1)])
 def test_time_that_is_over_ends_the_pass_or_cuts_it(cut: bool, steps: int) -> None:
     _, at = trained(replace(CONFIG, max_minutes=1e-9, cut_pass=cut))

@@ -13,18 +13,24 @@ from mmrec_encoders.augment import Views
 from mmrec_encoders.minilm import MINILM
 from mmrec_encoders.small_clip import SmallClipShape
 
-Mode = Literal["small", "full", "locked-image"]
+Mode = Literal["efficientnet", "small", "full", "locked-image"]
+OWN_TOWERS = ("efficientnet", "small")
+"""Modes that train towers of ours over a frozen text encoder."""
 Loss = Literal["clip", "siglip"]
+_GROWS_BY = 16
 TEXT_KINDS = ("title", "item", "columns", "phrase", "value")
 """Names of the texts an item has; anything with a brace in it is a template over the columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmallTowers:
-    """The small CLIP: an image tower trained from scratch, and a head over a frozen text encoder.
+    """An image tower of ours, and a head over a frozen text encoder.
 
     Attributes:
         shape: Of the image tower.
+        first_size: Side in pixels of the training pictures at first, a multiple of 16; it grows by 16 to the tower's,
+            for equal shares of the training. 0 for the tower's throughout. Small pictures teach a convolutional network
+            faster: Tan and Le 2021, "EfficientNetV2: Smaller Models and Faster Training", arXiv:2104.00298.
         keep_size: Side in pixels at which training pictures are kept, at least the tower's: random crops are cut
             from these. 3 bytes a pixel, in a file of the work folder.
         dimension: Length of the vectors in the space that pictures and words share.
@@ -37,6 +43,7 @@ class SmallTowers:
     shape: SmallClipShape = field(
         default_factory=lambda: SmallClipShape(width=32, layers=(1, 1, 2, 1), network="resnet")
     )
+    first_size: int = 0
     keep_size: int = 72
     dimension: int = 256
     text_hidden: int = 512
@@ -49,9 +56,21 @@ class SmallTowers:
                 f"keep_size is {self.keep_size}; it must be at least the tower's {self.shape.image_size}",
                 field="keep_size",
             )
+        if self.first_size and (self.first_size % 16 or not 32 <= self.first_size <= self.shape.image_size):
+            raise InvalidArgumentError(
+                f"first_size is {self.first_size}; it must be 0, or a multiple of 16 from 32 to the tower's "
+                f"{self.shape.image_size}",
+                field="first_size",
+            )
         check_numbers(self, "dimension", low=1)
         check_numbers(self, "text_hidden", "text_words", low=0)
         check_numbers(self, "text_dropout", low=0, below=1)
+
+    def size_at(self, done: float) -> int:
+        """Side of the training pictures when this share of the training is done."""
+        last = self.shape.image_size
+        sides: list[int] = [*range(self.first_size or last, last, _GROWS_BY), last]
+        return sides[min(int(done * len(sides)), len(sides) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +78,12 @@ class FinetuningConfig:
     """How encoders are trained on a catalogue; `finetuning_preset` has the values that suit each mode.
 
     Attributes:
-        mode: ``small`` trains a small CLIP from scratch over a frozen text encoder; ``full`` trains both towers of
-            a pretrained open_clip model; ``locked-image`` trains its text tower to the frozen image tower.
+        mode: ``efficientnet`` fine-tunes the packaged EfficientNet-Lite0 over a frozen text encoder; ``small`` trains a
+            small image tower over it from scratch; ``full`` trains both towers of a pretrained open_clip model;
+            ``locked-image`` trains its text tower to the frozen image tower.
         image_model: The open_clip model of ``full`` and ``locked-image``, as `open_clip_config` reads it.
-        text_model: The frozen text encoder of ``small``.
-        towers: Of ``small``.
+        text_model: The frozen text encoder of ``efficientnet`` and ``small``.
+        towers: Of ``efficientnet`` and ``small``.
         loss: ``clip`` or ``siglip``.
         texts: What an item's picture is paired with, drawn anew each time: kind and relative weight. Kinds:
             ``title``; ``item``, all its words as `mmrec.catalogue.item_words.item_text` writes them; ``columns``, all
@@ -79,6 +99,7 @@ class FinetuningConfig:
         accumulate: Batches whose pairs are compared with each other in one step, with the memory of one; above 1, each
             is computed twice.
         learning_rate: Peak of the cosine schedule.
+        tower_rate: Learning rate of the image tower of ``efficientnet``, relative to that of everything else.
         warmup: Share of the steps over which the learning rate rises from 0.
         weight_decay: Of AdamW, for matrices.
         beta2: Of AdamW.
@@ -96,7 +117,7 @@ class FinetuningConfig:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """
 
-    mode: Mode = "small"
+    mode: Mode = "efficientnet"
     image_model: str = ""
     text_model: str = MINILM
     towers: SmallTowers = field(default_factory=SmallTowers)
@@ -109,6 +130,7 @@ class FinetuningConfig:
     batch_size: int = 0
     accumulate: int = 1
     learning_rate: float = 2e-3
+    tower_rate: float = 1.0
     warmup: float = 0.05
     weight_decay: float = 0.05
     beta2: float = 0.98
@@ -127,7 +149,7 @@ class FinetuningConfig:
     def __post_init__(self) -> None:
         self._check_choices()
         check_numbers(self, "epochs", "accumulate", "max_held_out", low=1)
-        check_numbers(self, "batch_size", "seed", "max_minutes", "save_minutes", "weight_decay", low=0)
+        check_numbers(self, "batch_size", "seed", "max_minutes", "save_minutes", "tower_rate", "weight_decay", low=0)
         if self.batch_size == 1:
             raise InvalidArgumentError(
                 "batch_size is 1; it must be at least 2, as other pairs of the batch are the negatives",
@@ -142,21 +164,22 @@ class FinetuningConfig:
         check_choice("mode", self.mode, get_args(Mode))
         check_choice("loss", self.loss, get_args(Loss))
         check_choice("dtype", self.dtype, DTYPES)
-        if self.mode != "small" and not self.image_model:
+        own = self.mode in OWN_TOWERS
+        if not own and not self.image_model:
             raise InvalidArgumentError(
                 f"mode is {self.mode!r} and no image model is named; pass an open_clip model such as "
-                "ViT-B-32@laion2b_s34b_b79k or a folder, or take mode small, which starts from nothing",
+                "ViT-B-32@laion2b_s34b_b79k or a folder, or take mode efficientnet or small, which need none",
                 field="image_model",
             )
-        if self.mode != "small" and self.text_model != MINILM:
+        if not own and self.text_model != MINILM:
             raise InvalidArgumentError(
                 f"text_model is {self.text_model!r}, but mode {self.mode} trains the text tower of the image model; "
-                "take mode small, or drop the model",
+                "take mode efficientnet or small, or drop the model",
                 field="text_model",
             )
-        if self.mode == "small" and self.image_model:
+        if own and self.image_model:
             raise InvalidArgumentError(
-                f"image_model is {self.image_model!r}, but mode small trains an image tower of its own; "
+                f"image_model is {self.image_model!r}, but mode {self.mode} has an image tower of its own; "
                 "take mode full or locked-image, or drop the model",
                 field="image_model",
             )
@@ -192,13 +215,26 @@ def small_towers(size: str = "base") -> SmallTowers:
     return SmallTowers(shape=SmallClipShape(dim=512, width=64, layers=(2, 2, 2, 2), network="resnet"))
 
 
-def finetuning_preset(mode: str = "small", **changes: Any) -> FinetuningConfig:
+def efficientnet_towers() -> SmallTowers:
+    """EfficientNet-Lite0 at a size of pictures that a CPU can train on."""
+    shape = SmallClipShape(dim=512, image_size=96, network="efficientnet-lite0")
+    return SmallTowers(shape, first_size=64, keep_size=108)
+
+
+def finetuning_preset(mode: str = "efficientnet", **changes: Any) -> FinetuningConfig:
     """Recommended values for a mode, overridden by `changes`.
 
     Raises:
         InvalidArgumentError: there is no such mode, or a value breaks a rule.
     """
     config: dict[str, Any] = {"mode": mode}
+    if mode == "efficientnet":
+        config |= {
+            "towers": efficientnet_towers(),
+            "epochs": 16,
+            "learning_rate": 1e-3,
+            "tower_rate": 0.3,
+        }
     if mode in ("full", "locked-image"):
         # Small steps and mild views preserve what pretrained towers know.
         config |= {

@@ -27,8 +27,8 @@ class ContrastiveModel(Model, Scored, Protocol):
         """Announce the pairs that will be read next, so that decoding can begin."""
         ...
 
-    def view(self, read: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Inputs of the image tower, augmented with the generator."""
+    def view(self, read: torch.Tensor, generator: torch.Generator, done: float = 1.0) -> torch.Tensor:
+        """Inputs of the image tower, augmented with the generator, when this share of the training is done."""
         ...
 
     def word_inputs(self, texts_B: npt.NDArray[np.int64]) -> Any:

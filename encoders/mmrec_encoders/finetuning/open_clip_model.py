@@ -106,7 +106,7 @@ class OpenClipModel:
         if self._training is not None:
             self._training.expect(rows_B)
 
-    def view(self, read: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def view(self, read: torch.Tensor, generator: torch.Generator, done: float = 1.0) -> torch.Tensor:
         """A random view of each picture, normalised for the model; frozen vectors unchanged."""
         if self._frozen_MD is not None:
             return read.to(self._device)

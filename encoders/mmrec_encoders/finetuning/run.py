@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
@@ -24,7 +24,7 @@ from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.runtime.shutdown import Stoppable, StopRequest
 from mmrec.runtime.trainer import Trainer, TrainerConfig, TrainingRun
-from mmrec_encoders.finetuning.config import FinetuningConfig, finetuning_preset
+from mmrec_encoders.finetuning.config import OWN_TOWERS, FinetuningConfig, finetuning_preset
 from mmrec_encoders.finetuning.folder import WORK, finished, open_folder, publish, unpublish, work_folder
 from mmrec_encoders.finetuning.open_clip import prepare_open_clip
 from mmrec_encoders.finetuning.pairs import Pairs, data_hash, find_pairs
@@ -32,10 +32,14 @@ from mmrec_encoders.finetuning.report import FinetuningReport, figures_from_json
 from mmrec_encoders.finetuning.scoring import HeldOutFigures
 from mmrec_encoders.finetuning.setup import Prepared
 from mmrec_encoders.finetuning.small_clip import prepare_small
+from mmrec_encoders.finetuning.small_model import PRETRAINED
 from mmrec_encoders.finetuning.task import ContrastiveTask, epoch_figures
 from mmrec_encoders.finetuning.zero_shot import label_columns
 
-_BATCH = {"small": 512, "full": 64, "locked-image": 512}
+if TYPE_CHECKING:
+    import torch
+
+_BATCH = {"efficientnet": 256, "small": 512, "full": 64, "locked-image": 512}
 _STEPS_A_PASS = 8
 _CHECKPOINT, _BEFORE = "checkpoint.safetensors", "before.json"
 
@@ -85,7 +89,7 @@ def finetune_encoders(
     config = config or finetuning_preset()
     started = time.monotonic()
     processes = Processes(config.device)
-    dtype = resolve_dtype(config.dtype, processes.device)
+    dtype = resolve_dtype(_dtype(config, processes.device), processes.device)
     with ExitStack() as stack:
         stack.enter_context(refusals_as_errors(RESUME_HINT, Path(out)))
         stack.enter_context(open_folder(Path(out), writer=processes.is_main))
@@ -136,7 +140,7 @@ def _finetune(job: _Job, stoppable: Progress, stack: ExitStack) -> None:
             run.progress.start("going on where an earlier run stopped")
             run.progress.finish()
     run.processes.wait()
-    prepare = prepare_small if config.mode == "small" else prepare_open_clip
+    prepare = prepare_small if config.mode in OWN_TOWERS else prepare_open_clip
     prepared = prepare(job.data, job.pairs, work, config, run.processes, stoppable)
     stack.callback(prepared.close)
     task = ContrastiveTask(config, prepared.model, prepared.pairs, job.chunk, run)
@@ -147,6 +151,7 @@ def _finetune(job: _Job, stoppable: Progress, stack: ExitStack) -> None:
         weight_decay=config.weight_decay,
         betas=(0.9, config.beta2),
         clip_norm=config.clip_norm,
+        rates={PRETRAINED: config.tower_rate},
         max_minutes=config.max_minutes,
         cut_pass=True,
         checkpoint_minutes=config.save_minutes,
@@ -192,6 +197,13 @@ def _publish(job: _Job, prepared: Prepared, trainer: Trainer, before: HeldOutFig
         "report": report.as_json(),
     }
     publish(job.folder, description, report_page(report, job.data.name))
+
+
+def _dtype(config: FinetuningConfig, device: torch.device) -> str:
+    """The configured number format, except that ``auto`` is float32 where that is the fastest."""
+    # On a CPU, gradients of depthwise convolutions take several times as long in bfloat16.
+    slow = config.mode == "efficientnet" and device.type == "cpu"
+    return "float32" if slow and config.dtype == "auto" else config.dtype
 
 
 def _batch_size(config: FinetuningConfig, pairs: int, processes: Processes) -> int:

@@ -1,4 +1,6 @@
-"""Prepares training of a small CLIP from scratch: shrunk pictures and encoded texts as files.
+"""Prepares training of an image tower over a frozen text encoder: shrunk pictures and encoded texts as files.
+
+``small`` trains a small tower from scratch, ``efficientnet`` goes on with the packaged EfficientNet-Lite0.
 
 The files are kept in the work folder, so that a resumed run does not compute them again.
 """
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mmrec.data.dataset import Dataset
+from mmrec.runtime.packaged_models import EFFICIENTNET_LITE0, checked_model
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import Progress
 from mmrec_encoders.aligned import WEIGHTS, AlignedPictures, AlignedTexts, describe_text
@@ -33,8 +36,13 @@ def prepare_small(
     """Prepare model and data; the main process writes the files and the others wait.
 
     Raises:
-        ModelNotAvailableError: the text encoder can be neither found nor fetched.
+        ModelNotAvailableError: the text encoder can be neither found nor fetched, or the image tower's weights are not
+            the published ones.
+        MissingExtraError: the package with the image tower's weights is not installed.
     """
+    if config.mode == "efficientnet":
+        # Before minutes of preparation.
+        checked_model(EFFICIENTNET_LITE0)
     text = SentenceTextEncoder(SentenceTextConfig(config.text_model, device=str(processes.device), dtype=config.dtype))
     describe_text(text)
     towers = config.towers

@@ -23,6 +23,8 @@ from mmrec_encoders.two_tower import TwoTowerShape, build_two_tower, picture_vec
 if TYPE_CHECKING:
     import torch
 
+PRETRAINED = "tower.network."
+"""Beginning of the names of parameters that are not trained from scratch."""
 _TEXTS_AT_ONCE = 2048
 _EVAL_BATCH = 256
 
@@ -57,6 +59,8 @@ class SmallClipModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             module = build_two_tower(self.shape, dropout=towers.text_dropout, sigmoid=config.loss == "siglip")
+        if config.mode == "efficientnet":
+            module["tower"].load_published()
         self.module: Any = module.to(device)
         self.text = text
         self._config, self._device = config, device
@@ -81,10 +85,10 @@ class SmallClipModel:
         """These pairs' pictures will be read next."""
         self._training.expect(rows_B)
 
-    def view(self, read: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """A random view of each picture, 0 to 255. Shape: (B, 3, S, S), float32."""
+    def view(self, read: torch.Tensor, generator: torch.Generator, done: float = 1.0) -> torch.Tensor:
+        """A random view of each picture, 0 to 255. Shape: (B, 3, S, S), float32; S grows as `SmallTowers` says."""
         pixels = read.to(self._device).float() / 255.0
-        return 255.0 * random_view(pixels, self.shape.tower.image_size, generator, self._config.views)
+        return 255.0 * random_view(pixels, self._config.towers.size_at(done), generator, self._config.views)
 
     def word_inputs(self, texts_B: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Frozen vectors and word pieces of training texts. Shapes: (B, T), float32, and (B, L), int64."""

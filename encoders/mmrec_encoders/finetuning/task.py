@@ -99,11 +99,14 @@ class ContrastiveTask:
 
     def optimizer_values(self, at: Position) -> Mapping[str, Any]:
         """A learning rate that reaches 0 at the last step or at the time limit, whichever comes first."""
-        config = self._config
-        done = (at.total + 0.5) / (self._steps_per_epoch * config.epochs)
-        if config.max_minutes:
-            done = max(done, at.seconds / (60 * config.max_minutes))
-        return {"lr": config.learning_rate * cosine_to_zero(done, config.warmup)}
+        return {"lr": self._config.learning_rate * cosine_to_zero(self._done(at), self._config.warmup)}
+
+    def _done(self, at: Position) -> float:
+        """Share of the training that is done, in steps or in time."""
+        done = (at.total + 0.5) / (self._steps_per_epoch * self._config.epochs)
+        if self._config.max_minutes:
+            done = max(done, at.seconds / (60 * self._config.max_minutes))
+        return done
 
     def backward(self, batch: tuple[Rows, Rows | None], at: Position, scale: Callable[[Tensor], Tensor]) -> StepResult:
         """Raises FailedPreconditionError: the loss is not finite."""
@@ -114,9 +117,11 @@ class ContrastiveTask:
         true_GG = torch.from_numpy(true_texts(table.ids_NS[rows_G], texts_G)).to(device)
         own = range(self._run.processes.index * count, (self._run.processes.index + 1) * count)
         places = [slice(number * self._chunk, (number + 1) * self._chunk) for number in own]
+        done = self._done(at)
+        seeds = [_seed(self._config.seed, "chunk", epoch, step, number) for number in own]
         chunks = [
-            self._make_chunk(rows_G[place], texts_G[place], _seed(self._config.seed, "chunk", epoch, step, number))
-            for number, place in zip(own, places, strict=True)
+            self._make_chunk(rows_G[place], texts_G[place], seed, done)
+            for seed, place in zip(seeds, places, strict=True)
         ]
         if upcoming_G is not None:
             for place in places:
@@ -165,11 +170,11 @@ class ContrastiveTask:
         with torch.no_grad(), autocast(self._run.processes.device, self._run.dtype):
             return score(self._model, self._pairs, columns, self._config.prompts)
 
-    def _make_chunk(self, rows_B: Rows, texts_B: Rows, seed: int) -> Chunk:
+    def _make_chunk(self, rows_B: Rows, texts_B: Rows, seed: int, done: float) -> Chunk:
         read = self._model.read(rows_B)
 
         def pictures() -> Tensor:
-            return self._model.view(read, torch.Generator().manual_seed(seed))
+            return self._model.view(read, torch.Generator().manual_seed(seed), done)
 
         return Chunk(pictures, self._model.word_inputs(texts_B), self._chunk, seed)
 

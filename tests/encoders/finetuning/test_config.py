@@ -18,11 +18,13 @@ def test_each_mode_has_values_that_suit_it() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"mode": "large"}, "mode is 'large'; it must be one of small, full, locked-image"),
+        ({"mode": "large"}, "mode is 'large'; it must be one of efficientnet, small, full, locked-image"),
         ({"loss": "triplet"}, "loss is 'triplet'; it must be one of clip, siglip"),
         ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"mode": "full"}, "mode is 'full' and no image model is named; pass an open_clip model"),
-        ({"image_model": "ViT-B-32@openai"}, "but mode small trains an image tower of its own"),
+        ({"image_model": "ViT-B-32@openai"}, "but mode efficientnet has an image tower of its own"),
+        ({"mode": "small", "image_model": "ViT-B-32@openai"}, "but mode small has an image tower of its own"),
+        ({"tower_rate": -0.1}, "tower_rate is -0.1; it must be at least 0"),
         (
             {"mode": "full", "image_model": "ViT-B-32@openai", "text_model": "x"},
             "but mode full trains the text tower of the image model",
