@@ -71,7 +71,7 @@ class LanguageModelWriter:
             )
 
     def reword(self, sentences: Sequence[str], stop: Stop = never) -> list[str]:
-        """Other sentences that say the same; empty where it was stopped before they were finished."""
+        """Other sentences that say the same; empty where it was stopped before one of them was whole."""
         found = {one: self._kept[one] for one in sentences if one in self._kept}
         left = [one for one in dict.fromkeys(sentences) if one not in found and self._fits(one)]
         limits = WritingLimits(tokens=self._config.tokens)
@@ -84,12 +84,13 @@ class LanguageModelWriter:
             known = 0 if self._read is None else len(self._beginning.ids)
             prompts = [[Words(self._prompt(one).ids[known:])] for one in asked]
             texts = self._model.write(prompts, limits, stop, self._read)
-            if stop():
-                break  # they may be cut
-            found |= {one: _whole_sentences(text) for one, text in zip(asked, texts, strict=True)}
+            written = {one: _whole_sentences(text) for one, text in zip(asked, texts, strict=True)}
+            found |= written
+            if stop():  # they may be cut
+                break
+            self._kept |= written
         for one in sentences:
-            if one in found:
-                self._kept[one] = found[one]
+            if one in self._kept:
                 self._kept.move_to_end(one)
         while len(self._kept) > self._config.kept:
             self._kept.popitem(last=False)

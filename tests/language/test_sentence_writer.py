@@ -62,12 +62,13 @@ def test_of_what_is_written_the_first_line_counts_as_far_as_its_sentences_are_wh
     assert LanguageModelWriter(Scripted(written)).reword(["It is new."]) == [expected]
 
 
-def test_what_is_not_finished_when_it_is_stopped_is_empty_and_written_later() -> None:
+def test_of_what_is_cut_when_it_is_stopped_whole_sentences_are_taken_and_nothing_is_kept() -> None:
     asked = count()
-    writer = LanguageModelWriter(Scripted("One.", "Two.", "Three."), WriterConfig(at_once=1))
-    # Asked before and after each sentence: the second one is cut.
-    assert writer.reword(["a", "b"], lambda: next(asked) >= 3) == ["One.", ""]
-    assert writer.reword(["a", "b"]) == ["One.", "Three."]
+    model = Scripted("One.", "Two. And", "Two. And three.", "Four")
+    writer = LanguageModelWriter(model, WriterConfig(at_once=1))
+    # Asked before and after each sentence: the second one is cut, the third is not begun.
+    assert writer.reword(["a", "b", "c"], lambda: next(asked) >= 3) == ["One.", "Two.", ""]
+    assert writer.reword(["a", "b", "c"]) == ["One.", "Two. And three.", ""]
 
 
 def test_only_the_sentences_that_were_asked_for_last_are_kept() -> None:
