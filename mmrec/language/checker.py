@@ -318,9 +318,10 @@ def _wrong_column(tokens: Sequence[Token], mentions: Sequence[_Mention]) -> Reje
     values = [mention for mention in mentions if mention.named and mention.column]
     columns = [mention for mention in mentions if not mention.named]
     for mention in columns:
+        before = next((value for value in reversed(values) if value.end <= mention.begin), None)
         after = next((value for value in values if value.begin >= mention.end), None)
-        beside = after or next((value for value in reversed(values) if value.end <= mention.begin), None)
-        if beside is not None and beside.column != mention.column:
+        meant = before if after is None or (before and _is_as(tokens[before.end : mention.begin])) else after
+        if meant is not None and meant.column != mention.column:
             said = " ".join(token.original for token in tokens[mention.begin : mention.end])
             return Rejection(said, "it is named beside the value of another column")
     told = {mention.column for mention in columns}
@@ -330,6 +331,12 @@ def _wrong_column(tokens: Sequence[Token], mentions: Sequence[_Mention]) -> Reje
             said = " ".join(token.original for token in tokens[value.begin : value.end])
             return Rejection(said, "it is a number without its column")
     return None
+
+
+def _is_as(between: Sequence[Token]) -> bool:
+    """Whether words between a value and a column tie the two: "red" as its colour."""
+    words = [token.text for token in between if _is_word(token)]
+    return bool(words) and words[0] in ("as", "for") and all(word in ("its", "the", "a", "an") for word in words[1:])
 
 
 def _wrong_role(tokens: Sequence[Token], taken: set[int], mentions: Sequence[_Mention]) -> Rejection | None:

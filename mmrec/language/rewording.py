@@ -119,7 +119,9 @@ def word(
 
 def _accepted(draft: Draft, text: str, checker: EvidenceChecker) -> str:
     """The text with its names, on one line; empty if it is rejected."""
-    used = set(_LETTER.findall(text))
+    used = _LETTER.findall(text)
+    if len(used) > len(set(used)):
+        return ""  # nobody says the same name twice in a sentence
     if isinstance(draft.evidence, SuggestedItem) and LETTERS[0] not in used:
         return ""  # it does not say what it suggests
     named = _LETTER.sub(lambda found: f'"{draft.names[found[1]]}"' if found[1] in draft.names else found[0], text)

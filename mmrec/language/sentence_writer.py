@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mmrec.contract.engine import Stop, never
@@ -20,10 +20,33 @@ from mmrec.runtime.limits import check_numbers
 
 _TASK = "Say the sentence in other words. Keep the letters in quotes and the numbers. Add nothing."
 _EXAMPLES = (
-    ('Suggested because of "X" in your history.', 'You chose "X" before, so this may suit you.'),
-    ('12 customers who chose "X" chose this too.', '12 people who picked "X" also picked this.'),
-    ('I suggest "X": its colour is "Y".', 'You might like "X", with "Y" as its colour.'),
+    (
+        ("57 customers chose it.", "It was chosen by 57 customers."),
+        ("It is popular: 12 customers chose it.", "12 people chose it, so it is popular."),
+    ),
+    (
+        ('Suggested because of "X" in your history.', 'You chose "X" before, so this may suit you.'),
+        ('12 customers who chose "X" chose this too.', '12 people who picked "X" also picked this.'),
+        ('I suggest "X".', 'You might like "X".'),
+    ),
+    (
+        ('Suggested because of "X" and "Y" in your history.', 'You chose "X" and "Y", so this may suit you.'),
+        ('Like "X" from your history, it has "Y" as its brand.', 'As with "X" from your history, its brand is "Y".'),
+        ('I suggest "X": its colour is "Y".', 'You might like "X", with "Y" as its colour.'),
+    ),
+    (
+        (
+            'Like "X" and "Y" from your history, it has "Z" as its brand.',
+            'As with "X" and "Y" from your history, its brand is "Z".',
+        ),
+        (
+            'I suggest "X": its colour is "Y" and its size is "Z".',
+            'You might like "X", with "Y" as its colour and "Z" as its size.',
+        ),
+    ),
 )
+"""By the number of letters, the last ones for so many and more: a small model uses every letter of its examples."""
+_NAMED = re.compile(r'"[A-Z]"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +83,8 @@ class LanguageModelWriter:
         self._model = model
         self._config = config or WriterConfig()
         self._kept: OrderedDict[str, str] = OrderedDict()
-        some = [self._prompt(sentence).ids for sentence in ("a", "b")]
-        self._beginning = Words(tuple(one for one, other in itertools.takewhile(_alike, zip(*some, strict=False))))
-        self._read: Beginning | None = None
-        needed = len(self._prompt(_EXAMPLES[0][0]).ids) + self._config.tokens
+        self._beginnings: dict[int, Beginning | None] = {}
+        needed = max(len(self._prompt(shown[0][0]).ids) for shown in _EXAMPLES) + self._config.tokens
         if model.positions is not None and needed > model.positions:
             raise InvalidArgumentError(
                 f"the language model {model.model.name_or_path!r} has {model.positions} positions, and wording a "
@@ -75,15 +96,13 @@ class LanguageModelWriter:
         found = {one: self._kept[one] for one in sentences if one in self._kept}
         left = [one for one in dict.fromkeys(sentences) if one not in found and self._fits(one)]
         limits = WritingLimits(tokens=self._config.tokens)
-        for begin in range(0, len(left), self._config.at_once):
+        for asked in self._batches(left):
             if stop():
                 break
-            asked = left[begin : begin + self._config.at_once]
-            if self._read is None:  # the task and the examples are read once
-                self._read = self._model.beginning(self._beginning)
-            known = 0 if self._read is None else len(self._beginning.ids)
+            beginning = self._beginning(asked[0])
+            known = 0 if beginning is None else len(beginning.words.ids)
             prompts = [[Words(self._prompt(one).ids[known:])] for one in asked]
-            texts = self._model.write(prompts, limits, stop, self._read)
+            texts = self._model.write(prompts, limits, stop, beginning)
             written = {one: _whole_sentences(text) for one, text in zip(asked, texts, strict=True)}
             found |= written
             if stop():  # they may be cut
@@ -96,22 +115,42 @@ class LanguageModelWriter:
             self._kept.popitem(last=False)
         return [found.get(one, "") for one in sentences]
 
+    def _batches(self, sentences: Sequence[str]) -> Iterator[list[str]]:
+        """Sentences that are written at once: with the same examples, in the order of the first of each batch."""
+        left = list(sentences)
+        while left:
+            alike = [one for one in left if _group(one) == _group(left[0])][: self._config.at_once]
+            yield alike
+            left = [one for one in left if one not in alike]
+
+    def _beginning(self, sentence: str) -> Beginning | None:
+        """The task and the examples, which are read once; None where the model reads everything anew."""
+        group = _group(sentence)
+        if group not in self._beginnings:
+            letters = "".join(f'"{letter}"' for letter in "XYZ"[:group])
+            one, other = (self._prompt(f"{begin}{letters}").ids for begin in "ab")
+            same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+            self._beginnings[group] = self._model.beginning(Words(tuple(word for word, _ in same)))
+        return self._beginnings[group]
+
     def _fits(self, sentence: str) -> bool:
         positions = self._model.positions
         return positions is None or len(self._prompt(sentence).ids) + self._config.tokens <= positions
 
     def _prompt(self, sentence: str) -> Words:
+        examples = _EXAMPLES[_group(sentence)]
         if not self._model.tokenizer.chat_template:
-            shown = [f"Sentence: {plain}\nThe same: {other}\n" for plain, other in _EXAMPLES]
+            shown = [f"Sentence: {plain}\nThe same: {other}\n" for plain, other in examples]
             return self._model.words(f"{_TASK}\n{''.join(shown)}Sentence: {sentence}\nThe same:")
         turns = [{"role": "system", "content": _TASK}]
-        for plain, other in _EXAMPLES:
+        for plain, other in examples:
             turns += [{"role": "user", "content": plain}, {"role": "assistant", "content": other}]
         return self._model.chat([*turns, {"role": "user", "content": sentence}])
 
 
-def _alike(pair: tuple[int, int]) -> bool:
-    return pair[0] == pair[1]
+def _group(sentence: str) -> int:
+    """Which examples go with a sentence."""
+    return min(len(_NAMED.findall(sentence)), len(_EXAMPLES) - 1)
 
 
 def _whole_sentences(text: str) -> str:

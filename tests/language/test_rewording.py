@@ -73,6 +73,14 @@ def test_the_draft_of_a_suggestion_has_its_columns_and_no_word_of_the_catalogue(
         ('What about "X"?', 'What about "Oak Lamp"?'),
         ("You might like X, with Y as its colour.", 'You might like "Oak Lamp", with "red" as its colour.'),
         ("X comes in Y, and its price is W.", '"Oak Lamp" comes in "red", and its price is "20".'),
+        (
+            "I suggest X, with Y as its colour and W as its price.",
+            'I suggest "Oak Lamp", with "red" as its colour and "20" as its price.',
+        ),
+        (
+            "Its colour is Y, its price is W, and it is X.",
+            'Its colour is "red", its price is "20", and it is "Oak Lamp".',
+        ),
         ("I recommend X. It is made for Z.", 'I recommend "Oak Lamp". It is made for "camping, hiking".'),
     ],
 )
@@ -93,6 +101,10 @@ def test_true_suggestions(text: str, expected: str) -> None:
         "X is not Y.",
         "X has Z as its colour.",
         "X has Y as its price.",
+        "X has Y as its price and W.",
+        "X has Y as its price and W as its colour.",
+        "X is X.",
+        "You might like X, with Y as its colour is Y.",
         "X is for Y, and its brand is Z.",
         "X costs W.",
         "I suggest X, for W people.",

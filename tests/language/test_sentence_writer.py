@@ -71,6 +71,13 @@ def test_of_what_is_cut_when_it_is_stopped_whole_sentences_are_taken_and_nothing
     assert writer.reword(["a", "b", "c"]) == ["One.", "Two. And three.", ""]
 
 
+def test_sentences_with_as_many_letters_are_written_at_once_behind_examples_of_their_kind() -> None:
+    model = Scripted("One.", "Three.", "Two.")
+    writer = LanguageModelWriter(model)
+    assert writer.reword(['It is "X".', '"X" is "Y".', 'Is it "X"?']) == ["One.", "Two.", "Three."]
+    assert [text.partition(chr(10))[0] for text in model.asked] == ['It is "X".', 'Is it "X"?', '"X" is "Y".']
+
+
 def test_only_the_sentences_that_were_asked_for_last_are_kept() -> None:
     model = Scripted("One.", "Two.", "Three.", "Four.")
     writer = LanguageModelWriter(model, WriterConfig(kept=2))
