@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format protos bench bench-decode bench-embed bench-quality bench-language clean
+.PHONY: help setup demo test lint format protos bench bench-decode bench-scale bench-embed bench-quality bench-language clean
 
 help:
 	@echo 'make demo     draw a shop, fit, evaluate, serve, and show recommendations (demo-output/)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make protos   generate mmrec/v1 from protos/, and what the SDK derives from its requests and methods'
 	@echo 'make bench    measure decoding and serving'
 	@echo 'make bench-decode  measure decoding beside Hugging Face generate, by size, with filters, while items come in'
+	@echo 'make bench-scale   measure recommending by size of the catalogue, and two stages beside exact ranking'
 	@echo 'make bench-embed   measure embedding, search, adapting and understanding beside their peers (over an hour)'
 	@echo 'make bench-language   measure constraints from words, conversation and the other language figures'
 	@echo 'make bench-quality   measure recommendation quality, with ablations and peers (many hours; goes on where it was)'
@@ -75,6 +76,9 @@ protos: $(STAMP)
 
 bench: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks $(ARGS)
+
+bench-scale: $(STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks scale $(ARGS)
 
 bench-decode: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks decode upserts $(ARGS)

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "decode": "constrained generation beside Hugging Face generate, by size of the catalogue, with filters",
     "decode-gpu": "a 1.7B LLM and a search of 256 beams by CUDA graphs beside SID-GR's figures (needs a GPU)",
     "upserts": "recommendations while 10,000 items come into a catalogue of 1,000,000",
+    "scale": "recommendations with every channel by size of the catalogue, and two stages beside exact ranking",
     "service": "recommendations over gRPC beside the same in process",
     "embed": "mmrec embed from JPEG files beside the bare forward pass, infinity-emb and plain loops",
     "texts": "mmrec's text path beside SentenceTransformer.encode",

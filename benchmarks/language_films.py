@@ -31,9 +31,9 @@ def films_in_words(options: Options) -> Path:
     return dataset
 
 
-def short_bundle(options: Options) -> Path:
+def short_bundle(options: Options, dataset: str = FILMS) -> Path:
     """The bundle's folder; it is fitted when it is not there, or with `options.fresh`."""
-    folder = WORK / "language-films"
+    folder = WORK / ("language-films" if dataset == FILMS else f"short-{dataset}")
     if options.fresh or not (folder / "CURRENT").is_file():
         config = FitConfig()
         config = replace(
@@ -42,5 +42,5 @@ def short_bundle(options: Options) -> Path:
             training=replace(config.training, epochs=_EPOCHS),
             device=options.device,
         )
-        fit_dataset(options.data / FILMS, folder, config, Lines(every=30))
+        fit_dataset(options.data / dataset, folder, config, Lines(every=30))
     return folder

@@ -22,11 +22,14 @@ import torch
 from benchmarks.report import WORK, source_digest
 from mmrec.bundle import BundleWriter, open_bundle
 from mmrec.channels.blend import Blend
+from mmrec.channels.transitions import count_transitions
 from mmrec.contract.items import ItemRecord
+from mmrec.data.interactions import Interactions
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.recommender.artefact import ENCODERS, Parts, read_features, read_parts, write_parts
 from mmrec.recommender.catalogue_update import change_parts, with_whole_table
 from mmrec.recommender.encoded_items import EncodedItems
+from mmrec.recommender.ranking_model import CHANNELS, RankingModel
 from mmrec.training import FitConfig, fit_dataset
 from mmrec_encoders.fusion import ItemFeatures
 
@@ -35,17 +38,25 @@ __all__ = ["HIDDEN", "LAYERS", "drawn_words", "large_bundle"]
 FITTED, USERS, EVENTS = 8_192, 2_000, 12
 HIDDEN, LAYERS, HEADS = 128, 4, 4
 AT_ONCE = 50_000
+EVENTS_PER_ITEM, LEAST_WEIGHT = 3, 0.05
 _KINDS = ("lamp", "chair", "boots", "kettle", "jacket", "tent", "mug", "rug", "clock", "bag", "shelf", "pan")
 _LOOKS = ("red", "quiet", "folding", "woollen", "brass", "glazed", "striped", "narrow", "heavy", "light", "round")
 _USES = ("travel", "kitchen", "garden", "winter", "office", "children", "night", "camping", "summer", "workshop")
 
 
-def large_bundle(items: int) -> Path:
-    """A bundle of so many items that is served by the generator alone; made if need be."""
-    folder = WORK / f"large-{items}-{source_digest()[:12]}"
+def large_bundle(items: int, *, every_channel: bool = False) -> Path:
+    """A bundle of so many items; made if need be.
+
+    Args:
+        items: At least `FITTED`.
+        every_channel: False: the generator alone ranks, and most items have no events. True: all channels rank, with
+            the weights that were fitted for the small bundle, and there are `EVENTS_PER_ITEM` drawn events per item.
+    """
+    kind = "every-channel" if every_channel else "large"
+    folder = WORK / f"{kind}-{items}-{source_digest()[:12]}"
     if folder.is_dir():
         return folder
-    for old in WORK.glob(f"large-{items}-*"):
+    for old in WORK.glob(f"{kind}-{items}-*"):
         shutil.rmtree(old)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=_work()) as staging:
@@ -63,7 +74,8 @@ def large_bundle(items: int) -> Path:
             number = min(AT_ONCE, items - len(parts.catalogue))
             parts = change_parts(parts, _arrivals(parts, number, rng)).parts
             print(f"{len(parts.catalogue):,} items, {time.monotonic() - began:.0f} s", flush=True)
-        parts = with_whole_table(parts)._replace(blends={"fused": Blend({"semantic-id": 1.0})})
+        parts = with_whole_table(parts)
+        parts = _with_events(parts, rng) if every_channel else _by_generator(parts)
         whole = ItemFeatures._make(_longer(part, items) for part in features)
         made = Path(staging) / "large"
         with BundleWriter(made, name=f"large-{items}", preset=small.manifest.preset) as writer:
@@ -74,6 +86,26 @@ def large_bundle(items: int) -> Path:
             )
         made.rename(folder)
     return folder
+
+
+def _by_generator(parts: Parts) -> Parts:
+    return parts._replace(blends={"fused": Blend({"semantic-id": 1.0})})
+
+
+def _with_events(parts: Parts, rng: np.random.Generator) -> Parts:
+    """Counts of drawn events; no channel has no weight."""
+    items = len(parts.catalogue)
+    users = items * EVENTS_PER_ITEM // EVENTS
+    first = rng.integers(0, items, users)
+    rows = ((first[:, None] + rng.integers(0, 40, (users, EVENTS))) % items).astype(np.int32).ravel()
+    events = Interactions(("",) * users, np.arange(users + 1) * EVENTS, rows, np.arange(len(rows)))
+    weights = {name: max(parts.blend.weights.get(name, 0.0), LEAST_WEIGHT) for name in CHANNELS}
+    return parts._replace(
+        transitions=count_transitions(events, items, parts.channels.transitions),
+        transitions_wide=count_transitions(events, items, parts.channels.transitions_wide),
+        popularity_N=RankingModel.popularity_of(events, items),
+        blends={"fused": Blend(weights, parts.blend.cold_share)},
+    )
 
 
 def drawn_words(number: int, rng: np.random.Generator) -> list[str]:

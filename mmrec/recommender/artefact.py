@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
 from mmrec.ratings.model import RatingModel
 from mmrec.recommender.live_rows import LiveRows
+from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
 from mmrec.semantic_ids.tokenizer import Tokenizer, tokenizer_from_tensors
@@ -80,6 +81,42 @@ class ChannelConfigs:
     content: ContentConfig = field(default_factory=ContentConfig)
 
 
+@dataclass(frozen=True, slots=True)
+class CandidateConfig:
+    """How many items each source proposes; 0: none.
+
+    Attributes:
+        exact_up_to: In a catalogue of at most so many items, every eligible item is a candidate.
+        item_head: Items that the item head scores highest.
+        transitions: Items that follow the history in training histories.
+        transitions_wide: Likewise, anywhere in a history.
+        lexical: Items with the words of the history.
+        content: Items near the history in the fused space.
+        popular: Items with the most training events.
+        new: The latest items without training events.
+        raised: Items of each promotion, and of each share of places.
+    """
+
+    exact_up_to: int = 20_000
+    item_head: int = 500
+    transitions: int = 300
+    transitions_wide: int = 200
+    lexical: int = 250
+    content: int = 250
+    popular: int = 200
+    new: int = 100
+    raised: int = 200
+
+    def __post_init__(self) -> None:
+        check_numbers(self, *(one.name for one in fields(self)), low=0)
+
+    @property
+    def total(self) -> int:
+        """All budgets together."""
+        budgets: dict[str, int] = asdict(self)
+        return sum(budgets.values()) - self.exact_up_to
+
+
 class Parts(NamedTuple):
     """Everything a recommender ranks with.
 
@@ -99,6 +136,7 @@ class Parts(NamedTuple):
         channels: How each channel reads a history.
         blends: Weights of the channels by name of the blend; ``fused`` is served, and `INSTRUCTED` with a sentence.
         beam_width: Beams of the semantic-ID search when a request has none.
+        candidates: How many items are ranked in a large catalogue.
         live: Tables of all rows of a changed catalogue, whose generator has the rows of the bundle. None in a bundle.
         rejected: Items that users returned, removed or rated low and have not taken since, one event each; only used
             to not recommend them to these users.
@@ -121,6 +159,7 @@ class Parts(NamedTuple):
     channels: ChannelConfigs
     blends: Mapping[str, Blend]
     beam_width: int
+    candidates: CandidateConfig = CandidateConfig()
     live: LiveRows | None = None
     rejected: Interactions = _NOBODY
     rated: Interactions = _NOBODY
@@ -210,6 +249,7 @@ def write_parts(
             "blends": {name: dict(blend.weights) for name, blend in parts.blends.items()},
             "newcomers": {name: blend.cold_share for name, blend in parts.blends.items()},
             "beam_width": parts.beam_width,
+            "candidates": asdict(parts.candidates),
             "generator": asdict(parts.generator.config),
             "widths": list(parts.generator.widths),
         },
@@ -274,6 +314,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
             name: Blend(weights, float(settings["newcomers"][name])) for name, weights in settings["blends"].items()
         },
         beam_width=int(settings["beam_width"]),
+        candidates=CandidateConfig(**settings["candidates"]),
         rejected=_read_histories(bundle.read_table(REJECTED)) if REJECTED in bundle.manifest.files else _NOBODY,
         rated=_read_histories(bundle.read_table(RATED)) if RATED in bundle.manifest.files else _NOBODY,
         rating_model=_read_rating_model(bundle, items),

@@ -10,7 +10,6 @@ candidate, and the list is exact. Works on catalogue rows; knows nothing about r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,6 @@ from mmrec.channels.content import content_query
 from mmrec.channels.sparse_scores import SparseScores
 from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.ranking_model import ItemHeadState, RankingModel
-from mmrec.runtime.limits import check_numbers
 from mmrec.understanding.vector_index import VectorIndex
 
 Rows = npt.NDArray[np.int64]
@@ -31,42 +29,6 @@ Bitmap = npt.NDArray[np.bool_]
 _SEARCHES_AT_ONCE = 64
 _PLACES_PER_BUDGET = 100
 """Budgets are for lists up to this length; longer lists have proportionally more candidates."""
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateConfig:
-    """How many items each source proposes; 0: none.
-
-    Attributes:
-        exact_up_to: In a catalogue of at most so many items, every eligible item is a candidate.
-        item_head: Items that the item head scores highest.
-        transitions: Items that follow the history in training histories.
-        transitions_wide: Likewise, anywhere in a history.
-        lexical: Items with the words of the history.
-        content: Items near the history in the fused space.
-        popular: Items with the most training events.
-        new: The latest items without training events.
-        raised: Items of each promotion, and of each share of places.
-    """
-
-    exact_up_to: int = 20_000
-    item_head: int = 500
-    transitions: int = 300
-    transitions_wide: int = 200
-    lexical: int = 250
-    content: int = 250
-    popular: int = 200
-    new: int = 100
-    raised: int = 200
-
-    def __post_init__(self) -> None:
-        check_numbers(self, *(one.name for one in fields(self)), low=0)
-
-    @property
-    def total(self) -> int:
-        """All budgets together."""
-        budgets: dict[str, int] = asdict(self)
-        return sum(budgets.values()) - self.exact_up_to
 
 
 class Search(NamedTuple):
@@ -116,13 +78,12 @@ class CandidateSearch:
     Args:
         ranker: Scores its items.
         nearest: An index over its fused vectors; None: content proposes nothing.
-        config: Budgets.
     """
 
-    def __init__(self, ranker: RankingModel, nearest: VectorIndex | None, config: CandidateConfig) -> None:
+    def __init__(self, ranker: RankingModel, nearest: VectorIndex | None) -> None:
         self._ranker = ranker
         self._nearest = nearest
-        self._config = config
+        self._config = ranker.parts.candidates
 
     def takes_all(self) -> bool:
         """Whether the catalogue is so small that every eligible item is a candidate."""

@@ -26,7 +26,7 @@ from mmrec.contract.rules import MAX_BEAM_WIDTH
 from mmrec.errors import FailedPreconditionError, MmrecError
 from mmrec.recommender.artefact import INSTRUCTED
 from mmrec.recommender.candidate_filter import CandidateFilter, Tier
-from mmrec.recommender.candidates import CandidateConfig, Candidates, CandidateSearch, Search
+from mmrec.recommender.candidates import Candidates, CandidateSearch, Search
 from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.explainer import Explainer, InWords, Wish
 from mmrec.recommender.live_events import LiveEvents
@@ -127,7 +127,6 @@ class RecommendationPipeline:
         versions: Versions for the replies.
         vectors: Vectors by modality, for explanations in words; None: these tell nothing about pictures and words.
         steering: Reads instructions; None: requests with one are refused.
-        candidates: Budgets of the sources of candidates.
     """
 
     def __init__(
@@ -138,11 +137,9 @@ class RecommendationPipeline:
         versions: Versions,
         vectors: ModalityVectors | None = None,
         steering: Steering | None = None,
-        candidates: CandidateConfig | None = None,
     ) -> None:
         self._ranker = ranker
         self._nearest = None if vectors is None else vectors.index(Modality.FUSED)
-        self._budgets = candidates or CandidateConfig()
         self._explainer = Explainer(ranker, vectors)
         self._parts = ranker.parts
         self._candidate_filter = candidate_filter
@@ -327,7 +324,7 @@ class RecommendationPipeline:
             for customer in customers
             for tier in customer.tiers
         ]
-        sought = CandidateSearch(ranker, self._nearest, self._budgets)
+        sought = CandidateSearch(ranker, self._nearest)
         found = sought.find(searches, blend, beam_width=width, exact=exact)
         for customer in customers:
             own = [
@@ -355,7 +352,7 @@ class RecommendationPipeline:
 
     def _popular(self, customer: _Customer, *, personal: bool = False) -> Recommendations:
         """The most popular items, under the same business rules; `personal` when that is no fallback."""
-        sought = CandidateSearch(self._ranker, self._nearest, self._budgets)
+        sought = CandidateSearch(self._ranker, self._nearest)
         ranked = []
         for tier in customer.tiers:
             rows_C = sought.popular(tier, customer.places, customer.raised, exact=customer.request.exact)

@@ -12,7 +12,7 @@ from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.generator.sentence_training import SentenceConfig
 from mmrec.ratings.fitting import RatingConfig
-from mmrec.recommender.artefact import ChannelConfigs
+from mmrec.recommender.artefact import CandidateConfig, ChannelConfigs
 from mmrec.runtime.limits import check_choice, check_numbers
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.training.instruction_tuning import InstructionSettings
@@ -63,6 +63,7 @@ class FitConfig:
         blend: How channel weights are fitted.
         ratings: How ratings are predicted, where events have them.
         beam_width: Beam width of the semantic-ID search when serving.
+        candidates: How many items are ranked in a large catalogue.
     """
 
     preset: str = "embedded"
@@ -95,6 +96,7 @@ class FitConfig:
     blend: BlendConfig = field(default_factory=BlendConfig)
     ratings: RatingConfig = field(default_factory=RatingConfig)
     beam_width: int = 64
+    candidates: CandidateConfig = field(default_factory=CandidateConfig)
 
     def __post_init__(self) -> None:
         check_choice("preset", self.preset, PRESET_NAMES)

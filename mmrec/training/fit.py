@@ -455,6 +455,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
         channels=config.channels,
         blends={},
         beam_width=config.beam_width,
+        candidates=config.candidates,
         rejected=data.rejected,
     )
     return _Trained(parts, sentences, tasks, fusion, features, result)

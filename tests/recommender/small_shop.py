@@ -29,9 +29,8 @@ from mmrec.filters.filter import CatalogueFilter
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
-from mmrec.recommender.artefact import ChannelConfigs, Parts
+from mmrec.recommender.artefact import CandidateConfig, ChannelConfigs, Parts
 from mmrec.recommender.candidate_filter import CandidateFilter
-from mmrec.recommender.candidates import CandidateConfig
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.ranking_model import RankingModel
 from mmrec.recommender.recommendation import RecommendationPipeline
@@ -60,7 +59,10 @@ PLAIN = TransitionConfig(backward=0.0, degree_power=0.0, popularity_power=0.0, t
 
 
 def ranking_model(
-    weights: Mapping[str, float], catalogue: Catalogue = CATALOGUE, bought: Mapping[str, str] | None = None
+    weights: Mapping[str, float],
+    catalogue: Catalogue = CATALOGUE,
+    bought: Mapping[str, str] | None = None,
+    candidates: CandidateConfig | None = None,
 ) -> RankingModel:
     """The shop's, with these weights of the channels.
 
@@ -68,6 +70,7 @@ def ranking_model(
         weights: Of the channels.
         catalogue: Other columns.
         bought: Items of past customers, by user id; they are in no score.
+        candidates: How many items are ranked; None: all.
     """
     events_N = np.array(EVENTS, np.float32)
     paths_NP, vectors_ND = np.array(PATHS, np.int32), np.array(VECTORS, np.float32)
@@ -96,6 +99,7 @@ def ranking_model(
         channels=ChannelConfigs(PLAIN, PLAIN, content=ContentConfig(decay=0.5)),
         blends={"fused": Blend(weights)},
         beam_width=8,
+        candidates=candidates or CandidateConfig(),
     )
     return RankingModel(parts, torch.device("cpu"), torch.float32)
 
@@ -120,11 +124,9 @@ def ask(
         events: User id and row of what customers took meanwhile.
         candidates: How many items are ranked; None: all.
     """
-    ranker = ranking_model(weights or {"transitions": 1.0})
+    ranker = ranking_model(weights or {"transitions": 1.0}, candidates=candidates)
     filters = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
-    pipeline = RecommendationPipeline(
-        ranker, filters, CATALOGUE.record, Versions("m1", "c1", "b1"), candidates=candidates
-    )
+    pipeline = RecommendationPipeline(ranker, filters, CATALOGUE.record, Versions("m1", "c1", "b1"))
     answer = pipeline.rank_many if isinstance(requests[0], RankRequest) else pipeline.recommend_many
     return list(answer(requests, LiveEvents.begin(ranker.parts).after(events)))
 

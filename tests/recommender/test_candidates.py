@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmrec.catalogue.segments import Segmented
 from mmrec.contract.requests import Promotion, RecommendRequest
 from mmrec.errors import InvalidArgumentError
-from mmrec.recommender.candidates import CandidateConfig
+from mmrec.recommender.artefact import CandidateConfig
 from mmrec.recommender.token_index import TokenIndex
 from tests.recommender.small_shop import IDS, recommended
 
