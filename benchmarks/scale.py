@@ -85,9 +85,9 @@ def _publish_sizes(measured: dict[int, dict[str, Any]], options: Options) -> Non
     Report(
         f"scale{'-quick' if options.quick else ''}",
         f"Recommendations of {K} items in process, {options.threads} threads: all seven channels rank (Qwen3 shape, "
-        f"{LAYERS} layers, {HIDDEN} wide; semantic IDs of 4 codes, beam 64). Histories of {HISTORY[0]}-{HISTORY[1]} "
+        f"{LAYERS} layers, {HIDDEN} wide; semantic IDs of 4 codes, beam 64). Histories of {HISTORY[0]} to {HISTORY[1]} "
         f"items, {ASKED} requests one by one, then in batches. Candidates by the default budgets; exact: every item is "
-        "ranked, a tenth of the requests. Made catalogue: drawn words, 3 drawn events per item. Memory: of the process.",
+        "ranked, a tenth of the requests. Made catalogue: drawn words, 3 drawn events per item; memory of the process.",
         columns,
         [(f"{items:,}", *(row[name] for name in names)) for items, row in measured.items()],
         notes=notes,
