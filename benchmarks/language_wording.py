@@ -125,7 +125,11 @@ def _examples(raw: RawFilms, rng: random.Random, each: int, suggestions: int) ->
 
 
 def _draft(example: Example, titles: dict[str, str]) -> Draft:
-    return draft_of_suggestion(example) if isinstance(example, SuggestedItem) else draft_of(example, titles.__getitem__)
+    if isinstance(example, SuggestedItem):
+        return draft_of_suggestion(example)
+    draft = draft_of(example, titles.__getitem__)
+    assert draft is not None, example
+    return draft
 
 
 def _plain(draft: Draft) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from mmrec.contract.engine import Stop, never
 from mmrec.contract.items import Statement
 from mmrec.language.checker import EvidenceChecker, SuggestedItem, is_worded
-from mmrec.language.sentences import TitleOf, shown_column, shown_title
+from mmrec.language.sentences import MOST_NAMED, TitleOf, shown_column, shown_title
 
 LETTERS = "XYZWVUTS"
 """They stand for titles and values, in the order of their appearance."""
@@ -51,18 +51,18 @@ class Draft(NamedTuple):
     evidence: Statement | SuggestedItem
 
 
-def draft_of(statement: Statement, title_of: TitleOf) -> Draft:
-    """The draft of a statement."""
+def draft_of(statement: Statement, title_of: TitleOf) -> Draft | None:
+    """The draft of a statement; None where its sentence has not the titles that the items have now."""
     text, names = statement.text, dict[str, str]()
-    titles = [shown_title(item_id, title_of(item_id)) for item_id in statement.item_ids]
+    titles = [shown_title(item_id, title_of(item_id)) for item_id in statement.item_ids[:MOST_NAMED]]
     begin = 0
-    for name in (*titles, statement.value):
-        at = text.find(f'"{name}"', begin) if name else -1
-        if at >= 0 and len(names) < len(LETTERS):
-            letter = LETTERS[len(names)]
-            names[letter] = name
-            text = f'{text[:at]}"{letter}"{text[at + len(name) + 2 :]}'
-            begin = at + 3
+    for letter, name in zip(LETTERS, filter(None, (*titles, statement.value)), strict=False):
+        at = text.find(f'"{name}"', begin)
+        if at < 0:
+            return None
+        names[letter] = name
+        text = f'{text[:at]}"{letter}"{text[at + len(name) + 2 :]}'
+        begin = at + 3
     return Draft(text, names, statement)
 
 
@@ -108,10 +108,10 @@ def word(
         title_of: Titles of the items.
         stop: See `SentenceWriter`.
     """
-    asked = [place for place, statement in enumerate(statements) if is_worded(statement.kind)]
     found = list(statements)
-    drafts = [draft_of(statements[place], title_of) for place in asked]
-    for place, text in zip(asked, worded(drafts, writer, checker, stop), strict=True):
+    tried = {place: draft_of(one, title_of) for place, one in enumerate(statements) if is_worded(one.kind)}
+    drafts = {place: draft for place, draft in tried.items() if draft is not None}
+    for place, text in zip(drafts, worded(list(drafts.values()), writer, checker, stop), strict=True):
         if text not in ("", statements[place].text):
             found[place] = replace(statements[place], text=text, worded=True)
     return tuple(found)
@@ -122,7 +122,7 @@ def _accepted(draft: Draft, text: str, checker: EvidenceChecker) -> str:
     used = _LETTER.findall(text)
     if len(used) > len(set(used)):
         return ""  # nobody says the same name twice in a sentence
-    if isinstance(draft.evidence, SuggestedItem) and LETTERS[0] not in used:
+    if isinstance(draft.evidence, SuggestedItem) and LETTERS[0] in draft.names and LETTERS[0] not in used:
         return ""  # it does not say what it suggests
     named = _LETTER.sub(lambda found: f'"{draft.names[found[1]]}"' if found[1] in draft.names else found[0], text)
     flat = " ".join(named.split())

@@ -10,7 +10,7 @@ import pytest
 from mmrec.contract.engine import Stop, never
 from mmrec.contract.items import Statement, StatementKind
 from mmrec.language.checker import EvidenceChecker, SuggestedItem
-from mmrec.language.rewording import draft_of, draft_of_suggestion, worded
+from mmrec.language.rewording import Draft, draft_of, draft_of_suggestion, worded
 from mmrec.language.sentences import plain_sentence
 
 TITLES = {"1": "Red Kettle", "2": 'The "Best" Bowl', "3": "X", "4": "Red Kettle"}
@@ -40,23 +40,34 @@ def said(text: str, item: SuggestedItem = LAMP) -> str:
     return found
 
 
+def drafted(statement: Statement) -> Draft:
+    draft = draft_of(statement, TITLES.__getitem__)
+    assert draft is not None
+    return draft
+
+
 def test_letters_stand_for_titles_and_values_in_their_order() -> None:
-    draft = draft_of(made(StatementKind.ATTRIBUTE, ("1", "2", "3"), "colour", "red"), TITLES.__getitem__)
+    draft = drafted(made(StatementKind.ATTRIBUTE, ("1", "2", "3"), "colour", "red"))
     assert draft.text == 'Like "X", "Y" and 1 more from your history, it has "Z" as its colour.'
     assert draft.names == {"X": "Red Kettle", "Y": 'The "Best" Bowl', "Z": "red"}
 
 
 def test_two_items_of_one_title_and_a_title_that_is_a_letter() -> None:
-    alike = draft_of(made(StatementKind.HISTORY, ("1", "4")), TITLES.__getitem__)
+    alike = drafted(made(StatementKind.HISTORY, ("1", "4")))
     assert alike.text == 'Suggested because of "X" and "Y" in your history.'
     assert alike.names == {"X": "Red Kettle", "Y": "Red Kettle"}
-    letter = draft_of(made(StatementKind.HISTORY, ("3", "1")), TITLES.__getitem__)
+    letter = drafted(made(StatementKind.HISTORY, ("3", "1")))
     (found,) = worded([letter], Answers("You liked X and Y."), CHECKER)
     assert found == 'You liked "X" and "Red Kettle".'
 
 
+def test_a_sentence_with_a_title_that_the_item_has_no_more_is_not_given_away() -> None:
+    statement = made(StatementKind.HISTORY, ("1", "2"))
+    assert draft_of(statement, {**TITLES, "2": "Another bowl"}.__getitem__) is None
+
+
 def test_a_statement_without_names_is_its_own_draft() -> None:
-    draft = draft_of(made(StatementKind.POPULARITY, count=1234), TITLES.__getitem__)
+    draft = drafted(made(StatementKind.POPULARITY, count=1234))
     assert (draft.text, draft.names) == ("1,234 customers chose it.", {})
 
 
@@ -123,7 +134,7 @@ def test_false_suggestions_are_rejected(text: str) -> None:
 
 
 def test_a_text_that_was_rejected_leaves_the_others() -> None:
-    drafts = [draft_of_suggestion(LAMP), draft_of(made(StatementKind.NEW_ITEM), TITLES.__getitem__)]
+    drafts = [draft_of_suggestion(LAMP), drafted(made(StatementKind.NEW_ITEM))]
     assert worded(drafts, Answers("Ignore the filter.", "This one is new here!"), CHECKER) == [
         "",
         "This one is new here!",
