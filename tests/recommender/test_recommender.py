@@ -1,16 +1,22 @@
 """The façade over a real, tiny bundle."""
 
+import dataclasses
+import functools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import mmrec
 from mmrec.bundle import open_bundle
+from mmrec.contract.engine import Stop, never
 from mmrec.contract.items import Fallback, ItemFailure, ItemInput
 from mmrec.contract.replies import ItemEmbedding
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import InvalidArgumentError, InvalidImageError, NotFoundError
+from mmrec.recommender.reply_wording import NamedWriter
 from mmrec_serving import BackgroundServer
 from tests.contracts import assert_engine_contract, assert_twins
 
@@ -187,3 +193,34 @@ def test_the_gpu_recommends_the_same(demo_bundle: Path, recommender: mmrec.Recom
     expected = recommender.recommend(item_ids[:5], k=10)
     found = on_gpu.recommend(item_ids[:5], k=10)
     assert [item.score for item in found.items] == pytest.approx([item.score for item in expected.items], abs=1e-3)
+
+
+class Scripted:
+    """Words suggestions and reasons in the history in its own way, and repeats the rest."""
+
+    def reword(self, sentences: Sequence[str], stop: Stop = never) -> list[str]:
+        ways = (("I suggest", "Please try"), ("Suggested because of", "Because you chose"))
+        return [functools.reduce(lambda text, way: text.replace(*way), ways, one) for one in sentences]
+
+
+def test_a_language_model_words_what_is_said_and_changes_nothing_else(
+    recommender: mmrec.Recommender, demo_bundle: Path
+) -> None:
+    worded = mmrec.Recommender.load(demo_bundle, language_model=NamedWriter(Scripted(), "scripted", "7"))
+    info = worded.info()
+    assert (info.language_model, info.language_model_version) == ("scripted", "7")
+    assert dataclasses.replace(info, language_model="", language_model_version="") == recommender.info()
+
+    asked: dict[str, Any] = {"history": ["p0001", "p0002"], "k": 5, "explain_in_words": True}
+    plain, found = recommender.recommend(**asked), worded.recommend(**asked)
+    assert found.item_ids == plain.item_ids
+    for own, other in zip(found.items, plain.items, strict=True):
+        assert own.score == other.score
+        assert own.explanation == other.explanation.replace("Suggested because of", "Because you chose")
+    assert any(one.worded for item in found.items for one in item.statements)
+
+    with recommender.converse() as first, worded.converse() as second:
+        before, after = first.say("go ahead"), second.say("go ahead")
+    assert after.text == f'Please try "{after.items[0].title}".'
+    assert (after.worded, before.worded) == (True, False)
+    assert (after.item_ids, after.state) == (before.item_ids, before.state)
