@@ -59,6 +59,8 @@ class AsyncConversation:
     ) -> AsyncIterator[ConversationTurn]:
         """The parts of a turn as they come: parts of its text, and at last, with `done`, its items and state.
 
+        Where a language model words the text, a sentence begins to come when the whole of it was written and checked.
+
         Args:
             text: As for `say`.
             image: As for `say`.
