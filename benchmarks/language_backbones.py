@@ -27,6 +27,7 @@ from benchmarks.report import WORK, Report, file_hashes
 from benchmarks.rows import Rows
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.small_decoder import SmallDecoder
+from mmrec.ratings.fitting import RatingConfig
 from mmrec.recommender import Recommender
 from mmrec.training import FitConfig, FitRun, fit_dataset
 
@@ -124,6 +125,10 @@ def _measure(dataset: Path, shape: str, seed: int, epochs: int, options: Options
     return fitted | call("benchmarks.language_backbones:serve", 1, bundle=str(bundle), device=options.device)
 
 
+FEW_RATINGS = RatingConfig(factors=1, implicit=0, content=0, rounds=1, last_rounds=0, tuning_users=1)
+"""Ratings are not what is measured, and learning them takes a minute."""
+
+
 def bundle_of(dataset: Path, shape: str, seed: int) -> Path:
     """Where the bundle of a shape and a seed is kept."""
     return WORK / f"{dataset.name}-{list(SHAPES).index(shape)}-{seed}"
@@ -149,6 +154,7 @@ def fit(dataset: str, bundle: str, shape: str, seed: int, epochs: int, device: s
         ),
         training=replace(config.training, epochs=epochs, patience=epochs, learning_rate=RATE),
         sentences=replace(config.sentences, epochs=0),
+        ratings=FEW_RATINGS,
     )
     run = FitRun(cache=WORK / "language-vectors", fresh=True)
     result = fit_dataset(dataset, bundle, config, Lines(every=30), run=run)

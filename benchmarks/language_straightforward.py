@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from benchmarks.child import call
 from benchmarks.intervals import RESAMPLES, mean_estimate, resample_weights, shown
+from benchmarks.language_backbones import FEW_RATINGS
 from benchmarks.language_tasks import form_of, instruction_set
 from benchmarks.options import Options
 from benchmarks.progress import Lines
@@ -108,6 +109,7 @@ def fit(dataset: str, bundle: str, epochs: int, device: str, start_from: str = "
         config,
         training=replace(config.training, epochs=epochs),
         sentences=replace(config.sentences, epochs=0),
+        ratings=FEW_RATINGS,
     )
     run = FitRun(cache=WORK / "language-vectors", fresh=True)
     result = fit_dataset(dataset, bundle, config, Lines(every=30), run=run)

@@ -18,7 +18,8 @@ from mmrec.cli.tables import print_tasks
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import leave_one_out
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, NotFoundError
-from mmrec.generator.config import TrainingConfig
+from mmrec.generator.backbone import build_backbone
+from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.generator.instruction_training import InstructionTrainingConfig
 from mmrec.generator.model import Generator
 from mmrec.language.instruction_files import InstructionStatistics, write_split
@@ -33,6 +34,7 @@ from mmrec.training.instruction_set import PrepareConfig, prepare_instructions
 from mmrec.training.instruction_tuning import InstructionSettings, InstructionTuning, TaskFigures, read_instructions
 from tests.conftest import quick_fit
 from tests.generator.conftest import make_small
+from tests.language.tiny_models import save_tiny
 
 ITEMS, USERS, LENGTH = 16, 60, 8
 SHOP = Catalogue(
@@ -174,6 +176,27 @@ def test_a_fit_trains_on_a_set_and_measures_its_tasks(
     assert Recommender.load(result.bundle).snapshot().parts.generator.config.instructed == 384
     print_tasks(Output(), metrics["tasks"])
     assert "sequential" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_a_pretrained_model_reads_words_as_its_own_tokens(kind: str, prepared: Path, tmp_path: Path) -> None:
+    folder = save_tiny(kind, tmp_path / kind)
+    config = GeneratorConfig(pretrained=str(folder), tuning="full", dropout=0.0, max_history=8)
+    small = make_small(ITEMS, backbone=build_backbone(config), pretrained=str(folder), hidden=32)
+    found = read_instructions(prepared, SHOP, SPLIT)
+    short = [one for one in found.examples if sum(len(part.words) for part in one.input) < 150]
+    asked = [one for one in found.test if sum(len(part.words) for part in one.input) < 150]
+    tuning = InstructionTuning(small.model, found._replace(examples=short[:64], test=asked[:16]), SHOP, encode)
+    words = small.model.backbone.state_dict()
+    before = {name: weight.clone() for name, weight in words.items()}
+    histories = [SPLIT.train.history(user) for user in range(SPLIT.train.users)]
+    tuning.train(histories, small.index, replace(QUICK, epochs=1), TrainingConfig(), RUN, seed=0)
+    name = "model.shared.weight" if kind == "t5" else "model.embed_tokens.weight"
+    read_tokens = sorted({*b"A customer chose"})
+    assert (words[name][read_tokens] != before[name][read_tokens]).any(1).sum() > 5
+    assert all(
+        0 <= row.figures["ndcg@10"].mean() <= 1 for row in tuning.evaluate(SPLIT, 16) if "ndcg@10" in row.figures
+    )
 
 
 def test_sets_that_cannot_be_trained_on_are_refused(prepared: Path, tmp_path: Path) -> None:
