@@ -44,7 +44,7 @@ from mmrec.training.instruction_set import words_about_users
 from mmrec.training.instruction_tuning import InstructionSet, InstructionTuning
 from mmrec_encoders.presets import build_encoders
 
-PER_USER, PASSES, QUESTIONS, POSITIONS = 3.0, 2, 100_000, 512
+PER_USER, PASSES, QUESTIONS, POSITIONS = 2.0, 2, 100_000, 512
 MODELS = {"sequential alone": ("sequential",), "all tasks": ()}
 """Tasks that a model is trained on; none for all."""
 MAIN = {
