@@ -33,7 +33,7 @@ from mmrec.language.language_model import LanguageModel
 from mmrec.runtime.packaged_models import SMOLLM2, checked_model
 from mmrec.training.prompting import PromptingConfig, rank_by_prompting, ranking_questions
 
-EPOCHS, QUESTIONS, SHOTS = 6, 60, 3
+EPOCHS, QUESTIONS, SHOTS = 4, 60, 3
 PROMPTS = {
     "prompted, zero-shot, history in words": (0, "words"),
     f"prompted, {SHOTS} examples, history in words": (SHOTS, "words"),

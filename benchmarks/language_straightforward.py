@@ -43,7 +43,7 @@ from mmrec.training import FitConfig, FitRun, fit_dataset
 from mmrec.training.instruction_tuning import InstructionTuning
 from mmrec_encoders.presets import build_encoders
 
-BEAUTY, CUSTOMERS, EPOCHS, PASSES = "amazon-beauty", 8000, 6, 1
+BEAUTY, CUSTOMERS, EPOCHS, PASSES = "amazon-beauty", 4000, 4, 1
 _AT_ONCE = 256
 _WHOLE = 10_000
 COLUMNS = ("task", "ranked by", "NDCG@10", "Recall@10")
