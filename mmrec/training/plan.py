@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from mmrec.bundle import open_bundle
 from mmrec.data.dataset import read_dataset
 from mmrec.generator.backbone import build_backbone
 from mmrec.generator.item_tokens import ItemTable
 from mmrec.generator.model import Generator
 from mmrec.training.config import FitConfig
 from mmrec.training.splitting import split_events, without_events
+from mmrec.training.starting import started_config
 
 _WEIGHT_BYTES = 4
 _TRAINED_BYTES = 16
@@ -68,6 +70,8 @@ def plan_fit(dataset: str | os.PathLike[str], config: FitConfig) -> FitPlan:
     else:
         train = without_events(data.interactions).train
     items = len(data.catalogue)
+    if config.start_from:
+        config = replace(config, generator=started_config(config.generator, open_bundle(config.start_from)))
     backbone, hidden = build_backbone(config.generator)
     quantizer = config.tokenizer.quantizer
     with torch.device("meta"):
