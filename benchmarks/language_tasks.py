@@ -249,7 +249,7 @@ def _table(
         for model, own in measured.items():
             values = by_template(own, task)
             if values:
-                cells = _cells(values, figure)
+                cells = cells_of(values, figure)
                 table.append((task, SHOWN[figure], model, *cells, _floors(floors.get(task, {}))))
     return table
 
@@ -268,7 +268,7 @@ def by_template(measured: Sequence[Mapping[str, Any]], task: str) -> dict[str, F
     return {template: np.mean(own, axis=0) for template, own in found.items()}
 
 
-def _cells(values: Mapping[str, Floats], figure: str) -> list[str | None]:
+def cells_of(values: Mapping[str, Floats], figure: str) -> list[str | None]:
     """Seen, unseen, and how unseen ones compare with seen ones of the same form."""
     forms = {template.id: (template.seen, form_of(template)) for task in read_tasks() for template in task.templates}
     users = len(next(iter(values.values())))

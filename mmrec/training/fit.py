@@ -640,7 +640,8 @@ def _publish(writer: BundleWriter, job: _Job, made: _Made, key: dict[str, Any]) 
         catalogue=_short_hash(key["dataset"]),
         codebook=_short_hash(b"".join(tensor.tobytes() for _, tensor in sorted(parts.tokenizer.tensors().items()))),
     )
-    writer.write_text("MODEL_CARD.md", model_card(data, config, parts, evaluation, training, tokens, versions))
+    card = model_card(data, config, parts, evaluation, training, tokens, versions, ranking.trained.tasks)
+    writer.write_text("MODEL_CARD.md", card)
     parameters = {"config": asdict(config), "dataset": key["dataset"], "dataset_rows": asdict(data.summary)}
     if job.run.holds_changes is not None:
         parameters[HOLDS_CHANGES] = job.run.holds_changes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from mmrec.contract.items import Versions
 from mmrec.data.dataset import Dataset
 from mmrec.generator.training_log import TrainingResult
@@ -9,6 +12,7 @@ from mmrec.recommender.artefact import Parts
 from mmrec.semantic_ids.report import TokenReport
 from mmrec.training.config import FitConfig
 from mmrec.training.evaluation import Evaluation
+from mmrec.training.instruction_tuning import TaskFigures
 
 _HELD_OUT = {
     "leave-one-out": "each user's last event is for testing, the one before it for validation, the others for training",
@@ -25,6 +29,7 @@ def model_card(
     training: TrainingResult,
     tokens: TokenReport,
     versions: Versions,
+    tasks: Sequence[TaskFigures] = (),
 ) -> str:
     """The model card as Markdown."""
     pictures = sum(bool(ref) for ref in data.catalogue.images)
@@ -71,6 +76,9 @@ def model_card(
     if evaluation.ratings:
         lines += ["", "| ratings predicted by | RMSE | MAE |", "|---|---|---|"]
         lines += [f"| {row.name} | {row.rmse:.4f} | {row.mae:.4f} |" for row in evaluation.ratings]
+    if tasks:
+        lines += ["", "| task of the instruction set | templates | questions | figures |", "|---|---|---|---|"]
+        lines += [_task(figures.as_json()) for figures in tasks]
     lines += [
         "",
         *(line for doubt in evaluation.doubts for line in (f"{doubt}.", "")),
@@ -81,6 +89,11 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _task(row: dict[str, Any]) -> str:
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float))
+    return f"| {row['task']} | {'seen' if row['seen'] else 'unseen'} | {row['questions']:,} | {figures} |"
 
 
 def _semantic_ids(config: FitConfig, tokens: TokenReport) -> str:

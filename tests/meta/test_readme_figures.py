@@ -125,6 +125,13 @@ def closing(kind: str, form: str) -> Cell:
     return Cell("2026-11-26-decode-constraint", "share", {"items": 12_000, "filter": kind}, form)
 
 
+LLAMA, T5 = "LLaMA (decoder-only)", "T5 (encoder-decoder)"
+
+
+def backbone(name: str, column: str, form: str = ".3f") -> Cell:
+    return Cell("2026-11-30-language-backbones", column, {"backbone": name}, form)
+
+
 def upserts(state: str) -> Cell:
     return Cell("2026-11-26-upserts", "p99 ms", {"": state}, ".1f")
 
@@ -144,6 +151,14 @@ HELD_OUT = "Recall@10 among held-out films"
 SEEN, FILTERED = "seen", "seen, and what a filter of its own does not let pass (3 in 10 pass)"
 
 FIGURES: dict[str, list[Cell | Note]] = {
+    "LLaMA's has NDCG@10 {} and T5's {}; fused with the other channels {} and {}. A request took {} and {} ms": [
+        backbone(LLAMA, "item head, NDCG@10"),
+        backbone(T5, "item head, NDCG@10"),
+        backbone(LLAMA, "fused, NDCG@10"),
+        backbone(T5, "fused, NDCG@10"),
+        backbone(LLAMA, "request p50 / p95, ms", ".0f"),
+        backbone(T5, "request p50 / p95, ms", ".0f"),
+    ],
     "On Amazon Beauty ({} users, {} items, words and no pictures) and MovieLens-100K ({} users, {} films": [
         Note("2026-11-26-quality", r"amazon-beauty: ([\d,]+) users"),
         Note("2026-11-26-quality", r"amazon-beauty: [\d,]+ users asked, ([\d,]+) items"),

@@ -174,6 +174,7 @@ def test_a_fit_trains_on_a_set_and_measures_its_tasks(
     assert {("sequential", True), ("sequential", False), ("ranking", True)} <= asked
     assert all(0 <= row["ndcg@10"] <= 1 for row in metrics["tasks"] if row["task"] == "sequential")
     assert Recommender.load(result.bundle).snapshot().parts.generator.config.instructed == 384
+    assert "| sequential | unseen | 20 | ndcg@10 " in (result.version / "MODEL_CARD.md").read_text("utf-8")
     print_tasks(Output(), metrics["tasks"])
     assert "sequential" in capsys.readouterr().out
 

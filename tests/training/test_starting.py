@@ -11,7 +11,7 @@ from mmrec.bundle import open_bundle
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig
 from mmrec.recommender import Recommender
-from mmrec.training import FitConfig
+from mmrec.training import FitConfig, plan_fit
 from mmrec.training.starting import start_generator, started_config
 from tests.generator.conftest import make_small
 
@@ -30,6 +30,13 @@ def test_the_decoder_is_the_other_bundles_and_items_have_no_residuals(demo_bundl
     taken = model.catalogue.project.weight
     assert taken[:, :6].equal(other.catalogue.project.weight[:, :6])
     assert not taken.equal(before)
+
+
+def test_a_plan_has_the_shape_of_the_bundles_decoder(demo_dataset: Path, demo_bundle: Path) -> None:
+    started, fresh = (
+        plan_fit(demo_dataset, FitConfig(start_from=start, encoders_from="")) for start in (str(demo_bundle), "")
+    )
+    assert started.parameters < fresh.parameters / 2
 
 
 def test_a_bundle_brings_its_own_models(demo_bundle: Path) -> None:
