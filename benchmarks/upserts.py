@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +23,7 @@ from benchmarks.large_bundle import FITTED, HIDDEN, LAYERS, drawn_words, large_b
 from benchmarks.options import Options
 from benchmarks.report import WORK, Report
 from benchmarks.rows import Rows
+from benchmarks.served import served
 from mmrec.contract.items import ItemInput
 from mmrec.errors import MmrecError
 from mmrec.sdk.aio import AsyncClient
@@ -91,8 +87,10 @@ def _notes(measured: dict[str, Any], upserts: int) -> list[str]:
 
 def _under_load(options: Options, items: int, upserts: int, seconds: float) -> dict[str, Any]:
     bundle = large_bundle(items)
-    with tempfile.TemporaryDirectory(dir=WORK) as folder, _served(bundle, Path(folder) / "store", options) as served:
-        target, process = served
+    with (
+        tempfile.TemporaryDirectory(dir=WORK) as folder,
+        served(bundle, options.threads, "--store", str(Path(folder) / "store")) as (target, process),
+    ):
         child.call("benchmarks.upserts:ask", 1, target=target, seconds=seconds / 4)
         quiet = child.call("benchmarks.upserts:ask", 1, target=target, seconds=seconds)
         before = _gib(process.pid)
@@ -111,23 +109,6 @@ def _under_load(options: Options, items: int, upserts: int, seconds: float) -> d
         during = [found["began"] <= due <= found["ended"] for due in asked["due"]]
         busy = asked | {"ms": [ms for ms, counts in zip(asked["ms"], during, strict=True) if counts]}
         return {"quiet": quiet, "busy": busy, "changed": found, "memory_gib": [before, _gib(process.pid)]}
-
-
-@contextmanager
-def _served(bundle: Path, store: Path, options: Options) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    command = [sys.executable, "-m", "mmrec", "serve", str(bundle), "--port", "0", "--store", str(store)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True)
-    try:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        if not address:
-            raise RuntimeError(f"the server ended with {process.wait(30)}")
-        yield address, process
-    finally:
-        process.terminate()
-        process.wait(60)
-        shutil.rmtree(store, ignore_errors=True)
 
 
 def _gib(pid: int) -> float:

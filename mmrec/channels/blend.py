@@ -34,6 +34,12 @@ FACTORS = (0.0, 0.4, 0.6, 0.8, 1.25, 1.6, 2.5, 5.0)
 INITIAL_WEIGHTS = (0.03, 0.1, 0.3)
 """Values tried for a weight near 0, relative to the largest weight."""
 
+FAVOURED_FACTORS = (1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0)
+"""Factors by which the weight of a favoured channel is raised at last ..."""
+
+FAVOURED_LOSS = 0.05
+"""... while the NDCG stays within this share of the best."""
+
 MIN_GAIN = 1e-5
 """Least gain of NDCG for a changed weight."""
 
@@ -107,7 +113,7 @@ class BlendSample(NamedTuple):
     names: tuple[str, ...]
 
 
-def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
+def fit_blend(sample: BlendSample, config: BlendConfig, favoured: str = "") -> Blend:
     """Fit weights that rank the targets high.
 
     Weights are never negative, so that a channel's part of a score can be read as support; a redundant channel gets 0.
@@ -116,6 +122,8 @@ def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
     Args:
         sample: Validation questions.
         config: `ridge`, `reach` and `rounds` are read.
+        favoured: A channel that says what a customer asked for: where it helps, its weight is as large as it can be
+            without much loss of NDCG. Empty: none.
     """
     if not sample.features:
         return Blend(dict.fromkeys(sample.names, 1.0))
@@ -130,7 +138,8 @@ def fit_blend(sample: BlendSample, config: BlendConfig) -> Blend:
     weights_C = _fit_conditional_logit(
         [question for question in scaled if _is_reached(question, config.reach)], usable_C, config
     )
-    weights_C = _maximise_ndcg(scaled, weights_C, usable_C, config.rounds)
+    place = sample.names.index(favoured) if favoured else None
+    weights_C = _maximise_ndcg(scaled, weights_C, usable_C, config.rounds, place)
     return Blend({name: float(weight) for name, weight in zip(sample.names, weights_C / scale_C, strict=True)})
 
 
@@ -167,6 +176,7 @@ def _maximise_ndcg(
     weights_C: npt.NDArray[np.float64],
     usable_C: npt.NDArray[np.bool_],
     rounds: int,
+    favoured: int | None = None,
 ) -> npt.NDArray[np.float64]:
     """The best weights of coordinate ascent on NDCG from several starts, never all 0. Shape: (C,), float64."""
     longest = max(question.shape[1] for question in questions)
@@ -182,7 +192,16 @@ def _maximise_ndcg(
     if weights_C.any():
         starts = [weights_C, *starts] if rounds else [weights_C]
     optima = [_coordinate_ascent(padded_CQS, padding_QS, start_C, usable_C, rounds) for start_C in starts]
-    return max(optima, key=lambda optimum: optimum.ndcg).weights_C
+    best = max(optima, key=lambda optimum: optimum.ndcg)
+    weights_C = best.weights_C
+    for factor in FAVOURED_FACTORS if favoured is not None else ():
+        raised_C = best.weights_C.copy()
+        raised_C[favoured] *= factor
+        scores_QS = padding_QS + np.tensordot(raised_C.astype(np.float32), padded_CQS, 1)
+        if _ndcg(scores_QS) < (1 - FAVOURED_LOSS) * best.ndcg:
+            break
+        weights_C = raised_C
+    return weights_C
 
 
 class _Optimum(NamedTuple):

@@ -178,7 +178,8 @@ class Attributes:
         for form, values in self.by_stems.items():
             for word in form:
                 holders[word].update(values)
-        left_out = vocabulary().ordinary | self.common
+        columns = {word for name in self.columns for word in name_words(name)}
+        left_out = vocabulary().ordinary | self.common | columns
         only = {word: next(iter(values)) for word, values in holders.items() if len(values) == 1}
         return {
             word: value
@@ -211,14 +212,19 @@ class Attributes:
         return attribute is not None and attribute.kind == "boolean"
 
     @cached_property
-    def _alike(self) -> tuple[tuple[Value, ...], Vectors, Vectors]:
-        values = tuple(
+    def comparable(self) -> tuple[Value, ...]:
+        """Values that can be compared by likeness, column by column."""
+        return tuple(
             Value(attribute.name, text)
             for attribute in self.attributes.values()
             if attribute.alike
             for text in attribute.values
             if attribute.kind == "boolean" or (text in attribute.repeated and _is_word(text))
         )
+
+    @cached_property
+    def _alike(self) -> tuple[tuple[Value, ...], Vectors, Vectors]:
+        values = self.comparable
         if not values or self._encode is None:
             none = np.zeros((0, 1), np.float32)
             return (), none, none

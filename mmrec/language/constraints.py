@@ -33,6 +33,7 @@ class StatedConstraint:
         confidence: How sure the reading is, 0 to 1.
         is_list: Whether the column holds lists.
         relative: Whether it compares with an item that was shown.
+        alike: Whether a value was found by its likeness rather than by its words.
     """
 
     column: str
@@ -42,6 +43,7 @@ class StatedConstraint:
     confidence: float
     is_list: bool = False
     relative: bool = False
+    alike: bool = False
 
     @property
     def negated(self) -> bool:

@@ -64,14 +64,20 @@ class ParsedWish:
     rest: str = ""
     indifferent: bool = False
 
+    @property
+    def means_something(self) -> bool:
+        """Whether any of its words says something about items."""
+        return bool(self.constraints or self.unsure or self.rest.strip())
+
 
 class _Mention(NamedTuple):
-    """Values that some tokens name."""
+    """Values that some tokens name, or are like."""
 
     begin: int
     end: int
     value: Value
     confidence: float
+    alike: bool = False
 
 
 class WishParser:
@@ -179,7 +185,7 @@ class WishParser:
         values = [value for value in self.attributes.by_stems.get(form, ()) if len(value.text) > 3 or raw.islower()]
         values = [value for value in values if len(value.text) > 2]
         if values and not (length == 1 and self._ordinary_value(span[0]) and not _after_article(tokens, at)):
-            return _Mention(at, at + length, self._one_of(values, tokens, asked), 1.0)
+            return _Mention(at, at + length, self._one_of(values, tokens, asked, raw), 1.0)
         letters = "".join(form)
         if (
             len(letters) > 3
@@ -209,8 +215,11 @@ class WishParser:
         """Whether a letter is a value: in capitals, and neither ``I`` nor ``A``."""
         return raw.isupper() and raw not in ("I", "A")
 
-    def _one_of(self, values: Sequence[Value], tokens: Sequence[Token], asked: str) -> Value:
-        """Of values of several columns the one that was asked about or that the sentence names, else the first."""
+    def _one_of(self, values: Sequence[Value], tokens: Sequence[Token], asked: str, raw: str = "") -> Value:
+        """Of values of several columns the one that was asked about, whose column is named, or that is written so.
+
+        Else it is the first.
+        """
         if len(values) == 1:
             return values[0]
         answers = [value for value in values if value.column == asked]
@@ -218,7 +227,8 @@ class WishParser:
             return answers[0]
         said = {stem(token.text) for token in tokens}
         named = [value for value in values if said & set(value.column.casefold().replace("_", " ").split())]
-        return (named or list(values))[0]
+        written = [value for value in values if value.text.casefold() == raw.casefold()]
+        return (named or written or list(values))[0]
 
     # --- values by their likeness ------------------------------------------------------------------------------------
 
@@ -243,7 +253,7 @@ class WishParser:
         for score, begin, end, likeness in scored:
             if score < self.config.ask or any(place in taken for place in range(begin, end)):
                 continue
-            mention = _Mention(begin, end, likeness.value, min(1.0, score))
+            mention = _Mention(begin, end, likeness.value, min(1.0, score), alike=True)
             (sure if score >= self.config.accept else unsure).append(mention)
             taken.update(range(begin, end))
         return sure, sorted(unsure)
@@ -315,19 +325,22 @@ class WishParser:
             values = tuple(dict.fromkeys(mention.value.text for mention, _ in group))
             confidence = min(mention.confidence for mention, _ in group)
             is_list = self.attributes.is_list(column)
+            alike = any(mention.alike for mention, _ in group)
             if self.attributes.is_boolean(column):
                 values = ("false",) if negated else ("true",)
-                found.append(StatedConstraint(column, "has", values, words, confidence))
+                found.append(StatedConstraint(column, "has", values, words, confidence, alike=alike))
             elif negated:
                 found += [
-                    StatedConstraint(column, NEGATED, (value,), words, confidence, is_list=is_list) for value in values
+                    StatedConstraint(column, NEGATED, (value,), words, confidence, is_list=is_list, alike=alike)
+                    for value in values
                 ]
             elif is_list and len(values) > 1 and not _any_of(tokens, group[0][0].begin, group[-1][0].end):
                 found += [
-                    StatedConstraint(column, "has", (value,), words, confidence, is_list=True) for value in values
+                    StatedConstraint(column, "has", (value,), words, confidence, is_list=True, alike=alike)
+                    for value in values
                 ]
             else:
-                found.append(StatedConstraint(column, "has", values, words, confidence, is_list=is_list))
+                found.append(StatedConstraint(column, "has", values, words, confidence, is_list=is_list, alike=alike))
         return _merged(found)
 
     def _joins(
@@ -385,7 +398,9 @@ def _merged(constraints: Iterable[StatedConstraint]) -> list[StatedConstraint]:
             same = other.column == constraint.column and other.operator == constraint.operator == "has"
             if same and not constraint.is_list and constraint.values not in (("true",), ("false",)):
                 values = tuple(dict.fromkeys((*other.values, *constraint.values)))
-                found[place] = replace(other, values=values, confidence=min(other.confidence, constraint.confidence))
+                confidence = min(other.confidence, constraint.confidence)
+                alike = other.alike or constraint.alike
+                found[place] = replace(other, values=values, confidence=confidence, alike=alike)
                 break
         else:
             found.append(constraint)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,15 @@ WORDINGS = (
     "recommend me some {value}",
 )
 """Ways to wish for a value of a column."""
+OTHER_WORDINGS = (
+    "could I have {value}?",
+    "my wish is {value}",
+    "what about {value}",
+    "I want to see {value}",
+    "give me {value}",
+    "any {column} like {value}",
+)
+"""Ways that nothing is trained on: weights are fitted on them."""
 
 _OWN_SHARE = 0.3
 """Share of the sentences, and of the draws, that are items' own words."""
@@ -62,13 +72,22 @@ class Wishes(NamedTuple):
         return SentenceBank(vectors_SD, self.begin_N1, self.sentences_E, self.weights_E)
 
 
-def make_wishes(catalogue: Catalogue, most: int, *, seed: int = 0) -> Wishes:
+def make_wishes(
+    catalogue: Catalogue,
+    most: int,
+    *,
+    wordings: Sequence[str] = WORDINGS,
+    own_words: bool = True,
+    seed: int = 0,
+) -> Wishes:
     """Write sentences about every item.
 
     Args:
         catalogue: The items.
         most: Most sentences, 1 or more. Frequent values get all wordings; where there are too many values, the rest get
             fewer, and the rarest none.
+        wordings: Ways to wish for a value of a column, with ``{value}`` and ``{column}``.
+        own_words: Whether sentences of the items' descriptions are among them.
         seed: Of which wordings and which of an item's own sentences are taken.
     """
     rng = np.random.default_rng(seed)
@@ -82,21 +101,21 @@ def make_wishes(catalogue: Catalogue, most: int, *, seed: int = 0) -> Wishes:
     for named, rows in by_value.items():
         total_N[rows] += strength[named]
 
-    has_words = any(catalogue.descriptions)
+    has_words = own_words and any(catalogue.descriptions)
     budget = max(1, int(most * (1 - _OWN_SHARE))) if has_words else most
     ordered = sorted(by_value.items(), key=lambda entry: (-len(entry[1]), entry[0]))
     for number, ((column, value), rows) in enumerate(ordered):
-        wordings = min(len(WORDINGS), max(1, (budget - len(texts)) // max(1, len(ordered) - number)))
+        ways = min(len(wordings), max(1, (budget - len(texts)) // max(1, len(ordered) - number)))
         if number < 200:
-            wordings = len(WORDINGS)
-        if len(texts) + wordings > budget:
+            ways = len(wordings)
+        if len(texts) + ways > budget:
             break
-        chosen = rng.choice(len(WORDINGS), wordings, replace=False)
-        name = column.replace("_", " ").strip().lower()
-        said = [WORDINGS[place].format(value=value, column=name) for place in chosen]
+        chosen = rng.choice(len(wordings), ways, replace=False)
+        name = shown_name(column)
+        said = [wordings[place].format(value=value, column=name) for place in chosen]
         numbers = [texts.setdefault(text, len(texts)) for text in said]
         for row in rows:
-            weight = strength[column, value] / (total_N[row] * wordings)
+            weight = strength[column, value] / (total_N[row] * ways)
             entries[row] += [(sentence, weight) for sentence in numbers]
 
     if has_words:
@@ -107,6 +126,37 @@ def make_wishes(catalogue: Catalogue, most: int, *, seed: int = 0) -> Wishes:
             text = clauses[int(rng.integers(len(clauses)))]
             weight = _OWN_SHARE / (1 - _OWN_SHARE) * (sum(weight for _, weight in entries[row]) or 1.0)
             entries[row].append((texts.setdefault(text, len(texts)), weight))
+    return _wishes(texts, entries)
+
+
+def make_described_wishes(catalogue: Catalogue, columns: Collection[str], *, each: int = 8, seed: int = 0) -> Wishes:
+    """Write wishes of many words: the name of a value, and the description of another item that has it.
+
+    Such a sentence lies between a wish that names a value and one that says it in other words.
+
+    Args:
+        catalogue: The items.
+        columns: Columns whose values are wished for.
+        each: Descriptions for each value.
+        seed: Of which descriptions.
+    """
+    rng = np.random.default_rng(seed)
+    texts: dict[str, int] = {}
+    entries: list[list[tuple[int, float]]] = [[] for _ in range(len(catalogue))]
+    for (column, value), rows in sorted(_rows_by_value(catalogue).items()):
+        told = [row for row in rows if catalogue.descriptions[row].strip()]
+        if column not in columns or len(told) < 2:
+            continue
+        shown = rng.permutation(told)[:each].tolist()
+        said = {row: texts.setdefault(f"{value}: {catalogue.descriptions[row].strip()}", len(texts)) for row in shown}
+        for row in rows:
+            own = [sentence for other, sentence in said.items() if other != row]
+            entries[row] += [(sentence, math.sqrt(len(rows)) / len(own)) for sentence in own]
+    return _wishes(texts, entries)
+
+
+def _wishes(texts: Mapping[str, int], entries: Sequence[Sequence[tuple[int, float]]]) -> Wishes:
+    """From sentences and their numbers, and the numbers and weights of each item's."""
     flat = [entry for own in entries for entry in own]
     return Wishes(
         tuple(texts),
@@ -114,6 +164,11 @@ def make_wishes(catalogue: Catalogue, most: int, *, seed: int = 0) -> Wishes:
         np.array([sentence for sentence, _ in flat], dtype=np.int64),
         np.array([weight for _, weight in flat], dtype=np.float32),
     )
+
+
+def shown_name(column: str) -> str:
+    """The name of a column as it is said in a sentence."""
+    return column.replace("_", " ").strip().lower()
 
 
 def _rows_by_value(catalogue: Catalogue) -> dict[tuple[str, str], list[int]]:

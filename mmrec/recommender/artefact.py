@@ -35,6 +35,7 @@ from mmrec.generator.backbone import load_backbone, save_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
+from mmrec.language.value_reader import ValueReader
 from mmrec.ratings.model import RatingModel
 from mmrec.recommender.live_rows import LiveRows
 from mmrec.runtime.limits import check_numbers
@@ -61,6 +62,7 @@ CHANNELS = "channels.safetensors"
 SETTINGS = "settings.json"
 TERMS = "terms.json"
 WORDS = "words.safetensors"
+VALUE_READER = "value_reader"
 ENCODERS = "encoders"
 INSTRUCTED = "instructed"
 """Name of the blend for customers behind whose history the LLM reads a sentence."""
@@ -142,6 +144,7 @@ class Parts(NamedTuple):
             to not recommend them to these users.
         rated: Every event with a rating, for predicting ratings.
         rating_model: Predicts ratings; None for a dataset without enough of them.
+        value_reader: Says which values of the columns a sentence means; None where no column can be read.
     """
 
     catalogue: Catalogue
@@ -164,6 +167,7 @@ class Parts(NamedTuple):
     rejected: Interactions = _NOBODY
     rated: Interactions = _NOBODY
     rating_model: RatingModel | None = None
+    value_reader: ValueReader | None = None
 
     @property
     def blend(self) -> Blend:
@@ -240,6 +244,9 @@ def write_parts(
     tensors |= _csr_tensors("wide_pairs", parts.transitions_wide.forward)
     writer.write_tensors(CHANNELS, tensors)
     writer.write_json(TERMS, list(parts.lexical.vocabulary.terms))
+    if parts.value_reader is not None:
+        writer.write_tensors(f"{VALUE_READER}.safetensors", parts.value_reader.tensors())
+        writer.write_json(f"{VALUE_READER}.json", parts.value_reader.described())
     words = {"idf": parts.lexical.vocabulary.idf_V, "components": parts.sketch.components_VS}
     writer.write_tensors(WORDS, words)
     writer.write_json(
@@ -318,6 +325,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         rejected=_read_histories(bundle.read_table(REJECTED)) if REJECTED in bundle.manifest.files else _NOBODY,
         rated=_read_histories(bundle.read_table(RATED)) if RATED in bundle.manifest.files else _NOBODY,
         rating_model=_read_rating_model(bundle, items),
+        value_reader=_read_value_reader(bundle),
     )
 
 
@@ -528,6 +536,19 @@ def _read_rating_model(bundle: Bundle, items: int) -> RatingModel | None:
             "parts come from different bundles: fit again, or restore the bundle from its source"
         )
     return model
+
+
+def _read_value_reader(bundle: Bundle) -> ValueReader | None:
+    if f"{VALUE_READER}.json" not in bundle.manifest.files:
+        return None
+    tensors = bundle.read_tensors(f"{VALUE_READER}.safetensors")
+    try:
+        return ValueReader.from_tensors(bundle.read_json(f"{VALUE_READER}.json"), tensors)
+    except KeyError as err:
+        raise BundleError(
+            f"{bundle.root}: {VALUE_READER}.safetensors has no {err.args[0]!r}; it was written by another version: fit "
+            "again"
+        ) from err
 
 
 def _histories_table(interactions: Interactions, *, ratings: bool = False) -> pa.Table:

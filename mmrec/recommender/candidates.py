@@ -19,7 +19,7 @@ from mmrec.channels.blend import Blend
 from mmrec.channels.content import content_query
 from mmrec.channels.sparse_scores import SparseScores
 from mmrec.recommender.candidate_filter import Tier
-from mmrec.recommender.ranking_model import ItemHeadState, RankingModel
+from mmrec.recommender.ranking_model import SENTENCE, WISH, ItemHeadState, RankingModel
 from mmrec.understanding.vector_index import VectorIndex
 
 Rows = npt.NDArray[np.int64]
@@ -135,23 +135,28 @@ class CandidateSearch:
     def _proposed(self, searches: Sequence[Search], blend: Blend, beam_width: int) -> Iterator[Candidates]:
         ranker, channels = self._ranker, blend.channels
         instructions_BD = _instructions(searches)
-        heads: list[ItemHeadState | None] = [None] * len(searches)
+        heads: list[dict[str, ItemHeadState]] = [{} for _ in searches]
         beams: list[SparseScores | None] = [None] * len(searches)
         if "item-head" in channels or "semantic-id" in channels:
-            memory = ranker.read([search.history for search in searches], instructions_BD)
+            memory = ranker.read([search.history for search in searches])
             if "item-head" in channels:
-                heads = list(ranker.item_head_states(memory, instructions_BD))
+                for own, head in zip(heads, ranker.item_head_states(memory), strict=True):
+                    own["item-head"] = head
             if "semantic-id" in channels:
                 found = ranker.generate(memory, [search.tier for search in searches], width=beam_width)
                 beams = list(ranker.generated(found))
-        for search, head, beam in zip(searches, heads, beams, strict=True):
-            yield self._of_one(search, channels, head, beam)
+        if SENTENCE in channels and instructions_BD is not None:
+            memory = ranker.read([search.history for search in searches], instructions_BD)
+            for own, head in zip(heads, ranker.item_head_states(memory, instructions_BD), strict=True):
+                own[SENTENCE] = head
+        for search, own, beam in zip(searches, heads, beams, strict=True):
+            yield self._of_one(search, channels, own, beam)
 
     def _of_one(
         self,
         search: Search,
         channels: frozenset[str],
-        head: ItemHeadState | None,
+        heads: Mapping[str, ItemHeadState],
         beam: SparseScores | None,
     ) -> Candidates:
         ranker, parts, config, history = self._ranker, self._ranker.parts, self._config, search.history
@@ -167,8 +172,9 @@ class CandidateSearch:
         else:
             if beam is not None:
                 sources["semantic-id"] = beam.rows_S
-            if head is not None and config.item_head:
-                sources["item-head"] = ranker.token_index.best(head.state_H, config.item_head * scale, mask_N)
+            if config.item_head:
+                for name, head in heads.items():
+                    sources[name] = ranker.token_index.best(head.state_H, config.item_head * scale, mask_N)
             for name, scores in counted.items():
                 budget = scale * (config.transitions if name == "transitions" else config.transitions_wide)
                 followers = scores.best(budget, mask_N)
@@ -184,24 +190,24 @@ class CandidateSearch:
             if search.raised:
                 sources["raised"] = np.concatenate(list(self._raised(mask_N, search.raised, scale)))
             if search.liked_N is not None:
-                sources["instruction"] = _best(search.liked_N, mask_N, config.content * scale)
+                sources["instruction"] = self._liked(search.liked_N, mask_N, config.content * scale)
             rows_C = np.unique(np.concatenate(list(sources.values())))
             rows_C = self._filled(rows_C[mask_N[rows_C]], mask_N, search.places)
-        return Candidates(rows_C, self._features(search, rows_C, channels, head, beam, counted), sources)
+        return Candidates(rows_C, self._features(search, rows_C, channels, heads, beam, counted), sources)
 
     def _features(
         self,
         search: Search,
         rows_C: Rows,
         channels: frozenset[str],
-        head: ItemHeadState | None,
+        heads: Mapping[str, ItemHeadState],
         beam: SparseScores | None,
         counted: Mapping[str, SparseScores],
     ) -> dict[str, Floats]:
         ranker, parts, history = self._ranker, self._ranker.parts, search.history
         found: dict[str, Floats] = {}
-        if head is not None:
-            found["item-head"] = ranker.item_head_at(head, rows_C)
+        for name, head in heads.items():
+            found[name] = ranker.item_head_at(head, rows_C)
         if beam is not None:
             found["semantic-id"] = beam.at(rows_C)
         for name, scores in counted.items():
@@ -212,6 +218,8 @@ class CandidateSearch:
             found["content"] = parts.fused_ND[rows_C] @ content_query(history, parts.fused_ND, parts.channels.content)
         if "popularity" in channels:
             found["popularity"] = ranker.popularity_at(rows_C)
+        if WISH in channels and search.instruction_D is not None:
+            found[WISH] = ranker.wish_at(search.instruction_D, rows_C)
         return found
 
     # --- sources --------------------------------------------------------------------------------------------
@@ -237,6 +245,11 @@ class CandidateSearch:
             found.append(block[mask_N[block]][:missing])
             missing -= len(found[-1])
         return np.concatenate([np.empty(0, np.int64), *found])
+
+    def _liked(self, liked_N: Floats, mask_N: Bitmap, most: int) -> Rows:
+        """The items that are liked most, of as good ones the most popular."""
+        rows = _best(liked_N, mask_N, 4 * most)
+        return rows[np.lexsort((-self._ranker.popularity_at(rows), -liked_N[rows]))[:most]]
 
     def _latest(self, mask_N: Bitmap, most: int) -> Rows:
         """The last rows of new items."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mmrec.channels.blend import Blend
 from mmrec.contract.items import ChannelShare, HistoryShare
-from mmrec.recommender.ranking_model import CHANNELS, NEW_ITEM, RankingModel
+from mmrec.recommender.ranking_model import CHANNELS, NEW_ITEM, SENTENCE, WISH, RankingModel
 from mmrec.recommender.steering import INSTRUCTION
 
 SHARE_FLOOR = 1e-6
@@ -32,7 +32,6 @@ def explain_ranking(
     blend: Blend | None = None,
     lift: float = 0.0,
     added: Sequence[Mapping[str, float]] = (),
-    instruction_D: npt.NDArray[np.float32] | None = None,
 ) -> list[tuple[ChannelShare, ...]]:
     """Parts of the scores of recommended items, the largest first; they add up to the score.
 
@@ -44,7 +43,6 @@ def explain_ranking(
         blend: Weights of the channels; None: the bundle's.
         lift: What was added to the scores of items without training events.
         added: What the business rules of the request added to each of `rows_K`, by name; empty for nothing.
-        instruction_D: Vector of the sentence that followed the history; None: none did. Shape: (D,), float32.
 
     Returns:
         One tuple per recommended item. Each channel's `history` adds up to its share.
@@ -52,22 +50,23 @@ def explain_ranking(
     blend = blend or ranker.parts.blend
     item_ids = ranker.parts.catalogue.item_ids
     shares: list[list[ChannelShare]] = [[] for _ in rows_K]
-    for channel in CHANNELS:
-        if channel not in features:
-            continue
-        share_K = blend.weights[channel] * features[channel].astype(np.float64)
-        if channel == "item-head" and instruction_D is not None and len(history):
+    weighed = {name: blend.weights[name] * feature.astype(np.float64) for name, feature in features.items()}
+    by_sentence_K = weighed.pop(WISH, np.zeros(len(rows_K)))
+    if SENTENCE in weighed:
+        by_sentence_K = by_sentence_K + weighed.pop(SENTENCE)
+        if len(history):
             # What the sentence adds to what the history alone would give.
-            alone_K = blend.weights[channel] * ranker.without_sentence(history, rows_K).astype(np.float64)
-            for own, part in zip(shares, share_K - alone_K, strict=True):
-                own.append(ChannelShare(INSTRUCTION, float(part)))
-            share_K, sentence_D = alone_K, None
-        else:
-            sentence_D = instruction_D
+            alone_K = blend.weights[SENTENCE] * ranker.without_sentence(history, rows_K).astype(np.float64)
+            by_sentence_K = by_sentence_K - alone_K
+            weighed["item-head"] = weighed.get("item-head", 0.0) + alone_K
+    for channel in CHANNELS:
+        if channel not in weighed:
+            continue
+        share_K = weighed[channel]
         shown = np.flatnonzero(np.abs(share_K) >= SHARE_FLOOR)
         if not len(shown):
             continue
-        support_TK = ranker.support(channel, history, rows_K[shown], sentence_D) if len(history) else None
+        support_TK = ranker.support(channel, history, rows_K[shown]) if len(history) else None
         if support_TK is None:
             for place in shown:
                 shares[place].append(ChannelShare(channel, float(share_K[place])))
@@ -79,6 +78,9 @@ def explain_ranking(
             strongest = max(parts, key=lambda part: abs(part.share), default=None)
             item_id = strongest.history_item_id if strongest else ""
             shares[place].append(ChannelShare(channel, float(share_K[place]), item_id, parts))
+    for own, part in zip(shares, by_sentence_K, strict=True):
+        if abs(part) >= SHARE_FLOOR:
+            own.append(ChannelShare(INSTRUCTION, float(part)))
     if lift:
         for place in np.flatnonzero(ranker.is_new(rows_K)):
             shares[place].append(ChannelShare(NEW_ITEM, lift))

@@ -45,6 +45,12 @@ Histories = Sequence[npt.NDArray[np.int32]]
 CHANNELS = ("item-head", "semantic-id", "transitions", "transitions-wide", "lexical", "content", "popularity")
 """Channels in the order of a blend."""
 
+WISH, SENTENCE = "wish", "sentence"
+"""Channels of customers with an instruction: how likely it is that an item has the values that the sentence means, and
+the item head where the sentence follows the history."""
+INSTRUCTED_CHANNELS = (*CHANNELS, WISH, SENTENCE)
+"""Channels in the order of their blend."""
+
 NEW_ITEM = "new-item"
 """Name, in explanations, of what is added to the scores of items without training events."""
 
@@ -104,6 +110,8 @@ class ItemStates(NamedTuple):
         popular_rows: Items with training events, those with most first. Shape: (R,), int64.
         token_index: Finds the items that the item head scores highest.
         answers: What items have to offer to sentences; None where the LLM reads none. Shape: (N, W), float32.
+        values: Values of each item, as `ValueReader.codes` gives them; None where the bundle reads none. Shape: (N, L),
+            int32.
     """
 
     tokens: Segmented[torch.Tensor]
@@ -112,6 +120,7 @@ class ItemStates(NamedTuple):
     popular_rows: npt.NDArray[np.int64]
     token_index: TokenIndex
     answers: Segmented[torch.Tensor] | None = None
+    values: Segmented[npt.NDArray[np.int32]] | None = None
 
 
 class ItemHeadState(NamedTuple):
@@ -198,9 +207,13 @@ class RankingModel:
             answers, reader = self._states.answers, parts.generator.sentences
             if answers is not None and reader is not None:
                 answers = answers.replaced(rows_M, reader.answers(changed.table.content_NC))
+        values = self._states.values
+        if values is not None and parts.value_reader is not None:
+            codes_ML = parts.value_reader.codes(parts.catalogue.attributes, changed.rows_M.tolist())
+            values = values.replaced(changed.rows_M, codes_ML)
         smoothing = _smoothing(parts, self.smoothing, changed.rows_M)
         index = self.token_index.with_changes(tokens, changed.rows_M)
-        states = ItemStates(tokens, keys, smoothing, self.popular_rows, index, answers)
+        states = ItemStates(tokens, keys, smoothing, self.popular_rows, index, answers, values)
         return RankingModel(parts, self.device, self.dtype, states)
 
     def with_transitions(self, transitions: TransitionGraph, transitions_wide: TransitionGraph) -> RankingModel:
@@ -346,15 +359,15 @@ class RankingModel:
                 (B, N), bool.
             beam_width: 0 for the bundle's.
             channels: Channels to compute.
-            instructions_BD: See `read`; the LLM's channels follow them, the others do not.
+            instructions_BD: Of `SENTENCE` and `WISH`; see `read`. With None there are none of these channels.
         """
         parts = self.parts
         found: dict[str, npt.NDArray[np.float32]] = {}
         generated_BW: npt.NDArray[np.int64] | None = None
         if "item-head" in channels or "semantic-id" in channels:
-            memory = self.read(histories, instructions_BD)
+            memory = self.read(histories)
             if "item-head" in channels:
-                found["item-head"] = self.item_head(memory, instructions_BD)
+                found["item-head"] = self.item_head(memory)
             if "semantic-id" in channels:
                 beams = self.generate(memory, allowed, width=beam_width or parts.beam_width)
                 found["semantic-id"] = self._generated(beams)
@@ -371,7 +384,32 @@ class RankingModel:
             found["content"] = content_scores(histories, parts.fused_ND, parts.channels.content)
         if "popularity" in channels:
             found["popularity"] = np.broadcast_to(self._popularity_N, (len(histories), self.items))
+        if WISH in channels and instructions_BD is not None:
+            found[WISH] = self.wish(instructions_BD)
+        if SENTENCE in channels and instructions_BD is not None:
+            found[SENTENCE] = self.item_head(self.read(histories, instructions_BD), instructions_BD)
         return Features(found, generated_BW)
+
+    def wish(self, instructions_BD: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Log of the chance that each item has the values that sentences mean; zeros where the bundle reads none.
+
+        Args:
+            instructions_BD: Unit vectors of the sentences, by the bundle's text encoder. Shape: (B, D), float32.
+
+        Returns:
+            Shape: (B, N), float32.
+        """
+        reader, values = self.parts.value_reader, self._states.values
+        if reader is None or values is None:
+            return np.zeros((len(instructions_BD), self.items), np.float32)
+        return values.scores(partial(reader.log_chances, instructions_BD))
+
+    def wish_at(self, instruction_D: npt.NDArray[np.float32], rows_X: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """`wish` of one sentence for some items. Shape: (X,), float32."""
+        reader, values = self.parts.value_reader, self._states.values
+        if reader is None or values is None:
+            return np.zeros(len(rows_X), np.float32)
+        return np.asarray(reader.log_chances(instruction_D[None], values[rows_X])[0])
 
     def blend(
         self,
@@ -436,7 +474,6 @@ class RankingModel:
         channel: str,
         history: npt.NDArray[np.int32],
         rows_K: npt.NDArray[np.int64],
-        instruction_D: npt.NDArray[np.float32] | None = None,
     ) -> npt.NDArray[np.float64] | None:
         """Support of recent history items for (above 0) or against (below 0) items, in one channel.
 
@@ -447,7 +484,6 @@ class RankingModel:
             channel: One of `CHANNELS`.
             history: Catalogue rows, oldest first, not empty.
             rows_K: The items. Shape: (K,).
-            instruction_D: Vector of the sentence that follows the history; None: none does. Shape: (D,), float32.
 
         Returns:
             One row for each of the last T history items; None for a channel that does not use the history. Shape:
@@ -465,7 +501,7 @@ class RankingModel:
         elif channel == "content":
             support_TK = content_parts(history, parts.fused_ND, rows_K, channels.content)
         elif channel in ("item-head", "semantic-id"):
-            support_TK = self._occluded(channel, history, rows_K, instruction_D)
+            support_TK = self._occluded(channel, history, rows_K)
         else:
             return None
         return support_TK.astype(np.float64)
@@ -474,23 +510,21 @@ class RankingModel:
         self, history: npt.NDArray[np.int32], rows_K: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
         """The channel ``item-head`` for a history that no sentence follows. Shape: (K,), float32."""
-        return np.asarray(self._likelihoods(self.read([history]), rows_K, None)[0])
+        return np.asarray(self._likelihoods(self.read([history]), rows_K)[0])
 
     def _occluded(
         self,
         channel: str,
         history: npt.NDArray[np.int32],
         rows_K: npt.NDArray[np.int64],
-        instruction_D: npt.NDArray[np.float32] | None,
     ) -> npt.NDArray[np.float32]:
         """What an LLM channel's feature loses without each of the last history items. Shape: (T, K), float32."""
         if len(history) == 1:
             return np.ones((1, len(rows_K)), dtype=np.float32)
         tried = min(OCCLUDED, len(history), self.parts.generator.config.max_history)
-        instructions_BD = None if instruction_D is None else np.tile(instruction_D, (tried + 1, 1))
-        memory = self.read([history, *(np.delete(history, place) for place in range(-tried, 0))], instructions_BD)
+        memory = self.read([history, *(np.delete(history, place) for place in range(-tried, 0))])
         if channel == "item-head":
-            feature_XK = self._likelihoods(memory, rows_K, instructions_BD)
+            feature_XK = self._likelihoods(memory, rows_K)
         else:
             parts = [rows_K[begin : begin + MAX_K] for begin in range(0, len(rows_K), MAX_K)]
             feature_XK = np.concatenate([self._probabilities(memory, part, tried + 1) for part in parts], axis=1)
@@ -506,15 +540,13 @@ class RankingModel:
         beams = self.generate(memory, [Tier.of(asked_N)] * histories, width=len(rows_K))
         return np.array([found.at(rows_K) for found in self.generated(beams)], np.float32)
 
-    def _likelihoods(
-        self, memory: EncodedHistory, rows_K: npt.NDArray[np.int64], instructions_BD: npt.NDArray[np.float32] | None
-    ) -> npt.NDArray[np.float32]:
+    def _likelihoods(self, memory: EncodedHistory, rows_K: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Scores of the channel ``item-head`` for these items. Shape: (X, K), float32."""
         if len(memory.valid_BT) <= self.most_at_once:
-            return np.asarray(self.item_head(memory, instructions_BD)[:, rows_K])
+            return np.asarray(self.item_head(memory)[:, rows_K])
         # A history makes an item more likely by making it more likely than the most popular items.
         rows, own = np.unique(np.concatenate([rows_K, self.popular_rows[:_RIVALS]]), return_inverse=True)
-        heads = self.item_head_states(memory, instructions_BD)
+        heads = self.item_head_states(memory)
         return np.array([self.item_head_at(head, rows)[own[: len(rows_K)]] for head in heads], np.float32)
 
 
@@ -526,10 +558,13 @@ def _states(parts: Parts, index: DecodeIndex, dtype: torch.dtype) -> ItemStates:
         answers = None
         if generator.sentences is not None:
             answers = Segmented(generator.sentences.answers(generator.catalogue.content_NC))
+        values, columns = None, parts.catalogue.attributes
+        if parts.value_reader is not None:
+            values = Segmented(parts.value_reader.codes(columns, range(len(parts.catalogue))))
         keys = NodeEmbeddings.of(generator.semantic_id_head, tokens, index, dtype)
         popular = np.argsort(-parts.popularity_N, kind="stable")
         popular_rows = popular[: np.count_nonzero(parts.popularity_N)]
-        return ItemStates(tokens, keys, _smoothing(parts), popular_rows, TokenIndex(tokens), answers)
+        return ItemStates(tokens, keys, _smoothing(parts), popular_rows, TokenIndex(tokens), answers, values)
 
 
 def _smoothing(

@@ -31,7 +31,7 @@ from mmrec.recommender.explain import explain_ranking, rule_shares
 from mmrec.recommender.explainer import Explainer, InWords, Wish
 from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.modality_vectors import ModalityVectors
-from mmrec.recommender.ranking_model import RankingModel
+from mmrec.recommender.ranking_model import SENTENCE, WISH, RankingModel
 from mmrec.recommender.rejections import rejected_rows
 from mmrec.recommender.rerank import Arranged, Likeness, Quota, arrange, damping
 from mmrec.recommender.steering import INSTRUCTION, Steered, Steering
@@ -319,7 +319,7 @@ class RecommendationPipeline:
                 customer.places,
                 customer.instruction_D,
                 customer.raised,
-                None if customer.steered is None else customer.steered.like_N,
+                None if customer.steered is None else customer.steered.liked_N,
             )
             for customer in customers
             for tier in customer.tiers
@@ -344,10 +344,10 @@ class RecommendationPipeline:
             return parts.blend
         blend = parts.blends.get(INSTRUCTED, parts.blend)
         if reading == "sentence":
-            # The other channels count what follows the items of a history.
-            alone = ("item-head", "semantic-id", "popularity")
-            weights = {name: weight for name, weight in blend.weights.items() if name in alone}
-            blend = Blend(weights if any(weights.values()) else {"item-head": 1.0}, blend.cold_share)
+            # The other channels say what follows the items of a history.
+            weights = {name: blend.weights.get(name, 0.0) for name in (SENTENCE, WISH, "popularity")}
+            weights[SENTENCE] = weights[SENTENCE] or blend.weights.get("item-head") or 1.0
+            blend = Blend(weights, blend.cold_share)
         return blend
 
     def _popular(self, customer: _Customer, *, personal: bool = False) -> Recommendations:
@@ -432,7 +432,6 @@ class RecommendationPipeline:
                 {name: feature_C[place_K] for name, feature_C in found.features.items()},
                 blend=blend,
                 lift=lift,
-                instruction_D=customer.instruction_D,
                 added=listed.added[begin:end],
             )
         return shares

@@ -260,7 +260,8 @@ def make_snapshot(
     paths[versions.codebook] = CodebookPaths(parts.decode_index, parts.semantic_ids_NP)
     conversations = Conversations(parts, vectors, filters, record, versions, reused.texts)
     reads = parts.generator.sentences is not None
-    steering = Steering(conversations.parser, filters, vectors, sentences=reads)
+    chances = None if parts.value_reader is None else ranker.wish
+    steering = Steering(conversations.parser, filters, vectors, parts.value_reader, chances, sentences=reads)
     return Snapshot(
         versions=versions,
         parts=parts,

@@ -11,6 +11,7 @@ from mmrec.data.summary import checked_share
 from mmrec.errors import InvalidArgumentError
 from mmrec.generator.config import GeneratorConfig, TrainingConfig
 from mmrec.generator.sentence_training import SentenceConfig
+from mmrec.language.value_reader import ValueReaderConfig
 from mmrec.ratings.fitting import RatingConfig
 from mmrec.recommender.artefact import CandidateConfig, ChannelConfigs
 from mmrec.runtime.limits import check_choice, check_numbers
@@ -59,6 +60,7 @@ class FitConfig:
         training: How the LLM is trained.
         sentences: How the LLM learns to read sentences behind a history.
         instructions: An instruction set that the LLM is trained on after the histories.
+        values: How the reader of values that sentences mean is fitted.
         channels: The other channels.
         blend: How channel weights are fitted.
         ratings: How ratings are predicted, where events have them.
@@ -92,6 +94,7 @@ class FitConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     sentences: SentenceConfig = field(default_factory=SentenceConfig)
     instructions: InstructionSettings = field(default_factory=InstructionSettings)
+    values: ValueReaderConfig = field(default_factory=ValueReaderConfig)
     channels: ChannelConfigs = field(default_factory=ChannelConfigs)
     blend: BlendConfig = field(default_factory=BlendConfig)
     ratings: RatingConfig = field(default_factory=RatingConfig)

@@ -129,6 +129,7 @@ def fit_blends(
     *,
     blends: Mapping[str, tuple[str, ...]] = BLENDS,
     bank: SentenceBank | None = None,
+    favoured: str = "",
     seed: int = 0,
 ) -> dict[str, Blend]:
     """Weights of blends, fitted on validation questions.
@@ -141,6 +142,7 @@ def fit_blends(
         blends: Channels that each blend may use, by its name.
         bank: The LLM reads a sentence about the answer behind each history; questions about whose answer there is none
             are left out. None: no sentences.
+        favoured: See `fit_blend`.
         seed: Of the draw of sentences.
     """
     count = len(validation.targets_U)
@@ -151,6 +153,7 @@ def fit_blends(
         drawn = bank.draw(validation.targets_U[chosen], np.random.default_rng(seed))
         chosen, sentences_U = chosen[drawn >= 0], drawn[drawn >= 0]
     samples: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in blends}
+    used = frozenset(channel for channels in blends.values() for channel in channels)
     progress.start("weigh channels", len(chosen), "users")
     for chunk in ranker.chunks(len(chosen)):
         rows = list(chosen[chunk.begin : chunk.end])
@@ -159,7 +162,7 @@ def fit_blends(
         instructions_BD = None
         if bank is not None and sentences_U is not None:
             instructions_BD = bank.vectors_SD[sentences_U[chunk.begin : chunk.end]]
-        features = ranker.features(histories, eligible_BN, instructions_BD=instructions_BD).by_channel
+        features = ranker.features(histories, eligible_BN, channels=used, instructions_BD=instructions_BD).by_channel
         for place, row in enumerate(rows):
             target = int(validation.targets_U[row])
             if not eligible_BN[place, target]:
@@ -172,7 +175,7 @@ def fit_blends(
     progress.finish()
     # Hardly any target is a new item, so the share of new items in a list cannot be fitted.
     cold_share = min(float(ranker.new_N.mean()), config.cold_share)
-    fitted = {name: fit_blend(BlendSample(samples[name], blends[name]), config) for name in blends}
+    fitted = {name: fit_blend(BlendSample(samples[name], blends[name]), config, favoured) for name in blends}
     return {name: replace(blend, cold_share=cold_share) for name, blend in fitted.items()}
 
 

@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,11 +45,12 @@ from mmrec.generator.sentence_training import train_sentences
 from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
-from mmrec.language.wishes import make_wishes
+from mmrec.language.value_reader import ValueReader, fit_value_reader
+from mmrec.language.wishes import OTHER_WORDINGS, make_described_wishes, make_wishes
 from mmrec.ratings.fitting import fit_rating_model
 from mmrec.ratings.model import RatingModel
 from mmrec.recommender.artefact import ENCODERS, HOLDS_CHANGES, INSTRUCTED, Parts, write_parts
-from mmrec.recommender.ranking_model import CHANNELS, Histories, RankingModel
+from mmrec.recommender.ranking_model import CHANNELS, INSTRUCTED_CHANNELS, WISH, Histories, RankingModel
 from mmrec.runtime.device import resolve_device, resolve_dtype
 from mmrec.runtime.disk_errors import RESUME_HINT, refusals_as_errors
 from mmrec.runtime.limits import check_numbers
@@ -289,7 +291,10 @@ def _fit(
         with processes.main_first():
             encoded = encode_dataset(data, job.pictures, config, work, progress, run.cache)
             clock.lap("embed")
-        ranking = _weigh(job, _train(job, encoded, work, clock), clock)
+        trained = _train(job, encoded, work, clock)
+        trained = trained._replace(parts=trained.parts._replace(value_reader=_value_reader(job, encoded)))
+        clock.lap("learn values")
+        ranking = _weigh(job, encoded, trained, clock)
         evaluation = Evaluation((), 0, len(data.catalogue))
         if split.train.events:
             evaluation = evaluate(ranking.ranker, ranking.blends, split.train, split.test, progress)
@@ -529,23 +534,51 @@ def _fusion(job: _Job, encoded: Encoded, features: ItemFeatures, work: WorkFolde
     return fusion, key
 
 
-def _weigh(job: _Job, trained: _Trained, clock: _Clock) -> _Ranking:
+def _value_reader(job: _Job, encoded: Encoded) -> ValueReader | None:
+    """Learn which values of the columns sentences mean."""
+    encode = partial(encoded.encoder.text.encode, query=True)
+    return fit_value_reader(job.data.catalogue, encode, job.config.values, seed=job.config.seed)
+
+
+def _weigh(job: _Job, encoded: Encoded, trained: _Trained, clock: _Clock) -> _Ranking:
     """Fit the channels' weights."""
     device = job.processes.device
     ranker = RankingModel(trained.parts, device, resolve_dtype(job.config.dtype, device))
     if job.split.train.events:
-        validation, config, bank = job.split.validation, job.config, trained.sentences
+        validation, config = job.split.validation, job.config
         blends = fit_blends(ranker, validation, config.blend, job.progress)
-        if bank is not None:
-            channels = {INSTRUCTED: CHANNELS}
+        if trained.sentences is not None:
+            channels = {INSTRUCTED: INSTRUCTED_CHANNELS}
             blends |= fit_blends(
-                ranker, validation, config.blend, job.progress, blends=channels, bank=bank, seed=config.seed
+                ranker,
+                validation,
+                config.blend,
+                job.progress,
+                blends=channels,
+                bank=_other_wishes(job, encoded, trained) or trained.sentences,
+                favoured=WISH,
+                seed=config.seed,
             )
     else:
         blends = {name: Blend(dict.fromkeys(CHANNELS, 0.0) | CONTENT_ALONE) for name in BLENDS}
     ranker.parts = trained.parts._replace(blends=blends)
     clock.lap("weigh")
     return _Ranking(ranker, blends, trained)
+
+
+def _other_wishes(job: _Job, encoded: Encoded, trained: _Trained) -> SentenceBank | None:
+    """Wishes like those that weights matter for; None where there are none.
+
+    What names a value becomes a condition when it is served, so these hold other words too, as far as the catalogue's
+    descriptions go; else they are in wordings that nothing was trained on.
+    """
+    config, catalogue, reader = job.config, job.data.catalogue, trained.parts.value_reader
+    columns = [model.column for model in reader.models] if reader is not None else []
+    wishes = make_described_wishes(catalogue, columns, seed=config.seed)
+    if not wishes.sentences:
+        most, seed = config.sentences.most, config.seed
+        wishes = make_wishes(catalogue, most, wordings=OTHER_WORDINGS, own_words=False, seed=seed)
+    return wishes.bank(encoded.encoder.text.encode(wishes.sentences, query=True)) if wishes.sentences else None
 
 
 def _predict_ratings(
@@ -599,7 +632,7 @@ def _modality_rows(job: _Job, encoded: Encoded, work: WorkFolder) -> list[Metric
     """Metrics of the recommender with one modality hidden."""
     rows = []
     for name, hidden in _modalities(job):
-        ranking = _weigh(hidden, _train(hidden, encoded, work.sub(name), _Clock()), _Clock())
+        ranking = _weigh(hidden, encoded, _train(hidden, encoded, work.sub(name), _Clock()), _Clock())
         result = evaluate(
             ranking.ranker, ranking.blends, job.split.train, job.split.test, job.progress, only_fused=True
         )

@@ -130,3 +130,12 @@ def test_channels_that_all_point_away_still_give_an_order(rounds: int) -> None:
         questions.append(features)
     blend = fit_blend(BlendSample(questions, ("worst", "bad", "constant")), BlendConfig(rounds=rounds))
     assert blend.channels == {"bad"}
+
+
+def test_a_favoured_channel_weighs_as_much_as_costs_little() -> None:
+    plain = fit_blend(far_off_answers(), BlendConfig()).weights
+    favoured = fit_blend(far_off_answers(), BlendConfig(), favoured="fair").weights
+    assert favoured["good"] == plain["good"]
+    assert favoured["fair"] > plain["fair"] > 0
+    assert ndcg_of(dict(favoured), far_off_answers()) >= 0.95 * ndcg_of(dict(plain), far_off_answers())
+    assert fit_blend(sample(), BlendConfig(), favoured="constant").weights["constant"] == 0.0

@@ -1,9 +1,11 @@
 """Sentences about the items of a small catalogue."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.language.wishes import WORDINGS, make_wishes
+from mmrec.language.wishes import OTHER_WORDINGS, WORDINGS, make_described_wishes, make_wishes
 
 SHOP = Catalogue(
     item_ids=("a", "b", "c"),
@@ -57,3 +59,25 @@ def test_too_many_values_for_the_sentences_that_may_be_made() -> None:
     assert len(wishes.sentences) <= 1000
     assert len(wishes.begin_N1) == 901
     assert len(make_wishes(SHOP, 1).sentences) <= 1
+
+
+def test_other_wordings_without_the_items_own_words() -> None:
+    wishes = make_wishes(SHOP, 100, wordings=OTHER_WORDINGS, own_words=False)
+    red = {wording.format(value="red", column="colour") for wording in OTHER_WORDINGS}
+    begin, end = wishes.begin_N1[1:3]
+    assert {wishes.sentences[sentence] for sentence in wishes.sentences_E[begin:end]} == red
+    assert not red & set(make_wishes(SHOP, 100).sentences)
+    assert not any("mug" in text for text in wishes.sentences)
+
+
+def test_wishes_that_go_on_in_the_words_of_another_item() -> None:
+    told = ("A mug for the long mornings.", "A bowl.", "A cup.")
+    wishes = make_described_wishes(replace(SHOP, descriptions=told), ["colour"])
+    of_each = [
+        {wishes.sentences[sentence] for sentence in wishes.sentences_E[begin:end]}
+        for begin, end in zip(wishes.begin_N1[:-1], wishes.begin_N1[1:], strict=True)
+    ]
+    # Only one item is blue, and the third has no colour.
+    assert of_each == [{"red: A bowl."}, {"red: A mug for the long mornings."}, set()]
+    assert make_described_wishes(SHOP, ["colour"]).sentences == ()
+    assert make_described_wishes(replace(SHOP, descriptions=told), []).sentences == ()

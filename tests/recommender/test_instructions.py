@@ -13,27 +13,29 @@ from mmrec.contract.replies import Recommendations
 from mmrec.contract.requests import RecommendRequest
 from mmrec.errors import FailedPreconditionError
 from mmrec.filters.filter import CatalogueFilter
+from mmrec.language.value_reader import AboutModel, ColumnModel, ValueReader
 from mmrec.recommender.artefact import INSTRUCTED
 from mmrec.recommender.candidate_filter import CandidateFilter
 from mmrec.recommender.live_events import LiveEvents
-from mmrec.recommender.ranking_model import RankingModel
+from mmrec.recommender.ranking_model import SENTENCE, WISH, RankingModel
 from mmrec.recommender.recommendation import RecommendationPipeline
 from mmrec.recommender.steering import Steered, Steering
 from tests.recommender.small_shop import CATALOGUE, NOW, ranking_model
 
-SENTENCE = np.array([0.6, 0.8], np.float32)
+VECTOR = np.array([0.6, 0.8], np.float32)
+HALVES = np.full(2, 0.5, np.float32)
 WITH_HISTORY = RecommendRequest(history=("a", "b"), k=4, explain=True)
 WITHOUT = RecommendRequest(k=4, explain=True)
 
 
 class OneSentence(Steering):
-    """Reads every instruction as `SENTENCE`."""
+    """Reads every instruction as `VECTOR`."""
 
     def __init__(self) -> None:
         pass
 
     def read(self, instruction: str, condition: str, ignored: tuple[str, ...]) -> Steered:
-        return Steered((), condition, "", None, SENTENCE)
+        return Steered((), condition, "", None, VECTOR)
 
 
 def shop() -> tuple[RecommendationPipeline, RankingModel]:
@@ -42,7 +44,7 @@ def shop() -> tuple[RecommendationPipeline, RankingModel]:
     torch.manual_seed(0)
     ranker.parts.generator.learn_sentences(2)
     ranker.parts = ranker.parts._replace(
-        blends={"fused": Blend({"transitions": 1.0}), INSTRUCTED: Blend({"item-head": 2.0, "transitions": 0.5})}
+        blends={"fused": Blend({"transitions": 1.0}), INSTRUCTED: Blend({SENTENCE: 2.0, "transitions": 0.5})}
     )
     candidates = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
     versions = Versions("m1", "c1", "b1")
@@ -67,14 +69,14 @@ def scores(reply: Recommendations) -> list[tuple[str, Any]]:
 def test_requests_with_and_without_a_sentence_in_one_batch() -> None:
     _, ranker = shop()
     mixed = replies(WITH_HISTORY, steered(WITH_HISTORY), WITHOUT, steered(WITHOUT))
-    head = ranker.item_head(ranker.read([np.array([0, 1], np.int32)], SENTENCE[None]), SENTENCE[None])[0]
+    head = ranker.item_head(ranker.read([np.array([0, 1], np.int32)], VECTOR[None]), VECTOR[None])[0]
     # After a then b: transitions of b, and half of those of a.
     after = np.array([0, 0, 4.5, 5, 6.5, 10, 0, 0], np.float32)
     best = np.argsort(-(2 * head + 0.5 * after)[2:], kind="stable")[:4] + 2
     assert scores(mixed[1]) == [("abcdefgh"[row], float(2 * head[row] + 0.5 * after[row])) for row in best]
     assert [item.item.item_id for item in mixed[0].items] == ["f", "e", "d", "c"]
     assert [item.item.item_id for item in mixed[2].items] == ["b", "c", "a", "d"]
-    alone = ranker.item_head(ranker.read([np.zeros(0, np.int32)], SENTENCE[None]), SENTENCE[None])[0]
+    alone = ranker.item_head(ranker.read([np.zeros(0, np.int32)], VECTOR[None]), VECTOR[None])[0]
     best = np.argsort(-alone, kind="stable")[:4]
     assert scores(mixed[3]) == [("abcdefgh"[row], float(2 * alone[row])) for row in best]
     assert [reply.fallback for reply in mixed] == [Fallback.NONE, Fallback.NONE, Fallback.POPULARITY, Fallback.NONE]
@@ -87,10 +89,33 @@ def test_parts_of_a_score_with_a_sentence_add_up() -> None:
         assert {part.channel for part in reply.items[0].shares} <= {"item-head", "transitions", "instruction"}
 
 
+def test_items_that_have_what_a_sentence_means_rank_higher_and_the_explanation_says_so() -> None:
+    lamps = ColumnModel("kind", "text", ("mug", "lamp"), np.eye(2, dtype=np.float32), np.zeros(2, np.float32), HALVES)
+    reader = ValueReader([lamps], AboutModel(np.zeros((2, 1), np.float32), np.zeros(1, np.float32)))
+    plain = ranking_model({"transitions": 1.0})
+    plain.parts.generator.learn_sentences(2)
+    blends = {"fused": Blend({"transitions": 1.0}), INSTRUCTED: Blend({WISH: 5.0})}
+    ranker = RankingModel(plain.parts._replace(blends=blends, value_reader=reader), plain.device, plain.dtype)
+    candidates = CandidateFilter(CATALOGUE, CatalogueFilter(CATALOGUE), clock=lambda: NOW)
+    pipeline = RecommendationPipeline(ranker, candidates, CATALOGUE.record, Versions(), None, OneSentence())
+    (found,) = pipeline.recommend_many([steered(replace(WITH_HISTORY, k=6))], LiveEvents.begin(ranker.parts))
+    assert isinstance(found, Recommendations)
+    # Softmax of 0.8 and 0.6: a lamp is meant with a chance of 0.55.
+    assert [item.item.attributes["kind"] for item in found.items] == ["lamp"] * 4 + ["mug"] * 2
+    assert found.items[0].score == pytest.approx(5 * np.log(0.01 + 0.99 * 0.549834), rel=1e-5)
+    (part,) = found.items[0].shares
+    assert part.channel == "instruction"
+    assert part.share == pytest.approx(found.items[0].score)
+
+
+def test_without_a_reader_of_values_every_item_is_as_good() -> None:
+    assert ranking_model({"transitions": 1.0}).wish(VECTOR[None]).tolist() == [[0.0] * 8]
+
+
 def test_a_bundle_that_reads_no_sentences() -> None:
     plain = ranking_model({"transitions": 1.0})
     with pytest.raises(FailedPreconditionError, match="so an instruction cannot be read"):
-        plain.read([np.array([0], np.int32)], SENTENCE[None])
+        plain.read([np.array([0], np.int32)], VECTOR[None])
 
 
 def test_the_beam_follows_a_sentence() -> None:
@@ -98,7 +123,7 @@ def test_the_beam_follows_a_sentence() -> None:
     history = [np.array([0, 1], np.int32)]
     found = [
         ranker.generate(ranker.read(history, sentence), width=8).items_BW[0].tolist()
-        for sentence in (None, SENTENCE[None], -SENTENCE[None])
+        for sentence in (None, VECTOR[None], -VECTOR[None])
     ]
     assert [sorted(rows) for rows in found] == [list(range(8))] * 3
     assert found[1] != found[2]

@@ -61,12 +61,36 @@ def test_likeness_is_added_in_the_unit_of_the_score_over_the_candidates() -> Non
 def test_likeness_alone_decides_where_every_item_ranks_alike() -> None:
     steered = Steered((), "", "warm", np.array([0.2, 0.4], np.float32))
     added_N = steered.added(np.zeros(2, np.float32))
+    assert added_N is not None
     np.testing.assert_allclose(added_N, [-1.0, 1.0], atol=1e-5)
 
 
 def test_likeness_adds_nothing_where_all_candidates_are_alike() -> None:
     steered = Steered((), "", "warm", np.full(3, 0.4, np.float32))
     assert steered.added(np.arange(3, dtype=np.float32)) is None
+
+
+def test_chances_of_what_is_meant_are_added_beside_likeness() -> None:
+    chances_N = np.array([-4.0, -0.1, -0.1], np.float32)
+    scores_N = np.array([6.0, 4.0, 2.0], np.float32)
+    unit = np.sqrt(8 / 3)
+    alone_N = Steered((), "", "warm", None, chances_N=chances_N).added(scores_N)
+    assert alone_N is not None
+    np.testing.assert_allclose(alone_N, unit * chances_N, rtol=1e-5)
+    like_N = np.array([0.2, 0.4, 0.6], np.float32)
+    both_N = Steered((), "", "warm", like_N, chances_N=chances_N).added(scores_N)
+    assert both_N is not None
+    np.testing.assert_allclose(both_N, unit * chances_N + 2 * np.array([-1, 0, 1]), rtol=1e-5)
+
+
+def test_the_bundle_knows_which_values_sentences_mean(recommender: mmrec.Recommender) -> None:
+    parts = recommender.snapshot().parts
+    assert parts.value_reader is not None
+    category = _category(recommender)
+    vector_D = recommender.snapshot().vectors.encoder.text.encode([f"my wish is {category}"], query=True)[0]
+    chance = parts.value_reader.chance(vector_D, "category", (category,))
+    assert chance is not None
+    assert chance > 0.5
 
 
 def test_an_explanation_names_the_part_of_the_wish(recommender: mmrec.Recommender) -> None:
