@@ -144,6 +144,7 @@ def test_recommendations_as_json() -> None:
                 "shares": [],
                 "explanation": "",
                 "statements": [],
+                "sources": [],
             }
         ],
         "missing_ids": ["999"],
