@@ -48,5 +48,6 @@ from mmrec.errors import MmrecError as MmrecError
 from mmrec.recommender import Recommender as Recommender
 from mmrec.sdk.aio import AsyncClient as AsyncClient
 from mmrec.sdk.client import Client as Client
+from mmrec.sdk.connection import Tls as Tls
 
 __version__: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from mmrec.cli.output import Output
 from mmrec.errors import InvalidArgumentError, NotFoundError
 
 _SWITCH_INTERVAL_S = 0.0005
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
 def serve(
@@ -104,9 +106,18 @@ def serve(
         mmrec serve bundle/ --language-model smollm2-135m
         mmrec serve bundle/ --host 0.0.0.0 --port 0 --token-file token.txt --json
     """
+    # Until the server can switch to another version of the bundle, a SIGHUP asks for nothing and must not end it.
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Flags are checked before anything heavy is imported.
     from mmrec_serving.config import ServerConfig
 
+    if host not in _LOOPBACK and not token_file and not client_ca:
+        output.note(
+            "warning: "
+            f"{host} can be reached from other machines, and every caller may do everything: pass --token-file or "
+            "--client-ca"
+        )
     config = ServerConfig(
         host=host,
         port=port,

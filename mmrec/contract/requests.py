@@ -17,6 +17,7 @@ from mmrec.contract.rules import (
     DEFAULT_TAGS,
     MAX_BATCH,
     MAX_BEAM_WIDTH,
+    MAX_BOOST,
     MAX_CODE,
     MAX_EXPLAINED,
     MAX_FILTER_CHARS,
@@ -107,9 +108,11 @@ class Promotion(Checked):
     min_share: Annotated[
         float, Share(), Doc("Least share of the positions, 0 to 1, as far as there are enough such items.")
     ] = 0.0
-    boost: Annotated[float, Number(), Doc("Added to the items' scores, in the unit of the score; may be negative.")] = (
-        0.0
-    )
+    boost: Annotated[
+        float,
+        Number(f"a number from -{MAX_BOOST:,.0f} to {MAX_BOOST:,.0f}", low=-MAX_BOOST, high=MAX_BOOST),
+        Doc("Added to the items' scores, in the unit of the score; may be negative. At most 10,000 either way."),
+    ] = 0.0
 
     def _check_together(self) -> None:
         if not self.item_ids and not self.filter.strip():

@@ -28,6 +28,8 @@ MAX_K = 1000
 """Largest `k`; larger values are coerced to it."""
 MAX_HISTORY = 1000
 """Number of most recent history items that are read."""
+MAX_BOOST = 1e4
+"""Largest boost: far over any score, and small enough that float32 still tells the scores beside it apart."""
 MAX_BEAM_WIDTH = 2000
 """Largest beam width; larger values are coerced to it."""
 MAX_BATCH = 1000

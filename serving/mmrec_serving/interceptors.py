@@ -98,15 +98,19 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-
             return handler
         given = next((v for k, v in details.invocation_metadata or () if k == "authorization"), None)
         if given is None:
-            return self._refusal(handler, "the call has no token; pass token= or an authorization header")
+            return self._refusal(handler, details, "the call has no token; pass token= or an authorization header")
         given_bytes = given if isinstance(given, bytes) else given.encode()
-        if not hmac.compare_digest(given_bytes, self._expected):
-            return self._refusal(handler, "the token is not the server's; pass the right one")
+        # The name of the scheme is read without regard to case (RFC 9110, section 11.1).
+        scheme, _, token = given_bytes.partition(b" ")
+        if not hmac.compare_digest(scheme.capitalize() + b" " + token, self._expected):
+            return self._refusal(handler, details, "the token is not the server's; pass the right one")
         return handler
 
-    def _refusal(self, handler: Any, message: str) -> Any:
+    def _refusal(self, handler: Any, details: Any, message: str) -> Any:
+        request_id = _request_id(details.invocation_metadata)
+
         async def refuse(_: Any, context: Any) -> NoReturn:
-            await _abort(context, UnauthenticatedError(message), "")
+            await _abort(context, UnauthenticatedError(message), request_id)
 
         return handler_like(refuse, handler.request_streaming, handler.response_streaming)
 

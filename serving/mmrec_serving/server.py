@@ -13,6 +13,7 @@ import asyncio
 import functools
 import logging
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +75,8 @@ def _works(calls: Mapping[str, Callable[[Any, list[Any]], list[Any]]], engine: Q
     return {kind: functools.partial(call, engine) for kind, call in calls.items()}
 
 
+LEAST_PING_MS = 9_000
+"""Clients that ask more often than this whether a connection is still there are disconnected."""
 QUIET_S = 1.0
 """Seconds without a request after which changes are applied without pauses."""
 
@@ -300,6 +303,9 @@ def _options(config: ServerConfig) -> list[tuple[str, Any]]:
         ("grpc.max_receive_message_length", config.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # a taken port must be an error, not a server that shares it
+        # Clients may ask every ten seconds whether a quiet connection is still there; gRPC's default is five minutes.
+        ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
     ]
     if config.max_connection_age_s is not None:
         options.append(("grpc.max_connection_age_ms", max(1, int(1000 * config.max_connection_age_s))))
@@ -312,6 +318,7 @@ def _bind(server: Any, address: str, config: ServerConfig) -> int:
     if config.tls_cert is not None and config.tls_key is not None:
         pair = (_read(config.tls_key), _read(config.tls_cert))
         client_ca = _read(config.client_ca) if config.client_ca is not None else None
+        _check_tls(config.tls_cert, config.tls_key)
         credentials = grpc.ssl_server_credentials([pair], client_ca, client_ca is not None)
     try:
         port: int = (
@@ -321,10 +328,20 @@ def _bind(server: Any, address: str, config: ServerConfig) -> int:
         port = 0
     if port == 0:
         raise FailedPreconditionError(
-            f"cannot listen on {address}: the port is taken, it is not of this machine, or the TLS files "
-            "are no good; pass another port (0 takes any free one), or stop what uses it"
+            f"cannot listen on {address}: the port is taken, or the address is not of this machine; pass another port "
+            "(0 takes any free one), or stop what uses it"
         )
     return port
+
+
+def _check_tls(cert: Path, key: Path) -> None:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password="")
+    except (ssl.SSLError, ValueError) as err:
+        raise FailedPreconditionError(
+            f"tls_cert {str(cert)!r} and tls_key {str(key)!r} do not work together ({getattr(err, 'reason', err)}); "
+            "give a PEM chain and the unencrypted key of its first certificate"
+        ) from None
 
 
 def _read(path: Path) -> bytes:

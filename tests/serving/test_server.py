@@ -495,6 +495,22 @@ def test_a_missing_or_wrong_token_is_refused(guarded: BackgroundServer, token: s
         client.info()
 
 
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer"])
+def test_the_name_of_the_scheme_is_read_without_regard_to_case(guarded: BackgroundServer, scheme: str) -> None:
+    with grpc.insecure_channel(guarded.target) as channel:
+        call = channel.unary_unary("/mmrec.v1.SystemService/GetServiceInfo")
+        _, done = call.with_call(b"", metadata=(("authorization", f"{scheme} s3cret"),), timeout=10)
+    assert done.code() is grpc.StatusCode.OK
+
+
+def test_a_refused_call_has_the_id_of_its_request(guarded: BackgroundServer) -> None:
+    with grpc.insecure_channel(guarded.target) as channel:
+        call = channel.unary_unary("/mmrec.v1.SystemService/GetServiceInfo")
+        with pytest.raises(grpc.RpcError) as failed:
+            call(b"", metadata=(("x-request-id", "r-17"),), timeout=10)
+    assert dict(failed.value.trailing_metadata())["x-request-id"] == "r-17"
+
+
 def test_a_token_is_wanted_for_calls_that_are_not_built_and_for_reflection(guarded: BackgroundServer) -> None:
     _, error = _raw(guarded.target, "/mmrec.v1.RecommendationService/RecordEvents", b"")
     assert isinstance(error, UnauthenticatedError)

@@ -97,8 +97,14 @@ def test_files_that_are_not_there_are_named(folder: Path) -> None:
 def test_files_that_are_no_certificates_are_refused_at_the_start(folder: Path) -> None:
     (folder / "noise.pem").write_text("noise", encoding="ascii")
     config = ServerConfig(port=0, tls_cert=folder / "noise.pem", tls_key=folder / "noise.pem")
-    with pytest.raises(FailedPreconditionError), BackgroundServer(FakeEngine, config):
+    with pytest.raises(FailedPreconditionError, match="do not work together"), BackgroundServer(FakeEngine, config):
         pass
+
+
+def test_a_key_of_another_certificate_is_no_taken_port(folder: Path) -> None:
+    config = ServerConfig(port=0, tls_cert=folder / "server.pem", tls_key=folder / "caller.key")
+    with pytest.raises(FailedPreconditionError, match=r"tls_key .*caller\.key.* do not work together"):
+        BackgroundServer(FakeEngine, config).__enter__()
 
 
 def test_a_certificate_without_its_key_is_refused() -> None:
