@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,9 @@ from mmrec.language.instruction_templates import read_tasks
 
 
 def test_figures_of_seeds_are_averaged_by_template() -> None:
-    def seed(*values: float) -> dict[str, list[dict[str, object]]]:
+    def seed(*values: float) -> dict[str, Any]:
         templates = ["a", "b", "a", "b"]
-        groups = [{"task": "sequential", "templates": templates, "values": list(values)}]
+        groups: list[dict[str, Any]] = [{"task": "sequential", "templates": templates, "values": list(values)}]
         return {"tasks": [*groups, {"task": "rating", "templates": ["c"], "values": [9.0]}]}
 
     found = by_template([seed(1, 2, 3, 4), seed(3, 4, 5, 6)], "sequential")
