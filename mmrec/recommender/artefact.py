@@ -294,6 +294,9 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         _read_table(bundle, fused_ND, tokens["semantic_ids"], popularity_N),
         tuple(settings["widths"]),
     )
+    if device.type == "cpu":
+        # The generator's inputs begin with these vectors: they need not be in memory twice.
+        fused_ND = generator.catalogue.content_NC.numpy()[:, : fused_ND.shape[1]]
     words = bundle.read_tensors(WORDS)
     vocabulary = Vocabulary(tuple(bundle.read_json(TERMS)), words["idf"])
     configs = settings["channels"]

@@ -102,7 +102,7 @@ def exact_scores(vectors_ND: Vectors, query_D: Floats, rows_M: Rows) -> Floats:
 
 
 def check_vectors(vectors_ND: npt.NDArray[np.floating], field: str, *, dimension: int | None = None) -> Floats:
-    """The vectors as contiguous float32, if they are unit or zero rows.
+    """The vectors as float32, not copied where they are, if they are unit or zero rows.
 
     Args:
         vectors_ND: Shape: (N, D).
@@ -124,7 +124,7 @@ def check_vectors(vectors_ND: npt.NDArray[np.floating], field: str, *, dimension
             f"{field} has {found.shape[1]} dimensions, and {dimension} are needed; use the encoders of the others",
             field=field,
         )
-    checked = np.ascontiguousarray(found, dtype=np.float32)
+    checked = np.asarray(found, dtype=np.float32)
     squared_N = np.einsum("nd,nd->n", checked, checked)
     # NaN is unequal to everything, so it fails here too.
     fine_N = (np.abs(squared_N - 1.0) <= 0.02) | (squared_N == 0)
