@@ -120,6 +120,7 @@ def test_the_front_door_opens_on_every_name() -> None:
         "Tag",
         "TagCalibration",
         "TagResults",
+        "Tls",
         "UserEmbedding",
         "Versions",
     ]
