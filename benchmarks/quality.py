@@ -47,6 +47,7 @@ ROWS = {
     "transition-graph": "floor: transition graph",
     "lexical": "floor: lexical similarity",
     "content": "content similarity",
+    "pair-counts": "floor: pair counts with a logarithm (PCTM)",
     "item-knn": "floor: item-kNN",
     "transitions": "floor: last-item transitions",
     "popularity": "floor: popularity",

@@ -250,7 +250,7 @@ def build_graph(
     counts.setdiag(0)
     counts.eliminate_zeros()
     column_scale_N = np.maximum(popularity_N, 1.0).astype(np.float64) ** -config.popularity_power
-    counts = _keep_strongest(counts, column_scale_N, config.neighbours)
+    counts = keep_strongest(counts, column_scale_N, config.neighbours)
     row_scale_N = np.maximum(counts.sum(axis=1), TINY) ** -config.degree_power
     hop_scale_N = 1 / np.maximum(counts @ column_scale_N, TINY)
     round_trip_N = (counts * counts.T.tocsr()) @ (row_scale_N * column_scale_N)
@@ -262,7 +262,7 @@ def build_graph(
     return TransitionGraph(*matrices, *scales)
 
 
-def _keep_strongest(counts: sp.csr_array, column_scale_N: npt.NDArray[np.float64], keep: int) -> sp.csr_array:
+def keep_strongest(counts: sp.csr_array, column_scale_N: npt.NDArray[np.float64], keep: int) -> sp.csr_array:
     """Keep the `keep` strongest neighbours of each row, by damped counts; the lower column wins ties."""
     sizes = np.diff(counts.indptr)
     if not len(sizes) or sizes.max() <= keep:

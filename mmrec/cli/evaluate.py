@@ -38,8 +38,8 @@ def evaluate(
     """Rank held-out events among all items: the bundle, its parts, and simple baselines.
 
     `fused` is what is served. `generator` is the LLM alone (both heads), `item-head` and `semantic-id-beam` are its
-    heads, `transition-graph`, `lexical` and `content` the other channels. `graph-text`, `item-knn`, `transitions` and
-    `popularity` are the floors: baselines that count and train nothing.
+    heads, `transition-graph`, `lexical` and `content` the other channels. `graph-text`, `pair-counts`, `item-knn`,
+    `transitions` and `popularity` are the floors: baselines that count and train nothing.
 
     Intervals are 95% bootstrap intervals over users. The tests against the best floor are paired, with Holm's
     correction for multiple tests.

@@ -18,7 +18,7 @@ from mmrec.channels.blend import Blend, BlendConfig, BlendSample, fit_blend
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import Split
 from mmrec.evaluation.comparisons import Comparison, compare
-from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, popularity
+from mmrec.evaluation.floors import Scorer, item_knn, last_item_transitions, pair_counts, popularity
 from mmrec.evaluation.measuring import Key, Measurement, QuestionChunk, seen_word
 from mmrec.evaluation.metrics import CUTOFFS, MetricRow, Ranks, main_cutoff
 from mmrec.evaluation.ratings import RatingRow
@@ -47,13 +47,14 @@ ORDER = (
     "lexical",
     "content",
     "graph-text",
+    "pair-counts",
     "item-knn",
     "transitions",
     "popularity",
 )
 """Rows of the table, in order."""
 
-FLOORS = ("graph-text", "item-knn", "transitions", "popularity")
+FLOORS = ("graph-text", "pair-counts", "item-knn", "transitions", "popularity")
 """Rows that need no training; the best of them is what the others are tested against."""
 
 
@@ -208,6 +209,7 @@ def evaluate(
             "popularity": popularity(train, ranker.items),
             "transitions": last_item_transitions(train, ranker.items),
             "item-knn": item_knn(train, ranker.items),
+            "pair-counts": pair_counts(train, ranker.items),
         }
     alive_N = ranker.parts.catalogue.alive_N
     deleted_N = np.zeros(ranker.items, np.bool_) if alive_N is None else ~alive_N

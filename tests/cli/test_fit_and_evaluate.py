@@ -84,7 +84,7 @@ def test_evaluate_as_json_has_the_documented_keys(evaluated: dict[str, Any]) -> 
     assert {(part["by"], part["slice"]) for part in record["slices"]} >= {("training events of the answer", "1-4")}
     against = {one["against"] for one in record["comparisons"]}
     assert len(against) == 1
-    assert against <= {"graph-text", "item-knn", "transitions", "popularity"}
+    assert against <= {"graph-text", "pair-counts", "item-knn", "transitions", "popularity"}
 
 
 def test_a_beam_as_wide_as_the_catalogue_is_exact(evaluated: dict[str, Any]) -> None:
