@@ -35,8 +35,15 @@ from mmrec.recommender import Recommender
 from mmrec.training import FitConfig, fit_dataset
 
 WISHES = Path(__file__).with_name("steering_wishes")
-FASHION, FASHION_ITEMS = "fashion", 6000
+FASHION, FASHION_ITEMS = "fashion", 3000
 K = 10
+FIRST_SIGHT = (
+    "At first sight the share of the sentences that name the genre was 0.835 [0.794, 0.873] and the NDCG@10 0.231: one "
+    "of the eight wordings, 'nothing beats ...', was read as a negation. Such praise is read since then, so that the "
+    "named sentences are no longer wholly unseen. Nothing was changed for the paraphrased ones."
+)
+EVERY = 3
+"""Of so many customers, one is asked."""
 KINDS = ("named", "paraphrased")
 WITHOUT, NEAREST, MMREC = "without the wish", "nearest value by MiniLM as a filter", "mmrec"
 RIGHT = "the right value as a filter"
@@ -98,7 +105,7 @@ def run_films(options: Options, name: str) -> dict[str, Any]:
     rows: list[tuple[Any, ...]] = []
     details: dict[str, Any] = {}
     for kind in KINDS:
-        wishes = list(film_wishes(recommender, said, kind, 20 if options.quick else 1))
+        wishes = list(film_wishes(recommender, said, kind, 20 if options.quick else EVERY))
         found = {
             WITHOUT: answers(recommender, wishes, [Asked()] * len(wishes)),
             NEAREST: answers(recommender, wishes, _nearest(recommender, wishes, said["values"])),
@@ -112,14 +119,15 @@ def run_films(options: Options, name: str) -> dict[str, Any]:
         details[kind] = _by_value(wishes, found[MMREC])
     report = Report(
         name=f"language-steering-films{'' if name == 'test' else '-' + name}",
-        conditions=f"MovieLens-100K, {LONGER_FIT}. The last film of each of {len(wishes)} customers is next; each "
-        "wishes for one of its genres, drawn at random, in a sentence drawn at random. Share of the first 10 that are "
-        "of this genre, and NDCG@10 of the next film among all unseen ones; 95% intervals over customers. The last two "
-        "columns: lists with a condition on the right genre alone, and with any other.",
+        conditions=f"MovieLens-100K, {LONGER_FIT}. The last film of each of {len(wishes)} customers (one in {EVERY}) "
+        "is next; each wishes for one of its genres, drawn at random, in a sentence drawn at random. Share of the "
+        "first 10 that are of this genre, and NDCG@10 of the next film among all unseen ones; 95% intervals over "
+        "customers. The last two columns: lists with a condition on the right genre alone, and with any other.",
         columns=("sentence", "list", "share of the first 10", "NDCG@10", "right condition", "other condition"),
         rows=rows,
         data=file_hashes(options.data / FILMS, "items.tsv", "events.tsv") | _hash(path),
         details=details,
+        notes=(FIRST_SIGHT,) if name == "test" else (),
         rehearsal=options.quick or name != "test",
     )
     report.publish()
@@ -228,7 +236,10 @@ def answers(recommender: Recommender, wishes: Sequence[Wish], asked: Sequence[As
             found.shares.append(float(np.mean(has)) if has else 0.0)
             place = reply.item_ids.index(wish.target) if wish.target in reply.item_ids else -1
             found.gains.append(float(1 / np.log2(place + 2)) if place >= 0 else 0.0)
-            right = all(one.column == wish.column and quoted(wish.value) in one.condition for one in reply.constraints)
+            right = all(
+                one.column == wish.column and quoted(wish.value) in one.condition and not one.negated
+                for one in reply.constraints
+            )
             found.conditions.append(("right" if right else "wrong") if reply.constraints else "")
     return found
 

@@ -1,7 +1,8 @@
 """Which of the values that a sentence names are not wanted.
 
 A word such as *no*, *without* or *anything but* negates the values after it up to the end of its clause. *Too* and
-*less* before a value negate it; *not ... enough* asks for it. Unit of work: one sentence. Knows nothing about columns.
+*less* before a value negate it; *not ... enough* and *nothing beats* ask for it. Unit of work: one sentence. Knows
+nothing about columns.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ def _scopes(tokens: Sequence[Token], spans: Sequence[tuple[int, int]]) -> list[b
     at = 0
     while at < len(tokens):
         word = tokens[at].text
+        praise = phrase_at(tokens, at, table.words("praise"))
+        if praise and at not in inside:
+            scope = False
+            at += praise
+            continue
         length = phrase_at(tokens, at, phrases)
         if length and at not in inside:
             scope, seen = True, False

@@ -54,6 +54,8 @@ def test_sentences_that_nothing_was_tuned_to() -> None:
         ("films", "something scary under two hours", ['genres:"Horror"', "runtime <= 120"]),
         ("films", "on Netflix or Hulu", ['(available_on:"Netflix" OR available_on:"Hulu")']),
         ("films", "anything but a musical", ['NOT genres:"Musical"']),
+        ("films", "nothing beats a musical, but no horror", ['genres:"Musical"', 'NOT genres:"Horror"']),
+        ("films", "I can't get enough of horror", ['genres:"Horror"']),
         ("films", "from the nineties", ["released >= 1990-01-01", "released < 2000-01-01"]),
         ("films", "an hour and a half at most", ["runtime <= 90"]),
         ("films", "only R, please", ['age_rating = "R"']),

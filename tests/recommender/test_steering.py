@@ -55,6 +55,7 @@ def test_likeness_is_added_in_the_unit_of_the_score_over_the_candidates() -> Non
     like_N = np.array([0.2, 0.4, 0.6, 0.9], np.float32)
     steered = Steered((), "", "warm", like_N)
     added_C = steered.among(np.array([0, 1, 2])).added(np.array([6.0, 4.0, 2.0], np.float32))
+    assert added_C is not None
     np.testing.assert_allclose(added_C, [-2.0, 0.0, 2.0], atol=1e-5)
 
 
