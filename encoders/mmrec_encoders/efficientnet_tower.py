@@ -24,7 +24,7 @@ from mmrec_encoders.efficientnet import (
     untrained_network,
 )
 
-_FROZEN_STAGES = 2
+_FROZEN_STAGES = 3
 _PART = 64
 """Pictures at a time, whose activations stay in a CPU's cache; does not change results."""
 

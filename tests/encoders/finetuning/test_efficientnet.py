@@ -59,7 +59,7 @@ def test_a_tower_rate_of_zero_leaves_the_network_as_it_came(colour_shop: Path, t
     assert len(layers) == 98
     for name in layers:
         np.testing.assert_array_equal(frozen[name], published[name])
-    assert sum(not np.array_equal(tuned[name], published[name]) for name in layers) > 60
+    assert sum(not np.array_equal(tuned[name], published[name]) for name in layers) > 50
 
 
 def test_without_the_package_of_the_weights_it_is_refused_at_once(
