@@ -229,12 +229,7 @@ def finetuning_preset(mode: str = "efficientnet", **changes: Any) -> FinetuningC
     """
     config: dict[str, Any] = {"mode": mode}
     if mode == "efficientnet":
-        config |= {
-            "towers": efficientnet_towers(),
-            "epochs": 16,
-            "learning_rate": 1e-3,
-            "tower_rate": 0.3,
-        }
+        config |= {"towers": efficientnet_towers(), "learning_rate": 1e-3, "tower_rate": 0.3}
     if mode in ("full", "locked-image"):
         # Small steps and mild views preserve what pretrained towers know.
         config |= {
