@@ -32,10 +32,10 @@ class TransitionCounts:
     """
 
     def __init__(self, graph: TransitionGraph, histories: Interactions, config: TransitionConfig) -> None:
-        self._graph = graph
+        self._graph = graph = graph.whole()
         self._histories = histories
         self._config = config
-        self._popularity_N = graph.popularity_N.astype(np.float64)
+        self._popularity_N = graph.popularity_C.astype(np.float64)
         self._pairs: dict[tuple[int, int], float] = {}
         self._recent: dict[str, deque[int]] = {}
         self._has_new_events = False
@@ -67,7 +67,7 @@ class TransitionCounts:
         more = items - len(self._popularity_N)
         if more > 0:
             self._popularity_N = np.pad(self._popularity_N, (0, more))
-            self._graph = self._graph.resized(items)
+            self._graph = self._graph.resized(items).whole()
 
     def snapshot(self) -> TransitionGraph:
         """An immutable graph of all events so far."""

@@ -9,7 +9,7 @@ Only counts are stored. Damping scales rows and columns, and the second hop is a
 for the rows of a request, so a new event changes only counts.
 """
 
-# Axes: N items, B customers, T history places, E events, K requested items, X weighted histories
+# Axes: N items, C items with counts, B customers, T history places, E events, K requested items, X weighted histories
 
 from __future__ import annotations
 
@@ -72,24 +72,28 @@ WIDE = TransitionConfig(
 class TransitionGraph(NamedTuple):
     """Counts and the scales that damp them: an immutable snapshot, safe to read from any thread.
 
+    It has counts of the first C items of the catalogue; later ones have none yet.
+
     Attributes:
-        forward: Pairs i then j, each weighing 1/distance. Shape: (N, N) CSR, float32.
+        forward: Pairs i then j, each weighing 1/distance. Shape: (C, C) CSR, float32.
         counts: `forward` and its reverse at a discount, the strongest neighbours of each row, no pair of an item with
-            itself. Shape: (N, N) CSR, float32.
-        popularity_N: Events of each item. Shape: (N,), float32.
-        row_scale_N: What damps a row: its degree to a negative power. Shape: (N,), float32.
-        column_scale_N: What damps a column: its popularity to a negative power. Shape: (N,), float32.
-        hop_scale_N: Makes a row of `counts` with damped columns sum to one. Shape: (N,), float32.
-        returns_N: Weight of the two-hop paths that return to the item itself. Shape: (N,), float32.
+            itself. Shape: (C, C) CSR, float32.
+        popularity_C: Events of each item. Shape: (C,), float32.
+        row_scale_C: What damps a row: its degree to a negative power. Shape: (C,), float32.
+        column_scale_C: What damps a column: its popularity to a negative power. Shape: (C,), float32.
+        hop_scale_C: Makes a row of `counts` with damped columns sum to one. Shape: (C,), float32.
+        returns_C: Weight of the two-hop paths that return to the item itself. Shape: (C,), float32.
+        items: Items in the catalogue, N.
     """
 
     forward: sp.csr_array
     counts: sp.csr_array
-    popularity_N: npt.NDArray[np.float32]
-    row_scale_N: npt.NDArray[np.float32]
-    column_scale_N: npt.NDArray[np.float32]
-    hop_scale_N: npt.NDArray[np.float32]
-    returns_N: npt.NDArray[np.float32]
+    popularity_C: npt.NDArray[np.float32]
+    row_scale_C: npt.NDArray[np.float32]
+    column_scale_C: npt.NDArray[np.float32]
+    hop_scale_C: npt.NDArray[np.float32]
+    returns_C: npt.NDArray[np.float32]
+    items: int
 
     def scores(self, histories: Sequence[npt.NDArray[np.int32]], config: TransitionConfig) -> npt.NDArray[np.float32]:
         """Strength of every item after each history.
@@ -101,8 +105,10 @@ class TransitionGraph(NamedTuple):
         Returns:
             Shape: (B, N), float32, 0 for unreachable items.
         """
-        weights_BN = history_weights(histories, self.counts.shape[0], decay=config.decay, recent=config.recent)
-        return np.asarray(self._strengths(weights_BN, config.two_hop).toarray(), dtype=np.float32)
+        weights_BN = history_weights(histories, self.items, decay=config.decay, recent=config.recent)
+        counted = self.counts.shape[0]
+        scores_BC = np.asarray(self._strengths(weights_BN[:, :counted], config.two_hop).toarray(), dtype=np.float32)
+        return scores_BC if counted == self.items else np.pad(scores_BC, ((0, 0), (0, self.items - counted)))
 
     def reachable(self, history: npt.NDArray[np.int32], config: TransitionConfig) -> SparseScores:
         """The strengths of `scores` after one history, only of items that can be reached from it.
@@ -114,21 +120,22 @@ class TransitionGraph(NamedTuple):
             config: As in `scores`.
         """
         recent_T, weights_T = recent_weights(history, decay=config.decay, recent=config.recent)
-        tail_T = recent_T.astype(np.int64)
+        known_T = recent_T < self.counts.shape[0]
+        tail_T, weights_T = recent_T[known_T].astype(np.int64), weights_T[known_T]
 
         def step(rows_M: npt.NDArray[np.int64], weights_M: npt.NDArray[np.float32]) -> SparseScores:
             columns_E, values_E = weighted_rows(self.counts, rows_M, weights_M)
-            return SparseScores.summed(columns_E, values_E * self.column_scale_N[columns_E])
+            return SparseScores.summed(columns_E, values_E * self.column_scale_C[columns_E])
 
-        direct = step(tail_T, weights_T * self.row_scale_N[tail_T])
+        direct = step(tail_T, weights_T * self.row_scale_C[tail_T])
         if not config.two_hop:
             return direct
-        middle = step(tail_T, weights_T * self.hop_scale_N[tail_T])
+        middle = step(tail_T, weights_T * self.hop_scale_C[tail_T])
         if len(middle.rows_S) > MOST_MIDDLE:
             strongest = np.argpartition(-middle.values_S, MOST_MIDDLE)[:MOST_MIDDLE]
             middle = SparseScores(middle.rows_S[strongest], middle.values_S[strongest])
-        far = step(middle.rows_S, middle.values_S * self.row_scale_N[middle.rows_S])
-        back_T = -weights_T * self.returns_N[tail_T]
+        far = step(middle.rows_S, middle.values_S * self.row_scale_C[middle.rows_S])
+        back_T = -weights_T * self.returns_C[tail_T]
         values_E = np.concatenate([direct.values_S, config.two_hop * far.values_S, config.two_hop * back_T])
         return SparseScores.summed(np.concatenate([direct.rows_S, far.rows_S, tail_T]), values_E)
 
@@ -160,12 +167,18 @@ class TransitionGraph(NamedTuple):
             Shape: (X, N) CSR, float32.
         """
         ones_X, places = np.ones(len(rows_X), dtype=np.float32), np.arange(len(rows_X) + 1)
-        asked_XN = sp.csr_array((ones_X, rows_X, places), shape=(len(rows_X), self.counts.shape[0]))
-        return self._strengths(asked_XN, config.two_hop)
+        asked_XN = sp.csr_array((ones_X, rows_X, places), shape=(len(rows_X), self.items))
+        found_XC = self._strengths(asked_XN[:, : self.counts.shape[0]], config.two_hop)
+        shape = len(rows_X), self.items
+        return sp.csr_array((found_XC.data, found_XC.indices, found_XC.indptr), shape=shape)
 
     def resized(self, items: int) -> TransitionGraph:
-        """The graph of a catalogue with more rows appended, which have no counts yet."""
-        more = items - len(self.popularity_N)
+        """The graph of a catalogue with more items, which have no counts yet; shares all arrays."""
+        return self._replace(items=items)
+
+    def whole(self) -> TransitionGraph:
+        """The same with a row for every item of the catalogue: C = N."""
+        items, more = self.items, self.items - len(self.popularity_C)
         if not more:
             return self
         matrices = []
@@ -173,20 +186,20 @@ class TransitionGraph(NamedTuple):
             ends = np.full(more, matrix.indptr[-1], dtype=matrix.indptr.dtype)
             parts = (matrix.data, matrix.indices, np.concatenate([matrix.indptr, ends]))
             matrices.append(sp.csr_array(parts, shape=(items, items)))
-        vectors = (self.popularity_N, self.row_scale_N, self.column_scale_N, self.hop_scale_N, self.returns_N)
+        vectors = (self.popularity_C, self.row_scale_C, self.column_scale_C, self.hop_scale_C, self.returns_C)
         # The scales of an item without events, as in `build_graph`.
         fill = (0.0, 1.0, 1.0, 1.0, 0.0)
         scales = [np.append(v, np.full(more, value, v.dtype)) for v, value in zip(vectors, fill, strict=True)]
-        return TransitionGraph(*matrices, *scales)
+        return TransitionGraph._make((*matrices, *scales, items))
 
-    def _strengths(self, weights_XN: sp.csr_array, two_hop: float) -> sp.csr_array:
-        direct_XN = _scaled(_scaled(weights_XN, self.row_scale_N) @ self.counts, self.column_scale_N)
+    def _strengths(self, weights_XC: sp.csr_array, two_hop: float) -> sp.csr_array:
+        direct_XC = _scaled(_scaled(weights_XC, self.row_scale_C) @ self.counts, self.column_scale_C)
         if not two_hop:
-            return direct_XN
+            return direct_XC
         # Rows are normalised to one before the second hop, so that a hop through a hub does not outweigh a direct edge.
-        middle_XN = _scaled(_scaled(weights_XN, self.hop_scale_N) @ self.counts, self.column_scale_N)
-        two_hop_XN = _scaled(_scaled(middle_XN, self.row_scale_N) @ self.counts, self.column_scale_N)
-        return (direct_XN + two_hop * (two_hop_XN - _scaled(weights_XN, self.returns_N))).tocsr()
+        middle_XC = _scaled(_scaled(weights_XC, self.hop_scale_C) @ self.counts, self.column_scale_C)
+        two_hop_XC = _scaled(_scaled(middle_XC, self.row_scale_C) @ self.counts, self.column_scale_C)
+        return (direct_XC + two_hop * (two_hop_XC - _scaled(weights_XC, self.returns_C))).tocsr()
 
 
 def _scaled(matrix: sp.csr_array, columns_N: npt.NDArray[np.float32]) -> sp.csr_array:
@@ -259,7 +272,7 @@ def build_graph(
     scales = [np.asarray(vector, dtype=np.float32) for vector in vectors]
     for array in (*scales, *(part for matrix in matrices for part in (matrix.data, matrix.indices, matrix.indptr))):
         array.flags.writeable = False
-    return TransitionGraph(*matrices, *scales)
+    return TransitionGraph._make((*matrices, *scales, forward.shape[0]))
 
 
 def keep_strongest(counts: sp.csr_array, column_scale_N: npt.NDArray[np.float64], keep: int) -> sp.csr_array:

@@ -240,8 +240,8 @@ def write_parts(
     save_generator(parts.generator, writer.path(f"{GENERATOR}/heads.safetensors").parent)
     writer.write_tensors(ITEM_TABLE, _table_tensors(parts.generator.catalogue.table(), fused_ND.shape[1]))
     tensors: dict[str, Any] = {"popularity": parts.popularity_N}
-    tensors |= _csr_tensors("pairs", parts.transitions.forward) | _csr_tensors("lexical", parts.lexical.rows)
-    tensors |= _csr_tensors("wide_pairs", parts.transitions_wide.forward)
+    tensors |= _csr_tensors("pairs", parts.transitions.whole().forward) | _csr_tensors("lexical", parts.lexical.rows)
+    tensors |= _csr_tensors("wide_pairs", parts.transitions_wide.whole().forward)
     writer.write_tensors(CHANNELS, tensors)
     writer.write_json(TERMS, list(parts.lexical.vocabulary.terms))
     if parts.value_reader is not None:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ def interactions(rows: list[Event]) -> Interactions:
 def assert_same_graph(found: TransitionGraph, expected: TransitionGraph) -> None:
     for name, array in found._asdict().items():
         other = getattr(expected, name)
-        dense = [part if isinstance(part, np.ndarray) else part.toarray() for part in (array, other)]
+        dense = [part.toarray() if isinstance(part, sp.csr_array) else part for part in (array, other)]
         np.testing.assert_allclose(dense[0], dense[1], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
@@ -55,7 +56,7 @@ def test_a_snapshot_does_not_change_when_more_events_come() -> None:
     counts.add("a", 1)
     second = counts.snapshot()
     assert (first.forward.nnz, second.forward[0, 1]) == (0, 1.0)
-    assert (first.popularity_N[1], second.popularity_N[1]) == (0.0, 1.0)
+    assert (first.popularity_C[1], second.popularity_C[1]) == (0.0, 1.0)
 
 
 def test_a_new_customers_first_item_follows_nothing_and_nobodys_item_leads_nowhere() -> None:
@@ -66,7 +67,7 @@ def test_a_new_customers_first_item_follows_nothing_and_nobodys_item_leads_nowhe
         counts.add(user, item)
     graph = counts.snapshot()
     assert np.argwhere(graph.forward.toarray()).tolist() == [[1, 4]]
-    assert graph.popularity_N.tolist() == [1, 1, 1, 1, 1, 0]
+    assert graph.popularity_C.tolist() == [1, 1, 1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("item", [-1, ITEMS])
@@ -92,4 +93,4 @@ def test_a_catalogue_that_grows_counts_on(before: list[Event], after: list[Event
     for user, item in later:
         counts.add(user, item)
     assert_same_graph(counts.snapshot(), count_transitions(interactions(before + later), ITEMS + 2, config))
-    assert len(graph.popularity_N) == ITEMS
+    assert len(graph.popularity_C) == ITEMS

@@ -112,7 +112,7 @@ def test_a_graph_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         graph.counts.data[0] = 7.0
     with pytest.raises(ValueError, match="read-only"):
-        graph.popularity_N[0] = 7.0
+        graph.popularity_C[0] = 7.0
 
 
 def test_history_weights_decay_and_forget() -> None:
@@ -126,3 +126,17 @@ def test_history_weights_decay_and_forget() -> None:
 def test_a_configuration_that_cannot_be_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(InvalidArgumentError):
         TransitionConfig(**bad)  # type: ignore[arg-type]
+
+
+def test_items_that_come_later_have_no_counts_and_change_no_score() -> None:
+    graph = count_transitions(histories([0, 1, 2], [1, 2]), 3, TransitionConfig())
+    asked = [np.array([0, 1], np.int32)]
+    more = graph.resized(5)
+    assert more.counts is graph.counts
+    assert more.scores(asked, TransitionConfig()).tolist() == [[*graph.scores(asked, TransitionConfig())[0], 0.0, 0.0]]
+    later = np.array([0, 4, 1], np.int32)
+    assert more.reachable(later, TransitionConfig()).at(np.arange(5)).tolist() == pytest.approx(
+        more.scores([later], TransitionConfig())[0].tolist(), abs=1e-6
+    )
+    assert more.after(np.array([4, 0]), TransitionConfig()).toarray()[:, 3:].tolist() == [[0.0, 0.0]] * 2
+    assert more.whole().counts.shape == (5, 5)

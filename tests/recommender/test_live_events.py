@@ -102,7 +102,7 @@ def test_every_answer_is_of_the_events_up_to_a_moment(own: mmrec.Recommender) ->
             graphs = held.live.transitions(len(held.parts.catalogue))
             if graphs is not None:
                 came = [row for _, row in held.live]
-                taught = graphs[0].popularity_N - held.parts.transitions.popularity_N
+                taught = graphs[0].popularity_C - held.parts.transitions.whole().popularity_C
                 np.testing.assert_array_equal(taught, np.bincount(came, minlength=len(taught)))
 
     recording = [run(lambda: record("a")), run(lambda: record("b"))]
