@@ -132,8 +132,8 @@ def backbone(name: str, column: str, form: str = ".3f") -> Cell:
     return Cell("2026-11-30-language-backbones", column, {"backbone": name}, form)
 
 
-def upserts(state: str) -> Cell:
-    return Cell("2026-11-26-upserts", "p99 ms", {"": state}, ".1f")
+def upserts(state: str, file: str = "2026-11-26-upserts") -> Cell:
+    return Cell(file, "p99 ms", {"": state}, ".1f")
 
 
 def on_gpu(batch: int, column: str = "p50 ms", form: str = ".1f") -> Cell:
@@ -262,6 +262,15 @@ FIGURES: dict[str, list[Cell | Note]] = {
         upserts("during the upserts"),
         upserts("quiet"),
         Note("2026-11-26-upserts", r"([\d.]+) s at most", ".1f"),
+    ],
+    "which took the server's memory from {} to {} GiB": [
+        Note("2026-11-26-upserts", r"server: ([\d.]+) GiB quiet", ".1f"),
+        Note("2026-11-30-upserts", r"server: ([\d.]+) GiB quiet", ".1f"),
+    ],
+    "the same run has a p99 of {} ms during the upserts and {} ms without them: {} times": [
+        upserts("during the upserts", "2026-11-30-upserts"),
+        upserts("quiet", "2026-11-30-upserts"),
+        Note("2026-11-30-upserts", r"is ([\d.]+) times the quiet one", ".2f"),
     ],
     "into a catalogue of 1,000,000, {} items a second with their words encoded": [
         Note("2026-11-26-upserts", r"71\.2 s, (\d+) a second"),
