@@ -171,6 +171,9 @@ def error_from_rpc(code: str, message: str, trailer: Iterable[Any] | None, targe
             f"no mmrec server answers at {target} ({message:.200}); start one with "
             "`mmrec serve BUNDLE`, or check the address, TLS and network"
         )
+    if code == "CANCELLED":
+        # Nothing on this side cancels a call; so gRPC does when a server stops or drops a connection.
+        return UnavailableError(f"{target} ended the call without an answer ({message:.200}); send it again")
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceededError(
             f"no answer from {target} within {timeout:g} s; pass a longer timeout, or ask for less at once"

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from mmrec.errors import MmrecError, NotImplementedYetError, UnauthenticatedError
+from mmrec.errors import MmrecError, NotImplementedYetError, UnauthenticatedError, UnavailableError
 from mmrec.sdk.status import DETAILS_KEY, error_to_trailer
 from mmrec_serving.access_log import AccessLog
 from mmrec_serving.failures import conceal
@@ -38,12 +38,26 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
     """Turns errors into statuses, for services whose names begin with `prefix`.
 
     It also gives every call an id (the client's ``x-request-id`` if there is one), sends it back, and logs the call in
-    the access log.
+    the access log. It knows the running calls, and can end them with a status that says why.
     """
 
     def __init__(self, prefix: str, access: AccessLog) -> None:
         self._prefix = prefix
         self._access = access
+        self._running: set[asyncio.Task[Any]] = set()
+        self._none = asyncio.Event()
+        self._none.set()
+        self._ended = False
+
+    async def finished(self) -> None:
+        """Wait until no call runs."""
+        await self._none.wait()
+
+    def end(self) -> None:
+        """End running calls with UNAVAILABLE, and those that come later."""
+        self._ended = True
+        for task in self._running:
+            task.cancel()
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """See `grpc.aio.ServerInterceptor`."""
@@ -58,10 +72,18 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
         async def guarded(request: Any, context: Any) -> Any:
             started = time.perf_counter()
             code = "OK"
+            task = asyncio.current_task()
+            assert task is not None  # a coroutine runs in one
+            self._running.add(task)
+            self._none.clear()
             try:
                 context.set_trailing_metadata((("x-request-id", request_id),))
                 return await inner(request, context)
             except asyncio.CancelledError:
+                if self._ended:
+                    stopped = UnavailableError("the server has stopped; try another one", retry_after_s=1.0)
+                    code = stopped.code
+                    await _abort(context, stopped, request_id)
                 code = "CANCELLED"
                 raise
             except grpc.aio.AbortError:
@@ -72,6 +94,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
                 code = error.code
                 await _abort(context, error, request_id)
             finally:
+                self._running.discard(task)
+                if not self._running:
+                    self._none.set()
                 seconds = time.perf_counter() - started
                 self._access.note(details.method, code, seconds, request_id)
 

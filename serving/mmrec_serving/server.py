@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,6 +78,8 @@ def _works(calls: Mapping[str, Callable[[Any, list[Any]], list[Any]]], engine: Q
 
 LEAST_PING_MS = 9_000
 """Clients that ask more often than this whether a connection is still there are disconnected."""
+_ENDING_S = 1.0
+"""Time for telling calls that the server has stopped."""
 QUIET_S = 1.0
 """Seconds without a request after which changes are applied without pauses."""
 
@@ -168,6 +171,7 @@ class Server:
             self._scheduler, self._language, self._changes, self._words, not self.config.changes_in_memory
         )
         self._server: Any = None
+        self._calls: ErrorInterceptor | None = None
         self._access = AccessLog(self.config.access_log)
 
     def _language_works(self, loaded: Future[Engine]) -> Mapping[str, Work]:
@@ -224,7 +228,8 @@ class Server:
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._access = AccessLog(config.access_log, self._loop.call_later)
-        interceptors: list[Any] = [ErrorInterceptor("/mmrec.", self._access)]
+        self._calls = ErrorInterceptor("/mmrec.", self._access)
+        interceptors: list[Any] = [self._calls]
         if config.token is not None:
             interceptors.append(AuthInterceptor(config.token))
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
@@ -274,8 +279,15 @@ class Server:
         """Stop in order: health NOT_SERVING, new calls refused, `grace_s` seconds for running ones."""
         self._draining = True
         await self._set_health(_NOT_SERVING)
-        if self._server is not None:
-            await self._server.stop(self.config.grace_s if grace_s is None else grace_s)
+        if self._server is not None and self._calls is not None:
+            # gRPC itself would cancel calls without saying why; it stops when none is left. Until then new calls are
+            # refused with UNAVAILABLE by their handlers.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._calls.finished(), self.config.grace_s if grace_s is None else grace_s)
+            self._calls.end()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._calls.finished(), _ENDING_S)
+            await self._server.stop(0)
         self._access.close()
         # No caller waits for a result any more, so do not wait long for a running batch.
         for scheduler in self._schedulers():

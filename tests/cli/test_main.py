@@ -54,6 +54,7 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
         "adapt",
         "embed",
         "prepare",
+        "prompt",
         "fit",
         "evaluate",
         "compare",

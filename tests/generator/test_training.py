@@ -108,7 +108,7 @@ def test_a_generator_that_cannot_be_is_refused(field: str, value: object) -> Non
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("epochs", 0),
+        ("epochs", -1),
         ("patience", 0),
         ("learning_rate", 0.0),
         ("label_smoothing", 1.0),

@@ -123,7 +123,7 @@ promotions = st.builds(
     id_lists,
     words.map(lambda w: w + "x"),
     st.floats(0, 0.25),
-    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(-1e4, 1e4),
 ) | st.builds(Promotion, id_lists.filter(bool))
 age_limits = st.just({}) | st.fixed_dictionaries(
     {"exploration_column": words.filter(bool), "exploration_max_age_days": st.floats(0, 1e9, exclude_min=True)}

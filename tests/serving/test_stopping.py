@@ -69,7 +69,8 @@ def test_a_second_signal_ends_the_grace(process: subprocess.Popen[str]) -> None:
         process.send_signal(signal.SIGTERM)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
         process.send_signal(signal.SIGTERM)
-        with pytest.raises(MmrecError):
+        # The client sends it again, as UNAVAILABLE asks it to, and finds no server.
+        with pytest.raises(UnavailableError):
             running.result(30)
     assert process.wait(30) == 0
 
@@ -77,4 +78,27 @@ def test_a_second_signal_ends_the_grace(process: subprocess.Popen[str]) -> None:
 def test_a_server_without_work_stops_by_itself(process: subprocess.Popen[str]) -> None:
     _line(process)
     process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_every_call_of_many_is_answered_or_told_that_the_server_stops(process: subprocess.Popen[str]) -> None:
+    target = _line(process)
+    ends: list[str] = []
+
+    def ask() -> None:
+        with Client(target) as client:
+            while True:
+                try:
+                    client.info()
+                except MmrecError as err:
+                    ends.append(err.code)
+                    return
+
+    with ThreadPoolExecutor(8) as pool, Client(target) as client:
+        client.info()
+        asking = [pool.submit(ask) for _ in range(8)]
+        process.send_signal(signal.SIGTERM)
+        for one in asking:
+            one.result(30)
+    assert set(ends) == {"UNAVAILABLE"}
     assert process.wait(30) == 0
