@@ -263,6 +263,12 @@ FIGURES: dict[str, list[Cell | Note]] = {
         upserts("quiet"),
         Note("2026-11-26-upserts", r"([\d.]+) s at most", ".1f"),
     ],
+    "it has Recall@1 / @10 of {} / {} from title to picture": [
+        adapted(f"title to picture, Recall@{k}", "2026-11-30-fashion-adapt") for k in (1, 10)
+    ],
+    "and {} and {} for article type and colour, above it": [
+        adapted(f"zero-shot {column}", "2026-11-30-fashion-adapt") for column in ("article_type", "colour")
+    ],
     "which took the server's memory from {} to {} GiB": [
         Note("2026-11-26-upserts", r"server: ([\d.]+) GiB quiet", ".1f"),
         Note("2026-11-30-upserts", r"server: ([\d.]+) GiB quiet", ".1f"),
