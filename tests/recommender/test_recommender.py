@@ -98,7 +98,7 @@ def test_events_that_come_in_change_history_and_counts_at_once(own: mmrec.Recomm
     # The second item came once after the first one, and each of the three was taken once.
     counts, fitted = graphs[0].forward.toarray(), now.parts.transitions.forward.toarray()
     assert counts[0, 1] == fitted[0, 1] + 1
-    assert (graphs[0].popularity_N - now.parts.transitions.popularity_N)[:4].tolist() == [1, 1, 1, 0]
+    assert (graphs[0].popularity_C - now.parts.transitions.popularity_C)[:4].tolist() == [1, 1, 1, 0]
     assert set(before.item_ids) == set(after.item_ids)
     assert own.recommend(user_id="newcomer", k=5).item_ids == own.recommend([ids[0], ids[1]], k=5).item_ids
     assert not {ids[0], ids[1]} & set(own.recommend(user_id="newcomer", k=60).item_ids)

@@ -166,7 +166,7 @@ def test_another_version_takes_the_place_of_the_one_being_served(
     graphs = live.transitions(own.info().items + 1)
     assert graphs is not None
     counts = graphs[0]
-    assert counts.popularity_N[1] == before.parts.transitions.popularity_N[1] + 1
+    assert counts.popularity_C[1] == before.parts.transitions.popularity_C[1] + 1
     assert own.record_events([("someone", "new-1")]) == []
     # Changes go on from there.
     assert own.upsert_items([lamp("new-9")]).versions.catalogue.startswith("c+5+")
