@@ -1,10 +1,13 @@
 """One worker thread that runs jobs in batches, and its queue. Knows neither gRPC nor torch.
 
-Unit of work: a job, which is one call's list of requests of one kind. While the thread is busy, jobs wait; when it is
-free, it takes jobs of the kind that has waited longest, up to a limit. Jobs of a single request go first, and long jobs
-are run in parts, so that a large one does not block the others. All parts of a long job use the state of its beginning
-(`steady`). A job is dropped before it costs anything if its caller has cancelled, or its deadline has passed or cannot
-be met.
+Unit of work: a job, which is one call's list of requests of one kind. Every request has a weight in units, and the
+duration of batches is measured per kind (`mmrec_serving.batch_costs`); so the time that waiting work takes is known.
+
+- Light jobs go first, those of the kind that has waited longest. Heavy jobs are run in parts of about `part_s`, in
+  turn, when no light job waits; but while light jobs always wait, heavy ones get `heavy_share` of the thread's time.
+- A job that would not be done before its deadline is refused when it comes. One whose deadline cannot be met any more
+  when its turn comes is dropped without being run, and a cancelled one leaves the queue at once.
+- All parts of a heavy job use the state of its beginning (`steady`).
 
 No error leaves a caller waiting: a failed batch is tried again request by request, so that a bad request fails alone,
 and if the thread itself ends, all jobs fail and new ones are refused.
@@ -12,12 +15,13 @@ and if the thread itself ends, all jobs fail and new ones are refused.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +34,7 @@ from mmrec.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from mmrec_serving.batch_costs import BatchCosts
 from mmrec_serving.failures import conceal
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
 
@@ -38,7 +43,11 @@ _log = logging.getLogger(__name__)
 Work = Callable[[list[Any]], list[Any]]
 """Answers a batch of requests: one result each, in order, a value or an `MmrecError`."""
 
-_REMEMBERED_BATCHES = 16
+_MARGIN = 1.5
+"""A job may wait as long as its deadline allows for that many times the expected wait."""
+_MOST_DEBT_S = 1.0
+"""However long a heavy request took, light jobs get no more of the thread's time in return for it."""
+_SHORTEST_RETRY_S, _LONGEST_RETRY_S = 0.1, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +57,73 @@ class SchedulerLimits:
     Attributes:
         max_queue: Jobs that may wait, at least 1.
         max_batch: Largest weight of a batch; a single request may exceed it.
-        weigh: Weight of a request, at least 1.
+        weigh: Weight of a request in units of work, at least 1.
+        light: Largest weight of a light job.
+        heavy_share: Share of the thread's time that heavy jobs get while light ones always wait, over 0 and below 1.
+        part_s: Seconds that a part of a heavy job takes, if its requests are small enough.
+        patience_s: Longest expected wait of a light job without a deadline, in seconds.
     """
 
     max_queue: int = 256
     max_batch: int = 32
     weigh: Callable[[Any], int] = lambda request: 1
+    light: int = 4
+    heavy_share: float = 0.2
+    part_s: float = 0.1
+    patience_s: float = 30.0
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
     kind: str
     requests: Sequence[Any]
+    weights: Sequence[int]
     deadline: float | None
     future: Future[list[Any]]
+    units: int
+    """Weight of the requests that were not taken yet."""
     works: Mapping[str, Work] | None = None
     taken: int = 0
     results: list[Any] = field(default_factory=list)
 
-    @property
-    def waiting(self) -> bool:
-        return self.taken < len(self.requests)
+
+class _Queue:
+    """Jobs of all kinds, in order. Any of them can be removed at once."""
+
+    def __init__(self) -> None:
+        self.units: Counter[str] = Counter()
+        """Weight of the waiting work by kind."""
+        self._jobs: dict[str, OrderedDict[_Job, int]] = {}
+        self._turns = itertools.count()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._jobs.values()))
+
+    def __contains__(self, job: _Job) -> bool:
+        return job in self._jobs.get(job.kind, ())
+
+    def add(self, job: _Job) -> None:
+        """Put a job at the end."""
+        self._jobs.setdefault(job.kind, OrderedDict())[job] = next(self._turns)
+        self.units[job.kind] += job.units
+
+    def remove(self, job: _Job) -> None:
+        """Take a job out."""
+        del self._jobs[job.kind][job]
+        self.units[job.kind] -= job.units
+
+    def first_kind(self) -> str | None:
+        """The kind of the first job; None if there is none."""
+        heads = ((next(iter(jobs.values())), kind) for kind, jobs in self._jobs.items() if jobs)
+        return min(heads, default=(0, None))[1]
+
+    def of(self, kind: str) -> Iterator[_Job]:
+        """The jobs of a kind, in order; the queue must not change meanwhile."""
+        return iter(self._jobs.get(kind, ()))
+
+    def all(self) -> list[_Job]:
+        """Every job."""
+        return [job for jobs in self._jobs.values() for job in jobs]
 
 
 class Submitter(Protocol):
@@ -107,15 +162,16 @@ class Scheduler:
         self._steady = steady
         self._clock = clock
         self._changed = threading.Condition()
-        self._single: deque[_Job] = deque()
-        self._bulk: deque[_Job] = deque()
+        self._light, self._heavy = _Queue(), _Queue()
         self._running: list[tuple[_Job, int]] = []
+        self._until = -math.inf
         self._worked = -math.inf
+        self._owed_s = 0.0
         self._works: Mapping[str, Work] | None = None
         self._closing = False
         self._ended = False
         self._fault: MmrecError | None = None
-        self._seconds: dict[str, deque[float]] = {}
+        self._costs: dict[str, BatchCosts] = {}
         self.ready: Future[None] = Future()
         """Done when `prepare` is; holds its exception if it failed."""
         self._worker = Worker(name, self._main, on_end, self._end)
@@ -138,12 +194,11 @@ class Scheduler:
 
         Raises:
             UnavailableError: not ready yet, stopping, or the thread has ended.
-            ResourceExhaustedError: the queue is full.
-            DeadlineExceededError: the deadline has passed.
+            ResourceExhaustedError: the queue is full, or the job would wait too long.
+            DeadlineExceededError: the deadline has passed, or even an idle thread would not meet it.
         """
-        if deadline is not None and deadline <= self._clock():
-            raise DeadlineExceededError("the deadline had passed before the work was started")
-        job = _Job(kind, requests, deadline, Future())
+        weights = [self._limits.weigh(request) for request in requests]
+        job = _Job(kind, requests, weights, deadline, Future(), sum(weights))
         with self._changed:
             if self._ended:
                 why = f" ({self._fault.message})" if self._fault else ""
@@ -152,23 +207,18 @@ class Scheduler:
                 raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
             if self._works is None:
                 raise UnavailableError("the server is still loading; try again", retry_after_s=1.0)
-            if len(self._single) + len(self._bulk) >= self._limits.max_queue:
-                self._drop_hopeless()
-            waiting = len(self._single) + len(self._bulk)
-            if waiting >= self._limits.max_queue:
-                raise ResourceExhaustedError(
-                    f"{waiting} calls are waiting already, which is the limit; try again later",
-                    retry_after_s=self._retry_after(kind, waiting),
-                )
-            (self._single if len(requests) == 1 else self._bulk).append(job)
+            queue = self._light if job.units <= self._limits.light else self._heavy
+            self._check_admission(job, queue)
+            queue.add(job)
             self._changed.notify()
+        job.future.add_done_callback(lambda future: self._leave(job) if future.cancelled() else None)
         return job.future
 
     @property
     def waiting(self) -> int:
         """Number of jobs in the queue."""
         with self._changed:
-            return len(self._single) + len(self._bulk)
+            return len(self._light) + len(self._heavy)
 
     @property
     def idle_s(self) -> float:
@@ -209,9 +259,8 @@ class Scheduler:
         with self._changed:
             self._ended = True
             self._fault = error if isinstance(error, MmrecError) else None
-            left = [job for job, _ in self._running] + [*self._single, *self._bulk]
-            self._single.clear()
-            self._bulk.clear()
+            left = [job for job, _ in self._running] + self._light.all() + self._heavy.all()
+            self._light, self._heavy = _Queue(), _Queue()
         for job in left:
             _fail(job, UnavailableError("the engine stopped while this call was waiting; try again"))
         if not self.ready.done():
@@ -221,76 +270,145 @@ class Scheduler:
         """Jobs of one kind, each with the number of its requests to run now; empty to end."""
         with self._changed:
             while True:
-                self._drop_hopeless()
-                if self._single or self._bulk:
-                    self._running = self._take()
-                    return self._running
+                while (queue := self._next_queue()) is not None:
+                    if batch := self._take(queue):
+                        self._running = batch
+                        return batch
                 if self._closing:
                     return []
                 self._changed.wait()
 
-    def _take(self) -> list[tuple[_Job, int]]:
-        jobs = [*self._single, *self._bulk]
-        kind, room = jobs[0].kind, self._limits.max_batch
+    def _next_queue(self) -> _Queue | None:
+        light, heavy = self._light.first_kind(), self._heavy.first_kind()
+        if heavy is None:
+            self._owed_s = min(self._owed_s, 0.0)  # Time that nobody wanted is not saved up.
+            return self._light if light is not None else None
+        if light is None:
+            self._owed_s = max(self._owed_s, 0.0)
+            return self._heavy
+        part_s = self._costs_of(heavy).seconds(min(self._room(heavy), self._heavy.units[heavy]))
+        return self._heavy if self._owed_s > min(part_s, self._limits.part_s) else self._light
+
+    def _take(self, queue: _Queue) -> list[tuple[_Job, int]]:
+        """The next batch of a queue. Jobs that cannot be done in time are dropped; there may be none left."""
+        kind = queue.first_kind()
+        assert kind is not None
+        now, room, costs = self._clock(), self._room(kind), self._costs_of(kind)
+        least_s = costs.least(min(room, queue.units[kind]))
         batch: list[tuple[_Job, int]] = []
-        for job in jobs:
-            if job.kind != kind:
+        late: list[_Job] = []
+        left = room
+        for job in queue.of(kind):
+            if job.deadline is not None and job.deadline < now + max(least_s, self._own_seconds(job)):
+                late.append(job)
                 continue
             count = 0
-            for request in job.requests[job.taken :]:
-                weight = self._limits.weigh(request)
-                if weight > room and (batch or count):
-                    room = 0
+            for weight in job.weights[job.taken :]:
+                if weight > left and (batch or count):
+                    left = 0
                     break
-                room -= weight
+                left -= weight
                 count += 1
-                if room <= 0:
+                if left <= 0:
                     break
             if count:
-                job.taken += count
                 batch.append((job, count))
-            if room <= 0:
+            if left <= 0:
                 break
-        for queue in (self._single, self._bulk):
-            kept = [job for job in queue if job.waiting]
-            queue.clear()
-            queue.extend(kept)
+        for job in late:
+            queue.remove(job)
+            _fail(job, self._too_late(job, now))
+        for job, count in batch:
+            queue.remove(job)
+            job.taken += count
+            job.units = sum(job.weights[job.taken :])
+            if job.units:
+                queue.add(job)
+        self._until = now + costs.seconds(_units(batch))
         return batch
 
-    def _drop_hopeless(self) -> None:
-        """Drop cancelled jobs, and fail those that cannot meet their deadline."""
-        now = self._clock()
-        for queue in (self._single, self._bulk):
-            kept = []
-            for job in queue:
-                if job.future.done():
-                    continue
-                if job.deadline is not None and job.deadline <= now:
-                    _fail(job, DeadlineExceededError("the deadline passed while the call was waiting"))
-                elif job.deadline is not None and job.deadline < now + self._least_seconds(job.kind):
-                    # Drop the oldest measurement: while everything is refused, nothing new is measured.
-                    self._seconds[job.kind].popleft()
-                    _fail(
-                        job,
-                        DeadlineExceededError(
-                            f"{job.deadline - now:.3f} s are left, and even the fastest of the last batches "
-                            "took longer; pass a longer deadline"
-                        ),
-                    )
-                else:
-                    kept.append(job)
-            queue.clear()
-            queue.extend(kept)
+    # --- what is expected of the queue ------------------------------------------------------------------------
 
-    def _least_seconds(self, kind: str) -> float:
-        return min(self._seconds.get(kind) or (0.0,))
+    def _check_admission(self, job: _Job, queue: _Queue) -> None:
+        now, limits = self._clock(), self._limits
+        if job.deadline is not None and job.deadline <= now:
+            raise DeadlineExceededError("the deadline had passed before the work was started")
+        if job.deadline is not None and job.deadline < now + self._own_seconds(job):
+            raise self._too_late(job, now)
+        wait = self._expected_wait(job, queue, now)
+        waiting = len(self._light) + len(self._heavy)
+        if waiting >= limits.max_queue:
+            raise ResourceExhaustedError(
+                f"{waiting} calls are waiting already, which is the limit; try again later", retry_after_s=_retry(wait)
+            )
+        if job.deadline is not None:
+            allowed = (job.deadline - now - self._own_seconds(job)) / _MARGIN
+        else:
+            allowed = limits.patience_s if queue is self._light else math.inf
+        if wait > allowed:
+            raise ResourceExhaustedError(
+                f"{waiting} calls are waiting already, and this one would wait for about {wait:.3f} s, but at most "
+                f"{allowed:.3f} s would let it meet its deadline; try again later",
+                retry_after_s=_retry(wait - allowed),
+            )
 
-    def _retry_after(self, kind: str, waiting: int) -> float:
-        batches = waiting / self._limits.max_batch + 1
-        return min(10.0, max(0.1, batches * self._least_seconds(kind)))
+    def _expected_wait(self, job: _Job, queue: _Queue, now: float) -> float:
+        """Seconds until the thread is free for a job that comes now."""
+        running = max(0.0, self._until - now) if self._running else 0.0
+        light = sum(self._total(kind, units) for kind, units in self._light.units.items())
+        if queue is self._light:
+            return running + (light / (1 - self._limits.heavy_share) if len(self._heavy) else light)
+        # Heavy jobs are run in turn: each of the others holds this one up for as long as this one lasts, at most.
+        before = sum(self._total(other.kind, min(other.units, job.units)) for other in self._heavy.all())
+        if light <= 2 * self._limits.part_s:
+            return running + light + before
+        own = self._total(job.kind, job.units)
+        return running + (before + own) / self._limits.heavy_share - own
+
+    def _own_seconds(self, job: _Job) -> float:
+        """What the rest of a job takes at least, if nothing else is run."""
+        room = self._room(job.kind)
+        costs = self._costs_of(job.kind)
+        return costs.least(job.units) if job.units <= room else costs.total(job.units, room)
+
+    def _too_late(self, job: _Job, now: float) -> MmrecError:
+        """Why a job is dropped whose deadline cannot be met any more."""
+        assert job.deadline is not None
+        left, own = job.deadline - now, self._own_seconds(job)
+        if left <= 0:
+            return DeadlineExceededError("the deadline passed while the call was waiting")
+        if left >= own:
+            return ResourceExhaustedError(
+                f"more work came than was expected, and {left:.3f} s are too little for the rest; try again later",
+                retry_after_s=_retry(self._total(job.kind, self._light.units[job.kind])),
+            )
+        # While everything is refused, nothing new is measured.
+        self._costs_of(job.kind).forget()
+        return DeadlineExceededError(
+            f"{left:.3f} s are left, and by the last batches it takes {own:.3f} s at least; pass a longer deadline"
+        )
+
+    def _total(self, kind: str, units: int) -> float:
+        return self._costs_of(kind).total(units, self._room(kind)) if units else 0.0
+
+    def _room(self, kind: str) -> int:
+        return self._costs_of(kind).room(self._limits.max_batch, self._limits.part_s)
+
+    def _costs_of(self, kind: str) -> BatchCosts:
+        return self._costs.setdefault(kind, BatchCosts())
+
+    def _leave(self, job: _Job) -> None:
+        """A job was cancelled: whatever is left of it costs nothing any more."""
+        with self._changed:
+            for queue in (self._light, self._heavy):
+                if job in queue:
+                    queue.remove(job)
+
+    # --- running a batch --------------------------------------------------------------------------------------
 
     def _do(self, batch: list[tuple[_Job, int]]) -> None:
         kind = batch[0][0].kind
+        started = self._clock()
         # Whole jobs run together; a job in parts continues with the functions of its beginning.
         together = [entry for entry in batch if not self._in_parts(*entry)]
         runs = [(self._works, together)] if together else []
@@ -304,6 +422,15 @@ class Scheduler:
         with self._changed:
             self._running = []
             self._worked = self._clock()
+            self._settle(batch, self._worked - started)
+
+    def _settle(self, batch: Sequence[tuple[_Job, int]], seconds: float) -> None:
+        """Keep the account of the thread's time: light work beside waiting heavy jobs makes it owe them time."""
+        share = self._limits.heavy_share
+        if sum(batch[0][0].weights) > self._limits.light:
+            self._owed_s = max(self._owed_s - seconds, -_MOST_DEBT_S)
+        elif len(self._heavy):
+            self._owed_s += seconds * share / (1 - share)
 
     def _in_parts(self, job: _Job, count: int) -> bool:
         return self._steady is not None and count < len(job.requests)
@@ -317,7 +444,9 @@ class Scheduler:
         requests = [request for job, count in batch for request in job.requests[job.taken - count : job.taken]]
         started = self._clock()
         results = self._results(work, kind, requests)
-        self._seconds.setdefault(kind, deque(maxlen=_REMEMBERED_BATCHES)).append(self._clock() - started)
+        seconds = self._clock() - started
+        with self._changed:
+            self._costs_of(kind).observe(_units(batch), seconds)
         rest = iter(results)
         for job, count in batch:
             job.results += [next(rest) for _ in range(count)]
@@ -337,6 +466,15 @@ class Scheduler:
             work = self._as_now()[kind]
             return [self._results(work, kind, [request])[0] for request in requests]
         return [conceal(result) if isinstance(result, BaseException) else result for result in results]
+
+
+def _units(batch: Sequence[tuple[_Job, int]]) -> int:
+    """Weight of the requests that were taken last."""
+    return sum(sum(job.weights[job.taken - count : job.taken]) for job, count in batch)
+
+
+def _retry(seconds: float) -> float:
+    return min(max(seconds, _SHORTEST_RETRY_S), _LONGEST_RETRY_S)
 
 
 def _finish(job: _Job) -> None:

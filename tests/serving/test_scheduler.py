@@ -99,16 +99,27 @@ def test_a_batch_holds_one_kind_and_the_one_that_waits_longest_goes_first(make: 
     assert gate.batches == [["stop"], [1, 3]]
 
 
-def test_single_requests_go_before_a_long_job_which_is_done_in_parts(make: Make) -> None:
+def test_light_jobs_go_before_a_heavy_one_which_is_done_in_parts(make: Make) -> None:
     gate = Gate()
     scheduler = make({"a": gate}, max_batch=3)
     _held(scheduler, gate)
-    long = scheduler.submit("a", [10, 11, 12, 13])
-    single = scheduler.submit("a", [0])
+    heavy = scheduler.submit("a", [10, 11, 12, 13, 14])
+    single, pair = scheduler.submit("a", [0]), scheduler.submit("a", [1, 2])
     gate.open.set()
-    assert long.result(WAIT_S) == ["10!", "11!", "12!", "13!"]
-    assert single.result(WAIT_S) == ["0!"]
-    assert gate.batches == [["stop"], [0, 10, 11], [12, 13]]
+    assert heavy.result(WAIT_S) == ["10!", "11!", "12!", "13!", "14!"]
+    assert (single.result(WAIT_S), pair.result(WAIT_S)) == (["0!"], ["1!", "2!"])
+    assert gate.batches == [["stop"], [0, 1, 2], [10, 11, 12], [13, 14]]
+
+
+def test_heavy_jobs_are_done_in_turn(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate}, max_batch=4)
+    _held(scheduler, gate)
+    futures = [scheduler.submit("a", [name] * count) for name, count in (("x", 9), ("y", 5))]
+    gate.open.set()
+    for future in futures:
+        future.result(WAIT_S)
+    assert gate.batches == [["stop"], ["x"] * 4, ["y"] * 4, ["x"] * 4, ["y", "x"]]
 
 
 def test_a_job_done_in_parts_goes_on_with_the_works_it_began_with() -> None:
@@ -152,7 +163,7 @@ def test_heavy_requests_count_by_their_weight_and_one_that_is_too_heavy_goes_alo
     gate.open.set()
     for future in futures:
         future.result(WAIT_S)
-    assert gate.batches == [["stop"], [3, 2], [9], [1]]
+    assert gate.batches == [["stop"], [3, 2], [1], [9]]
 
 
 def test_cancelled_work_is_not_done(make: Make) -> None:
@@ -214,20 +225,130 @@ def test_a_deadline_that_passes_in_the_queue_drops_the_work(make: Make) -> None:
     assert gate.batches == [["stop"]]
 
 
-def test_a_deadline_that_cannot_be_met_drops_the_work_until_that_is_measured_anew(make: Make) -> None:
-    clock, done = Clock(), []
+class Timed:
+    """Work that takes so many seconds of a clock that is moved by hand, and writes down what it was given.
 
-    def slow(requests: list[Any]) -> list[Any]:
-        done.append(requests)
-        clock.now += 5.0
+    Args:
+        clock: The clock.
+        seconds: Of each batch, and of each unit more.
+        hold: The first batch stops until `gate` is opened.
+    """
+
+    def __init__(self, clock: Clock, fixed_s: float = 0.0, unit_s: float = 1.0) -> None:
+        self.clock, self.fixed_s, self.unit_s = clock, fixed_s, unit_s
+        self.batches: list[list[Any]] = []
+        self.hold = Gate()
+
+    def __call__(self, requests: list[Any]) -> list[Any]:
+        self.batches.append(list(requests))
+        self.hold(requests)
+        self.clock.now += self.fixed_s + self.unit_s * sum(1 if request == "stop" else request for request in requests)
         return requests
 
-    scheduler = make({"a": slow}, clock=clock)
+
+def _weight(request: Any) -> int:
+    return request if isinstance(request, int) else 1
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_until_that_is_measured_anew(make: Make) -> None:
+    clock = Clock()
+    work = Timed(clock, unit_s=5.0)
+    scheduler = make({"a": work}, clock=clock)
     assert scheduler.submit("a", [1]).result(WAIT_S) == [1]
-    with pytest.raises(DeadlineExceededError, match=r"2\.000 s are left"):
-        scheduler.submit("a", [2], deadline=clock.now + 2.0).result(WAIT_S)
-    assert scheduler.submit("a", [3], deadline=clock.now + 2.0).result(WAIT_S) == [3]
-    assert done == [[1], [3]]
+    with pytest.raises(
+        DeadlineExceededError, match=r"2\.000 s are left, and .* 5\.000 s at least; pass a longer deadline"
+    ):
+        scheduler.submit("a", [1], deadline=clock.now + 2.0)
+    assert scheduler.submit("a", [1], deadline=clock.now + 2.0).result(WAIT_S) == [1]
+    assert work.batches == [[1], [1]]
+
+
+def test_after_heavy_calls_an_idle_thread_takes_every_small_one(make: Make) -> None:
+    clock = Clock()
+    work = Timed(clock, unit_s=0.1)
+    scheduler = make({"a": work}, clock=clock, weigh=_weight)
+    for _ in range(20):
+        scheduler.submit("a", [32]).result(WAIT_S)
+    for _ in range(20):
+        assert scheduler.submit("a", [1], deadline=clock.now + 0.5).result(WAIT_S) == [1]
+
+
+def test_a_job_that_would_wait_longer_than_its_deadline_allows_is_refused_at_once(make: Make) -> None:
+    clock = Clock()
+    work = Timed(clock, unit_s=0.01)
+    scheduler = make({"a": work}, clock=clock, max_queue=100_000)
+    for count in (1, 2):
+        scheduler.submit("a", [1] * count).result(WAIT_S)
+    _held(scheduler, work.hold)
+    accepted, refused = [], []
+    for _ in range(1000):
+        try:
+            accepted.append(scheduler.submit("a", [1], deadline=clock.now + 2.0))
+        except ResourceExhaustedError as err:
+            refused.append(err.retry_after_s)
+    # A job takes 0.01 s, and one may wait 1.99 s / 1.5.
+    assert len(accepted) == 132
+    assert refused == [0.1] * 868
+    with pytest.raises(
+        ResourceExhaustedError, match=r"132 calls are waiting already, and this one would wait for about 1\.3"
+    ):
+        scheduler.submit("a", [1], deadline=clock.now + 1.0)
+    scheduler.submit("a", [1])
+    work.hold.open.set()
+    assert [future.result(WAIT_S) for future in accepted] == [[1]] * 132
+
+
+def test_a_job_without_a_deadline_waits_for_half_a_minute_at_most(make: Make) -> None:
+    clock = Clock()
+    work = Timed(clock, unit_s=10.0)
+    scheduler = make({"a": work}, clock=clock)
+    scheduler.submit("a", [1]).result(WAIT_S)
+    scheduler.submit("a", [1, 1]).result(WAIT_S)
+    _held(scheduler, work.hold)
+    waiting = [scheduler.submit("a", [1]) for _ in range(3)]
+    with pytest.raises(ResourceExhaustedError, match=r"would wait for about 40\.000 s") as refused:
+        scheduler.submit("a", [1])
+    assert refused.value.retry_after_s == 10.0
+    work.hold.open.set()
+    assert [future.result(WAIT_S) for future in waiting] == [[1]] * 3
+
+
+def test_work_that_cannot_be_done_in_time_any_more_is_not_begun(make: Make) -> None:
+    clock = Clock()
+    work = Timed(clock, unit_s=1.0)
+    scheduler = make({"a": work, "b": lambda requests: requests}, clock=clock)
+    scheduler.submit("a", [1]).result(WAIT_S)
+    scheduler.submit("a", [1, 1]).result(WAIT_S)
+    _held(scheduler, work.hold)
+    late = scheduler.submit("a", [1], deadline=clock.now + 3.5)
+    clock.now += 2.0  # Something takes longer than ever before.
+    work.hold.open.set()
+    with pytest.raises(DeadlineExceededError, match=r"0\.500 s are left, and .* 1\.000 s at least"):
+        late.result(WAIT_S)
+    assert work.batches == [[1], [1, 1], ["stop"]]
+
+
+def test_heavy_jobs_beside_light_ones_that_never_end_get_their_share(make: Make) -> None:
+    clock = Clock()
+    work = Timed(clock, unit_s=0.01)
+    scheduler = make({"light": work, "heavy": work}, clock=clock, max_batch=10, weigh=_weight)
+    _held(scheduler, work.hold, "light")
+    heavy = scheduler.submit("heavy", [5] * 8)
+
+    def again(future: Future[list[Any]]) -> None:
+        if not heavy.done():
+            scheduler.submit("light", [1] * 4).add_done_callback(again)
+
+    for _ in range(10):
+        scheduler.submit("light", [1] * 4).add_done_callback(again)
+    work.hold.open.set()
+    assert heavy.result(WAIT_S) == [5] * 8
+    seconds = {
+        name: sum(sum(batch) for batch in work.batches[1:] if (5 in batch) == (name == "heavy"))
+        for name in ("light", "heavy")
+    }
+    assert seconds["heavy"] == 40
+    assert 3 < seconds["light"] / seconds["heavy"] < 5
 
 
 def test_an_exception_becomes_an_id_and_work_goes_on(make: Make, caplog: pytest.LogCaptureFixture) -> None:
