@@ -71,7 +71,7 @@ class Segmented(Generic[A]):
             return base[at] if at < _rows(base) else delta[at - _rows(base)]
         if self.place_N is None:
             return _picked(base, rows)
-        at_X = self.place_N[rows]
+        at_X = _picked(self.place_N, rows)
         if delta is None:
             return _picked(base, at_X)
         in_delta_X = at_X >= _rows(base)
@@ -155,11 +155,18 @@ def _picked(values: Any, at_X: Any) -> Any:
     if not _is_tensor(values) or values.requires_grad:
         return values[at_X]
     # Faster than indexing when no gradient is needed.
-    return values.index_select(0, at_X.reshape(-1)).view(*at_X.shape, *values.shape[1:])
+    return values.index_select(0, at_X.reshape(-1)).view((*at_X.shape, *values.shape[1:]))
 
 
 def _gathered(base: Any, delta: Any, at_X: Any, in_delta_X: npt.NDArray[np.bool_] | Any) -> Any:
     """Rows of both segments in the order of their places."""
+    if _is_tensor(base) and not base.requires_grad:
+        # Boolean masks are slow in PyTorch.
+        found = _picked(base, at_X.clamp(max=len(base) - 1))
+        changed_Y = in_delta_X.reshape(-1).nonzero().squeeze(1)
+        there_Y = at_X.reshape(-1).index_select(0, changed_Y) - len(base)
+        found.view(-1, *base.shape[1:])[changed_Y] = _picked(delta, there_Y)
+        return found
     if isinstance(base, np.ndarray) or _is_tensor(base):
         found = _picked(base, at_X * ~in_delta_X)
         found[in_delta_X] = _picked(delta, at_X[in_delta_X] - len(base))

@@ -35,7 +35,7 @@ MOST_SCORED = 32_768
 """Nodes of a depth up to which a training step scores all of them by one matrix product and then picks its children's
 scores: the gradient of picking keys is scattered and slow. Without gradients, picking keys is what costs less."""
 
-PICKED_AT_ONCE = 1 << 19
+PICKED_AT_ONCE = 1 << 23
 """Numbers of picked keys that are held at a time on a CPU."""
 
 
@@ -270,6 +270,9 @@ class SemanticIdHead(nn.Module):
             -inf where no child exists; NaN where none does. Shape: (..., C), float32.
         """
         scored = keys.scored_PVH[depth]
+        if not torch.is_grad_enabled():
+            # The keys are many: they are read as they are stored.
+            state_XH = state_XH.to(scored.base.dtype)
         few = keys.by_code or (torch.is_grad_enabled() and len(scored.base) <= MOST_SCORED)
         if depth == 0 or few:
             logits_XC = _all_logits(state_XH, scored, children.nodes)
@@ -293,10 +296,9 @@ def _picked_logits(state_XH: Tensor, scored: Segmented[Tensor], nodes_XC: Tensor
     hidden, most = scored.shape[1], nodes_XC.shape[-1]
     if torch.is_grad_enabled():
         return torch.matmul(scored[nodes_XC], state_XH.unsqueeze(-1)).squeeze(-1)
-    # What is picked is read once: on a CPU it should not have left the cache by then.
     at_once = max(1, nodes_XC.numel() if nodes_XC.is_cuda else PICKED_AT_ONCE // (most * hidden))
     parts = [
-        torch.matmul(state_YH.unsqueeze(1), scored[nodes_YC].transpose(1, 2))
+        torch.bmm(scored[nodes_YC], state_YH.unsqueeze(2)).squeeze(2)
         for state_YH, nodes_YC in zip(
             torch.split(state_XH.reshape(-1, hidden), at_once),
             torch.split(nodes_XC.reshape(-1, most), at_once),

@@ -32,6 +32,7 @@ from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
 from mmrec.generator.node_embeddings import NodeEmbeddings
 from mmrec.generator.semantic_id_head import EncodedHistory
+from mmrec.generator.small_decoder import SmallDecoder
 from mmrec.recommender.artefact import Parts
 from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.catalogue_update import Changed
@@ -141,7 +142,8 @@ class RankingModel:
     Args:
         parts: Everything to rank with; the generator is on `device`.
         device: Device of the LLM.
-        dtype: Number format of its matrix products.
+        dtype: Number format of its matrix products, and of the stored keys of nodes. On a CPU a small decoder multiplies
+            in float32 whatever it is: to convert its weights takes longer than to use them.
         states: What the model computed for this catalogue; None to compute it.
     """
 
@@ -338,7 +340,8 @@ class RankingModel:
         return eligible(self.index, [self._place_N[tier.left_out] for tier in tiers], [tier.within for tier in tiers])
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+        small = self.device.type == "cpu" and isinstance(self.parts.generator.backbone, SmallDecoder)
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32 and not small)
 
     # --- channels --------------------------------------------------------------------------------------------------
 
