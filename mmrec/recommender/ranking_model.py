@@ -142,8 +142,8 @@ class RankingModel:
     Args:
         parts: Everything to rank with; the generator is on `device`.
         device: Device of the LLM.
-        dtype: Number format of its matrix products, and of the stored keys of nodes. On a CPU a small decoder multiplies
-            in float32 whatever it is: to convert its weights takes longer than to use them.
+        dtype: Number format of its matrix products, and of the stored keys of nodes. On a CPU, a small decoder
+            multiplies in float32 whatever it is: converting its weights would take longer than using them.
         states: What the model computed for this catalogue; None to compute it.
     """
 
