@@ -1,11 +1,12 @@
 """EfficientNet-Lite0 and a colour histogram as an image tower that is fine-tuned on a catalogue's pictures.
 
-Batch normalisation is folded into the convolutions, so that its statistics stay. The first stages and the depthwise
-kernels are frozen: they are most of the backward pass on a CPU, and general enough. The network is convolutional:
-pictures may be smaller than those it was trained on.
+Batch normalisation is folded into the convolutions, so that its statistics stay. The stages up to the first one at a
+sixteenth of the picture's size are frozen, and so are the depthwise kernels: they are general enough, and what the
+frozen stages give for a picture need not be computed again at every pass. Nine tenths of the weights lie above them.
+The network is convolutional: pictures may be smaller than those it was trained on.
 """
 
-# Axes: B pictures, F features
+# Axes: B pictures, C channels of the frozen stages' maps, K bins of the histogram, F features
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mmrec_encoders.convolutions import Pointwise, fast_gradients
 from mmrec_encoders.efficientnet import (
     COLOUR_BINS,
     FEATURES,
@@ -24,7 +26,9 @@ from mmrec_encoders.efficientnet import (
     untrained_network,
 )
 
-_FROZEN_STAGES = 3
+_FROZEN_STAGES = 4
+STRIDE, CHANNELS = 16, 80
+"""Pixels per side of a position of the frozen stages' maps, and their channels."""
 _PART = 64
 """Pictures at a time, whose activations stay in a CPU's cache; does not change results."""
 
@@ -44,13 +48,14 @@ class EfficientNetTower(nn.Module):
         self.network = untrained_network()
         fold_normalisation(self.network)
         self.projection = nn.Linear(FEATURES + COLOUR_BINS**3, dim)
-        for layer in self.network.modules():
-            if isinstance(layer, nn.Conv2d):
-                # Folding leaves the biases frozen.
-                layer.requires_grad_(True)
-                layer.weight.requires_grad_(layer.groups == 1)
         for part in (self.network.conv_stem, *self.network.blocks[:_FROZEN_STAGES]):
             part.requires_grad_(False)
+        for part in (self.network.conv_head, *self.network.blocks[_FROZEN_STAGES:]):
+            # Folding leaves the biases frozen.
+            part.requires_grad_(True)
+        for block in self.network.blocks[_FROZEN_STAGES:]:
+            fast_gradients(block)
+        self.network.conv_head, self.network.bn2 = Pointwise(self.network.conv_head), nn.ReLU6()
 
     def load_published(self) -> None:
         """Take the weights of the package.
@@ -65,12 +70,41 @@ class EfficientNetTower(nn.Module):
 
     def forward(self, inputs_B3HW: torch.Tensor) -> torch.Tensor:
         """Shape: (B, 3, S, S), standardised, to (B, dim)."""
+        return self.trained(*self.frozen(inputs_B3HW))
+
+    def frozen(self, inputs_B3HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What does not depend on trained weights: feature maps, and the colour histogram.
+
+        Args:
+            inputs_B3HW: Standardised. Shape: (B, 3, S, S).
+
+        Returns:
+            Shapes: (B, C, S / 16, S / 16), channels last, and (B, K).
+        """
         colours_B3HW = inputs_B3HW * self._std + self._mean
         scaled_B3HW = (colours_B3HW * 2.0 - 1.0).contiguous(memory_format=torch.channels_last)
         parts = scaled_B3HW.split(_PART)  # type: ignore[no-untyped-call]
-        features_BF = torch.cat([self.network(part) for part in parts])
-        histogram_BF = colour_histogram(F.avg_pool2d(colours_B3HW.clamp(0.0, 1.0), 4))
+        maps_BCHW = torch.cat([self._first_stages(part) for part in parts])
+        with torch.autocast(inputs_B3HW.device.type, enabled=False):
+            return maps_BCHW, colour_histogram(F.avg_pool2d(colours_B3HW.clamp(0.0, 1.0), 4))
+
+    def trained(self, maps_BCHW: torch.Tensor, histogram_BK: torch.Tensor) -> torch.Tensor:
+        """Vectors from what `frozen` gave. Shape: (B, dim)."""
+        parts = maps_BCHW.split(_PART)  # type: ignore[no-untyped-call]
+        features_BF = torch.cat([self._last_stages(part) for part in parts])
         # Both with values of about 1.
-        both = (F.layer_norm(features_BF, (FEATURES,)), histogram_BF * COLOUR_BINS**1.5)
+        both = (F.layer_norm(features_BF, (FEATURES,)), histogram_BK * COLOUR_BINS**1.5)
         rows: torch.Tensor = self.projection(torch.cat(both, dim=1))
         return rows
+
+    def _first_stages(self, scaled_B3HW: torch.Tensor) -> torch.Tensor:
+        maps: torch.Tensor = self.network.bn1(self.network.conv_stem(scaled_B3HW))
+        for block in self.network.blocks[:_FROZEN_STAGES]:
+            maps = block(maps)
+        return maps
+
+    def _last_stages(self, maps_BCHW: torch.Tensor) -> torch.Tensor:
+        for block in self.network.blocks[_FROZEN_STAGES:]:
+            maps_BCHW = block(maps_BCHW)
+        features: torch.Tensor = self.network.global_pool(self.network.bn2(self.network.conv_head(maps_BCHW)))
+        return features

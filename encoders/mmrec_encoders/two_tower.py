@@ -97,7 +97,14 @@ def picture_vectors(module: Any, inputs_B3HW: torch.Tensor, *, below_head: bool 
 
     inputs = standardise(inputs_B3HW).contiguous(memory_format=torch.channels_last)
     rows = module["tower"](inputs)
-    return F.normalize((rows if below_head else module["picture_head"](rows)).float(), dim=1)
+    return F.normalize(rows.float(), dim=1) if below_head else head_vectors(module, rows)
+
+
+def head_vectors(module: Any, rows: torch.Tensor) -> torch.Tensor:
+    """Unit vectors in the shared space from those of the image tower. Shape: (B, tower dim) to (B, D), float32."""
+    import torch.nn.functional as F
+
+    return F.normalize(module["picture_head"](rows).float(), dim=1)
 
 
 def words_vectors(module: Any, frozen_BT: torch.Tensor, pieces_BL: torch.Tensor | None = None) -> torch.Tensor:

@@ -106,6 +106,8 @@ class TrainerConfig:
         betas: Of AdamW.
         decay_vectors: Whether weight decay also applies to biases and other vectors.
         clip_norm: Maximum gradient norm of a step; 0 for no limit.
+        fused: Whether AdamW updates a parameter in one pass over memory, which saves time for large embeddings. Only
+            for parameters in contiguous layout, as a checkpoint keeps them.
         rates: Learning rates relative to that of all other parameters, by the beginning of a parameter's name.
         ema_decay: Decay of an exponential moving average of the weights, which is then validated and kept; 0 for none.
         best_by: Metric whose maximum selects the epoch that is kept; empty for the last epoch.
@@ -120,6 +122,7 @@ class TrainerConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     decay_vectors: bool = False
     clip_norm: float = 0.0
+    fused: bool = False
     rates: Mapping[str, float] = field(default_factory=dict)
     ema_decay: float = 0.0
     best_by: str = ""
@@ -180,7 +183,9 @@ class Trainer:
         module, device = task.module, run.processes.device
         self._processes.broadcast_tensors([tensor for tensor in module.state_dict().values() if tensor.numel()])
         self._parameters = [p for p in module.parameters() if p.requires_grad]
-        self._optimizer = torch.optim.AdamW(_parameter_groups(module, config), betas=config.betas)
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(module, config), betas=config.betas, fused=config.fused or None
+        )
         self._scaler = torch.amp.GradScaler(device.type, enabled=run.dtype == torch.float16)
         self._average = AveragedWeights(module, config.ema_decay) if config.ema_decay else None
         # Without either option the module itself holds the weights to keep.

@@ -45,7 +45,8 @@ def test_the_first_stages_and_the_depthwise_kernels_are_frozen_and_the_rest_is_n
     trained = {name for name, parameter in tower.named_parameters() if parameter.grad is not None}
     assert "projection.weight" in trained
     assert {"network.blocks.6.0.conv_pw.weight", "network.blocks.6.0.conv_dw.bias"} <= trained
-    assert not {"network.conv_stem.weight", "network.blocks.1.1.conv_pw.weight"} & trained
+    assert not {"network.conv_stem.weight", "network.blocks.3.2.conv_pw.weight"} & trained
+    assert {"network.blocks.4.0.conv_pw.weight", "network.conv_head.weight"} <= trained
     assert "network.blocks.6.0.conv_dw.weight" not in trained
 
 

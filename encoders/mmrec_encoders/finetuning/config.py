@@ -29,10 +29,15 @@ class SmallTowers:
     Attributes:
         shape: Of the image tower.
         first_size: Side in pixels of the training pictures at first, a multiple of 16; it grows by 16 to the tower's,
-            for equal shares of the training. 0 for the tower's throughout. Small pictures teach a convolutional network
-            faster: Tan and Le 2021, "EfficientNetV2: Smaller Models and Faster Training", arXiv:2104.00298.
+            for equal shares of the training. 0 for the tower's throughout, as where maps are kept. Small pictures
+            teach a convolutional network faster: Tan and Le 2021, "EfficientNetV2: Smaller Models and Faster Training",
+            arXiv:2104.00298.
         keep_size: Side in pixels at which training pictures are kept, at least the tower's: random crops are cut
             from these. 3 bytes a pixel, in a file of the work folder.
+        kept_views: Random views of each training picture whose feature maps below the trained stages are kept in files
+            of the work folder; passes over the pictures take turns. 0 to compute a new view at each pass, which also
+            happens if there is no space for 2. Only for ``efficientnet-lite0``.
+        kept_gib: Most disk space for these maps, in GiB; at 96 pixels, a view of 100,000 pictures takes 0.6.
         dimension: Length of the vectors in the space that pictures and words share.
         text_hidden: Width of the text head's hidden layer; 0 for a plain projection.
         text_dropout: Share of the hidden values dropped in training.
@@ -45,6 +50,8 @@ class SmallTowers:
     )
     first_size: int = 0
     keep_size: int = 72
+    kept_views: int = 0
+    kept_gib: float = 4.0
     dimension: int = 256
     text_hidden: int = 512
     text_dropout: float = 0.0
@@ -62,8 +69,14 @@ class SmallTowers:
                 f"{self.shape.image_size}",
                 field="first_size",
             )
+        if self.kept_views and self.shape.network != "efficientnet-lite0":
+            raise InvalidArgumentError(
+                f"kept_views is {self.kept_views}; it must be 0 for the network {self.shape.network}, which has no "
+                "frozen stages",
+                field="kept_views",
+            )
         check_numbers(self, "dimension", low=1)
-        check_numbers(self, "text_hidden", "text_words", low=0)
+        check_numbers(self, "kept_views", "kept_gib", "text_hidden", "text_words", low=0)
         check_numbers(self, "text_dropout", low=0, below=1)
 
     def size_at(self, done: float) -> int:
@@ -104,6 +117,7 @@ class FinetuningConfig:
         weight_decay: Of AdamW, for matrices.
         beta2: Of AdamW.
         clip_norm: Maximum gradient norm of a step.
+        ema_decay: Decay of an exponential moving average of the weights, which is then scored and saved; 0 for none.
         views: Augmentation of pictures.
         dtype: Number format of the towers' arithmetic; weights and losses are float32.
         hold_out: Share of titles held out from training, over 0 and at most 0.5.
@@ -135,6 +149,7 @@ class FinetuningConfig:
     weight_decay: float = 0.05
     beta2: float = 0.98
     clip_norm: float = 1.0
+    ema_decay: float = 0.0
     views: Views = field(default_factory=Views)
     dtype: str = "auto"
     hold_out: float = 0.1
@@ -158,6 +173,7 @@ class FinetuningConfig:
         check_numbers(self, "learning_rate", "clip_norm", over=0, below=math.inf)
         check_numbers(self, "warmup", "beta2", low=0, below=1)
         check_numbers(self, "hold_out", over=0, high=0.5)
+        check_numbers(self, "ema_decay", low=0, below=1)
         self._check_texts()
 
     def _check_choices(self) -> None:
@@ -218,7 +234,7 @@ def small_towers(size: str = "base") -> SmallTowers:
 def efficientnet_towers() -> SmallTowers:
     """EfficientNet-Lite0 at a size of pictures that a CPU can train on."""
     shape = SmallClipShape(dim=512, image_size=96, network="efficientnet-lite0")
-    return SmallTowers(shape, first_size=64, keep_size=108)
+    return SmallTowers(shape, first_size=64, keep_size=108, kept_views=8)
 
 
 def finetuning_preset(mode: str = "efficientnet", **changes: Any) -> FinetuningConfig:
@@ -229,7 +245,13 @@ def finetuning_preset(mode: str = "efficientnet", **changes: Any) -> FinetuningC
     """
     config: dict[str, Any] = {"mode": mode}
     if mode == "efficientnet":
-        config |= {"towers": efficientnet_towers(), "learning_rate": 1e-3, "tower_rate": 0.3}
+        config |= {
+            "towers": efficientnet_towers(),
+            "epochs": 30,
+            "learning_rate": 1e-3,
+            "tower_rate": 0.3,
+            "ema_decay": 0.98,
+        }
     if mode in ("full", "locked-image"):
         # Small steps and mild views preserve what pretrained towers know.
         config |= {

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 class ContrastiveModel(Model, Scored, Protocol):
     """Two towers, and their inputs by pair and by text."""
 
-    def read(self, rows_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Stored pictures (or frozen picture vectors) of training pairs, on the CPU. Shape: (B, ...)."""
+    def read(self, rows_B: npt.NDArray[np.int64], epoch: int = 0) -> torch.Tensor:
+        """Stored pictures (or what frozen layers give for them) of training pairs, on the CPU. Shape: (B, ...).
+
+        Args:
+            rows_B: The pairs.
+            epoch: Number of the pass, from 0; passes may read different views of a picture.
+        """
         ...
 
     def expect(self, rows_B: npt.NDArray[np.int64]) -> None:

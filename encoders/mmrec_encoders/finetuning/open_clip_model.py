@@ -92,7 +92,7 @@ class OpenClipModel:
 
     # --- training -------------------------------------------------------------------------------------------------
 
-    def read(self, rows_B: npt.NDArray[np.int64]) -> torch.Tensor:
+    def read(self, rows_B: npt.NDArray[np.int64], epoch: int = 0) -> torch.Tensor:
         """Training pictures, or their vectors where the image tower is frozen, on the CPU."""
         import torch
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mmrec.data.dataset import Dataset, read_dataset
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError
@@ -36,10 +36,7 @@ from mmrec_encoders.finetuning.small_model import PRETRAINED
 from mmrec_encoders.finetuning.task import ContrastiveTask, epoch_figures
 from mmrec_encoders.finetuning.zero_shot import label_columns
 
-if TYPE_CHECKING:
-    import torch
-
-_BATCH = {"efficientnet": 256, "small": 512, "full": 64, "locked-image": 512}
+_BATCH = {"efficientnet": 512, "small": 512, "full": 64, "locked-image": 512}
 _STEPS_A_PASS = 8
 _CHECKPOINT, _BEFORE = "checkpoint.safetensors", "before.json"
 
@@ -89,7 +86,7 @@ def finetune_encoders(
     config = config or finetuning_preset()
     started = time.monotonic()
     processes = Processes(config.device)
-    dtype = resolve_dtype(_dtype(config, processes.device), processes.device)
+    dtype = resolve_dtype(config.dtype, processes.device)
     with ExitStack() as stack:
         stack.enter_context(refusals_as_errors(RESUME_HINT, Path(out)))
         stack.enter_context(open_folder(Path(out), writer=processes.is_main))
@@ -153,6 +150,9 @@ def _finetune(job: _Job, stoppable: Progress, stack: ExitStack) -> None:
         clip_norm=config.clip_norm,
         rates={PRETRAINED: config.tower_rate},
         max_minutes=config.max_minutes,
+        ema_decay=config.ema_decay,
+        # The fused kernel takes values in the order of memory, which differs for larger kernels after a resume.
+        fused=config.mode == "efficientnet",
         cut_pass=True,
         checkpoint_minutes=config.save_minutes,
     )
@@ -197,13 +197,6 @@ def _publish(job: _Job, prepared: Prepared, trainer: Trainer, before: HeldOutFig
         "report": report.as_json(),
     }
     publish(job.folder, description, report_page(report, job.data.name))
-
-
-def _dtype(config: FinetuningConfig, device: torch.device) -> str:
-    """The configured number format, except that ``auto`` is float32 where that is the fastest."""
-    # On a CPU, gradients of depthwise convolutions take several times as long in bfloat16.
-    slow = config.mode == "efficientnet" and device.type == "cpu"
-    return "float32" if slow and config.dtype == "auto" else config.dtype
 
 
 def _batch_size(config: FinetuningConfig, pairs: int, processes: Processes) -> int:

@@ -79,6 +79,7 @@ def prepare_small(
         np.load(work / _PIECES, mmap_mode="r") if towers.text_words else None,
         processes.device,
     )
+    model.keep_maps(left, work, processes)
 
     def save(folder: Path) -> dict[str, str]:
         file = folder / WEIGHTS

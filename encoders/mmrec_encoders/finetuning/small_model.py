@@ -18,10 +18,21 @@ from mmrec_encoders.finetuning.config import FinetuningConfig
 from mmrec_encoders.finetuning.pictures import KeptPictures
 from mmrec_encoders.protocols import TextEncoder, Vectors
 from mmrec_encoders.sentence_texts import SentenceTextEncoder
-from mmrec_encoders.two_tower import TwoTowerShape, build_two_tower, picture_vectors, pieces_of, words_vectors
+from mmrec_encoders.two_tower import (
+    TwoTowerShape,
+    build_two_tower,
+    head_vectors,
+    picture_vectors,
+    pieces_of,
+    words_vectors,
+)
 
 if TYPE_CHECKING:
     import torch
+
+    from mmrec.runtime.processes import Processes
+    from mmrec_encoders.finetuning.kept_maps import KeptMaps
+    from mmrec_encoders.finetuning.pairs import Pairs
 
 PRETRAINED = "tower.network."
 """Beginning of the names of parameters that are not trained from scratch."""
@@ -65,6 +76,7 @@ class SmallClipModel:
         self.text = text
         self._config, self._device = config, device
         self._training, self._held, self._frozen_UT, self._pieces_UL = training, held, frozen_UT, pieces_UL
+        self._maps: KeptMaps | None = None
         self._frozen: dict[str, npt.NDArray[np.float32]] = {}
 
     @property
@@ -75,10 +87,22 @@ class SmallClipModel:
 
     # --- training -------------------------------------------------------------------------------------------------
 
-    def read(self, rows_B: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Stored pictures of training pairs. Shape: (B, 3, H, W), uint8, on the CPU."""
+    def keep_maps(self, pairs: Pairs, work: Path, processes: Processes) -> None:
+        """From now on, compute the frozen stages of the image tower once for several passes, if there is space."""
+        from mmrec_encoders.finetuning.kept_maps import KeptMaps, views_that_fit
+
+        config, count = self._config, len(pairs.held_M)
+        views = processes.broadcast(views_that_fit(config.towers, config.epochs, count, work))
+        if views:
+            sides = (self._training, self._held)
+            self._maps = KeptMaps(self.module["tower"], *sides, pairs, config, views, work, processes)
+
+    def read(self, rows_B: npt.NDArray[np.int64], epoch: int = 0) -> torch.Tensor:
+        """Stored pictures of training pairs, or their kept maps. Shape: (B, 3, H, W), uint8, or (B, F), float16."""
         import torch
 
+        if self._maps:
+            return self._maps.training(rows_B, epoch)
         return torch.from_numpy(self._training.read(rows_B))
 
     def expect(self, rows_B: npt.NDArray[np.int64]) -> None:
@@ -86,7 +110,12 @@ class SmallClipModel:
         self._training.expect(rows_B)
 
     def view(self, read: torch.Tensor, generator: torch.Generator, done: float = 1.0) -> torch.Tensor:
-        """A random view of each picture, 0 to 255. Shape: (B, 3, S, S), float32; S grows as `SmallTowers` says."""
+        """A random view of each picture, 0 to 255. Shape: (B, 3, S, S), float32; S grows as `SmallTowers` says.
+
+        Kept maps, which are of random views, are unchanged.
+        """
+        if self._maps:
+            return read.to(self._device)
         pixels = read.to(self._device).float() / 255.0
         return 255.0 * random_view(pixels, self._config.towers.size_at(done), generator, self._config.views)
 
@@ -101,6 +130,8 @@ class SmallClipModel:
 
     def pictures(self, inputs: torch.Tensor) -> torch.Tensor:
         """Unit vectors in the shared space. Shape: (B, D), float32."""
+        if self._maps:
+            return head_vectors(self.module, self._maps.vectors(inputs))
         return picture_vectors(self.module, inputs)
 
     def words(self, inputs: tuple[torch.Tensor, torch.Tensor | None]) -> torch.Tensor:
@@ -115,8 +146,9 @@ class SmallClipModel:
 
         batches = []
         for at in range(0, len(rows_H), _EVAL_BATCH):
-            pixels = torch.from_numpy(self._held.read(rows_H[at : at + _EVAL_BATCH])).to(self._device)
-            batches.append(self.pictures(pixels).float().cpu().numpy())
+            rows = rows_H[at : at + _EVAL_BATCH]
+            read = self._maps.held(rows) if self._maps else torch.from_numpy(self._held.read(rows))
+            batches.append(self.pictures(read.to(self._device)).float().cpu().numpy())
         return np.concatenate(batches)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:

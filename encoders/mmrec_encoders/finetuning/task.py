@@ -117,11 +117,9 @@ class ContrastiveTask:
         true_GG = torch.from_numpy(true_texts(table.ids_NS[rows_G], texts_G)).to(device)
         own = range(self._run.processes.index * count, (self._run.processes.index + 1) * count)
         places = [slice(number * self._chunk, (number + 1) * self._chunk) for number in own]
-        done = self._done(at)
         seeds = [_seed(self._config.seed, "chunk", epoch, step, number) for number in own]
         chunks = [
-            self._make_chunk(rows_G[place], texts_G[place], seed, done)
-            for seed, place in zip(seeds, places, strict=True)
+            self._make_chunk(rows_G[place], texts_G[place], seed, at) for seed, place in zip(seeds, places, strict=True)
         ]
         if upcoming_G is not None:
             for place in places:
@@ -170,8 +168,8 @@ class ContrastiveTask:
         with torch.no_grad(), autocast(self._run.processes.device, self._run.dtype):
             return score(self._model, self._pairs, columns, self._config.prompts)
 
-    def _make_chunk(self, rows_B: Rows, texts_B: Rows, seed: int, done: float) -> Chunk:
-        read = self._model.read(rows_B)
+    def _make_chunk(self, rows_B: Rows, texts_B: Rows, seed: int, at: Position) -> Chunk:
+        read, done = self._model.read(rows_B, len(at.epochs)), self._done(at)
 
         def pictures() -> Tensor:
             return self._model.view(read, torch.Generator().manual_seed(seed), done)

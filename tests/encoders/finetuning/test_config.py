@@ -35,6 +35,7 @@ def test_each_mode_has_values_that_suit_it() -> None:
         ({"accumulate": 0}, "accumulate is 0; it must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be over 0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0"),
         ({"warmup": 1.0}, "warmup is 1.0; it must be at least 0 and below 1"),
         ({"hold_out": 0.0}, "hold_out is 0.0; it must be over 0 and at most 0.5"),
         ({"hold_out": 0.6}, "hold_out is 0.6"),
@@ -59,6 +60,11 @@ def test_a_configuration_that_breaks_a_rule_is_refused(values: dict[str, object]
         ({"text_hidden": -1}, "text_hidden is -1"),
         ({"text_words": -1}, "text_words is -1"),
         ({"text_dropout": 1.0}, "text_dropout is 1.0"),
+        (
+            {"kept_views": 2},
+            "kept_views is 2; it must be 0 for the network modified-resnet, which has no frozen stages",
+        ),
+        ({"kept_gib": -1.0}, "kept_gib is -1.0"),
     ],
 )
 def test_towers_that_break_a_rule_are_refused(values: dict[str, object], message: str) -> None:

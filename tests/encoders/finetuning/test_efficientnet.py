@@ -8,13 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from mmrec.data.dataset import read_dataset
 from mmrec.errors import MissingExtraError
+from mmrec.runtime.processes import Processes
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.finetuning import FinetuningConfig, SmallTowers, finetune_encoders, finetuning_preset
+from mmrec_encoders.finetuning.kept_maps import KeptMaps, views_that_fit
+from mmrec_encoders.finetuning.pairs import find_pairs
+from mmrec_encoders.finetuning.pictures import KeptPictures
 from mmrec_encoders.minilm import MINILM
-from mmrec_encoders.small_clip import SmallClipShape
+from mmrec_encoders.small_clip import SmallClipShape, build_tower, standardise
+from tests.encoders.finetuning.tiny import Silent
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +66,75 @@ def test_a_tower_rate_of_zero_leaves_the_network_as_it_came(colour_shop: Path, t
     assert len(layers) == 98
     for name in layers:
         np.testing.assert_array_equal(frozen[name], published[name])
-    assert sum(not np.array_equal(tuned[name], published[name]) for name in layers) > 50
+    assert sum(not np.array_equal(tuned[name], published[name]) for name in layers) == 42
+
+
+class _StopInTheThirdPass(Silent):
+    def __init__(self, pairs: int) -> None:
+        self.left = 2 * pairs + 1
+
+    def advance(self, n: int = 1) -> None:
+        if self.stage == "training":
+            self.left -= n
+            if self.left < 0:
+                raise KeyboardInterrupt
+
+
+def test_a_training_on_kept_maps_that_was_stopped_ends_like_one_that_was_not(
+    colour_shop: Path, tiny_bert: str, tmp_path: Path
+) -> None:
+    config = _config(tiny_bert, epochs=4, save_minutes=0.0, dtype="float32")
+    config = replace(config, towers=replace(config.towers, kept_views=2))
+    whole = finetune_encoders(colour_shop, tmp_path / "whole", config)
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        finetune_encoders(colour_shop, out, config, _StopInTheThirdPass(36))
+    assert sorted(path.name for path in out.rglob("maps-*")) == ["maps-0.npy", "maps-1.npy", "maps-held.npy"]
+    # One that is lost is computed again.
+    (out / ".adapt" / "maps-1.npy").unlink()
+    assert finetune_encoders(colour_shop, out, config).fingerprints == whole.fingerprints
+    assert not list(out.rglob("maps-*"))
+
+
+def test_maps_that_do_not_fit_are_computed_at_each_pass(colour_shop: Path, tiny_bert: str, tmp_path: Path) -> None:
+    config = _config(tiny_bert, epochs=3)
+    config = replace(config, towers=replace(config.towers, kept_views=2, kept_gib=1e-4))
+    with pytest.raises(KeyboardInterrupt):
+        finetune_encoders(colour_shop, tmp_path / "out", config, _StopInTheThirdPass(36))
+    assert not list(tmp_path.rglob("maps-*"))
+
+
+@pytest.mark.parametrize(
+    ("kept_views", "kept_gib", "epochs", "expected"),
+    [(6, 4.0, 30, 6), (6, 4.0, 6, 0), (0, 4.0, 30, 0), (6, 0.002, 30, 3), (6, 0.001, 30, 0)],
+)
+def test_as_many_views_are_kept_as_are_read_again_and_fit(
+    kept_views: int, kept_gib: float, epochs: int, expected: int, tmp_path: Path
+) -> None:
+    """A view of 100 pictures at 96 pixels takes 588,800 bytes."""
+    towers = replace(finetuning_preset().towers, kept_views=kept_views, kept_gib=kept_gib)
+    assert views_that_fit(towers, epochs, 100, tmp_path) == expected
+
+
+def test_kept_maps_give_the_vectors_of_the_pictures_and_passes_take_turns_at_views(
+    colour_shop: Path, tmp_path: Path
+) -> None:
+    config = _config(dtype="float32")
+    pairs = find_pairs(read_dataset(colour_shop), config)
+    pixels = np.random.default_rng(0).integers(0, 256, (len(pairs.held_M), 3, 64, 64), np.uint8)
+    np.save(tmp_path / "pictures.npy", pixels)
+    pictures = KeptPictures(tmp_path / "pictures.npy", np.arange(len(pixels)))
+    tower = build_tower(config.towers.shape)
+    tower.load_published()
+    maps = KeptMaps(tower, pictures, pictures, pairs, config, 2, tmp_path, Processes("cpu"))
+    held = pairs.held_rows[[2, 0]]
+    with torch.no_grad():
+        expected = tower(standardise(torch.from_numpy(pixels[held])))
+        torch.testing.assert_close(maps.vectors(maps.held(held)), expected, atol=0.02, rtol=0.02)
+    first, second = pairs.training_rows[:2]
+    kept = maps.training(np.array([second, first]), 0)
+    assert torch.equal(kept[1:], maps.training(np.array([first]), 2))
+    assert not torch.equal(kept[1:], maps.training(np.array([first]), 1))
 
 
 def test_without_the_package_of_the_weights_it_is_refused_at_once(
