@@ -50,6 +50,7 @@ MODELS = {"sequential alone": ("sequential",), "all tasks": ()}
 MAIN = {
     "sequential": "ndcg@10",
     "straightforward": "ndcg@10",
+    "wish": "ndcg@10",
     "ranking": "ndcg@10",
     "rating": "squared_error",
     "explanation": "right",

@@ -68,7 +68,9 @@ def fit(
     instructions: Annotated[
         str,
         typer.Option(
-            "--instructions", metavar="FOLDER", help="Train the LLM on all tasks of this set of `mmrec prepare` too."
+            "--instructions",
+            metavar="FOLDER",
+            help="Train the LLM on all tasks of this set of `mmrec prepare` too; a pretrained one then reads wishes.",
         ),
     ] = "",
     encoders_from: Annotated[

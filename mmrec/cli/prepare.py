@@ -46,7 +46,7 @@ def prepare(
 ) -> None:
     """Write a dataset as instructions for a language model, as JSONL and Parquet.
 
-    Tasks are sequential and straightforward recommendation, ranking, rating and explanation, each with several
+    Tasks are sequential and straightforward recommendation, wishes, ranking, rating and explanation, each with several
     templates, of which some are kept for evaluation. Training examples hold no held-out event.
 
     Example:

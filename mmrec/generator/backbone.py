@@ -18,6 +18,7 @@ import transformers
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from mmrec.contract.rules import MAX_HISTORY
 from mmrec.errors import InvalidArgumentError, ModelNotAvailableError
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.pretrained import find_checkpoint, load_model
@@ -75,6 +76,13 @@ class PretrainedEncoderDecoder(nn.Module):
 
 
 Backbone = SmallDecoder | PretrainedDecoder | PretrainedEncoderDecoder
+
+
+def positions_of(backbone: Backbone) -> int:
+    """Most positions that a model reads; where it has no such limit, as many as a history of a request has items."""
+    if isinstance(backbone, SmallDecoder):
+        return MAX_HISTORY
+    return int(getattr(backbone.model.config, "max_position_embeddings", None) or MAX_HISTORY)
 
 
 def build_backbone(config: GeneratorConfig) -> tuple[Backbone, int]:

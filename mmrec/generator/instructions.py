@@ -50,16 +50,8 @@ class Instructions:
 
     def batch(self, chosen_B: npt.NDArray[np.int64], device: torch.device) -> InstructionBatch:
         """Some examples as tensors, padded on the right."""
-        rows = [self.inputs[row] for row in chosen_B]
-        codes_BT = np.zeros((len(rows), max(map(len, rows), default=0)), np.int64)
-        valid_BT = np.zeros(codes_BT.shape, np.bool_)
-        for place, row in enumerate(rows):
-            codes_BT[place, : len(row)], valid_BT[place, : len(row)] = row, True
-        customers = [self.customers[row] for row in chosen_B]
-        offsets_B = np.cumsum([0, *map(len, customers)])[:-1]
-        flat = np.concatenate([np.empty(0, np.int64), *customers]).astype(np.int64)
-        tensors = (codes_BT, valid_BT, flat, offsets_B)
-        return InstructionBatch(*(torch.from_numpy(array).to(device) for array in tensors))
+        inputs, customers = ([each[row] for row in chosen_B] for each in (self.inputs, self.customers))
+        return InstructionBatch.of(inputs, customers, device)
 
 
 class InstructionBatch(NamedTuple):
@@ -76,6 +68,20 @@ class InstructionBatch(NamedTuple):
     valid_BT: Tensor
     customers_C: Tensor
     offsets_B: Tensor
+
+    @classmethod
+    def of(
+        cls, inputs: Sequence[npt.NDArray[np.int64]], customers: Sequence[npt.NDArray[np.int32]], device: torch.device
+    ) -> InstructionBatch:
+        """Examples padded on the right; see `Instructions.inputs` and `Instructions.customers`."""
+        codes_BT = np.zeros((len(inputs), max(map(len, inputs), default=0)), np.int64)
+        valid_BT = np.zeros(codes_BT.shape, np.bool_)
+        for place, row in enumerate(inputs):
+            codes_BT[place, : len(row)], valid_BT[place, : len(row)] = row, True
+        offsets_B = np.cumsum([0, *map(len, customers)])[:-1]
+        flat = np.concatenate([np.empty(0, np.int64), *customers]).astype(np.int64)
+        tensors = (codes_BT, valid_BT, flat, offsets_B)
+        return cls(*(torch.from_numpy(array).to(device) for array in tensors))
 
 
 class InstructionReader(nn.Module):

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import tokenizers
 import torch
 import transformers
 from huggingface_hub import snapshot_download
@@ -160,6 +161,23 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
             f"the language model {checkpoint.name!r} has no tokenizer that transformers can read; put tokenizer.json "
             "and tokenizer_config.json into its folder, or pass a GGUF file, which holds its own"
         ) from err
+
+
+def load_word_tokenizer(checkpoint: Checkpoint) -> tokenizers.Tokenizer:
+    """The tokenizer as one that is stored as a single JSON file, which neither cuts nor pads.
+
+    Raises:
+        InvalidArgumentError: the files have none, or one of another kind.
+    """
+    found = getattr(load_tokenizer(checkpoint), "backend_tokenizer", None)
+    if not isinstance(found, tokenizers.Tokenizer):
+        raise InvalidArgumentError(
+            f"the tokenizer of the language model {checkpoint.name!r} cannot be stored as tokenizer.json; save it with "
+            "a fast tokenizer of transformers, or pass another model"
+        )
+    found.no_truncation()
+    found.no_padding()
+    return found
 
 
 def _local_files(model: str, cache: Path | None) -> Path:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,12 +17,14 @@ class SentenceBank:
     """Sentences and what they are about.
 
     Attributes:
+        sentences: Their texts.
         vectors_SD: Unit vectors of the sentences. Shape: (S, D), float32.
         begin_N1: The entries of an item begin at its number and end at the next one. Shape: (N + 1,), int64.
         sentences_E: Sentence of each entry. Shape: (E,), int64.
         weights_E: How often an entry is drawn among those of its item. Shape: (E,), float32, above 0.
     """
 
+    sentences: Sequence[str]
     vectors_SD: npt.NDArray[np.float32]
     begin_N1: npt.NDArray[np.int64]
     sentences_E: npt.NDArray[np.int64]

@@ -25,6 +25,7 @@ _TARGET = ("item", "item_words")
 SLOTS: Mapping[str, tuple[str, ...]] = {
     "sequential": (*_OF_CUSTOMER, *_HISTORY, *_TARGET),
     "straightforward": (*_OF_CUSTOMER, *_TARGET),
+    "wish": (*_OF_CUSTOMER, *_HISTORY, *_TARGET, "wish"),
     "ranking": (*_OF_CUSTOMER, *_HISTORY, *_TARGET, "candidates", "candidates_words"),
     "rating": (*_OF_CUSTOMER, *_HISTORY, *_TARGET, "rating"),
     "explanation": (*_OF_CUSTOMER, *_HISTORY, *_TARGET, "attribute", "explanation"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,14 +22,18 @@ from mmrec.catalogue.catalogue import Catalogue
 from mmrec.contract.items import Statement, StatementKind
 from mmrec.data.interactions import Interactions
 from mmrec.data.splits import LeaveOneOut, Split
+from mmrec.generator.sentence_bank import SentenceBank
 from mmrec.language.instruction_templates import Task, Template
 from mmrec.language.sentences import plain_sentence, shown_column, shown_title
 from mmrec.language.shared_values import SharedValues
+from mmrec.language.wishes import make_wishes
 from mmrec.runtime.limits import check_numbers
 
 Rows = npt.NDArray[np.int32]
 _NOTHING = np.zeros(0, np.int32)
 _FEW = 10_000
+_MOST_WISHES = 20_000
+_HISTORY = frozenset(["history", "history_words"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,11 @@ class InstructionBuilder:
         self._users = users or {}
         self._shared = SharedValues(catalogue)
 
+    @cached_property
+    def _wishes(self) -> SentenceBank:
+        wishes = make_wishes(self._catalogue, _MOST_WISHES, seed=self._config.seed)
+        return wishes.bank(np.empty((len(wishes.sentences), 0), np.float32))
+
     def train(self, tasks: Sequence[Task]) -> Iterator[Example]:
         """Training examples, task by task; by seen templates alone."""
         rng = np.random.default_rng(self._config.seed)
@@ -140,7 +150,7 @@ class InstructionBuilder:
         for task in tasks:
             templates = [template for template in task.templates if template.seen]
             for user in range(train.users):
-                history, first = train.history(user), 0 if task.kind == "straightforward" else 1
+                history, first = train.history(user), 0 if task.kind in ("straightforward", "wish") else 1
                 count = _whole(task.weight * self._config.per_user, rng) if len(history) > first else 0
                 for _ in range(count):
                     place = int(rng.integers(first, len(history)))
@@ -176,13 +186,14 @@ class InstructionBuilder:
         rng: np.random.Generator,
     ) -> Example | None:
         """One example; None where the moment gives nothing for the task."""
-        read = moment.history[-self._config.max_history :] if task.kind != "straightforward" else _NOTHING
-        if task.kind != "straightforward" and not len(read):
+        asked = template.input[1::2]
+        # A wish may come without a history, where its template does.
+        without = task.kind == "straightforward" or (task.kind == "wish" and not _HISTORY.intersection(asked))
+        read = _NOTHING if without else moment.history[-self._config.max_history :]
+        if not without and not len(read):
             return None
         slots = self._slots(task.kind, moment, read, ratings, rng)
-        if slots is None:
-            return None
-        if "customer" in template.input[1::2] and not slots["customer"]:
+        if slots is None or ("customer" in asked and not slots["customer"]):
             return None
         return Example(
             split,
@@ -192,8 +203,8 @@ class InstructionBuilder:
             self._interactions.user_ids[moment.user],
             self._catalogue.item_ids[moment.target],
             tuple(self._catalogue.item_ids[row] for row in read.tolist()),
-            _filled(template.input, slots),
-            _filled(template.output, slots),
+            filled(template.input, slots),
+            filled(template.output, slots),
             tuple(part.item_id for part in slots.get("candidates", ())),
         )
 
@@ -219,6 +230,11 @@ class InstructionBuilder:
             if rating is None:
                 return None
             slots["rating"] = (Part(f"{rating:g}"),)
+        if kind == "wish":
+            number = int(self._wishes.draw(np.array([moment.target]), rng)[0])
+            if number < 0:
+                return None
+            slots["wish"] = (Part(self._wishes.sentences[number]),)
         if kind == "explanation":
             found = self._explanation(moment, history)
             if found is None:
@@ -287,8 +303,13 @@ def _told(example: Example) -> set[str]:
     return {example.item_id, *example.history, *(item for part in example.input for item in part.customer)}
 
 
-def _filled(parts: tuple[str, ...], slots: Mapping[str, tuple[Part, ...]]) -> tuple[Part, ...]:
-    """Words and tokens of a template, neighbouring words joined, commas between item tokens left to the reader."""
+def filled(parts: tuple[str, ...], slots: Mapping[str, tuple[Part, ...]]) -> tuple[Part, ...]:
+    """Words and tokens of a template, neighbouring words joined, commas between item tokens left to the reader.
+
+    Args:
+        parts: Words and names of slots in turns, as in `Template.input`.
+        slots: What fills them.
+    """
     found: list[Part] = []
     for place, part in enumerate(parts):
         for one in slots[part] if place % 2 else (Part(part),):

@@ -69,7 +69,7 @@ class Wishes(NamedTuple):
 
     def bank(self, vectors_SD: npt.NDArray[np.float32]) -> SentenceBank:
         """With the vectors of the sentences, of unit length. Shape: (S, D), float32."""
-        return SentenceBank(vectors_SD, self.begin_N1, self.sentences_E, self.weights_E)
+        return SentenceBank(self.sentences, vectors_SD, self.begin_N1, self.sentences_E, self.weights_E)
 
 
 def make_wishes(

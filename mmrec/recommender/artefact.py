@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
+import tokenizers
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -31,11 +32,12 @@ from mmrec.channels.lsa_projection import LsaProjection
 from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.interactions import Interactions
 from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError
-from mmrec.generator.backbone import load_backbone, save_backbone
+from mmrec.generator.backbone import load_backbone, positions_of, save_backbone
 from mmrec.generator.config import GeneratorConfig
 from mmrec.generator.item_tokens import ItemTable, Neighbours
 from mmrec.generator.model import Generator
 from mmrec.language.value_reader import ValueReader
+from mmrec.language.wish_prompts import WishPrompts
 from mmrec.ratings.model import RatingModel
 from mmrec.recommender.live_rows import LiveRows
 from mmrec.runtime.limits import check_numbers
@@ -57,6 +59,7 @@ TOKENS = "tokens.safetensors"
 INDEX = "index"
 THUMBNAILS = "thumbnails.safetensors"
 GENERATOR = "generator"
+WORD_TOKENIZER = f"{GENERATOR}/tokenizer.json"
 ITEM_TABLE = "item_table.safetensors"
 CHANNELS = "channels.safetensors"
 SETTINGS = "settings.json"
@@ -145,6 +148,7 @@ class Parts(NamedTuple):
         rated: Every event with a rating, for predicting ratings.
         rating_model: Predicts ratings; None for a dataset without enough of them.
         value_reader: Says which values of the columns a sentence means; None where no column can be read.
+        prompts: Puts wishes to a pretrained LLM that was trained on instructions; None for another one.
     """
 
     catalogue: Catalogue
@@ -168,6 +172,7 @@ class Parts(NamedTuple):
     rated: Interactions = _NOBODY
     rating_model: RatingModel | None = None
     value_reader: ValueReader | None = None
+    prompts: WishPrompts | None = None
 
     @property
     def blend(self) -> Blend:
@@ -238,6 +243,8 @@ def write_parts(
     index.description = replace(built, build_seconds=0.0)
     index.save(writer.path(f"{INDEX}.json").parent, INDEX)
     save_generator(parts.generator, writer.path(f"{GENERATOR}/heads.safetensors").parent)
+    if parts.prompts is not None:
+        parts.prompts.save(writer.path(WORD_TOKENIZER))
     writer.write_tensors(ITEM_TABLE, _table_tensors(parts.generator.catalogue.table(), fused_ND.shape[1]))
     tensors: dict[str, Any] = {"popularity": parts.popularity_N}
     tensors |= _csr_tensors("pairs", parts.transitions.whole().forward) | _csr_tensors("lexical", parts.lexical.rows)
@@ -329,6 +336,7 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         rated=_read_histories(bundle.read_table(RATED)) if RATED in bundle.manifest.files else _NOBODY,
         rating_model=_read_rating_model(bundle, items),
         value_reader=_read_value_reader(bundle),
+        prompts=_read_prompts(bundle, generator),
     )
 
 
@@ -552,6 +560,17 @@ def _read_value_reader(bundle: Bundle) -> ValueReader | None:
             f"{bundle.root}: {VALUE_READER}.safetensors has no {err.args[0]!r}; it was written by another version: fit "
             "again"
         ) from err
+
+
+def _read_prompts(bundle: Bundle, generator: Generator) -> WishPrompts | None:
+    if WORD_TOKENIZER not in bundle.manifest.files:
+        return None
+    path = bundle.path(WORD_TOKENIZER)
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as err:  # the library raises nothing more special
+        raise BundleError(f"{path} is not a readable tokenizer: copy the bundle afresh, or fit again") from err
+    return WishPrompts(tokenizer, positions_of(generator.backbone), generator.config.max_history)
 
 
 def _histories_table(interactions: Interactions, *, ratings: bool = False) -> pa.Table:

@@ -39,6 +39,7 @@ class Search(NamedTuple):
         tier: Items that may be returned.
         places: Length of the list.
         instruction_D: Vector of a sentence that follows the history; None: none does. Shape: (D,), float32.
+        instruction: The sentence.
         raised: Items that need candidates of their own: members of promotions and of shares of places. Shape of each:
             (N,), bool.
         liked_N: Likeness of each item to a wish; None: no wish. Shape: (N,), float32.
@@ -48,6 +49,7 @@ class Search(NamedTuple):
     tier: Tier
     places: int
     instruction_D: Floats | None = None
+    instruction: str = ""
     raised: tuple[Bitmap, ...] = ()
     liked_N: Floats | None = None
 
@@ -125,6 +127,7 @@ class CandidateSearch:
             beam_width=beam_width,
             channels=blend.channels,
             instructions_BD=_instructions(searches),
+            instructions=[search.instruction for search in searches],
         ).by_channel
         for place, search in enumerate(searches):
             rows_C = np.flatnonzero(search.tier.mask_N)
@@ -146,7 +149,8 @@ class CandidateSearch:
                 found = ranker.generate(memory, [search.tier for search in searches], width=beam_width)
                 beams = list(ranker.generated(found))
         if SENTENCE in channels and instructions_BD is not None:
-            memory = ranker.read([search.history for search in searches], instructions_BD)
+            instructions = [search.instruction for search in searches]
+            memory = ranker.read([search.history for search in searches], instructions_BD, instructions)
             for own, head in zip(heads, ranker.item_head_states(memory, instructions_BD), strict=True):
                 own[SENTENCE] = head
         for search, own, beam in zip(searches, heads, beams, strict=True):

@@ -30,9 +30,11 @@ from mmrec.contract.rules import MAX_K
 from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
+from mmrec.generator.instructions import InstructionBatch
 from mmrec.generator.node_embeddings import NodeEmbeddings
 from mmrec.generator.semantic_id_head import EncodedHistory
 from mmrec.generator.small_decoder import SmallDecoder
+from mmrec.language.wish_prompts import WishPrompts
 from mmrec.recommender.artefact import Parts
 from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.catalogue_update import Changed
@@ -258,17 +260,28 @@ class RankingModel:
     # --- the LLM ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def read(self, histories: Histories, instructions_BD: npt.NDArray[np.float32] | None = None) -> EncodedHistory:
+    def read(
+        self,
+        histories: Histories,
+        instructions_BD: npt.NDArray[np.float32] | None = None,
+        instructions: Sequence[str] | None = None,
+    ) -> EncodedHistory:
         """Run the LLM over histories.
 
         Args:
             histories: Catalogue rows, oldest first, none of them empty unless an instruction follows.
             instructions_BD: Unit vector, by the bundle's text encoder, of a sentence that follows each history; None:
                 none follows. Shape: (B, D), float32.
+            instructions: The sentences, for an LLM that reads them as its own tokens.
+
+        Returns:
+            Of every position; of an LLM that reads sentences as its own tokens, the last position alone.
 
         Raises:
             FailedPreconditionError: an instruction follows, and this bundle's LLM reads none.
         """
+        if instructions is not None and self.parts.prompts is not None:
+            return self._read_words(histories, instructions, self.parts.prompts)
         history_BT, valid_BT = pad_histories(histories, self.parts.generator.config.max_history)
         # Gather the tokens of these histories into one array for the LLM.
         picked_RH = self.tokens_NH[history_BT.flatten().to(self.device)]
@@ -281,6 +294,18 @@ class RankingModel:
                 vectors_BD = torch.from_numpy(instructions_BD).to(self.device)
                 memory = generator.read_sentences(place_BT, valid_BT, picked_RH, vectors_BD)
         return EncodedHistory(memory.states_BTH.float(), memory.keys_BTH.float(), memory.valid_BT)
+
+    def _read_words(self, histories: Histories, instructions: Sequence[str], prompts: WishPrompts) -> EncodedHistory:
+        inputs = [prompts.codes(*one) for one in zip(histories, instructions, strict=True)]
+        batch = InstructionBatch.of(inputs, [np.empty(0, np.int32)] * len(inputs), self.device)
+        # Gather the tokens of these histories into one array, of which the codes are then rows.
+        items_BT = batch.valid_BT & (batch.codes_BT >= 0)
+        picked_RH = self.tokens_NH[batch.codes_BT[items_BT]]
+        codes_BT = batch.codes_BT.masked_scatter(items_BT, torch.arange(len(picked_RH), device=self.device))
+        with self._autocast():
+            states_BH = self.parts.generator.read_instructions(batch._replace(codes_BT=codes_BT), picked_RH, None)
+        states_B1H = states_BH.float().unsqueeze(1)
+        return EncodedHistory(states_B1H, states_B1H, torch.ones_like(batch.valid_BT[:, :1]))
 
     @torch.inference_mode()
     def item_head(
@@ -353,6 +378,7 @@ class RankingModel:
         beam_width: int = 0,
         channels: Collection[str] = CHANNELS,
         instructions_BD: npt.NDArray[np.float32] | None = None,
+        instructions: Sequence[str] | None = None,
     ) -> Features:
         """Scores of every item by channel.
 
@@ -363,6 +389,7 @@ class RankingModel:
             beam_width: 0 for the bundle's.
             channels: Channels to compute.
             instructions_BD: Of `SENTENCE` and `WISH`; see `read`. With None there are none of these channels.
+            instructions: Likewise.
         """
         parts = self.parts
         found: dict[str, npt.NDArray[np.float32]] = {}
@@ -390,7 +417,8 @@ class RankingModel:
         if WISH in channels and instructions_BD is not None:
             found[WISH] = self.wish(instructions_BD)
         if SENTENCE in channels and instructions_BD is not None:
-            found[SENTENCE] = self.item_head(self.read(histories, instructions_BD), instructions_BD)
+            memory = self.read(histories, instructions_BD, instructions)
+            found[SENTENCE] = self.item_head(memory, instructions_BD)
         return Features(found, generated_BW)
 
     def wish(self, instructions_BD: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

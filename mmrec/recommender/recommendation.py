@@ -318,6 +318,7 @@ class RecommendationPipeline:
                 tier,
                 customer.places,
                 customer.instruction_D,
+                "" if customer.steered is None else customer.steered.sentence,
                 customer.raised,
                 None if customer.steered is None else customer.steered.liked_N,
             )

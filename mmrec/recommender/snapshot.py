@@ -259,7 +259,7 @@ def make_snapshot(
     paths = {former.version: former.paths} if former else {}
     paths[versions.codebook] = CodebookPaths(parts.decode_index, parts.semantic_ids_NP)
     conversations = Conversations(parts, vectors, filters, record, versions, reused.texts)
-    reads = parts.generator.sentences is not None
+    reads = parts.generator.sentences is not None or parts.prompts is not None
     chances = None if parts.value_reader is None else ranker.wish
     steering = Steering(conversations.parser, filters, vectors, parts.value_reader, chances, sentences=reads)
     return Snapshot(

@@ -44,6 +44,7 @@ class Steered(NamedTuple):
         like_N: Cosine of each item and these words; None without such words. Shape: (N,), float32.
         sentence_D: Vector of the sentence that the LLM reads behind the history; None where it reads none. Shape: (D,),
             float32.
+        sentence: That sentence.
         over_N: Items over which likeness is standardised; None: those that may be returned. Shape: (N,), bool.
         chances_N: Log of the chance that each item has the values that the words mean; None where these are not read.
             Shape: (N,), float32.
@@ -54,6 +55,7 @@ class Steered(NamedTuple):
     rest: str
     like_N: Scores | None
     sentence_D: Scores | None = None
+    sentence: str = ""
     over_N: npt.NDArray[np.bool_] | None = None
     chances_N: Scores | None = None
 
@@ -139,6 +141,7 @@ class Steering:
         self._filters.check(condition)
         parsed = self._parser().parse(instruction)
         wanted = [one for one in parsed.constraints if one.condition not in ignored]
+        sentence = instruction
         sentence_D = self._vector(instruction) if parsed.means_something else None
         stated = [one for one in wanted if self._is_certain(one, sentence_D)]
         made = [as_constraint(one) for one in stated]
@@ -151,15 +154,15 @@ class Steering:
         if ignored or any(one.negated for one in parsed.constraints):
             # Words of what is not wanted, or is switched off, would be read as wishes.
             left = [one.words for one in (*wanted, *parsed.unsure) if one not in stated and not one.negated]
-            wished = " ".join([*left, parsed.rest]).strip()
-            sentence_D = self._vector(wished) if wished else None
+            sentence = " ".join([*left, parsed.rest]).strip()
+            sentence_D = self._vector(sentence) if sentence else None
         chances_N = None
         if sentence_D is not None and self._chances is not None:
             chances_N = self._chances(sentence_D[None])[0]
         reads = sentence_D if self._sentences else None
         # What the LLM reads and what the values say is enough.
         like_N = None if self._sentences and chances_N is not None else self._likeness(parsed.rest)
-        return Steered(tuple(made), joined, parsed.rest, like_N, reads, chances_N=chances_N)
+        return Steered(tuple(made), joined, parsed.rest, like_N, reads, sentence, chances_N=chances_N)
 
     def met(self, condition: str) -> npt.NDArray[np.bool_]:
         """Which items meet a condition. Shape: (N,), bool."""

@@ -160,10 +160,13 @@ def fit_blends(
         rows = list(chosen[chunk.begin : chunk.end])
         histories = [validation.histories[row] for row in rows]
         eligible_BN = _unseen(histories, ranker.items)
-        instructions_BD = None
+        instructions_BD, instructions = None, None
         if bank is not None and sentences_U is not None:
-            instructions_BD = bank.vectors_SD[sentences_U[chunk.begin : chunk.end]]
-        features = ranker.features(histories, eligible_BN, channels=used, instructions_BD=instructions_BD).by_channel
+            said = sentences_U[chunk.begin : chunk.end]
+            instructions_BD, instructions = bank.vectors_SD[said], [bank.sentences[number] for number in said]
+        features = ranker.features(
+            histories, eligible_BN, channels=used, instructions_BD=instructions_BD, instructions=instructions
+        ).by_channel
         for place, row in enumerate(rows):
             target = int(validation.targets_U[row])
             if not eligible_BN[place, target]:

@@ -46,6 +46,7 @@ from mmrec.generator.training import TrainingData, train_generator
 from mmrec.generator.training_log import EpochRecord, TrainingResult
 from mmrec.generator.validation import ValidationSet
 from mmrec.language.value_reader import ValueReader, fit_value_reader
+from mmrec.language.wish_prompts import WishPrompts
 from mmrec.language.wishes import OTHER_WORDINGS, make_described_wishes, make_wishes
 from mmrec.ratings.fitting import fit_rating_model
 from mmrec.ratings.model import RatingModel
@@ -430,6 +431,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
         )
     clock.lap("train")
     tasks: tuple[TaskFigures, ...] = ()
+    prompts: WishPrompts | None = None
     if job.instructions is not None and config.modality == "both":
         run = replace(
             run,
@@ -437,7 +439,7 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
             checkpoint=work.folder / "generator" / "instructions.safetensors",
             log_dir=None,
         )
-        tasks = _instructions(
+        tasks, prompts = _instructions(
             job, encoded, generator, job.instructions, TrainingData(index, histories, validation), run
         )
     clock.lap("train on instructions")
@@ -462,19 +464,20 @@ def _train(job: _Job, encoded: Encoded, work: WorkFolder, clock: _Clock) -> _Tra
         beam_width=config.beam_width,
         candidates=config.candidates,
         rejected=data.rejected,
+        prompts=prompts,
     )
     return _Trained(parts, sentences, tasks, fusion, features, result)
 
 
 def _instructions(
     job: _Job, encoded: Encoded, generator: Generator, found: InstructionSet, known: TrainingData, run: TrainingRun
-) -> tuple[TaskFigures, ...]:
-    """Train the LLM on all tasks of an instruction set together, and measure it."""
+) -> tuple[tuple[TaskFigures, ...], WishPrompts | None]:
+    """Train the LLM on all tasks of an instruction set together, measure it, and say how wishes are put to it."""
     config, text = job.config, encoded.encoder.text
     settings = config.instructions
     tuning = InstructionTuning(generator, found, job.data.catalogue, lambda texts: text.encode(texts, query=True))
     tuning.train(known.histories, known.index, settings.training, config.training, run, seed=config.seed)
-    return tuple(tuning.evaluate(job.split, settings.questions))
+    return tuple(tuning.evaluate(job.split, settings.questions)), tuning.prompts
 
 
 def _sentences(
@@ -547,7 +550,10 @@ def _weigh(job: _Job, encoded: Encoded, trained: _Trained, clock: _Clock) -> _Ra
     if job.split.train.events:
         validation, config = job.split.validation, job.config
         blends = fit_blends(ranker, validation, config.blend, job.progress)
-        if trained.sentences is not None:
+        bank = None
+        if trained.sentences is not None or trained.parts.prompts is not None:
+            bank = _other_wishes(job, encoded, trained) or trained.sentences
+        if bank is not None:
             channels = {INSTRUCTED: INSTRUCTED_CHANNELS}
             blends |= fit_blends(
                 ranker,
@@ -555,7 +561,7 @@ def _weigh(job: _Job, encoded: Encoded, trained: _Trained, clock: _Clock) -> _Ra
                 config.blend,
                 job.progress,
                 blends=channels,
-                bank=_other_wishes(job, encoded, trained) or trained.sentences,
+                bank=bank,
                 favoured=WISH,
                 seed=config.seed,
             )

@@ -21,10 +21,10 @@ import numpy.typing as npt
 import torch
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.contract.rules import MAX_HISTORY
 from mmrec.data.splits import LeaveOneOut
 from mmrec.errors import InvalidArgumentError, NotFoundError
 from mmrec.evaluation.metrics import Ranks
+from mmrec.generator.backbone import positions_of
 from mmrec.generator.config import TrainingConfig
 from mmrec.generator.instruction_training import (
     InstructionData,
@@ -33,10 +33,11 @@ from mmrec.generator.instruction_training import (
     train_instructions,
 )
 from mmrec.generator.model import Generator
-from mmrec.generator.pretrained import find_checkpoint, load_tokenizer
+from mmrec.generator.pretrained import find_checkpoint, load_word_tokenizer
 from mmrec.language.instruction_codes import TITLES, InstructionCodes
 from mmrec.language.instruction_files import read_examples
 from mmrec.language.instructions import Example, leaks
+from mmrec.language.wish_prompts import WishPrompts
 from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.trainer import TrainingRun
 from mmrec.semantic_ids.decode_index import DecodeIndex
@@ -154,13 +155,15 @@ class InstructionTuning:
 
     def __init__(self, model: Generator, found: InstructionSet, catalogue: Catalogue, encode: Encode) -> None:
         tokenize: Callable[[str], Sequence[int]] | None = None
-        positions = MAX_HISTORY
+        positions = positions_of(model.backbone)
+        self.prompts: WishPrompts | None = None
+        """How wishes are put to the trained model when it is served; None where it does not read words as tokens."""
         if model.config.pretrained:
-            tokenizer = load_tokenizer(find_checkpoint(model.config.pretrained))
-            positions = getattr(model.backbone.model.config, "max_position_embeddings", None) or positions  # type: ignore[union-attr]
+            tokenizer = load_word_tokenizer(find_checkpoint(model.config.pretrained))
+            self.prompts = WishPrompts(tokenizer, positions, model.config.max_history)
 
             def tokenize(text: str) -> Sequence[int]:
-                return tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[no-any-return]
+                return tokenizer.encode(text, add_special_tokens=False).ids
 
         self._model, self._found, self._catalogue = model, found, catalogue
         self._codes = InstructionCodes(catalogue, tokenize)

@@ -22,6 +22,7 @@ from tests.language.tiny_models import save_tiny
 ITEMS = 20
 HISTORIES = [np.random.default_rng(user).integers(0, ITEMS, 9).astype(np.int32) for user in range(30)]
 EVEN_AND_ODD = SentenceBank(
+    sentences=("even", "odd"),
     vectors_SD=np.eye(2, dtype=np.float32),
     begin_N1=np.arange(ITEMS + 1),
     sentences_E=np.arange(ITEMS) % 2,
@@ -126,7 +127,11 @@ def test_a_pretrained_model_has_no_reader_of_soft_sentences(tmp_path: Path) -> N
 
 def test_draws_follow_the_weights_and_items_without_a_sentence_have_none() -> None:
     bank = SentenceBank(
-        np.eye(4, dtype=np.float32), np.array([0, 2, 2, 3]), np.array([0, 1, 3]), np.array([3, 1, 0.2], np.float32)
+        "abcd",
+        np.eye(4, dtype=np.float32),
+        np.array([0, 2, 2, 3]),
+        np.array([0, 1, 3]),
+        np.array([3, 1, 0.2], np.float32),
     )
     rng = np.random.default_rng(0)
     assert bank.draw(np.array([1, 2, 1]), rng).tolist() == [-1, 3, -1]
@@ -136,7 +141,7 @@ def test_draws_follow_the_weights_and_items_without_a_sentence_have_none() -> No
 
 def test_a_bank_without_sentences() -> None:
     empty = SentenceBank(
-        np.zeros((0, 2), np.float32), np.zeros(3, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        (), np.zeros((0, 2), np.float32), np.zeros(3, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
     )
     assert empty.draw(np.array([0, 1]), np.random.default_rng(0)).tolist() == [-1, -1]
 

@@ -26,7 +26,7 @@ def _folder(folder: Path, text: str, name: str = "gift.toml") -> Path:
 
 def test_every_built_in_task_has_several_seen_templates_and_an_unseen_one() -> None:
     tasks = {task.name: task for task in read_tasks()}
-    assert sorted(tasks) == ["explanation", "ranking", "rating", "sequential", "straightforward"]
+    assert sorted(tasks) == ["explanation", "ranking", "rating", "sequential", "straightforward", "wish"]
     assert {task.kind for task in tasks.values()} == set(SLOTS)
     for task in tasks.values():
         assert sum(template.seen for template in task.templates) >= 3

@@ -100,6 +100,21 @@ def test_a_straightforward_task_reads_no_history() -> None:
     assert other.input == (Part("For customer v:"),)
 
 
+def test_a_wish_is_about_the_item_that_follows() -> None:
+    behind, alone = "{history}. They say: {wish}", "{wish}"
+    (example, _) = builder(max_history=1).evaluation(only("wish", behind, "{item}"), "test")
+    # The next item is made by Cy, which is all that is known of it.
+    assert (example.item_id, example.history, example.input[0]) == ("e", ("d",), Part(item_id="d"))
+    assert example.input[1].words.startswith(". They say: ")
+    assert "Cy" in example.input[1].words
+    examples = list(builder(per_user=2).train(only("wish", alone, "{item}")))
+    assert {one.history for one in examples} == {()}
+    # Without a history, the first item of a customer is wished for as well.
+    assert "x" in {one.user_id for one in examples}
+    with_history = builder(per_user=2).train(only("wish", behind, "{item}"))
+    assert all(one.history for one in with_history)
+
+
 def test_the_right_candidate_is_among_items_that_are_not_in_the_history() -> None:
     (example, _) = builder(candidates=3).evaluation(only("ranking", "{candidates}", "{item}"), "test")
     ids = [part.item_id for part in example.input]

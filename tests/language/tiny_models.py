@@ -105,9 +105,9 @@ def save_tiny(kind: str, folder: Path) -> Path:
     return folder
 
 
-def save_roomy(folder: Path) -> Path:
-    """A folder with the tiny LLaMA, its tokenizer and room for prompts."""
-    made = roomy("llama")
+def save_roomy(folder: Path, kind: str = "llama") -> Path:
+    """A folder with a tiny model, its tokenizer and room for prompts."""
+    made = roomy(kind)
     made.model.save_pretrained(folder)
     made.tokenizer.save_pretrained(folder)
     return folder

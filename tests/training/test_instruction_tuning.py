@@ -56,6 +56,7 @@ SPLIT = leave_one_out(INTERACTIONS)
 TEMPLATES = (
     *("sequential-1", "sequential-2", "sequential-5"),
     *("straightforward-1", "straightforward-5", "straightforward-7"),
+    *("wish-1", "wish-2", "wish-5"),
     *("ranking-1", "ranking-3", "ranking-4"),
     *("rating-1", "rating-3", "rating-4", "rating-5"),
     *("explanation-1", "explanation-4"),
@@ -123,6 +124,7 @@ def test_one_model_answers_all_tasks(tuned: Tuned) -> None:
     assert means["rating"]["rmse"] < 0.8  # the mean rating errs by 2
     assert 0.0 <= means["explanation"]["right"] <= 1.0
     assert means["straightforward"]["questions"] == USERS
+    assert means["wish"]["ndcg@10"] > 0.65
 
 
 def test_templates_that_training_did_not_use_are_answered_too(tuned: Tuned) -> None:
