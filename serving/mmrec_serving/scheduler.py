@@ -114,8 +114,8 @@ class _Queue:
 
     def first_kind(self) -> str | None:
         """The kind of the first job; None if there is none."""
-        heads = ((next(iter(jobs.values())), kind) for kind, jobs in self._jobs.items() if jobs)
-        return min(heads, default=(0, None))[1]
+        heads = [(next(iter(jobs.values())), kind) for kind, jobs in self._jobs.items() if jobs]
+        return min(heads)[1] if heads else None
 
     def of(self, kind: str) -> Iterator[_Job]:
         """The jobs of a kind, in order; the queue must not change meanwhile."""
@@ -336,7 +336,7 @@ class Scheduler:
         if job.deadline is not None and job.deadline < now + self._own_seconds(job):
             raise self._too_late(job, now)
         wait = self._expected_wait(job, queue, now)
-        waiting = len(self._light) + len(self._heavy)
+        waiting = self.waiting
         if waiting >= limits.max_queue:
             raise ResourceExhaustedError(
                 f"{waiting} calls are waiting already, which is the limit; try again later", retry_after_s=_retry(wait)
@@ -382,8 +382,9 @@ class Scheduler:
                 f"more work came than was expected, and {left:.3f} s are too little for the rest; try again later",
                 retry_after_s=_retry(self._total(job.kind, self._light.units[job.kind])),
             )
-        # While everything is refused, nothing new is measured.
-        self._costs_of(job.kind).forget()
+        if not self._running and not self.waiting:
+            # While everything is refused, nothing new is measured.
+            self._costs_of(job.kind).forget()
         return DeadlineExceededError(
             f"{left:.3f} s are left, and by the last batches it takes {own:.3f} s at least; pass a longer deadline"
         )
