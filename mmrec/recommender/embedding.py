@@ -15,7 +15,7 @@ from mmrec.contract.requests import EmbedRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import missing_modality, only_modality
 from mmrec.semantic_ids.tokenizer import Tokenizer
-from mmrec.understanding.tagging import ITEM_CHUNK
+from mmrec.understanding.chunks import item_chars, item_chunks
 from mmrec_encoders.item_encoder import ItemEncoder
 from mmrec_encoders.protocols import Vectors
 
@@ -50,8 +50,8 @@ class Embedder:
         good = [item for item in request.items if isinstance(item, ItemInput)]
         vectors = iter(
             vector
-            for start in range(0, len(good), ITEM_CHUNK)
-            for vector in _encode(self._encoder, good[start : start + ITEM_CHUNK], request.modality)
+            for chunk in item_chunks(good, [item_chars(item) for item in good])
+            for vector in _encode(self._encoder, chunk, request.modality)
         )
         entries: list[ItemEmbedding | ItemFailure] = []
         for item in request.items:

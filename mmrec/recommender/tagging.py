@@ -28,12 +28,11 @@ from mmrec.contract.requests import TagRequest
 from mmrec.errors import InvalidArgumentError, MmrecError
 from mmrec.recommender.modality_vectors import ModalityVectors, missing_modality, only_modality
 from mmrec.understanding.calibration import fit_temperature
+from mmrec.understanding.chunks import SENTENCE_CHUNK, item_chars, item_chunks, label_chunks
 from mmrec.understanding.tagging import (
     COLUMN_STEPS,
     DEFAULT_TEMPERATURE,
     DEFAULT_TEMPLATES,
-    ITEM_CHUNK,
-    LABEL_CHUNK,
     SharedVectors,
     column_labels,
     label_scores,
@@ -150,11 +149,11 @@ class Tagger:
             calibration = self._calibration(column, request, labels_LD)
         entries: list[ItemTags | ItemFailure] = []
         missing: dict[str, None] = {}
-        for start in range(0, len(request.items), ITEM_CHUNK):
-            part = replace(request, items=request.items[start : start + ITEM_CHUNK])
+        for items in item_chunks(request.items, [item_chars(item) for item in request.items]):
+            part = replace(request, items=items)
             entries += self._described(part, labels, labels_LD, calibration.temperature)
-        for start in range(0, len(request.item_ids), ITEM_CHUNK):
-            part = replace(request, item_ids=request.item_ids[start : start + ITEM_CHUNK])
+        for item_ids in item_chunks(request.item_ids):
+            part = replace(request, item_ids=item_ids)
             known, unknown = self._known(part, labels, labels_LD, calibration.temperature)
             entries += known
             missing |= dict.fromkeys(unknown)
@@ -273,11 +272,12 @@ class Tagger:
         named = _named(request)
         if request.column:
             most = self._labels_a_step(labels, named)
+            chunks = [tuple(labels[start : start + most]) for start in range(0, len(labels), most)]
         else:
-            most = max(1, LABEL_CHUNK // max(1, len(request.templates)))
-        for start in range(0, len(labels), most):
-            if not all((named, label) in self._kept for label in labels[start : start + most]):
-                self._label_vectors(labels[start : start + most], named)
+            chunks = label_chunks(labels, request.templates)
+        for chunk in chunks:
+            if not all((named, label) in self._kept for label in chunk):
+                self._label_vectors(chunk, named)
 
     def _encode(self, texts: list[str]) -> Vectors:
         return self._vectors.fusion.text_query(self._vectors.encoder.text.encode(texts, query=True))
@@ -320,7 +320,7 @@ class Tagger:
 
     @staticmethod
     def _labels_a_step(labels: Sequence[str], named: _Labels) -> int:
-        return max(1, LABEL_CHUNK // len(named.templates), -(-len(labels) // COLUMN_STEPS))
+        return max(1, SENTENCE_CHUNK // len(named.templates), -(-len(labels) // COLUMN_STEPS))
 
     def _see(self, column: _Column, name: str) -> bool:
         """Encode the next calibration items; False when none was left."""

@@ -28,10 +28,6 @@ DEFAULT_TEMPERATURE = 0.05
 """Used where no labels are known to fit one. Fitted values were between 0.03 (140 labels) and 0.09 (7 labels)."""
 MAX_LABELS = 10_000
 MAX_LABEL_CHARS = 1_000
-LABEL_CHUNK = 64
-"""Most sentences around labels that are encoded for one `TagRequest` without items, which only makes labels ready."""
-ITEM_CHUNK = 32
-"""Items that are embedded or tagged at once, wherever it is done, so that the same items give the same bits."""
 COLUMN_STEPS = 64
 """Requests without items that make the labels of a column ready, each in part."""
 

@@ -15,21 +15,31 @@ from mmrec.contract.replies import EmbedResults, TagResults
 from mmrec.contract.requests import (
     DuplicatesRequest,
     EmbedRequest,
+    EmbedUserRequest,
     ExplainRequest,
     ListItemsRequest,
     MismatchRequest,
     RankRequest,
     RatingRequest,
+    RecommendRequest,
     ResolveRequest,
+    SearchRequest,
     TagRequest,
 )
 from mmrec.errors import InternalError, MmrecError
-from mmrec.understanding.tagging import COLUMN_STEPS, ITEM_CHUNK, LABEL_CHUNK
+from mmrec.understanding.chunks import READ_CHARS, item_chars, item_chunks, label_chars, label_chunks
+from mmrec.understanding.tagging import COLUMN_STEPS
 
 _WHOLE_CATALOGUE = 1_000
 """Weight of a request about the whole catalogue: more than any batch, so it runs alone."""
 _EXPLAINED = 10
 """Items that can be explained in the time of one other request."""
+_PROMOTED = 5
+"""Other requests that could be answered in the time that a promotion with a condition takes."""
+_STEP = 16
+"""Weight of a request that prepares labels of a column."""
+_CHARS = 200
+"""Characters that are encoded in about the time of one other request."""
 _ROWS = 100
 """Rows of the catalogue that are read in about the time of one other request."""
 
@@ -37,7 +47,8 @@ _ROWS = 100
 def parts_of(request: Any) -> list[Any]:
     """The parts of a request, in order; the request itself if it is not split."""
     if isinstance(request, EmbedRequest):
-        return [replace(request, items=chunk) for chunk in _chunks(request.items)] or [request]
+        chunks = item_chunks(request.items, [item_chars(item) for item in request.items])
+        return [replace(request, items=chunk) for chunk in chunks] or [request]
     if isinstance(request, TagRequest) and _has_items(request):
         return [*_preparations(request), *_tag_parts(request)]
     return [request]
@@ -62,18 +73,21 @@ def joined(parts: Sequence[Any], results: Sequence[Any]) -> Any:
 
 
 def weight_of(request: Any) -> int:
-    """How much work one part is, in items to embed or else in requests."""
+    """How much work one part is, in plain recommendations, or in short items to embed."""
+    if isinstance(request, RecommendRequest):
+        return _recommend_weight(request, request.k)
     if isinstance(request, EmbedRequest | UpsertRequest):
-        return max(1, len(request.items))
+        return max(1, _items_weight(request.items))
     if isinstance(request, TagRequest):
-        # A request that prepares labels encodes up to LABEL_CHUNK short sentences, about as much as 16 items.
-        return len(request.items) + len(request.item_ids) if _has_items(request) else LABEL_CHUNK // 4
+        return _tag_weight(request)
+    if isinstance(request, SearchRequest | EmbedUserRequest):
+        return 1 + _text_weight(len(request.text))
     if isinstance(request, DuplicatesRequest | MismatchRequest):
         return _WHOLE_CATALOGUE
     if isinstance(request, ExplainRequest):
-        return max(1, len(request.item_ids) // _EXPLAINED)
+        return _recommend_weight(request.customer, 0) + len(request.item_ids) // _EXPLAINED
     if isinstance(request, RankRequest):
-        return max(1, len(request.item_ids) // _ROWS)
+        return _recommend_weight(request.customer, len(request.item_ids))
     if isinstance(request, RatingRequest):
         return max(1, len(request.history) // _ROWS)
     if isinstance(request, ListItemsRequest):
@@ -83,12 +97,32 @@ def weight_of(request: Any) -> int:
     return 1
 
 
+def _recommend_weight(request: RecommendRequest, places: int) -> int:
+    explained = places // _EXPLAINED if request.explain or request.explain_in_words else 0
+    conditions = sum(bool(promotion.filter) for promotion in request.promotions)
+    return 1 + places // _ROWS + explained + _PROMOTED * conditions + _text_weight(len(request.instruction))
+
+
+def _items_weight(items: Sequence[ItemInput | ItemFailure]) -> int:
+    return sum(1 + _text_weight(item_chars(item)) for item in items)
+
+
+def _tag_weight(request: TagRequest) -> int:
+    if _has_items(request):
+        return _items_weight(request.items) + len(request.item_ids)
+    if request.column:
+        return _STEP
+    # Labels are short, and several of them are encoded in the time of an item.
+    chars = sum(label_chars(label, request.templates) for label in request.labels)
+    return 1 + len(request.labels) // 2 + chars // _CHARS
+
+
+def _text_weight(chars: int) -> int:
+    return min(chars, READ_CHARS) // _CHARS
+
+
 def _has_items(request: TagRequest) -> bool:
     return bool(request.items or request.item_ids)
-
-
-def _chunks(entries: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    return [entries[start : start + ITEM_CHUNK] for start in range(0, len(entries), ITEM_CHUNK)]
 
 
 def _preparations(request: TagRequest) -> list[TagRequest]:
@@ -96,17 +130,14 @@ def _preparations(request: TagRequest) -> list[TagRequest]:
     asked = replace(request, items=(), item_ids=())
     if request.column:
         return [asked] * COLUMN_STEPS
-    size = max(1, LABEL_CHUNK // max(1, len(request.templates)))
-    if len(request.labels) <= size:
-        return []
-    return [
-        replace(asked, labels=request.labels[start : start + size]) for start in range(0, len(request.labels), size)
-    ]
+    chunks = label_chunks(request.labels, request.templates)
+    return [replace(asked, labels=chunk) for chunk in chunks] if len(chunks) > 1 else []
 
 
 def _tag_parts(request: TagRequest) -> list[TagRequest]:
-    described = [replace(request, items=chunk, item_ids=()) for chunk in _chunks(request.items)]
-    return described + [replace(request, items=(), item_ids=chunk) for chunk in _chunks(request.item_ids)]
+    chunks = item_chunks(request.items, [item_chars(item) for item in request.items])
+    described = [replace(request, items=chunk, item_ids=()) for chunk in chunks]
+    return described + [replace(request, items=(), item_ids=chunk) for chunk in item_chunks(request.item_ids)]
 
 
 def _failures(items: Sequence[ItemInput | ItemFailure], error: MmrecError) -> list[ItemFailure]:

@@ -10,7 +10,15 @@ import pytest
 from mmrec.contract.changes import DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
 from mmrec.contract.replies import EmbedResults, ItemEmbedding, ItemTags, TagResults
-from mmrec.contract.requests import EmbedRequest, RecommendRequest, TagRequest
+from mmrec.contract.requests import (
+    EmbedRequest,
+    ExplainRequest,
+    Promotion,
+    RankRequest,
+    RecommendRequest,
+    SearchRequest,
+    TagRequest,
+)
 from mmrec.errors import InternalError, InvalidArgumentError
 from mmrec_serving.work_parts import joined, parts_of, weight_of
 
@@ -79,4 +87,30 @@ def test_what_parts_weigh() -> None:
     assert weight_of(DeleteRequest(("a",) * 40)) == 1
     assert weight_of(EmbedRequest(HATS)) == 40
     assert weight_of(TagRequest(HATS[:3], ("a",), labels=("b",))) == 4
-    assert weight_of(TagRequest(labels=("b",))) == 16
+    assert weight_of(TagRequest(labels=("b",))) == 1
+    assert weight_of(TagRequest(labels=tuple("abcdefghijklmnop"))) == 9
+    assert weight_of(TagRequest(column="colour")) == 16
+
+
+def test_words_weigh_by_their_characters() -> None:
+    assert weight_of(EmbedRequest((ItemInput("a", "x" * 1000), ItemInput("b", "x" * 90_000)))) == 6 + 11
+    assert weight_of(TagRequest(labels=("x" * 1000,))) == 21
+    assert weight_of(SearchRequest("hat")) == 1
+    assert weight_of(SearchRequest("x" * 90_000)) == 11
+    assert weight_of(RecommendRequest(instruction="x" * 400)) == 3
+
+
+def test_explanations_and_conditions_of_promotions_weigh() -> None:
+    assert weight_of(RecommendRequest(k=100)) == 2
+    assert weight_of(RecommendRequest(k=100, explain=True)) == 12
+    assert weight_of(RecommendRequest(promotions=(Promotion(("a",)), Promotion(filter="a = 1")))) == 6
+    assert weight_of(RankRequest(("a",) * 200, RecommendRequest(explain_in_words=True))) == 23
+    assert weight_of(ExplainRequest(("a",) * 50)) == 6
+
+
+def test_long_items_and_labels_are_cut_into_smaller_parts() -> None:
+    parts = parts_of(EmbedRequest((ItemInput("long", description="x" * 1999), *HATS[:2])))
+    assert [[item.item_id for item in part.items] for part in parts] == [["long"], ["0", "1"]]
+    labels = tuple(f"{n}" * 1000 for n in range(4))
+    parts = parts_of(TagRequest(HATS[:1], labels=labels, templates=("{label}",)))
+    assert [(len(part.labels), len(part.items)) for part in parts] == [(2, 0), (2, 0), (4, 1)]
