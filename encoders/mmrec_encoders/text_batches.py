@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.background import between_steps, wants_small_steps
 from mmrec_encoders.protocols import Vectors
 from mmrec_encoders.weights import unit_rows
 
@@ -28,6 +29,8 @@ _CHARS_PER_TOKEN = 64
 # Token budget of a pass, and padding that is cheaper than another pass. A CPU works best from its caches; a GPU has to
 # be filled, and starting a pass costs as much as thousands of tokens.
 _CPU_TOKENS, _GPU_TOKENS = (2048, 64), (16384, 4096)
+_STEP_TOKENS = 256
+"""Token budget of a pass in the background: some milliseconds on a CPU."""
 
 
 def clean_text(text: str, max_tokens: int) -> str:
@@ -86,10 +89,13 @@ def encode_batches(
     import torch
 
     budget, padding = _CPU_TOKENS if device.type == "cpu" else _GPU_TOKENS
+    if wants_small_steps():
+        budget = min(budget, _STEP_TOKENS)
     rows_ND: torch.Tensor | None = None
     for rows_B in token_batches(
         lengths_N, token_budget=token_budget or budget, batch_size=batch_size, padding_allowed=padding
     ):
+        between_steps()
         vectors_BD = forward(rows_B)
         if rows_ND is None:
             rows_ND = vectors_BD.new_empty((len(lengths_N), vectors_BD.shape[1]))

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.background import between_steps
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -117,6 +118,7 @@ class Segmented(Generic[A]):
         known, many = len(self), len(rows_M)
         if not many:
             return self
+        between_steps()
         length = max(known, int(rows_M.max()) + 1)
         if int(rows_M.min()) < 0 or length - known > int((rows_M >= known).sum()):
             raise InvalidArgumentError(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmrec.catalogue.segments import Segmented
 from mmrec.generator.semantic_id_head import NodeKeys, SemanticIdHead
+from mmrec.runtime.background import between_steps
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.node_changes import NodeChange
 
@@ -76,6 +77,7 @@ class NodeEmbeddings:
                 values = self._values(tokens, index, depths, nodes_V)
                 depths[depth] = Tables._make(None if one is None else Segmented(one) for one in values)
                 continue
+            between_steps()
             change, before = changes[depth - 1], self._depths[depth - 1]
             touched_T = torch.from_numpy(change.after_T).to(device)
             place_V = _carried(before.scored.places_N, change)

@@ -39,6 +39,7 @@ from mmrec.recommender.artefact import Parts
 from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.catalogue_update import Changed
 from mmrec.recommender.token_index import TokenIndex
+from mmrec.runtime.background import between_steps
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.eligibility import Eligibility, eligible
 from mmrec.semantic_ids.path_search import PathResult
@@ -163,6 +164,7 @@ class RankingModel:
         self.smoothing = self._states.smoothing
         self.popular_rows = self._states.popular_rows
         self.token_index = self._states.token_index
+        between_steps()
         self._place_N = self.index.place_of_rows(self.items).cpu().numpy()
         self._warm_N = parts.generator.catalogue.warm_N.cpu().numpy()
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mmrec.errors import InvalidArgumentError
+from mmrec.runtime.background import between_steps
 
 Codes = Sequence[npt.NDArray[np.int32]]
 """Paths as P arrays, one per level."""
@@ -144,6 +145,7 @@ class DecodeIndex(NamedTuple):
         """Semantic IDs in sorted order, rebuilt from the tree: P arrays, one per level. Shape of each: (N,), int32."""
         items, levels = len(self.items_N), []
         for depth in range(1, self.levels + 1):
+            between_steps()
             codes_V, begins = self.child_code[depth - 1].cpu(), self.item_begin[depth].cpu()
             if len(codes_V) < items:
                 codes_V = torch.repeat_interleave(codes_V, begins.diff(), output_size=items)
@@ -218,7 +220,9 @@ def change_decode_index(
         _check_codes(added_MP, index.widths)
         order_M = _order(added_MP, index.widths)
         added_MP, rows_M = added_MP[order_M], rows_M[order_M].astype(np.int32)
+        between_steps()
         before_M = _places(codes, list(added_MP.T), index.widths)
+        between_steps()
         items_N = np.insert(items_N, before_M, rows_M)
         codes = [np.insert(code_N, before_M, added_M) for code_N, added_M in zip(codes, added_MP.T, strict=True)]
     if not len(items_N):
@@ -270,6 +274,7 @@ def _from_sorted(codes: Codes, items_N: npt.NDArray[np.int32], widths: tuple[int
     differs_N = np.zeros(items, dtype=bool)
     differs_N[0] = True
     for code_N in codes:
+        between_steps()
         differs_N[1:] |= code_N[1:] != code_N[:-1]
         starts.append(np.flatnonzero(differs_N).astype(np.int32))
         child_code.append(np.ascontiguousarray(code_N[starts[-1]]))
@@ -280,6 +285,7 @@ def _from_sorted(codes: Codes, items_N: npt.NDArray[np.int32], widths: tuple[int
             f"items {int(items_N[same - 1])} and {int(items_N[same])} share the path {path}; "
             "semantic IDs must be unique: give them different last codes"
         )
+    between_steps()
     item_begin = [np.append(start, np.int32(items)) for start in starts[:-1]]
     # A node's first child begins at the same item as the node; at the last depth, the children are the items.
     child_begin = [

@@ -1,8 +1,9 @@
 """Low priority for background work, so that requests are answered quickly.
 
-Unit of work: one thread, or one piece of work. There are two means. A thread with a low priority gets the processor
+Unit of work: one thread, or one piece of work. There are three means. A thread with a low priority gets the processor
 when no other needs it (Linux only). Threads of one Python process also wait for the interpreter lock, so pieces of
-background work run one at a time, with a pause after each. Knows nothing about the work.
+background work run one at a time, with a pause after each. And a piece computes in steps, each of which begins when no
+request is being answered (see `mmrec.runtime.background`). Knows nothing about the work.
 """
 
 from __future__ import annotations
@@ -12,8 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
+from mmrec.runtime.background import in_steps
+
+QUIET_S = 1.0
+"""Seconds without a request after which there are no pauses."""
+_LOOK_EVERY_S = 0.001
 _NICE = 10
 """Of two busy threads, the one with this niceness gets a tenth of a core."""
 
@@ -30,24 +36,28 @@ def give_way() -> None:
 class Pace:
     """Turns of several threads, each followed by a pause that is twice as long as the turn.
 
-    With ``with pace: work()`` a thread waits until no other has the turn and the pause is over, at most `most_s`.
+    With ``with pace: work()`` a thread waits until no other has the turn and the pause is over, at most `most_s`. The
+    steps of the work begin when nothing is being answered, at most `most_step_s` later than they could.
 
     Args:
-        wanted: Whether pauses are needed now, because requests are being answered.
+        idle_s: Seconds since the last request was answered; 0 while one is. After `QUIET_S` there are no pauses.
         most_s: Longest wait for another thread's turn, and longest pause, in seconds.
+        most_step_s: Longest wait before a step, in seconds.
         clock: Seconds.
         sleep: Sleeps for some seconds.
     """
 
     def __init__(
         self,
-        wanted: Callable[[], bool],
-        most_s: float = 0.5,
+        idle_s: Callable[[], float],
         *,
+        most_s: float = 0.5,
+        most_step_s: float = 0.05,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._wanted, self._most_s, self._clock, self._sleep = wanted, most_s, clock, sleep
+        self._idle_s = idle_s
+        self._most_s, self._most_step_s, self._clock, self._sleep = most_s, most_step_s, clock, sleep
         self._turn = threading.Lock()
         self._own = threading.local()
         self._rested = clock()
@@ -55,12 +65,23 @@ class Pace:
     def __enter__(self) -> None:
         self._own.has_turn = self._turn.acquire(timeout=self._most_s)
         left = self._rested - self._clock()
-        if left > 0 and self._wanted():
+        if left > 0 and self._idle_s() < QUIET_S:
             self._sleep(left)
         self._own.began = self._clock()
+        steps: AbstractContextManager[None] = in_steps(self._before_step)
+        steps.__enter__()
+        self._own.steps = steps
 
     def __exit__(self, *_: object) -> None:
+        self._own.steps.__exit__(None, None, None)
         now = self._clock()
         self._rested = now + min(2 * (now - self._own.began), self._most_s)
         if self._own.has_turn:
             self._turn.release()
+
+    def _before_step(self) -> None:
+        began = self._clock()
+        while not self._idle_s() and self._clock() - began < self._most_step_s:
+            self._sleep(_LOOK_EVERY_S)
+        # Waiting is no work, after which a pause would be due.
+        self._own.began += self._clock() - began

@@ -80,8 +80,6 @@ LEAST_PING_MS = 9_000
 """Clients that ask more often than this whether a connection is still there are disconnected."""
 _ENDING_S = 1.0
 """Time for telling calls that the server has stopped."""
-QUIET_S = 1.0
-"""Seconds without a request after which changes are applied without pauses."""
 
 
 class _Workers:
@@ -184,7 +182,7 @@ class Server:
             return self._scheduler.submit(RECOMMEND.kind, list(requests), deadline).result()
 
         # A pause after each message, while others ask: the threads of a process wait for each other's interpreter lock.
-        pace = Pace(lambda: self._scheduler.idle_s < QUIET_S)
+        pace = Pace(lambda: self._scheduler.idle_s)
 
         def converse(requests: list[ConverseRequest]) -> list[ConversationTurn | MmrecError]:
             found: list[ConversationTurn | MmrecError] = []
@@ -209,7 +207,7 @@ class Server:
             )
         store = open_store(folder, engine.bundle)
         self._catalogue = CatalogueChanges(
-            engine, store, questions=lambda: self._scheduler.idle_s < QUIET_S, on_end=self._worker_ended
+            engine, store, idle_s=lambda: self._scheduler.idle_s, on_end=self._worker_ended
         )
         try:
             self._catalogue.replay()

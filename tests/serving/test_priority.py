@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from mmrec.runtime.background import between_steps, wants_small_steps
 from mmrec_serving.priority import Pace, give_way
 
 
@@ -46,7 +47,7 @@ class Clock:
 
 def test_after_a_turn_comes_a_rest_twice_as_long_if_somebody_would_be_held_up() -> None:
     clock, asked = Clock(), [True]
-    pace = Pace(lambda: asked[0], most_s=0.5, clock=clock, sleep=clock.sleep)
+    pace = Pace(lambda: 0.5 if asked[0] else 60.0, most_s=0.5, clock=clock, sleep=clock.sleep)
     for took in (0.125, 2.0, 0.125):
         with pace:
             clock.now += took
@@ -64,7 +65,7 @@ def test_after_a_turn_comes_a_rest_twice_as_long_if_somebody_would_be_held_up() 
 
 
 def test_turns_come_one_at_a_time_and_end_when_work_fails() -> None:
-    pace, order = Pace(lambda: False), []
+    pace, order = Pace(lambda: 60.0), []
 
     def work(name: str) -> None:
         with pace:
@@ -82,10 +83,29 @@ def test_turns_come_one_at_a_time_and_end_when_work_fails() -> None:
 
 
 def test_a_turn_that_does_not_end_keeps_nobody_waiting() -> None:
-    pace = Pace(lambda: False, most_s=0.01)
+    pace = Pace(lambda: 60.0, most_s=0.01)
     with pace:
         thread = threading.Thread(target=lambda: pace.__enter__() or pace.__exit__(None, None, None))
         thread.start()
         thread.join()
     with pace:
         pass
+
+
+def test_a_step_begins_when_no_request_is_being_answered_or_its_wait_is_over() -> None:
+    clock, idle_s = Clock(), [0.5]
+    pace = Pace(lambda: idle_s[0], most_s=0.5, most_step_s=0.25, clock=clock, sleep=clock.sleep)
+    with pace:
+        between_steps()
+        assert (clock.slept, wants_small_steps()) == ([], True)
+        idle_s[0] = 0.0
+        clock.now += 0.125
+        between_steps()
+    assert sum(clock.slept) == pytest.approx(0.25, abs=0.01)
+    # Outside a turn nobody waits; the wait was no part of the turn, after which a pause is due.
+    between_steps()
+    assert not wants_small_steps()
+    clock.slept.clear()
+    with pace:
+        pass
+    assert clock.slept == [pytest.approx(0.25)]

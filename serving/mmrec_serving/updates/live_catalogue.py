@@ -10,6 +10,7 @@ any object with the methods of `LiveEngine`.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -49,7 +50,7 @@ class CatalogueChanges:
     Args:
         engine: The engine that has the catalogue, without recorded changes until `replay`.
         store: Records changes; its base is the catalogue version that the engine was loaded with.
-        questions: Whether the server is answering requests; changes then use a third of the time.
+        idle_s: Seconds since the server last answered a request; see `Pace`.
         on_end: Called when the thread that applies changes ends by itself.
         failpoint: For tests.
     """
@@ -59,12 +60,12 @@ class CatalogueChanges:
         engine: LiveEngine,
         store: ChangeStore,
         *,
-        questions: Callable[[], bool] = lambda: False,
+        idle_s: Callable[[], float] = lambda: math.inf,
         on_end: OnEnd = nobody,
         failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._engine = engine
-        self._pace = Pace(questions)
+        self._pace = Pace(idle_s)
         self._store = store
         self._failpoint = failpoint
         self._base = _Base(engine.info().versions, store.state())

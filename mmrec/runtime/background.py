@@ -1,0 +1,36 @@
+"""Long computations in steps, between which requests go first.
+
+On a few cores, a thread of low priority still slows a request down: both read memory, and wait for the interpreter
+lock. Code that computes for long calls `between_steps` every few milliseconds. In a thread that has entered `in_steps`,
+the call waits while a request is being answered; elsewhere it costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_give_way: ContextVar[Callable[[], None] | None] = ContextVar("give_way", default=None)
+
+
+@contextmanager
+def in_steps(give_way: Callable[[], None]) -> Iterator[None]:
+    """Call `give_way` between the steps of what this thread computes inside the block."""
+    before = _give_way.set(give_way)
+    try:
+        yield
+    finally:
+        _give_way.reset(before)
+
+
+def between_steps() -> None:
+    """Let requests go first, if this thread computes in the background."""
+    give_way = _give_way.get()
+    if give_way is not None:
+        give_way()
+
+
+def wants_small_steps() -> bool:
+    """Whether this thread computes in the background, so that steps of a few milliseconds are better than long ones."""
+    return _give_way.get() is not None
