@@ -4,8 +4,10 @@ For each column whose values can be compared by likeness there is a linear model
 softmax over the values. It adds up three things: how like the sentence is to wordings of a value's name, how like it is
 to the words of the items that have the value (a ridge regression), and how many items have it. How much each of them
 counts is fitted on wishes that no other part has seen: the words of items that the regression was not fitted on, and
-names of values in wordings of their own. Which column a sentence is about is told by a logistic regression on wishes
-that name values. Unit of work: one catalogue. Knows nothing about histories and rankings.
+names of values in wordings of their own. Words that several items have are read alone too, as far as they tell values
+apart: ``loafers`` is what most casual shoes are called, and says nothing about their colour. Which column a sentence is
+about is told by a logistic regression on these words and on wishes that name values. Unit of work: one catalogue. Knows
+nothing about histories and rankings.
 """
 
 # Axes: N items, V values of a column, D dimensions of the text encoder, B sentences, S wishes of the fit, F parts of a
@@ -13,6 +15,7 @@ that name values. Unit of work: one catalogue. Knows nothing about histories and
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +28,7 @@ from scipy.special import log_softmax, softmax
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.language.attributes import Attributes, Encode, entries_of
 from mmrec.language.wishes import OTHER_WORDINGS, WORDINGS, shown_name
+from mmrec.language.words import stem, tokens_of, vocabulary
 from mmrec.runtime.limits import check_numbers
 
 Vectors = npt.NDArray[np.float32]
@@ -34,6 +38,10 @@ _RIDGES = (0.001, 0.005, 0.025)
 """Penalties that are tried, per item."""
 _ABOUT_RIDGE = 1e-3
 _FOLDS = 4
+_FEWEST_TEXTS = 3
+"""Words of fewer items are not read alone."""
+_PRIOR = 2.0
+"""As many items without the word speak against what those with it say."""
 _FEWEST_ITEMS = 20
 """Fewer items than this say nothing about a value's words."""
 _LEAST = 0.01
@@ -46,14 +54,17 @@ class ValueReaderConfig:
 
     Attributes:
         items: Most items whose words are encoded.
+        words: Most words of items that are read alone, the most frequent ones; 0: none.
         named_share: Weight of wishes that name a value, among all wishes, 0 to 1; the others are the words of items.
     """
 
     items: int = 4000
+    words: int = 2000
     named_share: float = 0.5
 
     def __post_init__(self) -> None:
         check_numbers(self, "items", low=1)
+        check_numbers(self, "words", low=0)
         check_numbers(self, "named_share", over=0, below=1)
 
 
@@ -234,6 +245,31 @@ def _codes_of(texts: Sequence[str] | None, kind: str, code: Mapping[str, int], r
 # --- fitting ----------------------------------------------------------------------------------------------------------
 
 
+class _Samples(NamedTuple):
+    """Texts whose values are known.
+
+    Attributes:
+        vectors_SD: Shape: (S, D), float32.
+        fold_S: Part of a cross-validation. Shape: (S,), int64.
+        has_SV: Share of what the text is about that has each value. Shape: (S, V), float64.
+        weights_S: How much each counts. Shape: (S,), float64.
+    """
+
+    vectors_SD: Vectors
+    fold_S: npt.NDArray[np.int64]
+    has_SV: npt.NDArray[np.float64] = np.zeros((0, 0))
+    weights_S: npt.NDArray[np.float64] = np.zeros(0)
+
+    def with_values(
+        self, has_SV: npt.NDArray[np.float64], weights_S: npt.NDArray[np.float64] | None = None
+    ) -> _Samples:
+        """Those that say something, with what they say; without weights, all of these count alike."""
+        if weights_S is None:
+            weights_S = np.asarray(has_SV.any(axis=1), np.float64)
+        kept = weights_S > 0
+        return _Samples(self.vectors_SD[kept], self.fold_S[kept], has_SV[kept], weights_S[kept])
+
+
 class _Wishes(NamedTuple):
     """Wishes whose values are known, and the parts of their scores.
 
@@ -273,37 +309,95 @@ def fit_value_reader(
     chosen = np.sort(rng.permutation([row for row, text in enumerate(words) if text])[: config.items]).astype(np.int64)
     if not values or len(chosen) < _FEWEST_ITEMS:
         return None
-    items_SD = encode([words[row] for row in chosen.tolist()])
-    fold_S = rng.permutation(len(chosen)) % _FOLDS
+    texts = [words[row] for row in chosen.tolist()]
+    alone = _words_of_items(texts, config.words)
+    items = _Samples(encode(texts), rng.permutation(len(texts)) % _FOLDS)
+    single = _Samples(encode(list(alone)) if alone else items.vectors_SD[:0], rng.permutation(len(alone)) % _FOLDS)
     models = []
     named: list[Vectors] = []
+    tells: list[npt.NDArray[np.float64]] = []
     for column, own in values.items():
         kind = attributes.attributes[column].kind
-        code = {value: place for place, value in enumerate(own)}
+        code = {value: number for number, value in enumerate(own)}
         codes = _codes_of(catalogue.attributes[column], kind, code, chosen.tolist())
         has_SV = np.zeros((len(chosen), len(own) + 1))
         has_SV[np.arange(len(chosen))[:, None], codes] = 1.0
+        has_SV = has_SV[:, :-1]
+        if not has_SV.any():
+            continue
+        has_WV, tells_W = _told_by_words(list(alone.values()), has_SV)
+        tells.append(tells_W)
         named.append(_named(own, column, WORDINGS, encode))
-        models.append(_fit_column(column, kind, own, items_SD, has_SV[:, :-1], fold_S, named[-1], encode, config))
-    return ValueReader(models, _fit_about(named))
+        models.append(
+            _fit_column(
+                column,
+                kind,
+                own,
+                items.with_values(has_SV),
+                single.with_values(has_WV, tells_W),
+                named[-1],
+                encode,
+                config,
+            )
+        )
+    return ValueReader(models, _fit_about(named, single.vectors_SD, np.stack(tells, axis=1))) if models else None
+
+
+def _words_of_items(texts: Sequence[str], most: int) -> dict[str, list[int]]:
+    """The words that several texts have and not most of them, and which; the most frequent ones."""
+    found: dict[str, dict[int, None]] = defaultdict(dict)
+    for row, text in enumerate(texts):
+        for token in tokens_of(text):
+            if token.text[0].isalpha() and len(token.text) > 2:
+                found[token.text][row] = None
+    ordinary = vocabulary().ordinary
+    told = [
+        (word, list(rows))
+        for word, rows in found.items()
+        if _FEWEST_TEXTS <= len(rows) <= len(texts) / 2 and stem(word) not in ordinary
+    ]
+    return dict(sorted(told, key=lambda entry: (-len(entry[1]), entry[0]))[:most])
+
+
+def _told_by_words(
+    rows_W: Sequence[Sequence[int]], has_SV: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What each word says about the values of a column.
+
+    Returns:
+        Share of the items with the word that have each value, drawn to that of all items where they are few, and how
+        far it is from the latter (Kullback-Leibler divergence, in nats). Shapes: (W, V) and (W,).
+    """
+    said_S = np.asarray(has_SV.any(axis=1))
+    share_V = (has_SV[said_S].sum(axis=0) + 0.5) / (said_S.sum() + 1.0)
+    has_WV = np.zeros((len(rows_W), has_SV.shape[1]))
+    for word, rows in enumerate(rows_W):
+        own = has_SV[[row for row in rows if said_S[row]]]
+        has_WV[word] = (own.sum(axis=0) + _PRIOR * share_V) / (len(own) + _PRIOR)
+    chance_WV = has_WV / has_WV.sum(axis=1, keepdims=True)
+    tells_W = (chance_WV * np.log(chance_WV / (share_V / share_V.sum()))).sum(axis=1)
+    return has_WV, np.maximum(tells_W, 0.0)
 
 
 def _fit_column(
     column: str,
     kind: str,
     values: Sequence[str],
-    items_SD: Vectors,
-    has_SV: npt.NDArray[np.float64],
-    fold_S: npt.NDArray[np.int64],
+    items: _Samples,
+    alone: _Samples,
     named_VWD: Vectors,
     encode: Encode,
     config: ValueReaderConfig,
 ) -> ColumnModel:
-    said = has_SV.any(axis=1)
-    items_SD, has_SV, fold_S = items_SD[said], has_SV[said], fold_S[said]
-    share_V = (has_SV.sum(axis=0) + 0.5) / (len(has_SV) + 1.0)
-    by_name = _by_name(named_VWD, items_SD)
-    named_SD = _named(values, column, OTHER_WORDINGS, encode).reshape(-1, items_SD.shape[1])
+    share_V = (items.has_SV.sum(axis=0) + 0.5) / (len(items.has_SV) + 1.0)
+    by_name = _by_name(named_VWD, items.vectors_SD)
+    named_SD = _named(values, column, OTHER_WORDINGS, encode).reshape(-1, items.vectors_SD.shape[1])
+    texts_SD = np.concatenate([items.vectors_SD, alone.vectors_SD])
+    has_SV = np.concatenate([items.has_SV, alone.has_SV])
+    fold_S = np.concatenate([items.fold_S, alone.fold_S])
+    # Texts of items and words alone count alike.
+    groups = [one.weights_S / one.weights_S.sum() for one in (items, alone) if len(one.weights_S)]
+    weights_S = np.concatenate(groups) / len(groups)
     named_V = np.repeat(np.arange(len(values)), len(OTHER_WORDINGS))
     frequency_V = share_V / share_V.sum()
 
@@ -317,18 +411,18 @@ def _fit_column(
 
     best: tuple[float, npt.NDArray[np.float64], float] | None = None
     for ridge in _RIDGES:
-        of_items = np.zeros((*has_SV.shape, 3))
+        of_texts = np.zeros((*has_SV.shape, 3))
         for fold in range(_FOLDS):
             out = fold_S == fold
             if out.any() and not out.all():
-                of_items[out] = parts(items_SD[out], _ridge(items_SD[~out], has_SV[~out], ridge))
-        whole = _ridge(items_SD, has_SV, ridge)
+                of_texts[out] = parts(texts_SD[out], _ridge(texts_SD[~out], has_SV[~out], ridge))
+        whole = _ridge(texts_SD, has_SV, ridge)
         wishes = _Wishes(
-            np.concatenate([of_items, parts(named_SD, whole)]),
+            np.concatenate([of_texts, parts(named_SD, whole)]),
             np.concatenate([has_SV / has_SV.sum(axis=1, keepdims=True), np.eye(len(values))[named_V]]),
             np.concatenate(
                 [
-                    np.full(len(has_SV), (1 - config.named_share) / len(has_SV)),
+                    (1 - config.named_share) * weights_S,
                     config.named_share * frequency_V[named_V] / len(OTHER_WORDINGS),
                 ]
             ),
@@ -338,7 +432,7 @@ def _fit_column(
             best = (ridge, weights_F, loss)
     assert best is not None
     (ridge, (name, words, frequent), _) = best
-    by_words = _ridge(items_SD, has_SV, ridge)
+    by_words = _ridge(texts_SD, has_SV, ridge)
     return ColumnModel(
         column,
         kind,
@@ -349,16 +443,21 @@ def _fit_column(
     )
 
 
-def _fit_about(named: Sequence[Vectors]) -> AboutModel:
-    """Which column a wish is about, from wishes that name its values but not the column."""
+def _fit_about(named: Sequence[Vectors], words_WD: Vectors, tells_WC: npt.NDArray[np.float64]) -> AboutModel:
+    """Which column a wish is about, from wishes that name its values but not the column, and from words of items."""
     places = [place for place, wording in enumerate(WORDINGS) if "{column}" not in wording]
     vectors_SD = np.concatenate([own[:, places].reshape(-1, own.shape[-1]) for own in named]).astype(np.float64)
     column_S = np.repeat(np.arange(len(named)), [len(own) * len(places) for own in named])
     # Columns of many values count as much as those of few.
     weights_S = 1.0 / (len(named) * np.bincount(column_S)[column_S])
+    meant_SC = np.eye(len(named))[column_S]
+    if len(words_WD):
+        total_W = tells_WC.sum(axis=1)
+        vectors_SD = np.concatenate([vectors_SD, words_WD])
+        meant_SC = np.concatenate([meant_SC, tells_WC / np.maximum(total_W, 1e-9)[:, None]])
+        weights_S = np.concatenate([weights_S, total_W / max(float(total_W.sum()), 1e-9)]) / 2
     mean_D = vectors_SD.mean(axis=0)
     inputs_SE = np.pad(vectors_SD - mean_D, ((0, 0), (0, 1)), constant_values=1.0)
-    meant_SC = np.eye(len(named))[column_S]
 
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         weights_EC = flat.reshape(-1, len(named))

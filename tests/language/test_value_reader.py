@@ -110,6 +110,21 @@ def test_columns_that_a_catalogue_lacks_are_silent(reader: ValueReader) -> None:
     assert len(set(chances_N.tolist())) == 1
 
 
+def test_a_word_of_items_tells_which_column_it_is_about() -> None:
+    plain = films()
+    makers = tuple(("Adams", "Brown", "Clark")[row // 4 % 3] for row in range(60))
+    catalogue = replace(plain, attributes=plain.attributes | {"maker": makers})
+
+    def about_kind(words: int) -> float:
+        found = fit_value_reader(catalogue, encode, ValueReaderConfig(words=words))
+        assert found is not None
+        assert [model.column for model in found.models] == ["kind", "maker"]
+        return float(found.columns(encode(["joke"]))[0, 0])
+
+    # The word is no value's name, but all items with it are comedies, by any maker.
+    assert about_kind(2000) > 0.9 > about_kind(0)
+
+
 @pytest.mark.parametrize("number", [10, 0])
 def test_too_few_items_to_learn_from(number: int) -> None:
     assert fit_value_reader(films(number), encode) is None
