@@ -30,6 +30,14 @@ def serve(
         int, typer.Option("--max-queue", metavar="N", help="Largest number of waiting calls; more are refused.")
     ] = 256,
     max_batch: Annotated[int, typer.Option("--max-batch", metavar="N", help="Largest batch of requests.")] = 32,
+    max_bytes: Annotated[
+        int,
+        typer.Option(
+            "--max-bytes",
+            metavar="N",
+            help="Bytes of large requests and of unread replies that are held in memory; more calls are refused.",
+        ),
+    ] = 256 * 1024 * 1024,
     token_file: Annotated[
         str, typer.Option("--token-file", metavar="FILE", help="File with the token that callers must send.")
     ] = "",
@@ -124,6 +132,7 @@ def serve(
         max_queue=max_queue,
         max_batch=max_batch,
         wording_queue=wording_queue,
+        max_bytes=max_bytes,
         token=_read_token(token_file) if token_file else None,
         tls_cert=Path(tls_cert) if tls_cert else None,
         tls_key=Path(tls_key) if tls_key else None,

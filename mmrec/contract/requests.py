@@ -649,7 +649,7 @@ class SimilarBatch(Checked):
 class ItemsRequest(Checked):
     """Catalogue rows by id."""
 
-    item_ids: Annotated[tuple[str, ...], Ids(), Doc("The items, at most 1,000.")]
+    item_ids: Annotated[tuple[str, ...], Ids(), Doc("The items, at most 1,000; an id that is repeated counts once.")]
 
 
 @dataclass(frozen=True, slots=True)

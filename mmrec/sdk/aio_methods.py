@@ -313,7 +313,7 @@ class AsyncMethods(ABC):
         return await self._call(rpcs.FIND_MISMATCHES, request, timeout)
 
     async def items(self, item_ids: Sequence[str], *, timeout: float | None = None) -> ItemLookup:
-        """Catalogue rows by id, at most 1,000; unknown ids are returned in `missing_ids`.
+        """Catalogue rows by id, at most 1,000, each once; unknown ids are returned in `missing_ids`.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.

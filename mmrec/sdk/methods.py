@@ -314,7 +314,7 @@ class Methods(ABC):
         return self._call(rpcs.FIND_MISMATCHES, request, timeout)
 
     def items(self, item_ids: Sequence[str], *, timeout: float | None = None) -> ItemLookup:
-        """Catalogue rows by id, at most 1,000; unknown ids are returned in `missing_ids`.
+        """Catalogue rows by id, at most 1,000, each once; unknown ids are returned in `missing_ids`.
 
         Raises:
             MmrecError: one of the classes of `mmrec.errors`.

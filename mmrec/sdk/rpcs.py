@@ -317,7 +317,7 @@ GET_ITEMS: Rpc[ItemsRequest, ItemLookup] = Rpc(
     kind="items",
     request=ItemsRequest,
     reply=ItemLookup,
-    split=lambda request: [request.item_ids],
+    split=lambda request: [tuple(dict.fromkeys(request.item_ids))],
 )
 LIST_ITEMS: Rpc[ListItemsRequest, ItemPage] = Rpc(
     path="/mmrec.v1.ItemService/ListItems",

@@ -26,6 +26,8 @@ class ServerConfig:
         max_batch: Requests given to the engine at once, at least 1.
         wording_queue: Replies that may wait for the language model, at least 1; with more, sentences stay plain.
         max_message_bytes: Largest message accepted, in bytes, at least 1,024.
+        max_bytes: Bytes of large requests, and of large replies that clients have not read yet, that are held in memory
+            for all calls together, at least 65,536; calls beyond are answered RESOURCE_EXHAUSTED.
         token: What callers must send as ``authorization: Bearer TOKEN``; None: nothing. Visible ASCII.
         tls_cert: PEM file of the server's certificate chain; None: no TLS.
         tls_key: PEM file of its key; given exactly when `tls_cert` is.
@@ -57,6 +59,7 @@ class ServerConfig:
     max_batch: int = 32
     wording_queue: int = 8
     max_message_bytes: int = 32 * 1024 * 1024
+    max_bytes: int = 256 * 1024 * 1024
     token: str | None = field(default=None, repr=False)
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -82,6 +85,7 @@ class ServerConfig:
         _whole("max_batch", self.max_batch, 1, 100_000)
         _whole("wording_queue", self.wording_queue, 1, 100_000)
         _whole("max_message_bytes", self.max_message_bytes, 1024, 2**31 - 1)
+        _whole("max_bytes", self.max_bytes, 65_536, 2**62)
         metadata_for(self.token)
         if (self.tls_cert is None) != (self.tls_key is None):
             given, missing = ("tls_key", "tls_cert") if self.tls_cert is None else ("tls_cert", "tls_key")

@@ -65,7 +65,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused
         if not details.method.startswith(self._prefix):
             return handler
         if handler is None:
-            handler = handler_like(_unknown(details.method), False, False)
+            handler = handler_like(_unknown(details.method), True, False)
         inner = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         request_id = _request_id(details.invocation_metadata)
 
@@ -137,7 +137,8 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-
         async def refuse(_: Any, context: Any) -> NoReturn:
             await _abort(context, UnauthenticatedError(message), request_id)
 
-        return handler_like(refuse, handler.request_streaming, handler.response_streaming)
+        # As for a stream of requests: of such a call gRPC reads nothing by itself.
+        return handler_like(refuse, True, handler.response_streaming)
 
 
 async def _abort(context: Any, error: MmrecError, request_id: str) -> NoReturn:

@@ -231,7 +231,7 @@ class Server:
         if config.token is not None:
             interceptors.append(AuthInterceptor(config.token))
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
-        self._server.add_generic_rpc_handlers(service_handlers(self._workers, lambda: self._draining))
+        self._server.add_generic_rpc_handlers(service_handlers(self._workers, lambda: self._draining, config.max_bytes))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         await self._set_health(_NOT_SERVING)
         if config.reflection:
@@ -308,6 +308,11 @@ class Server:
             asyncio.run_coroutine_threadsafe(self._set_health(_NOT_SERVING), loop)
 
 
+_CALLS_PER_CONNECTION = 1_000
+"""Calls of one connection that the server takes at once; gRPC clients keep further ones back until one has ended."""
+_ANY_NUMBER = 2**31 - 1
+
+
 def _options(config: ServerConfig) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", config.max_message_bytes),
@@ -316,6 +321,11 @@ def _options(config: ServerConfig) -> list[tuple[str, Any]]:
         # Clients may ask every ten seconds whether a quiet connection is still there; gRPC's default is five minutes.
         ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MS),
         ("grpc.keepalive_permit_without_calls", 1),
+        # A client with more calls at once keeps the others back, so that it cannot shut out other clients.
+        ("grpc.max_concurrent_streams", _CALLS_PER_CONNECTION),
+        # With over 1,000 calls that were not looked at yet, gRPC would cancel new ones of all clients, by default.
+        ("grpc.server.max_pending_requests", _ANY_NUMBER),
+        ("grpc.server.max_pending_requests_hard_limit", _ANY_NUMBER),
     ]
     if config.max_connection_age_s is not None:
         options.append(("grpc.max_connection_age_ms", max(1, int(1000 * config.max_connection_age_s))))

@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import Any, NoReturn, Protocol
 
 import grpc
+import grpc.aio
 
-from mmrec.errors import NotImplementedYetError, UnavailableError
+from mmrec.errors import InvalidArgumentError, NotImplementedYetError, ResourceExhaustedError, UnavailableError
 from mmrec.sdk.rpcs import RPCS, SERVICES, Method, Rpc
+from mmrec_serving.held_bytes import SMALL_BYTES, CallBytes, HeldBytes
 from mmrec_serving.interceptors import handler_like
 from mmrec_serving.scheduler import Submitter
 from mmrec_serving.work_parts import joined, parts_of
 
-LARGE_MESSAGE_BYTES = 64 * 1024
-"""Requests over this, in bytes, are decoded in a thread, so that they do not block other calls."""
+_ARRIVING_S = 0.25
+"""A request that takes longer than this to arrive is taken for a large one."""
+_ARRIVING = 16
+"""Most requests that take longer to arrive, at the same time."""
 
 
 class Workers(Submitter, Protocol):
@@ -31,51 +35,114 @@ class Workers(Submitter, Protocol):
         """See `mmrec_serving.wording.WordingWorker.parts`."""
 
 
-def service_handlers(workers: Workers, draining: Callable[[], bool]) -> list[Any]:
-    """One generic handler per service of the contract."""
+class Arrivals:
+    """Reads the request of a call. Of slow ones only a few are read at the same time, since they are held in memory."""
+
+    def __init__(self) -> None:
+        self._slow = 0
+
+    async def read(self, context: Any) -> bytes:
+        """The request of a call whose client sends one message.
+
+        Raises:
+            ResourceExhaustedError: it did not arrive soon, and too many others are arriving.
+            InvalidArgumentError: the client sent none.
+        """
+        reading = asyncio.ensure_future(context.read())
+        # If the call ends before, nobody asks for the outcome.
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        done, _ = await asyncio.wait((reading,), timeout=_ARRIVING_S)
+        if not done:
+            if self._slow >= _ARRIVING:
+                raise ResourceExhaustedError(
+                    f"{self._slow} large requests are arriving already, which is the limit; try again later",
+                    retry_after_s=1.0,
+                )
+            self._slow += 1
+            try:
+                await asyncio.wait((reading,))
+            finally:
+                self._slow -= 1
+        data = reading.result()
+        if data is grpc.aio.EOF:
+            raise InvalidArgumentError("the call has no request message; send one, which may be empty")
+        assert isinstance(data, bytes)
+        return data
+
+
+def service_handlers(workers: Workers, draining: Callable[[], bool], max_bytes: int) -> list[Any]:
+    """One generic handler per service of the contract.
+
+    Args:
+        workers: Do the work.
+        draining: Whether new calls are refused.
+        max_bytes: Most bytes of requests and replies that all calls hold together.
+    """
+    arrivals, held = Arrivals(), HeldBytes(max_bytes)
     return [
         grpc.method_handlers_generic_handler(
             service,
-            {method.path.rpartition("/")[2]: _handler(method, workers, draining) for method in methods},
+            {method.path.rpartition("/")[2]: _handler(method, workers, draining, arrivals, held) for method in methods},
         )
         for service, methods in SERVICES.items()
     ]
 
 
-def _handler(method: Method, workers: Workers, draining: Callable[[], bool]) -> Any:
+def _handler(
+    method: Method, workers: Workers, draining: Callable[[], bool], arrivals: Arrivals, held: HeldBytes
+) -> Any:
     rpc = RPCS.get(method.path)
 
     async def not_built(_: Any, context: Any) -> NoReturn:
         raise NotImplementedYetError(f"{method.path} is not implemented in this version; see its comment in the protos")
 
-    async def replies(data: bytes, context: Any) -> AsyncGenerator[bytes, None]:
+    def check_running() -> None:
         if draining():
             raise UnavailableError("the server is stopping; try another one", retry_after_s=1.0)
-        assert rpc is not None
-        async with aclosing(_answers(rpc, data, context, workers)) as answers:
-            async for reply in answers:
-                yield reply
 
-    async def built(data: bytes, context: Any) -> bytes:
-        return b"".join([reply async for reply in replies(data, context)])  # one reply
+    async def built(_: Any, context: Any) -> bytes:
+        assert rpc is not None
+        check_running()
+        own = held.call()
+        # When the reply was read, or the client has gone.
+        context.add_done_callback(lambda _: own.close())
+        message = [await arrivals.read(context)]
+        async with aclosing(_answers(rpc, message, context, workers, own)) as answers:
+            reply = b"".join([part async for part in answers])  # one reply
+        own.take(reply)
+        return reply
 
     async def streamed(messages: Any, context: Any) -> None:
+        assert rpc is not None
         # The next message is read when this one is answered: gRPC's flow control slows a fast client down.
         async for data in messages:
-            async with aclosing(replies(data, context)) as answers:
-                async for reply in answers:
-                    await context.write(reply)
+            check_running()
+            message = [data]
+            del data
+            with closing(held.call()) as own:
+                async with aclosing(_answers(rpc, message, context, workers, own)) as answers:
+                    async for reply in answers:
+                        own.take(reply)
+                        await context.write(reply)
 
     behaviour = not_built if rpc is None else streamed if method.client_streaming else built
-    return handler_like(behaviour, method.client_streaming, method.server_streaming)
+    # A call that is refused before its request is read costs no memory; so every request is read here.
+    return handler_like(behaviour, True, method.server_streaming)
 
 
-async def _answers(rpc: Rpc[Any, Any], data: bytes, context: Any, workers: Workers) -> AsyncGenerator[bytes, None]:
-    """The messages that answer a request: several over a stream whose replies come in pieces."""
+async def _answers(
+    rpc: Rpc[Any, Any], message: list[bytes], context: Any, workers: Workers, own: CallBytes
+) -> AsyncGenerator[bytes, None]:
+    """The messages that answer a request: several over a stream whose replies come in pieces.
+
+    The request is taken out of `message`, so that its bytes are not kept beside what is decoded from them.
+    """
+    own.take(message[0])
     remaining = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining
-    large = len(data) > LARGE_MESSAGE_BYTES
-    request = await asyncio.to_thread(rpc.decode_request, data) if large else rpc.decode_request(data)
+    large = len(message[0]) > SMALL_BYTES
+    # In a thread, large requests do not block other calls.
+    request = await asyncio.to_thread(rpc.decode_request, message.pop()) if large else rpc.decode_request(message.pop())
     cut = [parts_of(part) for part in rpc.split(request)]
     parts = [part for one in cut for part in one]
     results: list[Any] = []
@@ -93,5 +160,5 @@ async def _answers(rpc: Rpc[Any, Any], data: bytes, context: Any, workers: Worke
     reply = await asyncio.to_thread(whole) if in_thread else whole()
     async with aclosing(workers.parts(reply, deadline)) as worded:
         async for part in worded:
-            for message in await asyncio.to_thread(encoded, part) if in_thread else encoded(part):
-                yield message
+            for piece in await asyncio.to_thread(encoded, part) if in_thread else encoded(part):
+                yield piece
