@@ -162,14 +162,14 @@ def _picked(values: Any, at_X: Any) -> Any:
 
 def _gathered(base: Any, delta: Any, at_X: Any, in_delta_X: npt.NDArray[np.bool_] | Any) -> Any:
     """Rows of both segments in the order of their places."""
-    if _is_tensor(base) and not base.requires_grad:
+    if _is_tensor(base):
         # Boolean masks are slow in PyTorch.
         found = _picked(base, at_X.clamp(max=len(base) - 1))
-        changed_Y = in_delta_X.reshape(-1).nonzero().squeeze(1)
+        changed_Y = cast("Any", in_delta_X).reshape(-1).nonzero().squeeze(1)
         there_Y = at_X.reshape(-1).index_select(0, changed_Y) - len(base)
         found.view(-1, *base.shape[1:])[changed_Y] = _picked(delta, there_Y)
         return found
-    if isinstance(base, np.ndarray) or _is_tensor(base):
+    if isinstance(base, np.ndarray):
         found = _picked(base, at_X * ~in_delta_X)
         found[in_delta_X] = _picked(delta, at_X[in_delta_X] - len(base))
         return found
