@@ -132,7 +132,8 @@ class KeptMaps:
             def compute(rows: Rows, _: Any) -> npt.NDArray[np.float16]:
                 with torch.no_grad(), autocast(self._processes.device, self._dtype):
                     maps_BCSS, histogram_BK = self._tower.frozen(standardise(pixels(rows)))
-                kept = torch.cat([maps_BCSS.permute(0, 2, 3, 1).flatten(1).half(), histogram_BK.half()], dim=1)
+                # Autocast on a CPU joins no float16.
+                kept = torch.cat([maps_BCSS.permute(0, 2, 3, 1).flatten(1), histogram_BK], dim=1).half()
                 found: npt.NDArray[np.float16] = kept.cpu().numpy()
                 return found
 
