@@ -41,7 +41,12 @@ def run(options: Options) -> None:
     for items in sizes:
         bundle = large_bundle(items, every_channel=True)
         asked = partial(
-            child.call, "benchmarks.scale:latency", options.threads, bundle=str(bundle), device=options.device
+            child.call,
+            "benchmarks.scale:latency",
+            options.threads,
+            as_command=True,
+            bundle=str(bundle),
+            device=options.device,
         )
         measured[items] = rows.measure(f"{items:,} items", asked)
     _publish_sizes(measured, options)
