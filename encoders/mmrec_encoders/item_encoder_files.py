@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmrec.catalogue.item_words import ItemWords
-from mmrec.errors import BundleError, FailedPreconditionError
+from mmrec.errors import BundleError, FailedPreconditionError, InvalidArgumentError
 from mmrec.runtime.device import resolve_device
 from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.clip_texts import ClipTextEncoder
@@ -127,7 +127,7 @@ def load_item_encoder(
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
         version = described["format"]
-    except (OSError, ValueError, TypeError, KeyError) as err:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as err:
         raise BundleError(f"{path} is missing or damaged; make the bundle again with mmrec fit") from err
     if version != _FORMAT:
         raise BundleError(
@@ -141,14 +141,17 @@ def load_item_encoder(
         if described["fusion"]:
             fusion = Fusion.load(folder / _FUSION, device=resolve_device(device))
             _check("fusion", described["fusion"], fusion.fingerprint)
-        return ItemEncoder(image, text, fusion, _words(described["words"]))
-    except (KeyError, TypeError) as err:
+        return ItemEncoder(image, text, fusion, _words(path, described["words"]))
+    except (KeyError, TypeError, AttributeError) as err:
         raise BundleError(f"{path} lacks an entry; make the bundle again with mmrec fit") from err
 
 
-def _words(described: dict[str, Any]) -> ItemWords:
+def _words(path: Path, described: dict[str, Any]) -> ItemWords:
     columns = described["columns"]
-    return ItemWords(described["template"], None if columns is None else tuple(map(str, columns)))
+    try:
+        return ItemWords(described["template"], None if columns is None else tuple(map(str, columns)))
+    except InvalidArgumentError as err:
+        raise BundleError(f"{path}: {err.message}: make the bundle again with mmrec fit") from err
 
 
 def _load_image(described: dict[str, Any] | None, place: _Place, override: str | None) -> ImageEncoder | None:

@@ -110,7 +110,7 @@ def read_weights(
         with safe_open(path, framework="pt", device="cpu") as file:
             description = json.loads((file.metadata() or {}).get("mmrec", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as err:
+    except (SafetensorError, OSError, ValueError, RecursionError) as err:
         raise BundleError(f"{path} is damaged and cannot be read as safetensors; make it again with {maker}") from err
     if not isinstance(description, dict) or description.get("kind") != kind:
         raise BundleError(f"{path} does not hold {kind} weights written by mmrec; make it again with {maker}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 CURRENT = "CURRENT"
 VERSIONS = "versions"
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+MAX_JSON_DEPTH = 64
+"""Levels of lists and objects in a JSON file. Parsers of several libraries recurse once for each level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +104,12 @@ class Bundle:
         """A Parquet file.
 
         Raises:
-            BundleError: not listed, or not a sound Parquet file.
+                BundleError: not listed, not a sound Parquet file, or far larger when decoded than its size allows; see
+                `mmrec.bundle.parquet_size`.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        from mmrec.bundle.parquet_size import read_bounded
 
-        path = self.path(name)
-        try:
-            return pq.read_table(path)
-        except (OSError, pa.ArrowException) as err:
-            raise BundleError(f"{path} is not a readable Parquet file: {REMEDY}") from err
+        return read_bounded(self.path(name))
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -198,6 +197,8 @@ def _published(root: Path) -> str:
 
 
 def _read_manifest(path: Path) -> Manifest:
+    if path.is_symlink():
+        raise BundleError(f"{path} is a symbolic link; a bundle holds plain files only: {REMEDY}")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)
@@ -222,9 +223,11 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
     for name, expected in manifest.files.items():
         path = folder / name
         # Sizes first: truncated files are found quickly, and only plain files are opened.
-        size = path.stat().st_size if path.is_file() else None
+        size = _plain_size(path)
         if size != expected.size:
             state = "is not a plain file" if size is None else f"has {size:,} bytes"
+            if path.is_symlink():
+                state = "is a symbolic link and not a plain file"
             raise BundleError(f"{path} {state}; {expected.size:,} bytes were published: {REMEDY}")
     for name, expected in manifest.files.items():
         path = folder / name
@@ -237,3 +240,33 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
                 f"{path} is damaged or from another version: sha256 {expected.sha256} was published, "
                 f"{entry.sha256} is there: {REMEDY}"
             )
+        if name.endswith(".json"):
+            _check_json(path)
+
+
+def _plain_size(path: Path) -> int | None:
+    """Bytes of a file; None for a link, which may lead out of the bundle, and for anything else that is no file."""
+    status = path.lstat()
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _check_json(path: Path) -> None:
+    """Raise `BundleError` unless a file is JSON of at most `MAX_JSON_DEPTH` levels, whatever library reads it later."""
+    try:
+        level = [json.loads(path.read_bytes())]
+    except (ValueError, RecursionError) as err:
+        raise BundleError(
+            f"{path} is not readable JSON, or has lists and objects nested more than {MAX_JSON_DEPTH} deep: {REMEDY}"
+        ) from err
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise BundleError(
+        f"{path} has lists and objects nested more than {MAX_JSON_DEPTH} deep; no file of mmrec is nested so: {REMEDY}"
+    )

@@ -149,9 +149,14 @@ class BundleWriter:
         """Write a table as Parquet."""
         import pyarrow.parquet as pq
 
+        from mmrec.bundle.parquet_size import decoded_limit
+
         path = self.path(name)
         with _clear_os_errors(self.root):
             pq.write_table(table, path, compression="zstd")
+            if 2 * table.nbytes > decoded_limit(path.stat().st_size):
+                # So repetitive that a reader would refuse it.
+                pq.write_table(table, path, compression="none", use_dictionary=False)
         self._at("file")
 
     def commit(self, *, versions: Versions, parameters: Mapping[str, Any]) -> Path:

@@ -15,6 +15,8 @@ from mmrec.catalogue.html_text import html_to_text, looks_like_html
 from mmrec.contract.items import ItemRecord
 from mmrec.errors import InvalidArgumentError
 
+MAX_TEMPLATE = 2_000
+"""Longest text template, in characters; a template is a phrase."""
 _OWN = ("item_id", "title", "description", "image")
 
 
@@ -23,14 +25,15 @@ class ItemWords:
     """Which columns of an item are its text.
 
     Attributes:
-        template: `str.format` over the column names, as in ``{title} by {brand}``. None: the title, the description
+        template: `str.format` over the column names, as in ``{title} by {brand}``, without format specifications, at
+            most `MAX_TEMPLATE` characters. None: the title, the description
             and then ``column: value`` for each of some attributes that has a value, as sentences; a ``|`` in a value
             separates entries of a list and becomes a comma.
         columns: Attributes to use, in this order; those that an item lacks are skipped. None: all attributes. Must be
             None beside a template.
 
     Raises:
-        InvalidArgumentError: both are given.
+        InvalidArgumentError: both are given, or the template is too long, has a format specification, or is no text.
     """
 
     template: str | None = None
@@ -42,6 +45,8 @@ class ItemWords:
                 f"columns is {list(self.columns)} beside the template {self.template!r}; give one or the other",
                 field="columns",
             )
+        if self.template is not None:
+            _check_template(self.template)
 
     @property
     def named(self) -> frozenset[str]:
@@ -111,18 +116,37 @@ def check_words(words: ItemWords, columns: tuple[str, ...]) -> None:
     if template is None:
         return
     try:
-        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template) if name is not None]
+        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as err:
         raise InvalidArgumentError(
             f"the text template {template!r} is no format string; write columns as {{title}}, braces as {{{{",
             field="template",
         ) from err
-    for name, spec in fields:
-        if name not in columns or spec:
+    for name in names:
+        if name not in columns:
             raise InvalidArgumentError(
                 f"the text template {template!r} names {name!r}; the columns are {', '.join(columns)}",
                 field="template",
             )
+
+
+def _check_template(template: str) -> None:
+    """Refuse what would make a text of gigabytes from a short template: ``{title:>1900000000}``."""
+    if not isinstance(template, str) or len(template) > MAX_TEMPLATE:
+        raise InvalidArgumentError(
+            f"the text template {template!r:.60} must be a text of at most {MAX_TEMPLATE:,} characters; shorten it",
+            field="template",
+        )
+    try:
+        specified = next((name for _, name, spec, _ in string.Formatter().parse(template) if spec), None)
+    except ValueError:
+        return  # `check_words` names the columns too
+    if specified is not None:
+        raise InvalidArgumentError(
+            f"the text template {template!r:.200} has a format specification behind {specified!r:.60}; a column is "
+            "written as {title}, without a colon",
+            field="template",
+        )
 
 
 def _attributes(item: ItemRecord, words: ItemWords) -> list[tuple[str, str]]:

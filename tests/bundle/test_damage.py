@@ -5,8 +5,12 @@ import os
 import re
 import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -88,6 +92,14 @@ def test_a_pipe_in_place_of_a_file_is_never_opened(root: Path) -> None:
     refused(root, "metrics.json", "not a plain file")
 
 
+@pytest.mark.parametrize("name", EVERY_FILE)
+def test_a_link_to_the_same_content_in_place_of_a_file(root: Path, tmp_path: Path, name: str) -> None:
+    path = open_bundle(root).folder / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    refused(root, name, "is a symbolic link")
+
+
 def test_a_version_folder_under_the_name_of_another(root: Path) -> None:
     old = open_bundle(root).folder
     new = write_bundle(root, mark=2)
@@ -159,6 +171,66 @@ def test_current_is_a_folder(root: Path) -> None:
     (root / "CURRENT").unlink()
     (root / "CURRENT").mkdir()
     refused(root, "CURRENT", "cannot be read")
+
+
+def publish_file(root: Path, name: str, write: Callable[[Path], object]) -> Path:
+    """Publish a bundle of one file that was not made by the writer, with a fitting hash."""
+    with BundleWriter(root, preset="p", name="n") as writer:
+        write(writer.path(name))
+        writer.commit(versions=Versions(), parameters={})
+    return root
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000 + "]" * 200_000, '{"a":' * 65 + "0" + "}" * 65, "{", ""])
+def test_json_that_is_nested_too_deeply_or_is_none(tmp_path: Path, text: str) -> None:
+    publish_file(tmp_path, "encoders/encoders.json", lambda path: path.write_text(text))
+    refused(tmp_path, "encoders/encoders.json", "nested more than 64 deep")
+
+
+def test_json_as_deep_as_it_may_be(tmp_path: Path) -> None:
+    publish_file(tmp_path, "a.json", lambda path: path.write_text("[" * 64 + "]" * 64))
+    assert str(open_bundle(tmp_path).read_json("a.json")) == "[" * 64 + "]" * 64
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), ["x" * 10_000]),
+        pa.nulls(40_000_000, pa.string()),
+        pa.array([np.zeros(10_000_000, np.int32)]),
+        pa.array([["x" * 1_000] * 100_000]),
+    ],
+    ids=["dictionary", "nulls", "numbers in a list", "texts in a list"],
+)
+def test_a_parquet_file_of_some_kilobytes_that_decodes_to_far_more(tmp_path: Path, column: pa.Array) -> None:
+    table = pa.table({"column": column})
+    publish_file(tmp_path, "t.parquet", lambda path: pq.write_table(table, path))
+    bundle = open_bundle(tmp_path)
+    assert bundle.manifest.files["t.parquet"].size < 100_000
+    with pytest.raises(BundleError, match=r"t\.parquet decodes to [\d,]+ bytes; a file of its size may"):
+        bundle.read_table("t.parquet")
+
+
+def test_a_parquet_file_in_an_encoding_that_can_repeat_texts_without_a_dictionary(tmp_path: Path) -> None:
+    table = pa.table({"title": ["x" * 1_000] * 9})
+
+    def write(path: Path) -> None:
+        pq.write_table(table, path, use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY")
+
+    publish_file(tmp_path, "t.parquet", write)
+    with pytest.raises(BundleError, match=r"t\.parquet has a column 'title' with the encoding DELTA_BYTE_ARRAY"):
+        open_bundle(tmp_path).read_table("t.parquet")
+
+
+def test_a_table_that_repeats_itself_is_written_so_that_it_can_be_read(tmp_path: Path) -> None:
+    field = pa.field("title", pa.string(), metadata={"mmrec.kind": "text"})
+    table = pa.table([pa.array(["x" * 100] * 500_000 + [None])], pa.schema([field]))
+    with BundleWriter(tmp_path, preset="p", name="n") as writer:
+        writer.write_table("t.parquet", table)
+        writer.commit(versions=Versions(), parameters={})
+    found = open_bundle(tmp_path).read_table("t.parquet")
+    assert found.equals(table)
+    assert found.schema.field("title").metadata == {b"mmrec.kind": b"text"}
 
 
 HUGE = struct.pack("<Q", 10**15) + (b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}')

@@ -26,6 +26,12 @@ def test_what_of_an_item_is_words(words: ItemWords, text: str) -> None:
     assert item_text(ITEM, words) == text
 
 
+@pytest.mark.parametrize("template", ["{title:>1900000000}", "{title:{brand}}", "{title}" * 300])
+def test_a_short_template_makes_no_text_of_gigabytes(template: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^the text template .*(format specification|at most 2,000)"):
+        ItemWords(template)
+
+
 @pytest.mark.parametrize(
     ("value", "plain"),
     [
