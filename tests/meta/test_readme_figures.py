@@ -267,7 +267,7 @@ FIGURES: dict[str, list[Cell | Note]] = {
     "it has Recall@1 / @10 of {} / {} from title to picture": [
         adapted(f"title to picture, Recall@{k}", "2026-11-30-fashion-adapt") for k in (1, 10)
     ],
-    "and {} and {} for article type and colour, above it": [
+    "from title to picture, and {} and {} for article type and colour.": [
         adapted(f"zero-shot {column}", "2026-11-30-fashion-adapt") for column in ("article_type", "colour")
     ],
     "into a catalogue of 1,000,000, {} items a second with their words encoded": [
