@@ -267,7 +267,7 @@ FIGURES: dict[str, list[Cell | Note]] = {
     "it has Recall@1 / @10 of {} / {} from title to picture": [
         adapted(f"title to picture, Recall@{k}", "2026-11-30-fashion-adapt") for k in (1, 10)
     ],
-    "from title to picture, and {} and {} for article type and colour.": [
+    ", and {} and {} for article type and colour.": [
         adapted(f"zero-shot {column}", "2026-11-30-fashion-adapt") for column in ("article_type", "colour")
     ],
     "into a catalogue of 1,000,000, {} items a second with their words encoded": [
@@ -388,7 +388,7 @@ def test_every_figure_of_what_is_measured_has_a_stored_result(readme: str) -> No
 
 
 def test_figures_of_a_catalogue_of_a_million_items_name_what_ranked(readme: str) -> None:
-    conditions = stored("2026-11-26-upserts")["conditions"]
+    conditions = stored(UPSERTS)["conditions"]
     assert "the generator alone ranks" in conditions
     about = next(part for part in readme.split("\n\n") if "served catalogue of 1,000,000" in flat(part))
     assert "The generator alone ranked" in flat(about)
