@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,9 @@ from mmrec.catalogue.item_words import EVERY_COLUMN, ItemWords, words_of_item
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, InvalidImageError, MmrecError
+from mmrec.runtime.background import between_steps
 from mmrec_encoders.fusion import Fusion, ItemFeatures
-from mmrec_encoders.protocols import ImageEncoder, TextEncoder, Vectors
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
+from mmrec_encoders.protocols import ImageEncoder, Pixels, TextEncoder, Vectors
 
 _INPUTS_AT_ONCE = 32
 
@@ -126,13 +123,13 @@ class ItemEncoder:
         """Frozen encoder vectors of items as clients describe them; what cannot be encoded is an error of its own."""
         errors: dict[int, MmrecError] = {}
         texts: dict[int, str] = {}
-        pictures: dict[int, Image] = {}
+        pictures: dict[int, Pixels] = {}
         for row, item in enumerate(items):
             try:
                 record = ItemRecord(item.item_id, item.title, item.description, attributes=item.attributes)
                 text = words_of_item(record, self.words)
                 if item.image is not None and (self.image is not None or not text):
-                    pictures[row] = self._decoded(item.image)
+                    pictures[row] = self._prepared(item.image)
                 if text:
                     texts[row] = text
             except MmrecError as err:
@@ -156,13 +153,13 @@ class ItemEncoder:
         results: list[Vectors | MmrecError | None] = [None] * len(queries)
         # Two places for each search: its words and its picture.
         texts: dict[int, str] = {}
-        pictures: dict[int, Image] = {}
+        pictures: dict[int, Pixels] = {}
         for row, query in enumerate(queries):
             try:
                 words = query.text.strip()
                 _check_query(words, query)
                 if query.image is not None:
-                    pictures[2 * row + 1] = self._decoded(query.image)
+                    pictures[2 * row + 1] = self._prepared(query.image)
                 if words:
                     texts[2 * row] = words
             except MmrecError as err:
@@ -180,19 +177,21 @@ class ItemEncoder:
             raise FailedPreconditionError("the fusion is not trained yet; run mmrec fit first")
         return self.fusion
 
-    def _decoded(self, data: bytes) -> Image:
+    def _prepared(self, data: bytes) -> Pixels:
+        """A picture as the model looks at it. What was decoded is released: it may have 300 times as many pixels."""
         if self.image is None:
             raise FailedPreconditionError(
                 "this catalogue was fitted without pictures, so a picture cannot be compared; use words"
             )
+        between_steps()
         try:
-            return decode_picture(data, size_hint=self.image.picture_size)
+            return self.image.preparation(decode_picture(data, size_hint=self.image.picture_size))
         except InvalidImageError as err:
             # The client's field is named here: a picture decoder does not know whose picture it reads.
             raise InvalidImageError(err.message, field="image") from err
 
     def _features(
-        self, rows: Sequence[int], texts: dict[int, str], pictures: dict[int, Image], *, query: bool
+        self, rows: Sequence[int], texts: dict[int, str], pictures: dict[int, Pixels], *, query: bool
     ) -> ItemFeatures:
         """Features of the given rows, some of which have a text and some a picture."""
         has_image = np.array([row in pictures for row in rows], np.bool_)
@@ -207,7 +206,7 @@ class ItemEncoder:
             places = with_picture[begin : begin + _INPUTS_AT_ONCE]
             assert encoder is not None
             with self._one_at_a_time:
-                image_NI[places] = encoder.encode([pictures[rows[place]] for place in places])
+                image_NI[places] = encoder.encode_pixels(np.stack([pictures[rows[place]] for place in places]))
         for begin in range(0, len(with_text), _INPUTS_AT_ONCE):
             places = with_text[begin : begin + _INPUTS_AT_ONCE]
             with self._one_at_a_time:

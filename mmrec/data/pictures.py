@@ -91,6 +91,20 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, size_hint: int 
         picture.close()
 
 
+def pixels_to_decode(data: bytes) -> int:
+    """Pixels that are decoded of a picture that will be scaled down; only its headers are read.
+
+    A JPEG is decoded at a fraction of its size, in about a quarter of the time. 0 for what `decode_picture` refuses.
+    """
+    try:
+        name = picture_format(data)
+        pixels = only_pixels(name, data)
+        _check_size(pixels.width, pixels.height, MAX_PIXELS)
+    except (InvalidImageError, ValueError, LookupError):
+        return 0
+    return pixels.width * pixels.height // (4 if name == "JPEG" else 1)
+
+
 def is_url(ref: str) -> bool:
     """Whether a reference is a URL (``https://``, ``data:``)."""
     return bool(_URL.match(ref))

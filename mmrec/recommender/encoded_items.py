@@ -18,6 +18,7 @@ from mmrec.catalogue.change_applier import EncodeResult
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.runtime.background import between_steps
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.fusion import ItemFeatures
 from mmrec_encoders.item_encoder import ItemEncoder
@@ -151,6 +152,7 @@ def thumbnails_of(items: Sequence[ItemInput]) -> npt.NDArray[np.uint8]:
     found_M = np.zeros((len(items), 3, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
     for place, item in enumerate(items):
         if item.image is not None:
+            between_steps()
             found_M[place] = thumbnail(decode_picture(item.image, size_hint=2 * THUMBNAIL_SIDE))
     return found_M
 

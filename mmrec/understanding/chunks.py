@@ -1,7 +1,8 @@
 """How many items or labels are encoded at once, wherever it is done, so that the same input gives the same bits.
 
 Unit of work: one list of items or labels. Encoding takes time in proportion to the characters, so that a chunk is
-bounded by these too: about a tenth of a second with a small text encoder on one core. Knows nothing about encoders.
+bounded by these too, and the pixels of large pictures count as characters: about a tenth of a second with a small text
+encoder on one core, and one large picture alone. Knows nothing about encoders.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from mmrec.contract.items import ItemFailure, ItemInput
+from mmrec.data.pictures import pixels_to_decode
 from mmrec.understanding.tagging import DEFAULT_TEMPLATES
 
 ITEM_CHUNK = 32
@@ -21,7 +23,9 @@ CHUNK_CHARS = 2_000
 READ_CHARS = 2_000
 """Characters of an item that count: encoders read no more than the beginning of a text."""
 _PICTURE_CHARS = 250
-"""Characters that are encoded in about the time of a picture."""
+"""Characters that are encoded in about the time of a small picture."""
+_CHAR_PIXELS = 2_500
+"""Pixels that are decoded in about the time of a character."""
 _DEFAULT_SENTENCES = sum("{column}" not in template for template in DEFAULT_TEMPLATES)
 
 T = TypeVar("T")
@@ -32,7 +36,12 @@ def item_chars(item: ItemInput | ItemFailure) -> int:
     if isinstance(item, ItemFailure):
         return 0
     words = len(item.title) + len(item.description) + sum(map(len, item.attributes.values()))
-    return min(READ_CHARS, words) + (0 if item.image is None else _PICTURE_CHARS)
+    return min(READ_CHARS, words) + picture_chars(item.image)
+
+
+def picture_chars(image: bytes | None) -> int:
+    """Characters that are encoded in about the time in which a picture is decoded and encoded; 0 for none."""
+    return 0 if image is None else _PICTURE_CHARS + pixels_to_decode(image) // _CHAR_PIXELS
 
 
 def label_chars(label: str, templates: Sequence[str]) -> int:

@@ -27,7 +27,7 @@ from mmrec.contract.requests import (
     TagRequest,
 )
 from mmrec.errors import InternalError, MmrecError
-from mmrec.understanding.chunks import READ_CHARS, item_chars, item_chunks, label_chars, label_chunks
+from mmrec.understanding.chunks import READ_CHARS, item_chars, item_chunks, label_chars, label_chunks, picture_chars
 from mmrec.understanding.tagging import COLUMN_STEPS
 
 _WHOLE_CATALOGUE = 1_000
@@ -80,7 +80,9 @@ def weight_of(request: Any) -> int:
         return max(1, _items_weight(request.items))
     if isinstance(request, TagRequest):
         return _tag_weight(request)
-    if isinstance(request, SearchRequest | EmbedUserRequest):
+    if isinstance(request, SearchRequest):
+        return 1 + _text_weight(len(request.text)) + picture_chars(request.image) // _CHARS
+    if isinstance(request, EmbedUserRequest):
         return 1 + _text_weight(len(request.text))
     if isinstance(request, DuplicatesRequest | MismatchRequest):
         return _WHOLE_CATALOGUE
@@ -104,7 +106,7 @@ def _recommend_weight(request: RecommendRequest, places: int) -> int:
 
 
 def _items_weight(items: Sequence[ItemInput | ItemFailure]) -> int:
-    return sum(1 + _text_weight(item_chars(item)) for item in items)
+    return sum(1 + item_chars(item) // _CHARS for item in items)
 
 
 def _tag_weight(request: TagRequest) -> int:

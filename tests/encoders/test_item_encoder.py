@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import io
 import json
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -189,9 +192,52 @@ def test_without_pictures_in_the_catalogue_a_picture_alone_is_refused_and_words_
     assert isinstance(alone, FailedPreconditionError)
 
 
+class Watched:
+    """An image encoder that knows how many decoded pictures there are when it is given one."""
+
+    dim, picture_size, fingerprint, size = 4, 8, "watched", 8
+
+    def __init__(self) -> None:
+        self.decoded: list[weakref.ref[Image.Image]] = []
+        self.most = 0
+
+    @property
+    def preparation(self) -> Watched:
+        return self
+
+    def __call__(self, picture: Image.Image) -> npt.NDArray[np.uint8]:
+        self.decoded.append(weakref.ref(picture))
+        self.most = max(self.most, sum(one() is not None for one in self.decoded))
+        return np.full((3, 8, 8), picture.getpixel((0, 0))[0], np.uint8)
+
+    def encode_pixels(self, pixels_N3HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.eye(4, dtype=np.float32)[pixels_N3HW[:, 0, 0, 0] // 64]
+
+    def encode(self, pictures: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
+        return self.encode_pixels(np.stack([self(picture) for picture in pictures]))
+
+
+def test_of_the_pictures_of_a_call_one_is_decoded_at_a_time(minilm: SentenceTextEncoder) -> None:
+    watched = Watched()
+    items = [ItemInput("", image=encoded(Image.new("RGB", (20, 10), (red, 0, 0)))) for red in (0, 70, 130, 200, 0)]
+    found = ItemEncoder(watched, minilm).input_features(items)
+    assert found.features.image_NI.argmax(axis=1).tolist() == [0, 1, 2, 3, 0]
+    assert (len(watched.decoded), watched.most) == (5, 1)
+
+
 def test_an_untrained_encoder_says_what_to_run(minilm: SentenceTextEncoder) -> None:
     with pytest.raises(FailedPreconditionError, match="run mmrec fit first"):
         encode_query(ItemEncoder(None, minilm), "mug")
+
+
+def test_a_hostile_template_is_refused_when_the_encoder_is_loaded(encoder: ItemEncoder, tmp_path: Path) -> None:
+    save_item_encoder(encoder, tmp_path)
+    path = tmp_path / "encoders.json"
+    described = json.loads(path.read_text())
+    described["words"]["template"] = "{title:>1900000000}"
+    path.write_text(json.dumps(described))
+    with pytest.raises(BundleError, match=r"encoders\.json: the text template .* has a format specification"):
+        load_item_encoder(tmp_path)
 
 
 def test_a_saved_encoder_comes_back_the_same(encoder: ItemEncoder, tmp_path: Path) -> None:

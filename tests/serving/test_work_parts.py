@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmrec.contract.changes import DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemFailure, ItemInput, Versions
@@ -98,6 +100,15 @@ def test_words_weigh_by_their_characters() -> None:
     assert weight_of(SearchRequest("hat")) == 1
     assert weight_of(SearchRequest("x" * 90_000)) == 11
     assert weight_of(RecommendRequest(instruction="x" * 400)) == 3
+
+
+def test_large_pictures_weigh_by_their_pixels_and_are_parts_of_their_own() -> None:
+    file = io.BytesIO()
+    Image.new("1", (7_000, 7_000)).save(file, "PNG")
+    large = tuple(ItemInput(str(n), "hat", image=file.getvalue()) for n in range(3))
+    assert [len(part.items) for part in parts_of(EmbedRequest(large))] == [1, 1, 1]
+    assert weight_of(EmbedRequest(large[:1])) == weight_of(UpsertRequest(large[:1])) == 100
+    assert weight_of(SearchRequest(image=file.getvalue())) == 100
 
 
 def test_explanations_and_conditions_of_promotions_weigh() -> None:

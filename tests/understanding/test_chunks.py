@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
+import pytest
+from PIL import Image
+
 from mmrec.contract.items import ItemFailure, ItemInput
 from mmrec.errors import InvalidArgumentError
 from mmrec.understanding.chunks import item_chars, item_chunks, label_chars, label_chunks
@@ -27,3 +32,13 @@ def test_characters_of_what_is_encoded() -> None:
     assert item_chars(ItemFailure("a", InvalidArgumentError("no"))) == 0
     assert label_chars("hat", ("a {label}", "one {label}")) == 6
     assert label_chars("hat", ()) == 12
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "chars"),
+    [("PNG", 40, 253), ("WebP", 1_000, 653), ("JPEG", 1_000, 353), ("PNG", 7_000, 19_853), ("PNG", 8_000, 253)],
+)
+def test_pixels_that_are_decoded_count_as_characters(kind: str, side: int, chars: int) -> None:
+    file = io.BytesIO()
+    Image.new("1" if kind == "PNG" else "RGB", (side, side)).save(file, kind)
+    assert item_chars(ItemInput("a", "hat", image=file.getvalue())) == chars
