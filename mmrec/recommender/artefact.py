@@ -39,10 +39,12 @@ from mmrec.generator.model import Generator
 from mmrec.language.value_reader import ValueReader
 from mmrec.language.wish_prompts import WishPrompts
 from mmrec.ratings.model import RatingModel
+from mmrec.recommender.bundle_checks import check_indices, checked_array, checked_csr
 from mmrec.recommender.live_rows import LiveRows
 from mmrec.runtime.limits import check_numbers
 from mmrec.runtime.progress import NO_PROGRESS, Progress
 from mmrec.semantic_ids.decode_index import DecodeIndex, build_decode_index
+from mmrec.semantic_ids.semantic_ids import LAST_WIDTH
 from mmrec.semantic_ids.tokenizer import Tokenizer, tokenizer_from_tensors
 from mmrec.understanding.index_files import IndexDescription
 from mmrec.understanding.vector_index import IndexConfig, VectorIndex, build_vector_index
@@ -278,40 +280,44 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         BundleError: a part is missing, or parts do not fit each other.
     """
     catalogue = _read_catalogue(bundle)
-    interactions = _read_histories(bundle.read_table(HISTORIES))
-    fused_ND = _read_tensor(bundle, EMBEDDINGS, "fused")
+    items = len(catalogue)
+    interactions = _read_histories(bundle, HISTORIES, items)
     tokens = bundle.read_tensors(TOKENS)
     channels = bundle.read_tensors(CHANNELS)
-    settings = bundle.read_json(SETTINGS)
-    items = len(catalogue)
+    settings = _read_settings(bundle)
+    fused_ND = checked_array(
+        bundle.path(EMBEDDINGS), {"fused": _read_tensor(bundle, EMBEDDINGS, "fused")}, "fused", np.float32, (None, None)
+    )
     for name, length in (
         (EMBEDDINGS, len(fused_ND)),
-        (TOKENS, len(tokens["semantic_ids"])),
-        (CHANNELS, len(channels["popularity"])),
+        (TOKENS, len(tokens.get("semantic_ids", ()))),
+        (CHANNELS, len(channels.get("popularity", ()))),
     ):
         if length != items:
             raise BundleError(
                 f"{bundle.root}: {name} describes {length:,} items and {CATALOGUE} {items:,}; the parts come from "
                 "different bundles: fit again, or restore the bundle from its source"
             )
-    popularity_N = channels["popularity"]
+    _check_semantic_ids(bundle, tokens["semantic_ids"], settings.widths)
+    tokenizer = _tokenizer(bundle, tokens)
+    popularity_N = checked_array(bundle.path(CHANNELS), channels, "popularity", np.float32, (items,))
     generator = load_generator(
         bundle.path(f"{GENERATOR}/heads.safetensors").parent,
-        GeneratorConfig(**settings["generator"]),
+        settings.generator,
         _read_table(bundle, fused_ND, tokens["semantic_ids"], popularity_N),
-        tuple(settings["widths"]),
+        settings.widths,
     )
     if device.type == "cpu":
         # The generator's inputs begin with these vectors: they need not be in memory twice.
         fused_ND = generator.catalogue.content_NC.numpy()[:, : fused_ND.shape[1]]
     words = bundle.read_tensors(WORDS)
-    vocabulary = Vocabulary(tuple(bundle.read_json(TERMS)), words["idf"])
-    configs = settings["channels"]
-    channel_configs = ChannelConfigs(
-        TransitionConfig(**configs["transitions"]),
-        TransitionConfig(**configs["transitions_wide"]),
-        LexicalConfig(**configs["lexical"]),
-        ContentConfig(**configs["content"]),
+    terms = _read_terms(bundle)
+    vocabulary = Vocabulary(terms, checked_array(bundle.path(WORDS), words, "idf", np.float32, (len(terms),)))
+    columns = max(1, len(terms))
+    components_VS = checked_array(bundle.path(WORDS), words, "components", np.float32, (columns, None))
+    pairs, wide_pairs, lexical = (
+        checked_csr(bundle.path(CHANNELS), channels, name, items, width)
+        for name, width in (("pairs", None), ("wide_pairs", None), ("lexical", columns))
     )
     return Parts(
         catalogue=catalogue,
@@ -319,21 +325,19 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         fused_ND=Segmented(fused_ND),
         semantic_ids_NP=Segmented(tokens["semantic_ids"]),
         decode_index=load_decode_index(bundle, Paths(catalogue, tokens["semantic_ids"], generator.widths)),
-        tokenizer=_tokenizer(bundle, tokens),
+        tokenizer=tokenizer,
         generator=generator.to(device).eval(),
-        transitions=build_graph(_csr("pairs", channels), popularity_N, channel_configs.transitions),
-        transitions_wide=build_graph(_csr("wide_pairs", channels), popularity_N, channel_configs.transitions_wide),
-        lexical=LexicalIndex(_csr("lexical", channels), vocabulary),
-        sketch=LsaProjection(words["components"]),
+        transitions=build_graph(pairs, popularity_N, settings.channels.transitions),
+        transitions_wide=build_graph(wide_pairs, popularity_N, settings.channels.transitions_wide),
+        lexical=LexicalIndex(lexical, vocabulary),
+        sketch=LsaProjection(components_VS),
         popularity_N=popularity_N,
-        channels=channel_configs,
-        blends={
-            name: Blend(weights, float(settings["newcomers"][name])) for name, weights in settings["blends"].items()
-        },
-        beam_width=int(settings["beam_width"]),
-        candidates=CandidateConfig(**settings["candidates"]),
-        rejected=_read_histories(bundle.read_table(REJECTED)) if REJECTED in bundle.manifest.files else _NOBODY,
-        rated=_read_histories(bundle.read_table(RATED)) if RATED in bundle.manifest.files else _NOBODY,
+        channels=settings.channels,
+        blends=settings.blends,
+        beam_width=settings.beam_width,
+        candidates=settings.candidates,
+        rejected=_read_histories(bundle, REJECTED, items) if REJECTED in bundle.manifest.files else _NOBODY,
+        rated=_read_histories(bundle, RATED, items) if RATED in bundle.manifest.files else _NOBODY,
         rating_model=_read_rating_model(bundle, items),
         value_reader=_read_value_reader(bundle),
         prompts=_read_prompts(bundle, generator),
@@ -353,7 +357,9 @@ def read_paths(bundle: Bundle) -> Paths:
             f"{bundle.root}: {TOKENS} describes {len(semantic_ids_NP):,} items and {CATALOGUE} {len(catalogue):,}; the "
             "parts come from different bundles: fit again, or restore the bundle from its source"
         )
-    return Paths(catalogue, semantic_ids_NP, tuple(bundle.read_json(SETTINGS)["widths"]))
+    widths = _widths(bundle, bundle.read_json(SETTINGS))
+    _check_semantic_ids(bundle, semantic_ids_NP, widths)
+    return Paths(catalogue, semantic_ids_NP, widths)
 
 
 def load_decode_index(bundle: Bundle, paths: Paths) -> DecodeIndex:
@@ -379,8 +385,15 @@ def read_features(bundle: Bundle) -> ItemFeatures:
         BundleError: the vectors do not fit each other.
     """
     with _opened(bundle, EMBEDDINGS) as file:
-        features = ItemFeatures(*(file.get_tensor(name) for name in ("image", "has_image", "text", "has_text")))
+        arrays = {name: file.get_tensor(name) for name in file.keys() if name != "fused"}  # noqa: SIM118
         items = file.get_slice("fused").get_shape()[0]
+    path = bundle.path(EMBEDDINGS)
+    features = ItemFeatures(
+        checked_array(path, arrays, "image", np.float32, (None, None)),
+        checked_array(path, arrays, "has_image", np.bool_, (None,)),
+        checked_array(path, arrays, "text", np.float32, (None, None)),
+        checked_array(path, arrays, "has_text", np.bool_, (None,)),
+    )
     if {len(part) for part in features} != {items}:
         raise BundleError(
             f"{bundle.root}: {EMBEDDINGS} has {[len(part) for part in features]} vectors of pictures and words for "
@@ -415,7 +428,8 @@ def _read_catalogue(bundle: Bundle) -> Catalogue:
         ) from err
     if ALIVE not in bundle.manifest.files:
         return catalogue
-    alive_N = _read_tensor(bundle, ALIVE, "alive").astype(np.bool_)
+    alive = {"alive": _read_tensor(bundle, ALIVE, "alive")}
+    alive_N = checked_array(bundle.path(ALIVE), alive, "alive", np.bool_, (None,))
     if len(alive_N) != len(catalogue):
         raise BundleError(
             f"{bundle.root}: {ALIVE} describes {len(alive_N):,} rows and {CATALOGUE} {len(catalogue):,}; the parts "
@@ -458,8 +472,17 @@ def load_generator(folder: Path, config: GeneratorConfig, table: ItemTable, widt
     Raises:
         BundleError: the weights are of another shape than the catalogue and the configuration.
     """
-    generator = Generator(config, table, widths, backbone=load_backbone(folder / "backbone"))
     heads = load_file(folder / "heads.safetensors")
+    # Before anything of these sizes is allocated.
+    embeddings = [heads.get(f"semantic_id_head.code_embedding.{level}.weight") for level in range(len(widths))]
+    found = tuple(0 if embedding is None else len(embedding) for embedding in embeddings)
+    if found != widths or config.decoder_layers > len(heads):
+        raise BundleError(
+            f"{folder / 'heads.safetensors'} has {len(heads)} tensors and embeddings of {found} codes, and the "
+            f"settings name {config.decoder_layers} layers and {widths} codes; the parts come from different bundles: "
+            "fit again"
+        )
+    generator = Generator(config, table, widths, backbone=load_backbone(folder / "backbone"))
     try:
         wrong = generator.load_state_dict(heads, strict=False)
     except RuntimeError as err:
@@ -499,14 +522,19 @@ def _read_table(
             "bundles: fit again"
         )
 
+    path, items = bundle.path(ITEM_TABLE), len(fused_ND)
+
     def neighbours(name: str) -> Neighbours | None:
         if f"{name}.rows" not in tensors:
             return None
-        rows_NK = torch.from_numpy(tensors[f"{name}.rows"].astype(np.int64))
-        return Neighbours(rows_NK, torch.from_numpy(tensors[f"{name}.weights"]))
+        rows_NK = checked_array(path, tensors, f"{name}.rows", np.int32, (items, None))
+        check_indices(path, f"{name}.rows", rows_NK, items, "items")
+        weights_NK = checked_array(path, tensors, f"{name}.weights", np.float32, rows_NK.shape)
+        return Neighbours(torch.from_numpy(rows_NK.astype(np.int64)), torch.from_numpy(weights_NK))
 
+    sketch_NS = checked_array(path, tensors, "sketch", np.float32, (items, None))
     return ItemTable(
-        torch.from_numpy(np.concatenate([fused_ND, tensors["sketch"]], axis=1)),
+        torch.from_numpy(np.concatenate([fused_ND, sketch_NS], axis=1)),
         torch.from_numpy(semantic_ids_NP.astype(np.int64)),
         torch.from_numpy(popularity_N > 0),
         neighbours("followers"),
@@ -516,11 +544,79 @@ def _read_table(
 
 def _tokenizer(bundle: Bundle, tokens: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:
     try:
-        return tokenizer_from_tensors(tokens)
-    except KeyError as err:
+        tokenizer = tokenizer_from_tensors(tokens)
+        levels = tokenizer.levels
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as err:
         raise BundleError(
-            f"{bundle.root}: {TOKENS}: {err.args[0]}; it was written by another version: fit again"
+            f"{bundle.root}: {TOKENS}: {err.args[0] if err.args else err}; it was written by another version: fit again"
         ) from err
+    if levels != tokens["semantic_ids"].shape[1] - 1:
+        raise BundleError(
+            f"{bundle.path(TOKENS)}: the tokenizer gives {levels} codes, and the semantic IDs have "
+            f"{tokens['semantic_ids'].shape[1]}, which must be one more: copy the bundle afresh, or fit again"
+        )
+    return tokenizer
+
+
+class _Settings(NamedTuple):
+    """What `SETTINGS` says."""
+
+    widths: tuple[int, ...]
+    generator: GeneratorConfig
+    channels: ChannelConfigs
+    blends: Mapping[str, Blend]
+    beam_width: int
+    candidates: CandidateConfig
+
+
+def _read_settings(bundle: Bundle) -> _Settings:
+    found = bundle.read_json(SETTINGS)
+    try:
+        configs = found["channels"]
+        settings = _Settings(
+            _widths(bundle, found),
+            GeneratorConfig(**found["generator"]),
+            ChannelConfigs(
+                TransitionConfig(**configs["transitions"]),
+                TransitionConfig(**configs["transitions_wide"]),
+                LexicalConfig(**configs["lexical"]),
+                ContentConfig(**configs["content"]),
+            ),
+            {name: Blend(weights, float(found["newcomers"][name])) for name, weights in found["blends"].items()},
+            int(found["beam_width"]),
+            CandidateConfig(**found["candidates"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, InvalidArgumentError) as err:
+        raise BundleError(
+            f"{bundle.path(SETTINGS)} lacks a setting or has a wrong one ({err!r:.200}): copy the bundle afresh, or "
+            "fit again"
+        ) from err
+    return settings
+
+
+def _widths(bundle: Bundle, found: Any) -> tuple[int, ...]:
+    widths = found.get("widths") if isinstance(found, dict) else None
+    if not isinstance(widths, list) or not all(type(width) is int and 0 < width < 2**31 for width in widths):
+        raise BundleError(
+            f"{bundle.path(SETTINGS)}: widths is {widths!r:.80}; it must be a list of integers from 1 to below 2**31: "
+            "copy the bundle afresh, or fit again"
+        )
+    return tuple(widths)
+
+
+def _read_terms(bundle: Bundle) -> tuple[str, ...]:
+    terms = bundle.read_json(TERMS)
+    if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
+        raise BundleError(f"{bundle.path(TERMS)} must be a list of texts: copy the bundle afresh, or fit again")
+    return tuple(terms)
+
+
+def _check_semantic_ids(bundle: Bundle, semantic_ids_NP: npt.NDArray[np.int32], widths: tuple[int, ...]) -> None:
+    path = bundle.path(TOKENS)
+    checked_array(path, {"semantic_ids": semantic_ids_NP}, "semantic_ids", np.int32, (None, len(widths)))
+    # A catalogue that grew may have more items of one path than at the fit.
+    for level, width in enumerate((*widths[:-1], max(widths[-1], LAST_WIDTH))):
+        check_indices(path, "semantic_ids", semantic_ids_NP[:, level], width, f"codes of level {level}")
 
 
 def _csr_tensors(name: str, matrix: sp.csr_array) -> dict[str, npt.NDArray[Any]]:
@@ -530,11 +626,6 @@ def _csr_tensors(name: str, matrix: sp.csr_array) -> dict[str, npt.NDArray[Any]]
         f"{name}.indptr": matrix.indptr.astype(np.int64),
         f"{name}.shape": np.array(matrix.shape, dtype=np.int64),
     }
-
-
-def _csr(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> sp.csr_array:
-    data, indices, indptr, shape = (tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr", "shape"))
-    return sp.csr_array((data, indices, indptr), shape=tuple(int(size) for size in shape))
 
 
 def _read_rating_model(bundle: Bundle, items: int) -> RatingModel | None:
@@ -585,7 +676,18 @@ def _histories_table(interactions: Interactions, *, ratings: bool = False) -> pa
     return pa.table(columns)
 
 
-def _read_histories(table: pa.Table) -> Interactions:
+def _read_histories(bundle: Bundle, name: str, rows: int) -> Interactions:
+    """Events of a file; their items are rows of a catalogue of so many."""
+    path = bundle.path(name)
+    try:
+        found = _interactions(bundle.read_table(name))
+    except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException, InvalidDatasetError) as err:
+        raise BundleError(f"{path} holds no histories ({err}): copy the bundle afresh, or fit again") from err
+    check_indices(path, "items", found.items_E, rows, "items")
+    return found
+
+
+def _interactions(table: pa.Table) -> Interactions:
     table = table.combine_chunks()
     items = table["items"].combine_chunks()
     times = table["times"].combine_chunks()

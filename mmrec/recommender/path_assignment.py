@@ -20,9 +20,7 @@ from mmrec.recommender.artefact import Parts
 from mmrec.semantic_ids.decode_index import DecodeIndex, change_decode_index
 from mmrec.semantic_ids.node_changes import NodeChange, node_changes
 from mmrec.semantic_ids.path_lookup import path_range
-
-LAST_WIDTH = 1 << 20
-"""Most items that may share all codes but the last."""
+from mmrec.semantic_ids.semantic_ids import LAST_WIDTH
 
 
 class NewPaths(NamedTuple):

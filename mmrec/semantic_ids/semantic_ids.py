@@ -7,6 +7,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+LAST_WIDTH = 1 << 20
+"""Most items that may share all codes but the last."""
+
 
 def assign_semantic_ids(codes_NL: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Append a code that makes equal paths unique.
