@@ -1,4 +1,4 @@
-"""Errors as clients see them: errors of mmrec in full, any other error as an id that is found in the log.
+"""Errors as clients see them: errors of mmrec without paths of this machine, any other error as an id found in the log.
 
 Every id is in the log. When the same place fails again and again, only the first few log lines have a traceback, so
 that the log stays readable. Knows nothing about gRPC.
@@ -6,7 +6,9 @@ that the log stays readable. Knows nothing about gRPC.
 
 from __future__ import annotations
 
+import copy
 import logging
+import re
 import traceback
 import uuid
 
@@ -15,14 +17,24 @@ from mmrec_serving.log_sampling import Bursts
 
 _log = logging.getLogger(__name__)
 _TRACEBACKS: Bursts[str] = Bursts()
+_MESSAGES: Bursts[str] = Bursts()
+
+_OF_THE_SERVER = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DATA_LOSS", "FAILED_PRECONDITION"})
+"""Codes of errors about the server. Messages of others quote what the client sent, and are told as they are."""
+_PATH = re.compile(r"""(?P<quote>["'])(?:/|[A-Za-z]:\\).*?(?P=quote)|(?<![^\s(=])(?:/|[A-Za-z]:\\)[^\s"',;:()]+""")
+"""An absolute path, in quotes or up to the next space or mark."""
 
 
 def conceal(error: BaseException) -> MmrecError:
-    """The error for a client. Any other than mmrec's is logged under a new id, and the client gets the id only."""
+    """The error for a client.
+
+    Paths in errors about the server are left out and logged. Any other error than mmrec's is logged under a new id, and
+    the client gets the id only.
+    """
     if isinstance(error, InternalError) and error.error_id:
         return error
     if isinstance(error, MmrecError) and error.code != "INTERNAL":
-        return error
+        return _without_paths(error)
     error_id = uuid.uuid4().hex[:12]
     place = _place(error)
     _TRACEBACKS.ended()
@@ -31,6 +43,18 @@ def conceal(error: BaseException) -> MmrecError:
     else:
         _log.error("internal error %s: %s again", error_id, place)
     return InternalError(f"internal error {error_id}", error_id=error_id)
+
+
+def _without_paths(error: MmrecError) -> MmrecError:
+    message = error.message
+    if error.code not in _OF_THE_SERVER or (told := _PATH.sub("(see the log)", message)) == message:
+        return error
+    _MESSAGES.ended()
+    if _MESSAGES.first(message):
+        _log.warning("a client was told %s: %s", error.code, message)
+    alike = copy.copy(error)
+    alike.message, alike.args = told, (told,)
+    return alike
 
 
 def _place(error: BaseException) -> str:

@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 
-from mmrec.errors import InternalError, NotFoundError
+from mmrec.errors import BundleError, InternalError, InvalidArgumentError, MmrecError, NotFoundError, UnavailableError
+from mmrec_serving.change_log.failures import damaged, explained
+from mmrec_serving.change_log.sqlite_reader import closed
 from mmrec_serving.failures import conceal
 
 
 def test_our_own_errors_are_told_in_full() -> None:
     error = NotFoundError("there is no such item")
     assert conceal(error) is error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            explained(OSError(errno.ENOSPC, "No space left on device"), Path("/srv/my shop/store")),
+            "no space is left on the disk of the store of catalogue changes in (see the log): nothing of this request",
+        ),
+        (
+            explained(OSError(errno.EMFILE, "Too many open files"), Path("/srv/store")),
+            "the store of catalogue changes in (see the log) cannot be used: Too many open files; give a folder",
+        ),
+        (closed(Path("/srv/it's/store")), "the store of catalogue changes in (see the log) is closed"),
+        (damaged(Path("/srv/store"), "'/srv/store/changes.db' is empty"), "(see the log) is damaged: (see the log) is"),
+        (
+            BundleError("/srv/bundle/versions/7/features.parquet is not a readable Parquet file: make it again"),
+            "(see the log) is not a readable Parquet file: make it again",
+        ),
+    ],
+)
+def test_paths_of_the_server_are_in_the_log_alone(
+    error: MmrecError, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    alike = conceal(error)
+    assert told in alike.message
+    assert "/srv" not in str(alike)
+    assert type(alike) is type(error)
+    assert getattr(alike, "retry_after_s", None) == getattr(error, "retry_after_s", None)
+    assert error.message in caplog.text
+    assert conceal(alike) is alike
+
+
+def test_what_the_client_sent_and_what_is_no_path_are_told() -> None:
+    for error in (
+        InvalidArgumentError("item_id is '/home/mug'; give another"),
+        NotFoundError("the catalogue has no item '/home/mug'"),
+        UnavailableError("try and/or wait 1/2 s; see /; it takes 3 MB/s"),
+    ):
+        assert conceal(error) is error
 
 
 def test_a_fault_that_comes_again_and_again_has_its_traceback_in_the_log_a_few_times(
