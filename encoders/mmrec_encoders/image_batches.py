@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from mmrec.runtime.background import between_steps
 from mmrec_encoders.preparation import ClipPreparation, Squeeze, check_pixels
 from mmrec_encoders.protocols import Pixels, Vectors
 
@@ -60,13 +61,13 @@ class BatchedImageEncoder(Generic[P]):
         import torch
 
         check_pixels(pixels_N3HW, self.preparation.height, self.preparation.width)
-        step = self.batch_size
+        batches = []
         with torch.inference_mode():
-            batches = [
+            for at in range(0, len(pixels_N3HW), self.batch_size):
+                between_steps()
                 # torch warns of read-only arrays, so copy them.
-                self._forward(torch.from_numpy(np.require(pixels_N3HW[at : at + step], requirements=("C", "W"))))
-                for at in range(0, len(pixels_N3HW), step)
-            ]
+                pixels_B3HW = np.require(pixels_N3HW[at : at + self.batch_size], requirements=("C", "W"))
+                batches.append(self._forward(torch.from_numpy(pixels_B3HW)))
         return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
 
     def _forward(self, pixels_N3HW: torch.Tensor) -> Vectors:

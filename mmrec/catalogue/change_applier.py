@@ -19,6 +19,7 @@ from mmrec.contract.items import ItemInput, ItemRecord, Versions
 from mmrec.contract.outcomes import outcome
 from mmrec.contract.replies import ServiceInfo
 from mmrec.errors import FailedPreconditionError, MmrecError, NotFoundError
+from mmrec.runtime.background import check_cancelled, until_cancelled
 
 
 class EncodedItems(Protocol):
@@ -141,11 +142,16 @@ class ChangeApplier(Generic[E]):
         self._pace = pace or nullcontext()
 
     def apply_many(self, requests: Sequence[UpsertRequest | DeleteRequest]) -> list[ChangeResults | MmrecError]:
-        """Apply requests in order; a request that fails as a whole gives its error."""
+        """Apply requests in order; a request that fails as a whole gives its error.
+
+        Where the caller has gone (see `mmrec.runtime.background.until_cancelled`), a request that is not recorded yet
+        is dropped, between two batches of the encoders at the latest.
+        """
         return [outcome(self._applied, request) for request in requests]
 
     def _applied(self, request: UpsertRequest | DeleteRequest) -> ChangeResults:
         with self.lock:
+            check_cancelled()
             self._log.check()
             earlier = self._earlier(request)
             if earlier is not None:
@@ -156,7 +162,10 @@ class ChangeApplier(Generic[E]):
                 change, results = self._checked(request)
             if request.validate_only:
                 return results
-            return self._log.commit(request, change, results)
+            # The last moment at which a call that its client has cancelled is dropped; later it is done as a whole.
+            check_cancelled()
+            with until_cancelled(None):
+                return self._log.commit(request, change, results)
 
     def _earlier(self, request: UpsertRequest | DeleteRequest) -> ChangeResults | None:
         """The first reply to a request that is sent again with the same id."""

@@ -5,6 +5,7 @@ duration of batches is measured per kind (`mmrec_serving.batch_costs`); so the t
 
 - Light jobs go first, those of the kind that has waited longest. Heavy jobs are run in parts of about `part_s`, in
   turn, when no light job waits; but while light jobs always wait, heavy ones get `heavy_share` of the thread's time.
+- Work that all of its callers have cancelled ends at its next step (see `mmrec.runtime.background`).
 - A job that would not be done before its deadline is refused when it comes. One whose deadline cannot be met any more
   when its turn comes is dropped without being run, and a cancelled one leaves the queue at once.
 - All parts of a heavy job use the state of its beginning (`steady`).
@@ -28,12 +29,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mmrec.errors import (
+    CancelledError,
     DeadlineExceededError,
     InternalError,
     MmrecError,
     ResourceExhaustedError,
     UnavailableError,
 )
+from mmrec.runtime.background import until_cancelled
 from mmrec_serving.batch_costs import BatchCosts
 from mmrec_serving.failures import conceal
 from mmrec_serving.worker_threads import OnEnd, Worker, nobody
@@ -62,6 +65,7 @@ class SchedulerLimits:
         heavy_share: Share of the thread's time that heavy jobs get while light ones always wait, over 0 and below 1.
         part_s: Seconds that a part of a heavy job takes, if its requests are small enough.
         patience_s: Longest expected wait of a light job without a deadline, in seconds.
+        one_job: Whether a batch is of one job only, so that it ends between two steps when this one is cancelled.
     """
 
     max_queue: int = 256
@@ -71,6 +75,7 @@ class SchedulerLimits:
     heavy_share: float = 0.2
     part_s: float = 0.1
     patience_s: float = 30.0
+    one_job: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -313,7 +318,7 @@ class Scheduler:
                     break
             if count:
                 batch.append((job, count))
-            if left <= 0:
+            if left <= 0 or (batch and self._limits.one_job):
                 break
         for job in late:
             queue.remove(job)
@@ -444,10 +449,16 @@ class Scheduler:
         # `taken` already counts this batch's share.
         requests = [request for job, count in batch for request in job.requests[job.taken - count : job.taken]]
         started = self._clock()
-        results = self._results(work, kind, requests)
+
+        def gone() -> bool:
+            return all(job.future.cancelled() for job, _ in batch)
+
+        with until_cancelled(gone):
+            results = self._results(work, kind, requests)
         seconds = self._clock() - started
-        with self._changed:
-            self._costs_of(kind).observe(_units(batch), seconds)
+        if not gone():  # otherwise it may have ended early
+            with self._changed:
+                self._costs_of(kind).observe(_units(batch), seconds)
         rest = iter(results)
         for job, count in batch:
             job.results += [next(rest) for _ in range(count)]
@@ -460,8 +471,8 @@ class Scheduler:
             if not isinstance(results, list) or len(results) != len(requests):
                 raise InternalError(f"{kind}: {len(requests)} requests were given, and not as many results came")
         except Exception as err:
-            if len(requests) == 1:
-                return [conceal(err)]
+            if len(requests) == 1 or isinstance(err, CancelledError):
+                return [conceal(err)] * len(requests)
             _log.warning("a batch of %d %s requests failed; trying them one by one", len(requests), kind)
             # All parts of one reply must come from one state.
             work = self._as_now()[kind]

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -161,7 +162,7 @@ class Server:
         if self.config.store is not None:
             self._changes = Scheduler(
                 functools.partial(self._open_changes, loaded, self.config.store),
-                limits,
+                replace(limits, one_job=True),
                 name="mmrec-recording",
                 on_end=self._worker_ended,
             )

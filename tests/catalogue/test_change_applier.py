@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 
 from mmrec.catalogue.change_applier import CatalogueChange, ChangeApplier, IdempotencyCache, MemoryLog, apply_changes
 from mmrec.contract.changes import ChangeEntry, ChangeResults, DeleteRequest, UpsertRequest
-from mmrec.contract.items import ItemFailure, ItemInput, ItemRecord
-from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.contract.items import ItemFailure, ItemInput, ItemRecord, Versions
+from mmrec.errors import CancelledError, FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.runtime.background import between_steps, until_cancelled
 from tests.serving.dict_engine import DictEngine, RecordItems
 
 Request = UpsertRequest | DeleteRequest
@@ -53,6 +57,31 @@ def test_each_item_has_a_result_of_its_own_and_the_good_ones_are_applied(catalog
     assert [type(entry.error) for entry in results.entries] == [type(None), NotFoundError]
     assert "has no item 'ghost'; it holds 3 items" in str(results.entries[1].error)
     assert (results.versions.catalogue, set(catalogue.engine.items)) == ("c+2", {"kept", "a"})
+
+
+def test_a_call_that_is_cancelled_before_it_is_recorded_is_dropped(catalogue: Catalogue) -> None:
+    with until_cancelled(lambda: True):
+        assert isinstance(catalogue(upsert("hat")), CancelledError)
+    assert catalogue.engine.encoded == 0
+    with until_cancelled(lambda: catalogue.engine.encoded == 1):
+        assert isinstance(catalogue(upsert("hat")), CancelledError)
+    assert set(catalogue.engine.items) == {"old", "kept"}
+    # Sent again under the same id, it is made.
+    assert catalogue.done(upsert("hat")).versions.catalogue == "c+1"
+
+
+def test_a_call_that_is_cancelled_after_it_was_recorded_stays() -> None:
+    class Steps(DictEngine):
+        def change(self, *args: Any, **named: Any) -> Versions:
+            begun.set()
+            between_steps()
+            return super().change(*args, **named)
+
+    begun, engine = threading.Event(), Steps("old")
+    with until_cancelled(begun.is_set):
+        (found,) = ChangeApplier(engine, MemoryLog(engine)).apply_many([upsert("hat")])
+    assert isinstance(found, ChangeResults)
+    assert set(engine.items) == {"old", "a"}
 
 
 def test_checking_alone_changes_nothing(catalogue: Catalogue) -> None:

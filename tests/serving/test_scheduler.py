@@ -17,6 +17,7 @@ from mmrec.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from mmrec.runtime.background import between_steps
 from mmrec_serving.scheduler import Scheduler, SchedulerLimits
 from mmrec_serving.worker_threads import nobody
 
@@ -185,6 +186,32 @@ def test_cancelled_work_makes_room_in_a_full_queue(make: Make) -> None:
     stays = scheduler.submit("a", ["stays"])
     gate.open.set()
     assert stays.result(WAIT_S) == ["stays!"]
+
+
+def test_work_that_all_callers_have_cancelled_ends_at_its_next_step(make: Make) -> None:
+    gate, steps = Gate(), list[str]()
+
+    def work(requests: list[str]) -> list[str]:
+        done = gate(requests)
+        between_steps()
+        steps.extend(requests)
+        return done
+
+    scheduler = make({"a": work})
+    assert _held(scheduler, gate).cancel()
+    gate.open.set()
+    assert scheduler.submit("a", ["stays"]).result(WAIT_S) == ["stays!"]
+    assert steps == ["stays"]
+
+
+def test_a_batch_of_one_job(make: Make) -> None:
+    gate = Gate()
+    scheduler = make({"a": gate}, one_job=True)
+    _held(scheduler, gate)
+    both = [scheduler.submit("a", [number, number]) for number in (1, 2)]
+    gate.open.set()
+    assert [one.result(WAIT_S) for one in both] == [["1!", "1!"], ["2!", "2!"]]
+    assert gate.batches == [["stop"], [1, 1], [2, 2]]
 
 
 def test_work_cancelled_while_it_is_done_harms_nobody(make: Make) -> None:
