@@ -208,7 +208,7 @@ class Watched:
     def __call__(self, picture: Image.Image) -> npt.NDArray[np.uint8]:
         self.decoded.append(weakref.ref(picture))
         self.most = max(self.most, sum(one() is not None for one in self.decoded))
-        return np.full((3, 8, 8), picture.getpixel((0, 0))[0], np.uint8)
+        return np.full((3, 8, 8), np.asarray(picture)[0, 0, 0], np.uint8)
 
     def encode_pixels(self, pixels_N3HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.eye(4, dtype=np.float32)[pixels_N3HW[:, 0, 0, 0] // 64]
