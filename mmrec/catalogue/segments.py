@@ -154,7 +154,7 @@ def _numbers(base: Any, length: int) -> Any:
 def _picked(values: Any, at_X: Any) -> Any:
     if isinstance(values, pa.Array):
         return values.take(pa.array(at_X))
-    if not _is_tensor(values) or values.requires_grad:
+    if not _is_tensor(values) or values.requires_grad or not _is_tensor(at_X):
         return values[at_X]
     # Faster than indexing when no gradient is needed.
     return values.index_select(0, at_X.reshape(-1)).view((*at_X.shape, *values.shape[1:]))
