@@ -358,7 +358,8 @@ def read_paths(bundle: Bundle) -> Paths:
             "parts come from different bundles: fit again, or restore the bundle from its source"
         )
     widths = _widths(bundle, bundle.read_json(SETTINGS))
-    _check_semantic_ids(bundle, semantic_ids_NP, widths)
+    # Whether the codes are in range, `load_decode_index` says.
+    checked_array(bundle.path(TOKENS), {"semantic_ids": semantic_ids_NP}, "semantic_ids", np.int32, (None, len(widths)))
     return Paths(catalogue, semantic_ids_NP, widths)
 
 
