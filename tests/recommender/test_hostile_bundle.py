@@ -126,5 +126,5 @@ def test_paths_alone_are_checked_likewise(bundle: Bundle) -> None:
     tensors = load_file(path)
     tensors["semantic_ids"][3, 0] = 2**30
     save_file(tensors, path)
-    with pytest.raises(BundleError, match="a code is out of range: the largest per level are .1073741824"):
+    with pytest.raises(BundleError, match=r"a code is out of range: the largest per level are .1073741824"):
         load_decode_index(bundle, read_paths(bundle))
