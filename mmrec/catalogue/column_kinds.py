@@ -45,6 +45,15 @@ NAMES = {
     "text": "text",
 }
 """Values of a kind in words."""
+EXAMPLES = {
+    "number": "a number such as 1299.5",
+    "number-comma": "a number such as 1299,5",
+    "date": "a date such as 2024-05-31",
+    "date-dmy": "a date such as 31/05/2024",
+    "date-mdy": "a date such as 05/31/2024",
+    "boolean": "true or false",
+}
+"""A value of a kind that is not text, in words."""
 _READING_WORDS = {
     "number": "with a decimal point",
     "number-comma": "with a decimal comma",
@@ -132,6 +141,16 @@ class Tally:
     def meaning(self) -> tuple[str, ...]:
         """Everything that the meaning of a comparison with the column depends on."""
         return (self.kind, *self.units, "but", *sorted(self.written_otherwise))
+
+    def accepts(self, text: str) -> bool:
+        """Whether the kind of a column of numbers, dates or booleans, and the unit of its amounts, would stay the same
+        with this value as well; blank values always fit."""
+        fit = fit_of(text)
+        if fit is None:
+            return True
+        if FAMILIES[self.kind] == "number" and fit.unit not in self.units and (fit.unit or "%" in self.units):
+            return False
+        return self.updated([(0, text)], ()).kind == self.kind
 
     def updated(self, added: Iterable[tuple[int, str]], removed: Iterable[str]) -> Tally:
         """The tally after texts were added (with their rows) and removed."""

@@ -49,6 +49,8 @@ MAX_PROMOTED_IDS = 10_000
 MAX_ID_CHARS = 512
 MAX_TEXT_CHARS = 100_000
 """Longest text accepted, in characters. Encoders truncate much earlier; this guards memory."""
+MAX_ATTRIBUTE_CHARS = 10_000
+"""Longest value of a further column in a request, in characters."""
 MAX_PICTURE_BYTES = 20 * 1024 * 1024
 """Largest encoded picture accepted, in bytes."""
 DEFAULT_PAGE = 100
@@ -512,11 +514,11 @@ class Columns:
             )
         for i, (name, text) in enumerate(value.items()):
             _ID.check(name, f"{where}[{i}].name")
-            _TEXT.check(text, f"{where}[{i}].value")
+            _VALUE.check(text, f"{where}[{i}].value")
         return value
 
 
-_TEXT = Text()
+_VALUE = Text(MAX_ATTRIBUTE_CHARS)
 
 
 # --- vectors and pictures -------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """A column of a catalogue ready to be compared: its kind, and its values as pyarrow arrays.
 
-The kind is the configured one, or else what all values agree on (see `mmrec.catalogue.column_kinds`), which follows
-from counts of the values that fit each kind. A change of a few rows updates the counts. As long as they give the same
-kind, only the changed rows are read; when they give another kind, the whole column is read again.
+The kind is the configured one, or else what all values agreed on (see `mmrec.catalogue.column_kinds`) when the
+catalogue was loaded. A change of a few rows reads these alone and never changes the kind: otherwise one new value could
+change what a filter means, or make it an error.
 
 Unit of work: one column. Knows nothing about the language of filters.
 """
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.catalogue.column_kinds import FAMILIES, TEXT_ALWAYS, Tally, tally_of, text_reason
+from mmrec.catalogue.column_kinds import FAMILIES, Tally, tally_of, text_reason
 from mmrec.catalogue.segments import Segmented
 from mmrec.catalogue.text_columns import TextColumn
 from mmrec.catalogue.written_values import read_value
@@ -36,9 +36,9 @@ class FilterColumn(NamedTuple):
     Attributes:
         kind: One of `COLUMN_KINDS`.
         texts: The texts that it was read from. Length N.
-        values_N: float64 (a date: seconds since 1970) or text; null where a value is missing or does not fit the
-            configured kind (pyarrow Arrays).
-        tally: Counts of values by the kinds that they fit; None when the kind does not depend on the values.
+        values_N: float64 (a date: seconds since 1970) or text; null where a value is missing or does not fit the kind
+            (pyarrow Arrays).
+        tally: Counts of the present values by the kinds that they fit; None when the kind is configured.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class FilterColumn(NamedTuple):
     @property
     def meaning(self) -> tuple[str, ...]:
         """Everything that the result of a comparison depends on beside the values, and whether it is an error."""
-        return ("configured", self.kind) if self.tally is None else self.tally.meaning
+        return ("configured", self.kind) if self.tally is None else (self.kind, *self.tally.meaning)
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -74,6 +74,8 @@ class FilterColumn(NamedTuple):
         """Why it is a text column, as a clause for an error message, with an example."""
         if self.tally is None:
             return "whatever it holds"
+        if FAMILIES[self.tally.kind] != "text":
+            return "as it was when the catalogue was loaded"
         clause, row = text_reason(self.tally, self.texts)
         if clause:
             return f"for {clause}"
@@ -91,8 +93,8 @@ class FilterColumn(NamedTuple):
         """Some rows, as a column of the same kind; `texts` are those of all rows. Shape of `rows_X`: (X,)."""
         return self._replace(values_N=Segmented(self.values_N[rows_X]))
 
-    def changed(self, rows: Sequence[int], texts: TextColumn) -> FilterColumn | None:
-        """The column of changed texts; None when its kind has changed, so that it must be read again.
+    def changed(self, rows: Sequence[int], texts: TextColumn) -> FilterColumn:
+        """The column of changed texts, of the same kind.
 
         Args:
             rows: Rows that may have changed, ascending, all new rows included.
@@ -106,8 +108,6 @@ class FilterColumn(NamedTuple):
         tally = self.tally
         if tally is not None:
             tally = tally.updated(zip(rows, new, strict=True), (self.texts[row] for row in rows if row < known))
-            if tally.kind != self.kind:
-                return None
         values_N = self.values_N.replaced(np.array(rows, np.int64), self._values(new))
         return FilterColumn(self.kind, texts, values_N, tally)
 
@@ -115,19 +115,16 @@ class FilterColumn(NamedTuple):
         return _values(self.kind, texts, configured=self.tally is None)
 
 
-def read_column(name: str, texts: TextColumn, configured: str = "") -> FilterColumn:
-    """A column with its kind.
+def read_column(texts: TextColumn, kind: str, *, configured: bool) -> FilterColumn:
+    """A column of a known kind.
 
     Args:
-        name: ``item_id``, ``title`` and ``description`` are always text.
         texts: Length N.
-        configured: The kind that ``dataset.toml`` sets, one of `COLUMN_KINDS`; empty for what all values agree on.
+        kind: One of `COLUMN_KINDS`.
+        configured: Whether ``dataset.toml`` sets the kind.
     """
-    if name in TEXT_ALWAYS:
-        configured = "text"
     tally = None if configured else tally_of(texts)
-    kind = configured if tally is None else tally.kind
-    return FilterColumn(kind, texts, Segmented(_values(kind, texts, configured=bool(configured))), tally)
+    return FilterColumn(kind, texts, Segmented(_values(kind, texts, configured=configured)), tally)
 
 
 def _values(kind: str, texts: Sequence[str], *, configured: bool = False) -> pa.Array:

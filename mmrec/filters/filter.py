@@ -45,8 +45,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.catalogue.column_kinds import NAMES
+from mmrec.catalogue.column_kinds import EXAMPLES, FAMILIES, NAMES, TEXT_ALWAYS, Tally, tally_of
 from mmrec.catalogue.text_columns import TextColumn
+from mmrec.catalogue.written_values import read_value
 from mmrec.errors import InvalidArgumentError
 from mmrec.filters.cache import CachedMask, FilterCache
 from mmrec.filters.columns import FilterColumn, read_column
@@ -73,7 +74,9 @@ class CatalogueFilter:
         check_number("cache_size", cache_size, low=0)
         own = {"item_id": catalogue.item_ids, "title": catalogue.titles, "description": catalogue.descriptions}
         self._texts = {name: TextColumn.of(texts) for name, texts in {**own, **catalogue.attributes}.items()}
-        self._kinds = catalogue.kinds
+        self._kinds = {**catalogue.kinds, **dict.fromkeys(TEXT_ALWAYS, "text")}
+        # Of the columns without a configured kind, as they were before the first change: these decide their kinds.
+        self._tallies: dict[str, Tally] = {}
         self._items = len(catalogue)
         alive_N = catalogue.alive_N
         self._every = EligibilityMask(np.ones(self._items, np.bool_) if alive_N is None else alive_N.copy())
@@ -81,24 +84,52 @@ class CatalogueFilter:
         self._cache = FilterCache(cache_size)
 
     def with_changes(self, catalogue: Catalogue, rows_M: Rows) -> CatalogueFilter:
-        """The filters of a changed catalogue, with the same results as newly made ones.
+        """The filters of a changed catalogue, in which every value is read as its column was before.
 
-        Columns whose kind has not changed are updated; others are read again when they are next used. A cached mask is
-        updated when it is next used, by evaluating the rows of the delta segments only.
+        Every column keeps its kind. Columns that were read are updated, and a cached mask is when it is next used, by
+        evaluating the rows of the delta segments only.
 
         Args:
             catalogue: The changed catalogue.
             rows_M: Rows that were replaced or added. Shape: (M,), int64.
         """
         made = CatalogueFilter(catalogue, cache_size=self._cache.size)
-        made._cache = self._cache
+        self.fix_kinds()
+        made._cache, made._tallies = self._cache, self._tallies
         rows = np.unique(rows_M).tolist()
         for name in self._texts:
             column = self._known(name)
-            changed = None if column is None else column.changed(rows, made._texts[name])
-            if changed is not None:
-                made._remember(name, changed)
+            if column is not None:
+                made._remember(name, column.changed(rows, made._texts[name]))
         return made
+
+    def fix_kinds(self) -> None:
+        """Find the kind of every column, which changes of the catalogue do not change; the first change does it too."""
+        for name in self._texts:
+            self._kind(name)
+
+    def column(self, name: str) -> FilterColumn:
+        """A column, one of `columns`, with the kind that it has in filters."""
+        return self._read(name)
+
+    def check_value(self, column: str, text: str) -> None:
+        """Check a value that is to be added to a column; a blank one is none, and fits.
+
+        Raises:
+            InvalidArgumentError: the column holds numbers, dates or booleans, and this is none; or an amount in another
+                currency, or one that can be read in two ways.
+        """
+        kind = self._kind(column)
+        if FAMILIES[kind] == "text" or not text.strip():
+            return
+        tally = self._tallies.get(column)
+        if not (tally.accepts(text) if tally is not None else read_value(kind, text, configured=True) is not None):
+            units = " and ".join(filter(None, tally.units)) if tally is not None else ""
+            raise InvalidArgumentError(
+                f"attributes has {text!r:.60} for column {column!r:.60}, which holds {NAMES[kind]}"
+                f"{units and f' in {units}'}; give {EXAMPLES[kind]}{units and ' in that unit'}, or leave it empty",
+                field="attributes",
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -172,7 +203,7 @@ class CatalogueFilter:
         if kept.item_ids is self._item_ids:
             return before
         rows = self._item_ids.changed_since(kept.item_ids)
-        # If the kind of a column has changed, the filter may mean something else, or be an error.
+        # If a column has other units or spellings, the filter may mean something else, or be an error.
         if rows is None or any(_meaning(name, self._read(name)) != (name, *meaning) for name, *meaning in kept.used):
             return None
         found_N = np.zeros(self._items, np.bool_)
@@ -195,18 +226,24 @@ class CatalogueFilter:
         found = self._known(name)
         if found is None:
             # Two threads may both read it, with the same result.
-            found = read_column(name, self._texts[name], self._kinds.get(name, ""))
+            found = read_column(self._texts[name], self._kind(name), configured=name in self._kinds)
             self._remember(name, found)
         return found
+
+    def _kind(self, name: str) -> str:
+        if name in self._kinds:
+            return self._kinds[name]
+        if name not in self._tallies:
+            self._tallies[name] = tally_of(self._texts[name])
+        return self._tallies[name].kind
 
     def _known(self, name: str) -> FilterColumn | None:
         """A column that was read, or that can be updated from another version of the catalogue; else None."""
         found, texts = self._columns.get(name), self._texts[name]
         if found is None and (kept := self._cache.columns.get(name)) is not None and len(kept.texts) <= len(texts):
             rows = texts.changed_since(kept.texts)
-            found = None if rows is None else kept.changed(rows, texts)
-            if found is not None:
-                self._columns[name] = found
+            if rows is not None:
+                self._columns[name] = found = kept.changed(rows, texts)
         return found
 
     def _remember(self, name: str, column: FilterColumn) -> None:

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
-from mmrec.catalogue.text_columns import TextColumn
-from mmrec.filters.columns import FilterColumn, read_column
+from mmrec.filters.columns import FilterColumn
+from mmrec.filters.filter import CatalogueFilter
 from mmrec.language.words import Quantity, plain, stem, stems, vocabulary
 
 Vectors = npt.NDArray[np.float32]
@@ -128,17 +128,20 @@ class Attributes:
     Args:
         catalogue: The items.
         encode: The text encoder; None: values are found by their words alone.
+        filters: Filters over the catalogue, whose columns are used; None: they are read.
     """
 
-    def __init__(self, catalogue: Catalogue, encode: Encode | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, encode: Encode | None = None, filters: CatalogueFilter | None = None
+    ) -> None:
         self._encode = encode
+        filters = filters or CatalogueFilter(catalogue)
         self.common = _common_words(catalogue)
         self.measures: dict[str, Measure] = {}
         self.attributes: dict[str, Attribute] = {}
         self.columns: dict[str, FilterColumn] = {}
         for name, texts in catalogue.attributes.items():
-            column = read_column(name, TextColumn.of(texts), catalogue.kinds.get(name, ""))
-            self.columns[name] = column
+            column = self.columns[name] = filters.column(name)
             if column.family in ("number", "date"):
                 measure = _measure(name, column)
                 if measure is not None:

@@ -119,7 +119,7 @@ class Conversations:
 
     @cached_property
     def _parser(self) -> WishParser:
-        return WishParser(Attributes(self._parts.catalogue, self.texts))
+        return WishParser(Attributes(self._parts.catalogue, self.texts, self._filters))
 
     # --- choosing ----------------------------------------------------------------------------------------------------
 

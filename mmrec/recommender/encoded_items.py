@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from mmrec.catalogue.catalogue import Catalogue
 from mmrec.catalogue.change_applier import EncodeResult
+from mmrec.contract.field_mask import named_columns
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.data.pictures import decode_picture
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError
+from mmrec.filters.filter import CatalogueFilter
 from mmrec.runtime.background import between_steps
 from mmrec.understanding.thumbnails import THUMBNAIL_SIDE, thumbnail
 from mmrec_encoders.fusion import ItemFeatures
@@ -64,11 +66,14 @@ class EncodedItems(NamedTuple):
         )
 
 
-def encode_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[ItemInput]) -> EncodeResult[EncodedItems]:
+def encode_items(
+    catalogue: Catalogue, filters: CatalogueFilter, encoder: ItemEncoder, items: Sequence[ItemInput]
+) -> EncodeResult[EncodedItems]:
     """Encode and fuse items as clients describe them; an item may fail alone.
 
     Args:
         catalogue: Items may have its columns only.
+        filters: Filters over the catalogue, which know what its columns hold.
         encoder: The encoder of the catalogue.
         items: Items with ids, none twice.
 
@@ -80,7 +85,7 @@ def encode_items(catalogue: Catalogue, encoder: ItemEncoder, items: Sequence[Ite
     errors: dict[int, MmrecError] = {}
     seen: set[str] = set()
     for place, item in enumerate(items):
-        if error := item_fault(item, catalogue, item.item_id in seen):
+        if error := item_fault(item, catalogue, filters, item.item_id in seen):
             errors[place] = error
         seen.add(item.item_id)
     asked = [place for place in range(len(items)) if place not in errors]
@@ -122,8 +127,18 @@ def no_items(dimension: int) -> EncodedItems:
     return EncodedItems((), (), ItemFeatures(nothing, no, nothing, no), fused_MD, thumbnails_M)
 
 
-def item_fault(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError | None:
-    """Error of an item's id or columns, None if there is none. `twice`: an item before it has the same id."""
+def item_fault(
+    item: ItemInput, catalogue: Catalogue, filters: CatalogueFilter, twice: bool, fields: Sequence[str] = ()
+) -> MmrecError | None:
+    """Error of an item's id, columns or values, None if there is none.
+
+    Args:
+        item: The item.
+        catalogue: The catalogue that it is for.
+        filters: Filters over the catalogue.
+        twice: Whether an item before it has the same id.
+        fields: Fields of a partial update; other values are not checked. Empty: the whole item.
+    """
     if not item.item_id:
         return InvalidArgumentError("item_id is empty; an item of the catalogue needs one", field="item_id")
     if twice:
@@ -139,6 +154,12 @@ def item_fault(item: ItemInput, catalogue: Catalogue, twice: bool) -> MmrecError
             "use one of them, or fit again with the new column",
             field="attributes",
         )
+    columns_read = item.attributes if not fields or "attributes" in fields else named_columns(fields)
+    try:
+        for name in columns_read:
+            filters.check_value(name, item.attributes.get(name, ""))
+    except InvalidArgumentError as err:
+        return err
     return None
 
 

@@ -258,8 +258,8 @@ class Recommender(SnapshotAnswers, EngineMethods):
         """
         now = self._now
         if fields:
-            return encode_fields(now.parts.catalogue, now.vectors, items, fields)
-        return encode_items(now.parts.catalogue, now.vectors.encoder, items)
+            return encode_fields(now.parts.catalogue, now.filters, now.vectors, items, fields)
+        return encode_items(now.parts.catalogue, now.filters, now.vectors.encoder, items)
 
     @property
     def encoder_version(self) -> str:
@@ -281,6 +281,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
     def prepare_changes(self) -> None:
         """Prepare the tables that the first change needs; safe to call while requests are answered."""
         with self._changing:
+            self._now.filters.fix_kinds()
             parts = ready_to_change(self._now.parts)
             with self._following:
                 self._now = replace(self._now, parts=parts)

@@ -20,6 +20,7 @@ from mmrec.catalogue.item_words import words_of_item
 from mmrec.contract.field_mask import named_columns, replaced_words
 from mmrec.contract.items import ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError
+from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.encoded_items import EncodedItems, item_fault, record_texts, thumbnails_of
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec_encoders.fusion import ItemFeatures
@@ -44,12 +45,17 @@ def replaced_record(record: ItemRecord, item: ItemInput, fields: Sequence[str]) 
 
 
 def encode_fields(
-    catalogue: Catalogue, vectors: ModalityVectors, items: Sequence[ItemInput], fields: Sequence[str]
+    catalogue: Catalogue,
+    filters: CatalogueFilter,
+    vectors: ModalityVectors,
+    items: Sequence[ItemInput],
+    fields: Sequence[str],
 ) -> EncodeResult[EncodedItems]:
     """Encode items of which some fields are replaced; an item may fail alone.
 
     Args:
         catalogue: The items before the update.
+        filters: Filters over the catalogue, which know what its columns hold.
         vectors: Their vectors and features.
         items: Items with ids, none twice; only `fields` are read.
         fields: At least one, as `mmrec.contract.field_mask.FieldMask` gives them.
@@ -67,7 +73,7 @@ def encode_fields(
     seen: set[str] = set()
     for place, item in enumerate(items):
         row = catalogue.row_of(item.item_id)
-        if error := item_fault(item, catalogue, item.item_id in seen):
+        if error := item_fault(item, catalogue, filters, item.item_id in seen, fields):
             errors[place] = error
         elif row is None:
             errors[place] = NotFoundError(

@@ -129,8 +129,11 @@ def split_entries(value: str) -> tuple[str, ...]:
 
 
 def column_labels(values: Sequence[str]) -> tuple[str, ...]:
-    """The distinct entries of a column, the most frequent first and equal ones by name, at most `MAX_LABELS`."""
-    counts = Counter(entry for value in values for entry in split_entries(value))
+    """The distinct entries of a column, the most frequent first and equal ones by name, at most `MAX_LABELS`.
+
+    Entries longer than `MAX_LABEL_CHARS` are left out: they are no labels.
+    """
+    counts = Counter(entry for value in values for entry in split_entries(value) if len(entry) <= MAX_LABEL_CHARS)
     return tuple(sorted(counts, key=lambda entry: (-counts[entry], entry))[:MAX_LABELS])
 
 

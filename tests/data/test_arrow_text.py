@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.catalogue.text_columns import TextColumn
+from mmrec.catalogue.catalogue import Catalogue
 from mmrec.data.arrow_text import as_text, plain_array
-from mmrec.filters.columns import read_column
+from mmrec.filters.filter import CatalogueFilter
 
 SECOND = 1_717_150_500  # 2024-05-31T10:15:00Z
 KNOWN = uuid.UUID("12345678-1234-5678-1234-567812345678")
@@ -106,7 +106,10 @@ def test_a_type_keeps_its_meaning(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith(("date", "timestamp"))])
 def test_dates_are_taken_by_the_filters(case: str) -> None:
-    assert read_column("x", TextColumn(as_text(CASES[case][0]).to_pylist())).kind == "date"
+    texts = as_text(CASES[case][0]).to_pylist()
+    blank = ("",) * len(texts)
+    ids = tuple(f"i{row}" for row in range(len(texts)))
+    assert CatalogueFilter(Catalogue(ids, blank, blank, blank, {"x": texts})).column("x").kind == "date"
 
 
 def test_moments_outside_the_calendar_do_not_stop_the_others() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -128,6 +129,11 @@ def test_what_does_not_change_is_shared() -> None:
 # --- the filters --------------------------------------------------------------------------------------------------
 
 
+def read_now(catalogue: Catalogue, first: Catalogue = SHOP) -> CatalogueFilter:
+    """Filters that read every column of a changed catalogue now, by the kinds of the `first` one."""
+    return CatalogueFilter(first).with_changes(anew(catalogue), np.arange(len(catalogue)))
+
+
 def outcome(filters: CatalogueFilter, expression: str) -> list[bool] | str:
     try:
         return filters.bitmap(expression).tolist()
@@ -135,30 +141,70 @@ def outcome(filters: CatalogueFilter, expression: str) -> list[bool] | str:
         return err.message
 
 
-def test_a_kind_breaks_and_heals() -> None:
+def test_a_change_never_changes_the_kind_of_a_column() -> None:
     filters = CatalogueFilter(SHOP)
-    assert outcome(filters, "price < 6") == [True, False, False]
-    assert filters.times("day")[0] == 1704067200.0
     broken, *rows = change(SHOP, [record("b", price="abc", day="soon", new="true"), record("d", price="1")])
-    after = filters.with_changes(broken, *rows)
-    assert "is text, for it holds 'abc'; < a number" in str(outcome(after, "price < 6"))
-    assert outcome(after, "price = abc") == [False, True, False, False]
-    assert outcome(after, "new = true") == [True, True, False, False]
-    with pytest.raises(InvalidArgumentError, match="holds text"):
-        after.times("day")
-    healed, *rows = change(broken, [record("b", price="2", day="")])
-    last = after.with_changes(healed, *rows)
-    assert outcome(last, "price < 6") == [True, True, False, True]
-    assert np.isnan(last.times("day")).tolist() == [False, True, False, True]
+    # Columns that were read before the change, and those that are read for the first time after it.
     assert outcome(filters, "price < 6") == [True, False, False]
-    assert "is text" in str(outcome(after, "price < 6"))
+    after = filters.with_changes(broken, *rows)
+    assert outcome(after, "price < 6") == [True, False, False, True]
+    assert outcome(after, "day > 2000-01-01") == [True, False, True, False]
+    assert outcome(after, "new = true") == [True, True, False, False]
+    assert np.isnan(after.times("day")).tolist() == [False, True, False, True]
+    healed, *rows = change(broken, [record("b", price="2")])
+    assert outcome(after.with_changes(healed, *rows), "price < 6") == [True, True, False, True]
 
 
-def test_a_deleted_item_still_has_a_say_in_the_kind_of_a_column() -> None:
-    broken, *rows = change(SHOP, [record("b", price="abc")])
-    filters = CatalogueFilter(SHOP).with_changes(broken, *rows)
-    gone, *rows = change(broken, [], ["b"])
-    assert outcome(filters.with_changes(gone, *rows), "price < 6") == outcome(CatalogueFilter(anew(gone)), "price < 6")
+def test_a_column_of_text_stays_one_when_its_last_word_goes() -> None:
+    words, *_ = change(SHOP, [record("b", price="abc")])
+    filters = CatalogueFilter(words)
+    assert "is text, for it holds 'abc'; < a number" in str(outcome(filters, "price < 6"))
+    numbers, *rows = change(words, [record("b", price="2")])
+    after = filters.with_changes(numbers, *rows)
+    assert outcome(after, "price = 2") == [False, True, False]
+    assert "is text, as it was when the catalogue was loaded; < a number" in str(outcome(after, "price < 6"))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("price", "call us", "attributes has 'call us' for column 'price', which holds numbers; give a number such as"),
+        ("price", "NaN", "'NaN' for column 'price'"),
+        ("price", "1e400", "'1e400' for column 'price'"),
+        ("price", "3,5", "'3,5' for column 'price'"),
+        ("price", "3 EUR", "'3 EUR' for column 'price'"),
+        ("price", "3|4", "'3|4' for column 'price'"),
+        ("paid", "3 USD", "holds numbers in EUR; give a number such as 1299.5 in that unit, or leave it empty"),
+        ("share", "3", "holds numbers in %"),
+        ("day", "tomorrow", "'tomorrow' for column 'day', which holds dates; give a date such as 2024-05-31"),
+        ("day", "31/05/2024", "'31/05/2024' for column 'day'"),
+        ("new", "maybe", "which holds true or false; give true or false"),
+        ("count", "1,299", "'1,299' for column 'count'"),
+        ("set", "n/a", "'n/a' for column 'set', which holds numbers;"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(column: str, value: str, says: str) -> None:
+    more = {"paid": ("2 EUR", "3.50", ""), "share": ("5%", "", ""), "count": ("1", "2", "3"), "set": ("1", "?", "")}
+    shop = replace(SHOP, attributes={**SHOP.attributes, **more}, kinds={"set": "number"})
+    with pytest.raises(InvalidArgumentError, match=re.escape(says)):
+        CatalogueFilter(shop).check_value(column, value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("price", "1e3"),
+        ("price", ""),
+        ("price", " "),
+        ("day", "May 31, 2024"),
+        ("new", "no"),
+        ("title", "5"),
+        ("w", "5"),
+    ],
+)
+def test_a_value_that_fits_is_accepted(column: str, value: str) -> None:
+    shop = replace(SHOP, attributes={**SHOP.attributes, "w": ("a", "", "")})
+    CatalogueFilter(shop).check_value(column, value)
 
 
 def test_many_changed_rows_are_merged_into_the_column() -> None:
@@ -188,7 +234,7 @@ def test_states_are_asked_from_several_threads_while_others_are_made() -> None:
         while not done.is_set():
             catalogue, filters = states[max(0, len(states) - 1 - int(rng.integers(0, 4)))]
             expression = expressions[int(rng.integers(0, len(expressions)))]
-            if outcome(filters, expression) != outcome(CatalogueFilter(catalogue), expression):
+            if outcome(filters, expression) != outcome(read_now(catalogue), expression):
                 wrong.append(expression)
 
     readers = [threading.Thread(target=ask, args=(seed,)) for seed in range(3)]
@@ -275,7 +321,8 @@ def test_whatever_changes_filters_say_what_those_made_anew_say(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "FEWEST_IN_DELTA", fewest)
-        shop = replace(SHOP, kinds=kinds)
+        price = data.draw(st.sampled_from(["7.5", "n/a", "1,299", "2,5"]))
+        shop = replace(SHOP, attributes={**SHOP.attributes, "price": ("5", price, "")}, kinds=kinds)
         states = [(shop, CatalogueFilter(shop, cache_size=4))]
         for ask, (records, gone) in zip(asked, [*changes, ([], [])], strict=False):
             # Mostly a change of the newest state, now and then one of an older one.
@@ -287,7 +334,7 @@ def test_whatever_changes_filters_say_what_those_made_anew_say(
             states.append((now, filters.with_changes(now, *rows)))
         for catalogue, filters in data.draw(st.permutations(states)):
             same = anew(catalogue)
-            fresh = CatalogueFilter(same)
+            fresh = read_now(same, shop)
             assert catalogue.attributes == same.attributes
             assert [catalogue.last_row_of(item_id) for item_id in IDS] == [same.last_row_of(item_id) for item_id in IDS]
             for expression in ("", *expressions):

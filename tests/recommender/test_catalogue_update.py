@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mmrec.bundle import open_bundle
 from mmrec.contract.items import ItemInput
 from mmrec.errors import FailedPreconditionError
+from mmrec.filters.filter import CatalogueFilter
 from mmrec.recommender.artefact import ENCODERS, Parts, read_parts
 from mmrec.recommender.catalogue_update import change_parts, with_whole_table
 from mmrec.recommender.encoded_items import EncodedItems, encode_items
@@ -208,6 +209,7 @@ def test_a_ranker_that_follows_changes_ranks_as_one_that_is_made_anew(parts: Par
 def test_what_is_wrong_with_one_item_is_an_error_of_its_own(parts: Parts, encoder: ItemEncoder) -> None:
     described = encode_items(
         parts.catalogue,
+        CatalogueFilter(parts.catalogue),
         encoder,
         [
             ItemInput("one", title="red boots"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,6 +75,27 @@ def test_kinds_and_words_hold_for_items_that_come_and_in_later_versions(bundle: 
         assert state.encode_items([turned]).items.texts == described.texts[:1]
         with pytest.raises(InvalidArgumentError, match="column 'size' is text, whatever it holds"):
             found(state, "size < 40")
+
+
+def test_a_value_that_a_column_cannot_hold_is_refused_by_itself(bundle: Path) -> None:
+    recommender = Recommender.load(bundle, device="cpu")
+    with pytest.raises(InvalidArgumentError, match="has 10,001 characters; at most 10,000 are accepted"):
+        ItemInput("mug", "A mug", attributes={"category": "m" * 10_001})
+    sent = [
+        ItemInput("call", "A mug", attributes={"price": "call us"}),
+        ItemInput("soon", "A mug", attributes={"delivered": "tomorrow"}),
+        ItemInput("good", "A mug", attributes={"price": "0,10 €"}),
+    ]
+    refused = recommender.upsert_items(sent)
+    assert refused.done == ("good",)
+    assert [str(entry.error).partition(";")[0] for entry in refused.refused] == [
+        "attributes has 'call us' for column 'price', which holds numbers with a decimal comma in EUR",
+        "attributes has 'tomorrow' for column 'delivered', which holds dates with the day first",
+    ]
+    # The other values of an item are not read when one field of it is replaced.
+    assert recommender.upsert_items([replace(sent[0], item_id="p0001")], fields=["title"]).done == ("p0001",)
+    assert not recommender.upsert_items([replace(sent[0], item_id="p0001")], fields=["attributes.price"]).done
+    assert found(recommender, "price < 2") == ["good", "p0001", "p0002"]
 
 
 def test_a_price_is_changed_of_an_item_that_has_no_words(bundle: Path, demo_dataset: Path) -> None:

@@ -87,6 +87,7 @@ def test_entries_of_a_column() -> None:
     assert split_entries(" a |b||a| ") == ("a", "b")
     assert column_labels(["b|a", "a", "", "c|b", " "]) == ("a", "b", "c")
     assert column_labels([]) == ()
+    assert column_labels(["a" * 1000, "b" * 1001, "c"]) == ("a" * 1000, "c")
 
 
 def test_scores_are_means_over_the_vectors_there_are() -> None:
