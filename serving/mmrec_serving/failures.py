@@ -21,7 +21,7 @@ _MESSAGES: Bursts[str] = Bursts()
 
 _OF_THE_SERVER = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DATA_LOSS", "FAILED_PRECONDITION"})
 """Codes of errors about the server. Messages of others quote what the client sent, and are told as they are."""
-_PATH = re.compile(r"""(?P<quote>["'])(?:/|[A-Za-z]:\\).*?(?P=quote)|(?<![^\s(=])(?:/|[A-Za-z]:\\)[^\s"',;:()]+""")
+_PATH = re.compile(r"""(?P<quote>["'])(?:/|[A-Za-z]:\\).*?(?P=quote)|(?<![^\s(\[=])(?:/|[A-Za-z]:\\)[^\s"',;:()]+""")
 """An absolute path, in quotes or up to the next space or mark."""
 
 

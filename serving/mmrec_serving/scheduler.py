@@ -185,13 +185,20 @@ class Scheduler:
         """Start the worker thread."""
         self._worker.start()
 
-    def submit(self, kind: str, requests: Sequence[Any], deadline: float | None = None) -> Future[list[Any]]:
+    def submit(
+        self,
+        kind: str,
+        requests: Sequence[Any],
+        deadline: float | None = None,
+        works: Mapping[str, Work] | None = None,
+    ) -> Future[list[Any]]:
         """Put a job into the queue.
 
         Args:
             kind: Kind of the requests.
             requests: At least one.
             deadline: Time of the clock after which the results are useless; None: never.
+            works: The functions that answer it, of a certain state; None: those of `prepare`.
 
         Returns:
             The results, one per request, values or errors. Cancelling it drops the job. Its exception is an
@@ -203,7 +210,7 @@ class Scheduler:
             DeadlineExceededError: the deadline has passed, or even an idle thread would not meet it.
         """
         weights = [self._limits.weigh(request) for request in requests]
-        job = _Job(kind, requests, weights, deadline, Future(), sum(weights))
+        job = _Job(kind, requests, weights, deadline, Future(), sum(weights), works)
         with self._changed:
             if self._ended:
                 why = f" ({self._fault.message})" if self._fault else ""
@@ -415,11 +422,12 @@ class Scheduler:
     def _do(self, batch: list[tuple[_Job, int]]) -> None:
         kind = batch[0][0].kind
         started = self._clock()
-        # Whole jobs run together; a job in parts continues with the functions of its beginning.
-        together = [entry for entry in batch if not self._in_parts(*entry)]
+        # Whole jobs run together; one with functions of its own runs alone, as does one in parts, which continues with
+        # the functions of its beginning.
+        together = [entry for entry in batch if not self._alone(*entry)]
         runs = [(self._works, together)] if together else []
         for job, count in batch:
-            if self._in_parts(job, count):
+            if self._alone(job, count):
                 job.works = job.works or self._as_now()
                 runs.append((job.works, [(job, count)]))
         for works, run in runs:
@@ -438,8 +446,8 @@ class Scheduler:
         elif len(self._heavy):
             self._owed_s += seconds * share / (1 - share)
 
-    def _in_parts(self, job: _Job, count: int) -> bool:
-        return self._steady is not None and count < len(job.requests)
+    def _alone(self, job: _Job, count: int) -> bool:
+        return job.works is not None or (self._steady is not None and count < len(job.requests))
 
     def _as_now(self) -> Mapping[str, Work]:
         assert self._works is not None

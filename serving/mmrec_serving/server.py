@@ -178,9 +178,10 @@ class Server:
         engine = loaded.result()
         give_way()
 
-        def recommend(requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
+        def recommend(state: Questions, requests: Sequence[RecommendRequest]) -> list[Recommendations | MmrecError]:
             deadline = time.monotonic() + LANGUAGE_WAIT_S
-            return self._scheduler.submit(RECOMMEND.kind, list(requests), deadline).result()
+            works = _works(QUESTIONS, state)
+            return self._scheduler.submit(RECOMMEND.kind, list(requests), deadline, works).result()
 
         # A pause after each message, while others ask: the threads of a process wait for each other's interpreter lock.
         pace = Pace(lambda: self._scheduler.idle_s)
@@ -189,7 +190,9 @@ class Server:
             found: list[ConversationTurn | MmrecError] = []
             for request in requests:
                 with pace:
-                    found += engine.converse_many([request], recommend)
+                    # What is recommended comes from the state that the message is answered from.
+                    state = engine.snapshot()
+                    found += state.converse_many([request], functools.partial(recommend, state))
             return found
 
         return {CONVERSE.kind: converse}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,33 @@ def test_recommendations_are_answered_while_a_conversation_is_worked_on() -> Non
         assert turn.result().item_ids == ("item-0", "item-1")
     assert engine.talkers == {"mmrec-language"}
     assert "mmrec-language" not in {str(thread) for thread in engine.threads}
+
+
+class Moving(FakeEngine):
+    """Loses its first item while a message is answered, before something is recommended."""
+
+    def snapshot(self) -> FakeEngine:
+        state = copy.copy(self)
+        state.changed = self.change  # type: ignore[attr-defined]
+        return state
+
+    def converse_many(
+        self, requests: Sequence[ConverseRequest], recommend: Recommend | None = None
+    ) -> list[ConversationTurn | MmrecError]:
+        self.changed(None, ["item-0"])  # type: ignore[attr-defined]
+        assert recommend is not None
+        (found,) = recommend([RecommendRequest(k=2)])
+        assert not isinstance(found, MmrecError)
+        return [ConversationTurn("These.", found.items, versions=self.versions) for _ in requests]
+
+
+def test_what_a_conversation_suggests_is_of_the_state_that_its_reply_names() -> None:
+    with BackgroundServer(Moving) as server, Client(server.target) as client:
+        before = client.info().versions
+        turn = client.converse(timeout=60).say("hello")
+        assert (turn.item_ids, turn.versions) == (("item-0", "item-1"), before)
+        assert client.recommend(k=2).item_ids == ("item-1", "item-2")
+        assert client.info().versions != before
 
 
 def test_when_too_many_conversations_wait_further_ones_are_refused_and_recommending_goes_on() -> None:
