@@ -89,8 +89,8 @@ def test_a_value_that_a_column_cannot_hold_is_refused_by_itself(bundle: Path) ->
     refused = recommender.upsert_items(sent)
     assert refused.done == ("good",)
     assert [str(entry.error).partition(";")[0] for entry in refused.refused] == [
-        "attributes has 'call us' for column 'price', which holds numbers with a decimal comma in EUR",
-        "attributes has 'tomorrow' for column 'delivered', which holds dates with the day first",
+        "items[0]: attributes has 'call us' for column 'price', which holds numbers with a decimal comma in EUR",
+        "items[1]: attributes has 'tomorrow' for column 'delivered', which holds dates with the day first",
     ]
     # The other values of an item are not read when one field of it is replaced.
     assert recommender.upsert_items([replace(sent[0], item_id="p0001")], fields=["title"]).done == ("p0001",)
