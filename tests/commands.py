@@ -20,9 +20,6 @@ from typing import NamedTuple, TextIO
 
 from tests.conftest import subprocess_environment
 
-PRELOADED = ("mmrec.training", "mmrec_encoders.presets", "mmrec_serving", "mmrec.cli")
-"""What the process imports that others are forked from."""
-
 
 class Done(NamedTuple):
     """A command that has ended.
@@ -122,7 +119,7 @@ def _read(pipe: Path, other: Path | None) -> TextIO:
 @cache
 def _forkserver() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
+    context.set_forkserver_preload(["tests.preloaded"])
     return context
 
 
