@@ -29,7 +29,7 @@ class NeighbourSmoothing:
 
     Args:
         cold_N: Items without a training event. Shape: (N,), bool.
-        rows_NK: Catalogue rows of each item's neighbours, which are warm. Shape: (N, K), int64.
+        rows_NK: Catalogue rows of each item's neighbours, which are warm. Shape: (N, K), int32.
         weights_NK: Their weights, which sum to one, 0 for no neighbour. Shape: (N, K), float32.
         before: The smoothing of the catalogue before a change, whose tables this one takes over as far as they hold.
         changed_M: Rows that this change replaced or added. Shape: (M,).
@@ -38,7 +38,7 @@ class NeighbourSmoothing:
     def __init__(
         self,
         cold_N: npt.NDArray[np.bool_],
-        rows_NK: Segmented[Rows],
+        rows_NK: Segmented[npt.NDArray[np.int32]],
         weights_NK: Segmented[Floats],
         before: NeighbourSmoothing | None = None,
         changed_M: Rows | None = None,

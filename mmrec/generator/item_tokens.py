@@ -24,12 +24,18 @@ from torch import Tensor, nn
 
 from mmrec.generator.config import GeneratorConfig
 
+RESIDUAL = "catalogue.residual.weight"
+"""Name, in a generator, of the weights of which every item has its own."""
+
+TOKENS_AT_ONCE = 1 << 16
+"""Items whose tokens are computed at a time where nothing is learned; bounds memory."""
+
 
 class Neighbours(NamedTuple):
     """Up to K neighbours of every item.
 
     Attributes:
-        rows_NK: Catalogue rows, padded with 0. Shape: (N, K), int64.
+        rows_NK: Catalogue rows, padded with 0. Shape: (N, K), int32.
         weights_NK: Weights that sum to one; zeros for padding. Shape: (N, K), float32.
     """
 
@@ -133,8 +139,15 @@ class ItemTokens(nn.Module):
         Returns:
             Shape: (R, H), float32.
         """
-        rows = slice(None) if rows_R is None else rows_R
-        return self._tokens(self.table().take(rows), self.residual.weight[rows])
+        table, items = self.table(), self.residual.num_embeddings
+        if rows_R is not None or torch.is_grad_enabled() or items <= TOKENS_AT_ONCE:
+            rows = slice(None) if rows_R is None else rows_R
+            return self._tokens(table.take(rows), self.residual.weight[rows])
+        tokens_NH = torch.empty_like(self.residual.weight)
+        for begin in range(0, items, TOKENS_AT_ONCE):
+            some = slice(begin, begin + TOKENS_AT_ONCE)
+            tokens_NH[some] = self._tokens(table.take(some), self.residual.weight[some])
+        return tokens_NH
 
     def of_items(self, items: ItemTable, own_M: Tensor) -> Tensor:
         """Tokens of items described by `items` instead of by this catalogue.
@@ -197,7 +210,7 @@ def neighbours_of(strength: sp.csr_array, keep: int) -> Neighbours:
     order_E = np.lexsort((strength.indices, -strength.data, row_E))
     place_E = np.arange(strength.nnz) - np.repeat(strength.indptr[:-1], np.diff(strength.indptr))
     kept_E = (place_E < keep) & (strength.data[order_E] > 0)
-    rows_RK: npt.NDArray[np.int64] = np.zeros((count, keep), dtype=np.int64)
+    rows_RK: npt.NDArray[np.int32] = np.zeros((count, keep), dtype=np.int32)
     weights_RK: npt.NDArray[np.float32] = np.zeros((count, keep), dtype=np.float32)
     rows_RK[row_E[kept_E], place_E[kept_E]] = strength.indices[order_E][kept_E]
     weights_RK[row_E[kept_E], place_E[kept_E]] = strength.data[order_E][kept_E]

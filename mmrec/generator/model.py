@@ -79,7 +79,7 @@ class Generator(nn.Module):
             self.learn_instructions(config.instructed)
         self.sentences: SentenceReader | None = None
         if config.sentence:
-            self.learn_sentences(config.sentence)
+            self.sentences = self._sentence_reader(config.sentence)
         self._most_weights = max((weight.numel() for weight in self.backbone.parameters()), default=0)
 
     def start_from(self, weights: Mapping[str, Tensor], fused: int) -> None:
@@ -109,17 +109,20 @@ class Generator(nn.Module):
         Raises:
             InvalidArgumentError: the backbone is pretrained.
         """
+        self.sentences = self._sentence_reader(dimension)
+        self.sentences.keep_spread(self.catalogue.content_NC)
+        self.config = replace(self.config, sentence=dimension)
+        return self.sentences
+
+    def _sentence_reader(self, dimension: int) -> SentenceReader:
         if not isinstance(self.backbone, SmallDecoder):
             raise InvalidArgumentError(
                 "a sentence as one soft token is read by a small decoder of its own; a pretrained language model reads "
                 "words as its own tokens",
                 field="sentence",
             )
-        self.config = replace(self.config, sentence=dimension)
-        self.sentences = SentenceReader(
-            dimension, self.catalogue.content_NC, self.backbone, self.state_norm, self.config.dropout
-        )
-        return self.sentences
+        content = self.catalogue.content_NC.shape[1]
+        return SentenceReader(dimension, content, self.backbone, self.state_norm, self.config.dropout)
 
     def learn_instructions(self, dimension: int) -> InstructionReader:
         """Add a reader of instructions, which is to be trained; the decoder stays the one of histories.

@@ -29,7 +29,7 @@ class SentenceReader(nn.Module):
 
     Args:
         dimension: Of a sentence's vector.
-        content_NC: Content of the catalogue that it is trained on, whose spread is kept. Shape: (N, C), float32.
+        content: Dimensions of an item's content.
         decoder: Of histories alone; copied.
         state_norm: Applied to its states; copied.
         dropout: Of inputs and states, in training.
@@ -39,7 +39,7 @@ class SentenceReader(nn.Module):
     spread_C: Tensor
 
     def __init__(
-        self, dimension: int, content_NC: Tensor, decoder: SmallDecoder, state_norm: nn.LayerNorm, dropout: float
+        self, dimension: int, content: int, decoder: SmallDecoder, state_norm: nn.LayerNorm, dropout: float
     ) -> None:
         super().__init__()
         hidden = decoder.config.hidden
@@ -49,9 +49,14 @@ class SentenceReader(nn.Module):
         self.state_norm = copy.deepcopy(state_norm)
         self.drop = nn.Dropout(dropout)
         self.ask = nn.Sequential(nn.Linear(dimension, _ASKED), nn.GELU(), nn.Linear(_ASKED, _ASKED))
-        self.answer = nn.Linear(content_NC.shape[1], _ASKED)
-        self.register_buffer("mean_C", content_NC.mean(0))
-        self.register_buffer("spread_C", content_NC.std(0, correction=0).clamp(min=_LEAST_SPREAD))
+        self.answer = nn.Linear(content, _ASKED)
+        self.register_buffer("mean_C", torch.zeros(content))
+        self.register_buffer("spread_C", torch.ones(content))
+
+    def keep_spread(self, content_NC: Tensor) -> None:
+        """Keep mean and spread of the content of the catalogue that this is trained on. Shape: (N, C), float32."""
+        self.mean_C = content_NC.mean(0)
+        self.spread_C = content_NC.std(0, correction=0).clamp(min=_LEAST_SPREAD)
 
     def forward(self, inputs_BTH: Tensor, valid_BT: Tensor, sentences_BD: Tensor) -> EncodedHistory:
         """Read one sentence behind each history.

@@ -21,6 +21,7 @@ import tokenizers
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mmrec.bundle import Bundle, BundleWriter
 from mmrec.catalogue.catalogue import Catalogue
@@ -32,9 +33,9 @@ from mmrec.channels.lsa_projection import LsaProjection
 from mmrec.channels.transitions import WIDE, TransitionConfig, TransitionGraph, build_graph
 from mmrec.data.interactions import Interactions
 from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError
-from mmrec.generator.backbone import load_backbone, positions_of, save_backbone
+from mmrec.generator.backbone import Backbone, load_backbone, positions_of, save_backbone
 from mmrec.generator.config import GeneratorConfig
-from mmrec.generator.item_tokens import ItemTable, Neighbours
+from mmrec.generator.item_tokens import RESIDUAL, ItemTable, Neighbours
 from mmrec.generator.model import Generator
 from mmrec.language.value_reader import ValueReader
 from mmrec.language.wish_prompts import WishPrompts
@@ -247,7 +248,7 @@ def write_parts(
     save_generator(parts.generator, writer.path(f"{GENERATOR}/heads.safetensors").parent)
     if parts.prompts is not None:
         parts.prompts.save(writer.path(WORD_TOKENIZER))
-    writer.write_tensors(ITEM_TABLE, _table_tensors(parts.generator.catalogue.table(), fused_ND.shape[1]))
+    writer.write_tensors(ITEM_TABLE, _table_tensors(parts.generator.catalogue.table()))
     tensors: dict[str, Any] = {"popularity": parts.popularity_N}
     tensors |= _csr_tensors("pairs", parts.transitions.whole().forward) | _csr_tensors("lexical", parts.lexical.rows)
     tensors |= _csr_tensors("wide_pairs", parts.transitions_wide.whole().forward)
@@ -301,15 +302,8 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
     _check_semantic_ids(bundle, tokens["semantic_ids"], settings.widths)
     tokenizer = _tokenizer(bundle, tokens)
     popularity_N = checked_array(bundle.path(CHANNELS), channels, "popularity", np.float32, (items,))
-    generator = load_generator(
-        bundle.path(f"{GENERATOR}/heads.safetensors").parent,
-        settings.generator,
-        _read_table(bundle, fused_ND, tokens["semantic_ids"], popularity_N),
-        settings.widths,
-    )
-    if device.type == "cpu":
-        # The generator's inputs begin with these vectors: they need not be in memory twice.
-        fused_ND = generator.catalogue.content_NC.numpy()[:, : fused_ND.shape[1]]
+    table = _read_table(bundle, tokens["semantic_ids"], popularity_N)
+    generator = load_generator(_generator_folder(bundle), settings.generator, table, settings.widths)
     words = bundle.read_tensors(WORDS)
     terms = _read_terms(bundle)
     vocabulary = Vocabulary(terms, checked_array(bundle.path(WORDS), words, "idf", np.float32, (len(terms),)))
@@ -342,6 +336,24 @@ def read_parts(bundle: Bundle, device: torch.device) -> Parts:
         value_reader=_read_value_reader(bundle),
         prompts=_read_prompts(bundle, generator),
     )
+
+
+def with_tables_unread(parts: Parts, bundle: Bundle) -> Parts:
+    """Parts of the same bundle, on the CPU, whose generator maps the large inputs of tokens from the files anew.
+
+    Computing every token reads these files once; afterwards only changes of the catalogue read a few rows. Mapped anew,
+    they take memory as far as they are read.
+    """
+    generator = parts.generator
+    mapped = _mapped_table(bundle, len(parts.popularity_N))
+    table = generator.catalogue.table()._replace(content_NC=mapped.content_NC, followers=mapped.followers)
+    backbone = (generator.backbone, generator.state_norm.normalized_shape[0])
+    fresh = load_generator(_generator_folder(bundle), generator.config, table, generator.widths, backbone)
+    return parts._replace(generator=fresh.eval())
+
+
+def _generator_folder(bundle: Bundle) -> Path:
+    return bundle.path(f"{GENERATOR}/heads.safetensors").parent
 
 
 def read_paths(bundle: Bundle) -> Paths:
@@ -449,10 +461,10 @@ def _read_tensor(bundle: Bundle, name: str, key: str) -> npt.NDArray[Any]:
 
 
 @contextmanager
-def _opened(bundle: Bundle, name: str) -> Iterator[Any]:
+def _opened(bundle: Bundle, name: str, framework: str = "numpy") -> Iterator[Any]:
     path = bundle.path(name)
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework=framework) as file:
             yield file
     except (OSError, SafetensorError) as err:
         raise BundleError(f"{path} is not a readable safetensors file: copy the bundle afresh, or fit again") from err
@@ -467,13 +479,28 @@ def save_generator(generator: Generator, folder: Path) -> None:
     save_file(heads, folder / "heads.safetensors")
 
 
-def load_generator(folder: Path, config: GeneratorConfig, table: ItemTable, widths: tuple[int, ...]) -> Generator:
+def load_generator(
+    folder: Path,
+    config: GeneratorConfig,
+    table: ItemTable,
+    widths: tuple[int, ...],
+    backbone: tuple[Backbone, int] | None = None,
+) -> Generator:
     """Read the files of `save_generator`, on the CPU.
+
+    Args:
+        folder: Written by `save_generator`.
+        config: Architecture.
+        table: The catalogue.
+        widths: Codes per level of a semantic ID.
+        backbone: The model of the folder and its hidden width, where it has been loaded before.
 
     Raises:
         BundleError: the weights are of another shape than the catalogue and the configuration.
     """
     heads = load_file(folder / "heads.safetensors")
+    # A residual for every item can be large, and stays mapped; the rest is small, and used at every request.
+    heads = {name: weight if name == RESIDUAL else weight.clone() for name, weight in heads.items()}
     # Before anything of these sizes is allocated.
     embeddings = [heads.get(f"semantic_id_head.code_embedding.{level}.weight") for level in range(len(widths))]
     found = tuple(0 if embedding is None else len(embedding) for embedding in embeddings)
@@ -483,9 +510,11 @@ def load_generator(folder: Path, config: GeneratorConfig, table: ItemTable, widt
             f"settings name {config.decoder_layers} layers and {widths} codes; the parts come from different bundles: "
             "fit again"
         )
-    generator = Generator(config, table, widths, backbone=load_backbone(folder / "backbone"))
+    backbone = backbone or load_backbone(folder / "backbone")
+    with torch.device("meta"):
+        generator = Generator(config, table, widths, backbone)
     try:
-        wrong = generator.load_state_dict(heads, strict=False)
+        wrong = generator.load_state_dict(heads, strict=False, assign=True)
     except RuntimeError as err:
         raise BundleError(
             f"{folder / 'heads.safetensors'}: the weights do not fit the catalogue; the parts come from different "
@@ -500,47 +529,62 @@ def load_generator(folder: Path, config: GeneratorConfig, table: ItemTable, widt
     return generator
 
 
-def _table_tensors(table: ItemTable, dimension: int) -> dict[str, npt.NDArray[Any]]:
-    """Inputs of the generator that are in no other file."""
-    tensors = {"sketch": table.content_NC[:, dimension:].cpu().numpy()}
+def _table_tensors(table: ItemTable) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of the generator; the content begins with the fused embedding, so that it is read as it lies there."""
+    tensors = {"content": table.content_NC.cpu().numpy()}
     for name, neighbours in (("followers", table.followers), ("alike", table.alike)):
         if neighbours:
-            tensors[f"{name}.rows"] = neighbours.rows_NK.cpu().numpy().astype(np.int32)
+            tensors[f"{name}.rows"] = neighbours.rows_NK.cpu().numpy()
             tensors[f"{name}.weights"] = neighbours.weights_NK.cpu().numpy()
     return tensors
 
 
-def _read_table(
-    bundle: Bundle,
-    fused_ND: npt.NDArray[np.float32],
-    semantic_ids_NP: npt.NDArray[np.int32],
-    popularity_N: npt.NDArray[np.float32],
-) -> ItemTable:
-    tensors = bundle.read_tensors(ITEM_TABLE)
-    if {len(tensor) for tensor in tensors.values()} != {len(fused_ND)}:
-        raise BundleError(
-            f"{bundle.root}: {ITEM_TABLE} does not describe {len(fused_ND):,} items; the parts come from different "
-            "bundles: fit again"
-        )
+class _MappedTable(NamedTuple):
+    """The file `ITEM_TABLE`, mapped into memory."""
 
-    path, items = bundle.path(ITEM_TABLE), len(fused_ND)
+    content_NC: Tensor
+    followers: Neighbours | None
+    alike: Neighbours | None
+
+
+def _mapped_table(bundle: Bundle, items: int) -> _MappedTable:
+    path = bundle.path(ITEM_TABLE)
+    # As PyTorch's tensors, safetensors maps them; as NumPy's, it would read them.
+    with _opened(bundle, ITEM_TABLE, framework="pt") as file:
+        try:
+            tensors = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+        except TypeError as err:
+            raise BundleError(f"{path} holds numbers of another kind ({err}): fit again") from err
+    if {len(tensor) for tensor in tensors.values()} != {items}:
+        raise BundleError(
+            f"{bundle.root}: {ITEM_TABLE} does not describe {items:,} items; the parts come from different bundles: "
+            "fit again"
+        )
 
     def neighbours(name: str) -> Neighbours | None:
         if f"{name}.rows" not in tensors:
             return None
         rows_NK = checked_array(path, tensors, f"{name}.rows", np.int32, (items, None))
-        check_indices(path, f"{name}.rows", rows_NK, items, "items")
         weights_NK = checked_array(path, tensors, f"{name}.weights", np.float32, rows_NK.shape)
-        return Neighbours(torch.from_numpy(rows_NK.astype(np.int64)), torch.from_numpy(weights_NK))
+        return Neighbours(torch.from_numpy(rows_NK), torch.from_numpy(weights_NK))
 
-    sketch_NS = checked_array(path, tensors, "sketch", np.float32, (items, None))
-    return ItemTable(
-        torch.from_numpy(np.concatenate([fused_ND, sketch_NS], axis=1)),
-        torch.from_numpy(semantic_ids_NP.astype(np.int64)),
-        torch.from_numpy(popularity_N > 0),
-        neighbours("followers"),
-        neighbours("alike"),
-    )
+    content_NC = checked_array(path, tensors, "content", np.float32, (items, None))
+    return _MappedTable(torch.from_numpy(content_NC), neighbours("followers"), neighbours("alike"))
+
+
+def _read_table(
+    bundle: Bundle, semantic_ids_NP: npt.NDArray[np.int32], popularity_N: npt.NDArray[np.float32]
+) -> ItemTable:
+    items = len(popularity_N)
+    content_NC, followers, alike = _mapped_table(bundle, items)
+    for name, neighbours in (("followers", followers), ("alike", alike)):
+        if neighbours:
+            check_indices(bundle.path(ITEM_TABLE), f"{name}.rows", neighbours.rows_NK.numpy(), items, "items")
+    if alike:
+        # Scores of items without events rest on these at every request.
+        alike = Neighbours(alike.rows_NK.clone(), alike.weights_NK.clone())
+    paths_NP = torch.from_numpy(semantic_ids_NP.astype(np.int64))
+    return ItemTable(content_NC, paths_NP, torch.from_numpy(popularity_N > 0), followers, alike)
 
 
 def _tokenizer(bundle: Bundle, tokens: Mapping[str, npt.NDArray[Any]]) -> Tokenizer:

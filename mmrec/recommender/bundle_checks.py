@@ -89,4 +89,7 @@ def checked_csr(
             f"the number of entries, and never fall: {_REMEDY}"
         )
     check_indices(path, f"{name}.indices", indices, shape[1], "columns")
+    if indptr[-1] <= np.iinfo(np.int32).max:
+        # Otherwise SciPy would widen every index to the width of these.
+        indptr = indptr.astype(np.int32)
     return sp.csr_array((data, indices, indptr), shape=tuple(shape))

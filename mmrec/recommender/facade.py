@@ -19,7 +19,14 @@ from mmrec.contract.items import ItemInput, Versions
 from mmrec.contract.replies import ServiceInfo
 from mmrec.errors import MmrecError
 from mmrec.generator.pretrained import Checkpoint
-from mmrec.recommender.artefact import ENCODERS, read_features, read_index, read_parts, read_thumbnails
+from mmrec.recommender.artefact import (
+    ENCODERS,
+    read_features,
+    read_index,
+    read_parts,
+    read_thumbnails,
+    with_tables_unread,
+)
 from mmrec.recommender.catalogue_update import check_change, check_changeable, ready_to_change
 from mmrec.recommender.encoded_item_bytes import encoder_version, pack_items, unpack_items
 from mmrec.recommender.encoded_items import EncodedItems, encode_items, no_items
@@ -27,7 +34,7 @@ from mmrec.recommender.live_events import LiveEvents
 from mmrec.recommender.modality_vectors import ModalityVectors
 from mmrec.recommender.partial_update import encode_fields
 from mmrec.recommender.publishing import publish_snapshot
-from mmrec.recommender.ranking_model import RankingModel
+from mmrec.recommender.ranking_model import RankingModel, item_states
 from mmrec.recommender.reply_wording import NamedWriter, ReplyWording, WordingConfig, load_writer
 from mmrec.recommender.snapshot import (
     Reused,
@@ -119,7 +126,11 @@ class Recommender(SnapshotAnswers, EngineMethods):
         where = resolve_device(device)
         number_format = resolve_dtype(dtype, where)
         opened = open_bundle(bundle)
-        ranker = RankingModel(read_parts(opened, where), where, number_format)
+        parts = read_parts(opened, where)
+        states = item_states(parts, where, number_format)
+        if where.type == "cpu":
+            parts = with_tables_unread(parts, opened)
+        ranker = RankingModel(parts, where, number_format, states)
         encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
         writer = None
         if isinstance(language_model, NamedWriter):

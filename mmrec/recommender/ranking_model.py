@@ -40,7 +40,6 @@ from mmrec.recommender.candidate_filter import Tier
 from mmrec.recommender.catalogue_update import Changed
 from mmrec.recommender.token_index import TokenIndex
 from mmrec.runtime.background import between_steps
-from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.eligibility import Eligibility, eligible
 from mmrec.semantic_ids.path_search import PathResult
 
@@ -158,7 +157,7 @@ class RankingModel:
         self.dtype = dtype
         self.items = len(parts.catalogue)
         self.index = parts.decode_index.to(device)
-        self._states = states or _states(parts, self.index, dtype)
+        self._states = states or item_states(parts, device, dtype)
         self.tokens_NH = self._states.tokens
         self.keys = self._states.keys.keys
         self.smoothing = self._states.smoothing
@@ -583,8 +582,9 @@ class RankingModel:
         return np.array([self.item_head_at(head, rows)[own[: len(rows_K)]] for head in heads], np.float32)
 
 
-def _states(parts: Parts, index: DecodeIndex, dtype: torch.dtype) -> ItemStates:
-    """What is computed for every item of a bundle."""
+def item_states(parts: Parts, device: torch.device, dtype: torch.dtype) -> ItemStates:
+    """Compute what a ranker needs of every item of a bundle; arguments as of `RankingModel`."""
+    index = parts.decode_index.to(device)
     with torch.inference_mode():
         generator = parts.generator.eval()
         tokens = Segmented(generator.item_tokens())
@@ -608,7 +608,7 @@ def _smoothing(
     cold_N = np.ones(items, np.bool_)
     cold_N[: len(table.warm_N)] = ~table.warm_N.cpu().numpy()
     if table.alike is None:
-        nobody_N1, nothing_N1 = np.zeros((items, 1), np.int64), np.zeros((items, 1), np.float32)
+        nobody_N1, nothing_N1 = np.zeros((items, 1), np.int32), np.zeros((items, 1), np.float32)
         return NeighbourSmoothing(np.zeros_like(cold_N), Segmented(nobody_N1), Segmented(nothing_N1))
     rows_NK, weights_NK = Segmented(table.alike.rows_NK), Segmented(table.alike.weights_NK)
     if parts.live and parts.live.alike:
