@@ -83,23 +83,31 @@ class ItemTokens(nn.Module):
         table: The catalogue; stored as non-persistent buffers.
         widths: Codes per level of a semantic ID.
         hidden: Width of a token.
+        residual_NH: Learned residuals, which are not copied; None: to be learned. Shape: (N, H), float32.
     """
 
     content_NC: Tensor
     paths_NP: Tensor
     warm_N: Tensor
 
-    def __init__(self, config: GeneratorConfig, table: ItemTable, widths: tuple[int, ...], hidden: int) -> None:
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        table: ItemTable,
+        widths: tuple[int, ...],
+        hidden: int,
+        residual_NH: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         items, dimension = table.content_NC.shape
         self.project = nn.Linear(dimension, hidden)
         # The last code only resolves collisions and carries no information about the item.
         self.code_embedding = nn.ModuleList(nn.Embedding(width, hidden) for width in widths[:-1])
-        self.residual = nn.Embedding(items, hidden)
+        self.residual = nn.Embedding(items, hidden, _weight=residual_NH)
         self.share = nn.Parameter(torch.ones(2))
         self.norm = nn.LayerNorm(hidden)
-        for embedding in (*self.code_embedding, self.residual):
+        for embedding in (*self.code_embedding, *([self.residual] if residual_NH is None else [])):
             nn.init.normal_(embedding.weight, std=0.02)
         self.register_buffer("content_NC", table.content_NC, persistent=False)
         self.register_buffer("paths_NP", table.paths_NP, persistent=False)

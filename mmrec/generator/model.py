@@ -48,6 +48,7 @@ class Generator(nn.Module):
         table: The catalogue; stored as non-persistent buffers.
         widths: Codes per level of a semantic ID.
         backbone: A model and its hidden width, used instead of the one that `config` describes.
+        residual_NH: See `ItemTokens`.
 
     Raises:
         InvalidArgumentError: the model's width is not a multiple of `config.heads`.
@@ -60,6 +61,7 @@ class Generator(nn.Module):
         table: ItemTable,
         widths: tuple[int, ...],
         backbone: tuple[Backbone, int] | None = None,
+        residual_NH: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -70,7 +72,7 @@ class Generator(nn.Module):
                 f"the language model is {hidden} wide, which {config.heads} heads do not divide; choose another number",
                 field="heads",
             )
-        self.catalogue = ItemTokens(config, table, widths, hidden)
+        self.catalogue = ItemTokens(config, table, widths, hidden, residual_NH)
         self.state_norm = nn.LayerNorm(hidden)
         self.drop = nn.Dropout(config.dropout)
         self.semantic_id_head = SemanticIdHead(hidden, config, widths)

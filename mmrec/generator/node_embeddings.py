@@ -22,6 +22,9 @@ from mmrec.runtime.background import between_steps
 from mmrec.semantic_ids.decode_index import DecodeIndex
 from mmrec.semantic_ids.node_changes import NodeChange
 
+NODES_AT_ONCE = 1 << 16
+"""Nodes whose first keys are computed at a time; bounds memory."""
+
 
 class Tables(NamedTuple):
     """Of one depth: what is scored; above the last depth what is written; above the one before, sums of tokens."""
@@ -73,9 +76,11 @@ class NodeEmbeddings:
         depths: dict[int, Tables] = {}
         for depth in range(index.levels, 0, -1):
             if not self._depths:
-                nodes_V = torch.arange(index.nodes[depth], device=device)
-                values = self._values(tokens, index, depths, nodes_V)
-                depths[depth] = Tables._make(None if one is None else Segmented(one) for one in values)
+                every_V = torch.arange(index.nodes[depth], device=device)
+                some = [self._values(tokens, index, depths, nodes_Y) for nodes_Y in torch.split(every_V, NODES_AT_ONCE)]
+                depths[depth] = Tables._make(
+                    None if parts[0] is None else Segmented(torch.cat(parts)) for parts in zip(*some, strict=True)
+                )
                 continue
             between_steps()
             change, before = changes[depth - 1], self._depths[depth - 1]

@@ -499,8 +499,6 @@ def load_generator(
         BundleError: the weights are of another shape than the catalogue and the configuration.
     """
     heads = load_file(folder / "heads.safetensors")
-    # A residual for every item can be large, and stays mapped; the rest is small, and used at every request.
-    heads = {name: weight if name == RESIDUAL else weight.clone() for name, weight in heads.items()}
     # Before anything of these sizes is allocated.
     embeddings = [heads.get(f"semantic_id_head.code_embedding.{level}.weight") for level in range(len(widths))]
     found = tuple(0 if embedding is None else len(embedding) for embedding in embeddings)
@@ -511,16 +509,24 @@ def load_generator(
             "fit again"
         )
     backbone = backbone or load_backbone(folder / "backbone")
-    with torch.device("meta"):
-        generator = Generator(config, table, widths, backbone)
+    unfitting = BundleError(
+        f"{folder / 'heads.safetensors'}: the weights do not fit the catalogue; the parts come from different bundles: "
+        "fit again"
+    )
+    residual_NH = heads.pop(RESIDUAL, None)
+    if (
+        residual_NH is None
+        or residual_NH.shape != (len(table.warm_N), backbone[1])
+        or not residual_NH.is_floating_point()
+    ):
+        raise unfitting
+    # Of every item, these stay mapped; the other weights are few, and copied.
+    generator = Generator(config, table, widths, backbone, residual_NH)
     try:
-        wrong = generator.load_state_dict(heads, strict=False, assign=True)
+        wrong = generator.load_state_dict(heads, strict=False)
     except RuntimeError as err:
-        raise BundleError(
-            f"{folder / 'heads.safetensors'}: the weights do not fit the catalogue; the parts come from different "
-            "bundles: fit again"
-        ) from err
-    missing = [name for name in wrong.missing_keys if not name.startswith("backbone.")]
+        raise unfitting from err
+    missing = [name for name in wrong.missing_keys if not name.startswith("backbone.") and name != RESIDUAL]
     if missing or wrong.unexpected_keys:
         raise BundleError(
             f"{folder / 'heads.safetensors'}: missing {missing[:3]}, unexpected {wrong.unexpected_keys[:3]}; it was "

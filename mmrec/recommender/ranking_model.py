@@ -31,6 +31,7 @@ from mmrec.data.interactions import Interactions
 from mmrec.generator.batches import pad_histories
 from mmrec.generator.beam import generate
 from mmrec.generator.instructions import InstructionBatch
+from mmrec.generator.item_tokens import TOKENS_AT_ONCE
 from mmrec.generator.node_embeddings import NodeEmbeddings
 from mmrec.generator.semantic_id_head import EncodedHistory
 from mmrec.generator.small_decoder import SmallDecoder
@@ -590,7 +591,8 @@ def item_states(parts: Parts, device: torch.device, dtype: torch.dtype) -> ItemS
         tokens = Segmented(generator.item_tokens())
         answers = None
         if generator.sentences is not None:
-            answers = Segmented(generator.sentences.answers(generator.catalogue.content_NC))
+            content_NC = generator.catalogue.content_NC
+            answers = Segmented(torch.cat([*map(generator.sentences.answers, torch.split(content_NC, TOKENS_AT_ONCE))]))
         values, columns = None, parts.catalogue.attributes
         if parts.value_reader is not None:
             values = Segmented(parts.value_reader.codes(columns, range(len(parts.catalogue))))
