@@ -6,6 +6,7 @@ Knows nothing about what the commands do; `mmrec.cli.app` registers them, one fi
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     # The only place where the environment is written: library code neither reads nor sets it.
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # The imports make a million objects that stay; with the default of 700, looking through them takes seconds.
+    gc.set_threshold(50_000)
     _escape_unencodable_output()
     with raise_on_sigterm() as termination:
         _run(arguments, termination)

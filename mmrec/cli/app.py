@@ -134,21 +134,22 @@ def run(arguments: Sequence[str]) -> None:
         SystemExit: typer has ended the program itself (help, usage errors, interrupts).
         MmrecError: what the command raised.
     """
-    build_app()(list(arguments), prog_name="mmrec")
+    _program(tuple(COMMANDS.items()))(list(arguments), prog_name="mmrec")
 
 
-def build_app() -> typer.Typer:
-    """The program: all commands, ``--version`` and ``--debug``."""
+@functools.lru_cache(maxsize=1)
+def _program(commands: tuple[tuple[str, Callable[..., None]], ...]) -> Any:
+    """All commands and groups, ``--version`` and ``--debug``; kept, because reading every signature takes a while."""
     app = _typer(mmrec.__doc__.partition("\n")[0] if mmrec.__doc__ else "")
     app.callback()(_options)
-    for name, function in COMMANDS.items():
+    for name, function in commands:
         app.command(name, help=help_text(function), cls=_Command)(_guarded(with_options(function)))
     for word, group in GROUPS.items():
         within = _typer(group.help)
         for name, function in group.commands.items():
             within.command(name, help=help_text(function), cls=_Command)(_guarded(with_options(function)))
         app.add_typer(within, name=word)
-    return app
+    return typer.main.get_command(app)
 
 
 class _Command(TyperCommand):
