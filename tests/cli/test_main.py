@@ -259,7 +259,7 @@ _PRINTING = """if True:
 
 def test_a_reader_that_leaves_early_ends_the_command_quietly(child_environment: dict[str, str]) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-c", _PRINTING, "100000"],
+        [sys.executable, "-c", _PRINTING, "10000"],
         env=child_environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
