@@ -9,8 +9,10 @@ them land in one space. Knows nothing about users, codes or indexes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from mmrec_encoders.fusion import Fusion, ItemFeatures
 from mmrec_encoders.protocols import ImageEncoder, Pixels, TextEncoder, Vectors
 
 _INPUTS_AT_ONCE = 32
+_Encoder = TypeVar("_Encoder")
 
 
 class InputFeatures(NamedTuple):
@@ -53,11 +56,22 @@ class Query(NamedTuple):
     text_weight: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class WhenUsed(Generic[_Encoder]):
+    """An encoder that is loaded when it is first used.
+
+    Attributes:
+        load: Loads it.
+    """
+
+    load: Callable[[], _Encoder]
+
+
 class ItemEncoder:
     """The encoders and the fusion of one bundle.
 
     Args:
-        image: Encodes pictures; None for a catalogue without any.
+        image: Encodes pictures; None for a catalogue without any. Here and for `text` also what loads it when used.
         text: Encodes words.
         fusion: Joins the two; None until it is trained.
         words: What of an item is words, the same for every item that is ever encoded.
@@ -65,17 +79,31 @@ class ItemEncoder:
 
     def __init__(
         self,
-        image: ImageEncoder | None,
-        text: TextEncoder,
+        image: ImageEncoder | WhenUsed[ImageEncoder | None] | None,
+        text: TextEncoder | WhenUsed[TextEncoder],
         fusion: Fusion | None = None,
         words: ItemWords = EVERY_COLUMN,
     ) -> None:
-        self.image = image
-        self.text = text
+        self._image: Callable[[], ImageEncoder | None] = _loader(image)
+        self._text: Callable[[], TextEncoder] = _loader(text)
         self.fusion = fusion
         self.words = words
         # A tokenizer may be set up by one thread only at a time.
         self._one_at_a_time = threading.Lock()
+
+    @property
+    def image(self) -> ImageEncoder | None:
+        """Encodes pictures; None for a catalogue without any."""
+        return self._image()
+
+    @image.setter
+    def image(self, image: ImageEncoder | None) -> None:
+        self._image = _loader(image)
+
+    @property
+    def text(self) -> TextEncoder:
+        """Encodes words."""
+        return self._text()
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -90,6 +118,9 @@ class ItemEncoder:
     @property
     def image_dim(self) -> int:
         """Length of a picture vector; 1 without an image encoder."""
+        # The fusion knows it without loading the encoder.
+        if self.fusion is not None:
+            return self.fusion.shape.image_dim
         return self.image.dim if self.image else 1
 
     def with_fusion(self, fusion: Fusion) -> ItemEncoder:
@@ -198,7 +229,7 @@ class ItemEncoder:
         has_text = np.array([row in texts for row in rows], np.bool_)
         image_NI = np.zeros((len(rows), self.image_dim), np.float32)
         text_NT = np.zeros((len(rows), self.text.dim), np.float32)
-        encoder = self.image
+        encoder = self.image if pictures else None
         with_picture = [place for place, row in enumerate(rows) if row in pictures] if encoder is not None else []
         with_text = [place for place, row in enumerate(rows) if row in texts]
         # A few at a time, so that a search that comes meanwhile waits for these alone.
@@ -212,6 +243,11 @@ class ItemEncoder:
             with self._one_at_a_time:
                 text_NT[places] = self.text.encode([texts[rows[place]] for place in places], query=query)
         return ItemFeatures(image_NI, has_image, text_NT, has_text)
+
+
+def _loader(encoder: _Encoder | WhenUsed[_Encoder]) -> Callable[[], _Encoder]:
+    """What returns the encoder, and loads it the first time."""
+    return cache(encoder.load) if isinstance(encoder, WhenUsed) else lambda: encoder
 
 
 def _nothing() -> MmrecError:

@@ -7,6 +7,8 @@ model are never compared with those of another.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,7 @@ from mmrec_encoders.aligned import AlignedPictures, AlignedTexts
 from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.efficientnet import EfficientNetEncoder
 from mmrec_encoders.fusion import Fusion
-from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder import ItemEncoder, WhenUsed
 from mmrec_encoders.open_clip_images import OpenClipImageEncoder
 from mmrec_encoders.open_clip_models import OpenClipConfig, open_clip_config
 from mmrec_encoders.presets import CLIP
@@ -108,6 +110,7 @@ def load_item_encoder(
     image_model: str | None = None,
     text_model: str | None = None,
     compile: bool = False,
+    when_used: bool = False,
 ) -> ItemEncoder:
     """Read what `save_item_encoder` wrote.
 
@@ -118,6 +121,8 @@ def load_item_encoder(
         image_model: Where the image model is now, if it is not where it was; the same weights are required.
         text_model: Likewise for the text model.
         compile: Whether models from elsewhere are compiled by `torch.compile`.
+        when_used: Load the image and the text encoder when each is first used, which then raises the errors. For
+            questions that need neither: loading takes seconds.
 
     Raises:
         BundleError: a file is missing or damaged, or a model is not the one the folder was saved with.
@@ -133,15 +138,33 @@ def load_item_encoder(
         raise BundleError(
             f"{path} has format version {version!r}; this mmrec reads {_FORMAT}: use the mmrec that wrote it"
         )
-    try:
-        place = _Place(folder, device, dtype, compile)
-        image = _load_image(described["image"], place, image_model)
-        text = _load_text(described["text"], place, text_model)
+    place = _Place(folder, device, dtype, compile)
+
+    def load_image() -> ImageEncoder | None:
+        with _entries_of(path):
+            return _load_image(described["image"], place, image_model)
+
+    def load_text() -> TextEncoder:
+        with _entries_of(path):
+            return _load_text(described["text"], place, text_model)
+
+    image, text = WhenUsed(load_image), WhenUsed(load_text)
+    with _entries_of(path):
         fusion = None
         if described["fusion"]:
             fusion = Fusion.load(folder / _FUSION, device=resolve_device(device))
             _check("fusion", described["fusion"], fusion.fingerprint)
-        return ItemEncoder(image, text, fusion, _words(path, described["words"]))
+        words = _words(path, described["words"])
+        if when_used:
+            return ItemEncoder(image, text, fusion, words)
+        return ItemEncoder(image.load(), text.load(), fusion, words)
+
+
+@contextmanager
+def _entries_of(path: Path) -> Iterator[None]:
+    """Raise a `BundleError` if an entry of the description is missing or of another type."""
+    try:
+        yield
     except (KeyError, TypeError, AttributeError) as err:
         raise BundleError(f"{path} lacks an entry; make the bundle again with mmrec fit") from err
 

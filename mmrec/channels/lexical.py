@@ -11,18 +11,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mmrec.catalogue.segments import Segmented
 from mmrec.channels.sparse_scores import SparseScores, weighted_rows
 from mmrec.channels.transitions import history_weights, recent_weights
 from mmrec.errors import InvalidArgumentError
 from mmrec.runtime.limits import check_numbers
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 MOST_POSTINGS = 50_000
 """Most entries of inverted lists that are read to find similar items; the words that weigh most come first."""
@@ -72,6 +74,8 @@ class Vocabulary:
     @cached_property
     def _vectorizer(self) -> TfidfVectorizer:
         """Cached, because making it reads all terms."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         vectorizer = TfidfVectorizer(vocabulary=self.terms, **_SETTINGS)
         vectorizer.idf_ = self.idf_V
         return vectorizer
@@ -244,6 +248,9 @@ def build_lexical_index(texts: Sequence[str], config: LexicalConfig) -> LexicalI
         texts: Words of every item, in catalogue order; may be empty strings.
         config: See `LexicalConfig`.
     """
+    # Here, because the import takes a second, and recommendations do without.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     vectorizer = TfidfVectorizer(max_features=config.max_features, max_df=config.max_document_share, **_SETTINGS)
     try:
         rows = sp.csr_array(vectorizer.fit_transform(texts))

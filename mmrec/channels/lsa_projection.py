@@ -18,7 +18,6 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.decomposition import TruncatedSVD
 
 EXACT_ITEMS = 50_000
 """Items up to which every pair's TF-IDF cosine is computed; beyond, neighbours are searched among projections."""
@@ -57,6 +56,8 @@ def fit_lsa_projection(rows: sp.csr_array, dimensions: int, *, seed: int) -> Lsa
     dimensions = min(dimensions, min(rows.shape) - 1)
     if dimensions < 1 or not rows.nnz:
         return LsaProjection(np.zeros((rows.shape[1], 0), dtype=np.float32))
+    from sklearn.decomposition import TruncatedSVD
+
     svd = TruncatedSVD(dimensions, random_state=seed)
     projected_NS = svd.fit_transform(rows)
     scale = 1 / np.sqrt(max(float((projected_NS**2).sum(axis=1).mean()), 1e-12))

@@ -57,7 +57,7 @@ def chat(
     typed = sys.stdin.isatty()
     turns = []
     with (
-        open_engine(Place(bundle, connection, compute, writing)) as engine,
+        open_engine(Place(bundle, connection, compute, writing), whole=True) as engine,
         engine.converse(ids, user_id=user, filter=filter, k=k) as talk,
     ):
         if typed:

@@ -79,8 +79,12 @@ class Place:
 
 
 @contextmanager
-def open_engine(place: Place) -> Iterator[Client | Recommender]:
+def open_engine(place: Place, *, whole: bool = False) -> Iterator[Client | Recommender]:
     """The engine for a `Place`, as a context manager.
+
+    Args:
+        place: The bundle or the server.
+        whole: Load every encoder of a bundle now, and not only when a question needs it.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -91,10 +95,12 @@ def open_engine(place: Place) -> Iterator[Client | Recommender]:
         with open_server(place.connection) as client:
             yield client
     else:
-        yield recommender_loader(place.bundle, place.compute, place.writing)()
+        yield recommender_loader(place.bundle, place.compute, place.writing, encoders_when_used=not whole)()
 
 
-def recommender_loader(bundle: str, compute: Compute, writing: Writing) -> Callable[[], Recommender]:
+def recommender_loader(
+    bundle: str, compute: Compute, writing: Writing, *, encoders_when_used: bool = False
+) -> Callable[[], Recommender]:
     """What loads a bundle with its language model, whose files are looked for at once.
 
     Raises:
@@ -110,7 +116,12 @@ def recommender_loader(bundle: str, compute: Compute, writing: Writing) -> Calla
     if writing.language_model and Path(bundle).is_dir():  # without the bundle, no model is fetched
         model = find_checkpoint(writing.language_model, cache=Path(writing.models).expanduser())
     return lambda: Recommender.load(
-        Path(bundle), device=compute.device, dtype=compute.dtype, language_model=model, wording=limits
+        Path(bundle),
+        device=compute.device,
+        dtype=compute.dtype,
+        language_model=model,
+        wording=limits,
+        encoders_when_used=encoders_when_used,
     )
 
 

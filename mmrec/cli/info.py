@@ -26,7 +26,7 @@ def info(
         mmrec info bundle/
         mmrec info --server localhost:50051 --json
     """
-    with open_engine(Place(bundle, connection, compute)) as engine:
+    with open_engine(Place(bundle, connection, compute), whole=True) as engine:
         found = engine.info()
     output.data(found)
     rows = [

@@ -87,7 +87,8 @@ class Conversations:
         self._filters = filters
         self._record = record
         self._versions = versions
-        self.texts = texts or TextVectors(partial(vectors.encoder.text.encode, query=False))
+        encoder = vectors.encoder
+        self.texts = texts or TextVectors(lambda words: encoder.text.encode(words, query=False))
         self._made = threading.Lock()
 
     def converse_many(

@@ -100,6 +100,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
         dtype: str = "auto",
         language_model: str | Checkpoint | NamedWriter = "",
         wording: WordingConfig | None = None,
+        encoders_when_used: bool = False,
     ) -> Recommender:
         """Verify a bundle and load it.
 
@@ -114,6 +115,9 @@ class Recommender(SnapshotAnswers, EngineMethods):
             language_model: A language model for words: ``smollm2-135m``, which comes in a Python package, a hub id, a
                 folder, a GGUF file, or what `find_checkpoint` found of them; or a writer of one's own. Empty: none.
             wording: Limits of the language model; a writer of one's own has its own.
+            encoders_when_used: Load the image and the text encoder when each is first used, and not now. For a single
+                question, which may need neither; the errors about the encoders are then raised by the call that uses
+                them.
 
         Raises:
             NotFoundError: there is no such folder.
@@ -131,7 +135,7 @@ class Recommender(SnapshotAnswers, EngineMethods):
         if where.type == "cpu":
             parts = with_tables_unread(parts, opened)
         ranker = RankingModel(parts, where, number_format, states)
-        encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
+        encoder = load_item_encoder(opened.folder / ENCODERS, device, dtype, when_used=encoders_when_used)
         writer = None
         if isinstance(language_model, NamedWriter):
             writer = language_model

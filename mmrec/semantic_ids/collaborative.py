@@ -19,7 +19,6 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.utils.extmath import randomized_svd
 
 from mmrec.data.interactions import Interactions
 from mmrec.runtime.limits import check_numbers
@@ -100,6 +99,8 @@ def collaborative_vectors(
     warm_N = degree_N > 0
     root_N = np.where(warm_N, np.maximum(degree_N, 1e-12) ** -0.5, 0.0)
     normalised = sp.diags_array(root_N) @ counts @ sp.diags_array(root_N)
+    from sklearn.utils.extmath import randomized_svd
+
     left_NC, strength_C, _ = randomized_svd(normalised, min(config.dimension, items), random_state=seed)
     vectors_NC = left_NC * np.sqrt(strength_C)
     norm_N1 = np.linalg.norm(vectors_NC, axis=1, keepdims=True)

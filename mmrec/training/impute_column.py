@@ -198,9 +198,9 @@ def _encoder(
 ) -> ItemEncoder:
     if source.bundle:
         folder = open_bundle(source.bundle).folder / ENCODERS
-        return load_item_encoder(folder, source.device, source.dtype)
+        return load_item_encoder(folder, source.device, source.dtype, when_used=True)
     if source.encoders:
-        return load_item_encoder(Path(source.encoders), source.device, source.dtype)
+        return load_item_encoder(Path(source.encoders), source.device, source.dtype, when_used=True)
     words = find_words(data.catalogue, data.settings.words, source.training.template)
     encoders = build_encoders("embedded", source.device, source.dtype)
     encoder = ItemEncoder(None, encoders.text, None, words)

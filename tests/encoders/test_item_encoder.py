@@ -252,6 +252,21 @@ def test_a_saved_encoder_comes_back_the_same(encoder: ItemEncoder, tmp_path: Pat
     np.testing.assert_array_equal(encode_query(loaded, "mug", MUG), encode_query(encoder, "mug", MUG))
 
 
+def test_encoders_that_are_loaded_when_used_are_loaded_once_each_by_what_needs_them(
+    encoder: ItemEncoder, tmp_path: Path
+) -> None:
+    save_item_encoder(encoder, tmp_path)
+    later = load_item_encoder(tmp_path, device="cpu", dtype="float32", when_used=True)
+    weights = (tmp_path / "image.safetensors").rename(tmp_path / "away")
+    np.testing.assert_array_equal(encode_query(later, "mug", None), encode_query(encoder, "mug", None))
+    with pytest.raises(BundleError, match=r"image\.safetensors"):
+        encode_query(later, "mug", MUG)
+    weights.rename(tmp_path / "image.safetensors")
+    np.testing.assert_array_equal(encode_query(later, "mug", MUG), encode_query(encoder, "mug", MUG))
+    assert later.image is later.image
+    assert later.text is later.text
+
+
 def test_models_from_elsewhere_are_named_and_may_move_but_not_change(tmp_path: Path) -> None:
     from mmrec_encoders.presets import build_encoders
 
@@ -262,6 +277,10 @@ def test_models_from_elsewhere_are_named_and_may_move_but_not_change(tmp_path: P
     moved = texts.rename(tmp_path / "elsewhere")
     with pytest.raises(FailedPreconditionError, match="is not a folder here"):
         load_item_encoder(tmp_path / "saved", device="cpu")
+    later = load_item_encoder(tmp_path / "saved", device="cpu", when_used=True)
+    assert (later.image_dim, later.words) == (32, ItemWords("{title}"))
+    with pytest.raises(FailedPreconditionError, match="is not a folder here"):
+        encode_query(later, "mug", None)
     loaded = load_item_encoder(tmp_path / "saved", device="cpu", text_model=str(moved))
     assert loaded.words == ItemWords("{title}")
     np.testing.assert_array_equal(loaded.text.encode(["mug"]), text.encode(["mug"]))
