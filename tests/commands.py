@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -110,6 +110,18 @@ def run(*arguments: object, cwd: Path | None = None, stdout: Path | None = None)
     """Run a command to its end; see `start`."""
     with start(*arguments, cwd=cwd, stdout=stdout) as command:
         return command.finish()
+
+
+@contextmanager
+def forked(function: Callable[..., None], *arguments: object) -> Iterator[multiprocessing.process.BaseProcess]:
+    """Run a function of a test module in such a process, and kill it in the end if it still runs."""
+    process = _forkserver().Process(target=function, args=arguments)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
 
 
 def _read(pipe: Path, other: Path | None) -> TextIO:

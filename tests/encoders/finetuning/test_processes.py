@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from mmrec.runtime.processes import Processes
 from mmrec_encoders.finetuning import FinetuningConfig, finetune_encoders, in_main_process
+from tests.commands import forked
 from tests.encoders.finetuning.test_open_clip import config_for
 from tests.encoders.finetuning.tiny import still
 from tests.encoders.models import open_clip_folder
@@ -41,43 +42,24 @@ def test_a_group_of_one_process_needs_no_messages(monkeypatch: pytest.MonkeyPatc
 
 
 def test_two_processes_train_like_one_with_twice_the_batch(
-    colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path, child_environment: dict[str, str]
+    colour_shop: Path, tiny: FinetuningConfig, tmp_path: Path
 ) -> None:
     clip = open_clip_folder(tmp_path / "clip")
-    script = f"""
-import json, pathlib, sys
-from mmrec_encoders.finetuning import finetune_encoders, in_main_process
-from tests.encoders.finetuning.test_open_clip import config_for
-from tests.encoders.finetuning.tiny import still, tiny_config
-found = []
-for out, config in (
-    ("small", tiny_config({tiny.text_model!r})),
-    ("full", still(config_for(pathlib.Path({str(clip)!r}), "full"))),
-):
-    report = finetune_encoders({str(colour_shop)!r}, {str(tmp_path)!r} + "/two-" + out, config)
-    found.append([report.batch, [epoch.loss for epoch in report.epochs], in_main_process("cpu")])
-print(json.dumps(found))
-"""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", script],
-            env={**child_environment, **group, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    results = [child.communicate(timeout=250) for child in children]
-    assert [child.returncode for child in children] == [0, 0], "\n".join(err for _, err in results)
-    (small, full), other = (json.loads(out.splitlines()[-1]) for out, _ in results)
+    configs = {"small": tiny, "full": still(config_for(clip, "full"))}
+    with (
+        forked(_train_in_a_group, 0, port, colour_shop, tmp_path, configs) as main,
+        forked(_train_in_a_group, 1, port, colour_shop, tmp_path, configs) as other,
+    ):
+        for child in (main, other):
+            child.join(250)
+            assert child.exitcode == 0
+    (small, full), others = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     # Both processes get the same report; one of them speaks.
-    assert [row[:2] for row in (small, full)] == [row[:2] for row in other]
-    assert (small[2], other[0][2]) == (True, False)
+    assert [row[:2] for row in (small, full)] == [row[:2] for row in others]
+    assert (small[2], others[0][2]) == (True, False)
 
     # Batch normalisation sees one part at a time, so the small CLIP is compared with two parts in one process.
     parts = finetune_encoders(
@@ -89,6 +71,17 @@ print(json.dumps(found))
     whole = finetune_encoders(colour_shop, tmp_path / "one-full", still(config_for(clip, "full", batch_size=16)))
     assert full[:2] == [16, pytest.approx([epoch.loss for epoch in whole.epochs], abs=1e-4)]
     _assert_same(tmp_path, "full", "open_clip_model.safetensors")
+
+
+def _train_in_a_group(rank: int, port: int, shop: Path, folder: Path, configs: Mapping[str, FinetuningConfig]) -> None:
+    """One process of two, which writes what it was told of each training."""
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    found = []
+    for name, config in configs.items():
+        report = finetune_encoders(shop, folder / f"two-{name}", config)
+        found.append([report.batch, [epoch.loss for epoch in report.epochs], in_main_process("cpu")])
+    (folder / f"{rank}.json").write_text(json.dumps(found))
 
 
 def _fields(config: FinetuningConfig) -> dict[str, object]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,8 @@ from mmrec_encoders.aligned import AlignedPictures, AlignedTexts, small_clip_fil
 from mmrec_encoders.finetuning import FinetuningConfig, FinetuningReport, finetune_encoders
 from mmrec_encoders.finetuning.pairs import find_pairs
 from mmrec_encoders.minilm import MINILM
-from tests.encoders.finetuning.tiny import Heard, Silent, tiny_config, write_colour_shop
+from tests.commands import forked
+from tests.encoders.finetuning.tiny import Heard, Silent, tiny_config, train_until_killed, write_colour_shop
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +140,15 @@ class StopAfter(Silent):
                 raise StopError
 
 
+@pytest.fixture(scope="module")
+def stopped(colour_shop: Path, tiny: FinetuningConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that was stopped in its first pass, to be copied."""
+    out = tmp_path_factory.mktemp("stopped") / "out"
+    with pytest.raises(StopError):
+        finetune_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), StopAfter(24))
+    return out
+
+
 @pytest.mark.parametrize("pairs", [0, 24, 40, 79])
 def test_a_training_that_was_stopped_anywhere_ends_like_one_that_was_not(
     colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig, tmp_path: Path, pairs: int
@@ -155,34 +165,16 @@ def test_a_training_that_was_stopped_anywhere_ends_like_one_that_was_not(
 
 
 def test_a_training_killed_with_signal_9_goes_on_and_ends_with_the_same_weights(
-    colour_shop: Path,
-    adapted: tuple[Path, FinetuningReport],
-    tiny: FinetuningConfig,
-    tmp_path: Path,
-    child_environment: dict[str, str],
+    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    script = f"""
-import dataclasses, time
-from mmrec_encoders.finetuning import finetune_encoders
-from tests.encoders.finetuning.tiny import Silent, tiny_config
-class StallInTheSecondPass(Silent):
-    done = 0
-    def advance(self, n=1):
-        if self.stage == "training":
-            self.done += n
-            if self.done >= 56:
-                print("stalled", flush=True)
-                time.sleep(600)
-config = dataclasses.replace(tiny_config({tiny.text_model!r}), save_minutes=0.0)
-finetune_encoders({str(colour_shop)!r}, {str(out)!r}, config, StallInTheSecondPass())
-"""
-    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=child_environment)
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"stalled\n"
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+    stalled, theirs = Pipe(duplex=False)
+    with stalled, forked(train_until_killed, colour_shop, out, replace(tiny, save_minutes=0.0), theirs) as child:
+        theirs.close()
+        assert stalled.recv() == "stalled"
+        child.kill()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
     heard = Heard()
     report = finetune_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), heard)
     assert report.fingerprints == adapted[1].fingerprints
@@ -227,11 +219,15 @@ def test_sigterm_while_pictures_are_read_ends_at_the_next_ones(
 
 @pytest.mark.parametrize("length", [0, 100, 20_000])
 def test_a_damaged_checkpoint_is_told_of_and_not_used(
-    colour_shop: Path, adapted: tuple[Path, FinetuningReport], tiny: FinetuningConfig, tmp_path: Path, length: int
+    colour_shop: Path,
+    adapted: tuple[Path, FinetuningReport],
+    tiny: FinetuningConfig,
+    stopped: Path,
+    tmp_path: Path,
+    length: int,
 ) -> None:
     out = tmp_path / "out"
-    with pytest.raises(StopError):
-        finetune_encoders(colour_shop, out, replace(tiny, save_minutes=0.0), StopAfter(24))
+    shutil.copytree(stopped, out)
     checkpoint = out / ".adapt" / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:length])
     heard = Heard()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmrec_encoders.finetuning import FinetuningConfig, SmallTowers, Views, finetuning_preset
+from mmrec_encoders.finetuning import FinetuningConfig, SmallTowers, Views, finetune_encoders, finetuning_preset
 from mmrec_encoders.small_clip import SmallClipShape
 
 COLOURS = {"red": (210, 40, 40), "green": (40, 180, 60), "blue": (50, 70, 210), "yellow": (230, 210, 50)}
@@ -82,3 +84,19 @@ class Heard(Silent):
 
     def finish(self, text: str = "") -> None:
         self.lines.append(text)
+
+
+def train_until_killed(shop: Path, out: Path, config: FinetuningConfig, stalled: Connection) -> None:
+    """Train up to the middle of the second pass, send a message and wait."""
+
+    class StallInTheSecondPass(Silent):
+        done = 0
+
+        def advance(self, n: int = 1) -> None:
+            if self.stage == "training":
+                self.done += n
+                if self.done >= 56:
+                    stalled.send("stalled")
+                    time.sleep(600)
+
+    finetune_encoders(shop, out, config, StallInTheSecondPass())
