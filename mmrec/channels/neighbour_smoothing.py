@@ -108,6 +108,8 @@ class NeighbourSmoothing:
         known = scores.rows_S < len(first._cold_N)
         places_E, values_E = weighted_rows(first._cold_by_neighbour, scores.rows_S[known], scores.values_S[known])
         of_first = SparseScores.summed(first._cold_C[places_E], values_E)
+        if not len(self._changed_R):
+            return of_first.best(most, eligible_N)
         rows_M, weights_MK = self._neighbours(self._changed_R)
         of_changed = SparseScores.summed(self._changed_R, (weights_MK * scores.at(rows_M)).sum(axis=1))
         unchanged = ~np.isin(of_first.rows_S, self._changed_R, assume_unique=True)

@@ -34,8 +34,10 @@ class SparseScores(NamedTuple):
         """The sum of all entries of each row. Shapes: (E,)."""
         if not len(rows_E):
             return cls(np.empty(0, np.int64), np.empty(0, np.float32))
-        order_E = np.argsort(rows_E, kind="stable")
-        sorted_E = rows_E[order_E].astype(np.int64)
+        # Row and place in one number each: sorting numbers is several times as fast as a stable argsort.
+        keys_E = (rows_E.astype(np.int64) << 32) + np.arange(len(rows_E))
+        keys_E.sort()
+        sorted_E, order_E = keys_E >> 32, keys_E & 0xFFFFFFFF
         first_S = np.flatnonzero(np.concatenate([[True], sorted_E[1:] != sorted_E[:-1]]))
         values_S = np.add.reduceat(values_E[order_E].astype(np.float64), first_S)
         return cls(sorted_E[first_S], values_S.astype(np.float32))

@@ -281,7 +281,10 @@ def keep_strongest(counts: sp.csr_array, column_scale_N: npt.NDArray[np.float64]
     if not len(sizes) or sizes.max() <= keep:
         return counts
     rows = np.repeat(np.arange(len(sizes)), sizes)
-    order = np.lexsort((counts.indices, -counts.data * column_scale_N[counts.indices], rows))
+    # To 18 bits, because counts that were added up in another order, or in float32, differ in their last bits.
+    mantissa, exponent = np.frexp(counts.data * column_scale_N[counts.indices])
+    strength = np.ldexp(np.round(np.ldexp(mantissa, 18)), exponent)
+    order = np.lexsort((counts.indices, -strength, rows))
     place = np.arange(counts.nnz) - np.repeat(counts.indptr[:-1], sizes)
     chosen = order[place < keep]
     return sp.coo_array((counts.data[chosen], (rows[chosen], counts.indices[chosen])), shape=counts.shape).tocsr()

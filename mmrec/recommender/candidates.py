@@ -236,7 +236,7 @@ class CandidateSearch:
         norm = float(np.linalg.norm(query_D))
         if self._nearest is None or norm < 1e-6:
             return np.empty(0, np.int64)
-        return np.asarray(self._nearest.search(query_D[None] / norm, most, mask_N).rows_QK[0])
+        return self._nearest.propose(query_D / norm, most, mask_N)
 
     def _popular(self, mask_N: Bitmap, most: int) -> Rows:
         """The items with most training events."""

@@ -164,6 +164,24 @@ class VectorIndex:
             return self._search_candidates(queries_QD, wanted, eligible_N, eligible)
         return nearest_exactly(self.vectors_ND, queries_QD, int(k), eligible_N)
 
+    def propose(self, query_D: Floats, most: int, eligible_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Rows near a query, for something else to rank: nearly the nearest of them, in no order.
+
+        An approximate index is searched with the effort that ten results take, however many are wanted.
+
+        Args:
+            query_D: Unit vector. Shape: (D,).
+            most: How many at most.
+            eligible_N: Rows that may be returned. Shape: (N,), bool.
+        """
+        eligible = int(np.count_nonzero(eligible_N))
+        if self._approximate is None or eligible <= max(most, self._config.exact_up_to):
+            return self.search(query_D[None], most, eligible_N).rows_QK[0]
+        effort = self._effort(_RECALL_AT, eligible)
+        proposed_1M = self._candidate_rows(query_D[None], most, effort, eligible_N, eligible)
+        rows_M = self._add_changed(proposed_1M, query_D[None], most, eligible_N)[0]
+        return rows_M[rows_M >= 0]
+
     def _uses_candidates(self, wanted: int, eligible: int) -> bool:
         """Whether selecting candidates is cheaper than an exact search."""
         if self._gpu is not None:
@@ -189,7 +207,8 @@ class VectorIndex:
             with self._gpu_lock:
                 proposed_QM = self._gpu.search(queries_QD, many)[1]
         else:
-            proposed_QM = self._candidate_rows(queries_QD, wanted, eligible_N, eligible)
+            many, effort = _candidate_count(wanted), self._effort(wanted, eligible)
+            proposed_QM = self._candidate_rows(queries_QD, many, effort, eligible_N, eligible)
         proposed_QM = self._add_changed(proposed_QM, queries_QD, wanted, eligible_N)
         rows_QK = np.empty((len(queries_QD), wanted), np.int64)
         scores_QK = np.empty((len(queries_QD), wanted), np.float32)
@@ -224,16 +243,15 @@ class VectorIndex:
         return np.concatenate([known_QM, nearest_exactly(self.vectors_ND, queries_QD, wanted, among_N).rows_QK], axis=1)
 
     def _candidate_rows(
-        self, queries_QD: Floats, wanted: int, eligible_N: npt.NDArray[np.bool_] | None, eligible: int
+        self, queries_QD: Floats, many: int, effort: int, eligible_N: npt.NDArray[np.bool_] | None, eligible: int
     ) -> npt.NDArray[np.int64]:
-        """Candidates of the approximate index, -1 where there are fewer. Shape: (Q, M), int64."""
+        """Up to `many` candidates of the approximate index, -1 where there are fewer. Shape: (Q, M), int64."""
         selector = None
         if eligible_N is not None:
             # faiss keeps no reference to `packed`, which must outlive the search.
             packed = np.packbits(eligible_N[: self._approximate.ntotal], bitorder="little")
             selector = faiss.IDSelectorBitmap(len(packed), faiss.swig_ptr(packed))
-        candidates = min(int(self._approximate.ntotal), _candidate_count(wanted))
-        effort = self._effort(wanted, eligible)
+        candidates = min(int(self._approximate.ntotal), many)
         if self.description.kind == "hnsw":
             params = _FAISS.SearchParametersHNSW(sel=selector, efSearch=min(max(effort, candidates), len(self)))
         else:
