@@ -1,14 +1,16 @@
-"""Commands of mmrec as processes of their own that start quickly.
+"""Commands of mmrec, and programs of the tests, as processes of their own that start quickly.
 
 `start` forks a process that has imported the large libraries already, instead of importing them once more, which takes
 seconds. The child runs `mmrec.cli.main` as the real command does: its own pid, streams, environment and signals. Tests
-of the start itself (imports, what other libraries print) run ``python -m mmrec``.
+of the start itself (imports, what other libraries print) run ``python -m mmrec``. `start_program` does the same with a
+Python file.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 import tempfile
@@ -88,13 +90,47 @@ def start(
         stdout: File or device that takes what it prints; None for `Command.stdout`.
         stderr: The same for the rest.
     """
+    with _start(_command, ["mmrec", *arguments], cwd, stdout, stderr) as command:
+        yield command
+
+
+@contextmanager
+def start_program(path: Path, *arguments: object, stderr: Path | None = None) -> Iterator[Command]:
+    """Start a Python file as ``python FILE ARGUMENTS`` would; see `start`."""
+    with _start(_program, [path, *arguments], None, None, stderr) as command:
+        yield command
+
+
+def run(*arguments: object, cwd: Path | None = None, stdout: Path | None = None) -> Done:
+    """Run a command to its end; see `start`."""
+    with start(*arguments, cwd=cwd, stdout=stdout) as command:
+        return command.finish()
+
+
+def run_program(path: Path, *arguments: object) -> Done:
+    """Run a Python file to its end; see `start_program`."""
+    # Its errors go to a file, because `finish` reads one stream after the other.
+    with tempfile.NamedTemporaryFile() as errors:
+        with start_program(path, *arguments, stderr=Path(errors.name)) as command:
+            done = command.finish()
+        return done._replace(stderr=Path(errors.name).read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _start(
+    main: Callable[[list[str]], None],
+    arguments: list[object],
+    cwd: Path | None,
+    stdout: Path | None,
+    stderr: Path | None,
+) -> Iterator[Command]:
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
         pipes = [Path(folder) / name for name in ("stdout", "stderr")]
         for pipe in pipes:
             os.mkfifo(pipe)
         targets = (stdout or pipes[0], stderr or pipes[1])
-        process = _forkserver().Process(target=_run, args=(words, targets, cwd, subprocess_environment()))
+        process = _forkserver().Process(target=_run, args=(main, words, targets, cwd, subprocess_environment()))
         process.start()
         # In the order in which the child opens them: each waits for the other end.
         with _read(pipes[0], stdout) as out, _read(pipes[1], stderr) as err:
@@ -104,12 +140,6 @@ def start(
             finally:
                 command.send_signal(signal.SIGKILL)
                 process.join()
-
-
-def run(*arguments: object, cwd: Path | None = None, stdout: Path | None = None) -> Done:
-    """Run a command to its end; see `start`."""
-    with start(*arguments, cwd=cwd, stdout=stdout) as command:
-        return command.finish()
 
 
 @contextmanager
@@ -135,8 +165,14 @@ def _forkserver() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _run(words: list[str], targets: tuple[Path, Path], cwd: Path | None, environment: Mapping[str, str]) -> None:
-    """In the child: the command line, with its own streams and environment."""
+def _run(
+    main: Callable[[list[str]], None],
+    words: list[str],
+    targets: tuple[Path, Path],
+    cwd: Path | None,
+    environment: Mapping[str, str],
+) -> None:
+    """In the child: `main` with its own streams, environment and arguments."""
     for number, path in enumerate(targets, start=1):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
         os.dup2(descriptor, number)
@@ -147,7 +183,15 @@ def _run(words: list[str], targets: tuple[Path, Path], cwd: Path | None, environ
     os.setsid()
     if cwd is not None:
         os.chdir(cwd)
+    sys.argv = words
+    main(words)
+
+
+def _command(words: list[str]) -> None:
     from mmrec.cli import main
 
-    sys.argv = ["mmrec", *words]
-    main(words)
+    main(words[1:])
+
+
+def _program(words: list[str]) -> None:
+    runpy.run_path(words[0], run_name="__main__")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,6 +117,20 @@ def quick_fit() -> FitConfig:
         generator=GeneratorConfig(hidden=32, layers=1, heads=2, max_history=20),
         training=TrainingConfig(epochs=2),
         sentences=SentenceConfig(epochs=1, least_steps=0, most=300),
+    )
+
+
+def tiny_fit() -> FitConfig:
+    """For tests of what a fit does and stores, to which it does not matter that nearly nothing is learned."""
+    from mmrec.generator.sentence_training import SentenceConfig
+    from mmrec_encoders.fusion_training import FusionConfig
+
+    quick = quick_fit()
+    return replace(
+        quick,
+        fusion=FusionConfig(steps=4, batch_size=32),
+        training=replace(quick.training, epochs=1),
+        sentences=SentenceConfig(epochs=1, least_steps=0, most=30),
     )
 
 

@@ -16,11 +16,12 @@ for name in (
     "mmrec.training",
     "mmrec_encoders.presets",
     "mmrec_serving.server",
-    # What these import when they first load a model.
+    # What these import when they load a model or draw.
     "pydantic.type_adapter",
     "sentence_transformers",
     "timm",
     "transformers.models.bert.modeling_bert",
+    "matplotlib.figure",
 ):
     import_module(name)
 # The first call compiles a thousand regular expressions, and the first command reads the signatures of all of them.

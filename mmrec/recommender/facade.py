@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mmrec.bundle import Bundle, BundleWriter, open_bundle
+from mmrec.bundle import Bundle, BundleWriter, FileEntry, open_bundle
 from mmrec.catalogue.change_applier import ChangeApplier, EncodeResult, MemoryLog
 from mmrec.contract.changes import ChangeResults, DeleteRequest, UpsertRequest
 from mmrec.contract.items import ItemInput, Versions
@@ -155,14 +155,20 @@ class Recommender(SnapshotAnswers, EngineMethods):
         return self._now.bundle
 
     def load_current(self) -> Recommender:
-        """Load the current version of the same bundle folder, independent of this one.
+        """Load the current version of the same bundle folder, to be changed and asked independently of this one.
 
-        It computes on the same device. Both are in memory until one of them is released.
+        It computes on the same device. Both are in memory until one of them is released; encoders that are the same in
+        both versions are in memory once.
 
         Raises:
             NotFoundError, BundleError: as `load`.
         """
-        return Recommender.load(self._now.bundle.root, device=self._device, dtype=self._dtype)
+        now, device, dtype = self._now, self._device, self._dtype
+        where, opened, encoder = resolve_device(device), open_bundle(now.bundle.root), now.vectors.encoder
+        ranker = RankingModel(read_parts(opened, where), where, resolve_dtype(dtype, where))
+        if _encoder_files(opened) != _encoder_files(now.bundle):
+            encoder = load_item_encoder(opened.folder / ENCODERS, device=device, dtype=dtype)
+        return Recommender(opened, ranker, encoder, device=device, dtype=dtype)
 
     def adopt(self, other: Recommender) -> None:
         """Replace the state by that of another recommender, in one step; safe while requests are answered.
@@ -359,3 +365,8 @@ class Recommender(SnapshotAnswers, EngineMethods):
             with self._following:
                 self._now = replace(made, live=self._now.live)
             return versions
+
+
+def _encoder_files(bundle: Bundle) -> dict[str, FileEntry]:
+    """The files that name and hold the encoders, fingerprints of models from elsewhere included."""
+    return {name: entry for name, entry in bundle.manifest.files.items() if name.startswith(f"{ENCODERS}/")}

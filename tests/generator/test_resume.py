@@ -1,8 +1,6 @@
 """A training that is killed, for real and anywhere, ends in the same weights as one that is not."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from mmrec.generator.validation import ValidationSet
 from mmrec.runtime.processes import Processes
 from mmrec.runtime.progress import NoProgress
 from mmrec.runtime.trainer import TrainingRun
+from tests.commands import run_program
 from tests.generator.conftest import Small, make_small
 
 pytestmark = pytest.mark.slow
@@ -44,14 +43,8 @@ class Steps(NoProgress):
         self.calls.append(n)
 
 
-def test_a_training_killed_ten_times_on_its_way_makes_the_same_weights_bit_for_bit(
-    tmp_path: Path, child_environment: dict[str, str]
-) -> None:
-    script = Path(__file__).parent / "train_and_die.py"
-    environment = {**child_environment, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, check=False
-    )
+def test_a_training_killed_ten_times_on_its_way_makes_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
+    done = run_program(Path(__file__).parent / "train_and_die.py", tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("full", "sampled"):
         whole, broken = (tmp_path / name / kind for kind in ("whole", "broken"))

@@ -13,16 +13,22 @@ ITEM_IDS = tuple(f"p{number:04}" for number in range(1, 61))
 WITHOUT_PICTURE = "p0046"
 
 
-@pytest.fixture(scope="module")
-def recommender(demo_bundle: Path) -> mmrec.Recommender:
-    """One for questions alone."""
+@pytest.fixture(scope="session")
+def first(demo_bundle: Path) -> mmrec.Recommender:
+    """One that nobody changes or asks; others share its encoders, which take most of the time to load."""
     return mmrec.Recommender.load(demo_bundle, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def recommender(first: mmrec.Recommender) -> mmrec.Recommender:
+    """One for questions alone."""
+    return first.load_current()
 
 
 @pytest.fixture
-def own(demo_bundle: Path) -> mmrec.Recommender:
+def own(first: mmrec.Recommender) -> mmrec.Recommender:
     """One that a test may change."""
-    return mmrec.Recommender.load(demo_bundle, device="cpu")
+    return first.load_current()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from mmrec.bundle import BundleWriter
 from mmrec.contract.items import ItemInput
 from mmrec.errors import InvalidArgumentError
 from mmrec.training import fit_dataset
-from tests.conftest import quick_fit
+from tests.conftest import tiny_fit
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def bundle(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         items = items.append_column(name, pa.array(values))
     pq.write_table(items, shop / "items.parquet")
     (shop / "dataset.toml").write_text(SETTINGS)
-    return fit_dataset(shop, root / "bundle", quick_fit()).bundle
+    return fit_dataset(shop, root / "bundle", tiny_fit()).bundle
 
 
 def found(recommender: Recommender, expression: str) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 import mmrec
 from mmrec.errors import FailedPreconditionError
 from mmrec.training import FitResult, fit_dataset
-from tests.conftest import quick_fit
+from tests.conftest import tiny_fit
 
 BARE = ("b0", "b1", "b2")
 
@@ -25,7 +25,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
     every = [*ids, *BARE]
     events = [f"u{u}\t{every[(u + n) % 12]}\t{n}" for u in range(8) for n in range(5)]
     (data / "events.tsv").write_text("user_id\titem_id\tposition\n" + "\n".join(events) + "\n", encoding="utf-8")
-    return fit_dataset(data, folder / "bundle", quick_fit())
+    return fit_dataset(data, folder / "bundle", tiny_fit())
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_pages_go_on_after_a_restart_on_another_server_and_on_another_version_of
 
     def elsewhere(number: int, told: list[str]) -> mmrec.Recommender | None:
         if number == 0:
-            return mmrec.Recommender.load(root, device="cpu")
+            return own.load_current()
         if number == 1:
             # Folded, and swapped while it is served.
             other = own.load_current()

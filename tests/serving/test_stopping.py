@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,33 +13,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mmrec.errors import MmrecError, UnavailableError
 from mmrec.sdk.client import Client
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.commands import Command, start_program
 
 
 @pytest.fixture
-def process() -> Iterator[subprocess.Popen[str]]:
-    path = os.pathsep.join(str(ROOT / part) for part in ("", "encoders", "serving"))
-    started = subprocess.Popen(
-        [sys.executable, "-m", "tests.serving.serve_fake"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with started:
+def process() -> Iterator[Command]:
+    with start_program(Path(__file__).parent / "serve_fake.py") as started:
         yield started
-        if started.poll() is None:
-            started.kill()
 
 
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
+def _line(process: Command) -> str:
     return process.stdout.readline().strip()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_running_calls_finish_and_new_ones_are_refused(process: subprocess.Popen[str], number: int) -> None:
+def test_running_calls_finish_and_new_ones_are_refused(process: Command, number: int) -> None:
     target = _line(process)
     with Client(target) as client, ThreadPoolExecutor(1) as pool, grpc.insecure_channel(target) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
@@ -59,7 +44,7 @@ def test_running_calls_finish_and_new_ones_are_refused(process: subprocess.Popen
     assert _line(process) == "stopped"
 
 
-def test_a_second_signal_ends_the_grace(process: subprocess.Popen[str]) -> None:
+def test_a_second_signal_ends_the_grace(process: Command) -> None:
     target = _line(process)
     with Client(target) as client, ThreadPoolExecutor(1) as pool, grpc.insecure_channel(target) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
@@ -75,13 +60,13 @@ def test_a_second_signal_ends_the_grace(process: subprocess.Popen[str]) -> None:
     assert process.wait(30) == 0
 
 
-def test_a_server_without_work_stops_by_itself(process: subprocess.Popen[str]) -> None:
+def test_a_server_without_work_stops_by_itself(process: Command) -> None:
     _line(process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 
 
-def test_every_call_of_many_is_answered_or_told_that_the_server_stops(process: subprocess.Popen[str]) -> None:
+def test_every_call_of_many_is_answered_or_told_that_the_server_stops(process: Command) -> None:
     target = _line(process)
     ends: list[str] = []
 

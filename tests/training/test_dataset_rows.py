@@ -20,7 +20,7 @@ from mmrec.errors import InvalidArgumentError, InvalidDatasetError
 from mmrec.training import EvaluationSettings, FitResult, evaluate_bundle, fit_dataset
 from mmrec.training.impute_column import impute_dataset_column
 from mmrec_encoders.finetuning import finetune_encoders
-from tests.conftest import quick_fit
+from tests.conftest import tiny_fit
 
 pytestmark = pytest.mark.slow
 
@@ -59,18 +59,18 @@ def notes() -> list[str]:
 
 @pytest.fixture(scope="module")
 def fitted(dataset: Path, notes: list[str], tmp_path_factory: pytest.TempPathFactory) -> FitResult:
-    config = replace(quick_fit(), max_left_out=0.2)
+    config = replace(tiny_fit(), max_left_out=0.2)
     return fit_dataset(dataset, tmp_path_factory.mktemp("rows") / "bundle", config, note=notes.append)
 
 
 def test_a_fit_refuses_before_its_work(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidDatasetError, match=r"1 of the 9 rows of items\.csv \(11\.1%\) would be left out"):
-        fit_dataset(dataset, tmp_path / "bundle", quick_fit())
+        fit_dataset(dataset, tmp_path / "bundle", tiny_fit())
     with pytest.raises(InvalidDatasetError, match=r"9 of the 60 rows of events\.csv \(15\.0%\) would be left out"):
-        fit_dataset(dataset, tmp_path / "bundle", replace(quick_fit(), max_left_out=0.12))
+        fit_dataset(dataset, tmp_path / "bundle", replace(tiny_fit(), max_left_out=0.12))
     assert not (tmp_path / "bundle").exists()
     with pytest.raises(InvalidArgumentError, match="max_left_out is -1"):
-        replace(quick_fit(), max_left_out=-1.0)
+        replace(tiny_fit(), max_left_out=-1.0)
 
 
 def test_a_fit_says_what_is_not_used(dataset: Path, fitted: FitResult, notes: list[str]) -> None:

@@ -1,9 +1,8 @@
 """Fitting: what comes out, what a kill does, and what cannot be fitted."""
 
 import json
+import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,19 +12,19 @@ import pytest
 from mmrec.bundle import open_bundle
 from mmrec.errors import BundleError, InvalidArgumentError, InvalidDatasetError, NotFoundError
 from mmrec.runtime.progress import NoProgress
-from mmrec.training import FitConfig, evaluate_bundle, fit_dataset, preset
-from tests.conftest import quick_fit
+from mmrec.training import FitConfig, FitRun, evaluate_bundle, fit_dataset, preset
+from tests.commands import run_program
+from tests.conftest import quick_fit, tiny_fit
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_fit_killed_again_and_again_ends_in_the_same_bundle(
-    demo_dataset: Path, demo_bundle: Path, tmp_path: Path, child_environment: dict[str, str]
+    demo_dataset: Path, demo_bundle: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "bundle"
-    command = [sys.executable, str(Path(__file__).parent / "fit_and_die.py"), str(demo_dataset), str(out)]
     kills = ["encoding pictures:0", "fusion:3", "train:0", "evaluate:0"]
-    done = subprocess.run([*command, *kills], env=child_environment, capture_output=True, text=True, check=False)
+    done = run_program(Path(__file__).parent / "fit_and_die.py", demo_dataset, out, *kills)
     assert done.returncode == 0, done.stderr
     *killed, finished = map(json.loads, done.stdout.splitlines())
     assert [(one["kill"], one["ended"], one["bundle"]) for one in killed] == [
@@ -50,12 +49,32 @@ def test_a_fit_killed_again_and_again_ends_in_the_same_bundle(
     ]
 
 
-def test_another_configuration_starts_clean_and_adds_a_version(demo_dataset: Path, tmp_path: Path) -> None:
-    first = fit_dataset(demo_dataset, tmp_path, quick_fit())
-    second = fit_dataset(demo_dataset, tmp_path, replace(quick_fit(), seed=1))
-    assert first.version != second.version
-    assert first.version.is_dir()
-    assert open_bundle(tmp_path).version == second.version.name
+class _Stages(NoProgress):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
+        self.names.append(stage)
+
+
+def test_another_configuration_starts_clean_and_adds_a_version_with_encoders_of_another_bundle(
+    demo_dataset: Path, demo_bundle: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(demo_bundle, tmp_path / "bundle"))
+    first, stages = open_bundle(out), _Stages()
+    config = replace(tiny_fit(), encoders_from=str(demo_bundle), seed=1)
+    second = fit_dataset(demo_dataset, out, config, stages, run=FitRun(cache=tmp_path / "cache"))
+    assert first.version != second.version.name
+    assert first.folder.is_dir()
+    again = open_bundle(out)
+    assert again.version == second.version.name
+    # The vectors of the other bundle, made once more.
+    assert not [stage for stage in stages.names if stage.startswith("kept")]
+    assert "encoding pictures" in stages.names
+    vectors = [bundle.read_tensors("embeddings.safetensors") for bundle in (first, again)]
+    for name in ("image", "text"):
+        assert np.array_equal(vectors[0][name], vectors[1][name])
+    assert not np.array_equal(vectors[0]["fused"], vectors[1]["fused"])
 
 
 def test_the_bundle_says_what_it_is(demo_bundle: Path) -> None:
@@ -89,8 +108,6 @@ def test_the_table_has_the_documented_rows(demo_bundle: Path) -> None:
 
 
 def test_a_flipped_byte_in_a_fitted_bundle_is_noticed(demo_bundle: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(demo_bundle, copy)
     path = next(copy.glob("versions/*/generator/heads.safetensors"))
@@ -112,34 +129,13 @@ ITEMS = "item_id\ttitle\n" + "".join(f"i{n}\tthing number {n}\n" for n in range(
 EVENTS = "user_id\titem_id\tposition\n" + "".join(f"u{u}\ti{(u + n) % 6}\t{n}\n" for u in range(4) for n in range(4))
 
 
-def test_a_catalogue_without_pictures_is_fitted_on_words(tmp_path: Path) -> None:
-    result = fit_dataset(write(tmp_path / "data", ITEMS, EVENTS), tmp_path / "bundle", quick_fit())
+def test_a_catalogue_without_pictures_is_fitted_on_words_and_its_encoders_read_no_pictures(
+    demo_dataset: Path, tmp_path: Path
+) -> None:
+    result = fit_dataset(write(tmp_path / "data", ITEMS, EVENTS), tmp_path / "words", tiny_fit())
     assert result.evaluation.items == 6
     assert result.evaluation.row("fused").users == 4
-
-
-class _Stages(NoProgress):
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def start(self, stage: str, total: int | None = None, unit: str = "") -> None:
-        self.names.append(stage)
-
-
-def test_encoders_are_taken_from_another_bundle(demo_dataset: Path, demo_bundle: Path, tmp_path: Path) -> None:
-    stages = _Stages()
-    config = replace(quick_fit(), encoders_from=str(demo_bundle), seed=1)
-    again = fit_dataset(demo_dataset, tmp_path / "bundle", config, stages)
-    assert "encoding pictures" in stages.names
-    vectors = [open_bundle(root).read_tensors("embeddings.safetensors") for root in (demo_bundle, again.bundle)]
-    for name in ("image", "text"):
-        assert np.array_equal(vectors[0][name], vectors[1][name])
-    assert not np.array_equal(vectors[0]["fused"], vectors[1]["fused"])
-
-
-def test_encoders_that_cannot_read_the_catalogue_are_refused(demo_dataset: Path, tmp_path: Path) -> None:
-    words = fit_dataset(write(tmp_path / "data", ITEMS, EVENTS), tmp_path / "words", quick_fit()).bundle
-    config = replace(quick_fit(), encoders_from=str(words))
+    config = replace(quick_fit(), encoders_from=str(result.bundle))
     with pytest.raises(InvalidArgumentError, match="without pictures"):
         fit_dataset(demo_dataset, tmp_path / "bundle", config)
     with pytest.raises(InvalidArgumentError, match="encoders_from"):

@@ -13,7 +13,7 @@ from mmrec.bundle import open_bundle
 from mmrec.runtime.progress import NoProgress
 from mmrec.training import FitConfig, FitResult, FitRun, fit_dataset
 from mmrec_encoders.small_clip_training import SmallClipConfig
-from tests.conftest import quick_fit
+from tests.conftest import quick_fit, tiny_fit
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +93,7 @@ def test_a_fit_into_another_folder_with_the_same_cache_encodes_nothing_and_makes
 def test_with_another_number_of_passes_nothing_is_encoded_and_the_bundle_is_that_of_a_fresh_fit(
     shop: Path, fitted: Path, tmp_path: Path
 ) -> None:
-    config = replace(quick_fit(), training=replace(quick_fit().training, epochs=1))
+    config = replace(tiny_fit(), training=replace(tiny_fit().training, epochs=3))
     again, anew = Stages(), Stages()
     first = fit(shop, fitted, config, again)
     assert again.kept == []
@@ -176,7 +176,7 @@ def test_an_unfinished_fit_with_another_setting_keeps_what_does_not_read_it(
 def test_a_small_image_encoder_is_trained_again_for_another_setting_of_its_own_alone(
     shop: Path, tmp_path: Path
 ) -> None:
-    config = replace(quick_fit(), image_model="small", small_clip=SmallClipConfig(epochs=1))
+    config = replace(tiny_fit(), image_model="small", small_clip=SmallClipConfig(epochs=1))
     fit(shop, tmp_path, config, Stages())
     assert sorted(path.name.partition(".")[0] for path in (tmp_path / ".fit").iterdir()) == [
         "cache",

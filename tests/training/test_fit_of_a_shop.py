@@ -13,7 +13,7 @@ from mmrec.data.fetching import FetchConfig, PictureFetcher
 from mmrec.data.importers.shopify import import_shopify
 from mmrec.recommender import Recommender
 from mmrec.training import fit_dataset
-from tests.conftest import quick_fit
+from tests.conftest import tiny_fit
 from tests.data.importers.shop_files import CDN, COLOURS, handle, write_orders, write_shopify
 from tests.data.raw_server import RawServer, reply
 
@@ -39,7 +39,7 @@ def test_an_export_with_its_orders_and_pictures_is_fitted(tmp_path: Path) -> Non
     assert (fetched.fetched, fetched.failed, fetched.items) == (30, 0, 30)
     report = check_dataset(done.out)
     assert (report.errors, report.warnings, report.with_picture, report.events) == (0, 0, 1.0, 138)
-    bundle = fit_dataset(done.out, tmp_path / "bundle", quick_fit()).bundle
+    bundle = fit_dataset(done.out, tmp_path / "bundle", tiny_fit()).bundle
     found = Recommender.load(bundle).recommend(["mug-01", "rug-02"], k=3, filter='in_stock = true AND category:"Lamps"')
     assert len(found.items) == 3
     assert all(pick.item_id.startswith("lamp-") for pick in found.items)

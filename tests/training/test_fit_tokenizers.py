@@ -14,7 +14,7 @@ from mmrec.semantic_ids.collaborative import CollaborativeConfig
 from mmrec.semantic_ids.config import TokenizerConfig
 from mmrec.semantic_ids.rq_vae import RqVaeConfig
 from mmrec.training import fit_dataset
-from tests.conftest import quick_fit
+from tests.conftest import tiny_fit
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def dataset(tmp_path: Path) -> Path:
 def test_a_bundle_with_other_semantic_ids(
     dataset: Path, tmp_path: Path, tokenizer: TokenizerConfig, levels: int, embeds: bool
 ) -> None:
-    config = replace(quick_fit(), tokenizer=tokenizer, training=replace(quick_fit().training, epochs=1))
+    config = replace(tiny_fit(), tokenizer=tokenizer)
     result = fit_dataset(dataset, tmp_path / "bundle", config)
     assert len(result.tokens.depths) == levels
 

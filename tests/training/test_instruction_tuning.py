@@ -32,7 +32,7 @@ from mmrec.runtime.trainer import TrainingRun
 from mmrec.training import fit_dataset
 from mmrec.training.instruction_set import PrepareConfig, prepare_instructions
 from mmrec.training.instruction_tuning import InstructionSettings, InstructionTuning, TaskFigures, read_instructions
-from tests.conftest import quick_fit
+from tests.conftest import tiny_fit
 from tests.generator.conftest import make_small
 from tests.language.tiny_models import save_tiny
 
@@ -92,7 +92,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Tuned:
     """A model that was trained on the set, and its figures by task and kind of templates."""
 
-    def __init__(self, folder: Path, **config: Any) -> None:
+    def __init__(self, folder: Path, questions: int = 1000, **config: Any) -> None:
         small = make_small(ITEMS, hidden=32, heads=4, layers=2)
         self.model: Generator = small.model
         found = read_instructions(folder, SHOP, SPLIT)
@@ -107,7 +107,7 @@ class Tuned:
             seed=0,
         )
         self.figures: dict[tuple[str, bool], TaskFigures] = {
-            (one.task, one.seen): one for one in tuning.evaluate(SPLIT, 1000)
+            (one.task, one.seen): one for one in tuning.evaluate(SPLIT, questions)
         }
 
 
@@ -150,7 +150,7 @@ def test_the_reader_of_instructions_is_kept_with_the_generator(tuned: Tuned, tmp
 
 
 def test_the_same_seed_trains_the_same_model(prepared: Path) -> None:
-    first, second = (Tuned(prepared, epochs=1) for _ in range(2))
+    first, second = (Tuned(prepared, questions=1, epochs=1) for _ in range(2))
     for (name, weight), (_, other) in zip(
         first.model.state_dict().items(), second.model.state_dict().items(), strict=True
     ):
@@ -161,7 +161,7 @@ def test_a_fit_trains_on_a_set_and_measures_its_tasks(
     demo_dataset: Path, demo_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare_instructions(demo_dataset, tmp_path / "set", PrepareConfig(InstructionConfig(per_user=0.3)))
-    config = quick_fit()
+    config = tiny_fit()
     settings = InstructionSettings(str(tmp_path / "set"), InstructionTrainingConfig(epochs=1), questions=20)
     config = replace(
         config,

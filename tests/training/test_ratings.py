@@ -20,7 +20,7 @@ from mmrec.recommender.artefact import RATED, RATING_MODEL
 from mmrec.training import evaluate_bundle, fit_dataset
 from mmrec.training.ratings import OURS, RatingSplit, rating_rows, split_ratings
 from mmrec.training.splitting import SplitName, split_events
-from tests.conftest import quick_fit
+from tests.conftest import tiny_fit
 
 
 def split_of(
@@ -114,7 +114,7 @@ def rated_dataset(demo_dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def rated_bundle(rated_dataset: Path, demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = replace(quick_fit(), encoders_from=str(demo_bundle))
+    config = replace(tiny_fit(), encoders_from=str(demo_bundle))
     return fit_dataset(rated_dataset, tmp_path_factory.mktemp("rated-bundle"), config).bundle
 
 

@@ -30,7 +30,7 @@ def test_pretrained_encoders_and_llm_from_local_folders(demo_dataset: Path, tmp_
         config,
         image_model=str(open_clip_folder(tmp_path / "images")),
         text_model=str(qwen3_embedder(tmp_path / "texts")),
-        fusion=FusionConfig(steps=20),
+        fusion=FusionConfig(steps=4),
         training=replace(config.training, epochs=1),
         instructions=InstructionSettings(str(tmp_path / "set"), InstructionTrainingConfig(epochs=1), questions=4),
     )

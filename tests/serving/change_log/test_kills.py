@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 
 from mmrec_serving.change_log import RecordedRequest, SqliteChangeStore, StoreConfig
 from mmrec_serving.change_log.failpoints import FAILPOINTS
-from tests.conftest import ROOT, subprocess_environment
+from tests.commands import run_program, start_program
 from tests.serving.change_log.making import upsert
 
 pytestmark = pytest.mark.slow
@@ -22,14 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def reports(quick_folder: Callable[[], Path]) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.serving.change_log.die_and_go_on", str(quick_folder())],
-        cwd=ROOT,
-        env=subprocess_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_program(Path(__file__).parent / "die_and_go_on.py", quick_folder())
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -61,23 +52,15 @@ def test_a_kill_loses_nothing_acknowledged_leaves_nothing_by_half_and_the_same_c
 def test_killed_at_any_moment_while_many_threads_write_and_it_is_compacted(config: StoreConfig) -> None:
     acknowledged: dict[str, tuple[int, int]] = {}
     for run in range(3):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.serving.change_log.write_until_killed", str(config.folder), str(run)],
-            cwd=ROOT,
-            env=subprocess_environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert child.stdout is not None
-        for _ in range(60 + 37 * run):
-            name, first, last = child.stdout.readline().split()
-            acknowledged[name] = (int(first), int(last))
-        child.kill()
-        for line in child.stdout:  # what it had been told before it died
-            name, first, last = line.split()
-            acknowledged[name] = (int(first), int(last))
-        assert child.wait() == -signal.SIGKILL
-        child.stdout.close()
+        with start_program(Path(__file__).parent / "write_until_killed.py", config.folder, run) as child:
+            for _ in range(60 + 37 * run):
+                name, first, last = child.stdout.readline().split()
+                acknowledged[name] = (int(first), int(last))
+            child.send_signal(signal.SIGKILL)
+            for line in child.stdout:  # what it had been told before it died
+                name, first, last = line.split()
+                acknowledged[name] = (int(first), int(last))
+            assert child.wait() == -signal.SIGKILL
         with SqliteChangeStore(config, "c1") as store:
             there = {entry.change.item_id: entry.sequence for batch in store.replay() for entry in batch}
             assert all(there[name] == first for name, (first, _) in acknowledged.items())

@@ -21,11 +21,12 @@ from mmrec_serving.updates.compaction import fold, fold_offline
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 
 bundle, store = Path(sys.argv[1]), Path(sys.argv[2])
+loaded = Recommender.load(bundle, device="cpu")
 
 
 def served(number: int) -> dict[str, object]:
     """What a server would serve now, after which it makes three more changes."""
-    engine = Recommender.load(bundle, device="cpu")
+    engine = loaded.load_current()
     changes = CatalogueChanges(engine, open_store(store, engine.bundle))
     changes.replay()
     items = {item.item_id: item.title for item in engine.list_items(page_size=1000).items}
@@ -57,7 +58,7 @@ for number, point in enumerate(sys.argv[3:], start=1):
         if not point.startswith("swap:"):
             fold_offline(bundle, store, failpoint=die)
             os._exit(0)
-        engine = Recommender.load(bundle, device="cpu")
+        engine = loaded.load_current()
         changes = CatalogueChanges(engine, open_store(store, engine.bundle), failpoint=lambda name: die(f"swap:{name}"))
         changes.replay()
         fold(bundle, changes.store, changes.store.announce)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +20,9 @@ from mmrec_serving.updates.bundle_position import open_store
 from mmrec_serving.updates.compaction import fold_offline
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
 from mmrec_serving.updates.replay import catalogue_name, replay_changes
+from tests.commands import run_program
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[3]
 
 POINTS = (
     "staged",
@@ -83,7 +80,7 @@ def test_the_command_makes_a_version_that_recommends_the_same(
         "items": 63,
     }
     assert open_bundle(root).manifest.parameters["folded"] == {"from": fitted, "upto": 3}
-    after = Recommender.load(root, device="cpu")
+    after = before.load_current()
     users = ["c0023", "c0046", "c0093", "c0088", "c0117"]
     # The same version of the catalogue stands for the same recommendations.
     assert after.info().versions == before.info().versions
@@ -100,13 +97,9 @@ def test_the_command_makes_a_version_that_recommends_the_same(
     assert third.info().versions.catalogue == f"{base}+4"
 
 
-def test_a_folding_killed_at_any_point_loses_nothing(
-    root: Path, tmp_path: Path, child_environment: dict[str, str]
-) -> None:
-    command = [sys.executable, str(Path(__file__).parent / "fold_and_die.py"), str(root), str(tmp_path / "store")]
+def test_a_folding_killed_at_any_point_loses_nothing(root: Path, tmp_path: Path) -> None:
     base = open_bundle(root).manifest.versions.catalogue
-    environment = child_environment | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *POINTS], capture_output=True, text=True, env=environment, check=False)
+    done = run_program(Path(__file__).parent / "fold_and_die.py", root, tmp_path / "store", *POINTS)
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["point"] for one in told] == list(POINTS)
@@ -150,7 +143,7 @@ def test_fields_that_were_replaced_are_replayed_compacted_and_folded(root: Path,
     changes.close()
 
     def served() -> dict[str, ItemRecord]:
-        engine = Recommender.load(root, device="cpu")
+        engine = live.load_current()
         with open_store(store, engine.bundle) as opened:
             replay_changes(engine, opened.replay(), lambda last: f"c+{last}")
             opened.compact(opened.position())

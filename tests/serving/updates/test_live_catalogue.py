@@ -2,8 +2,6 @@
 
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,8 @@ from mmrec.contract.items import ItemFailure, ItemInput, ItemRecord
 from mmrec.errors import FailedPreconditionError, InvalidArgumentError, MmrecError, NotFoundError, UnavailableError
 from mmrec_serving.change_log import SqliteChangeStore, StoreConfig
 from mmrec_serving.updates.live_catalogue import CatalogueChanges
+from tests.commands import run_program
 from tests.serving.dict_engine import BASE, DictEngine
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 class Open:
@@ -148,13 +145,9 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("where", "nth"), PLACES)
-def test_a_kill_loses_nothing_that_was_acknowledged(
-    tmp_path: Path, child_environment: dict[str, str], where: str, nth: int
-) -> None:
-    script = str(Path(__file__).parent / "change_and_die.py")
-    command = [sys.executable, script, str(tmp_path / "store"), where, str(nth)]
-    environment = child_environment | {"PYTHONPATH": f"{child_environment['PYTHONPATH']}:{ROOT}"}
-    died = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, where: str, nth: int) -> None:
+    script = Path(__file__).parent / "change_and_die.py"
+    died = run_program(script, tmp_path / "store", where, nth)
     told = died.stdout.split()
     if "end" in told:
         # Requests that gather are applied at once, so there may be fewer than three.
@@ -171,7 +164,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(
     assert "kept" in found
     assert "other" not in found
     # The same requests once more: what was done is not done again, and the rest is.
-    done = subprocess.run([*command[:3], "none", "1"], capture_output=True, text=True, env=environment, check=False)
+    done = run_program(script, tmp_path / "store", "none", 1)
     assert done.stdout.split() == ["new", "gone", "newer", "end"], done.stderr
     found = items_of(tmp_path / "store")
     assert {item_id: record.title for item_id, record in found.items()} == {"kept": "", "new": "second"}
