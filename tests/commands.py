@@ -80,7 +80,11 @@ class Command:
 
 @contextmanager
 def start(
-    *arguments: object, cwd: Path | None = None, stdout: Path | None = None, stderr: Path | None = None
+    *arguments: object,
+    cwd: Path | None = None,
+    stdout: Path | None = None,
+    stderr: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Command]:
     """Start a command, and kill it in the end if it still runs.
 
@@ -89,8 +93,9 @@ def start(
         cwd: Working directory; None for that of the tests.
         stdout: File or device that takes what it prints; None for `Command.stdout`.
         stderr: The same for the rest.
+        environment: Variables besides those of the tests.
     """
-    with _start(_command, ["mmrec", *arguments], cwd, stdout, stderr) as command:
+    with _start(_command, ["mmrec", *arguments], cwd, stdout, stderr, environment) as command:
         yield command
 
 
@@ -123,6 +128,7 @@ def _start(
     cwd: Path | None,
     stdout: Path | None,
     stderr: Path | None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Command]:
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +136,8 @@ def _start(
         for pipe in pipes:
             os.mkfifo(pipe)
         targets = (stdout or pipes[0], stderr or pipes[1])
-        process = _forkserver().Process(target=_run, args=(main, words, targets, cwd, subprocess_environment()))
+        everything = subprocess_environment(**(environment or {}))
+        process = _forkserver().Process(target=_run, args=(main, words, targets, cwd, everything))
         process.start()
         # In the order in which the child opens them: each waits for the other end.
         with _read(pipes[0], stdout) as out, _read(pipes[1], stderr) as err:

@@ -1,5 +1,6 @@
 """Versions of a bundle: a changed catalogue written as one, and one that takes the place of another while it serves."""
 
+import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -93,19 +94,41 @@ def test_a_published_catalogue_recommends_what_was_recommended_before(
     assert "61 items, and 2 deleted items that remain" in (folder / "MODEL_CARD.md").read_text()
 
 
+def test_the_current_version_is_loaded_with_the_same_encoders_unless_it_has_others(
+    own: mmrec.Recommender, root: Path
+) -> None:
+    published(own, root, "c+5")
+    same = own.load_current()
+    assert same.info().versions.catalogue == "c+5"
+    assert same.snapshot().vectors.encoder is own.snapshot().vectors.encoder
+    # A version whose items are worded otherwise.
+    source = open_bundle(root)
+    with BundleWriter(root, preset="p", name="n") as writer:
+        for name in source.manifest.files:
+            content = source.path(name).read_bytes()
+            if name == "encoders/encoders.json":
+                described = json.loads(content) | {"words": {"template": "{title}", "columns": None}}
+                content = json.dumps(described).encode()
+            writer.path(name).write_bytes(content)
+        writer.commit(versions=source.manifest.versions, parameters={})
+    other = own.load_current()
+    assert other.snapshot().vectors.encoder.words.template == "{title}"
+    assert other.encoder_version != same.encoder_version == own.encoder_version
+
+
 def test_a_published_catalogue_can_be_changed_and_published_again(
     own: mmrec.Recommender, root: Path, picture: bytes
 ) -> None:
     ids = changed(own, picture)
     published(own, root, "c+5")
-    again = mmrec.Recommender.load(root, device="cpu")
+    again = own.load_current()
     again.upsert_items([lamp("new-4"), lamp(ids[2])])
     again.delete_items(["new-1"])
     own.upsert_items([lamp("new-4"), lamp(ids[2])])
     own.delete_items(["new-1"])
     assert [found.item_ids for found in answers(again)] == [found.item_ids for found in answers(own)]
     folder = published(again, root, "c+8")
-    third = mmrec.Recommender.load(root, device="cpu")
+    third = own.load_current()
     assert [found.item_ids for found in answers(third)] == [found.item_ids for found in answers(own)]
     assert (folder / "MODEL_CARD.md").read_text().count("What became of it") == 1
     assert open_bundle(root).manifest.parameters["folded"] == {"changes": 5}

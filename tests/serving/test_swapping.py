@@ -88,7 +88,7 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
     begun = time.monotonic()
     while not true():
         assert time.monotonic() - begun < LIMIT_S, what
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def test_a_server_folds_by_itself_while_requests_go_on(root: Path, tmp_path: Path) -> None:
