@@ -68,7 +68,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(paths, index, scores, asked, made(index, asked))
 
 
-@settings(max_examples=500)
+@settings(max_examples=1100)
 @given(cases(), st.integers(0, 5))
 def test_a_beam_as_wide_as_the_catalogue_is_brute_force(case: Case, wider: int) -> None:
     width = len(case.paths) + wider
@@ -83,7 +83,7 @@ def test_a_beam_as_wide_as_the_catalogue_is_brute_force(case: Case, wider: int) 
             assert set(scores[len(expected) :]) <= {float("-inf")}
 
 
-@settings(max_examples=300)
+@settings(max_examples=700)
 @given(cases(), st.integers(1, 12))
 def test_a_narrow_beam_returns_as_many_eligible_items_as_it_can_hold(case: Case, width: int) -> None:
     found = search_paths(TableScorer(case.scores), case.allowed, case.index, width=width)
