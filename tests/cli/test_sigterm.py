@@ -30,6 +30,14 @@ def members(group: int) -> list[str]:
     return found
 
 
+def left_over(group: int, seconds: float) -> list[str]:
+    """Those that still live after so many seconds; it returns as soon as there is none."""
+    last = time.monotonic() + seconds
+    while (found := members(group)) and time.monotonic() < last:
+        time.sleep(0.02)
+    return found
+
+
 def end_at(process: Command, stage: str) -> str:
     """Send SIGTERM at the first line that begins with `stage`, and see it end; what it said on stderr."""
     said = []
@@ -43,11 +51,7 @@ def end_at(process: Command, stage: str) -> str:
     assert done.returncode == 143, text
     assert "Traceback" not in text
     assert "bug" not in text
-    for _ in range(100):
-        if not members(process.pid):
-            break
-        time.sleep(0.1)
-    assert members(process.pid) == []
+    assert left_over(process.pid, seconds=10) == []
     return text
 
 
@@ -60,17 +64,15 @@ def shop(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("stage", ["looking at the pictures", "encoding pictures", "train:", "evaluate"])
-def test_a_fit_says_that_the_same_command_goes_on_and_it_does(stage: str, demo_dataset: Path, tmp_path: Path) -> None:
+def test_a_fit_says_that_the_same_command_goes_on_and_it_does(demo_dataset: Path, tmp_path: Path) -> None:
     arguments = ["fit", demo_dataset, "--out", tmp_path / "bundle", "--epochs", "2", "--device", "cpu"]
-    with start(*arguments) as process:
-        text = end_at(process, stage)
-    assert "the same command" in text.strip().splitlines()[-1] or "mmrec fit" in text.strip().splitlines()[-1]
-    assert not (tmp_path / "bundle" / "CURRENT").exists()
-    assert not (tmp_path / "bundle" / ".mmrec-staging").exists()
-    assert list((tmp_path / "bundle").rglob("*.tmp")) == []
-    if stage != "evaluate":
-        return
+    for stage in ("looking at the pictures", "encoding pictures", "train:", "evaluate"):
+        with start(*arguments) as process:
+            text = end_at(process, stage)
+        assert "the same command" in text.strip().splitlines()[-1] or "mmrec fit" in text.strip().splitlines()[-1]
+        assert not (tmp_path / "bundle" / "CURRENT").exists()
+        assert not (tmp_path / "bundle" / ".mmrec-staging").exists()
+        assert list((tmp_path / "bundle").rglob("*.tmp")) == []
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     for name in ("words", "pictures", "fusion", "tokens"):
@@ -91,11 +93,7 @@ def test_a_fit_of_two_processes(shop: Path, tmp_path: Path) -> None:
                 process.send_signal(signal.SIGTERM)
                 break
         _, said = process.communicate(timeout=240)
-        for _ in range(300):
-            if not members(process.pid):
-                break
-            time.sleep(0.1)
-        left = members(process.pid)
+        left = left_over(process.pid, seconds=30)
         if left:
             os.killpg(process.pid, signal.SIGKILL)
         assert left == []
@@ -140,8 +138,8 @@ def test_an_import_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["ml-100k"]
 
 
-def test_a_second_signal_ends_at_once(demo_dataset: Path, tmp_path: Path) -> None:
-    with start("fit", demo_dataset, "--out", tmp_path / "bundle", "--epochs", "400") as process:
+def test_a_second_signal_ends_at_once(shop: Path, tmp_path: Path) -> None:
+    with start("fit", shop, "--out", tmp_path / "bundle", "--epochs", "400") as process:
         for line in process.stderr:
             if line.startswith("train:"):
                 break

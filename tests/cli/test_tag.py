@@ -151,7 +151,7 @@ def test_a_column_is_filled_into_a_file(
 ) -> None:
     out_file = tmp_path / f"filled.{suffix}"
     asked = ["tag", str(half_known), "--column", "category", "--bundle", str(demo_bundle), "--out", str(out_file)]
-    status, out, err = _run([*asked, "--json", "--quiet"], capsys)
+    status, out, err = _run([*asked, "--modality", "words", "--json", "--quiet"], capsys)
     assert (status, err) == (0, "")
     summary = json.loads(out)
     assert (summary["items"], summary["given"], summary["filled"], summary["empty"]) == (60, 30, 30, 0)
@@ -182,7 +182,7 @@ def test_what_is_filled_is_mostly_right_and_unsure_ones_stay_empty(
     values = json.loads(out)["values"]
     filled = [(row["value"], right) for row, right in zip(values, truth, strict=True) if row["source"] == "filled"]
     assert sum(value == right for value, right in filled) >= 20
-    status, out, _ = _run([*asked, "--min-confidence", "1.0"], capsys)
+    status, out, _ = _run([*asked, "--modality", "words", "--min-confidence", "1.0"], capsys)
     assert status == 0
     assert {row["source"] for row in json.loads(out)["values"]} <= {"given", "empty", "filled"}
     assert json.loads(out)["empty"] > 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import shlex
 import signal
 import subprocess
@@ -40,14 +41,6 @@ def after_the_demo(demo_dataset: Path, demo_bundle: Path, tmp_path_factory: pyte
     return folder
 
 
-def _run(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def _command(words: list[str], folder: Path) -> str:
     """Run a command line that begins with ``mmrec``."""
     assert words[0] == "mmrec"
@@ -61,14 +54,29 @@ def test_the_session_with_a_server_runs_as_written(
 ) -> None:
     (session,) = [block for block in _blocks("python") if "Client(" in block]
     assert session.count(ADDRESS) == 1
-    printed = _run(["-c", session.replace(ADDRESS, demo_server)], after_the_demo, child_environment).splitlines()
+    code = session.replace(ADDRESS, demo_server)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=after_the_demo,
+        env=child_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()
     assert printed[0] == "60 items"
     assert len(printed) == 1 + 3 + 5
 
 
-def test_the_session_in_process_runs_as_written(after_the_demo: Path, child_environment: dict[str, str]) -> None:
+def test_the_session_in_process_runs_as_written(
+    after_the_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (session,) = [block for block in _blocks("python") if "Recommender" in block]
-    (printed,) = _run(["-c", session], after_the_demo, child_environment).splitlines()
+    (tmp_path / "session.py").write_text(session, encoding="utf-8")
+    monkeypatch.chdir(after_the_demo)
+    runpy.run_path(str(tmp_path / "session.py"))
+    (printed,) = capsys.readouterr().out.splitlines()
     assert len(ast.literal_eval(printed)) == 5
 
 
