@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
+import time
 from dataclasses import replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,15 @@ import torch
 from mmrec.errors import InvalidArgumentError
 from mmrec_encoders.small_clip import SmallClipEncoder, SmallClipShape
 from mmrec_encoders.small_clip_training import SmallClipConfig, epochs_for, train_small_clip
+from tests.commands import forked
 
-CONFIG = SmallClipConfig(shape=SmallClipShape(dim=16, width=4), epochs=3, batch_size=8)
+CONFIG = SmallClipConfig(shape=SmallClipShape(dim=16, width=4, image_size=32), epochs=3, batch_size=8)
 
 
 def _data(count: int = 20) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     words = rng.normal(size=(count, 6)).astype(np.float32)
-    return rng.integers(0, 256, (count, 3, 72, 72), dtype=np.uint8), words / np.linalg.norm(
+    return rng.integers(0, 256, (count, 3, 36, 36), dtype=np.uint8), words / np.linalg.norm(
         words, axis=1, keepdims=True
     )
 
@@ -29,9 +31,15 @@ def train(config: SmallClipConfig = CONFIG, **rest: object) -> SmallClipEncoder:
     return train_small_clip(*_data(), config, device="cpu", **rest)  # type: ignore[arg-type]
 
 
-def test_the_same_seed_gives_the_same_encoder_and_another_seed_another() -> None:
-    assert train(seed=1).fingerprint == train(seed=1).fingerprint
-    assert train(seed=1).fingerprint != train(seed=2).fingerprint
+@pytest.fixture(scope="module")
+def whole() -> str:
+    """Fingerprint of the encoder that comes of a training without a break."""
+    return train().fingerprint
+
+
+def test_the_same_seed_gives_the_same_encoder_and_another_seed_another(whole: str) -> None:
+    assert train().fingerprint == whole
+    assert train(seed=1).fingerprint != whole
 
 
 def test_training_leaves_the_global_generator_alone() -> None:
@@ -70,11 +78,13 @@ class StopAfter:
 
 
 @pytest.mark.parametrize("pictures", [5, 25, 45, 59])
-def test_a_training_that_was_stopped_anywhere_ends_like_one_that_was_not(tmp_path: Path, pictures: int) -> None:
+def test_a_training_that_was_stopped_anywhere_ends_like_one_that_was_not(
+    tmp_path: Path, whole: str, pictures: int
+) -> None:
     checkpoint = tmp_path / "small_clip.safetensors"
     with pytest.raises(StopError):
         train(checkpoint=checkpoint, progress=StopAfter(pictures))
-    assert train(checkpoint=checkpoint).fingerprint == train().fingerprint
+    assert train(checkpoint=checkpoint).fingerprint == whole
 
 
 def test_a_finished_checkpoint_is_used_as_it_is(tmp_path: Path) -> None:
@@ -97,38 +107,35 @@ def test_a_checkpoint_of_another_configuration_or_of_other_data_is_not_continued
 
 
 @pytest.mark.parametrize("length", [0, 100, 5000])
-def test_a_damaged_checkpoint_is_written_over(tmp_path: Path, length: int) -> None:
+def test_a_damaged_checkpoint_is_written_over(tmp_path: Path, whole: str, length: int) -> None:
     checkpoint = tmp_path / "small_clip.safetensors"
     train(checkpoint=checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:length])
-    assert train(checkpoint=checkpoint).fingerprint == train().fingerprint
+    assert train(checkpoint=checkpoint).fingerprint == whole
 
 
-def test_a_training_killed_with_signal_9_goes_on_where_it_was(
-    tmp_path: Path, child_environment: dict[str, str]
-) -> None:
+def _train_until_killed(checkpoint: Path, stalled: Connection) -> None:
+    class StallAfterTheFirstCheckpoint(StopAfter):
+        def advance(self, n: int = 1) -> None:
+            if checkpoint.exists():
+                stalled.send("stalled")
+                time.sleep(600)
+
+    train(checkpoint=checkpoint, progress=StallAfterTheFirstCheckpoint(0))
+
+
+def test_a_training_killed_with_signal_9_goes_on_where_it_was(tmp_path: Path, whole: str) -> None:
     checkpoint = tmp_path / "small_clip.safetensors"
-    script = f"""
-import pathlib, time
-import tests.encoders.test_small_clip_training as this
-checkpoint = pathlib.Path({str(checkpoint)!r})
-class StallAfterTheFirstCheckpoint(this.StopAfter):
-    def advance(self, n=1):
-        print(n, flush=True)
-        while checkpoint.exists():
-            time.sleep(0.1)
-this.train(checkpoint=checkpoint, progress=StallAfterTheFirstCheckpoint(0))
-"""
-    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=child_environment)
-    assert child.stdout is not None
-    while not checkpoint.exists():
-        assert child.stdout.readline(), "the training ended before it was killed"
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+    stalled, theirs = Pipe(duplex=False)
+    with stalled, forked(_train_until_killed, checkpoint, theirs) as child:
+        theirs.close()
+        assert stalled.recv() == "stalled"
+        child.kill()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
     # 60 pictures in all; one pass of 20 is in the checkpoint, so 40 more fit under this limit.
     sink = StopAfter(60)
-    assert train(checkpoint=checkpoint, progress=sink).fingerprint == train().fingerprint
+    assert train(checkpoint=checkpoint, progress=sink).fingerprint == whole
     assert sink.first == 20
 
 
@@ -137,14 +144,14 @@ def test_items_without_words_are_learnt_from_their_pictures_alone() -> None:
     encoder = train_small_clip(pictures, np.zeros_like(words), CONFIG, device="cpu")
     start = train_small_clip(pictures, words, replace(CONFIG, epochs=0), device="cpu")
     assert encoder.fingerprint != start.fingerprint
-    assert np.isfinite(encoder.encode_pixels(pictures[:, :, :64, :64])).all()
+    assert np.isfinite(encoder.encode_pixels(pictures[:, :, :32, :32])).all()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_very_few_pictures_are_enough(count: int) -> None:
     pictures, words = _data()
     encoder = train_small_clip(pictures[:count], words[:count], CONFIG, device="cpu")
-    assert encoder.encode_pixels(pictures[:3, :, :64, :64]).shape == (3, 16)
+    assert encoder.encode_pixels(pictures[:3, :, :32, :32]).shape == (3, 16)
 
 
 def test_things_seen_only_in_the_picture_survive() -> None:
@@ -200,5 +207,5 @@ def test_a_training_on_the_gpu_starts_like_one_on_the_cpu() -> None:
     pictures, words = _data(8)
     config = replace(CONFIG, epochs=1, learning_rate=1e-4)
     here, there = (train_small_clip(pictures, words, config, device=device) for device in ("cpu", "cuda"))
-    cosines = (here.encode_pixels(pictures[:, :, :64, :64]) * there.encode_pixels(pictures[:, :, :64, :64])).sum(axis=1)
+    cosines = (here.encode_pixels(pictures[:, :, :32, :32]) * there.encode_pixels(pictures[:, :, :32, :32])).sum(axis=1)
     assert cosines.min() >= 0.999
