@@ -31,6 +31,12 @@ def shop() -> tuple[ItemFeatures, np.ndarray, np.ndarray]:
     return ItemFeatures(image, everything, text, everything), colour, material
 
 
+@pytest.fixture(scope="module")
+def plain(shop: tuple[ItemFeatures, np.ndarray, np.ndarray]) -> Fusion:
+    """Trained without histories."""
+    return train_fusion(shop[0], NO_PAIRS, CONFIG, device="cpu")
+
+
 def nearest_share(vectors: np.ndarray, label: np.ndarray, neighbours: int = 5) -> float:
     """Share of nearest neighbours with the same label."""
     cosines = vectors @ vectors.T
@@ -61,38 +67,40 @@ def test_training_leaves_the_global_generator_alone() -> None:
 
 
 def test_what_only_the_picture_shows_and_what_only_the_words_tell_both_survive(
-    shop: tuple[ItemFeatures, np.ndarray, np.ndarray],
+    shop: tuple[ItemFeatures, np.ndarray, np.ndarray], plain: Fusion
 ) -> None:
     features, colour, material = shop
-    fused = train_fusion(features, NO_PAIRS, CONFIG, device="cpu").fuse(features)
+    fused = plain.fuse(features)
     both = colour * SAID + material
     assert nearest_share(fused, colour) >= 0.8
     assert nearest_share(fused, material) >= 0.8
     assert nearest_share(fused, both) >= 0.7
 
 
-def test_each_trained_prefix_is_usable_by_itself(shop: tuple[ItemFeatures, np.ndarray, np.ndarray]) -> None:
+def test_each_trained_prefix_is_usable_by_itself(
+    shop: tuple[ItemFeatures, np.ndarray, np.ndarray], plain: Fusion
+) -> None:
     features, colour, material = shop
-    fusion = train_fusion(features, NO_PAIRS, CONFIG, device="cpu")
     for length in (8, 16):
-        short = fusion.shorten(fusion.fuse(features), length)
+        short = plain.shorten(plain.fuse(features), length)
         assert min(nearest_share(short, colour), nearest_share(short, material)) >= 0.6
 
 
-def test_a_picture_and_words_of_one_item_find_the_item(shop: tuple[ItemFeatures, np.ndarray, np.ndarray]) -> None:
+def test_a_picture_and_words_of_one_item_find_the_item(
+    shop: tuple[ItemFeatures, np.ndarray, np.ndarray], plain: Fusion
+) -> None:
     features, colour, material = shop
-    fusion = train_fusion(features, NO_PAIRS, CONFIG, device="cpu")
-    fused = fusion.fuse(features)
+    fused = plain.fuse(features)
     for query, label in (
-        (fusion.picture_query(features.image_NI), colour),
-        (fusion.text_query(features.text_NT), material),
+        (plain.picture_query(features.image_NI), colour),
+        (plain.text_query(features.text_NT), material),
     ):
         best = np.argsort(-(query @ fused.T), axis=1)[:, :5]
         assert (label[best] == label[:, None]).mean() >= 0.8
 
 
 def test_items_of_one_history_come_together_also_when_they_were_never_in_training(
-    shop: tuple[ItemFeatures, np.ndarray, np.ndarray],
+    shop: tuple[ItemFeatures, np.ndarray, np.ndarray], plain: Fusion
 ) -> None:
     """Customers stay with a colour. Items left out of the histories land with their colour, not with their material."""
     features, colour, material = shop
@@ -102,12 +110,12 @@ def test_items_of_one_history_come_together_also_when_they_were_never_in_trainin
     for _ in range(1500):
         same = np.flatnonzero(seen & (colour == rng.integers(SEEN)))
         pairs.append(rng.choice(same, 2, replace=False))
-    plain = train_fusion(features, NO_PAIRS, CONFIG, device="cpu").fuse(features)
+    untaught = plain.fuse(features)
     taught = train_fusion(features, np.array(pairs), CONFIG, device="cpu").fuse(features)
     cold = np.flatnonzero(~seen)
     assert nearest_share(taught[cold], colour[cold]) >= 0.85
     assert nearest_share(taught[cold], colour[cold]) - nearest_share(taught[cold], material[cold]) > (
-        nearest_share(plain[cold], colour[cold]) - nearest_share(plain[cold], material[cold])
+        nearest_share(untaught[cold], colour[cold]) - nearest_share(untaught[cold], material[cold])
     )
 
 
