@@ -1,19 +1,19 @@
-"""Kills a real embedding job at every named failpoint, lets it go on, and prints what came of it as JSON.
+"""Kills a real embedding job at every named failpoint, lets it go on, and writes what came of it as JSON.
 
 One process imports everything, by a run of its own, and forks a child for each further run; with one thread for torch
 there are none to be lost. A child that is to die sends itself SIGKILL, which nothing in it can catch or clean up after.
-
-    python die_and_go_on.py DATASET TEXT_MODEL WORK
 """
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
+import shutil
 import signal
-import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -47,7 +47,7 @@ def config_of(model: Path) -> EmbedConfig:
     )
 
 
-def run(dataset: Path, model: Path, out: Path, log: Path, die_at: str = "", hit: int = 1) -> int:
+def run(dataset: Path, config: EmbedConfig, out: Path, log: Path, die_at: str = "", hit: int = 1) -> int:
     """One run in a child of its own; how it ended: 0, or minus the signal."""
     child = os.fork()
     if child:
@@ -64,7 +64,7 @@ def run(dataset: Path, model: Path, out: Path, log: Path, die_at: str = "", hit:
             if hits == hit:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        summary = embed_dataset(dataset, out, config_of(model), failpoint=failpoint)
+        summary = embed_dataset(dataset, out, config, failpoint=failpoint)
         with log.open("a") as file:
             file.write(f"written {summary.shards_written}\n")
         os._exit(0)
@@ -85,41 +85,44 @@ def lines(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def main() -> None:
-    dataset, model, work = map(Path, sys.argv[1:])
+def die_and_go_on(dataset: Path, model: Path, work: Path, reports: Path) -> None:
+    """Write a line about an unbroken run, and one about each failpoint."""
     torch.set_num_threads(1)
-    embed_dataset(dataset, work / "imports", config_of(model))
+    config = config_of(model)
+    # What goes on needs no process that decodes: the vectors do not depend on who decodes.
+    going_on = replace(config, workers=0)
+    embed_dataset(dataset, work / "imports", config)
+    # The memory of what is there is then shared with children instead of copied by their collections.
+    gc.freeze()
     whole, whole_log = work / "whole", work / "whole.log"
-    assert run(dataset, model, whole, whole_log) == 0
+    assert run(dataset, config, whole, whole_log) == 0
     expected, passed = content(whole), lines(whole_log)
-    print(json.dumps({"passed": sorted(set(passed)), "files": sorted(expected)}), flush=True)
+    with reports.open("w") as file:
+        print(json.dumps({"passed": sorted(set(passed)), "files": sorted(expected)}), file=file)
+    trained = work / "trained"
     for number, name in enumerate(FAILPOINTS):
         out, log = work / name, work / f"{name}.log"
         per_shard = SECOND[0] <= number <= SECOND[1]
         hit = passed.count(name) // 2 + 1 if per_shard else 1
-        status = run(dataset, model, out, log, name, hit)
+        if trained.exists():
+            shutil.copytree(trained, out)
+        status = run(dataset, config, out, log, name, hit)
+        if name == "after-encoders":
+            # Later kills go on from here, without training.
+            shutil.copytree(out, trained)
         there = len(list(out.glob("part-*.parquet")))
-        again = run(dataset, model, out, log)
+        again = run(dataset, going_on, out, log)
         found = content(out)
         done = lines(log)
-        print(
-            json.dumps(
-                {
-                    "name": name,
-                    "status": status,
-                    "again": again,
-                    "shards_before": there,
-                    "written_after": int(next((line.split()[1] for line in done if line.startswith("written")), -1)),
-                    "batches_more": done.count("mid-pictures") - passed.count("mid-pictures"),
-                    "trainings": done.count("before-training"),
-                    "differences": sorted(
-                        path for path in {*expected, *found} if expected.get(path) != found.get(path)
-                    ),
-                }
-            ),
-            flush=True,
-        )
-
-
-if __name__ == "__main__":
-    main()
+        report = {
+            "name": name,
+            "status": status,
+            "again": again,
+            "shards_before": there,
+            "written_after": int(next((line.split()[1] for line in done if line.startswith("written")), -1)),
+            "batches_more": done.count("mid-pictures") - passed.count("mid-pictures"),
+            "trainings": done.count("before-training"),
+            "differences": sorted(path for path in {*expected, *found} if expected.get(path) != found.get(path)),
+        }
+        with reports.open("a") as file:
+            print(json.dumps(report), file=file)
