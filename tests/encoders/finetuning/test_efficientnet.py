@@ -26,9 +26,12 @@ from tests.encoders.finetuning.tiny import Silent
 pytestmark = pytest.mark.slow
 
 
-def _config(text_model: str = MINILM, **changes: object) -> FinetuningConfig:
+def _config(text_model: str = MINILM, size: int = 32, **changes: object) -> FinetuningConfig:
     towers = SmallTowers(
-        SmallClipShape(dim=32, image_size=64, network="efficientnet-lite0"), keep_size=68, dimension=32, text_words=64
+        SmallClipShape(dim=32, image_size=size, network="efficientnet-lite0"),
+        keep_size=size + 4,
+        dimension=32,
+        text_words=64,
     )
     settings: dict[str, object] = {"towers": towers, "batch_size": 12, "device": "cpu", "text_model": text_model}
     return finetuning_preset("efficientnet", **{**settings, **changes})
@@ -39,7 +42,7 @@ def test_it_learns_to_find_pictures_by_titles_it_never_saw_and_is_loaded_again(
 ) -> None:
     """Only colour and shape can be known of them, which are eight kinds; a good guess is one of the first five."""
     out = tmp_path / "out"
-    report = finetune_encoders(colour_shop, out, _config(epochs=15, learning_rate=2e-3, hold_out=0.25))
+    report = finetune_encoders(colour_shop, out, _config(size=64, epochs=8, learning_rate=4e-3, hold_out=0.25))
     assert report.mode == "efficientnet"
     assert report.after.text_to_image.recall_5 >= 0.8 > report.before.text_to_image.recall_5 + 0.1
     pictures, texts = AlignedPictures.of(str(out), device="cpu"), AlignedTexts(out / "small_clip_pair.safetensors")
@@ -98,7 +101,7 @@ def test_a_training_on_kept_maps_that_was_stopped_ends_like_one_that_was_not(
 
 def test_maps_that_do_not_fit_are_computed_at_each_pass(colour_shop: Path, tiny_bert: str, tmp_path: Path) -> None:
     config = _config(tiny_bert, epochs=3)
-    config = replace(config, towers=replace(config.towers, kept_views=2, kept_gib=1e-4))
+    config = replace(config, towers=replace(config.towers, kept_views=2, kept_gib=1e-5))
     with pytest.raises(KeyboardInterrupt):
         finetune_encoders(colour_shop, tmp_path / "out", config, _StopInTheThirdPass(36))
     assert not list(tmp_path.rglob("maps-*"))
@@ -121,7 +124,7 @@ def test_kept_maps_give_the_vectors_of_the_pictures_and_passes_take_turns_at_vie
 ) -> None:
     config = _config(dtype="float32")
     pairs = find_pairs(read_dataset(colour_shop), config)
-    pixels = np.random.default_rng(0).integers(0, 256, (len(pairs.held_M), 3, 64, 64), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (len(pairs.held_M), 3, 32, 32), np.uint8)
     np.save(tmp_path / "pictures.npy", pixels)
     pictures = KeptPictures(tmp_path / "pictures.npy", np.arange(len(pixels)))
     tower = build_tower(config.towers.shape)
