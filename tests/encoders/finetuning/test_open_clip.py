@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,12 @@ def config_for(clip: Path, mode: str, **changes: object) -> FinetuningConfig:
 def full(colour_shop: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FinetuningReport]:
     out = tmp_path_factory.mktemp("full") / "out"
     return out, finetune_encoders(colour_shop, out, config_for(clip, "full", epochs=8, hold_out=0.2))
+
+
+@pytest.fixture(scope="module")
+def whole(colour_shop: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FinetuningReport]:
+    """Reports of two passes without a break, by mode."""
+    return cache(lambda mode: finetune_encoders(colour_shop, tmp_path_factory.mktemp(mode), config_for(clip, mode)))
 
 
 def _fingerprint(folder: Path) -> str:
@@ -78,13 +85,12 @@ def test_a_locked_image_tower_stays_as_it_is_and_the_words_tower_learns(
 
 @pytest.mark.parametrize("mode", ["full", "locked-image"])
 def test_a_fine_tuning_that_was_stopped_ends_like_one_that_was_not(
-    colour_shop: Path, clip: Path, tmp_path: Path, mode: str
+    colour_shop: Path, clip: Path, whole: Callable[[str], FinetuningReport], tmp_path: Path, mode: str
 ) -> None:
     config = config_for(clip, mode, save_minutes=0.0)
-    whole = finetune_encoders(colour_shop, tmp_path / "whole" / "out", config)
     with pytest.raises(StopError):
         finetune_encoders(colour_shop, tmp_path / "out", config, StopAfter(40))
-    assert finetune_encoders(colour_shop, tmp_path / "out", config).fingerprints == whole.fingerprints
+    assert finetune_encoders(colour_shop, tmp_path / "out", config).fingerprints == whole(mode).fingerprints
 
 
 def test_the_sigmoid_loss_starts_from_a_bias_that_suits_a_model_without_one(
@@ -107,12 +113,13 @@ def test_an_accumulated_step_is_one_large_step(colour_shop: Path, clip: Path, tm
     assert [e.loss for e in parts.epochs] == pytest.approx([e.loss for e in whole.epochs], abs=1e-4)
 
 
-def test_bfloat16_trains_float32_weights(colour_shop: Path, clip: Path, tmp_path: Path) -> None:
+def test_bfloat16_trains_float32_weights(
+    colour_shop: Path, clip: Path, whole: Callable[[str], FinetuningReport], tmp_path: Path
+) -> None:
     from safetensors.torch import load_file
 
-    config = config_for(clip, "full", dtype="bfloat16")
-    half = finetune_encoders(colour_shop, tmp_path / "half", config)
-    exact = finetune_encoders(colour_shop, tmp_path / "exact", replace(config, dtype="float32"))
+    half = finetune_encoders(colour_shop, tmp_path / "half", config_for(clip, "full", dtype="bfloat16"))
+    exact = whole("full")
     assert half.fingerprints["image"] != exact.fingerprints["image"]
     assert half.epochs[0].loss == pytest.approx(exact.epochs[0].loss, abs=0.1)
     weights = load_file(tmp_path / "half" / "open_clip_model.safetensors")
