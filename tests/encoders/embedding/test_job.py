@@ -204,24 +204,25 @@ def write_hundred(root: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("same_folder", [True, False])
 def test_a_nightly_run_over_a_catalogue_in_which_one_in_a_hundred_changed_does_that_much_work(
-    encoders: Path, tmp_path: Path, same_folder: bool
+    encoders: Path, tmp_path: Path
 ) -> None:
     shop = write_hundred(tmp_path / "shop")
     config = config_for(encoders, shard_rows=20, cache=tmp_path / "cache", workers=1)
     first = embed_dataset(shop, tmp_path / "monday", config)
     assert first.work == "100 rows: 100 pictures and 100 texts encoded, 0 + 0 taken from earlier runs"
+    shutil.copytree(tmp_path / "cache", tmp_path / "as-it-was")
     drawn(36, 36, (9, 9, 9), 3).save(shop / "images" / "42.png")
     text = (shop / "items.tsv").read_text().replace("Mug number 42", "Cup number 42")
     (shop / "items.tsv").write_text(text)
-    out = tmp_path / ("monday" if same_folder else "tuesday")
-    second = embed_dataset(shop, out, config)
-    assert second.work == "100 rows: 1 pictures and 1 texts encoded, 99 + 99 taken from earlier runs"
-    assert second.shards_written == (1 if same_folder else 5)
-    # And what comes out is what a run that knew nothing would give.
+    # What a run that knew nothing would give.
     embed_dataset(shop, tmp_path / "afresh", replace(config, cache=None))
-    np.testing.assert_allclose(vectors_of(out), vectors_of(tmp_path / "afresh"), atol=2e-5)
+    # Into the same folder, and into another one.
+    for name, cache, shards in (("monday", "cache", 1), ("tuesday", "as-it-was", 5)):
+        second = embed_dataset(shop, tmp_path / name, replace(config, cache=tmp_path / cache))
+        assert second.work == "100 rows: 1 pictures and 1 texts encoded, 99 + 99 taken from earlier runs"
+        assert second.shards_written == shards
+        np.testing.assert_allclose(vectors_of(tmp_path / name), vectors_of(tmp_path / "afresh"), atol=2e-5)
 
 
 def test_a_run_in_which_nothing_changed_writes_nothing(catalogue: Path, encoders: Path, tmp_path: Path) -> None:
