@@ -53,18 +53,24 @@ def smollm2() -> Path:
     return Path(package.origin).with_name(SMOLLM2)
 
 
-@pytest.mark.slow
-def test_a_gguf_file_writes_as_its_weights_dequantised_by_the_package_of_the_format(smollm2: Path) -> None:
+@pytest.fixture(scope="module")
+def model(smollm2: Path) -> LanguageModel:
     checkpoint = find_checkpoint(str(smollm2), "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53")
     assert checkpoint.licence == "apache-2.0"
-    model = LanguageModel.load(checkpoint)
-    texts = model.write([[model.words(prompt)] for prompt in PROMPTS], WritingLimits(tokens=5))
+    return LanguageModel.load(checkpoint)
+
+
+@pytest.mark.slow
+def test_a_gguf_file_writes_as_its_weights_dequantised_by_the_package_of_the_format(
+    smollm2: Path, model: LanguageModel
+) -> None:
+    texts = model.write([[model.words(prompt)] for prompt in PROMPTS], WritingLimits(tokens=3))
     reference = dequantised(smollm2, model.model.config)
     expected = []
     with torch.inference_mode():
         for prompt in PROMPTS:
             inputs = model.tokenizer(prompt, return_tensors="pt")
-            out = reference.generate(**inputs, max_new_tokens=5, do_sample=False, pad_token_id=2)
+            out = reference.generate(**inputs, max_new_tokens=3, do_sample=False, pad_token_id=2)
             expected.append(model.tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
     assert texts == expected
     assert texts[0].startswith(" Paris")
@@ -101,17 +107,17 @@ def dequantised(file: Path, config: Any) -> Any:
         else:
             name = {"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight"}[parts[0]]
         weights[name] = torch.tensor(weight)
-    model: Any = transformers.LlamaForCausalLM(config)
-    wrong = model.load_state_dict(weights, strict=False)
-    assert wrong.missing_keys == ["lm_head.weight"]
-    assert wrong.unexpected_keys == []
-    model.tie_weights()
+    model: Any
+    model, found = transformers.LlamaForCausalLM.from_pretrained(
+        None, config=config, state_dict=weights, dtype=torch.float32, output_loading_info=True
+    )
+    assert not found["missing_keys"]
+    assert not found["unexpected_keys"]
     return model.eval()
 
 
 @pytest.mark.slow
-def test_a_real_language_model_words_sentences_and_the_checker_decides(smollm2: Path) -> None:
-    model = LanguageModel.load(str(smollm2), dtype=torch.bfloat16)
+def test_a_real_language_model_words_sentences_and_the_checker_decides(model: LanguageModel) -> None:
     writer = LanguageModelWriter(model, WriterConfig(tokens=24))
     checker = EvidenceChecker(lambda item_id: "Oak Lamp")
     drafts = [
