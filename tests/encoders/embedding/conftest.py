@@ -65,7 +65,9 @@ def image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def encoders(tmp_path_factory: pytest.TempPathFactory, image_model: Path, text_model: Path) -> Path:
     """A folder of encoders with a fusion: 32 and 24 dimensions in, 16 out, of which 8 are usable alone."""
-    features = ItemFeatures(_unit(40, 32, seed=1), np.ones(40, np.bool_), _unit(40, 24, seed=2), np.arange(40) % 5 != 0)
+    features = ItemFeatures(
+        unit_vectors(40, 32, seed=1), np.ones(40, np.bool_), unit_vectors(40, 24, seed=2), np.arange(40) % 5 != 0
+    )
     fusion = train_fusion(
         features,
         np.zeros((0, 2), np.int64),
@@ -79,6 +81,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, image_model: Path, text_m
     return folder
 
 
-def _unit(rows: int, length: int, seed: int) -> npt.NDArray[np.float32]:
+def unit_vectors(rows: int, length: int, seed: int) -> npt.NDArray[np.float32]:
+    """Drawn vectors of length one. Shape: (rows, length), float32."""
     vectors = np.random.default_rng(seed).normal(size=(rows, length)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -18,11 +18,18 @@ import pytest
 
 from mmrec.data.fetching import FetchConfig
 from mmrec.errors import InvalidArgumentError, InvalidDatasetError, MissingExtraError, UnavailableError
+from mmrec_encoders.clip_texts import ClipTextEncoder
 from mmrec_encoders.embedding.config import EmbedConfig, EmbedSummary
 from mmrec_encoders.embedding.job import embed_dataset
 from mmrec_encoders.embedding.ray_stages import MOST_ATTEMPTS, CacheActor, count_attempt
+from mmrec_encoders.fusion import ItemFeatures
+from mmrec_encoders.fusion_training import FusionConfig, train_fusion
+from mmrec_encoders.item_encoder import ItemEncoder
+from mmrec_encoders.item_encoder_files import save_item_encoder
+from mmrec_encoders.open_clip_images import OpenClipImageEncoder
+from mmrec_encoders.open_clip_models import OpenClipConfig
 from tests.data.raw_server import RawServer, reply
-from tests.encoders.embedding.conftest import write_catalogue
+from tests.encoders.embedding.conftest import unit_vectors, write_catalogue
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -44,12 +51,17 @@ class Nodes:
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        options = {"num_cpus": 1, "object_store_memory": STORE}
-        # A node that is gone is noticed in seconds instead of half a minute.
-        noticed = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 1000}
+        options = {"num_cpus": 1, "object_store_memory": STORE, "include_log_monitor": False}
+        # A node that is gone refuses connections, which is noticed in seconds instead of half a minute. One that lives
+        # and is slow has ten seconds for each answer.
+        noticed = {
+            "health_check_initial_delay_ms": 500,
+            "health_check_period_ms": 200,
+            "health_check_timeout_ms": 10_000,
+            "health_check_failure_threshold": 10,
+        }
         head = {**options, "include_dashboard": False, "_system_config": noticed}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        ray.init(address=self.cluster.address, log_to_driver=False, logging_level="ERROR")
         self.second = self.cluster.add_node(**options)
         self.cluster.wait_for_nodes()
 
@@ -85,8 +97,6 @@ def nodes() -> Iterator[Nodes]:
             ("RAY_USAGE_STATS_ENABLED", "0"),
             ("RAY_BACKEND_LOG_LEVEL", "fatal"),
             ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"),
-            # A node of a busy machine answers late, and is not dead for that.
-            ("RAY_health_check_failure_threshold", "12"),
             ("OMP_NUM_THREADS", "1"),
         ):
             patch.setenv(name, value)
@@ -94,7 +104,6 @@ def nodes() -> Iterator[Nodes]:
         try:
             yield running
         finally:
-            ray.shutdown()
             running.cluster.shutdown()
 
 
@@ -133,9 +142,21 @@ def _behind(gate: threading.Event, data: bytes) -> Callable[[], Iterator[bytes]]
 
 
 @pytest.fixture(scope="module")
-def config(encoder_bundle: Path) -> EmbedConfig:
+def config(image_model: Path, tmp_path_factory: pytest.TempPathFactory) -> EmbedConfig:
+    """Both towers of one small CLIP, which is imported and loaded by every process that encodes."""
+    clip = OpenClipConfig(f"local-dir:{image_model}", device="cpu", dtype="float32")
+    fusion = train_fusion(
+        ItemFeatures(
+            unit_vectors(20, 32, seed=1), np.ones(20, np.bool_), unit_vectors(20, 32, seed=2), np.ones(20, np.bool_)
+        ),
+        np.zeros((0, 2), np.int64),
+        FusionConfig(dimension=16, prefixes=(8,), steps=2, batch_size=8),
+        device="cpu",
+    )
+    encoders = tmp_path_factory.mktemp("models") / "encoders"
+    save_item_encoder(ItemEncoder(OpenClipImageEncoder(clip), ClipTextEncoder(clip), fusion), encoders)
     fetch = FetchConfig(("127.0.0.1",), tuple(range(1024, 65536)), ("127.0.0.1/32",), timeout_s=200)
-    return EmbedConfig(bundle=encoder_bundle, shard_rows=3, workers=0, device="cpu", dtype="float32", fetch=fetch)
+    return EmbedConfig(encoders=encoders, shard_rows=3, workers=0, device="cpu", dtype="float32", fetch=fetch)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +201,10 @@ def test_when_workers_and_then_a_node_die_half_way_the_output_is_the_local_engin
 ) -> None:
     there, wanted = local
     out = folder.parent / "ray"
+    # What the local engine has made is known on the cluster: three shards, and all that repeats something of theirs.
+    begun = iter((False, False, True))
+    assert embed_dataset(folder, out, config, stop=lambda: next(begun)).shards_written == 3
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
     killed: list[str] = []
     shards = [0]
 
@@ -196,41 +221,34 @@ def test_when_workers_and_then_a_node_die_half_way_the_output_is_the_local_engin
             gates.node_gone.set()
         return False
 
-    summary = embed_dataset(folder, out, replace(config, engine="ray"), stop=half_way)
+    handler = signal.getsignal(signal.SIGTERM)
+    by_address = replace(config, engine="ray", ray_address=nodes.cluster.address)
+    summary = embed_dataset(folder, out, by_address, stop=half_way)
     assert killed == ["MapWorker(Map(WindowEncoder)) with torch", "Map(decode_window) without torch", "a node"]
     assert nodes.second not in nodes.cluster.list_all_nodes()
     assert summary.finished
     assert (summary.rows, summary.items, summary.shards, summary.failed) == (30, 28, 10, wanted.failed)
     assert (summary.with_picture, summary.with_words) == (wanted.with_picture, wanted.with_words)
+    assert wanted.counts == (24, 2, 0, 27, 1, 0)
+    assert (summary.shards_written, summary.counts) == (7, (19, 0, 7, 19, 0, 9))
+    assert {name: (out / name).stat().st_mtime_ns for name in before} == before
     _assert_same(out, there)
-    # The first rows repeat nothing of another shard, so their batches are the same, and the bits with them.
-    assert (out / "part-00000.parquet").read_bytes() == (there / "part-00000.parquet").read_bytes()
+    assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_window_that_kills_its_process_every_time_ends_the_job(nodes: Nodes, tmp_path: Path) -> None:
-    actor = ray.remote(CacheActor).options(num_cpus=0).remote(tmp_path)
-    for _ in range(MOST_ATTEMPTS):
-        count_attempt(actor, "decoded", 3)
-    count_attempt(actor, "encoded", 3)
-    count_attempt(actor, "decoded", 4)
-    with pytest.raises(UnavailableError, match="shard 3 could not be decoded in 8 attempts, because the process died"):
-        count_attempt(actor, "decoded", 3)
-    ray.kill(actor)
-
-
-def test_by_address_a_second_run_computes_nothing_and_leaves_the_files_alone(
-    nodes: Nodes, folder: Path, config: EmbedConfig
-) -> None:
-    ray.shutdown()
-    out = folder.parent / "ray"
-    before = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
-    handler = signal.getsignal(signal.SIGTERM)
-    summary = embed_dataset(folder, out, replace(config, engine="ray", ray_address=nodes.cluster.address))
-    assert (summary.shards, summary.shards_written) == (10, 0)
-    assert (summary.counts.pictures_encoded, summary.counts.texts_encoded) == (0, 0)
-    assert {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")} == before
-    assert not ray.is_initialized()
-    assert signal.getsignal(signal.SIGTERM) is handler
+    ray.init(address=nodes.cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        actor = ray.remote(CacheActor).options(num_cpus=0).remote(tmp_path)
+        for _ in range(MOST_ATTEMPTS):
+            count_attempt(actor, "decoded", 3)
+        count_attempt(actor, "encoded", 3)
+        count_attempt(actor, "decoded", 4)
+        with pytest.raises(UnavailableError, match="shard 3 could not be decoded in 8 attempts, because the process"):
+            count_attempt(actor, "decoded", 3)
+    finally:
+        ray.shutdown()
 
 
 def test_a_cluster_of_this_machine_alone_raises_a_stages_error_as_what_it_is(
