@@ -42,7 +42,7 @@ def test_it_learns_to_find_pictures_by_titles_it_never_saw_and_is_loaded_again(
 ) -> None:
     """Only colour and shape can be known of them, which are eight kinds; a good guess is one of the first five."""
     out = tmp_path / "out"
-    report = finetune_encoders(colour_shop, out, _config(size=64, epochs=8, learning_rate=4e-3, hold_out=0.25))
+    report = finetune_encoders(colour_shop, out, _config(size=64, epochs=15, learning_rate=2e-3, hold_out=0.25))
     assert report.mode == "efficientnet"
     assert report.after.text_to_image.recall_5 >= 0.8 > report.before.text_to_image.recall_5 + 0.1
     pictures, texts = AlignedPictures.of(str(out), device="cpu"), AlignedTexts(out / "small_clip_pair.safetensors")

@@ -43,7 +43,13 @@ def full(colour_shop: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def whole(colour_shop: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FinetuningReport]:
     """Reports of two passes without a break, by mode."""
-    return cache(lambda mode: finetune_encoders(colour_shop, tmp_path_factory.mktemp(mode), config_for(clip, mode)))
+
+    @cache
+    def trained(mode: str) -> FinetuningReport:
+        # A fingerprint begins with the name of its folder.
+        return finetune_encoders(colour_shop, tmp_path_factory.mktemp(mode) / "out", config_for(clip, mode))
+
+    return trained
 
 
 def _fingerprint(folder: Path) -> str:
